@@ -1,0 +1,19 @@
+"""What every test may ask for: the folder of real data, or a skip that says why there is none."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def data_root() -> Path:
+    """The folder of real clips and benchmarks; ``MASKTRAIL_DATA`` or ``../shared/data`` beside the checkout."""
+    folder = Path(os.environ.get("MASKTRAIL_DATA", ROOT.parent / "shared" / "data"))
+    if not (folder / "clips").is_dir():
+        pytest.skip(f"no real data in {folder} (set MASKTRAIL_DATA)")
+    return folder

@@ -1,0 +1,271 @@
+"""The values that flow between the stages: arrays enter, validated frozen structs of arrays leave.
+
+``Frame -> Instances -> Tracks -> TrackedFrame``. Each is checked once, when it is built at a stage's boundary. Zero objects is an
+array of zero rows, never ``None``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+__all__ = ["Frame", "InstanceMasks", "Instances", "Letterbox", "Segmenter", "Sink", "TrackedFrame", "Tracks"]
+
+
+def _expect(name: str, array: NDArray[Any], shape: tuple[int | None, ...], kind: str) -> None:
+    """Raise ``ValueError`` naming the field unless ``array`` has ``shape`` (``None`` = any) and a dtype kind in ``kind``."""
+    fits = array.ndim == len(shape) and all(want is None or want == got for want, got in zip(shape, array.shape, strict=True))
+    if not fits or array.dtype.kind not in kind:
+        wanted = tuple("n" if size is None else size for size in shape)
+        message = f"{name}: expected shape {wanted} and dtype kind {kind!r}, found {array.shape} of {array.dtype}"
+        raise ValueError(message)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Letterbox:
+    """How an image lies in the network's input: scaled, anchored at the top left, the rest padded.
+
+    Attributes:
+        image_size: ``(width, height)`` of the image in pixels.
+        network_size: ``(width, height)`` of the network's input in pixels.
+        content_size: ``(width, height)`` of the scaled image inside the input.
+    """
+
+    image_size: tuple[int, int]
+    network_size: tuple[int, int]
+    content_size: tuple[int, int]
+
+    @classmethod
+    def fit(cls, image_size: tuple[int, int], network_size: tuple[int, int], *, keep_aspect: bool = True) -> Letterbox:
+        """The largest placement of the image in the network's input.
+
+        Args:
+            image_size: ``(width, height)`` in pixels.
+            network_size: ``(width, height)`` in pixels.
+            keep_aspect: Scale both axes alike and pad right and below; else stretch to fill (official YOLACT).
+
+        >>> Letterbox.fit((1280, 720), (640, 384)).content_size
+        (640, 360)
+        """
+        if not keep_aspect:
+            return cls(image_size=image_size, network_size=network_size, content_size=network_size)
+        scale = min(network_size[0] / image_size[0], network_size[1] / image_size[1])
+        content = (
+            min(max(round(image_size[0] * scale), 1), network_size[0]),
+            min(max(round(image_size[1] * scale), 1), network_size[1]),
+        )
+        return cls(image_size=image_size, network_size=network_size, content_size=content)
+
+    @property
+    def scale(self) -> tuple[float, float]:
+        """Network pixels per image pixel, ``(x, y)``."""
+        return self.content_size[0] / self.image_size[0], self.content_size[1] / self.image_size[1]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Frame:
+    """One picture of a stream with its times.
+
+    Attributes:
+        index: Position in the stream, counted from 0, without gaps for frames that could not be decoded.
+        time_s: Media time in seconds: presentation time of the recording, or arrival time where there is none.
+        arrived_s: ``time.monotonic()`` when the frame was decoded, for ages and latencies.
+        source: The stream's name as the user gave it; for image folders the image's own path.
+        size: ``(width, height)`` of the picture in pixels, after rotation.
+        image: ``(H, W, 3)`` uint8 BGR, or ``None`` where the source was told that nobody draws or exports pixels.
+        network_image: ``(h, w, 3)`` uint8 BGR, already resized and padded for the segmenter, or ``None``.
+        letterbox: How ``network_image`` was made; ``None`` exactly where ``network_image`` is.
+    """
+
+    index: int
+    time_s: float
+    arrived_s: float
+    source: str
+    size: tuple[int, int]
+    image: NDArray[np.uint8] | None = None
+    network_image: NDArray[np.uint8] | None = None
+    letterbox: Letterbox | None = None
+
+    def __post_init__(self) -> None:
+        if self.image is not None:
+            _expect("Frame.image", self.image, (self.size[1], self.size[0], 3), "u")
+        if (self.network_image is None) != (self.letterbox is None):
+            message = "Frame: network_image and letterbox belong together, found one without the other"
+            raise ValueError(message)
+        if self.network_image is not None and self.letterbox is not None:
+            width, height = self.letterbox.network_size
+            _expect("Frame.network_image", self.network_image, (height, width, 3), "u")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstanceMasks:
+    """Mask probabilities on the segmenter's small grid, with the map to the image (see :mod:`tracker.masks`).
+
+    Attributes:
+        probabilities: ``(N, h, w)`` uint8, 255 = certainly inside, zero outside the instance's box.
+        step_px: Image pixels per grid cell, ``(x, y)``; the grid's origin is the image's top left corner. The grid may reach past
+            the image where the input was padded.
+        image_size: ``(width, height)`` of the image in pixels.
+    """
+
+    probabilities: NDArray[np.uint8]
+    step_px: tuple[float, float]
+    image_size: tuple[int, int]
+
+    def __post_init__(self) -> None:
+        _expect("InstanceMasks.probabilities", self.probabilities, (None, None, None), "u")
+
+    def __len__(self) -> int:
+        return len(self.probabilities)
+
+    def take(self, rows: NDArray[Any]) -> InstanceMasks:
+        """The masks of ``rows`` (numbers or a boolean selection), in that order."""
+        return InstanceMasks(probabilities=self.probabilities[rows], step_px=self.step_px, image_size=self.image_size)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Instances:
+    """What the segmenter saw in one frame, best score first where the segmenter orders them.
+
+    Attributes:
+        boxes: ``(N, 4)`` float32 xyxy in image pixels.
+        scores: ``(N,)`` float32 in 0..1.
+        class_ids: ``(N,)`` int64 into the segmenter's ``class_names``.
+        masks: Grid masks of the ``N`` instances, or ``None`` for detections without shape.
+        embeddings: ``(N, E)`` float32, L2-normalised appearance, or ``None``.
+    """
+
+    boxes: NDArray[np.float32]
+    scores: NDArray[np.float32]
+    class_ids: NDArray[np.int64]
+    masks: InstanceMasks | None = None
+    embeddings: NDArray[np.float32] | None = None
+
+    def __post_init__(self) -> None:
+        _expect("Instances.boxes", self.boxes, (None, 4), "f")
+        count = len(self.boxes)
+        _expect("Instances.scores", self.scores, (count,), "f")
+        _expect("Instances.class_ids", self.class_ids, (count,), "i")
+        if self.masks is not None and len(self.masks) != count:
+            message = f"Instances.masks: expected {count} masks, one per box, found {len(self.masks)}"
+            raise ValueError(message)
+        if self.embeddings is not None:
+            _expect("Instances.embeddings", self.embeddings, (count, None), "f")
+
+    def __len__(self) -> int:
+        return len(self.boxes)
+
+    @classmethod
+    def empty(cls) -> Instances:
+        """No instance at all."""
+        return cls(boxes=np.zeros((0, 4), np.float32), scores=np.zeros(0, np.float32), class_ids=np.zeros(0, np.int64))
+
+    def take(self, rows: NDArray[Any]) -> Instances:
+        """The instances of ``rows`` (numbers or a boolean selection), in that order."""
+        return Instances(
+            boxes=self.boxes[rows],
+            scores=self.scores[rows],
+            class_ids=self.class_ids[rows],
+            masks=None if self.masks is None else self.masks.take(rows),
+            embeddings=None if self.embeddings is None else self.embeddings[rows],
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tracks:
+    """The identities that are visible or coasting at one time, ordered by id.
+
+    Attributes:
+        ids: ``(N,)`` int64, gapless from 1 in order of confirmation, unique for ever within one tracker.
+        detection_rows: ``(N,)`` int64, which instance row each identity took in this frame; -1 = coasting (predicted, not seen).
+        boxes: ``(N, 4)`` float32 xyxy in image pixels; the instance's box where one was taken, else the prediction.
+        velocities: ``(N, 2)`` float32, centre velocity in pixels per second, ``(x, y)``.
+        class_ids: ``(N,)`` int64, by vote over the identity's life.
+        scores: ``(N,)`` float32, the instance's score, or the last one while coasting.
+        ages_s: ``(N,)`` float32, seconds since the identity was first detected.
+        ended_ids: ``(M,)`` int64, identities that were given up in this update.
+    """
+
+    ids: NDArray[np.int64]
+    detection_rows: NDArray[np.int64]
+    boxes: NDArray[np.float32]
+    velocities: NDArray[np.float32]
+    class_ids: NDArray[np.int64]
+    scores: NDArray[np.float32]
+    ages_s: NDArray[np.float32]
+    ended_ids: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+
+    def __post_init__(self) -> None:
+        _expect("Tracks.ids", self.ids, (None,), "i")
+        count = len(self.ids)
+        _expect("Tracks.detection_rows", self.detection_rows, (count,), "i")
+        _expect("Tracks.boxes", self.boxes, (count, 4), "f")
+        _expect("Tracks.velocities", self.velocities, (count, 2), "f")
+        _expect("Tracks.class_ids", self.class_ids, (count,), "i")
+        _expect("Tracks.scores", self.scores, (count,), "f")
+        _expect("Tracks.ages_s", self.ages_s, (count,), "f")
+        _expect("Tracks.ended_ids", self.ended_ids, (None,), "i")
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrackedFrame:
+    """Everything known about one frame: what sinks receive.
+
+    Attributes:
+        frame: The picture and its times.
+        instances: What was segmented; ``tracks.detection_rows`` points into it.
+        tracks: The identities, or ``None`` when only segmentation was asked for.
+        class_names: Names in ``class_ids`` order.
+        stage_times_s: Seconds of work per stage for this frame, by stage name.
+    """
+
+    frame: Frame
+    instances: Instances
+    tracks: Tracks | None
+    class_names: Sequence[str]
+    stage_times_s: Mapping[str, float] = field(default_factory=dict)
+
+
+class Segmenter(Protocol):
+    """Frames in, instances out. :class:`tracker.segment.session.OnnxSegmenter` is the one that ships."""
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Names in ``class_ids`` order."""
+        ...
+
+    @property
+    def network_size(self) -> tuple[int, int]:
+        """``(width, height)`` of the network's input in pixels."""
+        ...
+
+    @property
+    def keep_aspect(self) -> bool:
+        """Whether images are letterboxed (else stretched) to ``network_size``."""
+        ...
+
+    def segment(self, frames: Sequence[Frame]) -> list[Instances]:
+        """The instances of each frame, in image pixels, one entry per frame in order."""
+        ...
+
+
+class Sink(Protocol):
+    """Tracked frames in, something outside the process out."""
+
+    def write(self, tracked_frame: TrackedFrame) -> None:
+        """Take one frame; raise :class:`tracker.errors.SinkError` when the outside refuses."""
+        ...
+
+    def close(self) -> None:
+        """Finish and publish what was written; safe to call twice."""
+        ...
