@@ -1,7 +1,7 @@
 """Boxes ``(N, 4)`` xyxy enter, boxes, areas and overlaps leave; pure functions, no state.
 
-A box is ``x1, y1, x2, y2`` in pixels with ``x2 >= x1``; an edge at ``x`` lies between pixels, so a box that covers exactly one
-pixel is ``0, 0, 1, 1``. Functions keep the floating type they are given.
+A box is ``x1, y1, x2, y2`` in pixels with ``x2 >= x1``; an edge at ``x`` lies between pixels, so a box that covers
+exactly one pixel is ``0, 0, 1, 1``. Functions keep the floating type they are given.
 """
 
 from __future__ import annotations
@@ -13,7 +13,18 @@ from numpy.typing import NDArray
 
 Boxes = NDArray[np.floating[Any]]
 
-__all__ = ["areas", "clip", "cxcywh", "expand", "intersections", "iou", "iou_paired", "xywh", "xyxy_from_cxcywh", "xyxy_from_xywh"]
+__all__ = [
+    "areas",
+    "clip",
+    "cxcywh",
+    "expand",
+    "intersections",
+    "iou",
+    "iou_paired",
+    "xywh",
+    "xyxy_from_cxcywh",
+    "xyxy_from_xywh",
+]
 
 
 def areas(boxes: Boxes) -> Boxes:
@@ -77,7 +88,9 @@ def clip(boxes: Boxes, width_px: float, height_px: float) -> Boxes:
 
 
 def expand(boxes: Boxes, fraction: float) -> Boxes:
-    """Boxes grown about their centre by ``fraction`` of their width and height on each side (C-BIoU, Yang et al. 2023, eq. 1).
+    """Boxes grown about their centre by ``fraction`` of their width and height on each side.
+
+    Source: C-BIoU (Yang et al. 2023), equation 1.
 
     >>> expand(np.array([[0.0, 0.0, 10.0, 20.0]]), 0.5)
     array([[ -5., -10.,  15.,  30.]])

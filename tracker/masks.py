@@ -1,8 +1,9 @@
 """Small-grid mask probabilities enter, image-resolution silhouettes, areas and run-length codes leave; pure functions.
 
-A mask lives on the segmenter's prototype grid as ``uint8`` probabilities (255 = certain). Cell ``(row, column)`` covers the image
-rectangle ``[column * step_x, (column + 1) * step_x) x [row * step_y, (row + 1) * step_y)``. It is lifted to the image only for what
-is drawn or exported: bilinear on the probabilities, then the threshold (YOLACT, Bolya et al. 2019, section 3.3), inside its box only.
+A mask lives on the segmenter's prototype grid as ``uint8`` probabilities (255 = certain). Cell ``(row, column)`` covers
+the image rectangle ``[column * step_x, (column + 1) * step_x) x [row * step_y, (row + 1) * step_y)``. It is lifted to
+the image only for what is drawn or exported: bilinear on the probabilities, then the threshold (YOLACT, Bolya et al.
+2019, section 3.3), inside its box only.
 """
 
 from __future__ import annotations
@@ -31,7 +32,8 @@ def lift(masks: InstanceMasks, row: int, box: NDArray[np.floating[Any]]) -> tupl
         box: ``(4,)`` xyxy in image pixels; the silhouette is zero outside it.
 
     Returns:
-        A boolean crop ``(height, width)`` and the image position ``(x, y)`` of its top left pixel. An empty crop has shape ``(0, 0)``.
+        A boolean crop ``(height, width)`` and the image position ``(x, y)`` of its top left pixel. An empty crop has
+        shape ``(0, 0)``.
     """
     import cv2  # noqa: PLC0415 - keeps the import of the pure types free of OpenCV
 
@@ -40,7 +42,8 @@ def lift(masks: InstanceMasks, row: int, box: NDArray[np.floating[Any]]) -> tupl
     right, bottom = min(int(np.ceil(box[2])), image_width), min(int(np.ceil(box[3])), image_height)
     if right <= left or bottom <= top:
         return np.zeros((0, 0), dtype=np.bool_), (left, top)
-    # Only the part of the grid under the box is resampled, with one cell of margin so that the interpolation sees its neighbours.
+    # Only the part of the grid under the box is resampled, with one cell of margin so that the interpolation sees its
+    # neighbours.
     step_x, step_y = masks.step_px
     grid = masks.probabilities[row]
     rows, columns = grid.shape
@@ -74,7 +77,7 @@ def full(masks: InstanceMasks, row: int, box: NDArray[np.floating[Any]]) -> NDAr
 def areas_px(masks: InstanceMasks) -> NDArray[np.float32]:
     """Silhouette areas ``(N,)`` in image pixels, counted on the grid (no lift)."""
     cells = (masks.probabilities >= PROBABILITY_THRESHOLD).sum(axis=(1, 2))
-    return (cells * (masks.step_px[0] * masks.step_px[1])).astype(np.float32)
+    return np.asarray(cells * (masks.step_px[0] * masks.step_px[1]), dtype=np.float32)
 
 
 def encode_rle(mask: NDArray[np.bool_]) -> dict[str, Any]:
@@ -104,7 +107,9 @@ def decode_rle(code: dict[str, Any]) -> NDArray[np.bool_]:
 
 
 def make_disjoint(silhouettes: list[NDArray[np.bool_]], order: NDArray[np.integer[Any]]) -> list[NDArray[np.bool_]]:
-    """Silhouettes of one image without shared pixels, as MOTS asks: each pixel stays with the first of ``order`` that claims it.
+    """Silhouettes of one image without shared pixels, as MOTS asks.
+
+    Each pixel stays with the first of ``order`` that claims it.
 
     Args:
         silhouettes: Boolean images of one shape ``(H, W)``.

@@ -1,7 +1,7 @@
 """The values that flow between the stages: arrays enter, validated frozen structs of arrays leave.
 
-``Frame -> Instances -> Tracks -> TrackedFrame``. Each is checked once, when it is built at a stage's boundary. Zero objects is an
-array of zero rows, never ``None``.
+``Frame -> Instances -> Tracks -> TrackedFrame``. Each is checked once, when it is built at a stage's boundary. Zero
+objects is an array of zero rows, never ``None``.
 """
 
 from __future__ import annotations
@@ -20,8 +20,10 @@ __all__ = ["Frame", "InstanceMasks", "Instances", "Letterbox", "Segmenter", "Sin
 
 
 def _expect(name: str, array: NDArray[Any], shape: tuple[int | None, ...], kind: str) -> None:
-    """Raise ``ValueError`` naming the field unless ``array`` has ``shape`` (``None`` = any) and a dtype kind in ``kind``."""
-    fits = array.ndim == len(shape) and all(want is None or want == got for want, got in zip(shape, array.shape, strict=True))
+    """Raise ``ValueError`` naming the field unless ``array`` has ``shape`` (``None`` = any) and a dtype of ``kind``."""
+    fits = array.ndim == len(shape) and all(
+        want is None or want == got for want, got in zip(shape, array.shape, strict=True)
+    )
     if not fits or array.dtype.kind not in kind:
         wanted = tuple("n" if size is None else size for size in shape)
         message = f"{name}: expected shape {wanted} and dtype kind {kind!r}, found {array.shape} of {array.dtype}"
@@ -110,8 +112,8 @@ class InstanceMasks:
 
     Attributes:
         probabilities: ``(N, h, w)`` uint8, 255 = certainly inside, zero outside the instance's box.
-        step_px: Image pixels per grid cell, ``(x, y)``; the grid's origin is the image's top left corner. The grid may reach past
-            the image where the input was padded.
+        step_px: Image pixels per grid cell, ``(x, y)``; the grid's origin is the image's top left corner. The grid may
+            reach past the image where the input was padded.
         image_size: ``(width, height)`` of the image in pixels.
     """
 
@@ -184,7 +186,8 @@ class Tracks:
 
     Attributes:
         ids: ``(N,)`` int64, gapless from 1 in order of confirmation, unique for ever within one tracker.
-        detection_rows: ``(N,)`` int64, which instance row each identity took in this frame; -1 = coasting (predicted, not seen).
+        detection_rows: ``(N,)`` int64, which instance row each identity took in this frame; -1 = coasting (predicted,
+            not seen).
         boxes: ``(N, 4)`` float32 xyxy in image pixels; the instance's box where one was taken, else the prediction.
         velocities: ``(N, 2)`` float32, centre velocity in pixels per second, ``(x, y)``.
         class_ids: ``(N,)`` int64, by vote over the identity's life.

@@ -1,0 +1,84 @@
+"""The architecture as a test: which part may import which, and what a bare import must not load."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+STAGES = ("sources", "segment", "associate", "analyse", "sinks")
+CENTRAL = {"tracker.types", "tracker.boxes", "tracker.masks", "tracker.errors", "tracker.version"}
+
+
+def modules(folder: str) -> list[Path]:
+    return sorted((ROOT / folder).rglob("*.py"))
+
+
+def imported(path: Path) -> set[str]:
+    """Every module that a file names in an import, at any depth of nesting."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            assert node.module is not None
+            names.add(node.module)
+            names.update(f"{node.module}.{alias.name}" for alias in node.names)
+    return names
+
+
+def imports_of(path: Path, package: str) -> set[str]:
+    return {name for name in imported(path) if name == package or name.startswith(package + ".")}
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_stages_never_import_each_other(stage: str) -> None:
+    for path in modules(f"tracker/{stage}"):
+        for other in STAGES:
+            if other != stage:
+                assert not imports_of(path, f"tracker.{other}"), f"{path.relative_to(ROOT)} imports tracker.{other}"
+
+
+def test_central_modules_import_nothing_but_each_other() -> None:
+    for name in CENTRAL:
+        path = ROOT / (name.replace(".", "/") + ".py")
+        for found in imports_of(path, "tracker") - {"tracker"}:
+            assert any(found == allowed or found.startswith(allowed + ".") for allowed in CENTRAL), f"{path}: {found}"
+
+
+def test_only_the_command_line_sees_the_pipeline() -> None:
+    allowed = {"tracker/cli.py", "tracker/__init__.py", "tracker/measure", "tracker/commands"}
+    for path in modules("tracker"):
+        name = path.relative_to(ROOT).as_posix()
+        if imports_of(path, "tracker.pipeline"):
+            assert any(name == entry or name.startswith(entry + "/") for entry in allowed), name
+
+
+def test_run_time_never_imports_torch_or_export() -> None:
+    for path in modules("tracker"):
+        for package in ("torch", "export", "matplotlib"):
+            assert not imports_of(path, package), f"{path.relative_to(ROOT)} imports {package}"
+
+
+def test_inner_packages_re_export_nothing() -> None:
+    for path in modules("tracker"):
+        if path.name == "__init__.py" and path.parent.name != "tracker":
+            body = ast.parse(path.read_text(encoding="utf-8")).body
+            assert len(body) == 1, f"{path.relative_to(ROOT)}: a docstring and nothing else"
+            assert isinstance(body[0], ast.Expr)
+
+
+def test_files_open_with_what_enters_and_leaves() -> None:
+    for path in modules("tracker"):
+        assert ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))), f"{path}: no module docstring"
+
+
+def test_bare_import_loads_nothing_heavy() -> None:
+    code = "import sys, tracker; print(sorted({'cv2', 'av', 'onnxruntime', 'torch', 'pyarrow'} & set(sys.modules)))"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]"
