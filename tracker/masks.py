@@ -35,7 +35,7 @@ def lift(masks: InstanceMasks, row: int, box: NDArray[np.floating[Any]]) -> tupl
         A boolean crop ``(height, width)`` and the image position ``(x, y)`` of its top left pixel. An empty crop has
         shape ``(0, 0)``.
     """
-    import cv2  # noqa: PLC0415 - keeps the import of the pure types free of OpenCV
+    import cv2
 
     image_width, image_height = masks.image_size
     left, top = max(int(np.floor(box[0])), 0), max(int(np.floor(box[1])), 0)
@@ -86,7 +86,7 @@ def encode_rle(mask: NDArray[np.bool_]) -> dict[str, Any]:
     >>> encode_rle(np.array([[False, True], [True, True]]))
     {'size': [2, 2], 'counts': '13'}
     """
-    from pycocotools import mask as coco_mask  # noqa: PLC0415 - only what is exported pays for the import
+    from pycocotools import mask as coco_mask
 
     code = coco_mask.encode(np.asfortranarray(mask, dtype=np.uint8))
     return {"size": [int(mask.shape[0]), int(mask.shape[1])], "counts": code["counts"].decode("ascii")}
@@ -99,7 +99,7 @@ def decode_rle(code: dict[str, Any]) -> NDArray[np.bool_]:
     array([[False,  True],
            [ True,  True]])
     """
-    from pycocotools import mask as coco_mask  # noqa: PLC0415 - only what is imported pays for the import
+    from pycocotools import mask as coco_mask
 
     counts = code["counts"]
     packed = {"size": list(code["size"]), "counts": counts.encode("ascii") if isinstance(counts, str) else counts}

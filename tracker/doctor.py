@@ -1,0 +1,191 @@
+"""Nothing enters; findings about this machine leave: versions, devices, codecs, what to do about each problem."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import os
+import platform
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from tracker.errors import TrackerError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["Finding", "examine"]
+
+State = Literal["ok", "note", "problem"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One thing looked at.
+
+    Attributes:
+        name: What was looked at.
+        state: ``ok``; ``note`` = works, but could be better; ``problem`` = something does not work.
+        found: What was found.
+        remedy: What to do about it; empty where nothing is wrong.
+    """
+
+    name: str
+    state: State
+    found: str
+    remedy: str = ""
+
+
+def examine() -> Iterator[Finding]:
+    """Look at everything masktrail stands on, one finding after another; never raises for what it finds."""
+    yield Finding(name="python", state="ok", found=f"{platform.python_version()} at {sys.executable}")
+    yield _machine()
+    yield from _packages()
+    yield _opencv()
+    yield from _ffmpeg()
+    yield from _onnxruntime()
+    yield _cuda_really_runs()
+    yield from _default_model()
+    yield from _extras()
+
+
+def _version(distribution: str) -> str | None:
+    try:
+        return importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _machine() -> Finding:
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return Finding(name="machine", state="ok", found=f"{platform.system()} {platform.machine()}, {cores} cores")
+
+
+def _packages() -> Iterator[Finding]:
+    wanted = ["masktrail", "numpy", "opencv-python", "av", "lap", "filterpy", "pycocotools"]
+    versions = {name: _version(name) for name in wanted}
+    missing = [name for name, version in versions.items() if version is None]
+    yield Finding(
+        name="packages",
+        state="problem" if missing else "ok",
+        found=", ".join(f"{name} {version or 'missing'}" for name, version in versions.items()),
+        remedy=f"pip install {' '.join(missing)}" if missing else "",
+    )
+
+
+def _opencv() -> Finding:
+    both = [name for name in ("opencv-python", "opencv-python-headless", "opencv-contrib-python") if _version(name)]
+    try:
+        cv2 = importlib.import_module("cv2")
+    except ImportError as error:
+        return Finding(
+            name="opencv",
+            state="problem",
+            found=str(error),
+            remedy="on Debian or Ubuntu: apt install libgl1 libglib2.0-0; on Fedora: dnf install mesa-libGL glib2",
+        )
+    if len(both) > 1:
+        return Finding(
+            name="opencv",
+            state="note",
+            found=f"{' and '.join(both)} are installed side by side; they overwrite each other's files",
+            remedy=f"pip uninstall {' '.join(both)} && pip install opencv-python",
+        )
+    return Finding(name="opencv", state="ok", found=f"{cv2.__version__}, libGL and glib found")
+
+
+def _ffmpeg() -> Iterator[Finding]:
+    try:
+        av = importlib.import_module("av")
+    except ImportError as error:
+        yield Finding(name="ffmpeg", state="problem", found=str(error), remedy="pip install 'av<19'")
+        return
+    libraries = ", ".join(f"{name} {'.'.join(map(str, version))}" for name, version in av.library_versions.items())
+    yield Finding(name="ffmpeg", state="ok", found=libraries)
+    missing = [
+        name for name, mode in (("h264", "r"), ("hevc", "r"), ("libx264", "w")) if not _has_codec(av, name, mode)
+    ]
+    yield Finding(
+        name="codecs",
+        state="problem" if missing else "ok",
+        found=f"missing: {', '.join(missing)}" if missing else "H.264 and HEVC decoders, libx264 encoder",
+        remedy="install PyAV from PyPI (pip install --force-reinstall 'av<19'): its FFmpeg has them" if missing else "",
+    )
+
+
+def _has_codec(av: object, name: str, mode: str) -> bool:
+    codec = av.codec.Codec  # type: ignore[attr-defined]
+    try:
+        codec(name, mode)
+    except ValueError:
+        return False
+    return True
+
+
+def _onnxruntime() -> Iterator[Finding]:
+    gpu, cpu = _version("onnxruntime-gpu"), _version("onnxruntime")
+    try:
+        ort = importlib.import_module("onnxruntime")
+    except ImportError as error:
+        yield Finding(name="onnxruntime", state="problem", found=str(error), remedy="pip install onnxruntime-gpu")
+        return
+    if gpu and cpu:
+        yield Finding(
+            name="onnxruntime",
+            state="problem",
+            found=f"onnxruntime {cpu} and onnxruntime-gpu {gpu} are both installed; the later one hides the GPU",
+            remedy="pip uninstall onnxruntime onnxruntime-gpu && pip install onnxruntime-gpu",
+        )
+        return
+    providers = ", ".join(name.removesuffix("ExecutionProvider") for name in ort.get_available_providers())
+    package = f"onnxruntime-gpu {gpu}" if gpu else f"onnxruntime {cpu}"
+    yield Finding(name="onnxruntime", state="ok", found=f"{package}, listed providers: {providers}")
+
+
+def _cuda_really_runs() -> Finding:
+    """A listed provider is not a used one: open the default model on it and ask the session."""
+    if platform.system() == "Darwin":
+        return Finding(name="cuda", state="note", found="macOS has no CUDA; the CPU runs the model")
+    driver = Path("/proc/driver/nvidia/version")
+    if platform.system() == "Linux" and not driver.exists():
+        return Finding(
+            name="cuda",
+            state="note",
+            found="no NVIDIA driver on this machine; the CPU runs the model",
+            remedy="with an NVIDIA card: install its driver, then pip install 'masktrail[cuda]'",
+        )
+    from tracker.segment.session import OnnxSegmenter
+
+    try:
+        segmenter = OnnxSegmenter("yolact-nano", device="cuda")
+    except TrackerError as error:
+        return Finding(name="cuda", state="problem", found=error.problem, remedy=error.remedy)
+    return Finding(name="cuda", state="ok", found=f"the default model runs on it ({segmenter.provider})")
+
+
+def _default_model() -> Iterator[Finding]:
+    from tracker.segment.check import check_model
+    from tracker.segment.zoo import find_model
+
+    try:
+        report = check_model(find_model("yolact-nano"))
+    except TrackerError as error:
+        yield Finding(name="default model", state="problem", found=error.problem, remedy=error.remedy)
+        return
+    yield Finding(name="default model", state="ok", found=report.headline)
+
+
+def _extras() -> Iterator[Finding]:
+    for extra, distribution, purpose in (
+        ("parquet", "pyarrow", "--records tracks.parquet"),
+        ("eval", "trackeval", "masktrail eval"),
+    ):
+        version = _version(distribution)
+        yield Finding(
+            name=f"extra {extra}",
+            state="ok" if version else "note",
+            found=f"{distribution} {version}" if version else f"{distribution} is not installed ({purpose} needs it)",
+            remedy="" if version else f"pip install 'masktrail[{extra}]'",
+        )
