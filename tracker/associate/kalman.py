@@ -1,0 +1,83 @@
+"""Track states and measured boxes enter, predicted and corrected states leave: one constant-velocity Kalman filter for all tracks.
+
+The state of one axis is ``(value, rate)``; a track has four axes: centre x, centre y, width, height. Measurement noise is diagonal
+and the transition couples a value only with its own rate, so the 8 x 8 covariance of SORT (Bewley et al. 2016, section 3.2) stays
+block diagonal for ever: 2 x 2 per axis, three numbers. Keeping only those is exact, not an approximation, and lets every track and
+axis advance in a dozen array operations. ``tests/associate/test_kalman.py`` holds the equality with filterpy.
+
+Arrays are axis first, ``(4, N)``; covariances are ``(3, 4, N)``: variance of the value, covariance, variance of the rate.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+__all__ = ["correct", "initiate", "predict", "process_noise"]
+
+
+def process_noise(dt_s: float) -> tuple[float, float, float]:
+    """White-noise acceleration of unit density over ``dt_s``: ``(value, covariance, rate)`` (Bar-Shalom et al. 2001, eq. 6.2.2-4).
+
+    >>> process_noise(3.0)
+    (9.0, 4.5, 3.0)
+    """
+    return dt_s**3 / 3, dt_s**2 / 2, dt_s
+
+
+def initiate(value_variance: Floats, rate_variance: Floats) -> Floats:
+    """Covariances ``(3, 4, N)`` of new tracks whose value was measured once and whose rate is unknown."""
+    return np.stack([value_variance, np.zeros_like(value_variance), rate_variance])
+
+
+def predict(
+    values: Floats, rates: Floats, covariances: Floats, dt_s: float, acceleration_density: Floats, drift_density: Floats
+) -> tuple[Floats, Floats]:
+    """Advance all tracks by ``dt_s`` seconds.
+
+    Args:
+        values: ``(4, N)`` centre x, centre y, width, height in px.
+        rates: ``(4, N)`` px/s, unchanged by a prediction.
+        covariances: ``(3, 4, N)``.
+        dt_s: Seconds since the states' time.
+        acceleration_density: ``(4, N)`` px²/s³, how fast the rate wanders.
+        drift_density: ``(4, N)`` px²/s, how fast the value wanders by itself (camera jitter, articulation).
+
+    Returns:
+        Predicted values and covariances; inputs are left alone.
+    """
+    q_value, q_cross, q_rate = process_noise(dt_s)
+    variance, cross, rate_variance = covariances
+    predicted = np.empty_like(covariances)
+    predicted[0] = variance + dt_s * (2 * cross + dt_s * rate_variance) + (q_value * acceleration_density + dt_s * drift_density)
+    predicted[1] = cross + dt_s * rate_variance + q_cross * acceleration_density
+    predicted[2] = rate_variance + q_rate * acceleration_density
+    return values + dt_s * rates, predicted
+
+
+def correct(
+    values: Floats, rates: Floats, covariances: Floats, measured: Floats, noise: Floats
+) -> tuple[Floats, Floats, Floats]:
+    """Fold one measurement into each track.
+
+    Args:
+        values: ``(4, N)`` predicted.
+        rates: ``(4, N)``.
+        covariances: ``(3, 4, N)`` predicted.
+        measured: ``(4, N)`` measured values.
+        noise: ``(4, N)`` variance of the measurement, px².
+
+    Returns:
+        Corrected values, rates and covariances.
+    """
+    variance, cross, rate_variance = covariances
+    innovation = measured - values
+    gain = variance / (variance + noise)
+    rate_gain = cross / (variance + noise)
+    corrected = np.empty_like(covariances)
+    corrected[0] = variance * (1 - gain)
+    corrected[1] = cross * (1 - gain)
+    corrected[2] = rate_variance - rate_gain * cross
+    return values + gain * innovation, rates + rate_gain * innovation, corrected

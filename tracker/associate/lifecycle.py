@@ -1,0 +1,159 @@
+"""Births and deaths enter, the table of living tracks leaves: two matrices hold every quantity, memory follows the living.
+
+::
+
+    tentative --enough evidence--> confirmed --unseen--> lost --seen again--> confirmed
+        |                              |                   |
+        `--unseen too long--> gone     `-------------------`--unseen for ``lost_s``--> ended
+
+An identity number is given on confirmation only, so numbers are gapless. "Lost" is a confirmed track that was not seen now.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Rows = NDArray[np.int64]
+
+__all__ = ["TrackTable"]
+
+MINIMUM_CAPACITY = 64
+
+
+class TrackTable:
+    """The living tracks, one column each. Attributes are views of the first ``count`` columns; write into them with ``[:]``.
+
+    Args:
+        crop_cells: Cells of a track's mask crop; 0 keeps none.
+
+    Attributes:
+        values: ``(4, N)`` filtered centre x, centre y, width, height, px.
+        rates: ``(4, N)`` their rates, px/s.
+        covariances: ``(3, 4, N)`` see :mod:`tracker.associate.kalman`.
+        boxes: ``(4, N)`` xyxy of the last instance taken.
+        first_s, seen_s: ``(N,)`` times of the first and of the last instance.
+        evidence: ``(N,)`` accumulated chance of being real.
+        scores: ``(N,)`` last instance's score.
+        chances: ``(N,)`` last instance's calibrated chance.
+        ids: ``(N,)`` identity, 0 while tentative.
+        detection_rows: ``(N,)`` instance taken in this frame, -1 = none.
+        classes, bins: ``(N,)`` class column and score bin of the last instance.
+        hits: ``(N,)`` instances taken so far.
+        votes: ``(C, N)`` class votes.
+        crops: ``(N, crop_cells)`` mask of the last instance in box coordinates.
+    """
+
+    values: Floats
+    rates: Floats
+    covariances: Floats
+    boxes: Floats
+    first_s: Floats
+    seen_s: Floats
+    evidence: Floats
+    scores: Floats
+    chances: Floats
+    ids: Rows
+    detection_rows: Rows
+    classes: Rows
+    bins: Rows
+    hits: Rows
+    votes: Floats
+    crops: NDArray[np.float32]
+
+    def __init__(self, *, crop_cells: int = 0) -> None:
+        self.count = 0
+        self._floats: Floats = np.zeros((29, MINIMUM_CAPACITY))
+        self._integers: Rows = np.zeros((5, MINIMUM_CAPACITY), np.int64)
+        self._votes: Floats = np.zeros((0, MINIMUM_CAPACITY))
+        self._crops: NDArray[np.float32] = np.zeros((MINIMUM_CAPACITY, crop_cells), np.float32)
+        self._bind()
+
+    @property
+    def capacity(self) -> int:
+        """Tracks the allocated memory can hold."""
+        return self._floats.shape[1]
+
+    def reserve_classes(self, count: int) -> None:
+        """Make room for votes on ``count`` classes."""
+        missing = count - len(self._votes)
+        if missing > 0:
+            self._votes = np.concatenate([self._votes, np.zeros((missing, self.capacity))])
+            self._bind()
+
+    def append(self, count: int) -> slice:
+        """Add ``count`` zeroed tracks; returns their columns."""
+        start = self.count
+        self.count += count
+        if self.count > self.capacity:
+            self._resize(2 * self.count)
+        new = slice(start, self.count)
+        self._floats[:, new] = 0
+        self._integers[:, new] = 0
+        self._votes[:, new] = 0
+        self._crops[new] = 0
+        self._bind()
+        return new
+
+    def keep(self, kept: NDArray[np.bool_]) -> None:
+        """Drop every track that is not ``kept (N,)``; the order of the others stays."""
+        columns = np.flatnonzero(kept)
+        count = len(columns)
+        self._floats[:, :count] = self._floats[:, columns]
+        self._integers[:, :count] = self._integers[:, columns]
+        self._votes[:, :count] = self._votes[:, columns]
+        self._crops[:count] = self._crops[columns]
+        self.count = count
+        if self.capacity > MINIMUM_CAPACITY and count < self.capacity // 8:
+            self._resize(max(2 * count, MINIMUM_CAPACITY))
+        self._bind()
+
+    def state(self) -> dict[str, NDArray[np.generic]]:
+        """Everything that must be stored to continue later, as plain arrays."""
+        n = self.count
+        return {
+            "floats": self._floats[:, :n].copy(),
+            "integers": self._integers[:, :n].copy(),
+            "votes": self._votes[:, :n].copy(),
+            "crops": self._crops[:n].copy(),
+        }
+
+    def restore(self, state: dict[str, NDArray[np.generic]]) -> None:
+        """Continue from what :meth:`state` returned."""
+        self.count = state["floats"].shape[1]
+        capacity = max(2 * self.count, MINIMUM_CAPACITY)
+        self._floats = np.zeros((len(self._floats), capacity))
+        self._integers = np.zeros((len(self._integers), capacity), np.int64)
+        self._votes = np.zeros((len(state["votes"]), capacity))
+        self._crops = np.zeros((capacity, self._crops.shape[1]), np.float32)
+        self._floats[:, : self.count] = state["floats"]
+        self._integers[:, : self.count] = state["integers"]
+        self._votes[:, : self.count] = state["votes"]
+        self._crops[: self.count] = state["crops"]
+        self._bind()
+
+    def _resize(self, capacity: int) -> None:
+        used = min(self.capacity, capacity, self.count)
+
+        def fitted(old: NDArray[np.generic], axis: int) -> NDArray[np.generic]:
+            shape = list(old.shape)
+            shape[axis] = capacity
+            new = np.zeros(shape, old.dtype)
+            place = (slice(used),) if axis == 0 else (slice(None), slice(used))
+            new[place] = old[place]
+            return new
+
+        self._floats = fitted(self._floats, 1)
+        self._integers = fitted(self._integers, 1)
+        self._votes = fitted(self._votes, 1)
+        self._crops = fitted(self._crops, 0)
+
+    def _bind(self) -> None:
+        n, floats, integers = self.count, self._floats, self._integers
+        self.values, self.rates = floats[0:4, :n], floats[4:8, :n]
+        self.covariances = floats[8:20].reshape(3, 4, -1)[:, :, :n]
+        self.boxes = floats[20:24, :n]
+        self.first_s, self.seen_s, self.evidence, self.scores, self.chances = floats[24:29, :n]
+        self.ids, self.detection_rows, self.classes, self.bins, self.hits = integers[:, :n]
+        self.votes, self.crops = self._votes[:, :n], self._crops[:n]
