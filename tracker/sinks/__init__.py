@@ -1,0 +1,1 @@
+"""Tracked frames enter; annotated video, records and contact sheets leave."""

@@ -1,0 +1,114 @@
+"""Where identities stand, frame after frame, enters; fading trails on the picture leave. Memory is bounded for ever-running cameras."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from numpy.typing import NDArray
+
+    from tracker.sinks.colour import Bgr
+
+__all__ = ["Trails"]
+
+PIECES = 8
+"""Opacity and width grow from the trail's end to the identity in this many steps."""
+
+POINT_SPACING = 0.012
+"""A point is kept when the identity moved by this fraction of the picture's diagonal: box jitter leaves no knot where nobody moves."""
+
+
+class Trails:
+    """Bounded history of ground contact points per identity.
+
+    Args:
+        length_s: How far back a trail reaches, in seconds of media time.
+        max_points: At most this many points per identity.
+    """
+
+    def __init__(self, *, length_s: float, max_points: int = 96) -> None:
+        self._length_s = length_s
+        self._max_points = max_points
+        self._points: dict[int, deque[tuple[float, float, float]]] = {}
+        self._heads: dict[int, tuple[float, float, float]] = {}
+
+    def __len__(self) -> int:
+        return len(self._heads)
+
+    def add(self, identity: int, x: float, y: float, time_s: float, diagonal_px: float) -> None:
+        """The identity touched the ground at ``(x, y)`` image pixels at ``time_s``."""
+        head = self._heads.get(identity)
+        if head is not None:
+            # Half new, half old: detectors shake a box's lower edge by a pixel or two from frame to frame.
+            x, y = (x + head[0]) / 2, (y + head[1]) / 2
+        self._heads[identity] = (x, y, time_s)
+        points = self._points.setdefault(identity, deque(maxlen=self._max_points))
+        if not points or np.hypot(x - points[-1][0], y - points[-1][1]) >= POINT_SPACING * diagonal_px:
+            points.append((x, y, time_s))
+        self._expire(points, time_s)
+
+    def forget(self, identities: Iterable[int]) -> None:
+        """These identities ended."""
+        for identity in identities:
+            self._points.pop(identity, None)
+            self._heads.pop(identity, None)
+
+    def expire(self, time_s: float) -> None:
+        """Drop what has not been seen for longer than a trail, or lies in the future after a clock jump."""
+        stale = [
+            identity for identity, head in self._heads.items() if not -self._length_s <= time_s - head[2] <= self._length_s
+        ]
+        self.forget(stale)
+
+    def draw(self, image: NDArray[np.uint8], identity: int, colour: Bgr, width_px: int, opacity: float = 1.0) -> None:
+        """Draw one trail onto ``image``, opaque at the identity and transparent at its end."""
+        points = self._points.get(identity)
+        if points is None or not points:
+            return
+        path = np.array([point[:2] for point in points] + [self._heads[identity][:2]], np.float32)
+        if len(path) < 3 or float(np.ptp(path, axis=0).max()) < 3 * width_px:
+            return
+        _blend_path(image, _smooth(path), colour, width_px, opacity)
+
+    def _expire(self, points: deque[tuple[float, float, float]], time_s: float) -> None:
+        while points and not 0 <= time_s - points[0][2] <= self._length_s:
+            points.popleft()
+
+
+def _smooth(path: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Corners cut once (Chaikin 1974): every inner corner becomes two points at a quarter and three quarters of the edges."""
+    near, far = path[:-1] * 0.75 + path[1:] * 0.25, path[:-1] * 0.25 + path[1:] * 0.75
+    cut = np.empty((2 * len(near), 2), np.float32)
+    cut[0::2], cut[1::2] = near, far
+    return np.concatenate([path[:1], cut, path[-1:]])
+
+
+def _blend_path(image: NDArray[np.uint8], path: NDArray[np.float32], colour: Bgr, width_px: int, opacity: float) -> None:
+    """Blend ``path (n, 2)``, oldest point first, into ``image`` where it passes."""
+    import cv2  # noqa: PLC0415 - records are written without OpenCV
+
+    margin = width_px + 2
+    left, top = (max(int(v) - margin, 0) for v in path.min(axis=0))
+    right, bottom = (min(int(v) + margin + 1, size) for v, size in zip(path.max(axis=0), image.shape[1::-1], strict=True))
+    if right <= left or bottom <= top:
+        return
+    # All pieces go into one opacity map, newer over older, so that nothing is blended twice where they join.
+    alpha = np.zeros((bottom - top, right - left), np.uint8)
+    # Four binary digits of sub-pixel position: without them slow movers' trails are staircases.
+    fixed: Any = np.round((path - (left, top)) * 16).astype(np.int32).reshape(-1, 1, 2)
+    pieces = min(PIECES, len(path) - 1)
+    for piece in range(pieces):
+        start, stop = (len(path) - 1) * piece // pieces, (len(path) - 1) * (piece + 1) // pieces
+        fade = (piece + 1) / pieces
+        width = max(round(width_px * (0.4 + 0.6 * fade)), 1)
+        cv2.polylines(alpha, [fixed[start : stop + 1]], False, (opacity * 230 * fade,), width, cv2.LINE_AA, 4)
+    rows, columns = np.nonzero(alpha)
+    weight = alpha[rows, columns, None].astype(np.uint16)
+    region = image[top:bottom, left:right]
+    paint = np.array(colour, np.uint16)
+    region[rows, columns] = (region[rows, columns] * (255 - weight) + paint * weight + 127) // 255
