@@ -1,0 +1,210 @@
+"""What a user typed as a source enters, single addressable streams leave, with credentials kept out of every name."""
+
+from __future__ import annotations
+
+import difflib
+import glob
+import os
+import re
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+from urllib.parse import parse_qsl
+
+from tracker.errors import SourceError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+__all__ = ["IMAGE_SUFFIXES", "VIDEO_SUFFIXES", "Address", "SourceLike", "expand_sources", "redact"]
+
+IMAGE_SUFFIXES = frozenset(
+    ".avif .bmp .jpe .jpeg .jpg .jp2 .pbm .pgm .png .pnm .ppm .tga .tif .tiff .webp".split()  # noqa: SIM905 - reads as a list
+)
+"""Suffixes that make a file of a folder an image. GIF is a video: it has times."""
+
+VIDEO_SUFFIXES = frozenset(
+    ".264 .265 .3gp .asf .avi .flv .gif .h264 .h265 .hevc .m2ts .m4v .mjpeg .mjpg .mkv .mov .mp4 .mpeg .mpg .mts .mxf .ogv .ts .vob"  # noqa: SIM905, E501
+    " .webm .wmv".split()
+)
+"""Suffixes that make a file of a folder a video. A file that is named directly is opened whatever its suffix."""
+
+_SECRET_KEYS = re.compile(r"pass|pwd|token|secret|key|auth|sig|user|login|cred|session", re.IGNORECASE)
+_SCHEME = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]+://")
+_DEVICE = re.compile(r"^/dev/video\d+$")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Address:
+    """One stream that can be opened.
+
+    Attributes:
+        kind: How it is read.
+        name: What messages, records and ``Frame.source`` say; free of credentials.
+        target: What FFmpeg opens; may hold credentials and is therefore not part of ``repr``.
+        files: The images of an image sequence, in order; empty for every other kind.
+    """
+
+    kind: Literal["video", "images", "camera", "network"]
+    name: str
+    target: str = field(repr=False)
+    files: tuple[Path, ...] = field(default=(), repr=False)
+
+
+SourceLike = str | int | os.PathLike[str] | Address
+
+
+def redact(address: str) -> str:
+    """The address without passwords, tokens and the like, fit for logs and records.
+
+    >>> redact("rtsp://admin:hunter2@10.0.0.7:554/stream1?channel=2")
+    'rtsp://admin:***@10.0.0.7:554/stream1?channel=2'
+    >>> redact("https://host/cam.m3u8?token=abc&quality=hd")
+    'https://host/cam.m3u8?token=***&quality=hd'
+    >>> redact("clips/street.mp4")
+    'clips/street.mp4'
+    """
+    match = _SCHEME.match(address)
+    if match is None:
+        return address
+    scheme, rest = address[: match.end()], address[match.end() :]
+    authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
+    user = ""
+    if "@" in authority:
+        user, _, host = authority.rpartition("@")
+        rest = host + rest[len(authority) :]
+    elif "@" in rest and ":" in authority and not authority.rpartition(":")[2].isdigit():
+        user, _, rest = rest.rpartition("@")  # a password with an unescaped slash, question mark or hash
+    if user:
+        user = user.partition(":")[0] + ":***@" if ":" in user else "***@"
+    base, mark, query = rest.partition("?")
+    for key, value in parse_qsl(query, keep_blank_values=False):
+        if _SECRET_KEYS.search(key):
+            query = re.sub(rf"(^|[&;]){re.escape(key)}=[^&;#]*", rf"\g<1>{key}=***", query) if value else query
+    return f"{scheme}{user}{base}{mark}{query}"
+
+
+def expand_sources(source: SourceLike | Sequence[SourceLike]) -> list[Address]:
+    """The single streams that a source stands for; nothing is opened.
+
+    A folder or pattern of images is one stream; each of several videos is a stream of its own, with a tracker of its
+    own. In a list, images that stand side by side form one stream.
+
+    Args:
+        source: A file, folder, pattern (``*``, ``?``, ``[]``, ``**``), camera number or device, address, or a list of
+            them.
+
+    Returns:
+        At least one address, folders and patterns in natural order (``img2`` before ``img10``).
+
+    Raises:
+        SourceError: When nothing is there, or a folder or pattern holds both images and videos.
+    """
+    if isinstance(source, Address):
+        return [source]
+    if isinstance(source, int):
+        return [_camera(source)]
+    if isinstance(source, (str, os.PathLike)):
+        return _expand_text(os.fspath(source))
+    return _expand_list(source)
+
+
+def _expand_list(sources: Sequence[SourceLike]) -> list[Address]:
+    addresses: list[Address] = []
+    images: list[Path] = []
+    for source in sources:
+        if isinstance(source, (str, os.PathLike)) and _is_image(Path(source)) and Path(source).is_file():
+            images.append(Path(source))
+            continue
+        addresses += [*_images(images), *expand_sources(source)]
+        images = []
+    addresses += _images(images)
+    if not addresses:
+        problem = "expected at least one source, found an empty list"
+        raise SourceError(sources, problem, "name a video, folder, camera or address")
+    return addresses
+
+
+def _expand_text(text: str) -> list[Address]:
+    text = text.removeprefix("file://")
+    path = Path(text).expanduser()
+    if _SCHEME.match(text):
+        return [Address(kind="network", name=redact(text), target=text)]
+    if text.isdecimal() and not path.exists():
+        return [_camera(int(text))]
+    if _DEVICE.match(text):
+        return [Address(kind="camera", name=text, target=text)]
+    if path.is_dir():
+        return _expand_files(text, (entry for entry in path.iterdir() if entry.is_file()), "folder")
+    if path.exists():
+        kind: Literal["images", "video"] = "images" if _is_image(path) else "video"
+        return [Address(kind=kind, name=text, target=str(path), files=(path,) if kind == "images" else ())]
+    if glob.has_magic(text):
+        found = (Path(match) for match in glob.glob(str(path), recursive=True))  # noqa: PTH207 - absolute patterns too
+        return _expand_files(text, (match for match in found if match.is_file()), "pattern")
+    raise SourceError(
+        text, "expected a video, a folder, a pattern or an address, found no such file", _suggestion(path)
+    )
+
+
+def _expand_files(text: str, entries: Iterable[Path], what: str) -> list[Address]:
+    """Images as one stream, or videos as one stream each."""
+    files = sorted((entry for entry in entries if not entry.name.startswith(".")), key=_natural)
+    images = [file for file in files if _is_image(file)]
+    videos = [file for file in files if file.suffix.lower() in VIDEO_SUFFIXES]
+    if images and videos:
+        raise SourceError(
+            text,
+            f"expected images or videos, found {len(images)} images and {len(videos)} videos in this {what}",
+            f"choose with a pattern, such as *{images[0].suffix} or *{videos[0].suffix}",
+        )
+    if images:
+        return [Address(kind="images", name=text, target=text, files=tuple(images))]
+    if videos:
+        return [Address(kind="video", name=str(video), target=str(video)) for video in videos]
+    raise SourceError(
+        text,
+        f"expected images or videos in this {what}, found {f'{len(files)} other files' if files else 'no file'}",
+        "name a folder that holds jpg, png, mp4 or the like directly, or use a pattern such as 'folder/**/*.jpg'",
+    )
+
+
+def _images(files: list[Path]) -> list[Address]:
+    if not files:
+        return []
+    name = str(files[0]) if len(files) == 1 else os.path.commonpath([file.parent for file in files]) or "."
+    return [Address(kind="images", name=name, target=name, files=tuple(files))]
+
+
+def _camera(number: int) -> Address:
+    if number < 0:
+        raise SourceError(
+            number, "expected a camera number from 0, found a negative one", "name the camera 0, 1, ... or /dev/video0"
+        )
+    target = f"/dev/video{number}" if sys.platform.startswith("linux") else str(number)
+    return Address(kind="camera", name=target if target.startswith("/") else f"camera {number}", target=target)
+
+
+def _is_image(path: Path) -> bool:
+    return path.suffix.lower() in IMAGE_SUFFIXES
+
+
+def _natural(path: Path) -> list[tuple[int, int, str]]:
+    """A sort key under which ``img2`` comes before ``img10``."""
+    return [
+        (0, int(part), "") if part.isdecimal() else (1, 0, part)
+        for part in re.split(r"(\d+)", str(path).casefold())
+        if part
+    ]
+
+
+def _suggestion(path: Path) -> str:
+    """A remedy for a file that is not there: its likeliest misspelling, or the place where the path breaks off."""
+    parent = path.parent
+    if not parent.is_dir():
+        while not parent.is_dir():
+            parent = parent.parent
+        return f"check the path: only {parent.resolve()} exists"
+    close = difflib.get_close_matches(path.name, [entry.name for entry in parent.iterdir()], n=1)
+    return f"did you mean {parent / close[0]}?" if close else f"check the name; the folder is {parent.resolve()}"

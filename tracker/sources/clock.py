@@ -1,0 +1,66 @@
+"""Presentation time stamps enter, with gaps, repeats and jumps; strictly increasing media time in seconds leaves."""
+
+from __future__ import annotations
+
+__all__ = ["MediaClock"]
+
+RESET_S = 1.0
+"""A step back by more than this is a new start of the clock (a looped or spliced stream), not disorder."""
+
+
+class MediaClock:
+    """Media time of one stream: 0 at its first frame, faithful to variable rates, repaired where stamps are unusable.
+
+    ========================================  =================================================================
+    stamp                                     time given
+    ========================================  =================================================================
+    later than every one before               itself, relative to the first
+    absent                                    one frame interval after the last frame
+    repeated, or up to 1 s back, once         half an interval after the last frame: the next stamp may still fit
+    the same, again and again                 one interval after the last frame
+    more than 1 s back                        one interval after the last frame, and the clock goes on from there
+    ========================================  =================================================================
+
+    Args:
+        interval_s: Seconds between frames at the stream's average rate.
+    """
+
+    def __init__(self, *, interval_s: float) -> None:
+        self.repairs = 0
+        self._interval_s = interval_s
+        self._origin_s: float | None = None  # stamp that stands for media time zero
+        self._last_s: float | None = None
+        self._repaired_last = False
+
+    def time_s(self, stamp_s: float | None) -> float:
+        """Media time of the next frame.
+
+        Args:
+            stamp_s: The frame's presentation time in seconds, or ``None`` where the container has none.
+
+        >>> clock = MediaClock(interval_s=0.5)
+        >>> [clock.time_s(stamp) for stamp in (7.0, 7.5, 7.5, 8.0, None, 9.0)], clock.repairs
+        ([0.0, 0.5, 0.75, 1.0, 1.5, 2.0], 2)
+        """
+        if self._last_s is None:
+            self._origin_s = stamp_s
+            self.repairs += stamp_s is None
+            self._last_s = 0.0
+            return 0.0
+        last_s = self._last_s
+        if stamp_s is not None and self._origin_s is None:  # earlier frames had no stamp: begin here
+            self._origin_s = stamp_s - last_s - self._interval_s
+        time_s = None if stamp_s is None or self._origin_s is None else stamp_s - self._origin_s
+        if time_s is not None and time_s > last_s:
+            self._repaired_last = False
+            self._last_s = time_s
+            return time_s
+        self.repairs += 1
+        step_s = self._interval_s
+        if time_s is not None and last_s - time_s <= RESET_S and not self._repaired_last:
+            step_s /= 2
+        self._repaired_last = True
+        self._last_s = last_s + step_s
+        if stamp_s is not None and time_s is not None and last_s - time_s > RESET_S:
+            self._origin_s = stamp_s - self._last_s
+        return self._last_s

@@ -1,0 +1,304 @@
+"""An address enters; its description and its decoded pictures with media time leave. Nothing is converted here.
+
+:class:`VideoDecoder` reads what FFmpeg reads, :class:`ImagesDecoder` a sequence of image files. Both decode their first
+picture on construction, so whatever makes a source unusable is an error at once.
+"""
+
+from __future__ import annotations
+
+import io
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import av
+
+from tracker.sources import problems
+from tracker.sources.clock import MediaClock
+from tracker.sources.convert import orientation
+from tracker.sources.cpu import WorkerClock
+from tracker.sources.protocols import container_options, is_endless
+from tracker.sources.source import SourceCounters, SourceInfo
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator, Mapping
+    from pathlib import Path
+
+    from tracker.errors import SourceError
+    from tracker.sources.address import Address
+
+__all__ = ["Decoder", "ImagesDecoder", "Picture", "VideoDecoder"]
+
+DEFAULT_FPS = 30.0
+"""Frame rate of image sequences, and of streams that do not know their own."""
+
+MAX_READ_ERRORS = 64
+"""Read errors in a row after which a recording counts as over: one per lost sample in a truncated MP4."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Picture:
+    """One decoded frame in the decoder's pixel format and orientation; the rest as in :class:`tracker.types.Frame`."""
+
+    frame: av.VideoFrame
+    index: int
+    time_s: float
+    arrived_s: float
+    source: str
+
+
+class Decoder(Protocol):
+    """One open stream: what a reader thread needs to know of it."""
+
+    info: SourceInfo
+    counters: SourceCounters
+    workers: WorkerClock
+
+    def pictures(self) -> Iterator[Picture]:
+        """Decoded pictures to the end of the stream, once.
+
+        Raises:
+            SourceError: When a live stream breaks off.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let go of files, connections and threads; safe to call twice."""
+        ...
+
+
+class VideoDecoder:
+    """Anything FFmpeg opens: a file, a camera, a network address.
+
+    Args:
+        address: What to open; its kind is ``video``, ``camera`` or ``network``.
+        timeout_s: Longest wait for a network stream or camera, on opening and on each read.
+        fps: Frame rate of streams that carry no time stamps.
+        threads: FFmpeg's decoding threads, 0 = one more than there are cores.
+        rtsp_transport: ``tcp`` or ``udp``.
+        ffmpeg_options: Further options of FFmpeg's demuxer, such as ``video_size`` of a camera.
+
+    Raises:
+        SourceError: When it cannot be opened, holds no video, or no frame of it can be decoded.
+    """
+
+    def __init__(
+        self,
+        address: Address,
+        *,
+        timeout_s: float,
+        fps: float | None = None,
+        threads: int = 0,
+        rtsp_transport: str = "tcp",
+        ffmpeg_options: Mapping[str, str] | None = None,
+    ) -> None:
+        self.counters = SourceCounters()
+        self._name = address.name
+        self._fps = fps
+        self._container: Any = _open_container(address, timeout_s, rtsp_transport, ffmpeg_options or {})
+        try:
+            self._stream: Any = self._video_stream()
+            self._is_live = address.kind == "camera" or is_endless(address, self._container)
+            rate = float(self._rate())
+            self._clock = MediaClock(interval_s=1 / rate)
+            with WorkerClock.recording() as self.workers:
+                self._stream.thread_type = "AUTO"
+                self._stream.codec_context.thread_count = threads
+                self._stream.codec_context.open(strict=False)
+            self._decoded = self._decode()
+            self._first: Picture | None = next(self._decoded, None)
+            self.info = self._describe(rate)
+        except BaseException:
+            self.close()
+            raise
+
+    def pictures(self) -> Iterator[Picture]:
+        """Decoded pictures to the end of the stream, once."""
+        first, self._first = self._first, None
+        if first is not None:
+            yield first
+            del first
+        yield from self._decoded
+        if self.info.frame_count is not None:
+            self.counters.missing = max(self.info.frame_count - self.counters.decoded, 0)
+
+    def close(self) -> None:
+        """Let go of the file or connection and of FFmpeg's threads."""
+        container, self._container = self._container, None
+        if container is None:
+            return
+        self._first = None
+        if hasattr(self, "workers"):
+            self.workers.freeze()
+        if hasattr(self, "_decoded"):
+            self._decoded.close()
+            del self._decoded
+        self._stream = None
+        container.close()
+
+    def _video_stream(self) -> Any:
+        """The video stream FFmpeg thinks best, cover pictures of music files aside."""
+        if self._container.format.name == "tty":  # FFmpeg would render a text file as a film
+            raise problems.not_a_video(self._name, "a text file")
+        streams = [s for s in self._container.streams.video if s.codec_context is not None and not _is_cover(s)]
+        if not streams:
+            raise problems.no_video_stream(self._name, self._container)
+        best = self._container.streams.best("video")
+        return best if best is not None and best.index in {s.index for s in streams} else streams[0]
+
+    def _rate(self) -> float:
+        """Average frames per second; containers that lie wildly (90000, 0) are not believed."""
+        for rate in (self._stream.average_rate, self._stream.guessed_rate):
+            if rate is not None and 0.01 <= rate <= 1000:
+                return float(rate)
+        return self._fps or DEFAULT_FPS
+
+    def _describe(self, rate: float) -> SourceInfo:
+        if self._first is None:
+            raise problems.no_frames(self._name, self.counters.broken)
+        stream, container, first = self._stream, self._container, self._first.frame
+        duration_s = float(stream.duration * stream.time_base) if stream.duration and stream.time_base else 0.0
+        if duration_s <= 0 and container.duration:
+            duration_s = container.duration / 1e6
+        size = (first.width, first.height)
+        return SourceInfo(
+            name=self._name,
+            size=size[::-1] if orientation(first)[0] else size,
+            fps=rate,
+            frame_count=stream.frames or None,
+            duration_s=duration_s if duration_s > 0 and not self._is_live else None,
+            is_live=self._is_live,
+            codec=stream.codec_context.name,
+        )
+
+    def _decode(self) -> Generator[Picture]:
+        """Pictures of every packet that can be decoded."""
+        counters, clock = self.counters, self._clock
+        for packet in self._packets():
+            try:
+                frames = self._stream.decode(packet)
+            except EOFError:
+                return
+            except problems.READ_ERRORS:
+                counters.broken += 1
+                continue
+            for frame in frames:
+                arrived_s = time.monotonic()
+                stamp = frame.pts if frame.pts is not None else frame.dts
+                base = frame.time_base or self._stream.time_base
+                time_s = clock.time_s(None if stamp is None or base is None else float(stamp * base))
+                counters.repaired_times = clock.repairs
+                counters.concealed += frame.is_corrupt
+                index = counters.decoded
+                counters.decoded += 1
+                yield Picture(frame=frame, index=index, time_s=time_s, arrived_s=arrived_s, source=self._name)
+
+    def _packets(self) -> Iterator[Any]:
+        """Packets to the end, over read errors of recordings; PyAV's generator ends at each error and is begun anew."""
+        errors = 0
+        while True:
+            try:
+                for packet in self._container.demux(self._stream):
+                    errors = 0
+                    yield packet
+            except problems.READ_ERRORS as error:
+                failure = problems.explain_read(self._name, error) if self._is_live else None
+            else:
+                return
+            if failure is not None:
+                raise failure
+            self.counters.broken += 1
+            errors += 1
+            if errors >= MAX_READ_ERRORS:
+                yield None
+                return
+
+
+class ImagesDecoder:
+    """Image files as a stream: the place in the sequence is the time, unreadable files are counted and skipped.
+
+    Args:
+        address: Of kind ``images``.
+        fps: Images per second of media time.
+
+    Raises:
+        SourceError: When not one of the files is a readable image.
+    """
+
+    def __init__(self, address: Address, *, fps: float | None = None) -> None:
+        rate = fps or DEFAULT_FPS
+        self.counters = SourceCounters()
+        self.workers = WorkerClock()
+        self._files = address.files
+        self._rate = rate
+        self._codec = ""
+        self._decoded = self._decode()
+        self._first = next(self._decoded, None)
+        if self._first is None:
+            raise problems.no_images(address.name, self._files)
+        first = self._first.frame
+        size = (first.width, first.height)
+        self.info = SourceInfo(
+            name=address.name,
+            size=size[::-1] if orientation(first)[0] else size,
+            fps=rate,
+            frame_count=len(self._files),
+            duration_s=len(self._files) / rate,
+            is_live=False,
+            codec=self._codec,
+        )
+
+    def pictures(self) -> Iterator[Picture]:
+        """The readable images in order, once."""
+        first, self._first = self._first, None
+        if first is not None:
+            yield first
+            del first
+        yield from self._decoded
+        self.counters.missing = len(self._files) - self.counters.decoded
+
+    def close(self) -> None:
+        """Nothing stays open between images."""
+        self._decoded.close()
+        self._first = None
+
+    def _decode(self) -> Generator[Picture]:
+        for position, file in enumerate(self._files):
+            frame = self._read(file)
+            if frame is None:
+                self.counters.broken += 1
+                continue
+            index = self.counters.decoded
+            self.counters.decoded += 1
+            yield Picture(
+                frame=frame, index=index, time_s=position / self._rate, arrived_s=time.monotonic(), source=str(file)
+            )
+
+    def _read(self, file: Path) -> av.VideoFrame | None:
+        """The image, or ``None`` when it is not one. From memory: FFmpeg takes ``%`` in a name for a pattern."""
+        try:
+            with av.open(io.BytesIO(file.read_bytes()), "r") as container:
+                if not container.streams.video:
+                    return None
+                self._codec = container.streams.video[0].codec_context.name
+                return next(iter(container.decode(video=0)), None)
+        except problems.READ_ERRORS:
+            return None
+
+
+def _is_cover(stream: Any) -> bool:
+    return bool(stream.disposition & av.stream.Disposition.attached_pic)
+
+
+def _open_container(address: Address, timeout_s: float, rtsp_transport: str, ffmpeg_options: Mapping[str, str]) -> Any:
+    """FFmpeg's demuxer of the address, or the error that explains why not."""
+    problems.check_file(address)
+    target, file_format, options = container_options(address, timeout_s=timeout_s, rtsp_transport=rtsp_transport)
+    # FFmpeg asks Python for the time on every wait when a timeout is set: not for files, which cannot hang
+    timeout = None if address.kind == "video" else (timeout_s, timeout_s)
+    failure: SourceError  # raised outside "except", so that no traceback holds FFmpeg's message with the password
+    try:
+        return av.open(target, format=file_format, options={**options, **ffmpeg_options}, timeout=timeout)
+    except problems.READ_ERRORS as error:
+        failure = problems.explain_open(address, error, timeout_s)
+    raise failure

@@ -1,0 +1,110 @@
+"""A file, folder, pattern, camera or address enters, an open :class:`Source` of frames leaves."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from tracker.errors import ConfigError, SourceError
+from tracker.sources.address import expand_sources
+from tracker.sources.source import Source
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from tracker.sources.address import SourceLike
+    from tracker.sources.decoder import Decoder
+
+__all__ = ["open_source"]
+
+
+def open_source(
+    source: SourceLike | Sequence[SourceLike],
+    *,
+    network_size: tuple[int, int] | None = None,
+    keep_aspect: bool = True,
+    want_image: bool = True,
+    stride: int = 1,
+    fps: float | None = None,
+    policy: Literal["auto", "all", "latest"] = "auto",
+    queue_size: int | None = None,
+    max_age_s: float | None = None,
+    timeout_s: float = 10.0,
+    decode: Literal["auto", "cpu"] = "auto",
+    decode_threads: int = 0,
+    rtsp_transport: Literal["tcp", "udp"] = "tcp",
+    ffmpeg_options: Mapping[str, str] | None = None,
+) -> Source:
+    """Open one stream of frames; its first frame is decoded before this returns: an unusable source is an error here.
+
+    Args:
+        source: A video file, an image, a folder or pattern or list of images, a camera (``0``, ``"0"``,
+            ``"/dev/video0"``), an ``rtsp://``, ``http(s)://``, ``rtmp://``, ``srt://`` or ``udp://`` address, or an
+            entry of :func:`tracker.sources.address.expand_sources`, which also splits what stands for several streams.
+        network_size: ``(width, height)`` of the segmenter's input; frames then carry ``network_image`` at that size.
+        keep_aspect: Letterbox into ``network_size`` rather than stretch.
+        want_image: Whether frames carry the full-size image; without it, pixels are converted at network size only.
+        stride: Deliver every n-th frame; indexes and times stay those of the stream.
+        fps: Frames per second of image sequences (default 30), and of streams without time stamps.
+        policy: ``all`` delivers every frame and lets the reader wait; ``latest`` drops the oldest waiting frame when
+            the consumer is slow. ``auto``: ``latest`` for live streams, else ``all``.
+        queue_size: Most frames waiting, which bounds memory; default 4 for ``all``, 2 for ``latest``.
+        max_age_s: With ``latest``, skip frames that waited longer than this while a newer one is there.
+        timeout_s: Longest wait for a network stream or camera, on opening and on each read.
+        decode: Where to decode; ``auto`` is the CPU.
+        decode_threads: FFmpeg's threads, 0 = one more than there are cores.
+        rtsp_transport: ``tcp``, or ``udp`` for cameras that have nothing else.
+        ffmpeg_options: Further demuxer options, such as ``{"video_size": "1280x720"}`` for a camera.
+
+    Returns:
+        An open source; use it in a ``with`` block.
+
+    Raises:
+        SourceError: Not there, not a video, no video stream, no frame, or not one stream but several.
+        ConfigError: An argument out of range.
+    """
+    for fits, name, expected, found in (
+        (stride >= 1, "stride", "1 or more", stride),
+        (fps is None or 0 < fps <= 1000, "fps", "a rate above 0 and up to 1000", fps),
+        (policy in {"auto", "all", "latest"}, "policy", "auto, all or latest", policy),
+        (queue_size is None or queue_size >= 1, "queue_size", "1 or more", queue_size),
+        (timeout_s > 0, "timeout_s", "more than 0 seconds", timeout_s),
+        (decode in {"auto", "cpu"}, "decode", "auto or cpu", decode),
+        (decode_threads >= 0, "decode_threads", "0 or more", decode_threads),
+        (rtsp_transport in {"tcp", "udp"}, "rtsp_transport", "tcp or udp", rtsp_transport),
+        (network_size is None or min(network_size) >= 1, "network_size", "(width, height) in pixels", network_size),
+    ):
+        if not fits:
+            raise ConfigError(name, f"expected {expected}, found {found!r}", "leave it out to take the default")
+    addresses = expand_sources(source)
+    if len(addresses) > 1:
+        shown = ", ".join(address.name for address in addresses[:3]) + (", ..." if len(addresses) > 3 else "")
+        raise SourceError(
+            source if isinstance(source, str) else f"{len(addresses)} sources",
+            f"expected one stream, found {len(addresses)} ({shown})",
+            "open them one by one: each video is a stream with a tracker of its own",
+        )
+    # Only now, since FFmpeg's libraries take their time to load
+    from tracker.sources.convert import FrameConverter
+    from tracker.sources.decoder import ImagesDecoder, VideoDecoder
+
+    decoder: Decoder
+    if addresses[0].kind == "images":
+        decoder = ImagesDecoder(addresses[0], fps=fps)
+    else:
+        decoder = VideoDecoder(
+            addresses[0],
+            timeout_s=timeout_s,
+            fps=fps,
+            threads=decode_threads,
+            rtsp_transport=rtsp_transport,
+            ffmpeg_options=ffmpeg_options,
+        )
+    chosen: Literal["all", "latest"] = ("latest" if decoder.info.is_live else "all") if policy == "auto" else policy
+    return Source(
+        decoder=decoder,
+        converter=FrameConverter(network_size=network_size, keep_aspect=keep_aspect, want_image=want_image),
+        policy=chosen,
+        queue_size=queue_size or (4 if chosen == "all" else 2),
+        stride=stride,
+        max_age_s=max_age_s,
+    )

@@ -1,0 +1,189 @@
+"""What went wrong while opening or reading enters, a :class:`SourceError` with expectation, finding and remedy leaves.
+
+Nothing here quotes FFmpeg's messages about network addresses, since those repeat the address with its password.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import av.error
+
+from tracker.errors import SourceError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tracker.sources.address import Address
+
+__all__ = [
+    "READ_ERRORS",
+    "check_file",
+    "explain_open",
+    "explain_read",
+    "no_frames",
+    "no_images",
+    "no_video_stream",
+    "not_a_video",
+]
+
+READ_ERRORS = (av.error.FFmpegError, OSError, ValueError)
+"""What PyAV raises for unreadable data; anything else is a fault of this program."""
+
+_CONVERT = "if it plays elsewhere, convert it: ffmpeg -i IN -c:v libx264 OUT.mp4"
+
+
+def check_file(address: Address) -> None:
+    """Raise for files that need not even be opened: missing, forbidden, empty."""
+    if address.kind != "video":
+        return
+    try:
+        status = os.stat(address.target)  # noqa: PTH116 - keeps the user's spelling
+    except OSError as error:
+        raise SourceError(
+            address.name, f"expected a video, found no readable file ({error.strerror})", "check the path"
+        ) from error
+    if stat.S_ISREG(status.st_mode) and status.st_size == 0:
+        raise SourceError(address.name, "expected a video, found an empty file (0 bytes)", "copy or record it again")
+    if not os.access(address.target, os.R_OK):
+        raise SourceError(
+            address.name, "expected a readable video, found no permission to read it", "chmod +r, or ask its owner"
+        )
+
+
+def explain_open(address: Address, error: Exception, timeout_s: float) -> SourceError:
+    """Why FFmpeg could not open an address."""
+    if address.kind == "video":
+        return _explain_file(address, error)
+    if address.kind == "camera":
+        return _explain_camera(address, error)
+    return _explain_network(address, error, timeout_s)
+
+
+def explain_read(name: str, error: Exception) -> SourceError:
+    """Why a live stream ended in the middle."""
+    return SourceError(
+        name, f"expected more frames, found the stream broken off ({_brief(error)})", "check the camera and the network"
+    )
+
+
+def not_a_video(name: str, found: str) -> SourceError:
+    """The file is something else."""
+    return SourceError(name, f"expected a video, found {found}", f"name a video file; {_CONVERT}")
+
+
+def no_video_stream(name: str, container: Any) -> SourceError:
+    """A container of sound, or of nothing that can be decoded."""
+    kinds = sorted(
+        {
+            f"{s.type} ({s.codec_context.name})" if s.codec_context else f"{s.type} (unknown codec)"
+            for s in container.streams
+        }
+    )
+    found = f"only {', '.join(kinds)}" if kinds else "no stream at all"
+    return SourceError(
+        name, f"expected a video stream that can be decoded, found {found}", "name a file with pictures in it"
+    )
+
+
+def no_frames(name: str, broken: int) -> SourceError:
+    """A video stream from which nothing comes."""
+    found = f"none in {broken} broken packets" if broken else "a video of zero frames"
+    return SourceError(
+        name, f"expected at least one frame, found {found}", "record or copy it again: its pictures are missing"
+    )
+
+
+def no_images(name: str, files: Sequence[Path]) -> SourceError:
+    """Image files of which none is one."""
+    found = "a file that cannot be decoded" if len(files) == 1 else f"{len(files)} files that cannot be decoded"
+    if all(file.is_file() and file.stat().st_size == 0 for file in files):
+        found = "an empty file (0 bytes)" if len(files) == 1 else f"{len(files)} empty files (0 bytes)"
+    return SourceError(
+        name, f"expected a readable image, found {found}", "open one in a viewer; copy or export the images again"
+    )
+
+
+def _explain_file(address: Address, error: Exception) -> SourceError:
+    with Path(address.target).open("rb") as file:
+        start = file.read(512)
+    if start[4:8] in {b"ftyp", b"mdat", b"moov", b"wide"}:
+        return SourceError(
+            address.name,
+            "expected a complete MP4 or MOV, found one without its index (moov atom): its writing was cut off",
+            "copy it again, or rebuild the index with a tool such as untrunc; mkv and ts survive being cut off",
+        )
+    if _is_text(start):
+        return not_a_video(address.name, "a text file")
+    return not_a_video(address.name, f"data that FFmpeg does not recognise ({_brief(error)})")
+
+
+def _explain_camera(address: Address, error: Exception) -> SourceError:
+    if isinstance(error, FileNotFoundError):
+        present = sorted(str(path) for path in Path("/dev").glob("video*"))
+        found = f"no such device; present: {', '.join(present)}" if present else "no camera on this machine"
+        return SourceError(
+            address.name, f"expected a camera, found {found}", "plug it in; in a container pass it with --device"
+        )
+    if isinstance(error, PermissionError):
+        remedy = "add yourself to the group video: sudo usermod -aG video $USER, then log in again"
+        return SourceError(address.name, "expected a readable camera, found no permission", remedy)
+    remedy = "close other programs that use it; list its sizes with v4l2-ctl --list-formats-ext"
+    return SourceError(address.name, f"expected a camera that delivers pictures, found {_brief(error)}", remedy)
+
+
+def _explain_network(address: Address, error: Exception, timeout_s: float) -> SourceError:
+    scheme = address.target.partition("://")[0]
+    cases: list[tuple[tuple[type[BaseException], ...], str, str]] = [
+        (
+            (av.error.HTTPUnauthorizedError, av.error.HTTPForbiddenError),
+            "access refused",
+            "check user and password in the address",
+        ),
+        ((av.error.HTTPNotFoundError,), "no such stream on the server (404)", "check the path in the address"),
+        (
+            (ConnectionRefusedError,),
+            "nobody listening there (connection refused)",
+            "check host and port, and that the server runs",
+        ),
+        (
+            (TimeoutError, av.error.ExitError),
+            f"no answer within {timeout_s:g} s",
+            "check host, port and firewall, or raise the time-out",
+        ),
+        (
+            (av.error.ProtocolNotFoundError,),
+            f"no support for {scheme}:// in this FFmpeg",
+            "use rtsp, http, https, rtmp or udp",
+        ),
+        (
+            (av.error.InvalidDataError,),
+            "an answer that is no video",
+            "check the path; the address must lead to the stream, not to a page",
+        ),
+    ]
+    for kinds, found, remedy in cases:
+        if isinstance(error, kinds):
+            return SourceError(address.name, f"expected a video stream, found {found}", remedy)
+    return SourceError(
+        address.name, f"expected a video stream, found {_brief(error)}", "check the address, the network and the server"
+    )
+
+
+def _brief(error: Exception) -> str:
+    """The system's words for an error, without file names or addresses."""
+    words = getattr(error, "strerror", None)
+    return str(words).lower() if words else type(error).__name__
+
+
+def _is_text(start: bytes) -> bool:
+    try:
+        text = start.decode("utf-8")
+    except UnicodeDecodeError as error:
+        if error.start < len(start) - 4:  # not merely a character cut in two
+            return False
+        text = start[: error.start].decode("utf-8")
+    return all(character.isprintable() or character.isspace() for character in text)

@@ -1,0 +1,44 @@
+"""An address enters; the target, demuxer and options with which FFmpeg opens it leave, time-outs included."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tracker.sources.address import Address
+
+__all__ = ["container_options", "is_endless"]
+
+_CAMERA_FORMATS = {"linux": "v4l2", "darwin": "avfoundation", "win32": "dshow"}
+
+
+def container_options(
+    address: Address, *, timeout_s: float, rtsp_transport: str
+) -> tuple[str, str | None, dict[str, str]]:
+    """What to hand to ``av.open``: target, demuxer (``None`` = by content) and demuxer options.
+
+    Args:
+        address: Of kind ``video``, ``camera`` or ``network``.
+        timeout_s: Longest wait on a socket.
+        rtsp_transport: ``tcp`` or ``udp``.
+    """
+    if address.kind == "video":
+        return f"file:{Path(address.target)}", None, {}  # "file:" keeps a colon in a name from being read as a protocol
+    if address.kind == "camera":
+        return address.target, _CAMERA_FORMATS.get(sys.platform, "v4l2"), {}
+    timeout_us = str(int(timeout_s * 1e6))
+    scheme = address.target.partition("://")[0].lower()
+    if scheme in {"rtsp", "rtsps"}:
+        return address.target, None, {"rtsp_transport": rtsp_transport, "timeout": timeout_us}
+    if scheme in {"udp", "srt", "tcp"}:
+        return address.target, None, {"timeout": timeout_us}
+    return address.target, None, {"rw_timeout": timeout_us}
+
+
+def is_endless(address: Address, container: Any) -> bool:
+    """Whether an open network stream is live: neither its length nor (playlists aside) its size is known."""
+    if address.kind != "network" or (container.duration or 0) > 0:
+        return False
+    return container.format.name in {"hls", "dash", "rtsp"} or container.size <= 0

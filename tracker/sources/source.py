@@ -1,0 +1,246 @@
+"""An open decoder enters, frames leave: the reader thread, the bounded hand-off, drop policy, counters, stage times."""
+
+from __future__ import annotations
+
+import threading
+import time
+import weakref
+from collections import deque
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal, Self
+
+from tracker.sources.handoff import Handoff
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import TracebackType
+
+    from tracker.sources.convert import FrameConverter
+    from tracker.sources.decoder import Decoder, Picture
+    from tracker.types import Frame
+
+__all__ = ["Source", "SourceCounters", "SourceInfo", "StageTimes"]
+
+JOIN_S = 2.0
+"""How long closing waits for the reader: a file's stops within a frame, one that hangs on a network at its time-out."""
+
+SAMPLES = 4096
+"""Per-frame stage times that are kept for percentiles."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceInfo:
+    """What is known about a stream once it is open.
+
+    Attributes:
+        name: As the user gave it, without credentials.
+        size: ``(width, height)`` of the first picture in pixels, after rotation.
+        fps: Average frames per second.
+        frame_count: Frames the container announces, ``None`` where it does not say.
+        duration_s: Length in seconds, ``None`` where unknown or endless.
+        is_live: Whether it goes on by itself: cameras and endless network streams.
+        codec: FFmpeg's name of the codec.
+    """
+
+    name: str
+    size: tuple[int, int]
+    fps: float
+    frame_count: int | None
+    duration_s: float | None
+    is_live: bool
+    codec: str
+
+
+@dataclass(slots=True, kw_only=True)
+class SourceCounters:
+    """What became of a stream's packets and frames so far.
+
+    Attributes:
+        decoded: Frames decoded, including those dropped or strided over later.
+        broken: Packets or image files that could not be read or decoded, and were skipped.
+        concealed: Decoded frames in which the decoder had to patch damaged areas; they are delivered.
+        repaired_times: Frames whose time stamp was absent, repeated or backward.
+        missing: Frames the container announced and that never came, known at the end (truncation, edit lists).
+        dropped: Frames thrown away because the consumer was slow (policy ``latest``).
+        late: Frames thrown away because they had waited longer than ``max_age_s`` (policy ``latest``).
+    """
+
+    decoded: int = 0
+    broken: int = 0
+    concealed: int = 0
+    repaired_times: int = 0
+    missing: int = 0
+    dropped: int = 0
+    late: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageTimes:
+    """CPU seconds spent so far, for benchmarks.
+
+    Attributes:
+        decode_s: Reading and decoding, FFmpeg's own threads included where the system tells (Linux).
+        convert_s: Colour conversion, resize and rotation.
+        frames: Frames converted.
+    """
+
+    decode_s: float
+    convert_s: float
+    frames: int
+
+
+class _Meter:
+    """The sums behind :class:`StageTimes`; decoding and converting may be on different threads, each has its sum."""
+
+    def __init__(self) -> None:
+        self.decode_s = 0.0  # reader thread only; FFmpeg's workers are asked for when wanted
+        self.convert_s = 0.0
+        self.frames = 0
+        self.samples: deque[tuple[float, float]] = deque(maxlen=SAMPLES)
+
+
+class Source:
+    """Frames of one stream, in order, once: a context manager that is its own iterator.
+
+    Made by :func:`tracker.sources.open.open_source`. With policy ``all`` the reader thread decodes and converts, and
+    waits when the queue is full. With ``latest`` it only decodes and drops the oldest picture when the queue is full;
+    the consumer's thread converts what it takes, so that dropped frames cost no conversion.
+
+    Args:
+        decoder: An open stream.
+        converter: Turns its pictures into frames.
+        policy: ``all`` or ``latest``.
+        queue_size: Most frames waiting.
+        stride: Deliver every n-th frame.
+        max_age_s: With ``latest``, skip frames that waited longer while a newer one is there.
+
+    Attributes:
+        info: What is known about the stream.
+    """
+
+    def __init__(
+        self,
+        *,
+        decoder: Decoder,
+        converter: FrameConverter,
+        policy: Literal["all", "latest"],
+        queue_size: int,
+        stride: int = 1,
+        max_age_s: float | None = None,
+    ) -> None:
+        self.info = decoder.info
+        self._decoder = decoder
+        self._converter = converter
+        self._max_age_s = max_age_s
+        self._late = 0
+        self._meter = _Meter()
+        self._handoff: Handoff[Picture | Frame] = Handoff(capacity=queue_size, drop_oldest=policy == "latest")
+        self._convert_early = policy == "all"
+        arguments = (decoder, converter if self._convert_early else None, self._handoff, stride, self._meter)
+        self._thread = threading.Thread(target=_read, args=arguments, name="source-reader", daemon=True)
+        # The thread holds no reference to this object: a source forgotten half-way is collected and stops its thread
+        self._finalizer = weakref.finalize(self, _stop, self._handoff, self._thread)
+        self._thread.start()
+
+    def __iter__(self) -> Iterator[Frame]:
+        """The source itself: frames are delivered once."""
+        return self
+
+    def __next__(self) -> Frame:
+        """The next frame.
+
+        Raises:
+            SourceError: When the stream broke off or cannot be converted.
+        """
+        item = self._handoff.get()
+        while item is not None and self._is_stale(item):
+            self._late += 1
+            item = self._handoff.get()
+        if item is None:
+            raise StopIteration
+        return _timed_convert(item, self._converter, self._meter) if not self._convert_early else item  # type: ignore[return-value,arg-type]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        width, height = self.info.size
+        return f"Source({self.info.name!r}, {width}x{height}, {self.info.fps:.2f} fps, {self.info.codec})"
+
+    @property
+    def counters(self) -> SourceCounters:
+        """A snapshot of what became of packets and frames; the reader may be a few frames ahead of the consumer."""
+        return replace(self._decoder.counters, dropped=self._handoff.dropped, late=self._late)
+
+    @property
+    def stage_times(self) -> StageTimes:
+        """A snapshot of the CPU time spent so far."""
+        decode_s = self._meter.decode_s + self._decoder.workers.spent_s()
+        return StageTimes(decode_s=decode_s, convert_s=self._meter.convert_s, frames=self._meter.frames)
+
+    @property
+    def stage_samples(self) -> list[tuple[float, float]]:
+        """``(decode_s, convert_s)`` per frame, at most 4096; FFmpeg's threads run ahead, so only sums are exact."""
+        return list(self._meter.samples)
+
+    def close(self) -> None:
+        """Stop reading and let go of everything; frames still waiting are lost. Safe in any state, and twice."""
+        self._finalizer()
+
+    def _is_stale(self, item: Picture | Frame) -> bool:
+        if self._max_age_s is None or self._convert_early or len(self._handoff) == 0:
+            return False
+        return time.monotonic() - item.arrived_s > self._max_age_s
+
+
+def _read(
+    decoder: Decoder, converter: FrameConverter | None, handoff: Handoff[Picture | Frame], stride: int, meter: _Meter
+) -> None:
+    """The reader thread: decode to the end, an error or the consumer's close; whatever happens reaches the consumer."""
+    failure: BaseException | None = None
+    try:
+        pictures = decoder.pictures()
+        spent_s = decoder.workers.spent_s()
+        started_s = time.thread_time()
+        for picture in pictures:
+            if picture.index % stride:
+                if handoff.closed:
+                    break
+                continue
+            now_s, workers_s = time.thread_time(), decoder.workers.spent_s()
+            decode_s = now_s - started_s
+            meter.decode_s += decode_s
+            decode_s += workers_s - spent_s
+            spent_s = workers_s
+            item: Picture | Frame = picture if converter is None else _timed_convert(picture, converter, meter)
+            meter.samples.append((decode_s, time.thread_time() - now_s))
+            if not handoff.put(item):
+                break
+            del item, picture
+            started_s = time.thread_time()
+        else:
+            meter.decode_s += time.thread_time() - started_s
+    except BaseException as error:  # noqa: BLE001 - raised again in the consumer's thread
+        failure = error
+    finally:
+        decoder.close()
+        handoff.finish(failure)
+
+
+def _timed_convert(picture: Picture, converter: FrameConverter, meter: _Meter) -> Frame:
+    started_s = time.thread_time()
+    frame = converter.convert(picture)
+    meter.convert_s += time.thread_time() - started_s
+    meter.frames += 1
+    return frame
+
+
+def _stop(handoff: Handoff[Picture | Frame], thread: threading.Thread) -> None:
+    handoff.close()
+    if thread is not threading.current_thread():
+        thread.join(JOIN_S)
