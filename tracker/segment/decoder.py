@@ -1,0 +1,146 @@
+"""What decoders share: a model file's own account enters them, instances in network pixels leave them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from tracker.segment.manifest import InputSpec, Manifest
+
+__all__ = ["COCO_CLASSES", "Decoded", "Decoder", "Limits", "ModelInfo", "TensorInfo", "default_class_names"]
+
+COCO_CLASSES = (
+    *("person", "bicycle", "car", "motorcycle", "airplane", "bus", "train", "truck", "boat", "traffic light"),
+    *("fire hydrant", "stop sign", "parking meter", "bench", "bird", "cat", "dog", "horse", "sheep", "cow"),
+    *("elephant", "bear", "zebra", "giraffe", "backpack", "umbrella", "handbag", "tie", "suitcase", "frisbee"),
+    *("skis", "snowboard", "sports ball", "kite", "baseball bat", "baseball glove", "skateboard", "surfboard"),
+    *("tennis racket", "bottle", "wine glass", "cup", "fork", "knife", "spoon", "bowl", "banana", "apple"),
+    *("sandwich", "orange", "broccoli", "carrot", "hot dog", "pizza", "donut", "cake", "chair", "couch"),
+    *("potted plant", "bed", "dining table", "toilet", "tv", "laptop", "mouse", "remote", "keyboard", "cell phone"),
+    *("microwave", "oven", "toaster", "sink", "refrigerator", "book", "clock", "vase", "scissors", "teddy bear"),
+    *("hair drier", "toothbrush"),
+)
+"""The 80 classes of COCO in their usual order, for files that do not name theirs."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TensorInfo:
+    """One input or output as the file declares it.
+
+    Attributes:
+        name: The tensor's name in the graph.
+        dtype: NumPy's name of the element type, for example ``float32``.
+        shape: Sizes; ``None`` where the file leaves a dimension open.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int | None, ...]
+
+    def __str__(self) -> str:
+        sizes = ", ".join("?" if size is None else str(size) for size in self.shape)
+        return f"{self.name} ({sizes}) {self.dtype}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelInfo:
+    """Everything a file says before it has run on a picture.
+
+    Attributes:
+        label: How errors name the model: its path as the user gave it.
+        inputs: Declared inputs.
+        outputs: Outputs with the sizes that a trial run gave, so none is open.
+        metadata: The file's ``metadata_props``.
+        manifest: The ``manifest.toml`` that goes with the file, or ``None``.
+        network_size: ``(width, height)`` of the input of the trial run.
+    """
+
+    label: str
+    inputs: tuple[TensorInfo, ...]
+    outputs: tuple[TensorInfo, ...]
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    manifest: Manifest | None = None
+    network_size: tuple[int, int] = (0, 0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Which instances the caller wants.
+
+    Attributes:
+        score_threshold: Instances below are dropped.
+        iou_threshold: Overlap at which the weaker of two boxes is suppressed; ``None`` = the graph's own suppression
+            only, where the graph has one.
+        classes: ``(C,)`` bool, which classes are wanted, or ``None`` for all.
+        max_instances: How many may leave, best first.
+    """
+
+    score_threshold: float
+    iou_threshold: float | None
+    classes: NDArray[np.bool_] | None
+    max_instances: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decoded:
+    """Instances of one image in the network's own pixels, best score first.
+
+    Attributes:
+        boxes: ``(N, 4)`` float32 xyxy in pixels of the network's input; may reach outside.
+        scores: ``(N,)`` float32 in 0..1.
+        class_ids: ``(N,)`` int64.
+        masks: ``(N, h, w)`` uint8 probabilities; the grid spans the whole network input.
+        embeddings: ``(N, E)`` float32 or ``None``.
+    """
+
+    boxes: NDArray[np.float32]
+    scores: NDArray[np.float32]
+    class_ids: NDArray[np.int64]
+    masks: NDArray[np.uint8]
+    embeddings: NDArray[np.float32] | None = None
+
+
+class Decoder(Protocol):
+    """One output contract, bound to one file's output names."""
+
+    contract: str
+    class_names: tuple[str, ...]
+    input_defaults: InputSpec
+    iou_threshold: float | None
+
+    def decode(self, outputs: Mapping[str, NDArray[Any]], row: int, limits: Limits) -> Decoded:
+        """The instances of image ``row`` of the batch."""
+        ...
+
+
+def default_class_names(info: ModelInfo, count: int | None, named: tuple[str, ...] | None = None) -> tuple[str, ...]:
+    """Class names from the file, else the manifest, else COCO's when the number fits, else ``class 0``, ``class 1``.
+
+    Args:
+        info: The model.
+        count: How many classes the outputs have, ``None`` where they do not tell.
+        named: Names found in the file's metadata.
+
+    Raises:
+        ModelError: The number of names differs from the number of classes in the outputs.
+    """
+    from tracker.errors import ModelError
+
+    names = named or (info.manifest.classes if info.manifest else None)
+    if names:
+        if count is not None and len(names) != count:
+            raise ModelError(
+                info.label,
+                f"expected {count} class names, one per score channel, found {len(names)}",
+                "correct `classes` in manifest.toml (without the background class)",
+            )
+        return tuple(names)
+    if count is None or count == len(COCO_CLASSES):
+        return COCO_CLASSES
+    return tuple(f"class {number}" for number in range(count))

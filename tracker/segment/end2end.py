@@ -1,0 +1,127 @@
+"""Outputs of masktrail's own end-to-end networks enter, instances leave; the graph did all but the threshold.
+
+Contract ``end2end-1``, K slots per image, unused slots with score 0: ``boxes (B, K, 4)`` float xyxy as fractions of the
+network's input, ``scores (B, K)``, ``class_ids (B, K)`` whole numbers, ``masks (B, K, h, w)`` uint8 probabilities, and
+optionally ``embeddings (B, K, E)``, L2-normalised.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tracker.errors import ModelError
+from tracker.segment.decoder import Decoded, default_class_names
+from tracker.segment.manifest import InputSpec
+from tracker.segment.suppress import greedy_nms, top_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from tracker.segment.decoder import Limits, ModelInfo, TensorInfo
+
+__all__ = ["End2EndDecoder"]
+
+CONTRACT = "end2end-1"
+
+
+class End2EndDecoder:
+    """Decoder of ``end2end-1``.
+
+    Args:
+        info: The model.
+        names: Output names by role: ``boxes``, ``scores``, ``class_ids``, ``masks``, optionally ``embeddings``.
+    """
+
+    contract = CONTRACT
+    input_defaults = InputSpec(
+        channels="BGR", resize="letterbox-top-left", pad_value=114, mean=(0.0,) * 3, std=(1.0,) * 3
+    )
+    iou_threshold: float | None = None
+
+    def __init__(self, info: ModelInfo, names: Mapping[str, str]) -> None:
+        self._names = dict(names)
+        self._size = np.array([*info.network_size, *info.network_size], np.float32)
+        self.class_names = default_class_names(info, None, _metadata_classes(info))
+
+    def decode(self, outputs: Mapping[str, NDArray[Any]], row: int, limits: Limits) -> Decoded:
+        """The instances of image ``row`` of the batch."""
+        names = self._names
+        scores = outputs[names["scores"]][row]  # (K,)
+        class_ids = outputs[names["class_ids"]][row]  # (K,)
+        wanted = scores >= limits.score_threshold
+        if limits.classes is not None:
+            wanted &= limits.classes[class_ids]
+        rows = wanted.nonzero()[0]
+        rows = rows[top_rows(scores[rows], limits.max_instances)]
+        boxes = outputs[names["boxes"]][row, rows].astype(np.float32, copy=False) * self._size  # (N, 4)
+        if limits.iou_threshold is not None:
+            kept = greedy_nms(boxes, None, limits.iou_threshold, limits.max_instances)
+            rows, boxes = rows[kept], boxes[kept]
+        embeddings = names.get("embeddings")
+        return Decoded(
+            boxes=boxes,
+            scores=scores[rows].astype(np.float32, copy=False),
+            class_ids=class_ids[rows].astype(np.int64, copy=False),
+            masks=outputs[names["masks"]][row, rows],
+            embeddings=None if embeddings is None else outputs[embeddings][row, rows].astype(np.float32, copy=False),
+        )
+
+
+def match(info: ModelInfo) -> dict[str, str] | None:
+    """Output names by role if the outputs have this contract's shapes, else ``None``; order does not matter."""
+    by_name = {output.name: output for output in info.outputs}
+    masks = [output for output in info.outputs if output.dtype == "uint8" and len(output.shape) == 4]
+    if len(masks) != 1:
+        return None
+    batch, slots = masks[0].shape[:2]
+
+    def role(name: str, rank: int, kinds: tuple[str, ...], last: int | None = None) -> TensorInfo | None:
+        """The output of this form; of several, the one that carries the contract's name."""
+        fits = [
+            output
+            for output in info.outputs
+            if len(output.shape) == rank
+            and output.shape[:2] == (batch, slots)
+            and output.dtype.startswith(kinds)
+            and (last is None or output.shape[-1] == last)
+        ]
+        named = by_name.get(name)
+        return named if named in fits else (fits[0] if len(fits) == 1 else None)
+
+    found = {
+        "masks": masks[0],
+        "boxes": role("boxes", 3, ("float",), 4),
+        "scores": role("scores", 2, ("float",)),
+        "class_ids": role("class_ids", 2, ("int", "uint")),
+    }
+    if any(output is None for output in found.values()):
+        return None
+    names = {key: output.name for key, output in found.items() if output is not None}
+    rest = [
+        o for o in info.outputs if o.name not in names.values() and len(o.shape) == 3 and o.dtype.startswith("float")
+    ]
+    if len(rest) == 1:
+        names["embeddings"] = rest[0].name
+    return names
+
+
+def _metadata_classes(info: ModelInfo) -> tuple[str, ...] | None:
+    text = info.metadata.get("masktrail.classes")
+    if text is None:
+        return None
+    try:
+        names = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise ModelError(
+            info.label, f"metadata masktrail.classes is not JSON ({error})", "export the file again"
+        ) from error
+    if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
+        raise ModelError(
+            info.label, f"metadata masktrail.classes: expected a list of names, found {text}", "export the file again"
+        )
+    return tuple(names)

@@ -1,0 +1,286 @@
+"""A ``manifest.toml`` enters, a checked :class:`Manifest` leaves: what a file made by others does not say itself.
+
+::
+
+    name = "street-cars"                    # everything is optional, unknown keys are errors
+    version = "1"
+    licence = "Apache-2.0"
+    description = "one line"
+    contract = "yolact"                     # end2end-1 | yolact | yolo; else recognised by shape
+    classes = ["car", "van"]                # without the background
+    score_threshold = 0.1
+    iou_threshold = 0.5
+    default_variant = "384x640"             # height x width, as in street-cars-384x640.onnx
+    files = ["street.onnx"]                 # which .onnx files of the folder this manifest describes; absent = all
+
+    [input]
+    layout = "NCHW"                         # NCHW | NHWC
+    dtype = "float32"                       # uint8 | float32 | float16
+    channels = "RGB"                        # RGB | BGR
+    resize = "stretch"                      # stretch | letterbox-top-left
+    pad_value = 114
+    height = 550                            # needed where the file leaves the size open
+    width = 550
+    mean = [123.68, 116.78, 103.94]         # in the network's channel order, 0-255 units: (pixel - mean) / std
+    std = [58.40, 57.12, 57.38]
+
+    [yolact]
+    background_index = 0                    # position of the background in conf; -1 = there is none
+    conf_activation = "none"                # none | softmax | sigmoid: what is still to be applied to conf
+    cross_class_nms = true
+    aspect_ratios = [1.0, 0.5, 2.0]         # these five only where the file has no priors output
+    scales_px = [[24], [48], [96], [192], [384]]
+    square_anchors = true
+    strides = [8, 16, 32, 64, 128]
+    variances = [0.1, 0.2]
+
+Tables ``card``, ``parity``, ``provenance``, ``metrics``, ``training``, ``export`` and ``speed`` are for people and may
+hold anything.
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+from tracker.errors import ModelError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+__all__ = ["InputSpec", "Manifest", "YolactSettings", "load_manifest", "parse_input"]
+
+Layout = Literal["NCHW", "NHWC"]
+Dtype = Literal["uint8", "float32", "float16"]
+Channels = Literal["RGB", "BGR"]
+Resize = Literal["letterbox-top-left", "stretch"]
+ContractName = Literal["end2end-1", "yolact", "yolo"]
+Activation = Literal["none", "softmax", "sigmoid"]
+
+FREE_TABLES = frozenset({"card", "parity", "provenance", "metrics", "training", "export", "speed"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InputSpec:
+    """How a picture becomes the network's input; ``None`` = not said, the contract's habit holds.
+
+    Attributes:
+        layout: ``NCHW`` or ``NHWC``.
+        dtype: Element type.
+        channels: Colour order.
+        resize: ``letterbox-top-left`` keeps the aspect and pads right and below, ``stretch`` fills.
+        pad_value: Grey level of the padding.
+        height: Pixels, where the file leaves it open.
+        width: Pixels, where the file leaves it open.
+        mean: Subtracted per channel, in 0-255 units and in the network's channel order.
+        std: Divided by per channel after that.
+    """
+
+    layout: Layout | None = None
+    dtype: Dtype | None = None
+    channels: Channels | None = None
+    resize: Resize | None = None
+    pad_value: int | None = None
+    height: int | None = None
+    width: int | None = None
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
+
+    def over(self, other: InputSpec) -> InputSpec:
+        """This specification, with ``other`` where this one says nothing."""
+        values = {item.name: getattr(self, item.name) for item in fields(self)}
+        return InputSpec(**{name: getattr(other, name) if value is None else value for name, value in values.items()})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class YolactSettings:
+    """What the raw heads of a YOLACT do not say (names as in dbolya's configuration where it has them).
+
+    Attributes:
+        background_index: Position of the background in ``conf``; -1 = no background channel.
+        conf_activation: What is still to be applied to ``conf``; ``None`` = decided by its values.
+        cross_class_nms: Fast NMS over all classes at once (per class costs 100 ms and more at 80 classes on a CPU).
+        aspect_ratios: Of the anchors, where the file has no priors.
+        scales_px: Per level, anchor sides in input pixels.
+        square_anchors: Height = width whatever the aspect ratio, the habit of the published 550-pixel configurations.
+        strides: Per level; a level has ``ceil`` of half the cells of the one before.
+        variances: Of centre and size in the box code.
+    """
+
+    background_index: int = 0
+    conf_activation: Activation | None = None
+    cross_class_nms: bool = True
+    aspect_ratios: tuple[float, ...] | None = None
+    scales_px: tuple[tuple[float, ...], ...] | None = None
+    square_anchors: bool | None = None
+    strides: tuple[int, ...] | None = None
+    variances: tuple[float, ...] = (0.1, 0.2)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """What ``manifest.toml`` says; see the module's docstring for the meaning of each key."""
+
+    path: Path
+    name: str | None = None
+    version: str | None = None
+    licence: str | None = None
+    description: str | None = None
+    contract: ContractName | None = None
+    classes: tuple[str, ...] | None = None
+    score_threshold: float | None = None
+    iou_threshold: float | None = None
+    default_variant: str | None = None
+    files: tuple[str, ...] | None = None
+    input: InputSpec = field(default_factory=InputSpec)
+    yolact: YolactSettings = field(default_factory=YolactSettings)
+    free: Mapping[str, Any] = field(default_factory=dict)
+
+
+def load_manifest(path: Path) -> Manifest:
+    """Read and check a manifest.
+
+    Raises:
+        ModelError: It is not TOML, or has an unknown key or a value of the wrong type; the message names the key.
+    """
+    try:
+        table = tomllib.loads(path.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ModelError(
+            path, f"expected a TOML manifest, found: {error}", "see `masktrail models show` for one"
+        ) from error
+    free = {key: table.pop(key) for key in FREE_TABLES & table.keys()}
+    values = _checked(path, "", table, MANIFEST_KEYS)
+    return Manifest(path=path, free=free, **values)
+
+
+def parse_input(label: object, where: str, table: Mapping[str, Any]) -> InputSpec:
+    """An input specification from a TOML table or from the JSON in a file's metadata.
+
+    Raises:
+        ModelError: An unknown key or a value of the wrong type.
+    """
+    return InputSpec(**_checked(label, where, table, INPUT_KEYS))
+
+
+def _checked(
+    label: object, where: str, table: Mapping[str, Any], known: Mapping[str, Callable[..., Any]]
+) -> dict[str, Any]:
+    """``table`` with every value passed through its reader; unknown keys are errors."""
+    values = {}
+    for key, value in table.items():
+        dotted = f"{where}.{key}" if where else key
+        if key not in known:
+            close = difflib.get_close_matches(key, list(known), 1)
+            raise ModelError(
+                label,
+                f"unknown key `{dotted}`; known: {', '.join(sorted(known))}",
+                f"did you mean `{close[0]}`?"
+                if close
+                else f"remove it, or move notes to one of [{'], ['.join(sorted(FREE_TABLES))}]",
+            )
+        values[key] = known[key](label, dotted, value)
+    return values
+
+
+def _wrong(label: object, key: str, expected: str, value: Any) -> ModelError:
+    return ModelError(label, f"`{key}`: expected {expected}, found {value!r}", "correct the manifest")
+
+
+def _text(label: object, key: str, value: Any) -> str:
+    if not isinstance(value, str) or not value:
+        raise _wrong(label, key, "a text", value)
+    return value
+
+
+def _number(low: float, high: float) -> Callable[[object, str, Any], float]:
+    def read(label: object, key: str, value: Any) -> float:
+        if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
+            raise _wrong(label, key, f"a number from {low:g} to {high:g}", value)
+        return float(value)
+
+    return read
+
+
+def _whole(low: int, high: int) -> Callable[[object, str, Any], int]:
+    def read(label: object, key: str, value: Any) -> int:
+        if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+            raise _wrong(label, key, f"a whole number from {low} to {high}", value)
+        return value
+
+    return read
+
+
+def _flag(label: object, key: str, value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise _wrong(label, key, "true or false", value)
+    return value
+
+
+def _one_of(choices: tuple[str, ...]) -> Callable[[object, str, Any], str]:
+    def read(label: object, key: str, value: Any) -> str:
+        if value not in choices:
+            raise _wrong(label, key, " or ".join(choices), value)
+        return str(value)
+
+    return read
+
+
+def _list_of(
+    item: Callable[[object, str, Any], Any], length: int | None = None
+) -> Callable[[object, str, Any], tuple[Any, ...]]:
+    def read(label: object, key: str, value: Any) -> tuple[Any, ...]:
+        if not isinstance(value, list) or not value or length not in {None, len(value)}:
+            raise _wrong(label, key, f"a list of {length or 'one or more'} values", value)
+        return tuple(item(label, f"{key}[{position}]", entry) for position, entry in enumerate(value))
+
+    return read
+
+
+def _table(build: type, keys: Mapping[str, Callable[..., Any]]) -> Callable[[object, str, Any], Any]:
+    def read(label: object, key: str, value: Any) -> Any:
+        if not isinstance(value, dict):
+            raise _wrong(label, key, f"a table [{key}]", value)
+        return build(**_checked(label, key, value, keys))
+
+    return read
+
+
+INPUT_KEYS: dict[str, Callable[..., Any]] = {
+    "layout": _one_of(get_args(Layout)),
+    "dtype": _one_of(get_args(Dtype)),
+    "channels": _one_of(get_args(Channels)),
+    "resize": _one_of(get_args(Resize)),
+    "pad_value": _whole(0, 255),
+    "height": _whole(1, 16384),
+    "width": _whole(1, 16384),
+    "mean": _list_of(_number(0, 255), 3),
+    "std": _list_of(_number(1e-3, 1e3), 3),
+}
+YOLACT_KEYS: dict[str, Callable[..., Any]] = {
+    "background_index": _whole(-1, 100_000),
+    "conf_activation": _one_of(get_args(Activation)),
+    "cross_class_nms": _flag,
+    "aspect_ratios": _list_of(_number(1e-3, 1e3)),
+    "scales_px": _list_of(_list_of(_number(1e-3, 1e5))),
+    "square_anchors": _flag,
+    "strides": _list_of(_whole(1, 4096)),
+    "variances": _list_of(_number(1e-6, 1e3), 2),
+}
+MANIFEST_KEYS: dict[str, Callable[..., Any]] = {
+    "name": _text,
+    "version": _text,
+    "licence": _text,
+    "description": _text,
+    "contract": _one_of(get_args(ContractName)),
+    "classes": _list_of(_text),
+    "score_threshold": _number(0, 1),
+    "iou_threshold": _number(0, 1),
+    "default_variant": _text,
+    "files": _list_of(_text),
+    "input": _table(InputSpec, INPUT_KEYS),
+    "yolact": _table(YolactSettings, YOLACT_KEYS),
+}

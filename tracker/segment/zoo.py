@@ -1,0 +1,184 @@
+"""A model's name or path enters, the file to open and its manifest leave.
+
+Names are folders of the zoo: ``tracker/_models/<name>/`` in an installed wheel, ``models/<name>/`` in a checkout. A
+folder holds ``<name>-<height>x<width>.onnx`` variants or one ``<name>.onnx``, and a ``manifest.toml``.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tracker.errors import ModelError
+from tracker.segment.manifest import Manifest, load_manifest
+from tracker.types import Letterbox
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["DEFAULT_MODEL", "ModelFile", "ZooEntry", "find_model", "list_models", "zoo_folders"]
+
+DEFAULT_MODEL = "yolact-nano"
+SIZE = re.compile(r"-(\d+)x(\d+)$")
+PACKAGE = Path(__file__).resolve().parent.parent
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelFile:
+    """A file to open.
+
+    Attributes:
+        label: How errors and reports name it.
+        path: The ``.onnx`` file.
+        variant: ``384x640`` (height x width) where the file's name says so, else empty.
+        manifest: The manifest that goes with it, or ``None``.
+    """
+
+    label: str
+    path: Path
+    variant: str
+    manifest: Manifest | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ZooEntry:
+    """A named model.
+
+    Attributes:
+        name: What ``--model`` takes.
+        folder: Where it lies.
+        files: Its ``.onnx`` files, the default first.
+        manifest: Its manifest, or ``None``.
+    """
+
+    name: str
+    folder: Path
+    files: tuple[Path, ...]
+    manifest: Manifest | None
+
+    @property
+    def variants(self) -> tuple[str, ...]:
+        """Names of the variants, the default first; empty texts where the files have no size in their name."""
+        return tuple(variant_of(path) for path in self.files)
+
+
+def variant_of(path: Path) -> str:
+    """``384x640`` from ``yolact-nano-384x640.onnx``, else an empty text.
+
+    >>> variant_of(Path("yolact-nano-384x640.onnx"))
+    '384x640'
+    """
+    found = SIZE.search(path.stem)
+    return "" if found is None else f"{found[1]}x{found[2]}"
+
+
+def zoo_folders() -> list[Path]:
+    """Folders that hold named models, the wheel's before the checkout's."""
+    checkout = PACKAGE.parent
+    candidates = [PACKAGE / "_models"]
+    if (checkout / "pyproject.toml").is_file():
+        candidates.append(checkout / "models")
+    return [folder for folder in candidates if folder.is_dir()]
+
+
+def list_models(folders: Sequence[Path] | None = None) -> list[ZooEntry]:
+    """Every named model, by name.
+
+    Args:
+        folders: Where to look; ``None`` = :func:`zoo_folders`.
+    """
+    entries: dict[str, ZooEntry] = {}
+    for root in zoo_folders() if folders is None else folders:
+        for folder in sorted(path for path in root.iterdir() if path.is_dir()):
+            if folder.name not in entries and any(folder.glob("*.onnx")):
+                entries[folder.name] = _entry(folder)
+    return [entries[name] for name in sorted(entries)]
+
+
+def _entry(folder: Path) -> ZooEntry:
+    described = folder / "manifest.toml"
+    manifest = load_manifest(described) if described.is_file() else None
+    preferred = (manifest.default_variant if manifest else None) or "384x640"
+    files = sorted(folder.glob("*.onnx"), key=lambda path: (variant_of(path) != preferred, path.name))
+    return ZooEntry(name=folder.name, folder=folder, files=tuple(files), manifest=manifest)
+
+
+def find_model(
+    model: str | Path,
+    *,
+    variant: str | None = None,
+    source_size: tuple[int, int] | None = None,
+    folders: Sequence[Path] | None = None,
+) -> ModelFile:
+    """The file that ``--model`` means.
+
+    Args:
+        model: A name of the zoo, with or without the variant (``yolact-nano-416x416``), an ``.onnx`` file, or a folder
+            of them.
+        variant: ``384x640``, height x width; ``None`` = the one that shows most of ``source_size``, else the default.
+        source_size: ``(width, height)`` of the pictures to come.
+        folders: Where named models are; ``None`` = :func:`zoo_folders`.
+
+    Raises:
+        ModelError: No such model or variant; the message names what there is.
+    """
+    path = Path(model).expanduser()
+    if path.is_file():
+        return ModelFile(label=str(model), path=path, variant=variant_of(path), manifest=_manifest_beside(path))
+    if path.is_dir() and any(path.glob("*.onnx")):
+        return _choose(_entry(path), str(model), variant, source_size)
+    entries = list_models(folders)
+    for entry in entries:
+        if str(model) == entry.name:
+            return _choose(entry, entry.name, variant, source_size)
+        for file in entry.files:
+            if str(model) == file.stem:
+                return ModelFile(label=file.stem, path=file, variant=variant_of(file), manifest=_manifest_beside(file))
+    names = [entry.name for entry in entries]
+    if path.suffix.lower() == ".onnx" or path.parent != Path():
+        raise ModelError(
+            model,
+            "no such model file",
+            f"check the path, or use a model by name: {', '.join(names) or 'none is installed'}",
+        )
+    close = difflib.get_close_matches(str(model), names, 1)
+    hint = f"did you mean {close[0]!r}?" if close else "give the path of an .onnx file"
+    raise ModelError(model, f"no model of this name; installed: {', '.join(names) or 'none'}", hint)
+
+
+def _choose(entry: ZooEntry, label: str, variant: str | None, source_size: tuple[int, int] | None) -> ModelFile:
+    files = {variant_of(file): file for file in reversed(entry.files)}
+    if variant is not None and variant not in files:
+        raise ModelError(
+            label,
+            f"no variant {variant!r}; there is {', '.join(sorted(filter(None, files))) or 'only one'}",
+            "choose one of these, height x width",
+        )
+    chosen = entry.files[0] if variant is None else files[variant]
+    if variant is None and source_size is not None:
+        # Most content pixels at network size wins; the default where it is a draw.
+        chosen = max(entry.files, key=lambda file: _content_pixels(file, source_size))
+    return ModelFile(label=label, path=chosen, variant=variant_of(chosen), manifest=entry.manifest)
+
+
+def _content_pixels(file: Path, source_size: tuple[int, int]) -> int:
+    found = SIZE.search(file.stem)
+    if found is None:
+        return 0
+    width, height = Letterbox.fit(source_size, (int(found[2]), int(found[1]))).content_size
+    return width * height
+
+
+def _manifest_beside(path: Path) -> Manifest | None:
+    """``<file>.toml``, else a ``manifest.toml`` in the folder that names the file or names none."""
+    own = path.with_suffix(".toml")
+    if own.is_file():
+        return load_manifest(own)
+    shared = path.parent / "manifest.toml"
+    if not shared.is_file():
+        return None
+    manifest = load_manifest(shared)
+    return manifest if manifest.files is None or path.name in manifest.files else None
