@@ -1,0 +1,42 @@
+"""The public names are pinned: adding one is a decision, removing one breaks somebody."""
+
+from __future__ import annotations
+
+import pytest
+
+import tracker
+
+PUBLIC = [
+    "ConfigError",
+    "DetectionsError",
+    "Frame",
+    "InstanceMasks",
+    "Instances",
+    "Letterbox",
+    "ModelError",
+    "OnnxSegmenter",
+    "Pipeline",
+    "SinkError",
+    "SourceError",
+    "TrackedFrame",
+    "Tracker",
+    "TrackerError",
+    "Tracks",
+    "__version__",
+    "open_sink",
+    "open_source",
+]
+
+
+def test_public_names_are_pinned() -> None:
+    assert tracker.__all__ == PUBLIC
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_every_public_name_resolves(name: str) -> None:
+    assert getattr(tracker, name) is not None
+
+
+def test_unknown_names_are_attribute_errors() -> None:
+    with pytest.raises(AttributeError, match="has no attribute 'Trackr'"):
+        tracker.Trackr  # noqa: B018

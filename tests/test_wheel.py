@@ -1,0 +1,60 @@
+"""The wheel, built and installed in a clean environment, tracks a video from another directory with the model it carries."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT
+
+pytestmark = [pytest.mark.wheel, pytest.mark.timeout(900)]
+
+
+def run(*command: str | Path, cwd: Path) -> str:
+    result = subprocess.run([str(part) for part in command], cwd=cwd, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, f"{command}\n{result.stdout}\n{result.stderr}"
+    return result.stdout
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("dist")
+    run(sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", folder, ROOT, cwd=folder)
+    (found,) = folder.glob("masktrail-*.whl")
+    return found
+
+
+def test_the_wheel_holds_one_package_and_the_default_model(wheel: Path) -> None:
+    names = zipfile.ZipFile(wheel).namelist()
+    tops = {name.split("/")[0] for name in names if ".dist-info/" not in name}
+    assert tops == {"tracker"}, "models and export would collide with other people's packages"
+    for name in ("yolact-nano-384x640.onnx", "yolact-nano-416x416.onnx", "manifest.toml", "README.md"):
+        assert f"tracker/_models/yolact-nano/{name}" in names
+    assert "tracker/py.typed" in names
+    assert any(name.endswith(".dist-info/licenses/NOTICE") for name in names)
+
+
+def test_installed_it_tracks_from_another_directory(wheel: Path, tmp_path: Path) -> None:
+    run(sys.executable, "-m", "venv", tmp_path / "env", cwd=tmp_path)
+    python = tmp_path / "env" / "bin" / "python"
+    run(python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", wheel, cwd=tmp_path)
+    masktrail = tmp_path / "env" / "bin" / "masktrail"
+    render = (
+        "from tracker.scenes.road import road; from tracker.scenes.writers import write_video;"
+        "write_video(road(seed=3), 'road.mp4', fps=10, duration_s=3)"
+    )
+    run(python, "-c", render, cwd=tmp_path)
+    run(
+        masktrail, "track", "road.mp4", "--save", "out.mp4", "--records", "tracks.jsonl", "--json", "summary.json",
+        cwd=tmp_path,
+    )  # fmt: skip
+    (summary,) = json.loads((tmp_path / "summary.json").read_text())
+    assert summary["frames"] == 30
+    assert summary["failures"] == []
+    assert (tmp_path / "out.mp4").stat().st_size > 10_000
+    assert "yolact-nano" in run(masktrail, "models", "list", cwd=tmp_path)

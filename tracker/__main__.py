@@ -1,0 +1,26 @@
+"""Command-line arguments enter, an exit status leaves: 0 done, 1 done in part, 2 refused with one sentence, 130 interrupted."""
+
+from __future__ import annotations
+
+import sys
+
+from tracker.errors import TrackerError
+
+__all__ = ["main"]
+
+
+def main() -> None:
+    """Run the command line; every expected failure becomes one sentence on stderr and exit status 2."""
+    from tracker.cli import app
+
+    try:
+        app()
+    except TrackerError as error:
+        print(f"masktrail: {error}", file=sys.stderr)  # noqa: T201 - the one place where an error meets the user
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()
