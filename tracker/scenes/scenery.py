@@ -1,0 +1,224 @@
+"""A panorama camera, ground colours and meshes enter, a :class:`~tracker.scenes.world.Backdrop` leaves: drawn once, with depth."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+
+from tracker.scenes.drawing import encode_colours, shade
+from tracker.scenes.world import Backdrop
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from tracker.scenes.camera import Camera
+    from tracker.scenes.drawing import Light
+    from tracker.scenes.mesh import Mesh
+
+__all__ = ["Noise", "Plate", "soft_step"]
+
+OVERSAMPLE = 2
+"""The scenery is drawn at this multiple of the picture's size and averaged down."""
+
+
+def soft_step(low: float, high: float, values: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+    """0 below ``low``, 1 above ``high``, a smooth cubic between.
+
+    >>> soft_step(0, 2, np.array([-1.0, 1.0, 3.0])).tolist()
+    [0.0, 0.5, 1.0]
+    """
+    share = np.clip((values - low) / (high - low), 0.0, 1.0)
+    return np.asarray(share * share * (3 - 2 * share))
+
+
+class Noise:
+    """Smooth random fields over the plane (value noise, Perlin 1985), the same for one seed.
+
+    Args:
+        rng: Source of the lattice.
+    """
+
+    def __init__(self, rng: np.random.Generator) -> None:
+        self._lattice = rng.random((256, 256)).astype(np.float32)
+
+    def field(self, x: NDArray[np.floating[Any]], y: NDArray[np.floating[Any]], *, octaves: int = 1) -> NDArray[np.float64]:
+        """Values 0..1 with features about one unit wide; each further octave is half as wide and half as strong."""
+        shape, total, weight = np.shape(x), np.zeros(np.size(x)), 0.0
+        flat_x, flat_y = np.ravel(x), np.ravel(y)
+        for octave in range(octaves):
+            scale, shift = 2.0**octave, 37.7 * octave
+            total += self._sample(flat_x * scale + shift, flat_y * scale + 1.7 * shift) / scale
+            weight += 1 / scale
+        return np.asarray((total / weight).reshape(shape))
+
+    def _sample(self, x: NDArray[np.floating[Any]], y: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+        left, low = np.floor(x), np.floor(y)
+        u, v = x - left, y - low
+        u, v = u * u * (3 - 2 * u), v * v * (3 - 2 * v)
+        column, row = left.astype(np.int64) & 255, low.astype(np.int64) & 255
+        after, above = (column + 1) & 255, (row + 1) & 255
+        grid = self._lattice
+        bottom = grid[row, column] * (1 - u) + grid[row, after] * u
+        top = grid[above, column] * (1 - u) + grid[above, after] * u
+        return np.asarray(bottom * (1 - v) + top * v)
+
+
+class Plate:
+    """The picture that scenery is drawn on, with the depth of every pixel.
+
+    Args:
+        camera: The panorama that the backdrop is for.
+        light: What lights it.
+    """
+
+    def __init__(self, camera: Camera, light: Light) -> None:
+        width, height = camera.size
+        self.light = light
+        self.camera = replace(
+            camera, focal_px=camera.focal_px * OVERSAMPLE, size=(width * OVERSAMPLE, height * OVERSAMPLE)
+        )
+        self._size = (width, height)
+        columns, rows = self.camera.size
+        grid = np.stack(np.meshgrid(np.arange(columns) + 0.5, np.arange(rows) + 0.5), axis=-1)
+        self.rays = self.camera.rays(grid)  # (H, W, 3), one metre of depth each
+        self.image = np.zeros((rows, columns, 3), np.uint8)
+        self.depth = np.full((rows, columns), np.inf, np.float32)
+        self.ground = np.zeros((rows, columns), np.uint8)
+
+    def plane(self, height_m: float = 0.0, *, reach_m: float = 1e4) -> tuple[NDArray[np.bool_], NDArray[np.float64], NDArray[np.float64]]:
+        """Where a horizontal plane shows: mask ``(H, W)``, its points ``(N, 2)`` in metres and their depths ``(N,)``."""
+        up = self.rays[..., 2]
+        rise = height_m - self.camera.position_m[2]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            depth = rise / up
+        mask = np.isfinite(depth) & (depth > 0.05) & (depth < reach_m)
+        depths = depth[mask]
+        return mask, self.rays[mask][:, :2] * depths[:, None] + np.array(self.camera.position_m[:2]), depths
+
+    def wall(self, axis: int, place_m: float) -> tuple[NDArray[np.bool_], NDArray[np.float64], NDArray[np.float64]]:
+        """Where the upright plane ``x = place_m`` (axis 0) or ``y = place_m`` (axis 1) shows: mask, points ``(N, 3)``, depths."""
+        with np.errstate(divide="ignore", invalid="ignore"):
+            depth = (place_m - self.camera.position_m[axis]) / self.rays[..., axis]
+        mask = np.isfinite(depth) & (depth > 0.05) & (depth < 1e4)
+        depths = depth[mask]
+        return mask, self.rays[mask] * depths[:, None] + np.array(self.camera.position_m), depths
+
+    def paint(
+        self,
+        mask: NDArray[np.bool_],
+        depths: NDArray[np.floating[Any]],
+        light: NDArray[np.floating[Any]],
+        *,
+        is_ground: bool = False,
+    ) -> None:
+        """Put linear colours ``(N, 3)`` on ``mask`` wherever they are nearer than what is there."""
+        nearer = depths < self.depth[mask]
+        rows, columns = np.nonzero(mask)
+        rows, columns = rows[nearer], columns[nearer]
+        self.image[rows, columns] = encode_colours(light[nearer])
+        self.depth[rows, columns] = depths[nearer]
+        self.ground[rows, columns] = 255 if is_ground else 0
+
+    def mesh(self, mesh: Mesh, *, solid: bool = True) -> None:
+        """Draw quads (world axes) with shading and depth; ``solid`` leaves out what faces away."""
+        camera = self.camera
+        towards = np.array(camera.position_m) - mesh.quads.mean(axis=1)
+        distance = np.linalg.norm(towards, axis=1)
+        facing = (mesh.normals * towards).sum(axis=1) > 0 if solid else np.ones(len(distance), np.bool_)
+        pixels, depth = camera.project(mesh.quads.reshape(-1, 3))
+        pixels, depth = pixels.reshape(-1, 4, 2), depth.reshape(-1, 4)
+        width, height = camera.size
+        inside = (depth.min(axis=1) > 0.2) & (pixels.max(axis=1) > 0).all(axis=1) & (pixels.min(axis=1) < (width, height)).all(axis=1)
+        rows = np.flatnonzero(facing & inside)
+        colours = shade(
+            normals=mesh.shading[rows],
+            towards_camera=towards[rows] / distance[rows, None],
+            albedo=mesh.albedo[rows],
+            gloss=mesh.gloss[rows],
+            glow=mesh.glow[rows],
+            occlusion=mesh.occlusion[rows],
+            light=self.light,
+        )
+        faded = np.exp(-distance[rows] / self.light.haze_m)[:, None]
+        shown = encode_colours(colours * faded + self.light.haze_colour * (1 - faded))
+        for number, row in enumerate(rows):
+            self._face(pixels[row], depth[row], float(mesh.bias[row]), shown[number])
+
+    def _face(self, corners: NDArray[np.float64], depth: NDArray[np.float64], bias: float, colour: NDArray[np.uint8]) -> None:
+        """One quad: 1/depth is linear over the picture, so three corners give it everywhere."""
+        rows, columns = self.depth.shape
+        x0, y0 = np.maximum(np.floor(corners.min(axis=0)).astype(int), 0)
+        x1, y1 = np.minimum(np.ceil(corners.max(axis=0)).astype(int) + 1, (columns, rows))
+        if x1 <= x0 or y1 <= y0:
+            return
+        inside = np.zeros((y1 - y0, x1 - x0), np.uint8)
+        cv2.fillConvexPoly(inside, np.rint((corners - (x0 + 0.5, y0 + 0.5)) * 16).astype(np.int32), 1, cv2.LINE_8, 4)
+        spread = np.column_stack([corners, np.ones(4)])
+        slope_x, slope_y, level = np.linalg.lstsq(spread, 1 / depth, rcond=None)[0]
+        inverse = (
+            slope_x * (np.arange(x0, x1) + 0.5)[None, :] + slope_y * (np.arange(y0, y1) + 0.5)[:, None] + level
+        )
+        found = (1 / np.clip(inverse, 1 / depth.max(), 1 / depth.min())).astype(np.float32)
+        region = (slice(y0, y1), slice(x0, x1))
+        shows = (inside > 0) & (found - bias < self.depth[region])
+        self.image[region][shows] = colour
+        self.depth[region][shows] = found[shows]
+        self.ground[region][shows] = 0
+
+    def blobs(
+        self,
+        points: NDArray[np.floating[Any]],
+        radii_m: NDArray[np.floating[Any]],
+        light: NDArray[np.floating[Any]],
+        *,
+        haze: bool = True,
+    ) -> None:
+        """Draw balls ``(N, 3)`` (leaves, fruit) with one linear colour each, farthest first."""
+        pixels, depth = self.camera.project(points)
+        radii = radii_m * self.camera.focal_px / np.maximum(depth, 0.1)
+        if haze:
+            faded = np.exp(-depth / self.light.haze_m)[:, None]
+            light = light * faded + self.light.haze_colour * (1 - faded)
+        colours = encode_colours(light).tolist()
+        width, height = self.camera.size
+        shown = (depth > 0.5) & (pixels[:, 0] > -radii) & (pixels[:, 1] > -radii)
+        shown &= (pixels[:, 0] < width + radii) & (pixels[:, 1] < height + radii)
+        centres, sizes = np.rint(pixels * 16).astype(np.int64), np.maximum(np.rint(radii * 16), 8).astype(int)
+        for row in np.argsort(-depth):
+            if not shown[row]:
+                continue
+            x, y = int(centres[row, 0]), int(centres[row, 1])
+            reach = int(sizes[row] / 16) + 2
+            x0, y0 = max(x // 16 - reach, 0), max(y // 16 - reach, 0)
+            x1, y1 = min(x // 16 + reach + 1, width), min(y // 16 + reach + 1, height)
+            if x1 <= x0 or y1 <= y0:
+                continue
+            stamp = np.zeros((y1 - y0, x1 - x0), np.uint8)
+            cv2.circle(stamp, (x - 16 * x0, y - 16 * y0), int(sizes[row]), 1, -1, cv2.LINE_8, 4)
+            region = (slice(y0, y1), slice(x0, x1))
+            shows = (stamp > 0) & (depth[row] < self.depth[region])
+            self.image[region][shows] = colours[row]
+            self.depth[region][shows] = depth[row]
+            self.ground[region][shows] = 0
+
+    def finish(self, *, key_axis: str, blur_px: float = 0.0) -> Backdrop:
+        """The backdrop at the picture's own size.
+
+        Args:
+            key_axis: See :class:`~tracker.scenes.world.Backdrop`. Ground hides nothing.
+            blur_px: Standard deviation of the lens' softness.
+        """
+        image = cv2.resize(self.image, self._size, interpolation=cv2.INTER_AREA)
+        if blur_px > 0:
+            image = cv2.GaussianBlur(image, (0, 0), blur_px)
+        depth, rays = self.depth[::OVERSAMPLE, ::OVERSAMPLE], self.rays[::OVERSAMPLE, ::OVERSAMPLE]
+        reach = np.abs(rays[..., 1]) if key_axis == "lateral" else np.hypot(rays[..., 0], rays[..., 1])
+        ground = self.ground[::OVERSAMPLE, ::OVERSAMPLE]
+        with np.errstate(invalid="ignore"):
+            key = np.where((ground > 0) | ~np.isfinite(depth), np.inf, depth * reach)
+        return Backdrop(
+            image=image, key=key.astype(np.float32), shadowed=np.ascontiguousarray(ground), key_axis=key_axis
+        )
