@@ -1,0 +1,174 @@
+"""Pictures of an archive come in; randomly placed, coloured and degraded samples at network size leave."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from export.data import IGNORE, MASK_STRIDE, PAD_VALUE, Archive, Sample
+
+MIN_VISIBLE_SHARE = 0.3  # of an object's box after cropping; what is left of it below that is an ignore region
+MIN_SIDE_PX = 3.0
+
+
+def letterbox_scale(size: tuple[int, int], target: tuple[int, int]) -> float:
+    """The scale that fits an image (height, width) into the network input (height, width)."""
+    return min(target[0] / size[0], target[1] / size[1])
+
+
+def load_sample(archive: Archive, row: int, target: tuple[int, int], rng: np.random.Generator | None) -> Sample:
+    """One picture at network size (height, width); without `rng` just letterboxed to the top left."""
+    image, entry = archive.image(row), archive.images[row]
+    transform = placement(image.shape[:2], target, rng)
+    flip = rng is not None and rng.random() < 0.5
+    if flip:  # mirror the picture, then place it
+        transform = transform @ np.array([[-1.0, 0.0, image.shape[1]], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
+    picture = warp(image, transform, target)
+    if rng is not None:
+        picture = degrade(picture, rng)
+    boxes, class_ids, weights, masks, ignore = [], [], [], [], []
+    for item in archive.objects[row]:
+        box, visible = move_box(np.asarray(item["box"], float), transform, target)
+        if visible <= 0.0:
+            continue
+        small = min(box[2] - box[0], box[3] - box[1]) < MIN_SIDE_PX
+        mask = None
+        if item["class_id"] != IGNORE and visible >= MIN_VISIBLE_SHARE and not small:
+            mask = move_mask(archive.mask(item), item["box"], transform, box, target)
+        if mask is None or mask.max() < 128:
+            ignore.append(box)
+            continue
+        boxes.append(box)
+        class_ids.append(item["class_id"])
+        weights.append(item["weight"])
+        masks.append(mask)
+    grid = (target[0] // MASK_STRIDE, target[1] // MASK_STRIDE)
+    return Sample(
+        image=picture,
+        boxes=np.asarray(boxes, np.float32).reshape(-1, 4),
+        class_ids=np.asarray(class_ids, np.int64),
+        weights=np.asarray(weights, np.float32),
+        masks=np.asarray(masks, np.uint8).reshape(-1, *grid),
+        ignore=np.asarray(ignore, np.float32).reshape(-1, 4),
+        labelled=np.asarray(entry["labelled"], bool),
+        complete=bool(entry["complete"]),
+    )
+
+
+def load_pair(archive: Archive, row: int, target: tuple[int, int], rng: np.random.Generator) -> Sample:
+    """Two pictures that label the same things side by side: upright ones would leave half of a wide canvas grey."""
+    split = int(rng.integers(target[1] * 3 // 10, target[1] * 7 // 10)) // MASK_STRIDE * MASK_STRIDE
+    other = int(rng.choice(archive.alike(row)))
+    left = load_sample(archive, row, (target[0], split), rng)
+    right = load_sample(archive, other, (target[0], target[1] - split), rng)
+    shift = np.array([split, 0, split, 0], np.float32)
+    cells = split // MASK_STRIDE
+    masks = np.zeros((len(left.boxes) + len(right.boxes), target[0] // MASK_STRIDE, target[1] // MASK_STRIDE), np.uint8)
+    masks[: len(left.boxes), :, :cells] = left.masks
+    masks[len(left.boxes) :, :, cells:] = right.masks
+    return Sample(
+        image=np.concatenate((left.image, right.image), axis=1),
+        boxes=np.concatenate((left.boxes, right.boxes + shift)),
+        class_ids=np.concatenate((left.class_ids, right.class_ids)),
+        weights=np.concatenate((left.weights, right.weights)),
+        masks=masks,
+        ignore=np.concatenate((left.ignore, right.ignore + shift)),
+        labelled=left.labelled,
+        complete=left.complete,
+    )
+
+
+def placement(size: tuple[int, int], target: tuple[int, int], rng: np.random.Generator | None) -> np.ndarray:
+    """(3, 3) map from image to network pixels (continuous: pixel i covers i .. i + 1)."""
+    fit = letterbox_scale(size, target)
+    if rng is None or rng.random() < 0.25:
+        return np.diag([fit, fit, 1.0])
+    scale = fit * np.exp(rng.uniform(np.log(0.6), np.log(1.9)))
+    aspect = np.exp(rng.uniform(-0.12, 0.12))
+    across, down = scale * aspect, scale / aspect
+    free = np.array([target[1] - size[1] * across, target[0] - size[0] * down])
+    offset = rng.uniform(np.minimum(free, 0.0), np.maximum(free, 0.0))
+    return np.array([[across, 0.0, offset[0]], [0.0, down, offset[1]], [0.0, 0.0, 1.0]])
+
+
+def warp(image: np.ndarray, transform: np.ndarray, target: tuple[int, int]) -> np.ndarray:
+    """Resample to (height, width), averaging where it shrinks."""
+    shrink = max(abs(transform[0, 0]), abs(transform[1, 1]))
+    if shrink < 0.75:  # bilinear alone would skip pixels, and the run-time resize does not
+        image = cv2.resize(image, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)
+        transform = transform @ np.diag([1 / shrink, 1 / shrink, 1.0])
+    return cv2.warpAffine(
+        image,
+        centred(transform)[:2],
+        (target[1], target[0]),
+        flags=cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_CONSTANT,
+        borderValue=(PAD_VALUE, PAD_VALUE, PAD_VALUE),
+    )
+
+
+def centred(transform: np.ndarray) -> np.ndarray:
+    """The same map for OpenCV, whose integer coordinates are pixel centres."""
+    half = np.array([[1.0, 0.0, 0.5], [0.0, 1.0, 0.5], [0.0, 0.0, 1.0]])
+    return np.linalg.inv(half) @ transform @ half
+
+
+def move_box(box: np.ndarray, transform: np.ndarray, target: tuple[int, int]) -> tuple[np.ndarray, float]:
+    """Box xyxy in the image -> clipped box in the network input, and the share of it that is inside."""
+    corners = np.array([[box[0], box[1], 1.0], [box[2], box[3], 1.0]]) @ transform.T
+    low, high = corners[:, :2].min(axis=0), corners[:, :2].max(axis=0)
+    limit = np.array([target[1], target[0]], float)
+    inside_low, inside_high = low.clip(0, limit), high.clip(0, limit)
+    share = np.prod(inside_high - inside_low) / max(np.prod(high - low), 1e-6)
+    return np.concatenate((inside_low, inside_high)), float(share)
+
+
+def move_mask(
+    mask: np.ndarray, source_box: list[float], transform: np.ndarray, box: np.ndarray, target: tuple[int, int]
+) -> np.ndarray:
+    """A mask inside its box -> coverage 0..255 on the prototype grid; tightens `box` in place to what is visible."""
+    x0, y0 = np.floor(box[:2] / MASK_STRIDE).astype(int)
+    x1, y1 = np.ceil(box[2:] / MASK_STRIDE).astype(int)
+    shift = np.array([[1.0, 0.0, -x0 * MASK_STRIDE], [0.0, 1.0, -y0 * MASK_STRIDE], [0.0, 0.0, 1.0]])
+    origin = np.array([[1.0, 0.0, source_box[0]], [0.0, 1.0, source_box[1]], [0.0, 0.0, 1.0]])
+    size = ((x1 - x0) * MASK_STRIDE, (y1 - y0) * MASK_STRIDE)
+    moved = cv2.warpAffine(mask, centred(shift @ transform @ origin)[:2], size, flags=cv2.INTER_LINEAR)
+    columns, rows = np.flatnonzero((moved > 127).any(axis=0)), np.flatnonzero((moved > 127).any(axis=1))
+    grid = np.zeros((target[0] // MASK_STRIDE, target[1] // MASK_STRIDE), np.uint8)
+    if len(columns):
+        edges = np.array([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1], float)
+        edges += np.array([x0, y0, x0, y0]) * MASK_STRIDE
+        box[:2], box[2:] = np.maximum(box[:2], edges[:2] - 0.5), np.minimum(box[2:], edges[2:] + 0.5)
+        grid[y0:y1, x0:x1] = cv2.resize(moved, (x1 - x0, y1 - y0), interpolation=cv2.INTER_AREA)
+    return grid
+
+
+def degrade(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Brightness, contrast, colour, and now and then blur, noise or JPEG artefacts, as cameras have them."""
+    if rng.random() < 0.8:
+        gain = rng.uniform(0.7, 1.3) * np.exp(rng.uniform(-0.12, 0.12, 3))
+        table = (np.arange(256)[:, None] - 110.0) * gain + 110.0 + rng.uniform(-30, 30)
+        picture = cv2.LUT(picture, table.clip(0, 255).astype(np.uint8)[None])
+    if rng.random() < 0.1:
+        grey = cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY)
+        picture = cv2.cvtColor(grey, cv2.COLOR_GRAY2BGR)
+    kind = rng.random()
+    if kind < 0.08:
+        picture = cv2.GaussianBlur(picture, (0, 0), rng.uniform(0.5, 1.5))
+    elif kind < 0.16:
+        code = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(30, 80))])[1]
+        picture = cv2.imdecode(code, cv2.IMREAD_COLOR)
+    elif kind < 0.2:
+        noise = rng.normal(0.0, rng.uniform(3, 12), (*picture.shape[:2], 1))
+        picture = (picture + noise).clip(0, 255).astype(np.uint8)
+    return picture
+
+
+def collate_sizes(step: int) -> tuple[int, int]:
+    """The network input (height, width) of a training step: cameras' 16:9 twice as often as the square."""
+    return (416, 416) if step % 3 == 2 else (384, 640)
+
+
+def batch_rows(weights: np.ndarray, count: int, rng: np.random.Generator) -> list[int]:
+    """Rows of a batch, drawn by weight."""
+    return [int(row) for row in rng.choice(len(weights), count, p=weights)]

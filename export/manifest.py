@@ -1,0 +1,72 @@
+"""Exported files, parity and accuracy figures come in; the `manifest.toml` beside them leaves."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+
+def write_manifest(
+    path: Path, *, metadata: dict[str, str], files: list[dict[str, Any]], score_threshold: float
+) -> None:
+    """Write the manifest.
+
+    Args:
+        path: where to.
+        metadata: the `masktrail.*` properties of one of the files; what differs by file is under `files`.
+        files: per file `path`, `height`, `width`, `parity` and `accuracy` (set -> figures of `export.evaluate`).
+        score_threshold: default for showing and tracking.
+    """
+    classes = json.loads(metadata["masktrail.classes"])
+    layout = json.loads(metadata["masktrail.input"])
+    lines = [
+        "# What the files beside this one take and give, and what was measured on them. Written by `python -m export nano`.",
+        f"name = {quote(metadata['masktrail.name'])}",
+        f"version = {quote(metadata['masktrail.version'])}",
+        f"licence = {quote(metadata['masktrail.licence'])}",
+        f"contract = {quote(metadata['masktrail.contract'])}",
+        f"classes = [{', '.join(quote(name) for name in classes)}]",
+        f"mask_stride = {metadata['masktrail.mask_stride']}",
+        f"default_file = {quote(Path(files[0]['path']).name)}",
+        "embeddings = false",
+        "",
+        "[input]",
+        *(f"{key} = {toml(value)}" for key, value in layout.items() if key not in ("height", "width")),
+        "",
+        "[thresholds]",
+        f"score = {score_threshold}",
+    ]
+    for item in files:
+        source = Path(item["path"])
+        lines += [
+            "",
+            "[[files]]",
+            f"path = {quote(source.name)}",
+            f"height = {item['height']}",
+            f"width = {item['width']}",
+            f"bytes = {source.stat().st_size}",
+            f"sha256 = {quote(hashlib.sha256(source.read_bytes()).hexdigest())}",
+        ]
+        for kind, figures in item["parity"].items():
+            lines += ["", f"[files.parity.{kind}]  # ONNX Runtime against PyTorch"]
+            lines += [f"{key} = {toml(value)}" for key, value in figures.items()]
+        for name, figures in item["accuracy"].items():
+            lines += ["", f"[files.accuracy.{name}]  # masks, pycocotools"]
+            lines += [f"{key} = {toml(value)}" for key, value in figures.items() if key != "classes"]
+            for label, values in figures.get("classes", {}).items():
+                lines.append(f"{label} = {{ AP = {toml(values['AP'])}, AP50 = {toml(values['AP50'])} }}")
+    path.write_text("\n".join(lines) + "\n")
+
+
+def quote(text: str) -> str:
+    """A TOML basic string."""
+    return json.dumps(text, ensure_ascii=False)
+
+
+def toml(value: Any) -> str:
+    """A number or string as TOML."""
+    if isinstance(value, float):
+        return f"{value:.4g}" if value else "0.0"
+    return quote(value) if isinstance(value, str) else str(value)

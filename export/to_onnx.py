@@ -1,0 +1,205 @@
+"""A trained `YolactNano` comes in; one end-to-end ONNX file per input size leaves, uint8 frames to instances.
+
+Normalisation, decoding, top-k, NMS and masks are inside the graph, with plain matrix operations only, so that CUDA graphs and
+TensorRT take all of it.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+import onnx
+import torch
+from onnx import helper, numpy_helper
+from torch import Tensor, nn
+
+from export.data import PAD_VALUE
+from export.yolact_nano import CLASSES, MASK_STRIDE, YolactNano, shape_rows
+
+OPSET = 17
+CONTRACT = "end2end-1"
+FORBIDDEN = frozenset({"NonMaxSuppression", "NonZero", "If", "Loop", "Scan", "SequenceAt"})
+NMS_GROUPS = (
+    0,
+    1,
+    2,
+    1,
+    2,
+    2,
+)  # by class: persons, two-wheelers, four-wheelers; a rider does not suppress the motorcycle
+OUTSIDE = -1e4  # logit outside the box
+
+
+class EndToEnd(nn.Module):
+    """Frames (B, H, W, 3) uint8 BGR -> boxes (B, K, 4) 0..1, scores (B, K), class ids (B, K), masks (B, K, h, w) uint8."""
+
+    def __init__(
+        self,
+        network: YolactNano,
+        *,
+        height: int,
+        width: int,
+        candidates: int = 200,
+        instances: int = 100,
+        iou_threshold: float = 0.6,
+        nms_rounds: int = 3,
+    ) -> None:
+        super().__init__()
+        self.network = fold_focus(network).eval()
+        self.height, self.width = height, width
+        self.candidates, self.instances = candidates, instances
+        self.iou_threshold, self.nms_rounds = iou_threshold, nms_rounds
+        self.register_buffer("groups", torch.tensor(NMS_GROUPS, dtype=torch.float32))
+        self.register_buffer("size", torch.tensor([width, height, width, height], dtype=torch.float32))
+
+    def forward(self, frames: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """See the class."""
+        images = frames.permute(0, 3, 1, 2).float()  # (B, 3, H, W)
+        boxes, objectness, classes, features = self.network.detect(images)
+        coefficients, prototypes = self.network.mask_head(*features)
+        best, class_ids = classes.max(dim=2)  # (B, A), logits
+        scores, rows = (best.sigmoid() * objectness.sigmoid()).topk(self.candidates, dim=1)  # (B, N)
+        boxes = boxes.gather(1, rows[..., None].expand(-1, -1, 4))  # (B, N, 4)
+        class_ids = class_ids.gather(1, rows)
+        scores = scores * self.keep(boxes, class_ids)
+        scores, kept = scores.topk(self.instances, dim=1)  # (B, K)
+        boxes = boxes.gather(1, kept[..., None].expand(-1, -1, 4))
+        rows = rows.gather(1, kept)
+        terms = coefficients.gather(1, rows[..., None].expand(-1, -1, coefficients.shape[2]))  # (B, K, P + 5)
+        masks = self.masks(prototypes, terms, boxes)
+        return (boxes / self.size).clamp(0.0, 1.0), scores, class_ids.gather(1, kept), masks
+
+    def keep(self, boxes: Tensor, class_ids: Tensor) -> Tensor:
+        """Fast NMS (YOLACT section 4.1) with a few rounds more (Cluster-NMS, Zheng et al. 2020), within class groups.
+
+        In the first round every better box suppresses, in later rounds only those which survived the round before; some three
+        rounds give what sequential NMS would.
+
+        Returns:
+            1.0 for what stays, (B, N).
+        """
+        shift = self.groups[class_ids][..., None] * 8192.0  # groups do not overlap when moved apart
+        boxes = boxes + shift
+        left, top, right, bottom = boxes.unbind(dim=2)  # axis by axis: ONNX Runtime broadcasts long rows far faster
+        across = torch.minimum(right[:, :, None], right[:, None]) - torch.maximum(left[:, :, None], left[:, None])
+        down = torch.minimum(bottom[:, :, None], bottom[:, None]) - torch.maximum(top[:, :, None], top[:, None])
+        overlap = across.clamp(min=0.0) * down.clamp(min=0.0)  # (B, N, N)
+        areas = (right - left) * (bottom - top)
+        union = areas[:, :, None] + areas[:, None, :] - overlap
+        clash = (overlap > self.iou_threshold * union).float()
+        better = torch.ones(self.candidates, self.candidates, device=boxes.device).triu(1)
+        clash = clash * better  # [i, j] = 1: the better box i covers box j
+        keep = 1.0 - clash.amax(dim=1)
+        for _ in range(self.nms_rounds - 1):
+            keep = 1.0 - (clash * keep[:, :, None]).amax(dim=1)
+        return keep
+
+    def masks(self, prototypes: Tensor, terms: Tensor, boxes: Tensor) -> Tensor:
+        """Prototypes (B, P, h, w), terms (B, K, P + 5), boxes (B, K, 4) -> (B, K, h, w) uint8, zero outside the box."""
+        count, height, width = prototypes.shape[1], self.height // MASK_STRIDE, self.width // MASK_STRIDE
+        flat = torch.matmul(terms[..., :count], prototypes.flatten(2))  # (B, K, h * w)
+        terms, cells = terms.flatten(0, 1), boxes.flatten(0, 1) / MASK_STRIDE
+        across, inside = shape_rows(terms[:, count + 1 : count + 3], cells[:, 0], cells[:, 2], width)
+        across = torch.where(inside, across + terms[:, count : count + 1], OUTSIDE)
+        down, inside = shape_rows(terms[:, count + 3 : count + 5], cells[:, 1], cells[:, 3], height)
+        down = torch.where(inside, down, OUTSIDE)
+        logits = flat.view(-1, self.instances, height, width)
+        logits = logits + across.view(-1, self.instances, 1, width) + down.view(-1, self.instances, height, 1)
+        return (logits.sigmoid() * 255.0).round().to(torch.uint8)
+
+
+def fold_focus(network: YolactNano) -> YolactNano:
+    """A copy whose first convolution reads pixels: 3 x 3 over `focus` blocks equals 6 x 6 with stride 2 over the image."""
+    copied = copy.deepcopy(network).to(memory_format=torch.contiguous_format)
+    first = copied.backbone.stem.conv
+    pixels = nn.Conv2d(3, first.out_channels, 6, 2, 2)
+    with torch.no_grad():
+        for block, (dy, dx) in enumerate(((0, 0), (1, 0), (0, 1), (1, 1))):
+            pixels.weight[:, :, dy::2, dx::2] = first.weight[:, 3 * block : 3 * block + 3]
+        pixels.bias.copy_(first.bias)
+    copied.backbone.stem.conv = pixels
+    copied.detect = copied.detect_focused
+    return copied
+
+
+def export_onnx(
+    module: EndToEnd, path: Path, *, name: str, version: str, licence: str = "Apache-2.0"
+) -> dict[str, Any]:
+    """Write the file with its metadata; returns the metadata.
+
+    Raises:
+        ValueError: when the graph holds a forbidden operator or its input is not of the asked size.
+    """
+    frames = torch.zeros(1, module.height, module.width, 3, dtype=torch.uint8)
+    with torch.no_grad():
+        torch.onnx.export(
+            module,
+            (frames,),
+            str(path),
+            input_names=["frames"],
+            output_names=["boxes", "scores", "class_ids", "masks"],
+            dynamic_axes={key: {0: "batch"} for key in ("frames", "boxes", "scores", "class_ids", "masks")},
+            opset_version=OPSET,
+            dynamo=False,
+        )
+    model = onnx.load(str(path))
+    quantise_masks(model.graph)
+    metadata = {
+        "masktrail.contract": CONTRACT,
+        "masktrail.name": name,
+        "masktrail.version": version,
+        "masktrail.licence": licence,
+        "masktrail.classes": json.dumps(list(CLASSES)),
+        "masktrail.input": json.dumps(
+            {
+                "layout": "NHWC",
+                "dtype": "uint8",
+                "channels": "BGR",
+                "resize": "letterbox-top-left",
+                "pad_value": PAD_VALUE,
+                "height": module.height,
+                "width": module.width,
+            }
+        ),
+        "masktrail.mask_stride": str(MASK_STRIDE),
+    }
+    helper.set_model_props(model, metadata)
+    check_graph(model, module.height, module.width)
+    onnx.checker.check_model(model, full_check=True)
+    onnx.save(model, str(path))
+    return metadata
+
+
+def quantise_masks(graph: onnx.GraphProto) -> None:
+    """Replace x255, Round and Cast at the masks' end by one QuantizeLinear: the same bytes, two passes over them less."""
+    made_by = {output: node for node in graph.node for output in node.output}
+    chain = [made_by["masks"]]
+    while chain[-1].op_type != "Sigmoid":
+        chain.append(made_by[chain[-1].input[0]])
+    if [node.op_type for node in chain] != ["Cast", "Round", "Mul", "Sigmoid"]:
+        message = f"masks end in {[node.op_type for node in reversed(chain)]}, expected Sigmoid, Mul, Round, Cast"
+        raise ValueError(message)
+    scale = numpy_helper.from_array(torch.tensor(1.0 / 255.0).numpy(), "mask_scale")
+    zero = numpy_helper.from_array(torch.tensor(0, dtype=torch.uint8).numpy(), "mask_zero")
+    graph.initializer.extend((scale, zero))
+    quantise = helper.make_node("QuantizeLinear", [chain[-1].output[0], "mask_scale", "mask_zero"], ["masks"])
+    position = list(graph.node).index(chain[0])
+    for node in chain[:3]:
+        graph.node.remove(node)
+    graph.node.insert(position - 2, quantise)
+
+
+def check_graph(model: onnx.ModelProto, height: int, width: int) -> None:
+    """Hold the contract: static H and W, a dynamic batch, no operator that leaves the GPU or changes shapes by value."""
+    dims = model.graph.input[0].type.tensor_type.shape.dim
+    found = (dims[0].dim_param, dims[1].dim_value, dims[2].dim_value, dims[3].dim_value)
+    if found != ("batch", height, width, 3):
+        message = f"input frames is {found}, expected ('batch', {height}, {width}, 3)"
+        raise ValueError(message)
+    used = {node.op_type for node in model.graph.node} & FORBIDDEN
+    if used:
+        message = f"the graph uses {sorted(used)}; these keep it from CUDA graphs and TensorRT"
+        raise ValueError(message)

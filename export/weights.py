@@ -1,0 +1,55 @@
+"""Published YOLOX-nano ONNX weights in; a `YolactNano` that computes the same detections leaves."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+from onnx import numpy_helper
+from torch import nn
+
+from export.yolact_nano import YolactNano
+
+COCO_ROWS = (0, 1, 2, 3, 5, 7)  # person, bicycle, car, motorcycle, bus, truck among COCO's 80
+
+
+def load_yolox(path: Path, rows: tuple[int, ...] | None = COCO_ROWS) -> YolactNano:
+    """Build the network from a YOLOX-nano ONNX file whose batch norms are folded.
+
+    The file keeps no module names for its folded convolutions, so that they are taken in the order in which they run, which
+    `convolutions_in_order` repeats; every shape is checked.
+
+    Args:
+        path: the ONNX file.
+        rows: class rows to keep, or None for all of the file's.
+
+    Raises:
+        ValueError: when the file holds another network.
+    """
+    graph = onnx.load(str(path)).graph
+    tensors = {item.name: numpy_helper.to_array(item) for item in graph.initializer}
+    nodes = [node for node in graph.node if node.op_type == "Conv"]
+    network = YolactNano(classes=len(rows) if rows else tensors["head.cls_preds.0.weight"].shape[0])
+    modules = convolutions_in_order(network)
+    if len(nodes) != len(modules):
+        message = f"{path}: {len(nodes)} convolutions, expected the {len(modules)} of YOLOX-nano"
+        raise ValueError(message)
+    with torch.no_grad():
+        for node, module in zip(nodes, modules, strict=True):
+            weight, bias = tensors[node.input[1]], tensors[node.input[2]]
+            if "cls_preds" in node.input[1] and rows:
+                weight, bias = weight[list(rows)], bias[list(rows)]
+            if weight.shape != tuple(module.weight.shape):
+                message = f"{path}: {node.input[1]} has shape {weight.shape}, expected {tuple(module.weight.shape)}"
+                raise ValueError(message)
+            module.weight.copy_(torch.from_numpy(np.array(weight)))
+            module.bias.copy_(torch.from_numpy(np.array(bias)))
+    return network
+
+
+def convolutions_in_order(network: YolactNano) -> list[nn.Conv2d]:
+    """The detector's convolutions in the order of the published graph's nodes."""
+    blocks: list[nn.Module] = [network.backbone, network.neck, *network.heads]
+    return [module for block in blocks for module in block.modules() if isinstance(module, nn.Conv2d)]
