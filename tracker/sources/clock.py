@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from fractions import Fraction
+
 __all__ = ["MediaClock"]
 
 RESET_S = 1.0
@@ -28,15 +33,15 @@ class MediaClock:
     def __init__(self, *, interval_s: float) -> None:
         self.repairs = 0
         self._interval_s = interval_s
-        self._origin_s: float | None = None  # stamp that stands for media time zero
+        self._origin_s: Fraction | float | None = None  # stamp that stands for media time zero, exact
         self._last_s: float | None = None
         self._repaired_last = False
 
-    def time_s(self, stamp_s: float | None) -> float:
+    def time_s(self, stamp_s: Fraction | float | None) -> float:
         """Media time of the next frame.
 
         Args:
-            stamp_s: The frame's presentation time in seconds, or ``None`` where the container has none.
+            stamp_s: The frame's presentation time in seconds, best as a fraction, or ``None`` where there is none.
 
         >>> clock = MediaClock(interval_s=0.5)
         >>> [clock.time_s(stamp) for stamp in (7.0, 7.5, 7.5, 8.0, None, 9.0)], clock.repairs
@@ -50,7 +55,7 @@ class MediaClock:
         last_s = self._last_s
         if stamp_s is not None and self._origin_s is None:  # earlier frames had no stamp: begin here
             self._origin_s = stamp_s - last_s - self._interval_s
-        time_s = None if stamp_s is None or self._origin_s is None else stamp_s - self._origin_s
+        time_s = None if stamp_s is None or self._origin_s is None else float(stamp_s - self._origin_s)
         if time_s is not None and time_s > last_s:
             self._repaired_last = False
             self._last_s = time_s

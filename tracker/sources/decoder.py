@@ -35,6 +35,9 @@ DEFAULT_FPS = 30.0
 MAX_READ_ERRORS = 64
 """Read errors in a row after which a recording counts as over: one per lost sample in a truncated MP4."""
 
+LENGTH_SLACK_S = 0.5
+"""A container's length may exceed its last frame's time by this much without anything missing."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Picture:
@@ -99,12 +102,13 @@ class VideoDecoder:
         try:
             self._stream: Any = self._video_stream()
             self._is_live = address.kind == "camera" or is_endless(address, self._container)
-            rate = float(self._rate())
-            self._clock = MediaClock(interval_s=1 / rate)
+            rate = self._rate()
+            self._clock = MediaClock(interval_s=1 / (fps or rate))
             with WorkerClock.recording() as self.workers:
                 self._stream.thread_type = "AUTO"
                 self._stream.codec_context.thread_count = threads
                 self._stream.codec_context.open(strict=False)
+            self._end_s = 0.0
             self._decoded = self._decode()
             self._first: Picture | None = next(self._decoded, None)
             self.info = self._describe(rate)
@@ -119,8 +123,7 @@ class VideoDecoder:
             yield first
             del first
         yield from self._decoded
-        if self.info.frame_count is not None:
-            self.counters.missing = max(self.info.frame_count - self.counters.decoded, 0)
+        self.counters.missing = self._missing()
 
     def close(self) -> None:
         """Let go of the file or connection and of FFmpeg's threads."""
@@ -164,12 +167,21 @@ class VideoDecoder:
         return SourceInfo(
             name=self._name,
             size=size[::-1] if orientation(first)[0] else size,
-            fps=rate,
+            fps=self._fps if self._fps and first.pts is None else rate,
             frame_count=stream.frames or None,
             duration_s=duration_s if duration_s > 0 and not self._is_live else None,
             is_live=self._is_live,
             codec=stream.codec_context.name,
         )
+
+    def _missing(self) -> int:
+        """Frames that were announced and did not come: by count, else by length where no sound can be longer."""
+        if self.info.frame_count is not None:
+            return max(self.info.frame_count - self.counters.decoded, 0)
+        if self.info.duration_s is None or self._container is None or len(self._container.streams) > 1:
+            return 0
+        short_s = self.info.duration_s - self._end_s
+        return round(short_s * self.info.fps) if short_s > LENGTH_SLACK_S else 0
 
     def _decode(self) -> Generator[Picture]:
         """Pictures of every packet that can be decoded."""
@@ -186,7 +198,8 @@ class VideoDecoder:
                 arrived_s = time.monotonic()
                 stamp = frame.pts if frame.pts is not None else frame.dts
                 base = frame.time_base or self._stream.time_base
-                time_s = clock.time_s(None if stamp is None or base is None else float(stamp * base))
+                time_s = clock.time_s(None if stamp is None or base is None else stamp * base)
+                self._end_s = time_s
                 counters.repaired_times = clock.repairs
                 counters.concealed += frame.is_corrupt
                 index = counters.decoded
@@ -296,9 +309,10 @@ def _open_container(address: Address, timeout_s: float, rtsp_transport: str, ffm
     target, file_format, options = container_options(address, timeout_s=timeout_s, rtsp_transport=rtsp_transport)
     # FFmpeg asks Python for the time on every wait when a timeout is set: not for files, which cannot hang
     timeout = None if address.kind == "video" else (timeout_s, timeout_s)
+    started_s = time.monotonic()
     failure: SourceError  # raised outside "except", so that no traceback holds FFmpeg's message with the password
     try:
         return av.open(target, format=file_format, options={**options, **ffmpeg_options}, timeout=timeout)
     except problems.READ_ERRORS as error:
-        failure = problems.explain_open(address, error, timeout_s)
+        failure = problems.explain_open(address, error, timeout_s=timeout_s, waited_s=time.monotonic() - started_s)
     raise failure

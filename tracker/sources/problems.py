@@ -54,12 +54,14 @@ def check_file(address: Address) -> None:
         )
 
 
-def explain_open(address: Address, error: Exception, timeout_s: float) -> SourceError:
+def explain_open(address: Address, error: Exception, *, timeout_s: float, waited_s: float) -> SourceError:
     """Why FFmpeg could not open an address."""
     if address.kind == "video":
         return _explain_file(address, error)
     if address.kind == "camera":
         return _explain_camera(address, error)
+    if waited_s >= 0.9 * timeout_s:  # FFmpeg's protocols give this different names
+        error = TimeoutError()
     return _explain_network(address, error, timeout_s)
 
 
@@ -158,6 +160,11 @@ def _explain_network(address: Address, error: Exception, timeout_s: float) -> So
             (av.error.ProtocolNotFoundError,),
             f"no support for {scheme}:// in this FFmpeg",
             "use rtsp, http, https, rtmp or udp",
+        ),
+        (
+            (av.error.OSError,),
+            "nothing to read (host unknown, connection cut off, or no video there)",
+            "check the host's name, the path and the network",
         ),
         (
             (av.error.InvalidDataError,),

@@ -1,0 +1,70 @@
+"""The queue between reader and consumer."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from tracker.sources.handoff import Handoff
+
+
+def test_items_come_in_order_then_the_end() -> None:
+    handoff: Handoff[int] = Handoff(capacity=3, drop_oldest=False)
+    assert [handoff.put(item) for item in (1, 2, 3)] == [True] * 3
+    handoff.finish()
+    assert [handoff.get() for _ in range(5)] == [1, 2, 3, None, None]
+
+
+def test_the_oldest_is_dropped_and_counted() -> None:
+    handoff: Handoff[int] = Handoff(capacity=2, drop_oldest=True)
+    for item in range(5):
+        handoff.put(item)
+    assert handoff.dropped == 3
+    assert [handoff.get(), handoff.get()] == [3, 4]
+
+
+def test_a_full_queue_holds_the_producer_until_there_is_room() -> None:
+    handoff: Handoff[int] = Handoff(capacity=1, drop_oldest=False)
+    handoff.put(0)
+    done = threading.Event()
+    producer = threading.Thread(target=lambda: (handoff.put(1), done.set()))
+    producer.start()
+    assert not done.wait(0.05)
+    assert handoff.get() == 0
+    producer.join(5)
+    assert done.is_set()
+    assert handoff.get() == 1
+
+
+def test_closing_wakes_a_waiting_producer() -> None:
+    handoff: Handoff[int] = Handoff(capacity=1, drop_oldest=False)
+    handoff.put(0)
+    results: list[bool] = []
+    producer = threading.Thread(target=lambda: results.append(handoff.put(1)))
+    producer.start()
+    handoff.close()
+    producer.join(5)
+    assert results == [False]
+    assert handoff.closed
+    assert handoff.get() is None
+
+
+def test_closing_wakes_a_waiting_consumer() -> None:
+    handoff: Handoff[int] = Handoff(capacity=1, drop_oldest=False)
+    results: list[int | None] = []
+    consumer = threading.Thread(target=lambda: results.append(handoff.get()))
+    consumer.start()
+    handoff.close()
+    consumer.join(5)
+    assert results == [None]
+
+
+def test_an_error_arrives_after_the_items_before_it_and_once() -> None:
+    handoff: Handoff[int] = Handoff(capacity=2, drop_oldest=False)
+    handoff.put(7)
+    handoff.finish(RuntimeError("broken"))
+    assert handoff.get() == 7
+    with pytest.raises(RuntimeError, match="broken"):
+        handoff.get()
+    assert handoff.get() is None

@@ -1,0 +1,110 @@
+"""Network addresses: a file over HTTP on the loopback, refusals, silence, and no password anywhere."""
+
+from __future__ import annotations
+
+import functools
+import http.server
+import socket
+import threading
+import traceback
+
+import pytest
+
+from tests.sources.videos import write_video
+from tracker.errors import SourceError
+from tracker.sources.address import expand_sources
+from tracker.sources.open import open_source
+from tracker.sources.protocols import container_options
+
+SECRET = "canary"
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    """Serves a folder; ``/secret`` asks for a password, ``/page`` is a page."""
+
+    protocol_version = "HTTP/1.0"
+
+    def log_message(self, format, *args):  # noqa: A002 - the base class's name
+        pass
+
+    def do_GET(self):
+        if self.path.startswith("/secret"):
+            self.send_error(401)
+        elif self.path.startswith("/page"):
+            self.send_response(200)
+            page = b"<html><body>a page</body></html>" * 50
+            self.send_header("Content-Type", "text/html")
+            self.send_header("Content-Length", str(len(page)))
+            self.end_headers()
+            self.wfile.write(page)
+        else:
+            super().do_GET()
+
+
+@pytest.fixture
+def server(tmp_path):
+    handler = functools.partial(Quiet, directory=str(tmp_path))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as httpd:
+        httpd.daemon_threads = True
+        thread = threading.Thread(target=httpd.serve_forever, daemon=True)
+        thread.start()
+        yield f"127.0.0.1:{httpd.server_address[1]}"
+        httpd.shutdown()
+        thread.join(5)
+
+
+@pytest.mark.parametrize("suffix", ["mkv", "ts", "mp4"])
+def test_a_recording_over_http(tmp_path, server: str, suffix: str) -> None:
+    write_video(
+        tmp_path / f"a.{suffix}", count=12, container_options={"movflags": "faststart"} if suffix == "mp4" else {}
+    )
+    with open_source(f"http://user:{SECRET}@{server}/a.{suffix}?token={SECRET}", timeout_s=5) as source:
+        frames = list(source)
+        assert not source.info.is_live
+        assert SECRET not in source.info.name + repr(source) + frames[0].source
+    assert len(frames) == 12
+    assert frames[0].source == f"http://user:***@{server}/a.{suffix}?token=***"
+
+
+@pytest.mark.parametrize(
+    ("path", "said"), [("none.mp4", "404"), ("secret.mp4", "access refused"), ("page.html", "no video|no stream")]
+)
+def test_refusals_are_explained_without_the_password(server: str, path: str, said: str) -> None:
+    with pytest.raises(SourceError, match=said) as caught:
+        open_source(f"http://user:{SECRET}@{server}/{path}?token={SECRET}", timeout_s=5)
+    everything = "".join(traceback.format_exception(caught.value)) + repr(caught.value.__dict__)
+    assert SECRET not in everything
+    assert caught.value.__context__ is None
+
+
+@pytest.mark.parametrize("scheme", ["http", "rtsp", "rtmp"])
+def test_nobody_listening(scheme: str) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    with pytest.raises(SourceError, match="connection refused") as caught:
+        open_source(f"{scheme}://user:{SECRET}@127.0.0.1:{port}/x", timeout_s=5)
+    assert SECRET not in "".join(traceback.format_exception(caught.value))
+
+
+@pytest.mark.parametrize("scheme", ["http", "rtsp"])
+def test_a_silent_server_is_given_up(scheme: str) -> None:
+    answer = pytest.raises(SourceError, match=r"no answer within 0\.5 s")
+    with socket.create_server(("127.0.0.1", 0)) as silent, answer:
+        open_source(f"{scheme}://user:{SECRET}@127.0.0.1:{silent.getsockname()[1]}/x", timeout_s=0.5)
+
+
+def test_unknown_protocol() -> None:
+    with pytest.raises(SourceError, match="no support for foo://"):
+        open_source(f"foo://user:{SECRET}@host/x")
+
+
+def test_options_carry_the_time_out_and_the_transport() -> None:
+    def options(text: str, transport: str = "tcp"):
+        return container_options(expand_sources(text)[0], timeout_s=2.5, rtsp_transport=transport)
+
+    assert options("rtsp://h/x") == ("rtsp://h/x", None, {"rtsp_transport": "tcp", "timeout": "2500000"})
+    assert options("rtsp://h/x", "udp")[2]["rtsp_transport"] == "udp"
+    assert options("https://h/x")[2] == {"rw_timeout": "2500000"}
+    assert options("srt://h:1")[2] == {"timeout": "2500000"}
+    assert options("/dev/video3")[0] == "/dev/video3"
