@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,9 +16,21 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-Floats = "NDArray[np.floating[Any]]"
-
 __all__ = ["Camera", "Rig"]
+
+
+@lru_cache(maxsize=64)
+def _rotation(yaw_rad: float, pitch_rad: float, roll_rad: float) -> NDArray[np.float64]:
+    """``(3, 3)``, world axes to camera axes; read-only because it is shared."""
+    cos_yaw, sin_yaw = math.cos(yaw_rad), math.sin(yaw_rad)
+    cos_pitch, sin_pitch = math.cos(pitch_rad), math.sin(pitch_rad)
+    forward = np.array([cos_pitch * cos_yaw, cos_pitch * sin_yaw, -sin_pitch])
+    right = np.array([sin_yaw, -cos_yaw, 0.0])
+    down = np.cross(forward, right)
+    cos_roll, sin_roll = math.cos(roll_rad), math.sin(roll_rad)
+    rotation = np.stack([cos_roll * right + sin_roll * down, cos_roll * down - sin_roll * right, forward])
+    rotation.setflags(write=False)
+    return rotation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,13 +56,7 @@ class Camera:
     @property
     def rotation(self) -> NDArray[np.float64]:
         """``(3, 3)``, world axes to camera axes (right, down, forward)."""
-        cos_yaw, sin_yaw = math.cos(self.yaw_rad), math.sin(self.yaw_rad)
-        cos_pitch, sin_pitch = math.cos(self.pitch_rad), math.sin(self.pitch_rad)
-        forward = np.array([cos_pitch * cos_yaw, cos_pitch * sin_yaw, -sin_pitch])
-        right = np.array([sin_yaw, -cos_yaw, 0.0])
-        down = np.cross(forward, right)
-        cos_roll, sin_roll = math.cos(self.roll_rad), math.sin(self.roll_rad)
-        return np.stack([cos_roll * right + sin_roll * down, cos_roll * down - sin_roll * right, forward])
+        return _rotation(self.yaw_rad, self.pitch_rad, self.roll_rad)
 
     @property
     def intrinsics(self) -> NDArray[np.float64]:

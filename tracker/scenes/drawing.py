@@ -38,8 +38,8 @@ class Light:
         haze_m: Distance at which 63 % has faded.
     """
 
-    sun: NDArray[np.float64] = field(default_factory=lambda: _unit((-0.35, 0.55, 0.75)))
-    sun_colour: NDArray[np.float64] = field(default_factory=lambda: np.array([0.78, 0.86, 0.92]))
+    sun: NDArray[np.float64] = field(default_factory=lambda: _unit((-0.45, 0.28, 0.85)))
+    sun_colour: NDArray[np.float64] = field(default_factory=lambda: np.array([0.66, 0.73, 0.78]))
     sky_colour: NDArray[np.float64] = field(default_factory=lambda: np.array([0.50, 0.42, 0.36]))
     ground_colour: NDArray[np.float64] = field(default_factory=lambda: np.array([0.10, 0.11, 0.12]))
     horizon_colour: NDArray[np.float64] = field(default_factory=lambda: np.array([0.90, 0.85, 0.80]))
@@ -124,7 +124,7 @@ def shade(
     diffuse = albedo * (
         ambient * occlusion[:, None] + light.sun_colour * facing * np.minimum(occlusion[:, None] * 1.3, 1.0)
     )
-    cosine = np.clip((normals * towards_camera).sum(axis=1), 0.0, 1.0)
+    cosine = np.clip(np.einsum('ij,ij->i', normals, towards_camera), 0.0, 1.0)
     mirrored = 2 * cosine[:, None] * normals - towards_camera
     fresnel = (0.045 + 0.6 * (1 - cosine) ** 5) * gloss
     height = mirrored[:, 2:3]

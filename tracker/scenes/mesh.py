@@ -39,6 +39,7 @@ class Mesh:
 
     Attributes:
         quads: ``(F, 4, 3)`` metres.
+        centres: ``(F, 3)`` their middles.
         normals: ``(F, 3)`` geometric, decide what faces the camera.
         shading: ``(F, 3)`` smoothed, decide the light.
         albedo: ``(F, 3)`` linear BGR.
@@ -49,6 +50,7 @@ class Mesh:
     """
 
     quads: NDArray[np.float64]
+    centres: NDArray[np.float64]
     normals: NDArray[np.float64]
     shading: NDArray[np.float64]
     albedo: NDArray[np.float64]
@@ -157,6 +159,7 @@ class MeshBuilder:
         )
         return Mesh(
             quads=quads,
+            centres=quads.mean(axis=1),
             normals=normals,
             shading=shading,
             albedo=albedo,
@@ -179,9 +182,9 @@ def project_mesh(
     turn = np.array([[cos, -sin, 0.0], [sin, cos, 0.0], [0.0, 0.0, 1.0]])
     place = np.append(np.asarray(position_m, dtype=np.float64), 0.0)
     eye = (np.array(camera.position_m) - place) @ turn
-    towards = eye - mesh.quads.mean(axis=1)
-    rows = np.flatnonzero((mesh.normals * towards).sum(axis=1) > 0)
-    distance = np.linalg.norm(towards[rows], axis=1)
+    towards = eye - mesh.centres
+    rows = np.flatnonzero(np.einsum('ij,ij->i', mesh.normals, towards) > 0)
+    distance = np.sqrt(np.einsum('ij,ij->i', towards[rows], towards[rows]))
     order = np.argsort(mesh.bias[rows] - distance, kind="stable")
     rows, distance = rows[order], distance[order]
     pixels, depth = camera.project(mesh.quads[rows].reshape(-1, 3) @ turn.T + place)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
 
 from tracker.scenes.camera import Camera, Rig
 from tracker.scenes.drawing import Light, to_linear
-from tracker.scenes.mesh import Material, MeshBuilder, box_quads
+from tracker.scenes.mesh import Material, Mesh, MeshBuilder, box_quads
 from tracker.scenes.motion import Trajectory, drive
 from tracker.scenes.scenery import Noise, Plate, soft_step
 from tracker.scenes.vehicles import KINDS, Vehicle
@@ -22,8 +23,10 @@ NEAR_LANES_M = (-1.8, 1.8)
 """Driven away from the camera."""
 FAR_LANES_M = (8.6, 12.2)
 """Driven towards the camera, beyond the median."""
-COUNT_LINE_M = ((32.0, -6.0), (32.0, 18.0))
-"""A line across all lanes, 32 m ahead of the camera, for counting."""
+BEND_START_M, BEND_RADIUS_M = 75.0, 130.0
+"""Where the road starts to turn left, behind the trees, and how tightly."""
+COUNT_LINE_M = ((45.0, -6.0), (45.0, 18.0))
+"""A line across all lanes, 45 m ahead of the camera, for counting."""
 
 _KINDS = ("sedan", "hatchback", "suv", "estate", "van", "lorry", "semi", "bus")
 _SHARES = (0.22, 0.21, 0.20, 0.10, 0.10, 0.07, 0.04, 0.06)
@@ -56,10 +59,10 @@ def road(
         noise: Sensor noise in grey levels.
     """
     camera = Camera(
-        position_m=(0.0, -1.6, 8.2),
-        yaw_rad=math.radians(8.5),
-        pitch_rad=math.radians(13.5),
-        focal_px=1.32 * size[0],
+        position_m=(0.0, 0.4, 8.6),
+        yaw_rad=math.radians(7.5),
+        pitch_rad=math.radians(8.6),
+        focal_px=1.62 * size[0],
         size=size,
     )
     rig = Rig(camera=camera, shake_px=shake_px, pan_rad=math.radians(pan_deg), seed=seed)
@@ -86,7 +89,7 @@ def _traffic(rng: np.random.Generator, duration_s: float, density: float) -> lis
         moment = -14.0 + rng.uniform(0, 2)
         while moment < duration_s:
             kind, paint = _choose(rng, fast=fast)
-            speed = (19.0 if fast else 14.5) + rng.uniform(-0.4, 0.4)
+            speed = (17.5 if fast else 13.5) + rng.uniform(-0.4, 0.4)
             vehicles.append((moment, kind, paint, _run(rng, moment, lane, direction, speed, fast=fast)))
             moment += 1.3 + KINDS[kind].size_m[0] / speed + rng.exponential(2.1 / density)
     vehicles.sort(key=lambda one: one[0])
@@ -108,11 +111,33 @@ def _run(
     rng: np.random.Generator, start_s: float, lane: float, direction: int, speed: float, *, fast: bool
 ) -> Trajectory:
     """One pass through the scene, 260 m long."""
-    length_m = 260.0
+    length_m = 215.0
     end_s = start_s + length_m / speed
     start_m = 0.0 if direction > 0 else length_m
     wander = lane + rng.normal(0, 0.12)
-    return drive(start_s=start_s, end_s=end_s, start_m=start_m, speed_m_s=speed, lane_m=wander, direction=direction)
+    along = drive(start_s=start_s, end_s=end_s, start_m=start_m, speed_m_s=speed, lane_m=wander, direction=direction)
+    bent = np.maximum(along.positions_m[:, 0] - BEND_START_M, 0) / BEND_RADIUS_M
+    positions = _bend(along.positions_m[:, 0], along.positions_m[:, 1])
+    return Trajectory(times_s=along.times_s, positions_m=positions, heading_rad=along.heading_rad + bent)
+
+
+def _bend(along_m: np.ndarray, across_m: np.ndarray) -> np.ndarray:
+    """Road coordinates (distance along the carriageway's axis, offset to the left) to the ground plane, ``(N, 2)``."""
+    turned = np.maximum(along_m - BEND_START_M, 0) / BEND_RADIUS_M
+    radius = BEND_RADIUS_M - across_m
+    x = np.where(along_m < BEND_START_M, along_m, BEND_START_M + radius * np.sin(turned))
+    y = np.where(along_m < BEND_START_M, across_m, BEND_RADIUS_M - radius * np.cos(turned))
+    return np.stack([x, y], axis=-1)
+
+
+def _unbend(points_m: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The inverse of :func:`_bend`: distance along and offset of ground points ``(N, 2)``."""
+    x, y = points_m[:, 0], points_m[:, 1]
+    beyond = x > BEND_START_M
+    turned = np.arctan2(x - BEND_START_M, BEND_RADIUS_M - y)
+    along = np.where(beyond, BEND_START_M + BEND_RADIUS_M * turned, x)
+    across = np.where(beyond, BEND_RADIUS_M - np.hypot(x - BEND_START_M, BEND_RADIUS_M - y), y)
+    return along, across
 
 
 @lru_cache(maxsize=8)
@@ -149,7 +174,7 @@ def _sky(plate: Plate, noise: Noise) -> None:
 def _ground(plate: Plate, noise: Noise) -> None:
     """Grass, verges, asphalt with wear, lane marks."""
     mask, points, depths = plate.plane(reach_m=3e3)
-    x, y = points[:, 0], points[:, 1]
+    x, y = _unbend(points)
     # Detail that is finer than a pixel fades to its mean instead of flickering.
     fine = np.clip(1.4 - depths / 60, 0, 1)
     rough = noise.field(x * 0.35, y * 0.9, octaves=4) - 0.5
@@ -195,13 +220,13 @@ def _mark(colour: np.ndarray, outside_m: np.ndarray, noise: Noise, x: np.ndarray
     return colour + (to_linear((226, 228, 228)) - colour) * share
 
 
-def _furniture(rng: np.random.Generator):  # noqa: ANN202
+def _furniture(rng: np.random.Generator) -> Mesh:
     """Guard rails, posts, signs, lamps."""
     builder = MeshBuilder()
     steel = Material((186, 184, 182), gloss=0.5)
     dark = Material((120, 120, 118), gloss=0.2)
     for y in (5.2 + 0.9, -6.1, FAR_LANES_M[1] + 4.6):
-        for start in np.arange(6.0, 280.0, 4.0):
+        for start in np.arange(6.0, 210.0, 4.0):
             for low, depth, material in ((0.46, 0.03, dark), (0.52, 0.06, steel), (0.62, 0.03, dark), (0.66, 0.06, steel)):
                 builder.add(box_quads((start, y - depth, low), (start + 4.0, y + depth, low + 0.1)), material)
             builder.add(box_quads((start, y - 0.05, 0), (start + 0.1, y + 0.05, 0.6)), dark)
@@ -221,32 +246,47 @@ def _furniture(rng: np.random.Generator):  # noqa: ANN202
         for y in (-5.9, FAR_LANES_M[1] + 4.3):
             builder.add(box_quads((x, y - 0.05, 0), (x + 0.1, y + 0.05, 0.95)), Material((235, 235, 235)))
             builder.add(box_quads((x - 0.01, y - 0.055, 0.7), (x + 0.11, y + 0.055, 0.85)), Material((30, 30, 32)))
-    return builder.build()
+    return _bent(builder.build())
+
+
+def _bent(mesh: Mesh) -> Mesh:
+    """The same mesh with its corners moved from road coordinates to the ground plane."""
+    flat = mesh.quads.reshape(-1, 3)
+    quads = np.column_stack([_bend(flat[:, 0], flat[:, 1]), flat[:, 2]]).reshape(-1, 4, 3)
+    turned = np.maximum(mesh.centres[:, 0] - BEND_START_M, 0) / BEND_RADIUS_M
+    cos, sin = np.cos(turned), np.sin(turned)
+    x, y, z = mesh.normals.T
+    normals = np.stack([cos * x - sin * y, sin * x + cos * y, z], axis=1)
+    return replace(mesh, quads=quads, centres=quads.mean(axis=1), normals=normals, shading=normals)
 
 
 def _trees(plate: Plate, rng: np.random.Generator) -> None:
     """Rows of trees and bushes as clouds of leaves, lit from the sun's side."""
     sun = plate.light.sun
     spots = []
-    for side, near, far in ((1, FAR_LANES_M[1] + 9.0, 40.0), (-1, -10.5, 24.0)):
-        for x in np.arange(10.0, 330.0, 5.5):
+    for side, near, far in ((1, FAR_LANES_M[1] + 9.0, 26.0), (-1, -10.5, 26.0)):
+        for x in np.arange(30.0, 330.0, 4.0):
             for _ in range(2):
-                y = near + side * abs(rng.normal(0, 1)) * far * 0.35
-                spots.append((x + rng.uniform(-3, 3), y, rng.uniform(4.5, 10.0)))
+                y = near + side * abs(rng.normal(0, 1)) * far * 0.4
+                spots.append((x + rng.uniform(-3, 3), y, rng.uniform(4.5, 9.5)))
     points, radii, colours = [], [], []
-    for x, y, tall in spots:
-        count = int(np.clip(5200 / max(math.hypot(x, y), 15), 40, 240))
-        centre, spread = np.array([x, y, tall * 0.6]), np.array([tall * 0.34, tall * 0.34, tall * 0.42])
+    for along, across, tall in spots:
+        if across > BEND_RADIUS_M - 5:
+            continue
+        x, y = _bend(np.array([along]), np.array([across]))[0]
+        reach = math.hypot(x, y)
+        count = int(np.clip(16000 / max(reach, 15), 60, 420))
+        centre, spread = np.array([x, y, tall * 0.55]), np.array([tall * 0.36, tall * 0.36, tall * 0.46])
         direction = rng.normal(size=(count, 3))
         direction /= np.linalg.norm(direction, axis=1, keepdims=True)
-        radius = rng.uniform(0.55, 1.0, (count, 1)) ** 0.5
-        lumps = 1 + 0.18 * np.sin(direction[:, :1] * 7 + x) + 0.18 * np.sin(direction[:, 1:2] * 6 + y)
+        radius = rng.uniform(0.45, 1.0, (count, 1)) ** 0.5
+        lumps = 1 + 0.2 * np.sin(direction[:, :1] * 7 + along) + 0.2 * np.sin(direction[:, 1:2] * 6 + across)
         place = centre + direction * radius * lumps * spread
-        green = to_linear((38 + rng.uniform(-8, 14), 92 + rng.uniform(-16, 22), 70 + rng.uniform(-14, 30)))
+        green = to_linear((36 + rng.uniform(-8, 10), 88 + rng.uniform(-16, 16), 66 + rng.uniform(-16, 14)))
         facing = 0.5 + 0.5 * (direction @ sun)
-        shade_of = (0.22 + 1.15 * facing * radius[:, 0]) * rng.uniform(0.65, 1.3, count)
+        shade_of = (0.18 + 1.1 * facing * radius[:, 0] ** 2) * rng.uniform(0.6, 1.35, count)
         points.append(place)
-        radii.append(tall * rng.uniform(0.035, 0.085, count))
+        radii.append(tall * rng.uniform(0.018, 0.05, count) * (240 / count) ** 0.4)
         colours.append(green * shade_of[:, None])
     every = np.concatenate(points)
     keep = every[:, 2] > 0.1

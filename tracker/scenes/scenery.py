@@ -42,28 +42,29 @@ class Noise:
     """
 
     def __init__(self, rng: np.random.Generator) -> None:
-        self._lattice = rng.random((256, 256)).astype(np.float32)
+        lattice = rng.random((256, 256)).astype(np.float32)
+        # Cubic steps between lattice points are sampled once, four to a cell; linear interpolation does the rest.
+        place = np.arange(1024) / 4
+        cell = place.astype(int)
+        share = soft_step(0, 1, place - cell).astype(np.float32)
+        rows = lattice[cell] * (1 - share[:, None]) + lattice[(cell + 1) & 255] * share[:, None]
+        self._table = rows[:, cell] * (1 - share) + rows[:, (cell + 1) & 255] * share
 
     def field(self, x: NDArray[np.floating[Any]], y: NDArray[np.floating[Any]], *, octaves: int = 1) -> NDArray[np.float64]:
         """Values 0..1 with features about one unit wide; each further octave is half as wide and half as strong."""
-        shape, total, weight = np.shape(x), np.zeros(np.size(x)), 0.0
-        flat_x, flat_y = np.ravel(x), np.ravel(y)
+        shape, count = np.shape(x), np.size(x)
+        # OpenCV resamples pictures of fewer than 32768 columns, so the points are folded into rows.
+        rows = -(-count // 1024)
+        flat_x, flat_y = np.zeros(rows * 1024, np.float32), np.zeros(rows * 1024, np.float32)
+        flat_x[:count], flat_y[:count] = np.ravel(x), np.ravel(y)
+        total, weight = np.zeros((rows, 1024), np.float32), 0.0
         for octave in range(octaves):
-            scale, shift = 2.0**octave, 37.7 * octave
-            total += self._sample(flat_x * scale + shift, flat_y * scale + 1.7 * shift) / scale
-            weight += 1 / scale
-        return np.asarray((total / weight).reshape(shape))
-
-    def _sample(self, x: NDArray[np.floating[Any]], y: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
-        left, low = np.floor(x), np.floor(y)
-        u, v = x - left, y - low
-        u, v = u * u * (3 - 2 * u), v * v * (3 - 2 * v)
-        column, row = left.astype(np.int64) & 255, low.astype(np.int64) & 255
-        after, above = (column + 1) & 255, (row + 1) & 255
-        grid = self._lattice
-        bottom = grid[row, column] * (1 - u) + grid[row, after] * u
-        top = grid[above, column] * (1 - u) + grid[above, after] * u
-        return np.asarray(bottom * (1 - v) + top * v)
+            scale, shift = 4 * 2.0**octave, 37.7 * octave
+            u, v = np.mod(flat_x * scale + shift, 1023), np.mod(flat_y * scale + 1.7 * shift, 1023)
+            sampled = cv2.remap(self._table, u.reshape(rows, -1), v.reshape(rows, -1), cv2.INTER_LINEAR)
+            total += sampled * np.float32(4 / scale)
+            weight += 4 / scale
+        return np.asarray((total.ravel()[:count] / weight).reshape(shape), np.float64)
 
 
 class Plate:
@@ -125,7 +126,7 @@ class Plate:
     def mesh(self, mesh: Mesh, *, solid: bool = True) -> None:
         """Draw quads (world axes) with shading and depth; ``solid`` leaves out what faces away."""
         camera = self.camera
-        towards = np.array(camera.position_m) - mesh.quads.mean(axis=1)
+        towards = np.array(camera.position_m) - mesh.centres
         distance = np.linalg.norm(towards, axis=1)
         facing = (mesh.normals * towards).sum(axis=1) > 0 if solid else np.ones(len(distance), np.bool_)
         pixels, depth = camera.project(mesh.quads.reshape(-1, 3))
@@ -156,8 +157,7 @@ class Plate:
             return
         inside = np.zeros((y1 - y0, x1 - x0), np.uint8)
         cv2.fillConvexPoly(inside, np.rint((corners - (x0 + 0.5, y0 + 0.5)) * 16).astype(np.int32), 1, cv2.LINE_8, 4)
-        spread = np.column_stack([corners, np.ones(4)])
-        slope_x, slope_y, level = np.linalg.lstsq(spread, 1 / depth, rcond=None)[0]
+        slope_x, slope_y, level = _plane_through(corners, 1 / depth)
         inverse = (
             slope_x * (np.arange(x0, x1) + 0.5)[None, :] + slope_y * (np.arange(y0, y1) + 0.5)[:, None] + level
         )
@@ -222,3 +222,15 @@ class Plate:
         return Backdrop(
             image=image, key=key.astype(np.float32), shadowed=np.ascontiguousarray(ground), key_axis=key_axis
         )
+
+
+def _plane_through(corners: NDArray[np.float64], values: NDArray[np.float64]) -> tuple[float, float, float]:
+    """``a, b, c`` of ``a x + b y + c`` through the two diagonals of a quad; flat where it is seen edge-on."""
+    (ax, ay), (bx, by) = corners[2] - corners[0], corners[3] - corners[1]
+    area = ax * by - ay * bx
+    middle, level = corners.mean(axis=0), float(values.mean())
+    if abs(area) < 1e-9:
+        return 0.0, 0.0, level
+    da, db = values[2] - values[0], values[3] - values[1]
+    slope_x, slope_y = (da * by - db * ay) / area, (db * ax - da * bx) / area
+    return float(slope_x), float(slope_y), float(level - slope_x * middle[0] - slope_y * middle[1])

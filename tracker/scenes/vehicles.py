@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tracker.scenes.drawing import Drawing, Shadow
+from tracker.scenes.drawing import Drawing, Shadow, to_linear
 from tracker.scenes.mesh import Material, MeshBuilder, box_quads, grid_quads, hull, project_mesh, rectangle
 
 if TYPE_CHECKING:
@@ -152,11 +152,11 @@ def _surface(tag: str, ring: int, paint: Material) -> Material:
     return paint
 
 
-def _loft(kind: VehicleKind, paint: Material, fine: bool, builder: MeshBuilder) -> list[NDArray[np.float64]]:
+def _loft(kind: VehicleKind, paint: Material, detail: int, builder: MeshBuilder) -> list[NDArray[np.float64]]:
     """Skin the stations of a car; returns the rings (front to rear) for lamps and seams."""
     length, width, height = kind.size_m
     boxy = 1.0 if height > 2 else 0.0
-    step = 0.22 if fine else 0.9
+    step = (9.0, 0.6, 0.22)[detail]
     places, rings, tags = [], [], []
     table = kind.stations
     for here, after in zip(table, (*table[1:], table[-1]), strict=True):
@@ -172,7 +172,7 @@ def _loft(kind: VehicleKind, paint: Material, fine: bool, builder: MeshBuilder) 
     grid[:, :, 1:] = np.array(rings)
     # Both sides in one grid, so that normals are smooth across the middle of the roof.
     whole = np.concatenate([grid, (grid * (1, -1, 1))[:, ::-1][:, 1:]], axis=1)
-    if fine:
+    if detail == 2:
         whole, split = _split_rings(whole)
     else:
         split = list(range(20))
@@ -262,11 +262,11 @@ def _patch(
 
 
 def _wheel(
-    builder: MeshBuilder, x: float, y: float, radius: float, *, fine: bool, arch: Material | None = BLACK
+    builder: MeshBuilder, x: float, y: float, radius: float, *, detail: int, arch: Material | None = BLACK
 ) -> None:
     """Tyre, rim and arch on the side ``y`` points to."""
     side = math.copysign(1.0, y)
-    count = 12 if fine else 8
+    count = (6, 8, 12)[detail]
 
     def circle(scale: float, n: int, offset: float = 0.0) -> NDArray[np.float64]:
         angles = np.arange(n) * 2 * math.pi / n + offset
@@ -278,7 +278,7 @@ def _wheel(
         wedges = [[centre, points[n], points[(n + 1) % count], points[(n + 2) % count]] for n in range(0, count, 2)]
         builder.add(wedges, material, normals=(0, side, 0), occlusion=0.8, bias=bias)
 
-    if arch is not None:
+    if arch is not None and detail:
         angles = np.linspace(0, math.pi, 7)
         outer = np.stack([x + 1.2 * radius * np.cos(angles), np.full(7, y), radius * (1.0 + 1.18 * np.sin(angles))], 1)
         base = np.array([x, y, radius * 0.75])
@@ -288,7 +288,7 @@ def _wheel(
         )
     disc(1.0, TYRE, 0.40)
     disc(0.68, RIM, 0.45)
-    if fine:
+    if detail == 2:
         spokes = 5
         for n in range(spokes):
             angle = 2 * math.pi * n / spokes
@@ -298,6 +298,8 @@ def _wheel(
                 for r, d in ((inner, -0.25), (rim, -0.38), (rim, 0.38), (inner, 0.25))
             ]
             builder.add([wedge], GAP, normals=(0, side, 0), bias=0.5)
+    if not detail:
+        return
     width = min(0.24, radius * 0.62)
     for direction in (1.0, -1.0):
         face = [
@@ -320,10 +322,10 @@ def _strip(builder: MeshBuilder, points: Sequence[tuple[float, float, float]], s
         builder.add([quad], material, normals=(0, side, 0.05), bias=0.22)
 
 
-def _car_mesh(kind: VehicleKind, paint: Material, *, fine: bool) -> Mesh:
+def _car_mesh(kind: VehicleKind, paint: Material, *, detail: int) -> Mesh:
     """A car or van with all its details."""
     builder = MeshBuilder()
-    rings = _loft(kind, paint, fine, builder)
+    rings = _loft(kind, paint, detail, builder)
     length, width, height = kind.size_m
     half = width / 2
     deck_front, deck_rear = kind.stations[1][1], kind.stations[-2][1]
@@ -354,6 +356,10 @@ def _car_mesh(kind: VehicleKind, paint: Material, *, fine: bool) -> Mesh:
     for side in (1.0, -1.0):
         y = side * (half + 0.004)
         belt = kind.stations[7][1] - 0.03
+        for axle in kind.wheels_m:
+            _wheel(builder, length / 2 - axle, side * (half - 0.005), kind.wheel_radius_m, detail=detail)
+        if not detail:
+            continue
         doors = [0.30, 0.58, 0.77] if not tall else [0.20, 0.41, 0.68]
         for share in doors:
             x = length * (0.5 - share)
@@ -367,8 +373,6 @@ def _car_mesh(kind: VehicleKind, paint: Material, *, fine: bool) -> Mesh:
         low_corner, high_corner = sorted((side * (half - 0.06), side * (half + 0.16)))
         mirror = box_quads((x - 0.09, low_corner, z - 0.07), (x + 0.04, high_corner, z + 0.09 + 0.12 * tall))
         builder.add(mirror, paint, bias=0.15)
-        for axle in kind.wheels_m:
-            _wheel(builder, length / 2 - axle, side * (half - 0.005), kind.wheel_radius_m, fine=fine)
     return builder.build()
 
 
@@ -421,11 +425,11 @@ def _side(
     builder.add(quads, material, normals=(0, side, 0), shading=(0, side, 0.1), bias=bias)
 
 
-def _lorry_mesh(kind: VehicleKind, paint: Material, *, fine: bool) -> Mesh:
+def _lorry_mesh(kind: VehicleKind, paint: Material, *, detail: int) -> Mesh:
     """A box lorry or an articulated one."""
     builder = MeshBuilder()
     length, width, height = kind.size_m
-    front, half, step = length / 2, width / 2, 0.8 if fine else 2.0
+    front, half, step = length / 2, width / 2, (20.0, 2.0, 0.8)[detail]
     deep = 1.95 if length < 10 else 2.2
     top = height - (0.75 if length < 10 else 0.35)
     cargo_front = front - deep - (0.15 if length < 10 else 0.55)
@@ -452,15 +456,15 @@ def _lorry_mesh(kind: VehicleKind, paint: Material, *, fine: bool) -> Mesh:
     _cab(builder, front, deep, width, top, paint, step)
     for axle in kind.wheels_m:
         for side in (1.0, -1.0):
-            _wheel(builder, front - axle, side * (half - 0.06), kind.wheel_radius_m, fine=fine, arch=None)
+            _wheel(builder, front - axle, side * (half - 0.06), kind.wheel_radius_m, detail=detail, arch=None)
     return builder.build()
 
 
-def _bus_mesh(kind: VehicleKind, paint: Material, *, fine: bool) -> Mesh:
+def _bus_mesh(kind: VehicleKind, paint: Material, *, detail: int) -> Mesh:
     """A city bus."""
     builder = MeshBuilder()
     length, width, height = kind.size_m
-    front, half, step = length / 2, width / 2, 0.8 if fine else 2.0
+    front, half, step = length / 2, width / 2, (20.0, 2.0, 0.8)[detail]
     light = Material((228, 228, 226), gloss=0.5)
     _box(builder, (-front, -half, 0.3), (front, half, 1.15), paint, step)
     _box(builder, (-front, -half, 1.15), (front, half, height - 0.2), light, step)
@@ -500,17 +504,28 @@ def _bus_mesh(kind: VehicleKind, paint: Material, *, fine: bool) -> Mesh:
     _face(builder, -front - 0.014, (-0.28, 0.28), (0.66, 0.78), PLATE_REAR, 0.4, rear=True)
     for axle in kind.wheels_m:
         for side in (1.0, -1.0):
-            _wheel(builder, front - axle, side * (half + 0.004), kind.wheel_radius_m, fine=fine)
+            _wheel(builder, front - axle, side * (half + 0.004), kind.wheel_radius_m, detail=detail)
     return builder.build()
 
 
-@lru_cache(maxsize=256)
-def vehicle_mesh(kind: str, colour: Colour, *, fine: bool) -> Mesh:
-    """The mesh of a kind of vehicle in a colour (BGR 0..255); ``fine`` for what is seen from near."""
-    shape, paint = KINDS[kind], Material(colour, gloss=1.0)
-    if shape.stations:
-        return _car_mesh(shape, paint, fine=fine)
-    return _bus_mesh(shape, paint, fine=fine) if shape.class_id == 4 else _lorry_mesh(shape, paint, fine=fine)
+_ANY_PAINT = Material((1.0, 2.0, 3.0), gloss=1.0)
+"""Stands for the paint while a shape is built, so that one shape serves all colours."""
+
+
+@lru_cache(maxsize=64)
+def _shape(kind: str, detail: int) -> tuple[Mesh, NDArray[np.bool_]]:
+    """The mesh of a kind of vehicle in no colour, and which of its faces are painted ``(F,)``."""
+    shape = KINDS[kind]
+    build = _car_mesh if shape.stations else _bus_mesh if shape.class_id == 4 else _lorry_mesh
+    mesh = build(shape, _ANY_PAINT, detail=detail)
+    return mesh, (mesh.albedo == to_linear(_ANY_PAINT.colour)).all(axis=1)
+
+
+@lru_cache(maxsize=512)
+def vehicle_mesh(kind: str, colour: Colour, *, detail: int) -> Mesh:
+    """The mesh of a kind of vehicle in a colour (BGR 0..255); ``detail`` from 0 (far) to 2 (near)."""
+    mesh, painted = _shape(kind, detail)
+    return replace(mesh, albedo=np.where(painted[:, None], to_linear(colour), mesh.albedo))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -543,9 +558,10 @@ class Vehicle:
         corners = np.array([(1, 1), (-1, 1), (-1, -1), (1, -1)]) * (length / 2, width / 2)
         footprint = corners @ turn.T + pose.position_m
         reach = float(np.linalg.norm(np.append(pose.position_m, height / 2) - np.array(camera.position_m)))
-        fine = camera.focal_px * width / max(reach, 1.0) > 45
+        wide_px = camera.focal_px * width / max(reach, 1.0)
+        detail = 0 if wide_px < 18 else 1 if wide_px < 50 else 2
         polygons, colours = project_mesh(
-            vehicle_mesh(self.kind, self.colour, fine=fine),
+            vehicle_mesh(self.kind, self.colour, detail=detail),
             position_m=pose.position_m, heading_rad=pose.heading_rad, camera=camera, light=light,
         )
         shadows = () if light is None else self._shadows(footprint, pose, turn, light)

@@ -341,19 +341,18 @@ class Scene:
     ) -> NDArray[np.uint8]:
         """The scenery darkened where actors keep the light away."""
         brightness = np.full(image.shape[:2], 255, np.uint8)
-        drawn = False
-        for one in placed:
-            for shadow in one.drawing.shadows:
-                outline = np.column_stack([shadow.polygon_m, np.zeros(len(shadow.polygon_m))])
-                pixels, depth = camera.project(outline)
-                if depth.min() < 0.5:
-                    continue
-                layer_level = shadow.brightness
-                corners = np.clip(np.rint(pixels * 16 - 8), -(1 << 20), 1 << 20).astype(np.int32)
-                cv2.fillConvexPoly(brightness, corners, layer_level, cv2.LINE_AA, 4)
-                drawn = True
-        if not drawn:
+        shadows = [shadow for one in placed for shadow in one.drawing.shadows]
+        if not shadows:
             return image
+        corners = np.concatenate([shadow.polygon_m for shadow in shadows])
+        pixels, depth = camera.project(np.column_stack([corners, np.zeros(len(corners))]))
+        corners = np.clip(np.rint(pixels * 16 - 8), -(1 << 20), 1 << 20).astype(np.int32)
+        start = 0
+        for shadow in shadows:
+            end = start + len(shadow.polygon_m)
+            if depth[start:end].min() > 0.5:
+                cv2.fillConvexPoly(brightness, corners[start:end], shadow.brightness, cv2.LINE_AA, 4)
+            start = end
         blur = max(round(image.shape[1] / 640 * 5) | 1, 3)
         brightness = cv2.GaussianBlur(brightness, (blur, blur), 0)
         falls = self._scenery(self.backdrop.shadowed, time_s, nearest=True)
