@@ -109,7 +109,7 @@ def add_nano(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         "--sizes", nargs="+", default=["384x640", "416x416"], help="HEIGHTxWIDTH; the first is the default"
     )
     parser.add_argument("--version", default="0.1.0")
-    parser.add_argument("--score-threshold", type=float, default=0.35, help="default threshold written to the manifest")
+    parser.add_argument("--score-threshold", type=float, default=0.1, help="manifest default; trackers live on weak instances too")
     parser.add_argument("--no-accuracy", action="store_true", help="leave validation out")
     parser.set_defaults(run=nano)
 

@@ -28,36 +28,36 @@ def write_manifest(
         f"licence = {quote(metadata['masktrail.licence'])}",
         f"contract = {quote(metadata['masktrail.contract'])}",
         f"classes = [{', '.join(quote(name) for name in classes)}]",
-        f"mask_stride = {metadata['masktrail.mask_stride']}",
-        f"default_file = {quote(Path(files[0]['path']).name)}",
-        "embeddings = false",
+        f"score_threshold = {score_threshold}",
+        f"default_variant = {quote(variant(files[0]))}",
+        f"files = [{', '.join(quote(Path(item['path']).name) for item in files)}]",
         "",
         "[input]",
         *(f"{key} = {toml(value)}" for key, value in layout.items() if key not in ("height", "width")),
-        "",
-        "[thresholds]",
-        f"score = {score_threshold}",
     ]
     for item in files:
         source = Path(item["path"])
         lines += [
             "",
-            "[[files]]",
-            f"path = {quote(source.name)}",
-            f"height = {item['height']}",
-            f"width = {item['width']}",
+            f"[export.{variant(item)}]",
             f"bytes = {source.stat().st_size}",
             f"sha256 = {quote(hashlib.sha256(source.read_bytes()).hexdigest())}",
+            f"mask_stride = {metadata['masktrail.mask_stride']}",
         ]
         for kind, figures in item["parity"].items():
-            lines += ["", f"[files.parity.{kind}]  # ONNX Runtime against PyTorch"]
+            lines += ["", f"[parity.{variant(item)}.{kind}]  # ONNX Runtime against PyTorch"]
             lines += [f"{key} = {toml(value)}" for key, value in figures.items()]
         for name, figures in item["accuracy"].items():
-            lines += ["", f"[files.accuracy.{name}]  # masks, pycocotools"]
+            lines += ["", f"[metrics.{variant(item)}.{name}]  # masks, pycocotools"]
             lines += [f"{key} = {toml(value)}" for key, value in figures.items() if key != "classes"]
             for label, values in figures.get("classes", {}).items():
                 lines.append(f"{label} = {{ AP = {toml(values['AP'])}, AP50 = {toml(values['AP50'])} }}")
     path.write_text("\n".join(lines) + "\n")
+
+
+def variant(item: dict[str, Any]) -> str:
+    """``384x640``, height x width."""
+    return f"{item['height']}x{item['width']}"
 
 
 def quote(text: str) -> str:
