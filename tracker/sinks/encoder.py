@@ -1,0 +1,287 @@
+"""Pictures with their times enter; an encoded video file that is readable up to its last second leaves.
+
+MP4 is written in fragments, so that a full disk or a killed process leaves a readable part file, and is rewritten with its index in
+front (``faststart``) when it is finished: no picture is encoded twice.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tracker.errors import ConfigError, SinkError
+from tracker.sinks.part_file import PartFile, refusal
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["CONTAINERS", "VideoEncoder"]
+
+TICKS_PER_S = 90_000
+"""The clock of MPEG: divides every usual frame rate, and holds arbitrary times to 11 us."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Container:
+    """How one file name suffix is written."""
+
+    format: str
+    codecs: tuple[str, ...]
+    pixel_format: str = "yuv420p"
+    ticks_per_s: int | None = TICKS_PER_S
+    fragmented: bool = False
+
+
+H264 = ("libx264", "h264_videotoolbox", "libopenh264", "mpeg4")
+"""The first that the FFmpeg at hand has; PyAV's wheels carry libx264."""
+
+CONTAINERS = {
+    ".mp4": _Container("mp4", H264, fragmented=True),
+    ".m4v": _Container("mp4", H264, fragmented=True),
+    ".mov": _Container("mov", H264, fragmented=True),
+    ".mkv": _Container("matroska", H264, ticks_per_s=1000),
+    ".ts": _Container("mpegts", H264),
+    ".webm": _Container("webm", ("libvpx-vp9", "libvpx"), ticks_per_s=1000),
+    ".avi": _Container("avi", H264, ticks_per_s=None),
+    ".gif": _Container("gif", ("gif",), pixel_format="rgb8", ticks_per_s=100),
+}
+
+
+class VideoEncoder:
+    """One video stream in one file; not thread-safe.
+
+    Args:
+        path: The final path; its suffix chooses the container.
+        crf: Constant rate factor of H.264 and VP9, smaller is better and larger; ``None`` for the codec's own default.
+        preset: x264's speed preset.
+        frame_rate: Nominal rate of the source, a hint for rate control; AVI, which knows no times, runs at it.
+        threads: Threads of the encoder; ``None`` chooses by size.
+
+    Raises:
+        ConfigError: The suffix is unknown or FFmpeg has no encoder for it.
+        SinkError: The folder is missing or not writable.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        crf: int | None = None,
+        preset: str = "superfast",
+        frame_rate: float | None = None,
+        threads: int | None = None,
+    ) -> None:
+        suffix = PurePath(path).suffix.lower()
+        if suffix not in CONTAINERS:
+            raise ConfigError(path, f"expected a video suffix, found {suffix!r}", f"use one of {' '.join(CONTAINERS)}")
+        self._container = CONTAINERS[suffix]
+        self._codec = _available(path, self._container.codecs)
+        self._crf, self._preset, self._threads = crf, preset, threads
+        self._rate = Fraction(frame_rate if frame_rate and 0.1 <= frame_rate <= 1000 else 30).limit_denominator(1001)
+        self._part = PartFile(path)
+        self._output: Any = None
+        self._stream: Any = None
+        self._start_s = 0.0
+        self._last_tick = -1
+        self._finished = False
+        self.size: tuple[int, int] | None = None
+        self.frames = 0
+
+    def encode(self, image: NDArray[np.uint8], time_s: float) -> None:
+        """Add one picture ``(H, W, 3)`` uint8 BGR, shown from ``time_s`` on.
+
+        The first picture sets the size of the video, rounded up to even numbers; later ones of other sizes are fitted into it. Times
+        that do not advance are moved on by one tick.
+
+        Raises:
+            SinkError: The system refuses to write.
+        """
+        import av  # noqa: PLC0415 - records are written without PyAV
+
+        try:
+            if self._output is None:
+                self._open(image.shape[1], image.shape[0])
+                self._start_s = time_s
+            ticks_per_s = self._stream.codec_context.time_base.denominator / self._stream.codec_context.time_base.numerator
+            tick = max(round((time_s - self._start_s) * ticks_per_s), self._last_tick + 1)
+            self._last_tick = tick
+            picture = self._picture(image)
+            picture.pts = tick
+            picture.time_base = self._stream.codec_context.time_base
+            for packet in self._stream.encode(picture):
+                self._output.mux(packet)
+            self.frames += 1
+        except (OSError, av.FFmpegError) as failure:
+            raise self._refused(failure) from failure
+
+    def finish(self) -> None:
+        """Flush the encoder and publish the file; safe to call twice.
+
+        A file without a picture is not published. When the system refuses, what is readable is published all the same.
+
+        Raises:
+            SinkError: The system refused.
+        """
+        import av  # noqa: PLC0415 - records are written without PyAV
+
+        if self._finished:
+            return
+        self._finished = True
+        if self._output is None:
+            self._part.discard()
+            return
+        failure: Exception | None = None
+        try:
+            for packet in self._stream.encode(None):
+                self._output.mux(packet)
+        except (OSError, av.FFmpegError) as error:
+            failure = error
+        try:
+            self._output.close()
+        except (OSError, av.FFmpegError) as error:
+            failure = failure or error
+        if failure is None and self._container.fragmented and not self._part.direct:
+            self._put_index_in_front()
+        if failure is not None and self._container.fragmented and not self._part.direct:
+            _cut_last_fragment(self._part)
+        if failure is None or _readable(self._part):
+            self._part.publish()
+        else:
+            self._part.discard()
+        if failure is not None:
+            raise self._refused(failure) from failure
+
+    def _open(self, width: int, height: int) -> None:
+        import av  # noqa: PLC0415 - records are written without PyAV
+
+        # A fragment or cluster every second: what a killed process loses. The header waits for the first one, because only then is it
+        # known how far decoding runs ahead of showing, and the first picture is shown at exactly zero.
+        options = {}
+        if self._container.fragmented:
+            options = {"movflags": "delay_moov+default_base_moof", "frag_duration": "1000000"}
+        elif self._container.format in {"matroska", "webm"}:
+            options = {"cluster_time_limit": "1000"}
+        self._output = av.open(str(self._part.part), "w", format=self._container.format, options=options)
+        self.size = (width + width % 2, height + height % 2)
+        stream = self._output.add_stream(self._codec, rate=self._rate, options=self._codec_options())
+        stream.width, stream.height = self.size
+        stream.pix_fmt = self._container.pixel_format
+        ticks_per_s = self._container.ticks_per_s
+        stream.codec_context.time_base = Fraction(1, ticks_per_s) if ticks_per_s else 1 / self._rate
+        stream.time_base = stream.codec_context.time_base
+        # One thread up to 720p: no slower in the pipeline, whose other stages fill the cores, and its cost is this thread's own time.
+        stream.codec_context.thread_count = self._threads or (1 if width * height <= 1280 * 720 else 2)
+        if self._container.pixel_format == "yuv420p":
+            # OpenCV converts after ITU-R BT.601, limited range; said so in the stream, players show the colours that were drawn.
+            for name, value in (("color_range", 1), ("colorspace", 6), ("color_primaries", 6), ("color_trc", 6)):
+                with contextlib.suppress(AttributeError):
+                    setattr(stream.codec_context, name, value)
+        self._stream = stream
+
+    def _codec_options(self) -> dict[str, str]:
+        if self._codec == "libx264":
+            options = {"preset": self._preset, "crf": str(23 if self._crf is None else self._crf)}
+            # AVI has no decoding times, so pictures must come in the order in which they are shown.
+            return options | ({"bf": "0"} if self._container.format == "avi" else {})
+        if self._codec.startswith("libvpx"):
+            speed = {"deadline": "realtime", "cpu-used": "8"}
+            return speed | {"crf": str(33 if self._crf is None else self._crf), "b": "0" if self._codec == "libvpx-vp9" else "4M"}
+        if self._codec == "gif":
+            return {}
+        return {"b": "6M"}
+
+    def _picture(self, image: NDArray[np.uint8]) -> Any:
+        import av  # noqa: PLC0415 - records are written without PyAV
+        import cv2  # noqa: PLC0415
+
+        image = _fitted(image, self.size or (0, 0))
+        if self._container.pixel_format != "yuv420p":
+            return av.VideoFrame.from_ndarray(image, format="bgr24").reformat(format=self._container.pixel_format)
+        return av.VideoFrame.from_ndarray(cv2.cvtColor(image, cv2.COLOR_BGR2YUV_I420), format="yuv420p")
+
+    def _put_index_in_front(self) -> None:
+        """Rewrite the finished fragments as one plain file; where the disk has no room for that, the fragments stay."""
+        import av  # noqa: PLC0415 - records are written without PyAV
+
+        plain = self._part.part.with_name(self._part.part.name + ".index")
+        try:
+            options = {"movflags": "+faststart"}
+            with (
+                av.open(str(self._part.part)) as source,
+                av.open(str(plain), "w", format=self._container.format, options=options) as target,
+            ):
+                stream = target.add_stream_from_template(source.streams.video[0])
+                for packet in source.demux(video=0):
+                    if packet.dts is not None:
+                        packet.stream = stream
+                        target.mux(packet)
+            plain.replace(self._part.part)
+        except (OSError, av.FFmpegError):
+            with contextlib.suppress(OSError):
+                plain.unlink()
+
+    def _refused(self, failure: Exception) -> SinkError:
+        if isinstance(failure, OSError):
+            return refusal(self._part.path, failure, f"write frame {self.frames}")
+        return SinkError(self._part.path, f"expected to encode frame {self.frames}, found: {failure}", "choose another format")
+
+
+def _available(path: str | os.PathLike[str], codecs: tuple[str, ...]) -> str:
+    import av  # noqa: PLC0415 - records are written without PyAV
+
+    for codec in codecs:
+        if codec in av.codec.codecs_available:
+            with contextlib.suppress(av.FFmpegError, ValueError):
+                av.codec.Codec(codec, "w")
+                return codec
+    found = "an FFmpeg without any of them"
+    raise ConfigError(path, f"expected one of the encoders {', '.join(codecs)}, found {found}", "pip install --upgrade av")
+
+
+def _cut_last_fragment(part: PartFile) -> None:
+    """Cut a fragmented MP4 back to its last whole fragment (ISO/IEC 14496-12: a ``moof`` box and its ``mdat``)."""
+    with contextlib.suppress(OSError), part.part.open("r+b") as file:
+        size = file.seek(0, os.SEEK_END)
+        place = whole = 0
+        while place + 8 <= size:
+            file.seek(place)
+            header = file.read(8)
+            place += max(int.from_bytes(header[:4], "big"), 8)
+            if header[4:] in {b"moov", b"mdat"} and place <= size:
+                whole = place
+        file.truncate(whole)
+
+
+def _readable(part: PartFile) -> bool:
+    """Whether at least one picture can be read back."""
+    import av  # noqa: PLC0415 - records are written without PyAV
+
+    try:
+        with av.open(str(part.part)) as container:
+            return next(container.decode(video=0), None) is not None
+    except (OSError, av.FFmpegError, IndexError):
+        return False
+
+
+def _fitted(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
+    """The picture in exactly ``size``: odd edges repeated once, other shapes scaled and centred on black."""
+    import cv2  # noqa: PLC0415 - records are written without OpenCV
+
+    height, width = image.shape[:2]
+    if (width, height) == size:
+        return image
+    if (width + width % 2, height + height % 2) == size:
+        return np.asarray(cv2.copyMakeBorder(image, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE))
+    scale = min(size[0] / width, size[1] / height)
+    inner = max(round(width * scale), 1), max(round(height * scale), 1)
+    left, top = (size[0] - inner[0]) // 2, (size[1] - inner[1]) // 2
+    canvas = np.zeros((size[1], size[0], 3), np.uint8)
+    method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    canvas[top : top + inner[1], left : left + inner[0]] = cv2.resize(image, inner, interpolation=method)
+    return canvas

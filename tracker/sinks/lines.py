@@ -1,0 +1,132 @@
+"""Tracked frames enter; JSON Lines (one object per identity and frame) or CSV leave."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from typing import TYPE_CHECKING, Any
+
+from tracker.sinks.rows import MaskFormat, Row, RowBuilder
+from tracker.sinks.text import TextSink
+
+if TYPE_CHECKING:
+    import os
+
+    from tracker.types import TrackedFrame
+
+__all__ = ["CsvSink", "JsonLinesSink", "flat"]
+
+
+class JsonLinesSink(TextSink):
+    """One JSON object per line, identity and frame; ``pandas.read_json(path, lines=True)`` reads it.
+
+    Args:
+        path: The final path.
+        masks: ``"rle"`` (``{"size": [height, width], "counts": ...}``, compressed COCO), ``"polygon"`` or ``"none"``.
+        image_names: The source is a folder of images: rows name the file.
+        coasting: Keep rows of identities that are predicted but not seen.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        masks: MaskFormat = "rle",
+        image_names: bool = False,
+        coasting: bool = True,
+    ) -> None:
+        self._builder = RowBuilder(masks=masks, image_names=image_names, coasting=coasting)
+        self._masks, self._image_names = masks != "none", image_names
+        super().__init__(path)
+
+    def _lines(self, tracked_frame: TrackedFrame) -> str:
+        return "".join(
+            json.dumps(self._object(row), ensure_ascii=False, separators=(",", ":")) + "\n"
+            for row in self._builder.rows(tracked_frame)
+        )
+
+    def _object(self, row: Row) -> dict[str, Any]:
+        values: dict[str, Any] = {"frame": row.frame, "time_s": row.time_s}
+        if self._image_names:
+            values["image"] = row.image
+        values |= {
+            "id": row.identity,
+            "class": row.class_name,
+            "score": row.score,
+            "box": row.box,
+            "velocity_px_s": row.velocity_px_s,
+            "age_s": row.age_s,
+            "area_px": row.area_px,
+            "detection": row.detection,
+            "coasting": row.coasting,
+        }
+        if self._masks:
+            values["mask"] = row.mask
+        return values
+
+
+def flat(row: Row, *, image_names: bool) -> dict[str, Any]:
+    """A row as columns without nesting, masks left out: what CSV and Parquet share."""
+    values: dict[str, Any] = {"frame": row.frame, "time_s": row.time_s}
+    if image_names:
+        values["image"] = row.image
+    x1, y1, x2, y2 = row.box
+    velocity_x, velocity_y = row.velocity_px_s or (None, None)
+    return values | {
+        "id": row.identity,
+        "class": row.class_name,
+        "score": row.score,
+        "x1": x1,
+        "y1": y1,
+        "x2": x2,
+        "y2": y2,
+        "vx_px_s": velocity_x,
+        "vy_px_s": velocity_y,
+        "age_s": row.age_s,
+        "area_px": row.area_px,
+        "detection": row.detection,
+        "coasting": row.coasting,
+    }
+
+
+COLUMNS = (
+    *("frame", "time_s", "id", "class", "score", "x1", "y1", "x2", "y2", "vx_px_s", "vy_px_s"),
+    *("age_s", "area_px", "detection", "coasting"),
+)
+
+
+class CsvSink(TextSink):
+    """Comma-separated values with a header line; empty where a value is unknown, masks as JSON text.
+
+    Args:
+        path: The final path.
+        masks: As for :class:`JsonLinesSink`.
+        image_names: The source is a folder of images: rows name the file.
+        coasting: Keep rows of identities that are predicted but not seen.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        masks: MaskFormat = "none",
+        image_names: bool = False,
+        coasting: bool = True,
+    ) -> None:
+        self._builder = RowBuilder(masks=masks, image_names=image_names, coasting=coasting)
+        self._masks, self._image_names = masks != "none", image_names
+        columns = [*COLUMNS[:2], *(["image"] if image_names else []), *COLUMNS[2:], *(["mask"] if self._masks else [])]
+        super().__init__(path, head=",".join(columns) + "\n")
+
+    def _lines(self, tracked_frame: TrackedFrame) -> str:
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        for row in self._builder.rows(tracked_frame):
+            values = list(flat(row, image_names=self._image_names).values())
+            # The csv module writes True and False; tables elsewhere expect 0 and 1.
+            values = [int(value) if isinstance(value, bool) else value for value in values]
+            if self._masks:
+                values.append("" if row.mask is None else json.dumps(row.mask, separators=(",", ":")))
+            writer.writerow(values)
+        return text.getvalue()

@@ -1,0 +1,80 @@
+"""Tracked frames enter; MOTChallenge text (boxes) or MOTS text (disjoint masks as COCO run-length codes) leave.
+
+Frames count from 1 there, and classes are ``class_id + 1``: with the classes that ship, person is 1 and car is 3 as in MOTChallenge.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tracker.masks import lift
+from tracker.sinks.run_length import disjoint_crops, encode_crop
+from tracker.sinks.text import TextSink
+
+if TYPE_CHECKING:
+    import os
+
+    from tracker.types import TrackedFrame
+
+__all__ = ["MotSink", "MotsSink"]
+
+
+class MotSink(TextSink):
+    """``frame,id,x,y,w,h,conf,class,visibility``, one line per identity and frame.
+
+    Without tracking it is a detections file: id and visibility are -1.
+
+    Args:
+        path: The final path.
+        coasting: Keep lines of identities that are predicted but not seen; their visibility is 0, of the others 1.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], *, coasting: bool = False) -> None:
+        self._coasting = coasting
+        super().__init__(path)
+
+    def _lines(self, tracked_frame: TrackedFrame) -> str:
+        tracks, instances = tracked_frame.tracks, tracked_frame.instances
+        owner = instances if tracks is None else tracks
+        count = len(owner)
+        ids = [-1] * count if tracks is None else tracks.ids.tolist()
+        visibility = [-1] * count if tracks is None else (tracks.detection_rows >= 0).astype(int).tolist()
+        frame = tracked_frame.frame.index + 1
+        return "".join(
+            f"{frame},{identity},{x1:.2f},{y1:.2f},{x2 - x1:.2f},{y2 - y1:.2f},{score:.4f},{class_id + 1},{visible}\n"
+            for identity, visible, (x1, y1, x2, y2), score, class_id in zip(
+                ids, visibility, owner.boxes.tolist(), owner.scores.tolist(), owner.class_ids.tolist(), strict=True
+            )
+            if visible != 0 or self._coasting
+        )
+
+
+class MotsSink(TextSink):
+    """``frame id class height width rle``, one line per identity and frame whose silhouette is seen.
+
+    Without tracking it is a detections file: the id is 0 and the score is a seventh column.
+    Masks of one frame share no pixel, as the format asks: the better score keeps it. Lines whose mask is empty then are left out.
+    """
+
+    def _lines(self, tracked_frame: TrackedFrame) -> str:
+        tracks, instances = tracked_frame.tracks, tracked_frame.instances
+        masks = instances.masks
+        if masks is None:
+            return ""
+        rows = np.arange(len(instances)) if tracks is None else tracks.detection_rows
+        kept = np.flatnonzero(rows >= 0)
+        owner = instances if tracks is None else tracks
+        crops = [lift(masks, int(rows[n]), instances.boxes[rows[n]]) for n in kept]
+        crops = disjoint_crops(crops, np.argsort(-owner.scores[kept], kind="stable"), masks.image_size)
+        frame = tracked_frame.frame.index + 1
+        lines = []
+        for n, (crop, origin) in zip(kept.tolist(), crops, strict=True):
+            if crop.any():
+                code = encode_crop(crop, origin, masks.image_size)
+                height, width = code["size"]
+                identity = 0 if tracks is None else int(tracks.ids[n])
+                score = f" {instances.scores[n]:.4f}" if tracks is None else ""
+                lines.append(f"{frame} {identity} {owner.class_ids[n] + 1} {height} {width} {code['counts']}{score}\n")
+        return "".join(lines)

@@ -1,0 +1,116 @@
+"""Tracked frames enter; each goes to several sinks, and one that dies does not stop the others."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Self
+
+from tracker.errors import SinkError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from types import TracebackType
+
+    from tracker.types import Sink, TrackedFrame
+
+__all__ = ["MultiSink"]
+
+
+class MultiSink:
+    """Several sinks as one.
+
+    A sink that raises is finished at once, so that what it wrote is kept, and gets no further frame.
+
+    Args:
+        sinks: Where frames go, in this order.
+        on_error: Called once for every sink that dies, when it happens, in the writing thread.
+
+    Attributes:
+        errors: What the dead sinks raised, in order.
+    """
+
+    def __init__(self, sinks: Sequence[Sink], *, on_error: Callable[[SinkError], None] | None = None) -> None:
+        self._living = list(sinks)
+        self._cpu_of = list(sinks)
+        self._on_error = on_error
+        self._reported = False
+        self.errors: list[SinkError] = []
+
+    @property
+    def living(self) -> int:
+        """How many sinks still take frames."""
+        return len(self._living)
+
+    @property
+    def cpu_s(self) -> dict[str, float]:
+        """CPU seconds by stage, summed over the sinks that count them."""
+        total: dict[str, float] = {}
+        for sink in self._cpu_of:
+            for stage, seconds in getattr(sink, "cpu_s", {}).items():
+                total[stage] = total.get(stage, 0.0) + seconds
+        return total
+
+    def write(self, tracked_frame: TrackedFrame) -> None:
+        """Give the frame to every living sink; never raises for one that dies."""
+        for sink in tuple(self._living):
+            try:
+                sink.write(tracked_frame)
+            except Exception as failure:  # noqa: BLE001 - collected, told to on_error and raised by close
+                self._bury(sink, failure)
+
+    def close(self) -> None:
+        """Finish every sink; safe to call twice.
+
+        Raises:
+            SinkError: Sinks died, now or before; the first call names them all.
+        """
+        for sink in tuple(self._living):
+            try:
+                sink.close()
+                self._living.remove(sink)
+            except Exception as failure:  # noqa: BLE001 - collected, told to on_error and raised below
+                self._bury(sink, failure)
+        if not self.errors or self._reported:
+            return
+        self._reported = True
+        if len(self.errors) == 1:
+            raise self.errors[0]
+        problems = "; ".join(f"{error.offender}: {error.problem}" for error in self.errors)
+        remedies = "; ".join(dict.fromkeys(error.remedy for error in self.errors if error.remedy))
+        raise SinkError(f"{len(self.errors)} outputs", problems, remedies)
+
+    def abort(self) -> None:
+        """Keep what is done without raising."""
+        for sink in self._living:
+            with contextlib.suppress(Exception):
+                _abort(sink)
+        self._living = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self.abort()
+
+    def _bury(self, sink: Sink, failure: Exception) -> None:
+        self._living.remove(sink)
+        if not isinstance(failure, SinkError):
+            name = getattr(sink, "path", type(sink).__name__)
+            wrapped = SinkError(name, f"expected to write, found {type(failure).__name__}: {failure}", "see the log")
+            wrapped.__cause__ = failure
+            failure = wrapped
+        self.errors.append(failure)
+        with contextlib.suppress(Exception):
+            _abort(sink)
+        if self._on_error is not None:
+            self._on_error(failure)
+
+
+def _abort(sink: Sink) -> None:
+    """Keep what a sink has done; sinks made by others may know only ``close``."""
+    getattr(sink, "abort", sink.close)()

@@ -1,0 +1,135 @@
+"""A tracked frame enters, one plain row per identity (or per instance) leaves: what every record format writes down."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from tracker.errors import ConfigError
+from tracker.masks import areas_px, lift
+from tracker.sinks.run_length import encode_crop, polygons
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from tracker.types import InstanceMasks, TrackedFrame
+
+__all__ = ["MASK_FORMATS", "MaskFormat", "Row", "RowBuilder"]
+
+MaskFormat = Literal["rle", "polygon", "none"]
+MASK_FORMATS: tuple[MaskFormat, ...] = ("rle", "polygon", "none")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One identity in one frame; without tracking, one instance.
+
+    Attributes:
+        frame: Position in the stream, from 0.
+        time_s: Media time in seconds, to the microsecond.
+        image: The image's file name for image folders, else ``None``.
+        identity: The track's id, ``None`` without tracking.
+        class_name: By vote over the identity's life; without tracking the instance's own.
+        class_id: The same as a number.
+        score: In 0..1.
+        box: xyxy in image pixels, to a hundredth.
+        velocity_px_s: Of the box centre, ``None`` without tracking.
+        age_s: Seconds since the identity was first detected, ``None`` without tracking.
+        area_px: Of the silhouette; ``None`` where there is none.
+        detection: Row of the instance in this frame, ``None`` while coasting.
+        coasting: The box is predicted, not seen.
+        mask: COCO run-length code or polygons at image resolution; ``None`` where there is none or none is asked for.
+    """
+
+    frame: int
+    time_s: float
+    image: str | None
+    identity: int | None
+    class_name: str
+    class_id: int
+    score: float
+    box: tuple[float, float, float, float]
+    velocity_px_s: tuple[float, float] | None
+    age_s: float | None
+    area_px: int | None
+    detection: int | None
+    coasting: bool
+    mask: Any = None
+
+
+class RowBuilder:
+    """Turns tracked frames into rows.
+
+    Args:
+        masks: ``"rle"`` (compressed COCO run-length code), ``"polygon"`` or ``"none"``.
+        image_names: The source is a folder of images: rows name the file.
+        coasting: Keep rows of identities that are predicted but not seen.
+
+    Raises:
+        ConfigError: ``masks`` is none of the three.
+    """
+
+    def __init__(self, *, masks: MaskFormat = "none", image_names: bool = False, coasting: bool = True) -> None:
+        if masks not in MASK_FORMATS:
+            raise ConfigError("masks", f"expected one of {', '.join(MASK_FORMATS)}, found {masks!r}", "choose one of them")
+        self._masks: MaskFormat = masks
+        self._image_names = image_names
+        self._coasting = coasting
+
+    def rows(self, tracked_frame: TrackedFrame) -> list[Row]:
+        """The rows of one frame, ordered by identity, or by instance without tracking."""
+        frame, instances, tracks = tracked_frame.frame, tracked_frame.instances, tracked_frame.tracks
+        owner = instances if tracks is None else tracks
+        count = len(owner)
+        detections = list(range(count)) if tracks is None else tracks.detection_rows.tolist()
+        identities = [None] * count if tracks is None else tracks.ids.tolist()
+        velocities = [None] * count if tracks is None else np.round(tracks.velocities.astype(float), 2).tolist()
+        ages = [None] * count if tracks is None else np.round(tracks.ages_s.astype(float), 3).tolist()
+        boxes = np.round(owner.boxes.astype(float), 2).tolist()
+        scores = np.round(owner.scores.astype(float), 4).tolist()
+        class_ids = owner.class_ids.tolist()
+        shapes = self._shapes(instances.masks, instances.boxes, detections)
+        image = PurePath(frame.source).name if self._image_names else None
+        time_s = round(frame.time_s, 6)
+        return [
+            Row(
+                frame=frame.index,
+                time_s=time_s,
+                image=image,
+                identity=identities[n],
+                class_name=tracked_frame.class_names[class_ids[n]],
+                class_id=class_ids[n],
+                score=scores[n],
+                box=tuple(boxes[n]),
+                velocity_px_s=None if velocities[n] is None else tuple(velocities[n]),
+                age_s=ages[n],
+                area_px=shapes[n][0],
+                detection=detections[n] if detections[n] >= 0 else None,
+                coasting=detections[n] < 0,
+                mask=shapes[n][1],
+            )
+            for n in range(count)
+            if self._coasting or detections[n] >= 0
+        ]
+
+    def _shapes(
+        self, masks: InstanceMasks | None, boxes: NDArray[np.float32], detections: list[int]
+    ) -> list[tuple[int | None, Any]]:
+        """Area and exported mask per row. Areas are counted on the grid where nothing is lifted to the image."""
+        if masks is None:
+            return [(None, None)] * len(detections)
+        if self._masks == "none":
+            areas = areas_px(masks)
+            return [(round(float(areas[row])) if row >= 0 else None, None) for row in detections]
+        shapes: list[tuple[int | None, Any]] = []
+        for row in detections:
+            if row < 0:
+                shapes.append((None, None))
+                continue
+            crop, origin = lift(masks, row, boxes[row])
+            shape = encode_crop(crop, origin, masks.image_size) if self._masks == "rle" else polygons(crop, origin)
+            shapes.append((int(np.count_nonzero(crop)), shape))
+        return shapes

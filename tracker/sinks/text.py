@@ -1,0 +1,158 @@
+"""Tracked frames enter as whole lines; a text file that is valid after every frame leaves.
+
+The base of all line-wise records. Lines of one frame go out together; when the system refuses (disk full), the file is cut back to its
+last whole line, finished and published, so that what was written stays readable.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Self
+
+from tracker.errors import SinkError
+from tracker.sinks.part_file import PartFile, refusal
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from tracker.types import TrackedFrame
+
+__all__ = ["TextSink"]
+
+FLUSH_BYTES = 1 << 18
+FLUSH_S = 1.0
+"""Lines wait at most this long in memory, so that a killed process loses a second."""
+
+TAIL_BYTES = 1 << 16
+
+
+class TextSink(ABC):
+    """A file of lines under a temporary name until it is closed.
+
+    Args:
+        path: The final path.
+        head: What the file starts with, published even when no frame comes.
+
+    Attributes:
+        path: The final path, as the user wrote it.
+        frames: Frames written.
+        cpu_s: CPU seconds spent by stage, for benchmarks.
+
+    Raises:
+        SinkError: The folder is missing or not writable.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], *, head: str = "") -> None:
+        self._part = PartFile(path)
+        self._file = self._part.open()
+        self.path = self._part.path
+        self.frames = 0
+        self.cpu_s: dict[str, float] = {"records": 0.0}
+        self._waiting: list[bytes] = [head.encode()] if head else []
+        self._waiting_bytes = len(head)
+        self._flushed_s = time.monotonic()
+        self._failure: SinkError | None = None
+        self._closed = False
+
+    @abstractmethod
+    def _lines(self, tracked_frame: TrackedFrame) -> str:
+        """Everything that this frame adds to the file, whole lines."""
+
+    def _tail(self) -> str:
+        """What ends the file."""
+        return ""
+
+    def _mend(self, tail: bytes) -> bytes:
+        """The last whole lines of a file that was cut, without what asks for a further line."""
+        return tail
+
+    def write(self, tracked_frame: TrackedFrame) -> None:
+        """Add one frame.
+
+        Raises:
+            SinkError: The system refuses; the file is valid up to the last line that was written, and :meth:`close` publishes it.
+        """
+        if self._failure is not None:
+            raise self._failure
+        started_s = time.thread_time()
+        data = self._lines(tracked_frame).encode()
+        self._waiting.append(data)
+        self._waiting_bytes += len(data)
+        self.frames += 1
+        if self._waiting_bytes >= FLUSH_BYTES or time.monotonic() - self._flushed_s >= FLUSH_S:
+            self._flush()
+        self.cpu_s["records"] += time.thread_time() - started_s
+
+    def close(self) -> None:
+        """Finish the file and give it its final name; safe to call twice.
+
+        Raises:
+            SinkError: The system refuses the last lines; what was written before is published all the same.
+        """
+        if self._closed:
+            return
+        self._closed = True
+        raised_before = self._failure is not None
+        try:
+            self._waiting.append(self._tail().encode())
+            if self._failure is None:
+                with contextlib.suppress(SinkError):
+                    self._flush()
+        finally:
+            self._file.close()
+        self._part.publish()
+        if self._failure is not None and not raised_before:
+            raise self._failure
+
+    def abort(self) -> None:
+        """Keep what is done, as :meth:`close` does, without raising; without a frame nothing is published."""
+        if self.frames == 0 and not self._closed:
+            self._closed = True
+            self._file.close()
+            self._part.discard()
+            return
+        with contextlib.suppress(SinkError):
+            self.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self.abort()
+
+    def _flush(self) -> None:
+        data = memoryview(b"".join(self._waiting))
+        self._waiting, self._waiting_bytes, self._flushed_s = [], 0, time.monotonic()
+        try:
+            while data:
+                data = data[self._file.write(data) :]
+        except OSError as failure:
+            self._failure = refusal(self.path, failure, f"write frame {self.frames}")
+            self._repair()
+            raise self._failure from failure
+
+    def _repair(self) -> None:
+        """Cut back to the last whole line and end the file there."""
+        if self._part.direct:
+            return
+        with contextlib.suppress(OSError), self._part.part.open("r+b") as file:
+            size = file.seek(0, os.SEEK_END)
+            start = max(size - TAIL_BYTES, 0)
+            file.seek(start)
+            tail = file.read()
+            while (cut := tail.rfind(b"\n")) < 0 and start > 0:
+                start = max(start - TAIL_BYTES, 0)
+                file.seek(start)
+                tail = file.read()
+            kept = self._mend(tail[: cut + 1])
+            file.truncate(start + len(kept))
+            file.seek(start + len(kept))
+            file.write(self._tail().encode())
