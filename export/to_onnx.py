@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import json
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -134,7 +135,9 @@ def export_onnx(
         ValueError: when the graph holds a forbidden operator or its input is not of the asked size.
     """
     frames = torch.zeros(1, module.height, module.width, 3, dtype=torch.uint8)
-    with torch.no_grad():
+    with torch.no_grad(), warnings.catch_warnings():
+        # The older exporter: it keeps H and W as constants and needs no further package; it announces its age every time.
+        warnings.simplefilter("ignore", DeprecationWarning)
         torch.onnx.export(
             module,
             (frames,),

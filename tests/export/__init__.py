@@ -1,0 +1,1 @@
+"""Tests of the PyTorch side; skipped where torch is missing."""

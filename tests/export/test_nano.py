@@ -1,0 +1,346 @@
+"""yolact-nano: mapped weights, losses, partial labels, resuming, the exported contract and its parity."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="the PyTorch side needs torch: pip install torch")
+onnx = pytest.importorskip("onnx")
+cv2 = pytest.importorskip("cv2")
+pytest.importorskip("pycocotools")
+
+from export import augment, data, evaluate, losses, parity, to_onnx, train, weights  # noqa: E402
+from export.yolact_nano import CLASSES, STRIDES, YolactNano, decode, focus, locations, mask_logits  # noqa: E402
+
+pytestmark = pytest.mark.export
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+
+
+def write_coco(folder: Path, *, labelled: list[str], images: int = 2, name: str = "made") -> Path:
+    """A COCO folder of pictures with one bright rectangle (a car) and one dark ellipse (a person) each."""
+    folder = folder / name
+    (folder / "images").mkdir(parents=True)
+    records, annotations = [], []
+    for index in range(images):
+        picture = np.full((96, 128, 3), 120, np.uint8)
+        cv2.rectangle(picture, (10 + index, 30), (57 + index, 61), (230, 230, 230), -1)
+        ellipse = np.zeros((96, 128), np.uint8)
+        cv2.ellipse(ellipse, (90, 48), (14, 30), 0, 0, 360, 1, -1)
+        picture[ellipse > 0] = (20, 40, 20)
+        cv2.imwrite(str(folder / "images" / f"{index}.png"), picture)
+        records.append({"id": index, "file_name": f"{index}.png", "width": 128, "height": 96})
+        points = cv2.findContours(ellipse, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)[0][0].reshape(-1).tolist()
+        left = 10 + index
+        square = [left, 30, left + 48, 30, left + 48, 62, left, 62]
+        if "car" in labelled:
+            annotations.append({"category_id": 3, "bbox": [left, 30, 48, 32], "segmentation": [square]})
+        if "person" in labelled:
+            annotations.append({"category_id": 1, "bbox": [76, 18, 29, 61], "segmentation": [points]})
+        for item in annotations:
+            item.setdefault("image_id", index)
+    for number, item in enumerate(annotations):
+        item |= {"id": number + 1, "iscrowd": 0, "area": item["bbox"][2] * item["bbox"][3]}
+    document = {
+        "info": {"labelled_categories": labelled},
+        "images": records,
+        "annotations": annotations,
+        "categories": [{"id": number + 1, "name": label} for number, label in enumerate(CLASSES)],
+    }
+    (folder / "annotations.json").write_text(json.dumps(document))
+    return folder
+
+
+@pytest.fixture
+def archive(tmp_path):
+    data.pack([write_coco(tmp_path, labelled=list(CLASSES))], tmp_path / "pack")
+    return data.Archive(tmp_path / "pack")
+
+
+def trainer(archive, out, **options):
+    out.mkdir(exist_ok=True)
+    torch.manual_seed(5)
+    network, teacher = YolactNano(), YolactNano()
+    settings = {"seed": 3, "batch": 2, "mask_steps": 2, "all_steps": 2} | options
+    return train.Trainer(network=network, teacher=teacher, archive=archive, out=out, **settings)
+
+
+@pytest.fixture
+def small_steps(monkeypatch):
+    monkeypatch.setattr(train, "collate_sizes", lambda _: (64, 96))
+
+
+def test_mapped_weights_compute_what_the_published_file_computes(data_root):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    path = data_root / "weights" / "yolox_nano.onnx"
+    if not path.exists():
+        pytest.skip(f"no {path}")
+    network = weights.load_yolox(path, rows=None).eval()
+    images = np.random.default_rng(0).integers(0, 256, (1, 3, 416, 416)).astype(np.float32)
+    published = onnxruntime.InferenceSession(str(path)).run(None, {"images": images})[0]
+    with torch.no_grad():
+        boxes, objectness, classes, _ = network.detect(torch.from_numpy(images))
+    raw = torch.from_numpy(published[..., :4])
+    torch.testing.assert_close(boxes, decode(raw, *locations(416, 416, like=raw)), rtol=1e-4, atol=1e-2)
+    torch.testing.assert_close(objectness.sigmoid(), torch.from_numpy(published[..., 4]), rtol=0, atol=1e-5)
+    torch.testing.assert_close(classes.sigmoid(), torch.from_numpy(published[..., 5:]), rtol=0, atol=1e-5)
+    ours = weights.load_yolox(path)
+    kept = network.heads[0].class_out.weight[list(weights.COCO_ROWS)]
+    torch.testing.assert_close(ours.heads[0].class_out.weight, kept)
+
+
+def test_a_wrong_weight_file_is_refused(tmp_path):
+    graph = onnx.helper.make_graph([], "empty", [], [])
+    onnx.save(onnx.helper.make_model(graph), str(tmp_path / "other.onnx"))
+    with pytest.raises(ValueError, match="0 convolutions, expected"):
+        weights.load_yolox(tmp_path / "other.onnx", rows=(0,))
+
+
+def test_archive_returns_pixels_and_masks(archive, tmp_path):
+    picture = cv2.imread(str(tmp_path / "made" / "images" / "0.png"))
+    np.testing.assert_array_equal(archive.image(0), picture)
+    car = next(item for item in archive.objects[0] if item["class_id"] == CLASSES.index("car"))
+    assert car["box"] == [10, 30, 58, 62]
+    assert archive.mask(car).shape == (32, 48)
+    assert archive.mask(car).min() == 255
+
+
+def test_mirrored_labels_follow_the_picture(archive):
+    """Wherever a sample puts the bright car, its mask is bright and its box fits."""
+    rng = np.random.default_rng(1)
+    checked = 0
+    for _ in range(12):
+        sample = augment.load_sample(archive, 0, (96, 160), rng)
+        for box, class_id, mask in zip(sample.boxes, sample.class_ids, sample.masks, strict=True):
+            cells = np.argwhere(mask > 250)
+            if class_id != CLASSES.index("car") or len(cells) < 4:
+                continue
+            grey = sample.image.mean(axis=2)
+            small = cv2.resize(grey, (40, 24), interpolation=cv2.INTER_AREA)
+            assert small[mask > 250].mean() > small[mask == 0].mean() + 20
+            low, high = cells.min(axis=0)[::-1] * 4, (cells.max(axis=0)[::-1] + 1) * 4
+            assert (box[:2] < low + 5).all()
+            assert (box[2:] > high - 5).all()
+            checked += 1
+    assert checked >= 4
+
+
+def test_one_object_takes_locations_that_lie_in_it():
+    corners, strides = locations(96, 160, like=torch.zeros(1))
+    truth = torch.tensor([[20.0, 20.0, 60.0, 84.0], [100.0, 30.0, 140.0, 60.0]])
+    middle = corners + strides / 2
+    boxes = torch.cat((middle - 20, middle + 20), dim=1)
+    target = losses.Target(
+        truth, torch.tensor([0, 2]), torch.ones(2), torch.zeros(2, 24, 40), torch.zeros(0, 4), torch.ones(6).bool(), True
+    )
+    pairs = losses.assign(boxes, torch.zeros(len(boxes)), torch.zeros(len(boxes), 6), target, corners, strides)
+    assert set(pairs.row.tolist()) == {0, 1}
+    assert len(pairs.location.unique()) == len(pairs.location)
+    centre = middle[pairs.location]
+    assert ((centre > truth[pairs.row, :2]) & (centre < truth[pairs.row, 2:])).all()
+
+
+def test_unlabelled_classes_and_regions_are_not_called_background():
+    """Where the set is silent the teacher speaks; where it is complete, silence means background; ignore means neither."""
+    corners, strides = locations(64, 64, like=torch.zeros(1))
+    count = len(corners)
+    sure = torch.full((count,), 0.9)
+    cars = torch.zeros(count, 6)
+    cars[:, CLASSES.index("car")] = 0.9
+    teacher = losses.Teacher(torch.zeros(count, 4), sure, cars)
+    none = (torch.zeros(0, 4), torch.zeros(0, dtype=torch.long), torch.zeros(0), torch.zeros(0, 16, 16))
+    persons_only = torch.tensor([True, False, False, False, False, False])
+    quiet = torch.zeros(0, 4)
+    unlabelled = losses.background(losses.Target(*none, quiet, persons_only, True), teacher, corners, strides)[0]
+    torch.testing.assert_close(unlabelled, sure)
+    everything = torch.ones(6, dtype=torch.bool)
+    complete = losses.background(losses.Target(*none, quiet, everything, True), teacher, corners, strides)[0]
+    assert complete.max() == 0.0
+    incomplete = losses.background(losses.Target(*none, quiet, everything, False), teacher, corners, strides)[0]
+    torch.testing.assert_close(incomplete, sure)
+    crowd = torch.tensor([[0.0, 0.0, 32.0, 64.0]])
+    trust = losses.background(losses.Target(*none, crowd, everything, True), teacher, corners, strides)[1]
+    centres = corners[:, 0] + strides[:, 0] / 2
+    assert (trust[centres < 32] == 0).all()
+    assert (trust[centres > 32] == 1).all()
+
+
+def test_unlabelled_classes_get_no_negative_class_loss():
+    """A person-only picture with a teacher that sees a car: the car's logit is pushed up, never down."""
+    corners, strides = locations(64, 64, like=torch.zeros(1))
+    count = len(corners)
+    classes = torch.zeros(1, count, 6, requires_grad=True)
+    boxes = torch.cat((corners, corners + 16), dim=1)[None]
+    outputs = losses.Outputs(boxes, torch.zeros(1, count), classes, torch.zeros(1, count, 29), torch.zeros(1, 24, 16, 16))
+    seen = torch.zeros(count, 6)
+    seen[:, CLASSES.index("car")] = 0.9
+    teacher = losses.Teacher(boxes[0], torch.full((count,), 0.9), seen)
+    none = (torch.zeros(0, 4), torch.zeros(0, dtype=torch.long), torch.zeros(0), torch.zeros(0, 16, 16))
+    target = losses.Target(*none, torch.zeros(0, 4), torch.tensor([True] + [False] * 5), True)
+    pairs = losses.Assignment(torch.zeros(0).long(), torch.zeros(0).long(), torch.zeros(0))
+    losses.detection_loss(outputs, 0, target, pairs, teacher, corners, strides)["classes"].backward()
+    assert (classes.grad[..., CLASSES.index("car")] < 0).all()
+
+
+def test_training_learns_one_picture(archive, tmp_path, small_steps, monkeypatch):
+    """Every layer together halves the mask loss of one rendered picture in a few dozen steps."""
+    monkeypatch.setattr(augment, "placement", lambda size, target, _: np.diag([target[1] / size[1]] * 2 + [1.0]))
+    run = trainer(archive, tmp_path / "run", mask_steps=0, all_steps=40, detector_rate=2e-3, mask_rate=8e-3)
+    sample = augment.load_sample(archive, 0, (64, 96), None)
+    history = [run.train_step([sample, sample]) for _ in range(40)]
+    assert history[-1]["mask"] < 0.6 * history[0]["mask"]
+    assert history[-1]["mask_iou"] > history[0]["mask_iou"]
+    assert history[-1]["box"] < history[0]["box"]
+    assert all(np.isfinite(list(line.values())).all() for line in history)
+
+
+def test_resumed_run_equals_the_uninterrupted_one(archive, tmp_path, small_steps):
+    whole = trainer(archive, tmp_path / "whole")
+    whole.run(threads=1)
+    first = trainer(archive, tmp_path / "parts")
+    for _ in range(3):  # stopped in the middle of stage two
+        first.train_step(first.samples(first.step))
+    first.save(tmp_path / "parts" / "last.pt")
+    second = trainer(archive, tmp_path / "parts")
+    second.load(tmp_path / "parts" / "last.pt")
+    second.run(threads=1)
+    assert second.step == whole.step == 4
+    for key, value in whole.network.state_dict().items():
+        torch.testing.assert_close(second.network.state_dict()[key], value, rtol=0, atol=0)
+        torch.testing.assert_close(second.average[key], whole.average[key], rtol=0, atol=0)
+
+
+def test_frozen_stage_leaves_the_detector_alone(archive, tmp_path, small_steps):
+    run = trainer(archive, tmp_path / "run")
+    before = {key: value.clone() for key, value in run.network.state_dict().items()}
+    run.train_step(run.samples(0))
+    moved = {key for key, value in run.network.state_dict().items() if not torch.equal(value, before[key])}
+    assert moved
+    assert all(key.startswith("mask_head") for key in moved)
+
+
+def test_masks_of_the_export_equal_the_training_formula():
+    """One instance, its masks by both routes: P C^T plus the shape prior, sigmoid, cropped to the box."""
+    module = to_onnx.EndToEnd(YolactNano(), height=64, width=96, candidates=4, instances=3)
+    prototypes, terms = torch.randn(24, 16, 24), torch.randn(3, 29)
+    boxes = torch.tensor([[8.0, 8.0, 40.0, 60.0], [0.0, 0.0, 96.0, 64.0], [50.0, 20.0, 57.0, 33.0]])
+    expected = mask_logits(prototypes, terms, boxes).sigmoid() * losses.box_cells(boxes, (16, 24))
+    found = module.masks(prototypes[None], terms[None], boxes[None])[0]
+    torch.testing.assert_close(found.float(), (expected * 255).round(), rtol=0, atol=1)
+
+
+def test_nms_keeps_the_best_of_each_object_and_spares_other_groups():
+    module = to_onnx.EndToEnd(YolactNano(), height=64, width=96, candidates=5, instances=5)
+    boxes = torch.tensor([[
+        [10.0, 10.0, 50.0, 50.0],
+        [11.0, 10.0, 51.0, 50.0],  # the same car
+        [10.0, 11.0, 50.0, 50.0],  # the same, called truck
+        [10.0, 10.0, 50.0, 50.0],  # a person in that place
+        [60.0, 10.0, 90.0, 50.0],
+    ]])
+    keep = module.keep(boxes, torch.tensor([[2, 2, 5, 0, 2]]))
+    assert keep.tolist() == [[1.0, 0.0, 0.0, 1.0, 1.0]]
+
+
+def test_nms_chain_ends_as_sequential_nms_would():
+    """b falls to a; c overlaps only b, and stays (plain Fast NMS would drop it)."""
+    module = to_onnx.EndToEnd(YolactNano(), height=64, width=96, candidates=3, instances=3)
+    boxes = torch.tensor([[[0.0, 0.0, 40.0, 40.0], [8.0, 0.0, 48.0, 40.0], [16.0, 0.0, 56.0, 40.0]]])
+    assert module.keep(boxes, torch.zeros(1, 3, dtype=torch.long)).tolist() == [[1.0, 0.0, 1.0]]
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    torch.manual_seed(1)
+    network = YolactNano()
+    for head in network.heads:  # scores that matter, and differ
+        torch.nn.init.normal_(head.class_out.weight, std=2.0)
+        torch.nn.init.normal_(head.objectness_out.weight, std=2.0)
+    module = to_onnx.EndToEnd(network, height=64, width=96, candidates=50, instances=20)
+    path = tmp_path_factory.mktemp("export") / "small.onnx"
+    to_onnx.export_onnx(module, path, name="small", version="1")
+    return module, path
+
+
+def test_exported_file_keeps_the_contract(exported):
+    _, path = exported
+    model = onnx.load(str(path))
+    metadata = {item.key: item.value for item in model.metadata_props}
+    assert metadata["masktrail.contract"] == "end2end-1"
+    assert json.loads(metadata["masktrail.classes"]) == list(CLASSES)
+    assert json.loads(metadata["masktrail.input"])["height"] == 64
+    assert metadata["masktrail.mask_stride"] == "4"
+    assert not {node.op_type for node in model.graph.node} & to_onnx.FORBIDDEN
+    assert model.opset_import[0].version == 17
+    outputs = {item.name: item.type.tensor_type for item in model.graph.output}
+    assert list(outputs) == ["boxes", "scores", "class_ids", "masks"]
+    assert outputs["masks"].elem_type == onnx.TensorProto.UINT8
+    assert outputs["class_ids"].elem_type == onnx.TensorProto.INT64
+
+
+def test_exported_file_computes_what_torch_computes(exported):
+    module, path = exported
+    frames = np.random.default_rng(2).integers(0, 256, (3, 64, 96, 3), np.uint8)
+    figures = parity.parity(module, path, frames, score_threshold=0.0)
+    assert figures["scores_max_error"] < 1e-4
+    assert figures["instances"] > 20
+    assert figures["agreement"] > 0.98
+
+
+def test_a_graph_of_another_size_or_with_control_flow_is_refused(exported):
+    model = onnx.load(str(exported[1]))
+    with pytest.raises(ValueError, match=r"expected \('batch', 128, 96, 3\)"):
+        to_onnx.check_graph(model, 128, 96)
+    model.graph.node.append(onnx.helper.make_node("NonZero", ["scores"], ["nothing"]))
+    with pytest.raises(ValueError, match="NonZero"):
+        to_onnx.check_graph(model, 64, 96)
+
+
+def test_folded_first_convolution_equals_focus():
+    network = YolactNano()
+    folded = to_onnx.fold_focus(network)
+    images = torch.rand(1, 3, 64, 96) * 255
+    torch.testing.assert_close(
+        folded.backbone.stem(images), network.backbone.stem(focus(images)), rtol=1e-4, atol=1e-2
+    )
+
+
+def test_lifted_masks_keep_their_place():
+    """A box of whole cells comes back within a pixel, at scales that shrink and enlarge."""
+    mask = np.zeros((24, 40), np.uint8)
+    mask[6:18, 10:30] = 255
+    for scale in (0.5, 1.0, 1.7):  # network pixels per image pixel
+        lifted = evaluate.lift(mask, (round(96 / scale), round(160 / scale)), scale / 4)
+        rows, columns = np.flatnonzero(lifted.any(axis=1)), np.flatnonzero(lifted.any(axis=0))
+        found = np.array([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1])
+        assert np.abs(found - np.array([40, 24, 120, 72]) / scale).max() <= 1.0
+
+
+def test_perfect_masks_score_one(tmp_path):
+    folder = write_coco(tmp_path, labelled=list(CLASSES))
+    from pycocotools.coco import COCO
+
+    truth = COCO(str(folder / "annotations.json"))
+    results = [
+        {"image_id": item["image_id"], "category_id": item["category_id"], "score": 0.9, "bbox": item["bbox"],
+         "segmentation": truth.annToRLE(item)}
+        for item in truth.dataset["annotations"]
+    ]  # fmt: skip
+    figures = evaluate.summarise(truth, results)
+    assert figures["AP"] == pytest.approx(1.0)
+    assert figures["mean_best_iou"] == pytest.approx(1.0)
+    assert set(figures["classes"]) == {"person", "car"}
+
+
+def test_locations_count_every_cell():
+    corners, strides = locations(64, 96, like=torch.zeros(1))
+    assert len(corners) == sum(64 // stride * (96 // stride) for stride in STRIDES)
+    assert strides[:, 0].tolist() == sorted(strides[:, 0].tolist())
