@@ -35,7 +35,10 @@ def constant_model(
     nodes, initializers, infos = list(extra_nodes), [], []
     image = helper.make_tensor_value_info(input_name, TYPES[input_dtype], list(input_shape))
     # The input takes part (times zero), so that ONNX Runtime keeps it.
-    initializers += [numpy_helper.from_array(np.array([0], np.int64), "zero"), numpy_helper.from_array(np.array([1], np.int64), "one")]
+    initializers += [
+        numpy_helper.from_array(np.array([0], np.int64), "zero"),
+        numpy_helper.from_array(np.array([1], np.int64), "one"),
+    ]
     nodes.append(helper.make_node("Shape", [input_name], ["input_shape"]))
     nodes.append(helper.make_node("Slice", ["input_shape", "zero", "one"], ["batch"]))
     for name, value in outputs.items():
@@ -80,7 +83,7 @@ def end2end_outputs(slots: int = 4, grid: tuple[int, int] = (24, 40), embeddings
     class_ids[0, 1] = 1
     masks = np.zeros((1, slots, rows, columns), np.uint8)
     masks[0, 0, rows // 4 : rows * 3 // 4, columns // 10 : columns * 3 // 10] = 255
-    masks[0, 1, rows // 4 : rows * 3 // 4, columns // 2 : columns * 9 // 10] = 200
+    masks[0, 1, rows // 4 : rows * 3 // 4, columns // 2 : columns * 9 // 10] = 255
     outputs: dict[str, np.ndarray] = {"boxes": boxes, "scores": scores, "class_ids": class_ids, "masks": masks}
     if embeddings:
         outputs["embeddings"] = np.eye(slots, embeddings, dtype=np.float32)[None]
@@ -88,7 +91,12 @@ def end2end_outputs(slots: int = 4, grid: tuple[int, int] = (24, 40), embeddings
 
 
 def end2end_model(
-    path: Path, *, order: Sequence[str] | None = None, metadata: bool = True, embeddings: int = 0, open_batch: bool = False
+    path: Path,
+    *,
+    order: Sequence[str] | None = None,
+    metadata: bool = True,
+    embeddings: int = 0,
+    open_batch: bool = False,
 ) -> Path:
     """A file of our own contract, 160 x 96 pixels, classes person and car."""
     outputs = end2end_outputs(embeddings=embeddings)

@@ -112,6 +112,7 @@ class Decoder(Protocol):
     contract: str
     class_names: tuple[str, ...]
     input_defaults: InputSpec
+    output_names: dict[str, str]
     iou_threshold: float | None
 
     def decode(self, outputs: Mapping[str, NDArray[Any]], row: int, limits: Limits) -> Decoded:

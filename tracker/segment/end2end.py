@@ -44,16 +44,16 @@ class End2EndDecoder:
     iou_threshold: float | None = None
 
     def __init__(self, info: ModelInfo, names: Mapping[str, str]) -> None:
-        self._names = dict(names)
+        self.output_names = dict(names)
         self._size = np.array([*info.network_size, *info.network_size], np.float32)
         self.class_names = default_class_names(info, None, _metadata_classes(info))
 
     def decode(self, outputs: Mapping[str, NDArray[Any]], row: int, limits: Limits) -> Decoded:
         """The instances of image ``row`` of the batch."""
-        names = self._names
+        names = self.output_names
         scores = outputs[names["scores"]][row]  # (K,)
         class_ids = outputs[names["class_ids"]][row]  # (K,)
-        wanted = scores >= limits.score_threshold
+        wanted = (scores >= limits.score_threshold) & (scores > 0)  # 0 = an unused or suppressed slot
         if limits.classes is not None:
             wanted &= limits.classes[class_ids]
         rows = wanted.nonzero()[0]

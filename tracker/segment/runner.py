@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING, Any, Protocol
 
 from tracker.errors import ModelError
@@ -82,6 +83,7 @@ class BoundRunner:
         self._output_names = list(output_names)
         self._device = (device_type, device_id)
         self._bindings: dict[tuple[int, ...], tuple[Any, Any]] = {}
+        self._lock = threading.Lock()  # the device buffers serve one run at a time
 
     def run(self, batch: NDArray[Any]) -> dict[str, NDArray[Any]]:
         """Outputs by name for one batch.
@@ -90,10 +92,11 @@ class BoundRunner:
             ModelError: ONNX Runtime failed, for example for want of memory.
         """
         try:
-            binding, value = self._binding(batch)
-            value.update_inplace(batch)
-            self._session.run_with_iobinding(binding)
-            outputs = [output.numpy() for output in binding.get_outputs()]
+            with self._lock:
+                binding, value = self._binding(batch)
+                value.update_inplace(batch)
+                self._session.run_with_iobinding(binding)
+                outputs = [output.numpy() for output in binding.get_outputs()]
         except Exception as error:
             raise _run_error(self._label, batch, error) from error
         return dict(zip(self._output_names, outputs, strict=True))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import math
+import threading
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from tracker.segment.decoder import Limits, ModelInfo, TensorInfo
 from tracker.segment.device import open_session
 from tracker.segment.preprocess import Preprocessor
 from tracker.segment.runner import BoundRunner, PlainRunner
-from tracker.segment.zoo import DEFAULT_MODEL, find_model
+from tracker.segment.zoo import DEFAULT_MODEL, ModelFile, find_model
 from tracker.types import InstanceMasks, Instances
 
 if TYPE_CHECKING:
@@ -43,10 +44,11 @@ class OnnxSegmenter:
     """Segments frames with an ONNX file whose output contract is recognised (see :mod:`tracker.segment.contracts`).
 
     The network runs once on an empty picture when the segmenter is made: outputs get their sizes, and the first real
-    frame does not wait for allocations. Not safe for several threads at once, because the input buffer is reused.
+    frame does not wait for allocations. ``segment`` may be called from several threads at once: each has its own input
+    buffers.
 
     Args:
-        model: A name of the zoo or an ``.onnx`` file.
+        model: A name of the zoo, an ``.onnx`` file, or what :func:`tracker.segment.zoo.find_model` gave.
         device: ``auto``, ``cpu``, ``cuda``, ``tensorrt``; ``cuda:1`` picks a card.
         score_threshold: Instances below are dropped; ``None`` = the manifest's, else 0.1.
         iou_threshold: Overlap at which suppression acts; ``None`` = the manifest's, else the contract's habit.
@@ -70,7 +72,7 @@ class OnnxSegmenter:
 
     def __init__(
         self,
-        model: str | Path = DEFAULT_MODEL,
+        model: str | Path | ModelFile = DEFAULT_MODEL,
         *,
         device: str = "auto",
         score_threshold: float | None = None,
@@ -84,12 +86,12 @@ class OnnxSegmenter:
         max_batch: int = DEFAULT_MAX_BATCH,
         fp16: bool = False,
     ) -> None:
-        self._file = find_model(model, variant=variant, source_size=source_size)
+        self._file = (
+            model if isinstance(model, ModelFile) else find_model(model, variant=variant, source_size=source_size)
+        )
         self._opened = open_session(self._file.path, label=self._file.label, device=device, threads=threads, fp16=fp16)
         self._info, self._spec, self._batch_size = self._describe_file(network_size, source_size, max_batch)
-        self._preprocessor = Preprocessor(
-            spec=self._spec, network_size=self._info.network_size, batch=abs(self._batch_size)
-        )
+        self._local = threading.local()
         self._runner = self._make_runner()
         self._decoder: Decoder = self._recognise()
         self._limits = self._make_limits(score_threshold, iou_threshold, classes, max_instances)
@@ -107,7 +109,7 @@ class OnnxSegmenter:
     @property
     def keep_aspect(self) -> bool:
         """Whether images are letterboxed (else stretched) to ``network_size``."""
-        return self._preprocessor.keep_aspect
+        return self._spec.resize == "letterbox-top-left"
 
     @property
     def batch_size(self) -> int:
@@ -145,8 +147,18 @@ class OnnxSegmenter:
         return self._spec
 
     @property
+    def file(self) -> ModelFile:
+        """The file that was opened."""
+        return self._file
+
+    @property
+    def output_names(self) -> dict[str, str]:
+        """Names of the outputs by their role in the contract."""
+        return dict(self._decoder.output_names)
+
+    @property
     def session(self) -> Any:
-        """The ``onnxruntime.InferenceSession``, for reports on its nodes and for benchmarks of the bare network."""
+        """The ``onnxruntime.InferenceSession``, for reports on its nodes."""
         return self._opened.session
 
     def describe(self) -> str:
@@ -174,14 +186,27 @@ class OnnxSegmenter:
         results: list[Instances] = []
         for start in range(0, len(frames), self.batch_size):
             chunk = frames[start : start + self.batch_size]
-            batch, letterboxes = self._preprocessor.pack(chunk)
-            if self._batch_size > 1 and len(batch) < self._batch_size:
-                batch = self._preprocessor.full_batch(batch)
+            batch, letterboxes = self._pack(chunk)
             outputs = self._runner.run(batch)
             for row, letterbox in enumerate(letterboxes):
                 decoded = self._decoder.decode(outputs, row, self._limits)
                 results.append(place(decoded, letterbox))
         return results
+
+    def pack(self, frames: Sequence[Frame]) -> NDArray[Any]:
+        """The network's input for at most ``batch_size`` frames; the next call from this thread may overwrite it."""
+        return self._pack(frames)[0]
+
+    def run(self, batch: NDArray[Any]) -> dict[str, NDArray[Any]]:
+        """The bare network on a batch from :meth:`pack`: outputs by name, undecoded. For checks and benchmarks."""
+        return self._runner.run(batch)
+
+    def _pack(self, frames: Sequence[Frame]) -> tuple[NDArray[Any], list[Letterbox]]:
+        preprocessor = self._preprocessor()
+        batch, letterboxes = preprocessor.pack(frames)
+        if len(batch) < self._batch_size:  # a file with a fixed batch
+            batch = preprocessor.full_batch(batch)
+        return batch, letterboxes
 
     def _describe_file(
         self, asked_size: tuple[int, int] | None, source_size: tuple[int, int] | None, max_batch: int
@@ -231,9 +256,17 @@ class OnnxSegmenter:
             return PlainRunner(self._opened.session, **arguments)
         return BoundRunner(self._opened.session, **arguments, device_type="cuda", device_id=self._opened.card)
 
+    def _preprocessor(self) -> Preprocessor:
+        """This thread's input buffers."""
+        preprocessor: Preprocessor | None = getattr(self._local, "preprocessor", None)
+        if preprocessor is None:
+            preprocessor = Preprocessor(spec=self._spec, network_size=self.network_size, batch=self.batch_size)
+            self._local.preprocessor = preprocessor
+        return preprocessor
+
     def _recognise(self) -> Decoder:
         """Run once on an empty picture, match the contract on the sizes that come out, complete the input spec."""
-        trial = self._preprocessor.full_batch()[: max(self._batch_size, 1)]
+        trial = self._preprocessor().full_batch()[: max(self._batch_size, 1)]
         outputs = self._runner.run(trial)
         shapes = tuple(
             TensorInfo(name=name, dtype=str(np.asarray(value).dtype), shape=np.asarray(value).shape)
@@ -242,7 +275,7 @@ class OnnxSegmenter:
         self._info = dataclasses.replace(self._info, outputs=shapes)
         decoder = contracts.recognise(self._info)
         self._spec = self._spec.over(decoder.input_defaults)
-        self._preprocessor = Preprocessor(spec=self._spec, network_size=self.network_size, batch=self.batch_size)
+        self._local = threading.local()
         return decoder
 
 

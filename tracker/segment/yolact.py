@@ -68,7 +68,7 @@ class YolactDecoder:
 
     def __init__(self, info: ModelInfo, names: Mapping[str, str]) -> None:
         self._label = info.label
-        self._names = dict(names)
+        self.output_names = dict(names)
         self._settings = info.manifest.yolact if info.manifest else YolactSettings()
         self._network_size = info.network_size
         shapes = {output.name: output.shape for output in info.outputs}
@@ -93,7 +93,7 @@ class YolactDecoder:
 
     def decode(self, outputs: Mapping[str, NDArray[Any]], row: int, limits: Limits) -> Decoded:
         """The instances of image ``row`` of the batch."""
-        names = self._names
+        names = self.output_names
         rows, scores, class_ids = self._candidates(outputs[names["conf"]][row], limits)  # (P, C + 1) ->
         boxes = self._boxes(outputs, row, rows)  # (R, 4)
         iou_threshold = IOU_THRESHOLD if limits.iou_threshold is None else limits.iou_threshold
@@ -150,9 +150,9 @@ class YolactDecoder:
 
     def _boxes(self, outputs: Mapping[str, NDArray[Any]], row: int, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         """Box code to xyxy in network pixels (SSD, Liu et al. 2016; dbolya's ``box_utils.decode``)."""
-        code = outputs[self._names["loc"]][row, rows].astype(np.float32, copy=False)  # (R, 4)
+        code = outputs[self.output_names["loc"]][row, rows].astype(np.float32, copy=False)  # (R, 4)
         if self._priors is None:
-            priors = outputs[self._names["priors"]]
+            priors = outputs[self.output_names["priors"]]
             priors = (priors[min(row, len(priors) - 1)] if priors.ndim == 3 else priors)[rows].astype(
                 np.float32, copy=False
             )

@@ -56,6 +56,7 @@ class YoloDecoder:
 
     def __init__(self, info: ModelInfo, names: Mapping[str, str]) -> None:
         self._predictions, self._proto, self._form = names["predictions"], names["proto"], names["form"]
+        self.output_names = {"predictions": self._predictions, "proto": self._proto}
         self._network_size = info.network_size
         shapes = {output.name: output.shape for output in info.outputs}
         self._coefficients = shapes[self._proto][1] or 0
