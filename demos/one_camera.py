@@ -1,4 +1,7 @@
-"""A webcam or network address enters; every second, who is in view leaves. Usage: python demos/one_camera.py 0"""
+"""A webcam or network address enters; every second, who is in view leaves.
+
+Usage: python demos/one_camera.py 0
+"""
 
 import sys
 

@@ -1,4 +1,7 @@
-"""A recording enters; the seconds each identity was in view leave. Usage: python demos/one_file.py street.mp4"""
+"""A recording enters; the seconds each identity was in view leave.
+
+Usage: python demos/one_file.py street.mp4
+"""
 
 import sys
 from collections import defaultdict

@@ -1,4 +1,4 @@
-"""The wheel, built and installed in a clean environment, tracks a video from another directory with the model it carries."""
+"""The wheel, built and installed in a clean environment, tracks a video from another directory."""
 
 from __future__ import annotations
 

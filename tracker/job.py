@@ -1,0 +1,355 @@
+"""What a user asked for enters (sources, model, outputs); tracked streams, their files and an outcome of each leave.
+
+This is the wiring that ``track``, ``segment`` and ``demo`` share. Outputs are opened before anything is decoded, so
+that a mistake in a path costs no time, and closed whatever happens, so that what is done is kept.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import signal
+import threading
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from tracker.errors import ConfigError, TrackerError
+from tracker.pipeline import Pipeline, Summary
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from rich.console import Console
+
+    from tracker.segment.session import OnnxSegmenter
+    from tracker.sinks.rows import MaskFormat
+    from tracker.sources.address import Address
+    from tracker.sources.source import Source
+    from tracker.types import Sink
+
+__all__ = ["Outcome", "StreamRequest", "available_cores", "run_request"]
+
+DISPLAY_SCORE = 0.3
+"""``segment`` keeps instances from here on where nobody asked for another score."""
+
+AVERAGE_PRECISION_SCORE = 0.01
+"""COCO results hold weak instances as well: average precision is measured over all scores."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamRequest:
+    """What to run on which streams; the fields are the options of ``masktrail track`` and ``segment``."""
+
+    sources: list[str]
+    associates: bool = True
+    model: str = "yolact-nano"
+    conf: float | None = None
+    iou: float | None = None
+    classes: list[str] | None = None
+    device: str = "auto"
+    stride: int = 1
+    limit: int | None = None
+    save: Path | None = None
+    records: list[Path] | None = None
+    coco_images: Path | None = None
+    masks: MaskFormat | None = None
+    workers: int | None = None
+
+    @classmethod
+    def from_options(cls, options: Mapping[str, Any], *, associates: bool) -> Self:
+        """The request from command-line options of the same names; ``--classes car,bus`` is split here."""
+        names = {item.name for item in fields(cls)}
+        chosen = {name: value for name, value in options.items() if name in names}
+        listed = [name.strip() for group in chosen.get("classes") or [] for name in group.split(",") if name.strip()]
+        return cls(**(chosen | {"classes": listed or None, "associates": associates}))
+
+    @property
+    def score_threshold(self) -> float | None:
+        """The lowest score the segmenter keeps; ``None`` = the model's own, which the tracker wants low."""
+        if self.conf is not None or self.associates:
+            return self.conf
+        exports_coco = any(path.name.endswith(".coco.json") for path in self.records or [])
+        return AVERAGE_PRECISION_SCORE if exports_coco else DISPLAY_SCORE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """How one stream went.
+
+    Attributes:
+        name: The stream's name.
+        summary: Frames, identities, times.
+        stage_ms: Milliseconds per frame by stage; stages overlap, so they add up to more than the wall time.
+        outputs: Files that were written.
+        failures: Errors that ended an output or the source early; empty when all went well.
+        interrupted: Whether the user stopped it.
+        notes: What the source had to skip or repair, in words.
+    """
+
+    name: str
+    summary: Summary
+    stage_ms: dict[str, float]
+    outputs: list[Path]
+    failures: list[TrackerError]
+    interrupted: bool = False
+    notes: list[str] = field(default_factory=list)
+
+    def as_json(self) -> dict[str, Any]:
+        """Everything as plain values for ``--json``."""
+        summary = self.summary
+        return {
+            "source": self.name,
+            "frames": summary.frames,
+            "instances": summary.instances,
+            "identities": dict(summary.identities),
+            "media_s": round(summary.media_s, 3),
+            "wall_s": round(summary.wall_s, 3),
+            "fps": round(summary.frames_per_s, 2),
+            "stage_ms": {name: round(ms, 3) for name, ms in self.stage_ms.items()},
+            "outputs": [str(path) for path in self.outputs],
+            "failures": [str(failure) for failure in self.failures],
+            "interrupted": self.interrupted,
+            "notes": self.notes,
+        }
+
+
+def available_cores() -> int:
+    """Cores this process may use, which a container may limit below what the machine has."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def run_request(request: StreamRequest, *, console: Console) -> list[Outcome]:
+    """Run every stream of the request, one after another, each with a tracker of its own.
+
+    Args:
+        request: What to do.
+        console: Progress and tables go there.
+
+    Returns:
+        One outcome per stream.
+
+    Raises:
+        TrackerError: A source, model or output cannot be opened, or the model failed.
+    """
+    from tracker.sources.address import expand_sources
+
+    addresses = expand_sources(request.sources)
+    outputs = [_outputs(request, address, several=len(addresses) > 1) for address in addresses]
+    segmenters: dict[tuple[int, int] | None, OnnxSegmenter] = {}
+    outcomes = []
+    for address, paths in zip(addresses, outputs, strict=True):
+        size = _probe_size(address)
+        if size not in segmenters:
+            # One at a time in memory: recordings of one folder mostly share their size.
+            segmenters = {size: _segmenter(request, size)}
+            console.print(f"[dim]model: {segmenters[size].describe()}[/dim]", highlight=False)
+        outcomes.append(_run_stream(request, address, paths, segmenters[size], console))
+        if outcomes[-1].interrupted:
+            break
+    return outcomes
+
+
+def _outputs(request: StreamRequest, address: Address, *, several: bool) -> list[Path]:
+    """The files of one stream: the video first, then the records, with ``{name}`` filled in."""
+    name = Path(address.name).stem or "stream"
+    if address.kind in {"network", "camera"}:
+        name = "".join(letter if letter.isalnum() else "-" for letter in address.name.rpartition("://")[2]).strip("-")
+    paths = []
+    if request.save is not None:
+        folder = request.save.is_dir() or str(request.save).endswith(("/", os.sep))
+        paths.append(request.save / f"{name}.mp4" if folder or _lacks_name(request.save, several) else request.save)
+    for path in request.records or []:
+        if _lacks_name(path, several):
+            raise ConfigError(
+                f"--records {path}",
+                "expected one file per stream, found one path for several streams",
+                f"write {{name}} where the stream's name goes: {path.with_name('{name}' + path.suffix)}",
+            )
+        paths.append(path)
+    return [Path(str(path).replace("{name}", name)) for path in paths]
+
+
+def _lacks_name(path: Path, several: bool) -> bool:  # noqa: FBT001 - a plain predicate
+    return several and "{name}" not in str(path)
+
+
+def _probe_size(address: Address) -> tuple[int, int] | None:
+    """``(width, height)`` of a recording's pictures; ``None`` for what should not be opened twice."""
+    from tracker.sources.open import open_source
+
+    if address.kind not in {"video", "images"}:
+        return None
+    with open_source(address, want_image=False, queue_size=1) as source:
+        return source.info.size
+
+
+def _segmenter(request: StreamRequest, size: tuple[int, int] | None) -> OnnxSegmenter:
+    from tracker.segment.session import OnnxSegmenter
+
+    workers = request.workers or available_cores()
+    return OnnxSegmenter(
+        request.model,
+        device=request.device,
+        score_threshold=request.score_threshold,
+        iou_threshold=request.iou,
+        classes=request.classes,
+        source_size=size,
+        threads=max(available_cores() // workers, 1),
+    )
+
+
+def _run_stream(
+    request: StreamRequest, address: Address, paths: list[Path], segmenter: OnnxSegmenter, console: Console
+) -> Outcome:
+    from tracker.associate.tracker import Tracker
+    from tracker.progress import StreamProgress, summary_table
+    from tracker.sources.open import open_source
+
+    draws = request.save is not None
+    with contextlib.ExitStack() as stack:
+        source = stack.enter_context(
+            open_source(
+                address,
+                network_size=segmenter.network_size,
+                keep_aspect=segmenter.keep_aspect,
+                want_image=draws,
+                stride=request.stride,
+            )
+        )
+        sink = _open_sinks(request, paths, source, segmenter.class_names)
+        on_cpu = segmenter.device == "cpu"
+        progress = stack.enter_context(
+            StreamProgress(
+                console=console,
+                title=address.name,
+                frame_count=_frames_to_come(source, request),
+                shows_identities=request.associates,
+            )
+        )
+        pipeline = Pipeline(
+            source=itertools.islice(source, request.limit),
+            segmenter=segmenter,
+            tracker=Tracker(class_count=len(segmenter.class_names)) if request.associates else None,
+            sink=sink,
+            workers=1 if source.info.is_live or not on_cpu else request.workers or available_cores(),
+            on_frame=progress,
+        )
+        interrupted, failures = _run(pipeline, sink)
+    outcome = Outcome(
+        name=address.name,
+        summary=pipeline.summary,
+        stage_ms=_stage_ms(pipeline.summary, source),
+        outputs=[path for path in paths if path.exists()],
+        failures=failures,
+        interrupted=interrupted,
+        notes=_notes(source),
+    )
+    console.print(summary_table(address.name, outcome.summary, outcome.stage_ms))
+    for path in outcome.outputs:
+        console.print(f"  wrote {path}", highlight=False)
+    for note in outcome.notes:
+        console.print(f"  [yellow]note[/yellow]: {note}", highlight=False)
+    for failure in failures:
+        console.print(f"  [red]failed[/red]: {failure}", highlight=False)
+    return outcome
+
+
+def _run(pipeline: Pipeline, sink: Sink | None) -> tuple[bool, list[TrackerError]]:
+    """Run to the end, the first Ctrl-C or a failure of source or sink; the outputs are finished in every case."""
+    failures: list[TrackerError] = []
+    with _interruptible(pipeline) as interrupted:
+        try:
+            pipeline.run()
+        except TrackerError as failure:
+            failures.append(failure)
+        finally:
+            if sink is not None:
+                try:
+                    sink.close()
+                except TrackerError as failure:
+                    failures.append(failure)
+    return interrupted.is_set(), failures
+
+
+@contextlib.contextmanager
+def _interruptible(pipeline: Pipeline) -> Iterator[threading.Event]:
+    """The first SIGINT or SIGTERM ends the stream as if it were over; a second SIGINT is Python's usual interrupt."""
+    interrupted = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield interrupted
+        return
+
+    def stop(_number: int, _frame: object) -> None:
+        interrupted.set()
+        pipeline.stop()
+        signal.signal(signal.SIGINT, before[signal.SIGINT])
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield interrupted
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _open_sinks(request: StreamRequest, paths: list[Path], source: Source, class_names: Sequence[str]) -> Sink | None:
+    """Every output of one stream as one sink; one that dies is reported at the end and does not stop the others."""
+    from tracker.sinks.annotate import Annotator
+    from tracker.sinks.multi import MultiSink
+    from tracker.sinks.open import open_sink
+
+    if not paths:
+        return None
+    sinks: list[Sink] = []
+    try:
+        for path in paths:
+            sinks.append(  # noqa: PERF401 - those opened so far must be closed when the next one cannot be
+                open_sink(
+                    path,
+                    class_names=class_names,
+                    frame_rate=source.info.fps / request.stride,
+                    annotator=Annotator(),
+                    masks=request.masks,
+                    coco_annotations=request.coco_images,
+                )
+            )
+    except TrackerError:
+        MultiSink(sinks).abort()
+        raise
+    return MultiSink(sinks)
+
+
+def _frames_to_come(source: Source, request: StreamRequest) -> int | None:
+    """How many frames the run will have, where the container announces it."""
+    count = source.info.frame_count
+    if count is None:
+        return request.limit
+    strided = -(-count // request.stride)
+    return min(strided, request.limit) if request.limit else strided
+
+
+def _stage_ms(summary: Summary, source: Source) -> dict[str, float]:
+    """Milliseconds per frame of each stage, in the order of the data's way."""
+    frames = max(summary.frames, 1)
+    times = source.stage_times
+    stages = {"decode": times.decode_s + times.convert_s, **summary.stage_s}
+    return {name: seconds / frames * 1000 for name, seconds in stages.items()}
+
+
+def _notes(source: Source) -> list[str]:
+    """What the source skipped, repaired or lost, in words; empty for a sound recording."""
+    counters = source.counters
+    return [
+        f"{count} {what}"
+        for count, what in (
+            (counters.broken, "broken packets skipped"),
+            (counters.concealed, "damaged frames patched by the decoder"),
+            (counters.repaired_times, "time stamps repaired"),
+            (counters.missing, "announced frames missing at the end"),
+            (counters.dropped, "frames dropped because processing was slower than the camera"),
+            (counters.late, "frames too old to be worth processing"),
+        )
+        if count
+    ]

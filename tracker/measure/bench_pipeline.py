@@ -1,0 +1,255 @@
+"""A video and a model enter; the CPU milliseconds of every stage, and the share of the bare model's speed, leave.
+
+Each stage runs alone over the same frames, so that the process's CPU clock, which counts FFmpeg's, ONNX Runtime's and
+x264's own threads too, belongs to that stage. Then the bare network and the whole pipeline run in turn, several times,
+and their throughputs are compared as ratios, which survive a noisy machine.
+"""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tracker.associate.tracker import Tracker
+from tracker.pipeline import Pipeline
+from tracker.segment.session import OnnxSegmenter
+from tracker.sinks.annotate import Annotator
+from tracker.sinks.encoder import VideoEncoder
+from tracker.sinks.multi import MultiSink
+from tracker.sinks.open import open_sink
+from tracker.sources.open import open_source
+from tracker.types import TrackedFrame
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from numpy.typing import NDArray
+
+    from tracker.types import Frame, Instances, Sink, Tracks
+
+__all__ = ["PipelineBench", "StageCost", "bench_pipeline"]
+
+MAX_KEPT_BYTES = 600 << 20
+"""Frames are kept in memory between the stages; fewer are used where they are large."""
+
+WARM_UP_FRAMES = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageCost:
+    """What one stage costs per frame, in milliseconds.
+
+    Attributes:
+        cpu_ms: Mean CPU time, every thread of the process counted.
+        p50_ms: Median wall time, the stage running alone.
+        p99_ms: 99th percentile of the wall time.
+    """
+
+    cpu_ms: float
+    p50_ms: float
+    p99_ms: float
+
+
+@dataclass(slots=True, kw_only=True)
+class PipelineBench:
+    """The figures of one run.
+
+    Attributes:
+        source: What was run, with its size.
+        model: The segmenter's own description.
+        cores: Cores at hand.
+        frames: Frames that each stage saw.
+        stages: Cost by stage name, in the order of the data's way.
+        bare_fps: The bare network's best throughput: ``session.run`` on prepared inputs, nothing else.
+        records_fps: Pipeline with JSONL records and without video.
+        video_fps: Pipeline with JSONL records and annotated H.264 video.
+        records_ratio: Median over rounds of ``records_fps / bare_fps``.
+        video_ratio: Median over rounds of ``video_fps / bare_fps``.
+        pipeline_cpu_ms: CPU per frame of the pipeline with video, all threads.
+        unaccounted_cpu_ms: The part of it that no stage explains: queues, Python between the stages, cache misses.
+        real_time: ``video_fps`` over the recording's own rate.
+    """
+
+    source: str
+    model: str
+    cores: int
+    frames: int
+    stages: dict[str, StageCost] = field(default_factory=dict)
+    bare_fps: float = 0.0
+    records_fps: float = 0.0
+    video_fps: float = 0.0
+    records_ratio: float = 0.0
+    video_ratio: float = 0.0
+    pipeline_cpu_ms: float = 0.0
+    unaccounted_cpu_ms: float = 0.0
+    real_time: float = 0.0
+
+    def as_json(self) -> dict[str, Any]:
+        """Everything as plain values."""
+        return asdict(self)
+
+
+def bench_pipeline(
+    source: str | Path,
+    *,
+    model: str = "yolact-nano",
+    device: str = "auto",
+    frames: int = 300,
+    rounds: int = 3,
+    workers: int = 1,
+    progress: Callable[[str], None] = lambda _step: None,
+) -> PipelineBench:
+    """Measure a video.
+
+    Args:
+        source: The video.
+        model: A name of the zoo or an ``.onnx`` file.
+        device: As for ``masktrail track``.
+        frames: Most frames to use.
+        rounds: How often bare model and pipelines run in turn.
+        workers: Frames segmented at once, and threads that share the bare network.
+        progress: Called with the name of each step.
+    """
+    with open_source(source, want_image=False, queue_size=1) as probe:
+        info = probe.info
+    cores = workers
+    segmenter = OnnxSegmenter(model, device=device, source_size=info.size, threads=1 if workers > 1 else None)
+    kept = max(min(frames, MAX_KEPT_BYTES // (info.size[0] * info.size[1] * 3 + 750_000)), 16)
+    result = PipelineBench(
+        source=f"{Path(info.name).name} {info.size[0]} x {info.size[1]}",
+        model=segmenter.describe(),
+        cores=cores,
+        frames=kept,
+    )
+    with TemporaryDirectory() as folder:
+        bench = _Bench(Path(folder), str(source), segmenter, kept, workers)
+        progress("stages, one at a time")
+        bench.measure_stages(result)
+        ratios = []
+        for number in range(rounds):
+            progress(f"round {number + 1} of {rounds}: bare model, records, video")
+            ratios.append(bench.measure_round())
+    bare, records, video, cpu_ms = (np.array(column) for column in zip(*ratios, strict=True))
+    result.bare_fps, result.records_fps, result.video_fps = (float(np.median(x)) for x in (bare, records, video))
+    result.records_ratio, result.video_ratio = float(np.median(records / bare)), float(np.median(video / bare))
+    result.pipeline_cpu_ms = float(np.median(cpu_ms))
+    result.unaccounted_cpu_ms = result.pipeline_cpu_ms - sum(stage.cpu_ms for stage in result.stages.values())
+    result.real_time = result.video_fps / info.fps
+    return result
+
+
+class _Bench:
+    """One model on one video; what a stage gives is what the next one takes."""
+
+    def __init__(self, folder: Path, source: str, segmenter: OnnxSegmenter, count: int, workers: int) -> None:
+        self._folder, self._source, self._segmenter = folder, source, segmenter
+        self._count, self._workers = count, workers
+        self._inputs: list[NDArray[np.uint8]] = []
+
+    def measure_stages(self, result: PipelineBench) -> None:
+        with self._open(want_image=True) as source:
+            frames, result.stages["decode"] = _stage(iter(source), self._count)
+        self._segmenter.segment(frames[:WARM_UP_FRAMES])
+        result.frames = len(frames)
+        self._inputs = [frame.network_image[None] for frame in frames if frame.network_image is not None]
+        segmented: list[Instances]
+        segmented, result.stages["segment"] = _stage(self._segmenter.segment([frame])[0] for frame in frames)
+        tracker = Tracker(class_count=len(self._segmenter.class_names))
+        tracks: list[Tracks]
+        tracks, result.stages["associate"] = _stage(
+            tracker.update(instances, frame.time_s) for frame, instances in zip(frames, segmented, strict=True)
+        )
+        tracked = [
+            TrackedFrame(frame=frame, instances=instances, tracks=these, class_names=self._segmenter.class_names)
+            for frame, instances, these in zip(frames, segmented, tracks, strict=True)
+        ]
+        annotator = Annotator()
+        images: list[NDArray[np.uint8]]
+        images, result.stages["draw"] = _stage(annotator.draw(frame) for frame in tracked)
+        encoder = VideoEncoder(self._folder / "alone.mp4")
+        _, result.stages["encode"] = _stage(_each(encoder.encode, images, [frame.time_s for frame in frames]))
+        encoder.finish()
+        with self._records("alone.jsonl") as sink:
+            _, result.stages["records"] = _stage(_each(sink.write, tracked))
+
+    def measure_round(self) -> tuple[float, float, float, float]:
+        """Throughput of bare network, pipeline with records, pipeline with video; CPU ms per frame of the last."""
+        bare = self._bare_fps()
+        records, _ = self._pipeline_fps(with_video=False)
+        video, cpu_ms = self._pipeline_fps(with_video=True)
+        return bare, records, video, cpu_ms
+
+    def _bare_fps(self) -> float:
+        session = self._segmenter.session
+        name = session.get_inputs()[0].name
+        with ThreadPoolExecutor(self._workers) as executor:
+            started_s = time.perf_counter()
+            for _ in executor.map(lambda image: session.run(None, {name: image}), self._inputs):
+                pass
+            return len(self._inputs) / (time.perf_counter() - started_s)
+
+    def _pipeline_fps(self, *, with_video: bool) -> tuple[float, float]:
+        records = self._records("pipeline.jsonl")
+        sink: Sink = (
+            MultiSink([open_sink(self._folder / "pipeline.mp4", class_names=()), records]) if with_video else records
+        )
+        with self._open(want_image=with_video) as source:
+            pipeline = Pipeline(
+                source=_first(source, len(self._inputs)),
+                segmenter=self._segmenter,
+                tracker=Tracker(class_count=len(self._segmenter.class_names)),
+                sink=sink,
+                workers=self._workers,
+            )
+            started_s, cpu_s = time.perf_counter(), time.process_time()
+            pipeline.run()
+            sink.close()
+            wall_s, cpu_s = time.perf_counter() - started_s, time.process_time() - cpu_s
+        return len(self._inputs) / wall_s, cpu_s / len(self._inputs) * 1000
+
+    def _open(self, *, want_image: bool) -> Any:
+        return open_source(
+            self._source,
+            network_size=self._segmenter.network_size,
+            keep_aspect=self._segmenter.keep_aspect,
+            want_image=want_image,
+        )
+
+    def _records(self, name: str) -> Any:
+        return open_sink(self._folder / name, class_names=self._segmenter.class_names)
+
+
+def _each(consume: Callable[..., None], *columns: Sequence[Any]) -> Iterator[None]:
+    """Give rows to a consumer, one at each step, so that steps can be timed."""
+    for row in zip(*columns, strict=True):
+        consume(*row)
+        yield
+
+
+def _first(frames: Iterable[Frame], count: int) -> Iterator[Frame]:
+    for frame, _ in zip(frames, range(count), strict=False):
+        yield frame
+
+
+def _stage(work: Iterator[Any], count: int | None = None) -> tuple[list[Any], StageCost]:
+    """Run one stage over all frames; what it gave, and its cost."""
+    results: list[Any] = []
+    walls_s: list[float] = []
+    cpu_s = time.process_time()
+    while count is None or len(results) < count:
+        started_s = time.perf_counter()
+        try:
+            results.append(next(work))
+        except StopIteration:
+            break
+        walls_s.append(time.perf_counter() - started_s)
+    cpu_s = time.process_time() - cpu_s
+    walls_ms = np.array(walls_s or [0.0]) * 1000
+    p50_ms, p99_ms = np.percentile(walls_ms, [50, 99])
+    return results, StageCost(cpu_ms=cpu_s / max(len(results), 1) * 1000, p50_ms=float(p50_ms), p99_ms=float(p99_ms))

@@ -1,0 +1,59 @@
+"""Evaluations and benchmark figures enter, tables for the terminal leave."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from tracker.measure.bench_pipeline import PipelineBench
+    from tracker.measure.evaluate import Evaluation
+
+__all__ = ["evaluation_table", "pipeline_table"]
+
+FIGURES = ("HOTA", "DetA", "AssA", "IDF1", "MOTA", "sMOTSA")
+COUNTS = ("IDSW", "Frag", "FP", "FN")
+
+
+def evaluation_table(evaluation: Evaluation, *, per_sequence: bool) -> Table:
+    """Figures in percent by class; ``all`` is the mean over classes."""
+    table = Table(box=None, padding=(0, 1), header_style="cyan")
+    table.add_column("")
+    for name in (*FIGURES, *COUNTS):
+        table.add_column(name, justify="right")
+    if per_sequence:
+        for sequence, classes in evaluation.sequences.items():
+            for name, figures in classes.items():
+                table.add_row(f"{sequence} {name}", *_cells(figures))
+        table.add_section()
+    for name, figures in evaluation.combined.items():
+        table.add_row(name, *_cells(figures), style="bold" if name == "all" else "")
+    if evaluation.missing:
+        table.caption = f"no result file, counted as empty: {', '.join(evaluation.missing)}"
+    return table
+
+
+def _cells(figures: Mapping[str, float]) -> list[str]:
+    return [f"{figures[name]:.1f}" for name in FIGURES] + [f"{figures[name]:.0f}" for name in COUNTS]
+
+
+def pipeline_table(bench: PipelineBench) -> Table:
+    """CPU and wall milliseconds by stage, and the throughputs with their ratios to the bare model."""
+    table = Table(title=f"{bench.source}, {bench.model}", title_justify="left", box=None, header_style="cyan")
+    for name in ("stage", "CPU ms", "p50 ms", "p99 ms"):
+        table.add_column(name, justify="left" if name == "stage" else "right")
+    for name, cost in bench.stages.items():
+        table.add_row(name, f"{cost.cpu_ms:.2f}", f"{cost.p50_ms:.2f}", f"{cost.p99_ms:.2f}")
+    table.add_row("sum", f"{sum(cost.cpu_ms for cost in bench.stages.values()):.2f}", style="bold")
+    table.add_row("pipeline", f"{bench.pipeline_cpu_ms:.2f}", style="bold")
+    table.add_row("unaccounted", f"{bench.unaccounted_cpu_ms:.2f}")
+    table.caption_justify = "left"
+    table.caption = (
+        f"bare model {bench.bare_fps:.1f} fps; with records {bench.records_fps:.1f} fps "
+        f"({bench.records_ratio:.2f} of it); with annotated H.264 {bench.video_fps:.1f} fps "
+        f"({bench.video_ratio:.2f} of it, {bench.real_time:.2f} x real time)"
+    )
+    return table
