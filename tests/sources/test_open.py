@@ -7,6 +7,7 @@ import threading
 import time
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -259,15 +260,10 @@ def test_an_error_in_the_reader_reaches_the_consumer_after_the_frames_before_it(
     with open_source(path) as source:
         seen = []
         with pytest.raises(RuntimeError, match="converter broke"):
-            seen.extend(frame.index for frame in iter_keeping(source, seen))
+            for frame in source:
+                seen.append(frame.index)
     assert seen == [0, 1, 2]
     assert reader_threads() == []
-
-
-def iter_keeping(source, seen):
-    for frame in source:
-        seen.append(frame.index)
-    return iter(())
 
 
 def test_memory_of_waiting_frames_is_bounded(tmp_path) -> None:
@@ -277,6 +273,20 @@ def test_memory_of_waiting_frames_is_bounded(tmp_path) -> None:
         time.sleep(0.05)
         # waiting in the queue, one in the reader's hand, and those FFmpeg's threads return together
         assert source.stage_times.frames <= 4
+
+
+@pytest.mark.parametrize("rotation", [None, 90])
+def test_decoded_pictures_are_freed_without_the_garbage_collector(tmp_path, rotation) -> None:
+    path = write_video(tmp_path / "a.mp4", count=60, rotation=rotation)
+    gc.collect()
+    gc.disable()
+    try:
+        with open_source(path, network_size=(32, 32)) as source:
+            assert len(list(source)) == 60
+            alive = sum(isinstance(thing, av.VideoFrame) for thing in gc.get_objects())
+    finally:
+        gc.enable()
+    assert alive <= 4  # the first one's orientation was read, which ties it into a cycle
 
 
 def test_stage_times_and_samples(tmp_path) -> None:

@@ -21,6 +21,7 @@ BT.601 at every size, as OpenCV does, and so as most training pictures were made
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
@@ -52,9 +53,12 @@ class FrameConverter:
     """
 
     def __init__(self, *, network_size: tuple[int, int] | None, keep_aspect: bool, want_image: bool) -> None:
+        _keep_freed_memory()
         self._network_size = network_size
         self._keep_aspect = keep_aspect
         self._want_image = want_image
+        self._turn_key: tuple[int, int, int] | None = None
+        self._turn = (False, False, False)
         self._image_scaler = VideoReformatter()
         self._network_scaler = VideoReformatter()
 
@@ -65,8 +69,8 @@ class FrameConverter:
             SourceError: When swscale cannot read the pixel format.
         """
         decoded = picture.frame
-        turn = orientation(decoded)
         coded = (decoded.width, decoded.height)
+        turn = self._orientation(decoded, coded)
         size = coded[::-1] if turn[0] else coded
         letterbox, image, network_image = None, None, None
         try:
@@ -96,6 +100,17 @@ class FrameConverter:
             letterbox=letterbox,
         )
 
+    def _orientation(self, frame: av.VideoFrame, coded: tuple[int, int]) -> tuple[bool, bool, bool]:
+        """:func:`orientation`, asked again only when size or angle change.
+
+        A frame whose side data was read forms a reference cycle in PyAV 18 and lives until the garbage collector runs:
+        with 1080p at 3 MB a frame that came to 500 MB.
+        """
+        key = (*coded, frame.rotation)
+        if key != self._turn_key:
+            self._turn_key, self._turn = key, orientation(frame)
+        return self._turn
+
 
 def orientation(frame: av.VideoFrame) -> tuple[bool, bool, bool]:
     """How stored pixels become upright: transpose, then mirror left-right, then mirror top-bottom.
@@ -115,6 +130,17 @@ def orientation(frame: av.VideoFrame) -> tuple[bool, bool, bool]:
     if abs(int(matrix[0])) >= abs(int(matrix[1])):
         return False, bool(matrix[0] < 0), bool(matrix[4] < 0)
     return True, bool(matrix[3] < 0), bool(matrix[1] < 0)
+
+
+@functools.cache
+def _keep_freed_memory() -> None:
+    """Let glibc keep the memory of freed frames instead of handing it back to the system after each one.
+
+    Freeing a block of just under 32 MB raises its dynamic thresholds for good (mallopt(3), M_MMAP_THRESHOLD). Without
+    this each 1080p frame costs 450 page faults, and its conversion 3.1 instead of 2.0 ms. Other C libraries ignore it.
+    """
+    block = np.empty(31 << 20, np.uint8)
+    del block
 
 
 def _bgr(scaler: VideoReformatter, frame: av.VideoFrame, size: tuple[int, int]) -> NDArray[np.uint8]:

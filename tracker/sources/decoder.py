@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import av
 
@@ -22,6 +22,7 @@ from tracker.sources.source import SourceCounters, SourceInfo
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Mapping
+    from fractions import Fraction
     from pathlib import Path
 
     from tracker.errors import SourceError
@@ -34,6 +35,9 @@ DEFAULT_FPS = 30.0
 
 MAX_READ_ERRORS = 64
 """Read errors in a row after which a recording counts as over: one per lost sample in a truncated MP4."""
+
+UNTIMED_FORMATS = frozenset({"mpjpeg", "mjpeg", "h264", "hevc", "m4v"})
+"""Formats that carry no time: FFmpeg numbers their frames at 25 a second, whatever the camera does."""
 
 LENGTH_SLACK_S = 0.5
 """A container's length may exceed its last frame's time by this much without anything missing."""
@@ -61,7 +65,7 @@ class Decoder(Protocol):
         """Decoded pictures to the end of the stream, once.
 
         Raises:
-            SourceError: When a live stream breaks off.
+            SourceError: When a camera or network stream breaks off.
         """
         ...
 
@@ -98,9 +102,11 @@ class VideoDecoder:
         self.counters = SourceCounters()
         self._name = address.name
         self._fps = fps
+        self._timeout_s = timeout_s
         self._container: Any = _open_container(address, timeout_s, rtsp_transport, ffmpeg_options or {})
         try:
             self._stream: Any = self._video_stream()
+            self._is_remote = address.kind != "video"
             self._is_live = address.kind == "camera" or is_endless(address, self._container)
             rate = self._rate()
             self._clock = MediaClock(interval_s=1 / (fps or rate))
@@ -109,6 +115,7 @@ class VideoDecoder:
                 self._stream.codec_context.thread_count = threads
                 self._stream.codec_context.open(strict=False)
             self._end_s = 0.0
+            self._time_from: Literal["stamps", "arrival", "rate"] = "stamps"
             self._decoded = self._decode()
             self._first: Picture | None = next(self._decoded, None)
             self.info = self._describe(rate)
@@ -167,11 +174,12 @@ class VideoDecoder:
         return SourceInfo(
             name=self._name,
             size=size[::-1] if orientation(first)[0] else size,
-            fps=self._fps if self._fps and first.pts is None else rate,
+            fps=self._fps if self._fps and self._time_from == "rate" else rate,
             frame_count=stream.frames or None,
             duration_s=duration_s if duration_s > 0 and not self._is_live else None,
             is_live=self._is_live,
             codec=stream.codec_context.name,
+            time_from=self._time_from,
         )
 
     def _missing(self) -> int:
@@ -196,15 +204,25 @@ class VideoDecoder:
                 continue
             for frame in frames:
                 arrived_s = time.monotonic()
-                stamp = frame.pts if frame.pts is not None else frame.dts
-                base = frame.time_base or self._stream.time_base
-                time_s = clock.time_s(None if stamp is None or base is None else stamp * base)
-                self._end_s = time_s
+                time_s = self._end_s = clock.time_s(self._stamp_s(frame, arrived_s))
                 counters.repaired_times = clock.repairs
                 counters.concealed += frame.is_corrupt
                 index = counters.decoded
                 counters.decoded += 1
                 yield Picture(frame=frame, index=index, time_s=time_s, arrived_s=arrived_s, source=self._name)
+
+    def _stamp_s(self, frame: av.VideoFrame, arrived_s: float) -> Fraction | float | None:
+        """When the frame is to be shown, on the stream's own clock or, where that is worthless, on this machine's."""
+        stamp = frame.pts if frame.pts is not None else frame.dts
+        if self.counters.decoded == 0:
+            if self._is_live and (stamp is None or self._container.format.name in UNTIMED_FORMATS):
+                self._time_from = "arrival"
+            elif stamp is None:
+                self._time_from = "rate"
+        if self._time_from == "arrival":
+            return arrived_s
+        base = frame.time_base or self._stream.time_base
+        return None if stamp is None or base is None else stamp * base
 
     def _packets(self) -> Iterator[Any]:
         """Packets to the end, over read errors of recordings; PyAV's generator ends at each error and is begun anew."""
@@ -214,8 +232,10 @@ class VideoDecoder:
                 for packet in self._container.demux(self._stream):
                     errors = 0
                     yield packet
-            except problems.READ_ERRORS as error:
-                failure = problems.explain_read(self._name, error) if self._is_live else None
+            except av.error.InvalidDataError:
+                failure = None
+            except problems.READ_ERRORS as error:  # a remote end that is gone will not come back by itself
+                failure = problems.explain_read(self._name, error, self._timeout_s) if self._is_remote else None
             else:
                 return
             if failure is not None:
@@ -259,6 +279,7 @@ class ImagesDecoder:
             duration_s=len(self._files) / rate,
             is_live=False,
             codec=self._codec,
+            time_from="rate",
         )
 
     def pictures(self) -> Iterator[Picture]:

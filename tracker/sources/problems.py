@@ -65,8 +65,11 @@ def explain_open(address: Address, error: Exception, *, timeout_s: float, waited
     return _explain_network(address, error, timeout_s)
 
 
-def explain_read(name: str, error: Exception) -> SourceError:
-    """Why a live stream ended in the middle."""
+def explain_read(name: str, error: Exception, timeout_s: float) -> SourceError:
+    """Why a camera or network stream ended in the middle."""
+    if isinstance(error, (TimeoutError, av.error.ExitError)):
+        problem = f"expected more frames, found silence for {timeout_s:g} s"
+        return SourceError(name, problem, "check the camera and the network, or raise the time-out")
     return SourceError(
         name, f"expected more frames, found the stream broken off ({_brief(error)})", "check the camera and the network"
     )

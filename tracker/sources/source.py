@@ -40,6 +40,8 @@ class SourceInfo:
         duration_s: Length in seconds, ``None`` where unknown or endless.
         is_live: Whether it goes on by itself: cameras and endless network streams.
         codec: FFmpeg's name of the codec.
+        time_from: Where ``Frame.time_s`` comes from: the stream's time ``stamps``; ``arrival`` for live streams without
+            stamps of their own; the frame ``rate`` for recordings without stamps and for images.
     """
 
     name: str
@@ -49,6 +51,7 @@ class SourceInfo:
     duration_s: float | None
     is_live: bool
     codec: str
+    time_from: Literal["stamps", "arrival", "rate"]
 
 
 @dataclass(slots=True, kw_only=True)
