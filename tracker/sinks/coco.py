@@ -27,8 +27,8 @@ class CocoIds:
 
     Args:
         class_names: Names in ``class_ids`` order.
-        annotations: COCO file whose ``images`` (``id``, ``file_name``) and, if it has them, ``categories`` (``id``, ``name``) are
-            followed. Classes that it does not know are left out of the results.
+        annotations: COCO file whose ``images`` (``id``, ``file_name``) and, if it has them, ``categories`` (``id``,
+            ``name``) are followed. Classes that it does not know are left out of the results.
 
     Raises:
         ConfigError: The file is missing or is not COCO, or none of its categories is one of ours.
@@ -80,8 +80,8 @@ class CocoIds:
 class CocoSink(TextSink):
     """A COCO results file, one line per result; ``COCO.loadRes`` reads it.
 
-    Boxes are ``[x, y, width, height]``, masks compressed run-length codes at image resolution. Results of a tracked stream carry
-    ``track_id``; identities that are predicted but not seen are left out.
+    Boxes are ``[x, y, width, height]``, masks compressed run-length codes at image resolution. Results of a tracked
+    stream carry ``track_id``; identities that are predicted but not seen are left out.
 
     Args:
         path: The final path.
@@ -97,7 +97,8 @@ class CocoSink(TextSink):
         entries = self._results(tracked_frame)
         lines = []
         for entry in entries:
-            # The comma stands before the line break of the line above, so that a cut file is mended by removing one character.
+            # The comma stands before the line break of the line above, so that a cut file is mended by removing one
+            # character.
             lines.append(("" if self._first else ",\n") + json.dumps(entry, separators=(",", ":")))
             self._first = False
         return "".join(lines)

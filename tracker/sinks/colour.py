@@ -1,7 +1,8 @@
 """An identity or class number enters, its colour leaves: stable for ever, even in lightness, far from its neighbours'.
 
-Hues step by the golden angle through OKLCH (Ottosson 2020, "A perceptual color space for image processing"), where equal steps look
-equally different; lightness and chroma cycle through five tiers so that numbers whose hues come close differ in tone.
+Hues step by the golden angle through OKLCH (Ottosson 2020, "A perceptual color space for image processing"), where
+equal steps look equally different; lightness and chroma take turns so that numbers whose hues come close differ
+in tone.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ FIRST_HUE_DEG = 250.0
 """Identity 1 is blue: the colour that street and shop footage has least of."""
 
 TIERS = ((0.77, 0.18), (0.65, 0.21), (0.74, 0.19), (0.62, 0.21))
-"""Lightness and chroma by turns, light enough for dark asphalt and strong enough for white shop floors. Found by random search: the
-CIELAB distance of two identities less than 8 apart is at least 25, less than 24 apart at least 12 (tests hold 24 and 11)."""
+"""Lightness and chroma by turns, light enough for dark asphalt and strong enough for white shop floors. Found by random
+search: two identities less than 8 apart differ by at least 25 in CIELAB, less than 24 apart by at least 12."""
 
 
 @lru_cache(maxsize=4096)
@@ -56,7 +57,9 @@ def ink_for(colour: Bgr) -> Bgr:
     dark: Bgr = (24, 20, 18)
     light: Bgr = (255, 255, 255)
     surface = luminance(colour)
-    return dark if (surface + 0.05) / (luminance(dark) + 0.05) >= (luminance(light) + 0.05) / (surface + 0.05) else light
+    return (
+        dark if (surface + 0.05) / (luminance(dark) + 0.05) >= (luminance(light) + 0.05) / (surface + 0.05) else light
+    )
 
 
 def luminance(colour: Bgr) -> float:

@@ -1,7 +1,7 @@
 """Pictures with their times enter; an encoded video file that is readable up to its last second leaves.
 
-MP4 is written in fragments, so that a full disk or a killed process leaves a readable part file, and is rewritten with its index in
-front (``faststart``) when it is finished: no picture is encoded twice.
+MP4 is written in fragments, so that a full disk or a killed process leaves a readable part file, and is rewritten
+with its index in front (``faststart``) when it is finished: no picture is encoded twice.
 """
 
 from __future__ import annotations
@@ -96,24 +96,23 @@ class VideoEncoder:
     def encode(self, image: NDArray[np.uint8], time_s: float) -> None:
         """Add one picture ``(H, W, 3)`` uint8 BGR, shown from ``time_s`` on.
 
-        The first picture sets the size of the video, rounded up to even numbers; later ones of other sizes are fitted into it. Times
-        that do not advance are moved on by one tick.
+        The first picture sets the size of the video, rounded up to even numbers; later ones of other sizes are fitted
+        into it. Times that do not advance are moved on by one tick.
 
         Raises:
             SinkError: The system refuses to write.
         """
-        import av  # noqa: PLC0415 - records are written without PyAV
+        import av
 
         try:
             if self._output is None:
                 self._open(image.shape[1], image.shape[0])
                 self._start_s = time_s
-            ticks_per_s = self._stream.codec_context.time_base.denominator / self._stream.codec_context.time_base.numerator
-            tick = max(round((time_s - self._start_s) * ticks_per_s), self._last_tick + 1)
+            time_base = self._stream.codec_context.time_base
+            tick = max(round((time_s - self._start_s) / time_base), self._last_tick + 1)
             self._last_tick = tick
             picture = self._picture(image)
-            picture.pts = tick
-            picture.time_base = self._stream.codec_context.time_base
+            picture.pts, picture.time_base = tick, time_base
             for packet in self._stream.encode(picture):
                 self._output.mux(packet)
             self.frames += 1
@@ -128,7 +127,7 @@ class VideoEncoder:
         Raises:
             SinkError: The system refused.
         """
-        import av  # noqa: PLC0415 - records are written without PyAV
+        import av
 
         if self._finished:
             return
@@ -158,10 +157,11 @@ class VideoEncoder:
             raise self._refused(failure) from failure
 
     def _open(self, width: int, height: int) -> None:
-        import av  # noqa: PLC0415 - records are written without PyAV
+        import av
 
-        # A fragment or cluster every second: what a killed process loses. The header waits for the first one, because only then is it
-        # known how far decoding runs ahead of showing, and the first picture is shown at exactly zero.
+        # A fragment or cluster every second: what a killed process loses. The header waits for the first one, because
+        # only then is it known how far decoding runs ahead of showing, and the first picture is shown at exactly
+        # zero.
         options = {}
         if self._container.fragmented:
             options = {"movflags": "delay_moov+default_base_moof", "frag_duration": "1000000"}
@@ -175,10 +175,12 @@ class VideoEncoder:
         ticks_per_s = self._container.ticks_per_s
         stream.codec_context.time_base = Fraction(1, ticks_per_s) if ticks_per_s else 1 / self._rate
         stream.time_base = stream.codec_context.time_base
-        # One thread up to 720p: no slower in the pipeline, whose other stages fill the cores, and its cost is this thread's own time.
+        # One thread up to 720p: no slower in the pipeline, whose other stages fill the cores, and its cost is this
+        # thread's own time.
         stream.codec_context.thread_count = self._threads or (1 if width * height <= 1280 * 720 else 2)
         if self._container.pixel_format == "yuv420p":
-            # OpenCV converts after ITU-R BT.601, limited range; said so in the stream, players show the colours that were drawn.
+            # OpenCV converts after ITU-R BT.601, limited range; said so in the stream, players show the colours that
+            # were drawn.
             for name, value in (("color_range", 1), ("colorspace", 6), ("color_primaries", 6), ("color_trc", 6)):
                 with contextlib.suppress(AttributeError):
                     setattr(stream.codec_context, name, value)
@@ -191,14 +193,17 @@ class VideoEncoder:
             return options | ({"bf": "0"} if self._container.format == "avi" else {})
         if self._codec.startswith("libvpx"):
             speed = {"deadline": "realtime", "cpu-used": "8"}
-            return speed | {"crf": str(33 if self._crf is None else self._crf), "b": "0" if self._codec == "libvpx-vp9" else "4M"}
+            return speed | {
+                "crf": str(33 if self._crf is None else self._crf),
+                "b": "0" if self._codec == "libvpx-vp9" else "4M",
+            }
         if self._codec == "gif":
             return {}
         return {"b": "6M"}
 
     def _picture(self, image: NDArray[np.uint8]) -> Any:
-        import av  # noqa: PLC0415 - records are written without PyAV
-        import cv2  # noqa: PLC0415
+        import av
+        import cv2
 
         image = _fitted(image, self.size or (0, 0))
         if self._container.pixel_format != "yuv420p":
@@ -207,7 +212,7 @@ class VideoEncoder:
 
     def _put_index_in_front(self) -> None:
         """Rewrite the finished fragments as one plain file; where the disk has no room for that, the fragments stay."""
-        import av  # noqa: PLC0415 - records are written without PyAV
+        import av
 
         plain = self._part.part.with_name(self._part.part.name + ".index")
         try:
@@ -229,11 +234,13 @@ class VideoEncoder:
     def _refused(self, failure: Exception) -> SinkError:
         if isinstance(failure, OSError):
             return refusal(self._part.path, failure, f"write frame {self.frames}")
-        return SinkError(self._part.path, f"expected to encode frame {self.frames}, found: {failure}", "choose another format")
+        return SinkError(
+            self._part.path, f"expected to encode frame {self.frames}, found: {failure}", "choose another format"
+        )
 
 
 def _available(path: str | os.PathLike[str], codecs: tuple[str, ...]) -> str:
-    import av  # noqa: PLC0415 - records are written without PyAV
+    import av
 
     for codec in codecs:
         if codec in av.codec.codecs_available:
@@ -241,7 +248,9 @@ def _available(path: str | os.PathLike[str], codecs: tuple[str, ...]) -> str:
                 av.codec.Codec(codec, "w")
                 return codec
     found = "an FFmpeg without any of them"
-    raise ConfigError(path, f"expected one of the encoders {', '.join(codecs)}, found {found}", "pip install --upgrade av")
+    raise ConfigError(
+        path, f"expected one of the encoders {', '.join(codecs)}, found {found}", "pip install --upgrade av"
+    )
 
 
 def _cut_last_fragment(part: PartFile) -> None:
@@ -260,7 +269,7 @@ def _cut_last_fragment(part: PartFile) -> None:
 
 def _readable(part: PartFile) -> bool:
     """Whether at least one picture can be read back."""
-    import av  # noqa: PLC0415 - records are written without PyAV
+    import av
 
     try:
         with av.open(str(part.part)) as container:
@@ -271,7 +280,7 @@ def _readable(part: PartFile) -> bool:
 
 def _fitted(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
     """The picture in exactly ``size``: odd edges repeated once, other shapes scaled and centred on black."""
-    import cv2  # noqa: PLC0415 - records are written without OpenCV
+    import cv2
 
     height, width = image.shape[:2]
     if (width, height) == size:

@@ -1,6 +1,7 @@
 """A text, a size and a colour enter; a cached sprite of a rounded label leaves, and is stamped onto pictures.
 
-OpenCV 5 draws its built-in variable TrueType font; OpenCV 4 has stroke fonts only, which are drawn four times too large and shrunk.
+OpenCV 5 draws its built-in variable TrueType font; OpenCV 4 has stroke fonts only, which are drawn four times too
+large and shrunk.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from tracker.sinks.colour import Bgr, ink_for
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["Sprite", "label_sprite", "render_text", "stamp"]
+__all__ = ["Sprite", "label_sprite", "plain_sprite", "render_text", "stamp"]
 
 SUPERSAMPLING = 4
 PILL_OPACITY = 0.92
@@ -45,7 +46,7 @@ class Sprite:
 
 
 def stamp(image: NDArray[np.uint8], sprite: Sprite, x: int, y: int) -> None:
-    """Blend ``sprite`` into ``image (H, W, 3)`` with its top left corner at ``(x, y)``; what lies outside is cut off."""
+    """Blend ``sprite`` into ``image (H, W, 3)`` with its top left at ``(x, y)``; what lies outside is cut off."""
     width, height = sprite.size
     left, top = max(x, 0), max(y, 0)
     right, bottom = min(x + width, image.shape[1]), min(y + height, image.shape[0])
@@ -71,14 +72,8 @@ def label_sprite(text: str, font_px: int, colour: Bgr, opacity: float = 1.0) -> 
     """
     pad_x, pad_y = max(round(font_px * 0.42), 3), max(round(font_px * 0.22), 2)
     coverage, baseline = render_text(text, font_px, 600)
-    # The pill's height comes from the font, not from the text, so that "car 1" and "bicycle 7" are equally high.
-    ascent, descent = round(font_px * 0.72), round(font_px * 0.20)
-    height = ascent + descent + 2 * pad_y
-    width = coverage.shape[1] + 2 * pad_x
-    letters = np.zeros((height, width), np.float32)
-    top = pad_y + ascent - baseline
-    rows = slice(max(top, 0), min(top + coverage.shape[0], height))
-    letters[rows, pad_x : pad_x + coverage.shape[1]] = coverage[rows.start - top : rows.stop - top]
+    letters = _set_letters(coverage, baseline, font_px, (pad_x, pad_y))
+    height, width = letters.shape
     shape = _rounded(width, height, radius=height / 2.6)
     ink = np.array(ink_for(colour), np.float32)
     paint = np.array(colour, np.float32) * (1 - letters[..., None]) + ink * letters[..., None]
@@ -87,19 +82,29 @@ def label_sprite(text: str, font_px: int, colour: Bgr, opacity: float = 1.0) -> 
 
 
 @lru_cache(maxsize=256)
-def plain_sprite(text: str, font_px: int, weight: int, colour: Bgr, shade: float = 0.0) -> Sprite:
+def plain_sprite(text: str, font_px: int, *, weight: int, colour: Bgr, shade: float = 0.0) -> Sprite:
     """``text`` alone, on a dark rounded ground of opacity ``shade`` where that is above zero."""
     coverage, baseline = render_text(text, font_px, weight)
     pad_x, pad_y = (round(font_px * 0.55), round(font_px * 0.34)) if shade > 0 else (0, 0)
-    ascent, descent = round(font_px * 0.75), round(font_px * 0.22)
-    height, width = ascent + descent + 2 * pad_y, coverage.shape[1] + 2 * pad_x
-    letters = np.zeros((height, width), np.float32)
+    letters = _set_letters(coverage, baseline, font_px, (pad_x, pad_y))
+    height, width = letters.shape
+    ground = _rounded(width, height, radius=height / 3) * shade
+    dark, bright = np.array((22, 18, 16), np.float32), np.array(colour, np.float32)
+    return _sprite(dark * (1 - letters[..., None]) + bright * letters[..., None], np.maximum(ground, letters))
+
+
+def _set_letters(
+    coverage: NDArray[np.float32], baseline: int, font_px: int, pad: tuple[int, int]
+) -> NDArray[np.float32]:
+    """The text on its ground, whose height comes from the font: "car 1" and "bicycle 7" are equally high."""
+    pad_x, pad_y = pad
+    ascent, descent = round(font_px * 0.72), round(font_px * 0.20)
+    height = ascent + descent + 2 * pad_y
+    letters = np.zeros((height, coverage.shape[1] + 2 * pad_x), np.float32)
     top = pad_y + ascent - baseline
     rows = slice(max(top, 0), min(top + coverage.shape[0], height))
     letters[rows, pad_x : pad_x + coverage.shape[1]] = coverage[rows.start - top : rows.stop - top]
-    ground = _rounded(width, height, radius=height / 3) * shade
-    paint = np.array((22, 18, 16), np.float32) * (1 - letters[..., None]) + np.array(colour, np.float32) * letters[..., None]
-    return _sprite(paint, np.maximum(ground, letters))
+    return letters
 
 
 def _sprite(paint: NDArray[np.float32], alpha: NDArray[np.float32]) -> Sprite:
@@ -108,12 +113,12 @@ def _sprite(paint: NDArray[np.float32], alpha: NDArray[np.float32]) -> Sprite:
 
 
 def _rounded(width: int, height: int, radius: float) -> NDArray[np.float32]:
-    """Coverage ``(height, width)`` in 0..1 of a rounded rectangle, antialiased: signed distance to its edge, half a pixel wide."""
+    """Coverage ``(height, width)`` in 0..1 of a rounded rectangle, antialiased by the distance to its edge."""
     x = np.abs(np.arange(width) + 0.5 - width / 2) - (width / 2 - radius)
     y = np.abs(np.arange(height) + 0.5 - height / 2) - (height / 2 - radius)
     outside = np.hypot(np.maximum(x[None, :], 0), np.maximum(y[:, None], 0))
     distance = outside + np.minimum(np.maximum(x[None, :], y[:, None]), 0) - radius
-    return np.clip(0.5 - distance, 0, 1).astype(np.float32)
+    return np.asarray(np.clip(0.5 - distance, 0, 1), dtype=np.float32)
 
 
 def render_text(text: str, font_px: int, weight: int) -> tuple[NDArray[np.float32], int]:
@@ -124,7 +129,7 @@ def render_text(text: str, font_px: int, weight: int) -> tuple[NDArray[np.float3
         font_px: Font size in pixels.
         weight: 100 thin, 400 regular, 600 semibold, 800 bold; stroke fonts know two weights only.
     """
-    import cv2  # noqa: PLC0415 - records are written without OpenCV
+    import cv2
 
     if not hasattr(cv2, "FontFace"):
         return _stroke_text(text, font_px, weight)
@@ -137,21 +142,23 @@ def render_text(text: str, font_px: int, weight: int) -> tuple[NDArray[np.float3
 
 @lru_cache(maxsize=1)
 def _font() -> Any:
-    import cv2  # noqa: PLC0415
+    import cv2
 
     return cv2.FontFace("sans")
 
 
 def _stroke_text(text: str, font_px: int, weight: int) -> tuple[NDArray[np.float32], int]:
     """The same from OpenCV 4's Hershey font: capitals are 21 units high at scale 1, and ours 0.7 of the font size."""
-    import cv2  # noqa: PLC0415
+    import cv2
 
     big = font_px * SUPERSAMPLING
     canvas = np.zeros((big * 2, big * (len(text) + 2)), np.uint8)
     baseline = round(font_px * 1.4)
     thickness = max(round(big * weight / 6500), 1)
     scale = big * 0.7 / 21
-    cv2.putText(canvas, text, (big, baseline * SUPERSAMPLING), cv2.FONT_HERSHEY_SIMPLEX, scale, (255,), thickness, cv2.LINE_AA)
+    cv2.putText(
+        canvas, text, (big, baseline * SUPERSAMPLING), cv2.FONT_HERSHEY_SIMPLEX, scale, (255,), thickness, cv2.LINE_AA
+    )
     small = cv2.resize(canvas, (canvas.shape[1] // SUPERSAMPLING, font_px * 2), interpolation=cv2.INTER_AREA)
     return _trimmed(small, 0), baseline
 
@@ -160,4 +167,4 @@ def _trimmed(canvas: NDArray[np.uint8], end_x: int) -> NDArray[np.float32]:
     columns = np.flatnonzero(canvas.any(axis=0))
     if columns.size == 0:
         return np.zeros((canvas.shape[0], max(end_x - canvas.shape[0] // 2, 1)), np.float32)
-    return canvas[:, columns[0] : columns[-1] + 1].astype(np.float32) / 255
+    return np.asarray(canvas[:, columns[0] : columns[-1] + 1] / 255, dtype=np.float32)

@@ -1,6 +1,7 @@
 """Tracked frames enter; MOTChallenge text (boxes) or MOTS text (disjoint masks as COCO run-length codes) leave.
 
-Frames count from 1 there, and classes are ``class_id + 1``: with the classes that ship, person is 1 and car is 3 as in MOTChallenge.
+Frames count from 1 there, and classes are ``class_id + 1``: with the classes that ship, person is 1 and car is 3 as
+in MOTChallenge.
 """
 
 from __future__ import annotations
@@ -55,7 +56,9 @@ class MotsSink(TextSink):
     """``frame id class height width rle``, one line per identity and frame whose silhouette is seen.
 
     Without tracking it is a detections file: the id is 0 and the score is a seventh column.
-    Masks of one frame share no pixel, as the format asks: the better score keeps it. Lines whose mask is empty then are left out.
+
+    Masks of one frame share no pixel, as the format asks: the better score keeps it. Lines whose mask is empty then
+    are left out.
     """
 
     def _lines(self, tracked_frame: TrackedFrame) -> str:

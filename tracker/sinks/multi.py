@@ -77,7 +77,8 @@ class MultiSink:
             raise self.errors[0]
         problems = "; ".join(f"{error.offender}: {error.problem}" for error in self.errors)
         remedies = "; ".join(dict.fromkeys(error.remedy for error in self.errors if error.remedy))
-        raise SinkError(f"{len(self.errors)} outputs", problems, remedies)
+        offender = f"{len(self.errors)} outputs"
+        raise SinkError(offender, problems, remedies)
 
     def abort(self) -> None:
         """Keep what is done without raising."""

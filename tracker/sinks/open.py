@@ -121,7 +121,7 @@ def open_video(
     on_drawn: Callable[[NDArray[np.uint8], TrackedFrame], None] | None = None,
 ) -> VideoSink:
     """Open an annotated video; see :func:`open_sink`."""
-    from tracker.sinks.video import VideoSink  # noqa: PLC0415 - records are written without PyAV and OpenCV
+    from tracker.sinks.video import VideoSink
 
     return VideoSink(path, frame_rate=frame_rate, annotator=annotator, crf=crf, on_drawn=on_drawn)
 
@@ -142,11 +142,11 @@ def open_records(
         chosen: MaskFormat = masks or ("none" if kind == "csv" else "rle")
         return _table(kind)(path, masks=chosen, image_names=image_names, coasting=coasting is not False)
     if kind in {"mot", "mots"}:
-        from tracker.sinks.motchallenge import MotSink, MotsSink  # noqa: PLC0415
+        from tracker.sinks.motchallenge import MotSink, MotsSink
 
         return MotSink(path, coasting=bool(coasting)) if kind == "mot" else MotsSink(path)
     if kind == "coco":
-        from tracker.sinks.coco import CocoIds, CocoSink  # noqa: PLC0415
+        from tracker.sinks.coco import CocoIds, CocoSink
 
         return CocoSink(path, ids=CocoIds(class_names=class_names, annotations=coco_annotations))
     known = ", ".join(name for name in KINDS if name != "video")
@@ -155,9 +155,9 @@ def open_records(
 
 def _table(kind: str) -> type[JsonLinesSink | CsvSink | ParquetSink]:
     if kind == "parquet":
-        from tracker.sinks.parquet import ParquetSink  # noqa: PLC0415 - pyarrow is an extra
+        from tracker.sinks.parquet import ParquetSink
 
         return ParquetSink
-    from tracker.sinks.lines import CsvSink, JsonLinesSink  # noqa: PLC0415
+    from tracker.sinks.lines import CsvSink, JsonLinesSink
 
     return JsonLinesSink if kind == "jsonl" else CsvSink

@@ -1,7 +1,8 @@
-"""Tracked frames enter; a Parquet file that is valid after every row group leaves. Needs the ``parquet`` extra (pyarrow).
+"""Tracked frames enter; a Parquet file leaves. Needs the ``parquet`` extra (pyarrow).
 
-A Parquet file ends with an index of its row groups; one without its end is lost. When the disk fills up, the index of the row groups that
-are whole is made and put in the place of the one that did not fit. Against a killed process only line-wise formats help.
+A Parquet file ends with an index of its row groups; one without its end is lost. When the disk fills up, the index of
+the row groups that are whole is made and put in the place of the one that did not fit. Against a killed process only
+line-wise formats help.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import contextlib
 import io
 import os
 import time
-from typing import TYPE_CHECKING, Any, BinaryIO, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from tracker.errors import ConfigError, SinkError
 from tracker.sinks.lines import flat
@@ -27,7 +28,6 @@ __all__ = ["ParquetSink"]
 
 GROUP_ROWS = 16_384
 """Rows per row group: about 10 MB in memory with run-length codes."""
-
 
 
 class _Sink(io.RawIOBase):
@@ -48,17 +48,15 @@ class _Sink(io.RawIOBase):
 
     def settle(self) -> None:
         """Put what waits on the disk, all of it or, with an ``OSError``, none."""
-        view = memoryview(bytes(self.waiting))
-        while view:
-            view = view[self._file.write(view) :]
+        _write_all(self._file, bytes(self.waiting))
         self.settled += len(self.waiting)
         self.waiting = bytearray()
 
 
 class _Retrace(io.RawIOBase):
-    """What pyarrow writes into when it makes an index again: what is on the disk must come out the same, the rest is collected."""
+    """What pyarrow writes into when it makes an index again: the disk's bytes must come out again."""
 
-    def __init__(self, file: BinaryIO, length: int) -> None:
+    def __init__(self, file: FileIO, length: int) -> None:
         super().__init__()
         self._file, self._length, self._place = file, length, 0
         self.same = True
@@ -81,7 +79,7 @@ class _Retrace(io.RawIOBase):
 class _View(io.RawIOBase):
     """A file whose end is in memory, for reading."""
 
-    def __init__(self, file: BinaryIO, length: int, rest: bytes) -> None:
+    def __init__(self, file: FileIO, length: int, rest: bytes) -> None:
         super().__init__()
         self._file, self._length, self._rest, self._place = file, length, rest, 0
 
@@ -106,7 +104,6 @@ class _View(io.RawIOBase):
         data += self._rest[max(self._place - self._length, 0) : max(end - self._length, 0)]
         self._place += len(data)
         return data
-
 
 
 class ParquetSink:
@@ -139,16 +136,18 @@ class ParquetSink:
         group_rows: int = GROUP_ROWS,
     ) -> None:
         try:
-            import pyarrow  # noqa: PLC0415
+            import pyarrow as pa
         except ImportError as missing:
             remedy = 'pip install "masktrail[parquet]"'
             raise ConfigError(path, "expected the package pyarrow for Parquet, found none", remedy) from missing
         self._builder = RowBuilder(masks=masks, image_names=image_names, coasting=coasting)
         self._masks, self._image_names, self._group_rows = masks != "none", image_names, group_rows
-        self._schema = _schema(pyarrow, masks, image_names=image_names)
+        self._schema = _schema(pa, masks, image_names=image_names)
         self._part = PartFile(path)
         if self._part.direct:
-            raise SinkError(path, "expected a regular file for Parquet, found a device or a pipe", "write JSON Lines there")
+            raise SinkError(
+                path, "expected a regular file for Parquet, found a device or a pipe", "write JSON Lines there"
+            )
         self._file = self._part.open()
         self._sink = _Sink(self._file)
         self._writer = _writer(self._sink, self._schema)
@@ -224,11 +223,11 @@ class ParquetSink:
 
     def _end_group(self) -> None:
         """Put the rows that wait on the disk as one row group."""
-        import pyarrow  # noqa: PLC0415
+        import pyarrow as pa
 
         if not self._rows:
             return
-        table = pyarrow.Table.from_pylist(self._rows, schema=self._schema)
+        table = pa.Table.from_pylist(self._rows, schema=self._schema)
         self._rows = []
         self._writer.write_table(table, row_group_size=len(table))
         self._settle()
@@ -249,15 +248,16 @@ class ParquetSink:
     def _mend(self) -> None:
         """End the file behind its last whole row group.
 
-        The index of a file that is still open cannot be had from pyarrow. So the file is ended in memory, its whole row groups are read
-        and written again into nothing, which gives the same bytes, and the index that follows them is put on the disk. It takes the room
-        that the part of the refused row group had; where that was less, the file is given up from its last row group on, until it fits.
+        The index of a file that is still open cannot be had from pyarrow. So the file is ended in memory, its whole
+        row groups are read and written again into nothing, which gives the same bytes, and the index that follows
+        them is put on the disk. It takes the room that the part of the refused row group had; where that was less,
+        the file is given up from its last row group on, until it fits.
         """
-        from pyarrow import parquet  # noqa: PLC0415
+        from pyarrow import parquet
 
         self._writer.close()
         length, rest = self._sink.settled, bytes(self._sink.waiting)
-        with self._part.part.open("r+b") as file:
+        with self._part.part.open("r+b", buffering=0) as file:
             source = parquet.ParquetFile(_View(file, length, rest))
             groups = source.metadata.num_row_groups
             ends = [_group_end(source.metadata.row_group(number)) for number in range(groups)]
@@ -272,13 +272,18 @@ class ParquetSink:
                 with contextlib.suppress(OSError):
                     file.seek(ends[keep - 1] if keep else 0)
                     file.truncate()
-                    file.write(retrace.rest)
-                    file.flush()
+                    _write_all(file, bytes(retrace.rest))
                     return
 
 
+def _write_all(file: FileIO, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[file.write(view) :]
+
+
 def _writer(target: io.RawIOBase, schema: Any) -> Any:
-    from pyarrow import parquet  # noqa: PLC0415
+    from pyarrow import parquet
 
     return parquet.ParquetWriter(target, schema, compression="zstd")
 
@@ -287,14 +292,14 @@ def _group_end(group: Any) -> int:
     """Where a row group ends in its file."""
     columns = [group.column(number) for number in range(group.num_columns)]
     return max(
-        min(place for place in (column.dictionary_page_offset, column.data_page_offset) if place is not None)
-        + column.total_compressed_size
+        int(min(place for place in (column.dictionary_page_offset, column.data_page_offset) if place is not None))
+        + int(column.total_compressed_size)
         for column in columns
     )
 
 
-def _schema(pyarrow: Any, masks: MaskFormat, *, image_names: bool) -> Any:
-    number, whole, text = pyarrow.float64(), pyarrow.int64(), pyarrow.string()
+def _schema(pa: Any, masks: MaskFormat, *, image_names: bool) -> Any:
+    number, whole, text = pa.float64(), pa.int64(), pa.string()
     columns = [
         ("frame", whole),
         ("time_s", number),
@@ -304,11 +309,11 @@ def _schema(pyarrow: Any, masks: MaskFormat, *, image_names: bool) -> Any:
         ("score", number),
         *((name, number) for name in ("x1", "y1", "x2", "y2", "vx_px_s", "vy_px_s", "age_s")),
         ("area_px", whole),
-        ("detection", pyarrow.int32()),
-        ("coasting", pyarrow.bool_()),
+        ("detection", pa.int32()),
+        ("coasting", pa.bool_()),
     ]
     if masks == "rle":
-        columns.append(("mask", pyarrow.struct([("size", pyarrow.list_(pyarrow.int32())), ("counts", text)])))
+        columns.append(("mask", pa.struct([("size", pa.list_(pa.int32())), ("counts", text)])))
     elif masks == "polygon":
-        columns.append(("mask", pyarrow.list_(pyarrow.list_(pyarrow.int32()))))
-    return pyarrow.schema(columns)
+        columns.append(("mask", pa.list_(pa.list_(pa.int32()))))
+    return pa.schema(columns)

@@ -1,7 +1,7 @@
 """A path to be enters; a file that appears under its name only when it is whole leaves.
 
-Everything is written to ``.<name>.part`` in the same folder and renamed at the end, so that a reader never sees half a file. Devices and
-pipes (``/dev/stdout``, a FIFO) cannot be renamed over and are written directly.
+Everything is written to ``.<name>.part`` in the same folder and renamed at the end, so that a reader never sees half
+a file. Devices and pipes (``/dev/stdout``, a FIFO) cannot be renamed over and are written directly.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 __all__ = ["PartFile", "refusal"]
 
 REMEDIES = {
-    errno.ENOSPC: "free space on the disk or choose another folder; what was written until now is kept",
-    errno.EDQUOT: "free some of your quota or choose another folder; what was written until now is kept",
-    errno.EFBIG: "the file size limit is reached (`ulimit -f`, or the file system's own); what was written until now is kept",
+    errno.ENOSPC: "free space on the disk or choose another folder; what was written is kept",
+    errno.EDQUOT: "free some of your quota or choose another folder; what was written is kept",
+    errno.EFBIG: "the limit on file sizes is reached: raise `ulimit -f`; what was written is kept",
     errno.EROFS: "the file system is read-only: choose another folder",
     errno.EACCES: "change the folder's permissions or choose another folder",
     errno.EPERM: "change the folder's permissions or choose another folder",
@@ -97,12 +97,16 @@ class PartFile:
     def _check(self) -> None:
         folder = self._target.parent
         if self._target.is_dir():
-            raise SinkError(self.path, "expected a file to write, found a folder", f"add a file name: {self.path}/out.jsonl")
+            raise SinkError(
+                self.path, "expected a file to write, found a folder", f"add a file name: {self.path}/out.jsonl"
+            )
         if not folder.is_dir():
             found = "a file" if folder.exists() else "nothing"
             remedy = f"mkdir -p {folder}" if found == "nothing" else "choose another folder"
             raise SinkError(self.path, f"expected the folder {folder} to exist, found {found}", remedy)
         if not self.direct and not os.access(folder, os.W_OK | os.X_OK):
             raise SinkError(
-                self.path, f"expected a writable folder, found {folder} without write permission", REMEDIES[errno.EACCES]
+                self.path,
+                f"expected a writable folder, found {folder} without write permission",
+                REMEDIES[errno.EACCES],
             )

@@ -74,7 +74,8 @@ class RowBuilder:
 
     def __init__(self, *, masks: MaskFormat = "none", image_names: bool = False, coasting: bool = True) -> None:
         if masks not in MASK_FORMATS:
-            raise ConfigError("masks", f"expected one of {', '.join(MASK_FORMATS)}, found {masks!r}", "choose one of them")
+            problem = f"expected one of {', '.join(MASK_FORMATS)}, found {masks!r}"
+            raise ConfigError("masks", problem, "choose one of them")
         self._masks: MaskFormat = masks
         self._image_names = image_names
         self._coasting = coasting
@@ -85,9 +86,12 @@ class RowBuilder:
         owner = instances if tracks is None else tracks
         count = len(owner)
         detections = list(range(count)) if tracks is None else tracks.detection_rows.tolist()
-        identities = [None] * count if tracks is None else tracks.ids.tolist()
-        velocities = [None] * count if tracks is None else np.round(tracks.velocities.astype(float), 2).tolist()
-        ages = [None] * count if tracks is None else np.round(tracks.ages_s.astype(float), 3).tolist()
+        identities: list[int | None] = [None] * count if tracks is None else tracks.ids.tolist()
+        velocities: list[Any] = [None] * count
+        ages: list[float | None] = [None] * count
+        if tracks is not None:
+            velocities = [tuple(pair) for pair in np.round(tracks.velocities.astype(float), 2).tolist()]
+            ages = np.round(tracks.ages_s.astype(float), 3).tolist()
         boxes = np.round(owner.boxes.astype(float), 2).tolist()
         scores = np.round(owner.scores.astype(float), 4).tolist()
         class_ids = owner.class_ids.tolist()
@@ -104,7 +108,7 @@ class RowBuilder:
                 class_id=class_ids[n],
                 score=scores[n],
                 box=tuple(boxes[n]),
-                velocity_px_s=None if velocities[n] is None else tuple(velocities[n]),
+                velocity_px_s=velocities[n],
                 age_s=ages[n],
                 area_px=shapes[n][0],
                 detection=detections[n] if detections[n] >= 0 else None,

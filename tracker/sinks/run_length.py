@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,13 +13,14 @@ if TYPE_CHECKING:
 __all__ = ["disjoint_crops", "encode_crop", "polygons"]
 
 Crop = tuple["NDArray[np.bool_]", tuple[int, int]]
-"""A boolean crop ``(h, w)`` and the image position ``(x, y)`` of its top left pixel, as :func:`tracker.masks.lift` gives it."""
+"""A boolean crop ``(h, w)`` and its top left ``(x, y)`` in the image, from :func:`tracker.masks.lift`."""
 
 
 def encode_crop(crop: NDArray[np.bool_], origin: tuple[int, int], image_size: tuple[int, int]) -> dict[str, Any]:
     """The compressed COCO run-length code of the whole image that holds ``crop`` and nothing else.
 
-    Equal to encoding the full-size mask, without making it: on a 200 x 500 crop of a 1920 x 1080 image 0.1 ms against 1.9 ms.
+    Equal to encoding the full-size mask, without making it: on a 200 x 500 crop of a 1920 x 1080 image 0.1 ms against
+    1.9 ms.
 
     Args:
         crop: Boolean ``(h, w)``.
@@ -28,10 +30,11 @@ def encode_crop(crop: NDArray[np.bool_], origin: tuple[int, int], image_size: tu
     >>> encode_crop(np.array([[True]]), (1, 0), (2, 2))
     {'size': [2, 2], 'counts': '211'}
     """
-    from pycocotools import mask as coco_mask  # noqa: PLC0415 - only what is exported pays for the import
+    from pycocotools import mask as coco_mask
 
     width, height = image_size
-    code = coco_mask.frPyObjects({"size": [height, width], "counts": run_lengths(crop, origin, image_size)}, height, width)
+    lengths = run_lengths(crop, origin, image_size)
+    code = coco_mask.frPyObjects({"size": [height, width], "counts": lengths}, height, width)
     return {"size": [height, width], "counts": code["counts"].decode("ascii")}
 
 
@@ -58,7 +61,7 @@ def run_lengths(crop: NDArray[np.bool_], origin: tuple[int, int], image_size: tu
     total = width * height
     if edges[-1] != total or len(edges) == 1:
         edges.append(total)
-    return [after - before for before, after in zip(edges, edges[1:], strict=False)]
+    return [after - before for before, after in pairwise(edges)]
 
 
 def disjoint_crops(crops: list[Crop], order: NDArray[np.integer[Any]], image_size: tuple[int, int]) -> list[Crop]:
@@ -79,11 +82,12 @@ def polygons(crop: NDArray[np.bool_], origin: tuple[int, int]) -> list[list[int]
     >>> polygons(np.array([[True, True]]), (3, 5))
     [[3, 5, 3, 6, 5, 6, 5, 5]]
     """
-    import cv2  # noqa: PLC0415 - only who asks for polygons pays for the import
+    import cv2
 
     if not crop.size:
         return []
-    # On doubled pixels an outline touches both edges of every pixel, so that halving it upwards gives the edges themselves.
+    # On doubled pixels an outline touches both edges of every pixel, so that halving it upwards gives the edges
+    # themselves.
     doubled = np.kron(crop.view(np.uint8), np.ones((2, 2), np.uint8))
     outlines, _ = cv2.findContours(doubled, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
     return [((outline.reshape(-1, 2) + 1) // 2 + np.array(origin)).reshape(-1).tolist() for outline in outlines]

@@ -1,7 +1,7 @@
 """Tracked frames enter as whole lines; a text file that is valid after every frame leaves.
 
-The base of all line-wise records. Lines of one frame go out together; when the system refuses (disk full), the file is cut back to its
-last whole line, finished and published, so that what was written stays readable.
+The base of all line-wise records. Lines of one frame go out together; when the system refuses (disk full), the file
+is cut back to its last whole line, finished and published, so that what was written stays readable.
 """
 
 from __future__ import annotations
@@ -73,7 +73,8 @@ class TextSink(ABC):
         """Add one frame.
 
         Raises:
-            SinkError: The system refuses; the file is valid up to the last line that was written, and :meth:`close` publishes it.
+            SinkError: The system refuses; the file is valid up to the last line that was written, and :meth:`close`
+                publishes it.
         """
         if self._failure is not None:
             raise self._failure

@@ -1,4 +1,4 @@
-"""Where identities stand, frame after frame, enters; fading trails on the picture leave. Memory is bounded for ever-running cameras."""
+"""Where identities stand enters, frame after frame; fading trails on the picture leave, in bounded memory."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PIECES = 8
 """Opacity and width grow from the trail's end to the identity in this many steps."""
 
 POINT_SPACING = 0.012
-"""A point is kept when the identity moved by this fraction of the picture's diagonal: box jitter leaves no knot where nobody moves."""
+"""A point is kept when the identity moved by this fraction of the diagonal: jitter leaves no knots."""
 
 
 class Trails:
@@ -40,8 +40,9 @@ class Trails:
     def __len__(self) -> int:
         return len(self._heads)
 
-    def add(self, identity: int, x: float, y: float, time_s: float, diagonal_px: float) -> None:
-        """The identity touched the ground at ``(x, y)`` image pixels at ``time_s``."""
+    def add(self, identity: int, place: tuple[float, float], time_s: float, diagonal_px: float) -> None:
+        """The identity touched the ground at ``place`` (x, y in image pixels) at ``time_s``."""
+        x, y = place
         head = self._heads.get(identity)
         if head is not None:
             # Half new, half old: detectors shake a box's lower edge by a pixel or two from frame to frame.
@@ -61,11 +62,13 @@ class Trails:
     def expire(self, time_s: float) -> None:
         """Drop what has not been seen for longer than a trail, or lies in the future after a clock jump."""
         stale = [
-            identity for identity, head in self._heads.items() if not -self._length_s <= time_s - head[2] <= self._length_s
+            identity
+            for identity, head in self._heads.items()
+            if not -self._length_s <= time_s - head[2] <= self._length_s
         ]
         self.forget(stale)
 
-    def draw(self, image: NDArray[np.uint8], identity: int, colour: Bgr, width_px: int, opacity: float = 1.0) -> None:
+    def draw(self, image: NDArray[np.uint8], identity: int, colour: Bgr, width_px: int, opacity: float) -> None:
         """Draw one trail onto ``image``, opaque at the identity and transparent at its end."""
         points = self._points.get(identity)
         if points is None or not points:
@@ -81,20 +84,24 @@ class Trails:
 
 
 def _smooth(path: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Corners cut once (Chaikin 1974): every inner corner becomes two points at a quarter and three quarters of the edges."""
+    """Corners cut once (Chaikin 1974): points at a quarter and at three quarters of every edge take their place."""
     near, far = path[:-1] * 0.75 + path[1:] * 0.25, path[:-1] * 0.25 + path[1:] * 0.75
     cut = np.empty((2 * len(near), 2), np.float32)
     cut[0::2], cut[1::2] = near, far
     return np.concatenate([path[:1], cut, path[-1:]])
 
 
-def _blend_path(image: NDArray[np.uint8], path: NDArray[np.float32], colour: Bgr, width_px: int, opacity: float) -> None:
+def _blend_path(
+    image: NDArray[np.uint8], path: NDArray[np.float32], colour: Bgr, width_px: int, opacity: float
+) -> None:
     """Blend ``path (n, 2)``, oldest point first, into ``image`` where it passes."""
-    import cv2  # noqa: PLC0415 - records are written without OpenCV
+    import cv2
 
     margin = width_px + 2
-    left, top = (max(int(v) - margin, 0) for v in path.min(axis=0))
-    right, bottom = (min(int(v) + margin + 1, size) for v, size in zip(path.max(axis=0), image.shape[1::-1], strict=True))
+    height, width = image.shape[:2]
+    left, top = (max(int(value) - margin, 0) for value in path.min(axis=0))
+    right, bottom = (int(value) + margin + 1 for value in path.max(axis=0))
+    right, bottom = min(right, width), min(bottom, height)
     if right <= left or bottom <= top:
         return
     # All pieces go into one opacity map, newer over older, so that nothing is blended twice where they join.
@@ -105,8 +112,8 @@ def _blend_path(image: NDArray[np.uint8], path: NDArray[np.float32], colour: Bgr
     for piece in range(pieces):
         start, stop = (len(path) - 1) * piece // pieces, (len(path) - 1) * (piece + 1) // pieces
         fade = (piece + 1) / pieces
-        width = max(round(width_px * (0.4 + 0.6 * fade)), 1)
-        cv2.polylines(alpha, [fixed[start : stop + 1]], False, (opacity * 230 * fade,), width, cv2.LINE_AA, 4)
+        pen_px = max(round(width_px * (0.4 + 0.6 * fade)), 1)
+        cv2.polylines(alpha, [fixed[start : stop + 1]], False, (opacity * 230 * fade,), pen_px, cv2.LINE_AA, 4)
     rows, columns = np.nonzero(alpha)
     weight = alpha[rows, columns, None].astype(np.uint16)
     region = image[top:bottom, left:right]

@@ -1,4 +1,4 @@
-"""Tracked frames enter; an annotated video leaves. Drawing and encoding run in a thread of their own behind a bounded queue."""
+"""Tracked frames enter; an annotated video leaves, drawn and encoded in a thread behind a bounded queue."""
 
 from __future__ import annotations
 
@@ -35,15 +35,16 @@ class VideoSink:
         path: The final path; its suffix chooses the container.
         annotator: How frames are drawn; a plain :class:`~tracker.sinks.annotate.Annotator` by default.
         crf: Constant rate factor, smaller is better and larger.
-        preset: x264's speed preset. Measured on ``traffic.mp4`` (640 x 360) in CPU ms per frame, kB/s and dB against the drawn
-            picture: ultrafast 1.3, 154, 40.2; superfast 1.6, 84, 39.8; veryfast 2.7, 40, 37.8.
+        preset: x264's speed preset. Measured on ``traffic.mp4`` (640 x 360) in CPU ms per frame, kB/s and dB against
+            the drawn picture: ultrafast 1.3, 154, 40.2; superfast 1.6, 84, 39.8; veryfast 2.7, 40, 37.8.
         frame_rate: Nominal rate of the source.
         encoder_threads: Threads of the encoder; ``None`` chooses by size.
         on_drawn: Called with every drawn picture and its frame, in the drawing thread; must not change the picture.
 
     Attributes:
         path: The final path, as the user wrote it.
-        cpu_s: CPU seconds spent in ``draw`` and ``encode`` by the drawing thread, which is all of it with one encoder thread.
+        cpu_s: CPU seconds spent in ``draw`` and ``encode`` by the drawing thread, which is all of it with one encoder
+            thread.
 
     Raises:
         ConfigError: The suffix is unknown or FFmpeg has no encoder for it.

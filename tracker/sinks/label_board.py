@@ -1,0 +1,92 @@
+"""Labels wanted at boxes enter; they are stamped onto the picture where they cover one another least."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tracker.sinks.label import Sprite, label_sprite, stamp
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from tracker.sinks.canvas import Canvas
+    from tracker.sinks.colour import Bgr
+
+__all__ = ["LabelBoard"]
+
+PLACES = ((0.5, 0.0, -1.0), (0.0, 0.0, -1.0), (1.0, 0.0, -1.0), (0.5, 1.0, 0.0), (0.5, 0.0, 0.0))
+"""Where a label may sit: how far along the box's width, how far down its height, and by how many label heights it is
+moved from there: above in the middle, left and right, below, inside."""
+
+CELL_PX = 4
+"""Grid of the map of occupied places: looking a place up costs a microsecond whatever the number of labels."""
+
+
+class LabelBoard:
+    """The labels of one picture, collected from the farthest object to the nearest and stamped together.
+
+    Args:
+        canvas: What they are stamped on.
+    """
+
+    def __init__(self, canvas: Canvas) -> None:
+        self._canvas = canvas
+        self._wanted: list[tuple[NDArray[np.float32], Sprite, int | None]] = []
+        height, width = canvas.image.shape[:2]
+        self._taken = np.zeros((height // CELL_PX + 1, width // CELL_PX + 1), np.bool_)
+
+    def add(
+        self, text: str, box: NDArray[np.float32], colour: Bgr, *, identity: int | None = None, faint: bool = False
+    ) -> None:
+        """Ask for a label at ``box (4,)`` xyxy; ``faint`` for identities that are predicted, not seen."""
+        small = float(box[3] - box[1]) < 3.5 * self._canvas.font_px
+        font_px = self._canvas.small_font_px if small else self._canvas.font_px
+        self._wanted.append((box, label_sprite(text, font_px, colour, 0.55 if faint else 1.0), identity))
+
+    def stamp(self, places: dict[int, int]) -> None:
+        """Stamp all labels, the nearest object choosing first.
+
+        Args:
+            places: Each identity's choice in the picture before, updated: a label stays where it was while it can.
+        """
+        chosen = []
+        for box, sprite, identity in reversed(self._wanted):
+            first = 0 if identity is None else places.get(identity, 0)
+            place, x, y = self._choose(box, sprite, first)
+            self._cells(x, y, sprite)[...] = True
+            if identity is not None:
+                places[identity] = place
+            chosen.append((sprite, x, y))
+        for sprite, x, y in reversed(chosen):
+            stamp(self._canvas.image, sprite, x, y)
+
+    def _choose(self, box: NDArray[np.float32], sprite: Sprite, first: int) -> tuple[int, int, int]:
+        """The place and position of one label: ``first`` where it is free, else the place that is covered least."""
+        best, least = (first, 0, 0), float("inf")
+        for place in (first, *(other for other in range(len(PLACES)) if other != first)):
+            x, y = self._position(box, sprite, place)
+            covered = float(self._cells(x, y, sprite).mean())
+            # A tenth better at least, so that labels in a crowd do not jump about.
+            if covered < least - 0.1:
+                best, least = (place, x, y), covered
+            if covered == 0:
+                break
+        return best
+
+    def _position(self, box: NDArray[np.float32], sprite: Sprite, place: int) -> tuple[int, int]:
+        """Top left corner of the label, kept inside the picture."""
+        along, down, shift = PLACES[place]
+        width, height = sprite.size
+        x1, y1, x2, y2 = (float(value) for value in box)
+        gap = self._canvas.contour_px + 1
+        x = x1 + (x2 - x1 - width) * along
+        y = y1 + (y2 - y1) * down + height * shift + (gap if shift == 0 else -gap)
+        picture_height, picture_width = self._canvas.image.shape[:2]
+        return int(min(max(x, 0), max(picture_width - width, 0))), int(min(max(y, 0), max(picture_height - height, 0)))
+
+    def _cells(self, x: int, y: int, sprite: Sprite) -> NDArray[np.bool_]:
+        width, height = sprite.size
+        rows = slice(y // CELL_PX, (y + height) // CELL_PX + 1)
+        return self._taken[rows, x // CELL_PX : (x + width) // CELL_PX + 1]
