@@ -50,6 +50,11 @@ def test_a_clock_that_starts_anew_goes_on() -> None:
     assert times([50.0, 50.1, 0.0, 0.1, 0.3]) == ([0.0, 0.1, 0.2, 0.3, 0.5], 1)
 
 
+def test_a_short_clip_repeated_goes_on_after_three_frames() -> None:
+    clip = [0.0, 0.1, 0.2, 0.3]
+    assert times(clip * 2 + [0.4, 0.9]) == ([0.0, 0.1, 0.2, 0.3, 0.35, 0.45, 0.55, 0.65, 0.75, 1.25], 3)
+
+
 @given(st.lists(st.one_of(st.none(), st.integers(-(2**33), 2**33)), max_size=40), st.sampled_from([1, 1000, 90000]))
 def test_time_always_increases(stamps: list[int | None], base: int) -> None:
     clock = MediaClock(interval_s=1 / 30)

@@ -13,7 +13,7 @@ import traceback
 import cv2
 import pytest
 
-from tests.sources.videos import picture, write_video
+from tests.sources.videos import drain, picture, write_video
 from tracker.errors import SourceError
 from tracker.sources.address import expand_sources
 from tracker.sources.open import open_source
@@ -66,7 +66,7 @@ def server(tmp_path):
     handler = functools.partial(Quiet, directory=str(tmp_path))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as httpd:
         httpd.daemon_threads = True
-        thread = threading.Thread(target=httpd.serve_forever, daemon=True)
+        thread = threading.Thread(target=httpd.serve_forever, args=(0.02,), daemon=True)
         thread.start()
         yield f"127.0.0.1:{httpd.server_address[1]}"
         httpd.shutdown()
@@ -128,12 +128,6 @@ def test_options_carry_the_time_out_and_the_transport() -> None:
     assert options("https://h/x")[2] == {"rw_timeout": "2500000"}
     assert options("srt://h:1")[2] == {"timeout": "2500000"}
     assert options("/dev/video3")[0] == "/dev/video3"
-
-
-def drain(source, frames: list) -> None:
-    """All frames into ``frames``, which is filled even when the source raises."""
-    for frame in source:
-        frames.append(frame)
 
 
 def readers() -> list[threading.Thread]:

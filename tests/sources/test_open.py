@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import pytest
 
-from tests.sources.videos import level, picture, quadrants, write_video
+from tests.sources.videos import drain, level, picture, quadrants, write_video
 from tracker.errors import ConfigError, SourceError
 from tracker.sources.open import open_source
 
@@ -94,6 +94,20 @@ def test_a_stream_that_starts_late_starts_at_zero(tmp_path) -> None:
     path = write_video(tmp_path / "late.mkv", codec="ffv1", count=3, stamps=[5000, 5040, 5080])
     with open_source(path) as source:
         assert [frame.time_s for frame in source] == [0.0, 0.04, 0.08]
+
+
+def test_a_change_of_size_and_clock_in_mid_stream(tmp_path) -> None:
+    """Two transport streams, one behind the other, as a camera does when it is set anew."""
+    first = write_video(tmp_path / "1.ts", count=10, size=(64, 48))
+    second = write_video(tmp_path / "2.ts", count=10, size=(96, 64))
+    both = tmp_path / "both.ts"
+    both.write_bytes(first.read_bytes() + second.read_bytes())
+    with open_source(both, network_size=(32, 32)) as source:
+        frames = list(source)
+    assert [frame.size for frame in frames] == [(64, 48)] * 10 + [(96, 64)] * 10
+    assert [frame.letterbox.content_size for frame in frames] == [(32, 24)] * 10 + [(32, 21)] * 10
+    assert [frame.time_s for frame in frames] == pytest.approx([k / 25 for k in range(20)], abs=0.05)
+    assert 1 <= source.counters.repaired_times <= 3
 
 
 def test_absent_stamps_are_made_from_the_rate_and_counted(tmp_path) -> None:
@@ -260,9 +274,8 @@ def test_an_error_in_the_reader_reaches_the_consumer_after_the_frames_before_it(
     with open_source(path) as source:
         seen = []
         with pytest.raises(RuntimeError, match="converter broke"):
-            for frame in source:
-                seen.append(frame.index)
-    assert seen == [0, 1, 2]
+            drain(source, seen)
+    assert [frame.index for frame in seen] == [0, 1, 2]
     assert reader_threads() == []
 
 

@@ -9,10 +9,12 @@ import av
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
+
+    from tracker.types import Frame
 
 PIXEL_FORMATS = {"mjpeg": "yuvj420p", "rawvideo": "bgr24", "gif": "rgb8"}
 
@@ -91,3 +93,9 @@ def quadrants(image: NDArray[np.uint8]) -> list[list[float]]:
     rows = (slice(height // 8, 3 * height // 8), slice(5 * height // 8, 7 * height // 8))
     columns = (slice(width // 8, 3 * width // 8), slice(5 * width // 8, 7 * width // 8))
     return [image[row, column].reshape(-1, 3).mean(0).tolist() for row in rows for column in columns]
+
+
+def drain(source: Iterable[Frame], frames: list[Frame]) -> None:
+    """All frames into ``frames``, which keeps those before an error."""
+    for frame in source:
+        frames.append(frame)

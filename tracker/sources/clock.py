@@ -12,6 +12,9 @@ __all__ = ["MediaClock"]
 RESET_S = 1.0
 """A step back by more than this is a new start of the clock (a looped or spliced stream), not disorder."""
 
+RESET_FRAMES = 3
+"""So many frames in a row that are in order among themselves and yet behind are a new start of the clock, too."""
+
 
 class MediaClock:
     """Media time of one stream: 0 at its first frame, faithful to variable rates, repaired where stamps are unusable.
@@ -24,6 +27,7 @@ class MediaClock:
     repeated, or up to 1 s back, once         half an interval after the last frame: the next stamp may still fit
     the same, again and again                 one interval after the last frame
     more than 1 s back                        one interval after the last frame, and the clock goes on from there
+    in order, but behind for the third time   the same
     ========================================  =================================================================
 
     Args:
@@ -35,7 +39,8 @@ class MediaClock:
         self._interval_s = interval_s
         self._origin_s: Fraction | float | None = None  # stamp that stands for media time zero, exact
         self._last_s: float | None = None
-        self._repaired_last = False
+        self._previous_s: Fraction | float | None = None  # the stamp before this one
+        self._repairs_in_row = 0
 
     def time_s(self, stamp_s: Fraction | float | None) -> float:
         """Media time of the next frame.
@@ -47,25 +52,26 @@ class MediaClock:
         >>> [clock.time_s(stamp) for stamp in (7.0, 7.5, 7.5, 8.0, None, 9.0)], clock.repairs
         ([0.0, 0.5, 0.75, 1.0, 1.5, 2.0], 2)
         """
+        previous_s, self._previous_s = self._previous_s, stamp_s
         if self._last_s is None:
             self._origin_s = stamp_s
             self.repairs += stamp_s is None
             self._last_s = 0.0
             return 0.0
-        last_s = self._last_s
         if stamp_s is not None and self._origin_s is None:  # earlier frames had no stamp: begin here
-            self._origin_s = stamp_s - last_s - self._interval_s
+            self._origin_s = stamp_s - self._last_s - self._interval_s
         time_s = None if stamp_s is None or self._origin_s is None else float(stamp_s - self._origin_s)
-        if time_s is not None and time_s > last_s:
-            self._repaired_last = False
+        if time_s is not None and time_s > self._last_s:
+            self._repairs_in_row = 0
             self._last_s = time_s
             return time_s
         self.repairs += 1
-        step_s = self._interval_s
-        if time_s is not None and last_s - time_s <= RESET_S and not self._repaired_last:
-            step_s /= 2
-        self._repaired_last = True
-        self._last_s = last_s + step_s
-        if stamp_s is not None and time_s is not None and last_s - time_s > RESET_S:
+        self._repairs_in_row += 1
+        behind_s = 0.0 if time_s is None else self._last_s - time_s
+        in_order = stamp_s is not None and previous_s is not None and stamp_s > previous_s
+        restarted = behind_s > RESET_S or (in_order and self._repairs_in_row >= RESET_FRAMES)
+        jostled = time_s is not None and not restarted and self._repairs_in_row == 1
+        self._last_s += self._interval_s / 2 if jostled else self._interval_s
+        if stamp_s is not None and restarted:
             self._origin_s = stamp_s - self._last_s
         return self._last_s

@@ -111,7 +111,8 @@ class VideoDecoder:
             rate = self._rate()
             self._clock = MediaClock(interval_s=1 / (fps or rate))
             with WorkerClock.recording() as self.workers:
-                self._stream.thread_type = "AUTO"
+                # Threads that each take a frame hold frames back, two of them here: too late for a live view
+                self._stream.thread_type = "SLICE" if self._is_live else "AUTO"
                 self._stream.codec_context.thread_count = threads
                 self._stream.codec_context.open(strict=False)
             self._end_s = 0.0

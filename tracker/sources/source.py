@@ -34,7 +34,8 @@ class SourceInfo:
 
     Attributes:
         name: As the user gave it, without credentials.
-        size: ``(width, height)`` of the first picture in pixels, after rotation.
+        size: ``(width, height)`` of the first picture in stored pixels, after rotation; pixels that are not square are
+            not stretched.
         fps: Average frames per second.
         frame_count: Frames the container announces, ``None`` where it does not say.
         duration_s: Length in seconds, ``None`` where unknown or endless.
