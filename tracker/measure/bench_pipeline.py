@@ -27,11 +27,11 @@ from tracker.sources.open import open_source
 from tracker.types import TrackedFrame
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
-    from tracker.types import Frame, Instances, Sink, Tracks
+    from tracker.types import Frame, Instances, Tracks
 
 __all__ = ["PipelineBench", "StageCost", "bench_pipeline"]
 
@@ -196,9 +196,8 @@ class _Bench:
 
     def _pipeline_fps(self, *, with_video: bool) -> tuple[float, float]:
         records = self._records("pipeline.jsonl")
-        sink: Sink = (
-            MultiSink([open_sink(self._folder / "pipeline.mp4", class_names=()), records]) if with_video else records
-        )
+        video = [open_sink(self._folder / "pipeline.mp4", class_names=())] if with_video else []
+        sink = MultiSink([*video, records])
         with self._open(want_image=with_video) as source:
             pipeline = Pipeline(
                 source=_first(source, len(self._inputs)),
