@@ -18,7 +18,7 @@ from tracker.sinks.colour import Bgr, ink_for
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["Sprite", "label_sprite", "plain_sprite", "render_text", "stamp"]
+__all__ = ["Sprite", "label_sprite", "plain_sprite", "render_text", "rounded", "stamp"]
 
 SUPERSAMPLING = 4
 PILL_OPACITY = 0.92
@@ -74,7 +74,7 @@ def label_sprite(text: str, font_px: int, colour: Bgr, opacity: float = 1.0) -> 
     coverage, baseline = render_text(text, font_px, 600)
     letters = _set_letters(coverage, baseline, font_px, (pad_x, pad_y))
     height, width = letters.shape
-    shape = _rounded(width, height, radius=height / 2.6)
+    shape = rounded(width, height, radius=height / 2.6)
     ink = np.array(ink_for(colour), np.float32)
     paint = np.array(colour, np.float32) * (1 - letters[..., None]) + ink * letters[..., None]
     alpha = shape * np.maximum(PILL_OPACITY, letters) * opacity
@@ -88,7 +88,7 @@ def plain_sprite(text: str, font_px: int, *, weight: int, colour: Bgr, shade: fl
     pad_x, pad_y = (round(font_px * 0.55), round(font_px * 0.34)) if shade > 0 else (0, 0)
     letters = _set_letters(coverage, baseline, font_px, (pad_x, pad_y))
     height, width = letters.shape
-    ground = _rounded(width, height, radius=height / 3) * shade
+    ground = rounded(width, height, radius=height / 3) * shade
     dark, bright = np.array((22, 18, 16), np.float32), np.array(colour, np.float32)
     return _sprite(dark * (1 - letters[..., None]) + bright * letters[..., None], np.maximum(ground, letters))
 
@@ -112,7 +112,7 @@ def _sprite(paint: NDArray[np.float32], alpha: NDArray[np.float32]) -> Sprite:
     return Sprite(paint=np.round(paint * opacity).astype(np.uint16), keep=(256 - opacity).astype(np.uint16))
 
 
-def _rounded(width: int, height: int, radius: float) -> NDArray[np.float32]:
+def rounded(width: int, height: int, radius: float) -> NDArray[np.float32]:
     """Coverage ``(height, width)`` in 0..1 of a rounded rectangle, antialiased by the distance to its edge."""
     x = np.abs(np.arange(width) + 0.5 - width / 2) - (width / 2 - radius)
     y = np.abs(np.arange(height) + 0.5 - height / 2) - (height / 2 - radius)
