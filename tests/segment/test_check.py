@@ -33,6 +33,7 @@ def test_a_good_file_passes(tmp_path: Path) -> None:
     assert report.graph.opset == 17
     assert report.trial_instances == 2
     assert report.run_ms > 0
+    assert report.segment_ms is not None
     assert report.segment_ms > 0
     assert "constant 1: end2end-1, 160 x 96, 2 classes" in report.headline
     rows = dict(report.rows())

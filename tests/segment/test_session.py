@@ -322,3 +322,12 @@ def test_metadata_speaks_before_the_shapes(tmp_path: Path) -> None:
     assert segmenter.input_spec.channels == "RGB"
     assert segmenter.input_spec.mean == (1.0, 2.0, 3.0)
     np.testing.assert_allclose(segmenter.segment([picture()])[0].boxes[0], [160, 45, 288, 135])  # stretched: 180 / 96
+
+
+def test_a_class_beyond_the_names_is_an_error(tmp_path: Path) -> None:
+    outputs = end2end_outputs()
+    outputs["class_ids"][0, 1] = 90
+    path = constant_model(tmp_path / "m.onnx", outputs, input_shape=(1, 96, 160, 3), input_dtype="uint8")
+    with pytest.raises(ModelError, match="an instance of class 90, but there are 80 class names"):
+        OnnxSegmenter(path).segment([picture()])
+    assert OnnxSegmenter(path, classes=["person"]).segment([picture()])[0].class_ids.tolist() == [0]

@@ -49,8 +49,9 @@ class ModelReport:
         open_axes: Axes of the input that the file leaves open, for example ``batch``.
         graph: Opset and operators.
         device: Where the trial ran.
+        device_reason: Why there.
         run_ms: Median time of the network for one frame.
-        segment_ms: Median time of the whole ``segment`` call for one frame.
+        segment_ms: Median time of the whole ``segment`` call for one frame, ``None`` where the outputs do not decode.
         trial_instances: Instances found in the random picture at any score, as decoded.
         problems: What makes the file unusable or wrong; empty = it passed.
         notes: What is worth knowing.
@@ -70,8 +71,9 @@ class ModelReport:
     open_axes: tuple[str, ...]
     graph: GraphSummary
     device: str
+    device_reason: str
     run_ms: float
-    segment_ms: float
+    segment_ms: float | None
     trial_instances: int
     problems: tuple[str, ...]
     notes: tuple[str, ...]
@@ -96,6 +98,9 @@ class ModelReport:
         """The report as label and value, for a table."""
         names = ", ".join(self.class_names[:12]) + (", ..." if len(self.class_names) > 12 else "")
         opsets = [f"{self.graph.opset}", *(f"{domain} {version}" for domain, version in self.graph.domains.items())]
+        times = f"{self.run_ms:.1f} ms network"
+        if self.segment_ms is not None:
+            times += f", {self.segment_ms:.1f} ms with decoding"
         rows = [
             ("model", f"{self.name} {self.version}".strip()),
             ("file", f"{self.path} ({self.size_bytes / 1e6:.1f} MB)"),
@@ -107,7 +112,7 @@ class ModelReport:
             *(("output", str(output)) for output in self.outputs),
             ("opset", ", ".join(opsets)),
             ("operators", f"{sum(self.graph.operators.values())} of {len(self.graph.operators)} kinds"),
-            ("trial", f"{self.run_ms:.1f} ms network, {self.segment_ms:.1f} ms with decoding, on {self.device}"),
+            ("trial", f"{times}, on {self.device} ({self.device_reason})"),
         ]
         rows += [("note", note) for note in self.notes]
         rows += [("problem", problem) for problem in self.problems]
@@ -127,7 +132,7 @@ def check_model(model: str | Path | ModelFile, *, device: str = "auto", threads:
     """
     file = model if isinstance(model, ModelFile) else find_model(model)
     graph = read_graph(file.path)
-    segmenter = OnnxSegmenter(file, device=device, threads=threads, score_threshold=ANY_SCORE)
+    segmenter = OnnxSegmenter(file, device=device, threads=threads, score_threshold=ANY_SCORE, max_batch=1)
     width, height = segmenter.network_size
     # Smooth noise: white noise has no shape at all that a network could answer to.
     generator = np.random.default_rng(0)
@@ -136,9 +141,10 @@ def check_model(model: str | Path | ModelFile, *, device: str = "auto", threads:
     frame = Frame(index=0, time_s=0.0, arrived_s=0.0, source="trial", size=(width, height), image=picture)
     outputs = segmenter.run(segmenter.pack([frame]))
     problems = [*_output_problems(outputs), *_contract_problems(segmenter, outputs)]
-    instances = 0
+    instances, segment_ms = 0, None
     try:
         instances = len(segmenter.segment([frame])[0])
+        segment_ms = _median_ms(lambda: segmenter.segment([frame]))
     except (ModelError, ValueError, IndexError) as error:
         problems.append(f"the outputs do not decode: {error}")
     batch = segmenter.pack([frame])
@@ -158,9 +164,10 @@ def check_model(model: str | Path | ModelFile, *, device: str = "auto", threads:
         outputs=segmenter.info.outputs,
         open_axes=_open_axes(input_tensor.shape, spec.layout),
         graph=graph,
-        device=f"{segmenter.device} ({segmenter.device_reason})",
+        device=segmenter.device,
+        device_reason=segmenter.device_reason,
         run_ms=_median_ms(lambda: segmenter.run(batch)),
-        segment_ms=_median_ms(lambda: segmenter.segment([frame])),
+        segment_ms=segment_ms,
         trial_instances=instances,
         problems=tuple(problems),
         notes=tuple(_notes(segmenter, graph)),
@@ -193,10 +200,12 @@ def _output_problems(outputs: Mapping[str, NDArray[Any]]) -> list[str]:
 
 
 def _contract_problems(segmenter: OnnxSegmenter, outputs: Mapping[str, NDArray[Any]]) -> list[str]:
-    """What ``end2end-1`` promises beyond its shapes; the raw contracts promise nothing more."""
+    """What a contract promises beyond its shapes."""
+    names = segmenter.output_names
+    if segmenter.contract == "yolact":
+        return _prior_problems(outputs[names["priors"]]) if "priors" in names else []
     if segmenter.contract != "end2end-1":
         return []
-    names = segmenter.output_names
     boxes, scores, class_ids = (outputs[names[role]] for role in ("boxes", "scores", "class_ids"))
     used = scores > 0
     problems = []
@@ -219,6 +228,15 @@ def _contract_problems(segmenter: OnnxSegmenter, outputs: Mapping[str, NDArray[A
     if shape_by_value:
         problems.append(f"operators {', '.join(sorted(shape_by_value))} keep the graph from CUDA graphs and TensorRT")
     return problems
+
+
+def _prior_problems(priors: NDArray[Any]) -> list[str]:
+    """Anchors are centre and size as fractions of the input, not corners and not pixels."""
+    centres, sides = priors[..., :2], priors[..., 2:]
+    if centres.min() < 0 or centres.max() > 1 or sides.min() <= 0:
+        found = f"centres from {centres.min():g} to {centres.max():g}, sides from {sides.min():g}"
+        return [f"priors: expected centre x, centre y, width, height as fractions of 0 to 1, found {found}"]
+    return []
 
 
 def _notes(segmenter: OnnxSegmenter, graph: GraphSummary) -> list[str]:

@@ -54,9 +54,9 @@ class End2EndDecoder:
         scores = outputs[names["scores"]][row]  # (K,)
         class_ids = outputs[names["class_ids"]][row]  # (K,)
         wanted = (scores >= limits.score_threshold) & (scores > 0)  # 0 = an unused or suppressed slot
-        if limits.classes is not None:
-            wanted &= limits.classes[class_ids]
         rows = wanted.nonzero()[0]
+        if limits.classes is not None:
+            rows = rows[limits.classes.take(class_ids[rows], mode="clip")]
         rows = rows[top_rows(scores[rows], limits.max_instances)]
         boxes = outputs[names["boxes"]][row, rows].astype(np.float32, copy=False) * self._size  # (N, 4)
         if limits.iou_threshold is not None:

@@ -112,7 +112,7 @@ class YoloDecoder:
         chosen = predictions[rows].astype(np.float32)
         class_ids = chosen[:, 5].astype(np.int64)
         if limits.classes is not None:
-            wanted = limits.classes[class_ids]
+            wanted = limits.classes.take(class_ids, mode="clip")
             chosen, class_ids = chosen[wanted], class_ids[wanted]
         best = top_rows(chosen[:, 4], MAX_CANDIDATES)
         chosen = chosen[best]
