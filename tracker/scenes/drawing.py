@@ -36,6 +36,7 @@ class Light:
         horizon_colour: ``(3,)`` what glossy surfaces mirror at the horizon.
         haze_colour: ``(3,)`` what distance fades to.
         haze_m: Distance at which 63 % has faded.
+        blur: Softness of shadows as a share of the image's width.
     """
 
     sun: NDArray[np.float64] = field(default_factory=lambda: _unit((-0.45, 0.28, 0.85)))
@@ -45,6 +46,7 @@ class Light:
     horizon_colour: NDArray[np.float64] = field(default_factory=lambda: np.array([0.90, 0.85, 0.80]))
     haze_colour: NDArray[np.float64] = field(default_factory=lambda: np.array([0.62, 0.58, 0.54]))
     haze_m: float = 900.0
+    blur: float = 0.008
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

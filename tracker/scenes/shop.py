@@ -88,6 +88,7 @@ def _light() -> Light:
         ground_colour=np.array([0.20, 0.22, 0.24]),
         horizon_colour=np.array([0.55, 0.57, 0.58]),
         haze_m=1e6,
+        blur=0.024,
     )
 
 

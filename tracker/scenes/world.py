@@ -353,7 +353,7 @@ class Scene:
             if depth[start:end].min() > 0.5:
                 cv2.fillConvexPoly(brightness, corners[start:end], shadow.brightness, cv2.LINE_AA, 4)
             start = end
-        blur = max(round(image.shape[1] / 640 * 5) | 1, 3)
+        blur = max(round(image.shape[1] * self.light.blur) | 1, 3)
         brightness = cv2.GaussianBlur(brightness, (blur, blur), 0)
         falls = self._scenery(self.backdrop.shadowed, time_s, nearest=True)
         brightness = np.maximum(brightness, 255 - falls)
