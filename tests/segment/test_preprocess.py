@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tracker.segment.decoder import Decoded
@@ -32,6 +32,7 @@ def frame(image: np.ndarray | None, *, network: np.ndarray | None = None, box: L
     )
 
 
+@settings(deadline=None)
 @given(sizes, st.sampled_from([(640, 384), (416, 416), (550, 550)]), st.booleans(), st.data())
 def test_a_box_comes_back_from_the_network_to_the_image(
     size: tuple[int, int], network: tuple[int, int], keep_aspect: bool, data: st.DataObject

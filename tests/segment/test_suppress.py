@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tracker.boxes import iou
@@ -19,6 +19,7 @@ def some_boxes(draw: st.DrawFn) -> np.ndarray:
     return np.concatenate([corners[:, :2], corners[:, :2] + corners[:, 2:]], axis=1)
 
 
+@settings(deadline=None)
 @given(some_boxes(), st.sampled_from([0.3, 0.5, 0.7]))
 def test_fast_nms_is_suppressed_by_any_better_box(boxes: np.ndarray, threshold: float) -> None:
     overlaps = iou(boxes, boxes)
@@ -26,6 +27,7 @@ def test_fast_nms_is_suppressed_by_any_better_box(boxes: np.ndarray, threshold: 
     assert fast_nms(boxes, threshold).tolist() == expected
 
 
+@settings(deadline=None)
 @given(some_boxes(), st.sampled_from([0.3, 0.5, 0.7]), st.integers(1, 25), st.data())
 def test_greedy_nms_is_suppressed_by_kept_boxes_of_its_class(
     boxes: np.ndarray, threshold: float, most: int, data: st.DataObject
@@ -44,6 +46,7 @@ def test_greedy_nms_is_suppressed_by_kept_boxes_of_its_class(
         assert greedy_nms(boxes, class_ids, threshold, most).tolist() == kept
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 9), max_size=40), st.integers(1, 50))
 def test_top_rows_are_the_best_in_order(values: list[int], count: int) -> None:
     scores = np.array(values, np.float32)

@@ -250,3 +250,16 @@ def test_the_official_normalisation_reaches_the_network(tmp_path: Path) -> None:
     assert batch.shape == (1, 3, SIZE, SIZE)
     expected = [(50 - 123.68) / 58.40, (100 - 116.78) / 57.12, (200 - 103.94) / 57.38]
     np.testing.assert_allclose(batch[0, :, 5, 5], expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("cross_class", ["true", "false"])
+def test_nothing_seen_is_zero_rows(tmp_path: Path, cross_class: str) -> None:
+    priors = slow_priors(SIZE)
+    outputs = heads(9, len(priors)) | {"priors": priors}
+    outputs["conf"][:] = (1, 0, 0, 0)
+    path = save(tmp_path / "a.onnx", outputs)
+    path.with_suffix(".toml").write_text(f"[yolact]\ncross_class_nms = {cross_class}\n")
+    instances = OnnxSegmenter(path).segment([frame()])[0]
+    assert instances.boxes.shape == (0, 4)
+    assert instances.masks is not None
+    assert instances.masks.probabilities.shape == (0, 16, 16)

@@ -145,3 +145,13 @@ def test_a_detector_without_masks_is_told_so(tmp_path: Path) -> None:
     path = constant_model(tmp_path / "m.onnx", {"output0": dense()[:, :6]}, input_shape=(1, 3, SIZE, SIZE))
     with pytest.raises(ModelError, match=r"output0 \(1, 6, 84\) float32"):
         OnnxSegmenter(path)
+
+
+@pytest.mark.parametrize("form", ["v8", "transposed", "v5"])
+def test_nothing_seen_is_zero_rows(tmp_path: Path, form: str) -> None:
+    outputs = {"output0": np.zeros_like(forms()[form]), "output1": proto()}
+    path = constant_model(tmp_path / "m.onnx", outputs, input_shape=(1, 3, SIZE, SIZE), metadata=NAMES)
+    instances = OnnxSegmenter(path, classes=["car"]).segment([frame()])[0]
+    assert instances.boxes.shape == (0, 4)
+    assert instances.masks is not None
+    assert instances.masks.probabilities.shape == (0, 16, 16)

@@ -272,6 +272,8 @@ def _gpu_options(device: str, card: int, *, fp16: bool) -> dict[str, str]:
         return {"device_id": str(card)}
     base = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
     cache = base / "masktrail" / "tensorrt"
+    with contextlib.suppress(OSError):  # a home that cannot be written costs the engine cache, not the run
+        cache.mkdir(parents=True, exist_ok=True)
     return {
         "device_id": str(card),
         "trt_fp16_enable": str(fp16),
