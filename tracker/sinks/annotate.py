@@ -107,11 +107,12 @@ class Annotator:
             colour = class_colour(class_id)
             self._draw_body(canvas, instances, row, colour)
             text = f"{tracked_frame.class_names[class_id]} {instances.scores[row]:.2f}"
-            board.add(text, instances.boxes[row], colour)
+            board.add(text, instances.boxes[row].tolist(), colour)
 
     def _draw_tracks(self, canvas: Canvas, board: LabelBoard, tracked_frame: TrackedFrame, tracks: Tracks) -> None:
-        time_s = tracked_frame.frame.time_s
+        time_s, names = tracked_frame.frame.time_s, tracked_frame.class_names
         ids, rows = tracks.ids.tolist(), tracks.detection_rows.tolist()
+        boxes, class_ids = tracks.boxes.tolist(), tracks.class_ids.tolist()
         self._remember(time_s, tracks, canvas.diagonal_px)
         order = [n for n in _back_to_front(tracks.boxes) if rows[n] >= 0 or self._shows_coasting(ids[n], time_s)]
         if self._trails is not None:
@@ -123,9 +124,8 @@ class Annotator:
             if rows[n] >= 0:
                 self._draw_body(canvas, tracked_frame.instances, rows[n], colour)
             else:
-                canvas.draw_dashed(tracks.boxes[n], colour)
-            text = f"{tracked_frame.class_names[tracks.class_ids[n]]} {ids[n]}"
-            board.add(text, tracks.boxes[n], colour, identity=ids[n], faint=rows[n] < 0)
+                canvas.draw_dashed(boxes[n], colour)
+            board.add(f"{names[class_ids[n]]} {ids[n]}", boxes[n], colour, identity=ids[n], faint=rows[n] < 0)
 
     def _shows_coasting(self, identity: int, time_s: float) -> bool:
         if self._coasting == "hidden":
@@ -139,7 +139,7 @@ class Annotator:
             if row >= 0:
                 self._seen_s[identity] = time_s
                 if self._trails is not None:
-                    self._trails.add(identity, ((box[0] + box[2]) / 2, box[3]), time_s, diagonal_px)
+                    self._trails.add(identity, _foot(box), time_s, diagonal_px)
         if self._trails is not None:
             self._trails.forget(tracks.ended_ids.tolist())
             self._trails.expire(time_s)
@@ -157,7 +157,7 @@ class Annotator:
             if drawn:
                 canvas.draw_silhouette(silhouette, origin, colour, self._opacity)
         if self._boxes or not drawn:
-            canvas.draw_box(instances.boxes[row], colour)
+            canvas.draw_box(instances.boxes[row].tolist(), colour)
 
 
 def clock_text(time_s: float) -> str:
@@ -178,6 +178,12 @@ def _back_to_front(boxes: NDArray[np.float32]) -> list[int]:
     """Rows by where they touch the ground: what stands lower in the picture is nearer and covers what is behind."""
     rows: list[int] = np.argsort(boxes[:, 3], kind="stable").tolist()
     return rows
+
+
+def _foot(box: list[float]) -> tuple[float, float]:
+    """Where a body stands: a little above the lower edge, which is its nearest wheel or toe."""
+    x1, y1, x2, y2 = box
+    return (x1 + x2) / 2, y2 - 0.06 * (y2 - y1)
 
 
 def _draw_header(canvas: Canvas, tracked_frame: TrackedFrame) -> None:

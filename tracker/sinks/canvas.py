@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from tracker.sinks.colour import Bgr
@@ -77,18 +79,18 @@ class Canvas:
         if smooth:
             cv2.polylines(region, smooth, True, colour, self.contour_px, cv2.LINE_AA, 4)
 
-    def draw_box(self, box: NDArray[np.float32], colour: Bgr) -> None:
-        """Outline a box ``(4,)`` xyxy."""
+    def draw_box(self, box: Sequence[float], colour: Bgr) -> None:
+        """Outline a box, xyxy in pixels."""
         import cv2
 
-        x1, y1, x2, y2 = (round(float(value)) for value in box)
+        x1, y1, x2, y2 = (round(value) for value in box)
         cv2.rectangle(self.image, (x1, y1), (x2 - 1, y2 - 1), colour, self.line_px, cv2.LINE_AA)
 
-    def draw_dashed(self, box: NDArray[np.float32], colour: Bgr) -> None:
-        """Outline a box ``(4,)`` xyxy thinly with dashes: an identity that is predicted, not seen."""
+    def draw_dashed(self, box: Sequence[float], colour: Bgr) -> None:
+        """Outline a box, xyxy in pixels, thinly with dashes: an identity that is predicted, not seen."""
         import cv2
 
-        x1, y1, x2, y2 = (float(value) for value in box)
+        x1, y1, x2, y2 = box
         corners = np.array([[x1, y1], [x2, y1], [x2, y2], [x1, y2], [x1, y1]])
         dash = max(6.0 * self.contour_px, 5.0)
         dashes = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from tracker.sinks.colour import Bgr
 
 __all__ = ["LabelBoard"]
+
+Box = Sequence[float]
 
 PLACES = ((0.5, 0.0, -1.0), (0.0, 0.0, -1.0), (1.0, 0.0, -1.0), (0.5, 1.0, 0.0), (0.5, 0.0, 0.0))
 """Where a label may sit: how far along the box's width, how far down its height, and by how many label heights it is
@@ -33,15 +36,13 @@ class LabelBoard:
 
     def __init__(self, canvas: Canvas) -> None:
         self._canvas = canvas
-        self._wanted: list[tuple[NDArray[np.float32], Sprite, int | None]] = []
+        self._wanted: list[tuple[Box, Sprite, int | None]] = []
         height, width = canvas.image.shape[:2]
         self._taken = np.zeros((height // CELL_PX + 1, width // CELL_PX + 1), np.bool_)
 
-    def add(
-        self, text: str, box: NDArray[np.float32], colour: Bgr, *, identity: int | None = None, faint: bool = False
-    ) -> None:
-        """Ask for a label at ``box (4,)`` xyxy; ``faint`` for identities that are predicted, not seen."""
-        small = float(box[3] - box[1]) < 3.5 * self._canvas.font_px
+    def add(self, text: str, box: Box, colour: Bgr, *, identity: int | None = None, faint: bool = False) -> None:
+        """Ask for a label at ``box`` xyxy; ``faint`` for identities that are predicted, not seen."""
+        small = box[3] - box[1] < 3.5 * self._canvas.font_px
         font_px = self._canvas.small_font_px if small else self._canvas.font_px
         self._wanted.append((box, label_sprite(text, font_px, colour, 0.55 if faint else 1.0), identity))
 
@@ -62,12 +63,13 @@ class LabelBoard:
         for sprite, x, y in reversed(chosen):
             stamp(self._canvas.image, sprite, x, y)
 
-    def _choose(self, box: NDArray[np.float32], sprite: Sprite, first: int) -> tuple[int, int, int]:
+    def _choose(self, box: Box, sprite: Sprite, first: int) -> tuple[int, int, int]:
         """The place and position of one label: ``first`` where it is free, else the place that is covered least."""
         best, least = (first, 0, 0), float("inf")
         for place in (first, *(other for other in range(len(PLACES)) if other != first)):
             x, y = self._position(box, sprite, place)
-            covered = float(self._cells(x, y, sprite).mean())
+            cells = self._cells(x, y, sprite)
+            covered = np.count_nonzero(cells) / cells.size
             # A tenth better at least, so that labels in a crowd do not jump about.
             if covered < least - 0.1:
                 best, least = (place, x, y), covered
@@ -75,11 +77,11 @@ class LabelBoard:
                 break
         return best
 
-    def _position(self, box: NDArray[np.float32], sprite: Sprite, place: int) -> tuple[int, int]:
+    def _position(self, box: Box, sprite: Sprite, place: int) -> tuple[int, int]:
         """Top left corner of the label, kept inside the picture."""
         along, down, shift = PLACES[place]
         width, height = sprite.size
-        x1, y1, x2, y2 = (float(value) for value in box)
+        x1, y1, x2, y2 = box
         gap = self._canvas.contour_px + 1
         x = x1 + (x2 - x1 - width) * along
         y = y1 + (y2 - y1) * down + height * shift + (gap if shift == 0 else -gap)

@@ -58,11 +58,12 @@ class PartFile:
         self.path = Path(path)
         # A link is written through: the file that it names is replaced, not the link.
         self._target = Path(os.path.realpath(self.path))
-        self.direct = self._target.exists() and not stat.S_ISREG(self._target.stat().st_mode)
-        self._check()
-        self.part = self._target if self.direct else self._target.with_name(f".{self._target.name}.part")
         try:
-            self.part.open("wb").close()
+            self.direct = self._target.exists() and not stat.S_ISREG(self._target.stat().st_mode)
+            self._check()
+            self.part = self._target if self.direct else self._target.with_name(f".{self._target.name}.part")
+            if not self.direct:
+                self.part.open("wb").close()
         except OSError as failure:
             raise refusal(self.path, failure, "write here") from failure
 

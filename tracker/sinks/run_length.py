@@ -88,6 +88,6 @@ def polygons(crop: NDArray[np.bool_], origin: tuple[int, int]) -> list[list[int]
         return []
     # On doubled pixels an outline touches both edges of every pixel, so that halving it upwards gives the edges
     # themselves.
-    doubled = np.kron(crop.view(np.uint8), np.ones((2, 2), np.uint8))
+    doubled = crop.view(np.uint8).repeat(2, axis=0).repeat(2, axis=1)
     outlines, _ = cv2.findContours(doubled, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
     return [((outline.reshape(-1, 2) + 1) // 2 + np.array(origin)).reshape(-1).tolist() for outline in outlines]

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Trails"]
 
-PIECES = 8
+PIECES = 6
 """Opacity and width grow from the trail's end to the identity in this many steps."""
 
-POINT_SPACING = 0.012
+POINT_SPACING = 0.008
 """A point is kept when the identity moved by this fraction of the diagonal: jitter leaves no knots."""
 
 
@@ -73,22 +73,16 @@ class Trails:
         points = self._points.get(identity)
         if points is None or not points:
             return
-        path = np.array([point[:2] for point in points] + [self._heads[identity][:2]], np.float32)
-        if len(path) < 3 or float(np.ptp(path, axis=0).max()) < 3 * width_px:
+        places = [(x, y) for x, y, _ in points]
+        places.append(self._heads[identity][:2])
+        path = np.array(places, np.float32)
+        if len(path) < 3 or max(np.ptp(path, axis=0).tolist()) < 3 * width_px:
             return
-        _blend_path(image, _smooth(path), colour, width_px, opacity)
+        _blend_path(image, path, colour, width_px, opacity)
 
     def _expire(self, points: deque[tuple[float, float, float]], time_s: float) -> None:
         while points and not 0 <= time_s - points[0][2] <= self._length_s:
             points.popleft()
-
-
-def _smooth(path: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Corners cut once (Chaikin 1974): points at a quarter and at three quarters of every edge take their place."""
-    near, far = path[:-1] * 0.75 + path[1:] * 0.25, path[:-1] * 0.25 + path[1:] * 0.75
-    cut = np.empty((2 * len(near), 2), np.float32)
-    cut[0::2], cut[1::2] = near, far
-    return np.concatenate([path[:1], cut, path[-1:]])
 
 
 def _blend_path(
@@ -99,9 +93,10 @@ def _blend_path(
 
     margin = width_px + 2
     height, width = image.shape[:2]
-    left, top = (max(int(value) - margin, 0) for value in path.min(axis=0))
-    right, bottom = (int(value) + margin + 1 for value in path.max(axis=0))
-    right, bottom = min(right, width), min(bottom, height)
+    low_x, low_y = path.min(axis=0).tolist()
+    high_x, high_y = path.max(axis=0).tolist()
+    left, top = max(int(low_x) - margin, 0), max(int(low_y) - margin, 0)
+    right, bottom = min(int(high_x) + margin + 1, width), min(int(high_y) + margin + 1, height)
     if right <= left or bottom <= top:
         return
     # All pieces go into one opacity map, newer over older, so that nothing is blended twice where they join.
@@ -114,8 +109,12 @@ def _blend_path(
         fade = (piece + 1) / pieces
         pen_px = max(round(width_px * (0.4 + 0.6 * fade)), 1)
         cv2.polylines(alpha, [fixed[start : stop + 1]], False, (opacity * 230 * fade,), pen_px, cv2.LINE_AA, 4)
-    rows, columns = np.nonzero(alpha)
-    weight = alpha[rows, columns, None].astype(np.uint16)
-    region = image[top:bottom, left:right]
-    paint = np.array(colour, np.uint16)
-    region[rows, columns] = (region[rows, columns] * (255 - weight) + paint * weight + 127) // 255
+    # Only the pixels under the line are touched: a trail fills a few hundredths of the region that it spans.
+    rows, columns = np.nonzero(alpha.view(np.bool_))
+    touched = (rows + top) * width + (columns + left)
+    pixels = image.reshape(-1, 3)
+    weight = alpha[rows, columns].astype(np.uint16)[:, None]
+    blended = pixels.take(touched, axis=0) * (256 - weight)
+    blended += np.array(colour, np.uint16) * weight
+    blended >>= 8
+    pixels[touched] = blended
