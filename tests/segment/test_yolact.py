@@ -263,3 +263,23 @@ def test_nothing_seen_is_zero_rows(tmp_path: Path, cross_class: str) -> None:
     assert instances.boxes.shape == (0, 4)
     assert instances.masks is not None
     assert instances.masks.probabilities.shape == (0, 16, 16)
+
+
+def test_metadata_of_our_own_raw_exports_is_read(tmp_path: Path) -> None:
+    """The Darknet-53 configuration divides by 255; class names travel in the file."""
+    priors = slow_priors(SIZE)
+    path = constant_model(
+        tmp_path / "a.onnx",
+        heads(10, len(priors)) | {"priors": priors},
+        input_shape=(1, 3, SIZE, SIZE),
+        metadata={
+            "masktrail.contract": "yolact",
+            "masktrail.classes": '["car", "van", "bus"]',
+            "masktrail.input": '{"mean": [0, 0, 0], "std": [255, 255, 255]}',
+        },
+    )
+    segmenter = OnnxSegmenter(path)
+    assert segmenter.class_names == ("car", "van", "bus")
+    image = np.full((SIZE, SIZE, 3), 51, np.uint8)
+    batch = segmenter.pack([Frame(index=0, time_s=0.0, arrived_s=0.0, source="t", size=(SIZE, SIZE), image=image)])
+    np.testing.assert_allclose(batch, 0.2, rtol=1e-6)

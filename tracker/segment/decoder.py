@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
+
+from tracker.errors import ModelError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -126,7 +129,7 @@ def default_class_names(info: ModelInfo, count: int | None, named: tuple[str, ..
     Args:
         info: The model.
         count: How many classes the outputs have, ``None`` where they do not tell.
-        named: Names found in the file's metadata.
+        named: Names found in metadata of another exporter; ``masktrail.classes`` goes before.
 
     Raises:
         ModelError: The number of names differs from the number of classes in the outputs.
@@ -145,3 +148,20 @@ def default_class_names(info: ModelInfo, count: int | None, named: tuple[str, ..
     if count is None or count == len(COCO_CLASSES):
         return COCO_CLASSES
     return tuple(f"class {number}" for number in range(count))
+
+
+def _metadata_classes(info: ModelInfo) -> tuple[str, ...] | None:
+    text = info.metadata.get("masktrail.classes")
+    if text is None:
+        return None
+    try:
+        names = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise ModelError(
+            info.label, f"metadata masktrail.classes is not JSON ({error})", "export the file again"
+        ) from error
+    if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
+        raise ModelError(
+            info.label, f"metadata masktrail.classes: expected a list of names, found {text}", "export the file again"
+        )
+    return tuple(names)

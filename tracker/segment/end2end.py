@@ -7,12 +7,10 @@ optionally ``embeddings (B, K, E)``, L2-normalised.
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tracker.errors import ModelError
 from tracker.segment.decoder import Decoded, default_class_names
 from tracker.segment.manifest import InputSpec
 from tracker.segment.suppress import greedy_nms, top_rows
@@ -46,7 +44,7 @@ class End2EndDecoder:
     def __init__(self, info: ModelInfo, names: Mapping[str, str]) -> None:
         self.output_names = dict(names)
         self._size = np.array([*info.network_size, *info.network_size], np.float32)
-        self.class_names = default_class_names(info, None, _metadata_classes(info))
+        self.class_names = default_class_names(info, None)
 
     def decode(self, outputs: Mapping[str, NDArray[Any]], row: int, limits: Limits) -> Decoded:
         """The instances of image ``row`` of the batch."""
@@ -108,20 +106,3 @@ def match(info: ModelInfo) -> dict[str, str] | None:
     if len(rest) == 1:
         names["embeddings"] = rest[0].name
     return names
-
-
-def _metadata_classes(info: ModelInfo) -> tuple[str, ...] | None:
-    text = info.metadata.get("masktrail.classes")
-    if text is None:
-        return None
-    try:
-        names = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise ModelError(
-            info.label, f"metadata masktrail.classes is not JSON ({error})", "export the file again"
-        ) from error
-    if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
-        raise ModelError(
-            info.label, f"metadata masktrail.classes: expected a list of names, found {text}", "export the file again"
-        )
-    return tuple(names)
