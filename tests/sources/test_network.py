@@ -174,3 +174,23 @@ def test_closing_while_the_network_is_silent_does_not_hang(server: str) -> None:
     assert time.monotonic() - started_s < 3
     gc.collect()
     assert readers() == []
+
+
+def test_a_live_transport_stream_keeps_its_own_clock_over_a_restart(tmp_path) -> None:
+    data = write_video(tmp_path / "a.ts", count=60).read_bytes()
+
+    def serve(listening: socket.socket) -> None:
+        connection, _ = listening.accept()
+        with connection:
+            for _ in range(2):
+                connection.sendall(data)
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        sender = threading.Thread(target=serve, args=(listening,))
+        sender.start()
+        with open_source(f"tcp://127.0.0.1:{listening.getsockname()[1]}", timeout_s=5, policy="all") as source:
+            assert (source.info.is_live, source.info.time_from) == (True, "stamps")
+            times_s = [frame.time_s for frame in source]
+        sender.join(5)
+    assert times_s == pytest.approx([k / 25 for k in range(120)], abs=0.001)
+    assert source.counters.repaired_times == 1

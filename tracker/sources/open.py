@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Literal
 
 from tracker.errors import ConfigError, SourceError
@@ -87,6 +88,7 @@ def open_source(
     from tracker.sources.convert import FrameConverter
     from tracker.sources.decoder import ImagesDecoder, VideoDecoder
 
+    started_s = time.thread_time()
     decoder: Decoder
     if addresses[0].kind == "images":
         decoder = ImagesDecoder(addresses[0], fps=fps)
@@ -107,4 +109,5 @@ def open_source(
         queue_size=queue_size or (4 if chosen == "all" else 2),
         stride=stride,
         max_age_s=max_age_s,
+        opening_s=time.thread_time() - started_s,
     )

@@ -118,7 +118,7 @@ def _explain_file(address: Address, error: Exception) -> SourceError:
     if start[4:8] in {b"ftyp", b"mdat", b"moov", b"wide"}:
         return SourceError(
             address.name,
-            "expected a complete MP4 or MOV, found one without its index (moov atom): its writing was cut off",
+            "expected a complete MP4 or MOV, found none or a damaged index (moov atom): it was cut off",
             "copy it again, or rebuild the index with a tool such as untrunc; mkv and ts survive being cut off",
         )
     if _is_text(start):

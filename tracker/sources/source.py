@@ -83,7 +83,7 @@ class StageTimes:
     """CPU seconds spent so far, for benchmarks.
 
     Attributes:
-        decode_s: Reading and decoding, FFmpeg's own threads included where the system tells (Linux).
+        decode_s: Opening, reading and decoding, FFmpeg's own threads included where the system tells (Linux).
         convert_s: Colour conversion, resize and rotation.
         frames: Frames converted.
     """
@@ -96,8 +96,8 @@ class StageTimes:
 class _Meter:
     """The sums behind :class:`StageTimes`; decoding and converting may be on different threads, each has its sum."""
 
-    def __init__(self) -> None:
-        self.decode_s = 0.0  # reader thread only; FFmpeg's workers are asked for when wanted
+    def __init__(self, opening_s: float) -> None:
+        self.decode_s = opening_s  # reader thread only; FFmpeg's workers are asked for when wanted
         self.convert_s = 0.0
         self.frames = 0
         self.samples: deque[tuple[float, float]] = deque(maxlen=SAMPLES)
@@ -117,6 +117,7 @@ class Source:
         queue_size: Most frames waiting.
         stride: Deliver every n-th frame.
         max_age_s: With ``latest``, skip frames that waited longer while a newer one is there.
+        opening_s: CPU seconds that opening the decoder took, charged to decoding.
 
     Attributes:
         info: What is known about the stream.
@@ -131,13 +132,14 @@ class Source:
         queue_size: int,
         stride: int = 1,
         max_age_s: float | None = None,
+        opening_s: float = 0.0,
     ) -> None:
         self.info = decoder.info
         self._decoder = decoder
         self._converter = converter
         self._max_age_s = max_age_s
         self._late = 0
-        self._meter = _Meter()
+        self._meter = _Meter(opening_s)
         self._handoff: Handoff[Picture | Frame] = Handoff(capacity=queue_size, drop_oldest=policy == "latest")
         self._convert_early = policy == "all"
         arguments = (decoder, converter if self._convert_early else None, self._handoff, stride, self._meter)
@@ -189,7 +191,11 @@ class Source:
 
     @property
     def stage_samples(self) -> list[tuple[float, float]]:
-        """``(decode_s, convert_s)`` per frame, at most 4096; FFmpeg's threads run ahead, so only sums are exact."""
+        """``(decode_s, convert_s)`` of the last frames, at most 4096, with policy ``all``.
+
+        FFmpeg's threads run ahead, so a single value is rough and only sums are exact; with ``latest`` frames are
+        converted later and ``convert_s`` is zero.
+        """
         return list(self._meter.samples)
 
     def close(self) -> None:
