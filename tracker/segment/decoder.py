@@ -134,9 +134,7 @@ def default_class_names(info: ModelInfo, count: int | None, named: tuple[str, ..
     Raises:
         ModelError: The number of names differs from the number of classes in the outputs.
     """
-    from tracker.errors import ModelError
-
-    names = named or (info.manifest.classes if info.manifest else None)
+    names = _metadata_classes(info) or named or (info.manifest.classes if info.manifest else None)
     if names:
         if count is not None and len(names) != count:
             raise ModelError(

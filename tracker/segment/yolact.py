@@ -262,13 +262,12 @@ def _assign(
     choices = {role: [head for head in heads if forms[role] is None or head.shape[2] == forms[role]] for role in wanted}
     found: dict[str, str] = {}
     while choices:
-        # The role with the fewest candidates is settled first; a tie among candidates is settled by name.
-        role = min(choices, key=lambda name: len(choices[name]))
-        named = [head for head in choices[role] if _is_named(head.name, role)]
-        options = named if len(named) == 1 else choices[role]
-        if len(options) != 1:
+        # The role with the fewest candidates left is settled next; a tie among candidates is settled by name.
+        options = {name: _by_name(heads, name) for name, heads in choices.items()}
+        role = min(options, key=lambda name: len(options[name]))
+        if len(options[role]) != 1:
             return None
-        chosen = options[0]
+        chosen = options[role][0]
         found[role] = chosen.name
         del choices[role]
         choices = {name: [head for head in rest if head.name != chosen.name] for name, rest in choices.items()}
@@ -278,9 +277,10 @@ def _assign(
     return found
 
 
-def _is_named(name: str, role: str) -> bool:
-    """Whether an output's name says its role: the last part of ``head/loc`` or ``loc:0``."""
-    return name.rsplit("/", 1)[-1].split(":", 1)[0].lower() in NAMES[role]
+def _by_name(candidates: list[TensorInfo], role: str) -> list[TensorInfo]:
+    """The one candidate whose name says its role, as in ``head/loc`` or ``loc:0``, else all of them."""
+    named = [head for head in candidates if head.name.rsplit("/", 1)[-1].split(":", 1)[0].lower() in NAMES[role]]
+    return named if len(named) == 1 else candidates
 
 
 def _activate(conf: NDArray[Any], activation: str) -> NDArray[np.float32]:
