@@ -149,31 +149,33 @@ def _backdrop(camera: Camera, seed: int) -> Backdrop:
     _sky(plate, noise)
     _ground(plate, noise)
     plate.mesh(_furniture(rng))
-    _trees(plate, rng)
-    return plate.finish(key_axis="lateral", blur_px=0.45 * camera.focal_px / 1.32 / 640)
+    _trees(plate, noise, rng)
+    return plate.finish(blur_px=0.45 * camera.focal_px / 1.32 / 640)
 
 
 def _sky(plate: Plate, noise: Noise) -> None:
-    """A bright horizon, blue above, thin clouds, and two chains of hills."""
-    rays = plate.rays / np.linalg.norm(plate.rays, axis=-1, keepdims=True)
-    rise = np.clip(rays[..., 2:3], 0, 1)
+    """A bright horizon, blue above, thin clouds, and three chains of hills."""
+    mask, rays = plate.sky(above=-0.03)
+    rise = np.clip(rays[:, 2:3], 0, 1)
     low, high = to_linear((232, 222, 212)), to_linear((214, 160, 108))
     colour = low + (high - low) * np.clip(rise * 2.6, 0, 1) ** 0.7
-    bearing = np.arctan2(rays[..., 1], rays[..., 0])
-    flat = 1 / np.maximum(rays[..., 2], 0.02)
+    bearing = np.arctan2(rays[:, 1], rays[:, 0])
+    flat = 1 / np.maximum(rays[:, 2], 0.02)
     clouds = soft_step(0.48, 0.72, noise.field(np.cos(bearing) * flat * 0.35, np.sin(bearing) * flat * 0.35 + 3, octaves=5))
-    colour = colour + (to_linear((250, 248, 246)) - colour) * (clouds * np.clip(rise[..., 0] * 14, 0, 1) * 0.8)[..., None]
-    for scale, base, shade_of in ((7.0, 0.012, (196, 184, 168)), (17.0, 0.004, (140, 142, 122))):
-        crest = base + 0.022 * noise.field(bearing * scale + 11, np.full_like(bearing, scale), octaves=4)
-        hill = soft_step(-0.0012, 0.0012, crest - rays[..., 2])[..., None]
-        colour = colour * (1 - hill) + to_linear(shade_of) * hill
-    everywhere = np.ones(plate.depth.shape, np.bool_)
-    plate.paint(everywhere, np.full(plate.depth.size, 9e3), colour.reshape(-1, 3))
+    colour = colour + (to_linear((250, 248, 246)) - colour) * (clouds * np.clip(rise[:, 0] * 14, 0, 1) * 0.8)[:, None]
+    for scale, base, tall, tone in (
+        (7.0, 0.012, 0.022, (196, 184, 168)), (17.0, 0.004, 0.02, (150, 150, 130)), (60.0, -0.006, 0.012, (92, 104, 84)),
+    ):
+        crest = base + tall * noise.field(bearing * scale + 11, np.full_like(bearing, scale), octaves=4)
+        hill = soft_step(-0.0012, 0.0012, crest - rays[:, 2])[:, None]
+        speckle = 1 + 0.25 * (noise.field(bearing * 220, rays[:, 2] * 400, octaves=2) - 0.5)[:, None]
+        colour = colour * (1 - hill) + to_linear(tone) * speckle * hill
+    plate.paint(mask, np.full(len(rays), 9e3, np.float32), colour)
 
 
 def _ground(plate: Plate, noise: Noise) -> None:
     """Grass, verges, asphalt with wear, lane marks."""
-    mask, points, depths = plate.plane(reach_m=3e3)
+    mask, points, depths = plate.plane(reach_m=420.0)
     x, y = _unbend(points)
     # Detail that is finer than a pixel fades to its mean instead of flickering.
     fine = np.clip(1.4 - depths / 60, 0, 1)
@@ -260,7 +262,7 @@ def _bent(mesh: Mesh) -> Mesh:
     return replace(mesh, quads=quads, centres=quads.mean(axis=1), normals=normals, shading=normals)
 
 
-def _trees(plate: Plate, rng: np.random.Generator) -> None:
+def _trees(plate: Plate, noise: Noise, rng: np.random.Generator) -> None:
     """Rows of trees and bushes as clouds of leaves, lit from the sun's side."""
     sun = plate.light.sun
     spots = []
@@ -290,4 +292,5 @@ def _trees(plate: Plate, rng: np.random.Generator) -> None:
         colours.append(green * shade_of[:, None])
     every = np.concatenate(points)
     keep = every[:, 2] > 0.1
-    plate.blobs(every[keep], np.concatenate(radii)[keep], np.concatenate(colours)[keep])
+    leaves = plate.blobs(every[keep], np.concatenate(radii)[keep], np.concatenate(colours)[keep])
+    plate.ruffle(leaves, noise, 3.0 * plate.camera.size[0] / 2 / 640)

@@ -50,21 +50,22 @@ class Noise:
         rows = lattice[cell] * (1 - share[:, None]) + lattice[(cell + 1) & 255] * share[:, None]
         self._table = rows[:, cell] * (1 - share) + rows[:, (cell + 1) & 255] * share
 
-    def field(self, x: NDArray[np.floating[Any]], y: NDArray[np.floating[Any]], *, octaves: int = 1) -> NDArray[np.float64]:
+    def field(self, x: NDArray[np.floating[Any]], y: NDArray[np.floating[Any]], *, octaves: int = 1) -> NDArray[np.float32]:
         """Values 0..1 with features about one unit wide; each further octave is half as wide and half as strong."""
         shape, count = np.shape(x), np.size(x)
         # OpenCV resamples pictures of fewer than 32768 columns, so the points are folded into rows.
         rows = -(-count // 1024)
-        flat_x, flat_y = np.zeros(rows * 1024, np.float32), np.zeros(rows * 1024, np.float32)
-        flat_x[:count], flat_y[:count] = np.ravel(x), np.ravel(y)
+        place = np.zeros((2, rows * 1024), np.float32)
+        place[0, :count], place[1, :count] = np.ravel(x), np.ravel(y)
+        # The lattice repeats every 256 units, and OpenCV keeps coordinates in 16 bits.
+        place = np.mod(place * 4, 1024)
         total, weight = np.zeros((rows, 1024), np.float32), 0.0
         for octave in range(octaves):
-            scale, shift = 4 * 2.0**octave, 37.7 * octave
-            u, v = np.mod(flat_x * scale + shift, 1023), np.mod(flat_y * scale + 1.7 * shift, 1023)
-            sampled = cv2.remap(self._table, u.reshape(rows, -1), v.reshape(rows, -1), cv2.INTER_LINEAR)
-            total += sampled * np.float32(4 / scale)
-            weight += 4 / scale
-        return np.asarray((total.ravel()[:count] / weight).reshape(shape), np.float64)
+            u, v = place.reshape(2, rows, 1024) + np.float32(37.7 * octave)
+            total += cv2.remap(self._table, u, v, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP) * np.float32(0.5**octave)
+            weight += 0.5**octave
+            place *= 2
+        return np.asarray((total.ravel()[:count] / np.float32(weight)).reshape(shape))
 
 
 class Plate:
@@ -84,7 +85,7 @@ class Plate:
         self._size = (width, height)
         columns, rows = self.camera.size
         grid = np.stack(np.meshgrid(np.arange(columns) + 0.5, np.arange(rows) + 0.5), axis=-1)
-        self.rays = self.camera.rays(grid)  # (H, W, 3), one metre of depth each
+        self.rays = self.camera.rays(grid).astype(np.float32)  # (H, W, 3), one metre of depth each
         self.image = np.zeros((rows, columns, 3), np.uint8)
         self.depth = np.full((rows, columns), np.inf, np.float32)
         self.ground = np.zeros((rows, columns), np.uint8)
@@ -97,15 +98,22 @@ class Plate:
             depth = rise / up
         mask = np.isfinite(depth) & (depth > 0.05) & (depth < reach_m)
         depths = depth[mask]
-        return mask, self.rays[mask][:, :2] * depths[:, None] + np.array(self.camera.position_m[:2]), depths
+        return mask, self.rays[mask][:, :2] * depths[:, None] + np.array(self.camera.position_m[:2], np.float32), depths
+
+    def sky(self, *, above: float) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
+        """Where rays rise more than ``above`` (their ``z`` at unit length): mask ``(H, W)`` and unit rays ``(N, 3)``."""
+        unit = self.rays / np.sqrt(np.einsum("hwc,hwc->hw", self.rays, self.rays))[..., None]
+        mask = unit[..., 2] > above
+        return mask, unit[mask]
 
     def wall(self, axis: int, place_m: float) -> tuple[NDArray[np.bool_], NDArray[np.float64], NDArray[np.float64]]:
         """Where the upright plane ``x = place_m`` (axis 0) or ``y = place_m`` (axis 1) shows: mask, points ``(N, 3)``, depths."""
         with np.errstate(divide="ignore", invalid="ignore"):
             depth = (place_m - self.camera.position_m[axis]) / self.rays[..., axis]
-        mask = np.isfinite(depth) & (depth > 0.05) & (depth < 1e4)
+            up = self.camera.position_m[2] + self.rays[..., 2] * depth
+        mask = np.isfinite(depth) & (depth > 0.05) & (depth < 1e3) & (up > -0.05)
         depths = depth[mask]
-        return mask, self.rays[mask] * depths[:, None] + np.array(self.camera.position_m), depths
+        return mask, self.rays[mask] * depths[:, None] + np.array(self.camera.position_m, np.float32), depths
 
     def paint(
         self,
@@ -117,11 +125,11 @@ class Plate:
     ) -> None:
         """Put linear colours ``(N, 3)`` on ``mask`` wherever they are nearer than what is there."""
         nearer = depths < self.depth[mask]
-        rows, columns = np.nonzero(mask)
-        rows, columns = rows[nearer], columns[nearer]
-        self.image[rows, columns] = encode_colours(light[nearer])
-        self.depth[rows, columns] = depths[nearer]
-        self.ground[rows, columns] = 255 if is_ground else 0
+        shown = mask.copy()
+        shown[mask] = nearer
+        self.image[shown] = encode_colours(light[nearer])
+        self.depth[shown] = depths[nearer]
+        self.ground[shown] = 255 if is_ground else 0
 
     def mesh(self, mesh: Mesh, *, solid: bool = True) -> None:
         """Draw quads (world axes) with shading and depth; ``solid`` leaves out what faces away."""
@@ -175,8 +183,9 @@ class Plate:
         light: NDArray[np.floating[Any]],
         *,
         haze: bool = True,
-    ) -> None:
-        """Draw balls ``(N, 3)`` (leaves, fruit) with one linear colour each, farthest first."""
+    ) -> NDArray[np.bool_]:
+        """Draw balls ``(N, 3)`` (leaves, fruit) with one linear colour each, farthest first; returns where they are ``(H, W)``."""
+        drawn = np.zeros(self.depth.shape, np.bool_)
         pixels, depth = self.camera.project(points)
         radii = radii_m * self.camera.focal_px / np.maximum(depth, 0.1)
         if haze:
@@ -203,25 +212,45 @@ class Plate:
             self.image[region][shows] = colours[row]
             self.depth[region][shows] = depth[row]
             self.ground[region][shows] = 0
+            drawn[region] |= shows
+        return drawn
 
-    def finish(self, *, key_axis: str, blur_px: float = 0.0) -> Backdrop:
+    def ruffle(self, mask: NDArray[np.bool_], noise: Noise, amount_px: float) -> None:
+        """Fray what ``mask`` shows: each pixel within reach takes the place of one up to ``amount_px`` picture pixels away."""
+        amount = amount_px * OVERSAMPLE
+        size = max(round(amount * 2) | 1, 3)
+        near = cv2.dilate(mask.astype(np.uint8), np.ones((size, size), np.uint8)) > 0
+        rows, columns = (axis.astype(np.float32) for axis in np.nonzero(near))
+        scale = 0.5 / amount
+        shift = [
+            (noise.field(columns * scale + 91 * n, rows * scale + 17 * n, octaves=3) - 0.5) * (4.0 * amount) for n in (0, 1)
+        ]
+        last_row, last_column = mask.shape[0] - 1, mask.shape[1] - 1
+        from_rows = np.clip(rows + shift[0], 0, last_row).astype(np.intp)
+        from_columns = np.clip(columns + shift[1], 0, last_column).astype(np.intp)
+        # Only foliage moves, and it never pulls in anything else: rails and signs keep their edges.
+        moves = mask[from_rows, from_columns] | mask[near]
+        keeps = ~mask[near] & (self.depth[near] < self.depth[from_rows, from_columns])
+        moves &= ~keeps & (mask[from_rows, from_columns] | (self.depth[from_rows, from_columns] > self.depth[near]))
+        target = np.flatnonzero(near)[moves]
+        source = (from_rows * mask.shape[1] + from_columns)[moves]
+        for picture in (self.image.reshape(-1, 3), self.depth.reshape(-1), self.ground.reshape(-1)):
+            picture[target] = picture[source].copy()
+
+    def finish(self, *, blur_px: float = 0.0) -> Backdrop:
         """The backdrop at the picture's own size.
 
         Args:
-            key_axis: See :class:`~tracker.scenes.world.Backdrop`. Ground hides nothing.
             blur_px: Standard deviation of the lens' softness.
         """
         image = cv2.resize(self.image, self._size, interpolation=cv2.INTER_AREA)
         if blur_px > 0:
             image = cv2.GaussianBlur(image, (0, 0), blur_px)
         depth, rays = self.depth[::OVERSAMPLE, ::OVERSAMPLE], self.rays[::OVERSAMPLE, ::OVERSAMPLE]
-        reach = np.abs(rays[..., 1]) if key_axis == "lateral" else np.hypot(rays[..., 0], rays[..., 1])
         ground = self.ground[::OVERSAMPLE, ::OVERSAMPLE]
         with np.errstate(invalid="ignore"):
-            key = np.where((ground > 0) | ~np.isfinite(depth), np.inf, depth * reach)
-        return Backdrop(
-            image=image, key=key.astype(np.float32), shadowed=np.ascontiguousarray(ground), key_axis=key_axis
-        )
+            range_m = np.where((ground > 0) | ~np.isfinite(depth), np.inf, depth * np.hypot(rays[..., 0], rays[..., 1]))
+        return Backdrop(image=image, range_m=range_m.astype(np.float32), shadowed=np.ascontiguousarray(ground))
 
 
 def _plane_through(corners: NDArray[np.float64], values: NDArray[np.float64]) -> tuple[float, float, float]:

@@ -158,7 +158,7 @@ def _floor(rig: Rig, pillar: tuple[float, float, float] | None) -> Backdrop:
     seen = np.isfinite(ground[..., 0]) & (np.nan_to_num(ground[..., 0], nan=1e9) < 60)
     odd = (np.floor(np.nan_to_num(ground)).sum(axis=-1) % 2).astype(np.bool_)
     image = np.where(seen[..., None], np.where(odd[..., None], 150, 165), 205).astype(np.uint8).repeat(3, axis=2)
-    key = np.full((height, width), np.inf, np.float32)
+    range_m = np.full((height, width), np.inf, np.float32)
     if pillar is not None:
         x, y, broad = pillar
         corners = np.array(
@@ -166,8 +166,8 @@ def _floor(rig: Rig, pillar: tuple[float, float, float] | None) -> Backdrop:
         )
         outline = np.rint(camera.project(corners)[0] - 0.5).astype(np.int32)
         cv2.fillConvexPoly(image, outline, (110, 120, 130))
-        cv2.fillConvexPoly(key, outline, float(np.hypot(x, y)))
-    return Backdrop(image=image, key=key, shadowed=np.zeros((height, width), np.uint8))
+        cv2.fillConvexPoly(range_m, outline, float(np.hypot(x, y)))
+    return Backdrop(image=image, range_m=range_m, shadowed=np.zeros((height, width), np.uint8))
 
 
 def crossing(*, size: tuple[int, int] = (640, 360), shake_px: float = 0.0) -> Scene:

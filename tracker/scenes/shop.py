@@ -190,7 +190,7 @@ def _backdrop(camera: Camera, seed: int) -> Backdrop:
     _signs(builder)
     plate.mesh(builder.build())
     _fruit(plate, rng)
-    return plate.finish(key_axis="range", blur_px=0.42 * camera.focal_px / 0.74 / 640)
+    return plate.finish(blur_px=0.42 * camera.focal_px / 0.74 / 640)
 
 
 def _walls(plate: Plate, noise: Noise) -> None:

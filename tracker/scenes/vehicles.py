@@ -38,6 +38,8 @@ AMBER = Material((30, 140, 240), gloss=1.0, glow=0.1)
 PLATE = Material((225, 228, 230), glow=0.1)
 PLATE_REAR = Material((60, 200, 235), glow=0.1)
 SEAM = Material((20, 20, 22))
+LARGE_FACE_M = 0.8
+"""The sides of lorries and buses are quads of up to 2 m, whose middles may be that much nearer than what is fixed to them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -262,7 +264,7 @@ def _patch(
 
 
 def _wheel(
-    builder: MeshBuilder, x: float, y: float, radius: float, *, detail: int, arch: Material | None = BLACK
+    builder: MeshBuilder, x: float, y: float, radius: float, *, detail: int, arch: Material | None = BLACK, lift: float = 0.0
 ) -> None:
     """Tyre, rim and arch on the side ``y`` points to."""
     side = math.copysign(1.0, y)
@@ -276,7 +278,7 @@ def _wheel(
         points = circle(scale, count)
         centre = np.array([x, y + side * 0.012, radius])
         wedges = [[centre, points[n], points[(n + 1) % count], points[(n + 2) % count]] for n in range(0, count, 2)]
-        builder.add(wedges, material, normals=(0, side, 0), occlusion=0.8, bias=bias)
+        builder.add(wedges, material, normals=(0, side, 0), occlusion=0.8, bias=bias + lift)
 
     if arch is not None and detail:
         angles = np.linspace(0, math.pi, 7)
@@ -284,7 +286,7 @@ def _wheel(
         base = np.array([x, y, radius * 0.75])
         builder.add(
             [[base, outer[n], outer[n + 1], outer[n + 2]] for n in range(0, 5, 2)],
-            Material((14, 14, 15)), normals=(0, side, 0), bias=0.25,
+            Material((14, 14, 15)), normals=(0, side, 0), bias=0.25 + lift,
         )
     disc(1.0, TYRE, 0.40)
     disc(0.68, RIM, 0.45)
@@ -297,7 +299,7 @@ def _wheel(
                 (x + r * math.cos(angle + d), y + side * 0.015, radius + r * math.sin(angle + d))
                 for r, d in ((inner, -0.25), (rim, -0.38), (rim, 0.38), (inner, 0.25))
             ]
-            builder.add([wedge], GAP, normals=(0, side, 0), bias=0.5)
+            builder.add([wedge], GAP, normals=(0, side, 0), bias=0.5 + lift)
     if not detail:
         return
     width = min(0.24, radius * 0.62)
@@ -405,7 +407,7 @@ def _cab(builder: MeshBuilder, front: float, deep: float, width: float, top: flo
         _side(builder, side * (half + 0.012), (front - 0.95, front - 0.14), (1.55, top - 0.42), GLASS, 0.3)
         _side(builder, side * (half + 0.012), (front - 1.05, front - 1.02), (0.8, top - 0.42), SEAM, 0.3)
         low, high = sorted((side * (half + 0.05), side * (half + 0.28)))
-        builder.add(box_quads((front - 0.1, low, 1.55), (front + 0.06, high, 2.15)), BLACK, bias=0.2)
+        builder.add(box_quads((front - 0.1, low, 1.55), (front + 0.06, high, 2.15)), BLACK, bias=1.2)
 
 
 def _face(
@@ -413,7 +415,7 @@ def _face(
 ) -> None:
     """A flat patch that looks forward (or back)."""
     quads = rectangle((x, y[0], z[0]), (0, y[1] - y[0], 0), (0, 0, z[1] - z[0]), step_m=0.8)
-    builder.add(quads, material, normals=(-1 if rear else 1, 0, 0), shading=(-1 if rear else 1, 0, 0.12), bias=bias)
+    builder.add(quads, material, normals=(-1 if rear else 1, 0, 0), shading=(-1 if rear else 1, 0, 0.12), bias=bias + LARGE_FACE_M)
 
 
 def _side(
@@ -422,14 +424,14 @@ def _side(
     """A flat patch on the left or right side."""
     quads = rectangle((x[0], y, z[0]), (x[1] - x[0], 0, 0), (0, 0, z[1] - z[0]), step_m=0.8)
     side = math.copysign(1.0, y)
-    builder.add(quads, material, normals=(0, side, 0), shading=(0, side, 0.1), bias=bias)
+    builder.add(quads, material, normals=(0, side, 0), shading=(0, side, 0.1), bias=bias + LARGE_FACE_M)
 
 
 def _lorry_mesh(kind: VehicleKind, paint: Material, *, detail: int) -> Mesh:
     """A box lorry or an articulated one."""
     builder = MeshBuilder()
     length, width, height = kind.size_m
-    front, half, step = length / 2, width / 2, (20.0, 2.0, 0.8)[detail]
+    front, half, step = length / 2, width / 2, (2.0, 2.0, 0.8)[detail]
     deep = 1.95 if length < 10 else 2.2
     top = height - (0.75 if length < 10 else 0.35)
     cargo_front = front - deep - (0.15 if length < 10 else 0.55)
@@ -456,7 +458,7 @@ def _lorry_mesh(kind: VehicleKind, paint: Material, *, detail: int) -> Mesh:
     _cab(builder, front, deep, width, top, paint, step)
     for axle in kind.wheels_m:
         for side in (1.0, -1.0):
-            _wheel(builder, front - axle, side * (half - 0.06), kind.wheel_radius_m, detail=detail, arch=None)
+            _wheel(builder, front - axle, side * (half - 0.06), kind.wheel_radius_m, detail=detail, arch=None, lift=1.0)
     return builder.build()
 
 
@@ -464,7 +466,7 @@ def _bus_mesh(kind: VehicleKind, paint: Material, *, detail: int) -> Mesh:
     """A city bus."""
     builder = MeshBuilder()
     length, width, height = kind.size_m
-    front, half, step = length / 2, width / 2, (20.0, 2.0, 0.8)[detail]
+    front, half, step = length / 2, width / 2, (2.0, 2.0, 0.8)[detail]
     light = Material((228, 228, 226), gloss=0.5)
     _box(builder, (-front, -half, 0.3), (front, half, 1.15), paint, step)
     _box(builder, (-front, -half, 1.15), (front, half, height - 0.2), light, step)
@@ -494,7 +496,7 @@ def _bus_mesh(kind: VehicleKind, paint: Material, *, detail: int) -> Mesh:
         _face(builder, front + 0.012, (inner, outer), (0.62, 0.82), LAMP, 0.4)
         _face(builder, -front - 0.012, (inner + 0.1 * (side > 0), outer - 0.1 * (side < 0)), (0.75, 1.25), TAIL, 0.4, rear=True)
         low, high = sorted((side * (half + 0.04), side * (half + 0.26)))
-        builder.add(box_quads((front, low, 1.9), (front + 0.14, high, 2.45)), BLACK, bias=0.2)
+        builder.add(box_quads((front, low, 1.9), (front + 0.14, high, 2.45)), BLACK, bias=1.2)
     _face(builder, front + 0.012, (-half + 0.08, half - 0.08), (1.0, height - 0.55), GLASS, 0.3)
     _face(builder, front + 0.012, (-half + 0.08, half - 0.08), (height - 0.55, height - 0.22), BLACK, 0.3)
     _face(builder, front + 0.014, (-0.75, 0.75), (height - 0.47, height - 0.30), Material((40, 170, 250), glow=0.8), 0.4)
@@ -504,7 +506,7 @@ def _bus_mesh(kind: VehicleKind, paint: Material, *, detail: int) -> Mesh:
     _face(builder, -front - 0.014, (-0.28, 0.28), (0.66, 0.78), PLATE_REAR, 0.4, rear=True)
     for axle in kind.wheels_m:
         for side in (1.0, -1.0):
-            _wheel(builder, front - axle, side * (half + 0.004), kind.wheel_radius_m, detail=detail)
+            _wheel(builder, front - axle, side * (half + 0.004), kind.wheel_radius_m, detail=detail, lift=1.0)
     return builder.build()
 
 

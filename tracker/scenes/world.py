@@ -62,21 +62,14 @@ class Backdrop:
 
     Attributes:
         image: ``(H, W, 3)`` uint8 BGR, without the actors.
-        key: ``(H, W)`` float32, how far the scenery behind each pixel is from the camera, in the measure ``key_axis`` names; an
-            actor shows where the scenery is farther than the actor. ``inf`` hides nothing.
+        range_m: ``(H, W)`` float32, horizontal distance from the camera to the scenery behind each pixel; an actor shows where it
+            is nearer. ``inf`` hides nothing.
         shadowed: ``(H, W)`` uint8, 255 where an actor's shadow may fall.
-        key_axis: ``range``: horizontal distance to the camera; ``lateral``: distance in ``y``, for scenery that runs along ``x``.
     """
 
     image: NDArray[np.uint8]
-    key: NDArray[np.float32]
+    range_m: NDArray[np.float32]
     shadowed: NDArray[np.uint8]
-    key_axis: str = "range"
-
-    def distance(self, position_m: NDArray[np.floating[Any]], camera: Camera) -> float:
-        """An actor's key."""
-        offset = position_m - np.array(camera.position_m[:2])
-        return float(abs(offset[1]) if self.key_axis == "lateral" else np.hypot(*offset))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -310,18 +303,17 @@ class Scene:
     def _compose(self, time_s: float, *, shaded: bool) -> tuple[NDArray[np.uint8], SceneTruth]:
         camera = self.rig.at(time_s)
         placed = self._place(time_s, camera, shaded=shaded)
-        key = self._scenery(self.backdrop.key, time_s, nearest=True)
+        range_m = self._scenery(self.backdrop.range_m, time_s, nearest=True)
         image = np.zeros((0, 0, 3), np.uint8)
         if shaded:
             image = self._scenery(self.backdrop.image, time_s)
             image = self._shadows(image, placed, time_s, camera)
-        labels = np.zeros(key.shape, np.uint16)
+        labels = np.zeros(range_m.shape, np.uint16)
         rank = {one.actor.identity: row for row, one in enumerate(sorted(placed, key=lambda one: one.actor.identity))}
         whole = np.zeros(len(placed), np.int64)
         for one in placed:
             row = rank[one.actor.identity]
-            distance = self.backdrop.distance(one.pose.position_m, camera)
-            whole[row] = _paint(one, image if shaded else None, labels, row + 1, key > distance)
+            whole[row] = _paint(one, image if shaded else None, labels, row + 1, range_m, camera)
         if shaded and self._grain is not None:
             image = _with_grain(image, self._grain, time_s)
         return image, _truth(time_s, camera, sorted(placed, key=lambda one: one.actor.identity), labels, whole)
@@ -427,14 +419,20 @@ def _front(a: NDArray[Any], b: NDArray[Any], eye: NDArray[Any]) -> int:
 
 
 def _paint(
-    one: _Placed, image: NDArray[np.uint8] | None, labels: NDArray[np.uint16], label: int, clear: NDArray[np.bool_]
+    one: _Placed,
+    image: NDArray[np.uint8] | None,
+    labels: NDArray[np.uint16],
+    label: int,
+    range_m: NDArray[np.float32],
+    camera: Camera,
 ) -> int:
-    """Draw one actor over image and labels where the scenery is ``clear``; returns the pixels of its whole silhouette."""
+    """Draw one actor over image and labels where no scenery is nearer; returns the pixels of its whole silhouette."""
     height, width = labels.shape
     x0, y0 = max(int(one.bounds[0]) - 1, 0), max(int(one.bounds[1]) - 1, 0)
     x1, y1 = min(int(one.bounds[2]) + 2, width), min(int(one.bounds[3]) + 2, height)
     step, polygons = one.supersample, one.drawing.polygons_px
     region = (slice(y0, y1), slice(x0, x1))
+    clear = _clear(range_m[region], (x0, y0), one.drawing.footprint_m, camera)
     colours = one.drawing.colours
     if image is None or colours is None:
         fine = np.zeros(((y1 - y0) * step, (x1 - x0) * step), np.uint8)
@@ -448,17 +446,45 @@ def _paint(
         fill(fine, polygons, opaque, origin_px=(x0, y0), supersample=step)
         coarse = cv2.resize(fine, (x1 - x0, y1 - y0), interpolation=cv2.INTER_AREA)
         coverage = np.ascontiguousarray(coarse[:, :, 3])
-        if clear[region].all():
+        if clear.all():
             image[region] = coarse[:, :, :3]
         else:
             # Soft edges where scenery hides the actor; the truth keeps the hard ones.
-            share = cv2.blur(clear[region].astype(np.float32), (2, 2))
+            share = cv2.blur(clear.astype(np.float32), (2, 2))
             image[region] = cv2.blendLinear(coarse[:, :, :3].copy(), image[region].copy(), share, 1 - share)
     covered = coverage >= COVERED
-    labels[region][covered & clear[region]] = label
+    labels[region][covered & clear] = label
     if one.bounds[0] >= 0 and one.bounds[1] >= 0 and one.bounds[2] <= width and one.bounds[3] <= height:
         return int(covered.sum())
     return _whole_area(one, (width, height))
+
+
+def _clear(
+    range_m: NDArray[np.float32], origin_px: tuple[int, int], footprint_m: NDArray[np.float64], camera: Camera
+) -> NDArray[np.bool_]:
+    """Where scenery at ``range_m (h, w)`` does not hide an upright body with this footprint.
+
+    Most pixels are decided by the nearest and the farthest corner; for the rest, the ray through the pixel is cut with the
+    footprint's edges on the ground plane, so that a rail beside a long lorry hides neither too much nor too little.
+    """
+    eye = np.array(camera.position_m[:2])
+    corners = np.linalg.norm(footprint_m - eye, axis=1)
+    clear = range_m >= corners.max()
+    rows, columns = np.nonzero((range_m > corners.min()) & ~clear)
+    if not len(rows):
+        return np.asarray(clear)
+    rays = camera.rays(np.stack([columns + origin_px[0] + 0.5, rows + origin_px[1] + 0.5], axis=1))[:, :2]
+    rays /= np.linalg.norm(rays, axis=1, keepdims=True)
+    edges = np.roll(footprint_m, -1, axis=0) - footprint_m
+    normals = np.stack([edges[:, 1], -edges[:, 0]], axis=1)
+    outward = ((footprint_m - footprint_m.mean(axis=0)) * normals).sum(axis=1)
+    normals *= np.where(outward < 0, -1.0, 1.0)[:, None]
+    approach = rays @ normals.T  # (N, edges), negative where the ray enters
+    gap = ((footprint_m - eye) * normals).sum(axis=1)
+    entry = np.where(approach < -1e-6, gap / np.where(approach < -1e-6, approach, -1.0), -np.inf).max(axis=1)
+    # A ray past the silhouette's corner meets no footprint; the body's own extent bounds what it may claim.
+    clear[rows, columns] = range_m[rows, columns] > np.clip(entry, corners.min(), corners.max())
+    return np.asarray(clear)
 
 
 def _whole_area(one: _Placed, size: tuple[int, int]) -> int:
