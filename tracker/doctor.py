@@ -8,7 +8,6 @@ import os
 import platform
 import sys
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from tracker.errors import TrackerError
@@ -146,23 +145,21 @@ def _onnxruntime() -> Iterator[Finding]:
 
 def _cuda_really_runs() -> Finding:
     """A listed provider is not a used one: open the default model on it and ask the session."""
-    if platform.system() == "Darwin":
-        return Finding(name="cuda", state="note", found="macOS has no CUDA; the CPU runs the model")
-    driver = Path("/proc/driver/nvidia/version")
-    if platform.system() == "Linux" and not driver.exists():
-        return Finding(
-            name="cuda",
-            state="note",
-            found="no NVIDIA driver on this machine; the CPU runs the model",
-            remedy="with an NVIDIA card: install its driver, then pip install 'masktrail[cuda]'",
-        )
+    from tracker.segment.device import provider_shares, survey
     from tracker.segment.session import OnnxSegmenter
 
+    found = survey()
+    if obstacle := found.obstacle("cuda"):
+        problem, remedy = obstacle
+        # Without a driver there is most likely no card, and nothing is wrong.
+        return Finding(name="cuda", state="problem" if found.driver else "note", found=problem, remedy=remedy)
     try:
         segmenter = OnnxSegmenter("yolact-nano", device="cuda")
     except TrackerError as error:
         return Finding(name="cuda", state="problem", found=error.problem, remedy=error.remedy)
-    return Finding(name="cuda", state="ok", found=f"the default model runs on it ({segmenter.provider})")
+    shares = ", ".join(f"{name} {share:.0%}" for name, share in provider_shares(segmenter.session).items())
+    cards = ", ".join(found.cards)
+    return Finding(name="cuda", state="ok", found=f"{cards}, {found.driver}: the default model runs on it ({shares})")
 
 
 def _default_model() -> Iterator[Finding]:

@@ -56,7 +56,9 @@ def read_graph(path: Path) -> GraphSummary:
             elif field == 25 and isinstance(value, memoryview):
                 _count_nodes(value, 7, operators)
     except (IndexError, ValueError) as error:
-        raise ModelError(path, f"expected an ONNX model, found bytes that do not parse ({error})") from error
+        raise ModelError(
+            path, f"expected an ONNX model, found bytes that do not parse ({error})", "give an .onnx file, whole"
+        ) from error
     standard = opsets.pop("", opsets.pop("ai.onnx", 0))
     return GraphSummary(opset=standard, domains=opsets, operators=dict(sorted(operators.items())))
 
