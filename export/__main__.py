@@ -53,7 +53,10 @@ def add_train(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     parser = commands.add_parser("train", help="train yolact-nano; a run that was stopped goes on where it stood")
     parser.add_argument("--archive", type=Path, required=True, help="made by `prepare`")
     parser.add_argument(
-        "--init", type=Path, default=DATA / "weights" / "yolox_nano.onnx", help="YOLOX-nano ONNX weights"
+        "--init", type=Path, default=DATA / "weights" / "yolox_nano.onnx", help="YOLOX-nano .onnx, or a checkpoint"
+    )
+    parser.add_argument(
+        "--teacher", type=Path, default=DATA / "weights" / "yolox_nano.onnx", help="answers where labels are silent"
     )
     parser.add_argument("--out", type=Path, required=True, help="run folder")
     parser.add_argument("--seed", type=int, default=1)
@@ -61,7 +64,7 @@ def add_train(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     parser.add_argument("--mask-steps", type=int, default=2000, help="steps with the detector frozen")
     parser.add_argument("--all-steps", type=int, default=6000, help="steps with every layer")
     parser.add_argument("--mask-rate", type=float, default=2e-3)
-    parser.add_argument("--detector-rate", type=float, default=2e-4)
+    parser.add_argument("--detector-rate", type=float, default=6e-4, help="relative to the size of each tensor")
     parser.add_argument("--bfloat16", action="store_true", help="mixed precision, where the processor has it")
     parser.add_argument("--threads", type=int, default=2)
     parser.set_defaults(run=train)
@@ -80,8 +83,8 @@ def train(options: argparse.Namespace) -> None:
     settings = {key: str(value) for key, value in vars(options).items() if key != "run"}
     (options.out / "settings.json").write_text(json.dumps({**settings, "argv": sys.argv}, indent=1))
     trainer = Trainer(
-        network=load_yolox(options.init),
-        teacher=load_yolox(options.init),
+        network=load_checkpoint(options.init) if options.init.suffix == ".pt" else load_yolox(options.init),
+        teacher=load_checkpoint(options.teacher) if options.teacher.suffix == ".pt" else load_yolox(options.teacher),
         archive=Archive(options.archive),
         out=options.out,
         seed=options.seed,
@@ -109,7 +112,9 @@ def add_nano(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         "--sizes", nargs="+", default=["384x640", "416x416"], help="HEIGHTxWIDTH; the first is the default"
     )
     parser.add_argument("--version", default="0.1.0")
-    parser.add_argument("--score-threshold", type=float, default=0.1, help="manifest default; trackers live on weak instances too")
+    parser.add_argument(
+        "--score-threshold", type=float, default=0.1, help="manifest default; trackers live on weak instances too"
+    )
     parser.add_argument("--no-accuracy", action="store_true", help="leave validation out")
     parser.set_defaults(run=nano)
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from export.data import IGNORE, MASK_STRIDE, PAD_VALUE, Archive, Sample
+from export.data import IGNORE, PAD_VALUE, Archive, Sample
+from export.yolact_nano import MASK_STRIDE
 
 MIN_VISIBLE_SHARE = 0.3  # of an object's box after cropping; what is left of it below that is an ignore region
 MIN_SIDE_PX = 3.0
+FULL, SQUARE = (384, 640), (416, 416)
+WINDOWS = ((256, 384), (320, 320))
 
 
 def letterbox_scale(size: tuple[int, int], target: tuple[int, int]) -> float:
@@ -19,10 +22,16 @@ def letterbox_scale(size: tuple[int, int], target: tuple[int, int]) -> float:
 def load_sample(archive: Archive, row: int, target: tuple[int, int], rng: np.random.Generator | None) -> Sample:
     """One picture at network size (height, width); without `rng` just letterboxed to the top left."""
     image, entry = archive.image(row), archive.images[row]
-    transform = placement(image.shape[:2], target, rng)
-    flip = rng is not None and rng.random() < 0.5
-    if flip:  # mirror the picture, then place it
-        transform = transform @ np.array([[-1.0, 0.0, image.shape[1]], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
+    if rng is None:
+        fit = letterbox_scale(image.shape[:2], target)
+        transform = np.diag([fit, fit, 1.0])
+    else:
+        mirror = np.array([[-1.0, 0.0, image.shape[1]], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
+        flip = mirror if rng.random() < 0.5 else np.eye(3)
+        shown = [item["box"] for item in archive.objects[row] if item["class_id"] != IGNORE]
+        wanted = move_corners(shown[int(rng.integers(len(shown)))], flip) if shown else None
+        place = place_window if target in WINDOWS else place_whole
+        transform = place(image.shape[:2], target, wanted, rng) @ flip
     picture = warp(image, transform, target)
     if rng is not None:
         picture = degrade(picture, rng)
@@ -78,10 +87,12 @@ def load_pair(archive: Archive, row: int, target: tuple[int, int], rng: np.rando
     )
 
 
-def placement(size: tuple[int, int], target: tuple[int, int], rng: np.random.Generator | None) -> np.ndarray:
-    """(3, 3) map from image to network pixels (continuous: pixel i covers i .. i + 1)."""
+def place_whole(
+    size: tuple[int, int], target: tuple[int, int], _: np.ndarray | None, rng: np.random.Generator
+) -> np.ndarray:
+    """(3, 3) map from image to network pixels (continuous: pixel i covers i .. i + 1), about the whole picture."""
     fit = letterbox_scale(size, target)
-    if rng is None or rng.random() < 0.25:
+    if rng.random() < 0.25:
         return np.diag([fit, fit, 1.0])
     scale = fit * np.exp(rng.uniform(np.log(0.6), np.log(1.9)))
     aspect = np.exp(rng.uniform(-0.12, 0.12))
@@ -89,6 +100,32 @@ def placement(size: tuple[int, int], target: tuple[int, int], rng: np.random.Gen
     free = np.array([target[1] - size[1] * across, target[0] - size[0] * down])
     offset = rng.uniform(np.minimum(free, 0.0), np.maximum(free, 0.0))
     return np.array([[across, 0.0, offset[0]], [0.0, down, offset[1]], [0.0, 0.0, 1.0]])
+
+
+def place_window(
+    size: tuple[int, int], target: tuple[int, int], wanted: np.ndarray | None, rng: np.random.Generator
+) -> np.ndarray:
+    """(3, 3) map that shows a window with the `wanted` object (box xyxy) at the scale it has in a whole picture.
+
+    A network of convolutions learns from a window what it learns from a picture, at the cost of the window.
+    """
+    scale = letterbox_scale(size, FULL) * np.exp(rng.uniform(np.log(0.6), np.log(1.6)))
+    aspect = np.exp(rng.uniform(-0.12, 0.12))
+    factors = np.array([scale * aspect, scale / aspect])
+    whole, window = np.array([size[1], size[0]]) * factors, np.array([target[1], target[0]], float)
+    low, high = np.minimum(window - whole, 0.0), np.maximum(window - whole, 0.0)  # where the picture's corner may lie
+    if wanted is not None:
+        first, last = wanted[:2] * factors, wanted[2:] * factors
+        ends = np.sort(np.stack((-first, window - last)), axis=0)  # the object inside, or the window inside the object
+        low, high = np.clip(ends[0], low, high), np.clip(ends[1], low, high)
+    offset = rng.uniform(low, high)
+    return np.array([[factors[0], 0.0, offset[0]], [0.0, factors[1], offset[1]], [0.0, 0.0, 1.0]])
+
+
+def move_corners(box: list[float], transform: np.ndarray) -> np.ndarray:
+    """Box xyxy through a map that keeps axes, (4,)."""
+    corners = np.array([[box[0], box[1], 1.0], [box[2], box[3], 1.0]]) @ transform.T
+    return np.concatenate((corners[:, :2].min(axis=0), corners[:, :2].max(axis=0)))
 
 
 def warp(image: np.ndarray, transform: np.ndarray, target: tuple[int, int]) -> np.ndarray:
@@ -115,8 +152,7 @@ def centred(transform: np.ndarray) -> np.ndarray:
 
 def move_box(box: np.ndarray, transform: np.ndarray, target: tuple[int, int]) -> tuple[np.ndarray, float]:
     """Box xyxy in the image -> clipped box in the network input, and the share of it that is inside."""
-    corners = np.array([[box[0], box[1], 1.0], [box[2], box[3], 1.0]]) @ transform.T
-    low, high = corners[:, :2].min(axis=0), corners[:, :2].max(axis=0)
+    low, high = np.split(move_corners(box.tolist(), transform), 2)
     limit = np.array([target[1], target[0]], float)
     inside_low, inside_high = low.clip(0, limit), high.clip(0, limit)
     share = np.prod(inside_high - inside_low) / max(np.prod(high - low), 1e-6)
@@ -164,9 +200,9 @@ def degrade(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return picture
 
 
-def collate_sizes(step: int) -> tuple[int, int]:
-    """The network input (height, width) of a training step: cameras' 16:9 twice as often as the square."""
-    return (416, 416) if step % 3 == 2 else (384, 640)
+def step_size(step: int) -> tuple[int, int]:
+    """The input (height, width) of a training step: whole pictures in one of three, else windows."""
+    return (WINDOWS[0], FULL, WINDOWS[1], WINDOWS[0], SQUARE, WINDOWS[1])[step % 6]
 
 
 def batch_rows(weights: np.ndarray, count: int, rng: np.random.Generator) -> list[int]:

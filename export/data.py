@@ -1,20 +1,23 @@
 """COCO-format folders come in; one packed archive of pixels and masks, and augmented training batches, leave.
 
 An archive is a folder of three files: `images.bin` (raw BGR pixels, memory-mapped, so that an epoch decodes nothing),
-`masks.bin` (one bit per pixel of each object's box) and `index.json` (what lies where, classes, weights, what a set labels).
+`masks.bin` (one bit per pixel of each object's box) and `index.json` (what lies where, classes, weights, what a set
+labels).
 """
 
 from __future__ import annotations
 
 import json
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import cv2
 import numpy as np
 from pycocotools import mask as coco_mask
 
-from export.yolact_nano import CLASSES, MASK_STRIDE
+from export.yolact_nano import CLASSES
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 IGNORE = -1
 PAD_VALUE = 114

@@ -5,8 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -17,6 +16,9 @@ from pycocotools.cocoeval import COCOeval
 
 from export.augment import letterbox_scale
 from export.data import PAD_VALUE
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 SCORE_FLOOR = 0.005
 
@@ -79,7 +81,8 @@ def evaluate(model: Path, folder: Path, *, threads: int = 1, segmenter: Segmente
     """Mask AP over one COCO folder (`annotations.json` beside `images/`), with pycocotools.
 
     Returns:
-        `AP`, `AP50`, `AP_small|medium|large`, `box_AP`, `box_AP50`, `classes` (name -> AP and AP50) and `mean_best_iou`.
+        `AP`, `AP50`, `AP_small|medium|large`, `box_AP`, `box_AP50`, `classes` (name -> AP and AP50) and
+        `mean_best_iou`.
     """
     segmenter = segmenter or Segmenter(model, threads=threads)
     with contextlib.redirect_stdout(io.StringIO()):

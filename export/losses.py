@@ -1,7 +1,7 @@
 """Network outputs and labelled samples come in; which location answers for which object, and the loss terms, leave.
 
-Detection follows YOLOX (SimOTA, Ge et al. 2021), masks YOLACT (Bolya et al. 2019, section 3.3) with dice added. Where a data
-set says nothing about a class or a region, the frozen original network answers instead of "background".
+Detection follows YOLOX (SimOTA, Ge et al. 2021), masks YOLACT (Bolya et al. 2019, section 3.3) with dice added. Where
+a data set says nothing about a class or a region, the frozen original network answers instead of "background".
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def box_iou(first: Tensor, second: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def assign(
+def assign(  # noqa: PLR0917 - a function of six tensors
     boxes: Tensor, objectness: Tensor, classes: Tensor, target: Target, corners: Tensor, strides: Tensor
 ) -> Assignment:
     """SimOTA for one image: every object takes its cheapest locations, as many as its ten best IoUs sum up to.
@@ -165,7 +165,7 @@ class Teacher(NamedTuple):
     classes: Tensor  # (A, C) probabilities
 
 
-def detection_loss(
+def detection_loss(  # noqa: PLR0917 - tensors of one image
     outputs: Outputs, image: int, target: Target, pairs: Assignment, teacher: Teacher, corners: Tensor, strides: Tensor
 ) -> dict[str, Tensor]:
     """Box, objectness and class terms of one image, each summed; classes and regions without labels follow the teacher.
@@ -206,8 +206,8 @@ def detection_loss(
 def background(target: Target, teacher: Teacher, corners: Tensor, strides: Tensor) -> tuple[Tensor, Tensor]:
     """Objectness wanted where no object is assigned, and how much it is trusted, (A,) each.
 
-    Zero where the set would have labelled an object; the teacher's opinion for classes the set does not label, or for all
-    where it labels only some of the objects; untrusted inside ignore regions. The teacher's objectness speaks of 80
+    Zero where the set would have labelled an object; the teacher's opinion for classes the set does not label, or for
+    all where it labels only some of the objects; untrusted inside ignore regions. The teacher's objectness speaks of 80
     classes: it counts as far as one of ours is likely.
     """
     unknown = torch.ones_like(target.labelled) if not target.complete else ~target.labelled

@@ -22,7 +22,8 @@ def write_manifest(
     classes = json.loads(metadata["masktrail.classes"])
     layout = json.loads(metadata["masktrail.input"])
     lines = [
-        "# What the files beside this one take and give, and what was measured on them. Written by `python -m export nano`.",
+        "# What the files beside this one take and give, and what was measured on them.",
+        "# Written by `python -m export nano`.",
         f"name = {quote(metadata['masktrail.name'])}",
         f"version = {quote(metadata['masktrail.version'])}",
         f"licence = {quote(metadata['masktrail.licence'])}",

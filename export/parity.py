@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import onnxruntime
 import torch
 
-from export.to_onnx import EndToEnd
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from export.to_onnx import EndToEnd
 
 NAMES = ("boxes", "scores", "class_ids", "masks")
 
@@ -16,13 +19,13 @@ NAMES = ("boxes", "scores", "class_ids", "masks")
 def parity(module: EndToEnd, path: Path, frames: np.ndarray, *, score_threshold: float = 0.05) -> dict[str, float]:
     """Compare the two on a batch of frames (B, H, W, 3) uint8.
 
-    Equal scores may come in another order (TopK breaks ties differently), so that instances are compared as sets: an instance
-    agrees when the other side has one of its class at box IoU >= 0.99, score within 1e-3 and mask within 2 of 255 on 99.9 %
-    of its cells.
+    Equal scores may come in another order (TopK breaks ties differently), so that instances are compared as sets: an
+    instance agrees when the other side has one of its class at box IoU >= 0.99, score within 1e-3 and mask within 2
+    of 255 on 99.9 % of its cells.
 
     Returns:
-        `scores_max_error`, `scores_relative_error` (sorted scores), `boxes_max_error_px` and `masks_max_error` (of 255) over
-        the agreeing instances, `instances` above the threshold and the share that agrees, `agreement`.
+        `scores_max_error`, `scores_relative_error` (sorted scores), `boxes_max_error_px` and `masks_max_error` (of
+        255) over the agreeing instances, `instances` above the threshold and the share that agrees, `agreement`.
     """
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3

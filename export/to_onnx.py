@@ -1,7 +1,7 @@
 """A trained `YolactNano` comes in; one end-to-end ONNX file per input size leaves, uint8 frames to instances.
 
-Normalisation, decoding, top-k, NMS and masks are inside the graph, with plain matrix operations only, so that CUDA graphs and
-TensorRT take all of it.
+Normalisation, decoding, top-k, NMS and masks are inside the graph, with plain matrix operations only, so that CUDA
+graphs and TensorRT take all of it.
 """
 
 from __future__ import annotations
@@ -9,8 +9,7 @@ from __future__ import annotations
 import copy
 import json
 import warnings
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import onnx
 import torch
@@ -19,6 +18,9 @@ from torch import Tensor, nn
 
 from export.data import PAD_VALUE
 from export.yolact_nano import CLASSES, MASK_STRIDE, YolactNano, shape_rows
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 OPSET = 17
 CONTRACT = "end2end-1"
@@ -35,7 +37,7 @@ OUTSIDE = -1e4  # logit outside the box
 
 
 class EndToEnd(nn.Module):
-    """Frames (B, H, W, 3) uint8 BGR -> boxes (B, K, 4) 0..1, scores (B, K), class ids (B, K), masks (B, K, h, w) uint8."""
+    """Frames (B, H, W, 3) uint8 BGR -> boxes (B, K, 4) 0..1, scores, class ids (B, K), masks (B, K, h, w) uint8."""
 
     def __init__(
         self,
@@ -76,8 +78,8 @@ class EndToEnd(nn.Module):
     def keep(self, boxes: Tensor, class_ids: Tensor) -> Tensor:
         """Fast NMS (YOLACT section 4.1) with a few rounds more (Cluster-NMS, Zheng et al. 2020), within class groups.
 
-        In the first round every better box suppresses, in later rounds only those which survived the round before; some three
-        rounds give what sequential NMS would.
+        In the first round every better box suppresses, in later rounds only those which survived the round before;
+        some three rounds give what sequential NMS would.
 
         Returns:
             1.0 for what stays, (B, N).
@@ -113,7 +115,7 @@ class EndToEnd(nn.Module):
 
 
 def fold_focus(network: YolactNano) -> YolactNano:
-    """A copy whose first convolution reads pixels: 3 x 3 over `focus` blocks equals 6 x 6 with stride 2 over the image."""
+    """A copy whose first convolution reads pixels: 3 x 3 over `focus` blocks is 6 x 6 with stride 2 over the image."""
     copied = copy.deepcopy(network).to(memory_format=torch.contiguous_format)
     first = copied.backbone.stem.conv
     pixels = nn.Conv2d(3, first.out_channels, 6, 2, 2)
@@ -136,7 +138,8 @@ def export_onnx(
     """
     frames = torch.zeros(1, module.height, module.width, 3, dtype=torch.uint8)
     with torch.no_grad(), warnings.catch_warnings():
-        # The older exporter: it keeps H and W as constants and needs no further package; it announces its age every time.
+        # The older exporter: it keeps H and W as constants and needs no further package; it announces its age every
+        # time.
         warnings.simplefilter("ignore", DeprecationWarning)
         torch.onnx.export(
             module,
@@ -177,7 +180,7 @@ def export_onnx(
 
 
 def quantise_masks(graph: onnx.GraphProto) -> None:
-    """Replace x255, Round and Cast at the masks' end by one QuantizeLinear: the same bytes, two passes over them less."""
+    """Replace x255, Round and Cast at the masks' end by one QuantizeLinear: equal bytes, two passes over them less."""
     made_by = {output: node for node in graph.node for output in node.output}
     chain = [made_by["masks"]]
     while chain[-1].op_type != "Sigmoid":
@@ -196,7 +199,7 @@ def quantise_masks(graph: onnx.GraphProto) -> None:
 
 
 def check_graph(model: onnx.ModelProto, height: int, width: int) -> None:
-    """Hold the contract: static H and W, a dynamic batch, no operator that leaves the GPU or changes shapes by value."""
+    """Hold the contract: static H and W, a dynamic batch, no operator whose shapes depend on values."""
     dims = model.graph.input[0].type.tensor_type.shape.dim
     found = (dims[0].dim_param, dims[1].dim_value, dims[2].dim_value, dims[3].dim_value)
     if found != ("batch", height, width, 3):

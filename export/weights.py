@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import onnx
@@ -12,14 +12,17 @@ from torch import nn
 
 from export.yolact_nano import YolactNano
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
 COCO_ROWS = (0, 1, 2, 3, 5, 7)  # person, bicycle, car, motorcycle, bus, truck among COCO's 80
 
 
 def load_yolox(path: Path, rows: tuple[int, ...] | None = COCO_ROWS) -> YolactNano:
     """Build the network from a YOLOX-nano ONNX file whose batch norms are folded.
 
-    The file keeps no module names for its folded convolutions, so that they are taken in the order in which they run, which
-    `convolutions_in_order` repeats; every shape is checked.
+    The file keeps no module names for its folded convolutions, so that they are taken in the order in which they run,
+    which `convolutions_in_order` repeats; every shape is checked.
 
     Args:
         path: the ONNX file.

@@ -1,9 +1,9 @@
 """The default network: images (B, 3, H, W) in; boxes, class scores, mask coefficients and prototypes out.
 
-YOLOX-nano (Ge et al. 2021: CSPDarknet, PAFPN, decoupled head; width 0.25, depth 0.33, depthwise) carries two new branches
-after YOLACT (Bolya et al. 2019): a protonet at stride 4 and per-location mask coefficients. A mask is
-`sigmoid(prototypes x coefficients + shape prior of the box)`, cropped to the box. Shape letters: B images, A locations over
-the strides 8, 16, 32, C classes, P prototypes, h x w the prototype grid (stride 4).
+YOLOX-nano (Ge et al. 2021: CSPDarknet, PAFPN, decoupled head; width 0.25, depth 0.33, depthwise) carries two new
+branches after YOLACT (Bolya et al. 2019): a protonet at stride 4 and per-location mask coefficients. A mask is
+`sigmoid(prototypes x coefficients + shape prior of the box)`, cropped to the box. Shape letters: B images, A
+locations over the strides 8, 16, 32, C classes, P prototypes, h x w the prototype grid (stride 4).
 
 There is no batch norm: the published weights come with it folded into the convolutions, and they are trained further as
 they are, at a low rate and with an averaged copy (`export.train`).
@@ -86,7 +86,7 @@ class CrossStage(nn.Module):
 
 
 class PyramidPool(nn.Module):
-    """SPP: the map beside its 5, 9 and 13 max pools. Pools are chained (5 after 5 is 9), which gives equal values sooner."""
+    """SPP: the map beside its 5, 9 and 13 max pools; chained pools (5 after 5 is 9) give equal values sooner."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -169,7 +169,7 @@ class LevelHead(nn.Module):
         self.objectness_out = nn.Conv2d(64, 1, 1)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """(B, channels_in, H, W) -> stem features (B, 64, H, W), box and objectness (B, 5, H, W), classes (B, C, H, W)."""
+        """(B, channels_in, H, W) -> stem (B, 64, H, W), box and objectness (B, 5, H, W), classes (B, C, H, W)."""
         x = self.stem(x)
         box_features = self.box_convs(x)
         box = torch.cat((self.box_out(box_features), self.objectness_out(box_features)), dim=1)
@@ -195,7 +195,7 @@ class MaskHead(nn.Module):
                 out.bias[prototypes:] = torch.tensor([1.5, 0.0, -1.5, 0.0, -1.5])
 
     def forward(self, c2: Tensor, p3: Tensor, stems: list[Tensor]) -> tuple[Tensor, Tensor]:
-        """Stride-4 backbone map, stride-8 neck map and head stems -> coefficients (B, A, P + 5), prototypes (B, P, h, w)."""
+        """Stride-4 backbone map, stride-8 neck map, head stems -> coefficients, prototypes as in `Outputs`."""
         x = functional.interpolate(self.coarse(p3), scale_factor=2.0, mode="bilinear", align_corners=False)
         prototypes = self.prototypes_out(self.fine(functional.silu(x + self.skip(c2))))  # (B, P, h, w)
         raw = flatten(
@@ -218,7 +218,7 @@ class YolactNano(nn.Module):
         self.mask_head = MaskHead(prototypes)
 
     def detect(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor, tuple[Tensor, Tensor, list[Tensor]]]:
-        """Images (B, 3, H, W), BGR 0..255 -> boxes, objectness and classes as in `Outputs`, and what the mask head needs."""
+        """Images (B, 3, H, W), BGR 0..255 -> boxes, objectness, classes as in `Outputs`; the mask head's input."""
         return self.detect_focused(focus(images))
 
     def detect_focused(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, tuple[Tensor, Tensor, list[Tensor]]]:
@@ -254,14 +254,14 @@ def locations(height: int, width: int, *, like: Tensor) -> tuple[Tensor, Tensor]
 
 
 def decode(raw: Tensor, corners: Tensor, strides: Tensor) -> Tensor:
-    """Raw (B, A, 4) -> boxes xyxy in input pixels: centre = corner + xy x stride, size = exp(wh) x stride (YOLOX section 2.1)."""
+    """Raw (B, A, 4) -> boxes xyxy in input pixels: centre = corner + xy x stride, size = exp(wh) x stride (YOLOX)."""
     centre = raw[..., :2] * strides + corners
     half = torch.exp(raw[..., 2:4]) * (strides * 0.5)
     return torch.cat((centre - half, centre + half), dim=-1)
 
 
 def shape_rows(terms: Tensor, low: Tensor, high: Tensor, cells: int) -> tuple[Tensor, Tensor]:
-    """One axis of the shape prior: linear and quadratic terms (N, 2), box edges (N,) -> values (N, cells), inside (N, cells).
+    """One axis of the shape prior: linear and quadratic terms (N, 2), box edges (N,) -> values, inside (N, cells).
 
     Edges are in prototype cells; cell i covers i .. i + 1, so its centre is i + 0.5.
     """

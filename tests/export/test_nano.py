@@ -75,7 +75,8 @@ def trainer(archive, out, **options):
 
 @pytest.fixture
 def small_steps(monkeypatch):
-    monkeypatch.setattr(train, "collate_sizes", lambda _: (64, 96))
+    monkeypatch.setattr(train, "step_size", lambda _: (64, 96))
+    monkeypatch.setattr(train, "FULL", (64, 96))
 
 
 def test_mapped_weights_compute_what_the_published_file_computes(data_root):
@@ -139,7 +140,13 @@ def test_one_object_takes_locations_that_lie_in_it():
     middle = corners + strides / 2
     boxes = torch.cat((middle - 20, middle + 20), dim=1)
     target = losses.Target(
-        truth, torch.tensor([0, 2]), torch.ones(2), torch.zeros(2, 24, 40), torch.zeros(0, 4), torch.ones(6).bool(), True
+        truth,
+        torch.tensor([0, 2]),
+        torch.ones(2),
+        torch.zeros(2, 24, 40),
+        torch.zeros(0, 4),
+        torch.ones(6).bool(),
+        True,
     )
     pairs = losses.assign(boxes, torch.zeros(len(boxes)), torch.zeros(len(boxes), 6), target, corners, strides)
     assert set(pairs.row.tolist()) == {0, 1}
@@ -149,7 +156,7 @@ def test_one_object_takes_locations_that_lie_in_it():
 
 
 def test_unlabelled_classes_and_regions_are_not_called_background():
-    """Where the set is silent the teacher speaks; where it is complete, silence means background; ignore means neither."""
+    """Where the set is silent the teacher speaks; where it is complete, silence is background; ignore means neither."""
     corners, strides = locations(64, 64, like=torch.zeros(1))
     count = len(corners)
     sure = torch.full((count,), 0.9)
@@ -179,7 +186,9 @@ def test_unlabelled_classes_get_no_negative_class_loss():
     count = len(corners)
     classes = torch.zeros(1, count, 6, requires_grad=True)
     boxes = torch.cat((corners, corners + 16), dim=1)[None]
-    outputs = losses.Outputs(boxes, torch.zeros(1, count), classes, torch.zeros(1, count, 29), torch.zeros(1, 24, 16, 16))
+    outputs = losses.Outputs(
+        boxes, torch.zeros(1, count), classes, torch.zeros(1, count, 29), torch.zeros(1, 24, 16, 16)
+    )
     seen = torch.zeros(count, 6)
     seen[:, CLASSES.index("car")] = 0.9
     teacher = losses.Teacher(boxes[0], torch.full((count,), 0.9), seen)
@@ -190,9 +199,12 @@ def test_unlabelled_classes_get_no_negative_class_loss():
     assert (classes.grad[..., CLASSES.index("car")] < 0).all()
 
 
-def test_training_learns_one_picture(archive, tmp_path, small_steps, monkeypatch):
+def test_training_learns_one_picture(
+    archive,
+    tmp_path,
+    small_steps,
+):
     """Every layer together halves the mask loss of one rendered picture in a few dozen steps."""
-    monkeypatch.setattr(augment, "placement", lambda size, target, _: np.diag([target[1] / size[1]] * 2 + [1.0]))
     run = trainer(archive, tmp_path / "run", mask_steps=0, all_steps=40, detector_rate=2e-3, mask_rate=8e-3)
     sample = augment.load_sample(archive, 0, (64, 96), None)
     history = [run.train_step([sample, sample]) for _ in range(40)]
@@ -239,13 +251,17 @@ def test_masks_of_the_export_equal_the_training_formula():
 
 def test_nms_keeps_the_best_of_each_object_and_spares_other_groups():
     module = to_onnx.EndToEnd(YolactNano(), height=64, width=96, candidates=5, instances=5)
-    boxes = torch.tensor([[
-        [10.0, 10.0, 50.0, 50.0],
-        [11.0, 10.0, 51.0, 50.0],  # the same car
-        [10.0, 11.0, 50.0, 50.0],  # the same, called truck
-        [10.0, 10.0, 50.0, 50.0],  # a person in that place
-        [60.0, 10.0, 90.0, 50.0],
-    ]])
+    boxes = torch.tensor(
+        [
+            [
+                [10.0, 10.0, 50.0, 50.0],
+                [11.0, 10.0, 51.0, 50.0],  # the same car
+                [10.0, 11.0, 50.0, 50.0],  # the same, called truck
+                [10.0, 10.0, 50.0, 50.0],  # a person in that place
+                [60.0, 10.0, 90.0, 50.0],
+            ]
+        ]
+    )
     keep = module.keep(boxes, torch.tensor([[2, 2, 5, 0, 2]]))
     assert keep.tolist() == [[1.0, 0.0, 0.0, 1.0, 1.0]]
 
@@ -308,9 +324,7 @@ def test_folded_first_convolution_equals_focus():
     network = YolactNano()
     folded = to_onnx.fold_focus(network)
     images = torch.rand(1, 3, 64, 96) * 255
-    torch.testing.assert_close(
-        folded.backbone.stem(images), network.backbone.stem(focus(images)), rtol=1e-4, atol=1e-2
-    )
+    torch.testing.assert_close(folded.backbone.stem(images), network.backbone.stem(focus(images)), rtol=1e-4, atol=1e-2)
 
 
 def test_lifted_masks_keep_their_place():
