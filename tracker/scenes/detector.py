@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from tracker.types import Instances, InstanceMasks
+from tracker.types import InstanceMasks, Instances
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -136,7 +136,7 @@ def shade(
     diffuse = albedo * (
         ambient * occlusion[:, None] + light.sun_colour * facing * np.minimum(occlusion[:, None] * 1.3, 1.0)
     )
-    cosine = np.clip(np.einsum('ij,ij->i', normals, towards_camera), 0.0, 1.0)
+    cosine = np.clip(np.einsum("ij,ij->i", normals, towards_camera), 0.0, 1.0)
     mirrored = 2 * cosine[:, None] * normals - towards_camera
     fresnel = (0.045 + 0.6 * (1 - cosine) ** 5) * gloss
     height = mirrored[:, 2:3]

@@ -137,7 +137,9 @@ class MeshBuilder:
         corners = np.asarray(quads, dtype=np.float64).reshape(-1, 4, 3)
         count = len(corners)
         materials = [material] * count if isinstance(material, Material) else list(material)
-        facing = quad_normals(corners) if normals is None else np.broadcast_to(_unit(np.asarray(normals, float)), (count, 3))
+        facing = (
+            quad_normals(corners) if normals is None else np.broadcast_to(_unit(np.asarray(normals, float)), (count, 3))
+        )
         light = facing if shading is None else np.broadcast_to(_unit(np.asarray(shading, float)), (count, 3))
         self._parts.append(
             (
@@ -183,8 +185,8 @@ def project_mesh(
     place = np.append(np.asarray(position_m, dtype=np.float64), 0.0)
     eye = (np.array(camera.position_m) - place) @ turn
     towards = eye - mesh.centres
-    rows = np.flatnonzero(np.einsum('ij,ij->i', mesh.normals, towards) > 0)
-    distance = np.sqrt(np.einsum('ij,ij->i', towards[rows], towards[rows]))
+    rows = np.flatnonzero(np.einsum("ij,ij->i", mesh.normals, towards) > 0)
+    distance = np.sqrt(np.einsum("ij,ij->i", towards[rows], towards[rows]))
     order = np.argsort(mesh.bias[rows] - distance, kind="stable")
     rows, distance = rows[order], distance[order]
     pixels, depth = camera.project(mesh.quads[rows].reshape(-1, 3) @ turn.T + place)
@@ -206,7 +208,7 @@ def _colours(
     distance: NDArray[np.float64],
 ) -> NDArray[np.uint8]:
     """Shaded display colours; everything happens in the object's own axes, only the sun is turned into them."""
-    from dataclasses import replace  # noqa: PLC0415
+    from dataclasses import replace
 
     seen = shade(
         normals=mesh.shading[rows],
@@ -223,6 +225,6 @@ def _colours(
 
 def hull(points: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
     """Convex outline ``(K, 2)`` of ground points ``(N, 2)``."""
-    import cv2  # noqa: PLC0415
+    import cv2
 
     return np.asarray(cv2.convexHull(points.astype(np.float32))[:, 0], dtype=np.float64)

@@ -31,10 +31,28 @@ COUNT_LINE_M = ((45.0, -6.0), (45.0, 18.0))
 _KINDS = ("sedan", "hatchback", "suv", "estate", "van", "lorry", "semi", "bus")
 _SHARES = (0.22, 0.21, 0.20, 0.10, 0.10, 0.07, 0.04, 0.06)
 _PAINTS = (
-    (232, 232, 230), (225, 226, 226), (176, 177, 178), (150, 150, 148), (92, 92, 94), (60, 60, 62), (34, 34, 36), (30, 30, 32),
-    (120, 62, 24), (150, 92, 40), (40, 32, 150), (32, 28, 120), (60, 78, 40), (96, 128, 150), (30, 90, 190), (90, 60, 60),
+    (232, 232, 230),
+    (225, 226, 226),
+    (176, 177, 178),
+    (150, 150, 148),
+    (92, 92, 94),
+    (60, 60, 62),
+    (34, 34, 36),
+    (30, 30, 32),
+    (120, 62, 24),
+    (150, 92, 40),
+    (40, 32, 150),
+    (32, 28, 120),
+    (60, 78, 40),
+    (96, 128, 150),
+    (30, 90, 190),
+    (90, 60, 60),
 )
-_FLEET = {"lorry": ((150, 70, 30), (40, 40, 170), (70, 130, 50)), "semi": ((140, 60, 25), (35, 35, 160)), "bus": ((60, 60, 190), (160, 110, 40), (60, 150, 80))}
+_FLEET = {
+    "lorry": ((150, 70, 30), (40, 40, 170), (70, 130, 50)),
+    "semi": ((140, 60, 25), (35, 35, 160)),
+    "bus": ((60, 60, 190), (160, 110, 40), (60, 150, 80)),
+}
 
 
 def road(
@@ -161,10 +179,14 @@ def _sky(plate: Plate, noise: Noise) -> None:
     colour = low + (high - low) * np.clip(rise * 2.6, 0, 1) ** 0.7
     bearing = np.arctan2(rays[:, 1], rays[:, 0])
     flat = 1 / np.maximum(rays[:, 2], 0.02)
-    clouds = soft_step(0.48, 0.72, noise.field(np.cos(bearing) * flat * 0.35, np.sin(bearing) * flat * 0.35 + 3, octaves=5))
+    clouds = soft_step(
+        0.48, 0.72, noise.field(np.cos(bearing) * flat * 0.35, np.sin(bearing) * flat * 0.35 + 3, octaves=5)
+    )
     colour = colour + (to_linear((250, 248, 246)) - colour) * (clouds * np.clip(rise[:, 0] * 14, 0, 1) * 0.8)[:, None]
     for scale, base, tall, tone in (
-        (7.0, 0.012, 0.022, (196, 184, 168)), (17.0, 0.004, 0.02, (150, 150, 130)), (60.0, -0.006, 0.012, (92, 104, 84)),
+        (7.0, 0.012, 0.022, (196, 184, 168)),
+        (17.0, 0.004, 0.02, (150, 150, 130)),
+        (60.0, -0.006, 0.012, (92, 104, 84)),
     ):
         crest = base + tall * noise.field(bearing * scale + 11, np.full_like(bearing, scale), octaves=4)
         hill = soft_step(-0.0012, 0.0012, crest - rays[:, 2])[:, None]
@@ -189,7 +211,9 @@ def _ground(plate: Plate, noise: Noise) -> None:
     ragged = 0.25 * rough
     for middle in (0.0, (FAR_LANES_M[0] + FAR_LANES_M[1]) / 2):
         off = np.abs(y - middle)
-        verge = soft_step(6.9, 6.2, off + ragged)[:, None] if middle == 0 else soft_step(6.9, 6.2, off + ragged)[:, None]
+        verge = (
+            soft_step(6.9, 6.2, off + ragged)[:, None] if middle == 0 else soft_step(6.9, 6.2, off + ragged)[:, None]
+        )
         colour = colour + (gravel - colour) * verge
         paved = soft_step(5.75, 5.6, off + 0.15 * ragged)[:, None]
         colour = colour + (asphalt - colour) * paved
@@ -210,7 +234,7 @@ def _asphalt(noise: Noise, x: np.ndarray, y: np.ndarray, fine: np.ndarray) -> np
     off = np.min([np.abs(y - lane) for lane in lanes], axis=0)
     tracks = np.exp(-(((off - 0.85) / 0.32) ** 2)) * (0.7 + 0.6 * noise.field(x * 0.02, y * 3))
     oil = np.exp(-((off / 0.35) ** 2)) * noise.field(x * 0.05, y * 2 + 9)
-    seam = np.exp(-(((x + 3 * noise.field(y * 0.3, x * 0.01)) % 47.0 - 20) / 0.08) ** 2) * fine
+    seam = np.exp(-((((x + 3 * noise.field(y * 0.3, x * 0.01)) % 47.0 - 20) / 0.08) ** 2)) * fine
     tone = 1 + 0.35 * patches + 0.35 * grain - 0.13 * tracks - 0.12 * oil - 0.35 * seam
     return to_linear((128, 126, 124)) * np.clip(tone, 0.3, 2)[:, None]
 
@@ -229,7 +253,12 @@ def _furniture(rng: np.random.Generator) -> Mesh:
     dark = Material((120, 120, 118), gloss=0.2)
     for y in (5.2 + 0.9, -6.1, FAR_LANES_M[1] + 4.6):
         for start in np.arange(6.0, 210.0, 4.0):
-            for low, depth, material in ((0.46, 0.03, dark), (0.52, 0.06, steel), (0.62, 0.03, dark), (0.66, 0.06, steel)):
+            for low, depth, material in (
+                (0.46, 0.03, dark),
+                (0.52, 0.06, steel),
+                (0.62, 0.03, dark),
+                (0.66, 0.06, steel),
+            ):
                 builder.add(box_quads((start, y - depth, low), (start + 4.0, y + depth, low + 0.1)), material)
             builder.add(box_quads((start, y - 0.05, 0), (start + 0.1, y + 0.05, 0.6)), dark)
     for x in np.arange(25.0, 280.0, 42.0):
@@ -243,7 +272,10 @@ def _furniture(rng: np.random.Generator) -> Mesh:
         builder.add(box_quads((x - 0.05, y - 1.5, 2.0), (x, y + 1.5, 4.0)), Material((96, 112, 10), gloss=0.3))
         for z in (2.5, 3.1, 3.6):
             width = rng.uniform(0.6, 1.2)
-            builder.add(box_quads((x - 0.07, y - width, z - 0.08), (x - 0.06, y + width * 0.8, z + 0.08)), Material((235, 235, 235)))
+            builder.add(
+                box_quads((x - 0.07, y - width, z - 0.08), (x - 0.06, y + width * 0.8, z + 0.08)),
+                Material((235, 235, 235)),
+            )
     for x in np.arange(20.0, 250.0, 25.0):
         for y in (-5.9, FAR_LANES_M[1] + 4.3):
             builder.add(box_quads((x, y - 0.05, 0), (x + 0.1, y + 0.05, 0.95)), Material((235, 235, 235)))

@@ -50,7 +50,9 @@ class Noise:
         rows = lattice[cell] * (1 - share[:, None]) + lattice[(cell + 1) & 255] * share[:, None]
         self._table = rows[:, cell] * (1 - share) + rows[:, (cell + 1) & 255] * share
 
-    def field(self, x: NDArray[np.floating[Any]], y: NDArray[np.floating[Any]], *, octaves: int = 1) -> NDArray[np.float32]:
+    def field(
+        self, x: NDArray[np.floating[Any]], y: NDArray[np.floating[Any]], *, octaves: int = 1
+    ) -> NDArray[np.float32]:
         """Values 0..1 with features about one unit wide; each further octave is half as wide and half as strong."""
         shape, count = np.shape(x), np.size(x)
         # OpenCV resamples pictures of fewer than 32768 columns, so the points are folded into rows.
@@ -62,7 +64,9 @@ class Noise:
         total, weight = np.zeros((rows, 1024), np.float32), 0.0
         for octave in range(octaves):
             u, v = place.reshape(2, rows, 1024) + np.float32(37.7 * octave)
-            total += cv2.remap(self._table, u, v, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP) * np.float32(0.5**octave)
+            total += cv2.remap(self._table, u, v, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP) * np.float32(
+                0.5**octave
+            )
             weight += 0.5**octave
             place *= 2
         return np.asarray((total.ravel()[:count] / np.float32(weight)).reshape(shape))
@@ -90,7 +94,9 @@ class Plate:
         self.depth = np.full((rows, columns), np.inf, np.float32)
         self.ground = np.zeros((rows, columns), np.uint8)
 
-    def plane(self, height_m: float = 0.0, *, reach_m: float = 1e4) -> tuple[NDArray[np.bool_], NDArray[np.float64], NDArray[np.float64]]:
+    def plane(
+        self, height_m: float = 0.0, *, reach_m: float = 1e4
+    ) -> tuple[NDArray[np.bool_], NDArray[np.float64], NDArray[np.float64]]:
         """Where a horizontal plane shows: mask ``(H, W)``, its points ``(N, 2)`` in metres and their depths ``(N,)``."""
         up = self.rays[..., 2]
         rise = height_m - self.camera.position_m[2]
@@ -140,7 +146,11 @@ class Plate:
         pixels, depth = camera.project(mesh.quads.reshape(-1, 3))
         pixels, depth = pixels.reshape(-1, 4, 2), depth.reshape(-1, 4)
         width, height = camera.size
-        inside = (depth.min(axis=1) > 0.2) & (pixels.max(axis=1) > 0).all(axis=1) & (pixels.min(axis=1) < (width, height)).all(axis=1)
+        inside = (
+            (depth.min(axis=1) > 0.2)
+            & (pixels.max(axis=1) > 0).all(axis=1)
+            & (pixels.min(axis=1) < (width, height)).all(axis=1)
+        )
         rows = np.flatnonzero(facing & inside)
         colours = shade(
             normals=mesh.shading[rows],
@@ -156,7 +166,9 @@ class Plate:
         for number, row in enumerate(rows):
             self._face(pixels[row], depth[row], float(mesh.bias[row]), shown[number])
 
-    def _face(self, corners: NDArray[np.float64], depth: NDArray[np.float64], bias: float, colour: NDArray[np.uint8]) -> None:
+    def _face(
+        self, corners: NDArray[np.float64], depth: NDArray[np.float64], bias: float, colour: NDArray[np.uint8]
+    ) -> None:
         """One quad: 1/depth is linear over the picture, so three corners give it everywhere."""
         rows, columns = self.depth.shape
         x0, y0 = np.maximum(np.floor(corners.min(axis=0)).astype(int), 0)
@@ -166,9 +178,7 @@ class Plate:
         inside = np.zeros((y1 - y0, x1 - x0), np.uint8)
         cv2.fillConvexPoly(inside, np.rint((corners - (x0 + 0.5, y0 + 0.5)) * 16).astype(np.int32), 1, cv2.LINE_8, 4)
         slope_x, slope_y, level = _plane_through(corners, 1 / depth)
-        inverse = (
-            slope_x * (np.arange(x0, x1) + 0.5)[None, :] + slope_y * (np.arange(y0, y1) + 0.5)[:, None] + level
-        )
+        inverse = slope_x * (np.arange(x0, x1) + 0.5)[None, :] + slope_y * (np.arange(y0, y1) + 0.5)[:, None] + level
         found = (1 / np.clip(inverse, 1 / depth.max(), 1 / depth.min())).astype(np.float32)
         region = (slice(y0, y1), slice(x0, x1))
         shows = (inside > 0) & (found - bias < self.depth[region])
@@ -223,7 +233,8 @@ class Plate:
         rows, columns = (axis.astype(np.float32) for axis in np.nonzero(near))
         scale = 0.5 / amount
         shift = [
-            (noise.field(columns * scale + 91 * n, rows * scale + 17 * n, octaves=3) - 0.5) * (4.0 * amount) for n in (0, 1)
+            (noise.field(columns * scale + 91 * n, rows * scale + 17 * n, octaves=3) - 0.5) * (4.0 * amount)
+            for n in (0, 1)
         ]
         last_row, last_column = mask.shape[0] - 1, mask.shape[1] - 1
         from_rows = np.clip(rows + shift[0], 0, last_row).astype(np.intp)

@@ -11,7 +11,7 @@ import numpy as np
 
 from tracker.scenes.camera import Camera, Rig
 from tracker.scenes.drawing import Drawing, Light
-from tracker.scenes.motion import Trajectory, drive, walk
+from tracker.scenes.motion import Trajectory, walk
 from tracker.scenes.world import Backdrop, Scene
 
 if TYPE_CHECKING:

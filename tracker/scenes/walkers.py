@@ -11,6 +11,7 @@ import numpy as np
 
 from tracker.scenes.drawing import Drawing, Shadow, to_linear
 from tracker.scenes.mesh import Mesh, project_mesh, quad_normals
+from tracker.scenes.outfits import Outfit, part_colour
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,23 +22,38 @@ if TYPE_CHECKING:
     from tracker.scenes.drawing import Light
     from tracker.scenes.motion import Pose, Trajectory
 
-__all__ = ["Outfit", "Walker", "random_outfit"]
+__all__ = ["Walker"]
 
-Colour = tuple[float, float, float]
 STANDARD_M = 1.75
 """Body height that the tables below are for."""
 
 # Cross-sections of the trunk: height above the hip joint, half-width, half-depth, shift forward. Metres, from anthropometric means.
 _TRUNK = (
-    (-0.10, 0.100, 0.085, 0.0), (-0.05, 0.158, 0.112, -0.005), (0.03, 0.168, 0.122, -0.01), (0.11, 0.152, 0.112, 0.0),
-    (0.20, 0.150, 0.108, 0.005), (0.30, 0.166, 0.116, 0.008), (0.39, 0.182, 0.120, 0.006), (0.455, 0.190, 0.108, 0.0),
-    (0.500, 0.165, 0.090, -0.004), (0.530, 0.105, 0.075, -0.004), (0.550, 0.062, 0.060, 0.0),
+    (-0.10, 0.100, 0.085, 0.0),
+    (-0.05, 0.158, 0.112, -0.005),
+    (0.03, 0.168, 0.122, -0.01),
+    (0.11, 0.152, 0.112, 0.0),
+    (0.20, 0.150, 0.108, 0.005),
+    (0.30, 0.166, 0.116, 0.008),
+    (0.39, 0.182, 0.120, 0.006),
+    (0.455, 0.190, 0.108, 0.0),
+    (0.500, 0.165, 0.090, -0.004),
+    (0.530, 0.105, 0.075, -0.004),
+    (0.550, 0.062, 0.060, 0.0),
 )
 _NECK = ((0.535, 0.060, 0.060, 0.0), (0.580, 0.053, 0.056, 0.006), (0.630, 0.054, 0.060, 0.014))
 _HEAD = (
-    (0.596, 0.020, 0.030, 0.050), (0.612, 0.048, 0.060, 0.035), (0.645, 0.064, 0.082, 0.022), (0.680, 0.071, 0.092, 0.016),
-    (0.700, 0.074, 0.096, 0.014), (0.722, 0.077, 0.099, 0.011), (0.750, 0.078, 0.099, 0.008), (0.780, 0.073, 0.092, 0.006),
-    (0.802, 0.057, 0.073, 0.004), (0.815, 0.032, 0.042, 0.003), (0.819, 0.004, 0.005, 0.003),
+    (0.596, 0.020, 0.030, 0.050),
+    (0.612, 0.048, 0.060, 0.035),
+    (0.645, 0.064, 0.082, 0.022),
+    (0.680, 0.071, 0.092, 0.016),
+    (0.700, 0.074, 0.096, 0.014),
+    (0.722, 0.077, 0.099, 0.011),
+    (0.750, 0.078, 0.099, 0.008),
+    (0.780, 0.073, 0.092, 0.006),
+    (0.802, 0.057, 0.073, 0.004),
+    (0.815, 0.032, 0.042, 0.003),
+    (0.819, 0.004, 0.005, 0.003),
 )
 # Limbs: place along the bone (0..1) and radius.
 _THIGH = ((-0.12, 0.060), (0.02, 0.088), (0.25, 0.089), (0.55, 0.078), (0.85, 0.066), (1.03, 0.060))
@@ -45,82 +61,17 @@ _SHANK = ((-0.05, 0.058), (0.08, 0.063), (0.25, 0.062), (0.50, 0.056), (0.78, 0.
 _UPPER_ARM = ((-0.16, 0.030), (-0.06, 0.054), (0.12, 0.060), (0.45, 0.052), (0.80, 0.046), (1.0, 0.044))
 _FOREARM = ((-0.06, 0.042), (0.12, 0.044), (0.45, 0.041), (0.80, 0.034), (1.0, 0.030))
 _HAND = ((0.0, 0.026), (0.30, 0.036), (0.70, 0.034), (1.0, 0.012))
-_SHOE = ((-0.075, 0.020, 0.025), (-0.06, 0.036, 0.045), (-0.01, 0.042, 0.050), (0.07, 0.047, 0.040), (0.14, 0.047, 0.030), (0.19, 0.030, 0.018))
+_SHOE = (
+    (-0.075, 0.020, 0.025),
+    (-0.06, 0.036, 0.045),
+    (-0.01, 0.042, 0.050),
+    (0.07, 0.047, 0.040),
+    (0.14, 0.047, 0.030),
+    (0.19, 0.030, 0.018),
+)
 THIGH_M, SHANK_M, ARM_M, FOREARM_M, HAND_M = 0.43, 0.42, 0.29, 0.25, 0.17
 STRIDE_M = 1.42
 """Two steps at standard height."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Outfit:
-    """What a person looks like; colours are BGR 0..255.
-
-    Attributes:
-        top: Shirt, pullover or jacket.
-        bottom: Trousers, skirt or shorts.
-        shoes: Both.
-        skin: Face, hands, bare arms and legs.
-        hair: Head.
-        sleeves: Share of the arm that is covered, 0.4 short to 1 long.
-        pattern: ``plain``, ``stripes``, ``open`` (jacket over a shirt) or ``block`` (two colours).
-        second: The other colour of the pattern.
-        skirt: Whether legs are bare below a skirt.
-        coat: Whether the top reaches down to the knees.
-        long_hair: Whether hair falls to the shoulders.
-        backpack: Its colour, or ``None``.
-        bag: Colour of a bag or basket in the left hand, or ``None``.
-        girth: Width against the standard body.
-    """
-
-    top: Colour
-    bottom: Colour
-    shoes: Colour = (40, 40, 42)
-    skin: Colour = (130, 165, 215)
-    hair: Colour = (25, 32, 42)
-    sleeves: float = 1.0
-    pattern: str = "plain"
-    second: Colour = (225, 225, 225)
-    skirt: bool = False
-    coat: bool = False
-    long_hair: bool = False
-    backpack: Colour | None = None
-    bag: Colour | None = None
-    girth: float = 1.0
-
-
-_TOPS = (
-    (46, 40, 178), (168, 92, 36), (60, 130, 60), (40, 150, 220), (220, 220, 222), (50, 48, 46), (128, 70, 110), (176, 150, 70), (120, 110, 200),
-    (96, 98, 100), (30, 90, 160), (150, 190, 220),
-)
-_BOTTOMS = ((92, 58, 36), (48, 42, 40), (60, 60, 62), (110, 130, 150), (36, 34, 32), (130, 96, 66), (84, 104, 118))
-_SKINS = ((150, 180, 225), (128, 162, 212), (100, 134, 186), (66, 96, 146), (46, 66, 104))
-_HAIRS = ((20, 22, 26), (30, 42, 62), (44, 70, 108), (80, 130, 175), (130, 134, 140), (24, 28, 34))
-
-
-def random_outfit(rng: np.random.Generator) -> Outfit:
-    """One of very many looks."""
-
-    def pick(colours: Sequence[Colour]) -> Colour:
-        base = np.array(colours[int(rng.integers(len(colours)))]) * rng.uniform(0.85, 1.12)
-        return (float(min(base[0], 250)), float(min(base[1], 250)), float(min(base[2], 250)))
-
-    woman = rng.random() < 0.5
-    return Outfit(
-        top=pick(_TOPS),
-        bottom=pick(_BOTTOMS),
-        shoes=pick(((40, 40, 42), (210, 210, 212), (50, 70, 100), (36, 36, 120))),
-        skin=pick(_SKINS),
-        hair=pick(_HAIRS),
-        sleeves=1.0 if rng.random() < 0.65 else 0.42,
-        pattern=str(rng.choice(("plain", "plain", "stripes", "open", "block"))),
-        second=pick(_TOPS),
-        skirt=bool(woman and rng.random() < 0.3),
-        coat=bool(rng.random() < 0.15),
-        long_hair=bool(woman and rng.random() < 0.75),
-        backpack=pick(_TOPS) if rng.random() < 0.22 else None,
-        bag=pick(((40, 60, 90), (40, 40, 190), (60, 60, 62), (200, 160, 60))) if rng.random() < 0.45 else None,
-        girth=float(rng.uniform(0.93, 1.16)),
-    )
 
 
 @dataclass(slots=True)
@@ -149,7 +100,12 @@ class _Rings:
         self.parts.append(part)
 
     def bone(
-        self, start: NDArray[np.float64], end: NDArray[np.float64], table: Sequence[tuple[float, float]], part: str, flat: float = 1.0
+        self,
+        start: NDArray[np.float64],
+        end: NDArray[np.float64],
+        table: Sequence[tuple[float, float]],
+        part: str,
+        flat: float = 1.0,
     ) -> None:
         """A limb's tube: rings square to the bone, half-axes to the left and forward."""
         self.begin()
@@ -158,14 +114,33 @@ class _Rings:
         axis = axis / length
         left = np.array([-axis[1] * axis[0], 1 - axis[1] * axis[1], -axis[1] * axis[2]])
         left /= math.sqrt(float(left @ left))
-        front = np.array([
-            left[1] * axis[2] - left[2] * axis[1], left[2] * axis[0] - left[0] * axis[2], left[0] * axis[1] - left[1] * axis[0],
-        ])
+        front = np.array(
+            [
+                left[1] * axis[2] - left[2] * axis[1],
+                left[2] * axis[0] - left[0] * axis[2],
+                left[0] * axis[1] - left[1] * axis[0],
+            ]
+        )
         if front[0] < 0 and abs(axis[0]) < 0.9:
             front = -front
         for number, (share, radius) in enumerate(table):
             centre = start + axis * (share * length)
             self.add(tuple(centre), tuple(left * radius * flat), tuple(front * radius), (part, number))
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """Per face: first ring, colour, mirror strength, cloth folds, glow and order bias."""
+
+    rings: NDArray[np.intp]
+    albedo: NDArray[np.float64]
+    gloss: NDArray[np.float64]
+    folds: NDArray[np.float64]
+    glow: NDArray[np.float64]
+    bias: NDArray[np.float64]
+
+
+_CIRCLE = np.stack([np.cos(np.arange(16) * math.pi / 8), np.sin(np.arange(16) * math.pi / 8)], axis=1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -201,10 +176,18 @@ class Walker:
         )
         half = 0.3
         around = np.array([[-half, -half], [half, -half], [half, half], [-half, half]])
-        shadows = () if light is None else tuple(
-            Shadow(polygon_m=pose.position_m + _CIRCLE * radius + offset, brightness=level)
-            for radius, offset, level in (
-                (0.60, np.array([0.05, -0.05]), 236), (0.50, np.array([0.04, -0.04]), 216), (0.41, np.array([0.03, -0.03]), 194), (0.33, np.array([0.02, -0.02]), 168), (0.25, np.zeros(2), 140),
+        shadows = (
+            ()
+            if light is None
+            else tuple(
+                Shadow(polygon_m=pose.position_m + _CIRCLE * radius + offset, brightness=level)
+                for radius, offset, level in (
+                    (0.60, np.array([0.05, -0.05]), 236),
+                    (0.50, np.array([0.04, -0.04]), 216),
+                    (0.41, np.array([0.03, -0.03]), 194),
+                    (0.33, np.array([0.02, -0.02]), 168),
+                    (0.25, np.zeros(2), 140),
+                )
             )
         )
         return Drawing(polygons_px=polygons, colours=colours, footprint_m=pose.position_m + around, shadows=shadows)
@@ -218,13 +201,17 @@ class Walker:
         radial = np.cos(angles)[:, None] * across[:, None] + np.sin(angles)[:, None] * along[:, None]
         points = (np.array(rings.centres)[:, None] + radial) * scale
         size = (across**2).sum(axis=1)[:, None, None], (along**2).sum(axis=1)[:, None, None]
-        smooth = np.cos(angles)[:, None] * across[:, None] / size[0] + np.sin(angles)[:, None] * along[:, None] / size[1]
+        smooth = (
+            np.cos(angles)[:, None] * across[:, None] / size[0] + np.sin(angles)[:, None] * along[:, None] / size[1]
+        )
         look = self._looks[fine]
         low, following = look.rings, (np.arange(count) + 1) % count
         quads = np.stack(
             [points[low], points[low][:, following], points[low + 1][:, following], points[low + 1]], axis=2
         ).reshape(-1, 4, 3)
-        shading = (smooth[low] + smooth[low][:, following] + smooth[low + 1] + smooth[low + 1][:, following]).reshape(-1, 3)
+        shading = (smooth[low] + smooth[low][:, following] + smooth[low + 1] + smooth[low + 1][:, following]).reshape(
+            -1, 3
+        )
         shading += look.folds * np.sqrt(np.einsum("ij,ij->i", shading, shading))[:, None]
         shading /= np.maximum(np.sqrt(np.einsum("ij,ij->i", shading, shading)), 1e-9)[:, None]
         normals = quad_normals(quads)
@@ -270,15 +257,61 @@ class Walker:
 
     def _trunk(self, rings: _Rings, hip: float, lean: float, sway: float, *, twist: float) -> None:
         girth = self.outfit.girth
-        tables: list[tuple[str, Sequence[tuple[float, float, float, float]]]] = [("trunk", _TRUNK), ("neck", _NECK), ("head", _HEAD)]
+        tables: list[tuple[str, Sequence[tuple[float, float, float, float]]]] = [
+            ("trunk", _TRUNK),
+            ("neck", _NECK),
+            ("head", _HEAD),
+        ]
         if self.outfit.skirt:
-            tables.append(("skirt", ((0.08, 0.158, 0.116, 0.0), (-0.10, 0.185, 0.150, 0.0), (-0.28, 0.205, 0.185, 0.0), (-0.42, 0.220, 0.205, 0.0))))
+            tables.append(
+                (
+                    "skirt",
+                    (
+                        (0.08, 0.158, 0.116, 0.0),
+                        (-0.10, 0.185, 0.150, 0.0),
+                        (-0.28, 0.205, 0.185, 0.0),
+                        (-0.42, 0.220, 0.205, 0.0),
+                    ),
+                )
+            )
         if self.outfit.coat:
-            tables.append(("coat", ((0.30, 0.172, 0.124, 0.006), (0.10, 0.170, 0.130, 0.0), (-0.10, 0.188, 0.150, 0.0), (-0.32, 0.198, 0.178, 0.0))))
+            tables.append(
+                (
+                    "coat",
+                    (
+                        (0.30, 0.172, 0.124, 0.006),
+                        (0.10, 0.170, 0.130, 0.0),
+                        (-0.10, 0.188, 0.150, 0.0),
+                        (-0.32, 0.198, 0.178, 0.0),
+                    ),
+                )
+            )
         if self.outfit.long_hair:
-            tables.append(("mane", ((0.78, 0.078, 0.060, -0.035), (0.70, 0.088, 0.066, -0.045), (0.60, 0.092, 0.056, -0.052), (0.50, 0.080, 0.040, -0.066), (0.44, 0.050, 0.022, -0.075))))
+            tables.append(
+                (
+                    "mane",
+                    (
+                        (0.78, 0.078, 0.060, -0.035),
+                        (0.70, 0.088, 0.066, -0.045),
+                        (0.60, 0.092, 0.056, -0.052),
+                        (0.50, 0.080, 0.040, -0.066),
+                        (0.44, 0.050, 0.022, -0.075),
+                    ),
+                )
+            )
         if self.outfit.backpack is not None:
-            tables.append(("pack", ((0.10, 0.05, 0.03, -0.17), (0.12, 0.150, 0.085, -0.185), (0.30, 0.160, 0.095, -0.20), (0.44, 0.145, 0.075, -0.19), (0.48, 0.06, 0.03, -0.17))))
+            tables.append(
+                (
+                    "pack",
+                    (
+                        (0.10, 0.05, 0.03, -0.17),
+                        (0.12, 0.150, 0.085, -0.185),
+                        (0.30, 0.160, 0.095, -0.20),
+                        (0.44, 0.145, 0.075, -0.19),
+                        (0.48, 0.06, 0.03, -0.17),
+                    ),
+                )
+            )
         for part, table in tables:
             rings.begin()
             stout = girth if part in ("trunk", "skirt", "coat") else 1.0
@@ -287,7 +320,12 @@ class Walker:
                 cos, sin = math.cos(turn), math.sin(turn)
                 bent = lean * (0.6 if part in ("neck", "head", "mane") else 1.0)
                 centre = (ahead + height * math.sin(bent), sway * height * 2, hip + height * math.cos(bent))
-                rings.add(centre, (-sin * wide * stout, cos * wide * stout, 0.0), (cos * deep * stout, sin * deep * stout, 0.0), (part, number))
+                rings.add(
+                    centre,
+                    (-sin * wide * stout, cos * wide * stout, 0.0),
+                    (cos * deep * stout, sin * deep * stout, 0.0),
+                    (part, number),
+                )
 
     def _leg(self, rings: _Rings, side: int, hip: float, thigh: float, shank: float, drive: float) -> None:
         girth = 0.6 + 0.4 * self.outfit.girth
@@ -301,14 +339,20 @@ class Walker:
         pitch = max(min(-shank * 0.9, 0.0), -0.9) * min(drive, 1.0) + max(thigh - 0.25, 0.0) * 0.8
         cos, sin = math.cos(pitch), math.sin(pitch)
         for number, (ahead, wide, high) in enumerate(_SHOE):
-            centre = (ankle[0] + ahead * cos, ankle[1] + side * 0.012 * (ahead > 0), max(ankle[2] - 0.085 + high + ahead * sin, high * 0.8))
+            centre = (
+                ankle[0] + ahead * cos,
+                ankle[1] + side * 0.012 * (ahead > 0),
+                max(ankle[2] - 0.085 + high + ahead * sin, high * 0.8),
+            )
             rings.add(centre, (0.0, wide, 0.0), (-sin * high, 0.0, cos * high), ("shoe", number))
 
     def _arm(
         self, rings: _Rings, side: int, hip: float, lean: float, sway: float, swing: float, idle: float, time_s: float
     ) -> None:
         height = 0.455
-        shoulder = np.array([height * math.sin(lean), side * 0.188 * self.outfit.girth + sway, hip + height * math.cos(lean)])
+        shoulder = np.array(
+            [height * math.sin(lean), side * 0.188 * self.outfit.girth + sway, hip + height * math.cos(lean)]
+        )
         lift, bend = swing, 0.25 + 0.3 * max(swing, 0.0)
         if side < 0:
             # The right arm reaches out now and then while its owner stands.
@@ -327,32 +371,24 @@ class Walker:
         if side > 0 and self.outfit.bag is not None:
             rings.begin()
             base = (tip + wrist) / 2
-            for number, (drop, wide, deep) in enumerate(((0.06, 0.02, 0.09), (0.10, 0.075, 0.16), (0.26, 0.085, 0.18), (0.32, 0.05, 0.13))):
-                rings.add((base[0], base[1] + 0.03, max(base[2] - drop, 0.05)), (0.0, wide, 0.0), (deep, 0.0, 0.0), ("bag", number))
+            for number, (drop, wide, deep) in enumerate(
+                ((0.06, 0.02, 0.09), (0.10, 0.075, 0.16), (0.26, 0.085, 0.18), (0.32, 0.05, 0.13))
+            ):
+                rings.add(
+                    (base[0], base[1] + 0.03, max(base[2] - drop, 0.05)),
+                    (0.0, wide, 0.0),
+                    (deep, 0.0, 0.0),
+                    ("bag", number),
+                )
 
     @cached_property
     def _looks(self) -> tuple[_Look, _Look]:
         """Colours of all faces, for the coarse and for the fine body."""
-        from tracker.scenes.motion import Pose as StandingPose  # noqa: PLC0415
+        from tracker.scenes.motion import Pose as StandingPose
 
         still = StandingPose(position_m=np.zeros(2), velocity_m_s=np.zeros(2), heading_rad=0.0, distance_m=0.0)
         rings = self._skeleton(still, 0.0)
         return _look(self.outfit, rings, 7, self.identity), _look(self.outfit, rings, 12, self.identity)
-
-
-@dataclass(frozen=True, slots=True)
-class _Look:
-    """Per face: first ring, colour, mirror strength, cloth folds, glow and order bias."""
-
-    rings: NDArray[np.intp]
-    albedo: NDArray[np.float64]
-    gloss: NDArray[np.float64]
-    folds: NDArray[np.float64]
-    glow: NDArray[np.float64]
-    bias: NDArray[np.float64]
-
-
-_CIRCLE = np.stack([np.cos(np.arange(16) * math.pi / 8), np.sin(np.arange(16) * math.pi / 8)], axis=1)
 
 
 def _look(outfit: Outfit, rings: _Rings, count: int, seed: int) -> _Look:
@@ -362,12 +398,16 @@ def _look(outfit: Outfit, rings: _Rings, count: int, seed: int) -> _Look:
     # Angle 90 degrees is forward.
     angles = np.degrees((np.arange(count) + 1.0) * 2 * math.pi / count)
     forward = np.abs((angles - 90 + 180) % 360 - 180)
-    colours = np.array([[_colour(outfit, *rings.parts[ring], float(angle)) for angle in forward] for ring in low])
-    cloth = np.array([rings.parts[ring][0] in ("trunk", "thigh", "shank", "upper", "fore", "skirt", "coat") for ring in low])
+    colours = np.array([[part_colour(outfit, *rings.parts[ring], float(angle)) for angle in forward] for ring in low])
+    cloth = np.array(
+        [rings.parts[ring][0] in ("trunk", "thigh", "shank", "upper", "fore", "skirt", "coat") for ring in low]
+    )
     folds = rng.normal(0, 0.07, (len(low), count, 3)) * cloth[:, None, None]
     worn = 1 + rng.normal(0, 0.035, (len(low), count, 1))
     gloss = np.where(cloth, 0.0, 0.15)[:, None].repeat(count, axis=1)
-    bias = np.array([0.03 if rings.parts[ring][0] in ("skirt", "coat") else 0.0 for ring in low])[:, None].repeat(count, axis=1)
+    bias = np.array([0.03 if rings.parts[ring][0] in ("skirt", "coat") else 0.0 for ring in low])[:, None].repeat(
+        count, axis=1
+    )
     faces = len(low) * count
     return _Look(
         rings=low,
@@ -377,52 +417,3 @@ def _look(outfit: Outfit, rings: _Rings, count: int, seed: int) -> _Look:
         glow=np.zeros(faces),
         bias=bias.reshape(faces),
     )
-
-
-def _colour(outfit: Outfit, part: str, number: int, forward_deg: float) -> Colour:
-    """The colour of one face: which tube, which ring of it, how far from straight ahead."""
-    if part == "trunk":
-        return _trunk_colour(outfit, number, forward_deg)
-    if part == "head":
-        return _head_colour(outfit, number, forward_deg)
-    if part in ("thigh", "shank"):
-        return outfit.skin if outfit.skirt else outfit.bottom
-    if part in ("upper", "fore"):
-        place = number / 6 * 0.55 if part == "upper" else 0.6 + number / 4 * 0.4
-        return outfit.top if place < outfit.sleeves else outfit.skin
-    fixed: dict[str, Colour | None] = {
-        "neck": outfit.skin,
-        "hand": outfit.skin,
-        "shoe": outfit.shoes,
-        "skirt": outfit.bottom,
-        "coat": outfit.top,
-        "mane": outfit.hair,
-        "pack": outfit.backpack,
-        "bag": outfit.bag,
-    }
-    return fixed[part] or outfit.top
-
-
-def _trunk_colour(outfit: Outfit, ring: int, forward_deg: float) -> Colour:
-    if ring == 0 or (ring == 1 and not outfit.coat):
-        return outfit.bottom
-    if ring >= 9:
-        return outfit.second if outfit.pattern == "open" else outfit.top
-    if outfit.pattern == "stripes" and ring % 2:
-        return outfit.second
-    if outfit.pattern == "open" and forward_deg < 28:
-        return outfit.second
-    if outfit.pattern == "block" and ring < 5:
-        return outfit.second
-    return outfit.top
-
-
-def _head_colour(outfit: Outfit, ring: int, forward_deg: float) -> Colour:
-    if ring >= 7 or forward_deg > 100 or (forward_deg > 75 and ring >= 3) or (ring == 6 and forward_deg > 40):
-        return outfit.hair if ring >= 2 else outfit.skin
-    if ring == 4 and 12 < forward_deg < 48:
-        dark = 0.42
-        return (outfit.skin[0] * dark, outfit.skin[1] * dark, outfit.skin[2] * dark)
-    if ring == 1 and forward_deg < 30:
-        return (outfit.skin[0] * 0.75, outfit.skin[1] * 0.68, outfit.skin[2] * 0.85)
-    return outfit.skin

@@ -78,7 +78,7 @@ def write_video(
     Raises:
         SinkError: The file cannot be written.
     """
-    import av  # noqa: PLC0415 - only who writes video pays for the import
+    import av
 
     target = Path(path)
     rate = Fraction(fps).limit_denominator(1001)
