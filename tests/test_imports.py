@@ -57,6 +57,7 @@ def test_only_the_command_line_sees_the_pipeline() -> None:
         "tracker/__init__.py",
         "tracker/job.py",
         "tracker/benchmarks.py",
+        "tracker/live",
         "tracker/measure",
         "tracker/progress.py",
     }
