@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,13 +13,16 @@ from tracker.scenes.fittings import (
     CHROME,
     GLASS,
     LAMP,
+    LENS,
     PLATE,
     PLATE_REAR,
     SEAM,
     TAIL,
+    Station,
     VehicleKind,
     add_strip,
     add_wheel,
+    span,
 )
 from tracker.scenes.mesh import Material, MeshBuilder, box_quads, grid_quads
 
@@ -33,10 +36,17 @@ if TYPE_CHECKING:
 __all__ = ["CARS", "car_mesh"]
 
 
-def _car(length: float, width: float, axles: tuple[float, float], radius: float, stations: Any) -> VehicleKind:
-    height = max(station[2] for station in stations)
+def _car(
+    length: float,
+    width: float,
+    axles: tuple[float, float],
+    radius: float,
+    stations: Sequence[Station | tuple[float, float, float, float, float, str]],
+) -> VehicleKind:
+    table = tuple(Station(*station) for station in stations)
+    height = max(station.roof_m for station in table)
     return VehicleKind(
-        class_id=2, size_m=(length, width, height), wheels_m=axles, wheel_radius_m=radius, stations=tuple(stations)
+        class_id=2, size_m=(length, width, height), wheels_m=axles, wheel_radius_m=radius, stations=table
     )
 
 
@@ -206,10 +216,10 @@ def _loft(kind: VehicleKind, paint: Material, detail: int, builder: MeshBuilder)
         pieces = max(math.ceil((after[0] - here[0]) * length / step), 1)
         for piece in range(pieces):
             share = piece / pieces
-            values = [here[n] + (after[n] - here[n]) * share for n in range(5)]
-            places.append(length * (0.5 - values[0]))
-            rings.append(_ring(width / 2 * values[3], values[1], values[2], values[4], boxy=boxy))
-            tags.append(here[5])
+            place, deck, roof, wide, low = (np.array(here[:5]) * (1 - share) + np.array(after[:5]) * share).tolist()
+            places.append(length * (0.5 - place))
+            rings.append(_ring(width / 2 * wide, deck, roof, low, boxy=boxy))
+            tags.append(here.surface)
     grid = np.zeros((len(rings), 11, 3))
     grid[:, :, 0] = np.array(places)[:, None]
     grid[:, :, 1:] = np.array(rings)
@@ -267,18 +277,15 @@ def _cap(
         material = BLACK if band <= 1 else paint
         if boxy and tag == "tail" and band == 6:
             material = GLASS
-        left, right = (1, 1, 1), (1, -1, 1)
         for a, b in ((1.0, 0.5), (0.5, 0.0), (0.0, -0.5), (-0.5, -1.0)):
-            quad = [low * left, low * left, high * left, high * left]
             quad = [point * (1, s, 1) for point, s in zip((low, low, high, high), (a, b, b, a), strict=True)]
             builder.add(
                 [quad], material, normals=(direction, 0, 0), shading=(direction, 0.15 * (a + b), 0.12), occlusion=0.75
             )
-        del left, right
 
 
 def _end_x(rings: Sequence[NDArray[np.float64]], y: float, z: float, *, front: bool) -> float:
-    """Where the body's end surface is at height ``z``, ``y`` off the middle: the first ring (from that end) wide and high enough."""
+    """Where the body ends at height ``z`` and ``y`` off the middle: the first ring from that end that is wide and high enough."""
     ordered = rings if front else list(reversed(rings))
     for ring in ordered:
         profile = ring[1:9]
@@ -288,91 +295,98 @@ def _end_x(rings: Sequence[NDArray[np.float64]], y: float, z: float, *, front: b
     return float(ordered[-1][0, 0])
 
 
-def _patch(
-    rings: Sequence[NDArray[np.float64]],
-    y: tuple[float, float],
-    z: tuple[float, float],
-    material: Material,
-    builder: MeshBuilder,
-    *,
-    front: bool,
-    bias: float = 0.5,
-) -> None:
-    """A lamp, plate or grille on the front or rear, following the body's curve."""
-    sign = 1.0 if front else -1.0
-    corners = [
-        (_end_x(rings, a, b, front=front) + sign * 0.015, a, b)
-        for a, b in ((y[0], z[0]), (y[1], z[0]), (y[1], z[1]), (y[0], z[1]))
-    ]
-    slant = 0.5 if (y[0] + y[1]) > 0.4 else -0.5 if (y[0] + y[1]) < -0.4 else 0.0
-    builder.add([corners], material, normals=(sign, slant * 0.6, 0.1), shading=(sign, slant, 0.25), bias=bias)
+class _End:
+    """The front or rear of a body, to fix lamps and plates to.
+
+    Args:
+        builder: Takes the quads.
+        rings: Cross-sections from front to rear.
+        front: Which end.
+    """
+
+    def __init__(self, builder: MeshBuilder, rings: Sequence[NDArray[np.float64]], *, front: bool) -> None:
+        self._builder, self._rings, self._front = builder, rings, front
+
+    def patch(self, y: tuple[float, float], z: tuple[float, float], material: Material, *, bias: float = 0.5) -> None:
+        """A lamp, plate or grille from ``y[0]`` to ``y[1]`` and ``z[0]`` to ``z[1]``, following the body's curve."""
+        sign = 1.0 if self._front else -1.0
+        corners = [
+            (_end_x(self._rings, a, b, front=self._front) + sign * 0.015, a, b)
+            for a, b in ((y[0], z[0]), (y[1], z[0]), (y[1], z[1]), (y[0], z[1]))
+        ]
+        middle = y[0] + y[1]
+        slant = math.copysign(0.5, middle) if abs(middle) > 0.4 else 0.0
+        self._builder.add([corners], material, normals=(sign, slant * 0.6, 0.1), shading=(sign, slant, 0.25), bias=bias)
 
 
 def car_mesh(kind: VehicleKind, paint: Material, *, detail: int) -> Mesh:
-    """A car or van with all its details."""
+    """A car or van with all its details.
+
+    Args:
+        kind: Sizes and stations.
+        paint: Of the body.
+        detail: 0 (far) to 2 (near).
+    """
     builder = MeshBuilder()
     rings = _loft(kind, paint, detail, builder)
-    length, width, height = kind.size_m
-    half = width / 2
-    deck_front, deck_rear = kind.stations[1][1], kind.stations[-2][1]
-    tall = height > 2
-    # Front: grille, lamps, plate.
-    lamp_z = (deck_front - 0.16, deck_front - 0.02)
-    for side in (1, -1):
-        inner, outer = 0.50 * half, 0.86 * half
-        _patch(rings, (side * inner, side * outer), lamp_z, LAMP, builder, front=True)
-        _patch(rings, (side * 0.55 * half, side * 0.8 * half), (0.33, 0.42), BLACK, builder, front=True)
-    _patch(rings, (-0.44 * half, 0.44 * half), (deck_front - 0.22, deck_front - 0.03), BLACK, builder, front=True)
-    _patch(
-        rings,
-        (-0.44 * half, 0.44 * half),
-        (deck_front - 0.05, deck_front - 0.02),
-        CHROME,
-        builder,
-        front=True,
-        bias=0.55,
-    )
-    _patch(rings, (-0.6 * half, 0.6 * half), (0.27, 0.39), BLACK, builder, front=True)
-    _patch(rings, (-0.26, 0.26), (0.40, 0.50), PLATE, builder, front=True, bias=0.6)
-    # Rear: lamps, plate, bumper.
-    top = deck_rear - 0.02 if not tall else 1.15
-    low = top - (0.2 if not tall else 0.45)
-    for side in (1, -1):
-        inner, outer = (0.52, 0.87) if not tall else (0.82, 0.94)
-        _patch(rings, (side * inner * half, side * outer * half), (low, top), TAIL, builder, front=False)
-        _patch(
-            rings,
-            (side * inner * half, side * (inner + 0.1) * half),
-            (low + 0.03, low + 0.09),
-            AMBER,
-            builder,
-            front=False,
-            bias=0.55,
-        )
-    plate_z = low + 0.02 if not tall else 0.62
-    _patch(rings, (-0.26, 0.26), (plate_z, plate_z + 0.11), PLATE_REAR, builder, front=False, bias=0.6)
-    _patch(rings, (-0.66 * half, 0.66 * half), (0.36, 0.48), BLACK, builder, front=False)
-    if tall:
-        _patch(rings, (-0.012, 0.012), (0.55, height - 0.12), SEAM, builder, front=False, bias=0.55)
-    # Sides: doors, handles, sill, mirrors.
+    _front(_End(builder, rings, front=True), kind)
+    _rear(_End(builder, rings, front=False), kind)
     for side in (1.0, -1.0):
-        y = side * (half + 0.004)
-        belt = kind.stations[7][1] - 0.03
         for axle in kind.wheels_m:
-            add_wheel(builder, length / 2 - axle, side * (half - 0.005), kind.wheel_radius_m, detail=detail)
-        if not detail:
-            continue
-        doors = [0.30, 0.58, 0.77] if not tall else [0.20, 0.41, 0.68]
-        for share in doors:
-            x = length * (0.5 - share)
-            add_strip(builder, [(x, y * 0.985, 0.28), (x, y, 0.6), (x, y * 0.975, belt)], side, SEAM, 0.03)
-        for share in doors[:2]:
-            x = length * (0.5 - share - 0.20)
-            add_strip(builder, [(x, y, belt - 0.12), (x + 0.2, y, belt - 0.12)], side, SEAM, 0.045)
-        add_strip(builder, [(length * 0.27, y, 0.27), (-length * 0.25, y, 0.27)], side, BLACK, 0.1)
-        x = length * (0.5 - kind.stations[4][0] - 0.045)
-        z = kind.stations[4][1] + 0.07
-        low_corner, high_corner = sorted((side * (half - 0.06), side * (half + 0.16)))
-        mirror = box_quads((x - 0.09, low_corner, z - 0.07), (x + 0.04, high_corner, z + 0.09 + 0.12 * tall))
-        builder.add(mirror, paint, bias=0.15)
+            place = (kind.size_m[0] / 2 - axle, side * (kind.size_m[1] / 2 - 0.005))
+            add_wheel(builder, place, kind.wheel_radius_m, detail=detail)
+        if detail:
+            _flank(builder, kind, paint, side)
     return builder.build()
+
+
+def _front(end: _End, kind: VehicleKind) -> None:
+    """Lamps, grille, intake, plate."""
+    half, deck = kind.size_m[1] / 2, kind.stations[1].deck_m
+    for side in (1, -1):
+        end.patch((side * 0.50 * half, side * 0.86 * half), (deck - 0.16, deck - 0.02), LAMP)
+        end.patch((side * 0.52 * half, side * 0.60 * half), (deck - 0.13, deck - 0.05), LENS, bias=0.55)
+        end.patch((side * 0.70 * half, side * 0.80 * half), (deck - 0.13, deck - 0.05), LENS, bias=0.55)
+        end.patch((side * 0.55 * half, side * 0.80 * half), (0.33, 0.42), BLACK)
+    end.patch((-0.44 * half, 0.44 * half), (deck - 0.22, deck - 0.03), BLACK)
+    end.patch((-0.44 * half, 0.44 * half), (deck - 0.05, deck - 0.02), CHROME, bias=0.55)
+    end.patch((-0.44 * half, 0.44 * half), (deck - 0.14, deck - 0.12), CHROME, bias=0.55)
+    end.patch((-0.60 * half, 0.60 * half), (0.27, 0.39), BLACK)
+    end.patch((-0.26, 0.26), (0.40, 0.50), PLATE, bias=0.6)
+
+
+def _rear(end: _End, kind: VehicleKind) -> None:
+    """Lamps, plate, bumper; vans have doors in the middle."""
+    half, height = kind.size_m[1] / 2, kind.size_m[2]
+    tall = height > 2
+    top = 1.15 if tall else kind.stations[-2].deck_m - 0.02
+    low = top - (0.45 if tall else 0.2)
+    inner, outer = (0.82, 0.94) if tall else (0.52, 0.87)
+    for side in (1, -1):
+        end.patch((side * inner * half, side * outer * half), (low, top), TAIL)
+        end.patch((side * inner * half, side * (inner + 0.1) * half), (low + 0.03, low + 0.09), AMBER, bias=0.55)
+    plate = 0.62 if tall else low + 0.02
+    end.patch((-0.26, 0.26), (plate, plate + 0.11), PLATE_REAR, bias=0.6)
+    end.patch((-0.66 * half, 0.66 * half), (0.36, 0.48), BLACK)
+    if tall:
+        end.patch((-0.012, 0.012), (0.55, height - 0.12), SEAM, bias=0.55)
+
+
+def _flank(builder: MeshBuilder, kind: VehicleKind, paint: Material, side: float) -> None:
+    """Doors, handles, sill and mirror of one side."""
+    length, width, height = kind.size_m
+    half, tall = width / 2, height > 2
+    y, belt = side * (half + 0.004), kind.stations[7].deck_m - 0.03
+    doors = (0.20, 0.41, 0.68) if tall else (0.30, 0.58, 0.77)
+    for share in doors:
+        x = length * (0.5 - share)
+        add_strip(builder, [(x, y * 0.985, 0.28), (x, y, 0.6), (x, y * 0.975, belt)], side, SEAM, 0.03)
+    for share in doors[:2]:
+        x = length * (0.5 - share - 0.20)
+        add_strip(builder, [(x, y, belt - 0.12), (x + 0.2, y, belt - 0.12)], side, SEAM, 0.045)
+    add_strip(builder, [(length * 0.27, y, 0.27), (-length * 0.25, y, 0.27)], side, BLACK, 0.1)
+    cowl = kind.stations[4]
+    x, z = length * (0.5 - cowl.place - 0.045), cowl.deck_m + 0.07
+    inner, outer = span(side * (half - 0.06), side * (half + 0.16))
+    mirror = box_quads((x - 0.09, inner, z - 0.07), (x + 0.04, outer, z + 0.09 + 0.12 * tall))
+    builder.add(mirror, paint, bias=0.15)

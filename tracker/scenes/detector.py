@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -69,7 +69,9 @@ def detect(
         vehicles = np.isin(class_ids, (2, 4, 5)) & (rng.random(len(class_ids)) < class_noise)
         class_ids[vehicles] = rng.choice((2, 4, 5), int(vehicles.sum()))
     if jitter > 0:
-        boxes, probabilities = _jittered(boxes, probabilities, rng, jitter, stride_px, truth.size)
+        boxes, probabilities = _jittered(
+            boxes=boxes, probabilities=probabilities, rng=rng, jitter=jitter, stride_px=stride_px, size=truth.size
+        )
     embeddings = _embeddings(truth.ids[leaders], rng, embedding_size, embedding_noise) if embedding_size else None
     if false_positives > 0 and (extra := int(rng.poisson(false_positives))):
         ghosts, shapes = _ghosts(extra, rng, truth.size, stride_px)
@@ -94,7 +96,7 @@ def detect(
     return found.take(np.argsort(-found.scores, kind="stable"))
 
 
-def grid_masks(labels: NDArray[np.uint16], values: list[NDArray[np.integer]], stride_px: int) -> NDArray[np.uint8]:  # type: ignore[type-arg]
+def grid_masks(labels: NDArray[np.uint16], values: list[NDArray[np.integer[Any]]], stride_px: int) -> NDArray[np.uint8]:
     """Grid masks ``(N, h, w)`` of groups of label values by area averaging; the grid covers the whole image, cut cells included."""
     height, width = labels.shape
     rows, columns = -(-height // stride_px), -(-width // stride_px)
@@ -115,7 +117,7 @@ def grid_masks(labels: NDArray[np.uint16], values: list[NDArray[np.integer]], st
 
 def _hull(boxes: NDArray[np.float32]) -> NDArray[np.float32]:
     """One box ``(4,)`` about several."""
-    return np.concatenate([boxes[:, :2].min(axis=0), boxes[:, 2:].max(axis=0)])
+    return np.asarray(np.concatenate([boxes[:, :2].min(axis=0), boxes[:, 2:].max(axis=0)]))
 
 
 def _merged(truth: SceneTruth, seen: NDArray[np.intp], rng: np.random.Generator, merge_rate: float) -> list[list[int]]:
@@ -138,6 +140,7 @@ def _merged(truth: SceneTruth, seen: NDArray[np.intp], rng: np.random.Generator,
 
 
 def _jittered(
+    *,
     boxes: NDArray[np.float32],
     probabilities: NDArray[np.uint8],
     rng: np.random.Generator,
@@ -187,4 +190,4 @@ def _embeddings(ids: NDArray[np.int64], rng: np.random.Generator, length: int, n
         own = np.random.default_rng(int(identity)).normal(size=length)
         other = rng.normal(size=length)
         vectors[row] = own / np.linalg.norm(own) + noise * other / np.linalg.norm(other)
-    return (vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)).astype(np.float32)
+    return np.asarray((vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)).astype(np.float32))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["VehicleKind", "add_box", "add_face", "add_side", "add_strip", "add_wheel"]
+__all__ = ["Station", "VehicleKind", "add_box", "add_face", "add_side", "add_strip", "add_wheel", "span"]
 
 GLASS = Material((34, 30, 26), gloss=2.2)
 BLACK = Material((26, 26, 26), gloss=0.15)
@@ -23,6 +24,7 @@ TYRE = Material((30, 30, 31))
 RIM = Material((168, 168, 170), gloss=0.8)
 GAP = Material((44, 44, 46))
 CHROME = Material((205, 205, 205), gloss=1.6)
+LENS = Material((120, 118, 116), gloss=2.0)
 LAMP = Material((245, 243, 238), gloss=1.5, glow=0.25)
 TAIL = Material((30, 22, 190), gloss=1.2, glow=0.35)
 AMBER = Material((30, 140, 240), gloss=1.0, glow=0.1)
@@ -31,6 +33,27 @@ PLATE_REAR = Material((60, 200, 235), glow=0.1)
 SEAM = Material((20, 20, 22))
 LARGE_FACE_M = 0.8
 """The sides of lorries and buses are quads of up to 2 m, whose middles may be that much nearer than what is fixed to them."""
+
+
+class Station(NamedTuple):
+    """One cross-section of a car, read from the front.
+
+    Attributes:
+        place: Share of the length behind the front bumper.
+        deck_m: Height of the bonnet, the belt line or the boot lid.
+        roof_m: Height of the roof; the deck's where there is no cabin.
+        width: Share of the full width.
+        clearance_m: Height of the underside.
+        surface: What the skin is from here to the next station: ``nose``, ``hood``, ``windscreen``, ``side``, ``pillar``,
+            ``column``, ``panel``, ``back`` (window), ``boot`` or ``tail``.
+    """
+
+    place: float
+    deck_m: float
+    roof_m: float
+    width: float
+    clearance_m: float
+    surface: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,27 +65,36 @@ class VehicleKind:
         size_m: Length, width, height.
         wheels_m: Axles, metres behind the front.
         wheel_radius_m: Of the tyre.
-        stations: Cross-sections from front to rear, see :func:`_loft`; empty for lorries and buses.
+        stations: Cross-sections from front to rear, empty for lorries and buses.
     """
 
     class_id: int
     size_m: tuple[float, float, float]
     wheels_m: tuple[float, ...]
     wheel_radius_m: float
-    stations: tuple[tuple[float, float, float, float, float, str], ...] = ()
+    stations: tuple[Station, ...] = ()
+
+
+def span(a: float, b: float) -> tuple[float, float]:
+    """Both in order.
+
+    >>> span(2.0, -1.0)
+    (-1.0, 2.0)
+    """
+    return (a, b) if a < b else (b, a)
 
 
 def add_wheel(
     builder: MeshBuilder,
-    x: float,
-    y: float,
+    place_m: tuple[float, float],
     radius: float,
     *,
     detail: int,
-    arch: Material | None = BLACK,
+    arch: bool = True,
     lift: float = 0.0,
 ) -> None:
     """Tyre, rim and arch on the side ``y`` points to."""
+    x, y = place_m
     side = math.copysign(1.0, y)
     count = (6, 8, 12)[detail]
 
@@ -79,7 +111,7 @@ def add_wheel(
         wedges = [[centre, points[n], points[(n + 1) % count], points[(n + 2) % count]] for n in range(0, count, 2)]
         builder.add(wedges, material, normals=(0, side, 0), occlusion=0.8, bias=bias + lift)
 
-    if arch is not None and detail:
+    if arch and detail:
         angles = np.linspace(0, math.pi, 7)
         outer = np.stack([x + 1.2 * radius * np.cos(angles), np.full(7, y), radius * (1.0 + 1.18 * np.sin(angles))], 1)
         base = np.array([x, y, radius * 0.75])
@@ -126,7 +158,7 @@ def add_strip(
     builder: MeshBuilder, points: Sequence[tuple[float, float, float]], side: float, material: Material, wide: float
 ) -> None:
     """A thin line along points on a body's side."""
-    for (x0, y0, z0), (x1, y1, z1) in zip(points[:-1], points[1:], strict=True):
+    for (x0, y0, z0), (x1, y1, z1) in pairwise(points):
         horizontal = abs(x1 - x0) > abs(z1 - z0)
         dx, dz = (0.0, wide / 2) if horizontal else (wide / 2, 0.0)
         quad = [(x0 - dx, y0, z0 - dz), (x1 - dx, y1, z1 - dz), (x1 + dx, y1, z1 + dz), (x0 + dx, y0, z0 + dz)]
@@ -145,8 +177,8 @@ def add_face(
     y: tuple[float, float],
     z: tuple[float, float],
     material: Material,
-    bias: float,
     *,
+    bias: float,
     rear: bool = False,
 ) -> None:
     """A flat patch that looks forward (or back)."""
@@ -161,7 +193,7 @@ def add_face(
 
 
 def add_side(
-    builder: MeshBuilder, y: float, x: tuple[float, float], z: tuple[float, float], material: Material, bias: float
+    builder: MeshBuilder, y: float, x: tuple[float, float], z: tuple[float, float], material: Material, *, bias: float
 ) -> None:
     """A flat patch on the left or right side."""
     quads = rectangle((x[0], y, z[0]), (x[1] - x[0], 0, 0), (0, 0, z[1] - z[0]), step_m=0.8)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -200,7 +201,7 @@ def walk(
 def _rounded(points: NDArray[np.float64]) -> tuple[NDArray[np.float64], list[int]]:
     """Waypoints as a dense path ``(P, 2)`` (2 cm) with corners rounded over about 0.4 m, and each waypoint's place in it."""
     pieces, marks = [points[:1]], [0]
-    for before, after in zip(points[:-1], points[1:], strict=True):
+    for before, after in pairwise(points):
         count = max(round(float(np.linalg.norm(after - before)) / 0.02), 1)
         pieces.append(before + (after - before) * (np.arange(1, count + 1) / count)[:, None])
         marks.append(marks[-1] + count)

@@ -97,8 +97,15 @@ def random_outfit(rng: np.random.Generator) -> Outfit:
     )
 
 
-def part_colour(outfit: Outfit, part: str, number: int, forward_deg: float) -> Colour:
-    """The colour of one face: which tube, which ring of it, how far from straight ahead."""
+def part_colour(outfit: Outfit, place: tuple[str, int], forward_deg: float) -> Colour:
+    """The colour of one face of the body.
+
+    Args:
+        outfit: Looks.
+        place: Which tube (``trunk``, ``head``, ``thigh``, ...) and which ring of it, from its start.
+        forward_deg: How far around the tube from straight ahead, 0..180.
+    """
+    part, number = place
     if part == "trunk":
         return _trunk_colour(outfit, number, forward_deg)
     if part == "head":
@@ -106,8 +113,8 @@ def part_colour(outfit: Outfit, part: str, number: int, forward_deg: float) -> C
     if part in ("thigh", "shank"):
         return outfit.skin if outfit.skirt else outfit.bottom
     if part in ("upper", "fore"):
-        place = number / 6 * 0.55 if part == "upper" else 0.6 + number / 4 * 0.4
-        return outfit.top if place < outfit.sleeves else outfit.skin
+        share = number / 6 * 0.55 if part == "upper" else 0.6 + number / 4 * 0.4
+        return outfit.top if share < outfit.sleeves else outfit.skin
     fixed: dict[str, Colour | None] = {
         "neck": outfit.skin,
         "hand": outfit.skin,

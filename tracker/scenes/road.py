@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tracker.scenes.camera import Camera, Rig
 from tracker.scenes.drawing import Light, to_linear
@@ -15,6 +17,8 @@ from tracker.scenes.motion import Trajectory, drive
 from tracker.scenes.scenery import Noise, Plate, soft_step
 from tracker.scenes.vehicles import KINDS, Vehicle
 from tracker.scenes.world import Backdrop, Scene
+
+Floats = NDArray[np.floating[Any]]
 
 __all__ = ["COUNT_LINE_M", "road"]
 
@@ -108,7 +112,7 @@ def _traffic(rng: np.random.Generator, duration_s: float, density: float) -> lis
         while moment < duration_s:
             kind, paint = _choose(rng, fast=fast)
             speed = (17.5 if fast else 13.5) + rng.uniform(-0.4, 0.4)
-            vehicles.append((moment, kind, paint, _run(rng, moment, lane, direction, speed, fast=fast)))
+            vehicles.append((moment, kind, paint, _run(rng, moment, lane, direction=direction, speed_m_s=speed)))
             moment += 1.3 + KINDS[kind].size_m[0] / speed + rng.exponential(2.1 / density)
     vehicles.sort(key=lambda one: one[0])
     return [
@@ -125,21 +129,21 @@ def _choose(rng: np.random.Generator, *, fast: bool) -> tuple[str, tuple[float, 
     return kind, paints[int(rng.integers(len(paints)))]
 
 
-def _run(
-    rng: np.random.Generator, start_s: float, lane: float, direction: int, speed: float, *, fast: bool
-) -> Trajectory:
+def _run(rng: np.random.Generator, start_s: float, lane: float, *, direction: int, speed_m_s: float) -> Trajectory:
     """One pass through the scene, 260 m long."""
     length_m = 215.0
-    end_s = start_s + length_m / speed
+    end_s = start_s + length_m / speed_m_s
     start_m = 0.0 if direction > 0 else length_m
     wander = lane + rng.normal(0, 0.12)
-    along = drive(start_s=start_s, end_s=end_s, start_m=start_m, speed_m_s=speed, lane_m=wander, direction=direction)
+    along = drive(
+        start_s=start_s, end_s=end_s, start_m=start_m, speed_m_s=speed_m_s, lane_m=wander, direction=direction
+    )
     bent = np.maximum(along.positions_m[:, 0] - BEND_START_M, 0) / BEND_RADIUS_M
     positions = _bend(along.positions_m[:, 0], along.positions_m[:, 1])
     return Trajectory(times_s=along.times_s, positions_m=positions, heading_rad=along.heading_rad + bent)
 
 
-def _bend(along_m: np.ndarray, across_m: np.ndarray) -> np.ndarray:
+def _bend(along_m: Floats, across_m: Floats) -> Floats:
     """Road coordinates (distance along the carriageway's axis, offset to the left) to the ground plane, ``(N, 2)``."""
     turned = np.maximum(along_m - BEND_START_M, 0) / BEND_RADIUS_M
     radius = BEND_RADIUS_M - across_m
@@ -148,7 +152,7 @@ def _bend(along_m: np.ndarray, across_m: np.ndarray) -> np.ndarray:
     return np.stack([x, y], axis=-1)
 
 
-def _unbend(points_m: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _unbend(points_m: Floats) -> tuple[Floats, Floats]:
     """The inverse of :func:`_bend`: distance along and offset of ground points ``(N, 2)``."""
     x, y = points_m[:, 0], points_m[:, 1]
     beyond = x > BEND_START_M
@@ -205,15 +209,13 @@ def _ground(plate: Plate, noise: Noise) -> None:
     grain = (noise.field(x * 9, y * 9, octaves=2) - 0.5) * fine
     grass = to_linear((52, 98, 82)) * (1 + 0.9 * rough + 0.7 * grain)[:, None]
     straw = soft_step(0.5, 0.75, noise.field(x * 0.12 + 5, y * 0.2, octaves=3))[:, None]
-    colour = grass + (to_linear((92, 138, 138)) * (1 + 0.5 * grain)[:, None] - grass) * straw * 0.6
+    colour: Floats = grass + (to_linear((92, 138, 138)) * (1 + 0.5 * grain)[:, None] - grass) * straw * 0.6
     asphalt = _asphalt(noise, x, y, fine)
     gravel = to_linear((118, 124, 130)) * (1 + 0.5 * rough + 0.9 * grain)[:, None]
     ragged = 0.25 * rough
     for middle in (0.0, (FAR_LANES_M[0] + FAR_LANES_M[1]) / 2):
         off = np.abs(y - middle)
-        verge = (
-            soft_step(6.9, 6.2, off + ragged)[:, None] if middle == 0 else soft_step(6.9, 6.2, off + ragged)[:, None]
-        )
+        verge = soft_step(6.9, 6.2, off + ragged)[:, None]
         colour = colour + (gravel - colour) * verge
         paved = soft_step(5.75, 5.6, off + 0.15 * ragged)[:, None]
         colour = colour + (asphalt - colour) * paved
@@ -226,7 +228,7 @@ def _ground(plate: Plate, noise: Noise) -> None:
     plate.paint(mask, depths, lit * faded + plate.light.haze_colour * (1 - faded), is_ground=True)
 
 
-def _asphalt(noise: Noise, x: np.ndarray, y: np.ndarray, fine: np.ndarray) -> np.ndarray:
+def _asphalt(noise: Noise, x: Floats, y: Floats, fine: Floats) -> Floats:
     """Grey with patches, darker wheel tracks, oil in the middle of lanes, tar seams."""
     patches = noise.field(x * 0.06, y * 0.5 + 20, octaves=3) - 0.5
     grain = (noise.field(x * 22, y * 22) - 0.5) * fine
@@ -236,51 +238,59 @@ def _asphalt(noise: Noise, x: np.ndarray, y: np.ndarray, fine: np.ndarray) -> np
     oil = np.exp(-((off / 0.35) ** 2)) * noise.field(x * 0.05, y * 2 + 9)
     seam = np.exp(-((((x + 3 * noise.field(y * 0.3, x * 0.01)) % 47.0 - 20) / 0.08) ** 2)) * fine
     tone = 1 + 0.35 * patches + 0.35 * grain - 0.13 * tracks - 0.12 * oil - 0.35 * seam
-    return to_linear((128, 126, 124)) * np.clip(tone, 0.3, 2)[:, None]
+    return np.asarray(to_linear((128, 126, 124)) * np.clip(tone, 0.3, 2)[:, None])
 
 
-def _mark(colour: np.ndarray, outside_m: np.ndarray, noise: Noise, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+def _mark(colour: Floats, outside_m: Floats, noise: Noise, x: Floats, y: Floats) -> Floats:
     """White paint where the signed distance is negative, worn in places."""
     wear = 0.92 - 0.55 * soft_step(0.5, 0.85, noise.field(x * 1.7, y * 7, octaves=2))
     share = (soft_step(0.012, -0.012, outside_m) * wear)[:, None]
-    return colour + (to_linear((226, 228, 228)) - colour) * share
+    return np.asarray(colour + (to_linear((226, 228, 228)) - colour) * share)
+
+
+_STEEL, _DARK = Material((186, 184, 182), gloss=0.5), Material((120, 120, 118), gloss=0.2)
+_WHITE = Material((235, 235, 235))
 
 
 def _furniture(rng: np.random.Generator) -> Mesh:
-    """Guard rails, posts, signs, lamps."""
+    """Guard rails, lamps, signs and marker posts."""
     builder = MeshBuilder()
-    steel = Material((186, 184, 182), gloss=0.5)
-    dark = Material((120, 120, 118), gloss=0.2)
-    for y in (5.2 + 0.9, -6.1, FAR_LANES_M[1] + 4.6):
-        for start in np.arange(6.0, 210.0, 4.0):
-            for low, depth, material in (
-                (0.46, 0.03, dark),
-                (0.52, 0.06, steel),
-                (0.62, 0.03, dark),
-                (0.66, 0.06, steel),
-            ):
-                builder.add(box_quads((start, y - depth, low), (start + 4.0, y + depth, low + 0.1)), material)
-            builder.add(box_quads((start, y - 0.05, 0), (start + 0.1, y + 0.05, 0.6)), dark)
-    for x in np.arange(25.0, 280.0, 42.0):
-        for y in (-7.4,):
-            builder.add(box_quads((x, y - 0.08, 0), (x + 0.16, y + 0.08, 9.0)), Material((150, 152, 150), gloss=0.3))
-            builder.add(box_quads((x, y, 8.9), (x + 0.12, y + 2.2, 9.0)), Material((150, 152, 150), gloss=0.3))
-            builder.add(box_quads((x - 0.1, y + 1.6, 8.8), (x + 0.25, y + 2.4, 8.93)), Material((90, 90, 92)))
-    for x, y in ((52.0, -8.6), (120.0, FAR_LANES_M[1] + 6.2)):
-        for leg in (-0.8, 0.8):
-            builder.add(box_quads((x, y + leg - 0.05, 0), (x + 0.1, y + leg + 0.05, 2.2)), dark)
-        builder.add(box_quads((x - 0.05, y - 1.5, 2.0), (x, y + 1.5, 4.0)), Material((96, 112, 10), gloss=0.3))
-        for z in (2.5, 3.1, 3.6):
-            width = rng.uniform(0.6, 1.2)
-            builder.add(
-                box_quads((x - 0.07, y - width, z - 0.08), (x - 0.06, y + width * 0.8, z + 0.08)),
-                Material((235, 235, 235)),
-            )
-    for x in np.arange(20.0, 250.0, 25.0):
+    for y in (6.1, -6.1, FAR_LANES_M[1] + 4.6):
+        for x in np.arange(6.0, 210.0, 4.0):
+            _rail(builder, float(x), y)
+    for x in np.arange(25.0, 210.0, 42.0):
+        _lamp(builder, float(x), -7.4)
+    for x, y in ((52.0, -8.6), (112.0, FAR_LANES_M[1] + 6.2)):
+        _sign(builder, rng, x, y)
+    for x in np.arange(20.0, 210.0, 25.0):
         for y in (-5.9, FAR_LANES_M[1] + 4.3):
-            builder.add(box_quads((x, y - 0.05, 0), (x + 0.1, y + 0.05, 0.95)), Material((235, 235, 235)))
+            builder.add(box_quads((x, y - 0.05, 0), (x + 0.1, y + 0.05, 0.95)), _WHITE)
             builder.add(box_quads((x - 0.01, y - 0.055, 0.7), (x + 0.11, y + 0.055, 0.85)), Material((30, 30, 32)))
     return _bent(builder.build())
+
+
+def _rail(builder: MeshBuilder, x: float, y: float) -> None:
+    """Four metres of guard rail with its post."""
+    for low, depth, material in ((0.46, 0.03, _DARK), (0.52, 0.06, _STEEL), (0.62, 0.03, _DARK), (0.66, 0.06, _STEEL)):
+        builder.add(box_quads((x, y - depth, low), (x + 4.0, y + depth, low + 0.1)), material)
+    builder.add(box_quads((x, y - 0.05, 0), (x + 0.1, y + 0.05, 0.6)), _DARK)
+
+
+def _lamp(builder: MeshBuilder, x: float, y: float) -> None:
+    """A street lamp that leans over the road."""
+    builder.add(box_quads((x, y - 0.08, 0), (x + 0.16, y + 0.08, 9.0)), _STEEL)
+    builder.add(box_quads((x, y, 8.9), (x + 0.12, y + 2.2, 9.0)), _STEEL)
+    builder.add(box_quads((x - 0.1, y + 1.6, 8.8), (x + 0.25, y + 2.4, 8.93)), Material((90, 90, 92)))
+
+
+def _sign(builder: MeshBuilder, rng: np.random.Generator, x: float, y: float) -> None:
+    """A green board on two legs."""
+    for leg in (-0.8, 0.8):
+        builder.add(box_quads((x, y + leg - 0.05, 0), (x + 0.1, y + leg + 0.05, 2.2)), _DARK)
+    builder.add(box_quads((x - 0.05, y - 1.5, 2.0), (x, y + 1.5, 4.0)), Material((96, 112, 10), gloss=0.3))
+    for z in (2.5, 3.1, 3.6):
+        wide = rng.uniform(0.6, 1.2)
+        builder.add(box_quads((x - 0.07, y - wide, z - 0.08), (x - 0.06, y + wide * 0.8, z + 0.08)), _WHITE)
 
 
 def _bent(mesh: Mesh) -> Mesh:

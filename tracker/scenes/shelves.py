@@ -263,7 +263,7 @@ def add_fruit(plate: Plate, rng: np.random.Generator) -> None:
             place = np.array([x0 + rng.uniform(0.05, 0.85), y + rng.uniform(0.05, 0.75), 0.70 + rng.uniform(0, 0.09)])
             base = to_linear(colour) * rng.uniform(0.55, 1.0)
             for shift, radius, tone in ((0.0, 0.048, 0.65), (0.012, 0.034, 0.95), (0.026, 0.012, 1.7)):
-                points.append(place + (-0.4 * shift, -0.4 * shift, shift))
+                points.append(place + np.array([-0.4 * shift, -0.4 * shift, shift]))
                 radii.append(radius)
                 colours.append(base * tone)
     plate.blobs(np.array(points), np.array(radii), np.array(colours), haze=False)

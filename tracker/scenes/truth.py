@@ -73,7 +73,7 @@ class SceneTruth:
 
     def mask(self, row: int) -> NDArray[np.bool_]:
         """The visible silhouette ``(H, W)`` of one row."""
-        return self.labels == row + 1
+        return np.asarray(self.labels == row + 1)
 
     def masks(self) -> NDArray[np.bool_]:
         """All visible silhouettes ``(N, H, W)``."""

@@ -316,7 +316,7 @@ class Walker:
             rings.begin()
             stout = girth if part in ("trunk", "skirt", "coat") else 1.0
             for number, (height, wide, deep, ahead) in enumerate(table):
-                turn = twist * (height - 0.1) * 2.5 if part not in ("head",) else 0.0
+                turn = twist * (height - 0.1) * 2.5 if part != "head" else 0.0
                 cos, sin = math.cos(turn), math.sin(turn)
                 bent = lean * (0.6 if part in ("neck", "head", "mane") else 1.0)
                 centre = (ahead + height * math.sin(bent), sway * height * 2, hip + height * math.cos(bent))
@@ -398,7 +398,7 @@ def _look(outfit: Outfit, rings: _Rings, count: int, seed: int) -> _Look:
     # Angle 90 degrees is forward.
     angles = np.degrees((np.arange(count) + 1.0) * 2 * math.pi / count)
     forward = np.abs((angles - 90 + 180) % 360 - 180)
-    colours = np.array([[part_colour(outfit, *rings.parts[ring], float(angle)) for angle in forward] for ring in low])
+    colours = np.array([[part_colour(outfit, rings.parts[ring], float(angle)) for angle in forward] for ring in low])
     cloth = np.array(
         [rings.parts[ring][0] in ("trunk", "thigh", "shank", "upper", "fore", "skirt", "coat") for ring in low]
     )

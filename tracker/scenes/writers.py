@@ -130,7 +130,7 @@ def mots_lines(frame: int, truth: SceneTruth) -> list[str]:
     width, height = truth.size
     return [
         f"{frame} {truth.ids[row]} {MOTS_CLASSES[int(truth.class_ids[row])]} {height} {width} "
-        f"{encode_rle(truth.mask(row))['counts']}"
+        f"{encode_rle(truth.mask(int(row)))['counts']}"
         for row in np.flatnonzero(truth.areas_px > 0)
     ]
 
@@ -164,7 +164,7 @@ def coco_document(
                     "category_id": int(truth.class_ids[row]) + 1,
                     "bbox": [x1, y1, x2 - x1, y2 - y1],
                     "area": int(truth.areas_px[row]),
-                    "segmentation": encode_rle(truth.mask(row)),
+                    "segmentation": encode_rle(truth.mask(int(row))),
                     "iscrowd": int(small),
                     "track_id": int(truth.ids[row]),
                     "visibility": round(float(truth.visibility[row]), 3),
