@@ -116,6 +116,7 @@ def _front(a: NDArray[Any], b: NDArray[Any], eye: NDArray[Any]) -> int:
 
 def paint(
     one: Placed,
+    *,
     image: NDArray[np.uint8] | None,
     labels: NDArray[np.uint16],
     label: int,

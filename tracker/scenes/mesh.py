@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+import cv2
 import numpy as np
 
 from tracker.scenes.drawing import encode_colours, shade, to_linear
@@ -196,20 +197,19 @@ def project_mesh(
     polygons = pixels.reshape(-1, 4, 2)
     if light is None:
         return polygons, None
-    return polygons, _colours(mesh, rows, towards[rows] / distance[:, None], turn, light, distance)
+    return polygons, _colours(
+        mesh, rows, towards[rows] / distance[:, None], distance, replace(light, sun=light.sun @ turn)
+    )
 
 
 def _colours(
     mesh: Mesh,
     rows: NDArray[np.intp],
     towards: NDArray[np.float64],
-    turn: NDArray[np.float64],
-    light: Light,
     distance: NDArray[np.float64],
+    light: Light,
 ) -> NDArray[np.uint8]:
-    """Shaded display colours; everything happens in the object's own axes, only the sun is turned into them."""
-    from dataclasses import replace
-
+    """Shaded display colours; everything is in the object's own axes, the sun too."""
     seen = shade(
         normals=mesh.shading[rows],
         towards_camera=towards,
@@ -217,7 +217,7 @@ def _colours(
         gloss=mesh.gloss[rows],
         glow=mesh.glow[rows],
         occlusion=mesh.occlusion[rows],
-        light=replace(light, sun=light.sun @ turn),
+        light=light,
     )
     faded = np.exp(-distance / light.haze_m)[:, None]
     return encode_colours(seen * faded + light.haze_colour * (1 - faded))
@@ -225,6 +225,4 @@ def _colours(
 
 def hull(points: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
     """Convex outline ``(K, 2)`` of ground points ``(N, 2)``."""
-    import cv2
-
     return np.asarray(cv2.convexHull(points.astype(np.float32))[:, 0], dtype=np.float64)

@@ -37,6 +37,7 @@ _GOODS = (
 def _row_of_goods(
     builder: MeshBuilder,
     rng: np.random.Generator,
+    *,
     origin: tuple[float, float, float],
     along: tuple[float, float],
     outward: tuple[float, float],
@@ -63,7 +64,9 @@ def _row_of_goods(
                 continue
             depth = float(rng.uniform(0.02, 0.05))
             corner = start + u * place - v * depth
-            _package(builder, corner, u * wide, v, tall, colour, label, bottle=bottle, occlusion=occlusion)
+            _package(
+                builder, corner, u * wide, v, tall=tall, colour=colour, label=label, bottle=bottle, occlusion=occlusion
+            )
             place += wide + 0.012
         place += 0.015
 
@@ -73,10 +76,10 @@ def _package(
     corner: NDArray[np.float64],
     across: NDArray[np.float64],
     outward: NDArray[np.float64],
+    *,
     tall: float,
     colour: NDArray[np.float64],
     label: tuple[int, int, int],
-    *,
     bottle: bool,
     occlusion: float,
 ) -> None:
@@ -141,30 +144,31 @@ def add_gondola(
             ya, yb = sorted((middle, middle + side * deep))
             builder.add(box_quads((x0, ya, level), (x1, yb, level + 0.025), step_m=0.6), board, occlusion=0.75)
             edge = middle + side * (deep + 0.006)
-            _price_rail(builder, rng, x0, x1, edge, side, level)
+            _price_rail(builder, rng, x=(x0, x1), y=edge, side=side, level=level)
             clear = (levels[number + 1] if number < 3 else 1.62) - level - 0.03
             occlusion = 0.62 + 0.11 * number
             start = x0 if side < 0 else x1
             _row_of_goods(
                 builder,
                 rng,
-                (start, middle + side * deep, level + 0.025),
-                (1.0 if side < 0 else -1.0, 0.0),
-                (0.0, float(side)),
-                x1 - x0,
-                clear,
-                occlusion,
+                origin=(start, middle + side * deep, level + 0.025),
+                along=(1.0 if side < 0 else -1.0, 0.0),
+                outward=(0.0, float(side)),
+                length_m=x1 - x0,
+                high_m=clear,
+                occlusion=occlusion,
             )
 
 
 def _price_rail(
-    builder: MeshBuilder, rng: np.random.Generator, x0: float, x1: float, y: float, side: int, level: float
+    builder: MeshBuilder, rng: np.random.Generator, *, x: tuple[float, float], y: float, side: int, level: float
 ) -> None:
     """The strip with price tags at a board's edge."""
+    x0, x1 = x
     strip = rectangle((x0, y, level - 0.02), (x1 - x0, 0, 0), (0, 0, 0.05), step_m=0.6)
     builder.add(strip, Material((214, 216, 218)), normals=(0, side, 0), occlusion=0.9)
-    for x in np.arange(x0 + 0.1, x1 - 0.1, 0.24):
-        tag = rectangle((x + rng.uniform(0, 0.08), y + side * 0.004, level - 0.016), (0.08, 0, 0), (0, 0, 0.042))
+    for left in np.arange(x0 + 0.1, x1 - 0.1, 0.24):
+        tag = rectangle((left + rng.uniform(0, 0.08), y + side * 0.004, level - 0.016), (0.08, 0, 0), (0, 0, 0.042))
         tone = (60, 210, 245) if rng.random() < 0.25 else (245, 245, 245)
         builder.add(tag, Material(tone), normals=(0, side, 0))
 
@@ -184,8 +188,17 @@ def add_wall_shelves(builder: MeshBuilder, rng: np.random.Generator, room_m: tup
             Material((216, 218, 218)),
             occlusion=0.75,
         )
-        _price_rail(builder, rng, 2.2, 12.8, y - 0.006, -1, level)
-        _row_of_goods(builder, rng, (2.2, y, level + 0.025), (1.0, 0.0), (0.0, -1.0), 10.6, 0.36, 0.62 + 0.07 * number)
+        _price_rail(builder, rng, x=(2.2, 12.8), y=y - 0.006, side=-1, level=level)
+        _row_of_goods(
+            builder,
+            rng,
+            origin=(2.2, y, level + 0.025),
+            along=(1.0, 0.0),
+            outward=(0.0, -1.0),
+            length_m=10.6,
+            high_m=0.36,
+            occlusion=0.62 + 0.07 * number,
+        )
     for x in np.arange(2.2, 12.9, 1.325):
         builder.add(
             box_quads((x - 0.02, y + 0.02, 0), (x + 0.02, room_m[1], 2.1)), Material((188, 190, 192)), occlusion=0.8

@@ -205,7 +205,9 @@ class Scene:
         whole = np.zeros(len(placed), np.int64)
         for one in placed:
             row = rank[one.identity]
-            whole[row] = paint(one, image if shaded else None, labels, row + 1, range_m, camera)
+            whole[row] = paint(
+                one, image=image if shaded else None, labels=labels, label=row + 1, range_m=range_m, camera=camera
+            )
         if shaded and self._grain is not None:
             image = _with_grain(image, self._grain, time_s)
         return image, measure(time_s, camera, sorted(placed, key=lambda one: one.identity), labels, whole)
