@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -38,30 +37,32 @@ def encode_crop(crop: NDArray[np.bool_], origin: tuple[int, int], image_size: tu
     return {"size": [height, width], "counts": code["counts"].decode("ascii")}
 
 
-def run_lengths(crop: NDArray[np.bool_], origin: tuple[int, int], image_size: tuple[int, int]) -> list[int]:
+def run_lengths(crop: NDArray[np.bool_], origin: tuple[int, int], image_size: tuple[int, int]) -> NDArray[np.int64]:
     """Lengths of alternating runs of zeros and ones, column by column over the whole image, zeros first."""
+    import cv2
+
     width, height = image_size
     rows, columns = crop.shape
     # One zero row under the crop ends every column's run, unless columns join because the crop is as high as the image.
     stride = rows if rows == height else rows + 1
-    padded = np.zeros((columns, stride), np.bool_)
-    padded[:, :rows] = crop.T
+    padded = np.zeros((columns, stride), np.uint8)
+    if crop.size:
+        cv2.transpose(crop.view(np.uint8), dst=padded[:, :rows])  # a quarter of NumPy's time
     flat = padded.ravel()
     changes = np.flatnonzero(flat[1:] != flat[:-1]) + 1
     column, row = np.divmod(changes, stride) if changes.size else (changes, changes)
     places = (column + origin[0]) * height + origin[1] + row
-    starts_inside = bool(flat.size and flat[0])
-    ends_inside = bool(flat.size and flat[-1])
-    edges = [0]
-    if starts_inside:
-        edges.append(origin[0] * height + origin[1])
-    edges.extend(places.tolist())
-    if ends_inside:
-        edges.append((origin[0] + columns) * height)
-    total = width * height
-    if edges[-1] != total or len(edges) == 1:
-        edges.append(total)
-    return [after - before for before, after in pairwise(edges)]
+    edges = [np.zeros(1, np.int64)]
+    if flat.size and flat[0]:
+        edges.append(np.array([origin[0] * height + origin[1]]))
+    edges.append(places)
+    if flat.size and flat[-1]:
+        edges.append(np.array([(origin[0] + columns) * height]))
+    last = int(edges[-1][-1]) if edges[-1].size else 0
+    if last != width * height:
+        edges.append(np.array([width * height]))
+    joined = np.concatenate(edges)
+    return joined[1:] - joined[:-1]
 
 
 def disjoint_crops(crops: list[Crop], order: NDArray[np.integer[Any]], image_size: tuple[int, int]) -> list[Crop]:

@@ -1,0 +1,1 @@
+"""Sinks read back by independent readers."""
