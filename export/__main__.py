@@ -22,6 +22,7 @@ def main(arguments: list[str] | None = None) -> int:
     add_prepare(commands)
     add_train(commands)
     add_nano(commands)
+    add_yolact(commands)
     add_check(commands)
     add_evaluate(commands)
     options = parser.parse_args(arguments)
@@ -157,6 +158,33 @@ def compare(module: Any, path: Path, kind: str) -> dict[str, float]:
         size = (module.height, module.width)
         frames = np.stack([letterbox(cv2.imread(str(picture), cv2.IMREAD_COLOR), size)[0] for picture in pictures])
     return parity(module, path, frames)
+
+
+def add_yolact(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """`yolact`: a checkpoint of the published YOLACT -> an ONNX file with its manifest."""
+    parser = commands.add_parser("yolact", help="export a checkpoint of dbolya's YOLACT, end to end or with raw heads")
+    parser.add_argument("--config", default="yolact_base", help="yolact_resnet50, yolact_base, yolact_darknet53, ...")
+    parser.add_argument("--weights", required=True, help=".pth file of dbolya's code, or random:SEED for a trial")
+    parser.add_argument("--out", type=Path, required=True, help=".onnx file; its manifest is written beside it")
+    parser.add_argument("--raw-heads", action="store_true", help="outputs loc, conf, mask, priors, proto, undecoded")
+    parser.add_argument("--size", type=int, help="side of the square input in pixels; default: the configuration's")
+    parser.add_argument("--half", action="store_true", help="float16 weights and layers, for GPUs")
+    parser.add_argument("--per-class-nms", action="store_true", help="suppress within classes, as published AP has it")
+    parser.add_argument("--classes", type=lambda text: text.split(","), help="names, comma-separated; default: COCO's")
+    parser.add_argument("--name", help="in the metadata; default: the configuration's name")
+    parser.add_argument("--licence", default="", help="of the weights, in the metadata")
+    parser.set_defaults(run=yolact)
+
+
+def yolact(options: argparse.Namespace) -> None:
+    """Run `yolact`."""
+    from export.yolact_export import run
+    from tracker.errors import TrackerError
+
+    try:
+        run(options, val_sets())
+    except TrackerError as error:
+        raise SystemExit(f"error: {error}") from error
 
 
 def add_check(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

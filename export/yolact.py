@@ -1,10 +1,10 @@
 """Official YOLACT, whole: normalised RGB images (B, 3, S, S) in; boxes, classes, mask coefficients and prototypes out.
 
 Bolya, Zhou, Xiao, Lee: "YOLACT: Real-time Instance Segmentation", ICCV 2019, as their published code behaves
-(https://github.com/dbolya/yolact at 57b8f2d, MIT; written anew here). Modules carry that code's parameter names, so that
-its checkpoints load strictly, and keep its slips: anchors are square whatever their aspect ratio. Shape letters: B images,
-P anchors over the strides 8 to 128, C classes without the background, M prototypes, h x w their grid (twice the stride-8
-map). `semantic_seg_conv` serves training only and is kept for its name.
+(https://github.com/dbolya/yolact at 57b8f2d, MIT; written anew here). Modules carry that code's parameter names, so
+that its checkpoints load strictly, and keep its slips: anchors are square whatever their aspect ratio. Shape letters:
+B images, P anchors over the strides 8 to 128, C classes without the background, M prototypes, h x w their grid (twice
+the stride-8 map). `semantic_seg_conv` serves training only and is kept for its name.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ CONFIGURATIONS = {
 
 
 class Outputs(NamedTuple):
-    """Raw heads, anchors from the finest level to the coarsest, row by row, all anchors of a cell beside one another."""
+    """Raw heads; anchors from the finest level to the coarsest, row by row, those of a cell beside one another."""
 
     loc: Tensor  # (B, P, 4) box code
     conf: Tensor  # (B, P, C + 1) probabilities, background first
