@@ -1,7 +1,7 @@
-"""World points in metres enter, pixels leave (and back for the ground): a pinhole camera, and the rig that shakes and pans it.
+"""World points in metres enter, pixels leave (and back for the ground): a pinhole camera, and the rig that moves it.
 
-World axes: ``x`` and ``y`` span the ground plane, ``z`` points up. Pixel coordinates follow the boxes of this project: the image
-spans ``[0, width] x [0, height]``, the centre of the first pixel is ``(0.5, 0.5)``.
+World axes: ``x`` and ``y`` span the ground plane, ``z`` points up. Pixel coordinates follow the boxes of this
+project: the image spans ``[0, width] x [0, height]``, the centre of the first pixel is ``(0.5, 0.5)``.
 """
 
 from __future__ import annotations
@@ -77,8 +77,8 @@ class Camera:
             points: ``(N, 3)`` in metres.
 
         Returns:
-            ``(N, 2)`` pixels and ``(N,)`` depths in metres along the viewing direction; pixels of points that are not in front of
-            the camera are meaningless, so look at the depth first.
+            ``(N, 2)`` pixels and ``(N,)`` depths in metres along the viewing direction; pixels of points that are not
+            in front of the camera are meaningless, so look at the depth first.
         """
         seen = (points - np.array(self.position_m)) @ self.rotation.T
         depth = seen[:, 2]
@@ -137,7 +137,7 @@ class Rig:
         )
 
     def _wobble(self, time_s: float) -> NDArray[np.float64]:
-        """Three smooth signals ``(3,)`` of unit variance: five sines each between 0.4 Hz (wind) and 5 Hz (passing lorries)."""
+        """Three smooth signals ``(3,)`` of unit variance: five sines each, 0.4 Hz (wind) to 5 Hz (lorries)."""
         rng = np.random.default_rng(self.seed)
         frequencies = np.geomspace(0.4, 5.0, 5) * rng.uniform(0.85, 1.15, (3, 5))
         phases = rng.uniform(0, 2 * math.pi, (3, 5))

@@ -50,8 +50,7 @@ def _car(
     )
 
 
-# Stations: place from front (share of the length), deck height, roof height, width (share), ground clearance, and what the surface is
-# from here to the next one. Heights in metres, read off side views of current European cars.
+# Stations in the order of `Station`, chosen by eye after common European cars.
 _SEDAN = _car(
     4.65,
     1.82,
@@ -250,7 +249,7 @@ def _loft(kind: VehicleKind, paint: Material, detail: int, builder: MeshBuilder)
 
 
 def _split_rings(grid: NDArray[np.float64]) -> tuple[NDArray[np.float64], list[int]]:
-    """Each ring interval of the painted sides cut in two, bulged a little; returns the original interval of each new one."""
+    """Each ring interval of the painted sides cut in two, bulged a little; returns the interval each one came from."""
     pieces, split = [grid[:, :1]], []
     for ring in range(grid.shape[1] - 1):
         low, high = grid[:, ring], grid[:, ring + 1]
@@ -285,24 +284,7 @@ def _cap(
 
 
 def _end_x(rings: Sequence[NDArray[np.float64]], y: float, z: float, *, front: bool) -> float:
-    """Where the body ends at height ``z`` and ``y`` off the middle: the first ring from that end that is wide and high enough."""
-    ordered = rings if front else list(reversed(rings))
-    for ring in ordered:
-        profile = ring[1:9]
-        reach = float(np.interp(z, profile[:, 2], profile[:, 1]))
-        if reach >= abs(y) and z <= profile[-1, 2] + 0.02:
-            return float(ring[0, 0])
-    return float(ordered[-1][0, 0])
-
-
-class _End:
-    """The front or rear of a body, to fix lamps and plates to.
-
-    Args:
-        builder: Takes the quads.
-        rings: Cross-sections from front to rear.
-        front: Which end.
-    """
+    """Where the body ends at height ``z``, ``y`` off the middle: the first ring wide and high enough there."""
 
     def __init__(self, builder: MeshBuilder, rings: Sequence[NDArray[np.float64]], *, front: bool) -> None:
         self._builder, self._rings, self._front = builder, rings, front

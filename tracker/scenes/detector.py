@@ -38,7 +38,8 @@ def detect(
     Args:
         truth: The frame's truth.
         rng: Source of every imperfection; a perfect detector draws from it only for embeddings.
-        miss_rate: Chance that a plainly visible object is missed; objects of low visibility are missed up to three times as often.
+        miss_rate: Chance that a plainly visible object is missed; up to three times as often where little of it
+            shows.
         jitter: Standard deviation of each box edge as a fraction of the box' size; the mask moves with the box.
         score_noise: Standard deviation of the scores, which fall with visibility from 0.95 to 0.45.
         false_positives: Mean number of detections of nothing (Poisson), scores 0.05 to 0.55.
@@ -97,7 +98,7 @@ def detect(
 
 
 def grid_masks(labels: NDArray[np.uint16], values: list[NDArray[np.integer[Any]]], stride_px: int) -> NDArray[np.uint8]:
-    """Grid masks ``(N, h, w)`` of groups of label values by area averaging; the grid covers the whole image, cut cells included."""
+    """Grid masks ``(N, h, w)`` of groups of label values by area averaging; the grid covers the whole image."""
     height, width = labels.shape
     rows, columns = -(-height // stride_px), -(-width // stride_px)
     grids = np.zeros((len(values), rows, columns), np.uint8)

@@ -89,7 +89,7 @@ def to_linear(colours: Any) -> NDArray[np.float64]:
 
 
 def _display_table() -> NDArray[np.uint8]:
-    """Display values of linear light, indexed by 1024 times its square root (even steps for the eye), up to light 16."""
+    """Display values of linear light, indexed by 1024 times its square root (even steps for the eye)."""
     light = (np.arange(4097) / 1024.0) ** 2
     bright = np.maximum(light - 0.8, 0.0)
     rolled = np.minimum(light, 0.8) + 0.2 * bright / (bright + 0.2)
@@ -119,7 +119,7 @@ def shade(
     occlusion: NDArray[np.floating[Any]],
     light: Light,
 ) -> NDArray[np.float64]:
-    """Linear colours ``(F, 3)`` of faces: hemisphere ambient, sun, and a clear coat that mirrors sky and ground (Schlick 1994).
+    """Linear colours ``(F, 3)`` of faces: ambient, sun, and a clear coat that mirrors sky and ground (Schlick 1994).
 
     Args:
         normals: ``(F, 3)`` unit.

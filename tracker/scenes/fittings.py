@@ -1,4 +1,4 @@
-"""A builder and places on a body enter; wheels, lamps, panes and seams are added to it. What cars, lorries and buses share."""
+"""A builder and places on a body enter; wheels, lamps, panes and seams are added: what all vehicles share."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ PLATE = Material((225, 228, 230), glow=0.1)
 PLATE_REAR = Material((60, 200, 235), glow=0.1)
 SEAM = Material((20, 20, 22))
 LARGE_FACE_M = 0.8
-"""The sides of lorries and buses are quads of up to 2 m, whose middles may be that much nearer than what is fixed to them."""
+"""Lorries and buses have quads of up to 2 m, whose middles may be that much nearer than what is fixed to them."""
 
 
 class Station(NamedTuple):
@@ -44,8 +44,8 @@ class Station(NamedTuple):
         roof_m: Height of the roof; the deck's where there is no cabin.
         width: Share of the full width.
         clearance_m: Height of the underside.
-        surface: What the skin is from here to the next station: ``nose``, ``hood``, ``windscreen``, ``side``, ``pillar``,
-            ``column``, ``panel``, ``back`` (window), ``boot`` or ``tail``.
+        surface: What the skin is from here to the next station: ``nose``, ``hood``, ``windscreen``, ``side``,
+            ``pillar``, ``column``, ``panel``, ``back`` (window), ``boot`` or ``tail``.
     """
 
     place: float

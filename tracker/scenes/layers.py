@@ -1,4 +1,4 @@
-"""Drawings of actors and a backdrop enter; pixels, labels and measured truth leave: who is before whom, who owns which pixel."""
+"""Drawings of actors and a backdrop enter; pixels, labels and measured truth leave: who hides whom."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ class Backdrop:
 
     Attributes:
         image: ``(H, W, 3)`` uint8 BGR, without the actors.
-        range_m: ``(H, W)`` float32, horizontal distance from the camera to the scenery behind each pixel; an actor shows where it
-            is nearer. ``inf`` hides nothing.
+        range_m: ``(H, W)`` float32, horizontal distance from the camera to the scenery behind each pixel; an actor
+            shows where it is nearer. ``inf`` hides nothing.
         shadowed: ``(H, W)`` uint8, 255 where an actor's shadow may fall.
     """
 
@@ -60,8 +60,8 @@ class Placed:
 def painters_order(footprints: Sequence[NDArray[np.floating[Any]]], eye: NDArray[np.floating[Any]]) -> list[int]:
     """Row numbers farthest first, so that no footprint is painted over one that hides it.
 
-    A footprint hides another where a line along one of their edges separates them with the camera on its own side (separating
-    axes, Gottschalk et al. 1996); footprints that no edge separates go by distance.
+    A footprint hides another where a line along one of their edges separates them with the camera on its own side
+    (separating axes, Gottschalk et al. 1996); footprints that no edge separates go by distance.
 
     Args:
         footprints: ``(C, 2)`` convex outlines in metres.
@@ -161,8 +161,9 @@ def _clear(
 ) -> NDArray[np.bool_]:
     """Where scenery at ``range_m (h, w)`` does not hide an upright body with this footprint.
 
-    Most pixels are decided by the nearest and the farthest corner; for the rest, the ray through the pixel is cut with the
-    footprint's edges on the ground plane, so that a rail beside a long lorry hides neither too much nor too little.
+    Most pixels are decided by the nearest and the farthest corner; for the rest, the ray through the pixel is cut
+    with the footprint's edges on the ground plane, so that a rail beside a long lorry hides neither too much nor too
+    little.
     """
     eye = np.array(camera.position_m[:2])
     corners = np.linalg.norm(footprint_m - eye, axis=1)

@@ -47,7 +47,7 @@ class Mesh:
         gloss: ``(F,)``.
         glow: ``(F,)``.
         occlusion: ``(F,)`` share of the surroundings seen.
-        bias: ``(F,)`` metres nearer that a face pretends to be when faces are ordered; lifts lamps and signs off their body.
+        bias: ``(F,)`` metres nearer that a face pretends to be when faces are ordered; lifts lamps off their body.
     """
 
     quads: NDArray[np.float64]

@@ -55,7 +55,8 @@ class Trajectory:
         self.times_s = np.asarray(times_s, dtype=np.float64)
         self.positions_m = np.asarray(positions_m, dtype=np.float64)
         if self.times_s.ndim != 1 or len(self.times_s) < 2 or self.positions_m.shape != (len(self.times_s), 2):
-            message = f"Trajectory: expected (T,) times and (T, 2) positions, T >= 2, found {self.times_s.shape} and {self.positions_m.shape}"
+            found = f"{self.times_s.shape} and {self.positions_m.shape}"
+            message = f"Trajectory: expected (T,) times and (T, 2) positions, T >= 2, found {found}"
             raise ValueError(message)
         self.velocities_m_s = np.gradient(self.positions_m, self.times_s, axis=0)
         self.heading_rad = _headings(self.velocities_m_s) if heading_rad is None else np.asarray(heading_rad)
@@ -199,17 +200,7 @@ def walk(
 
 
 def _rounded(points: NDArray[np.float64]) -> tuple[NDArray[np.float64], list[int]]:
-    """Waypoints as a dense path ``(P, 2)`` (2 cm) with corners rounded over about 0.4 m, and each waypoint's place in it."""
-    pieces, marks = [points[:1]], [0]
-    for before, after in pairwise(points):
-        count = max(round(float(np.linalg.norm(after - before)) / 0.02), 1)
-        pieces.append(before + (after - before) * (np.arange(1, count + 1) / count)[:, None])
-        marks.append(marks[-1] + count)
-    return _smooth(np.concatenate(pieces), 10.0), marks
-
-
-def _pace(length_m: float, stops: list[tuple[float, float, int]], speed_m_s: float) -> tuple[list[float], list[int]]:
-    """Distance travelled at every knot and the stop that is being made then (-1 = none): 1.6 m/s2 up and down."""
+    """Waypoints as a dense path ``(P, 2)`` (2 cm), corners rounded over about 0.4 m; where each waypoint is in it."""
     acceleration, waiting = 1.6, list(stops)
     travelled, standing = [0.0], [-1]
     speed = 0.0 if waiting and waiting[0][0] <= 0.01 else speed_m_s

@@ -69,7 +69,7 @@ def road(
     pan_deg: float = 0.0,
     noise: float = 1.6,
 ) -> Scene:
-    """A dual carriageway seen from a bridge: two lanes each way, overtaking, lorries that hide cars, a median with guard rail.
+    """A dual carriageway seen from a bridge: two lanes each way, overtaking, lorries that hide cars, a guard rail.
 
     Args:
         seed: Of traffic, scenery and noise.

@@ -1,4 +1,4 @@
-"""A panorama camera, ground colours and meshes enter, a :class:`~tracker.scenes.world.Backdrop` leaves: drawn once, with depth."""
+"""A panorama camera, ground colours and meshes enter, a backdrop leaves: drawn once, with depth."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ class Plate:
     def plane(
         self, height_m: float = 0.0, *, reach_m: float = 1e4
     ) -> tuple[NDArray[np.bool_], NDArray[np.float64], NDArray[np.float64]]:
-        """Where a horizontal plane shows: mask ``(H, W)``, its points ``(N, 2)`` in metres and their depths ``(N,)``."""
+        """Where a horizontal plane shows: mask ``(H, W)``, points ``(N, 2)`` in metres, depths ``(N,)``."""
         up = self.rays[..., 2]
         rise = height_m - self.camera.position_m[2]
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -107,13 +107,13 @@ class Plate:
         return mask, self.rays[mask][:, :2] * depths[:, None] + np.array(self.camera.position_m[:2], np.float32), depths
 
     def sky(self, *, above: float) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
-        """Where rays rise more than ``above`` (their ``z`` at unit length): mask ``(H, W)`` and unit rays ``(N, 3)``."""
+        """Where the ``z`` of unit rays is more than ``above``: mask ``(H, W)`` and unit rays ``(N, 3)``."""
         unit = self.rays / np.sqrt(np.einsum("hwc,hwc->hw", self.rays, self.rays))[..., None]
         mask = unit[..., 2] > above
         return mask, unit[mask]
 
     def wall(self, axis: int, place_m: float) -> tuple[NDArray[np.bool_], NDArray[np.float64], NDArray[np.float64]]:
-        """Where the upright plane ``x = place_m`` (axis 0) or ``y = place_m`` (axis 1) shows: mask, points ``(N, 3)``, depths."""
+        """Where the upright plane ``x = place_m`` (axis 0) or ``y = place_m`` (axis 1) shows: mask, points, depths."""
         with np.errstate(divide="ignore", invalid="ignore"):
             depth = (place_m - self.camera.position_m[axis]) / self.rays[..., axis]
             up = self.camera.position_m[2] + self.rays[..., 2] * depth
@@ -194,7 +194,7 @@ class Plate:
         *,
         haze: bool = True,
     ) -> NDArray[np.bool_]:
-        """Draw balls ``(N, 3)`` (leaves, fruit) with one linear colour each, farthest first; returns where they are ``(H, W)``."""
+        """Draw balls ``(N, 3)`` (leaves, fruit) with one linear colour each; returns where they show ``(H, W)``."""
         drawn = np.zeros(self.depth.shape, np.bool_)
         pixels, depth = self.camera.project(points)
         radii = radii_m * self.camera.focal_px / np.maximum(depth, 0.1)
@@ -226,7 +226,7 @@ class Plate:
         return drawn
 
     def ruffle(self, mask: NDArray[np.bool_], noise: Noise, amount_px: float) -> None:
-        """Fray what ``mask`` shows: each pixel within reach takes the place of one up to ``amount_px`` picture pixels away."""
+        """Fray what ``mask`` shows: each pixel takes the place of one up to ``amount_px`` picture pixels away."""
         amount = amount_px * OVERSAMPLE
         size = max(round(amount * 2) | 1, 3)
         near = cv2.dilate(mask.astype(np.uint8), np.ones((size, size), np.uint8)) > 0

@@ -1,4 +1,4 @@
-"""The name of a situation enters, a small scripted scene leaves: flat cut-outs on a plain floor, quick to draw, exactly known."""
+"""A situation's name enters, a small scripted scene leaves: flat cut-outs on a plain floor, quick and exactly known."""
 
 from __future__ import annotations
 
@@ -184,7 +184,7 @@ def full_occlusion(*, size: tuple[int, int] = (640, 360)) -> Scene:
 
 
 def exit_and_reentry(*, size: tuple[int, int] = (640, 360), away_s: float = 3.0) -> Scene:
-    """A person leaves the picture on the left, is away for some ``away_s`` seconds and comes back; another one stays."""
+    """A person leaves the picture on the left, is away for ``away_s`` seconds and comes back; another one stays."""
     out = walk(points_m=[(7.0, 0.0), (7.0, 5.5)], start_s=0.0)
     back = walk(points_m=[(7.0, 5.5), (7.0, 0.0)], start_s=out.end_s + away_s)
     stays = walk(points_m=[(9.0, -2.0), (9.0, -1.0)], start_s=0.0, end_s=back.end_s)

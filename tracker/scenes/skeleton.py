@@ -1,4 +1,4 @@
-"""An outfit and a moment of a gait enter, the cross-sections of a body leave: tubes about a skeleton, ready to be skinned."""
+"""An outfit and a moment of a gait enter, cross-sections of a body leave: tubes about a skeleton, to be skinned."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["STANDARD_M", "STRIDE_M", "Posture", "Rings", "skeleton"]
 
 STANDARD_M = 1.75
 """Body height that the tables below are for."""
-# Cross-sections of the trunk: height above the hip joint, half-width, half-depth, shift forward. Metres, from anthropometric means.
+# Cross-sections of the trunk: height above the hip joint, half-width, half-depth, shift forward; metres, chosen by eye.
 _TRUNK = (
     (-0.10, 0.100, 0.085, 0.0),
     (-0.05, 0.158, 0.112, -0.005),
@@ -182,7 +182,7 @@ class Posture:
         return 0.012 * self.idle * math.sin(self.clock * 0.65)
 
     def leg(self, side: int) -> tuple[float, float]:
-        """Angles of thigh and shank against the vertical, forward positive; the knee bends while the leg swings forward."""
+        """Angles of thigh and shank against the vertical, forward positive; the knee bends on the way forward."""
         phase = self.phase if side > 0 else self.phase + math.pi
         thigh = 0.42 * self.drive * math.sin(phase) + 0.04 * self.drive + 0.02
         knee = 0.06 + 0.95 * self.drive * max(math.cos(phase + 0.35), 0.0) ** 1.4

@@ -43,7 +43,7 @@ class SceneTruth:
         labels: ``(H, W)`` uint16, row number + 1 of the object that owns the pixel, 0 for none.
         boxes: ``(N, 4)`` float32 xyxy about the visible pixels; zeros where none is visible.
         amodal_boxes: ``(N, 4)`` float32 xyxy about the whole object, past the image's edges too.
-        visibility: ``(N,)`` float32, visible pixels over the pixels of the whole silhouette, edges of the image included.
+        visibility: ``(N,)`` float32, visible pixels over the whole silhouette's, the part outside the image included.
         areas_px: ``(N,)`` int64 visible pixels.
         positions_m: ``(N, 2)`` on the ground plane.
         velocities_m_s: ``(N, 2)`` on the ground plane.

@@ -1,7 +1,8 @@
 """Actors, a rig and a backdrop enter; rendered frames with exact truth leave.
 
-Every pixel belongs to the nearest object that covers at least half of it, so the masks of one frame share no pixel and equal what
-the picture shows. Image and truth come from the same coverage; :meth:`Scene.truth` only leaves the colours out.
+Every pixel belongs to the nearest object that covers at least half of it, so the masks of one frame share no pixel
+and equal what the picture shows. Image and truth come from the same coverage; :meth:`Scene.truth` only leaves the
+colours out.
 """
 
 from __future__ import annotations

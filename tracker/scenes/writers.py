@@ -1,4 +1,4 @@
-"""A scene enters; a video or images, MOTChallenge, MOTS and COCO truth, and ``seqinfo.ini`` leave, for any evaluation tool to read.
+"""A scene enters; a video or images, MOTChallenge, MOTS and COCO truth, and ``seqinfo.ini`` leave.
 
 Every file is written under a temporary name beside its own and renamed when it is whole.
 """
@@ -29,9 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["coco_document", "mot_lines", "mots_lines", "write_sequence", "write_video"]
 
 MOT_CLASSES = {0: 1, 1: 2, 2: 3, 3: 4, 4: 5, 5: 6}
-"""Our class ids to the numbers in ``gt.txt``: 1 pedestrian, 2 cyclist, 3 car as in the tracking benchmark, then 4 motorcycle, 5 bus, 6 truck."""
-MOTS_CLASSES = {2: 1, 0: 2, 1: 3, 3: 4, 4: 5, 5: 6}
-"""Our class ids to the numbers in MOTS files: 1 car, 2 pedestrian as in KITTI MOTS, then 3 bicycle, 4 motorcycle, 5 bus, 6 truck."""
+"""Our class ids to ``gt.txt``: 1 pedestrian, 2 cyclist, 3 car; then 4 motorcycle, 5 bus, 6 truck."""
 COCO_CATEGORIES = [{"id": number + 1, "name": name} for number, name in enumerate(CLASS_NAMES)]
 """Category ids as in the project's training data."""
 
@@ -109,8 +107,8 @@ def mot_lines(frame: int, truth: SceneTruth, *, amodal: bool = True) -> list[str
     Args:
         frame: Number of the frame, from 1.
         truth: Its truth.
-        amodal: Boxes about the whole object as MOTChallenge asks, else about its visible part; ``conf`` is 0 (not evaluated) where
-            nothing of the object shows.
+        amodal: Boxes about the whole object as MOTChallenge asks, else about its visible part; ``conf`` is 0 (not
+            evaluated) where nothing of the object shows.
     """
     lines = []
     for row in range(len(truth)):
@@ -126,7 +124,7 @@ def mot_lines(frame: int, truth: SceneTruth, *, amodal: bool = True) -> list[str
 
 
 def mots_lines(frame: int, truth: SceneTruth) -> list[str]:
-    """MOTS truth of one frame: ``frame id class h w rle``, visible objects only; the ids carry no class (KITTI adds 1000 per class)."""
+    """MOTS truth of one frame: ``frame id class h w rle``, visible objects only; ids carry no class."""
     width, height = truth.size
     return [
         f"{frame} {truth.ids[row]} {MOTS_CLASSES[int(truth.class_ids[row])]} {height} {width} "
