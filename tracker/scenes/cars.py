@@ -285,6 +285,23 @@ def _cap(
 
 def _end_x(rings: Sequence[NDArray[np.float64]], y: float, z: float, *, front: bool) -> float:
     """Where the body ends at height ``z``, ``y`` off the middle: the first ring wide and high enough there."""
+    ordered = rings if front else list(reversed(rings))
+    for ring in ordered:
+        profile = ring[1:9]
+        reach = float(np.interp(z, profile[:, 2], profile[:, 1]))
+        if reach >= abs(y) and z <= profile[-1, 2] + 0.02:
+            return float(ring[0, 0])
+    return float(ordered[-1][0, 0])
+
+
+class _End:
+    """The front or rear of a body, to fix lamps and plates to.
+
+    Args:
+        builder: Takes the quads.
+        rings: Cross-sections from front to rear.
+        front: Which end.
+    """
 
     def __init__(self, builder: MeshBuilder, rings: Sequence[NDArray[np.float64]], *, front: bool) -> None:
         self._builder, self._rings, self._front = builder, rings, front

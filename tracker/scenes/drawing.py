@@ -103,7 +103,7 @@ def encode_colours(light: NDArray[np.floating[Any]]) -> NDArray[np.uint8]:
     """Linear light to display values, with a soft shoulder above 0.8 instead of a hard clip.
 
     >>> encode_colours(np.array([0.0, 0.2, 9.0])).tolist()
-    [0, 123, 254]
+    [0, 122, 254]
     """
     index = np.sqrt(np.clip(light, 0.0, 16.0).astype(np.float32)) * np.float32(1024)
     return np.asarray(_DISPLAY[index.astype(np.int16)])

@@ -200,7 +200,17 @@ def walk(
 
 
 def _rounded(points: NDArray[np.float64]) -> tuple[NDArray[np.float64], list[int]]:
-    """Waypoints as a dense path ``(P, 2)`` (2 cm), corners rounded over about 0.4 m; where each waypoint is in it."""
+    """Waypoints as a dense path ``(P, 2)`` (2 cm) corners rounded over about 0.4 m; where each waypoint is in it."""
+    pieces, marks = [points[:1]], [0]
+    for before, after in pairwise(points):
+        count = max(round(float(np.linalg.norm(after - before)) / 0.02), 1)
+        pieces.append(before + (after - before) * (np.arange(1, count + 1) / count)[:, None])
+        marks.append(marks[-1] + count)
+    return _smooth(np.concatenate(pieces), 10.0), marks
+
+
+def _pace(length_m: float, stops: list[tuple[float, float, int]], speed_m_s: float) -> tuple[list[float], list[int]]:
+    """Distance travelled at every knot and the stop that is being made then (-1 = none): 1.6 m/s2 up and down."""
     acceleration, waiting = 1.6, list(stops)
     travelled, standing = [0.0], [-1]
     speed = 0.0 if waiting and waiting[0][0] <= 0.01 else speed_m_s

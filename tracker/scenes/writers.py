@@ -30,6 +30,8 @@ __all__ = ["coco_document", "mot_lines", "mots_lines", "write_sequence", "write_
 
 MOT_CLASSES = {0: 1, 1: 2, 2: 3, 3: 4, 4: 5, 5: 6}
 """Our class ids to ``gt.txt``: 1 pedestrian, 2 cyclist, 3 car; then 4 motorcycle, 5 bus, 6 truck."""
+MOTS_CLASSES = {2: 1, 0: 2, 1: 3, 3: 4, 4: 5, 5: 6}
+"""Our class ids to MOTS files: 1 car, 2 pedestrian as in KITTI; then 3 bicycle, 4 motorcycle, 5 bus, 6 truck."""
 COCO_CATEGORIES = [{"id": number + 1, "name": name} for number, name in enumerate(CLASS_NAMES)]
 """Category ids as in the project's training data."""
 
