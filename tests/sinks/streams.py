@@ -39,6 +39,7 @@ def tracked_frame(
     tracked: bool = True,
     source: str = "stream",
     grey: int = 90,
+    age_s: float = 0.5,
 ) -> TrackedFrame:
     """One frame; every box is an instance unless it coasts."""
     count = len(boxes)
@@ -62,7 +63,7 @@ def tracked_frame(
         velocities=np.full((count, 2), 12.5, np.float32),
         class_ids=classes,
         scores=scores,
-        ages_s=np.full(count, 0.5, np.float32),
+        ages_s=np.full(count, age_s, np.float32),
         ended_ids=np.array(ended, np.int64),
     )
     time_s = index / 25 if time_s is None else time_s

@@ -90,7 +90,7 @@ def test_labels_of_neighbours_do_not_overlap():
     canvas = Canvas(footage=np.zeros((240, 320, 3), np.uint8))
     board = LabelBoard(canvas)
     for n in range(3):
-        board.add(f"car {n}", (100.0 + 3 * n, 100, 140.0 + 3 * n, 150), (0, 0, 255), identity=n)
+        board.add(f"car {n}", (100.0 + 3 * n, 100, 140.0 + 3 * n, 150), (0, 0, 255), short=str(n), identity=n)
     places: dict[int, int] = {}
     board.stamp(places)
     assert len(set(places.values())) == 3
@@ -99,15 +99,16 @@ def test_labels_of_neighbours_do_not_overlap():
 def test_a_label_stays_at_its_place_while_it_is_free():
     places = {1: 3}
     board = LabelBoard(Canvas(footage=np.zeros((240, 320, 3), np.uint8)))
-    board.add("car 1", (100.0, 100.0, 140.0, 150.0), (0, 0, 255), identity=1)
+    board.add("car 1", (100.0, 100.0, 140.0, 150.0), (0, 0, 255), short="1", identity=1)
     board.stamp(places)
     assert places == {1: 3}
 
 
 def test_coasting_identities_are_dashed_then_gone_or_hidden():
-    seen = tracked_frame(0, boxes=[BOX])
-    coasting = tracked_frame(5, boxes=[BOX], coasting=[True])
-    late = tracked_frame(50, boxes=[BOX], coasting=[True])
+    seen = tracked_frame(0, boxes=[BOX], age_s=3)
+    coasting = tracked_frame(5, boxes=[BOX], coasting=[True], age_s=3.2)
+    late = tracked_frame(50, boxes=[BOX], coasting=[True], age_s=5)
+    young = tracked_frame(5, boxes=[BOX], coasting=[True], age_s=0.3)
     faint, hidden = Annotator(labels=False, trail_s=0), Annotator(labels=False, trail_s=0, coasting="hidden")
     for annotator in (faint, hidden):
         annotator.draw(seen)
@@ -115,7 +116,37 @@ def test_coasting_identities_are_dashed_then_gone_or_hidden():
     assert 0.2 < touched[40, 40:100].mean() < 0.9
     assert not touched[65, 70]
     assert not changed(coasting.frame.image, hidden.draw(coasting)).any()
+    assert not changed(young.frame.image, faint.draw(young)).any()
     assert not changed(late.frame.image, faint.draw(late)).any()
+
+
+def test_coasting_on_somebody_who_is_seen_is_not_drawn():
+    annotator = Annotator(labels=False, trail_s=0)
+    annotator.draw(tracked_frame(0, boxes=[BOX, BOX], ids=[1, 2], age_s=3))
+    both = tracked_frame(5, boxes=[BOX, BOX], ids=[1, 2], coasting=[False, True], age_s=3)
+    alone = tracked_frame(5, boxes=[BOX], ids=[1], age_s=3)
+    assert np.array_equal(annotator.draw(both), Annotator(labels=False, trail_s=0).draw(alone))
+
+
+def test_coasting_out_of_the_picture_is_not_drawn():
+    annotator = Annotator(trail_s=0)
+    annotator.draw(tracked_frame(0, boxes=[BOX], age_s=3))
+    gone = tracked_frame(5, boxes=[(-50.0, 40.0, 8.0, 90.0)], coasting=[True], age_s=3)
+    assert np.array_equal(annotator.draw(gone), gone.frame.image)
+
+
+def test_labels_in_a_crowd_are_short_where_objects_are_narrow():
+    def green_width(count):
+        canvas = Canvas(footage=np.zeros((360, 640, 3), np.uint8))
+        board = LabelBoard(canvas)
+        board.add("person 2", (300.0, 100.0, 312.0, 200.0), (0, 255, 0), short="2")
+        for n in range(count):
+            board.add("person 3", (15.0 * n, 300.0, 15.0 * n + 12, 340.0), (0, 0, 255), short="3")
+        board.stamp({})
+        return int((canvas.image[..., 1] > 150).any(axis=0).sum())
+
+    assert green_width(0) > 40
+    assert 8 < green_width(30) < 24
 
 
 def test_trail_follows_and_fades():

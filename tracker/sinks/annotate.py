@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from tracker.boxes import areas, clip, iou
 from tracker.errors import ConfigError
 from tracker.masks import lift
 from tracker.sinks.canvas import Canvas
@@ -38,7 +39,9 @@ class Annotator:
         trail_s: Length of the trails in seconds, 0 for none.
         coasting: ``"faint"`` shows identities that are predicted but not seen as dashed boxes, ``"hidden"`` does not.
         coasting_s: How long a coasting identity is shown at most: later predictions drift away from the object.
-        header: Write the time and the number of living identities in the top left corner.
+            Identities that were seen for less than this before (false alarms), whose prediction lies mostly outside the
+            picture (gone) or on somebody who is seen (the same, or covered) are not shown either.
+        header: Write the time and how many identities are in view in the top left corner.
         opacity: Of the silhouettes, 0..1.
         scale: Multiplies line widths and font sizes.
 
@@ -54,7 +57,7 @@ class Annotator:
         labels: bool = True,
         trail_s: float = 2.0,
         coasting: Literal["faint", "hidden"] = "faint",
-        coasting_s: float = 0.8,
+        coasting_s: float = 0.5,
         header: bool = False,
         opacity: float = 0.42,
         scale: float = 1.0,
@@ -106,15 +109,17 @@ class Annotator:
             class_id = int(instances.class_ids[row])
             colour = class_colour(class_id)
             self._draw_body(canvas, instances, row, colour)
-            text = f"{tracked_frame.class_names[class_id]} {instances.scores[row]:.2f}"
-            board.add(text, instances.boxes[row].tolist(), colour)
+            score = f"{instances.scores[row]:.2f}"
+            text = f"{tracked_frame.class_names[class_id]} {score}"
+            board.add(text, instances.boxes[row].tolist(), colour, short=score)
 
     def _draw_tracks(self, canvas: Canvas, board: LabelBoard, tracked_frame: TrackedFrame, tracks: Tracks) -> None:
         time_s, names = tracked_frame.frame.time_s, tracked_frame.class_names
         ids, rows = tracks.ids.tolist(), tracks.detection_rows.tolist()
         boxes, class_ids = tracks.boxes.tolist(), tracks.class_ids.tolist()
         self._remember(time_s, tracks, canvas.diagonal_px)
-        order = [n for n in _back_to_front(tracks.boxes) if rows[n] >= 0 or self._shows_coasting(ids[n], time_s)]
+        shown = (tracks.detection_rows >= 0) | self._shown_while_coasting(tracks, time_s, tracked_frame.frame.size)
+        order = [n for n in _back_to_front(tracks.boxes) if shown[n]]
         if self._trails is not None:
             for n in order:
                 opacity = 1.0 if rows[n] >= 0 else 0.5
@@ -125,12 +130,19 @@ class Annotator:
                 self._draw_body(canvas, tracked_frame.instances, rows[n], colour)
             else:
                 canvas.draw_dashed(boxes[n], colour)
-            board.add(f"{names[class_ids[n]]} {ids[n]}", boxes[n], colour, identity=ids[n], faint=rows[n] < 0)
+            text, short = f"{names[class_ids[n]]} {ids[n]}", str(ids[n])
+            board.add(text, boxes[n], colour, short=short, identity=ids[n], faint=rows[n] < 0)
 
-    def _shows_coasting(self, identity: int, time_s: float) -> bool:
+    def _shown_while_coasting(self, tracks: Tracks, time_s: float, size: tuple[int, int]) -> NDArray[np.bool_]:
+        """Which identities would be shown if they coasted; see ``coasting_s``."""
         if self._coasting == "hidden":
-            return False
-        return 0 <= time_s - self._seen_s.get(identity, -math.inf) <= self._coasting_s
+            return np.zeros(len(tracks), np.bool_)
+        unseen_s = np.array([time_s - self._seen_s.get(identity, -math.inf) for identity in tracks.ids.tolist()])
+        visible = areas(clip(tracks.boxes, *size)) > 0.5 * areas(tracks.boxes)
+        overlaps = iou(tracks.boxes, tracks.boxes[tracks.detection_rows >= 0])
+        free = overlaps.max(axis=1, initial=0) < 0.4
+        recent = (unseen_s >= 0) & (unseen_s <= self._coasting_s)
+        return np.asarray(recent & visible & free & (tracks.ages_s - unseen_s >= self._coasting_s))
 
     def _remember(self, time_s: float, tracks: Tracks, diagonal_px: float) -> None:
         """Take note of who is seen where, and forget who has ended."""
@@ -187,9 +199,11 @@ def _foot(box: list[float]) -> tuple[float, float]:
 
 
 def _draw_header(canvas: Canvas, tracked_frame: TrackedFrame) -> None:
-    owner = tracked_frame.instances if tracked_frame.tracks is None else tracked_frame.tracks
-    nouns = ("object", "objects") if tracked_frame.tracks is None else ("identity", "identities")
-    text = f"{clock_text(tracked_frame.frame.time_s)}    {len(owner)}  {nouns[len(owner) != 1]}"
+    if tracked_frame.tracks is None:
+        count = len(tracked_frame.instances)
+    else:
+        count = int(np.count_nonzero(tracked_frame.tracks.detection_rows >= 0))
+    text = f"{clock_text(tracked_frame.frame.time_s)}    {count} in view"
     sprite = plain_sprite(text, canvas.font_px, weight=500, colour=(245, 245, 245), shade=0.55)
     margin = round(canvas.font_px * 0.6)
     stamp(canvas.image, sprite, margin, margin)

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Trails"]
 
+LEAST_EXTENT = 0.025
+"""No trail shorter than this fraction of the diagonal: who stands still has a restless box, not a way."""
+
 PIECES = 6
 """Opacity and width grow from the trail's end to the identity in this many steps."""
 
@@ -76,7 +79,8 @@ class Trails:
         places = [(x, y) for x, y, _ in points]
         places.append(self._heads[identity][:2])
         path = np.array(places, np.float32)
-        if len(path) < 3 or max(np.ptp(path, axis=0).tolist()) < 3 * width_px:
+        least_px = LEAST_EXTENT * float(np.hypot(*image.shape[:2]))
+        if len(path) < 3 or max(np.ptp(path, axis=0).tolist()) < least_px:
             return
         _blend_path(image, path, colour, width_px, opacity)
 
