@@ -57,9 +57,20 @@ class Picture:
 class Decoder(Protocol):
     """One open stream: what a reader thread needs to know of it."""
 
-    info: SourceInfo
-    counters: SourceCounters
-    workers: WorkerClock
+    @property
+    def info(self) -> SourceInfo:
+        """What is known about the stream."""
+        ...
+
+    @property
+    def counters(self) -> SourceCounters:
+        """What became of packets and frames so far."""
+        ...
+
+    @property
+    def workers(self) -> WorkerClock:
+        """CPU time spent decoding outside the thread that iterates."""
+        ...
 
     def pictures(self) -> Iterator[Picture]:
         """Decoded pictures to the end of the stream, once.
@@ -67,6 +78,10 @@ class Decoder(Protocol):
         Raises:
             SourceError: When a camera or network stream breaks off.
         """
+        ...
+
+    def interrupt(self) -> None:
+        """Wake :meth:`pictures` from a wait of its own, from any thread; what waits inside FFmpeg ends by time-out."""
         ...
 
     def close(self) -> None:
@@ -132,6 +147,9 @@ class VideoDecoder:
             del first
         yield from self._decoded
         self.counters.missing = self._missing()
+
+    def interrupt(self) -> None:
+        """Nothing to wake: every wait is FFmpeg's and ends by time-out."""
 
     def close(self) -> None:
         """Let go of the file or connection and of FFmpeg's threads."""
@@ -291,6 +309,9 @@ class ImagesDecoder:
             del first
         yield from self._decoded
         self.counters.missing = len(self._files) - self.counters.decoded
+
+    def interrupt(self) -> None:
+        """Nothing to wake: files do not wait."""
 
     def close(self) -> None:
         """Nothing stays open between images."""

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import queue
 import threading
 from collections import deque
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = ["Handoff"]
 
@@ -20,10 +24,12 @@ class Handoff(Generic[Item]):
     Args:
         capacity: Most items waiting at one time.
         drop_oldest: A full queue drops its oldest item (live); else the producer waits (recordings).
+        on_change: Called on the producer's thread after every item and at the end, for consumers of many queues.
     """
 
-    def __init__(self, *, capacity: int, drop_oldest: bool) -> None:
+    def __init__(self, *, capacity: int, drop_oldest: bool, on_change: Callable[[], None] | None = None) -> None:
         self.dropped = 0
+        self._on_change = on_change
         self._capacity = capacity
         self._drop_oldest = drop_oldest
         self._items: deque[Item] = deque()
@@ -40,6 +46,12 @@ class Handoff(Generic[Item]):
         """Whether the consumer gave up."""
         return self._closed
 
+    @property
+    def over(self) -> bool:
+        """Whether nothing waits and nothing will come; an error that is still to be raised counts as waiting."""
+        with self._changed:
+            return self._closed or (self._finished and not self._items and self._error is None)
+
     def put(self, item: Item) -> bool:
         """Hand an item over, waiting or dropping the oldest when full; false when the consumer has closed."""
         with self._changed:
@@ -53,22 +65,31 @@ class Handoff(Generic[Item]):
                 return False
             self._items.append(item)
             self._changed.notify_all()
-            return True
+        if self._on_change is not None:
+            self._on_change()
+        return True
 
     def finish(self, error: BaseException | None = None) -> None:
         """No more items; the consumer gets what is waiting, then the end or the error."""
         with self._changed:
             self._finished, self._error = True, error
             self._changed.notify_all()
+        if self._on_change is not None:
+            self._on_change()
 
-    def get(self) -> Item | None:
+    def get(self, timeout_s: float | None = None) -> Item | None:
         """The next item, waiting for it; ``None`` at the end.
 
+        Args:
+            timeout_s: Longest wait; ``None`` = for ever, 0 = not at all.
+
         Raises:
+            queue.Empty: Nothing came in time.
             BaseException: The producer's error, once, after the items that came before it.
         """
         with self._changed:
-            self._changed.wait_for(lambda: self._items or self._finished or self._closed)
+            if not self._changed.wait_for(lambda: self._items or self._finished or self._closed, timeout_s):
+                raise queue.Empty
             if self._items:
                 item = self._items.popleft()
                 self._changed.notify_all()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import queue
 import threading
 import time
 import weakref
@@ -12,7 +14,7 @@ from typing import TYPE_CHECKING, Literal, Self
 from tracker.sources.handoff import Handoff
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from types import TracebackType
 
     from tracker.sources.convert import FrameConverter
@@ -67,6 +69,9 @@ class SourceCounters:
         missing: Frames the container announced and that never came, known at the end (truncation, edit lists).
         dropped: Frames thrown away because the consumer was slow (policy ``latest``).
         late: Frames thrown away because they had waited longer than ``max_age_s`` (policy ``latest``).
+        reconnects: Connections made after the first one (live streams that are kept alive).
+        stalls: Connections given up because no frame came for too long.
+        clock_takeovers: Connections whose own clock was not believed, so that arrival time took over.
     """
 
     decoded: int = 0
@@ -76,6 +81,9 @@ class SourceCounters:
     missing: int = 0
     dropped: int = 0
     late: int = 0
+    reconnects: int = 0
+    stalls: int = 0
+    clock_takeovers: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,9 +126,8 @@ class Source:
         stride: Deliver every n-th frame.
         max_age_s: With ``latest``, skip frames that waited longer while a newer one is there.
         opening_s: CPU seconds that opening the decoder took, charged to decoding.
-
-    Attributes:
-        info: What is known about the stream.
+        on_ready: Called on the reader's thread when a frame waits or the stream is over, for consumers of many
+            streams; see :meth:`poll`.
     """
 
     def __init__(
@@ -133,19 +140,21 @@ class Source:
         stride: int = 1,
         max_age_s: float | None = None,
         opening_s: float = 0.0,
+        on_ready: Callable[[], None] | None = None,
     ) -> None:
-        self.info = decoder.info
         self._decoder = decoder
         self._converter = converter
         self._max_age_s = max_age_s
         self._late = 0
         self._meter = _Meter(opening_s)
-        self._handoff: Handoff[Picture | Frame] = Handoff(capacity=queue_size, drop_oldest=policy == "latest")
+        self._handoff: Handoff[Picture | Frame] = Handoff(
+            capacity=queue_size, drop_oldest=policy == "latest", on_change=on_ready
+        )
         self._convert_early = policy == "all"
         arguments = (decoder, converter if self._convert_early else None, self._handoff, stride, self._meter)
         self._thread = threading.Thread(target=_read, args=arguments, name="source-reader", daemon=True)
         # The thread holds no reference to this object: a source forgotten half-way is collected and stops its thread
-        self._finalizer = weakref.finalize(self, _stop, self._handoff, self._thread)
+        self._finalizer = weakref.finalize(self, _stop, decoder, self._handoff, self._thread)
         self._thread.start()
 
     def __iter__(self) -> Iterator[Frame]:
@@ -164,7 +173,7 @@ class Source:
             item = self._handoff.get()
         if item is None:
             raise StopIteration
-        return _timed_convert(item, self._converter, self._meter) if not self._convert_early else item  # type: ignore[return-value,arg-type]
+        return self._frame(item)
 
     def __enter__(self) -> Self:
         return self
@@ -177,6 +186,34 @@ class Source:
     def __repr__(self) -> str:
         width, height = self.info.size
         return f"Source({self.info.name!r}, {width}x{height}, {self.info.fps:.2f} fps, {self.info.codec})"
+
+    @property
+    def info(self) -> SourceInfo:
+        """What is known about the stream; of one that is kept alive, about its latest connection."""
+        return self._decoder.info
+
+    @property
+    def waiting(self) -> int:
+        """How many frames can be taken without waiting."""
+        return len(self._handoff)
+
+    @property
+    def ended(self) -> bool:
+        """Whether no frame waits and none will come."""
+        return self._handoff.over
+
+    def poll(self) -> Frame | None:
+        """The next frame if one waits now, else ``None``; frames older than ``max_age_s`` are skipped and counted.
+
+        Raises:
+            SourceError: When the stream broke off or cannot be converted.
+        """
+        with contextlib.suppress(queue.Empty):
+            while (item := self._handoff.get(0)) is not None:
+                if self._max_age_s is None or self._convert_early or _age_s(item) <= self._max_age_s:
+                    return self._frame(item)
+                self._late += 1
+        return None
 
     @property
     def counters(self) -> SourceCounters:
@@ -205,7 +242,16 @@ class Source:
     def _is_stale(self, item: Picture | Frame) -> bool:
         if self._max_age_s is None or self._convert_early or len(self._handoff) == 0:
             return False
-        return time.monotonic() - item.arrived_s > self._max_age_s
+        return _age_s(item) > self._max_age_s
+
+    def _frame(self, item: Picture | Frame) -> Frame:
+        if self._convert_early:
+            return item  # type: ignore[return-value]
+        return _timed_convert(item, self._converter, self._meter)  # type: ignore[arg-type]
+
+
+def _age_s(item: Picture | Frame) -> float:
+    return time.monotonic() - item.arrived_s
 
 
 def _read(
@@ -250,7 +296,8 @@ def _timed_convert(picture: Picture, converter: FrameConverter, meter: _Meter) -
     return frame
 
 
-def _stop(handoff: Handoff[Picture | Frame], thread: threading.Thread) -> None:
+def _stop(decoder: Decoder, handoff: Handoff[Picture | Frame], thread: threading.Thread) -> None:
     handoff.close()
+    decoder.interrupt()
     if thread is not threading.current_thread():
         thread.join(JOIN_S)

@@ -1,0 +1,109 @@
+"""How to open a camera enters, one connection in a thread of its own leaves, which can be abandoned at any time."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from tracker.sources.cpu import WorkerClock
+from tracker.sources.handoff import Handoff
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tracker.sources.decoder import Decoder, Picture
+
+__all__ = ["Connection", "ConnectionsClock"]
+
+KNOCK_S = 1.0
+"""While nobody listens at the address, its port is tried this often between attempts: a server that comes back is met
+within a second or two however long it was away, and a knock costs less than an attempt."""
+
+
+class Connection:
+    """One attempt in a thread of its own: wait, open, hand pictures over until told to stop."""
+
+    def __init__(
+        self, opener: Callable[[], Decoder], *, delay_s: float, port: tuple[str, int] | None, closed: bool
+    ) -> None:
+        self.handoff: Handoff[Picture] = Handoff(capacity=2, drop_oldest=False)
+        self.decoder: Decoder | None = None
+        self.cpu_s = 0.0
+        self._opener = opener
+        self._delay_s = delay_s
+        self._port = port
+        self._closed = closed
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="camera-connection", daemon=True)
+        self._thread.start()
+
+    @property
+    def alive(self) -> bool:
+        """Whether its thread is still somewhere."""
+        return self._thread.is_alive()
+
+    def abandon(self) -> None:
+        """Use nothing more of it; its thread closes the decoder as soon as it comes back from FFmpeg."""
+        self._stop.set()
+        self.handoff.close()
+
+    def _run(self) -> None:
+        failure: BaseException | None = None
+        try:
+            if not self._wait():
+                return
+            self.decoder = self._opener()
+            for picture in self.decoder.pictures():
+                self.cpu_s = time.thread_time() + self.decoder.workers.spent_s()
+                if self._stop.is_set() or not self.handoff.put(picture):
+                    break
+                del picture
+        except BaseException as error:  # noqa: BLE001 - raised again in the thread that uses the connection
+            failure = error
+        finally:
+            if self.decoder is not None:
+                self.decoder.close()
+            self.handoff.finish(failure)
+
+    def _wait(self) -> bool:
+        """Sit out the delay, less where the port was closed and answers again; false when told to stop."""
+        until_s = time.monotonic() + self._delay_s
+        while (left_s := until_s - time.monotonic()) > 0:
+            if self._stop.wait(min(left_s, KNOCK_S)):
+                return False
+            if self._port is None:
+                continue
+            # A port that was open all the time says nothing: a frozen server's kernel goes on answering.
+            if not _answers(self._port):
+                self._closed = True
+            elif self._closed:
+                break
+        return not self._stop.is_set()
+
+
+def _answers(port: tuple[str, int]) -> bool:
+    try:
+        with socket.create_connection(port, timeout=KNOCK_S):
+            return True
+    except OSError:
+        return False
+
+
+class ConnectionsClock(WorkerClock):
+    """CPU time of all connections of one camera, decoding included since it happens in their threads."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._done_s = 0.0
+        self._current: Connection | None = None
+
+    def follow(self, connection: Connection) -> None:
+        """Count this connection from now on, on top of those before."""
+        self._done_s = self.spent_s()
+        self._current = connection
+
+    def spent_s(self) -> float:
+        """CPU seconds so far, of all connections."""
+        return self._done_s + (self._current.cpu_s if self._current is not None else 0.0)

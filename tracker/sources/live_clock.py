@@ -1,0 +1,70 @@
+"""Media times of one connection after another enter, with times of arrival; one strictly increasing time leaves."""
+
+from __future__ import annotations
+
+__all__ = ["LiveClock"]
+
+MIN_STEP_S = 0.001
+"""Least distance of two frames whose times would fall together."""
+
+
+class LiveClock:
+    """Media time of a camera over broken connections and clocks that lie.
+
+    ======================================  ====================================================================
+    what happens                            time given
+    ======================================  ====================================================================
+    the first frame of all                  0
+    the first frame of a later connection   the last frame's time plus the seconds that really passed
+    further frames of a connection          the connection's own clock, from its first frame
+    the own clock is ``max_drift_s`` off    arrival time, from the last frame on, for the rest of the connection
+    ======================================  ====================================================================
+
+    Args:
+        max_drift_s: How far the stream's clock and this machine's may part within one connection. Cameras send a group
+            of pictures at once on connecting, playlists whole segments.
+
+    Attributes:
+        takeovers: Connections whose own clock was not believed.
+        believed: Whether the current connection's clock is in use.
+    """
+
+    def __init__(self, *, max_drift_s: float = 5.0) -> None:
+        self.takeovers = 0
+        self.believed = True
+        self._max_drift_s = max_drift_s
+        self._last: tuple[float, float] | None = None  # (time_s, arrived_s) of the frame before
+        self._begun: tuple[float, float, float] | None = None  # (stream_s, arrived_s, time_s) of the connection's first
+
+    def begin(self) -> None:
+        """The next frame is the first of a new connection."""
+        self._begun = None
+        self.believed = True
+
+    def time_s(self, stream_s: float, arrived_s: float) -> float:
+        """The frame's place on the one time axis, in seconds.
+
+        Args:
+            stream_s: Media time within the connection.
+            arrived_s: ``time.monotonic()`` at arrival.
+
+        >>> clock = LiveClock()
+        >>> [clock.time_s(time_s, 100 + time_s) for time_s in (0.0, 0.5)]
+        [0.0, 0.5]
+        >>> clock.begin()
+        >>> clock.time_s(7.0, 104.5), clock.time_s(7.5, 105.1)
+        (4.5, 5.0)
+        """
+        passed_s = 0.0 if self._last is None else self._last[0] + max(arrived_s - self._last[1], MIN_STEP_S)
+        if self._begun is None:
+            self._begun = (stream_s, arrived_s, passed_s)
+        begun_stream_s, begun_arrived_s, begun_s = self._begun
+        stream_elapsed_s = stream_s - begun_stream_s
+        if self.believed and abs(stream_elapsed_s - (arrived_s - begun_arrived_s)) > self._max_drift_s:
+            self.believed = False
+            self.takeovers += 1
+        time_s = begun_s + stream_elapsed_s if self.believed else passed_s
+        if self._last is not None:
+            time_s = max(time_s, self._last[0] + MIN_STEP_S)
+        self._last = (time_s, arrived_s)
+        return time_s

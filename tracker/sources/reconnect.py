@@ -1,0 +1,339 @@
+"""The address of a camera enters; a source that never ends leaves: reconnected, watched for stalls, on one clock.
+
+Each connection is opened and read in a thread of its own. FFmpeg's time-outs end most waits; what they do not cover
+(name resolution, drivers) cannot be interrupted at all, so a connection that falls silent is abandoned and replaced:
+its thread closes it when the call comes back, and nothing that it still delivers is used.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
+from urllib.parse import urlsplit
+
+import numpy as np
+
+from tracker.errors import SourceError
+from tracker.sources.address import expand_sources
+from tracker.sources.connection import Connection, ConnectionsClock
+from tracker.sources.live_clock import LiveClock
+from tracker.sources.source import Source, SourceCounters, SourceInfo
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from tracker.sources.address import Address
+    from tracker.sources.decoder import Decoder, Picture
+
+__all__ = ["Link", "ReconnectingDecoder", "is_playlist", "open_live"]
+
+SETTLED_S = 10.0
+"""A connection that lasted this long was sound: the next failure begins again with the shortest delay."""
+
+HUNG_CONNECTIONS = 4
+"""Most connections that hang at the same time; no further one is made before one of them comes back."""
+
+PLAYLIST_SILENCE_S = 30.0
+"""Playlists deliver a segment of 2 to 10 s at once and then nothing until the next."""
+
+PROBE_OPTIONS = {"analyzeduration": "1000000"}
+"""FFmpeg looks at 5 s of a stream before it begins; one is enough for a picture, and recovery waits for it. Not
+``fflags=nobuffer``: it throws away what was looked at, and with it the key frame that the first picture needs."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Link:
+    """A change of a camera's connection.
+
+    Attributes:
+        state: ``live`` (frames come), ``lost`` (it broke off or could not be made) or ``ended`` (no live stream: over).
+        problem: Why it was lost, free of credentials.
+        stalled: Whether it was given up because no frame came.
+        retry_s: Seconds to the next attempt, where one follows.
+    """
+
+    state: Literal["live", "lost", "ended"]
+    problem: str = ""
+    stalled: bool = False
+    retry_s: float | None = None
+
+
+def is_playlist(address: Address) -> bool:
+    """Whether the address is an HLS or DASH playlist, which delivers in bursts."""
+    return urlsplit(address.target).path.lower().endswith((".m3u8", ".mpd"))
+
+
+class ReconnectingDecoder:
+    """A decoder over as many connections as it takes; ends only with a stream that proves to be no live one.
+
+    Args:
+        opener: Makes a connection: blocks until its first picture is there, or raises.
+        name: The stream's name, free of credentials.
+        stall_s: Seconds without a picture after which a connection is given up.
+        open_s: Seconds that opening may take on top of that.
+        retry_s: Shortest and longest delay before an attempt; doubled with each failure, and jittered by a quarter.
+        generator: Where the jitter comes from.
+        port: Host and port that are knocked at while nobody listens there; ``None`` for none.
+        max_drift_s: See :class:`tracker.sources.live_clock.LiveClock`.
+        on_link: Called on every change of the connection, in the reading thread; must not wait.
+    """
+
+    def __init__(
+        self,
+        opener: Callable[[], Decoder],
+        *,
+        name: str,
+        stall_s: float,
+        open_s: float,
+        retry_s: tuple[float, float] = (1.0, 30.0),
+        generator: np.random.Generator | None = None,
+        port: tuple[str, int] | None = None,
+        max_drift_s: float = 5.0,
+        on_link: Callable[[Link], None] | None = None,
+    ) -> None:
+        self.workers: ConnectionsClock = ConnectionsClock()
+        self._opener = opener
+        self._stall_s = stall_s
+        self._open_s = open_s
+        self._retry_s = retry_s
+        self._generator = generator if generator is not None else np.random.default_rng()
+        self._port = port
+        self._on_link = on_link
+        self._clock = LiveClock(max_drift_s=max_drift_s)
+        self._closing = threading.Event()
+        self._connection: Connection | None = None
+        self._hung: list[Connection] = []
+        self._past = SourceCounters()  # of connections that are over
+        self._latest = SourceInfo(
+            name=name,
+            size=(0, 0),
+            fps=0.0,
+            frame_count=None,
+            duration_s=None,
+            is_live=True,
+            codec="",
+            time_from="stamps",
+        )
+
+    @property
+    def info(self) -> SourceInfo:
+        """The latest connection's description; ``size`` is ``(0, 0)`` and ``fps`` 0 before the first one."""
+        return self._latest
+
+    @property
+    def counters(self) -> SourceCounters:
+        """Sums over all connections."""
+        connection = self._connection
+        total = replace(self._past, clock_takeovers=self._clock.takeovers)
+        if connection is not None and connection.decoder is not None:
+            _add(total, connection.decoder.counters)
+        return total
+
+    def pictures(self) -> Iterator[Picture]:
+        """Pictures of one connection after another, indexes and times going on, until :meth:`interrupt`."""
+        failures = 0
+        closed = False
+        delay_s = 0.0
+        while self._await_free_slot():
+            connection = self._connect(delay_s, closed=closed)
+            begun_s: float | None = None
+            problem, stalled, closed = "the stream ended", False, False
+            try:
+                for picture in self._pictures_of(connection, delay_s):
+                    if begun_s is None:
+                        begun_s = time.monotonic()
+                    yield picture
+                    del picture
+            except queue.Empty:
+                problem, stalled = f"no frame for {self._stall_s:g} s", True
+            except SourceError as error:
+                problem, closed = error.problem, "nobody listening" in error.problem
+            except Exception as error:  # noqa: BLE001 - whatever befalls one connection, the next one may do better
+                problem = f"{type(error).__name__} in the decoder"
+            ended = not stalled and begun_s is not None and not self._latest.is_live
+            self._retire(connection, stalled=stalled)
+            if self._closing.is_set():
+                return
+            if ended:
+                self._tell(Link(state="ended"))
+                return
+            settled = begun_s is not None and time.monotonic() - begun_s >= SETTLED_S
+            failures = 0 if settled else failures + 1
+            delay_s = self._delay_s(failures)
+            self._tell(Link(state="lost", problem=problem, stalled=stalled, retry_s=delay_s))
+
+    def interrupt(self) -> None:
+        """End :meth:`pictures` now, whatever FFmpeg is doing."""
+        self._closing.set()
+        connection = self._connection
+        if connection is not None:
+            connection.abandon()
+
+    def close(self) -> None:
+        """As :meth:`interrupt`; safe to call twice."""
+        self.interrupt()
+
+    def _delay_s(self, failures: int) -> float:
+        """Doubled with each failure, a quarter more or less so that cameras of one switch do not come at once."""
+        shortest_s, longest_s = self._retry_s
+        wanted_s = shortest_s * 2.0 ** min(max(failures - 1, 0), 16) * self._generator.uniform(0.75, 1.25)
+        return float(np.clip(wanted_s, shortest_s, longest_s))
+
+    def _await_free_slot(self) -> bool:
+        """Wait while too many abandoned connections hang; false when closing."""
+        while not self._closing.is_set():
+            self._hung = [connection for connection in self._hung if connection.alive]
+            if len(self._hung) < HUNG_CONNECTIONS:
+                return True
+            self._closing.wait(0.5)
+        return False
+
+    def _connect(self, delay_s: float, *, closed: bool) -> Connection:
+        self._clock.begin()
+        connection = Connection(self._opener, delay_s=delay_s, port=self._port, closed=closed)
+        self._connection = connection
+        self.workers.follow(connection)
+        if self._closing.is_set():  # interrupt() may have come before the connection was known
+            connection.abandon()
+        return connection
+
+    def _pictures_of(self, connection: Connection, delay_s: float) -> Iterator[Picture]:
+        """One connection's pictures on the common clock; ``queue.Empty`` when it stalls."""
+        first_index = self._past.decoded
+        allowed_s = delay_s + self._open_s + self._stall_s
+        while (picture := connection.handoff.get(allowed_s)) is not None:
+            if allowed_s != self._stall_s and connection.decoder is not None:
+                allowed_s = self._stall_s
+                self._latest = connection.decoder.info
+                self._tell(Link(state="live"))
+            time_s = self._clock.time_s(picture.time_s, picture.arrived_s)
+            if not self._clock.believed and self._latest.time_from != "arrival":
+                self._latest = replace(self._latest, time_from="arrival")
+            yield replace(picture, index=first_index + picture.index, time_s=time_s)
+            del picture
+
+    def _retire(self, connection: Connection, *, stalled: bool) -> None:
+        """Take a connection's counts over and leave it to itself."""
+        connection.abandon()
+        self._hung.append(connection)
+        past = self.counters
+        self._connection = None
+        self._past = replace(past, reconnects=past.reconnects + 1, stalls=past.stalls + stalled)
+
+    def _tell(self, link: Link) -> None:
+        if self._on_link is not None and not self._closing.is_set():
+            self._on_link(link)
+
+
+def _add(total: SourceCounters, one: SourceCounters) -> None:
+    for name in ("decoded", "broken", "concealed", "repaired_times"):
+        setattr(total, name, getattr(total, name) + getattr(one, name))
+
+
+def open_live(
+    source: str | int | Address,
+    *,
+    name: str | None = None,
+    network_size: tuple[int, int] | None = None,
+    keep_aspect: bool = True,
+    want_image: bool = True,
+    stride: int = 1,
+    fps: float | None = None,
+    policy: Literal["all", "latest"] = "latest",
+    queue_size: int = 1,
+    max_age_s: float | None = None,
+    timeout_s: float = 5.0,
+    stall_s: float = 10.0,
+    retry_s: tuple[float, float] = (1.0, 30.0),
+    generator: np.random.Generator | None = None,
+    rtsp_transport: Literal["tcp", "udp"] = "tcp",
+    decode_threads: int = 1,
+    ffmpeg_options: Mapping[str, str] | None = None,
+    on_ready: Callable[[], None] | None = None,
+    on_link: Callable[[Link], None] | None = None,
+) -> Source:
+    """A camera or network stream that is kept alive: returns at once and connects in the background, again and again.
+
+    Args:
+        source: A camera or a network address.
+        name: What frames, records and messages call it; the address without credentials where not given.
+        network_size: As for :func:`tracker.sources.open.open_source`.
+        keep_aspect: The same.
+        want_image: The same.
+        stride: The same.
+        fps: The same.
+        rtsp_transport: The same.
+        ffmpeg_options: The same.
+        policy: ``latest`` keeps the newest frame only; with ``all`` a slow consumer makes the camera wait or break off.
+        queue_size: Most frames waiting; with 1 a frame's age is bounded by the time between two frames.
+        max_age_s: :meth:`Source.poll` skips frames that waited longer.
+        timeout_s: Longest wait for an answer on opening and on each read.
+        stall_s: Seconds without a frame after which the connection is given up; at least 30 for playlists.
+        retry_s: Shortest and longest delay between attempts.
+        generator: Where the jitter of the delays comes from.
+        decode_threads: FFmpeg's threads; with many cameras one each is best.
+        on_ready: Called on the reader's thread when a frame waits.
+        on_link: Called on every change of the connection.
+
+    Raises:
+        SourceError: The source is a file, folder or several streams.
+    """
+    from tracker.sources.convert import FrameConverter
+    from tracker.sources.decoder import VideoDecoder
+
+    addresses = expand_sources(source)
+    address = addresses[0]
+    if len(addresses) > 1 or address.kind not in {"camera", "network"}:
+        raise SourceError(address.name, "expected a camera or a network address, found files", "open files as files")
+    address = replace(address, name=name or address.name)
+    silence_s = max(stall_s, PLAYLIST_SILENCE_S) if is_playlist(address) else stall_s
+    options = {**(PROBE_OPTIONS if address.kind == "network" else {}), **(ffmpeg_options or {})}
+
+    def connect() -> Decoder:
+        return VideoDecoder(
+            address,
+            timeout_s=timeout_s,
+            fps=fps,
+            threads=decode_threads,
+            rtsp_transport=rtsp_transport,
+            ffmpeg_options=options,
+        )
+
+    decoder = ReconnectingDecoder(
+        connect,
+        name=address.name,
+        stall_s=silence_s,
+        open_s=2 * timeout_s,
+        retry_s=retry_s,
+        generator=generator,
+        port=_port(address),
+        max_drift_s=60.0 if is_playlist(address) else 5.0,
+        on_link=on_link,
+    )
+    return Source(
+        decoder=decoder,
+        converter=FrameConverter(network_size=network_size, keep_aspect=keep_aspect, want_image=want_image),
+        policy=policy,
+        queue_size=queue_size,
+        stride=stride,
+        max_age_s=max_age_s,
+        on_ready=on_ready,
+    )
+
+
+_PORTS = {"rtsp": 554, "rtsps": 322, "http": 80, "https": 443, "rtmp": 1935, "rtmps": 443, "tcp": None}
+
+
+def _port(address: Address) -> tuple[str, int] | None:
+    """Host and TCP port of an address where a knock makes sense."""
+    parts = urlsplit(address.target)
+    if parts.scheme.lower() not in _PORTS or parts.scheme.lower() == "tcp" or "listen" in parts.query:
+        return None  # a plain TCP server takes a knock for its client
+    try:
+        host, port = parts.hostname, parts.port or _PORTS[parts.scheme.lower()]
+    except ValueError:
+        return None
+    return (host, port) if host and port else None
