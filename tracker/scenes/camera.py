@@ -6,6 +6,7 @@ project: the image spans ``[0, width] x [0, height]``, the centre of the first p
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -152,13 +153,21 @@ class Rig:
             return self.camera
         base = self.camera
         width, height = base.size
-        half = math.atan(width / 2 / base.focal_px) + self.pan_rad * 1.05
-        slack = 8 * self.shake_px + self.shake_px * width / base.focal_px
-        wide = 2 * base.focal_px * math.tan(min(half, 1.3)) + slack
-        # Panning about the vertical with a tilted camera swings the picture's corners up and down.
-        high = height * (1 + 1.2 * self.pan_rad * (abs(base.pitch_rad) + self.pan_rad)) + slack
-        high += height * (1 / math.cos(self.pan_rad) - 1) * 2
-        return replace(base, size=(2 * math.ceil(wide / 2), 2 * math.ceil(high / 2)))
+        corners = np.array([[0, 0], [width, 0], [0, height], [width, height]], dtype=np.float64)
+        # The wobble's sines add up to less than three standard deviations.
+        angle = 3 * self.shake_px / base.focal_px
+        reach = np.zeros(2)
+        for pan, yaw, pitch, roll in itertools.product((-self.pan_rad, 0.0, self.pan_rad), *[(-angle, angle)] * 3):
+            turned = replace(
+                base,
+                yaw_rad=base.yaw_rad + pan + yaw,
+                pitch_rad=base.pitch_rad + pitch,
+                roll_rad=base.roll_rad + roll / 2,
+            )
+            seen = turned.rays(corners) @ base.rotation.T
+            reach = np.maximum(reach, np.abs(seen[:, :2] / seen[:, 2:]).max(axis=0) * base.focal_px)
+        wide, high = 2 * np.ceil(reach + 2).astype(int)
+        return replace(base, size=(int(wide), int(high)))
 
     def warp(self, time_s: float) -> NDArray[np.float64]:
         """``(3, 3)``, pixels of :attr:`panorama` to pixels of :meth:`at`."""

@@ -128,7 +128,7 @@ def _merged(truth: SceneTruth, seen: NDArray[np.intp], rng: np.random.Generator,
         box = truth.boxes[row]
         host = None
         for group in groups:
-            other = truth.boxes[group[0]]
+            other = _hull(truth.boxes[group])
             touches = bool((box[:2] < other[2:]).all() and (other[:2] < box[2:]).all())
             if touches and truth.class_ids[row] == truth.class_ids[group[0]] and rng.random() < merge_rate:
                 host = group

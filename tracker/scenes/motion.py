@@ -100,12 +100,12 @@ class Trajectory:
 
 
 def _smooth(signal: NDArray[np.float64], sigma_knots: float) -> NDArray[np.float64]:
-    """``signal (T, ...)`` under a Gaussian along the first axis, ends held."""
+    """``signal (T, ...)`` under a Gaussian along the first axis; reflected through its ends, which therefore stay."""
     radius = int(3 * sigma_knots) + 1
     kernel = np.exp(-0.5 * (np.arange(-radius, radius + 1) / sigma_knots) ** 2)
     kernel /= kernel.sum()
     flat = signal.reshape(len(signal), -1)
-    padded = np.concatenate([np.repeat(flat[:1], radius, 0), flat, np.repeat(flat[-1:], radius, 0)])
+    padded = np.pad(flat, ((radius, radius), (0, 0)), mode="reflect", reflect_type="odd")
     columns = [np.convolve(padded[:, column], kernel, mode="valid") for column in range(flat.shape[1])]
     return np.stack(columns, axis=1).reshape(signal.shape)
 
@@ -145,7 +145,7 @@ def drive(
         lane_changes: ``(time_s, new y)``, reached smoothly over about 3 s.
     """
     times = np.arange(start_s, end_s + STEP_S, STEP_S)
-    speeds, lanes = np.full(len(times), speed_m_s), np.full(len(times), lane_m)
+    speeds, lanes = np.full(len(times), float(speed_m_s)), np.full(len(times), float(lane_m))
     for moment, speed in speed_changes:
         speeds[times >= moment] = speed
     for moment, lane in lane_changes:

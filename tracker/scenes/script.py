@@ -203,12 +203,9 @@ def u_turn(*, size: tuple[int, int] = (640, 360)) -> Scene:
 
 
 def group_walk(*, size: tuple[int, int] = (640, 360), count: int = 4) -> Scene:
-    """Persons walk side by side in one direction and hide each other in part all the way."""
-    paths = [
-        walk(points_m=[(6.5 + 0.7 * n, 4.5 + 0.35 * n), (6.5 + 0.7 * n, -5.0 + 0.35 * n)], start_s=0.0, speed_m_s=1.3)
-        for n in range(count)
-    ]
-    return _stage("group_walk", _cast(paths), 7.0, size=size)
+    """Persons walk abreast in one direction and hide each other in part all the way."""
+    paths = [walk(points_m=[(6.5 + 0.45 * n, 2.6), (6.5 + 0.45 * n, -2.6)], start_s=0.0) for n in range(count)]
+    return _stage("group_walk", _cast(paths), 4.0, size=size)
 
 
 def overtaking(*, size: tuple[int, int] = (640, 360)) -> Scene:
