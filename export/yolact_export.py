@@ -1,7 +1,7 @@
 """A checkpoint of dbolya's YOLACT comes in; one ONNX file, end to end or with raw heads, and its manifest leave.
 
 What the graph holds is what the published code does at test time: `Detect` with Fast NMS (section 4.1), `postprocess`
-with the crop a cell wider than the box. Masks leave at prototype resolution; lifting them to the picture comes later.
+up to its crop. Masks leave at prototype resolution; lifting them to the picture comes later.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ class YolactEndToEnd(EndToEnd):
         return scores, class_ids.gather(1, kept), rows.gather(1, kept)
 
     def assemble(self, prototypes: Tensor, coefficients: Tensor, boxes: Tensor) -> Tensor:
-        """(B, M, h, w), (B, K, M), (B, K, 4) -> masks (B, K, h, w) uint8, zero beyond one cell around the box."""
+        """(B, M, h, w), (B, K, M), (B, K, 4) -> masks (B, K, h, w) uint8, zero away from the box."""
         height, width = 2 * math.ceil(self.height / 8), 2 * math.ceil(self.width / 8)
         logits = torch.matmul(coefficients, prototypes.flatten(2)).view(-1, self.instances, height, width)
         left, top, right, bottom = boxes.unbind(dim=2)  # (B, K)
@@ -115,9 +115,12 @@ class YolactEndToEnd(EndToEnd):
 
     @staticmethod
     def outside(low: Tensor, high: Tensor, cells: int) -> Tensor:
-        """0 for cells `low - 1 <= i < high + 1`, else far below zero: edges (B, K) -> (B, K, cells)."""
-        index = torch.arange(cells, dtype=low.dtype)
-        inside = (index >= low[..., None] - 1.0) & (index < high[..., None] + 1.0)
+        """0 for cells that a bilinear lift of pixels in the box reads, else far below zero: (B, K) -> (B, K, cells).
+
+        The published crop, `low - 1 <= i < high + 1`, drops such cells at the left and top: silhouettes fade there.
+        """
+        centres = torch.arange(cells, dtype=low.dtype) + 0.5
+        inside = (centres > low[..., None] - 1.0) & (centres <= high[..., None] + 1.0)
         return torch.where(inside, 0.0, OUTSIDE)
 
 
