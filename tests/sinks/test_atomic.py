@@ -218,6 +218,42 @@ def test_what_is_written_stays_readable_on_a_full_disk(tmp_path, name, small_fil
     assert 0 < count_rows(path) < 150
 
 
+def test_a_full_disk_is_noticed_when_all_is_written_at_the_end(tmp_path, small_files):
+    # Pictures of one second wait in memory: FFmpeg meets the full disk only while it ends the file, and says nothing.
+    from tracker.sinks.encoder import VideoEncoder
+
+    (tmp_path / "out.mp4").write_text("yesterday")
+    encoder = VideoEncoder(tmp_path / "out.mp4")
+    rng = np.random.default_rng(0)
+    for index in range(20):
+        encoder.encode(rng.integers(0, 255, (120, 160, 3)).astype(np.uint8), index / 100)
+    small_files(20_000)
+    with pytest.raises(SinkError, match="File too large"):
+        encoder.finish()
+    assert (tmp_path / "out.mp4").read_text() == "yesterday"
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_without_room_for_the_index_the_fragments_stay(tmp_path, small_files):
+    from tracker.sinks.encoder import VideoEncoder
+
+    encoder = VideoEncoder(tmp_path / "out.mp4")
+    rng = np.random.default_rng(0)
+    for index in range(60):
+        encoder.encode(rng.integers(0, 255, (120, 160, 3)).astype(np.uint8), index / 25)
+    put_index = encoder._put_index_in_front
+
+    def without_room():
+        small_files(50_000)
+        put_index()
+
+    encoder._put_index_in_front = without_room
+    encoder.finish()
+    assert count_rows(tmp_path / "out.mp4") == 60
+    assert b"moof" in (tmp_path / "out.mp4").read_bytes()
+    assert len(list(tmp_path.iterdir())) == 1
+
+
 def test_mending_leaves_only_whole_lines(tmp_path, small_files, monkeypatch):
     from tracker.sinks import text
 

@@ -60,6 +60,15 @@ def test_times_that_stand_still_or_go_back_do_not_break_the_file(tmp_path):
     assert times[-1] == pytest.approx(0.2, abs=1e-3)
 
 
+def test_a_clock_that_jumps_back_goes_on(tmp_path):
+    path = tmp_path / "out.mp4"
+    with open_sink(path, class_names=CLASS_NAMES, frame_rate=25) as sink:
+        for index, time_s in enumerate([100.0, 100.04, 100.08, 3.0, 3.04, 3.5]):
+            sink.write(tracked_frame(index, boxes=[], time_s=time_s))
+    times, _ = read(path)
+    assert times == pytest.approx([0, 0.04, 0.08, 0.12, 0.16, 0.62], abs=2e-3)
+
+
 def test_the_index_stands_in_front(tmp_path):
     path = tmp_path / "out.mp4"
     with open_sink(path, class_names=CLASS_NAMES) as sink:

@@ -17,6 +17,7 @@ import numpy as np
 
 from tracker.errors import ConfigError, SinkError
 from tracker.sinks.part_file import PartFile, refusal
+from tracker.sinks.watched_file import BUFFER_BYTES, WatchedFile
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -85,6 +86,7 @@ class VideoEncoder:
         self._crf, self._preset, self._threads = crf, preset, threads
         self._rate = Fraction(frame_rate if frame_rate and 0.1 <= frame_rate <= 1000 else 30).limit_denominator(1001)
         self._part = PartFile(path)
+        self._file: WatchedFile
         self._output: Any = None
         self._stream: Any = None
         self._start_s = 0.0
@@ -97,7 +99,8 @@ class VideoEncoder:
         """Add one picture ``(H, W, 3)`` uint8 BGR, shown from ``time_s`` on.
 
         The first picture sets the size of the video, rounded up to even numbers; later ones of other sizes are fitted
-        into it. Times that do not advance are moved on by one tick.
+        into it. A time that does not advance is moved on by one tick; when the clock jumps back, the video goes on with
+        the next frame's time.
 
         Raises:
             SinkError: The system refuses to write.
@@ -109,12 +112,16 @@ class VideoEncoder:
                 self._open(image.shape[1], image.shape[0])
                 self._start_s = time_s
             time_base = self._stream.codec_context.time_base
+            last_s = self._start_s + float(self._last_tick * time_base)
+            if time_s < last_s - 1:
+                self._start_s += time_s - last_s - 1 / float(self._rate)
             tick = max(round((time_s - self._start_s) / time_base), self._last_tick + 1)
             self._last_tick = tick
             picture = self._picture(image)
             picture.pts, picture.time_base = tick, time_base
             for packet in self._stream.encode(picture):
                 self._output.mux(packet)
+            self._file.check()
             self.frames += 1
         except (OSError, av.FFmpegError) as failure:
             raise self._refused(failure) from failure
@@ -127,24 +134,13 @@ class VideoEncoder:
         Raises:
             SinkError: The system refused.
         """
-        import av
-
         if self._finished:
             return
         self._finished = True
         if self._output is None:
             self._part.discard()
             return
-        failure: Exception | None = None
-        try:
-            for packet in self._stream.encode(None):
-                self._output.mux(packet)
-        except (OSError, av.FFmpegError) as error:
-            failure = error
-        try:
-            self._output.close()
-        except (OSError, av.FFmpegError) as error:
-            failure = failure or error
+        failure = self._end()
         if failure is None and self._container.fragmented and not self._part.direct:
             self._put_index_in_front()
         if failure is not None and self._container.fragmented and not self._part.direct:
@@ -156,6 +152,23 @@ class VideoEncoder:
         if failure is not None:
             raise self._refused(failure) from failure
 
+    def _end(self) -> Exception | None:
+        """Flush the encoder and the container; what went wrong, now or before."""
+        import av
+
+        failure: Exception | None = None
+        try:
+            for packet in self._stream.encode(None):
+                self._output.mux(packet)
+        except (OSError, av.FFmpegError) as error:
+            failure = error
+        try:
+            self._output.close()
+        except (OSError, av.FFmpegError) as error:
+            failure = failure or error
+        self._file.close()
+        return self._file.failure or failure
+
     def _open(self, width: int, height: int) -> None:
         import av
 
@@ -164,10 +177,13 @@ class VideoEncoder:
         # zero.
         options = {}
         if self._container.fragmented:
-            options = {"movflags": "delay_moov+default_base_moof", "frag_duration": "1000000"}
+            options = {"movflags": "delay_moov+default_base_moof", "frag_duration": "1000000", "frag_size": "16000000"}
         elif self._container.format in {"matroska", "webm"}:
             options = {"cluster_time_limit": "1000"}
-        self._output = av.open(str(self._part.part), "w", format=self._container.format, options=options)
+        self._file = WatchedFile(self._part.part)
+        self._output = av.open(
+            self._file, "w", format=self._container.format, options=options, buffer_size=BUFFER_BYTES
+        )
         self.size = (width + width % 2, height + height % 2)
         stream = self._output.add_stream(self._codec, rate=self._rate, options=self._codec_options())
         stream.width, stream.height = self.size
@@ -218,20 +234,23 @@ class VideoEncoder:
         try:
             options = {"movflags": "+faststart"}
             with (
+                WatchedFile(plain) as file,
                 av.open(str(self._part.part)) as source,
-                av.open(str(plain), "w", format=self._container.format, options=options) as target,
+                av.open(file, "w", format=self._container.format, options=options, buffer_size=BUFFER_BYTES) as target,
             ):
                 stream = target.add_stream_from_template(source.streams.video[0])
                 for packet in source.demux(video=0):
                     if packet.dts is not None:
                         packet.stream = stream
                         target.mux(packet)
+            file.check()
             plain.replace(self._part.part)
         except (OSError, av.FFmpegError):
             with contextlib.suppress(OSError):
                 plain.unlink()
 
     def _refused(self, failure: Exception) -> SinkError:
+        failure = (self._file.failure if self._output is not None else None) or failure
         if isinstance(failure, OSError):
             return refusal(self._part.path, failure, f"write frame {self.frames}")
         return SinkError(
