@@ -74,7 +74,7 @@ class Canvas:
         outlines, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
         # OpenCV fills every piece of a thick antialiased line with its caps: fewer, longer pieces cost a quarter and
         # look the same.
-        window, step = 2 * self.contour_px + 3, 2 * self.contour_px
+        window, step = 2 * self.contour_px + 3, 3 * self.contour_px - 1
         smooth = [_smoothed(outline[:, 0], window, step) for outline in outlines if len(outline) > 8]
         if smooth:
             cv2.polylines(region, smooth, True, colour, self.contour_px, cv2.LINE_AA, 4)

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Trails"]
 
+SMOOTHING = 3
+"""How often every point of a trail is averaged with its neighbours before it is drawn."""
+
 LEAST_EXTENT = 0.025
 """No trail shorter than this fraction of the diagonal: who stands still has a restless box, not a way."""
 
@@ -82,6 +85,8 @@ class Trails:
         least_px = LEAST_EXTENT * float(np.hypot(*image.shape[:2]))
         if len(path) < 3 or max(np.ptp(path, axis=0).tolist()) < least_px:
             return
+        for _ in range(SMOOTHING):
+            path[1:-1] = (path[:-2] + 2 * path[1:-1] + path[2:]) / 4
         _blend_path(image, path, colour, width_px, opacity)
 
     def _expire(self, points: deque[tuple[float, float, float]], time_s: float) -> None:
