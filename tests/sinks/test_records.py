@@ -266,3 +266,23 @@ def test_malformed_annotations_are_named(tmp_path, text, expected):
 
 def test_coco_results_of_an_empty_stream_are_an_empty_list(tmp_path):
     assert json.loads(written(tmp_path, "out.coco.json", []).read_text()) == []
+
+
+def test_every_record_of_a_frame_shares_one_lift(tmp_path, monkeypatch):
+    from tracker.masks import lift
+    from tracker.sinks import silhouettes
+
+    lifted = []
+
+    def counting(masks, row, box):
+        lifted.append(row)
+        return lift(masks, row, box)
+
+    monkeypatch.setattr(silhouettes, "lift", counting)
+    sinks = [open_sink(tmp_path / name, class_names=CLASS_NAMES) for name in ("a.jsonl", "a.mots.txt", "a.coco.json")]
+    for frame in stream():
+        for sink in sinks:
+            sink.write(frame)
+    for sink in sinks:
+        sink.close()
+    assert len(lifted) == SEEN_ROWS

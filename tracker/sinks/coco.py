@@ -7,8 +7,7 @@ from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
 from tracker.errors import ConfigError, SinkError
-from tracker.masks import lift
-from tracker.sinks.run_length import encode_crop
+from tracker.sinks.silhouettes import code_of
 from tracker.sinks.text import TextSink
 
 if TYPE_CHECKING:
@@ -127,8 +126,7 @@ class CocoSink(TextSink):
                 "score": round(float(owner.scores[n]), 5),
             }
             if instances.masks is not None:
-                crop, origin = lift(instances.masks, row, instances.boxes[row])
-                entry["segmentation"] = encode_crop(crop, origin, instances.masks.image_size)
+                entry["segmentation"] = code_of(instances, row)
             if tracks is not None:
                 entry["track_id"] = int(tracks.ids[n])
             entries.append(entry)

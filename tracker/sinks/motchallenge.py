@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tracker.masks import lift
 from tracker.sinks.run_length import disjoint_crops, encode_crop
+from tracker.sinks.silhouettes import silhouette_of
 from tracker.sinks.text import TextSink
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ class MotsSink(TextSink):
         rows = np.arange(len(instances)) if tracks is None else tracks.detection_rows
         kept = np.flatnonzero(rows >= 0)
         owner = instances if tracks is None else tracks
-        crops = [lift(masks, int(rows[n]), instances.boxes[rows[n]]) for n in kept]
+        crops = [silhouette_of(instances, int(rows[n])) for n in kept]
         crops = disjoint_crops(crops, np.argsort(-owner.scores[kept], kind="stable"), masks.image_size)
         frame = tracked_frame.frame.index + 1
         lines = []

@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from tracker.errors import ConfigError
-from tracker.masks import areas_px, lift
-from tracker.sinks.run_length import encode_crop, polygons
+from tracker.masks import areas_px
+from tracker.sinks.run_length import polygons
+from tracker.sinks.silhouettes import code_of, silhouette_of
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from tracker.types import InstanceMasks, TrackedFrame
+    from tracker.types import Instances, TrackedFrame
 
 __all__ = ["MASK_FORMATS", "MaskFormat", "Row", "RowBuilder"]
 
@@ -95,7 +94,7 @@ class RowBuilder:
         boxes = np.round(owner.boxes.astype(float), 2).tolist()
         scores = np.round(owner.scores.astype(float), 4).tolist()
         class_ids = owner.class_ids.tolist()
-        shapes = self._shapes(instances.masks, instances.boxes, detections)
+        shapes = self._shapes(instances, detections)
         image = PurePath(frame.source).name if self._image_names else None
         time_s = round(frame.time_s, 6)
         return [
@@ -119,21 +118,19 @@ class RowBuilder:
             if self._coasting or detections[n] >= 0
         ]
 
-    def _shapes(
-        self, masks: InstanceMasks | None, boxes: NDArray[np.float32], detections: list[int]
-    ) -> list[tuple[int | None, Any]]:
+    def _shapes(self, instances: Instances, detections: list[int]) -> list[tuple[int | None, Any]]:
         """Area and exported mask per row. Areas are counted on the grid where nothing is lifted to the image."""
-        if masks is None:
+        if instances.masks is None:
             return [(None, None)] * len(detections)
         if self._masks == "none":
-            areas = areas_px(masks)
+            areas = areas_px(instances.masks)
             return [(round(float(areas[row])) if row >= 0 else None, None) for row in detections]
         shapes: list[tuple[int | None, Any]] = []
         for row in detections:
             if row < 0:
                 shapes.append((None, None))
                 continue
-            crop, origin = lift(masks, row, boxes[row])
-            shape = encode_crop(crop, origin, masks.image_size) if self._masks == "rle" else polygons(crop, origin)
+            crop, origin = silhouette_of(instances, row)
+            shape = code_of(instances, row) if self._masks == "rle" else polygons(crop, origin)
             shapes.append((int(np.count_nonzero(crop)), shape))
         return shapes
