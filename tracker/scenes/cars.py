@@ -185,21 +185,24 @@ def _ring(half: float, deck: float, roof: float, bottom: float, *, boxy: float =
     )
 
 
-def _surface(tag: str, ring: int, paint: Material) -> Material:
-    """What the body is made of between ring points ``ring`` and ``ring + 1`` in the stretch named ``tag``."""
+def _surface(tag: tuple[str, float], ring: int, paint: Material) -> Material:
+    """What the body is made of between ring points ``ring`` and ``ring + 1``.
+
+    Args:
+        tag: The stretch's surface, and how far along it is (0..1).
+        ring: From 0 at the underside to 9 at the middle of the roof.
+        paint: Of the body.
+    """
+    surface, share = tag
     if ring <= 1:
         return BLACK
-    glass = {
-        "windscreen": (8, 9),
-        "back": (8, 9),
-        "side": (6,),
-        "pillar": (),
-        "column": (),
-        "panel": (),
-    }.get(tag, ())
-    if ring in glass:
+    if surface in ("windscreen", "back") and ring in (8, 9):
+        # The dark dashboard or parcel shelf shows low in the pane, the light sky through the other windows high up.
+        high = share if surface == "windscreen" else 1 - share
+        return Material((18 + 40 * high, 17 + 36 * high, 16 + 32 * high), gloss=1.6)
+    if surface == "side" and ring == 6:
         return GLASS
-    if (tag in ("windscreen", "back") and ring == 6) or (tag == "pillar" and ring == 6):
+    if ring == 6 and surface in ("windscreen", "back", "pillar"):
         return BLACK
     return paint
 
@@ -218,7 +221,7 @@ def _loft(kind: VehicleKind, paint: Material, detail: int, builder: MeshBuilder)
             place, deck, roof, wide, low = (np.array(here[:5]) * (1 - share) + np.array(after[:5]) * share).tolist()
             places.append(length * (0.5 - place))
             rings.append(_ring(width / 2 * wide, deck, roof, low, boxy=boxy))
-            tags.append(here.surface)
+            tags.append((here.surface, share))
     grid = np.zeros((len(rings), 11, 3))
     grid[:, :, 0] = np.array(places)[:, None]
     grid[:, :, 1:] = np.array(rings)

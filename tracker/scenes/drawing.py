@@ -138,9 +138,12 @@ def shade(
     )
     cosine = np.clip(np.einsum("ij,ij->i", normals, towards_camera), 0.0, 1.0)
     mirrored = 2 * cosine[:, None] * normals - towards_camera
-    fresnel = (0.045 + 0.6 * (1 - cosine) ** 5) * gloss
+    fresnel = (0.05 + 0.75 * (1 - cosine) ** 4) * gloss
     height = mirrored[:, 2:3]
     sky = light.horizon_colour + (light.sky_colour * 0.9 - light.horizon_colour) * np.clip(height, 0, 1) ** 0.6
+    # Clouds: without them flat panes and bonnets would mirror one even grey.
+    clouds = np.sin(5 * mirrored[:, 0:1] + 3 * mirrored[:, 1:2] + 2 * np.sin(4 * mirrored[:, 1:2]))
+    sky = sky * (1.05 + 0.45 * clouds)
     blend = np.clip(height * 8 + 0.5, 0, 1)
     surroundings = light.ground_colour * 1.2 + (sky - light.ground_colour * 1.2) * blend
     highlight = np.maximum(mirrored @ light.sun, 0.0) ** 60 * np.minimum(gloss, 1.5) * 1.6

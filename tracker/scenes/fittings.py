@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Station", "VehicleKind", "add_box", "add_face", "add_side", "add_strip", "add_wheel", "span"]
 
-GLASS = Material((34, 30, 26), gloss=2.2)
+GLASS = Material((24, 21, 18), gloss=1.7)
 BLACK = Material((26, 26, 26), gloss=0.15)
 TYRE = Material((30, 30, 31))
 RIM = Material((168, 168, 170), gloss=0.8)

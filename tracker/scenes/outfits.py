@@ -68,7 +68,10 @@ _TOPS = (
 )
 _BOTTOMS = ((92, 58, 36), (48, 42, 40), (60, 60, 62), (110, 130, 150), (36, 34, 32), (130, 96, 66), (84, 104, 118))
 _SKINS = ((150, 180, 225), (128, 162, 212), (100, 134, 186), (66, 96, 146), (46, 66, 104))
-_HAIRS = ((20, 22, 26), (30, 42, 62), (44, 70, 108), (80, 130, 175), (130, 134, 140), (24, 28, 34))
+_HAIRS = ((20, 22, 26), (24, 30, 40), (28, 44, 70), (24, 28, 34), (128, 178, 205), (134, 138, 144))
+
+
+_BAGS = ((44, 60, 84), (50, 50, 130), (56, 56, 58), (92, 70, 48), (60, 84, 62), (36, 34, 34))
 
 
 def random_outfit(rng: np.random.Generator) -> Outfit:
@@ -91,8 +94,8 @@ def random_outfit(rng: np.random.Generator) -> Outfit:
         skirt=bool(woman and rng.random() < 0.3),
         coat=bool(rng.random() < 0.15),
         long_hair=bool(woman and rng.random() < 0.75),
-        backpack=pick(_TOPS) if rng.random() < 0.22 else None,
-        bag=pick(((40, 60, 90), (40, 40, 190), (60, 60, 62), (200, 160, 60))) if rng.random() < 0.45 else None,
+        backpack=pick(_BAGS) if rng.random() < 0.16 else None,
+        bag=pick(_BAGS) if rng.random() < 0.35 else None,
         girth=float(rng.uniform(0.93, 1.16)),
     )
 
@@ -113,7 +116,7 @@ def part_colour(outfit: Outfit, place: tuple[str, int], forward_deg: float) -> C
     if part in ("thigh", "shank"):
         return outfit.skin if outfit.skirt else outfit.bottom
     if part in ("upper", "fore"):
-        share = number / 6 * 0.55 if part == "upper" else 0.6 + number / 4 * 0.4
+        share = number / 7 * 0.55 if part == "upper" else 0.6 + number / 4 * 0.4
         return outfit.top if share < outfit.sleeves else outfit.skin
     fixed: dict[str, Colour | None] = {
         "neck": outfit.skin,

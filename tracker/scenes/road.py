@@ -83,7 +83,7 @@ def road(
     camera = Camera(
         position_m=(0.0, 0.4, 8.6),
         yaw_rad=math.radians(7.5),
-        pitch_rad=math.radians(8.6),
+        pitch_rad=math.radians(8.0),
         focal_px=1.62 * size[0],
         size=size,
     )
@@ -317,6 +317,8 @@ def _trees(plate: Plate, noise: Noise, rng: np.random.Generator) -> None:
     for along, across, tall in spots:
         if across > BEND_RADIUS_M - 5:
             continue
+        if across < 0 and along < 66.0:
+            continue  # the sign stands there
         x, y = _bend(np.array([along]), np.array([across]))[0]
         reach = math.hypot(x, y)
         count = int(np.clip(16000 / max(reach, 15), 60, 420))
@@ -325,7 +327,7 @@ def _trees(plate: Plate, noise: Noise, rng: np.random.Generator) -> None:
         direction /= np.linalg.norm(direction, axis=1, keepdims=True)
         radius = rng.uniform(0.45, 1.0, (count, 1)) ** 0.5
         lumps = 1 + 0.2 * np.sin(direction[:, :1] * 7 + along) + 0.2 * np.sin(direction[:, 1:2] * 6 + across)
-        place = centre + direction * radius * lumps * spread
+        place = centre + direction * np.minimum(radius * lumps, 1.06) * spread
         green = to_linear((36 + rng.uniform(-8, 10), 88 + rng.uniform(-16, 16), 66 + rng.uniform(-16, 14)))
         facing = 0.5 + 0.5 * (direction @ sun)
         shade_of = (0.18 + 1.1 * facing * radius[:, 0] ** 2) * rng.uniform(0.6, 1.35, count)
@@ -335,4 +337,4 @@ def _trees(plate: Plate, noise: Noise, rng: np.random.Generator) -> None:
     every = np.concatenate(points)
     keep = every[:, 2] > 0.1
     leaves = plate.blobs(every[keep], np.concatenate(radii)[keep], np.concatenate(colours)[keep])
-    plate.ruffle(leaves, noise, 3.0 * plate.camera.size[0] / 2 / 640)
+    plate.ruffle(leaves, noise, 2.2 * plate.camera.size[0] / 2 / 640)

@@ -17,21 +17,22 @@ if TYPE_CHECKING:
 __all__ = ["add_fridges", "add_fruit", "add_gondola", "add_sign", "add_wall_shelves"]
 
 _GOODS = (
-    (40, 40, 190),
-    (36, 120, 220),
-    (40, 190, 235),
-    (60, 150, 60),
-    (160, 90, 40),
-    (190, 160, 60),
-    (150, 60, 130),
-    (230, 230, 230),
-    (60, 70, 90),
-    (130, 60, 50),
-    (90, 140, 190),
-    (70, 180, 170),
-    (120, 120, 220),
-    (30, 60, 110),
+    (62, 62, 150),
+    (70, 118, 178),
+    (86, 160, 182),
+    (84, 124, 82),
+    (132, 96, 70),
+    (156, 140, 96),
+    (118, 76, 108),
+    (196, 198, 200),
+    (70, 78, 92),
+    (110, 72, 66),
+    (104, 134, 160),
+    (96, 142, 138),
+    (118, 118, 168),
+    (50, 66, 94),
 )
+"""Colours of packages, BGR; muted, as lamps and dust make them."""
 
 
 def _row_of_goods(
@@ -134,6 +135,13 @@ def add_gondola(
         occlusion=0.7,
     )
     builder.add(box_quads((x0, y0, 0), (x1, y1, 0.14), step_m=0.5), Material((74, 76, 80)), occlusion=0.7)
+    poster = Material(((70, 80, 170), (150, 110, 60), (80, 140, 90))[int(rng.integers(3))])
+    for x, out in ((x0 - 0.025, -1), (x1 + 0.025, 1)):
+        face = rectangle((x, middle + out * 0.32, 0.75), (0, -out * 0.64, 0), (0, 0, 0.6))
+        builder.add(face, poster, normals=(out, 0, 0))
+        for low_z, tall, wide in ((1.10, 0.12, 0.5), (0.98, 0.06, 0.4), (0.83, 0.06, 0.3)):
+            line = rectangle((x + out * 0.003, middle + out * wide / 2, low_z), (0, -out * wide, 0), (0, 0, tall))
+            builder.add(line, Material((228, 228, 226)), normals=(out, 0, 0))
     for x in (x0, x1):
         panel = box_quads((x - 0.02, y0 + 0.04, 0), (x + 0.02, y1 - 0.04, 1.52), step_m=0.4)
         builder.add(panel, frame, occlusion=np.clip(0.6 + 0.3 * panel[:, :, 2].mean(axis=1), 0, 1))
@@ -214,13 +222,13 @@ def add_fridges(builder: MeshBuilder, rng: np.random.Generator, room_m: tuple[fl
     for y in np.arange(0.5, 8.0, 0.8):
         builder.add(
             rectangle((x - 0.01, y + 0.70, 0.25), (0, -0.66, 0), (0, 0, 1.8), step_m=0.6),
-            Material((150, 142, 130), glow=0.25),
+            Material((120, 116, 108), glow=0.1),
             normals=(-1, 0, 0),
         )
         for level in (0.28, 0.66, 1.04, 1.42, 1.78):
             builder.add(
                 rectangle((x - 0.012, y + 0.70, level - 0.03), (0, -0.66, 0), (0, 0, 0.03)),
-                Material((228, 228, 226), glow=0.2),
+                Material((170, 170, 168), glow=0.05),
                 normals=(-1, 0, 0),
                 bias=0.01,
             )
@@ -232,7 +240,7 @@ def add_fridges(builder: MeshBuilder, rng: np.random.Generator, room_m: tuple[fl
                     colour = _GOODS[int(rng.integers(len(_GOODS)))]
                 builder.add(
                     rectangle((x - 0.014, place + wide, level), (0, -wide, 0), (0, 0, tall)),
-                    Material(colour, glow=0.2),
+                    Material(colour),
                     normals=(-1, 0, 0),
                     bias=0.02,
                 )

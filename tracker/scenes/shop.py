@@ -83,7 +83,7 @@ def shop(
         position_m=(0.5, 0.3, 3.0),
         yaw_rad=math.radians(43.0),
         pitch_rad=math.radians(21.5),
-        focal_px=0.74 * size[0],
+        focal_px=0.80 * size[0],
         size=size,
     )
     rig = Rig(camera=camera, shake_px=shake_px, pan_rad=math.radians(pan_deg), seed=seed)
@@ -104,7 +104,7 @@ def _light() -> Light:
     sun = np.array([-0.30, -0.34, 0.89])
     return Light(
         sun=sun / np.linalg.norm(sun),
-        sun_colour=np.array([0.40, 0.44, 0.46]),
+        sun_colour=np.array([0.48, 0.51, 0.53]),
         sky_colour=np.array([0.50, 0.52, 0.53]),
         ground_colour=np.array([0.20, 0.22, 0.24]),
         horizon_colour=np.array([0.55, 0.57, 0.58]),
@@ -212,7 +212,7 @@ def _backdrop(camera: Camera, seed: int) -> Backdrop:
         add_sign(builder, ((low[0] + high[0]) / 2, (low[1] + high[1]) / 2), CEILING_M, colour)
     plate.mesh(builder.build())
     add_fruit(plate, rng)
-    return plate.finish(blur_px=0.42 * camera.focal_px / 0.74 / 640)
+    return plate.finish(blur_px=0.42 * camera.focal_px / 0.80 / 640)
 
 
 def _walls(plate: Plate, noise: Noise) -> None:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -58,6 +57,7 @@ class Walker:
     outfit: Outfit
     height_m: float = 1.75
     gait: float = 0.0
+    _looks: dict[int, _Look] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def class_id(self) -> int:
@@ -67,8 +67,9 @@ class Walker:
     def draw(self, pose: Pose, time_s: float, camera: Camera, light: Light | None) -> Drawing:
         """The body from this camera, with soft shadows under it."""
         reach = math.dist((*pose.position_m, 1.0), camera.position_m)
-        fine = camera.focal_px * self.height_m / max(reach, 0.5) > 110
-        mesh = self._mesh(pose, time_s, fine=fine)
+        tall_px = camera.focal_px * self.height_m / max(reach, 0.5)
+        sides = 7 if tall_px < 110 else 12 if tall_px < 260 else 18
+        mesh = self._mesh(pose, time_s, sides)
         polygons, colours = project_mesh(
             mesh, position_m=pose.position_m, heading_rad=pose.heading_rad, camera=camera, light=light
         )
@@ -90,10 +91,9 @@ class Walker:
         )
         return Drawing(polygons_px=polygons, colours=colours, footprint_m=pose.position_m + around, shadows=shadows)
 
-    def _mesh(self, pose: Pose, time_s: float, *, fine: bool) -> Mesh:
+    def _mesh(self, pose: Pose, time_s: float, count: int) -> Mesh:
         rings = skeleton(self.outfit, self._posture(pose, time_s))
         scale = self.height_m / STANDARD_M
-        count = 12 if fine else 7
         angles = (np.arange(count) + 0.5) * 2 * math.pi / count
         across, along = np.array(rings.across), np.array(rings.along)
         radial = np.cos(angles)[:, None] * across[:, None] + np.sin(angles)[:, None] * along[:, None]
@@ -102,7 +102,7 @@ class Walker:
         smooth = (
             np.cos(angles)[:, None] * across[:, None] / size[0] + np.sin(angles)[:, None] * along[:, None] / size[1]
         )
-        look = self._looks[fine]
+        look = self._look(count)
         low, following = look.rings, (np.arange(count) + 1) % count
         quads = np.stack(
             [points[low], points[low][:, following], points[low + 1][:, following], points[low + 1]], axis=2
@@ -137,11 +137,12 @@ class Walker:
             clock=time_s * 1.7 + 3 * self.gait,
         )
 
-    @cached_property
-    def _looks(self) -> tuple[_Look, _Look]:
-        """Colours of all faces, for the coarse and for the fine body."""
-        rings = skeleton(self.outfit, Posture(phase=0.0, drive=0.0, idle=0.0, clock=0.0))
-        return _look(self.outfit, rings, 7, self.identity), _look(self.outfit, rings, 12, self.identity)
+    def _look(self, sides: int) -> _Look:
+        """Colours of all faces of a body whose tubes have so many sides."""
+        if sides not in self._looks:
+            rings = skeleton(self.outfit, Posture(phase=0.0, drive=0.0, idle=0.0, clock=0.0))
+            self._looks[sides] = _look(self.outfit, rings, sides, self.identity)
+        return self._looks[sides]
 
 
 def _look(outfit: Outfit, rings: Rings, count: int, seed: int) -> _Look:
@@ -155,8 +156,8 @@ def _look(outfit: Outfit, rings: Rings, count: int, seed: int) -> _Look:
     cloth = np.array(
         [rings.parts[ring][0] in ("trunk", "thigh", "shank", "upper", "fore", "skirt", "coat") for ring in low]
     )
-    folds = rng.normal(0, 0.07, (len(low), count, 3)) * cloth[:, None, None]
-    worn = 1 + rng.normal(0, 0.035, (len(low), count, 1))
+    folds = rng.normal(0, 0.05, (len(low), count, 3)) * cloth[:, None, None]
+    worn = 1 + rng.normal(0, 0.025, (len(low), count, 1))
     gloss = np.where(cloth, 0.0, 0.15)[:, None].repeat(count, axis=1)
     bias = np.array([0.03 if rings.parts[ring][0] in ("skirt", "coat") else 0.0 for ring in low])[:, None].repeat(
         count, axis=1
