@@ -47,6 +47,11 @@ class Handoff(Generic[Item]):
         return self._closed
 
     @property
+    def waiting(self) -> int:
+        """How often :meth:`get` answers at once: items, and an error that is still to be raised."""
+        return len(self._items) + (self._error is not None)
+
+    @property
     def over(self) -> bool:
         """Whether nothing waits and nothing will come; an error that is still to be raised counts as waiting."""
         with self._changed:

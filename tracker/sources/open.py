@@ -10,7 +10,7 @@ from tracker.sources.address import expand_sources
 from tracker.sources.source import Source
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from tracker.sources.address import SourceLike
     from tracker.sources.decoder import Decoder
@@ -34,6 +34,7 @@ def open_source(
     decode_threads: int = 0,
     rtsp_transport: Literal["tcp", "udp"] = "tcp",
     ffmpeg_options: Mapping[str, str] | None = None,
+    on_ready: Callable[[], None] | None = None,
 ) -> Source:
     """Open one stream of frames; its first frame is decoded before this returns: an unusable source is an error here.
 
@@ -55,6 +56,7 @@ def open_source(
         decode_threads: FFmpeg's threads, 0 = one more than there are cores.
         rtsp_transport: ``tcp``, or ``udp`` for cameras that have nothing else.
         ffmpeg_options: Further demuxer options, such as ``{"video_size": "1280x720"}`` for a camera.
+        on_ready: Called on the reader's thread when a frame waits; see :meth:`Source.poll`.
 
     Returns:
         An open source; use it in a ``with`` block.
@@ -110,4 +112,5 @@ def open_source(
         stride=stride,
         max_age_s=max_age_s,
         opening_s=time.thread_time() - started_s,
+        on_ready=on_ready,
     )

@@ -194,8 +194,8 @@ class Source:
 
     @property
     def waiting(self) -> int:
-        """How many frames can be taken without waiting."""
-        return len(self._handoff)
+        """How often :meth:`poll` has something to say: frames, and the error that ended the stream."""
+        return self._handoff.waiting
 
     @property
     def ended(self) -> bool:

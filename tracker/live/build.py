@@ -1,0 +1,207 @@
+"""One camera's settings enter, a stream for the engine leaves: its source, its tracker, its filter and its outputs."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tracker.errors import ConfigError, SinkError, TrackerError
+from tracker.live.rotate import RotatingSink
+from tracker.live.stream import Stream
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tracker.config import CameraConfig
+    from tracker.live.steady import Associator
+    from tracker.sources.address import Address
+    from tracker.sources.reconnect import Link
+    from tracker.sources.source import Source
+    from tracker.types import Instances, Segmenter, Sink
+
+__all__ = ["build_stream", "check_camera"]
+
+logger = logging.getLogger("tracker.live")
+
+
+def check_camera(camera: CameraConfig, class_names: tuple[str, ...]) -> Address:
+    """Look at everything that can be wrong with a camera before it is opened.
+
+    Returns:
+        What is to be opened, under the camera's name.
+
+    Raises:
+        TrackerError: An unknown class, a recording that is not there, an output that cannot be written.
+    """
+    from tracker.sinks.open import kind_of
+    from tracker.sources.address import expand_sources
+
+    _chosen(camera, class_names)
+    addresses = expand_sources(camera.url)
+    if len(addresses) > 1:
+        problem = f"expected one stream, found {len(addresses)}"
+        raise ConfigError(camera.name, problem, "write a camera entry for each of them")
+    for path in _paths(camera):
+        kind_of(path)
+        folder = path.parent
+        if not folder.is_dir():
+            raise SinkError(path, f"expected the folder {folder} to exist, found nothing", f"mkdir -p {folder}")
+    return dataclasses.replace(addresses[0], name=camera.name)
+
+
+def build_stream(
+    camera: CameraConfig,
+    *,
+    segmenter: Segmenter,
+    tracker: Callable[[], Associator],
+    queue_frames: int = 4,
+    max_in_flight: int = 2,
+) -> Stream:
+    """The stream of a camera, not yet started.
+
+    Args:
+        camera: Its settings.
+        segmenter: The shared model: names, input size and shape.
+        tracker: Makes a tracker.
+        queue_frames: Frames of a recording that are decoded ahead.
+        max_in_flight: Most of its frames in the segmenter at a time.
+
+    Raises:
+        TrackerError: As for :func:`check_camera`.
+    """
+    address = check_camera(camera, segmenter.class_names)
+    paths = _paths(camera)
+
+    def open_source(on_ready: Callable[[], None], on_link: Callable[[Link], None]) -> Source:
+        return _open_source(camera, address, segmenter, queue_frames=queue_frames, on_ready=on_ready, on_link=on_link)
+
+    def open_sink(source: Source) -> Sink:
+        return _open_sinks(camera, paths, source, segmenter.class_names)
+
+    return Stream(
+        name=camera.name,
+        open_source=open_source,
+        tracker=tracker(),
+        open_sink=open_sink if paths else None,
+        keep=_keep(camera, segmenter.class_names),
+        max_in_flight=max_in_flight,
+    )
+
+
+def _paths(camera: CameraConfig) -> list[Path]:
+    """Every output's path with ``{name}`` filled in, the video first."""
+    wanted = [*([camera.save] if camera.save else []), *camera.records]
+    return [Path(path.replace("{name}", camera.name)) for path in wanted]
+
+
+def _open_source(
+    camera: CameraConfig,
+    address: Address,
+    segmenter: Segmenter,
+    *,
+    queue_frames: int,
+    on_ready: Callable[[], None],
+    on_link: Callable[[Link], None],
+) -> Source:
+    from tracker.sources.open import open_source
+    from tracker.sources.reconnect import open_live
+
+    options = dict(camera.options)
+    if address.kind in {"camera", "network"}:
+        latest = camera.policy != "all"
+        return open_live(
+            address,
+            network_size=segmenter.network_size,
+            keep_aspect=segmenter.keep_aspect,
+            want_image=camera.save is not None,
+            stride=camera.stride,
+            fps=camera.fps,
+            policy="latest" if latest else "all",
+            queue_size=1 if latest else queue_frames,
+            max_age_s=camera.max_age_s,
+            timeout_s=camera.timeout_s,
+            stall_s=camera.stall_s,
+            rtsp_transport=camera.transport,
+            ffmpeg_options=options,
+            on_ready=on_ready,
+            on_link=on_link,
+        )
+    return open_source(
+        address,
+        network_size=segmenter.network_size,
+        keep_aspect=segmenter.keep_aspect,
+        want_image=camera.save is not None,
+        stride=camera.stride,
+        fps=camera.fps,
+        policy="latest" if camera.policy == "latest" else "all",
+        queue_size=1 if camera.policy == "latest" else queue_frames,
+        max_age_s=camera.max_age_s,
+        decode_threads=1,
+        ffmpeg_options=options,
+        on_ready=on_ready,
+    )
+
+
+def _chosen(camera: CameraConfig, class_names: tuple[str, ...]) -> list[int]:
+    """Numbers of the classes a camera follows; empty = all."""
+    lowered = [name.lower() for name in class_names]
+    for name in camera.classes:
+        if name.lower() not in lowered:
+            problem = f"expected classes of the model, found {name!r}"
+            raise ConfigError(camera.name, problem, f"choose among {', '.join(class_names[:20])}")
+    return [lowered.index(name.lower()) for name in camera.classes]
+
+
+def _keep(camera: CameraConfig, class_names: tuple[str, ...]) -> Callable[[Instances], Instances] | None:
+    """What a camera wants of all that the shared model sees."""
+    chosen, lowest = _chosen(camera, class_names), camera.conf
+    if not chosen and lowest is None:
+        return None
+
+    def keep(instances: Instances) -> Instances:
+        wanted = np.ones(len(instances), np.bool_)
+        if chosen:
+            wanted &= np.isin(instances.class_ids, chosen)
+        if lowest is not None:
+            wanted &= instances.scores >= lowest
+        return instances if wanted.all() else instances.take(wanted)
+
+    return keep
+
+
+def _open_sinks(camera: CameraConfig, paths: list[Path], source: Source, class_names: tuple[str, ...]) -> Sink:
+    """Every output as one sink: what dies is reported and ended, the others go on."""
+    from tracker.sinks.multi import MultiSink
+    from tracker.sinks.open import open_sink
+
+    frame_rate = source.info.fps / camera.stride if source.info.fps > 0 else None
+
+    def report(failure: SinkError) -> None:
+        logger.error("output failed", extra={"camera": camera.name, "problem": str(failure)})
+
+    def open_part(path: Path) -> Sink:
+        return open_sink(path, class_names=class_names, frame_rate=frame_rate, masks=camera.masks)
+
+    sinks: list[Sink] = []
+    try:
+        for path in paths:
+            if "{time}" in path.name:
+                sinks.append(
+                    RotatingSink(
+                        str(path),
+                        open_part,
+                        every_s=camera.rotate_s,
+                        max_bytes=camera.rotate_bytes,
+                        on_error=report,
+                    )
+                )
+            else:
+                sinks.append(open_part(path))
+    except TrackerError:
+        MultiSink(sinks).abort()
+        raise
+    return MultiSink(sinks, on_error=report)

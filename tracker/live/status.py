@@ -1,0 +1,204 @@
+"""A running engine enters; ``/healthz`` (JSON) and ``/metrics`` (Prometheus) leave over HTTP."""
+
+from __future__ import annotations
+
+import json
+import math
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Any, cast
+
+from tracker.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tracker.live.engine import LiveEngine
+    from tracker.live.stream import Stream
+
+__all__ = ["StatusServer", "health"]
+
+STUCK_S = 60.0
+"""With frames under way and none finished for this long the program is sick, and should be started anew."""
+
+STATES = ("connecting", "live", "lost", "ended", "failed")
+
+
+def health(engine: LiveEngine) -> dict[str, Any]:
+    """The state of everything as plain values: ``ok``, ``degraded`` (some stream is not well) or ``stuck``."""
+    streams = {stream.name: _stream_health(stream) for stream in engine.streams}
+    sick = [name for name, values in streams.items() if values["state"] in {"lost", "failed"}]
+    status = "stuck" if engine.stuck_s > STUCK_S else "degraded" if sick else "ok"
+    return {"status": status, "not_well": sick, "cameras": streams}
+
+
+def _stream_health(stream: Stream) -> dict[str, Any]:
+    figures = stream.meter.figures()
+    values: dict[str, Any] = {
+        "state": stream.state,
+        "problem": stream.problem,
+        "frames": figures.frames,
+        "fps": round(figures.fps, 2),
+        "age_p50_s": None if math.isnan(figures.age_p50_s) else round(figures.age_p50_s, 4),
+        "age_p99_s": None if math.isnan(figures.age_p99_s) else round(figures.age_p99_s, 4),
+        "silence_s": round(figures.silence_s, 2),
+        "living": figures.living,
+        "identities": figures.identities,
+    }
+    if stream.opened:
+        info = stream.source.info
+        values |= {"size": list(info.size), "codec": info.codec, "time_from": info.time_from}
+    return values
+
+
+class _Collector:
+    """Asks the engine at every scrape, so that counting costs the hot path nothing."""
+
+    def __init__(self, engine: LiveEngine) -> None:
+        self._engine = engine
+        self._begun_s = time.monotonic()
+
+    def collect(self) -> Iterator[Any]:
+        from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+
+        streams = self._engine.streams
+        figures = {stream.name: stream.meter.figures() for stream in streams}
+        for name, said, attribute in (
+            ("fps", "Frames tracked per second over the last ten seconds", "fps"),
+            ("living", "Identities visible or coasting", "living"),
+            ("silence_seconds", "Seconds since the latest tracked frame", "silence_s"),
+            ("media_seconds", "Media time of the latest frame", "media_s"),
+        ):
+            family = GaugeMetricFamily(f"masktrail_{name}", said, labels=["camera"])
+            for camera, values in figures.items():
+                family.add_metric([camera], getattr(values, attribute))
+            yield family
+        age = GaugeMetricFamily(
+            "masktrail_frame_age_seconds", "From a frame's arrival to its tracks", labels=["camera", "quantile"]
+        )
+        state = GaugeMetricFamily("masktrail_state", "1 for the state it is in", labels=["camera", "state"])
+        for stream in streams:
+            values = figures[stream.name]
+            if values.frames:
+                age.add_metric([stream.name, "0.5"], values.age_p50_s)
+                age.add_metric([stream.name, "0.99"], values.age_p99_s)
+            for name in STATES:
+                state.add_metric([stream.name, name], float(stream.state == name))
+        yield age
+        yield state
+        for name, said, attribute in (
+            ("frames", "Frames tracked", "frames"),
+            ("instances", "Instances segmented", "instances"),
+            ("identities", "Identities confirmed", "identities"),
+        ):
+            counter = CounterMetricFamily(f"masktrail_{name}", said, labels=["camera"])
+            for camera, values in figures.items():
+                counter.add_metric([camera], getattr(values, attribute))
+            yield counter
+        stages = CounterMetricFamily("masktrail_stage_seconds", "Seconds per stage", labels=["camera", "stage"])
+        for camera, values in figures.items():
+            for stage, seconds in values.stage_s.items():
+                stages.add_metric([camera, stage], seconds)
+        yield stages
+        yield from self._source_counters(streams)
+        yield from self._engine_metrics()
+
+    def _source_counters(self, streams: list[Stream]) -> Iterator[Any]:
+        from prometheus_client.core import CounterMetricFamily
+
+        counted = {stream.name: stream.source.counters for stream in streams if stream.opened}
+        for name, said in (
+            ("decoded", "Frames decoded"),
+            ("dropped", "Frames dropped because a newer one was there"),
+            ("late", "Frames dropped because they were too old"),
+            ("broken", "Packets that could not be decoded"),
+            ("concealed", "Frames with patched damage"),
+            ("repaired_times", "Time stamps repaired"),
+            ("reconnects", "Connections after the first"),
+            ("stalls", "Connections given up because no frame came"),
+            ("clock_takeovers", "Connections whose clock was not believed"),
+        ):
+            counter = CounterMetricFamily(f"masktrail_{name}", said, labels=["camera"])
+            for camera, counters in counted.items():
+                counter.add_metric([camera], getattr(counters, name))
+            yield counter
+
+    def _engine_metrics(self) -> Iterator[Any]:
+        from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+
+        engine = self._engine
+        for name, said, value in (
+            ("batches", "Runs of the model", engine.batches),
+            ("batched_frames", "Frames in them", engine.batched_frames),
+            ("model_busy_seconds", "Seconds in the model, summed over workers", engine.busy_s),
+        ):
+            counter = CounterMetricFamily(f"masktrail_{name}", said)
+            counter.add_metric([], value)
+            yield counter
+        up = GaugeMetricFamily("masktrail_up_seconds", "Seconds since the start")
+        up.add_metric([], time.monotonic() - self._begun_s)
+        yield up
+
+
+class StatusServer:
+    """Serves a running engine's health and metrics from a thread of its own.
+
+    Args:
+        engine: What is looked at.
+        address: ``host:port``; port 0 takes a free one.
+
+    Attributes:
+        address: ``host:port`` that is served.
+
+    Raises:
+        ConfigError: The address cannot be used, or prometheus-client is not installed.
+    """
+
+    def __init__(self, engine: LiveEngine, address: str) -> None:
+        try:
+            from prometheus_client import CollectorRegistry, generate_latest
+        except ImportError:
+            problem = "expected prometheus-client, found it is not installed"
+            raise ConfigError("metrics", problem, "pip install 'masktrail[live]', or write `metrics: off`") from None
+        registry = CollectorRegistry()
+        registry.register(cast("Any", _Collector(engine)))
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                path = self.path.partition("?")[0]
+                if path == "/healthz":
+                    state = health(engine)
+                    self._answer(503 if state["status"] == "stuck" else 200, "application/json", json.dumps(state))
+                elif path == "/metrics":
+                    self._answer(200, "text/plain; version=0.0.4; charset=utf-8", generate_latest(registry).decode())
+                else:
+                    self._answer(404, "text/plain; charset=utf-8", "try /healthz or /metrics\n")
+
+            def _answer(self, status: int, kind: str, text: str) -> None:
+                body = text.encode()
+                self.send_response(status)
+                self.send_header("Content-Type", kind)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_: object) -> None:
+                """Scrapes are no news."""
+
+        host, _, port = address.rpartition(":")
+        try:
+            self._server = ThreadingHTTPServer((host.strip("[]"), int(port)), Handler)
+        except OSError as error:
+            problem = f"expected a free address for health and metrics, found: {error.strerror or error}"
+            raise ConfigError(f"metrics {address}", problem, "choose another port, or write `metrics: off`") from None
+        self._server.daemon_threads = True
+        self.address = f"{host}:{self._server.server_address[1]}"
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.2,), name="status", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Serve no more."""
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join(5)

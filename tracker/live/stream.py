@@ -1,0 +1,282 @@
+"""One stream's source, tracker and sinks enter; its frames leave tracked and in order, whoever segments them."""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from tracker.errors import TrackerError
+from tracker.live.meter import StreamMeter
+from tracker.live.steady import Associator, SteadyTracker
+from tracker.types import Frame, Instances, TrackedFrame
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from tracker.sources.reconnect import Link
+    from tracker.sources.source import Source
+    from tracker.types import Sink
+
+__all__ = ["Stream", "StreamState", "Ticket", "unforeseen"]
+
+StreamState = Literal["connecting", "live", "lost", "ended", "failed"]
+
+BACKLOG_FRAMES = 8
+"""Frames that may wait for a stream's sinks; while more do, the stream is not served, and the others are."""
+
+CLOSE_S = 30.0
+"""Longest wait for a stream's sinks when the program stops: a video file rewrites its index."""
+
+logger = logging.getLogger("tracker.live")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ticket:
+    """A frame that was taken from a stream and its number in the order of taking."""
+
+    stream: Stream
+    frame: Frame
+    number: int
+
+
+class Stream:
+    """One camera or recording in the engine.
+
+    Args:
+        name: Of the camera; unique in the engine and free of credentials.
+        open_source: Opens the source; receives what to call when a frame waits and when the connection changes.
+        tracker: Gives identities.
+        open_sink: Opens the outputs on the first frame, with the frame's source known, or ``None`` for no output.
+        keep: Which instances of the shared model this stream wants.
+        max_in_flight: Most of its frames in the segmenter at a time.
+    """
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        open_source: Callable[[Callable[[], None], Callable[[Link], None]], Source],
+        tracker: Associator,
+        open_sink: Callable[[Source], Sink] | None = None,
+        keep: Callable[[Instances], Instances] | None = None,
+        max_in_flight: int = 2,
+    ) -> None:
+        self.name = name
+        self.state: StreamState = "connecting"
+        self.problem = ""
+        self.failures: list[TrackerError] = []
+        self.meter = StreamMeter()
+        self.in_flight = 0  # the engine's, under its lock, like the next two
+        self.reserved = 0
+        self.served = 0
+        self._open_source = open_source
+        self._keep = keep
+        self._tracker = SteadyTracker(tracker)
+        self._max_in_flight = max_in_flight
+        self._source: Source | None = None
+        self._taking = threading.Lock()
+        self._taken = 0
+        self._finding = threading.Lock()
+        self._found: dict[int, tuple[Frame, Instances, float]] = {}
+        self._next = 0
+        self._writer = _Writer(self, open_sink) if open_sink is not None else None
+
+    @property
+    def source(self) -> Source:
+        """The open source."""
+        if self._source is None:
+            message = f"stream {self.name!r} has not been started"
+            raise RuntimeError(message)
+        return self._source
+
+    @property
+    def opened(self) -> bool:
+        """Whether there is a source to ask."""
+        return self._source is not None
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing will come any more: ended or failed."""
+        return self.state in {"ended", "failed"}
+
+    @property
+    def written(self) -> bool:
+        """Whether its outputs are complete."""
+        return self._writer is None or self._writer.finished.is_set()
+
+    @property
+    def ready(self) -> bool:
+        """Whether a frame can be taken and will find room on its way."""
+        return (
+            not self.over
+            and self._source is not None
+            and self.in_flight < self._max_in_flight
+            and (self._writer is None or self._writer.backlog < BACKLOG_FRAMES)
+            and self._source.waiting > self.reserved
+        )
+
+    @property
+    def drained(self) -> bool:
+        """Whether the source is at its end and everything taken from it is done."""
+        return self._source is not None and self.in_flight == 0 and self._source.ended
+
+    def start(self, on_change: Callable[[], None]) -> None:
+        """Open the source; one that cannot be opened fails this stream only.
+
+        Args:
+            on_change: Called from any thread when :attr:`ready` or :attr:`drained` may have changed.
+        """
+        if self._writer is not None:
+            self._writer.on_change = on_change
+        try:
+            self._source = self._open_source(on_change, self._on_link)
+        except TrackerError as failure:
+            self.fail(failure)
+
+    def take(self) -> Ticket | None:
+        """The next frame, or ``None`` where what waited was too old or an error, which fails the stream."""
+        with self._taking:
+            try:
+                frame = self.source.poll()
+            except TrackerError as failure:
+                self.fail(failure)
+                return None
+            except Exception as failure:  # noqa: BLE001 - one stream's fault is no other's
+                self.fail(unforeseen(self.name, "read a frame", failure))
+                return None
+            if frame is None:
+                return None
+            if self.state == "connecting":
+                self.state = "live"
+            ticket = Ticket(stream=self, frame=frame, number=self._taken)
+            self._taken += 1
+            return ticket
+
+    def complete(self, ticket: Ticket, instances: Instances, segment_s: float, class_names: Sequence[str]) -> None:
+        """Give a frame's instances back; tracks and writes all frames whose turn it is."""
+        with self._finding:
+            self._found[ticket.number] = (ticket.frame, instances, segment_s)
+            while self._next in self._found:
+                frame, found, seconds = self._found.pop(self._next)
+                self._next += 1
+                self._track(frame, found, seconds, class_names)
+
+    def fail(self, failure: TrackerError) -> None:
+        """End this stream because of an error; what was done is kept."""
+        logger.error("stream failed", extra={"camera": self.name, "problem": str(failure)})
+        self.failures.append(failure)
+        self.problem = failure.problem
+        self.finish("failed")
+
+    def finish(self, state: StreamState = "ended") -> None:
+        """No more frames: complete the outputs in the background."""
+        if self.over:
+            return
+        self.state = state
+        if self._writer is not None:
+            self._writer.put(None)
+
+    def close(self) -> None:
+        """Stop reading now; frames in flight still go through."""
+        if self._source is not None:
+            self._source.close()
+
+    def wait_written(self, timeout_s: float = CLOSE_S) -> bool:
+        """Whether the outputs were completed in time."""
+        return self._writer is None or self._writer.finished.wait(timeout_s)
+
+    def _track(self, frame: Frame, instances: Instances, segment_s: float, class_names: Sequence[str]) -> None:
+        if self.state == "failed":
+            return
+        started_s = time.perf_counter()
+        if self._keep is not None:
+            instances = self._keep(instances)
+        tracks = self._tracker.update(instances, frame.time_s, frame.size)
+        tracked_frame = TrackedFrame(
+            frame=frame,
+            instances=instances,
+            tracks=tracks,
+            class_names=class_names,
+            stage_times_s={"segment": segment_s, "associate": time.perf_counter() - started_s},
+        )
+        self.meter.add(tracked_frame)
+        if self._writer is not None:
+            self._writer.put(tracked_frame)
+
+    def _on_link(self, link: Link) -> None:
+        if self.over:
+            return
+        if link.state == "live":
+            again = self.state == "lost"
+            self.state = "live"
+            logger.info("camera back" if again else "camera connected", extra={"camera": self.name})
+        elif link.state == "lost":
+            if self.state != "lost" or link.problem != self.problem:  # not once per attempt while it is away
+                logger.warning(
+                    "camera lost",
+                    extra={"camera": self.name, "problem": link.problem, "retry_s": round(link.retry_s or 0.0, 1)},
+                )
+            self.state = "lost"
+        self.problem = link.problem
+
+
+def unforeseen(name: str, doing: str, failure: Exception) -> TrackerError:
+    """A fault of the program itself in one stream, as an error of that stream."""
+    problem = f"expected to {doing}, found {type(failure).__name__}: {failure}"
+    return TrackerError(name, problem, "report it; the other streams go on")
+
+
+class _Writer:
+    """Feeds one stream's sinks in a thread of its own; a sink that raises is reported and ends, the stream goes on."""
+
+    def __init__(self, stream: Stream, open_sink: Callable[[Source], Sink]) -> None:
+        self.finished = threading.Event()
+        self.on_change: Callable[[], None] = lambda: None
+        self._stream = stream
+        self._open_sink = open_sink
+        self._frames: queue.SimpleQueue[TrackedFrame | None] = queue.SimpleQueue()  # bounded by Stream.ready
+        self._thread = threading.Thread(target=self._run, name=f"writer-{stream.name}", daemon=True)
+        self._thread.start()
+
+    @property
+    def backlog(self) -> int:
+        return self._frames.qsize()
+
+    def put(self, tracked_frame: TrackedFrame | None) -> None:
+        self._frames.put(tracked_frame)
+
+    def _run(self) -> None:
+        sink: Sink | None = None
+        broken = False
+        while (tracked_frame := self._frames.get()) is not None:
+            try:
+                if sink is None and not broken:
+                    sink = self._open_sink(self._stream.source)
+                if sink is not None:
+                    sink.write(tracked_frame)
+            except Exception as failure:  # noqa: BLE001 - the stream is tracked on without this output
+                broken = True
+                self._report(failure)
+                self._close(sink)
+                sink = None
+            self.on_change()
+        self._close(sink)
+        self.finished.set()
+        self.on_change()
+
+    def _close(self, sink: Sink | None) -> None:
+        if sink is None:
+            return
+        try:
+            sink.close()
+        except Exception as failure:  # noqa: BLE001 - there is nobody above to tell
+            self._report(failure)
+
+    def _report(self, failure: Exception) -> None:
+        logger.error("output failed", extra={"camera": self._stream.name, "problem": str(failure)})
+        if isinstance(failure, TrackerError):
+            self._stream.failures.append(failure)
