@@ -132,6 +132,18 @@ def _run(options: dict[str, object], *, associates: bool) -> None:
 
 
 @app.command()
+def live(
+    cameras: Annotated[Path, typer.Argument(help="A YAML file of cameras; see docs/live.md.")],
+    *,
+    log: Annotated[str | None, typer.Option(help="text, or json: one object per line on stderr.")] = None,
+) -> None:
+    """Follow many cameras at once until stopped: reconnect, batch, record in parts; health and metrics on loopback."""
+    from tracker.live.service import run_live
+
+    raise typer.Exit(run_live(cameras, log=log))
+
+
+@app.command()
 def associate(
     detections: Annotated[
         Path,
