@@ -218,7 +218,7 @@ def _run_stream(
                 stride=request.stride,
             )
         )
-        sink = _open_sinks(request, paths, source, segmenter.class_names)
+        sink = _open_sinks(request, address, paths, source=source, class_names=segmenter.class_names, console=console)
         on_cpu = segmenter.device == "cpu"
         progress = stack.enter_context(
             StreamProgress(
@@ -294,7 +294,15 @@ def _interruptible(pipeline: Pipeline) -> Iterator[threading.Event]:
             signal.signal(number, handler)
 
 
-def _open_sinks(request: StreamRequest, paths: list[Path], source: Source, class_names: Sequence[str]) -> Sink | None:
+def _open_sinks(
+    request: StreamRequest,
+    address: Address,
+    paths: list[Path],
+    *,
+    source: Source,
+    class_names: Sequence[str],
+    console: Console,
+) -> Sink | None:
     """Every output of one stream as one sink; one that dies is reported at the end and does not stop the others."""
     from tracker.sinks.annotate import Annotator
     from tracker.sinks.multi import MultiSink
@@ -310,15 +318,18 @@ def _open_sinks(request: StreamRequest, paths: list[Path], source: Source, class
                     path,
                     class_names=class_names,
                     frame_rate=source.info.fps / request.stride,
-                    annotator=Annotator(),
+                    annotator=Annotator(lowest_score=DISPLAY_SCORE if request.conf is None else 0.0),
                     masks=request.masks,
+                    image_names=address.kind == "images",
                     coco_annotations=request.coco_images,
                 )
             )
     except TrackerError:
         MultiSink(sinks).abort()
         raise
-    return MultiSink(sinks)
+    return MultiSink(
+        sinks, on_error=lambda failure: console.print(f"[red]output lost[/red]: {failure}", highlight=False)
+    )
 
 
 def _frames_to_come(source: Source, request: StreamRequest) -> int | None:

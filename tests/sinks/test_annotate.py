@@ -282,3 +282,15 @@ def test_clock():
     assert clock_text(3599.96) == "59:59.9"
     assert clock_text(7322.5) == "2:02:02.5"
     assert clock_text(-1.5) == "-0:01.5"
+
+
+def test_weak_instances_are_left_out_on_request():
+    frame = tracked_frame(boxes=[BOX, (5.0, 5.0, 30.0, 30.0)], tracked=False)
+    scores = np.array([0.9, 0.2], np.float32)
+    instances = dataclasses.replace(frame.instances, scores=scores)
+    weak, strong = (
+        dataclasses.replace(frame, instances=instances),
+        dataclasses.replace(frame, instances=instances.take(scores > 0.5)),
+    )
+    np.testing.assert_array_equal(Annotator(lowest_score=0.5).draw(weak), Annotator().draw(strong))
+    assert (Annotator().draw(weak) != Annotator().draw(strong)).any()

@@ -43,6 +43,7 @@ class Annotator:
             picture (gone) or on somebody who is seen (the same, or covered) are not shown either.
         header: Write the time and how many identities are in view in the top left corner.
         opacity: Of the silhouettes, 0..1.
+        lowest_score: Without identities, instances below this score are not drawn.
         scale: Multiplies line widths and font sizes.
 
     Raises:
@@ -60,6 +61,7 @@ class Annotator:
         coasting_s: float = 0.5,
         header: bool = False,
         opacity: float = 0.42,
+        lowest_score: float = 0.0,
         scale: float = 1.0,
     ) -> None:
         if coasting not in {"faint", "hidden"}:
@@ -67,6 +69,7 @@ class Annotator:
             raise ConfigError("coasting", problem, "choose one of the two")
         for name, value, low, high in (
             ("opacity", opacity, 0, 1),
+            ("lowest_score", lowest_score, 0, 1),
             ("scale", scale, 0.25, 8),
             ("trail_s", trail_s, 0, 3600),
         ):
@@ -74,7 +77,7 @@ class Annotator:
                 raise ConfigError(name, f"expected a number from {low} to {high}, found {value}", "change the value")
         self._masks, self._boxes, self._labels, self._header = masks, boxes, labels, header
         self._coasting, self._coasting_s = coasting, coasting_s
-        self._opacity, self._scale = opacity, scale
+        self._opacity, self._scale, self._lowest_score = opacity, scale, lowest_score
         self._trails = Trails(length_s=trail_s) if trail_s > 0 else None
         self._seen_s: dict[int, float] = {}
         self._places: dict[int, int] = {}
@@ -105,6 +108,8 @@ class Annotator:
 
     def _draw_instances(self, canvas: Canvas, board: LabelBoard, tracked_frame: TrackedFrame) -> None:
         instances = tracked_frame.instances
+        if self._lowest_score > 0:
+            instances = instances.take(instances.scores >= self._lowest_score)
         for row in _back_to_front(instances.boxes):
             class_id = int(instances.class_ids[row])
             colour = class_colour(class_id)
