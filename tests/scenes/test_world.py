@@ -97,6 +97,15 @@ def test_a_moving_camera_keeps_truth_and_homography(build, options):
     assert moving.render(5.0).image.shape == (90, 160, 3)
 
 
+@pytest.mark.parametrize("build", [road, shop])
+def test_a_varied_camera_stands_elsewhere_and_sees_the_same_world(build):
+    usual = build(seed=6, size=(160, 90), duration_s=3.0)
+    varied = build(seed=6, size=(160, 90), duration_s=3.0, vary_camera=True)
+    assert varied.rig.camera != usual.rig.camera
+    assert [one.identity for one in varied.actors] == [one.identity for one in usual.actors]
+    check_truth(varied.truth(1.0))
+
+
 def test_ground_positions_project_into_amodal_boxes(scene):
     for time_s in (1.0, 5.0, 9.0):
         truth = scene.truth(time_s)

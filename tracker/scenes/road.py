@@ -67,6 +67,7 @@ def road(
     traffic: float = 1.0,
     shake_px: float = 0.0,
     pan_deg: float = 0.0,
+    vary_camera: bool = False,
     noise: float = 1.6,
 ) -> Scene:
     """A dual carriageway seen from a bridge: two lanes each way, overtaking, lorries that hide cars, a guard rail.
@@ -78,6 +79,7 @@ def road(
         traffic: Density against the usual 20 vehicles a minute and lane.
         shake_px: See :class:`~tracker.scenes.camera.Rig`.
         pan_deg: Largest turn of a slow pan.
+        vary_camera: Mount the camera elsewhere with each seed, for training data.
         noise: Sensor noise in grey levels.
     """
     camera = Camera(
@@ -87,6 +89,8 @@ def road(
         focal_px=1.62 * size[0],
         size=size,
     )
+    if vary_camera:
+        camera = _elsewhere(camera, np.random.default_rng((seed, 3)))
     rig = Rig(camera=camera, shake_px=shake_px, pan_rad=math.radians(pan_deg), seed=seed)
     light = Light()
     rng = np.random.default_rng(seed)
@@ -99,6 +103,19 @@ def road(
         light=light,
         noise=noise,
         seed=seed,
+    )
+
+
+def _elsewhere(camera: Camera, rng: np.random.Generator) -> Camera:
+    """Another place above the road, with another lens."""
+    _, y, z = camera.position_m
+    zoom = rng.uniform(0.75, 1.35)
+    return replace(
+        camera,
+        position_m=(rng.uniform(0, 14), y + rng.uniform(-3.0, 5.0), z * rng.uniform(0.7, 1.3)),
+        yaw_rad=camera.yaw_rad + math.radians(rng.uniform(-5, 6)),
+        pitch_rad=camera.pitch_rad + math.radians(rng.uniform(-1.0, 4.5)),
+        focal_px=camera.focal_px * zoom,
     )
 
 

@@ -55,6 +55,8 @@ class Noise:
     ) -> NDArray[np.float32]:
         """Values 0..1 with features about one unit wide; each further octave is half as wide and half as strong."""
         shape, count = np.shape(x), np.size(x)
+        if not count:
+            return np.zeros(shape, np.float32)
         # OpenCV resamples pictures of fewer than 32768 columns, so the points are folded into rows.
         rows = -(-count // 1024)
         place = np.zeros((2, rows * 1024), np.float32)

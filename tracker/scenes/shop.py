@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
@@ -66,6 +67,7 @@ def shop(
     people: int = 8,
     shake_px: float = 0.0,
     pan_deg: float = 0.0,
+    vary_camera: bool = False,
     noise: float = 1.8,
 ) -> Scene:
     """A shop seen by a camera under the ceiling: shelves that hide people, who stop, turn, leave and come back.
@@ -77,6 +79,7 @@ def shop(
         people: How many are about at a time.
         shake_px: See :class:`~tracker.scenes.camera.Rig`.
         pan_deg: Largest turn of a slow pan.
+        vary_camera: Mount the camera elsewhere with each seed, for training data.
         noise: Sensor noise in grey levels.
     """
     camera = Camera(
@@ -86,6 +89,8 @@ def shop(
         focal_px=0.80 * size[0],
         size=size,
     )
+    if vary_camera:
+        camera = _elsewhere(camera, np.random.default_rng((seed, 3)))
     rig = Rig(camera=camera, shake_px=shake_px, pan_rad=math.radians(pan_deg), seed=seed)
     return Scene(
         name="shop",
@@ -96,6 +101,18 @@ def shop(
         light=_light(),
         noise=noise,
         seed=seed,
+    )
+
+
+def _elsewhere(camera: Camera, rng: np.random.Generator) -> Camera:
+    """Another place under the ceiling, with another lens."""
+    x, y, z = camera.position_m
+    return replace(
+        camera,
+        position_m=(x + rng.uniform(-0.6, 1.2), y + rng.uniform(-0.6, 1.0), z + rng.uniform(-1.0, 0.3)),
+        yaw_rad=camera.yaw_rad + math.radians(rng.uniform(-14, 14)),
+        pitch_rad=camera.pitch_rad + math.radians(rng.uniform(-8, 3)),
+        focal_px=camera.focal_px * rng.uniform(0.85, 1.2),
     )
 
 

@@ -88,6 +88,9 @@ class Scene:
         self.duration_s = duration_s
         self.light = light or Light()
         self.class_names = CLASS_NAMES
+        presences = [(actor, path) for actor in self.actors for path in actor.trajectories]
+        self._presences = presences
+        self._spans = np.array([(path.start_s, path.end_s) for _, path in presences]).reshape(-1, 2)
         self._grain = _grain(rig.camera.size, noise, seed) if noise > 0 else None
 
     @property
@@ -177,10 +180,11 @@ class Scene:
     def _place(self, time_s: float, camera: Camera, *, shaded: bool) -> list[Placed]:
         """Actors whose silhouette touches the image, farthest first."""
         width, height = camera.size
-        placed = []
-        for actor in self.actors:
-            pose = next((pose for path in actor.trajectories if (pose := path.at(time_s)) is not None), None)
-            if pose is None:
+        placed: list[Placed] = []
+        present = np.flatnonzero((self._spans[:, 0] <= time_s) & (time_s <= self._spans[:, 1]))
+        for actor, path in (self._presences[number] for number in present):
+            pose = path.at(time_s)
+            if pose is None or (placed and placed[-1].identity == actor.identity):
                 continue
             drawing = actor.draw(pose, time_s, camera, self.light if shaded else None)
             if not len(drawing.polygons_px):
