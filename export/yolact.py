@@ -5,6 +5,10 @@ Bolya, Zhou, Xiao, Lee: "YOLACT: Real-time Instance Segmentation", ICCV 2019, as
 that its checkpoints load strictly, and keep its slips: anchors are square whatever their aspect ratio. Shape letters:
 B images, P anchors over the strides 8 to 128, C classes without the background, M prototypes, h x w their grid (twice
 the stride-8 map). `semantic_seg_conv` serves training only and is kept for its name.
+
+Relatives under the same names: YOLACT++ (Bolya et al., "YOLACT++: Better Real-time Instance Segmentation", PAMI 2020;
+same code), and YolactEdge's MobileNetV2 network for still images (Liu et al., "YolactEdge", ICRA 2021;
+https://github.com/haotian-liu/yolact_edge, MIT).
 """
 
 from __future__ import annotations
@@ -24,6 +28,7 @@ VARIANCES = (0.1, 0.2)  # of centre and size in the box code (SSD, Liu et al. 20
 LEVELS = 5
 DOWNSAMPLED = 2  # levels that strided convolutions add to the three of the backbone
 SCALES_PX = ((24.0,), (48.0,), (96.0,), (192.0,), (384.0,))
+PLUS_SCALES_PX = tuple(tuple(side * 2 ** (step / 3) for step in range(3)) for (side,) in SCALES_PX)
 IMAGENET_MEAN, IMAGENET_STD = (123.68, 116.78, 103.94), (58.40, 57.12, 57.38)  # RGB, 0..255
 
 
@@ -32,13 +37,15 @@ class Configuration:
     """One published configuration (`data/config.py` there).
 
     Attributes:
-        backbone: `resnet50`, `resnet101` or `darknet53`.
+        backbone: `resnet50`, `resnet101`, `darknet53` or `mobilenetv2`.
         size_px: side of the square input.
         scales_px: anchor sides by level, in input pixels whatever the input size.
         square_anchors: height = width, the slip that the 550-pixel models were trained with.
         mean: subtracted from RGB 0..255.
         std: divided by afterwards.
         classes: without the background.
+        deformable: every n-th block of the last three ResNet stages has a deformable convolution; 0 = none.
+        mask_iou: whether a small network rescores masks.
     """
 
     backbone: str
@@ -48,6 +55,8 @@ class Configuration:
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
     classes: int = 80
+    deformable: int = 0
+    mask_iou: bool = False
 
     @property
     def anchors(self) -> int:
@@ -66,6 +75,13 @@ CONFIGURATIONS = {
     "yolact_darknet53": Configuration(backbone="darknet53", mean=(0.0, 0.0, 0.0), std=(255.0, 255.0, 255.0)),
     "yolact_im400": Configuration(backbone="resnet101", size_px=400, scales_px=scaled(400)),
     "yolact_im700": Configuration(backbone="resnet101", size_px=700, scales_px=scaled(700)),
+    "yolact_edge_mobilenetv2": Configuration(backbone="mobilenetv2"),
+    "yolact_plus_base": Configuration(
+        backbone="resnet101", scales_px=PLUS_SCALES_PX, square_anchors=False, deformable=3, mask_iou=True
+    ),
+    "yolact_plus_resnet50": Configuration(
+        backbone="resnet50", scales_px=PLUS_SCALES_PX, square_anchors=False, deformable=1, mask_iou=True
+    ),
 }
 
 
@@ -78,14 +94,54 @@ class Outputs(NamedTuple):
     proto: Tensor  # (B, h, w, M), from 0
 
 
+class DeformableConv(nn.Module):
+    """3 x 3 modulated deformable convolution (DCNv2, Zhu et al. 2019) from gathers, which every ONNX runtime has."""
+
+    def __init__(self, channels: int, stride: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(channels, channels, 3, 3))
+        self.bias = nn.Parameter(torch.zeros(channels))
+        self.conv_offset_mask = nn.Conv2d(channels, 27, 3, stride, padding=1)
+        self.stride = stride
+        nn.init.kaiming_uniform_(self.weight, nonlinearity="relu")
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, M, H, W) -> (B, M, h, w), h = H / stride rounded up."""
+        terms = self.conv_offset_mask(x).float()  # (B, 27, h, w); half precision cannot hold coordinates
+        height, width = terms.shape[2:]
+        offsets = terms[:, :18].reshape(-1, 9, 2, height, width)  # dy, dx of each kernel cell, row by row
+        weights = terms[:, 18:].sigmoid()  # (B, 9, h, w)
+        cell = torch.arange(9, dtype=terms.dtype)[:, None, None]
+        down = torch.arange(height, dtype=terms.dtype)[:, None] * self.stride + cell.div(3).floor() - 1.0
+        across = torch.arange(width, dtype=terms.dtype) * self.stride + cell.remainder(3) - 1.0  # (9, 1, w)
+        flat, samples = x.flatten(2), 0.0
+        for row, row_share in taps(offsets[:, :, 0] + down, x.shape[2]):
+            for column, column_share in taps(offsets[:, :, 1] + across, x.shape[3]):
+                place = (row * x.shape[3] + column).long().flatten(1)[:, None]  # (B, 1, 9 h w)
+                share = (row_share * column_share * weights).flatten(1)[:, None].to(x.dtype)
+                samples = samples + flat.gather(2, place.expand(-1, x.shape[1], -1)) * share  # (B, M, 9 h w)
+        samples = samples.reshape(-1, x.shape[1] * 9, height * width)  # as the kernel's weights lie
+        y = torch.matmul(self.weight.flatten(1), samples) + self.bias[:, None]
+        return y.reshape(-1, self.weight.shape[0], height, width)
+
+
+def taps(positions: Tensor, size: int) -> list[tuple[Tensor, Tensor]]:
+    """The two cells that linear interpolation reads on an axis of that size, with their shares; 0 beyond its ends."""
+    low = positions.floor()
+    cells = [(cell, 1.0 - (positions - cell).abs()) for cell in (low, low + 1.0)]
+    return [(cell.clamp(0, size - 1), share * ((cell >= 0) & (cell < size))) for cell, share in cells]
+
+
 class Bottleneck(nn.Module):
     """1 x 1, 3 x 3, 1 x 1 with a residual (He et al. 2016); the stride is on the 3 x 3."""
 
-    def __init__(self, channels_in: int, channels: int, stride: int) -> None:
+    def __init__(self, channels_in: int, channels: int, stride: int, *, deformable: bool = False) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(channels_in, channels, 1, bias=False)
         self.bn1 = nn.BatchNorm2d(channels)
-        self.conv2 = nn.Conv2d(channels, channels, 3, stride, 1, bias=False)
+        self.conv2 = (
+            DeformableConv(channels, stride) if deformable else nn.Conv2d(channels, channels, 3, stride, 1, bias=False)
+        )
         self.bn2 = nn.BatchNorm2d(channels)
         self.conv3 = nn.Conv2d(channels, channels * 4, 1, bias=False)
         self.bn3 = nn.BatchNorm2d(channels * 4)
@@ -108,7 +164,7 @@ class ResNet(nn.Module):
 
     channels = (512, 1024, 2048)
 
-    def __init__(self, blocks: tuple[int, int, int, int]) -> None:
+    def __init__(self, blocks: tuple[int, int, int, int], *, deformable: int = 0) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(3, 64, 7, 2, 3, bias=False)
         self.bn1 = nn.BatchNorm2d(64)
@@ -118,7 +174,9 @@ class ResNet(nn.Module):
             channels = 64 << stage
             layer = []
             for block in range(count):
-                layer.append(Bottleneck(channels_in, channels, 2 if stage and not block else 1))
+                bent = bool(stage and deformable and block % deformable == 0)
+                stride = 2 if stage and not block else 1
+                layer.append(Bottleneck(channels_in, channels, stride, deformable=bent))
                 channels_in = channels * 4
             self.layers.append(nn.Sequential(*layer))
 
@@ -179,11 +237,72 @@ class DarkNet53(nn.Module):
         return maps[2:]
 
 
-def make_backbone(name: str) -> ResNet | DarkNet53:
-    """The backbone of that name."""
-    if name == "darknet53":
+def mobile_conv(channels_in: int, channels_out: int, kernel: int, stride: int = 1, groups: int = 1) -> nn.Sequential:
+    """Convolution, batch norm, ReLU6."""
+    return nn.Sequential(
+        nn.Conv2d(channels_in, channels_out, kernel, stride, kernel // 2, groups=groups, bias=False),
+        nn.BatchNorm2d(channels_out),
+        nn.ReLU6(),
+    )
+
+
+class InvertedResidual(nn.Module):
+    """1 x 1 out, 3 x 3 depthwise, linear 1 x 1 back (Sandler et al. 2018)."""
+
+    def __init__(self, channels_in: int, channels_out: int, stride: int, expansion: int) -> None:
+        super().__init__()
+        hidden = channels_in * expansion
+        self.conv = nn.Sequential(
+            *([mobile_conv(channels_in, hidden, 1)] if expansion != 1 else []),
+            mobile_conv(hidden, hidden, 3, stride, groups=hidden),
+            nn.Conv2d(hidden, channels_out, 1, bias=False),
+            nn.BatchNorm2d(channels_out),
+        )
+        self.shortcut = stride == 1 and channels_in == channels_out
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, channels_in, H, W) -> (B, channels_out, H / stride, W / stride)."""
+        return x + self.conv(x) if self.shortcut else self.conv(x)
+
+
+class MobileNetV2(nn.Module):
+    """MobileNetV2 as YolactEdge has it; its two last layers are held for their names and not run."""
+
+    channels = (32, 64, 160)
+    taken = (3, 4, 6)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList([mobile_conv(3, 32, 3, 2)])
+        channels_in = 32
+        for expansion, channels, count, stride in (
+            *((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2)),
+            *((6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1)),
+        ):
+            blocks = []
+            for block in range(count):
+                blocks.append(InvertedResidual(channels_in, channels, 1 if block else stride, expansion))
+                channels_in = channels
+            self.layers.append(nn.Sequential(*blocks))
+        self.layers.append(mobile_conv(320, 1280, 1))
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """(B, 3, S, S) -> maps at the strides 8 (32 channels), 16 (64), 32 (160)."""
+        maps = []
+        for layer in self.layers[: self.taken[-1] + 1]:
+            x = layer(x)
+            maps.append(x)
+        return [maps[position] for position in self.taken]
+
+
+def make_backbone(configuration: Configuration) -> ResNet | DarkNet53 | MobileNetV2:
+    """The backbone of a configuration."""
+    if configuration.backbone == "darknet53":
         return DarkNet53()
-    return ResNet({"resnet50": (3, 4, 6, 3), "resnet101": (3, 4, 23, 3)}[name])
+    if configuration.backbone == "mobilenetv2":
+        return MobileNetV2()
+    blocks = {"resnet50": (3, 4, 6, 3), "resnet101": (3, 4, 23, 3)}[configuration.backbone]
+    return ResNet(blocks, deformable=configuration.deformable)
 
 
 class Pyramid(nn.Module):
@@ -257,18 +376,37 @@ def rows(x: Tensor, width: int) -> Tensor:
     return x.permute(0, 2, 3, 1).reshape(x.shape[0], -1, width)
 
 
+class MaskIoU(nn.Module):
+    """What IoU with the truth a mask may have, by class, from its shape alone (YOLACT++ section 6.1).
+
+    The inner module has the outer one's name in the published checkpoints.
+    """
+
+    def __init__(self, classes: int) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        for channels_in, channels in ((1, 8), (8, 16), (16, 32), (32, 64), (64, 128)):
+            layers += [nn.Conv2d(channels_in, channels, 3, 2), nn.ReLU()]
+        self.maskiou_net = nn.Sequential(*layers, nn.Conv2d(128, classes, 1), nn.ReLU())
+
+    def forward(self, masks: Tensor) -> Tensor:
+        """Cropped probabilities (N, 1, h, w), at least 63 cells a side -> (N, C), 0..1."""
+        return self.maskiou_net(masks).amax(dim=(2, 3)).clamp(max=1.0)
+
+
 class Yolact(nn.Module):
     """The whole network; S may be any size."""
 
     def __init__(self, configuration: Configuration) -> None:
         super().__init__()
         self.configuration = configuration
-        self.backbone = make_backbone(configuration.backbone)
+        self.backbone = make_backbone(configuration)
         self.proto_net = make_protonet()
         self.fpn = Pyramid(self.backbone.channels)
         # The published code shares one head by giving levels 1 to 4 modules without parameters.
         self.prediction_layers = nn.ModuleList([PredictionHead(configuration.classes, configuration.anchors)])
         self.semantic_seg_conv = nn.Conv2d(CHANNELS, configuration.classes, 1)
+        self.maskiou_net = MaskIoU(configuration.classes) if configuration.mask_iou else None
 
     def heads(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """`loc`, `conf` and `mask` of `Outputs`, and prototypes (B, M, h, w)."""

@@ -36,6 +36,8 @@ RAW_NAMES = ("loc", "conf", "mask", "priors", "proto")
 FINAL_NAMES = ("boxes", "scores", "class_ids", "masks")
 CANDIDATES, INSTANCES, IOU_THRESHOLD = 200, 100, 0.5  # nms_top_k, max_num_detections, nms_thresh of the published code
 
+SMALLEST_RATED_PX = 249
+
 
 class YolactEndToEnd(EndToEnd):
     """Frames (B, S, S, 3) uint8 BGR -> boxes (B, K, 4) 0..1, scores (B, K), class ids (B, K), masks (B, K, h, w) uint8.
@@ -45,16 +47,30 @@ class YolactEndToEnd(EndToEnd):
         size_px: S.
         per_class: Fast NMS within each class, as published figures were measured, rather than over all classes at once.
         half: run the network in float16; decoding stays in float32.
+        rate_masks: let YOLACT++ multiply scores by what its small network thinks of the mask.
+
+    Raises:
+        ModelError: Masks are to be rated, and the grid is too small for that.
     """
 
-    def __init__(self, network: Yolact, *, size_px: int, per_class: bool = False, half: bool = False) -> None:
+    def __init__(
+        self, network: Yolact, *, size_px: int, per_class: bool = False, half: bool = False, rate_masks: bool = True
+    ) -> None:
         nn.Module.__init__(self)  # the parent's prepares a YolactNano
+        self.rate_masks = network.configuration.mask_iou and rate_masks
+        if self.rate_masks and size_px < SMALLEST_RATED_PX:
+            problem = f"YOLACT++ rates masks on a grid of 63 cells or more, found {2 * math.ceil(size_px / 8)}"
+            raise ModelError(
+                f"--size {size_px}", problem, f"choose at least {SMALLEST_RATED_PX} pixels, or --raw-heads"
+            )
         self.network = network.half() if half else network
+        if network.maskiou_net is not None:
+            network.maskiou_net.float()
         self.configuration = network.configuration
         self.height = self.width = size_px
         self.per_class, self.half_precision = per_class, half
         priors = make_priors(self.configuration, size_px)
-        self.candidates, self.instances = min(CANDIDATES, len(priors)), INSTANCES
+        self.candidates, self.instances = min(CANDIDATES, len(priors)), min(INSTANCES, len(priors))
         self.iou_threshold, self.nms_rounds = IOU_THRESHOLD, 1  # one round is Fast NMS
         self.register_buffer("priors", priors)
         self.register_buffer("groups", torch.zeros(self.configuration.classes))
@@ -77,7 +93,11 @@ class YolactEndToEnd(EndToEnd):
         scores, class_ids, rows = pick(loc, conf[..., 1:])  # (B, K) each
         boxes = self.boxes(loc, rows)  # (B, K, 4)
         coefficients = mask.gather(1, rows[..., None].expand(-1, -1, mask.shape[2]))  # (B, K, M)
-        return boxes.clamp(0.0, 1.0), scores, class_ids, self.assemble(prototypes, coefficients, boxes)
+        masks = self.assemble(prototypes, coefficients, boxes)  # (B, K, h, w)
+        if self.rate_masks:  # scores say how good the mask is, too
+            ious = self.network.maskiou_net(masks.reshape(-1, 1, *masks.shape[2:]))  # (B K, C)
+            scores = scores * ious.gather(1, class_ids.reshape(-1, 1)).view(-1, self.instances)
+        return boxes.clamp(0.0, 1.0), scores, class_ids, (masks * 255.0).round().to(torch.uint8)
 
     def boxes(self, loc: Tensor, rows: Tensor) -> Tensor:
         """Boxes of the chosen anchors: rows (B, N) -> (B, N, 4)."""
@@ -88,30 +108,26 @@ class YolactEndToEnd(EndToEnd):
         scores, class_ids = conf.max(dim=2)  # (B, P)
         scores, rows = scores.topk(self.candidates, dim=1)  # (B, N)
         class_ids = class_ids.gather(1, rows)
-        return self.strongest(scores * self.keep(self.boxes(loc, rows), class_ids), class_ids, rows)
+        scores, kept = (scores * self.keep(self.boxes(loc, rows), class_ids)).topk(self.instances, dim=1)  # (B, K)
+        return scores, class_ids.gather(1, kept), rows.gather(1, kept)
 
     def best_per_class(self, loc: Tensor, conf: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Fast NMS within each class (`fast_nms`) -> as `best`."""
         scores, rows = conf.transpose(1, 2).topk(self.candidates, dim=2)  # (B, C, N)
         boxes = self.boxes(loc, rows.flatten(1)).reshape(-1, self.candidates, 4)  # (B C, N, 4)
-        keep = self.keep(boxes, torch.zeros_like(boxes[..., 0], dtype=torch.int64))  # (B C, N)
-        scores = scores.flatten(1) * keep.reshape(-1, self.configuration.classes * self.candidates)  # (B, C N)
-        class_ids = torch.arange(self.configuration.classes).repeat_interleave(self.candidates)  # (C N,)
-        return self.strongest(scores, class_ids.expand_as(scores), rows.flatten(1))
-
-    def strongest(self, scores: Tensor, class_ids: Tensor, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The K best, best first."""
-        scores, kept = scores.topk(self.instances, dim=1)
-        return scores, class_ids.gather(1, kept), rows.gather(1, kept)
+        keep = self.keep(boxes, torch.zeros(1, self.candidates, dtype=torch.int64))  # (B C, N)
+        keep = keep.reshape(-1, self.configuration.classes * self.candidates)  # (B, C N)
+        scores, kept = (scores.flatten(1) * keep).topk(self.instances, dim=1)  # (B, K)
+        return scores, kept // self.candidates, rows.flatten(1).gather(1, kept)
 
     def assemble(self, prototypes: Tensor, coefficients: Tensor, boxes: Tensor) -> Tensor:
-        """(B, M, h, w), (B, K, M), (B, K, 4) -> masks (B, K, h, w) uint8, zero away from the box."""
+        """(B, M, h, w), (B, K, M), (B, K, 4) -> masks (B, K, h, w), 0..1, zero away from the box."""
         height, width = 2 * math.ceil(self.height / 8), 2 * math.ceil(self.width / 8)
         logits = torch.matmul(coefficients, prototypes.flatten(2)).view(-1, self.instances, height, width)
         left, top, right, bottom = boxes.unbind(dim=2)  # (B, K)
         across = self.outside(left * width, right * width, width)[:, :, None]  # (B, K, 1, w)
         down = self.outside(top * height, bottom * height, height)[..., None]  # (B, K, h, 1)
-        return ((logits + across + down).sigmoid() * 255.0).round().to(torch.uint8)
+        return (logits + across + down).sigmoid()
 
     @staticmethod
     def outside(low: Tensor, high: Tensor, cells: int) -> Tensor:
@@ -312,7 +328,13 @@ def run(options: argparse.Namespace, val_sets: Sequence[Path]) -> None:
         network = load_checkpoint(Path(options.weights), configuration)
         facts["weights_sha256"] = hashlib.sha256(Path(options.weights).read_bytes()).hexdigest()
     size_px = options.size or configuration.size_px
-    tail = YolactEndToEnd(network, size_px=size_px, per_class=options.per_class_nms, half=options.half).eval()
+    tail = YolactEndToEnd(
+        network,
+        size_px=size_px,
+        per_class=options.per_class_nms,
+        half=options.half,
+        rate_masks=not options.raw_heads,  # raw heads leave before there are masks
+    ).eval()
     metadata = export_yolact(
         tail,
         options.out,

@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from export.yolact import CONFIGURATIONS, DOWNSAMPLED, Bottleneck, Configuration, DarkBlock, Yolact
+from export.yolact import (
+    CONFIGURATIONS,
+    DOWNSAMPLED,
+    Bottleneck,
+    Configuration,
+    DarkBlock,
+    DeformableConv,
+    InvertedResidual,
+    Yolact,
+)
 from tracker.errors import ModelError
 from tracker.segment.decoder import COCO_CLASSES
 
@@ -101,15 +110,20 @@ def remedy(state: dict[str, Tensor], configuration: Configuration) -> str:
     """Which configuration the file is of, as far as its names tell."""
     if "backbone._preconv.0.weight" in state:
         backbone = "darknet53"
+    elif "backbone.layers.8.0.weight" in state:
+        backbone = "mobilenetv2"
     elif "backbone.layers.2.22.conv1.weight" in state:
         backbone = "resnet101"
     elif "backbone.layers.2.5.conv1.weight" in state:
         backbone = "resnet50"
     else:
         return "this is no YOLACT checkpoint of dbolya's code; save `net.state_dict()` of the whole network"
-    fitting = [name for name, other in CONFIGURATIONS.items() if other.backbone == backbone]
-    if backbone != configuration.backbone:
-        return f"the file has a {backbone} backbone: --config {' or '.join(fitting)}"
+    plus = any("conv_offset_mask" in key for key in state)
+    if backbone != configuration.backbone or plus != bool(configuration.deformable):
+        held = [name for name, other in CONFIGURATIONS.items() if other.backbone == backbone]
+        fitting = [name for name in held if bool(CONFIGURATIONS[name].deformable) == plus]
+        kind = " with deformable convolutions" if plus else ""
+        return f"the file has a {backbone} backbone{kind}: --config {' or '.join(fitting)}"
     return "take the file as the training script saved it, whole"
 
 
@@ -129,27 +143,34 @@ def class_names(configuration: Configuration, given: Sequence[str] | None) -> tu
 def random_network(configuration: Configuration, seed: int) -> Yolact:
     """A network with random weights whose signals keep their size all the way, so that it finds (absurd) instances."""
     generator = torch.Generator().manual_seed(seed)
-    network = Yolact(configuration)
-    with torch.no_grad():
-        for module in network.modules():
-            if isinstance(module, nn.Conv2d):
-                inputs = module.weight[0].numel()
-                module.weight.normal_(0.0, (2.0 / inputs) ** 0.5, generator=generator)
-                if module.bias is not None:
-                    module.bias.normal_(0.0, 0.1, generator=generator)
-            elif isinstance(module, nn.BatchNorm2d):
-                module.running_mean.normal_(0.0, 0.1, generator=generator)
-                module.running_var.uniform_(0.8, 1.2, generator=generator)
+    network = Yolact(configuration).requires_grad_(requires_grad=False).eval()
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d | DeformableConv):
+            module.weight.normal_(0.0, (2.0 / module.weight[0].numel()) ** 0.5, generator=generator)
+            if module.bias is not None:
                 module.bias.normal_(0.0, 0.1, generator=generator)
-        for module in network.modules():  # residual branches add a little each, not doubling the signal
-            if isinstance(module, Bottleneck):
-                module.bn3.weight.fill_(0.2)
-            elif isinstance(module, DarkBlock):
-                module.conv2[1].weight.fill_(0.2)
-        for lateral in network.fpn.lat_layers:
-            lateral.weight.mul_(0.2)
-        head = network.prediction_layers[0]
-        for layer, gain in ((head.bbox_layer, 0.5), (head.conf_layer, 1.5), (head.mask_layer, 0.5)):
-            # After a ReLU the inputs' common part is their mean: without it every place would have the same answer.
-            layer.weight.sub_(layer.weight.mean(dim=(1, 2, 3), keepdim=True)).mul_(gain)
-    return network.requires_grad_(requires_grad=False).eval()
+        elif isinstance(module, nn.BatchNorm2d):
+            module.running_mean.normal_(0.0, 0.1, generator=generator)
+            module.running_var.uniform_(0.8, 1.2, generator=generator)
+            module.bias.normal_(0.0, 0.1, generator=generator)
+    soften(network)
+    if network.maskiou_net is not None:
+        network.maskiou_net.maskiou_net[-2].bias.add_(0.6)
+    for lateral in network.fpn.lat_layers:
+        lateral.weight.mul_(0.2)
+    head = network.prediction_layers[0]
+    for layer, gain in ((head.bbox_layer, 0.5), (head.conf_layer, 1.5), (head.mask_layer, 0.5)):
+        # After a ReLU the inputs' common part is their mean: without it every place would have the same answer.
+        layer.weight.sub_(layer.weight.mean(dim=(1, 2, 3), keepdim=True)).mul_(gain)
+    return network
+
+
+def soften(network: Yolact) -> None:
+    """Let residual branches add a little each, rather than double the signal."""
+    for module in network.modules():
+        if isinstance(module, Bottleneck):
+            module.bn3.weight.fill_(0.2)
+        elif isinstance(module, DarkBlock):
+            module.conv2[1].weight.fill_(0.2)
+        elif isinstance(module, InvertedResidual) and module.shortcut:
+            module.conv[-1].weight.fill_(0.2)

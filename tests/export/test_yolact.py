@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 
@@ -14,7 +15,15 @@ from torch.nn import functional  # noqa: E402
 
 from export import yolact_export  # noqa: E402
 from export.__main__ import main  # noqa: E402
-from export.yolact import CONFIGURATIONS, Configuration, Yolact, decode, make_priors  # noqa: E402
+from export.yolact import (  # noqa: E402
+    CONFIGURATIONS,
+    Configuration,
+    DeformableConv,
+    MaskIoU,
+    Yolact,
+    decode,
+    make_priors,
+)
 from export.yolact_weights import class_names, load_checkpoint, load_state, random_network  # noqa: E402
 from tracker import masks  # noqa: E402
 from tracker.errors import ModelError  # noqa: E402
@@ -46,7 +55,7 @@ def batch_norm(name, channels):
     return {f"{name}.{part}": (channels,) for part in parts} | {f"{name}.num_batches_tracked": ()}
 
 
-def resnet_keys(blocks):
+def resnet_keys(blocks, deformable=()):
     keys = conv("backbone.conv1", 64, 3, 7, bias=False) | batch_norm("backbone.bn1", 64)
     channels_in = 64
     for stage, count in enumerate(blocks):
@@ -54,7 +63,9 @@ def resnet_keys(blocks):
         for block in range(count):
             name = f"backbone.layers.{stage}.{block}"
             keys |= conv(f"{name}.conv1", planes, channels_in, 1, bias=False) | batch_norm(f"{name}.bn1", planes)
-            keys |= conv(f"{name}.conv2", planes, planes, 3, bias=False) | batch_norm(f"{name}.bn2", planes)
+            bent = (stage, block) in deformable
+            keys |= conv(f"{name}.conv2", planes, planes, 3, bias=bent) | batch_norm(f"{name}.bn2", planes)
+            keys |= conv(f"{name}.conv2.conv_offset_mask", 27, planes, 3) if bent else {}
             keys |= conv(f"{name}.conv3", planes * 4, planes, 1, bias=False) | batch_norm(f"{name}.bn3", planes * 4)
             if block == 0:
                 keys |= conv(f"{name}.downsample.0", planes * 4, channels_in, 1, bias=False)
@@ -74,6 +85,33 @@ def darknet_keys():
             keys |= conv(f"{name}.{block}.conv2.0", wide, wide // 2, 3, bias=False)
             keys |= batch_norm(f"{name}.{block}.conv2.1", wide)
     return keys
+
+
+def mobilenet_keys():
+    keys = conv("backbone.layers.0.0", 32, 3, 3, bias=False) | batch_norm("backbone.layers.0.1", 32)
+    channels_in = 32
+    widths, counts = (16, 24, 32, 64, 96, 160, 320), (1, 2, 3, 4, 3, 3, 1)
+    for stage, (width, count) in enumerate(zip(widths, counts, strict=True), 1):
+        for block in range(count):
+            hidden = channels_in if stage == 1 else channels_in * 6
+            name, place = f"backbone.layers.{stage}.{block}.conv", 0
+            if stage > 1:
+                keys |= conv(f"{name}.0.0", hidden, channels_in, 1, bias=False) | batch_norm(f"{name}.0.1", hidden)
+                place = 1
+            keys |= conv(f"{name}.{place}.0", hidden, 1, 3, bias=False) | batch_norm(f"{name}.{place}.1", hidden)
+            keys |= conv(f"{name}.{place + 1}", width, hidden, 1, bias=False)
+            keys |= batch_norm(f"{name}.{place + 2}", width)
+            channels_in = width
+    return keys | conv("backbone.layers.8.0", 1280, 320, 1, bias=False) | batch_norm("backbone.layers.8.1", 1280)
+
+
+def plus_keys(blocks, interval):
+    deformable = {(s, b) for s in (1, 2, 3) for b in range(blocks[s]) if b % interval == 0}
+    keys = resnet_keys(blocks, deformable)
+    widths = (1, 8, 16, 32, 64, 128)
+    for place in range(5):
+        keys |= conv(f"maskiou_net.maskiou_net.{place * 2}", widths[place + 1], widths[place], 3)
+    return keys | conv("maskiou_net.maskiou_net.10", 80, 128, 1)
 
 
 def neck_and_head_keys(channels, anchors=3, classes=80):
@@ -97,13 +135,16 @@ EXPECTED = {
     "yolact_im400": (lambda: resnet_keys((3, 4, 23, 3)), RESNET_CHANNELS, 660, 50_157_071),
     "yolact_im700": (lambda: resnet_keys((3, 4, 23, 3)), RESNET_CHANNELS, 660, 50_157_071),
     "yolact_darknet53": (darknet_keys, DARKNET_CHANNELS, 348, 47_783_087),
+    "yolact_edge_mobilenetv2": (mobilenet_keys, (32, 64, 160), 348, 9_028_815),
+    "yolact_plus_base": (lambda: plus_keys((3, 4, 23, 3), 3), RESNET_CHANNELS, 705, 52_571_142),
+    "yolact_plus_resnet50": (lambda: plus_keys((3, 4, 6, 3), 1), RESNET_CHANNELS, 405, 33_766_460),
 }
 
 
 @pytest.mark.parametrize("name", EXPECTED)
 def test_names_and_shapes_are_those_of_the_published_checkpoints(name):
     backbone, channels, count, parameters = EXPECTED[name]
-    expected = backbone() | neck_and_head_keys(channels)
+    expected = backbone() | neck_and_head_keys(channels, anchors=9 if "plus" in name else 3)
     with torch.device("meta"):
         network = Yolact(CONFIGURATIONS[name])
     assert {key: tuple(value.shape) for key, value in network.state_dict().items()} == expected
@@ -113,7 +154,8 @@ def test_names_and_shapes_are_those_of_the_published_checkpoints(name):
 
 def zeros_for(name):
     backbone, channels, *_ = EXPECTED[name]
-    return {key: torch.zeros(shape) for key, shape in (backbone() | neck_and_head_keys(channels)).items()}
+    keys = backbone() | neck_and_head_keys(channels, anchors=9 if "plus" in name else 3)
+    return {key: torch.zeros(shape) for key, shape in keys.items()}
 
 
 # ---- checkpoints ----------------------------------------------------------------------------------------------------
@@ -160,7 +202,15 @@ def test_a_checkpoint_that_misses_keys_is_refused_by_name():
     assert "fpn.lat_layers.0.weight (256, 1024, 1, 1) instead of (256, 2048, 1, 1)" in message
 
 
-@pytest.mark.parametrize(("held", "asked"), [("yolact_darknet53", SMALL), (SMALL, "yolact_base")])
+@pytest.mark.parametrize(
+    ("held", "asked"),
+    [
+        ("yolact_darknet53", SMALL),
+        (SMALL, "yolact_base"),
+        ("yolact_plus_resnet50", SMALL),
+        ("yolact_edge_mobilenetv2", "yolact_plus_base"),
+    ],
+)
 def test_a_checkpoint_of_another_backbone_names_its_configuration(held, asked):
     with pytest.raises(ModelError, match=f"--config .*{held}"):
         load_state(zeros_for(held), CONFIGURATIONS[asked])
@@ -232,6 +282,14 @@ def test_anchors_keep_their_pixels_at_another_size_and_their_shape_where_asked()
     np.testing.assert_allclose(
         make_priors(oblong, 200), slow_priors(200, (24, 48, 96, 192, 384), square=False), atol=1e-7
     )
+
+
+def test_anchors_of_the_plus_models_have_three_scales_and_three_shapes():
+    priors = make_priors(CONFIGURATIONS["yolact_plus_base"])
+    assert priors.shape == (3 * 19_248, 4)
+    sides = [24 * 2 ** (step / 3) * factor for step in range(3) for factor in (1, math.sqrt(0.5), math.sqrt(2))]
+    np.testing.assert_allclose(priors[:9, 2] * 550, sides, rtol=1e-6)
+    np.testing.assert_allclose(priors[1, 2:] * 550, [24 * math.sqrt(0.5), 24 * math.sqrt(2)], rtol=1e-6)
 
 
 def slow_instances(heads, priors, *, per_class, count=100):
@@ -364,6 +422,84 @@ def test_the_forward_pass_equals_plain_functions_on_the_state_dict():
             torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-4)
 
 
+# ---- YOLACT++ --------------------------------------------------------------------------------------------------------
+
+
+def slow_deformable(layer, image):
+    """DCNv2 on one image, one tap at a time, as its CUDA kernel walks."""
+    terms = layer.conv_offset_mask(image[None])[0]
+    channels, height, width = image.shape
+
+    def pixel(row, column):
+        inside = 0 <= row < height and 0 <= column < width
+        return image[:, row, column] if inside else torch.zeros(channels)
+
+    found = layer.bias[:, None, None].repeat(1, *terms.shape[1:])
+    for row in range(terms.shape[1]):
+        for column in range(terms.shape[2]):
+            for tap in range(9):
+                y = row * layer.stride - 1 + tap // 3 + float(terms[2 * tap, row, column])
+                x = column * layer.stride - 1 + tap % 3 + float(terms[2 * tap + 1, row, column])
+                top, left = math.floor(y), math.floor(x)
+                down, right = y - top, x - left
+                value = pixel(top, left) * (1 - down) * (1 - right) + pixel(top, left + 1) * (1 - down) * right
+                value = value + pixel(top + 1, left) * down * (1 - right) + pixel(top + 1, left + 1) * down * right
+                value = value * terms[18 + tap, row, column].sigmoid()
+                found[:, row, column] += layer.weight[:, :, tap // 3, tap % 3] @ value
+    return found
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_deformable_convolution_equals_a_slow_one_inside_and_far_outside(stride):
+    torch.manual_seed(0)
+    layer = DeformableConv(4, stride).requires_grad_(requires_grad=False)
+    layer.conv_offset_mask.weight.mul_(6)
+    layer.bias.normal_()
+    images = torch.randn(2, 4, 6, 7)
+    reach = layer.conv_offset_mask(images)[:, :18].abs().max()
+    assert reach > 6  # some taps leave the picture altogether
+    for found, image in zip(layer(images), images, strict=True):
+        torch.testing.assert_close(found, slow_deformable(layer, image), rtol=1e-4, atol=1e-5)
+
+
+def test_deformable_convolution_that_moves_nothing_is_half_a_convolution():
+    torch.manual_seed(1)
+    layer = DeformableConv(3, 1).requires_grad_(requires_grad=False)
+    layer.conv_offset_mask.weight.zero_()
+    layer.conv_offset_mask.bias.zero_()  # the modulation is sigmoid(0)
+    images = torch.randn(1, 3, 5, 5)
+    torch.testing.assert_close(layer(images), functional.conv2d(images, layer.weight * 0.5, padding=1))
+
+
+def test_masks_are_rated_and_scores_follow():
+    configuration = Configuration(backbone="resnet50", classes=3, mask_iou=True)
+    with torch.device("meta"):
+        network = Yolact(configuration)
+    network.maskiou_net = MaskIoU(3).requires_grad_(requires_grad=False)
+    for layer in network.maskiou_net.maskiou_net[::2]:
+        layer.bias.fill_(0.2)
+    with pytest.raises(ModelError, match="63 cells or more, found 62"):
+        yolact_export.YolactEndToEnd(network, size_px=248)
+    tail = yolact_export.YolactEndToEnd(network, size_px=249)
+    generator = torch.Generator().manual_seed(0)
+    heads = {
+        "loc": torch.randn(1, len(tail.priors), 4, generator=generator),
+        "conf": torch.randn(1, len(tail.priors), 4, generator=generator).mul(2).softmax(2),
+        "mask": torch.randn(1, len(tail.priors), 32, generator=generator).tanh(),
+        "proto": torch.randn(1, 64, 64, 32, generator=generator).relu(),
+    }
+    rated = yolact_export.final(tail, heads)
+    plain = yolact_export.final(yolact_export.YolactEndToEnd(network, size_px=249, rate_masks=False), heads)
+    state = network.maskiou_net.maskiou_net.state_dict()
+    x = torch.from_numpy(plain["masks"])[:, None] / 255
+    for place in (0, 2, 4, 6, 8, 10):
+        x = functional.conv2d(x, state[f"{place}.weight"], state[f"{place}.bias"], 1 if place == 10 else 2).relu()
+    ious = x.amax(dim=(2, 3)).numpy()[np.arange(100), plain["class_ids"]].clip(max=1)
+    assert 0 < ious.min() < ious.max() < 1
+    np.testing.assert_allclose(rated["scores"], plain["scores"] * ious, atol=2e-3)
+    np.testing.assert_array_equal(rated["masks"], plain["masks"])
+
+
 # ---- exported files --------------------------------------------------------------------------------------------------
 
 
@@ -473,6 +609,25 @@ def session_run(path, frames):
     return dict(
         zip(yolact_export.FINAL_NAMES, session.run(list(yolact_export.FINAL_NAMES), {"frames": frames}), strict=True)
     )
+
+
+def test_raw_heads_of_the_relatives_equal_their_networks(tmp_path):
+    for name in ("yolact_plus_resnet50", "yolact_edge_mobilenetv2"):
+        tail = yolact_export.YolactEndToEnd(random_network(tiny(name), 2), size_px=40, rate_masks=False).eval()
+        path = tmp_path / f"{name}.onnx"
+        yolact_export.export_yolact(tail, path, name=name, classes=["a", "b"], raw_heads=True)
+        session = pytest.importorskip("onnxruntime").InferenceSession(str(path), providers=["CPUExecutionProvider"])
+        images = torch.randn(1, 3, 40, 40, generator=torch.Generator().manual_seed(0))
+        with torch.no_grad():
+            wanted = yolact_export.RawHeads(tail)(images)
+        for found, value in zip(
+            session.run(list(yolact_export.RAW_NAMES), {"images": images.numpy()}), wanted, strict=True
+        ):
+            np.testing.assert_allclose(found, value, atol=1e-4)
+
+
+def tiny(name):
+    return dataclasses.replace(CONFIGURATIONS[name], classes=2)
 
 
 def test_a_second_file_in_a_folder_gets_a_manifest_of_its_own(tmp_path):
