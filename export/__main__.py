@@ -116,6 +116,10 @@ def add_nano(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     parser.add_argument(
         "--score-threshold", type=float, default=0.1, help="manifest default; trackers live on weak instances too"
     )
+    parser.add_argument(
+        "--trained-share", type=float, default=1.0, help="below 1: blend the detector with --init by that share"
+    )
+    parser.add_argument("--init", type=Path, default=DATA / "weights" / "yolox_nano.onnx", help="for --trained-share")
     parser.add_argument("--no-accuracy", action="store_true", help="leave validation out")
     parser.set_defaults(run=nano)
 
@@ -125,8 +129,11 @@ def nano(options: argparse.Namespace) -> None:
     from export.evaluate import evaluate, table
     from export.manifest import write_manifest
     from export.to_onnx import EndToEnd, export_onnx
+    from export.weights import blend, load_yolox
 
     network = load_checkpoint(options.weights)
+    if options.trained_share < 1.0:
+        network = blend(network, load_yolox(options.init), options.trained_share)
     options.out.mkdir(parents=True, exist_ok=True)
     files = []
     for size in options.sizes:

@@ -189,30 +189,31 @@ def detection_loss(  # noqa: PLR0917 - tensors of one image
     )
     terms["box"] = ((1 - iou**2) * weights).sum()
     terms["classes"] = (class_loss * weights).sum()
-    # The teacher's own detections on unlabelled ground, weighted by how sure it is.
-    score = wanted * trust * teacher.classes.max(dim=1).values
-    score[pairs.location] = 0.0
-    taught = torch.nonzero(score > TEACHER_FLOOR).squeeze(1)
+    # Where no label speaks, the teacher's classes and boxes, weighted by how sure it is that something is there.
+    sure = wanted * trust
+    sure[pairs.location] = 0.0
+    taught = torch.nonzero(sure > TEACHER_FLOOR).squeeze(1)
     if len(taught):
-        sure = score[taught]
+        sure, known = sure[taught], teacher.classes[taught]
+        follow = functional.binary_cross_entropy_with_logits(classes[taught], known, reduction="none").sum(dim=1)
+        ours = sure * known.max(dim=1).values  # of other things only "none of our classes" is to be kept, not the box
         iou = paired_iou(boxes[taught], teacher.boxes[taught])
-        follow = functional.binary_cross_entropy_with_logits(classes[taught], teacher.classes[taught], reduction="none")
-        terms["box"] = terms["box"] + ((1 - iou**2) * sure).sum()
-        terms["classes"] = terms["classes"] + (follow.sum(dim=1) * sure).sum()
-        terms["count"] = terms["count"] + sure.sum()
+        terms["classes"] = terms["classes"] + (follow * sure).sum()
+        terms["box"] = terms["box"] + ((1 - iou**2) * ours).sum()
+        terms["count"] = terms["count"] + ours.sum()
     return terms
 
 
 def background(target: Target, teacher: Teacher, corners: Tensor, strides: Tensor) -> tuple[Tensor, Tensor]:
     """Objectness wanted where no object is assigned, and how much it is trusted, (A,) each.
 
-    Zero where the set would have labelled an object; the teacher's opinion for classes the set does not label, or for
-    all where it labels only some of the objects; untrusted inside ignore regions. The teacher's objectness speaks of 80
-    classes: it counts as far as one of ours is likely.
+    The teacher's opinion, except where it claims a class that the set would have labelled: that is background.
+    Untrusted inside ignore regions. The teacher's objectness speaks of 80 classes, and stays so: pushing it to zero on
+    dogs and chairs, which the class scores rule out anyway, cost 4 points of box AP in 200 steps.
     """
-    unknown = torch.ones_like(target.labelled) if not target.complete else ~target.labelled
-    likely = (teacher.classes * unknown).max(dim=1).values.mul(2.0).clamp(max=1.0)
-    wanted = teacher.objectness * likely
+    would_label = target.labelled if target.complete else torch.zeros_like(target.labelled)
+    refuted = (teacher.classes * would_label).max(dim=1).values.mul(2.0).clamp(max=1.0)
+    wanted = teacher.objectness * (1.0 - refuted)
     trust = torch.ones_like(wanted)
     if len(target.ignore):
         centres = corners + strides * 0.5

@@ -8,31 +8,25 @@ from __future__ import annotations
 
 import copy
 import json
+import tempfile
 import warnings
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import onnx
+import onnxruntime
 import torch
 from onnx import helper, numpy_helper
 from torch import Tensor, nn
 
 from export.data import PAD_VALUE
-from export.yolact_nano import CLASSES, MASK_STRIDE, YolactNano, shape_rows
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from export.yolact_nano import CLASSES, MASK_STRIDE, SHAPE_TERMS, YolactNano, shape_rows
 
 OPSET = 17
 CONTRACT = "end2end-1"
 FORBIDDEN = frozenset({"NonMaxSuppression", "NonZero", "If", "Loop", "Scan", "SequenceAt"})
-NMS_GROUPS = (
-    0,
-    1,
-    2,
-    1,
-    2,
-    2,
-)  # by class: persons, two-wheelers, four-wheelers; a rider does not suppress the motorcycle
+# By class: persons, two-wheelers, four-wheelers; a rider does not suppress the motorcycle.
+NMS_GROUPS = (0, 1, 2, 1, 2, 2)
 OUTSIDE = -1e4  # logit outside the box
 
 
@@ -104,7 +98,7 @@ class EndToEnd(nn.Module):
         """Prototypes (B, P, h, w), terms (B, K, P + 5), boxes (B, K, 4) -> (B, K, h, w) uint8, zero outside the box."""
         count, height, width = prototypes.shape[1], self.height // MASK_STRIDE, self.width // MASK_STRIDE
         flat = torch.matmul(terms[..., :count], prototypes.flatten(2))  # (B, K, h * w)
-        terms, cells = terms.flatten(0, 1), boxes.flatten(0, 1) / MASK_STRIDE
+        terms, cells = terms.reshape(-1, count + SHAPE_TERMS), boxes.reshape(-1, 4) / MASK_STRIDE
         across, inside = shape_rows(terms[:, count + 1 : count + 3], cells[:, 0], cells[:, 2], width)
         across = torch.where(inside, across + terms[:, count : count + 1], OUTSIDE)
         down, inside = shape_rows(terms[:, count + 3 : count + 5], cells[:, 1], cells[:, 3], height)
@@ -147,11 +141,11 @@ def export_onnx(
             str(path),
             input_names=["frames"],
             output_names=["boxes", "scores", "class_ids", "masks"],
-            dynamic_axes={key: {0: "batch"} for key in ("frames", "boxes", "scores", "class_ids", "masks")},
             opset_version=OPSET,
             dynamo=False,
         )
-    model = onnx.load(str(path))
+    model = fold_constants(path)
+    open_batch(model.graph)
     quantise_masks(model.graph)
     metadata = {
         "masktrail.contract": CONTRACT,
@@ -177,6 +171,47 @@ def export_onnx(
     onnx.checker.check_model(model, full_check=True)
     onnx.save(model, str(path))
     return metadata
+
+
+def fold_constants(path: Path) -> onnx.ModelProto:
+    """The file's graph with what does not depend on the input computed once, by ONNX Runtime; operators stay ONNX's."""
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
+    options.log_severity_level = 3
+    with tempfile.TemporaryDirectory() as folder:
+        options.optimized_model_filepath = str(Path(folder) / "folded.onnx")
+        onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        model = onnx.load(options.optimized_model_filepath)
+    foreign = {node.domain for node in model.graph.node} - {""}
+    if foreign:
+        message = f"folding brought operators of {sorted(foreign)}; expected ONNX's own"
+        raise ValueError(message)
+    opset = [item for item in model.opset_import if not item.domain]
+    del model.opset_import[:]
+    model.opset_import.extend(opset)
+    return model
+
+
+def open_batch(graph: onnx.GraphProto) -> None:
+    """Make the batch dynamic in a graph that was traced with one frame.
+
+    Traced so, every size is a constant; traced with a dynamic batch, the same graph computes its constants from shapes
+    at each run (964 nodes instead of 560), on the CPU even where the rest is on the GPU.
+    """
+    for value in (*graph.input, *graph.output):
+        value.type.tensor_type.shape.dim[0].dim_param = "batch"
+    del graph.value_info[:]
+    constants = {node.output[0]: node.attribute[0].t for node in graph.node if node.op_type == "Constant"}
+    constants |= {item.name: item for item in graph.initializer}
+    for node in graph.node:
+        if node.op_type == "Reshape":
+            shape = numpy_helper.to_array(constants[node.input[1]]).copy()
+            if shape[0] not in (1, -1):
+                message = f"{node.name} reshapes to {shape.tolist()}, expected the batch, 1, first"
+                raise ValueError(message)
+            if shape[0] == 1:
+                shape[0] = 0  # as it comes in
+                constants[node.input[1]].CopyFrom(numpy_helper.from_array(shape, constants[node.input[1]].name))
 
 
 def quantise_masks(graph: onnx.GraphProto) -> None:
