@@ -82,10 +82,17 @@ def grid_quads(points: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArra
     return quads.reshape(-1, 4, 3), _unit(smooth.reshape(-1, 3))
 
 
+_BOX_FACES = np.array([[4, 6, 7, 5], [2, 0, 1, 3], [6, 2, 3, 7], [0, 4, 5, 1], [1, 5, 7, 3], [2, 6, 4, 0]])
+"""Corners (x, then y, then z counting fastest) of front, back, left, right, top and bottom."""
+
+
 def box_quads(low: ArrayLike, high: ArrayLike, *, step_m: float = 1e9) -> NDArray[np.float64]:
     """The six faces of an upright box, cut into pieces no longer than ``step_m``, corners in outward order."""
     x0, y0, z0 = np.asarray(low, dtype=np.float64)
     x1, y1, z1 = np.asarray(high, dtype=np.float64)
+    if max(x1 - x0, y1 - y0, z1 - z0) <= step_m:
+        corners = np.array([(x, y, z) for x in (x0, x1) for y in (y0, y1) for z in (z0, z1)])
+        return np.asarray(corners[_BOX_FACES])
     faces = (
         ((x1, y0, z0), (0, y1 - y0, 0), (0, 0, z1 - z0)),
         ((x0, y1, z0), (0, y0 - y1, 0), (0, 0, z1 - z0)),

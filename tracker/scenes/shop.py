@@ -156,8 +156,8 @@ def _crowd(rng: np.random.Generator, duration_s: float, people: int) -> list[Wal
 
 
 def _free_route(rng: np.random.Generator, start_s: float, speed: float, taken: list[Trajectory]) -> Trajectory:
-    """Of ten random routes the one that keeps farthest from those who are there already."""
-    routes = [_route(rng, start_s, speed) for _ in range(10)]
+    """Of six random routes the one that keeps farthest from those who are there already."""
+    routes = [_route(rng, start_s, speed) for _ in range(6)]
     return max(routes, key=lambda route: _clearance(route, taken))
 
 
