@@ -31,8 +31,8 @@ def slow_priors(size: int, *, square: bool = True) -> np.ndarray:
         for row in range(side):
             for column in range(side):
                 for ratio in (1, 1 / 2, 2):
-                    width = int(scale * size / 550) * ratio / size
-                    height = int(scale * size / 550) / ratio / size
+                    width = int(scale * size / 550) * math.sqrt(ratio) / size  # preapply_sqrt is False there
+                    height = int(scale * size / 550) / math.sqrt(ratio) / size
                     priors.append([(column + 0.5) / side, (row + 0.5) / side, width, width if square else height])
     return np.array(priors, np.float32)
 
@@ -135,7 +135,8 @@ def test_the_published_550_pixel_configurations_have_19248_anchors() -> None:
     assert priors.shape == (19248, 4)
     assert [math.ceil(550 / stride) for stride, _ in LEVELS] == [69, 35, 18, 9, 5]
     np.testing.assert_allclose(priors, slow_priors(550), atol=1e-7)
-    np.testing.assert_allclose(priors[1], [0.5 / 69, 0.5 / 69, 12 / 550, 12 / 550], rtol=1e-6)  # ratio 1/2, yet square
+    side = 24 * math.sqrt(0.5) / 550  # ratio 1/2, yet square
+    np.testing.assert_allclose(priors[1], [0.5 / 69, 0.5 / 69, side, side], rtol=1e-6)
 
 
 def test_anchors_of_the_700_pixel_configuration_scale() -> None:
@@ -147,7 +148,7 @@ def test_anchors_of_the_700_pixel_configuration_scale() -> None:
 
 def test_anchors_that_are_not_square() -> None:
     priors = make_priors((550, 550), square=False)
-    np.testing.assert_allclose(priors[2, 2:], [48 / 550, 12 / 550], rtol=1e-6)
+    np.testing.assert_allclose(priors[2, 2:] * 550, [24 * math.sqrt(2), 24 / math.sqrt(2)], rtol=1e-6)
 
 
 def test_every_order_of_outputs_and_either_axis_of_proto(tmp_path: Path) -> None:

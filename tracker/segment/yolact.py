@@ -212,7 +212,8 @@ def make_priors(
         network_size: ``(width, height)`` of the input in pixels.
         strides: Per level; each level has ``ceil(size / stride)`` cells, as a chain of stride-2 convolutions gives.
         scales_px: Per level, anchor sides in pixels.
-        aspect_ratios: Width is ``scale * ratio``, height ``scale / ratio`` (no square root).
+        aspect_ratios: Width is ``scale * sqrt(ratio)``, height ``scale / sqrt(ratio)``: the published configurations
+            have ``preapply_sqrt = False``, which takes the root here.
         square: Height = width instead: the published configurations were trained with that slip.
 
     Returns:
@@ -222,9 +223,8 @@ def make_priors(
     levels = []
     for stride, scales in zip(strides, scales_px, strict=True):
         columns, rows = math.ceil(network_size[0] / stride), math.ceil(network_size[1] / stride)
-        shapes = np.array([(scale * ratio, scale / ratio) for scale in scales for ratio in aspect_ratios]) / np.array(
-            network_size
-        )
+        roots = [math.sqrt(ratio) for ratio in aspect_ratios]
+        shapes = np.array([(scale * root, scale / root) for scale in scales for root in roots]) / np.array(network_size)
         if square:
             shapes[:, 1] = shapes[:, 0]
         y, x = np.meshgrid((np.arange(rows) + 0.5) / rows, (np.arange(columns) + 0.5) / columns, indexing="ij")
