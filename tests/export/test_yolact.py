@@ -30,6 +30,7 @@ from tracker.errors import ModelError  # noqa: E402
 from tracker.segment.check import check_model  # noqa: E402
 from tracker.segment.manifest import load_manifest  # noqa: E402
 from tracker.segment.session import OnnxSegmenter  # noqa: E402
+from tracker.segment.yolact import make_priors as build_priors  # noqa: E402
 from tracker.types import Frame  # noqa: E402
 
 pytestmark = pytest.mark.export
@@ -638,3 +639,12 @@ def test_a_second_file_in_a_folder_gets_a_manifest_of_its_own(tmp_path):
     names = [write(tmp_path / f"{name}.onnx", metadata, figures={}, facts=facts).name for name in ("a", "b", "a")]
     assert names == ["manifest.toml", "b.toml", "manifest.toml"]
     assert load_manifest(tmp_path / "b.toml").free["export"]["half"] is True
+
+
+@pytest.mark.parametrize("name", ["yolact_base", "yolact_im400", "yolact_im700", "yolact_plus_base"])
+def test_run_time_builds_the_same_anchors_for_files_without_them(name):
+    configuration = CONFIGURATIONS[name]
+    built = build_priors(
+        (configuration.size_px,) * 2, scales_px=configuration.scales_px, square=configuration.square_anchors
+    )
+    np.testing.assert_allclose(built, make_priors(configuration), atol=1e-7)
