@@ -207,6 +207,15 @@ def test_a_clock_of_the_wrong_rate_is_found_out() -> None:
     assert last_s == pytest.approx(999 / 25 - 5.0, abs=0.1)
 
 
+def test_bursts_do_not_add_up_over_connections() -> None:
+    clock = LiveClock()
+    for connection in range(10):  # each lasts 10 s and begins with a second that was kept
+        clock.begin()
+        for k in range(275):
+            time_s = clock.time_s(k / 25, 12.0 * connection + max(0.0, k / 25 - 1))
+    assert time_s == pytest.approx(12.0 * 9 + 10.96)
+
+
 def test_a_burst_on_connecting_is_believed() -> None:
     clock = LiveClock()
     assert [clock.time_s(k / 25, 50.0 + k * 0.001) for k in range(50)] == pytest.approx([k / 25 for k in range(50)])

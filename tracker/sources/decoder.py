@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import av
@@ -38,6 +38,10 @@ MAX_READ_ERRORS = 64
 
 UNTIMED_FORMATS = frozenset({"mpjpeg", "mjpeg", "h264", "hevc", "m4v"})
 """Formats that carry no time: FFmpeg numbers their frames at 25 a second, whatever the camera does."""
+
+UNSTAMPED_FRAMES = 5
+"""So many frames without a stamp at the start of a live stream, and there will be none: the first of an RTSP stream
+never has one (FFmpeg 8.1), those after it do."""
 
 LENGTH_SLACK_S = 0.5
 """A container's length may exceed its last frame's time by this much without anything missing."""
@@ -131,6 +135,7 @@ class VideoDecoder:
                 self._stream.codec_context.thread_count = threads
                 self._stream.codec_context.open(strict=False)
             self._end_s = 0.0
+            self._unstamped = 0
             self._time_from: Literal["stamps", "arrival", "rate"] = "stamps"
             self._decoded = self._decode()
             self._first: Picture | None = next(self._decoded, None)
@@ -234,10 +239,15 @@ class VideoDecoder:
         """When the frame is to be shown, on the stream's own clock or, where that is worthless, on this machine's."""
         stamp = frame.pts if frame.pts is not None else frame.dts
         if self.counters.decoded == 0:
-            if self._is_live and (stamp is None or self._container.format.name in UNTIMED_FORMATS):
+            if self._is_live and self._container.format.name in UNTIMED_FORMATS:
                 self._time_from = "arrival"
-            elif stamp is None:
+            elif stamp is None and not self._is_live:
                 self._time_from = "rate"
+        if stamp is None and self._is_live:
+            self._unstamped += 1
+            if self._unstamped == self.counters.decoded + 1 == UNSTAMPED_FRAMES and self._time_from == "stamps":
+                self._time_from = "arrival"
+                self.info = replace(self.info, time_from="arrival")
         if self._time_from == "arrival":
             return arrived_s
         base = frame.time_base or self._stream.time_base

@@ -15,10 +15,13 @@ class LiveClock:
     what happens                            time given
     ======================================  ====================================================================
     the first frame of all                  0
-    the first frame of a later connection   the last frame's time plus the seconds that really passed
+    the first frame of a later connection   seconds since the first frame of all, by this machine's clock
     further frames of a connection          the connection's own clock, from its first frame
     the own clock is ``max_drift_s`` off    arrival time, from the last frame on, for the rest of the connection
     ======================================  ====================================================================
+
+    A server that sends what it has kept on connecting runs ahead of arrival by that much, a second or two; since each
+    connection is placed by arrival alone, this does not add up.
 
     Args:
         max_drift_s: How far the stream's clock and this machine's may part within one connection. Cameras send a group
@@ -33,6 +36,7 @@ class LiveClock:
         self.takeovers = 0
         self.believed = True
         self._max_drift_s = max_drift_s
+        self._first_arrived_s: float | None = None
         self._last: tuple[float, float] | None = None  # (time_s, arrived_s) of the frame before
         self._begun: tuple[float, float, float] | None = None  # (stream_s, arrived_s, time_s) of the connection's first
 
@@ -55,15 +59,18 @@ class LiveClock:
         >>> clock.time_s(7.0, 104.5), clock.time_s(7.5, 105.1)
         (4.5, 5.0)
         """
-        passed_s = 0.0 if self._last is None else self._last[0] + max(arrived_s - self._last[1], MIN_STEP_S)
+        if self._first_arrived_s is None:
+            self._first_arrived_s = arrived_s
         if self._begun is None:
-            self._begun = (stream_s, arrived_s, passed_s)
+            self._begun = (stream_s, arrived_s, arrived_s - self._first_arrived_s)
         begun_stream_s, begun_arrived_s, begun_s = self._begun
         stream_elapsed_s = stream_s - begun_stream_s
         if self.believed and abs(stream_elapsed_s - (arrived_s - begun_arrived_s)) > self._max_drift_s:
             self.believed = False
             self.takeovers += 1
-        time_s = begun_s + stream_elapsed_s if self.believed else passed_s
+        time_s = begun_s + stream_elapsed_s
+        if not self.believed and self._last is not None:
+            time_s = self._last[0] + arrived_s - self._last[1]
         if self._last is not None:
             time_s = max(time_s, self._last[0] + MIN_STEP_S)
         self._last = (time_s, arrived_s)

@@ -1,0 +1,100 @@
+"""The RTSP server of GStreamer as something a test starts, freezes, kills and starts again."""
+
+from __future__ import annotations
+
+import functools
+import signal
+import socket
+import subprocess
+from pathlib import Path
+from typing import Self
+
+import pytest
+
+PYTHON = "/usr/bin/python3"
+SCRIPT = Path(__file__).with_name("rtsp_server.py")
+NEEDED = (
+    "apt-get install -y gstreamer1.0-rtsp gir1.2-gst-rtsp-server-1.0 python3-gi gstreamer1.0-plugins-base "
+    "gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly"
+)
+_PROBE = (
+    "import gi; gi.require_version('Gst', '1.0'); gi.require_version('GstRtspServer', '1.0'); "
+    "from gi.repository import Gst, GstRtspServer; Gst.init(None); "
+    "assert all(Gst.ElementFactory.find(name) for name in ('x264enc', 'rtph264pay', 'videotestsrc', 'h264parse'))"
+)
+
+
+@functools.cache
+def why_not() -> str:
+    """Why there is no RTSP server here; empty where there is."""
+    if not Path(PYTHON).exists():
+        return f"no {PYTHON} with GStreamer ({NEEDED})"
+    probe = subprocess.run([PYTHON, "-c", _PROBE], capture_output=True, text=True, check=False, timeout=60)
+    return "" if probe.returncode == 0 else f"no gst-rtsp-server ({NEEDED})"
+
+
+def need_rtsp() -> None:
+    if why_not():
+        pytest.skip(why_not())
+
+
+def pattern(size: tuple[int, int] = (160, 96), rate: int = 25, *, codec: str = "x264enc") -> str:
+    """A launch line: a moving ball, a key frame every second."""
+    encoder = {
+        "x264enc": f"x264enc tune=zerolatency speed-preset=ultrafast threads=1 key-int-max={rate} ! rtph264pay",
+        "jpegenc": "jpegenc ! rtpjpegpay",
+    }[codec]
+    caps = f"video/x-raw,format=I420,width={size[0]},height={size[1]},framerate={rate}/1"
+    return (
+        f"videotestsrc is-live=true pattern=ball ! {caps} ! {encoder} name=pay0 pt={96 if codec == 'x264enc' else 26}"
+    )
+
+
+class RtspServer:
+    """A server process on a port of its own; its media are ``{path: launch line}``."""
+
+    def __init__(self, media: dict[str, str], *, user: str = "") -> None:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        self.media = media
+        self._user = ["--user", user] if user else []
+        self._process: subprocess.Popen[str] | None = None
+        self.start()
+
+    def start(self) -> None:
+        entries = [f"{path}={launch}" for path, launch in self.media.items()]
+        self._process = subprocess.Popen(
+            [PYTHON, str(SCRIPT), str(self.port), *self._user, *entries],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        assert self._process.stdout is not None
+        assert self._process.stdout.readline().strip() == "ready"
+
+    def kill(self) -> None:
+        process, self._process = self._process, None
+        if process is not None:
+            process.send_signal(signal.SIGCONT)
+            process.kill()
+            process.wait(10)
+            assert process.stdout is not None
+            process.stdout.close()
+
+    def freeze(self) -> None:
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
+
+    def url(self, path: str, user: str = "") -> str:
+        return f"rtsp://{user}{'@' if user else ''}127.0.0.1:{self.port}/{path}"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()

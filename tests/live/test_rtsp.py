@@ -1,0 +1,128 @@
+"""A real RTSP server that is killed, frozen and changed, with sources and the engine watching it."""
+
+from __future__ import annotations
+
+import itertools
+import time
+
+import pytest
+
+from tests.live.fakes import CountingTracker, SlowSegmenter
+from tests.live.rtsp import RtspServer, need_rtsp, pattern
+from tests.sources.cameras import wait_until
+from tracker.live.engine import LiveEngine
+from tracker.live.stream import Stream
+from tracker.sources.reconnect import Link, open_live
+
+pytestmark = pytest.mark.usefixtures("rtsp")
+
+
+@pytest.fixture(scope="module")
+def rtsp() -> None:
+    need_rtsp()
+
+
+def take(live, count: int, **unlike):
+    """``count`` frames; with ``size`` given, those after the last one of another size."""
+    frames = []
+    while len(frames) < count:
+        frame = next(live)
+        if frame.size == unlike.get("size", frame.size):
+            frames.append(frame)
+    return frames
+
+
+@pytest.mark.parametrize("transport", ["tcp", "udp"])
+def test_frames_come_with_the_servers_clock(transport: str) -> None:
+    with RtspServer({"gate": pattern()}) as server:
+        with open_live(server.url("gate"), policy="all", queue_size=8, rtsp_transport=transport) as live:
+            frames = take(live, 30)
+        assert (live.info.is_live, live.info.codec, live.info.time_from) == (True, "h264", "stamps")
+    steps = [later.time_s - earlier.time_s for earlier, later in itertools.pairwise(frames)]
+    assert min(steps) > 0
+    assert sum(steps[5:]) / len(steps[5:]) == pytest.approx(0.04, abs=0.01)
+
+
+def test_killed_and_restarted_with_another_size_and_codec() -> None:
+    links: list[Link] = []
+    with RtspServer({"gate": pattern()}) as server, open_live(server.url("gate"), on_link=links.append) as live:
+        before = take(live, 10)[-1]
+        server.kill()
+        assert wait_until(lambda: links[-1].state == "lost")
+        time.sleep(3)
+        server.media = {"gate": pattern((224, 128), codec="jpegenc")}
+        server.start()
+        back_s = time.monotonic()
+        after = take(live, 5, size=(224, 128))
+        assert after[0].arrived_s - back_s < 5
+        assert live.info.codec == "mjpeg"
+    # What the server had kept came at once on connecting: its times are up to a second ahead of arrival
+    assert after[0].time_s - before.time_s == pytest.approx(after[0].arrived_s - before.arrived_s, abs=1.3)
+    times_s = [before.time_s, *(frame.time_s for frame in after)]
+    assert all(later > earlier for earlier, later in itertools.pairwise(times_s))
+    assert live.counters.reconnects >= 1
+
+
+def test_frozen_and_thawed() -> None:
+    links: list[Link] = []
+    with RtspServer({"gate": pattern()}) as server:
+        options = {"stall_s": 1.0, "timeout_s": 2.0, "retry_s": (0.5, 1.0)}
+        with open_live(server.url("gate"), on_link=links.append, **options) as live:
+            take(live, 5)
+            server.freeze()
+            assert wait_until(lambda: any(link.stalled for link in links))
+            server.thaw()
+            thawed_s = time.monotonic()
+            index = next(live).index
+            while next(live).arrived_s < thawed_s:
+                pass
+            assert time.monotonic() - thawed_s < 5
+            assert next(live).index > index
+        assert live.counters.stalls >= 1
+
+
+def test_a_password_is_used_and_told_nowhere() -> None:
+    links: list[Link] = []
+    with RtspServer({"gate": pattern()}, user="viewer:canary") as server:
+        with open_live(server.url("gate", "viewer:canary"), on_link=links.append) as live:
+            frame = next(live)
+        with open_live(server.url("gate", "viewer:canary-wrong"), on_link=links.append) as refused:
+            assert wait_until(lambda: links[-1].state == "lost")
+        with open_live(server.url("none", "viewer:canary"), on_link=links.append) as missing:
+            assert wait_until(lambda: len(links) > 2 and "404" in links[-1].problem)
+    assert "access refused" in links[1].problem
+    assert "canary" not in repr([links, frame.source, live, live.info, refused.info, missing.info])
+
+
+def opener(url: str):
+    return lambda on_ready, on_link: open_live(url, on_ready=on_ready, on_link=on_link, want_image=False)
+
+
+def test_one_camera_dies_and_the_others_lose_nothing() -> None:
+    """Two servers, one engine: while one is dead, the other's frames come without a gap."""
+    stable, shaky = RtspServer({"a": pattern()}), RtspServer({"b": pattern()})
+    engine = LiveEngine(segmenter=SlowSegmenter(0.002), workers=1)
+    streams = {}
+    trackers = {}
+    with stable, shaky:
+        for name, server in (("a", stable), ("b", shaky)):
+            trackers[name] = CountingTracker()
+
+            streams[name] = Stream(name=name, open_source=opener(server.url(name)), tracker=trackers[name])
+            engine.add(streams[name])
+        assert wait_until(lambda: all(one.meter.figures().frames > 25 for one in streams.values()))
+        shaky.kill()
+        assert wait_until(lambda: streams["b"].state == "lost")
+        start = len(trackers["a"].times_s)
+        dropped = streams["a"].source.counters.dropped
+        assert wait_until(lambda: len(trackers["a"].times_s) > start + 75)
+        shaky.start()
+        back_s = time.monotonic()
+        frames = streams["b"].meter.figures().frames
+        assert wait_until(lambda: streams["b"].meter.figures().frames > frames)
+        assert time.monotonic() - back_s < 5
+        assert streams["a"].source.counters.dropped - dropped <= 2
+        engine.close()
+    steps = [later - earlier for earlier, later in itertools.pairwise(trackers["a"].times_s[start:])]
+    assert max(steps) < 0.2
+    assert trackers["b"].times_s == sorted(trackers["b"].times_s)
