@@ -277,8 +277,7 @@ def _furniture(rng: np.random.Generator) -> Mesh:
             _rail(builder, float(x), y)
     for x in np.arange(25.0, 210.0, 42.0):
         _lamp(builder, float(x), -7.4)
-    for x, y in ((52.0, -8.6), (112.0, FAR_LANES_M[1] + 6.2)):
-        _sign(builder, rng, x, y)
+    _sign(builder, rng, 52.0, -8.6)
     for x in np.arange(20.0, 210.0, 25.0):
         for y in (-5.9, FAR_LANES_M[1] + 4.3):
             builder.add(box_quads((x, y - 0.05, 0), (x + 0.1, y + 0.05, 0.95)), _WHITE)

@@ -66,7 +66,15 @@ def _row_of_goods(
             depth = float(rng.uniform(0.02, 0.05))
             corner = start + u * place - v * depth
             _package(
-                builder, corner, u * wide, v, tall=tall, colour=colour, label=label, bottle=bottle, occlusion=occlusion
+                builder,
+                corner,
+                u * wide,
+                v,
+                tall=tall * float(rng.uniform(0.86, 1.0)),
+                colour=colour,
+                label=label,
+                bottle=bottle,
+                occlusion=occlusion,
             )
             place += wide + 0.012
         place += 0.015
@@ -127,11 +135,11 @@ def add_gondola(
 ) -> None:
     """A free-standing shelf, 1.5 m high, goods on both long sides."""
     (x0, y0), (x1, y1) = low, high
-    frame, board = Material((196, 198, 200), gloss=0.15), Material((222, 224, 224), gloss=0.2)
+    frame, board = Material((196, 198, 200), gloss=0.15), Material((150, 158, 164))
     middle = (y0 + y1) / 2
     builder.add(
         box_quads((x0, middle - 0.04, 0), (x1, middle + 0.04, 1.5), step_m=0.5),
-        Material((150, 152, 156)),
+        Material((104, 106, 110)),
         occlusion=0.7,
     )
     builder.add(box_quads((x0, y0, 0), (x1, y1, 0.14), step_m=0.5), Material((74, 76, 80)), occlusion=0.7)
@@ -174,10 +182,10 @@ def _price_rail(
     """The strip with price tags at a board's edge."""
     x0, x1 = x
     strip = rectangle((x0, y, level - 0.02), (x1 - x0, 0, 0), (0, 0, 0.05), step_m=0.6)
-    builder.add(strip, Material((214, 216, 218)), normals=(0, side, 0), occlusion=0.9)
+    builder.add(strip, Material((118, 126, 134)), normals=(0, side, 0), occlusion=0.9)
     for left in np.arange(x0 + 0.1, x1 - 0.1, 0.24):
         tag = rectangle((left + rng.uniform(0, 0.08), y + side * 0.004, level - 0.016), (0.08, 0, 0), (0, 0, 0.042))
-        tone = (60, 210, 245) if rng.random() < 0.25 else (245, 245, 245)
+        tone = (60, 210, 245) if rng.random() < 0.25 else (205, 208, 210)
         builder.add(tag, Material(tone), normals=(0, side, 0))
 
 
@@ -186,14 +194,14 @@ def add_wall_shelves(builder: MeshBuilder, rng: np.random.Generator, room_m: tup
     y = room_m[1] - 0.5
     builder.add(
         rectangle((2.2, room_m[1] - 0.02, 0), (10.6, 0, 0), (0, 0, 2.1), step_m=0.6),
-        Material((140, 142, 146)),
+        Material((96, 98, 102)),
         normals=(0, -1, 0),
         occlusion=0.6,
     )
     for number, level in enumerate((0.12, 0.50, 0.88, 1.26, 1.64)):
         builder.add(
             box_quads((2.2, y, level), (12.8, room_m[1], level + 0.025), step_m=0.6),
-            Material((216, 218, 218)),
+            Material((140, 148, 154)),
             occlusion=0.75,
         )
         _price_rail(builder, rng, x=(2.2, 12.8), y=y - 0.006, side=-1, level=level)
