@@ -1,8 +1,10 @@
-"""Raw scores enter, the learned chance that such a detection is real leaves; every threshold of the tracker sits on that chance.
+"""Raw scores and what became of their detections enter, the learned chance that such a detection is real leaves.
 
-A score of 0.6 means different things for every model, class and export. What is comparable is how often a detection of that class
-and score is found again in the next frame where its track expected it. That frequency is counted online, per class and score bin,
-smoothed with a prior and made monotone in the score.
+A score of 0.6 means different things for every model, class and export. What can be compared is what the stream itself shows: how
+often a detection of that class and score is still found where its track expects it a moment (``horizon_s``) later. That is counted
+per class and score bin while running, shrunk to a prior, and made monotone in the score. A second count, how many new tracks of a
+class live that long at all, gives the prior odds of a birth: a detector that fires into the void must show more before it is believed.
+Every threshold of the tracker sits on these chances and none on a raw score.
 """
 
 from __future__ import annotations
@@ -12,83 +14,148 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 Rows = NDArray[np.int64]
+Codes = NDArray[np.int32]
 
-__all__ = ["ScoreCalibration"]
+__all__ = ["BINS", "HISTORY", "ScoreCalibration"]
 
-# Bins are even in log-odds, half an octave apart, written as odds so that no transcendental function decides (same bytes anywhere).
-_ODDS = np.concatenate([2.0 ** np.arange(-6.0, 0.0), 2.0 ** np.arange(0.0, 12.0)])
+# Bins are even in log-odds, one octave wide, written as odds so that no transcendental function decides (same bytes on any machine).
+_ODDS = 2.0 ** np.arange(-6.0, 12.0)
 EDGES: Floats = _ODDS / (1 + _ODDS)
+BINS = len(EDGES) + 1
+HISTORY = 16
+"""Frames that a horizon may span."""
+CERTAINTY = 0.98
+"""No single detection is more certain than this: bounds the evidence of one frame to 3.9 in log-odds."""
+ROUNDING = 1024
+"""Log-odds are rounded to this fraction, far above the last bit in which logarithms differ between machines."""
 
 
 class ScoreCalibration:
-    """Chances that a detection of a class and score is matched again one frame later, learned while running.
+    """Chances of detections and odds of births, by class column.
 
     Args:
-        prior_weight: How many observations the prior is worth in each bin.
-        memory: Observations per bin after which old ones fade, so that the tracker follows a change of light or model.
+        horizon_s: A detection was real if its track is matched this much later.
+        prior_weight: Observations that the prior (the raw score) is worth in each bin.
+        memory: Observations per bin or class after which old ones fade, so that a change of light or model is followed.
+        birth_prior: Share of new tracks that live for the horizon, before anything was seen; odds are relative to it.
+        birth_weight: Observations that this prior is worth.
     """
 
-    def __init__(self, *, prior_weight: float = 10.0, memory: float = 2000.0) -> None:
+    def __init__(
+        self,
+        *,
+        horizon_s: float = 0.3,
+        prior_weight: float = 5.0,
+        memory: float = 2000.0,
+        birth_prior: float = 0.4,
+        birth_weight: float = 10.0,
+    ) -> None:
+        self._horizon_s = horizon_s
         self._prior_weight = prior_weight
         self._memory = memory
-        middles = np.concatenate([[EDGES[0] / 2], (EDGES[1:] + EDGES[:-1]) / 2, [(1 + EDGES[-1]) / 2]])
-        self._prior = middles
-        self.seen: Floats = np.zeros((0, len(middles)))
-        self.found: Floats = np.zeros((0, len(middles)))
-        self._chances: Floats = np.zeros((0, len(middles)))
-
-    def bins(self, scores: Floats) -> Rows:
-        """The score bin of each detection."""
-        return np.searchsorted(EDGES, scores, side="right")
-
-    def chances(self, classes: Rows, bins: Rows) -> Floats:
-        """The learned chance of each detection, by class column and score bin."""
-        return self._chances[classes, bins]
+        self._birth_prior = birth_prior
+        self._birth_weight = birth_weight
+        bounds = np.concatenate([[0.0], EDGES, [1.0]])
+        self._prior = (bounds[1:] + bounds[:-1]) / 2
+        self.seen: Floats = np.zeros((0, BINS))
+        self.found: Floats = np.zeros((0, BINS))
+        self.births: Floats = np.zeros((2, 0))
+        self._chances: Floats = np.zeros((0, BINS))
+        self._log_odds: Floats = np.zeros((0, BINS))
 
     def reserve(self, class_count: int) -> None:
         """Make room for ``class_count`` classes; new ones start from the prior."""
         missing = class_count - len(self.seen)
         if missing > 0:
-            empty = np.zeros((missing, self.seen.shape[1]))
-            self.seen = np.concatenate([self.seen, empty])
-            self.found = np.concatenate([self.found, empty])
-            self._refresh()
+            empty = np.zeros((missing, BINS))
+            self.seen, self.found = np.concatenate([self.seen, empty]), np.concatenate([self.found, empty])
+            self._chances, self._log_odds = np.concatenate([self._chances, empty]), np.concatenate([self._log_odds, empty])
+            self.births = np.concatenate([self.births, np.zeros((2, missing))], axis=1)
+            self._refresh(np.arange(class_count - missing, class_count))
 
-    def learn(self, classes: Rows, bins: Rows, found: NDArray[np.bool_]) -> None:
-        """Count detections of the previous frame and whether this frame had them again."""
-        if not len(classes):
+    @staticmethod
+    def bins(scores: Floats) -> Rows:
+        """The score bin of each detection."""
+        return np.searchsorted(EDGES, scores, side="right")
+
+    def chances(self, classes: Rows, bins: Rows) -> Floats:
+        """The learned chance in 0..1 that each detection is real."""
+        return self._chances[classes, bins]
+
+    def log_odds(self, classes: Rows, bins: Rows) -> Floats:
+        """The same as log-odds, what one detection adds to a track's evidence."""
+        return self._log_odds[classes, bins]
+
+    def birth_log_odds(self, classes: Rows) -> Floats:
+        """How much more (or less) new tracks of a class can be trusted than the prior says, in log-odds."""
+        weight, prior = self._birth_weight, self._birth_prior
+        rates = (self.births[1] + weight * prior) / (self.births[0] + weight)
+        odds = np.log(rates / (1 - rates)) - np.log(prior / (1 - prior))
+        return np.asarray((np.rint(odds * ROUNDING) / ROUNDING)[classes])
+
+    def frames(self, dt_s: float) -> int:
+        """The horizon in frames of ``dt_s`` seconds, at least one."""
+        return min(max(round(self._horizon_s / dt_s), 1), HISTORY) if dt_s > 0 else 1
+
+    def learn(self, seen: Codes, found: Codes) -> None:
+        """Count detections whose horizon has passed.
+
+        Args:
+            seen: ``(P,)`` codes ``class column * BINS + bin`` of all of them.
+            found: Codes of those whose track is matched now.
+        """
+        if not len(seen):
             return
-        shape = self.seen.shape
-        flat = classes * shape[1] + bins
-        size = shape[0] * shape[1]
-        self.seen += np.bincount(flat, minlength=size).reshape(shape)
-        self.found += np.bincount(flat[found], minlength=size).reshape(shape)
+        shape, size = self.seen.shape, self.seen.size
+        self.seen += np.bincount(seen, minlength=size).reshape(shape)
+        self.found += np.bincount(found, minlength=size).reshape(shape)
+        touched = np.flatnonzero(np.bincount(seen // BINS, minlength=shape[0]))
         full = self.seen > self._memory
         if full.any():
             fade = np.where(full, self._memory / np.maximum(self.seen, 1), 1.0)
             self.seen *= fade
             self.found *= fade
-        self._refresh()
+        self._refresh(touched)
 
-    def _refresh(self) -> None:
-        weights = self.seen + self._prior_weight
-        rates = (self.found + self._prior_weight * self._prior) / weights
-        self._chances = np.stack([_monotone(rate, weight) for rate, weight in zip(rates, weights, strict=True)])
+    def learn_births(self, classes: Rows, lived: NDArray[np.bool_]) -> None:
+        """Count new tracks by class column, and which of them are matched when their horizon has passed."""
+        if not len(classes):
+            return
+        count = self.births.shape[1]
+        self.births[0] += np.bincount(classes, minlength=count)
+        self.births[1] += np.bincount(classes[lived], minlength=count)
+        self.births *= np.minimum(self._memory / np.maximum(self.births[0], 1), 1.0)
+
+    def state(self) -> dict[str, Floats]:
+        """What was learned, as plain arrays."""
+        return {"seen": self.seen.copy(), "found": self.found.copy(), "births": self.births.copy()}
+
+    def restore(self, state: dict[str, Floats]) -> None:
+        """Continue from what :meth:`state` returned."""
+        self.reserve(len(state["seen"]))
+        self.seen, self.found, self.births = (state[key].copy() for key in ("seen", "found", "births"))
+        self._refresh(np.arange(len(self.seen)))
+
+    def _refresh(self, columns: Rows) -> None:
+        weights = self.seen[columns] + self._prior_weight
+        rates = (self.found[columns] + self._prior_weight * self._prior) / weights
+        for column, rate, weight in zip(columns.tolist(), rates, weights, strict=True):
+            self._chances[column] = _monotone(rate, weight)
+        bounded = np.clip(self._chances[columns], 1 - CERTAINTY, CERTAINTY)
+        self._log_odds[columns] = np.rint(np.log(bounded / (1 - bounded)) * ROUNDING) / ROUNDING
 
 
 def _monotone(rates: Floats, weights: Floats) -> Floats:
     """The closest non-decreasing sequence (pool adjacent violators, Barlow et al. 1972)."""
-    values: list[float] = []
-    masses: list[float] = []
-    lengths: list[int] = []
+    if bool((rates[1:] >= rates[:-1]).all()):
+        return rates
+    blocks: list[tuple[float, float, int]] = []
     for rate, weight in zip(rates.tolist(), weights.tolist(), strict=True):
         value, mass, length = rate, weight, 1
-        while values and values[-1] > value:
-            value = (value * mass + values[-1] * masses[-1]) / (mass + masses[-1])
-            mass += masses.pop()
-            length += lengths.pop()
-            values.pop()
-        values.append(value)
-        masses.append(mass)
-        lengths.append(length)
-    return np.repeat(values, lengths)
+        while blocks and blocks[-1][0] > value:
+            before, before_mass, before_length = blocks.pop()
+            value = (value * mass + before * before_mass) / (mass + before_mass)
+            mass += before_mass
+            length += before_length
+        blocks.append((value, mass, length))
+    return np.repeat([block[0] for block in blocks], [block[2] for block in blocks])

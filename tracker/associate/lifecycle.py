@@ -14,6 +14,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from tracker.associate.calibration import HISTORY
+
 Floats = NDArray[np.float64]
 Rows = NDArray[np.int64]
 
@@ -34,13 +36,14 @@ class TrackTable:
         covariances: ``(3, 4, N)`` see :mod:`tracker.associate.kalman`.
         boxes: ``(4, N)`` xyxy of the last instance taken.
         first_s, seen_s: ``(N,)`` times of the first and of the last instance.
-        evidence: ``(N,)`` accumulated chance of being real.
+        evidence: ``(N,)`` accumulated log-odds of being real.
         scores: ``(N,)`` last instance's score.
-        chances: ``(N,)`` last instance's calibrated chance.
         ids: ``(N,)`` identity, 0 while tentative.
         detection_rows: ``(N,)`` instance taken in this frame, -1 = none.
         classes, bins: ``(N,)`` class column and score bin of the last instance.
         hits: ``(N,)`` instances taken so far.
+        frames: ``(N,)`` updates since the first instance.
+        history: ``(HISTORY, N)`` calibration code of the instance taken in each of the last frames, -1 = none, newest first.
         votes: ``(C, N)`` class votes.
         crops: ``(N, crop_cells)`` mask of the last instance in box coordinates.
     """
@@ -53,19 +56,21 @@ class TrackTable:
     seen_s: Floats
     evidence: Floats
     scores: Floats
-    chances: Floats
     ids: Rows
     detection_rows: Rows
     classes: Rows
     bins: Rows
     hits: Rows
+    frames: Rows
+    history: NDArray[np.int32]
     votes: Floats
     crops: NDArray[np.float32]
 
     def __init__(self, *, crop_cells: int = 0) -> None:
         self.count = 0
-        self._floats: Floats = np.zeros((29, MINIMUM_CAPACITY))
-        self._integers: Rows = np.zeros((5, MINIMUM_CAPACITY), np.int64)
+        self._floats: Floats = np.zeros((28, MINIMUM_CAPACITY))
+        self._integers: Rows = np.zeros((6, MINIMUM_CAPACITY), np.int64)
+        self._history: NDArray[np.int32] = np.full((HISTORY, MINIMUM_CAPACITY), -1, np.int32)
         self._votes: Floats = np.zeros((0, MINIMUM_CAPACITY))
         self._crops: NDArray[np.float32] = np.zeros((MINIMUM_CAPACITY, crop_cells), np.float32)
         self._bind()
@@ -91,6 +96,7 @@ class TrackTable:
         new = slice(start, self.count)
         self._floats[:, new] = 0
         self._integers[:, new] = 0
+        self._history[:, new] = -1
         self._votes[:, new] = 0
         self._crops[new] = 0
         self._bind()
@@ -102,6 +108,7 @@ class TrackTable:
         count = len(columns)
         self._floats[:, :count] = self._floats[:, columns]
         self._integers[:, :count] = self._integers[:, columns]
+        self._history[:, :count] = self._history[:, columns]
         self._votes[:, :count] = self._votes[:, columns]
         self._crops[:count] = self._crops[columns]
         self.count = count
@@ -115,6 +122,7 @@ class TrackTable:
         return {
             "floats": self._floats[:, :n].copy(),
             "integers": self._integers[:, :n].copy(),
+            "history": self._history[:, :n].copy(),
             "votes": self._votes[:, :n].copy(),
             "crops": self._crops[:n].copy(),
         }
@@ -125,10 +133,12 @@ class TrackTable:
         capacity = max(2 * self.count, MINIMUM_CAPACITY)
         self._floats = np.zeros((len(self._floats), capacity))
         self._integers = np.zeros((len(self._integers), capacity), np.int64)
+        self._history = np.full((HISTORY, capacity), -1, np.int32)
         self._votes = np.zeros((len(state["votes"]), capacity))
         self._crops = np.zeros((capacity, self._crops.shape[1]), np.float32)
         self._floats[:, : self.count] = state["floats"]
         self._integers[:, : self.count] = state["integers"]
+        self._history[:, : self.count] = state["history"]
         self._votes[:, : self.count] = state["votes"]
         self._crops[: self.count] = state["crops"]
         self._bind()
@@ -146,6 +156,7 @@ class TrackTable:
 
         self._floats = fitted(self._floats, 1)
         self._integers = fitted(self._integers, 1)
+        self._history = fitted(self._history, 1)
         self._votes = fitted(self._votes, 1)
         self._crops = fitted(self._crops, 0)
 
@@ -154,6 +165,7 @@ class TrackTable:
         self.values, self.rates = floats[0:4, :n], floats[4:8, :n]
         self.covariances = floats[8:20].reshape(3, 4, -1)[:, :, :n]
         self.boxes = floats[20:24, :n]
-        self.first_s, self.seen_s, self.evidence, self.scores, self.chances = floats[24:29, :n]
-        self.ids, self.detection_rows, self.classes, self.bins, self.hits = integers[:, :n]
+        self.first_s, self.seen_s, self.evidence, self.scores = floats[24:28, :n]
+        self.ids, self.detection_rows, self.classes, self.bins, self.hits, self.frames = integers[:, :n]
+        self.history = self._history[:, :n]
         self.votes, self.crops = self._votes[:, :n], self._crops[:n]

@@ -1,14 +1,20 @@
-"""Instances of one frame and its time enter, tracks leave: the two-verb tracker that holds the pieces of this package together."""
+"""Instances of one frame and its time enter, tracks leave: the pieces of this package in the order in which a frame passes them."""
 
 from __future__ import annotations
+
+import math
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tracker.associate import affinity, kalman
-from tracker.associate.assignment import assign
-from tracker.associate.calibration import ScoreCalibration
+from tracker.associate import affinity
+from tracker.associate.calibration import BINS, ScoreCalibration
 from tracker.associate.lifecycle import TrackTable
+from tracker.associate.matching import Detected, Matcher
+from tracker.associate.motion import Motion, xyxy
+from tracker.associate.occlusion import hidden_share
+from tracker.errors import TrackerError
 from tracker.types import Instances, Tracks
 
 Floats = NDArray[np.float64]
@@ -16,191 +22,312 @@ Rows = NDArray[np.int64]
 
 __all__ = ["Tracker"]
 
+EPSILON_S = 1e-6
+"""Times are compared with this tolerance: sums of frame durations are not exact."""
+
 
 class Tracker:
+    """Gives every instance of a stream a persistent identity.
+
+    One default configuration serves vehicles and people, 5 to 60 frames per second, any model: scores are calibrated while running,
+    noise is in object sizes, times are seconds. Two trackers share nothing. Memory follows the objects in view, not the running time.
+
+    Args:
+        class_count: Number of classes the model knows; more are taken as they appear.
+        high_chance: Instances with this calibrated chance or more are matched first.
+        low_chance: Below this chance an instance never continues a confirmed track.
+        high_gate, low_gate, tentative_gate: Least affinity of a match, for probable instances, doubtful ones, tentative tracks.
+        buffer: Boxes are enlarged by this share of their size on every side for matching.
+        uncertainty: Further enlargement in standard deviations of the predicted position.
+        height_power: Exponent of the height ratio in the affinity.
+        class_factor: Factor on the affinity of two different classes.
+        chance_weight: Share of the affinity scaled by the instance's chance.
+        confirm_log_odds: Evidence from which on a track is confirmed and gets its identity.
+        hit_log_odds: What every match adds to the evidence besides the instance's own log-odds.
+        birth_share: Weight of the class's learned odds that a new track is real.
+        evidence_limit: Bound of the evidence.
+        lost_s: A confirmed track ends when it was not seen for this long.
+        tentative_s: A tentative track is dropped when it was not seen for longer.
+        coast_s: An unseen track is reported at its predicted place for this long,
+        hidden_s: and for this long while a nearer track covers at least ``hidden_share`` of it,
+        hidden_share: see ``hidden_s``;
+        coast_log_odds: both only with this much evidence.
+        duplicate_iou: An instance that overlaps a matched one by more starts no track.
+        measurement, acceleration, size_acceleration, drift, initial_rate: See :class:`tracker.associate.motion.Motion`.
+        horizon_s, prior_weight, memory, birth_prior, birth_weight: See
+            :class:`tracker.associate.calibration.ScoreCalibration`.
+    """
+
     def __init__(
         self,
         *,
         class_count: int | None = None,
         high_chance: float = 0.6,
-        low_chance: float = 0.1,
-        birth_chance: float = 0.5,
-        confirm_evidence: float = 1.5,
+        low_chance: float = 0.05,
+        high_gate: float = 0.15,
+        low_gate: float = 0.35,
+        tentative_gate: float = 0.25,
+        buffer: float = 0.15,
+        uncertainty: float = 0.7,
+        height_power: float = 1.0,
+        class_factor: float = 0.5,
+        chance_weight: float = 0.5,
+        confirm_log_odds: float = 1.5,
+        hit_log_odds: float = 0.6,
+        birth_share: float = 1.0,
+        evidence_limit: float = 50.0,
         lost_s: float = 2.0,
         tentative_s: float = 0.0,
-        buffer: float = 0.15,
-        high_gate: float = 0.15,
-        low_gate: float = 0.25,
-        tent_gate: float = 0.25,
-        class_factor: float = 0.5,
-        fuse: float = 0.5,
-        height_power: float = 1.0,
-        meas: float = 0.05,
-        accel: float = 0.5,
-        drift: float = 0.2,
-        rate0: float = 1.0,
-        size_accel: float = 0.1,
-        dup_iou: float = 0.7,
-        prior_weight: float = 10.0,
+        coast_s: float = 0.1,
+        hidden_s: float = 1.0,
+        hidden_share: float = 0.5,
+        coast_log_odds: float = 20.0,
+        duplicate_iou: float = 0.7,
+        measurement: float = 0.05,
+        acceleration: float = 0.5,
+        size_acceleration: float = 0.1,
+        drift: float = 0.1,
+        initial_rate: float = 1.0,
+        horizon_s: float = 0.3,
+        prior_weight: float = 5.0,
         memory: float = 2000.0,
-        miss_decay: float = 1.0,
-        horizon_s: float = 10.0,
-        mask_bonus: float = 0.0,
-        crop: int = 0,
-        lost_pen: float = 0.0,
-        x: dict | None = None,
+        birth_prior: float = 0.4,
+        birth_weight: float = 10.0,
     ) -> None:
-        self.__dict__.update({k: v for k, v in locals().items() if k != "self"})
-        self._table = TrackTable(crop_cells=0)
-        self._cal = ScoreCalibration(prior_weight=prior_weight, memory=memory)
-        self._class_values = np.arange(class_count or 0)
-        self._cal.reserve(class_count or 0)
-        self._table.reserve_classes(class_count or 0)
+        self._matcher = Matcher(
+            high_chance=high_chance,
+            low_chance=low_chance,
+            high_gate=high_gate,
+            low_gate=low_gate,
+            tentative_gate=tentative_gate,
+            buffer=buffer,
+            uncertainty=uncertainty,
+            height_power=height_power,
+            class_factor=class_factor,
+            chance_weight=chance_weight,
+        )
+        self._motion = Motion(
+            measurement=measurement,
+            acceleration=acceleration,
+            size_acceleration=size_acceleration,
+            drift=drift,
+            initial_rate=initial_rate,
+        )
+        self._calibration = ScoreCalibration(
+            horizon_s=horizon_s,
+            prior_weight=prior_weight,
+            memory=memory,
+            birth_prior=birth_prior,
+            birth_weight=birth_weight,
+        )
+        self._confirm_log_odds, self._hit_log_odds, self._birth_share = confirm_log_odds, hit_log_odds, birth_share
+        self._evidence_limit = evidence_limit
+        self._lost_s, self._tentative_s = lost_s, tentative_s
+        self._coast_s, self._hidden_s, self._hidden_share = coast_s, hidden_s, hidden_share
+        self._coast_log_odds = coast_log_odds
+        self._duplicate_iou = duplicate_iou
+        self._table = TrackTable()
+        self._class_ids: Rows = np.zeros(0, np.int64)
+        self._class_order: Rows = np.zeros(0, np.int64)
+        self._reserve(np.arange(class_count or 0))
         self._next_id = 1
-        self._time_s = None
+        self._time_s: float | None = None
 
     def update(self, instances: Instances, time_s: float) -> Tracks:
-        T = self._table
-        dt = 0.0 if self._time_s is None else time_s - self._time_s
-        if dt < 0:
-            raise ValueError("time")
-        self._time_s = time_s
+        """Take the instances of the next frame.
+
+        Args:
+            instances: What the segmenter saw; rows with a box that is not finite or has no area are ignored.
+            time_s: Media time of the frame in seconds, not before the last one's.
+
+        Returns:
+            The identities seen in this frame and those presumed present though unseen (``detection_rows`` -1), ordered by id. Lost
+            tracks whose place is not known well enough are left out; they may come back until they appear in ``ended_ids``.
+
+        Raises:
+            TrackerError: Time is not a number or goes backwards.
+        """
+        dt_s = self._elapsed(time_s)
+        table = self._table
+        detected, numbers = self._prepare(instances)
+        if table.count:
+            self._motion.predict(table, min(dt_s, self._lost_s))
+            table.detection_rows[:] = -1
+            table.frames += 1
+        predicted = xyxy(table.values)
+        rows, taken = self._matcher.match(table, predicted, detected, time_s, dt_s)
+        if len(rows):
+            self._motion.correct(table, rows, detected.measured[:, taken])
+            self._note(rows, taken, detected, time_s)
+        self._bear(np.setdiff1d(np.arange(len(detected)), taken, assume_unique=True), taken, detected, time_s)
+        self._confirm()
+        ended = self._retire(time_s, dt_s)
+        return self._report(numbers, time_s, ended)
+
+    def state(self) -> dict[str, Any]:
+        """Everything needed to continue later, as plain arrays and numbers."""
+        return {
+            "tracks": self._table.state(),
+            "calibration": self._calibration.state(),
+            "class_ids": self._class_ids.copy(),
+            "next_id": self._next_id,
+            "time_s": self._time_s,
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Continue from what :meth:`state` returned; settings are those of this tracker."""
+        self._class_ids = self._class_ids[:0]
+        self._reserve(state["class_ids"])
+        self._calibration.restore(state["calibration"])
+        self._table.restore(state["tracks"])
+        self._next_id = int(state["next_id"])
+        self._time_s = state["time_s"]
+
+    def _elapsed(self, time_s: float) -> float:
+        if not math.isfinite(time_s):
+            raise TrackerError("time_s", f"expected seconds, found {time_s}", "pass the frame's media time")
+        before, self._time_s = self._time_s, float(time_s)
+        if before is None:
+            return 0.0
+        if time_s < before:
+            self._time_s = before
+            raise TrackerError(
+                "time_s", f"expected at least {before:.6f} s, found {time_s:.6f} s", "start a new Tracker where a stream restarts"
+            )
+        return float(time_s) - before
+
+    def _prepare(self, instances: Instances) -> tuple[Detected, Rows]:
+        """The usable instances with their calibrated chances, and which rows they are."""
         boxes = np.ascontiguousarray(instances.boxes.T, np.float64)
         scores = instances.scores.astype(np.float64)
-        m = len(scores)
-        classes = self._columns(instances.class_ids)
-        bins = self._cal.bins(scores)
-        chances = self._cal.chances(classes, bins)
-        prev_seen = T.detection_rows >= 0
-        if T.count:
-            size = np.sqrt(T.values[2] * T.values[3])
-            size2 = size * size
-            # horizon
-            acc = np.empty((4, T.count)); acc[:2] = self.accel**2 * size2; acc[2:] = self.size_accel**2 * size2
-            dr = np.empty((4, T.count)); dr[:] = self.drift**2 * size2
-            v, c = kalman.predict(T.values, T.rates, T.covariances, dt, acc, dr)
-            v[2:] = np.maximum(v[2:], 1.0)
-            T.values[:] = v
-            T.covariances[:] = c
-            T.detection_rows[:] = -1
-        pred = np.concatenate([T.values[:2] - T.values[2:] / 2, T.values[:2] + T.values[2:] / 2])
-        row_of_det = np.full(m, -1)
-        if T.count and m:
-            a = affinity.enlarge(pred, self.buffer); b = affinity.enlarge(boxes, self.buffer)
-            r, c = affinity.overlapping_pairs(a, b)
-            sim = affinity.buffered_iou(a[:, r], b[:, c])
-            hr = affinity.ratio(T.values[3][r], (boxes[3] - boxes[1])[c])
-            sim = sim * hr**self.height_power
-            sim = np.where(T.votes.argmax(0)[r] == classes[c], sim, sim * self.class_factor)
-            if self.lost_pen:
-                sim = sim * (1 - self.lost_pen * np.minimum((time_s - T.seen_s)[r], 1))
-            fused = sim * (1 - self.fuse + self.fuse * chances[c])
-            confirmed = T.ids > 0
-            high = chances >= self.high_chance
-            free_t = np.ones(T.count, bool); free_d = np.ones(m, bool)
-            for tmask, dmask, gate, s in (
-                (confirmed, high, self.high_gate, fused),
-                (confirmed & (time_s - T.seen_s <= 3.5 * dt), ~high & (chances >= self.low_chance), self.low_gate, sim),
-                (~confirmed, np.ones(m, bool), self.tent_gate, fused),
-            ):
-                ok = (tmask & free_t)[r] & (dmask & free_d)[c]
-                k = np.flatnonzero(ok)
-                if len(k):
-                    mr, mc = assign(r[k], c[k], s[k] - gate, (T.count, m))
-                    row_of_det[mc] = mr
-                    free_t[mr] = False; free_d[mc] = False
-        det = np.flatnonzero(row_of_det >= 0)
-        row = row_of_det[det]
-        if len(det):
-            self._take(row, det, boxes, scores, classes, bins, chances, time_s)
-        # calibration
-        if T.count:
-            k = np.flatnonzero(prev_seen)
-            oldc, oldb = self._old_c, self._old_b
-            self._cal.learn(oldc[k], oldb[k], T.detection_rows[k] >= 0)
-        # births
-        un = np.flatnonzero(row_of_det < 0)
-        if len(un) and len(det):
-            a = boxes[:, un]; b = boxes[:, det]
-            r, c = affinity.overlapping_pairs(a, b)
-            if len(r):
-                d = affinity.buffered_iou(a[:, r], b[:, c]) > self.dup_iou
-                bad = np.zeros(len(un), bool); bad[r[d]] = True
-                un = un[~bad]
-        if len(un):
-            new = T.append(len(un))
-            rows = np.arange(new.start, new.stop)
-            T.first_s[new] = time_s
-            w = boxes[2:, un] - boxes[:2, un]
-            T.values[:2, new] = (boxes[:2, un] + boxes[2:, un]) / 2
-            T.values[2:, new] = w
-            s2 = np.maximum(w[0] * w[1], 1)
-            val = np.tile(s2 * self.meas**2, (4, 1))
-            rate = np.concatenate([np.tile(s2 * self.rate0**2, (2, 1)), np.tile(s2 * (self.rate0 / 5) ** 2, (2, 1))])
-            T.covariances[:, :, new] = kalman.initiate(val, rate)
-            self._note(rows, un, boxes, scores, classes, bins, chances, time_s)
-        # confirm
-        good = (T.ids == 0) & (T.evidence >= self.confirm_evidence)
-        k = np.flatnonzero(good)
-        if len(k):
-            T.ids[k] = np.arange(self._next_id, self._next_id + len(k))
-            self._next_id += len(k)
-        missed = T.detection_rows < 0
-        unseen = time_s - T.seen_s
-        dead = missed & np.where(T.ids > 0, unseen > self.lost_s, unseen > self.tentative_s)
-        weak = (T.ids == 0) & (~missed) & False
-        ended = T.ids[dead & (T.ids > 0)]
-        if dead.any():
-            T.keep(~dead)
-        self._old_c, self._old_b = T.classes.copy(), T.bins.copy()
-        return self._output(boxes, time_s, ended)
+        class_ids = instances.class_ids
+        numbers = np.arange(len(scores))
+        usable = (boxes[2] > boxes[0]) & (boxes[3] > boxes[1]) & np.isfinite(boxes.sum(axis=0) + scores)
+        if not usable.all():
+            numbers = np.flatnonzero(usable)
+            boxes, scores, class_ids = boxes[:, numbers], scores[numbers], class_ids[numbers]
+        self._reserve(class_ids)
+        classes = self._class_order[np.searchsorted(self._class_ids[self._class_order], class_ids)]
+        bins = self._calibration.bins(scores)
+        detected = Detected(
+            boxes=boxes,
+            measured=np.concatenate([(boxes[:2] + boxes[2:]) / 2, boxes[2:] - boxes[:2]]),
+            scores=scores,
+            chances=self._calibration.chances(classes, bins),
+            log_odds=self._calibration.log_odds(classes, bins),
+            classes=classes,
+            bins=bins,
+        )
+        return detected, numbers
 
-    def _take(self, row, det, boxes, scores, classes, bins, chances, time_s):
-        T = self._table
-        z = boxes[:, det]
-        wh = z[2:] - z[:2]
-        meas = np.concatenate([(z[:2] + z[2:]) / 2, wh])
-        s2 = np.maximum(wh[0] * wh[1], 1)
-        v, rt, c = kalman.correct(T.values[:, row], T.rates[:, row], T.covariances[:, :, row], meas, np.tile(s2 * self.meas**2, (4, 1)))
-        v[2:] = np.maximum(v[2:], 1.0)
-        T.values[:, row] = v; T.rates[:, row] = rt; T.covariances[:, :, row] = c
-        self._note(row, det, boxes, scores, classes, bins, chances, time_s)
-
-    def _note(self, row, det, boxes, scores, classes, bins, chances, time_s):
-        T = self._table
-        T.boxes[:, row] = boxes[:, det]
-        T.seen_s[row] = time_s
-        T.evidence[row] += chances[det]
-        T.scores[row] = scores[det]
-        T.chances[row] = chances[det]
-        T.detection_rows[row] = det
-        T.classes[row] = classes[det]
-        T.bins[row] = bins[det]
-        T.hits[row] += 1
-        T.votes[classes[det], row] += scores[det]
-
-    def _columns(self, class_ids):
-        known = self._class_values
+    def _reserve(self, class_ids: Rows) -> None:
+        """Give every class id that is new a column in the vote and calibration tables."""
+        order, known = self._class_order, self._class_ids
+        if len(known) and len(class_ids):
+            places = np.minimum(np.searchsorted(known[order], class_ids), len(known) - 1)
+            if bool((known[order[places]] == class_ids).all()):
+                return
         new = np.setdiff1d(class_ids, known)
-        if len(new):
-            self._class_values = np.concatenate([known, new])
-            self._cal.reserve(len(self._class_values)); self._table.reserve_classes(len(self._class_values))
-        if not len(class_ids):
-            return np.zeros(0, np.int64)
-        order = np.argsort(self._class_values)
-        return order[np.searchsorted(self._class_values[order], class_ids)]
+        self._class_ids = np.concatenate([known, new])
+        self._class_order = np.argsort(self._class_ids, kind="stable")
+        self._calibration.reserve(len(self._class_ids))
+        self._table.reserve_classes(len(self._class_ids))
 
-    def _output(self, boxes, time_s, ended):
-        T = self._table
-        k = np.flatnonzero(T.ids > 0)
-        k = k[np.argsort(T.ids[k])]
-        seen = T.detection_rows[k] >= 0
-        v = T.values[:, k]
-        out = np.where(seen, T.boxes[:, k], np.concatenate([v[:2] - v[2:] / 2, v[:2] + v[2:] / 2]))
-        votes = T.votes[:, k]
+    def _note(self, rows: Rows, taken: Rows, detected: Detected, time_s: float) -> None:
+        """Write what the tracks ``rows`` took into the table."""
+        table = self._table
+        classes = detected.classes[taken]
+        table.boxes[:, rows] = detected.boxes[:, taken]
+        table.seen_s[rows] = time_s
+        table.scores[rows] = detected.scores[taken]
+        table.detection_rows[rows] = taken
+        table.classes[rows] = classes
+        table.bins[rows] = detected.bins[taken]
+        table.hits[rows] += 1
+        table.votes[classes, rows] += detected.scores[taken]
+        evidence = table.evidence[rows] + (detected.log_odds[taken] + self._hit_log_odds)
+        table.evidence[rows] = np.minimum(evidence, self._evidence_limit)
+
+    def _bear(self, free: Rows, taken: Rows, detected: Detected, time_s: float) -> None:
+        """Start a tentative track from every free instance that is no duplicate of a matched one."""
+        if len(free) and len(taken):
+            own, other = detected.boxes[:, free], detected.boxes[:, taken]
+            rows, columns = affinity.overlapping_pairs(own, other)
+            overlaps = affinity.buffered_iou(own[:, rows], other[:, columns])
+            single = np.ones(len(free), np.bool_)
+            single[rows[overlaps > self._duplicate_iou]] = False
+            free = free[single]
+        if not len(free):
+            return
+        table = self._table
+        new = table.append(len(free))
+        table.first_s[new] = time_s
+        self._motion.initiate(table, new, detected.measured[:, free])
+        self._note(np.arange(new.start, new.stop), free, detected, time_s)
+        table.evidence[new] += self._birth_share * self._calibration.birth_log_odds(detected.classes[free])
+
+    def _confirm(self) -> None:
+        """Number the tentative tracks that have shown enough, in order of birth."""
+        table = self._table
+        ready = np.flatnonzero((table.ids == 0) & (table.evidence >= self._confirm_log_odds))
+        table.ids[ready] = np.arange(self._next_id, self._next_id + len(ready))
+        self._next_id += len(ready)
+
+    def _retire(self, time_s: float, dt_s: float) -> Rows:
+        """Learn from tracks whose horizon has passed or that are given up, drop the latter; returns ended identities."""
+        table = self._table
+        if not table.count:
+            return np.zeros(0, np.int64)
+        seen = table.detection_rows >= 0
+        limit = np.where(table.ids > 0, self._lost_s, self._tentative_s) + EPSILON_S
+        dead = time_s - table.seen_s > limit
+        self._learn(seen, dead, dt_s)
+        codes = np.where(seen, table.classes * BINS + table.bins, -1)
+        table.history[1:] = table.history[:-1].copy()
+        table.history[0] = codes
+        if not dead.any():
+            return np.zeros(0, np.int64)
+        ended = table.ids[dead & (table.ids > 0)]
+        table.keep(~dead)
+        return np.sort(ended)
+
+    def _learn(self, seen: NDArray[np.bool_], dead: NDArray[np.bool_], dt_s: float) -> None:
+        """Tell the calibration which earlier instances were found again; those of dead tracks never will be."""
+        table, horizon = self._table, self._calibration.frames(dt_s)
+        due = table.history[horizon - 1]
+        was_seen = due >= 0
+        unfinished = table.history[: horizon - 1][:, dead]
+        self._calibration.learn(
+            np.concatenate([due[was_seen], unfinished[unfinished >= 0]]), due[was_seen & seen]
+        )
+        born = (table.frames == horizon) | (dead & (table.frames < horizon))
+        self._calibration.learn_births(table.classes[born], seen[born])
+
+    def _report(self, numbers: Rows, time_s: float, ended: Rows) -> Tracks:
+        """What is seen, and what is presumed present though unseen."""
+        table = self._table
+        seen = (table.ids > 0) & (table.detection_rows >= 0)
+        unseen_s = time_s - table.seen_s
+        trusted = (table.ids > 0) & ~seen & (table.evidence >= self._coast_log_odds)
+        shown = seen | (trusted & (unseen_s <= self._coast_s + EPSILON_S))
+        waiting = np.flatnonzero(trusted & ~shown & (unseen_s <= self._hidden_s + EPSILON_S))
+        if len(waiting):
+            shares = hidden_share(xyxy(table.values[:, waiting]), table.boxes[:, seen])
+            shown[waiting[shares >= self._hidden_share]] = True
+        rows = np.flatnonzero(shown)
+        rows = rows[np.argsort(table.ids[rows])]
+        taken = table.detection_rows[rows]
+        boxes = np.where(taken >= 0, table.boxes[:, rows], xyxy(table.values[:, rows]))
+        detection_rows = np.full(len(rows), -1, np.int64)
+        detection_rows[taken >= 0] = numbers[taken[taken >= 0]]
+        votes = table.votes[:, rows]
         return Tracks(
-            ids=T.ids[k].copy(), detection_rows=T.detection_rows[k].copy(), boxes=out.T.astype(np.float32),
-            velocities=T.rates[:2, k].T.astype(np.float32),
-            class_ids=self._class_values[votes.argmax(0)] if len(k) else np.zeros(0, np.int64),
-            scores=T.scores[k].astype(np.float32), ages_s=(time_s - T.first_s[k]).astype(np.float32), ended_ids=np.sort(ended),
+            ids=table.ids[rows],
+            detection_rows=detection_rows,
+            boxes=boxes.T.astype(np.float32),
+            velocities=table.rates[:2, rows].T.astype(np.float32),
+            class_ids=self._class_ids[votes.argmax(axis=0)] if len(rows) else np.zeros(0, np.int64),
+            scores=table.scores[rows].astype(np.float32),
+            ages_s=(time_s - table.first_s[rows]).astype(np.float32),
+            ended_ids=ended,
         )

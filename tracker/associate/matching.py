@@ -1,0 +1,154 @@
+"""Predicted tracks and the instances of a frame enter, the pairs that belong together leave.
+
+Three stages over one list of candidate pairs, each an optimal assignment among what the stages before left over:
+
+1. confirmed tracks and instances that are probably real;
+2. confirmed tracks that were seen in the last few frames and the doubtful instances (ByteTrack, Zhang et al. 2022): an occluded
+   object scores low, and only its own track may say so;
+3. tentative tracks and whatever remains.
+
+The affinity of a pair is the intersection over union of the enlarged boxes (C-BIoU, Yang et al. 2023), times the ratio of heights,
+times a factor for another class, times a share of the calibrated chance. Boxes grow further by the uncertainty of the prediction,
+which is large for new tracks, long steps and long gaps. No class is a wall: detectors confuse car and truck.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tracker.associate import affinity
+from tracker.associate.assignment import assign
+
+if TYPE_CHECKING:
+    from tracker.associate.lifecycle import TrackTable
+
+Floats = NDArray[np.float64]
+Rows = NDArray[np.int64]
+
+__all__ = ["Detected", "Matcher"]
+
+RECENT_FRAMES = 3.5
+"""Doubtful instances go to tracks that missed at most three frames."""
+LARGEST_MARGIN = 1.0
+"""The uncertainty margin of a box in sizes: after a gap of seconds anything could be anywhere."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Detected:
+    """The instances of one frame as the tracker computes with them.
+
+    Attributes:
+        boxes: ``(4, M)`` float64 xyxy.
+        measured: ``(4, M)`` centre x, centre y, width, height.
+        scores, chances, log_odds: ``(M,)`` raw score, calibrated chance, the same as log-odds.
+        classes, bins: ``(M,)`` class column and score bin.
+    """
+
+    boxes: Floats
+    measured: Floats
+    scores: Floats
+    chances: Floats
+    log_odds: Floats
+    classes: Rows
+    bins: Rows
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+
+class Matcher:
+    """Who took what.
+
+    Args:
+        high_chance: Instances from here on are probably real.
+        low_chance: Instances below are for new tracks only.
+        high_gate, low_gate, tentative_gate: Least affinity in stages 1, 2 and 3.
+        buffer: Enlargement of boxes on each side, as a share of their size.
+        uncertainty: Further margin in standard deviations of the predicted centre.
+        height_power: Exponent of the height ratio.
+        class_factor: What the affinity of a pair of different classes is multiplied with.
+        chance_weight: Share of the affinity that the calibrated chance scales.
+    """
+
+    def __init__(
+        self,
+        *,
+        high_chance: float,
+        low_chance: float,
+        high_gate: float,
+        low_gate: float,
+        tentative_gate: float,
+        buffer: float,
+        uncertainty: float,
+        height_power: float,
+        class_factor: float,
+        chance_weight: float,
+    ) -> None:
+        self._high_chance, self._low_chance = high_chance, low_chance
+        self._high_gate, self._low_gate, self._tentative_gate = high_gate, low_gate, tentative_gate
+        self._buffer, self._uncertainty = buffer, uncertainty
+        self._height_power, self._class_factor, self._chance_weight = height_power, class_factor, chance_weight
+
+    def match(
+        self, table: TrackTable, predicted: Floats, detected: Detected, time_s: float, dt_s: float
+    ) -> tuple[Rows, Rows]:
+        """Match tracks to instances.
+
+        Args:
+            table: Tracks, moved to the present.
+            predicted: ``(4, N)`` xyxy where they are expected.
+            detected: The instances.
+            time_s: Now.
+            dt_s: Seconds since the last update.
+
+        Returns:
+            ``(P,)`` tracks and ``(P,)`` the instances they took.
+        """
+        if not table.count or not len(detected):
+            return np.zeros(0, np.int64), np.zeros(0, np.int64)
+        rows, columns, similarity, weighted = self._affinities(table, predicted, detected)
+        shape = (table.count, len(detected))
+        confirmed = table.ids > 0
+        recent = confirmed & (time_s - table.seen_s <= RECENT_FRAMES * dt_s)
+        probable = detected.chances >= self._high_chance
+        doubtful = ~probable & (detected.chances >= self._low_chance)
+        anything = np.ones(shape[1], np.bool_)
+        free_tracks, free_instances = np.ones(shape[0], np.bool_), anything.copy()
+        taken = np.full(shape[0], -1, np.int64)
+        for tracks, instances, affinities, gate in (
+            (confirmed, probable, weighted, self._high_gate),
+            (recent, doubtful, similarity, self._low_gate),
+            (~confirmed, anything, weighted, self._tentative_gate),
+        ):
+            open_pairs = np.flatnonzero((tracks & free_tracks)[rows] & (instances & free_instances)[columns])
+            if not len(open_pairs):
+                continue
+            matched, matched_to = assign(rows[open_pairs], columns[open_pairs], affinities[open_pairs] - gate, shape)
+            taken[matched] = matched_to
+            free_tracks[matched] = False
+            free_instances[matched_to] = False
+        tracks_taken = np.flatnonzero(taken >= 0)
+        return tracks_taken, taken[tracks_taken]
+
+    def _affinities(
+        self, table: TrackTable, predicted: Floats, detected: Detected
+    ) -> tuple[Rows, Rows, Floats, Floats]:
+        """Candidate pairs, their affinity, and the same scaled by the instance's chance."""
+        size = np.sqrt(table.values[2] * table.values[3])
+        margin = np.minimum(self._uncertainty * np.sqrt(table.covariances[0, :2]), LARGEST_MARGIN * size)
+        signed = np.concatenate([-margin, margin])
+        tracks = affinity.enlarge(predicted, self._buffer) + signed
+        instances = affinity.enlarge(detected.boxes, self._buffer)
+        rows, columns = affinity.overlapping_pairs(tracks + signed, instances)
+        similarity = affinity.buffered_iou(tracks[:, rows], instances[:, columns] + signed[:, rows])
+        heights = affinity.ratio(table.values[3][rows], detected.measured[3][columns])
+        similarity *= heights if self._height_power == 1 else heights**self._height_power
+        if len(table.votes) > 1:
+            other = table.votes.argmax(axis=0)[rows] != detected.classes[columns]
+            similarity[other] *= self._class_factor
+        share = self._chance_weight
+        return rows, columns, similarity, similarity * (1 - share + share * detected.chances[columns])

@@ -1,0 +1,81 @@
+"""The track table and measured boxes enter, moved and corrected tracks leave: how fast things of a size move, in seconds.
+
+Noise is stated in object sizes, ``sqrt(width * height)``, so one setting serves a car that fills the image and one at the horizon,
+and in seconds, so a dropped frame is a longer step and nothing else.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tracker.associate import kalman
+
+if TYPE_CHECKING:
+    from tracker.associate.lifecycle import TrackTable
+
+Floats = NDArray[np.float64]
+Rows = NDArray[np.int64]
+
+__all__ = ["Motion", "xyxy"]
+
+MINIMUM_SIDE_PX = 1.0
+SIZE_RATE = 0.2
+"""An unknown rate of size is this share of an unknown velocity."""
+
+
+class Motion:
+    """Constant velocity for all tracks at once.
+
+    Args:
+        measurement: Standard deviation of a measured edge, in sizes.
+        acceleration: How much a velocity wanders in one second, in sizes per second.
+        size_acceleration: The same for width and height.
+        drift: How far a position wanders in one second by itself, in sizes.
+        initial_rate: Standard deviation of the unknown velocity of a new track, in sizes per second.
+    """
+
+    def __init__(
+        self, *, measurement: float, acceleration: float, size_acceleration: float, drift: float, initial_rate: float
+    ) -> None:
+        self._measurement = measurement**2
+        self._acceleration = np.array([acceleration**2] * 2 + [size_acceleration**2] * 2)[:, None]
+        self._drift = drift**2
+        self._initial_rate = np.array([initial_rate**2] * 2 + [(SIZE_RATE * initial_rate) ** 2] * 2)[:, None]
+
+    def predict(self, table: TrackTable, dt_s: float) -> None:
+        """Move every track to the present."""
+        square = table.values[2] * table.values[3]
+        values, covariances = kalman.predict(
+            table.values, table.rates, table.covariances, dt_s, self._acceleration * square, self._drift * square
+        )
+        np.maximum(values[2:], MINIMUM_SIDE_PX, out=values[2:])
+        table.values[:] = values
+        table.covariances[:] = covariances
+
+    def correct(self, table: TrackTable, rows: Rows, measured: Floats) -> None:
+        """Fold the measured ``(4, P)`` centre x, centre y, width, height into the tracks ``rows``."""
+        noise = self._measurement * np.maximum(measured[2] * measured[3], 1.0)
+        values, rates, covariances = kalman.correct(
+            table.values[:, rows], table.rates[:, rows], table.covariances[:, :, rows], measured, noise
+        )
+        np.maximum(values[2:], MINIMUM_SIDE_PX, out=values[2:])
+        table.values[:, rows] = values
+        table.rates[:, rows] = rates
+        table.covariances[:, :, rows] = covariances
+
+    def initiate(self, table: TrackTable, new: slice, measured: Floats) -> None:
+        """Start the tracks ``new`` at rest with a velocity that is unknown."""
+        square = np.maximum(measured[2] * measured[3], 1.0)
+        table.values[:, new] = np.maximum(measured, [[-np.inf], [-np.inf], [MINIMUM_SIDE_PX], [MINIMUM_SIDE_PX]])
+        table.covariances[:, :, new] = kalman.initiate(
+            np.broadcast_to(self._measurement * square, measured.shape), self._initial_rate * square
+        )
+
+
+def xyxy(values: Floats) -> Floats:
+    """Boxes ``(4, N)`` xyxy of centre x, centre y, width, height."""
+    half = values[2:] / 2
+    return np.concatenate([values[:2] - half, values[:2] + half])

@@ -1,0 +1,44 @@
+"""Boxes of unseen and of seen tracks enter; how much of each unseen one is hidden behind a seen one leaves."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tracker.associate import affinity
+
+Floats = NDArray[np.float64]
+
+__all__ = ["hidden_share"]
+
+DEPTH_TOLERANCE = 0.1
+"""An occluder's lower edge may lie this share of the hidden box's height above its own: feet are measured with that error."""
+
+
+def hidden_share(unseen: Floats, seen: Floats) -> Floats:
+    """The largest share of each unseen box that one nearer seen box covers.
+
+    On a common ground the lower edge orders depth: what stands lower in the image is nearer.
+
+    Args:
+        unseen: ``(4, N)`` xyxy, predicted.
+        seen: ``(4, M)`` xyxy.
+
+    Returns:
+        ``(N,)`` in 0..1.
+
+    >>> hidden_share(np.array([[0.0], [0.0], [10.0], [10.0]]), np.array([[5.0], [0.0], [20.0], [12.0]]))
+    array([0.5])
+    """
+    shares = np.zeros(unseen.shape[1])
+    rows, columns = affinity.overlapping_pairs(unseen, seen)
+    if not len(rows):
+        return shares
+    behind, before = unseen[:, rows], seen[:, columns]
+    width = np.minimum(behind[2], before[2]) - np.maximum(behind[0], before[0])
+    height = np.minimum(behind[3], before[3]) - np.maximum(behind[1], before[1])
+    nearer = before[3] > behind[3] - DEPTH_TOLERANCE * (behind[3] - behind[1])
+    covered = width * height * nearer / ((behind[2] - behind[0]) * (behind[3] - behind[1]))
+    starts = np.flatnonzero(np.diff(rows, prepend=-1))
+    shares[rows[starts]] = np.maximum.reduceat(covered, starts)
+    return shares
