@@ -53,7 +53,9 @@ def _row_of_goods(
         wide = float(rng.uniform(0.08, 0.2))
         tall = float(min(rng.uniform(0.14, 0.34), high_m - 0.04))
         colour = np.array(_GOODS[int(rng.integers(len(_GOODS)))]) * rng.uniform(0.75, 1.15)
-        label = _GOODS[int(rng.integers(len(_GOODS)))]
+        other = np.array(_GOODS[int(rng.integers(len(_GOODS)))])
+        b, g, r = (0.5 * other + 0.5 * colour).tolist()
+        label = (min(b, 250.0), min(g, 250.0), min(r, 250.0))
         bottle = rng.random() < 0.35
         if bottle:
             wide = min(wide, 0.1)
@@ -88,7 +90,7 @@ def _package(
     *,
     tall: float,
     colour: NDArray[np.float64],
-    label: tuple[int, int, int],
+    label: tuple[float, float, float],
     bottle: bool,
     occlusion: float,
 ) -> None:
@@ -120,7 +122,7 @@ def _package(
     )
     builder.add(patch, Material(label, gloss=0.1), normals=normal, occlusion=occlusion)
     line = np.array([patch[0] + up * 0.18, patch[1] + up * 0.18, patch[1] + up * 0.26, patch[0] + up * 0.26]) + lift
-    builder.add(line, Material((235, 235, 232)), normals=normal, occlusion=occlusion)
+    builder.add(line, Material((188, 190, 190)), normals=normal, occlusion=occlusion)
     if bottle:
         neck = corner + up + across * 0.3 + back * 0.4
         size = across * 0.4
