@@ -54,8 +54,8 @@ def lift(masks: InstanceMasks, row: int, box: NDArray[np.floating[Any]]) -> tupl
     cut = grid[row_0:row_1, column_0:column_1]
     covered = column_1 * step_x >= right and row_1 * step_y >= bottom
     if covered and step_x == int(step_x) and step_y == int(step_y):
-        # Whole pixels per cell (640 x 360, 720p, 1080p on a stride-4 grid): a plain resize hits the same sampling points
-        # and is several times faster than a warp.
+        # Whole pixels per cell (640 x 360, 720p, 1080p on a stride-4 grid): a plain resize hits the same points
+        # at half the time of a warp.
         x, y = left - column_0 * int(step_x), top - row_0 * int(step_y)
         lifted = cv2.resize(cut, None, fx=step_x, fy=step_y, interpolation=cv2.INTER_LINEAR)
         return lifted[y : y + bottom - top, x : x + right - left] >= PROBABILITY_THRESHOLD, (left, top)
