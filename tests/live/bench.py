@@ -1,0 +1,247 @@
+"""A clip and the shipped model enter; the figures of docs/live.md leave: fairness, ages, a dead camera, recordings.
+
+``python -m tests.live.bench cameras CLIP`` (needs GStreamer's RTSP server), ``... recordings CLIP [CLIP ...]``,
+``... recovery``, ``... soak``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+import av
+import numpy as np
+
+from tests.live.fakes import FakeSource, frame, stream
+from tests.live.rtsp import RtspServer, pattern, why_not
+from tracker.associate.tracker import Tracker
+from tracker.config import CameraConfig
+from tracker.live.build import build_stream
+from tracker.live.engine import LiveEngine
+from tracker.segment.session import OnnxSegmenter
+from tracker.sources.open import open_source
+from tracker.sources.reconnect import open_live
+from tracker.types import Instances
+
+CORES = 2
+
+
+def report(figures: dict[str, object]) -> None:
+    sys.stdout.write(json.dumps(figures) + "\n")
+    sys.stdout.flush()
+
+
+def elementary(clip: Path, folder: Path, *, seconds: float = 12.0) -> Path:
+    """The clip as bare H.264 without reordering, a key frame a second: what a camera sends, and cheap to repeat."""
+    path = folder / "clip.h264"
+    with av.open(str(clip)) as source, av.open(str(path), "w") as target:
+        rate = round(source.streams.video[0].average_rate or 25)
+        out = target.add_stream("libx264", rate=rate, options={"tune": "zerolatency", "preset": "veryfast"})
+        out.width, out.height, out.pix_fmt, out.gop_size = 640, 360, "yuv420p", rate
+        for index, picture in enumerate(source.decode(video=0)):
+            if index >= seconds * rate:
+                break
+            small = picture.reformat(width=640, height=360, format="yuv420p")
+            small.pts = index
+            target.mux(out.encode(small))
+        target.mux(out.encode())
+    return path
+
+
+def cameras(clip: Path, count: int, seconds: float) -> None:
+    segmenter = OnnxSegmenter(threads=1)
+    with tempfile.TemporaryDirectory() as folder:
+        path = elementary(clip, Path(folder))
+        launch = (
+            f"multifilesrc location={path} loop=true caps=video/x-h264,stream-format=byte-stream,framerate=25/1 "
+            "! h264parse ! rtph264pay name=pay0 pt=96"
+        )
+        with RtspServer({"clip": launch}) as server:
+            for dead in (0, 1):
+                result = watch(segmenter, server.url("clip"), count, dead, seconds)
+                report({"cameras": count, "dead": dead} | result)
+
+
+def watch(segmenter: OnnxSegmenter, url: str, count: int, dead: int, seconds: float) -> dict[str, object]:
+    engine = LiveEngine(segmenter=segmenter, workers=CORES)
+    configs = [CameraConfig(name=f"camera-{n}", url=url) for n in range(count)]
+    configs += [CameraConfig(name=f"dead-{n}", url="rtsp://127.0.0.1:9/x") for n in range(dead)]
+    for config in configs:
+        engine.add(build_stream(config, segmenter=segmenter, tracker=lambda: Tracker(class_count=6)))
+    streams = engine.streams[:count]
+    while any(one.meter.figures().frames < 5 for one in streams):
+        for one in streams:
+            if one.failures:
+                raise one.failures[0]
+        time.sleep(0.2)
+    for one in streams:
+        one.meter.reset_ages()
+    before = [one.meter.figures().frames for one in streams]
+    started_s = time.monotonic()
+    time.sleep(seconds)
+    took_s = time.monotonic() - started_s
+    figures = [one.meter.figures() for one in streams]
+    rates = [(now.frames - then) / took_s for now, then in zip(figures, before, strict=True)]
+    cycle_s = count / sum(rates)
+    p99_s = max(one.age_p99_s for one in figures)
+    result = {
+        "fps_each": [round(rate, 2) for rate in rates],
+        "max/min": round(max(rates) / min(rates), 3),
+        "total_fps": round(sum(rates), 1),
+        "cycle_ms": round(1000 * cycle_s, 1),
+        "age_p50_ms": round(1000 * statistics.median(one.age_p50_s for one in figures), 1),
+        "age_p99_ms": round(1000 * p99_s, 1),
+        "p99/cycle": round(p99_s / cycle_s, 2),
+    }
+    engine.close()
+    return result
+
+
+def recordings(clips: list[Path]) -> None:
+    """Several recordings at once against one after another, and against the bare session on decoded frames."""
+    segmenter = OnnxSegmenter(threads=1)
+    for _ in range(2):
+        together_s, frames = run_recordings(segmenter, clips)
+        apart = [run_recordings(segmenter, [clip]) for clip in clips]
+        apart_s = sum(seconds for seconds, _ in apart)
+        bare = bare_rate(segmenter, clips[0])
+        report(
+            {
+                "recordings": len(clips),
+                "frames": frames,
+                "together_fps": round(frames / together_s, 1),
+                "one_after_another_fps": round(sum(count for _, count in apart) / apart_s, 1),
+                "speed_up": round(apart_s / together_s, 3),
+                "bare_session_fps": round(bare, 1),
+                "of_bare": round(frames / together_s / bare, 3),
+            }
+        )
+
+
+def run_recordings(segmenter: OnnxSegmenter, clips: list[Path]) -> tuple[float, int]:
+    engine = LiveEngine(segmenter=segmenter, workers=CORES)
+    started_s = time.perf_counter()
+    for number, clip in enumerate(clips):
+        config = CameraConfig(name=f"r{number}", url=str(clip), stride=2)
+        engine.add(build_stream(config, segmenter=segmenter, tracker=lambda: Tracker(class_count=6)))
+    engine.wait()
+    took_s = time.perf_counter() - started_s
+    frames = sum(one.meter.figures().frames for one in engine.streams)
+    engine.close()
+    return took_s, frames
+
+
+def bare_rate(segmenter: OnnxSegmenter, clip: Path, count: int = 120) -> float:
+    """Frames per second of the session alone on packed batches, one thread per core."""
+    with open_source(str(clip), network_size=segmenter.network_size, want_image=False) as source:
+        frames = [picture for picture, _ in zip(source, range(8), strict=False)]
+    batches = [segmenter.pack([one]).copy() for one in frames]
+
+    def run() -> None:
+        for number in range(count // CORES):
+            segmenter.run(batches[number % len(batches)])
+
+    threads = [threading.Thread(target=run) for _ in range(CORES)]
+    started_s = time.perf_counter()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return count / (time.perf_counter() - started_s)
+
+
+def recovery(rounds: int) -> None:
+    """Seconds from the server's return to the first new frame, after outages of different lengths."""
+    for outage_s in (1.0, 5.0, 15.0, 40.0)[:rounds]:
+        with RtspServer({"gate": pattern((640, 360))}) as server, open_live(server.url("gate")) as live:
+            next(live)
+            server.kill()
+            time.sleep(outage_s)
+            server.start()
+            back_s = time.monotonic()
+            while next(live).arrived_s < back_s:
+                pass
+            report({"outage_s": outage_s, "recovered_s": round(time.monotonic() - back_s, 2)})
+
+
+class _Passers:
+    """A segmenter without a network: people cross the picture one behind the other, each a new identity."""
+
+    class_names = ("person",)
+    network_size = (640, 360)
+    keep_aspect = True
+
+    def segment(self, frames: list) -> list[Instances]:
+        found = []
+        for one in frames:
+            # A new person every frame, each visible for 8 frames on a lane of its own: 100,000 frames, 100,000 ids
+            alive = np.arange(max(one.index - 7, 0), one.index + 1)
+            x = (alive % 16) * 40.0
+            y = (one.index - alive) * 20.0
+            boxes = np.stack([x, y, x + 30, y + 60], axis=1).astype(np.float32)
+            found.append(
+                Instances(
+                    boxes=boxes,
+                    scores=np.full(len(alive), 0.9, np.float32),
+                    class_ids=np.zeros(len(alive), np.int64),
+                )
+            )
+        return found
+
+
+def soak(count: int) -> None:
+    import psutil
+
+    process = psutil.Process()
+    engine = LiveEngine(segmenter=_Passers(), workers=CORES)  # type: ignore[arg-type]
+    source = FakeSource("soak", capacity=8)
+    one = stream(source, tracker=Tracker(class_count=1))
+    engine.add(one)
+    marks = {count // 10, count}
+    for index in range(count + 1):
+        source.handoff.put(frame(index, source="soak", size=(640, 360), time_s=index / 5))
+        if index in marks:
+            while one.meter.figures().frames < index:
+                time.sleep(0.01)
+            figures = one.meter.figures()
+            report(
+                {
+                    "frames": figures.frames,
+                    "identities": figures.identities,
+                    "living": figures.living,
+                    "resident_mb": round(process.memory_info().rss / 1e6, 1),
+                    "files": process.num_fds(),
+                    "threads": process.num_threads(),
+                }
+            )
+    source.close()
+    engine.close()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("what", choices=["cameras", "recordings", "recovery", "soak"])
+    parser.add_argument("clips", nargs="*", type=Path)
+    parser.add_argument("--count", type=int, default=8)
+    parser.add_argument("--seconds", type=float, default=30.0)
+    arguments = parser.parse_args()
+    if arguments.what in {"cameras", "recovery"} and why_not():
+        sys.exit(why_not())
+    if arguments.what == "cameras":
+        cameras(arguments.clips[0], arguments.count, arguments.seconds)
+    elif arguments.what == "recordings":
+        recordings(arguments.clips)
+    elif arguments.what == "recovery":
+        recovery(min(arguments.count, 4))
+    else:
+        soak(100_000)
+
+
+if __name__ == "__main__":
+    main()
