@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from export.data import IGNORE, PAD_VALUE, Archive, Sample
+from export.data import IGNORE, MASKS_ONLY_SETS, PAD_VALUE, Archive, Sample
 from export.yolact_nano import MASK_STRIDE
 
 MIN_VISIBLE_SHARE = 0.3  # of an object's box after cropping; what is left of it below that is an ignore region
@@ -61,6 +61,7 @@ def load_sample(archive: Archive, row: int, target: tuple[int, int], rng: np.ran
         ignore=np.asarray(ignore, np.float32).reshape(-1, 4),
         labelled=np.asarray(entry["labelled"], bool),
         complete=bool(entry["complete"]),
+        masks_only=bool(entry["pseudo"]) or entry["set"] in MASKS_ONLY_SETS,
     )
 
 
@@ -84,6 +85,7 @@ def load_pair(archive: Archive, row: int, target: tuple[int, int], rng: np.rando
         ignore=np.concatenate((left.ignore, right.ignore + shift)),
         labelled=left.labelled,
         complete=left.complete,
+        masks_only=left.masks_only or right.masks_only,
     )
 
 

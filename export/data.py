@@ -24,6 +24,8 @@ PAD_VALUE = 114
 # Sets that label only some of the objects of their own classes (each set's SOURCE.md): background is not known there.
 INCOMPLETE_SETS = ("davis_single", "pennfudan", "via_martinezger", "via_firetruck_dctisdal", "coco_person_")
 # Sets of one narrow kind are drawn less often: at full weight fire trucks taught that buses are trucks.
+# The teacher says more about classes than machine-made labels and sets of one narrow kind do: these teach masks only.
+MASKS_ONLY_SETS = ("via_firetruck_dctisdal", "via_martinezger")
 SET_WEIGHTS = {"via_firetruck_dctisdal": 0.3, "via_martinezger": 0.5, "davis_single": 0.5}
 MIN_PSEUDO_MASK_SCORE = 0.5
 
@@ -39,6 +41,7 @@ class Sample(NamedTuple):
     ignore: np.ndarray  # (M, 4) float32 xyxy, network pixels
     labelled: np.ndarray  # (C,) bool: is a class without an object here known to be absent?
     complete: bool  # does the picture label all objects of its labelled classes?
+    masks_only: bool  # are its boxes and classes worth less than the teacher's?
 
 
 def pack(folders: list[Path], out: Path, *, longest_side: int = 640) -> dict[str, int]:

@@ -30,6 +30,7 @@ class Target(NamedTuple):
     ignore: Tensor
     labelled: Tensor
     complete: bool
+    masks_only: bool = False
 
 
 class Assignment(NamedTuple):

@@ -143,6 +143,8 @@ class Trainer:
             masks, stats = masks + value, stats + counted
             if taught is not None:
                 teacher = Teacher(taught[0][index], taught[1][index], taught[2][index])
+                if target.masks_only:
+                    pairs = type(pairs)(*(values[:0] for values in pairs))
                 for key, term in detection_loss(outputs, index, target, pairs, teacher, corners, strides).items():
                     terms[key] = terms.get(key, torch.zeros(())) + term
         mask = masks / stats[0].clamp(min=1.0)
@@ -266,4 +268,5 @@ def to_target(sample: Sample) -> Target:
         ignore=torch.from_numpy(sample.ignore),
         labelled=torch.from_numpy(sample.labelled),
         complete=sample.complete,
+        masks_only=sample.masks_only,
     )
