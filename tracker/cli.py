@@ -76,6 +76,9 @@ def track(
     model: Model = "yolact-nano",
     conf: Conf = None,
     iou: Iou = None,
+    confirm: Annotated[
+        float, typer.Option(min=0, max=1, help="A track gets its number once it shows this score.")
+    ] = 0.5,
     classes: Classes = None,
     device: Device = "auto",
     stride: Stride = 1,

@@ -43,6 +43,9 @@ class Tracker:
         class_factor: Factor on the affinity of two different classes.
         chance_weight: Share of the affinity scaled by the instance's chance.
         confirm_log_odds: Evidence from which on a track is confirmed and gets its identity.
+        confirm_score: Raw score that the latest instance of a track must have for the track to be confirmed. The default
+            trusts calibration alone; set it where the detector's scores are known to mean something and false alarms
+            persist in place (fixed cameras).
         hit_log_odds: What every match adds to the evidence besides the instance's own log-odds.
         birth_share: Weight of the class's learned odds that a new track is real.
         evidence_limit: Bound of the evidence.
@@ -73,6 +76,7 @@ class Tracker:
         class_factor: float = 0.5,
         chance_weight: float = 0.5,
         confirm_log_odds: float = 1.5,
+        confirm_score: float = 0.0,
         hit_log_odds: float = 0.6,
         birth_share: float = 1.0,
         evidence_limit: float = 50.0,
@@ -121,7 +125,7 @@ class Tracker:
             birth_weight=birth_weight,
         )
         self._confirm_log_odds, self._hit_log_odds, self._birth_share = confirm_log_odds, hit_log_odds, birth_share
-        self._evidence_limit = evidence_limit
+        self._evidence_limit, self._confirm_score = evidence_limit, confirm_score
         self._lost_s, self._tentative_s = lost_s, tentative_s
         self._coast_s, self._hidden_s, self._hidden_share = coast_s, hidden_s, hidden_share
         self._coast_log_odds = coast_log_odds
@@ -269,7 +273,8 @@ class Tracker:
     def _confirm(self) -> None:
         """Number the tentative tracks that have shown enough, in order of birth."""
         table = self._table
-        ready = np.flatnonzero((table.ids == 0) & (table.evidence >= self._confirm_log_odds))
+        convincing = (table.evidence >= self._confirm_log_odds) & (table.scores >= self._confirm_score)
+        ready = np.flatnonzero((table.ids == 0) & convincing)
         table.ids[ready] = np.arange(self._next_id, self._next_id + len(ready))
         self._next_id += len(ready)
 
