@@ -199,6 +199,19 @@ def test_long_footprints_are_ordered_by_the_line_between_them():
     assert painters_order([car, lorry], np.zeros(2)) == [0, 1]
 
 
+def test_visibility_falls_as_an_actor_leaves_the_picture():
+    scene = script.exit_and_reentry(size=(320, 180))
+    rows = [truth for truth in scene.truths(20, 5.0) if truth.ids[0] == 1 and len(truth) == 2]
+    visibility = np.array([truth.visibility[0] for truth in rows])
+    assert visibility[0] == 1
+    assert (np.diff(visibility) < 0.02).all()
+    assert visibility[-1] < 0.25
+    cut = next(truth for truth in rows if truth.visibility[0] < 0.6)
+    x1, _, x2, _ = cut.amodal_boxes[0]
+    assert x1 < 0 < x2
+    assert cut.visibility[0] == pytest.approx(x2 / (x2 - x1), abs=0.15)
+
+
 def test_scenery_before_an_actor_hides_it():
     scene = script.full_occlusion(size=(320, 180))
     visibility = np.array([truth.visibility[0] for truth in scene.truths(10)])

@@ -190,10 +190,10 @@ def _whole_area(one: Placed, size: tuple[int, int]) -> int:
     width, height = size
     x0, y0 = max(int(np.floor(one.bounds[0])), -width), max(int(np.floor(one.bounds[1])), -height)
     x1, y1 = min(int(np.ceil(one.bounds[2])) + 1, 2 * width), min(int(np.ceil(one.bounds[3])) + 1, 2 * height)
-    canvas = np.zeros((max(y1 - y0, 1), max(x1 - x0, 1)), np.uint8)
+    canvas = np.zeros((2 * max(y1 - y0, 1), 2 * max(x1 - x0, 1)), np.uint8)
     polygons = one.drawing.polygons_px
-    fill(canvas, polygons, [255] * len(polygons), origin_px=(x0, y0), supersample=1)
-    return int(np.count_nonzero(canvas))
+    fill(canvas, polygons, [255] * len(polygons), origin_px=(x0, y0), supersample=2)
+    return int(np.count_nonzero(canvas)) // 4
 
 
 def measure(
