@@ -36,7 +36,7 @@ DISPLAY_SCORE = 0.3
 """``segment`` keeps instances from here on where nobody asked for another score."""
 
 CONFIRM_SCORE = 0.5
-"""An identity is given once an instance of its track reaches this score. On the clips street, retail and traffic it left
+"""An identity is given once an instance of its track has this score. On street, retail and traffic this left
 38, 20 and 20 identities where 150, 36 and 20 stood without: leaves and goods on shelves that persist at low scores."""
 
 AVERAGE_PRECISION_SCORE = 0.01
