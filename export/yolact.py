@@ -114,11 +114,11 @@ class DeformableConv(nn.Module):
         cell = torch.arange(9, dtype=terms.dtype)[:, None, None]
         down = torch.arange(height, dtype=terms.dtype)[:, None] * self.stride + cell.div(3).floor() - 1.0
         across = torch.arange(width, dtype=terms.dtype) * self.stride + cell.remainder(3) - 1.0  # (9, 1, w)
-        flat, samples = x.flatten(2), 0.0
+        flat, samples = x.reshape(-1, x.shape[1], x.shape[2] * x.shape[3]), 0.0  # (B, M, H W)
         for row, row_share in taps(offsets[:, :, 0] + down, x.shape[2]):
             for column, column_share in taps(offsets[:, :, 1] + across, x.shape[3]):
-                place = (row * x.shape[3] + column).long().flatten(1)[:, None]  # (B, 1, 9 h w)
-                share = (row_share * column_share * weights).flatten(1)[:, None].to(x.dtype)
+                place = (row * x.shape[3] + column).long().reshape(-1, 1, 9 * height * width)
+                share = (row_share * column_share * weights).reshape(-1, 1, 9 * height * width).to(x.dtype)
                 samples = samples + flat.gather(2, place.expand(-1, x.shape[1], -1)) * share  # (B, M, 9 h w)
         samples = samples.reshape(-1, x.shape[1] * 9, height * width)  # as the kernel's weights lie
         y = torch.matmul(self.weight.flatten(1), samples) + self.bias[:, None]
@@ -373,7 +373,8 @@ class PredictionHead(nn.Module):
 
 def rows(x: Tensor, width: int) -> Tensor:
     """(B, A x width, h, w) -> (B, h w A, width)."""
-    return x.permute(0, 2, 3, 1).reshape(x.shape[0], -1, width)
+    # Every size but the batch is named: that one is opened after the export has traced a single image.
+    return x.permute(0, 2, 3, 1).reshape(-1, x.shape[1] // width * x.shape[2] * x.shape[3], width)
 
 
 class MaskIoU(nn.Module):

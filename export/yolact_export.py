@@ -17,12 +17,22 @@ import numpy as np
 import onnx
 import onnxruntime
 import torch
-from onnx import helper
+from onnx import helper, numpy_helper
 from torch import Tensor, nn
 
 from export.manifest import quote, toml
 from export.parity import overlap, parity
-from export.to_onnx import CONTRACT, FORBIDDEN, OPSET, OUTSIDE, EndToEnd, check_graph, quantise_masks
+from export.to_onnx import (
+    CONTRACT,
+    FORBIDDEN,
+    OPSET,
+    OUTSIDE,
+    EndToEnd,
+    check_graph,
+    fold_constants,
+    open_batch,
+    quantise_masks,
+)
 from export.yolact import CONFIGURATIONS, Yolact, decode, make_priors
 from export.yolact_weights import class_names, load_checkpoint, random_network
 from tracker.errors import ModelError
@@ -114,16 +124,18 @@ class YolactEndToEnd(EndToEnd):
     def best_per_class(self, loc: Tensor, conf: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Fast NMS within each class (`fast_nms`) -> as `best`."""
         scores, rows = conf.transpose(1, 2).topk(self.candidates, dim=2)  # (B, C, N)
-        boxes = self.boxes(loc, rows.flatten(1)).reshape(-1, self.candidates, 4)  # (B C, N, 4)
+        flat = self.configuration.classes * self.candidates  # C N
+        rows, scores = rows.reshape(-1, flat), scores.reshape(-1, flat)
+        boxes = self.boxes(loc, rows).reshape(-1, self.candidates, 4)  # (B C, N, 4)
         keep = self.keep(boxes, torch.zeros(1, self.candidates, dtype=torch.int64))  # (B C, N)
-        keep = keep.reshape(-1, self.configuration.classes * self.candidates)  # (B, C N)
-        scores, kept = (scores.flatten(1) * keep).topk(self.instances, dim=1)  # (B, K)
-        return scores, kept // self.candidates, rows.flatten(1).gather(1, kept)
+        scores, kept = (scores * keep.reshape(-1, flat)).topk(self.instances, dim=1)  # (B, K)
+        return scores, kept // self.candidates, rows.gather(1, kept)
 
     def assemble(self, prototypes: Tensor, coefficients: Tensor, boxes: Tensor) -> Tensor:
         """(B, M, h, w), (B, K, M), (B, K, 4) -> masks (B, K, h, w), 0..1, zero away from the box."""
         height, width = 2 * math.ceil(self.height / 8), 2 * math.ceil(self.width / 8)
-        logits = torch.matmul(coefficients, prototypes.flatten(2)).view(-1, self.instances, height, width)
+        prototypes = prototypes.reshape(-1, prototypes.shape[1], height * width)
+        logits = torch.matmul(coefficients, prototypes).reshape(-1, self.instances, height, width)
         left, top, right, bottom = boxes.unbind(dim=2)  # (B, K)
         across = self.outside(left * width, right * width, width)[:, :, None]  # (B, K, 1, w)
         down = self.outside(top * height, bottom * height, height)[..., None]  # (B, K, h, 1)
@@ -174,15 +186,16 @@ def export_yolact(
     layout: dict[str, Any] = {"resize": "stretch", "height": size_px, "width": size_px}
     if raw_heads:
         module: nn.Module = RawHeads(tail)
-        example, inputs, outputs, axes = torch.zeros(1, 3, size_px, size_px), "images", RAW_NAMES, None
+        example, inputs, outputs = torch.zeros(1, 3, size_px, size_px), "images", RAW_NAMES
         layout |= {"layout": "NCHW", "dtype": "float32", "channels": "RGB"}
         layout |= {"mean": list(configuration.mean), "std": list(configuration.std)}
     else:
         module, inputs, outputs = tail, "frames", FINAL_NAMES
         example = torch.zeros(1, size_px, size_px, 3, dtype=torch.uint8)
-        axes = {key: {0: "batch"} for key in (inputs, *outputs)}
         layout |= {"layout": "NHWC", "dtype": "uint8", "channels": "BGR"}
     path.parent.mkdir(parents=True, exist_ok=True)
+    # Folding happens on this processor, which may have no half precision and would put single with casts in its place.
+    folds = not tail.half_precision
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # the older exporter announces its age
         torch.onnx.export(
@@ -191,15 +204,19 @@ def export_yolact(
             str(path),
             input_names=[inputs],
             output_names=list(outputs),
-            dynamic_axes=axes,
+            dynamic_axes=None if folds or raw_heads else {key: {0: "batch"} for key in (inputs, *outputs)},
             opset_version=OPSET,
             dynamo=False,
         )
-    model = onnx.load(str(path))
+    model = fold_constants(path) if folds else onnx.load(str(path))
     if raw_heads:
         check_raw_graph(model, size_px)
     else:
+        if folds:
+            resize_by_scale(model)
+            open_batch(model.graph)
         quantise_masks(model.graph)
+        drop_unused(model.graph)
         check_graph(model, size_px, size_px)
     metadata = {
         "masktrail.contract": RAW_CONTRACT if raw_heads else CONTRACT,
@@ -214,6 +231,35 @@ def export_yolact(
     onnx.checker.check_model(model, full_check=True)
     onnx.save(model, str(path))
     return metadata
+
+
+def resize_by_scale(model: onnx.ModelProto) -> None:
+    """Give Resize its scales rather than its output's sizes, which would hold a batch of one."""
+    inferred = onnx.shape_inference.infer_shapes(model).graph
+    sides = {
+        value.name: [dim.dim_value for dim in value.type.tensor_type.shape.dim][2:] for value in inferred.value_info
+    }
+    for node in model.graph.node:
+        if node.op_type == "Resize" and len(node.input) == 4:
+            scales = np.ones(4, np.float32)
+            for axis, (old, new) in enumerate(zip(sides[node.input[0]], sides[node.output[0]], strict=True), 2):
+                scales[axis] = np.float32(new) / np.float32(old)
+                while old * float(scales[axis]) < new:  # runtimes round the product down
+                    scales[axis] = np.nextafter(scales[axis], np.float32(np.inf))
+            name = f"{node.output[0]}_scales"
+            model.graph.initializer.append(numpy_helper.from_array(scales, name))
+            node.input[2:] = [name]
+
+
+def drop_unused(graph: onnx.GraphProto) -> None:
+    """Remove constants that no node reads; runtimes warn of each."""
+    read = {name for node in graph.node for name in node.input}
+    for place in reversed(range(len(graph.initializer))):
+        if graph.initializer[place].name not in read:
+            del graph.initializer[place]
+    for place in reversed(range(len(graph.node))):
+        if graph.node[place].op_type == "Constant" and graph.node[place].output[0] not in read:
+            del graph.node[place]
 
 
 def check_raw_graph(model: onnx.ModelProto, size_px: int) -> None:

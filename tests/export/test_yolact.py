@@ -605,6 +605,16 @@ def test_a_batch_equals_its_frames_and_half_precision_stays_close(tmp_path):
     assert (tmp_path / "True.onnx").stat().st_size < 0.55 * (tmp_path / "False.onnx").stat().st_size
 
 
+def test_the_graph_computes_no_shapes_and_takes_any_batch(exported):
+    path = exported / "final" / "small.onnx"
+    used = {node.op_type for node in onnx.load(path).graph.node}
+    assert not used & {"Shape", "Range", "ConstantOfShape", "Constant"}
+    frames = np.stack([frame.image[:SIZE, :SIZE] for frame in pictures(3)])
+    together, apart = session_run(path, frames), [session_run(path, frame[None]) for frame in frames]
+    for name, values in together.items():
+        np.testing.assert_allclose(values, np.concatenate([outputs[name] for outputs in apart]), atol=1e-5)
+
+
 def session_run(path, frames):
     session = pytest.importorskip("onnxruntime").InferenceSession(str(path), providers=["CPUExecutionProvider"])
     return dict(
