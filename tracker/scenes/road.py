@@ -353,4 +353,4 @@ def _trees(plate: Plate, noise: Noise, rng: np.random.Generator) -> None:
     every = np.concatenate(points)
     keep = every[:, 2] > 0.1
     leaves = plate.blobs(every[keep], np.concatenate(radii)[keep], np.concatenate(colours)[keep])
-    plate.ruffle(leaves, noise, 2.2 * plate.camera.size[0] / 2 / 640)
+    plate.ruffle(leaves, noise, 2.2 * plate.size[0] / 640)

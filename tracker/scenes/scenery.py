@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Noise", "Plate", "soft_step"]
 
-OVERSAMPLE = 2
-"""The scenery is drawn at this multiple of the picture's size and averaged down."""
+OVERSAMPLED_UP_TO_PX = 1_500_000
+"""Up to so many pixels, pictures are drawn at twice their size and averaged down; larger ones would take gigabytes."""
 
 
 def soft_step(low: float, high: float, values: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
@@ -84,11 +84,10 @@ class Plate:
 
     def __init__(self, camera: Camera, light: Light) -> None:
         width, height = camera.size
+        self._scale = scale = 2 if width * height <= OVERSAMPLED_UP_TO_PX else 1
         self.light = light
-        self.camera = replace(
-            camera, focal_px=camera.focal_px * OVERSAMPLE, size=(width * OVERSAMPLE, height * OVERSAMPLE)
-        )
-        self._size = (width, height)
+        self.camera = replace(camera, focal_px=camera.focal_px * scale, size=(width * scale, height * scale))
+        self.size = (width, height)
         columns, rows = self.camera.size
         grid = np.stack(np.meshgrid(np.arange(columns) + 0.5, np.arange(rows) + 0.5), axis=-1)
         self.rays = self.camera.rays(grid).astype(np.float32)  # (H, W, 3), one metre of depth each
@@ -229,13 +228,13 @@ class Plate:
 
     def ruffle(self, mask: NDArray[np.bool_], noise: Noise, amount_px: float) -> None:
         """Fray what ``mask`` shows: each pixel takes the place of one up to ``amount_px`` picture pixels away."""
-        amount = amount_px * OVERSAMPLE
+        amount = amount_px * self._scale
         size = max(round(amount * 2) | 1, 3)
         near = cv2.dilate(mask.astype(np.uint8), np.ones((size, size), np.uint8)) > 0
         rows, columns = (axis.astype(np.float32) for axis in np.nonzero(near))
-        scale = 0.5 / amount
+        pitch = 0.5 / amount
         shift = [
-            (noise.field(columns * scale + 91 * n, rows * scale + 17 * n, octaves=3) - 0.5) * (4.0 * amount)
+            (noise.field(columns * pitch + 91 * n, rows * pitch + 17 * n, octaves=3) - 0.5) * (4.0 * amount)
             for n in (0, 1)
         ]
         last_row, last_column = mask.shape[0] - 1, mask.shape[1] - 1
@@ -256,11 +255,12 @@ class Plate:
         Args:
             blur_px: Standard deviation of the lens' softness.
         """
-        image = cv2.resize(self.image, self._size, interpolation=cv2.INTER_AREA)
+        image = cv2.resize(self.image, self.size, interpolation=cv2.INTER_AREA)
         if blur_px > 0:
             image = cv2.GaussianBlur(image, (0, 0), blur_px)
-        depth, rays = self.depth[::OVERSAMPLE, ::OVERSAMPLE], self.rays[::OVERSAMPLE, ::OVERSAMPLE]
-        ground = self.ground[::OVERSAMPLE, ::OVERSAMPLE]
+        step = self._scale
+        depth, rays = self.depth[::step, ::step], self.rays[::step, ::step]
+        ground = self.ground[::step, ::step]
         with np.errstate(invalid="ignore"):
             range_m = np.where((ground > 0) | ~np.isfinite(depth), np.inf, depth * np.hypot(rays[..., 0], rays[..., 1]))
         return Backdrop(image=image, range_m=range_m.astype(np.float32), shadowed=np.ascontiguousarray(ground))
