@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 __all__ = ["Noise", "Plate", "soft_step"]
 
 OVERSAMPLED_UP_TO_PX = 1_500_000
-"""Up to so many pixels, pictures are drawn at twice their size and averaged down; larger ones would take gigabytes."""
+"""Up to so many pixels, pictures are drawn at twice their size and averaged down; larger ones at their own size, to
+bound memory (peak RSS of building both scenes at 1920 x 1080: 0.58 GB)."""
 
 
 def soft_step(low: float, high: float, values: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
