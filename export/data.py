@@ -23,9 +23,9 @@ IGNORE = -1
 PAD_VALUE = 114
 # Sets that label only some of the objects of their own classes (each set's SOURCE.md): background is not known there.
 INCOMPLETE_SETS = ("davis_single", "pennfudan", "via_martinezger", "via_firetruck_dctisdal", "coco_person_")
-# Sets of one narrow kind are drawn less often: at full weight fire trucks taught that buses are trucks.
 # The teacher says more about classes than machine-made labels and sets of one narrow kind do: these teach masks only.
 MASKS_ONLY_SETS = ("via_firetruck_dctisdal", "via_martinezger")
+# Sets of one narrow kind are drawn less often: at full weight fire trucks taught that buses are trucks.
 SET_WEIGHTS = {"via_firetruck_dctisdal": 0.3, "via_martinezger": 0.5, "davis_single": 0.5}
 MIN_PSEUDO_MASK_SCORE = 0.5
 

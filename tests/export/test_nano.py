@@ -244,9 +244,17 @@ def test_masks_of_the_export_equal_the_training_formula():
     module = to_onnx.EndToEnd(YolactNano(), height=64, width=96, candidates=4, instances=3)
     prototypes, terms = torch.randn(24, 16, 24), torch.randn(3, 29)
     boxes = torch.tensor([[8.0, 8.0, 40.0, 60.0], [0.0, 0.0, 96.0, 64.0], [50.0, 20.0, 57.0, 33.0]])
-    expected = mask_logits(prototypes, terms, boxes).sigmoid() * losses.box_cells(boxes, (16, 24))
+    logits = mask_logits(prototypes, terms, boxes) + to_onnx.small_object_bias(boxes / 4)[..., None]
+    expected = logits.sigmoid() * losses.box_cells(boxes, (16, 24))
     found = module.masks(prototypes[None], terms[None], boxes[None])[0]
     torch.testing.assert_close(found.float(), (expected * 255).round(), rtol=0, atol=1)
+
+
+def test_small_objects_are_cut_lower():
+    boxes = torch.tensor([[0.0, 0.0, 3.0, 4.0], [0.0, 0.0, 10.0, 10.0], [0.0, 0.0, 60.0, 90.0]])
+    bias = to_onnx.small_object_bias(boxes)[:, 0]
+    torch.testing.assert_close(bias, torch.tensor([2.5 / 12**0.5, 2.5 / 10, 2.5 / 5400**0.5]))
+    assert to_onnx.small_object_bias(torch.zeros(1, 4)).item() == 1.0
 
 
 def test_nms_keeps_the_best_of_each_object_and_spares_other_groups():
