@@ -6,9 +6,11 @@ up to its crop. Masks leave at prototype resolution; lifting them to the picture
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import math
+import re
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,6 +38,7 @@ from export.to_onnx import (
 from export.yolact import CONFIGURATIONS, Yolact, decode, make_priors
 from export.yolact_weights import class_names, load_checkpoint, random_network
 from tracker.errors import ModelError
+from tracker.segment.decoder import COCO_CLASSES
 
 if TYPE_CHECKING:
     import argparse
@@ -45,8 +48,7 @@ RAW_CONTRACT = "yolact"
 RAW_NAMES = ("loc", "conf", "mask", "priors", "proto")
 FINAL_NAMES = ("boxes", "scores", "class_ids", "masks")
 CANDIDATES, INSTANCES, IOU_THRESHOLD = 200, 100, 0.5  # nms_top_k, max_num_detections, nms_thresh of the published code
-
-SMALLEST_RATED_PX = 249
+SMALLEST_PX, SMALLEST_RATED_PX = 32, 249
 
 
 class YolactEndToEnd(EndToEnd):
@@ -363,17 +365,31 @@ def write_yolact_manifest(
 
 
 def run(options: argparse.Namespace, val_sets: Sequence[Path]) -> None:
-    """`python -m export yolact`."""
-    if options.config not in CONFIGURATIONS:
-        raise ModelError(options.config, "no such configuration", f"choose among {', '.join(CONFIGURATIONS)}")
-    configuration = CONFIGURATIONS[options.config]
-    facts: dict[str, Any] = {"configuration": options.config, "weights": Path(options.weights).name}
-    if options.weights.startswith("random:"):
-        network = random_network(configuration, int(options.weights.removeprefix("random:")))
+    """`python -m export yolact`.
+
+    Raises:
+        ModelError: An option or the checkpoint is not usable; nothing was written.
+    """
+    chosen = options.config.removesuffix("_config")  # as the published code calls them
+    if chosen not in CONFIGURATIONS:
+        raise ModelError(f"--config {chosen}", "no such configuration", f"choose among {', '.join(CONFIGURATIONS)}")
+    configuration = CONFIGURATIONS[chosen]
+    facts: dict[str, Any] = {"configuration": chosen, "weights": Path(options.weights).name}
+    size_px = configuration.size_px if options.size is None else options.size
+    if size_px < SMALLEST_PX:
+        problem = f"expected {SMALLEST_PX} pixels or more, found {size_px}"
+        raise ModelError("--size", problem, f"the configuration's own is {configuration.size_px}")
+    if options.out.suffix != ".onnx":
+        raise ModelError(
+            f"--out {options.out}", "expected the name of an .onnx file", f"try {options.out / 'yolact.onnx'}"
+        )
+    random = re.fullmatch(r"random:(\d+)", options.weights)
+    if random is not None:
+        classes = len(options.classes or COCO_CLASSES)
+        network = random_network(dataclasses.replace(configuration, classes=classes), int(random[1]))
     else:
         network = load_checkpoint(Path(options.weights), configuration)
         facts["weights_sha256"] = hashlib.sha256(Path(options.weights).read_bytes()).hexdigest()
-    size_px = options.size or configuration.size_px
     tail = YolactEndToEnd(
         network,
         size_px=size_px,
@@ -384,14 +400,14 @@ def run(options: argparse.Namespace, val_sets: Sequence[Path]) -> None:
     metadata = export_yolact(
         tail,
         options.out,
-        name=options.name or options.config.replace("_", "-"),
+        name=options.name or chosen.replace("_", "-"),
         classes=class_names(network.configuration, options.classes),
         raw_heads=options.raw_heads,
         licence=options.licence,
     )
     compare = compare_raw if options.raw_heads else parity
-    random = np.random.default_rng(0).integers(0, 256, (2, size_px, size_px, 3), np.uint8)
-    batches = {"random": random, "real": real_frames(val_sets, size_px, 4)}
+    noise = np.random.default_rng(0).integers(0, 256, (2, size_px, size_px, 3), np.uint8)
+    batches = {"random": noise, "real": real_frames(val_sets, size_px, 4)}
     figures = {kind: compare(tail, options.out, frames) for kind, frames in batches.items() if len(frames)}
     facts |= {
         "half": options.half,

@@ -244,6 +244,20 @@ def test_the_number_of_classes_is_the_checkpoints_and_its_names_are_asked_for(tm
     assert not (tmp_path / "a.onnx").exists()
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--config", "yolact_huge"], "choose among yolact_base, "),
+        (["--weights", "random:x"], "random:x: cannot be read"),
+        (["--size", "31"], "expected 32 pixels or more, found 31"),
+        (["--out", "folder"], "try folder/yolact.onnx"),
+    ],
+)
+def test_options_that_cannot_work_say_what_would(options, message):
+    with pytest.raises(SystemExit, match=message):
+        main(["yolact", "--weights", "random:0", "--out", "a.onnx", *options])
+
+
 # ---- anchors and decoding --------------------------------------------------------------------------------------------
 
 
