@@ -9,7 +9,8 @@ Three stages over one list of candidate pairs, each an optimal assignment among 
 
 The affinity of a pair is the intersection over union of the enlarged boxes (C-BIoU, Yang et al. 2023), times the ratio of heights,
 times a factor for another class, times a share of the calibrated chance. Boxes grow further by the uncertainty of the prediction,
-which is large for new tracks, long steps and long gaps. No class is a wall: detectors confuse car and truck.
+which is large for new tracks, long steps and long gaps. Silhouettes add a bonus where boxes overlap anyway; in their place they lose
+(measured in docs/association.md). No class is a wall: detectors confuse car and truck.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from tracker.associate import affinity
+from tracker.associate import affinity, silhouettes
 from tracker.associate.assignment import assign
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 Rows = NDArray[np.int64]
+Crops = NDArray[np.float32]
 
 __all__ = ["Detected", "Matcher"]
 
@@ -46,6 +48,7 @@ class Detected:
         measured: ``(4, M)`` centre x, centre y, width, height.
         scores, chances, log_odds: ``(M,)`` raw score, calibrated chance, the same as log-odds.
         classes, bins: ``(M,)`` class column and score bin.
+        crops: ``(M, CELLS²)`` silhouettes, ``None`` for boxes only.
     """
 
     boxes: Floats
@@ -55,6 +58,7 @@ class Detected:
     log_odds: Floats
     classes: Rows
     bins: Rows
+    crops: Crops | None
 
     def __len__(self) -> int:
         return len(self.scores)
@@ -72,6 +76,7 @@ class Matcher:
         height_power: Exponent of the height ratio.
         class_factor: What the affinity of a pair of different classes is multiplied with.
         chance_weight: Share of the affinity that the calibrated chance scales.
+        mask_bonus: What a perfect overlap of silhouettes adds.
     """
 
     def __init__(
@@ -87,11 +92,13 @@ class Matcher:
         height_power: float,
         class_factor: float,
         chance_weight: float,
+        mask_bonus: float,
     ) -> None:
         self._high_chance, self._low_chance = high_chance, low_chance
         self._high_gate, self._low_gate, self._tentative_gate = high_gate, low_gate, tentative_gate
         self._buffer, self._uncertainty = buffer, uncertainty
         self._height_power, self._class_factor, self._chance_weight = height_power, class_factor, chance_weight
+        self._mask_bonus = mask_bonus
 
     def match(
         self, table: TrackTable, predicted: Floats, detected: Detected, time_s: float, dt_s: float
@@ -150,5 +157,9 @@ class Matcher:
         if len(table.votes) > 1:
             other = table.votes.argmax(axis=0)[rows] != detected.classes[columns]
             similarity[other] *= self._class_factor
+        if detected.crops is not None and self._mask_bonus:
+            similarity += self._mask_bonus * silhouettes.mask_iou(
+                table.crops, predicted, detected.crops, detected.boxes, rows, columns
+            )
         share = self._chance_weight
         return rows, columns, similarity, similarity * (1 - share + share * detected.chances[columns])

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tracker.associate import affinity
+from tracker.associate import affinity, silhouettes
 from tracker.associate.calibration import BINS, ScoreCalibration
 from tracker.associate.lifecycle import TrackTable
 from tracker.associate.matching import Detected, Matcher
@@ -42,6 +42,7 @@ class Tracker:
         height_power: Exponent of the height ratio in the affinity.
         class_factor: Factor on the affinity of two different classes.
         chance_weight: Share of the affinity scaled by the instance's chance.
+        mask_bonus: What a perfect overlap of silhouettes adds to the affinity, where instances have masks.
         confirm_log_odds: Evidence from which on a track is confirmed and gets its identity.
         confirm_score: Raw score that the latest instance of a track must have for the track to be confirmed. The default
             trusts calibration alone; set it where the detector's scores are known to mean something and false alarms
@@ -65,7 +66,7 @@ class Tracker:
         self,
         *,
         class_count: int | None = None,
-        high_chance: float = 0.6,
+        high_chance: float = 0.55,
         low_chance: float = 0.05,
         high_gate: float = 0.15,
         low_gate: float = 0.35,
@@ -75,6 +76,7 @@ class Tracker:
         height_power: float = 1.0,
         class_factor: float = 0.5,
         chance_weight: float = 0.5,
+        mask_bonus: float = 0.4,
         confirm_log_odds: float = 1.5,
         confirm_score: float = 0.0,
         hit_log_odds: float = 0.6,
@@ -93,7 +95,7 @@ class Tracker:
         drift: float = 0.1,
         initial_rate: float = 1.0,
         horizon_s: float = 0.3,
-        prior_weight: float = 5.0,
+        prior_weight: float = 3.0,
         memory: float = 2000.0,
         birth_prior: float = 0.4,
         birth_weight: float = 10.0,
@@ -109,6 +111,7 @@ class Tracker:
             height_power=height_power,
             class_factor=class_factor,
             chance_weight=chance_weight,
+            mask_bonus=mask_bonus,
         )
         self._motion = Motion(
             measurement=measurement,
@@ -130,7 +133,7 @@ class Tracker:
         self._coast_s, self._hidden_s, self._hidden_share = coast_s, hidden_s, hidden_share
         self._coast_log_odds = coast_log_odds
         self._duplicate_iou = duplicate_iou
-        self._table = TrackTable()
+        self._table = TrackTable(crop_cells=silhouettes.CELLS**2)
         self._class_ids: Rows = np.zeros(0, np.int64)
         self._class_order: Rows = np.zeros(0, np.int64)
         self._reserve(np.arange(class_count or 0))
@@ -221,6 +224,7 @@ class Tracker:
             log_odds=self._calibration.log_odds(classes, bins),
             classes=classes,
             bins=bins,
+            crops=None if instances.masks is None else silhouettes.crop(instances.masks, boxes, numbers),
         )
         return detected, numbers
 
@@ -248,6 +252,7 @@ class Tracker:
         table.classes[rows] = classes
         table.bins[rows] = detected.bins[taken]
         table.hits[rows] += 1
+        table.crops[rows] = 0 if detected.crops is None else detected.crops[taken]
         table.votes[classes, rows] += detected.scores[taken]
         evidence = table.evidence[rows] + (detected.log_odds[taken] + self._hit_log_odds)
         table.evidence[rows] = np.minimum(evidence, self._evidence_limit)

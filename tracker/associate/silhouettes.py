@@ -1,0 +1,67 @@
+"""Grid masks and boxes enter, small box-normalised crops leave, and from crops of tracks and instances their mask affinity.
+
+A silhouette is kept as ``CELLS`` x ``CELLS`` probabilities over its box. That is what a track carries: 256 numbers that move and
+grow with the box, so the mask is propagated by the motion of the box for nothing. Two silhouettes are compared where the track is
+predicted to be, on the instance's cells.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from tracker.types import InstanceMasks
+
+Floats = NDArray[np.float64]
+Crops = NDArray[np.float32]
+Rows = NDArray[np.int64]
+
+__all__ = ["CELLS", "crop", "mask_iou"]
+
+CELLS = 12
+_CENTRES = (np.arange(CELLS) + 0.5) / CELLS
+
+
+def crop(masks: InstanceMasks, boxes: Floats, rows: Rows) -> Crops:
+    """Sample the masks of ``rows`` on a regular grid over their ``boxes (4, M)`` xyxy: ``(M, CELLS * CELLS)`` in 0..1."""
+    height, width = masks.probabilities.shape[1:]
+    x = (boxes[0, :, None] + (boxes[2] - boxes[0])[:, None] * _CENTRES) / masks.step_px[0]
+    y = (boxes[1, :, None] + (boxes[3] - boxes[1])[:, None] * _CENTRES) / masks.step_px[1]
+    columns = np.minimum(np.maximum(x, 0), width - 1).astype(np.int64)
+    lines = np.minimum(np.maximum(y, 0), height - 1).astype(np.int64)
+    flat = ((rows[:, None] * height + lines) * width)[:, :, None] + columns[:, None, :]
+    samples = masks.probabilities.reshape(-1)[flat.reshape(len(rows), CELLS * CELLS)]
+    return samples.astype(np.float32) * np.float32(1 / 255)
+
+
+def mask_iou(
+    tracks: Crops, track_boxes: Floats, instances: Crops, instance_boxes: Floats, rows: Rows, columns: Rows
+) -> Floats:
+    """Intersection over union ``(P,)`` of paired silhouettes.
+
+    Args:
+        tracks: ``(N, CELLS²)`` crops; all zero where a track has no silhouette, which overlaps nothing.
+        track_boxes: ``(4, N)`` xyxy where the silhouettes are now.
+        instances: ``(M, CELLS²)`` crops.
+        instance_boxes: ``(4, M)`` xyxy.
+        rows: ``(P,)`` tracks.
+        columns: ``(P,)`` instances.
+    """
+    a, b = track_boxes[:, rows], instance_boxes[:, columns]
+    a_sides, b_sides = a[2:] - a[:2], b[2:] - b[:2]
+    # Where the centres of the instance's cells fall in the track's crop, per axis: (2, P, CELLS).
+    places = (b[:2, :, None] - a[:2, :, None] + b_sides[:, :, None] * _CENTRES) * (CELLS / a_sides)[:, :, None]
+    inside = (places >= 0) & (places < CELLS)
+    cells = np.where(inside, places, 0).astype(np.int64)
+    flat = (rows[:, None] * CELLS + cells[1])[:, :, None] * CELLS + cells[0][:, None, :]
+    moved = tracks.reshape(-1)[flat.reshape(len(rows), CELLS * CELLS)]
+    moved *= (inside[1][:, :, None] & inside[0][:, None, :]).reshape(len(rows), CELLS * CELLS)
+    # Sums of 8-bit probabilities in float64: exact enough to be the same on every machine after the assignment's rounding.
+    cell_area = b_sides[0] * b_sides[1]
+    shared = np.minimum(moved, instances[columns]).sum(axis=1, dtype=np.float64) * cell_area
+    track_area = tracks.sum(axis=1, dtype=np.float64)[rows] * (a_sides[0] * a_sides[1])
+    instance_area = instances.sum(axis=1, dtype=np.float64)[columns] * cell_area
+    return np.asarray(shared / np.maximum(track_area + instance_area - shared, 1e-9))
