@@ -27,7 +27,7 @@ from tracker.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-__all__ = ["CameraConfig", "LiveConfig", "load_live_config", "parse_live_config"]
+__all__ = ["CameraConfig", "LiveConfig", "is_camera", "load_live_config", "parse_live_config"]
 
 METRICS_ADDRESS = "127.0.0.1:9117"
 
@@ -92,6 +92,8 @@ class LiveConfig:
         workers: Runs at the same time; ``None`` = one per core on the CPU, two on a GPU.
         metrics: Where health and metrics are served, ``host:port``; ``None`` = nowhere.
         log: ``text``, or ``json`` for one object per line.
+        state: Folder in which cameras' identities survive a restart; ``None`` = they do not.
+        state_max_age_s: States older than this are not taken up.
     """
 
     cameras: tuple[CameraConfig, ...]
@@ -103,6 +105,8 @@ class LiveConfig:
     workers: int | None = None
     metrics: str | None = METRICS_ADDRESS
     log: Literal["text", "json"] = "text"
+    state: str | None = None
+    state_max_age_s: float = 86_400.0
 
 
 def load_live_config(path: str | os.PathLike[str], environment: Mapping[str, str] | None = None) -> LiveConfig:
@@ -183,6 +187,8 @@ class _Reader:
             "workers": self._integer(1, 256),
             "metrics": self._address,
             "log": self._choice("text", "json"),
+            "state": self._text,
+            "state_max_age_s": positive,
             "defaults": lambda node: node,
             "cameras": lambda node: node,
         }
@@ -215,7 +221,7 @@ class _Reader:
         merged = defaults | values
         renamed = {{"rotate_mb": "rotate_bytes"}.get(key, key): value for key, value in merged.items()}
         camera = CameraConfig(**renamed)
-        if _is_camera(camera.url):
+        if is_camera(camera.url):
             for path in (*camera.records, *([camera.save] if camera.save else [])):
                 if "{time}" not in path:
                     remedy = (
@@ -326,6 +332,6 @@ def _shown(node: Any) -> str:
     return repr(node.value) if _is(node, "scalar") else f"a {_kind(node)}"
 
 
-def _is_camera(url: str) -> bool:
-    """Whether an entry is endless for certain: a device or one of the addresses only cameras have."""
-    return url.isdecimal() or url.startswith(("/dev/video", "rtsp://", "rtsps://", "rtmp://", "srt://", "udp://"))
+def is_camera(url: str) -> bool:
+    """Whether an entry is endless: a device or a network address."""
+    return url.isdecimal() or url.startswith("/dev/video") or ("://" in url and not url.startswith("file://"))

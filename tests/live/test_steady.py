@@ -50,3 +50,42 @@ def test_what_the_tracker_is_shown_is_scaled_masks_included() -> None:
     np.testing.assert_allclose(spy.last.boxes, first.boxes)
     assert spy.last.masks.step_px == (4.0, 4.0)
     assert spy.last.masks.image_size == (640, 360)
+
+
+def walk(tracker: SteadyTracker, start_s: float, count: int, *, rate: float = 25.0, x: float = 100) -> set[int]:
+    """A walker who stays where he is; the identities seen."""
+    ids: set[int] = set()
+    for k in range(count):
+        ids |= set(tracker.update(seen(1.0, x), start_s + k / rate, (640, 360)).ids.tolist())
+    return ids
+
+
+def test_nobody_takes_an_identity_over_an_outage_but_over_a_hiccup() -> None:
+    tracker = SteadyTracker(Tracker(class_count=2))
+    assert walk(tracker, 0.0, 20) == {1}
+    assert walk(tracker, 2.0, 20) == {1}  # 1.2 s without a frame
+    assert tracker.update(seen(1.0, 100), 12.0, (640, 360)).ended_ids.tolist() == [1]
+    assert walk(tracker, 12.04, 20) == {2}
+
+
+def test_a_camera_of_few_frames_has_no_outage_all_the_time() -> None:
+    calls = []
+
+    class Spy(CountingTracker):
+        def update(self, instances, time_s):
+            calls.append(len(instances))
+            return super().update(instances, time_s)
+
+    walk(SteadyTracker(Spy()), 0.0, 20, rate=1 / 3)
+    assert calls == [1] * 20
+
+
+def test_identities_go_on_in_another_process() -> None:
+    first = SteadyTracker(Tracker(class_count=2))
+    assert SteadyTracker(Tracker(class_count=2)).state() is None
+    walk(first, 0.0, 20)
+    quick, slow = SteadyTracker(Tracker(class_count=2)), SteadyTracker(Tracker(class_count=2))
+    quick.restore(first.state(), elapsed_s=0.5)
+    slow.restore(first.state(), elapsed_s=600.0)
+    assert walk(quick, 0.0, 20) == {1}  # the walker has not moved in half a second
+    assert walk(slow, 0.0, 20) == {2}  # after ten minutes it is somebody else, and nobody is number 1 twice

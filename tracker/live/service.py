@@ -13,18 +13,19 @@ import queue
 import signal
 import socket
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tracker.config import load_live_config
+from tracker.config import is_camera, load_live_config
 from tracker.errors import ConfigError, TrackerError
 from tracker.live.build import build_stream, check_camera
 from tracker.live.engine import LiveEngine
 from tracker.live.logs import set_up_logging
+from tracker.live.snapshot import Snapshots
 from tracker.live.status import STUCK_S, StatusServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from tracker.config import CameraConfig, LiveConfig
     from tracker.live.stream import Stream
@@ -34,6 +35,9 @@ __all__ = ["LiveService", "run_live"]
 
 REPORT_S = 60.0
 """How often the log says how every stream is doing."""
+
+SAVE_S = 5.0
+"""How often identities are written to disk: what a crash costs at most, numbers given since included."""
 
 POLL_S = 0.25
 
@@ -59,6 +63,9 @@ class LiveService:
         self.engine = LiveEngine(
             segmenter=segmenter, batch_size=self._batch, batch_wait_s=config.batch_wait_s, workers=workers
         )
+        self._snapshots = (
+            Snapshots(Path(config.state), max_age_s=config.state_max_age_s) if config.state is not None else None
+        )
         self._running: dict[str, tuple[CameraConfig, Stream]] = {}
         self._failures: list[TrackerError] = []
         for camera in config.cameras:
@@ -81,7 +88,7 @@ class LiveService:
             self._failures += stream.failures
         for camera in added:
             self._add(camera)
-        fixed = ("model", "device", "iou", "batch", "workers", "metrics", "log", "batch_wait_s")
+        fixed = ("model", "device", "iou", "batch", "workers", "metrics", "log", "batch_wait_s", "state")
         differs = [name for name in fixed if getattr(config, name) != getattr(self._config, name)]
         if differs:
             logger.warning("settings that need a restart", extra={"settings": ", ".join(differs)})
@@ -94,6 +101,12 @@ class LiveService:
                 "unchanged": len(self._running) - len(added),
             },
         )
+
+    def save_states(self) -> None:
+        """Write every camera's identities to disk, where the settings ask for it."""
+        for camera, stream in self._running.values():
+            if self._snapshots is not None and is_camera(camera.url) and (state := stream.tracker_state()) is not None:
+                self._snapshots.save(camera.name, state)
 
     def report(self) -> None:
         """Log one line per stream."""
@@ -122,6 +135,7 @@ class LiveService:
         except TrackerError as failure:
             logger.critical("model failed", extra={"problem": str(failure)})
             return 3
+        self.save_states()
         failures = self._failures + [failure for stream in self.engine.streams for failure in stream.failures]
         return 1 if failures else 0
 
@@ -135,6 +149,9 @@ class LiveService:
             queue_frames=max(4, 2 * self._batch),
             max_in_flight=self._batch * self.engine.workers,
         )
+        kept = self._snapshots.load(camera.name) if self._snapshots is not None and is_camera(camera.url) else None
+        if kept is not None:
+            stream.restore(kept[0], elapsed_s=kept[1])
         self._running[camera.name] = (camera, stream)
         self.engine.add(stream)
 
@@ -182,12 +199,16 @@ def run_live(path: Path, *, log: str | None = None) -> int:
 def _loop(service: LiveService, path: Path, signals: queue.SimpleQueue[int]) -> None:
     """Until a signal to stop, the end of all streams or a failure of the model."""
     report_at_s = time.monotonic() + REPORT_S
+    save_at_s = time.monotonic() + SAVE_S
     while not service.engine.wait(POLL_S):
         if service.engine.stuck_s < STUCK_S:
             _notify("WATCHDOG=1")
         if time.monotonic() >= report_at_s:
             service.report()
             report_at_s += REPORT_S
+        if time.monotonic() >= save_at_s:
+            service.save_states()
+            save_at_s = time.monotonic() + SAVE_S
         while not signals.empty():
             number = signals.get()
             if number != getattr(signal, "SIGHUP", None):

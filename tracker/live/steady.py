@@ -1,9 +1,11 @@
-"""Instances and the picture's size enter, tracks leave; a stream that changes its size keeps its identities."""
+"""Instances and the picture's size enter, tracks leave; identities survive a change of size and a restart."""
 
 from __future__ import annotations
 
+import statistics
+from collections import deque
 from dataclasses import replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -13,6 +15,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 __all__ = ["Associator", "SteadyTracker"]
+
+OUTAGE_S = 2.0
+"""A camera that showed nothing for longer shows another scene: who stands where somebody stood is somebody else."""
+
+OUTAGE_INTERVALS = 5
+"""And longer than this many usual intervals: cameras of one frame in three seconds have no outage all the time."""
+
+RESTART_STEP_S = 0.001
 
 
 class Associator(Protocol):
@@ -24,7 +34,11 @@ class Associator(Protocol):
 
 
 class SteadyTracker:
-    """A tracker that always sees pictures of the first size: cameras and playlists switch resolution in mid-stream.
+    """A tracker of one stream that lives.
+
+    It always sees pictures of the first size, since cameras and playlists switch resolution in mid-stream. After an
+    outage it is shown an empty picture first, so that no new arrival takes the identity of somebody who was there
+    before. Its state can be kept and taken up by another process.
 
     Args:
         tracker: The tracker of one stream.
@@ -33,6 +47,10 @@ class SteadyTracker:
     def __init__(self, tracker: Associator) -> None:
         self._tracker = tracker
         self._size: tuple[int, int] | None = None
+        self._last_s: float | None = None  # on the tracker's clock, which goes on over restarts
+        self._offset_s = 0.0
+        self._restored_s: float | None = None
+        self._intervals_s: deque[float] = deque(maxlen=5)
 
     def update(self, instances: Instances, time_s: float, size: tuple[int, int]) -> Tracks:
         """Take the next frame's instances.
@@ -45,14 +63,60 @@ class SteadyTracker:
         Returns:
             The tracks, in pixels of the same picture.
         """
+        if self._restored_s is not None:
+            self._offset_s, self._restored_s = self._restored_s - time_s, None
+        time_s += self._offset_s
         if self._size is None:
             self._size = size
+        given_up = self._end_outage(time_s)
         if size == self._size:
-            return self._tracker.update(instances, time_s)
-        scale = np.array([self._size[0] / size[0], self._size[1] / size[1]], np.float32)
-        tracks = self._tracker.update(_scaled(instances, scale, self._size), time_s)
-        back = np.float32(1) / scale
-        return replace(tracks, boxes=tracks.boxes * np.tile(back, 2), velocities=tracks.velocities * back)
+            tracks = self._tracker.update(instances, time_s)
+        else:
+            scale = np.array([self._size[0] / size[0], self._size[1] / size[1]], np.float32)
+            tracks = self._tracker.update(_scaled(instances, scale, self._size), time_s)
+            back = np.float32(1) / scale
+            tracks = replace(tracks, boxes=tracks.boxes * np.tile(back, 2), velocities=tracks.velocities * back)
+        if len(given_up):
+            tracks = replace(tracks, ended_ids=np.union1d(given_up, tracks.ended_ids))
+        return tracks
+
+    def state(self) -> dict[str, Any] | None:
+        """What :meth:`restore` needs: numbers, arrays and nested dictionaries of them; ``None`` if there is nothing."""
+        tracker: Any = self._tracker
+        if self._last_s is None or self._size is None or not hasattr(tracker, "state"):
+            return None
+        return {
+            "tracker": tracker.state(),
+            "size": np.array(self._size),
+            "last_s": self._last_s,
+            "intervals_s": np.array(self._intervals_s),
+        }
+
+    def restore(self, state: dict[str, Any], *, elapsed_s: float) -> None:
+        """Go on from what :meth:`state` gave, in a stream whose media time begins anew.
+
+        Args:
+            state: From the same kind of tracker.
+            elapsed_s: Seconds that passed since.
+        """
+        tracker: Any = self._tracker
+        tracker.restore(state["tracker"])
+        self._size = (int(state["size"][0]), int(state["size"][1]))
+        self._last_s = float(state["last_s"])
+        self._restored_s = self._last_s + max(elapsed_s, RESTART_STEP_S)
+        self._intervals_s.extend(np.asarray(state["intervals_s"]).tolist())
+
+    def _end_outage(self, time_s: float) -> NDArray[np.int64]:
+        """Note the time; after an outage show the tracker an empty picture, and tell whom it gave up."""
+        last_s, self._last_s = self._last_s, time_s
+        if last_s is None:
+            return np.zeros(0, np.int64)
+        step_s = time_s - last_s
+        usual_s = statistics.median(self._intervals_s) if len(self._intervals_s) >= 3 else None
+        self._intervals_s.append(step_s)
+        if usual_s is None or step_s <= max(OUTAGE_S, OUTAGE_INTERVALS * usual_s):
+            return np.zeros(0, np.int64)
+        return self._tracker.update(Instances.empty(), time_s - RESTART_STEP_S / 2).ended_ids
 
 
 def _scaled(instances: Instances, scale: NDArray[np.float32], size: tuple[int, int]) -> Instances:

@@ -7,7 +7,7 @@ import queue
 import threading
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from tracker.errors import TrackerError
 from tracker.live.meter import StreamMeter
@@ -179,6 +179,16 @@ class Stream:
         self.state = state
         if self._writer is not None:
             self._writer.put(None)
+
+    def tracker_state(self) -> dict[str, Any] | None:
+        """The tracker's state between two frames, or ``None`` where there is none yet."""
+        with self._finding:
+            return self._tracker.state()
+
+    def restore(self, state: dict[str, Any], *, elapsed_s: float) -> None:
+        """Go on with another process's identities; before the stream is started."""
+        self._tracker.restore(state, elapsed_s=elapsed_s)
+        logger.info("state restored", extra={"camera": self.name, "age_s": round(elapsed_s, 1)})
 
     def close(self) -> None:
         """Stop reading now; frames in flight still go through."""
