@@ -126,7 +126,7 @@ def _traffic(rng: np.random.Generator, duration_s: float, density: float) -> lis
     vehicles: list[tuple[float, str, tuple[float, float, float], Trajectory]] = []
     for lane, direction, fast in lanes:
         moment = -14.0 + rng.uniform(0, 2)
-        while moment < duration_s:
+        while density > 0 and moment < duration_s:
             kind, paint = _choose(rng, fast=fast)
             speed = (17.5 if fast else 13.5) + rng.uniform(-0.4, 0.4)
             vehicles.append((moment, kind, paint, _run(rng, moment, lane, direction=direction, speed_m_s=speed)))
