@@ -204,3 +204,30 @@ def test_interrupting_a_recording_keeps_what_is_done(launch, tmp_path) -> None:
     lines = (tmp_path / "out/a.jsonl").read_text().splitlines()
     frames = sorted({json.loads(line)["frame"] for line in lines})
     assert frames == list(range(frames[0], frames[-1] + 1))
+
+
+def test_numbers_go_on_after_a_restart(launch, tmp_path) -> None:
+    with MjpegCamera(size=(160, 96), rate=20) as gate:
+        text = f"state: kept\n{HEAD}  - {{name: gate, url: '{gate.url()}', records: 'out/{{name}}-{{time}}.jsonl'}}\n"
+        for _ in range(2):
+            service = launch(text)
+            assert wait_until(lambda service=service: service.events("status"), 40)
+            assert wait_until(lambda service=service: service.camera("gate")["frames"] > 20)
+            service.signal(signal.SIGTERM)
+            assert service.wait() == 0
+        assert service.events("state restored")[0]["camera"] == "gate"
+    first, second = (
+        {json.loads(line)["id"] for line in part.read_text().splitlines()}
+        for part in sorted((tmp_path / "out").glob("gate-*.jsonl"))
+    )
+    assert first == {1, 2}
+    # After two seconds away these count as others, and then nobody is number 1 or 2 again
+    assert second in ({3, 4}, {1, 2})
+
+
+def test_the_example_is_valid() -> None:
+    from tracker.config import load_live_config
+
+    example = Path(__file__).parents[2] / "examples" / "cameras.yaml"
+    config = load_live_config(example, {"GATE_PASSWORD": "x"})
+    assert [camera.name for camera in config.cameras] == ["gate", "lobby", "loading-dock", "yesterday"]
