@@ -35,6 +35,8 @@ __all__ = ["Outcome", "StreamRequest", "available_cores", "run_request"]
 DISPLAY_SCORE = 0.3
 """``segment`` keeps instances from here on where nobody asked for another score."""
 
+TITLE_LETTERS = 24
+
 CONFIRM_SCORE = 0.5
 """An identity is given once an instance of its track has this score. On street, retail and traffic this left
 38, 20 and 20 identities where 150, 36 and 20 stood without: leaves and goods on shelves that persist at low scores."""
@@ -206,6 +208,12 @@ def _segmenter(request: StreamRequest, size: tuple[int, int] | None) -> OnnxSegm
     )
 
 
+def _short_title(name: str) -> str:
+    """The file's name, or the end of an address, so that the progress line keeps room for its figures."""
+    title = Path(name).name or name
+    return title if len(title) <= TITLE_LETTERS else f"...{title[3 - TITLE_LETTERS :]}"
+
+
 def _tracker(request: StreamRequest, segmenter: OnnxSegmenter) -> Tracker:
     from tracker.associate.tracker import Tracker
 
@@ -234,7 +242,7 @@ def _run_stream(
         progress = stack.enter_context(
             StreamProgress(
                 console=console,
-                title=address.name,
+                title=_short_title(address.name),
                 frame_count=_frames_to_come(source, request),
                 shows_identities=request.associates,
             )
