@@ -246,8 +246,15 @@ def test_masks_of_the_export_equal_the_training_formula():
     boxes = torch.tensor([[8.0, 8.0, 40.0, 60.0], [0.0, 0.0, 96.0, 64.0], [50.0, 20.0, 57.0, 33.0]])
     logits = mask_logits(prototypes, terms, boxes) + to_onnx.small_object_bias(boxes / 4)[..., None]
     expected = logits.sigmoid() * losses.box_cells(boxes, (16, 24))
-    found = module.masks(prototypes[None], terms[None], boxes[None])[0]
+    found = to_onnx.to_bytes(module.probabilities(prototypes[None], terms[None], boxes[None]))[0]
     torch.testing.assert_close(found.float(), (expected * 255).round(), rtol=0, atol=1)
+
+
+def test_certain_masks_keep_their_score():
+    sure, unsure = torch.zeros(16, 24), torch.zeros(16, 24)
+    sure[4:12, 4:20], unsure[4:12, 4:20] = 1.0, 0.5
+    found = to_onnx.certainty(torch.stack((sure, unsure, torch.zeros(16, 24)))[None])[0]
+    torch.testing.assert_close(found, torch.tensor([1.0, (32 * 0.25 + 0.1) / (32 * 0.5 + 0.1), 1.0]))
 
 
 def test_small_objects_are_cut_lower():
