@@ -39,7 +39,9 @@ def assign(rows: Rows, columns: Rows, gains: NDArray[np.float64], shape: tuple[i
     rows, columns, steps = rows[worth], columns[worth], steps[worth]
     if not len(rows):
         return rows, columns
-    lonely = (np.bincount(rows, minlength=shape[0])[rows] == 1) & (np.bincount(columns, minlength=shape[1])[columns] == 1)
+    lonely = (np.bincount(rows, minlength=shape[0])[rows] == 1) & (
+        np.bincount(columns, minlength=shape[1])[columns] == 1
+    )
     if lonely.all():
         order = np.argsort(rows)
         return rows[order], columns[order]

@@ -69,7 +69,10 @@ class ScoreCalibration:
         if missing > 0:
             empty = np.zeros((missing, BINS))
             self.seen, self.found = np.concatenate([self.seen, empty]), np.concatenate([self.found, empty])
-            self._chances, self._log_odds = np.concatenate([self._chances, empty]), np.concatenate([self._log_odds, empty])
+            self._chances, self._log_odds = (
+                np.concatenate([self._chances, empty]),
+                np.concatenate([self._log_odds, empty]),
+            )
             self.births = np.concatenate([self.births, np.zeros((2, missing))], axis=1)
             self._refresh(np.arange(class_count - missing, class_count))
 

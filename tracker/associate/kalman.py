@@ -51,7 +51,9 @@ def predict(
     q_value, q_cross, q_rate = process_noise(dt_s)
     variance, cross, rate_variance = covariances
     predicted = np.empty_like(covariances)
-    predicted[0] = variance + dt_s * (2 * cross + dt_s * rate_variance) + (q_value * acceleration_density + dt_s * drift_density)
+    predicted[0] = (
+        variance + dt_s * (2 * cross + dt_s * rate_variance) + (q_value * acceleration_density + dt_s * drift_density)
+    )
     predicted[1] = cross + dt_s * rate_variance + q_cross * acceleration_density
     predicted[2] = rate_variance + q_rate * acceleration_density
     return values + dt_s * rates, predicted

@@ -199,7 +199,9 @@ class Tracker:
         if time_s < before:
             self._time_s = before
             raise TrackerError(
-                "time_s", f"expected at least {before:.6f} s, found {time_s:.6f} s", "start a new Tracker where a stream restarts"
+                "time_s",
+                f"expected at least {before:.6f} s, found {time_s:.6f} s",
+                "start a new Tracker where a stream restarts",
             )
         return float(time_s) - before
 
@@ -307,9 +309,7 @@ class Tracker:
         due = table.history[horizon - 1]
         was_seen = due >= 0
         unfinished = table.history[: horizon - 1][:, dead]
-        self._calibration.learn(
-            np.concatenate([due[was_seen], unfinished[unfinished >= 0]]), due[was_seen & seen]
-        )
+        self._calibration.learn(np.concatenate([due[was_seen], unfinished[unfinished >= 0]]), due[was_seen & seen])
         born = (table.frames == horizon) | (dead & (table.frames < horizon))
         self._calibration.learn_births(table.classes[born], seen[born])
 

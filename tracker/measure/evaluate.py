@@ -122,7 +122,9 @@ def evaluate(
     truths = open_truth(truth_root, protocol=protocol)
     results_root = Path(results_root)
     if not results_root.is_dir():
-        raise SourceError(results_root, "expected a folder of <sequence>.txt, found none", "name the folder that associate wrote")
+        raise SourceError(
+            results_root, "expected a folder of <sequence>.txt, found none", "name the folder that associate wrote"
+        )
     missing: list[str] = []
     names = sorted({name for truth in truths for name in CLASS_CODES[truth.protocol]})
     raw: dict[str, dict[str, list[Any]]] = {name: {} for name in names}
@@ -154,12 +156,16 @@ def open_truth(root: str | Path, *, protocol: str | None = None) -> list[Truth]:
     """
     root = Path(root)
     if protocol is not None and protocol not in CLASS_CODES:
-        raise ConfigError("protocol", f"expected one of {', '.join(CLASS_CODES)}, found {protocol!r}", "choose one of these")
+        raise ConfigError(
+            "protocol", f"expected one of {', '.join(CLASS_CODES)}, found {protocol!r}", "choose one of these"
+        )
     folders = [root] if (root / "seqinfo.ini").is_file() else []
     if not folders and root.is_dir():
         folders = [folder for folder in sorted(root.iterdir()) if (folder / "seqinfo.ini").is_file()]
     if not folders:
-        raise SourceError(root, "expected sequence folders with seqinfo.ini, found none", "name the folder that holds the truth")
+        raise SourceError(
+            root, "expected sequence folders with seqinfo.ini, found none", "name the folder that holds the truth"
+        )
     return [_open_one(folder, protocol) for folder in folders]
 
 
@@ -169,10 +175,14 @@ def _open_one(folder: Path, protocol: str | None) -> Truth:
         parser.read(folder / "seqinfo.ini", encoding="utf-8")
         length = int(parser["Sequence"]["seqLength"])
     except (configparser.Error, KeyError, ValueError) as error:
-        raise SourceError(folder / "seqinfo.ini", f"expected [Sequence] with seqLength, found {error}", "correct it") from error
+        raise SourceError(
+            folder / "seqinfo.ini", f"expected [Sequence] with seqLength, found {error}", "correct it"
+        ) from error
     path = next((folder / name for name in ("gt.txt", "gt/gt.txt") if (folder / name).is_file()), None)
     if path is None:
-        raise SourceError(folder, "expected gt.txt or gt/gt.txt, found neither", "add the truth or leave the folder out")
+        raise SourceError(
+            folder, "expected gt.txt or gt/gt.txt, found neither", "add the truth or leave the folder out"
+        )
     masks = _looks_like_masks(path)
     protocol = protocol or parser.get("Bench", "protocol", fallback=None)
     table = read_table(path, masks=masks, length=length)
@@ -180,7 +190,9 @@ def _open_one(folder: Path, protocol: str | None) -> Truth:
         distractors = not masks and any(np.isin(rows[:, CLASS], MOT17_DISTRACTORS).any() for rows in table)
         protocol = "kittimots" if masks else "mot17" if distractors else "plain"
     if protocol not in CLASS_CODES:
-        raise ConfigError(folder / "seqinfo.ini", f"unknown protocol {protocol!r}", f"use one of {', '.join(CLASS_CODES)}")
+        raise ConfigError(
+            folder / "seqinfo.ini", f"unknown protocol {protocol!r}", f"use one of {', '.join(CLASS_CODES)}"
+        )
     return Truth(name=folder.name, folder=folder, length=length, protocol=protocol, table=table)
 
 
@@ -198,9 +210,13 @@ def read_table(path: Path, *, masks: bool, length: int) -> list[Table]:
         row = _mask_row(line) if masks else _box_row(line)
         if row is None:
             form = "frame id class h w rle" if masks else "frame,id,x,y,w,h,conf,class,visibility"
-            raise DetectionsError(f"{path}:{number}", f"expected {form}, found {line[:60]!r}", "correct or remove the line")
+            raise DetectionsError(
+                f"{path}:{number}", f"expected {form}, found {line[:60]!r}", "correct or remove the line"
+            )
         if not 1 <= row[0] <= length:
-            raise DetectionsError(f"{path}:{number}", f"expected a frame in 1..{length}, found {row[0]:g}", "number frames from 1")
+            raise DetectionsError(
+                f"{path}:{number}", f"expected a frame in 1..{length}, found {row[0]:g}", "number frames from 1"
+            )
         rows.append(row)
     if masks:
         table: list[list[MaskRow]] = [[] for _ in range(length + 1)]
@@ -271,7 +287,9 @@ def _box_frame(truth: NDArray[np.float64], rows: NDArray[np.float64], code: int,
         matched_truth, matched = _matched(overlaps)
         removed[matched[np.isin(classes[matched_truth], MOT17_DISTRACTORS)]] = True
     return Similarities(
-        true_ids=truth[kept, ID].astype(np.int64), ids=rows[~removed, ID].astype(np.int64), overlaps=overlaps[kept][:, ~removed]
+        true_ids=truth[kept, ID].astype(np.int64),
+        ids=rows[~removed, ID].astype(np.int64),
+        overlaps=overlaps[kept][:, ~removed],
     )
 
 
@@ -292,7 +310,9 @@ def _mask_frame(truth: list[MaskRow], rows: list[MaskRow], code: int) -> Similar
     rows = [row for row in rows if row[2] == code]
     overlaps = np.zeros((len(truth_class), len(rows)))
     if truth_class and rows:
-        overlaps = np.asarray(coco_mask.iou([_code(r) for r in rows], [_code(r) for r in truth_class], [0] * len(truth_class))).T
+        overlaps = np.asarray(
+            coco_mask.iou([_code(r) for r in rows], [_code(r) for r in truth_class], [0] * len(truth_class))
+        ).T
     kept = np.ones(len(rows), np.bool_)
     ignored = [_code(row) for row in truth if row[2] == MOTS_IGNORE]
     unmatched = np.ones(len(rows), np.bool_)
@@ -348,7 +368,9 @@ def _metric_classes() -> list[Any]:
             warnings.simplefilter("ignore")
             from trackeval.metrics import CLEAR, HOTA, Identity  # noqa: PLC0415 - an optional package
     except ImportError as error:
-        raise ConfigError("eval", f"needs a package that is not installed ({error.name})", "pip install 'masktrail[eval]'") from error
+        raise ConfigError(
+            "eval", f"needs a package that is not installed ({error.name})", "pip install 'masktrail[eval]'"
+        ) from error
     quiet = {"PRINT_CONFIG": False, "THRESHOLD": OVERLAP}
     return [HOTA(), CLEAR(quiet), Identity(quiet)]
 
@@ -361,7 +383,9 @@ def metrics_of(frames: list[Similarities], metrics: list[Any], name: str) -> lis
     """
     for number, frame in enumerate(frames, 1):
         if len(np.unique(frame.ids)) != len(frame.ids):
-            raise DetectionsError(f"{name}.txt", f"an identity occurs twice in frame {number}", "write each identity once per frame")
+            raise DetectionsError(
+                f"{name}.txt", f"an identity occurs twice in frame {number}", "write each identity once per frame"
+            )
     true_ids = np.unique(np.concatenate([frame.true_ids for frame in frames]))
     ids = np.unique(np.concatenate([frame.ids for frame in frames]))
     data = {
@@ -385,7 +409,9 @@ def _combine(raw: dict[str, dict[str, list[Any]]], metrics: list[Any]) -> dict[s
     for name, sequences in raw.items():
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            joined = [metric.combine_sequences({s: r[k] for s, r in sequences.items()}) for k, metric in enumerate(metrics)]
+            joined = [
+                metric.combine_sequences({s: r[k] for s, r in sequences.items()}) for k, metric in enumerate(metrics)
+            ]
         counts = np.sum([result[-1] for result in sequences.values()], axis=0)
         combined[name] = _figures([*joined, tuple(counts)])
     values = list(combined.values())
@@ -396,7 +422,11 @@ def _combine(raw: dict[str, dict[str, list[Any]]], metrics: list[Any]) -> dict[s
 def _figures(results: list[Any]) -> dict[str, float]:
     hota, clear, identity, counts = results
     percent = {key: 100 * float(np.mean(hota[key])) for key in ("HOTA", "DetA", "AssA")}
-    percent |= {"IDF1": 100 * float(identity["IDF1"]), "MOTA": 100 * float(clear["MOTA"]), "sMOTSA": 100 * float(clear["sMOTA"])}
+    percent |= {
+        "IDF1": 100 * float(identity["IDF1"]),
+        "MOTA": 100 * float(clear["MOTA"]),
+        "sMOTSA": 100 * float(clear["sMOTA"]),
+    }
     whole = {"IDSW": clear["IDSW"], "Frag": clear["Frag"], "FP": clear["CLR_FP"], "FN": clear["CLR_FN"]}
     whole |= {"identities": counts[0], "true_identities": counts[1]}
     return percent | {key: float(value) for key, value in whole.items()}

@@ -9,10 +9,11 @@ from rich.table import Table
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from tracker.measure.bench_associate import AssociationBench
     from tracker.measure.bench_pipeline import PipelineBench
     from tracker.measure.evaluate import Evaluation
 
-__all__ = ["evaluation_table", "pipeline_table"]
+__all__ = ["association_table", "evaluation_table", "pipeline_table"]
 
 FIGURES = ("HOTA", "DetA", "AssA", "IDF1", "MOTA", "sMOTSA")
 COUNTS = ("IDSW", "Frag", "FP", "FN")
@@ -56,4 +57,15 @@ def pipeline_table(bench: PipelineBench) -> Table:
         f"({bench.records_ratio:.2f} of it); with annotated H.264 {bench.video_fps:.1f} fps "
         f"({bench.video_ratio:.2f} of it, {bench.real_time:.2f} x real time)"
     )
+    return table
+
+
+def association_table(bench: AssociationBench) -> Table:
+    """Thread-CPU milliseconds per frame by crowd size; the ratio is to our own boxes-only median of that size."""
+    table = Table(title="association, thread-CPU per frame", title_justify="left", box=None, header_style="cyan")
+    for name in ("objects", "tracker", "p50 ms", "mean ms", "p99 ms", "ratio"):
+        table.add_column(name, justify="left" if name == "tracker" else "right")
+    for cost in bench.costs:
+        figures = (f"{value:.2f}" for value in (cost.median_ms, cost.mean_ms, cost.p99_ms, cost.ratio))
+        table.add_row(str(cost.objects), cost.tracker, *figures)
     return table

@@ -259,7 +259,7 @@ def _read_mot(path: Path, lines: list[tuple[int, str]]) -> Detections:
 
 
 def _read_mots(path: Path, lines: list[tuple[int, str]]) -> Detections:
-    from pycocotools import mask as coco_mask  # noqa: PLC0415 - only files with masks pay for the import
+    from pycocotools import mask as coco_mask
 
     expected = "frame id class height width rle [score]"
     heads, codes, numbers = [], [], []
@@ -411,7 +411,7 @@ def run_total(code: str) -> int:
 
 def _average(code: str, image_size: tuple[int, int], step: int, grid: NDArray[np.uint8]) -> None:
     """Fill ``grid`` with the share of each ``step`` x ``step`` cell that the mask covers, 255 = all of it."""
-    from pycocotools import mask as coco_mask  # noqa: PLC0415 - only files with masks pay for the import
+    from pycocotools import mask as coco_mask
 
     width, height = image_size
     packed = {"size": [height, width], "counts": code.encode("ascii")}

@@ -1,0 +1,166 @@
+"""Detection files or benchmark folders enter, result files with identities leave; no video is needed."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tracker.associate.tracker import Tracker
+from tracker.errors import ConfigError, SinkError
+from tracker.sinks.part_file import PartFile
+from tracker.sinks.results import mot_line, mots_line
+from tracker.sources.detections import open_sequences
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tracker.sources.detections import Detections, Sequence
+    from tracker.types import Tracks
+
+__all__ = ["DEFAULT_FPS", "Associated", "associate"]
+
+DEFAULT_FPS = 30.0
+"""Where neither the caller nor a ``seqinfo.ini`` says: what most cameras send."""
+PROGRESS_FRAMES = 50
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Associated:
+    """One result that was written.
+
+    Attributes:
+        name: The sequence.
+        path: The result file.
+        frames: Frames associated.
+        identities: Identities given.
+        lines: Lines written.
+        skipped_empty: Detections left out because their box or mask had no area.
+    """
+
+    name: str
+    path: Path
+    frames: int
+    identities: int
+    lines: int
+    skipped_empty: int
+
+
+def associate(
+    path: str | Path,
+    out: str | Path,
+    *,
+    fps: float | None = None,
+    coasting: bool = True,
+    progress: Callable[[str, int, int], None] | None = None,
+    tracker: Callable[[], Tracker] = Tracker,
+) -> list[Associated]:
+    """Give identities to the detections of one sequence or of a whole benchmark folder.
+
+    Boxes give MOTChallenge text, masks MOTS text; class column and run-length code are those of the detection. Identities are unique
+    over all classes of a file.
+
+    Args:
+        path: A detections file, a sequence folder with ``seqinfo.ini``, or a folder of such folders.
+        out: The result file; an existing folder, or a folder of sequences as ``path``, gives ``<out>/<sequence>.txt``.
+        fps: Frames per second; overrides ``seqinfo.ini``, and stands in where there is none (else 30).
+        coasting: Also write boxes of identities that are presumed present but not seen (visibility 0).
+        progress: Called with the sequence's name, frames done and their total.
+        tracker: Makes a fresh tracker for each sequence.
+
+    Raises:
+        DetectionsError, SourceError: The input cannot be read.
+        SinkError: The output cannot be written.
+        ConfigError: ``fps`` is not a positive number.
+    """
+    if fps is not None and not (math.isfinite(fps) and fps > 0):
+        raise ConfigError("fps", f"expected a positive number, found {fps}", "give the frames per second of the video")
+    path, out = Path(path), Path(out)
+    sequences = open_sequences(path)
+    many = path.is_dir() and not (path / "seqinfo.ini").is_file()
+    if many:
+        _make_folder(out)
+    results = []
+    for sequence in sequences:
+        target = out / f"{sequence.name}.txt" if many or out.is_dir() else out
+        results.append(_associate_one(sequence, target, fps, coasting, progress, tracker()))
+    return results
+
+
+def _make_folder(out: Path) -> None:
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SinkError(
+            out, f"expected a folder for the results, found {error.strerror}", "name another folder"
+        ) from error
+
+
+def _associate_one(
+    sequence: Sequence,
+    target: Path,
+    fps: float | None,
+    coasting: bool,  # noqa: FBT001 - private, passed through
+    progress: Callable[[str, int, int], None] | None,
+    tracker: Tracker,
+) -> Associated:
+    rate = fps or sequence.fps or DEFAULT_FPS
+    total = max(sequence.length - sequence.first_frame + 1, 0)
+    part = PartFile(target)
+    identities = lines = 0
+    try:
+        with part.part.open("w", encoding="utf-8", newline="\n") as file:
+            for done, (frame, instances) in enumerate(sequence.frames(), 1):
+                tracks = tracker.update(instances, frame / rate)
+                for line in _lines(sequence.detections, frame, tracks, coasting=coasting):
+                    file.write(line)
+                    lines += 1
+                identities = max(identities, int(tracks.ids.max(initial=0)))
+                if progress is not None and (done % PROGRESS_FRAMES == 0 or done == total):
+                    progress(sequence.name, done, total)
+    except OSError as error:
+        part.discard()
+        raise SinkError(
+            target, f"cannot be written: {error.strerror}", "free some space or name another folder"
+        ) from error
+    except BaseException:
+        part.discard()
+        raise
+    part.publish()
+    return Associated(
+        name=sequence.name,
+        path=target,
+        frames=total,
+        identities=identities,
+        lines=lines,
+        skipped_empty=sequence.detections.skipped_empty,
+    )
+
+
+def _lines(detections: Detections, frame: int, tracks: Tracks, *, coasting: bool) -> Iterator[str]:
+    """The lines of one frame, ordered by id."""
+    start = detections.rows(frame).start
+    for place, (identity, row) in enumerate(zip(tracks.ids.tolist(), tracks.detection_rows.tolist(), strict=True)):
+        number = start + row
+        if row >= 0 and detections.image_size is not None:
+            class_id = int(detections.class_ids[number])
+            yield mots_line(frame, identity, detections.codes[number], detections.image_size, class_id=class_id)
+        elif row >= 0:
+            yield mot_line(
+                frame,
+                identity,
+                tuple(detections.boxes[number].tolist()),
+                score=float(detections.scores[number]),
+                class_id=int(detections.class_ids[number]),
+                visibility=float(detections.visibilities[number]),
+            )
+        elif coasting and detections.image_size is None:
+            yield mot_line(
+                frame,
+                identity,
+                tuple(tracks.boxes[place].tolist()),
+                score=float(tracks.scores[place]),
+                class_id=int(tracks.class_ids[place]),
+                visibility=0.0,
+            )
