@@ -184,10 +184,10 @@ def _lacks_name(path: Path, several: bool) -> bool:  # noqa: FBT001 - a plain pr
 
 
 def _probe_size(address: Address) -> tuple[int, int] | None:
-    """``(width, height)`` of a recording's pictures; ``None`` for what should not be opened twice."""
+    """``(width, height)`` of a recording's pictures; ``None`` for what should not be opened twice, or has many sizes."""
     from tracker.sources.open import open_source
 
-    if address.kind not in {"video", "images"}:
+    if address.kind != "video":
         return None
     with open_source(address, want_image=False, queue_size=1) as source:
         return source.info.size
