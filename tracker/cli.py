@@ -139,11 +139,12 @@ def live(
     cameras: Annotated[Path, typer.Argument(help="A YAML file of cameras; see docs/live.md.")],
     *,
     log: Annotated[str | None, typer.Option(help="text, or json: one object per line on stderr.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with recordings that were cut off.")] = False,
 ) -> None:
     """Follow many cameras at once until stopped: reconnect, batch, record in parts; health and metrics on loopback."""
     from tracker.live.service import run_live
 
-    raise typer.Exit(run_live(cameras, log=log))
+    raise typer.Exit(run_live(cameras, log=log, resume=resume))
 
 
 @app.command()

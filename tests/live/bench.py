@@ -1,7 +1,7 @@
 """A clip and the shipped model enter; the figures of docs/live.md leave: fairness, ages, a dead camera, recordings.
 
 ``python -m tests.live.bench cameras CLIP`` (needs GStreamer's RTSP server), ``... recordings CLIP [CLIP ...]``,
-``... recovery``, ``... soak``.
+``... recovery``, ``... soak``, ``... kills CLIP --count 20``.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
+import subprocess
 import sys
 import tempfile
 import threading
@@ -240,9 +241,39 @@ def soak(count: int) -> None:
     engine.close()
 
 
+def kills(clip: Path, count: int) -> None:
+    """``kill -9`` at random moments of a recording, then ``--resume``: are the bytes those of a run left alone?"""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        text = (
+            "{state}metrics: off\ncameras:\n  - {{name: a, url: '{clip}', records: ['{out}/a.jsonl', '{out}/a.csv']}}\n"
+        )
+        config = folder / "cameras.yaml"
+        (folder / "whole").mkdir()
+        config.write_text(text.format(state="", clip=clip.resolve(), out="whole"))
+        started_s = time.monotonic()
+        subprocess.run([sys.executable, "-m", "tracker", "live", str(config)], cwd=folder, check=True)
+        whole_s = time.monotonic() - started_s
+        moments_s = np.random.default_rng(0).uniform(1.0, 0.95 * whole_s, count)
+        same, resumed = 0, 0
+        for number, moment_s in enumerate(moments_s.tolist()):
+            out = f"out{number}"
+            (folder / out).mkdir()
+            config.write_text(text.format(state=f"state: st{number}\n", clip=clip.resolve(), out=out))
+            command = [sys.executable, "-m", "tracker", "live", str(config), "--resume"]
+            with subprocess.Popen(command, cwd=folder, stderr=subprocess.DEVNULL) as process:
+                time.sleep(moment_s)
+                process.kill()
+            log = subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True).stderr
+            resumed += "resumed" in log
+            files = ("a.jsonl", "a.csv")
+            same += all((folder / out / one).read_bytes() == (folder / "whole" / one).read_bytes() for one in files)
+            report({"killed_at_s": round(moment_s, 1), "of_s": round(whole_s, 1), "resumed": resumed, "same": same})
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=["cameras", "recordings", "recovery", "soak"])
+    parser.add_argument("what", choices=["cameras", "recordings", "recovery", "soak", "kills"])
     parser.add_argument("clips", nargs="*", type=Path)
     parser.add_argument("--count", type=int, default=8)
     parser.add_argument("--seconds", type=float, default=30.0)
@@ -255,6 +286,8 @@ def main() -> None:
         recordings(arguments.clips)
     elif arguments.what == "recovery":
         recovery(min(arguments.count, 4))
+    elif arguments.what == "kills":
+        kills(arguments.clips[0], arguments.count)
     else:
         soak(100_000)
 

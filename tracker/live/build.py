@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tracker.errors import ConfigError, SinkError, TrackerError
+from tracker.live.resume import CHECKPOINT_FRAMES, CHUNKED_KINDS, ChunkedSink, Resumption
 from tracker.live.rotate import RotatingSink
 from tracker.live.stream import Stream
 
@@ -60,6 +61,7 @@ def build_stream(
     tracker: Callable[[], Associator],
     queue_frames: int = 4,
     max_in_flight: int = 2,
+    resumption: Resumption | None = None,
 ) -> Stream:
     """The stream of a camera, not yet started.
 
@@ -69,27 +71,49 @@ def build_stream(
         tracker: Makes a tracker.
         queue_frames: Frames of a recording that are decoded ahead.
         max_in_flight: Most of its frames in the segmenter at a time.
+        resumption: Of a recording whose records are to be written in chunks, and gone on with where there are some.
 
     Raises:
         TrackerError: As for :func:`check_camera`.
     """
+    from tracker.sinks.open import open_records
+
     address = check_camera(camera, segmenter.class_names)
     paths = _paths(camera)
 
     def open_source(on_ready: Callable[[], None], on_link: Callable[[Link], None]) -> Source:
         return _open_source(camera, address, segmenter, queue_frames=queue_frames, on_ready=on_ready, on_link=on_link)
 
-    def open_sink(source: Source) -> Sink:
-        return _open_sinks(camera, paths, source, segmenter.class_names)
+    chunked = resumption if resumption is not None and _is_chunked(paths) else None
+    kept = chunked.load() if chunked is not None else None
 
-    return Stream(
+    def open_sink(source: Source) -> Sink:
+        if chunked is None:
+            return _open_sinks(camera, paths, source, segmenter.class_names)
+
+        def open_part(path: Path) -> Sink:
+            return open_records(path, class_names=segmenter.class_names, masks=camera.masks)
+
+        return ChunkedSink(paths, open_part, chunked, chunks=0 if kept is None else kept[1])
+
+    stream = Stream(
         name=camera.name,
         open_source=open_source,
         tracker=tracker(),
         open_sink=open_sink if paths else None,
         keep=_keep(camera, segmenter.class_names),
         max_in_flight=max_in_flight,
+        checkpoint_frames=None if chunked is None else CHECKPOINT_FRAMES,
     )
+    if kept is not None:
+        stream.resume(kept[0])
+    return stream
+
+
+def _is_chunked(paths: list[Path]) -> bool:
+    from tracker.sinks.open import kind_of
+
+    return bool(paths) and all(kind_of(path) in CHUNKED_KINDS for path in paths)
 
 
 def _paths(camera: CameraConfig) -> list[Path]:

@@ -199,7 +199,7 @@ class LiveEngine:
     def _end_drained(self) -> None:
         for stream in self._streams:
             if not stream.over and stream.drained:
-                stream.finish()
+                stream.finish(complete=True)
                 logger.info("stream ended", extra={"camera": stream.name})
                 self._changed.notify_all()
 

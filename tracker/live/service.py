@@ -13,6 +13,7 @@ import queue
 import signal
 import socket
 import time
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,8 +22,10 @@ from tracker.errors import ConfigError, TrackerError
 from tracker.live.build import build_stream, check_camera
 from tracker.live.engine import LiveEngine
 from tracker.live.logs import set_up_logging
+from tracker.live.resume import Resumption
 from tracker.live.snapshot import Snapshots
 from tracker.live.status import STUCK_S, StatusServer
+from tracker.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,9 +53,11 @@ class LiveService:
     Args:
         config: Checked settings.
         segmenter: The shared model.
+        resume: Go on with recordings where an earlier run was cut off, and leave out those that are done.
     """
 
-    def __init__(self, config: LiveConfig, segmenter: OnnxSegmenter) -> None:
+    def __init__(self, config: LiveConfig, segmenter: OnnxSegmenter, *, resume: bool = False) -> None:
+        self._resume = resume
         self._config = config
         self._segmenter = segmenter
         on_cpu = segmenter.device == "cpu"
@@ -142,8 +147,15 @@ class LiveService:
     def _add(self, camera: CameraConfig) -> None:
         from tracker.associate.tracker import Tracker
 
+        resumption = self._resumption(camera)
+        if resumption is not None and not self._resume:
+            resumption.restart()
+        elif resumption is not None and resumption.done:
+            logger.info("already done", extra={"camera": camera.name})
+            return
         stream = build_stream(
             camera,
+            resumption=resumption,
             segmenter=self._segmenter,
             tracker=lambda: Tracker(class_count=len(self._segmenter.class_names)),
             queue_frames=max(4, 2 * self._batch),
@@ -155,13 +167,28 @@ class LiveService:
         self._running[camera.name] = (camera, stream)
         self.engine.add(stream)
 
+    def _resumption(self, camera: CameraConfig) -> Resumption | None:
+        """Where a recording's chunks are, and everything its rows depend on."""
+        if self._config.state is None or is_camera(camera.url) or camera.policy == "latest":
+            return None
+        facts = Path(camera.url).stat() if Path(camera.url).is_file() else None
+        key = {
+            "camera": {item.name: getattr(camera, item.name) for item in fields(camera)},
+            "file": (facts.st_size, facts.st_mtime_ns) if facts is not None else None,
+            "model": self._segmenter.describe(),
+            "iou": self._config.iou,
+            "version": __version__,
+        }
+        return Resumption(Path(self._config.state), camera.name, key)
 
-def run_live(path: Path, *, log: str | None = None) -> int:
+
+def run_live(path: Path, *, log: str | None = None, resume: bool = False) -> int:
     """Run the cameras of a file until a signal or until all of them are recordings that are done.
 
     Args:
         path: The YAML file; see :mod:`tracker.config`.
         log: ``text`` or ``json``, over the file's own choice.
+        resume: Go on with recordings where an earlier run was cut off; the settings need a ``state`` folder.
 
     Returns:
         The exit status; see the module.
@@ -173,12 +200,14 @@ def run_live(path: Path, *, log: str | None = None) -> int:
         problem = f"expected text or json, found {log!r}"
         raise ConfigError("--log", problem, "choose one of the two")
     config = load_live_config(path)
+    if resume and config.state is None:
+        raise ConfigError("--resume", "expected a folder for states, found none in the settings", "add `state: FOLDER`")
     handler = set_up_logging(log or config.log)
     try:
         with _signals() as signals, contextlib.ExitStack() as stack:
             segmenter = _segmenter(config)
             logger.info("model", extra={"model": segmenter.describe()})
-            service = LiveService(config, segmenter)
+            service = LiveService(config, segmenter, resume=resume)
             try:
                 if config.metrics is not None:
                     status = StatusServer(service.engine, config.metrics)
@@ -200,7 +229,7 @@ def _loop(service: LiveService, path: Path, signals: queue.SimpleQueue[int]) -> 
     """Until a signal to stop, the end of all streams or a failure of the model."""
     report_at_s = time.monotonic() + REPORT_S
     save_at_s = time.monotonic() + SAVE_S
-    while not service.engine.wait(POLL_S):
+    while service.engine.streams and not service.engine.wait(POLL_S):
         if service.engine.stuck_s < STUCK_S:
             _notify("WATCHDOG=1")
         if time.monotonic() >= report_at_s:

@@ -92,18 +92,20 @@ class SteadyTracker:
             "intervals_s": np.array(self._intervals_s),
         }
 
-    def restore(self, state: dict[str, Any], *, elapsed_s: float) -> None:
-        """Go on from what :meth:`state` gave, in a stream whose media time begins anew.
+    def restore(self, state: dict[str, Any], *, elapsed_s: float | None) -> None:
+        """Go on from what :meth:`state` gave.
 
         Args:
             state: From the same kind of tracker.
-            elapsed_s: Seconds that passed since.
+            elapsed_s: Seconds that passed since, for a camera, whose media time begins anew; ``None`` for a recording,
+                whose media time goes on.
         """
         tracker: Any = self._tracker
         tracker.restore(state["tracker"])
         self._size = (int(state["size"][0]), int(state["size"][1]))
         self._last_s = float(state["last_s"])
-        self._restored_s = self._last_s + max(elapsed_s, RESTART_STEP_S)
+        if elapsed_s is not None:
+            self._restored_s = self._last_s + max(elapsed_s, RESTART_STEP_S)
         self._intervals_s.extend(np.asarray(state["intervals_s"]).tolist())
 
     def _end_outage(self, time_s: float) -> NDArray[np.int64]:

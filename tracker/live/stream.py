@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from tracker.errors import TrackerError
 from tracker.live.meter import StreamMeter
+from tracker.live.resume import Checkpoint
 from tracker.live.steady import Associator, SteadyTracker
 from tracker.types import Frame, Instances, TrackedFrame
 
@@ -53,6 +54,7 @@ class Stream:
         open_sink: Opens the outputs on the first frame, with the frame's source known, or ``None`` for no output.
         keep: Which instances of the shared model this stream wants.
         max_in_flight: Most of its frames in the segmenter at a time.
+        checkpoint_frames: Give the outputs a :class:`tracker.live.resume.Checkpoint` after so many frames.
     """
 
     def __init__(
@@ -64,6 +66,7 @@ class Stream:
         open_sink: Callable[[Source], Sink] | None = None,
         keep: Callable[[Instances], Instances] | None = None,
         max_in_flight: int = 2,
+        checkpoint_frames: int | None = None,
     ) -> None:
         self.name = name
         self.state: StreamState = "connecting"
@@ -77,6 +80,9 @@ class Stream:
         self._keep = keep
         self._tracker = SteadyTracker(tracker)
         self._max_in_flight = max_in_flight
+        self._checkpoint_frames = checkpoint_frames
+        self._skip_before = 0
+        self._next_index = 0
         self._source: Source | None = None
         self._taking = threading.Lock()
         self._taken = 0
@@ -142,6 +148,8 @@ class Stream:
         with self._taking:
             try:
                 frame = self.source.poll()
+                while frame is not None and frame.index < self._skip_before:
+                    frame = self.source.poll()
             except TrackerError as failure:
                 self.fail(failure)
                 return None
@@ -172,12 +180,19 @@ class Stream:
         self.problem = failure.problem
         self.finish("failed")
 
-    def finish(self, state: StreamState = "ended") -> None:
-        """No more frames: complete the outputs in the background."""
+    def finish(self, state: StreamState = "ended", *, complete: bool = False) -> None:
+        """No more frames: complete the outputs in the background.
+
+        Args:
+            state: Why.
+            complete: The source came to its own end.
+        """
         if self.over:
             return
         self.state = state
         if self._writer is not None:
+            if complete and self._checkpoint_frames is not None:
+                self._writer.put(Checkpoint(next_index=self._next_index, state=None, complete=True))
             self._writer.put(None)
 
     def tracker_state(self) -> dict[str, Any] | None:
@@ -189,6 +204,13 @@ class Stream:
         """Go on with another process's identities; before the stream is started."""
         self._tracker.restore(state, elapsed_s=elapsed_s)
         logger.info("state restored", extra={"camera": self.name, "age_s": round(elapsed_s, 1)})
+
+    def resume(self, checkpoint: Checkpoint) -> None:
+        """Go on with a recording where another process left it; before the stream is started."""
+        if checkpoint.state is not None:
+            self._tracker.restore(checkpoint.state, elapsed_s=None)
+        self._skip_before = self._next_index = checkpoint.next_index
+        logger.info("resumed", extra={"camera": self.name, "frame": checkpoint.next_index})
 
     def close(self) -> None:
         """Stop reading now; frames in flight still go through."""
@@ -214,8 +236,12 @@ class Stream:
             stage_times_s={"segment": segment_s, "associate": time.perf_counter() - started_s},
         )
         self.meter.add(tracked_frame)
+        self._next_index = frame.index + 1
         if self._writer is not None:
             self._writer.put(tracked_frame)
+            every = self._checkpoint_frames
+            if every is not None and self._next % every == 0:
+                self._writer.put(Checkpoint(next_index=self._next_index, state=self._tracker.state()))
 
     def _on_link(self, link: Link) -> None:
         if self.over:
@@ -248,7 +274,9 @@ class _Writer:
         self.on_change: Callable[[], None] = lambda: None
         self._stream = stream
         self._open_sink = open_sink
-        self._frames: queue.SimpleQueue[TrackedFrame | None] = queue.SimpleQueue()  # bounded by Stream.ready
+        self._frames: queue.SimpleQueue[TrackedFrame | Checkpoint | None] = (
+            queue.SimpleQueue()
+        )  # bounded by Stream.ready
         self._thread = threading.Thread(target=self._run, name=f"writer-{stream.name}", daemon=True)
         self._thread.start()
 
@@ -256,18 +284,20 @@ class _Writer:
     def backlog(self) -> int:
         return self._frames.qsize()
 
-    def put(self, tracked_frame: TrackedFrame | None) -> None:
-        self._frames.put(tracked_frame)
+    def put(self, item: TrackedFrame | Checkpoint | None) -> None:
+        self._frames.put(item)
 
     def _run(self) -> None:
         sink: Sink | None = None
         broken = False
-        while (tracked_frame := self._frames.get()) is not None:
+        while (item := self._frames.get()) is not None:
             try:
                 if sink is None and not broken:
                     sink = self._open_sink(self._stream.source)
-                if sink is not None:
-                    sink.write(tracked_frame)
+                if isinstance(item, Checkpoint):
+                    getattr(sink, "checkpoint", lambda _: None)(item)
+                elif sink is not None:
+                    sink.write(item)
             except Exception as failure:  # noqa: BLE001 - the stream is tracked on without this output
                 broken = True
                 self._report(failure)
