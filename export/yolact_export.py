@@ -105,10 +105,15 @@ class YolactEndToEnd(EndToEnd):
         scores, class_ids, rows = pick(loc, conf[..., 1:])  # (B, K) each
         boxes = self.boxes(loc, rows)  # (B, K, 4)
         coefficients = mask.gather(1, rows[..., None].expand(-1, -1, mask.shape[2]))  # (B, K, M)
-        masks = self.assemble(prototypes, coefficients, boxes)  # (B, K, h, w)
-        if self.rate_masks:  # scores say how good the mask is, too
+        if self.rate_masks:  # scores say how good the mask is, too, and instances change places
+            masks = self.assemble(prototypes, coefficients, boxes)  # (B, K, h, w)
             ious = self.network.maskiou_net(masks.reshape(-1, 1, *masks.shape[2:]))  # (B K, C)
-            scores = scores * ious.gather(1, class_ids.reshape(-1, 1)).view(-1, self.instances)
+            ious = ious.gather(1, class_ids.reshape(-1, 1)).reshape(-1, self.instances)  # (B, K)
+            scores, order = (scores * ious).topk(self.instances, dim=1)
+            class_ids, places = class_ids.gather(1, order), order[..., None]
+            boxes = boxes.gather(1, places.expand(-1, -1, 4))
+            coefficients = coefficients.gather(1, places.expand(-1, -1, mask.shape[2]))
+        masks = self.assemble(prototypes, coefficients, boxes)
         return boxes.clamp(0.0, 1.0), scores, class_ids, (masks * 255.0).round().to(torch.uint8)
 
     def boxes(self, loc: Tensor, rows: Tensor) -> Tensor:

@@ -511,8 +511,19 @@ def test_masks_are_rated_and_scores_follow():
         x = functional.conv2d(x, state[f"{place}.weight"], state[f"{place}.bias"], 1 if place == 10 else 2).relu()
     ious = x.amax(dim=(2, 3)).numpy()[np.arange(100), plain["class_ids"]].clip(max=1)
     assert 0 < ious.min() < ious.max() < 1
-    np.testing.assert_allclose(rated["scores"], plain["scores"] * ious, atol=2e-3)
-    np.testing.assert_array_equal(rated["masks"], plain["masks"])
+    expected = plain["scores"] * ious
+    order = np.argsort(-expected)
+    np.testing.assert_allclose(rated["scores"], expected[order], atol=2e-3)  # masks were rated before their rounding
+    strong = np.flatnonzero(rated["scores"] > 0.05)
+    assert len(strong) > 10
+    for row in strong:
+        assert any(
+            abs(rated["scores"][row] - expected[other]) < 2e-3
+            and rated["class_ids"][row] == plain["class_ids"][other]
+            and np.array_equal(rated["boxes"][row], plain["boxes"][other])
+            and np.array_equal(rated["masks"][row], plain["masks"][other])
+            for other in order
+        )
 
 
 # ---- exported files --------------------------------------------------------------------------------------------------
