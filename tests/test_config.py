@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
 from tracker.config import load_live_config, parse_live_config
@@ -97,3 +99,9 @@ def test_files_that_cannot_be_read(tmp_path) -> None:
     (tmp_path / "binary.yaml").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(ConfigError, match="not UTF-8"):
         load_live_config(tmp_path / "binary.yaml")
+
+
+def test_without_the_extra_the_pip_command_is_told(monkeypatch) -> None:
+    monkeypatch.setitem(sys.modules, "yaml", None)
+    with pytest.raises(ConfigError, match=r"pip install 'masktrail\[live\]'"):
+        parse_live_config(CAMERA)
