@@ -1,6 +1,7 @@
 """Predicted boxes and instance boxes enter, the pairs worth comparing and their affinities leave; nothing is dense.
 
-All comparison is done on a list of candidate pairs: ``rows`` (tracks) and ``columns`` (instances) whose enlarged boxes overlap.
+All comparison is done on a list of candidate pairs: ``rows`` (tracks) and ``columns`` (instances) whose enlarged boxes
+    overlap.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ DENSE_PAIRS = 20_000
 
 
 def enlarge(boxes: Floats, fraction: float | Floats) -> Floats:
-    """Boxes ``(4, N)`` xyxy grown about their centre by ``fraction`` of width and height on every side (C-BIoU, Yang et al. 2023)."""
+    """Boxes ``(4, N)`` xyxy grown by ``fraction`` of width and height on every side (C-BIoU, Yang et al. 2023)."""
     margins = (boxes[2:] - boxes[:2]) * fraction
     return np.concatenate([boxes[:2] - margins, boxes[2:] + margins])
 
@@ -43,7 +44,8 @@ def overlapping_pairs(tracks: Floats, instances: Floats) -> tuple[Rows, Rows]:
         return flat // other, flat % other
     order = np.argsort(instances[0], kind="stable")
     left = instances[0][order]
-    # Along x an instance that starts before the track ends and does not end before it starts; the second bound needs the widest box.
+    # Along x an instance that starts before the track ends and does not end before it starts; the second bound needs
+    # the widest box.
     widest = float((instances[2] - instances[0]).max())
     first = np.searchsorted(left, tracks[0] - widest, side="left")
     last = np.searchsorted(left, tracks[2], side="left")
@@ -70,9 +72,9 @@ def buffered_iou(tracks: Floats, instances: Floats) -> Floats:
         + (instances[2] - instances[0]) * (instances[3] - instances[1])
         - shared
     )
-    return shared / np.maximum(union, 1e-9)
+    return np.asarray(shared / np.maximum(union, 1e-9))
 
 
 def ratio(a: Floats, b: Floats) -> Floats:
     """The smaller over the larger of two positive lengths, pair by pair."""
-    return np.minimum(a, b) / np.maximum(np.maximum(a, b), 1e-9)
+    return np.asarray(np.minimum(a, b) / np.maximum(np.maximum(a, b), 1e-9))

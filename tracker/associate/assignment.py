@@ -1,8 +1,8 @@
-"""Gains of gated (track, detection) pairs enter, the matching of greatest total gain leaves; ``lap`` solves what is contested.
+"""Gains of gated pairs enter, the matching of greatest total gain leaves; ``lap`` solves what is contested.
 
-Only pairs that passed a gate exist. A pair that is the only one of its row and of its column is settled without a solver; what
-remains is small even in crowds, and goes to ``lap.lapjv`` as one dense matrix in which "unmatched" is a gain of zero. That is the
-``cost_limit`` problem of ``lap`` without its doubled matrix.
+Only pairs that passed a gate exist. A pair that is the only one of its row and of its column is settled without a
+solver; what remains is small even in crowds, and goes to ``lap.lapjv`` as one dense matrix in which "unmatched" is a
+gain of zero. That is the ``cost_limit`` problem of ``lap`` without its doubled matrix.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ Rows = NDArray[np.int64]
 __all__ = ["assign"]
 
 GAIN_RESOLUTION = 2.0**20
-"""Gains are rounded to this many steps per unit: whole numbers add without rounding, so ties break alike on every machine."""
+"""Gains are rounded to this many steps per unit: whole numbers add exactly, so ties break alike on every machine."""
 
 
 def assign(rows: Rows, columns: Rows, gains: NDArray[np.float64], shape: tuple[int, int]) -> tuple[Rows, Rows]:

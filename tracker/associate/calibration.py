@@ -1,10 +1,11 @@
 """Raw scores and what became of their detections enter, the learned chance that such a detection is real leaves.
 
-A score of 0.6 means different things for every model, class and export. What can be compared is what the stream itself shows: how
-often a detection of that class and score is still found where its track expects it a moment (``horizon_s``) later. That is counted
-per class and score bin while running, shrunk to a prior, and made monotone in the score. A second count, how many new tracks of a
-class live that long at all, gives the prior odds of a birth: a detector that fires into the void must show more before it is believed.
-Every threshold of the tracker sits on these chances and none on a raw score.
+A score of 0.6 means different things for every model, class and export. What can be compared is what the stream itself
+shows: how often a detection of that class and score is still found where its track expects it a moment (``horizon_s``)
+later. That is counted per class and score bin while running, shrunk to a prior, and made monotone in the score. A
+second count, how many new tracks of a
+class live that long at all, gives the prior odds of a birth: a detector that fires into the void must show more before
+it is believed. Every threshold of the tracker sits on these chances and none on a raw score.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ Codes = NDArray[np.int32]
 
 __all__ = ["BINS", "HISTORY", "ScoreCalibration"]
 
-# Bins are even in log-odds, one octave wide, written as odds so that no transcendental function decides (same bytes on any machine).
+# Bins are even in log-odds, one octave wide, written as odds so that no transcendental function decides (same bytes
+# on any machine).
 _ODDS = 2.0 ** np.arange(-6.0, 12.0)
 EDGES: Floats = _ODDS / (1 + _ODDS)
 BINS = len(EDGES) + 1

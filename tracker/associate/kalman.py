@@ -1,11 +1,14 @@
-"""Track states and measured boxes enter, predicted and corrected states leave: one constant-velocity Kalman filter for all tracks.
+"""Track states and measured boxes enter, predicted and corrected states leave: one Kalman filter for all tracks.
 
-The state of one axis is ``(value, rate)``; a track has four axes: centre x, centre y, width, height. Measurement noise is diagonal
-and the transition couples a value only with its own rate, so the 8 x 8 covariance of SORT (Bewley et al. 2016, section 3.2) stays
-block diagonal for ever: 2 x 2 per axis, three numbers. Keeping only those is exact, not an approximation, and lets every track and
-axis advance in a dozen array operations. ``tests/associate/test_kalman.py`` holds the equality with filterpy.
+The state of one axis is ``(value, rate)``; a track has four axes: centre x, centre y, width, height. Measurement noise
+is diagonal and the transition couples a value only with its own rate, so the 8 x 8 covariance of SORT (Bewley et al.
+2016, section 3.2) stays
+block diagonal for ever: 2 x 2 per axis, three numbers. Keeping only those is exact, not an approximation, and lets
+every track and axis advance in a dozen array operations. ``tests/associate/test_kalman.py`` holds the equality with
+filterpy.
 
-Arrays are axis first, ``(4, N)``; covariances are ``(3, 4, N)``: variance of the value, covariance, variance of the rate.
+Arrays are axis first, ``(4, N)``; covariances are ``(3, 4, N)``: variance of the value, covariance, variance of the
+rate.
 """
 
 from __future__ import annotations
@@ -19,7 +22,10 @@ __all__ = ["correct", "initiate", "predict", "process_noise"]
 
 
 def process_noise(dt_s: float) -> tuple[float, float, float]:
-    """White-noise acceleration of unit density over ``dt_s``: ``(value, covariance, rate)`` (Bar-Shalom et al. 2001, eq. 6.2.2-4).
+    """White-noise acceleration of unit density over ``dt_s`` (Bar-Shalom et al. 2001, eq. 6.2.2-4).
+
+    Returns:
+        Variance of the value, covariance, variance of the rate.
 
     >>> process_noise(3.0)
     (9.0, 4.5, 3.0)
@@ -33,7 +39,13 @@ def initiate(value_variance: Floats, rate_variance: Floats) -> Floats:
 
 
 def predict(
-    values: Floats, rates: Floats, covariances: Floats, dt_s: float, acceleration_density: Floats, drift_density: Floats
+    values: Floats,
+    rates: Floats,
+    covariances: Floats,
+    dt_s: float,
+    *,
+    acceleration_density: Floats,
+    drift_density: Floats,
 ) -> tuple[Floats, Floats]:
     """Advance all tracks by ``dt_s`` seconds.
 

@@ -1,4 +1,4 @@
-"""Births and deaths enter, the table of living tracks leaves: two matrices hold every quantity, memory follows the living.
+"""Births and deaths enter, the table of living tracks leaves; memory follows the living.
 
 ::
 
@@ -6,10 +6,13 @@
         |                              |                   |
         `--unseen too long--> gone     `-------------------`--unseen for ``lost_s``--> ended
 
-An identity number is given on confirmation only, so numbers are gapless. "Lost" is a confirmed track that was not seen now.
+An identity number is given on confirmation only, so numbers are gapless. "Lost" is a confirmed track that was not seen
+now.
 """
 
 from __future__ import annotations
+
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +21,7 @@ from tracker.associate.calibration import HISTORY
 
 Floats = NDArray[np.float64]
 Rows = NDArray[np.int64]
+Scalar = TypeVar("Scalar", bound=np.generic)
 
 __all__ = ["TrackTable"]
 
@@ -25,7 +29,7 @@ MINIMUM_CAPACITY = 64
 
 
 class TrackTable:
-    """The living tracks, one column each. Attributes are views of the first ``count`` columns; write into them with ``[:]``.
+    """The living tracks, one column each; attributes are views of the first ``count`` columns, written with ``[:]``.
 
     Args:
         crop_cells: Cells of a track's mask crop; 0 keeps none.
@@ -43,7 +47,8 @@ class TrackTable:
         classes, bins: ``(N,)`` class column and score bin of the last instance.
         hits: ``(N,)`` instances taken so far.
         frames: ``(N,)`` updates since the first instance.
-        history: ``(HISTORY, N)`` calibration code of the instance taken in each of the last frames, -1 = none, newest first.
+        history: ``(HISTORY, N)`` calibration code of the instance taken in each of the last frames, -1 = none, newest
+            first.
         votes: ``(C, N)`` class votes.
         crops: ``(N, crop_cells)`` mask of the last instance in box coordinates.
     """
@@ -64,7 +69,7 @@ class TrackTable:
     frames: Rows
     history: NDArray[np.int32]
     votes: Floats
-    crops: NDArray[np.float32]
+    crops: NDArray[np.uint8]
 
     def __init__(self, *, crop_cells: int = 0) -> None:
         self.count = 0
@@ -72,13 +77,13 @@ class TrackTable:
         self._integers: Rows = np.zeros((6, MINIMUM_CAPACITY), np.int64)
         self._history: NDArray[np.int32] = np.full((HISTORY, MINIMUM_CAPACITY), -1, np.int32)
         self._votes: Floats = np.zeros((0, MINIMUM_CAPACITY))
-        self._crops: NDArray[np.float32] = np.zeros((MINIMUM_CAPACITY, crop_cells), np.float32)
+        self._crops: NDArray[np.uint8] = np.zeros((MINIMUM_CAPACITY, crop_cells), np.uint8)
         self._bind()
 
     @property
     def capacity(self) -> int:
         """Tracks the allocated memory can hold."""
-        return self._floats.shape[1]
+        return int(self._floats.shape[1])
 
     def reserve_classes(self, count: int) -> None:
         """Make room for votes on ``count`` classes."""
@@ -135,7 +140,7 @@ class TrackTable:
         self._integers = np.zeros((len(self._integers), capacity), np.int64)
         self._history = np.full((HISTORY, capacity), -1, np.int32)
         self._votes = np.zeros((len(state["votes"]), capacity))
-        self._crops = np.zeros((capacity, self._crops.shape[1]), np.float32)
+        self._crops = np.zeros((capacity, self._crops.shape[1]), np.uint8)
         self._floats[:, : self.count] = state["floats"]
         self._integers[:, : self.count] = state["integers"]
         self._history[:, : self.count] = state["history"]
@@ -145,20 +150,11 @@ class TrackTable:
 
     def _resize(self, capacity: int) -> None:
         used = min(self.capacity, capacity, self.count)
-
-        def fitted(old: NDArray[np.generic], axis: int) -> NDArray[np.generic]:
-            shape = list(old.shape)
-            shape[axis] = capacity
-            new = np.zeros(shape, old.dtype)
-            place = (slice(used),) if axis == 0 else (slice(None), slice(used))
-            new[place] = old[place]
-            return new
-
-        self._floats = fitted(self._floats, 1)
-        self._integers = fitted(self._integers, 1)
-        self._history = fitted(self._history, 1)
-        self._votes = fitted(self._votes, 1)
-        self._crops = fitted(self._crops, 0)
+        self._floats = _fitted(self._floats, capacity, used)
+        self._integers = _fitted(self._integers, capacity, used)
+        self._history = _fitted(self._history, capacity, used)
+        self._votes = _fitted(self._votes, capacity, used)
+        self._crops = np.ascontiguousarray(_fitted(self._crops.T, capacity, used).T)
 
     def _bind(self) -> None:
         n, floats, integers = self.count, self._floats, self._integers
@@ -169,3 +165,10 @@ class TrackTable:
         self.ids, self.detection_rows, self.classes, self.bins, self.hits, self.frames = integers[:, :n]
         self.history = self._history[:, :n]
         self.votes, self.crops = self._votes[:, :n], self._crops[:n]
+
+
+def _fitted(old: NDArray[Scalar], capacity: int, used: int) -> NDArray[Scalar]:
+    """A matrix of ``capacity`` columns with the first ``used`` ones of ``old``."""
+    new = np.zeros((len(old), capacity), old.dtype)
+    new[:, :used] = old[:, :used]
+    return new

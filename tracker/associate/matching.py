@@ -3,14 +3,15 @@
 Three stages over one list of candidate pairs, each an optimal assignment among what the stages before left over:
 
 1. confirmed tracks and instances that are probably real;
-2. confirmed tracks that were seen in the last few frames and the doubtful instances (ByteTrack, Zhang et al. 2022): an occluded
-   object scores low, and only its own track may say so;
+2. confirmed tracks that were seen in the last few frames and the doubtful instances (ByteTrack, Zhang et al. 2022): an
+   occluded object scores low, and only its own track may say so;
 3. tentative tracks and whatever remains.
 
-The affinity of a pair is the intersection over union of the enlarged boxes (C-BIoU, Yang et al. 2023), times the ratio of heights,
-times a factor for another class, times a share of the calibrated chance. Boxes grow further by the uncertainty of the prediction,
-which is large for new tracks, long steps and long gaps. Silhouettes add a bonus where boxes overlap anyway; in their place they lose
-(measured in docs/association.md). No class is a wall: detectors confuse car and truck.
+The affinity of a pair is the intersection over union of the enlarged boxes (C-BIoU, Yang et al. 2023), times the ratio
+of heights, times a factor for another class, times a share of the calibrated chance. Boxes grow further by the
+uncertainty of the prediction, which is large for new tracks, long steps and long gaps. Silhouettes add a bonus where
+boxes overlap anyway; in their place they lose (measured in docs/association.md). No class is a wall: detectors confuse
+car and truck.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 Rows = NDArray[np.int64]
-Crops = NDArray[np.float32]
+Crops = NDArray[np.uint8]
 
 __all__ = ["Detected", "Matcher"]
 
@@ -37,6 +38,8 @@ RECENT_FRAMES = 3.5
 """Doubtful instances go to tracks that missed at most three frames."""
 LARGEST_MARGIN = 1.0
 """The uncertainty margin of a box in sizes: after a gap of seconds anything could be anywhere."""
+LEAST_MASK_OVERLAP = 0.1
+"""Silhouettes are compared from this overlap of the predicted and the detected box on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,8 +161,11 @@ class Matcher:
             other = table.votes.argmax(axis=0)[rows] != detected.classes[columns]
             similarity[other] *= self._class_factor
         if detected.crops is not None and self._mask_bonus:
-            similarity += self._mask_bonus * silhouettes.mask_iou(
-                table.crops, predicted, detected.crops, detected.boxes, rows, columns
+            # A silhouette lies in its box: where the boxes themselves hardly overlap there is nothing to add.
+            overlaps = affinity.buffered_iou(predicted[:, rows], detected.boxes[:, columns])
+            near = np.flatnonzero(overlaps > LEAST_MASK_OVERLAP)
+            similarity[near] += self._mask_bonus * silhouettes.mask_iou(
+                table.crops, predicted, detected.crops, detected.boxes, rows=rows[near], columns=columns[near]
             )
         share = self._chance_weight
         return rows, columns, similarity, similarity * (1 - share + share * detected.chances[columns])

@@ -1,7 +1,7 @@
-"""The track table and measured boxes enter, moved and corrected tracks leave: how fast things of a size move, in seconds.
+"""The track table and measured boxes enter, moved and corrected tracks leave.
 
-Noise is stated in object sizes, ``sqrt(width * height)``, so one setting serves a car that fills the image and one at the horizon,
-and in seconds, so a dropped frame is a longer step and nothing else.
+Noise is stated in object sizes, ``sqrt(width * height)``, so one setting serves a car that fills the image and one at
+the horizon, and in seconds, so a dropped frame is a longer step and nothing else.
 """
 
 from __future__ import annotations
@@ -49,7 +49,12 @@ class Motion:
         """Move every track to the present."""
         square = table.values[2] * table.values[3]
         values, covariances = kalman.predict(
-            table.values, table.rates, table.covariances, dt_s, self._acceleration * square, self._drift * square
+            table.values,
+            table.rates,
+            table.covariances,
+            dt_s,
+            acceleration_density=self._acceleration * square,
+            drift_density=self._drift * square,
         )
         np.maximum(values[2:], MINIMUM_SIDE_PX, out=values[2:])
         table.values[:] = values

@@ -12,7 +12,7 @@ Floats = NDArray[np.float64]
 __all__ = ["hidden_share"]
 
 DEPTH_TOLERANCE = 0.1
-"""An occluder's lower edge may lie this share of the hidden box's height above its own: feet are measured with that error."""
+"""An occluder's lower edge may lie this share of the hidden box's height above its own: boxes are not exact."""
 
 
 def hidden_share(unseen: Floats, seen: Floats) -> Floats:

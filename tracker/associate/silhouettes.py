@@ -1,8 +1,8 @@
-"""Grid masks and boxes enter, small box-normalised crops leave, and from crops of tracks and instances their mask affinity.
+"""Grid masks and boxes enter, small box-normalised crops leave, and from crops the overlap of silhouettes.
 
-A silhouette is kept as ``CELLS`` x ``CELLS`` probabilities over its box. That is what a track carries: 256 numbers that move and
-grow with the box, so the mask is propagated by the motion of the box for nothing. Two silhouettes are compared where the track is
-predicted to be, on the instance's cells.
+A silhouette is kept as ``CELLS`` x ``CELLS`` probabilities over its box. That is what a track carries: 256 numbers that
+move and grow with the box, so the mask is propagated by the motion of the box for nothing. Two silhouettes are compared
+where the track is predicted to be, on the instance's cells.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tracker.types import InstanceMasks
 
 Floats = NDArray[np.float64]
-Crops = NDArray[np.float32]
+Crops = NDArray[np.uint8]
 Rows = NDArray[np.int64]
 
 __all__ = ["CELLS", "crop", "mask_iou"]
@@ -26,19 +26,18 @@ _CENTRES = (np.arange(CELLS) + 0.5) / CELLS
 
 
 def crop(masks: InstanceMasks, boxes: Floats, rows: Rows) -> Crops:
-    """Sample the masks of ``rows`` on a regular grid over their ``boxes (4, M)`` xyxy: ``(M, CELLS * CELLS)`` in 0..1."""
+    """Sample the masks of ``rows`` on a regular grid over their ``boxes (4, M)`` xyxy: ``(M, CELLS * CELLS)`` uint8."""
     height, width = masks.probabilities.shape[1:]
     x = (boxes[0, :, None] + (boxes[2] - boxes[0])[:, None] * _CENTRES) / masks.step_px[0]
     y = (boxes[1, :, None] + (boxes[3] - boxes[1])[:, None] * _CENTRES) / masks.step_px[1]
     columns = np.minimum(np.maximum(x, 0), width - 1).astype(np.int64)
     lines = np.minimum(np.maximum(y, 0), height - 1).astype(np.int64)
     flat = ((rows[:, None] * height + lines) * width)[:, :, None] + columns[:, None, :]
-    samples = masks.probabilities.reshape(-1)[flat.reshape(len(rows), CELLS * CELLS)]
-    return samples.astype(np.float32) * np.float32(1 / 255)
+    return np.asarray(masks.probabilities.reshape(-1)[flat.reshape(len(rows), CELLS * CELLS)])
 
 
 def mask_iou(
-    tracks: Crops, track_boxes: Floats, instances: Crops, instance_boxes: Floats, rows: Rows, columns: Rows
+    tracks: Crops, track_boxes: Floats, instances: Crops, instance_boxes: Floats, *, rows: Rows, columns: Rows
 ) -> Floats:
     """Intersection over union ``(P,)`` of paired silhouettes.
 
@@ -59,9 +58,9 @@ def mask_iou(
     flat = (rows[:, None] * CELLS + cells[1])[:, :, None] * CELLS + cells[0][:, None, :]
     moved = tracks.reshape(-1)[flat.reshape(len(rows), CELLS * CELLS)]
     moved *= (inside[1][:, :, None] & inside[0][:, None, :]).reshape(len(rows), CELLS * CELLS)
-    # Sums of 8-bit probabilities in float64: exact enough to be the same on every machine after the assignment's rounding.
+    # Whole numbers until the last line: the sums are exact.
     cell_area = b_sides[0] * b_sides[1]
-    shared = np.minimum(moved, instances[columns]).sum(axis=1, dtype=np.float64) * cell_area
-    track_area = tracks.sum(axis=1, dtype=np.float64)[rows] * (a_sides[0] * a_sides[1])
-    instance_area = instances.sum(axis=1, dtype=np.float64)[columns] * cell_area
+    shared = np.minimum(moved, instances[columns]).sum(axis=1, dtype=np.int64) * cell_area
+    track_area = tracks.sum(axis=1, dtype=np.int64)[rows] * (a_sides[0] * a_sides[1])
+    instance_area = instances.sum(axis=1, dtype=np.int64)[columns] * cell_area
     return np.asarray(shared / np.maximum(track_area + instance_area - shared, 1e-9))

@@ -1,4 +1,4 @@
-"""Instances of one frame and its time enter, tracks leave: the pieces of this package in the order in which a frame passes them."""
+"""Instances of one frame and its time enter, tracks leave: this package's pieces in the order of their work."""
 
 from __future__ import annotations
 
@@ -29,14 +29,16 @@ EPSILON_S = 1e-6
 class Tracker:
     """Gives every instance of a stream a persistent identity.
 
-    One default configuration serves vehicles and people, 5 to 60 frames per second, any model: scores are calibrated while running,
-    noise is in object sizes, times are seconds. Two trackers share nothing. Memory follows the objects in view, not the running time.
+    One default configuration serves vehicles and people, 5 to 60 frames per second, any model: scores are calibrated
+    while running, noise is in object sizes, times are seconds. Two trackers share nothing. Memory follows the objects
+    in view, not the running time.
 
     Args:
         class_count: Number of classes the model knows; more are taken as they appear.
         high_chance: Instances with this calibrated chance or more are matched first.
         low_chance: Below this chance an instance never continues a confirmed track.
-        high_gate, low_gate, tentative_gate: Least affinity of a match, for probable instances, doubtful ones, tentative tracks.
+        high_gate, low_gate, tentative_gate: Least affinity of a match, for probable instances, doubtful ones, tentative
+            tracks.
         buffer: Boxes are enlarged by this share of their size on every side for matching.
         uncertainty: Further enlargement in standard deviations of the predicted position.
         height_power: Exponent of the height ratio in the affinity.
@@ -44,9 +46,9 @@ class Tracker:
         chance_weight: Share of the affinity scaled by the instance's chance.
         mask_bonus: What a perfect overlap of silhouettes adds to the affinity, where instances have masks.
         confirm_log_odds: Evidence from which on a track is confirmed and gets its identity.
-        confirm_score: Raw score that the latest instance of a track must have for the track to be confirmed. The default
-            trusts calibration alone; set it where the detector's scores are known to mean something and false alarms
-            persist in place (fixed cameras).
+        confirm_score: Raw score that the latest instance of a track must have for the track to be confirmed. The
+            default trusts calibration alone; set it where the detector's scores are known to mean something and false
+            alarms persist in place (fixed cameras).
         hit_log_odds: What every match adds to the evidence besides the instance's own log-odds.
         birth_share: Weight of the class's learned odds that a new track is real.
         evidence_limit: Bound of the evidence.
@@ -148,8 +150,9 @@ class Tracker:
             time_s: Media time of the frame in seconds, not before the last one's.
 
         Returns:
-            The identities seen in this frame and those presumed present though unseen (``detection_rows`` -1), ordered by id. Lost
-            tracks whose place is not known well enough are left out; they may come back until they appear in ``ended_ids``.
+            The identities seen in this frame and those presumed present though unseen (``detection_rows`` -1), ordered
+            by id. Lost tracks whose place is not known well enough are left out; they may come back until they appear
+            in ``ended_ids``.
 
         Raises:
             TrackerError: Time is not a number or goes backwards.
@@ -166,7 +169,7 @@ class Tracker:
         if len(rows):
             self._motion.correct(table, rows, detected.measured[:, taken])
             self._note(rows, taken, detected, time_s)
-        self._bear(np.setdiff1d(np.arange(len(detected)), taken, assume_unique=True), taken, detected, time_s)
+        self._bear(taken, detected, time_s)
         self._confirm()
         ended = self._retire(time_s, dt_s)
         return self._report(numbers, time_s, ended)
@@ -259,8 +262,11 @@ class Tracker:
         evidence = table.evidence[rows] + (detected.log_odds[taken] + self._hit_log_odds)
         table.evidence[rows] = np.minimum(evidence, self._evidence_limit)
 
-    def _bear(self, free: Rows, taken: Rows, detected: Detected, time_s: float) -> None:
+    def _bear(self, taken: Rows, detected: Detected, time_s: float) -> None:
         """Start a tentative track from every free instance that is no duplicate of a matched one."""
+        unmatched = np.ones(len(detected), np.bool_)
+        unmatched[taken] = False
+        free = np.flatnonzero(unmatched)
         if len(free) and len(taken):
             own, other = detected.boxes[:, free], detected.boxes[:, taken]
             rows, columns = affinity.overlapping_pairs(own, other)
@@ -286,7 +292,7 @@ class Tracker:
         self._next_id += len(ready)
 
     def _retire(self, time_s: float, dt_s: float) -> Rows:
-        """Learn from tracks whose horizon has passed or that are given up, drop the latter; returns ended identities."""
+        """Learn from what became of earlier instances, drop tracks unseen for too long; returns ended identities."""
         table = self._table
         if not table.count:
             return np.zeros(0, np.int64)

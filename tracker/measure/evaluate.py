@@ -1,6 +1,7 @@
-"""A folder of truth and a folder of results enter; HOTA, IDF1, MOTA and sMOTSA leave, computed by ``trackeval``'s metric classes.
+"""A folder of truth and a folder of results enter; HOTA, IDF1, MOTA and sMOTSA leave, by ``trackeval``.
 
-Before counting, each benchmark forgives certain results. The rules kept here, by ``[Bench] protocol`` of ``seqinfo.ini``:
+Before counting, each benchmark forgives certain results. The rules kept here, by ``[Bench] protocol`` of
+``seqinfo.ini``:
 
 ==============  =====================================================================================================
 ``mot17``       results on static persons, persons on vehicles, distractors and reflections are removed; only class 1
@@ -105,13 +106,13 @@ def evaluate(
     protocol: str | None = None,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> Evaluation:
-    """Score ``results_root/<sequence>.txt`` against ``truth_root/<sequence>/gt.txt`` (or ``gt/gt.txt``) with ``seqinfo.ini``.
+    """Score ``results_root/<sequence>.txt`` against ``truth_root/<sequence>/gt.txt`` (or ``gt/gt.txt``).
 
     Args:
         truth_root: Folder of sequence folders, or one sequence folder.
         results_root: Folder of result files; MOTChallenge text for boxes, MOTS text for masks.
-        protocol: Clean-up rules; by default what ``seqinfo.ini`` says, else ``kittimots`` for masks, ``mot17`` where truth has
-            MOT17's classes, ``plain`` otherwise.
+        protocol: Clean-up rules; by default what ``seqinfo.ini`` says, else ``kittimots`` for masks, ``mot17`` where
+            truth has MOT17's classes, ``plain`` otherwise.
         progress: Called with sequence name, number done and total.
 
     Raises:
@@ -304,7 +305,7 @@ def _forgiven_by_kitti(rows: NDArray[np.float64], ignored: NDArray[np.float64]) 
 
 
 def _mask_frame(truth: list[MaskRow], rows: list[MaskRow], code: int) -> Similarities:
-    from pycocotools import mask as coco_mask  # noqa: PLC0415 - only masks pay for the import
+    from pycocotools import mask as coco_mask
 
     truth_class = [row for row in truth if row[2] == code]
     rows = [row for row in rows if row[2] == code]
@@ -335,7 +336,7 @@ def _code(row: MaskRow) -> dict[str, Any]:
 
 def _disjoint(rows: list[MaskRow]) -> list[MaskRow]:
     """MOTS refuses overlapping masks: each pixel stays with the first row of the file that claims it."""
-    from pycocotools import mask as coco_mask  # noqa: PLC0415 - only masks pay for the import
+    from pycocotools import mask as coco_mask
 
     codes = [_code(row) for row in rows]
     if len(rows) < 2 or int(coco_mask.area(coco_mask.merge(codes))) == int(np.sum(coco_mask.area(codes))):
@@ -352,7 +353,7 @@ def _disjoint(rows: list[MaskRow]) -> list[MaskRow]:
 
 def _matched(overlaps: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """The matching of greatest total overlap among pairs that overlap by half, as all these benchmarks define it."""
-    from scipy.optimize import linear_sum_assignment  # noqa: PLC0415 - only evaluation needs scipy
+    from scipy.optimize import linear_sum_assignment
 
     if not overlaps.size:
         return np.zeros(0, np.int64), np.zeros(0, np.int64)
@@ -366,7 +367,7 @@ def _metric_classes() -> list[Any]:
     try:
         with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
             warnings.simplefilter("ignore")
-            from trackeval.metrics import CLEAR, HOTA, Identity  # noqa: PLC0415 - an optional package
+            from trackeval.metrics import CLEAR, HOTA, Identity
     except ImportError as error:
         raise ConfigError(
             "eval", f"needs a package that is not installed ({error.name})", "pip install 'masktrail[eval]'"

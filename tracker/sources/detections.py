@@ -1,4 +1,4 @@
-"""Detection files (MOTChallenge, MOTS, COCO results) or sequence folders enter, per-frame instances leave, without any video.
+"""Detection files (MOTChallenge, MOTS, COCO results) or sequence folders enter, instances by frame leave.
 
 Formats, one row per detection:
 
@@ -18,16 +18,15 @@ import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
-from tracker import boxes as box_math
 from tracker.errors import DetectionsError, SourceError
 from tracker.types import InstanceMasks, Instances
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from numpy.typing import NDArray
 
@@ -132,7 +131,9 @@ def open_sequences(path: str | Path) -> list[Sequence]:
     if not path.exists():
         raise SourceError(path, "expected a detections file or a sequence folder, found nothing", "check the path")
     if path.is_file():
-        return [_sequence(path.stem, path, {})]
+        # A benchmark's file lies in its sequence's folder (or in det/ there): the clock is known then.
+        folder = next((f for f in (path.parent, path.parent.parent) if (f / "seqinfo.ini").is_file()), None)
+        return [_sequence(path.stem, path, {} if folder is None else _settings(folder))]
     if (path / "seqinfo.ini").is_file():
         return [_open_folder(path)]
     folders = [folder for folder in sorted(path.iterdir()) if (folder / "seqinfo.ini").is_file()]
@@ -165,21 +166,25 @@ def read_detections(path: str | Path) -> Detections:
         return _read_coco(path, text)
     lines = [(number, line) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
     if not lines:
-        return _pack(path, "mot", [], [], 0, None)
+        return _pack(path, "mot", [])
     return _read_mot(path, lines) if _is_mot(lines[0][1]) else _read_mots(path, lines)
 
 
-def _open_folder(folder: Path) -> Sequence:
+def _settings(folder: Path) -> dict[str, str]:
     parser = configparser.ConfigParser()
     try:
         parser.read(folder / "seqinfo.ini", encoding="utf-8")
-        settings = dict(parser["Sequence"])
+        return dict(parser["Sequence"])
     except (configparser.Error, KeyError, UnicodeDecodeError) as error:
         raise SourceError(
             folder / "seqinfo.ini",
             f"expected an ini file with [Sequence], found {error}",
             "see MOTChallenge's seqinfo.ini",
         ) from error
+
+
+def _open_folder(folder: Path) -> Sequence:
+    settings = _settings(folder)
     for name in DETECTION_FILES:
         if (folder / name).is_file():
             return _sequence(folder.name, folder / name, settings)
@@ -255,45 +260,53 @@ def _read_mot(path: Path, lines: list[tuple[int, str]]) -> Detections:
             continue
         visibility = values[8] if len(values) > 8 else -1.0
         rows.append((frame, x, y, x + width, y + height, score, class_id, visibility))
-    return _pack(path, "mot", rows, [], skipped, None)
+    return _pack(path, "mot", rows, skipped=skipped)
 
 
 def _read_mots(path: Path, lines: list[tuple[int, str]]) -> Detections:
     from pycocotools import mask as coco_mask
 
-    expected = "frame id class height width rle [score]"
-    heads, codes, numbers = [], [], []
+    heads, codes = [], []
     size: tuple[int, int] | None = None
     for number, line in lines:
-        fields = line.split()
-        if not 6 <= len(fields) <= 7:
-            _reject(path, number, f"6 or 7 fields {expected}", f"{len(fields)} in {_quote(line)}")
-        try:
-            frame, _, class_id, height, width = map(int, fields[:5])
-            score = float(fields[6]) if len(fields) == 7 else 1.0
-        except ValueError:
-            _reject(path, number, f"numbers in {expected}", _quote(line))
-        if frame < 0 or height <= 0 or width <= 0 or not math.isfinite(score):
-            _reject(path, number, f"a frame from 0, a positive size and a finite score in {expected}", _quote(line))
-        if size is None:
-            size = (width, height)
-        elif size != (width, height):
-            _reject(path, number, f"masks of {size[0]}x{size[1]} as in the lines before", f"{width}x{height}")
-        if run_total(fields[5]) != width * height:
-            _reject(path, number, f"a run-length code of {width * height} pixels", _quote(fields[5]))
+        frame, score, class_id, found, code = _mots_fields(path, number, line)
+        size = size or found
+        if size != found:
+            _reject(path, number, f"masks of {size[0]}x{size[1]} as in the lines before", f"{found[0]}x{found[1]}")
         heads.append((frame, score, class_id))
-        codes.append(fields[5])
-        numbers.append(number)
+        codes.append(code)
     if size is None:
-        return _pack(path, "mots", [], [], 0, None)
-    packed = [{"size": [size[1], size[0]], "counts": code.encode("ascii")} for code in codes]
-    boxes = coco_mask.toBbox(packed)
+        return _pack(path, "mots", [])
+    boxes = coco_mask.toBbox([_coco_code(code, size) for code in codes])
     rows, kept_codes = [], []
     for (frame, score, class_id), box, code in zip(heads, boxes.tolist(), codes, strict=True):
         if box[2] > 0 and box[3] > 0:
             rows.append((frame, box[0], box[1], box[0] + box[2], box[1] + box[3], score, class_id, -1.0))
             kept_codes.append(code)
-    return _pack(path, "mots", rows, kept_codes, len(heads) - len(rows), size)
+    return _pack(path, "mots", rows, codes=kept_codes, skipped=len(heads) - len(rows), size=size)
+
+
+def _mots_fields(path: Path, number: int, line: str) -> tuple[int, float, int, tuple[int, int], str]:
+    """Frame, score, class, ``(width, height)`` and code of one line."""
+    expected = "frame id class height width rle [score]"
+    fields = line.split()
+    if not 6 <= len(fields) <= 7:
+        _reject(path, number, f"6 or 7 fields {expected}", f"{len(fields)} in {_quote(line)}")
+    try:
+        frame, _, class_id, height, width = map(int, fields[:5])
+        score = float(fields[6]) if len(fields) == 7 else 1.0
+    except ValueError:
+        _reject(path, number, f"numbers in {expected}", _quote(line))
+    if frame < 0 or height <= 0 or width <= 0 or not math.isfinite(score):
+        _reject(path, number, f"a frame from 0, a positive size and a finite score in {expected}", _quote(line))
+    if run_total(fields[5]) != width * height:
+        _reject(path, number, f"a run-length code of {width * height} pixels", _quote(fields[5]))
+    return frame, score, class_id, (width, height), fields[5]
+
+
+def _coco_code(code: str, size: tuple[int, int]) -> dict[str, Any]:
+    """A run-length code as pycocotools takes it; ``size`` is ``(width, height)``."""
+    return {"size": [size[1], size[0]], "counts": code.encode("ascii")}
 
 
 def _read_coco(path: Path, text: str) -> Detections:
@@ -331,7 +344,7 @@ def _read_coco(path: Path, text: str) -> Detections:
         raise DetectionsError(
             path, f"expected a mask for each of {len(rows)} results, found {len(codes)}", "write all or none"
         )
-    return _pack(path, "coco", rows, codes, skipped, size)
+    return _pack(path, "coco", rows, codes=codes, skipped=skipped, size=size)
 
 
 def _coco_row(path: Path, place: int, entry: Any) -> tuple[float, ...]:
@@ -359,9 +372,15 @@ def _coco_row(path: Path, place: int, entry: Any) -> tuple[float, ...]:
 
 
 def _pack(
-    path: Path, layout: str, rows: list[tuple[float, ...]], codes: list[str], skipped: int, size: tuple[int, int] | None
+    path: Path,
+    layout: str,
+    rows: Iterable[tuple[float, ...]],
+    *,
+    codes: tuple[str, ...] | list[str] = (),
+    skipped: int = 0,
+    size: tuple[int, int] | None = None,
 ) -> Detections:
-    table = np.array(rows, np.float64).reshape(-1, 8)
+    table = np.array(list(rows), np.float64).reshape(-1, 8)
     if len(table) and table[:, 0].max() >= 2**31:
         raise DetectionsError(
             path, f"expected frame numbers, found {table[:, 0].max():.0f}", "number the frames from 1"
@@ -413,8 +432,7 @@ def _average(code: str, image_size: tuple[int, int], step: int, grid: NDArray[np
     """Fill ``grid`` with the share of each ``step`` x ``step`` cell that the mask covers, 255 = all of it."""
     from pycocotools import mask as coco_mask
 
-    width, height = image_size
-    packed = {"size": [height, width], "counts": code.encode("ascii")}
+    packed = _coco_code(code, image_size)
     x, y, box_width, box_height = (int(value) for value in coco_mask.toBbox(packed))
     left, top = x // step, y // step
     right, bottom = -(-(x + box_width) // step), -(-(y + box_height) // step)
@@ -432,14 +450,9 @@ def _quote(text: str) -> str:
     return repr(text if len(text) <= 60 else text[:57] + "...")
 
 
-def _reject(path: Path, place: int, expected: str, found: str, *, unit: str = "") -> Any:
+def _reject(path: Path, place: int, expected: str, found: str, *, unit: str = "") -> NoReturn:
     raise DetectionsError(
         f"{path}:{unit}{place}",
         f"expected {expected}, found {found}",
         "correct or remove the line" if not unit else "correct the entry",
     )
-
-
-def image_boxes(detections: Detections) -> NDArray[np.float64]:
-    """Left, top, width, height ``(D, 4)`` of all detections, as the files write them."""
-    return np.asarray(box_math.xywh(detections.boxes))
