@@ -184,7 +184,7 @@ def _lacks_name(path: Path, several: bool) -> bool:  # noqa: FBT001 - a plain pr
 
 
 def _probe_size(address: Address) -> tuple[int, int] | None:
-    """``(width, height)`` of a recording's pictures; ``None`` for what should not be opened twice, or has many sizes."""
+    """``(width, height)`` of a video; ``None`` for what should not be opened twice, or has many sizes."""
     from tracker.sources.open import open_source
 
     if address.kind != "video":
