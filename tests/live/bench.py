@@ -26,7 +26,9 @@ from tracker.associate.tracker import Tracker
 from tracker.config import CameraConfig
 from tracker.live.build import build_stream
 from tracker.live.engine import LiveEngine
+from tracker.live.rotate import RotatingSink
 from tracker.segment.session import OnnxSegmenter
+from tracker.sinks.open import open_sink
 from tracker.sources.open import open_source
 from tracker.sources.reconnect import open_live
 from tracker.types import Instances
@@ -218,7 +220,14 @@ def soak(count: int) -> None:
     process = psutil.Process()
     engine = LiveEngine(segmenter=_Passers(), workers=CORES)  # type: ignore[arg-type]
     source = FakeSource("soak", capacity=8)
-    one = stream(source, tracker=Tracker(class_count=1))
+    folder = tempfile.TemporaryDirectory()
+    sink = RotatingSink(
+        f"{folder.name}/a-{{time}}.jsonl",
+        lambda path: open_sink(path, class_names=("person",)),
+        every_s=None,
+        max_bytes=10_000_000,
+    )
+    one = stream(source, sink=sink, tracker=Tracker(class_count=1))  # type: ignore[arg-type]
     engine.add(one)
     marks = {count // 10, count}
     for index in range(count + 1):
@@ -239,6 +248,9 @@ def soak(count: int) -> None:
             )
     source.close()
     engine.close()
+    rows = sum(path.read_bytes().count(b"\n") for path in Path(folder.name).glob("*.jsonl"))
+    report({"rows": rows, "parts": sink.parts})
+    folder.cleanup()
 
 
 def kills(clip: Path, count: int) -> None:

@@ -88,4 +88,7 @@ def test_identities_go_on_in_another_process() -> None:
     quick.restore(first.state(), elapsed_s=0.5)
     slow.restore(first.state(), elapsed_s=600.0)
     assert walk(quick, 0.0, 20) == {1}  # the walker has not moved in half a second
+    crashed = SteadyTracker(Tracker(class_count=2))
+    crashed.restore(first.state(), elapsed_s=600.0, skip_ids=50)
+    assert walk(crashed, 0.0, 20) == {52}  # numbers that were given after the state was kept stay theirs
     assert walk(slow, 0.0, 20) == {2}  # after ten minutes it is somebody else, and nobody is number 1 twice

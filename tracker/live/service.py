@@ -40,7 +40,10 @@ REPORT_S = 60.0
 """How often the log says how every stream is doing."""
 
 SAVE_S = 5.0
-"""How often identities are written to disk: what a crash costs at most, numbers given since included."""
+"""How often identities are written to disk: what a crash costs at most."""
+
+CRASH_SKIP_IDS = 1000
+"""Numbers left out after a crash, more than a camera gives in :data:`SAVE_S`: nobody gets another's number."""
 
 POLL_S = 0.25
 
@@ -107,11 +110,11 @@ class LiveService:
             },
         )
 
-    def save_states(self) -> None:
-        """Write every camera's identities to disk, where the settings ask for it."""
+    def save_states(self, *, final: bool = False) -> None:
+        """Write every camera's identities to disk, where the settings ask for it; ``final``: none will come after."""
         for camera, stream in self._running.values():
             if self._snapshots is not None and is_camera(camera.url) and (state := stream.tracker_state()) is not None:
-                self._snapshots.save(camera.name, state)
+                self._snapshots.save(camera.name, state | {"final": final})
 
     def report(self) -> None:
         """Log one line per stream."""
@@ -140,7 +143,7 @@ class LiveService:
         except TrackerError as failure:
             logger.critical("model failed", extra={"problem": str(failure)})
             return 3
-        self.save_states()
+        self.save_states(final=True)
         failures = self._failures + [failure for stream in self.engine.streams for failure in stream.failures]
         return 1 if failures else 0
 
@@ -163,7 +166,7 @@ class LiveService:
         )
         kept = self._snapshots.load(camera.name) if self._snapshots is not None and is_camera(camera.url) else None
         if kept is not None:
-            stream.restore(kept[0], elapsed_s=kept[1])
+            stream.restore(kept[0], elapsed_s=kept[1], skip_ids=0 if kept[0]["final"] else CRASH_SKIP_IDS)
         self._running[camera.name] = (camera, stream)
         self.engine.add(stream)
 

@@ -92,16 +92,20 @@ class SteadyTracker:
             "intervals_s": np.array(self._intervals_s),
         }
 
-    def restore(self, state: dict[str, Any], *, elapsed_s: float | None) -> None:
+    def restore(self, state: dict[str, Any], *, elapsed_s: float | None, skip_ids: int = 0) -> None:
         """Go on from what :meth:`state` gave.
 
         Args:
             state: From the same kind of tracker.
             elapsed_s: Seconds that passed since, for a camera, whose media time begins anew; ``None`` for a recording,
                 whose media time goes on.
+            skip_ids: Numbers to leave out, since they may have been given after the state was kept.
         """
         tracker: Any = self._tracker
-        tracker.restore(state["tracker"])
+        inner = dict(state["tracker"])
+        if skip_ids:
+            inner["next_id"] += skip_ids
+        tracker.restore(inner)
         self._size = (int(state["size"][0]), int(state["size"][1]))
         self._last_s = float(state["last_s"])
         if elapsed_s is not None:

@@ -200,9 +200,9 @@ class Stream:
         with self._finding:
             return self._tracker.state()
 
-    def restore(self, state: dict[str, Any], *, elapsed_s: float) -> None:
+    def restore(self, state: dict[str, Any], *, elapsed_s: float, skip_ids: int = 0) -> None:
         """Go on with another process's identities; before the stream is started."""
-        self._tracker.restore(state, elapsed_s=elapsed_s)
+        self._tracker.restore(state, elapsed_s=elapsed_s, skip_ids=skip_ids)
         logger.info("state restored", extra={"camera": self.name, "age_s": round(elapsed_s, 1)})
 
     def resume(self, checkpoint: Checkpoint) -> None:
