@@ -229,7 +229,7 @@ def soak(count: int) -> None:
     )
     one = stream(source, sink=sink, tracker=Tracker(class_count=1))  # type: ignore[arg-type]
     engine.add(one)
-    marks = {count // 10, count}
+    marks = {count // 10, count // 4, count // 2, count}
     for index in range(count + 1):
         source.handoff.put(frame(index, source="soak", size=(640, 360), time_s=index / 5))
         if index in marks:
