@@ -13,6 +13,7 @@ import traceback
 import cv2
 import pytest
 
+from tests.sources.readers import reader_threads
 from tests.sources.videos import drain, picture, write_video
 from tracker.errors import SourceError
 from tracker.sources.address import expand_sources
@@ -130,10 +131,6 @@ def test_options_carry_the_time_out_and_the_transport() -> None:
     assert options("/dev/video3")[0] == "/dev/video3"
 
 
-def readers() -> list[threading.Thread]:
-    return [thread for thread in threading.enumerate() if thread.name == "source-reader"]
-
-
 def test_a_camera_over_http_is_live_and_keeps_the_newest(server: str) -> None:
     with open_source(f"http://{server}/camera/40", timeout_s=5) as source:
         info = source.info
@@ -173,7 +170,7 @@ def test_closing_while_the_network_is_silent_does_not_hang(server: str) -> None:
     source.close()
     assert time.monotonic() - started_s < 3
     gc.collect()
-    assert readers() == []
+    assert reader_threads() == []
 
 
 def test_a_live_transport_stream_keeps_its_own_clock_over_a_restart(tmp_path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import threading
 import time
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
+from tests.sources.readers import reader_threads
 from tests.sources.videos import drain, level, picture, quadrants, write_video
 from tracker.errors import ConfigError, SourceError
 from tracker.sources.open import open_source
@@ -32,10 +32,6 @@ CONTAINERS = [
     ("mpg", "mpeg2video"),
     ("gif", "gif"),
 ]
-
-
-def reader_threads() -> list[threading.Thread]:
-    return [thread for thread in threading.enumerate() if thread.name == "source-reader"]
 
 
 def open_files() -> int:
@@ -296,7 +292,7 @@ def test_decoded_pictures_are_freed_without_the_garbage_collector(tmp_path, rota
     try:
         with open_source(path, network_size=(32, 32)) as source:
             assert len(list(source)) == 60
-            alive = sum(isinstance(thing, av.VideoFrame) for thing in gc.get_objects())
+            alive = sum(type(thing) is av.VideoFrame for thing in gc.get_objects())
     finally:
         gc.enable()
     assert alive <= 4  # the first one's orientation was read, which ties it into a cycle
