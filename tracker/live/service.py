@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from tracker.config import is_camera, load_live_config
 from tracker.errors import ConfigError, TrackerError
+from tracker.job import CONFIRM_SCORE
 from tracker.live.build import build_stream, check_camera
 from tracker.live.engine import LiveEngine
 from tracker.live.logs import set_up_logging
@@ -160,7 +161,7 @@ class LiveService:
             camera,
             resumption=resumption,
             segmenter=self._segmenter,
-            tracker=lambda: Tracker(class_count=len(self._segmenter.class_names)),
+            tracker=lambda: Tracker(class_count=len(self._segmenter.class_names), confirm_score=CONFIRM_SCORE),
             queue_frames=max(4, 2 * self._batch),
             max_in_flight=self._batch * self.engine.workers,
         )
