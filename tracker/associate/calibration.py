@@ -48,7 +48,7 @@ class ScoreCalibration:
         *,
         horizon_s: float = 0.3,
         prior_weight: float = 3.0,
-        memory: float = 2000.0,
+        memory: float = 200.0,
         birth_prior: float = 0.4,
         birth_weight: float = 10.0,
     ) -> None:

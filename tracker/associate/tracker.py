@@ -22,6 +22,9 @@ Rows = NDArray[np.int64]
 
 __all__ = ["Tracker"]
 
+CERTAIN_HITS = 4
+LEAST_EVIDENCE = -10.0
+"""A bad start is forgotten after a few good frames."""
 EPSILON_S = 1e-6
 """Times are compared with this tolerance: sums of frame durations are not exact."""
 
@@ -46,6 +49,7 @@ class Tracker:
         chance_weight: Share of the affinity scaled by the instance's chance.
         mask_bonus: What a perfect overlap of silhouettes adds to the affinity, where instances have masks.
         confirm_log_odds: Evidence from which on a track is confirmed and gets its identity.
+        certain_s: A track that was seen for this long without a gap is confirmed whatever calibration says.
         confirm_score: Raw score that the latest instance of a track must have for the track to be confirmed. The
             default trusts calibration alone; set it where the detector's scores are known to mean something and false
             alarms persist in place (fixed cameras).
@@ -80,6 +84,7 @@ class Tracker:
         chance_weight: float = 0.5,
         mask_bonus: float = 0.4,
         confirm_log_odds: float = 1.5,
+        certain_s: float = 1.5,
         confirm_score: float = 0.0,
         hit_log_odds: float = 0.6,
         birth_share: float = 1.0,
@@ -98,7 +103,7 @@ class Tracker:
         initial_rate: float = 1.0,
         horizon_s: float = 0.3,
         prior_weight: float = 3.0,
-        memory: float = 2000.0,
+        memory: float = 200.0,
         birth_prior: float = 0.4,
         birth_weight: float = 10.0,
     ) -> None:
@@ -131,6 +136,7 @@ class Tracker:
         )
         self._confirm_log_odds, self._hit_log_odds, self._birth_share = confirm_log_odds, hit_log_odds, birth_share
         self._evidence_limit, self._confirm_score = evidence_limit, confirm_score
+        self._certain_s = certain_s
         self._lost_s, self._tentative_s = lost_s, tentative_s
         self._coast_s, self._hidden_s, self._hidden_share = coast_s, hidden_s, hidden_share
         self._coast_log_odds = coast_log_odds
@@ -260,20 +266,24 @@ class Tracker:
         table.crops[rows] = 0 if detected.crops is None else detected.crops[taken]
         table.votes[classes, rows] += detected.scores[taken]
         evidence = table.evidence[rows] + (detected.log_odds[taken] + self._hit_log_odds)
-        table.evidence[rows] = np.minimum(evidence, self._evidence_limit)
+        table.evidence[rows] = np.minimum(np.maximum(evidence, LEAST_EVIDENCE), self._evidence_limit)
 
     def _bear(self, taken: Rows, detected: Detected, time_s: float) -> None:
-        """Start a tentative track from every free instance that is no duplicate of a matched one."""
-        unmatched = np.ones(len(detected), np.bool_)
-        unmatched[taken] = False
-        free = np.flatnonzero(unmatched)
-        if len(free) and len(taken):
-            own, other = detected.boxes[:, free], detected.boxes[:, taken]
-            rows, columns = affinity.overlapping_pairs(own, other)
-            overlaps = affinity.buffered_iou(own[:, rows], other[:, columns])
-            single = np.ones(len(free), np.bool_)
-            single[rows[overlaps > self._duplicate_iou]] = False
-            free = free[single]
+        """Start a tentative track from every free instance that is no duplicate of a matched or a better free one."""
+        usable = np.ones(len(detected), np.bool_)
+        usable[taken] = False
+        free = np.flatnonzero(usable)
+        rows, columns = affinity.overlapping_pairs(detected.boxes[:, free], detected.boxes)
+        own = free[rows]
+        close = affinity.buffered_iou(detected.boxes[:, own], detected.boxes[:, columns]) > self._duplicate_iou
+        own, columns = own[close], columns[close]
+        matched = np.ones(len(detected), np.bool_)
+        matched[free] = False
+        usable[own[matched[columns]]] = False
+        scores = detected.scores
+        better = (scores[columns] > scores[own]) | ((scores[columns] == scores[own]) & (columns < own))
+        usable[own[better & usable[columns]]] = False
+        free = np.flatnonzero(usable)
         if not len(free):
             return
         table = self._table
@@ -286,8 +296,9 @@ class Tracker:
     def _confirm(self) -> None:
         """Number the tentative tracks that have shown enough, in order of birth."""
         table = self._table
-        convincing = (table.evidence >= self._confirm_log_odds) & (table.scores >= self._confirm_score)
-        ready = np.flatnonzero((table.ids == 0) & convincing)
+        lived = (table.seen_s - table.first_s >= self._certain_s - EPSILON_S) & (table.hits >= CERTAIN_HITS)
+        convincing = ((table.evidence >= self._confirm_log_odds) | lived) & (table.scores >= self._confirm_score)
+        ready = np.flatnonzero((table.ids == 0) & (table.detection_rows >= 0) & convincing)
         table.ids[ready] = np.arange(self._next_id, self._next_id + len(ready))
         self._next_id += len(ready)
 

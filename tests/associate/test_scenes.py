@@ -1,0 +1,195 @@
+"""Scripted scenes with exact truth: who is who must hold through what cameras and detectors do."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tests.associate.worlds import line, play
+from tracker.associate.tracker import Tracker
+from tracker.types import Instances
+
+
+def frames(seconds: float, fps: float = 30.0) -> np.ndarray:
+    return np.arange(round(seconds * fps)) / fps
+
+
+def gap(number: int, start: float, end: float):
+    """A ``seen`` that hides one object from ``start`` to ``end``."""
+    return lambda n, time_s, generator: n != number or not start <= time_s < end
+
+
+@pytest.mark.parametrize("fps", [5, 10, 30, 60])
+def test_crossing_keeps_both(fps: float) -> None:
+    story = play([line((100, 200), (120, 0)), line((600, 230), (-120, 10))], frames(4, fps))
+    assert story.ids_of(0) == {story.owners[-1][0]}
+    assert story.ids_of(1) == {story.owners[-1][1]}
+    assert story.all_ids == {1, 2}
+
+
+def test_full_occlusion_and_reappearance_behind_a_pillar() -> None:
+    story = play([line((100, 200), (90, 0))], frames(5), seen=gap(0, 2, 3.2))
+    assert story.ids_of(0) == {1}
+
+
+def test_who_is_hidden_behind_another_track_is_still_reported() -> None:
+    # The walker behind stops, is covered by the one in front (whose feet are lower) for 0.7 s and seen again.
+    behind, front = line((300, 200), (0, 0), (40, 100)), line((100, 205), (100, 0), (60, 130))
+    story = play([behind, front], frames(4), seen=gap(0, 1.8, 2.4))
+    assert story.ids_of(0) == {story.owners[10][0]}
+    identity = story.owners[10][0]
+    hidden = [k for k, time_s in enumerate(frames(4)) if 1.8 <= time_s < 2.4]
+    shown = [k for k in hidden if identity in story.tracks[k].ids]
+    assert len(shown) > 0.8 * len(hidden)
+    for k in shown:
+        row = story.tracks[k].ids.tolist().index(identity)
+        assert story.tracks[k].detection_rows[row] == -1
+        assert abs(story.tracks[k].boxes[row, [0, 2]].mean() - 300) < 15
+
+
+def test_group_walks_side_by_side() -> None:
+    group = [line((100 + 45 * k, 200 + 4 * k), (70, 5)) for k in range(5)]
+    story = play(group, frames(5), jitter_px=2)
+    for number in range(5):
+        assert len(story.ids_of(number)) == 1
+    assert story.all_ids == {1, 2, 3, 4, 5}
+
+
+def test_overtaking() -> None:
+    story = play([line((100, 200), (60, 0)), line((20, 215), (160, 0))], frames(3), jitter_px=1.5)
+    assert len(story.ids_of(0)) == len(story.ids_of(1)) == 1
+    assert story.ids_of(0) != story.ids_of(1)
+
+
+def test_stop_and_go() -> None:
+    def path(time_s: float):
+        x = 100 + 100 * min(time_s, 2) + 100 * max(time_s - 4, 0)
+        return x, 200, 80, 60
+
+    assert play([path], frames(6)).all_ids == {1}
+
+
+def test_u_turn() -> None:
+    def path(time_s: float):
+        angle = np.pi * np.clip((time_s - 1.5) / 1.5, 0, 1)
+        x = 100 + 120 * min(time_s, 1.5) + 60 * np.sin(angle) - 120 * max(time_s - 3, 0)
+        return x, 200 + 60 * (1 - np.cos(angle)), 60, 60
+
+    assert play([path], frames(5)).all_ids == {1}
+
+
+def test_exit_ends_an_identity_and_reentry_after_seconds_is_a_new_one() -> None:
+    paths = [line((100, 200), (100, 0), until_s=3), line((-300, 200), (100, 0), from_s=6.5)]
+    story = play(paths, frames(9))
+    assert story.ids_of(0) == {1}
+    assert story.ids_of(1) == {2}
+    ended = [(k, i) for k, tracks in enumerate(story.tracks) for i in tracks.ended_ids.tolist()]
+    assert ended == [(pytest.approx(150, abs=2), 1)]
+
+
+def test_the_rate_drops_from_30_to_5() -> None:
+    times = np.concatenate([frames(2), 2 + frames(4, 5)])
+    story = play([line((50, 200), (80, 0)), line((600, 300), (-60, 0))], times)
+    assert len(story.ids_of(0)) == len(story.ids_of(1)) == 1
+    assert story.all_ids == {1, 2}
+
+
+def test_seconds_are_dropped() -> None:
+    times = frames(6)
+    times = times[(times < 2) | (times >= 3.5)]
+    story = play([line((50, 200), (80, 0)), line((600, 330), (0, 0))], times)
+    assert story.all_ids == {1, 2}
+    assert len(story.ids_of(0)) == len(story.ids_of(1)) == 1
+
+
+def test_single_frames_are_dropped_at_random() -> None:
+    times = frames(5)
+    times = times[np.random.default_rng(0).random(len(times)) > 0.4]
+    assert play([line((50, 200), (80, 0))], times).all_ids == {1}
+
+
+def test_empty_frames() -> None:
+    empty = play([], frames(1))
+    assert all(len(tracks) == 0 for tracks in empty.tracks)
+    blink = play([line((50, 200), (80, 0))], frames(4), seen=lambda n, time_s, g: round(time_s * 30) % 4 != 3)
+    assert blink.all_ids == {1}
+
+
+@pytest.mark.parametrize("miss", [0.2, 0.4])
+def test_detector_flicker(miss: float) -> None:
+    paths = [line((60, 150 + 130 * k), (60 + 10 * k, 0)) for k in range(3)]
+    story = play(paths, frames(6), seen=lambda n, t, g: g.random() > miss, jitter_px=2)
+    for number in range(3):
+        assert len(story.ids_of(number)) == 1
+    assert len(story.all_ids) == 3
+
+
+def test_class_flips_keep_the_identity_and_the_vote() -> None:
+    story = play([line((60, 150), (60, 0))], frames(5), class_of=lambda n, t, g: 2 if g.random() < 0.8 else 7)
+    assert story.all_ids == {1}
+    assert set(np.concatenate([tracks.class_ids for tracks in story.tracks[20:]]).tolist()) == {2}
+
+
+def test_a_burst_of_false_positives_gets_no_lasting_identity() -> None:
+    def false(time_s: float, generator: np.random.Generator):
+        if not 2 <= time_s < 3:
+            return []
+        corners = generator.uniform(0, 600, (25, 2))
+        return [(x, y, x + w, y + w) for (x, y), w in zip(corners, generator.uniform(20, 80, 25), strict=True)]
+
+    story = play([line((60, 150), (60, 0)), line((500, 400), (-50, 0))], frames(5), false=false)
+    assert len(story.ids_of(0)) == len(story.ids_of(1)) == 1
+    in_burst = {i for tracks in story.tracks[60:90] for i in tracks.ids.tolist()} - story.ids_of(0) - story.ids_of(1)
+    assert len(in_burst) < 0.03 * 30 * 25, "750 false instances"
+
+
+def test_a_thousand_objects() -> None:
+    columns = [(60 + 60 * (k % 40), 50 + 110 * (k // 40)) for k in range(1000)]
+    generator = np.random.default_rng(3)
+    paths = [line(start, tuple(generator.uniform(-12, 12, 2)), (30, 70)) for start in columns]
+    story = play(paths, frames(0.7), jitter_px=0.5)
+    assert len(story.owners[-1]) == 1000
+    assert story.all_ids == set(range(1, 1001))
+    assert all(len(story.ids_of(number)) == 1 for number in range(1000))
+
+
+def test_camera_pan_at_ten_frames_a_second() -> None:
+    paths = [line((100 + 110 * k, 200), (-90 if k % 2 else 30, 0)) for k in range(4)]
+
+    def panned(path):
+        def moved(time_s: float):
+            x, y, w, h = path(time_s)
+            return x + 150 * np.sin(1.5 * time_s), y + 8 * np.sin(9 * time_s), w, h
+
+        return moved
+
+    story = play([panned(path) for path in paths[::2]], frames(4, 10))
+    assert all(len(story.ids_of(number)) == 1 for number in range(2))
+
+
+def test_a_low_score_still_continues_a_track() -> None:
+    tracker = Tracker()
+    play([line((60, 150), (60, 0))], frames(2), tracker=tracker)
+    story = play([line((60, 150), (60, 0))], 2 + frames(1), tracker=tracker, score=0.3)
+    assert story.ids_of(0) == {1}
+    assert all(1 in tracks.ids for tracks in story.tracks)
+
+
+def test_what_is_seen_for_two_seconds_gets_an_identity_whatever_was_learned() -> None:
+    tracker = Tracker()
+    generator = np.random.default_rng(0)
+    for frame in range(300):  # ten seconds of flashes in the same class and score: nothing lives
+        boxes = generator.uniform(0, 500, (5, 4)).astype(np.float32)
+        boxes[:, 2:] = boxes[:, :2] + 40
+        flashes = Instances(boxes=boxes, scores=np.full(5, 0.9, np.float32), class_ids=np.zeros(5, np.int64))
+        tracker.update(flashes, frame / 30)
+    story = play([line((60, 150), (60, 0))], 10 + frames(4), tracker=tracker)
+    assert len(story.ids_of(0, first=60)) == 1
+    assert all(0 in owner for owner in story.owners[60:])
+
+
+def test_identical_detections_of_two_models_are_one_identity() -> None:
+    # Every object is detected twice with almost the same box, as an ensemble without suppression would.
+    path = line((60, 150), (60, 0))
+    story = play([path, path], frames(3), jitter_px=1)
+    assert len(story.all_ids) == 1
