@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from pathlib import Path
@@ -235,3 +237,17 @@ def test_the_example_is_valid() -> None:
     example = Path(__file__).parents[2] / "examples" / "cameras.yaml"
     config = load_live_config(example, {"GATE_PASSWORD": "x"})
     assert [camera.name for camera in config.cameras] == ["gate", "lobby", "loading-dock", "yesterday"]
+
+
+def test_systemd_is_told(launch, tmp_path) -> None:
+    write_video(tmp_path / "a.mp4", count=200, size=(32, 32))
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel, tempfile.TemporaryDirectory() as folder:
+        channel.bind(f"{folder}/notify")
+        channel.settimeout(5)
+        service = launch(HEAD + "  - {name: a, url: a.mp4}\n", NOTIFY_SOCKET=f"{folder}/notify")
+        assert service.wait() == 0
+        told = []
+        while not told or told[-1] != b"STOPPING=1":
+            told.append(channel.recv(100))
+    assert told[0] == b"READY=1"
+    assert set(told[1:-1]) <= {b"WATCHDOG=1"}
