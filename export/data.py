@@ -177,7 +177,7 @@ class Archive:
         packed = self._bits[item["offset"] : item["offset"] + (count + 7) // 8]
         return np.unpackbits(packed, count=count).reshape(y1 - y0, x1 - x0) * 255
 
-    def sampling_weights(self, *, pseudo_share: float = 0.15, rare_below: float = 0.08) -> np.ndarray:
+    def sampling_weights(self, *, pseudo_share: float = 0.15, rare_below: float = 0.25) -> np.ndarray:
         """How often each image is drawn, (images,), sum 1: repeat-factor sampling (Gupta et al. 2019) for rare classes.
 
         An image counts sqrt(rare_below / share) times, share being that of the images which show its rarest class.
