@@ -100,7 +100,8 @@ class ScoreCalibration:
 
     def frames(self, dt_s: float) -> int:
         """The horizon in frames of ``dt_s`` seconds, at least one."""
-        return min(max(round(self._horizon_s / dt_s), 1), HISTORY) if dt_s > 0 else 1
+        # Halves go up by a margin: at 25 fps 7.5 frames must not flip with the last bit of a difference of times.
+        return min(max(int(self._horizon_s / dt_s + 0.501), 1), HISTORY) if dt_s > 0 else 1
 
     def learn(self, seen: Codes, found: Codes) -> None:
         """Count detections whose horizon has passed.
