@@ -172,22 +172,24 @@ def test_a_full_device_is_a_sink_error(kind):
     sink.abort()
 
 
-@pytest.fixture
-def small_files():
-    """A limit on the size of files: as on a full disk but for the error's number."""
+@contextlib.contextmanager
+def small_files(size: int):
+    """A limit on the size of files: as on a full disk but for the error's number.
+
+    It holds for the whole process, so it must end before pytest writes its next line to a log file.
+    """
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-
-    def limit(size: int) -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-
-    yield limit
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    signal.signal(signal.SIGXFSZ, handler)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
 
 
 @pytest.mark.parametrize("name", [*NAMES, "out.mov", "out.webm", "out.avi", "out.ts"])
-def test_what_is_written_stays_readable_on_a_full_disk(tmp_path, name, small_files, monkeypatch):
+def test_what_is_written_stays_readable_on_a_full_disk(tmp_path, name, monkeypatch):
     from tracker.sinks import parquet, text
 
     monkeypatch.setattr(text, "FLUSH_BYTES", 200)
@@ -198,7 +200,7 @@ def test_what_is_written_stays_readable_on_a_full_disk(tmp_path, name, small_fil
     sink = open_sink(path, class_names=CLASS_NAMES, **options)
     if name == "out.parquet":
         sink._group_rows = 8
-    small_files(800_000 if is_video else 12_000 if name == "out.parquet" else 701)
+    limit = 800_000 if is_video else 12_000 if name == "out.parquet" else 701
     rng = np.random.default_rng(0)
 
     def everything():
@@ -209,16 +211,17 @@ def test_what_is_written_stays_readable_on_a_full_disk(tmp_path, name, small_fil
             sink.write(frame)
         sink.close()
 
-    with pytest.raises(SinkError, match=r"(?s)File too large.*remedy"):
-        everything()
-    with pytest.raises(SinkError):
-        sink.write(tracked_frame(boxes=[]))
-    sink.close()
+    with small_files(limit):
+        with pytest.raises(SinkError, match=r"(?s)File too large.*remedy"):
+            everything()
+        with pytest.raises(SinkError):
+            sink.write(tracked_frame(boxes=[]))
+        sink.close()
     assert [entry.name for entry in tmp_path.iterdir()] == [name]
     assert 0 < count_rows(path) < 150
 
 
-def test_a_full_disk_is_noticed_when_all_is_written_at_the_end(tmp_path, small_files):
+def test_a_full_disk_is_noticed_when_all_is_written_at_the_end(tmp_path):
     # Pictures of one second wait in memory: FFmpeg meets the full disk only while it ends the file, and says nothing.
     from tracker.sinks.encoder import VideoEncoder
 
@@ -227,14 +230,13 @@ def test_a_full_disk_is_noticed_when_all_is_written_at_the_end(tmp_path, small_f
     rng = np.random.default_rng(0)
     for index in range(20):
         encoder.encode(rng.integers(0, 255, (120, 160, 3)).astype(np.uint8), index / 100)
-    small_files(20_000)
-    with pytest.raises(SinkError, match="File too large"):
+    with small_files(20_000), pytest.raises(SinkError, match="File too large"):
         encoder.finish()
     assert (tmp_path / "out.mp4").read_text() == "yesterday"
     assert len(list(tmp_path.iterdir())) == 1
 
 
-def test_without_room_for_the_index_the_fragments_stay(tmp_path, small_files):
+def test_without_room_for_the_index_the_fragments_stay(tmp_path):
     from tracker.sinks.encoder import VideoEncoder
 
     encoder = VideoEncoder(tmp_path / "out.mp4")
@@ -244,8 +246,8 @@ def test_without_room_for_the_index_the_fragments_stay(tmp_path, small_files):
     put_index = encoder._put_index_in_front
 
     def without_room():
-        small_files(50_000)
-        put_index()
+        with small_files(50_000):
+            put_index()
 
     encoder._put_index_in_front = without_room
     encoder.finish()
@@ -254,20 +256,20 @@ def test_without_room_for_the_index_the_fragments_stay(tmp_path, small_files):
     assert len(list(tmp_path.iterdir())) == 1
 
 
-def test_mending_leaves_only_whole_lines(tmp_path, small_files, monkeypatch):
+def test_mending_leaves_only_whole_lines(tmp_path, monkeypatch):
     from tracker.sinks import text
 
     monkeypatch.setattr(text, "FLUSH_BYTES", 1)
     for size in range(700, 760, 7):
         path = tmp_path / f"{size}.coco.json"
         sink = open_sink(path, class_names=CLASS_NAMES)
-        small_files(size)
-        with contextlib.suppress(SinkError):
-            for index in range(50):
-                sink.write(tracked_frame(index, boxes=[(4, 4, 60, 60)], masks=False))
-        with pytest.raises(SinkError, match="File too large"):
-            sink.write(tracked_frame(boxes=[]))
-        sink.close()
+        with small_files(size):
+            with contextlib.suppress(SinkError):
+                for index in range(50):
+                    sink.write(tracked_frame(index, boxes=[(4, 4, 60, 60)], masks=False))
+            with pytest.raises(SinkError, match="File too large"):
+                sink.write(tracked_frame(boxes=[]))
+            sink.close()
         entries = json.loads(path.read_text())
         assert [entry["image_id"] for entry in entries] == list(range(1, len(entries) + 1))
         assert len(entries) >= 5
