@@ -79,7 +79,8 @@ def test_shoppers_are_seen_in_either_shape_and_either_way(data_root: Path) -> No
     ours, theirs = segmenter.segment([frame, prepared])
     assert len(ours) >= 6
     np.testing.assert_array_equal(ours.boxes, theirs.boxes)
-    square = OnnxSegmenter(score_threshold=0.5, classes=["person"], variant="416x416").segment([frame])[0]
+    # At 416 x 234 pixels the same people are less certain: scores count the mask's certainty too.
+    square = OnnxSegmenter(score_threshold=0.35, classes=["person"], variant="416x416").segment([frame])[0]
     assert len(square) >= 5
     assert (square.boxes[:, 2] <= 1920).all()
     assert (square.boxes[:, 3] <= 1080).all()

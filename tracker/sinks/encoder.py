@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 __all__ = ["CONTAINERS", "VideoEncoder"]
 
+ULTRAFAST_PIXELS = 1280 * 720
+"""From here on a frame costs 8 ms and more in superfast, a quarter of the default model; in ultrafast 4.6 ms."""
+
 TICKS_PER_S = 90_000
 """The clock of MPEG: divides every usual frame rate, and holds arbitrary times to 11 us."""
 
@@ -60,7 +63,7 @@ class VideoEncoder:
     Args:
         path: The final path; its suffix chooses the container.
         crf: Constant rate factor of H.264 and VP9, smaller is better and larger; ``None`` for the codec's own default.
-        preset: x264's speed preset.
+        preset: x264's speed preset; ``None`` for superfast, from 1280 x 720 on ultrafast, which halves the CPU time.
         frame_rate: Nominal rate of the source, a hint for rate control; AVI, which knows no times, runs at it.
         threads: Threads of the encoder; ``None`` chooses by size.
 
@@ -74,7 +77,7 @@ class VideoEncoder:
         path: str | os.PathLike[str],
         *,
         crf: int | None = None,
-        preset: str = "superfast",
+        preset: str | None = None,
         frame_rate: float | None = None,
         threads: int | None = None,
     ) -> None:
@@ -204,7 +207,9 @@ class VideoEncoder:
 
     def _codec_options(self) -> dict[str, str]:
         if self._codec == "libx264":
-            options = {"preset": self._preset, "crf": str(23 if self._crf is None else self._crf)}
+            width, height = self.size or (0, 0)
+            usual = "superfast" if width * height < ULTRAFAST_PIXELS else "ultrafast"
+            options = {"preset": self._preset or usual, "crf": str(23 if self._crf is None else self._crf)}
             # AVI has no decoding times, so pictures must come in the order in which they are shown.
             return options | ({"bf": "0"} if self._container.format == "avi" else {})
         if self._codec.startswith("libvpx"):

@@ -35,8 +35,9 @@ class VideoSink:
         path: The final path; its suffix chooses the container.
         annotator: How frames are drawn; a plain :class:`~tracker.sinks.annotate.Annotator` by default.
         crf: Constant rate factor, smaller is better and larger.
-        preset: x264's speed preset. Measured on ``traffic.mp4`` (640 x 360) in CPU ms per frame, kB/s and dB against
-            the drawn picture: ultrafast 1.3, 154, 40.2; superfast 1.6, 84, 39.8; veryfast 2.7, 40, 37.8.
+        preset: x264's speed preset; ``None`` chooses by size. Measured on ``traffic.mp4`` (640 x 360) in CPU ms per
+            frame, kB/s and dB against the drawn picture: ultrafast 1.3, 154, 40.2; superfast 1.6, 84, 39.8;
+            veryfast 2.7, 40, 37.8.
         frame_rate: Nominal rate of the source.
         encoder_threads: Threads of the encoder; ``None`` chooses by size.
         on_drawn: Called with every drawn picture and its frame, in the drawing thread; must not change the picture.
@@ -57,7 +58,7 @@ class VideoSink:
         *,
         annotator: Annotator | None = None,
         crf: int | None = None,
-        preset: str = "superfast",
+        preset: str | None = None,
         frame_rate: float | None = None,
         encoder_threads: int | None = None,
         on_drawn: Callable[[NDArray[np.uint8], TrackedFrame], None] | None = None,
