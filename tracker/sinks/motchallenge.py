@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tracker.sinks.results import mot_line
 from tracker.sinks.run_length import disjoint_crops, encode_crop
 from tracker.sinks.silhouettes import silhouette_of
 from tracker.sinks.text import TextSink
@@ -44,8 +45,8 @@ class MotSink(TextSink):
         visibility = [-1] * count if tracks is None else (tracks.detection_rows >= 0).astype(int).tolist()
         frame = tracked_frame.frame.index + 1
         return "".join(
-            f"{frame},{identity},{x1:.2f},{y1:.2f},{x2 - x1:.2f},{y2 - y1:.2f},{score:.4f},{class_id + 1},{visible}\n"
-            for identity, visible, (x1, y1, x2, y2), score, class_id in zip(
+            mot_line(frame, identity, tuple(box), score=round(score, 4), class_id=class_id + 1, visibility=visible)
+            for identity, visible, box, score, class_id in zip(
                 ids, visibility, owner.boxes.tolist(), owner.scores.tolist(), owner.class_ids.tolist(), strict=True
             )
             if visible != 0 or self._coasting
