@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -9,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from rich.console import Console
 
 app = typer.Typer(
@@ -56,6 +59,16 @@ def _console(*, quiet: bool = False) -> Console:
     from rich.console import Console
 
     return Console(quiet=quiet)
+
+
+@contextlib.contextmanager
+def _steps(console: Console, title: str) -> Iterator[Callable[[str, int, int], None]]:
+    """A progress bar over named steps: call it with the name, the number done and their total."""
+    from rich.progress import Progress
+
+    with Progress(console=console, transient=True) as progress:
+        task = progress.add_task(title, total=None)
+        yield lambda name, done, total: progress.update(task, description=name, completed=done, total=total)
 
 
 @app.callback(invoke_without_command=True)
@@ -159,17 +172,10 @@ def associate(
     quiet: Quiet = False,
 ) -> None:
     """Give identities to detections made elsewhere; no video needed."""
-    from rich.progress import Progress
-
     from tracker.measure.associate import associate as associate_files
 
     console = _console(quiet=quiet)
-    with Progress(console=console, transient=True) as progress:
-        task = progress.add_task("associating", total=None)
-
-        def show(name: str, done: int, total: int) -> None:
-            progress.update(task, description=name, completed=done, total=total)
-
+    with _steps(console, "associating") as show:
         results = associate_files(detections, out, fps=fps, progress=show)
     for result in results:
         console.print(
@@ -190,18 +196,11 @@ def evaluate(
     """HOTA, DetA, AssA, IDF1, MOTA and sMOTSA of MOT or MOTS results, by TrackEval's metrics."""
     from dataclasses import asdict
 
-    from rich.progress import Progress
-
     from tracker.measure.evaluate import evaluate as evaluate_results
     from tracker.measure.tables import evaluation_table
 
     console = _console(quiet=quiet)
-    with Progress(console=console, transient=True) as progress:
-        task = progress.add_task("evaluating", total=None)
-
-        def show(name: str, done: int, total: int) -> None:
-            progress.update(task, description=name, completed=done, total=total)
-
+    with _steps(console, "evaluating") as show:
         evaluation = evaluate_results(truth, results, protocol=protocol, progress=show)
     console.print(evaluation_table(evaluation, per_sequence=per_sequence))
     if json_path is not None:
