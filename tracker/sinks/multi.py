@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from tracker.errors import SinkError
+from tracker.sinks.closing import Closing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from types import TracebackType
 
     from tracker.types import Sink, TrackedFrame
 
 __all__ = ["MultiSink"]
 
 
-class MultiSink:
+class MultiSink(Closing):
     """Several sinks as one.
 
     A sink that raises is finished at once, so that what it wrote is kept, and gets no further frame.
@@ -86,17 +86,6 @@ class MultiSink:
             with contextlib.suppress(Exception):
                 _abort(sink)
         self._living = []
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        if kind is None:
-            self.close()
-        else:
-            self.abort()
 
     def _bury(self, sink: Sink, failure: Exception) -> None:
         self._living.remove(sink)

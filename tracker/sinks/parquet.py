@@ -11,16 +11,16 @@ import contextlib
 import io
 import os
 import time
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from tracker.errors import ConfigError, SinkError
+from tracker.sinks.closing import Closing
 from tracker.sinks.lines import flat
 from tracker.sinks.part_file import PartFile, refusal
 from tracker.sinks.rows import MaskFormat, RowBuilder
 
 if TYPE_CHECKING:
     from io import FileIO
-    from types import TracebackType
 
     from tracker.types import TrackedFrame
 
@@ -106,7 +106,7 @@ class _View(io.RawIOBase):
         return data
 
 
-class ParquetSink:
+class ParquetSink(Closing):
     """One row per identity and frame, with the columns of CSV and ``mask`` as a struct.
 
     Args:
@@ -209,17 +209,6 @@ class ParquetSink:
             return
         with contextlib.suppress(SinkError):
             self.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        if kind is None:
-            self.close()
-        else:
-            self.abort()
 
     def _end_group(self) -> None:
         """Put the rows that wait on the disk as one row group."""

@@ -9,15 +9,14 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Self
+from abc import abstractmethod
+from typing import TYPE_CHECKING
 
 from tracker.errors import SinkError
+from tracker.sinks.closing import Closing
 from tracker.sinks.part_file import PartFile, refusal
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from tracker.types import TrackedFrame
 
 __all__ = ["TextSink"]
@@ -29,7 +28,7 @@ FLUSH_S = 1.0
 TAIL_BYTES = 1 << 16
 
 
-class TextSink(ABC):
+class TextSink(Closing):
     """A file of lines under a temporary name until it is closed.
 
     Args:
@@ -117,17 +116,6 @@ class TextSink(ABC):
             return
         with contextlib.suppress(SinkError):
             self.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        if kind is None:
-            self.close()
-        else:
-            self.abort()
 
     def _flush(self) -> None:
         data = memoryview(b"".join(self._waiting))

@@ -6,16 +6,16 @@ import contextlib
 import queue
 import threading
 import time
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from tracker.errors import SinkError
 from tracker.sinks.annotate import Annotator
+from tracker.sinks.closing import Closing
 from tracker.sinks.encoder import VideoEncoder
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable
-    from types import TracebackType
 
     import numpy as np
     from numpy.typing import NDArray
@@ -28,7 +28,7 @@ QUEUE_FRAMES = 4
 """Frames that may wait: enough to even out key frames, 100 MB at 4K."""
 
 
-class VideoSink:
+class VideoSink(Closing):
     """Draws every frame and encodes it.
 
     Args:
@@ -107,17 +107,6 @@ class VideoSink:
         """Keep what is done, as :meth:`close` does, without raising; without a frame nothing is published."""
         with contextlib.suppress(Exception):
             self.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        if kind is None:
-            self.close()
-        else:
-            self.abort()
 
     def _raise_failure(self) -> None:
         if self._failure is not None:
