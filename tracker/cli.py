@@ -140,7 +140,7 @@ def _run(options: dict[str, object], *, associates: bool) -> None:
     console = _console(quiet=quiet)
     outcomes = run_request(StreamRequest.from_options(options, associates=associates), console=console)
     if isinstance(json_path, Path):
-        json_path.write_text(json.dumps([outcome.as_json() for outcome in outcomes], indent=2) + "\n", encoding="utf-8")
+        _write_json(json_path, [outcome.as_json() for outcome in outcomes])
     if any(outcome.interrupted for outcome in outcomes):
         raise typer.Exit(130)
     if any(outcome.failures for outcome in outcomes):
@@ -203,8 +203,7 @@ def evaluate(
     with _steps(console, "evaluating") as show:
         evaluation = evaluate_results(truth, results, protocol=protocol, progress=show)
     console.print(evaluation_table(evaluation, per_sequence=per_sequence))
-    if json_path is not None:
-        json_path.write_text(json.dumps(asdict(evaluation), indent=2) + "\n", encoding="utf-8")
+    _write_json(json_path, asdict(evaluation))
 
 
 @models_app.command(name="list")

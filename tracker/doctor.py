@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
-import os
 import platform
 import sys
 from dataclasses import dataclass
@@ -58,8 +57,10 @@ def _version(distribution: str) -> str | None:
 
 
 def _machine() -> Finding:
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return Finding(name="machine", state="ok", found=f"{platform.system()} {platform.machine()}, {cores} cores")
+    from tracker.segment.device import available_cores
+
+    found = f"{platform.system()} {platform.machine()}, {available_cores()} cores"
+    return Finding(name="machine", state="ok", found=found)
 
 
 def _packages() -> Iterator[Finding]:

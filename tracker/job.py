@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from tracker.errors import ConfigError, TrackerError
 from tracker.pipeline import Pipeline, Summary
+from tracker.segment.device import available_cores
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from tracker.sources.source import Source
     from tracker.types import Sink
 
-__all__ = ["Outcome", "StreamRequest", "available_cores", "run_request"]
+__all__ = ["Outcome", "StreamRequest", "run_request"]
 
 DISPLAY_SCORE = 0.3
 """``segment`` keeps instances from here on where nobody asked for another score."""
@@ -121,11 +122,6 @@ class Outcome:
             "interrupted": self.interrupted,
             "notes": self.notes,
         }
-
-
-def available_cores() -> int:
-    """Cores this process may use, which a container may limit below what the machine has."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def run_request(request: StreamRequest, *, console: Console) -> list[Outcome]:

@@ -26,6 +26,7 @@ from tracker.live.logs import set_up_logging
 from tracker.live.resume import Resumption
 from tracker.live.snapshot import Snapshots
 from tracker.live.status import STUCK_S, StatusServer
+from tracker.segment.device import available_cores
 from tracker.version import __version__
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ class LiveService:
         self._config = config
         self._segmenter = segmenter
         on_cpu = segmenter.device == "cpu"
-        workers = config.workers or (_cores() if on_cpu else 2)
+        workers = config.workers or (available_cores() if on_cpu else 2)
         self._batch = min(config.batch or segmenter.batch_size, segmenter.batch_size)
         for camera in config.cameras:
             check_camera(camera, segmenter.class_names)
@@ -272,19 +273,15 @@ def _segmenter(config: LiveConfig) -> OnnxSegmenter:
 
     asked = [camera.conf for camera in config.cameras if camera.conf is not None]
     everyone_asked = len(asked) == len(config.cameras)
-    workers = config.workers or _cores()
+    workers = config.workers or available_cores()
     return OnnxSegmenter(
         config.model,
         device=config.device,
         score_threshold=None if not asked else min(asked if everyone_asked else [*asked, DEFAULT_SCORE_THRESHOLD]),
         iou_threshold=config.iou,
-        threads=max(_cores() // workers, 1),
+        threads=max(available_cores() // workers, 1),
         max_batch=config.batch,
     )
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _notify(state: str) -> None:

@@ -22,7 +22,16 @@ from tracker.errors import ConfigError, ModelError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-__all__ = ["DEVICES", "DeviceSurvey", "OpenedSession", "default_threads", "open_session", "provider_shares", "survey"]
+__all__ = [
+    "DEVICES",
+    "DeviceSurvey",
+    "OpenedSession",
+    "available_cores",
+    "default_threads",
+    "open_session",
+    "provider_shares",
+    "survey",
+]
 
 DEVICES = ("auto", "cpu", "cuda", "tensorrt")
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider", "tensorrt": "TensorrtExecutionProvider"}
@@ -165,10 +174,14 @@ def _missing_library(folder: Path, device: str) -> str | None:
     return None
 
 
+def available_cores() -> int:
+    """Cores this process may use, which a container may limit below what the machine has."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def default_threads() -> int:
     """Cores this process may use, at most 8: small networks gain nothing from more."""
-    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
-    return max(1, min(available, MAX_DEFAULT_THREADS))
+    return min(available_cores(), MAX_DEFAULT_THREADS)
 
 
 def open_session(
