@@ -77,7 +77,6 @@ def train(options: argparse.Namespace) -> None:
 
     from export.data import Archive
     from export.train import Trainer
-    from export.weights import load_yolox
 
     torch.manual_seed(options.seed)
     options.out.mkdir(parents=True, exist_ok=True)
@@ -85,8 +84,8 @@ def train(options: argparse.Namespace) -> None:
     with (options.out / "settings.jsonl").open("a") as log:  # a line for every start: a resumed run may have new ones
         log.write(json.dumps({**settings, "argv": sys.argv, "torch": torch.__version__}) + "\n")
     trainer = Trainer(
-        network=load_checkpoint(options.init) if options.init.suffix == ".pt" else load_yolox(options.init),
-        teacher=load_checkpoint(options.teacher) if options.teacher.suffix == ".pt" else load_yolox(options.teacher),
+        network=load_initial(options.init),
+        teacher=load_initial(options.teacher),
         archive=Archive(options.archive),
         out=options.out,
         seed=options.seed,
@@ -101,6 +100,19 @@ def train(options: argparse.Namespace) -> None:
     if last.exists():
         trainer.load(last)
     trainer.run(threads=options.threads)
+
+
+def load_initial(path: Path) -> YolactNano:
+    """Weights to start from: a checkpoint, an exported file of this project, or YOLOX-nano's published file."""
+    import onnx
+
+    from export.weights import load_yolox
+
+    if path.suffix == ".onnx":
+        metadata = {item.key for item in onnx.load(str(path), load_external_data=False).metadata_props}
+        if "masktrail.contract" not in metadata:
+            return load_yolox(path)
+    return load_checkpoint(path)
 
 
 def add_nano(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -243,11 +255,14 @@ def val_sets() -> list[Path]:
 
 
 def load_checkpoint(path: Path) -> YolactNano:
-    """The averaged network of a training checkpoint."""
+    """The averaged network of a training checkpoint, or that of an exported file."""
     import torch
 
+    from export.weights import load_exported
     from export.yolact_nano import YolactNano
 
+    if path.suffix == ".onnx":
+        return load_exported(path)
     state = torch.load(path, weights_only=True)
     network = YolactNano()
     network.load_state_dict(state["average"])

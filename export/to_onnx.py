@@ -20,7 +20,7 @@ from onnx import helper, numpy_helper
 from torch import Tensor, nn
 
 from export.data import PAD_VALUE
-from export.yolact_nano import CLASSES, MASK_STRIDE, SHAPE_TERMS, YolactNano, shape_rows
+from export.yolact_nano import CLASSES, FOCUS_ORDER, MASK_STRIDE, SHAPE_TERMS, YolactNano, shape_rows
 
 OPSET = 17
 CONTRACT = "end2end-1"
@@ -142,7 +142,7 @@ def fold_focus(network: YolactNano) -> YolactNano:
     first = copied.backbone.stem.conv
     pixels = nn.Conv2d(3, first.out_channels, 6, 2, 2)
     with torch.no_grad():
-        for block, (dy, dx) in enumerate(((0, 0), (1, 0), (0, 1), (1, 1))):
+        for block, (dy, dx) in enumerate(FOCUS_ORDER):
             pixels.weight[:, :, dy::2, dx::2] = first.weight[:, 3 * block : 3 * block + 3]
         pixels.bias.copy_(first.bias)
     copied.backbone.stem.conv = pixels

@@ -1,4 +1,4 @@
-"""Published YOLOX-nano ONNX weights in; a `YolactNano` that computes the same detections leaves."""
+"""ONNX files in, YOLOX-nano's published one or this project's own; a `YolactNano` that computes the same leaves."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from onnx import numpy_helper
 from torch import nn
 
-from export.yolact_nano import YolactNano
+from export.yolact_nano import FOCUS_ORDER, YolactNano
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -76,3 +76,36 @@ def blend(trained: YolactNano, initial: YolactNano, share: float) -> YolactNano:
     }
     trained.load_state_dict(mixed)
     return trained
+
+
+def load_exported(path: Path) -> YolactNano:
+    """The network inside an exported `yolact-nano` file: whoever has the file can train it further.
+
+    The graph keeps every parameter under its own name; only the first convolution was folded with `focus`, and is
+    taken apart again.
+
+    Raises:
+        ValueError: when the file holds another network.
+    """
+    prefix = "network."
+    tensors = {
+        item.name.removeprefix(prefix): torch.from_numpy(np.array(numpy_helper.to_array(item)))
+        for item in onnx.load(str(path)).graph.initializer
+        if item.name.startswith(prefix)
+    }
+    stem = "backbone.stem.conv.weight"
+    if tensors.get(stem, torch.zeros(0)).shape[-2:] != (6, 6):
+        message = f"{path}: no folded first convolution, expected a file of `python -m export nano`"
+        raise ValueError(message)
+    pixels = tensors[stem]
+    tensors[stem] = torch.cat([pixels[:, :, dy::2, dx::2] for dy, dx in FOCUS_ORDER], dim=1)
+    classes, prototypes = (len(tensors[key]) for key in ("heads.0.class_out.bias", "mask_head.prototypes_out.bias"))
+    network = YolactNano(classes=classes, prototypes=prototypes)
+    expected = network.state_dict()
+    wrong = [key for key in expected if key not in tensors or tensors[key].shape != expected[key].shape]
+    wrong += [key for key in tensors if key not in expected]
+    if wrong:
+        message = f"{path}: {len(wrong)} parameters missing, unknown or of another shape, the first {wrong[0]}"
+        raise ValueError(message)
+    network.load_state_dict(tensors)
+    return network

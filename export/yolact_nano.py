@@ -21,6 +21,7 @@ CLASSES = ("person", "bicycle", "car", "motorcycle", "bus", "truck")
 STRIDES = (8, 16, 32)
 MASK_STRIDE = 4
 PROTOTYPES = 24
+FOCUS_ORDER = ((0, 0), (1, 0), (0, 1), (1, 1))  # (dy, dx) of the pixels of a 2 x 2 block in YOLOX's focus
 SHAPE_TERMS = 5  # 1, u, u^2, v, v^2 with (u, v) the position in the box, -1..1 from edge to edge
 
 
@@ -104,7 +105,7 @@ class PyramidPool(nn.Module):
 
 def focus(x: Tensor) -> Tensor:
     """(B, 3, H, W) -> (B, 12, H / 2, W / 2): the four pixels of each 2 x 2 block beside one another, YOLOX's order."""
-    return torch.cat((x[..., ::2, ::2], x[..., 1::2, ::2], x[..., ::2, 1::2], x[..., 1::2, 1::2]), dim=1)
+    return torch.cat([x[..., dy::2, dx::2] for dy, dx in FOCUS_ORDER], dim=1)
 
 
 class Backbone(nn.Module):
