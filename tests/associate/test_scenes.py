@@ -19,17 +19,29 @@ def gap(number: int, start: float, end: float):
     return lambda n, time_s, generator: n != number or not start <= time_s < end
 
 
+boxes_and_masks = pytest.mark.parametrize("masks", [False, True], ids=["boxes", "masks"])
+
+
+@boxes_and_masks
 @pytest.mark.parametrize("fps", [5, 10, 30, 60])
-def test_crossing_keeps_both(fps: float) -> None:
-    story = play([line((100, 200), (120, 0)), line((600, 230), (-120, 10))], frames(4, fps))
-    assert story.ids_of(0) == {story.owners[-1][0]}
-    assert story.ids_of(1) == {story.owners[-1][1]}
-    assert story.all_ids == {1, 2}
+def test_crossing_keeps_both(fps: float, masks: bool) -> None:
+    story = play([line((100, 200), (120, 0)), line((600, 230), (-120, 10))], frames(4, fps), masks=masks)
+    assert story.holds(found=0.9)
 
 
-def test_full_occlusion_and_reappearance_behind_a_pillar() -> None:
-    story = play([line((100, 200), (90, 0))], frames(5), seen=gap(0, 2, 3.2))
-    assert story.ids_of(0) == {1}
+@boxes_and_masks
+@pytest.mark.parametrize("fps", [10, 30])
+def test_crossing_while_one_hides_the_other(fps: float, masks: bool) -> None:
+    paths = [line((100, 200), (120, 0)), line((600, 210), (-120, 0), (60, 130))]
+    story = play(paths, frames(4, fps), solid=True, masks=masks)
+    assert any(0 not in seen for seen in story.seen), "the far one must vanish"
+    assert story.holds(found=0.9)
+
+
+@boxes_and_masks
+def test_full_occlusion_and_reappearance(masks: bool) -> None:
+    story = play([line((60, 200), (90, 0)), line((640, 330), (-60, 0))], frames(5), seen=gap(0, 2, 3.2), masks=masks)
+    assert story.holds()
 
 
 def test_who_is_hidden_behind_another_track_is_still_reported() -> None:
@@ -47,18 +59,30 @@ def test_who_is_hidden_behind_another_track_is_still_reported() -> None:
         assert abs(story.tracks[k].boxes[row, [0, 2]].mean() - 300) < 15
 
 
-def test_group_walks_side_by_side() -> None:
+@boxes_and_masks
+def test_group_walks_side_by_side(masks: bool) -> None:
     group = [line((100 + 45 * k, 200 + 4 * k), (70, 5)) for k in range(5)]
-    story = play(group, frames(5), jitter_px=2)
-    for number in range(5):
-        assert len(story.ids_of(number)) == 1
-    assert story.all_ids == {1, 2, 3, 4, 5}
+    story = play(group, frames(5), jitter_px=2, masks=masks)
+    assert len(story.objects) == 5
+    assert story.holds()
 
 
-def test_overtaking() -> None:
-    story = play([line((100, 200), (60, 0)), line((20, 215), (160, 0))], frames(3), jitter_px=1.5)
-    assert len(story.ids_of(0)) == len(story.ids_of(1)) == 1
-    assert story.ids_of(0) != story.ids_of(1)
+@boxes_and_masks
+def test_two_groups_walk_through_each_other(masks: bool) -> None:
+    paths = [line((80 + 50 * k, 180 + 5 * k), (80, 0)) for k in range(3)]
+    paths += [line((500 + 50 * k, 200 + 5 * k), (-80, 0)) for k in range(3)]
+    story = play(paths, frames(5), solid=True, masks=masks)
+    assert story.holds()
+
+
+@boxes_and_masks
+@pytest.mark.parametrize("fps", [10, 30])
+def test_overtaking(fps: float, masks: bool) -> None:
+    story = play(
+        [line((100, 200), (60, 0)), line((20, 215), (160, 0))], frames(3, fps), jitter_px=1.5, solid=True, masks=masks
+    )
+    assert any(0 not in seen for seen in story.seen), "the slow one is covered for a moment"
+    assert story.holds(found=0.9)
 
 
 def test_stop_and_go() -> None:
@@ -66,7 +90,7 @@ def test_stop_and_go() -> None:
         x = 100 + 100 * min(time_s, 2) + 100 * max(time_s - 4, 0)
         return x, 200, 80, 60
 
-    assert play([path], frames(6)).all_ids == {1}
+    assert play([path], frames(6)).holds()
 
 
 def test_u_turn() -> None:
@@ -75,12 +99,21 @@ def test_u_turn() -> None:
         x = 100 + 120 * min(time_s, 1.5) + 60 * np.sin(angle) - 120 * max(time_s - 3, 0)
         return x, 200 + 60 * (1 - np.cos(angle)), 60, 60
 
-    assert play([path], frames(5)).all_ids == {1}
+    assert play([path], frames(5)).holds()
+
+
+def test_a_u_turn_while_unseen() -> None:
+    # Seen on the way there and on the way back, 0.8 s in between not: the prediction goes on straight ahead.
+    def path(time_s: float):
+        return 100 + 80 * (time_s if time_s < 2 else 4 - time_s), 200, 60, 60
+
+    assert play([path], frames(4), seen=gap(0, 1.6, 2.4)).holds()
 
 
 def test_exit_ends_an_identity_and_reentry_after_seconds_is_a_new_one() -> None:
     paths = [line((100, 200), (100, 0), until_s=3), line((-300, 200), (100, 0), from_s=6.5)]
     story = play(paths, frames(9))
+    assert story.holds()
     assert story.ids_of(0) == {1}
     assert story.ids_of(1) == {2}
     ended = [(k, i) for k, tracks in enumerate(story.tracks) for i in tracks.ended_ids.tolist()]
@@ -89,45 +122,60 @@ def test_exit_ends_an_identity_and_reentry_after_seconds_is_a_new_one() -> None:
 
 def test_the_rate_drops_from_30_to_5() -> None:
     times = np.concatenate([frames(2), 2 + frames(4, 5)])
-    story = play([line((50, 200), (80, 0)), line((600, 300), (-60, 0))], times)
-    assert len(story.ids_of(0)) == len(story.ids_of(1)) == 1
-    assert story.all_ids == {1, 2}
+    assert play([line((50, 200), (80, 0)), line((600, 300), (-60, 0))], times).holds()
+
+
+def test_the_rate_rises_from_5_to_30() -> None:
+    times = np.concatenate([frames(3, 5), 3 + frames(2)])
+    assert play([line((50, 200), (80, 0)), line((600, 300), (-60, 0))], times).holds(found=0.9)
+
+
+def test_leaving_for_a_moment_keeps_the_identity() -> None:
+    # Out of view at the edge for a second, back at the same edge.
+    def path(time_s: float):
+        return None if 2 <= time_s < 3 else (30 + 60 * abs(time_s - 2.5), 200, 50, 60)
+
+    assert play([path], frames(5)).holds()
 
 
 def test_seconds_are_dropped() -> None:
     times = frames(6)
     times = times[(times < 2) | (times >= 3.5)]
-    story = play([line((50, 200), (80, 0)), line((600, 330), (0, 0))], times)
-    assert story.all_ids == {1, 2}
-    assert len(story.ids_of(0)) == len(story.ids_of(1)) == 1
+    assert play([line((50, 200), (80, 0)), line((600, 330), (0, 0))], times).holds()
 
 
 def test_single_frames_are_dropped_at_random() -> None:
     times = frames(5)
     times = times[np.random.default_rng(0).random(len(times)) > 0.4]
-    assert play([line((50, 200), (80, 0))], times).all_ids == {1}
+    assert play([line((50, 200), (80, 0))], times).holds()
 
 
 def test_empty_frames() -> None:
     empty = play([], frames(1))
     assert all(len(tracks) == 0 for tracks in empty.tracks)
     blink = play([line((50, 200), (80, 0))], frames(4), seen=lambda n, time_s, g: round(time_s * 30) % 4 != 3)
-    assert blink.all_ids == {1}
+    assert blink.holds()
 
 
 @pytest.mark.parametrize("miss", [0.2, 0.4])
 def test_detector_flicker(miss: float) -> None:
     paths = [line((60, 150 + 130 * k), (60 + 10 * k, 0)) for k in range(3)]
-    story = play(paths, frames(6), seen=lambda n, t, g: g.random() > miss, jitter_px=2)
-    for number in range(3):
-        assert len(story.ids_of(number)) == 1
-    assert len(story.all_ids) == 3
+    assert play(paths, frames(6), seen=lambda n, t, g: g.random() > miss, jitter_px=2).holds()
 
 
 def test_class_flips_keep_the_identity_and_the_vote() -> None:
     story = play([line((60, 150), (60, 0))], frames(5), class_of=lambda n, t, g: 2 if g.random() < 0.8 else 7)
-    assert story.all_ids == {1}
+    assert story.holds()
     assert set(np.concatenate([tracks.class_ids for tracks in story.tracks[20:]]).tolist()) == {2}
+
+
+def test_class_flips_of_two_that_cross() -> None:
+    paths = [line((100, 200), (120, 0)), line((600, 240), (-120, 0))]
+    story = play(paths, frames(4), class_of=lambda n, t, g: n if g.random() < 0.8 else 1 - n)
+    assert story.holds()
+    for number in (0, 1):
+        last = story.tracks[-1]
+        assert last.class_ids[last.ids == story.owners[-1][number]].tolist() == [number]
 
 
 def test_a_burst_of_false_positives_gets_no_lasting_identity() -> None:
@@ -138,9 +186,13 @@ def test_a_burst_of_false_positives_gets_no_lasting_identity() -> None:
         return [(x, y, x + w, y + w) for (x, y), w in zip(corners, generator.uniform(20, 80, 25), strict=True)]
 
     story = play([line((60, 150), (60, 0)), line((500, 400), (-50, 0))], frames(5), false=false)
+    assert (story.switches, story.shared) == (0, set())
     assert len(story.ids_of(0)) == len(story.ids_of(1)) == 1
-    in_burst = {i for tracks in story.tracks[60:90] for i in tracks.ids.tolist()} - story.ids_of(0) - story.ids_of(1)
-    assert len(in_burst) < 0.03 * 30 * 25, "750 false instances"
+    assert story.found() > 0.95
+    assert len(story.strangers) < 0.03 * 30 * 25, "750 false instances"
+    shown = [len(set(tracks.ids.tolist()) & story.strangers) for tracks in story.tracks]
+    assert sum(shown) < 0.05 * 750, "nor do those that got one last"
+    assert not any(shown[100:]), "all gone a third of a second after the burst"
 
 
 def test_a_thousand_objects() -> None:
@@ -150,29 +202,50 @@ def test_a_thousand_objects() -> None:
     story = play(paths, frames(0.7), jitter_px=0.5)
     assert len(story.owners[-1]) == 1000
     assert story.all_ids == set(range(1, 1001))
-    assert all(len(story.ids_of(number)) == 1 for number in range(1000))
+    assert story.holds(found=0.85)
+
+
+def filmed(path, camera):
+    """A path as seen by a camera that points at ``camera(time_s)``, px."""
+
+    def moved(time_s: float):
+        place = path(time_s)
+        if place is None:
+            return None
+        x, y = camera(time_s)
+        return place[0] - x, place[1] - y, *place[2:]
+
+    return moved
 
 
 def test_camera_pan_at_ten_frames_a_second() -> None:
-    paths = [line((100 + 110 * k, 200), (-90 if k % 2 else 30, 0)) for k in range(4)]
+    paths = [line((100 + 220 * k, 200), (-20 + 50 * k, 0)) for k in range(2)]
+    story = play([filmed(path, lambda t: (150 * np.sin(1.5 * t), 8 * np.sin(9 * t))) for path in paths], frames(4, 10))
+    assert story.holds(found=0.9)
 
-    def panned(path):
-        def moved(time_s: float):
-            x, y, w, h = path(time_s)
-            return x + 150 * np.sin(1.5 * time_s), y + 8 * np.sin(9 * time_s), w, h
 
-        return moved
+def test_a_pan_that_starts_and_stops_at_once() -> None:
+    # 300 px/s at 30 fps: from one frame to the next everything moves a quarter of its width more than before.
+    paths = [line((200 + 150 * k, 180 + 40 * k), (30 - 40 * k, 0)) for k in range(3)]
+    story = play([filmed(path, lambda t: (300 * np.clip(t - 1, 0, 1), 0)) for path in paths], frames(3))
+    assert story.holds()
 
-    story = play([panned(path) for path in paths[::2]], frames(4, 10))
-    assert all(len(story.ids_of(number)) == 1 for number in range(2))
+
+@pytest.mark.parametrize("shake_px", [3, 6])
+def test_camera_shake(shake_px: float) -> None:
+    # A pole in the wind: every frame is off by itself, the same for all.
+    generator = np.random.default_rng(1)
+    offsets = {time_s: generator.normal(0, shake_px, 2) for time_s in frames(4)}
+    paths = [line((80 + 90 * k, 150 + 50 * k), (60 - 30 * k, 0)) for k in range(4)]
+    assert play([filmed(path, offsets.__getitem__) for path in paths], frames(4)).holds()
 
 
 def test_a_low_score_still_continues_a_track() -> None:
     tracker = Tracker()
     play([line((60, 150), (60, 0))], frames(2), tracker=tracker)
     story = play([line((60, 150), (60, 0))], 2 + frames(1), tracker=tracker, score=0.3)
+    assert story.holds(found=1)
     assert story.ids_of(0) == {1}
-    assert all(1 in tracks.ids for tracks in story.tracks)
 
 
 def test_what_is_seen_for_two_seconds_gets_an_identity_whatever_was_learned() -> None:
@@ -193,3 +266,4 @@ def test_identical_detections_of_two_models_are_one_identity() -> None:
     path = line((60, 150), (60, 0))
     story = play([path, path], frames(3), jitter_px=1)
     assert len(story.all_ids) == 1
+    assert story.switches == 0
