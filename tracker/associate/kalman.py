@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
-__all__ = ["correct", "initiate", "predict", "process_noise"]
+__all__ = ["correct", "initiate", "predict", "process_noise", "warp"]
 
 
 def process_noise(dt_s: float) -> tuple[float, float, float]:
@@ -95,3 +95,35 @@ def correct(
     corrected[1] = cross * (1 - gain)
     corrected[2] = rate_variance - rate_gain * cross
     return values + gain * innovation, rates + rate_gain * innovation, corrected
+
+
+def warp(values: Floats, rates: Floats, covariances: Floats, matrix: Floats) -> tuple[Floats, Floats, Floats]:
+    """Carry all tracks from one image into another that shows the same scene from a turned, zoomed or shaken camera.
+
+    Centres and their rates are mapped exactly (BoT-SORT, Aharon et al. 2022, eq. 6-8). So are their covariances while
+    those of x and y are equal, which :class:`tracker.associate.motion.Motion` keeps them: a rotation of
+    ``diag(p, p)`` is itself. Where they differ, each axis gets its exact variance and only the covariance of x
+    with y, which the state has no place for, is dropped. Upright boxes have no angle: width and height are scaled, and
+    mixed by the squared sine, which is exact without rotation and at quarter turns and of second order in between.
+
+    Args:
+        values: ``(4, N)`` centre x, centre y, width, height in px of the old image.
+        rates: ``(4, N)`` px/s.
+        covariances: ``(3, 4, N)``.
+        matrix: ``(2, 3)``, pixels of the old image to those of the new one, invertible.
+
+    Returns:
+        Values, rates and covariances in the new image.
+
+    >>> quarter_turn = np.array([[0.0, -1.0, 100.0], [1.0, 0.0, 0.0]])
+    >>> state = np.array([[10.0], [20.0], [4.0], [8.0]])
+    >>> warp(state, np.zeros((4, 1)), np.ones((3, 4, 1)), quarter_turn)[0].ravel().tolist()
+    [80.0, 10.0, 8.0, 4.0]
+    """
+    linear = matrix[:, :2]
+    mixing = np.zeros((4, 4))
+    mixing[:2, :2] = linear
+    mixing[2:, 2:] = linear**2 / np.sqrt((linear**2).sum(axis=1, keepdims=True))
+    moved = mixing @ values
+    moved[:2] += matrix[:, 2:]
+    return moved, mixing @ rates, mixing**2 @ covariances

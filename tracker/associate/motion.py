@@ -45,6 +45,19 @@ class Motion:
         self._drift = drift**2
         self._initial_rate = np.array([initial_rate**2] * 2 + [(SIZE_RATE * initial_rate) ** 2] * 2)[:, None]
 
+    def warp(self, table: TrackTable, matrix: Floats) -> None:
+        """Carry every track into the present image by ``matrix (2, 3)``: filtered states and last boxes.
+
+        Silhouettes are kept relative to their boxes and so move along.
+        """
+        values, rates, covariances = kalman.warp(table.values, table.rates, table.covariances, matrix)
+        np.maximum(values[2:], MINIMUM_SIDE_PX, out=values[2:])
+        last = np.concatenate([(table.boxes[:2] + table.boxes[2:]) / 2, table.boxes[2:] - table.boxes[:2]])
+        table.boxes[:] = xyxy(kalman.warp(last, rates, covariances, matrix)[0])
+        table.values[:] = values
+        table.rates[:] = rates
+        table.covariances[:] = covariances
+
     def predict(self, table: TrackTable, dt_s: float) -> None:
         """Move every track to the present."""
         square = table.values[2] * table.values[3]

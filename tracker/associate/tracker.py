@@ -148,12 +148,15 @@ class Tracker:
         self._next_id = 1
         self._time_s: float | None = None
 
-    def update(self, instances: Instances, time_s: float) -> Tracks:
+    def update(self, instances: Instances, time_s: float, *, warp: Floats | None = None) -> Tracks:
         """Take the instances of the next frame.
 
         Args:
             instances: What the segmenter saw; rows with a box that is not finite or has no area are ignored.
             time_s: Media time of the frame in seconds, not before the last one's.
+            warp: ``(2, 3)`` how the camera moved: image pixels of the last update to those of this one, as
+                :class:`tracker.associate.camera.CameraMotion` finds it. Velocities are relative to the scene then.
+                ``None`` = it stood, or nobody knows.
 
         Returns:
             The identities seen in this frame and those presumed present though unseen (``detection_rows`` -1), ordered
@@ -161,12 +164,16 @@ class Tracker:
             in ``ended_ids``.
 
         Raises:
-            TrackerError: Time is not a number or goes backwards.
+            TrackerError: Time is not a number or goes backwards, or the warp is none that a camera can make.
         """
+        if warp is not None:
+            _check_warp(warp)
         dt_s = self._elapsed(time_s)
         table = self._table
         detected, numbers = self._prepare(instances)
         if table.count:
+            if warp is not None:
+                self._motion.warp(table, warp)
             self._motion.predict(table, min(dt_s, self._lost_s))
             table.detection_rows[:] = -1
             table.frames += 1
@@ -357,4 +364,15 @@ class Tracker:
             scores=table.scores[rows].astype(np.float32),
             ages_s=(time_s - table.first_s[rows]).astype(np.float32),
             ended_ids=ended,
+        )
+
+
+def _check_warp(warp: Floats) -> None:
+    fits = np.shape(warp) == (2, 3) and bool(np.isfinite(warp).all())
+    if not fits or warp[0, 0] * warp[1, 1] - warp[0, 1] * warp[1, 0] <= 0:
+        found = np.array2string(np.asarray(warp), precision=4)
+        raise TrackerError(
+            "warp",
+            f"expected (2, 3) finite numbers that do not mirror, found {found}",
+            "pass None where the camera's motion is not known",
         )
