@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tracker.associate.calibration import BINS, EDGES, ScoreCalibration, _monotone
+from tracker.associate.calibration import BINS, EDGES, ScoreCalibration, monotone
 
 
 def codes(column: int, bins: list[int]) -> np.ndarray:
@@ -73,7 +73,7 @@ def test_monotone_equals_the_definition() -> None:
         # Barlow et al. 1972: the fit at i is max over j <= i of min over k >= i of the weighted mean of j..k.
         mean = {(j, k): np.average(rates[j : k + 1], weights=weights[j : k + 1]) for j in range(8) for k in range(j, 8)}
         expected = [max(min(mean[j, k] for k in range(i, 8)) for j in range(i + 1)) for i in range(8)]
-        np.testing.assert_allclose(_monotone(rates, weights), expected)
+        np.testing.assert_allclose(monotone(rates, weights), expected)
 
 
 def test_bins_cover_all_scores() -> None:

@@ -17,7 +17,7 @@ Floats = NDArray[np.float64]
 Rows = NDArray[np.int64]
 Codes = NDArray[np.int32]
 
-__all__ = ["BINS", "HISTORY", "ScoreCalibration"]
+__all__ = ["BINS", "HISTORY", "ScoreCalibration", "monotone"]
 
 # Bins are even in log-odds, one octave wide, written as odds so that no transcendental function decides (same bytes
 # on any machine).
@@ -146,12 +146,12 @@ class ScoreCalibration:
         weights = self.seen[columns] + self._prior_weight
         rates = (self.found[columns] + self._prior_weight * self._prior) / weights
         for column, rate, weight in zip(columns.tolist(), rates, weights, strict=True):
-            self._chances[column] = _monotone(rate, weight)
+            self._chances[column] = monotone(rate, weight)
         bounded = np.clip(self._chances[columns], 1 - CERTAINTY, CERTAINTY)
         self._log_odds[columns] = np.rint(np.log(bounded / (1 - bounded)) * ROUNDING) / ROUNDING
 
 
-def _monotone(rates: Floats, weights: Floats) -> Floats:
+def monotone(rates: Floats, weights: Floats) -> Floats:
     """The closest non-decreasing sequence (pool adjacent violators, Barlow et al. 1972)."""
     if bool((rates[1:] >= rates[:-1]).all()):
         return rates
