@@ -22,7 +22,10 @@ from tracker.types import Frame, Instances, Segmenter, Sink, TrackedFrame, Track
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-__all__ = ["Associator", "Pipeline", "Summary"]
+    import numpy as np
+    from numpy.typing import NDArray
+
+__all__ = ["Associator", "Pipeline", "Summary", "WarpEstimator"]
 
 SINK_QUEUE_FRAMES = 8
 """Frames that may wait for drawing and writing: a quarter of a second at 30 fps, 24 MB at 1280 x 720."""
@@ -31,8 +34,16 @@ SINK_QUEUE_FRAMES = 8
 class Associator(Protocol):
     """Instances in, identities out. :class:`tracker.associate.tracker.Tracker` is the one that ships."""
 
-    def update(self, instances: Instances, time_s: float) -> Tracks:
-        """Take the next frame's instances at media time ``time_s``."""
+    def update(self, instances: Instances, time_s: float, *, warp: NDArray[np.float64] | None = None) -> Tracks:
+        """Take the next frame's instances at media time ``time_s``; ``warp (2, 3)``, if any: how the camera moved."""
+        ...
+
+
+class WarpEstimator(Protocol):
+    """Frames in, the camera's motion out. :class:`tracker.associate.camera.CameraMotion` is the one that ships."""
+
+    def update(self, frame: Frame, instances: Instances) -> NDArray[np.float64] | None:
+        """``(2, 3)`` image pixels of the frame before to those of this one; ``None`` for none or not known."""
         ...
 
 
@@ -125,6 +136,7 @@ class Pipeline:
         source: Frames in order; anything iterable, usually :func:`tracker.sources.open.open_source`.
         segmenter: Frames to instances. With ``workers > 1`` its ``segment`` is called from several threads at once.
         tracker: Instances to identities, or ``None`` for segmentation only.
+        camera_motion: Tells the tracker how the camera moved, or ``None`` for a camera that stands.
         sink: Where tracked frames go, or ``None``. It is not closed here: whoever opened it closes it.
         workers: Frames segmented at the same time. Order is kept.
         batch_size: Frames per call of ``segment``; more than one pays on a GPU only.
@@ -137,6 +149,7 @@ class Pipeline:
         source: Iterable[Frame],
         segmenter: Segmenter,
         tracker: Associator | None,
+        camera_motion: WarpEstimator | None = None,
         sink: Sink | None = None,
         workers: int = 1,
         batch_size: int = 1,
@@ -148,6 +161,7 @@ class Pipeline:
         self._source = source
         self._segmenter = segmenter
         self._tracker = tracker
+        self._camera_motion = camera_motion
         self._sink = sink
         self._workers = workers
         self._batch_size = batch_size
@@ -202,9 +216,8 @@ class Pipeline:
 
     def _tracked_frames(self) -> Iterator[TrackedFrame]:
         for frame, instances, segment_s in self._segmented():
-            started_s = time.perf_counter()
-            tracks = self._tracker.update(instances, frame.time_s) if self._tracker is not None else None
-            times = {"segment": segment_s, "associate": time.perf_counter() - started_s}
+            tracks, times = self._associated(frame, instances)
+            times = {"segment": segment_s, **times}
             yield TrackedFrame(
                 frame=frame,
                 instances=instances,
@@ -212,6 +225,17 @@ class Pipeline:
                 class_names=self._segmenter.class_names,
                 stage_times_s=times,
             )
+
+    def _associated(self, frame: Frame, instances: Instances) -> tuple[Tracks | None, dict[str, float]]:
+        """The tracks of one frame, and the seconds of each stage that this took."""
+        started_s = time.perf_counter()
+        if self._tracker is None or self._camera_motion is None:
+            tracks = self._tracker.update(instances, frame.time_s) if self._tracker is not None else None
+            return tracks, {"associate": time.perf_counter() - started_s}
+        warp = self._camera_motion.update(frame, instances)
+        looked_s = time.perf_counter()
+        tracks = self._tracker.update(instances, frame.time_s, warp=warp)
+        return tracks, {"camera": looked_s - started_s, "associate": time.perf_counter() - looked_s}
 
     def _timed_segment(self, frames: list[Frame]) -> tuple[list[Instances], float]:
         started_s = time.perf_counter()
