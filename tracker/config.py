@@ -2,7 +2,7 @@
 
 ::
 
-    model: yolact-nano            # a model of the zoo or an .onnx file
+    model: yolact-nano            # a model of the zoo or an .onnx file; a camera may name another
     device: auto
     metrics: 127.0.0.1:9117       # health and metrics; off for none
     defaults: {stride: 1}         # for every camera, any key but name and url
@@ -27,8 +27,9 @@ from tracker.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-__all__ = ["CameraConfig", "LiveConfig", "is_camera", "load_live_config", "parse_live_config"]
+__all__ = ["CameraConfig", "LiveConfig", "fill_in", "is_camera", "load_live_config", "parse_live_config"]
 
+DEFAULT_MODEL = "yolact-nano"
 METRICS_ADDRESS = "127.0.0.1:9117"
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
@@ -42,6 +43,8 @@ class CameraConfig:
     Attributes:
         name: Letters, digits, ``_``, ``-`` and ``.``; names files, records and metrics.
         url: What is opened: an address, a device or a file. May hold a password, and so is not part of ``repr``.
+        model: A model of the zoo or an ``.onnx`` file; cameras with the same share one session.
+        iou: Overlap from which two instances are one; ``None`` = the model's own.
         classes: Names of the classes to follow; empty = all.
         conf: Lowest score to look at; ``None`` = the model's own.
         stride: Use every n-th frame.
@@ -50,7 +53,10 @@ class CameraConfig:
         timeout_s: Longest wait for an answer.
         stall_s: Seconds without a frame after which the connection is made anew.
         transport: Of RTSP, ``tcp`` or ``udp``.
-        fps: Rate of streams without times.
+        decode: Where to decode: ``auto``, ``cpu``, ``cuda``, ``vaapi``, ``videotoolbox``.
+        fps: Rate of streams without times; asked of a webcam.
+        size: Asked of a webcam, ``1280x720``.
+        format: Asked of a webcam, ``mjpeg`` or ``yuyv422``, say.
         options: Further options of FFmpeg's demuxer, such as ``video_size``.
         save: Annotated video; ``{name}`` and ``{time}`` are filled in.
         records: Record files, likewise.
@@ -61,6 +67,8 @@ class CameraConfig:
 
     name: str
     url: str = field(repr=False)
+    model: str = DEFAULT_MODEL
+    iou: float | None = None
     classes: tuple[str, ...] = ()
     conf: float | None = None
     stride: int = 1
@@ -69,7 +77,10 @@ class CameraConfig:
     timeout_s: float = 5.0
     stall_s: float = 10.0
     transport: Literal["tcp", "udp"] = "tcp"
+    decode: Literal["auto", "cpu", "cuda", "vaapi", "videotoolbox"] = "auto"
     fps: float | None = None
+    size: str | None = None
+    format: str | None = None
     options: tuple[tuple[str, str], ...] = ()
     save: str | None = None
     records: tuple[str, ...] = ()
@@ -84,9 +95,7 @@ class LiveConfig:
 
     Attributes:
         cameras: At least one, with different names.
-        model: A model of the zoo or an ``.onnx`` file; one for all cameras.
-        device: ``auto``, ``cpu``, ``cuda``, ``tensorrt``.
-        iou: Overlap from which two instances are one; ``None`` = the model's own.
+        device: ``auto``, ``cpu``, ``cuda``, ``tensorrt``; for all models.
         batch: Most frames per run of the model; ``None`` = what the model takes.
         batch_wait_s: Longest wait for a batch to fill.
         workers: Runs at the same time; ``None`` = one per core on the CPU, two on a GPU.
@@ -97,9 +106,7 @@ class LiveConfig:
     """
 
     cameras: tuple[CameraConfig, ...]
-    model: str = "yolact-nano"
     device: str = "auto"
-    iou: float | None = None
     batch: int | None = None
     batch_wait_s: float = 0.005
     workers: int | None = None
@@ -151,6 +158,27 @@ def parse_live_config(
     return _Reader(name, os.environ if environment is None else environment).live(root)
 
 
+def fill_in(text: str, environment: Mapping[str, str] | None = None) -> str:
+    """``${NAME}`` in a text replaced by environment variables, so that no password need stand on a command line.
+
+    Raises:
+        ConfigError: A variable is not set.
+
+    >>> fill_in("rtsp://viewer:${GATE}@10.0.0.7/stream1", {"GATE": "hunter2"})
+    'rtsp://viewer:hunter2@10.0.0.7/stream1'
+    """
+    environment = os.environ if environment is None else environment
+
+    def value_of(match: re.Match[str]) -> str:
+        variable = match.group(1)
+        if variable not in environment:
+            problem = f"expected the environment variable {variable}, found it is not set"
+            raise ConfigError("${" + variable + "}", problem, f"export {variable}=...")
+        return environment[variable]
+
+    return _VARIABLE.sub(value_of, text)
+
+
 class _Reader:
     """Nodes of a YAML file to settings; knows the file's name and the environment."""
 
@@ -162,6 +190,8 @@ class _Reader:
         self._camera_keys: dict[str, Callable[[Any], Any]] = {
             "name": self._camera_name,
             "url": self._text,
+            "model": self._text,
+            "iou": fraction,
             "classes": self._texts,
             "conf": fraction,
             "stride": self._integer(1, 10_000),
@@ -170,6 +200,9 @@ class _Reader:
             "timeout_s": positive,
             "stall_s": positive,
             "transport": self._choice("tcp", "udp"),
+            "decode": self._choice("auto", "cpu", "cuda", "vaapi", "videotoolbox"),
+            "size": self._matching(r"\d{1,5}x\d{1,5}", "a size such as 1280x720"),
+            "format": self._matching(r"[A-Za-z0-9_]{3,16}", "a format such as mjpeg"),
             "fps": self._number(0.01, 1000),
             "options": self._options,
             "save": self._text,
@@ -200,7 +233,9 @@ class _Reader:
         listed = values.pop("cameras", None)
         defaults_node = values.pop("defaults", None)
         shared = {key: check for key, check in self._camera_keys.items() if key not in {"name", "url"}}
-        defaults = {} if defaults_node is None else self._mapping(defaults_node, shared, "defaults")
+        defaults: dict[str, Any] = {key: values.pop(key) for key in ("model", "iou") if key in values}
+        if defaults_node is not None:
+            defaults |= self._mapping(defaults_node, shared, "defaults")
         if listed is None or not _is(listed, "sequence") or not listed.value:
             self._fail(listed or root, "expected at least one camera under `cameras`, found none", "add `- name: ...`")
         cameras = [self._camera(node, defaults) for node in listed.value]
@@ -250,14 +285,11 @@ class _Reader:
         if not _is(node, "scalar") or node.tag.endswith(":null") or not node.value:
             self._fail(node, f"expected text, found {_shown(node)}", "write a value, in quotes if need be")
 
-        def value_of(match: re.Match[str]) -> str:
-            variable = match.group(1)
-            if variable not in self._environment:
-                problem = f"expected the environment variable {variable}, found it is not set"
-                self._fail(node, problem, f"export {variable}=...")
-            return self._environment[variable]
-
-        return _VARIABLE.sub(value_of, cast("str", node.value))
+        try:
+            return fill_in(cast("str", node.value), self._environment)
+        except ConfigError as error:
+            self._fail(node, error.problem, error.remedy)
+            raise
 
     def _texts(self, node: Any) -> tuple[str, ...]:
         if _is(node, "sequence"):
@@ -302,6 +334,15 @@ class _Reader:
             text = self._text(node)
             if text not in choices:
                 self._fail(node, f"expected one of {', '.join(choices)}, found {_shown(node)}", "choose one of them")
+            return text
+
+        return read
+
+    def _matching(self, pattern: str, expected: str) -> Callable[[Any], str]:
+        def read(node: Any) -> str:
+            text = self._text(node)
+            if re.fullmatch(pattern, text) is None:
+                self._fail(node, f"expected {expected}, found {_shown(node)}", "see docs/live.md")
             return text
 
         return read

@@ -49,18 +49,18 @@ def test_recordings_come_whole_and_in_order(engines, workers: int, batch_size: i
         assert {written.frame.source for written in sink.frames} == {name}
         assert sink.closed == 1
         assert trackers[name].times_s == sorted(trackers[name].times_s)
-    assert engine.batched_frames == 180
+    assert engine.batchers[0].batched_frames == 180
     assert {one.state for one in engine.streams} == {"ended"}
 
 
 def test_saturated_streams_are_served_alike_whatever_their_rates(engines) -> None:
-    engine = engines(SlowSegmenter(0.004), workers=2)
+    segmenter = SlowSegmenter(0.004)
+    engine = engines(segmenter, workers=2)
     rates = (30, 30, 60, 60, 120, 120, 240, 240)
     sources = [FakeSource(f"s{number}", policy="latest") for number in range(len(rates))]
     for source, rate in zip(sources, rates, strict=True):
         engine.add(stream(source))
         source.feed(rate)
-    segmenter = engine._segmenter
     assert wait_until(lambda: len(segmenter.batches) > 60)
     served = {source.name: 0 for source in sources}
     # Two workers need 4 ms a frame: 8 streams get 62 a second at most, more than the slowest cameras give.

@@ -71,7 +71,7 @@ def test_figures_of_every_stream(engine, server) -> None:
     assert values["masktrail_state", "dead", "lost"] == 1
     assert values["masktrail_state", "dead", "live"] == 0
     assert values["masktrail_dropped_total", "good"] == 0
-    assert values["masktrail_batched_frames_total",] == 7
+    assert values["masktrail_batched_frames_total", "model"] == 7
     assert values["masktrail_frame_age_seconds", "good", "0.99"] > 0
     assert values["masktrail_stage_seconds_total", "good", "segment"] > 0
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from tests.live.fakes import CountingTracker
 from tracker.associate.tracker import Tracker
+from tracker.live.snapshot import Kept
 from tracker.live.steady import SteadyTracker
 from tracker.types import InstanceMasks, Instances
 
@@ -85,10 +86,13 @@ def test_identities_go_on_in_another_process() -> None:
     assert SteadyTracker(Tracker(class_count=2)).state() is None
     walk(first, 0.0, 20)
     quick, slow = SteadyTracker(Tracker(class_count=2)), SteadyTracker(Tracker(class_count=2))
-    quick.restore(first.state(), elapsed_s=0.5)
-    slow.restore(first.state(), elapsed_s=600.0)
+    quick.restore(Kept(state=first.state(), elapsed_s=0.5))
+    slow.restore(Kept(state=first.state(), elapsed_s=600.0))
     assert walk(quick, 0.0, 20) == {1}  # the walker has not moved in half a second
     crashed = SteadyTracker(Tracker(class_count=2))
-    crashed.restore(first.state(), elapsed_s=600.0, skip_ids=50)
+    crashed.restore(Kept(state=first.state(), elapsed_s=600.0, skip_ids=50))
     assert walk(crashed, 0.0, 20) == {52}  # numbers that were given after the state was kept stay theirs
+    elsewhere = SteadyTracker(Tracker(class_count=3))
+    elsewhere.restore(Kept(state=first.state(), elapsed_s=0.1, numbers_only=True))
+    assert walk(elsewhere, 0.0, 20) == {2}  # another model's classes: nobody is who he was, no number is given twice
     assert walk(slow, 0.0, 20) == {2}  # after ten minutes it is somebody else, and nobody is number 1 twice

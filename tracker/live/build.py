@@ -12,6 +12,8 @@ import numpy as np
 from tracker.errors import ConfigError, SinkError, TrackerError
 from tracker.live.resume import CHECKPOINT_FRAMES, CHUNKED_KINDS, ChunkedSink, Resumption
 from tracker.live.rotate import RotatingSink
+from tracker.live.snapshot import Kept
+from tracker.live.steady import SteadyTracker
 from tracker.live.stream import Stream
 
 if TYPE_CHECKING:
@@ -40,6 +42,7 @@ def check_camera(camera: CameraConfig, class_names: tuple[str, ...]) -> Address:
     """
     from tracker.sinks.open import kind_of
     from tracker.sources.address import expand_sources
+    from tracker.sources.hardware import choose
 
     _chosen(camera, class_names)
     addresses = expand_sources(camera.url)
@@ -51,7 +54,10 @@ def check_camera(camera: CameraConfig, class_names: tuple[str, ...]) -> Address:
         folder = path.parent
         if not folder.is_dir():
             raise SinkError(path, f"expected the folder {folder} to exist, found nothing", f"mkdir -p {folder}")
-    return dataclasses.replace(addresses[0], name=camera.name)
+    choose(camera.decode)
+    rate = f"{camera.fps:g}" if camera.fps is not None and addresses[0].kind == "camera" else None
+    address = dataclasses.replace(addresses[0], name=camera.name)
+    return address.asking(size=camera.size, fps=rate, format=camera.format)
 
 
 def build_stream(
@@ -59,8 +65,10 @@ def build_stream(
     *,
     segmenter: Segmenter,
     tracker: Callable[[], Associator],
+    lowest_score: float | None = None,
     queue_frames: int = 4,
     max_in_flight: int = 2,
+    kept: Kept | None = None,
     resumption: Resumption | None = None,
 ) -> Stream:
     """The stream of a camera, not yet started.
@@ -69,8 +77,10 @@ def build_stream(
         camera: Its settings.
         segmenter: The shared model: names, input size and shape.
         tracker: Makes a tracker.
+        lowest_score: Of the instances to look at, since the shared model may let through more; ``None`` = the camera's.
         queue_frames: Frames of a recording that are decoded ahead.
         max_in_flight: Most of its frames in the segmenter at a time.
+        kept: Identities of an earlier stream to go on with.
         resumption: Of a recording whose records are to be written in chunks, and gone on with where there are some.
 
     Raises:
@@ -85,7 +95,12 @@ def build_stream(
         return _open_source(camera, address, segmenter, queue_frames=queue_frames, on_ready=on_ready, on_link=on_link)
 
     chunked = resumption if resumption is not None and _is_chunked(paths) else None
-    kept = chunked.load() if chunked is not None else None
+    checkpoint, chunks = (chunked.load() if chunked is not None else None) or (None, 0)
+    if checkpoint is not None:
+        kept = Kept(state=checkpoint.state or {}, elapsed_s=None)
+    going_on, steady = _tracker(camera.name, tracker, kept)
+    if checkpoint is not None and not going_on:
+        checkpoint, chunks = None, 0
 
     def open_sink(source: Source) -> Sink:
         if chunked is None:
@@ -94,20 +109,36 @@ def build_stream(
         def open_part(path: Path) -> Sink:
             return open_records(path, class_names=segmenter.class_names, masks=camera.masks)
 
-        return ChunkedSink(paths, open_part, chunked, chunks=0 if kept is None else kept[1])
+        return ChunkedSink(paths, open_part, chunked, chunks=chunks)
 
     stream = Stream(
         name=camera.name,
         open_source=open_source,
-        tracker=tracker(),
+        tracker=steady,
         open_sink=open_sink if paths else None,
-        keep=_keep(camera, segmenter.class_names),
+        keep=_keep(camera, segmenter.class_names, lowest_score),
         max_in_flight=max_in_flight,
         checkpoint_frames=None if chunked is None else CHECKPOINT_FRAMES,
     )
-    if kept is not None:
-        stream.resume(kept[0])
+    if checkpoint is not None:
+        stream.resume(checkpoint.next_index)
     return stream
+
+
+def _tracker(name: str, make: Callable[[], Associator], kept: Kept | None) -> tuple[bool, SteadyTracker]:
+    """Whether identities are gone on with, and the tracker; a state that it does not understand is left."""
+    steady = SteadyTracker(make())
+    if kept is None:
+        return False, steady
+    try:
+        steady.restore(kept)
+    except Exception as failure:  # noqa: BLE001 - whatever a state of another version makes of this one's tracker
+        problem = f"expected a state of this tracker, found {type(failure).__name__}: {failure}; starting fresh"
+        logger.warning("state not used", extra={"camera": name, "problem": problem})
+        return False, SteadyTracker(make())
+    if kept.elapsed_s is not None:
+        logger.info("state restored", extra={"camera": name, "age_s": round(kept.elapsed_s, 1)})
+    return True, steady
 
 
 def _is_chunked(paths: list[Path]) -> bool:
@@ -150,6 +181,7 @@ def _open_source(
             timeout_s=camera.timeout_s,
             stall_s=camera.stall_s,
             rtsp_transport=camera.transport,
+            decode=camera.decode,
             ffmpeg_options=options,
             on_ready=on_ready,
             on_link=on_link,
@@ -164,6 +196,7 @@ def _open_source(
         policy="latest" if camera.policy == "latest" else "all",
         queue_size=1 if camera.policy == "latest" else queue_frames,
         max_age_s=camera.max_age_s,
+        decode=camera.decode,
         decode_threads=1,
         ffmpeg_options=options,
         on_ready=on_ready,
@@ -180,9 +213,11 @@ def _chosen(camera: CameraConfig, class_names: tuple[str, ...]) -> list[int]:
     return [lowered.index(name.lower()) for name in camera.classes]
 
 
-def _keep(camera: CameraConfig, class_names: tuple[str, ...]) -> Callable[[Instances], Instances] | None:
+def _keep(
+    camera: CameraConfig, class_names: tuple[str, ...], lowest: float | None
+) -> Callable[[Instances], Instances] | None:
     """What a camera wants of all that the shared model sees."""
-    chosen, lowest = _chosen(camera, class_names), camera.conf
+    chosen, lowest = _chosen(camera, class_names), camera.conf if lowest is None else lowest
     if not chosen and lowest is None:
         return None
 

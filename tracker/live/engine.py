@@ -1,9 +1,8 @@
-"""Streams and one segmenter enter; every stream is served in turn, in batches, until it ends or somebody stops it.
+"""Streams and their models enter; every stream is served in turn, in batches, until it ends or somebody stops it.
 
-A batch takes up to ``batch_size`` frames from the streams that have one: first those with the fewest frames under way,
-among them the one that was served longest ago. When fewer wait, it is held for at most ``batch_wait_s``: a slow or dead
-camera has no frame, and so takes no part and holds nobody up. Each worker takes, converts and segments a batch and
-hands the instances back to their streams, which put them into order.
+Streams of one model form batches together (:mod:`tracker.live.batcher`); models have their turns by what they cost.
+Each worker takes, converts and segments a batch and hands the instances back to their streams, which put them into
+order.
 """
 
 from __future__ import annotations
@@ -13,6 +12,7 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
+from tracker.live.batcher import Batcher, Turns
 from tracker.live.stream import unforeseen
 
 if TYPE_CHECKING:
@@ -28,33 +28,35 @@ logger = logging.getLogger("tracker.live")
 
 
 class LiveEngine:
-    """Serves any number of streams with one segmenter.
+    """Serves any number of streams with one model or several.
 
     Args:
-        segmenter: Frames to instances; called from ``workers`` threads at once.
-        batch_size: Most frames per call.
-        batch_wait_s: Longest wait for a batch to fill once a first frame is there.
-        workers: Batches under way at the same time.
+        segmenter: The first model, of the streams that are added without naming one; called from ``workers`` threads
+            at once.
+        batch_size: Most frames per call of it.
+        batch_wait_s: Longest wait for its batches to fill once a first frame is there.
+        workers: Batches under way at the same time, over all models.
     """
 
     def __init__(
-        self, *, segmenter: Segmenter, batch_size: int = 1, batch_wait_s: float = 0.005, workers: int = 1
+        self,
+        *,
+        segmenter: Segmenter | None = None,
+        batch_size: int = 1,
+        batch_wait_s: float = 0.005,
+        workers: int = 1,
     ) -> None:
-        if batch_size < 1 or workers < 1:
-            message = f"LiveEngine: expected batch_size and workers of at least 1, found {batch_size} and {workers}"
+        if workers < 1:
+            message = f"LiveEngine: expected at least 1 worker, found {workers}"
             raise ValueError(message)
-        self._segmenter = segmenter
-        self._batch_size = batch_size
-        self._batch_wait_s = batch_wait_s
         self._changed = threading.Condition()
-        self._streams: list[Stream] = []
-        self._turn = 0
+        self._batchers: list[Batcher] = []
+        self._streams: dict[Stream, Batcher] = {}
+        self._turns = Turns()
         self._stopping = False
         self._failure: BaseException | None = None
-        self.batches = 0
-        self.batched_frames = 0
-        self.busy_s = 0.0
-        self._progress_s = time.monotonic()
+        if segmenter is not None:
+            self.add_model(Batcher(segmenter, batch_size=batch_size, batch_wait_s=batch_wait_s))
         self._threads = [
             threading.Thread(target=self._work, name=f"segment-{number}", daemon=True) for number in range(workers)
         ]
@@ -68,23 +70,57 @@ class LiveEngine:
             return list(self._streams)
 
     @property
+    def batchers(self) -> list[Batcher]:
+        """The models now."""
+        with self._changed:
+            return list(self._batchers)
+
+    @property
     def workers(self) -> int:
         """Batches that can be under way at the same time."""
         return len(self._threads)
 
     @property
     def stuck_s(self) -> float:
-        """Seconds for which frames have waited without any batch being finished; 0 while there is progress."""
+        """Seconds for which some model's frames have been under way without any of them being finished."""
+        now_s = time.monotonic()
         with self._changed:
-            if not any(stream.in_flight for stream in self._streams):
-                return 0.0
-            return time.monotonic() - self._progress_s
+            return max((now_s - one.progress_s for one in self._batchers if one.in_flight), default=0.0)
 
-    def add(self, stream: Stream) -> None:
-        """Begin to serve a stream."""
+    @property
+    def served(self) -> dict[Stream, Batcher]:
+        """The streams now, each with the model that serves it."""
+        with self._changed:
+            return dict(self._streams)
+
+    def add_model(self, batcher: Batcher) -> None:
+        """Make a model known."""
+        with self._changed:
+            self._batchers.append(batcher)
+
+    def replace_session(self, batcher: Batcher, segmenter: Segmenter) -> None:
+        """Serve a model's streams with another session of the same model from the next batch on."""
+        with self._changed:
+            batcher.segmenter = segmenter
+
+    def close_model(self, batcher: Batcher) -> None:
+        """Let go of a model whose streams are all over or removed; its session ends with the last reference."""
+        with self._changed:
+            if any(not stream.over for stream in batcher.streams):
+                message = f"{batcher.name}: expected no running stream, found one"
+                raise ValueError(message)
+            self._changed.wait_for(lambda: batcher.in_flight == 0, timeout=30)
+            batcher.segmenter = None
+            self._turns.forget(batcher)
+            self._batchers = [other for other in self._batchers if other is not batcher]
+
+    def add(self, stream: Stream, batcher: Batcher | None = None) -> None:
+        """Begin to serve a stream, with a known model or else the first."""
+        served_by = batcher or self.batchers[0]
         stream.start(self._wake)
         with self._changed:
-            self._streams.append(stream)
+            self._streams[stream] = served_by
+            served_by.streams.append(stream)
             self._changed.notify_all()
 
     def remove(self, stream: Stream) -> None:
@@ -92,7 +128,7 @@ class LiveEngine:
         stream.close()
         with self._changed:
             self._changed.wait_for(lambda: stream.in_flight == 0 or self._failure is not None, timeout=30)
-            self._streams = [other for other in self._streams if other is not stream]
+            self._streams.pop(stream).streams.remove(stream)
         stream.finish()
         stream.wait_written()
 
@@ -144,14 +180,16 @@ class LiveEngine:
             self._changed.notify_all()
 
     def _work(self) -> None:
-        while (batch := self._next_batch()) is not None:
+        while (turn := self._next_batch()) is not None:
+            batcher, charged, batch = turn
             tickets: list[Ticket] = []
+            seconds = 0.0
             try:
                 tickets = self._take(batch)
                 if tickets:
-                    self._serve(tickets)
+                    seconds = self._serve(batcher, tickets)
             except BaseException as failure:  # noqa: BLE001 - raised by close()
-                logger.critical("segmenter failed", extra={"problem": str(failure)})
+                logger.critical("model failed", extra={"model": batcher.name, "problem": str(failure)})
                 with self._changed:
                     self._failure = failure
                     self._changed.notify_all()
@@ -160,41 +198,27 @@ class LiveEngine:
                 with self._changed:
                     for ticket in tickets:
                         ticket.stream.in_flight -= 1
-                    self._progress_s = time.monotonic()
+                    batcher.in_flight -= 1
+                    batcher.progress_s = time.monotonic()
+                    self._turns.end(batcher, charged, seconds)
                     self._changed.notify_all()
 
-    def _next_batch(self) -> list[Stream] | None:
-        """The streams to take a frame from, once each or more; ``None`` when it is time to stop."""
-        batch: list[Stream] = []
-        full_at_s = 0.0
+    def _next_batch(self) -> tuple[Batcher, float, list[Stream]] | None:
+        """Whose turn it is, what is charged for it, and the streams to take frames from; ``None`` = time to stop."""
         with self._changed:
             while not self._stopping and self._failure is None:
                 self._end_drained()
-                while len(batch) < self._batch_size and (stream := self._choose()) is not None:
-                    if not batch:
-                        full_at_s = time.monotonic() + self._batch_wait_s
-                    batch.append(stream)
-                left_s = full_at_s - time.monotonic()
-                if batch and (len(batch) == self._batch_size or left_s <= 0):
-                    self._progress_s = time.monotonic()
-                    return batch
-                self._changed.wait(left_s if batch else IDLE_S)
-            for stream in batch:
-                stream.in_flight -= 1
-                stream.reserved -= 1
+                now_s = time.monotonic()
+                due_s = {batcher: at_s for batcher in self._batchers if (at_s := batcher.due_s(now_s)) is not None}
+                due = [batcher for batcher, at_s in due_s.items() if at_s <= now_s]
+                if due:
+                    batcher, charged = self._turns.begin(due)
+                    if not batcher.in_flight:
+                        batcher.progress_s = now_s
+                    batcher.in_flight += 1
+                    return batcher, charged, batcher.take()
+                self._changed.wait(min([at_s - now_s for at_s in due_s.values()], default=IDLE_S))
         return None
-
-    def _choose(self) -> Stream | None:
-        """The stream whose turn it is, with a frame of it reserved."""
-        ready = [stream for stream in self._streams if stream.ready]
-        if not ready:
-            return None
-        stream = min(ready, key=lambda candidate: (candidate.in_flight, candidate.served))
-        self._turn += 1
-        stream.served = self._turn
-        stream.in_flight += 1
-        stream.reserved += 1
-        return stream
 
     def _end_drained(self) -> None:
         for stream in self._streams:
@@ -215,16 +239,21 @@ class LiveEngine:
                 tickets.append(ticket)
         return tickets
 
-    def _serve(self, tickets: list[Ticket]) -> None:
+    def _serve(self, batcher: Batcher, tickets: list[Ticket]) -> float:
+        """Segment the frames and give each stream its own; seconds that the model took."""
+        segmenter = batcher.segmenter
+        if segmenter is None:
+            return 0.0  # closed: the streams are over
         started_s = time.perf_counter()
-        segmented = self._segmenter.segment([ticket.frame for ticket in tickets])
+        segmented = segmenter.segment([ticket.frame for ticket in tickets])
         seconds = time.perf_counter() - started_s
         with self._changed:
-            self.batches += 1
-            self.batched_frames += len(tickets)
-            self.busy_s += seconds
+            batcher.batches += 1
+            batcher.batched_frames += len(tickets)
+            batcher.busy_s += seconds
         for ticket, instances in zip(tickets, segmented, strict=True):
             try:
-                ticket.stream.complete(ticket, instances, seconds / len(tickets), self._segmenter.class_names)
+                ticket.stream.complete(ticket, instances, seconds / len(tickets), segmenter.class_names)
             except Exception as failure:  # noqa: BLE001 - one stream's fault is no other's
                 ticket.stream.fail(unforeseen(ticket.stream.name, "track a frame", failure))
+        return seconds

@@ -70,20 +70,15 @@ class Resumption:
         if not self.chunks.is_dir():
             return None
         loaded = Snapshots(self.chunks, max_age_s=float("inf")).load("checkpoint")
-        if loaded is None or loaded[0].get("key") != self._key:
+        if loaded is None or loaded.facts.get("key") != self._key:
             return None
-        values = loaded[0]
-        return Checkpoint(next_index=int(values["next_index"]), state=values["tracker"]), int(values["chunks"])
+        facts = loaded.facts
+        return Checkpoint(next_index=int(facts["next_index"]), state=loaded.state), int(facts["chunks"])
 
     def save(self, checkpoint: Checkpoint, chunks: int) -> None:
         """Note that everything before the checkpoint is in the first ``chunks`` chunks."""
-        values = {
-            "key": self._key,
-            "next_index": checkpoint.next_index,
-            "chunks": chunks,
-            "tracker": checkpoint.state,
-        }
-        Snapshots(self.chunks).save("checkpoint", values)
+        facts = {"key": self._key, "next_index": checkpoint.next_index, "chunks": chunks}
+        Snapshots(self.chunks).save("checkpoint", checkpoint.state or {}, facts=facts)
 
     def finish(self) -> None:
         """Note that it is done, and let go of the chunks."""

@@ -15,7 +15,7 @@ import socket
 import time
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from tracker.config import is_camera, load_live_config
 from tracker.errors import ConfigError, TrackerError
@@ -23,16 +23,17 @@ from tracker.job import CONFIRM_SCORE
 from tracker.live.build import build_stream, check_camera
 from tracker.live.engine import LiveEngine
 from tracker.live.logs import set_up_logging
+from tracker.live.models import Models, lowest_score
 from tracker.live.resume import Resumption
-from tracker.live.snapshot import Snapshots
+from tracker.live.snapshot import Kept, Snapshots
 from tracker.live.status import STUCK_S, StatusServer
-from tracker.segment.device import available_cores
 from tracker.version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from tracker.config import CameraConfig, LiveConfig
+    from tracker.live.models import Plan
     from tracker.live.stream import Stream
     from tracker.segment.session import OnnxSegmenter
 
@@ -52,53 +53,68 @@ POLL_S = 0.25
 logger = logging.getLogger("tracker.live")
 
 
+class _Running(NamedTuple):
+    """A camera as the file had it when it was started, its stream, and the names of its model's classes."""
+
+    camera: CameraConfig
+    stream: Stream
+    class_names: tuple[str, ...]
+
+
 class LiveService:
     """The engine with its cameras as the file has them.
 
     Args:
         config: Checked settings.
-        segmenter: The shared model.
         resume: Go on with recordings where an earlier run was cut off, and leave out those that are done.
+
+    Raises:
+        TrackerError: A model, a recording or an output cannot be used.
     """
 
-    def __init__(self, config: LiveConfig, segmenter: OnnxSegmenter, *, resume: bool = False) -> None:
+    def __init__(self, config: LiveConfig, *, resume: bool = False) -> None:
         self._resume = resume
         self._config = config
-        self._segmenter = segmenter
-        on_cpu = segmenter.device == "cpu"
-        workers = config.workers or (available_cores() if on_cpu else 2)
-        self._batch = min(config.batch or segmenter.batch_size, segmenter.batch_size)
-        for camera in config.cameras:
-            check_camera(camera, segmenter.class_names)
-        self.engine = LiveEngine(
-            segmenter=segmenter, batch_size=self._batch, batch_wait_s=config.batch_wait_s, workers=workers
-        )
+        self._models = Models(config)
+        plan = self._plan(config.cameras, config.cameras)
+        self.engine = LiveEngine(workers=self._models.workers(plan))
+        self._models.carry_out(plan, self.engine)
         self._snapshots = (
             Snapshots(Path(config.state), max_age_s=config.state_max_age_s) if config.state is not None else None
         )
-        self._running: dict[str, tuple[CameraConfig, Stream]] = {}
+        self._running: dict[str, _Running] = {}
         self._failures: list[TrackerError] = []
         for camera in config.cameras:
-            self._add(camera)
+            self._add(camera, self._kept(camera))
 
     def reload(self, config: LiveConfig) -> None:
         """Make the cameras what the file says now; those that did not change run on with their identities.
 
+        A camera that changed begins anew; where it shows the same scene through the same model, with its identities,
+        else with new ones under numbers that were not given yet.
+
         Raises:
-            TrackerError: A new or changed camera cannot be used; nothing has been changed then.
+            TrackerError: A new or changed camera or its model cannot be used; nothing has been changed then.
         """
         wanted = {camera.name: camera for camera in config.cameras}
-        changed = [name for name, (camera, _) in self._running.items() if wanted.get(name) != camera]
+        changed = [name for name, one in self._running.items() if wanted.get(name) != one.camera]
         added = [camera for name, camera in wanted.items() if name in changed or name not in self._running]
-        for camera in added:
-            check_camera(camera, self._segmenter.class_names)
+        going_on = [one.camera for name, one in self._running.items() if name not in changed and not one.stream.over]
+        plan = self._plan(added, [*going_on, *added])
+        self._models.carry_out(plan, self.engine)
+        kept: dict[str, Kept] = {}
         for name in changed:
-            _, stream = self._running.pop(name)
+            before, stream, _ = self._running.pop(name)
             self.engine.remove(stream)
             self._failures += stream.failures
+            if name in wanted and is_camera(before.url) and (state := stream.tracker_state()) is not None:
+                after = wanted[name]
+                same = (before.url, before.model) == (after.url, after.model)
+                kept[name] = Kept(state=state, elapsed_s=stream.meter.figures().silence_s, numbers_only=not same)
         for camera in added:
-            self._add(camera)
-        fixed = ("model", "device", "iou", "batch", "workers", "metrics", "log", "batch_wait_s", "state")
+            self._add(camera, kept.get(camera.name) or self._kept(camera))
+        self.release()
+        fixed = ("device", "batch", "workers", "metrics", "log", "batch_wait_s", "state")
         differs = [name for name in fixed if getattr(config, name) != getattr(self._config, name)]
         if differs:
             logger.warning("settings that need a restart", extra={"settings": ", ".join(differs)})
@@ -112,11 +128,17 @@ class LiveService:
             },
         )
 
+    def release(self) -> None:
+        """Close the sessions that no running stream uses any more."""
+        for name in self._models.close_unused(self.engine):
+            logger.info("model closed", extra={"model": name})
+
     def save_states(self, *, final: bool = False) -> None:
         """Write every camera's identities to disk, where the settings ask for it; ``final``: none will come after."""
-        for camera, stream in self._running.values():
+        for camera, stream, class_names in self._running.values():
             if self._snapshots is not None and is_camera(camera.url) and (state := stream.tracker_state()) is not None:
-                self._snapshots.save(camera.name, state | {"final": final})
+                facts = {"final": final, "class_names": list(class_names)}
+                self._snapshots.save(camera.name, state, facts=facts)
 
     def report(self) -> None:
         """Log one line per stream."""
@@ -142,17 +164,27 @@ class LiveService:
         """
         try:
             self.engine.close()
-        except TrackerError as failure:
+        except Exception as failure:  # noqa: BLE001 - the one thing that ends all streams
             logger.critical("model failed", extra={"problem": str(failure)})
             return 3
         self.save_states(final=True)
         failures = self._failures + [failure for stream in self.engine.streams for failure in stream.failures]
         return 1 if failures else 0
 
-    def _add(self, camera: CameraConfig) -> None:
+    def _plan(self, added: Sequence[CameraConfig], cameras: Sequence[CameraConfig]) -> Plan:
+        """Open the models that are missing, and look at everything that can be wrong with the cameras to be added."""
+        plan = self._models.plan(cameras)
+        for segmenter, _ in plan.sessions.values():
+            logger.info("model", extra={"model": segmenter.describe()})
+        for camera in added:
+            check_camera(camera, self._models.segmenter(camera, plan).class_names)
+        return plan
+
+    def _add(self, camera: CameraConfig, kept: Kept | None) -> None:
         from tracker.associate.tracker import Tracker
 
-        resumption = self._resumption(camera)
+        batcher, segmenter = self._models.batcher(camera), self._models.segmenter(camera)
+        resumption = self._resumption(camera, segmenter)
         if resumption is not None and not self._resume:
             resumption.restart()
         elif resumption is not None and resumption.done:
@@ -160,19 +192,31 @@ class LiveService:
             return
         stream = build_stream(
             camera,
+            segmenter=segmenter,
+            tracker=lambda: Tracker(class_count=len(segmenter.class_names), confirm_score=CONFIRM_SCORE),
+            lowest_score=lowest_score(camera),
+            queue_frames=max(4, 2 * batcher.batch_size),
+            max_in_flight=batcher.batch_size * self.engine.workers,
+            kept=kept,
             resumption=resumption,
-            segmenter=self._segmenter,
-            tracker=lambda: Tracker(class_count=len(self._segmenter.class_names), confirm_score=CONFIRM_SCORE),
-            queue_frames=max(4, 2 * self._batch),
-            max_in_flight=self._batch * self.engine.workers,
         )
-        kept = self._snapshots.load(camera.name) if self._snapshots is not None and is_camera(camera.url) else None
-        if kept is not None:
-            stream.restore(kept[0], elapsed_s=kept[1], skip_ids=0 if kept[0]["final"] else CRASH_SKIP_IDS)
-        self._running[camera.name] = (camera, stream)
-        self.engine.add(stream)
+        self._running[camera.name] = _Running(camera, stream, segmenter.class_names)
+        self.engine.add(stream, batcher)
 
-    def _resumption(self, camera: CameraConfig) -> Resumption | None:
+    def _kept(self, camera: CameraConfig) -> Kept | None:
+        """What an earlier run left of a camera's identities."""
+        if self._snapshots is None or not is_camera(camera.url):
+            return None
+        loaded = self._snapshots.load(camera.name)
+        if loaded is None:
+            return None
+        other = loaded.facts.get("class_names") != list(self._models.segmenter(camera).class_names)
+        if other:
+            logger.warning("state of other classes", extra={"camera": camera.name})
+        skip_ids = 0 if loaded.facts.get("final") else CRASH_SKIP_IDS
+        return Kept(state=loaded.state, elapsed_s=loaded.elapsed_s, skip_ids=skip_ids, numbers_only=other)
+
+    def _resumption(self, camera: CameraConfig, segmenter: OnnxSegmenter) -> Resumption | None:
         """Where a recording's chunks are, and everything its rows depend on."""
         if self._config.state is None or is_camera(camera.url) or camera.policy == "latest":
             return None
@@ -180,8 +224,7 @@ class LiveService:
         key = {
             "camera": {item.name: getattr(camera, item.name) for item in fields(camera)},
             "file": (facts.st_size, facts.st_mtime_ns) if facts is not None else None,
-            "model": self._segmenter.describe(),
-            "iou": self._config.iou,
+            "model": segmenter.describe(),
             "version": __version__,
         }
         return Resumption(Path(self._config.state), camera.name, key)
@@ -210,9 +253,7 @@ def run_live(path: Path, *, log: str | None = None, resume: bool = False) -> int
     handler = set_up_logging(log or config.log)
     try:
         with _signals() as signals, contextlib.ExitStack() as stack:
-            segmenter = _segmenter(config)
-            logger.info("model", extra={"model": segmenter.describe()})
-            service = LiveService(config, segmenter, resume=resume)
+            service = LiveService(config, resume=resume)
             try:
                 if config.metrics is not None:
                     status = StatusServer(service.engine, config.metrics)
@@ -235,6 +276,7 @@ def _loop(service: LiveService, path: Path, signals: queue.SimpleQueue[int]) -> 
     report_at_s = time.monotonic() + REPORT_S
     save_at_s = time.monotonic() + SAVE_S
     while service.engine.streams and not service.engine.wait(POLL_S):
+        service.release()
         if service.engine.stuck_s < STUCK_S:
             _notify("WATCHDOG=1")
         if time.monotonic() >= report_at_s:
@@ -265,23 +307,6 @@ def _signals() -> Iterator[queue.SimpleQueue[int]]:
     finally:
         for number, previous in before.items():
             signal.signal(number, previous)
-
-
-def _segmenter(config: LiveConfig) -> OnnxSegmenter:
-    """The shared model, with the lowest score that any camera asks for; each camera filters for itself."""
-    from tracker.segment.session import DEFAULT_SCORE_THRESHOLD, OnnxSegmenter
-
-    asked = [camera.conf for camera in config.cameras if camera.conf is not None]
-    everyone_asked = len(asked) == len(config.cameras)
-    workers = config.workers or available_cores()
-    return OnnxSegmenter(
-        config.model,
-        device=config.device,
-        score_threshold=None if not asked else min(asked if everyone_asked else [*asked, DEFAULT_SCORE_THRESHOLD]),
-        iou_threshold=config.iou,
-        threads=max(available_cores() // workers, 1),
-        max_batch=config.batch,
-    )
 
 
 def _notify(state: str) -> None:

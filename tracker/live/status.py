@@ -14,7 +14,9 @@ from tracker.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from tracker.live.batcher import Batcher
     from tracker.live.engine import LiveEngine
+    from tracker.live.meter import StreamFigures
     from tracker.live.stream import Stream
 
 __all__ = ["StatusServer", "health"]
@@ -27,29 +29,59 @@ STATES = ("connecting", "live", "lost", "ended", "failed")
 
 def health(engine: LiveEngine) -> dict[str, Any]:
     """The state of everything as plain values: ``ok``, ``degraded`` (some stream is not well) or ``stuck``."""
-    streams = {stream.name: _stream_health(stream) for stream in engine.streams}
+    served = engine.served
+    shares = _shares({stream: stream.meter.figures() for stream in served})
+    streams = {stream.name: _stream_health(stream, batcher.name, shares[stream]) for stream, batcher in served.items()}
     sick = [name for name, values in streams.items() if values["state"] in {"lost", "failed"}]
     status = "stuck" if engine.stuck_s > STUCK_S else "degraded" if sick else "ok"
-    return {"status": status, "not_well": sick, "cameras": streams}
+    models = {batcher.name: _model_health(batcher) for batcher in engine.batchers}
+    return {"status": status, "not_well": sick, "cameras": streams, "models": models}
 
 
-def _stream_health(stream: Stream) -> dict[str, Any]:
+def _shares(figures: dict[Stream, StreamFigures]) -> dict[Stream, float]:
+    """Each stream's share of the time that the models have worked, since the start."""
+    spent_s = {stream: values.stage_s.get("segment", 0.0) for stream, values in figures.items()}
+    total_s = sum(spent_s.values())
+    return {stream: seconds / total_s if total_s > 0 else 0.0 for stream, seconds in spent_s.items()}
+
+
+def _stream_health(stream: Stream, model: str, share: float) -> dict[str, Any]:
     figures = stream.meter.figures()
     values: dict[str, Any] = {
         "state": stream.state,
         "problem": stream.problem,
         "frames": figures.frames,
         "fps": round(figures.fps, 2),
-        "age_p50_s": None if math.isnan(figures.age_p50_s) else round(figures.age_p50_s, 4),
-        "age_p99_s": None if math.isnan(figures.age_p99_s) else round(figures.age_p99_s, 4),
+        "age_p50_s": _rounded(figures.age_p50_s),
+        "age_p99_s": _rounded(figures.age_p99_s),
         "silence_s": round(figures.silence_s, 2),
         "living": figures.living,
         "identities": figures.identities,
+        "stage_ms": {stage: round(1000 * spent_s / figures.frames, 2) for stage, spent_s in figures.stage_s.items()},
+        "model": model,
+        "model_share": round(share, 4),
     }
     if stream.opened:
-        info = stream.source.info
-        values |= {"size": list(info.size), "codec": info.codec, "time_from": info.time_from}
+        info, counters = stream.source.info, stream.source.counters
+        values |= {"size": list(info.size), "codec": info.codec, "time_from": info.time_from, "decoder": info.decoder}
+        values |= {name: getattr(counters, name) for name in ("dropped", "late", "reconnects", "stalls")}
     return values
+
+
+def _model_health(batcher: Batcher) -> dict[str, Any]:
+    return {
+        "device": batcher.device,
+        "gpu_share": _rounded(batcher.gpu_share),
+        "cameras": len(batcher.streams),
+        "batches": batcher.batches,
+        "frames_per_batch": round(batcher.batched_frames / max(batcher.batches, 1), 2),
+        "batch_ms": round(1000 * batcher.cost_s, 2),
+    }
+
+
+def _rounded(value: float) -> float | None:
+    """Four digits; ``None`` where there is nothing yet, since JSON knows no NaN."""
+    return None if math.isnan(value) else round(value, 4)
 
 
 class _Collector:
@@ -63,7 +95,8 @@ class _Collector:
         from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
         streams = self._engine.streams
-        figures = {stream.name: stream.meter.figures() for stream in streams}
+        figures_of = {stream: stream.meter.figures() for stream in streams}
+        figures = {stream.name: values for stream, values in figures_of.items()}
         for name, said, attribute in (
             ("fps", "Frames tracked per second over the last ten seconds", "fps"),
             ("living", "Identities visible or coasting", "living"),
@@ -96,13 +129,23 @@ class _Collector:
             for camera, values in figures.items():
                 counter.add_metric([camera], getattr(values, attribute))
             yield counter
-        stages = CounterMetricFamily("masktrail_stage_seconds", "Seconds per stage", labels=["camera", "stage"])
-        for camera, values in figures.items():
-            for stage, seconds in values.stage_s.items():
-                stages.add_metric([camera, stage], seconds)
-        yield stages
+        yield from self._times(figures_of)
         yield from self._source_counters(streams)
         yield from self._engine_metrics()
+
+    def _times(self, figures: dict[Stream, StreamFigures]) -> Iterator[Any]:
+        from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+
+        stages = CounterMetricFamily("masktrail_stage_seconds", "Seconds per stage", labels=["camera", "stage"])
+        for stream, values in figures.items():
+            for stage, seconds in values.stage_s.items():
+                stages.add_metric([stream.name, stage], seconds)
+        yield stages
+        said = "Share of the time that the models have worked"
+        share = GaugeMetricFamily("masktrail_model_share", said, labels=["camera"])
+        for stream, value in _shares(figures).items():
+            share.add_metric([stream.name], value)
+        yield share
 
     def _source_counters(self, streams: list[Stream]) -> Iterator[Any]:
         from prometheus_client.core import CounterMetricFamily
@@ -127,15 +170,22 @@ class _Collector:
     def _engine_metrics(self) -> Iterator[Any]:
         from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
-        engine = self._engine
-        for name, said, value in (
-            ("batches", "Runs of the model", engine.batches),
-            ("batched_frames", "Frames in them", engine.batched_frames),
-            ("model_busy_seconds", "Seconds in the model, summed over workers", engine.busy_s),
+        batchers = self._engine.batchers
+        for name, said, attribute in (
+            ("batches", "Runs of the model", "batches"),
+            ("batched_frames", "Frames in them", "batched_frames"),
+            ("model_busy_seconds", "Seconds in the model, summed over workers", "busy_s"),
         ):
-            counter = CounterMetricFamily(f"masktrail_{name}", said)
-            counter.add_metric([], value)
+            counter = CounterMetricFamily(f"masktrail_{name}", said, labels=["model"])
+            for batcher in batchers:
+                counter.add_metric([batcher.name], getattr(batcher, attribute))
             yield counter
+        gpu = GaugeMetricFamily(
+            "masktrail_gpu_share", "Share of the model's operators that runs on a GPU", labels=["model", "device"]
+        )
+        for batcher in batchers:
+            gpu.add_metric([batcher.name, batcher.device], batcher.gpu_share)
+        yield gpu
         up = GaugeMetricFamily("masktrail_up_seconds", "Seconds since the start")
         up.add_metric([], time.monotonic() - self._begun_s)
         yield up

@@ -14,6 +14,8 @@ from tracker.types import InstanceMasks, Instances, Tracks
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from tracker.live.snapshot import Kept
+
 __all__ = ["Associator", "SteadyTracker"]
 
 OUTAGE_S = 2.0
@@ -92,25 +94,19 @@ class SteadyTracker:
             "intervals_s": np.array(self._intervals_s),
         }
 
-    def restore(self, state: dict[str, Any], *, elapsed_s: float | None, skip_ids: int = 0) -> None:
-        """Go on from what :meth:`state` gave.
-
-        Args:
-            state: From the same kind of tracker.
-            elapsed_s: Seconds that passed since, for a camera, whose media time begins anew; ``None`` for a recording,
-                whose media time goes on.
-            skip_ids: Numbers to leave out, since they may have been given after the state was kept.
-        """
+    def restore(self, kept: Kept) -> None:
+        """Go on from what :meth:`state` gave in another tracker of the same kind."""
         tracker: Any = self._tracker
-        inner = dict(state["tracker"])
-        if skip_ids:
-            inner["next_id"] += skip_ids
-        tracker.restore(inner)
-        self._size = (int(state["size"][0]), int(state["size"][1]))
-        self._last_s = float(state["last_s"])
-        if elapsed_s is not None:
-            self._restored_s = self._last_s + max(elapsed_s, RESTART_STEP_S)
-        self._intervals_s.extend(np.asarray(state["intervals_s"]).tolist())
+        next_id = int(kept.state["tracker"]["next_id"]) + kept.skip_ids
+        if kept.numbers_only:
+            tracker.restore(tracker.state() | {"next_id": next_id})
+            return
+        tracker.restore(kept.state["tracker"] | {"next_id": next_id})
+        self._size = (int(kept.state["size"][0]), int(kept.state["size"][1]))
+        self._last_s = float(kept.state["last_s"])
+        if kept.elapsed_s is not None:
+            self._restored_s = self._last_s + max(kept.elapsed_s, RESTART_STEP_S)
+        self._intervals_s.extend(np.asarray(kept.state["intervals_s"]).tolist())
 
     def _end_outage(self, time_s: float) -> NDArray[np.int64]:
         """Note the time; after an outage show the tracker an empty picture, and tell whom it gave up."""

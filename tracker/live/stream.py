@@ -50,7 +50,7 @@ class Stream:
     Args:
         name: Of the camera; unique in the engine and free of credentials.
         open_source: Opens the source; receives what to call when a frame waits and when the connection changes.
-        tracker: Gives identities.
+        tracker: Gives identities; a :class:`SteadyTracker` may go on with those of an earlier stream.
         open_sink: Opens the outputs on the first frame, with the frame's source known, or ``None`` for no output.
         keep: Which instances of the shared model this stream wants.
         max_in_flight: Most of its frames in the segmenter at a time.
@@ -62,7 +62,7 @@ class Stream:
         *,
         name: str,
         open_source: Callable[[Callable[[], None], Callable[[Link], None]], Source],
-        tracker: Associator,
+        tracker: Associator | SteadyTracker,
         open_sink: Callable[[Source], Sink] | None = None,
         keep: Callable[[Instances], Instances] | None = None,
         max_in_flight: int = 2,
@@ -78,7 +78,7 @@ class Stream:
         self.served = 0
         self._open_source = open_source
         self._keep = keep
-        self._tracker = SteadyTracker(tracker)
+        self._tracker = tracker if isinstance(tracker, SteadyTracker) else SteadyTracker(tracker)
         self._max_in_flight = max_in_flight
         self._checkpoint_frames = checkpoint_frames
         self._skip_before = 0
@@ -115,15 +115,11 @@ class Stream:
         return self._writer is None or self._writer.finished.is_set()
 
     @property
-    def ready(self) -> bool:
-        """Whether a frame can be taken and will find room on its way."""
-        return (
-            not self.over
-            and self._source is not None
-            and self.in_flight < self._max_in_flight
-            and (self._writer is None or self._writer.backlog < BACKLOG_FRAMES)
-            and self._source.waiting > self.reserved
-        )
+    def takeable(self) -> int:
+        """Frames that can be taken now and will find room on their way."""
+        if self.over or self._source is None or (self._writer is not None and self._writer.backlog >= BACKLOG_FRAMES):
+            return 0
+        return max(min(self._max_in_flight - self.in_flight, self._source.waiting - self.reserved), 0)
 
     @property
     def drained(self) -> bool:
@@ -134,7 +130,7 @@ class Stream:
         """Open the source; one that cannot be opened fails this stream only.
 
         Args:
-            on_change: Called from any thread when :attr:`ready` or :attr:`drained` may have changed.
+            on_change: Called from any thread when :attr:`takeable` or :attr:`drained` may have changed.
         """
         if self._writer is not None:
             self._writer.on_change = on_change
@@ -200,17 +196,10 @@ class Stream:
         with self._finding:
             return self._tracker.state()
 
-    def restore(self, state: dict[str, Any], *, elapsed_s: float, skip_ids: int = 0) -> None:
-        """Go on with another process's identities; before the stream is started."""
-        self._tracker.restore(state, elapsed_s=elapsed_s, skip_ids=skip_ids)
-        logger.info("state restored", extra={"camera": self.name, "age_s": round(elapsed_s, 1)})
-
-    def resume(self, checkpoint: Checkpoint) -> None:
-        """Go on with a recording where another process left it; before the stream is started."""
-        if checkpoint.state is not None:
-            self._tracker.restore(checkpoint.state, elapsed_s=None)
-        self._skip_before = self._next_index = checkpoint.next_index
-        logger.info("resumed", extra={"camera": self.name, "frame": checkpoint.next_index})
+    def resume(self, next_index: int) -> None:
+        """Leave out the frames before an index, which another process has done; before the stream is started."""
+        self._skip_before = self._next_index = next_index
+        logger.info("resumed", extra={"camera": self.name, "frame": next_index})
 
     def close(self) -> None:
         """Stop reading now; frames in flight still go through."""
@@ -247,9 +236,11 @@ class Stream:
         if self.over:
             return
         if link.state == "live":
-            again = self.state == "lost"
+            if self.state != "live":
+                logger.info("camera back" if self.state == "lost" else "camera connected", extra={"camera": self.name})
             self.state = "live"
-            logger.info("camera back" if again else "camera connected", extra={"camera": self.name})
+            if link.note:
+                logger.warning("camera note", extra={"camera": self.name, "note": link.note})
         elif link.state == "lost":
             if self.state != "lost" or link.problem != self.problem:  # not once per attempt while it is away
                 logger.warning(
@@ -276,7 +267,7 @@ class _Writer:
         self._open_sink = open_sink
         self._frames: queue.SimpleQueue[TrackedFrame | Checkpoint | None] = (
             queue.SimpleQueue()
-        )  # bounded by Stream.ready
+        )  # bounded by Stream.takeable
         self._thread = threading.Thread(target=self._run, name=f"writer-{stream.name}", daemon=True)
         self._thread.start()
 
