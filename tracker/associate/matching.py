@@ -10,8 +10,8 @@ Three stages over one list of candidate pairs, each an optimal assignment among 
 The affinity of a pair is the intersection over union of the enlarged boxes (C-BIoU, Yang et al. 2023), times the ratio
 of heights, times a factor for another class, times a share of the calibrated chance. Boxes grow further by the
 uncertainty of the prediction, which is large for new tracks, long steps and long gaps. Silhouettes add a bonus where
-boxes overlap anyway; in their place they lose (measured in docs/association.md). No class is a wall: detectors confuse
-car and truck.
+boxes overlap anyway; in their place they lose (measured in docs/association.md). Embeddings add or take what the
+stream itself has shown them to be worth. No class is a wall: detectors confuse car and truck.
 """
 
 from __future__ import annotations
@@ -26,11 +26,13 @@ from tracker.associate import affinity, silhouettes
 from tracker.associate.assignment import assign
 
 if TYPE_CHECKING:
+    from tracker.associate.appearance import Appearance
     from tracker.associate.lifecycle import TrackTable
 
 Floats = NDArray[np.float64]
 Rows = NDArray[np.int64]
 Crops = NDArray[np.uint8]
+Looks = NDArray[np.float32]
 
 __all__ = ["Detected", "Matcher"]
 
@@ -52,6 +54,8 @@ class Detected:
         scores, chances, log_odds: ``(M,)`` raw score, calibrated chance, the same as log-odds.
         classes, bins: ``(M,)`` class column and score bin.
         crops: ``(M, CELLS²)`` silhouettes, ``None`` for boxes only.
+        looks: ``(M, E)`` embeddings as unit vectors, zero where there is none; ``None`` without any.
+        visible: ``(M,)`` share that no nearer instance covers; 1 without embeddings.
     """
 
     boxes: Floats
@@ -62,6 +66,8 @@ class Detected:
     classes: Rows
     bins: Rows
     crops: Crops | None
+    looks: Looks | None
+    visible: Floats
 
     def __len__(self) -> int:
         return len(self.scores)
@@ -80,6 +86,7 @@ class Matcher:
         class_factor: What the affinity of a pair of different classes is multiplied with.
         chance_weight: Share of the affinity that the calibrated chance scales.
         mask_bonus: What a perfect overlap of silhouettes adds.
+        appearance: Adds what embeddings say.
     """
 
     def __init__(
@@ -96,12 +103,14 @@ class Matcher:
         class_factor: float,
         chance_weight: float,
         mask_bonus: float,
+        appearance: Appearance,
     ) -> None:
         self._high_chance, self._low_chance = high_chance, low_chance
         self._high_gate, self._low_gate, self._tentative_gate = high_gate, low_gate, tentative_gate
         self._buffer, self._uncertainty = buffer, uncertainty
         self._height_power, self._class_factor, self._chance_weight = height_power, class_factor, chance_weight
         self._mask_bonus = mask_bonus
+        self._appearance = appearance
 
     def match(
         self, table: TrackTable, predicted: Floats, detected: Detected, time_s: float, dt_s: float
@@ -167,5 +176,7 @@ class Matcher:
             similarity[near] += self._mask_bonus * silhouettes.mask_iou(
                 table.crops, predicted, detected.crops, detected.boxes, rows=rows[near], columns=columns[near]
             )
+        if detected.looks is not None:
+            similarity += self._appearance.evidence(table, detected, rows, columns, similarity)
         share = self._chance_weight
         return rows, columns, similarity, similarity * (1 - share + share * detected.chances[columns])

@@ -9,7 +9,7 @@ from tracker.associate import affinity
 
 Floats = NDArray[np.float64]
 
-__all__ = ["hidden_share"]
+__all__ = ["hidden_share", "visible_share"]
 
 DEPTH_TOLERANCE = 0.1
 """An occluder's lower edge may lie this share of the hidden box's height above its own: boxes are not exact."""
@@ -34,11 +34,28 @@ def hidden_share(unseen: Floats, seen: Floats) -> Floats:
     rows, columns = affinity.overlapping_pairs(unseen, seen)
     if not len(rows):
         return shares
-    behind, before = unseen[:, rows], seen[:, columns]
+    starts = np.flatnonzero(np.diff(rows, prepend=-1))
+    shares[rows[starts]] = np.maximum.reduceat(_covered(unseen[:, rows], seen[:, columns]), starts)
+    return shares
+
+
+def visible_share(boxes: Floats) -> Floats:
+    """What the nearer box that covers most of it leaves of each of ``boxes (4, N)``: ``(N,)`` in 0..1.
+
+    >>> visible_share(np.array([[0.0, 5.0], [0.0, 0.0], [10.0, 20.0], [10.0, 12.0]]))
+    array([0.5, 1. ])
+    """
+    shares = np.ones(boxes.shape[1])
+    rows, columns = affinity.overlapping_pairs(boxes, boxes)
+    others = rows != columns
+    rows, columns = rows[others], columns[others]
+    np.minimum.at(shares, rows, 1 - _covered(boxes[:, rows], boxes[:, columns]))
+    return shares
+
+
+def _covered(behind: Floats, before: Floats) -> Floats:
+    """The share of ``behind (4, P)`` that ``before (4, P)`` covers where that one is nearer."""
     width = np.minimum(behind[2], before[2]) - np.maximum(behind[0], before[0])
     height = np.minimum(behind[3], before[3]) - np.maximum(behind[1], before[1])
     nearer = before[3] > behind[3] - DEPTH_TOLERANCE * (behind[3] - behind[1])
-    covered = width * height * nearer / ((behind[2] - behind[0]) * (behind[3] - behind[1]))
-    starts = np.flatnonzero(np.diff(rows, prepend=-1))
-    shares[rows[starts]] = np.maximum.reduceat(covered, starts)
-    return shares
+    return np.asarray(width * height * nearer / ((behind[2] - behind[0]) * (behind[3] - behind[1])))

@@ -9,11 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tracker.associate import affinity, silhouettes
+from tracker.associate.appearance import Appearance
 from tracker.associate.calibration import BINS, ScoreCalibration
 from tracker.associate.lifecycle import TrackTable
 from tracker.associate.matching import Detected, Matcher
 from tracker.associate.motion import Motion, xyxy
-from tracker.associate.occlusion import hidden_share
+from tracker.associate.occlusion import hidden_share, visible_share
 from tracker.errors import TrackerError
 from tracker.types import Instances, Tracks
 
@@ -63,6 +64,8 @@ class Tracker:
         hidden_share: see ``hidden_s``;
         coast_log_odds: both only with this much evidence.
         duplicate_iou: An instance that overlaps a matched one by more starts no track.
+        appearance_weight, gallery_s, gallery_size, false_return, return_wait_s: Where instances have embeddings; see
+            :class:`tracker.associate.appearance.Appearance`.
         measurement, acceleration, size_acceleration, drift, initial_rate: See :class:`tracker.associate.motion.Motion`.
         horizon_s, prior_weight, memory, birth_prior, birth_weight: See
             :class:`tracker.associate.calibration.ScoreCalibration`.
@@ -96,6 +99,11 @@ class Tracker:
         hidden_share: float = 0.5,
         coast_log_odds: float = 20.0,
         duplicate_iou: float = 0.7,
+        appearance_weight: float = 0.3,
+        gallery_s: float = 300.0,
+        gallery_size: int = 256,
+        false_return: float = 0.005,
+        return_wait_s: float = 0.5,
         measurement: float = 0.05,
         acceleration: float = 0.5,
         size_acceleration: float = 0.1,
@@ -107,6 +115,13 @@ class Tracker:
         birth_prior: float = 0.4,
         birth_weight: float = 10.0,
     ) -> None:
+        self._appearance = Appearance(
+            weight=appearance_weight,
+            gallery_s=gallery_s,
+            gallery_size=gallery_size,
+            false_return=false_return,
+            wait_s=return_wait_s,
+        )
         self._matcher = Matcher(
             high_chance=high_chance,
             low_chance=low_chance,
@@ -119,6 +134,7 @@ class Tracker:
             class_factor=class_factor,
             chance_weight=chance_weight,
             mask_bonus=mask_bonus,
+            appearance=self._appearance,
         )
         self._motion = Motion(
             measurement=measurement,
@@ -183,7 +199,7 @@ class Tracker:
             self._motion.correct(table, rows, detected.measured[:, taken])
             self._note(rows, taken, detected, time_s)
         self._bear(taken, detected, time_s)
-        self._confirm()
+        self._confirm(time_s)
         ended = self._retire(time_s, dt_s)
         return self._report(numbers, time_s, ended)
 
@@ -192,6 +208,7 @@ class Tracker:
         return {
             "tracks": self._table.state(),
             "calibration": self._calibration.state(),
+            "appearance": self._appearance.state(),
             "class_ids": self._class_ids.copy(),
             "next_id": self._next_id,
             "time_s": self._time_s,
@@ -203,6 +220,7 @@ class Tracker:
         self._reserve(state["class_ids"])
         self._calibration.restore(state["calibration"])
         self._table.restore(state["tracks"])
+        self._appearance.restore(state.get("appearance"), self._table)
         self._next_id = int(state["next_id"])
         self._time_s = state["time_s"]
 
@@ -243,6 +261,8 @@ class Tracker:
             classes=classes,
             bins=bins,
             crops=None if instances.masks is None else silhouettes.crop(instances.masks, boxes, numbers),
+            looks=self._appearance.prepare(instances.embeddings, numbers, self._table),
+            visible=np.ones(len(numbers)) if instances.embeddings is None else visible_share(boxes),
         )
         return detected, numbers
 
@@ -272,6 +292,7 @@ class Tracker:
         table.hits[rows] += 1
         table.crops[rows] = 0 if detected.crops is None else detected.crops[taken]
         table.votes[classes, rows] += detected.scores[taken]
+        self._appearance.note(rows, taken, detected)
         evidence = table.evidence[rows] + (detected.log_odds[taken] + self._hit_log_odds)
         table.evidence[rows] = np.minimum(np.maximum(evidence, LEAST_EVIDENCE), self._evidence_limit)
 
@@ -296,24 +317,25 @@ class Tracker:
         table = self._table
         new = table.append(len(free))
         table.first_s[new] = time_s
+        self._appearance.append(new, time_s)
         self._motion.initiate(table, new, detected.measured[:, free])
         self._note(np.arange(new.start, new.stop), free, detected, time_s)
         table.evidence[new] += self._birth_share * self._calibration.birth_log_odds(detected.classes[free])
 
-    def _confirm(self) -> None:
+    def _confirm(self, time_s: float) -> None:
         """Number the tentative tracks that have shown enough, in order of birth."""
         table = self._table
         lived = (table.seen_s - table.first_s >= self._certain_s - EPSILON_S) & (table.hits >= CERTAIN_HITS)
         convincing = ((table.evidence >= self._confirm_log_odds) | lived) & (table.scores >= self._confirm_score)
         ready = np.flatnonzero((table.ids == 0) & (table.detection_rows >= 0) & convincing)
+        ready = self._appearance.recognise(table, ready, time_s)
         table.ids[ready] = np.arange(self._next_id, self._next_id + len(ready))
         self._next_id += len(ready)
+        self._appearance.observe(table, time_s)
 
     def _retire(self, time_s: float, dt_s: float) -> Rows:
         """Learn from what became of earlier instances, drop tracks unseen for too long; returns ended identities."""
         table = self._table
-        if not table.count:
-            return np.zeros(0, np.int64)
         seen = table.detection_rows >= 0
         limit = np.where(table.ids > 0, self._lost_s, self._tentative_s) + EPSILON_S
         dead = time_s - table.seen_s > limit
@@ -321,10 +343,9 @@ class Tracker:
         codes = np.where(seen, table.classes * BINS + table.bins, -1)
         table.history[1:] = table.history[:-1].copy()
         table.history[0] = codes
-        if not dead.any():
-            return np.zeros(0, np.int64)
-        ended = table.ids[dead & (table.ids > 0)]
-        table.keep(~dead)
+        ended = self._appearance.retire(table, dead, time_s)
+        if dead.any():
+            table.keep(~dead)
         return np.sort(ended)
 
     def _learn(self, seen: NDArray[np.bool_], dead: NDArray[np.bool_], dt_s: float) -> None:
