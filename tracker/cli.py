@@ -38,6 +38,8 @@ Classes = Annotated[list[str] | None, typer.Option(help="Only these classes: --c
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or tensorrt.")]
 Stride = Annotated[int, typer.Option(min=1, help="Use every n-th frame.")]
 Limit = Annotated[int | None, typer.Option(min=1, help="Stop after this many frames.")]
+Decode = Annotated[str, typer.Option(help="Where video is decoded: auto, cpu, cuda, vaapi or videotoolbox.")]
+Transport = Annotated[str, typer.Option(help="How RTSP cameras send: tcp, or udp.")]
 Save = Annotated[
     Path | None, typer.Option(help="Annotated video (.mp4, .mkv, ...); a folder or {name} with several sources.")
 ]
@@ -94,6 +96,8 @@ def track(
     ] = 0.5,
     classes: Classes = None,
     device: Device = "auto",
+    decode: Decode = "auto",
+    transport: Transport = "tcp",
     stride: Stride = 1,
     limit: Limit = None,
     save: Save = None,
@@ -116,6 +120,8 @@ def segment(
     iou: Iou = None,
     classes: Classes = None,
     device: Device = "auto",
+    decode: Decode = "auto",
+    transport: Transport = "tcp",
     stride: Stride = 1,
     limit: Limit = None,
     save: Save = None,

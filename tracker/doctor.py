@@ -43,6 +43,7 @@ def examine() -> Iterator[Finding]:
     yield from _packages()
     yield _opencv()
     yield from _ffmpeg()
+    yield _hardware_decoding()
     yield from _onnxruntime()
     yield _cuda_really_runs()
     yield from _default_model()
@@ -122,6 +123,23 @@ def _has_codec(av: object, name: str, mode: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _hardware_decoding() -> Finding:
+    """Decode a clip on each device and ask the decoder where it did: FFmpeg falls back without a word."""
+    try:
+        from tracker.sources.hardware import PIXEL_FORMATS, obstacle, trial
+    except ImportError as error:
+        return Finding(name="hardware decoding", state="note", found=str(error))
+    obstacles = {name: obstacle(name) for name in PIXEL_FORMATS}
+    trials = {name: trial(name) for name, why in obstacles.items() if not why}
+    if not trials:
+        found = "; ".join(f"{name}: {why}" for name, why in obstacles.items())
+        return Finding(name="hardware decoding", state="ok", found=f"none, so video is decoded on the CPU ({found})")
+    failed = {name: why for name, why in trials.items() if why}
+    found = "; ".join(f"{name}: {why or 'decodes H.264'}" for name, why in trials.items())
+    remedy = "look at the driver's messages, or decode on the CPU with --decode cpu" if failed else ""
+    return Finding(name="hardware decoding", state="note" if failed else "ok", found=found, remedy=remedy)
 
 
 def _onnxruntime() -> Iterator[Finding]:

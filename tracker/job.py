@@ -9,27 +9,32 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
-import signal
-import threading
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
+from rich.text import Text
+
+from tracker.config import fill_in
 from tracker.errors import ConfigError, TrackerError
+from tracker.interrupt import interruptible
 from tracker.pipeline import Pipeline, Summary
 from tracker.segment.device import available_cores
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from rich.console import Console
 
     from tracker.associate.tracker import Tracker
+    from tracker.pipeline import Associator
     from tracker.segment.session import OnnxSegmenter
     from tracker.sinks.rows import MaskFormat
     from tracker.sources.address import Address
+    from tracker.sources.hardware import DecodeChoice
+    from tracker.sources.reconnect import Link
     from tracker.sources.source import Source
-    from tracker.types import Sink
+    from tracker.types import Frame, Sink
 
 __all__ = ["Outcome", "StreamRequest", "run_request"]
 
@@ -65,12 +70,19 @@ class StreamRequest:
     masks: MaskFormat | None = None
     workers: int | None = None
     confirm: float = CONFIRM_SCORE
+    decode: DecodeChoice = "auto"
+    transport: Literal["tcp", "udp"] = "tcp"
 
     @classmethod
     def from_options(cls, options: Mapping[str, Any], *, associates: bool) -> Self:
-        """The request from command-line options of the same names; ``--classes car,bus`` is split here."""
+        """The request from command-line options of the same names; ``--classes car,bus`` is split here.
+
+        Raises:
+            ConfigError: An address names an environment variable that is not set.
+        """
         names = {item.name for item in fields(cls)}
         chosen = {name: value for name, value in options.items() if name in names}
+        chosen["sources"] = [fill_in(source) if "://" in source else source for source in chosen["sources"]]
         listed = [name.strip() for group in chosen.get("classes") or [] for name in group.split(",") if name.strip()]
         return cls(**(chosen | {"classes": listed or None, "associates": associates}))
 
@@ -185,7 +197,7 @@ def _probe_size(address: Address) -> tuple[int, int] | None:
 
     if address.kind != "video":
         return None
-    with open_source(address, want_image=False, queue_size=1) as source:
+    with open_source(address, want_image=False, queue_size=1, decode="cpu") as source:
         return source.info.size
 
 
@@ -210,6 +222,22 @@ def _short_title(name: str) -> str:
     return title if len(title) <= TITLE_LETTERS else f"...{title[3 - TITLE_LETTERS :]}"
 
 
+def _link_teller(console: Console) -> Callable[[Link], None]:
+    """Says when a camera is lost and when it is back, once each."""
+    state = "live"
+
+    def tell(link: Link) -> None:
+        nonlocal state
+        if link.state == "lost" and state != "lost":
+            text = f"connection lost ({link.problem}); connecting anew until it is back, Ctrl-C ends it"
+            console.print(Text(text, "yellow"))
+        elif link.state == "live" and (state == "lost" or link.note):
+            console.print(Text(link.note or "connected again", "yellow"))
+        state = link.state
+
+    return tell
+
+
 def _tracker(request: StreamRequest, segmenter: OnnxSegmenter) -> Tracker:
     from tracker.associate.tracker import Tracker
 
@@ -219,18 +247,23 @@ def _tracker(request: StreamRequest, segmenter: OnnxSegmenter) -> Tracker:
 def _run_stream(
     request: StreamRequest, address: Address, paths: list[Path], segmenter: OnnxSegmenter, console: Console
 ) -> Outcome:
+    from tracker.live.sized import SizedTracker
     from tracker.progress import StreamProgress, summary_table
-    from tracker.sources.open import open_source
+    from tracker.sources.notes import notes
+    from tracker.sources.open import open_steady
 
     draws = request.save is not None
     with contextlib.ExitStack() as stack:
         source = stack.enter_context(
-            open_source(
+            open_steady(
                 address,
                 network_size=segmenter.network_size,
                 keep_aspect=segmenter.keep_aspect,
                 want_image=draws,
                 stride=request.stride,
+                decode=request.decode,
+                rtsp_transport=request.transport,
+                on_link=_link_teller(console),
             )
         )
         sink = _open_sinks(request, address, paths, source=source, class_names=segmenter.class_names, console=console)
@@ -243,15 +276,20 @@ def _run_stream(
                 shows_identities=request.associates,
             )
         )
+        frames: Iterator[Frame] = itertools.islice(source, request.limit)
+        tracker: Associator | None = _tracker(request, segmenter) if request.associates else None
+        if tracker is not None and source.info.is_live:
+            tracker = sized = SizedTracker(tracker)
+            frames = sized.watch(frames)
         pipeline = Pipeline(
-            source=itertools.islice(source, request.limit),
+            source=frames,
             segmenter=segmenter,
-            tracker=_tracker(request, segmenter) if request.associates else None,
+            tracker=tracker,
             sink=sink,
             workers=1 if source.info.is_live or not on_cpu else request.workers or available_cores(),
             on_frame=progress,
         )
-        interrupted, failures = _run(pipeline, sink)
+        interrupted, failures = _run(pipeline, source, sink)
     outcome = Outcome(
         name=address.name,
         summary=pipeline.summary,
@@ -259,7 +297,7 @@ def _run_stream(
         outputs=[path for path in paths if path.exists()],
         failures=failures,
         interrupted=interrupted,
-        notes=_notes(source),
+        notes=notes(source.info, source.counters),
     )
     console.print(summary_table(address.name, outcome.summary, outcome.stage_ms))
     for path in outcome.outputs:
@@ -271,10 +309,10 @@ def _run_stream(
     return outcome
 
 
-def _run(pipeline: Pipeline, sink: Sink | None) -> tuple[bool, list[TrackerError]]:
+def _run(pipeline: Pipeline, source: Source, sink: Sink | None) -> tuple[bool, list[TrackerError]]:
     """Run to the end, the first Ctrl-C or a failure of source or sink; the outputs are finished in every case."""
     failures: list[TrackerError] = []
-    with _interruptible(pipeline) as interrupted:
+    with interruptible(pipeline.stop, source.close) as interrupted:
         try:
             pipeline.run()
         except TrackerError as failure:
@@ -286,27 +324,6 @@ def _run(pipeline: Pipeline, sink: Sink | None) -> tuple[bool, list[TrackerError
                 except TrackerError as failure:
                     failures.append(failure)
     return interrupted.is_set(), failures
-
-
-@contextlib.contextmanager
-def _interruptible(pipeline: Pipeline) -> Iterator[threading.Event]:
-    """The first SIGINT or SIGTERM ends the stream as if it were over; a second SIGINT is Python's usual interrupt."""
-    interrupted = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield interrupted
-        return
-
-    def stop(_number: int, _frame: object) -> None:
-        interrupted.set()
-        pipeline.stop()
-        signal.signal(signal.SIGINT, before[signal.SIGINT])
-
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield interrupted
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _open_sinks(
@@ -362,20 +379,3 @@ def _stage_ms(summary: Summary, source: Source) -> dict[str, float]:
     times = source.stage_times
     stages = {"decode": times.decode_s + times.convert_s, **summary.stage_s}
     return {name: seconds / frames * 1000 for name, seconds in stages.items()}
-
-
-def _notes(source: Source) -> list[str]:
-    """What the source skipped, repaired or lost, in words; empty for a sound recording."""
-    counters = source.counters
-    return [
-        f"{count} {what}"
-        for count, what in (
-            (counters.broken, "broken packets skipped"),
-            (counters.concealed, "damaged frames patched by the decoder"),
-            (counters.repaired_times, "time stamps repaired"),
-            (counters.missing, "announced frames missing at the end"),
-            (counters.dropped, "frames dropped because processing was slower than the camera"),
-            (counters.late, "frames too old to be worth processing"),
-        )
-        if count
-    ]

@@ -127,7 +127,8 @@ def test_options_carry_the_time_out_and_the_transport() -> None:
     assert options("rtsp://h/x") == ("rtsp://h/x", None, {"rtsp_transport": "tcp", "timeout": "2500000"})
     assert options("rtsp://h/x", "udp")[2]["rtsp_transport"] == "udp"
     assert options("https://h/x")[2] == {"rw_timeout": "2500000"}
-    assert options("srt://h:1")[2] == {"timeout": "2500000"}
+    assert options("srt://h:1")[2] == {"timeout": "2500000", "connect_timeout": "2500"}
+    assert options("udp://h:1")[2] == {"timeout": "2500000"}
     assert options("/dev/video3")[0] == "/dev/video3"
 
 

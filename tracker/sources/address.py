@@ -7,7 +7,7 @@ import glob
 import os
 import re
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import parse_qsl
@@ -17,7 +17,7 @@ from tracker.errors import SourceError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-__all__ = ["IMAGE_SUFFIXES", "VIDEO_SUFFIXES", "Address", "SourceLike", "expand_sources", "redact"]
+__all__ = ["CAMERA_SETTINGS", "IMAGE_SUFFIXES", "VIDEO_SUFFIXES", "Address", "SourceLike", "expand_sources", "redact"]
 
 IMAGE_SUFFIXES = frozenset(
     ".avif .bmp .jpe .jpeg .jpg .jp2 .pbm .pgm .png .pnm .ppm .tga .tif .tiff .webp".split()  # noqa: SIM905 - reads as a list
@@ -32,7 +32,14 @@ VIDEO_SUFFIXES = frozenset(
 
 _SECRET_KEYS = re.compile(r"pass|pwd|token|secret|key|auth|sig|user|login|cred|session", re.IGNORECASE)
 _SCHEME = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]+://")
-_DEVICE = re.compile(r"^/dev/video\d+$")
+_DEVICE = re.compile(r"^(?P<device>\d+|/dev/video\d+)(?P<query>\?.*)?$", re.DOTALL)
+
+CAMERA_SETTINGS = {
+    "size": (re.compile(r"\d{1,5}x\d{1,5}"), "1280x720"),
+    "fps": (re.compile(r"\d+(\.\d+)?"), "30"),
+    "format": (re.compile(r"[A-Za-z0-9_]{3,16}"), "mjpeg"),
+}
+"""What can be asked of a webcam: how it must look, and an example."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,12 +51,26 @@ class Address:
         name: What messages, records and ``Frame.source`` say; free of credentials.
         target: What FFmpeg opens; may hold credentials and is therefore not part of ``repr``.
         files: The images of an image sequence, in order; empty for every other kind.
+        settings: What is asked of a webcam, ``size``, ``fps`` or ``format`` with its value.
     """
 
     kind: Literal["video", "images", "camera", "network"]
     name: str
     target: str = field(repr=False)
     files: tuple[Path, ...] = field(default=(), repr=False)
+    settings: tuple[tuple[str, str], ...] = ()
+
+    def asking(self, **settings: str | None) -> Address:
+        """The same webcam with settings: ``size``, ``fps``, ``format``; those that are ``None`` stay as they are.
+
+        Raises:
+            SourceError: It is no webcam.
+        """
+        given = {key: value for key, value in settings.items() if value is not None}
+        if given and self.kind != "camera":
+            problem = f"expected a webcam for {' and '.join(given)}, found another source"
+            raise SourceError(self.name, problem, "only webcams can be asked for them; remove them")
+        return replace(self, settings=tuple(({**dict(self.settings), **given}).items()))
 
 
 SourceLike = str | int | os.PathLike[str] | Address
@@ -93,13 +114,14 @@ def expand_sources(source: SourceLike | Sequence[SourceLike]) -> list[Address]:
 
     Args:
         source: A file, folder, pattern (``*``, ``?``, ``[]``, ``**``), camera number or device, address, or a list of
-            them.
+            them. What a camera is asked for may follow: ``0?size=1280x720&fps=30&format=mjpeg``.
 
     Returns:
         At least one address, folders and patterns in natural order (``img2`` before ``img10``).
 
     Raises:
-        SourceError: When nothing is there, or a folder or pattern holds both images and videos.
+        SourceError: When nothing is there, a folder or pattern holds both images and videos, or a camera is asked for
+            something that is none of its settings.
     """
     if isinstance(source, Address):
         return [source]
@@ -131,10 +153,11 @@ def _expand_text(text: str) -> list[Address]:
     path = Path(text).expanduser()
     if _SCHEME.match(text):
         return [Address(kind="network", name=redact(text), target=text)]
-    if text.isdecimal() and not path.exists():
-        return [_camera(int(text))]
-    if _DEVICE.match(text):
-        return [Address(kind="camera", name=text, target=text)]
+    if (camera := _DEVICE.match(text)) and (text.startswith("/") or not path.exists()):
+        device, settings = camera["device"], _camera_settings(text, camera["query"] or "")
+        if device.startswith("/"):
+            return [Address(kind="camera", name=device, target=device, settings=settings)]
+        return [replace(_camera(int(device)), settings=settings)]
     if path.is_dir():
         return _expand_files(text, (entry for entry in path.iterdir() if entry.is_file()), "folder")
     if path.exists():
@@ -184,6 +207,16 @@ def _camera(number: int) -> Address:
         )
     target = f"/dev/video{number}" if sys.platform.startswith("linux") else str(number)
     return Address(kind="camera", name=target if target.startswith("/") else f"camera {number}", target=target)
+
+
+def _camera_settings(text: str, query: str) -> tuple[tuple[str, str], ...]:
+    settings = parse_qsl(query.removeprefix("?"), keep_blank_values=True)
+    examples = "&".join(f"{key}={example}" for key, (_, example) in CAMERA_SETTINGS.items())
+    for key, value in settings:
+        if key not in CAMERA_SETTINGS or CAMERA_SETTINGS[key][0].fullmatch(value) is None:
+            problem = f"expected settings of a camera after the question mark, found {key}={value}"
+            raise SourceError(text, problem, f"write them like this: {text.partition('?')[0]}?{examples}")
+    return tuple(settings)
 
 
 def _is_image(path: Path) -> bool:

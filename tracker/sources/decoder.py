@@ -1,19 +1,18 @@
 """An address enters; its description and its decoded pictures with media time leave. Nothing is converted here.
 
-:class:`VideoDecoder` reads what FFmpeg reads, :class:`ImagesDecoder` a sequence of image files. Both decode their first
-picture on construction, so whatever makes a source unusable is an error at once.
+:class:`VideoDecoder` reads what FFmpeg reads; see :mod:`tracker.sources.images` for image files. Both decode their
+first picture on construction, so whatever makes a source unusable is an error at once.
 """
 
 from __future__ import annotations
 
-import io
 import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import av
 
-from tracker.sources import problems
+from tracker.sources import hardware, problems
 from tracker.sources.clock import MediaClock
 from tracker.sources.convert import orientation
 from tracker.sources.cpu import WorkerClock
@@ -23,12 +22,11 @@ from tracker.sources.source import SourceCounters, SourceInfo
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Mapping
     from fractions import Fraction
-    from pathlib import Path
 
     from tracker.errors import SourceError
     from tracker.sources.address import Address
 
-__all__ = ["Decoder", "ImagesDecoder", "Picture", "VideoDecoder"]
+__all__ = ["Decoder", "Picture", "VideoDecoder"]
 
 DEFAULT_FPS = 30.0
 """Frame rate of image sequences, and of streams that do not know their own."""
@@ -42,6 +40,9 @@ UNTIMED_FORMATS = frozenset({"mpjpeg", "mjpeg", "h264", "hevc", "m4v"})
 UNSTAMPED_FRAMES = 5
 """So many frames without a stamp at the start of a live stream, and there will be none: the first of an RTSP stream
 never has one (FFmpeg 8.1), those after it do."""
+
+MAX_DAMAGED = 64
+"""Damaged packets that are remembered; some never become a picture, and a camera runs for ever."""
 
 LENGTH_SLACK_S = 0.5
 """A container's length may exceed its last frame's time by this much without anything missing."""
@@ -101,11 +102,14 @@ class VideoDecoder:
         timeout_s: Longest wait for a network stream or camera, on opening and on each read.
         fps: Frame rate of streams that carry no time stamps.
         threads: FFmpeg's decoding threads, 0 = one more than there are cores.
+        decode: Where to decode; see :func:`tracker.sources.hardware.choose`.
         rtsp_transport: ``tcp`` or ``udp``.
         ffmpeg_options: Further options of FFmpeg's demuxer, such as ``video_size`` of a camera.
 
     Raises:
-        SourceError: When it cannot be opened, holds no video, or no frame of it can be decoded.
+        SourceError: When it cannot be opened, holds no video, or no frame of it can be decoded, not even by the device
+            that was asked for.
+        ConfigError: There is no such device here.
     """
 
     def __init__(
@@ -115,14 +119,18 @@ class VideoDecoder:
         timeout_s: float,
         fps: float | None = None,
         threads: int = 0,
+        decode: hardware.DecodeChoice = "auto",
         rtsp_transport: str = "tcp",
         ffmpeg_options: Mapping[str, str] | None = None,
     ) -> None:
+        self._accelerator = hardware.choose(decode)
         self.counters = SourceCounters()
         self._name = address.name
         self._fps = fps
         self._timeout_s = timeout_s
-        self._container: Any = _open_container(address, timeout_s, rtsp_transport, ffmpeg_options or {})
+        self._container: Any = _open_container(
+            address, timeout_s, rtsp_transport, ffmpeg_options or {}, self._accelerator
+        )
         try:
             self._stream: Any = self._video_stream()
             self._is_remote = address.kind != "video"
@@ -136,6 +144,7 @@ class VideoDecoder:
                 self._stream.codec_context.open(strict=False)
             self._end_s = 0.0
             self._unstamped = 0
+            self._damaged: set[int] = set()  # stamps of packets that the demuxer found damaged
             self._time_from: Literal["stamps", "arrival", "rate"] = "stamps"
             self._decoded = self._decode()
             self._first: Picture | None = next(self._decoded, None)
@@ -204,7 +213,24 @@ class VideoDecoder:
             is_live=self._is_live,
             codec=stream.codec_context.name,
             time_from=self._time_from,
+            decoder=self._device() or "cpu",
+            decoder_refused=self._accelerator.name if self._accelerator is not None and not self._device() else "",
         )
+
+    def _device(self) -> str:
+        """The device that makes the pictures, empty for the CPU.
+
+        Raises:
+            SourceError: The device that was asked for does not take this stream.
+        """
+        accelerator, context = self._accelerator, self._stream.codec_context
+        if accelerator is None:
+            return ""
+        if accelerator.used_by(context):
+            return accelerator.name
+        if accelerator.required:
+            raise problems.not_on_device(self._name, accelerator.name, f"{context.name} {context.pix_fmt}")
+        return ""
 
     def _missing(self) -> int:
         """Frames that were announced and did not come: by count, else by length where no sound can be longer."""
@@ -226,11 +252,14 @@ class VideoDecoder:
             except problems.READ_ERRORS:
                 counters.broken += 1
                 continue
+            if packet is not None and packet.is_corrupt and packet.pts is not None:
+                self._damaged = {*(self._damaged if len(self._damaged) < MAX_DAMAGED else ()), packet.pts}
             for frame in frames:
                 arrived_s = time.monotonic()
                 time_s = self._end_s = clock.time_s(self._stamp_s(frame, arrived_s))
                 counters.repaired_times = clock.repairs
-                counters.concealed += frame.is_corrupt
+                counters.concealed += frame.is_corrupt or frame.pts in self._damaged
+                self._damaged.discard(frame.pts)
                 index = counters.decoded
                 counters.decoded += 1
                 yield Picture(frame=frame, index=index, time_s=time_s, arrived_s=arrived_s, source=self._name)
@@ -276,87 +305,17 @@ class VideoDecoder:
                 return
 
 
-class ImagesDecoder:
-    """Image files as a stream: the place in the sequence is the time, unreadable files are counted and skipped.
-
-    Args:
-        address: Of kind ``images``.
-        fps: Images per second of media time.
-
-    Raises:
-        SourceError: When not one of the files is a readable image.
-    """
-
-    def __init__(self, address: Address, *, fps: float | None = None) -> None:
-        rate = fps or DEFAULT_FPS
-        self.counters = SourceCounters()
-        self.workers = WorkerClock()
-        self._files = address.files
-        self._rate = rate
-        self._codec = ""
-        self._decoded = self._decode()
-        self._first = next(self._decoded, None)
-        if self._first is None:
-            raise problems.no_images(address.name, self._files)
-        first = self._first.frame
-        size = (first.width, first.height)
-        self.info = SourceInfo(
-            name=address.name,
-            size=size[::-1] if orientation(first)[0] else size,
-            fps=rate,
-            frame_count=len(self._files),
-            duration_s=len(self._files) / rate,
-            is_live=False,
-            codec=self._codec,
-            time_from="rate",
-        )
-
-    def pictures(self) -> Iterator[Picture]:
-        """The readable images in order, once."""
-        first, self._first = self._first, None
-        if first is not None:
-            yield first
-            del first
-        yield from self._decoded
-        self.counters.missing = len(self._files) - self.counters.decoded
-
-    def interrupt(self) -> None:
-        """Nothing to wake: files do not wait."""
-
-    def close(self) -> None:
-        """Nothing stays open between images."""
-        self._decoded.close()
-        self._first = None
-
-    def _decode(self) -> Generator[Picture]:
-        for position, file in enumerate(self._files):
-            frame = self._read(file)
-            if frame is None:
-                self.counters.broken += 1
-                continue
-            index = self.counters.decoded
-            self.counters.decoded += 1
-            yield Picture(
-                frame=frame, index=index, time_s=position / self._rate, arrived_s=time.monotonic(), source=str(file)
-            )
-
-    def _read(self, file: Path) -> av.VideoFrame | None:
-        """The image, or ``None`` when it is not one. From memory: FFmpeg takes ``%`` in a name for a pattern."""
-        try:
-            with av.open(io.BytesIO(file.read_bytes()), "r") as container:
-                if not container.streams.video:
-                    return None
-                self._codec = container.streams.video[0].codec_context.name
-                return next(iter(container.decode(video=0)), None)
-        except problems.READ_ERRORS:
-            return None
-
-
 def _is_cover(stream: Any) -> bool:
     return bool(stream.disposition & av.stream.Disposition.attached_pic)
 
 
-def _open_container(address: Address, timeout_s: float, rtsp_transport: str, ffmpeg_options: Mapping[str, str]) -> Any:
+def _open_container(
+    address: Address,
+    timeout_s: float,
+    rtsp_transport: str,
+    ffmpeg_options: Mapping[str, str],
+    accelerator: hardware.Accelerator | None,
+) -> Any:
     """FFmpeg's demuxer of the address, or the error that explains why not."""
     problems.check_file(address)
     target, file_format, options = container_options(address, timeout_s=timeout_s, rtsp_transport=rtsp_transport)
@@ -365,7 +324,13 @@ def _open_container(address: Address, timeout_s: float, rtsp_transport: str, ffm
     started_s = time.monotonic()
     failure: SourceError  # raised outside "except", so that no traceback holds FFmpeg's message with the password
     try:
-        return av.open(target, format=file_format, options={**options, **ffmpeg_options}, timeout=timeout)
+        return av.open(
+            target,
+            format=file_format,
+            options={**options, **ffmpeg_options},
+            timeout=timeout,
+            hwaccel=accelerator.settings() if accelerator is not None else None,
+        )
     except problems.READ_ERRORS as error:
         failure = problems.explain_open(address, error, timeout_s=timeout_s, waited_s=time.monotonic() - started_s)
     raise failure

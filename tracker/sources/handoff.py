@@ -29,9 +29,9 @@ class Handoff(Generic[Item]):
 
     def __init__(self, *, capacity: int, drop_oldest: bool, on_change: Callable[[], None] | None = None) -> None:
         self.dropped = 0
+        self.drop_oldest = drop_oldest  # may be settled by the producer before its first item
         self._on_change = on_change
         self._capacity = capacity
-        self._drop_oldest = drop_oldest
         self._items: deque[Item] = deque()
         self._error: BaseException | None = None
         self._finished = False
@@ -60,7 +60,7 @@ class Handoff(Generic[Item]):
     def put(self, item: Item) -> bool:
         """Hand an item over, waiting or dropping the oldest when full; false when the consumer has closed."""
         with self._changed:
-            if self._drop_oldest:
+            if self.drop_oldest:
                 while len(self._items) >= self._capacity:
                     self._items.popleft()
                     self.dropped += 1
@@ -103,6 +103,20 @@ class Handoff(Generic[Item]):
         if error is not None:
             raise error
         return None
+
+    def wait(self) -> None:
+        """Return as soon as :meth:`get` would answer at once.
+
+        Raises:
+            BaseException: The producer's error, once, where no item came before it.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: self._items or self._finished or self._closed)
+            error = None
+            if not self._items:
+                error, self._error = self._error, None
+        if error is not None:
+            raise error
 
     def close(self) -> None:
         """The consumer wants nothing more: waiting items are let go, both sides wake."""

@@ -7,15 +7,18 @@ from typing import TYPE_CHECKING, Literal
 
 from tracker.errors import ConfigError, SourceError
 from tracker.sources.address import expand_sources
+from tracker.sources.hardware import DECODE_CHOICES
 from tracker.sources.source import Source
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from tracker.sources.address import SourceLike
+    from tracker.sources.address import Address, SourceLike
     from tracker.sources.decoder import Decoder
+    from tracker.sources.hardware import DecodeChoice
+    from tracker.sources.reconnect import Link
 
-__all__ = ["open_source"]
+__all__ = ["open_source", "open_steady"]
 
 
 def open_source(
@@ -30,7 +33,7 @@ def open_source(
     queue_size: int | None = None,
     max_age_s: float | None = None,
     timeout_s: float = 10.0,
-    decode: Literal["auto", "cpu"] = "auto",
+    decode: DecodeChoice = "auto",
     decode_threads: int = 0,
     rtsp_transport: Literal["tcp", "udp"] = "tcp",
     ffmpeg_options: Mapping[str, str] | None = None,
@@ -52,7 +55,8 @@ def open_source(
         queue_size: Most frames waiting, which bounds memory; default 4 for ``all``, 2 for ``latest``.
         max_age_s: With ``latest``, skip frames that waited longer than this while a newer one is there.
         timeout_s: Longest wait for a network stream or camera, on opening and on each read.
-        decode: Where to decode; ``auto`` is the CPU.
+        decode: Where to decode: ``cpu``, ``cuda``, ``vaapi`` or ``videotoolbox``; ``auto`` takes the first device that
+            works here, and the CPU for streams that it does not take (see ``SourceInfo.decoder``).
         decode_threads: FFmpeg's threads, 0 = one more than there are cores.
         rtsp_transport: ``tcp``, or ``udp`` for cameras that have nothing else.
         ffmpeg_options: Further demuxer options, such as ``{"video_size": "1280x720"}`` for a camera.
@@ -63,7 +67,7 @@ def open_source(
 
     Raises:
         SourceError: Not there, not a video, no video stream, no frame, or not one stream but several.
-        ConfigError: An argument out of range.
+        ConfigError: An argument out of range, or a decoding device that is not there.
     """
     for fits, name, expected, found in (
         (stride >= 1, "stride", "1 or more", stride),
@@ -71,7 +75,7 @@ def open_source(
         (policy in {"auto", "all", "latest"}, "policy", "auto, all or latest", policy),
         (queue_size is None or queue_size >= 1, "queue_size", "1 or more", queue_size),
         (timeout_s > 0, "timeout_s", "more than 0 seconds", timeout_s),
-        (decode in {"auto", "cpu"}, "decode", "auto or cpu", decode),
+        (decode in DECODE_CHOICES, "decode", f"one of {', '.join(DECODE_CHOICES)}", decode),
         (decode_threads >= 0, "decode_threads", "0 or more", decode_threads),
         (rtsp_transport in {"tcp", "udp"}, "rtsp_transport", "tcp or udp", rtsp_transport),
         (network_size is None or min(network_size) >= 1, "network_size", "(width, height) in pixels", network_size),
@@ -88,7 +92,8 @@ def open_source(
         )
     # Only now, since FFmpeg's libraries take their time to load
     from tracker.sources.convert import FrameConverter
-    from tracker.sources.decoder import ImagesDecoder, VideoDecoder
+    from tracker.sources.decoder import VideoDecoder
+    from tracker.sources.images import ImagesDecoder
 
     started_s = time.thread_time()
     decoder: Decoder
@@ -100,6 +105,7 @@ def open_source(
             timeout_s=timeout_s,
             fps=fps,
             threads=decode_threads,
+            decode=decode,
             rtsp_transport=rtsp_transport,
             ffmpeg_options=ffmpeg_options,
         )
@@ -114,3 +120,66 @@ def open_source(
         opening_s=time.thread_time() - started_s,
         on_ready=on_ready,
     )
+
+
+def open_steady(
+    address: Address,
+    *,
+    network_size: tuple[int, int] | None = None,
+    keep_aspect: bool = True,
+    want_image: bool = True,
+    stride: int = 1,
+    decode: DecodeChoice = "auto",
+    rtsp_transport: Literal["tcp", "udp"] = "tcp",
+    on_link: Callable[[Link], None] | None = None,
+) -> Source:
+    """A file, or a camera or address that is connected anew whenever it breaks off; the first frame waits.
+
+    Args:
+        address: From :func:`tracker.sources.address.expand_sources`.
+        network_size: As for :func:`open_source`.
+        keep_aspect: The same.
+        want_image: The same.
+        stride: The same.
+        decode: The same.
+        rtsp_transport: The same.
+        on_link: Called on every change of a camera's connection, on the reader's thread.
+
+    Returns:
+        An open source whose ``info`` is known. Closing it, from any thread, ends a wait for its next frame at once.
+
+    Raises:
+        SourceError: Not there, or nothing that can be used.
+        ConfigError: A decoding device that is not there.
+    """
+    from tracker.sources.reconnect import open_live
+
+    if address.kind not in {"camera", "network"}:
+        return open_source(
+            address,
+            network_size=network_size,
+            keep_aspect=keep_aspect,
+            want_image=want_image,
+            stride=stride,
+            decode=decode,
+        )
+    source = open_live(
+        address,
+        network_size=network_size,
+        keep_aspect=keep_aspect,
+        want_image=want_image,
+        stride=stride,
+        decode=decode,
+        rtsp_transport=rtsp_transport,
+        policy="auto",
+        queue_size=2,
+        decode_threads=0,
+        patient=False,
+        on_link=on_link,
+    )
+    try:
+        source.wait()
+    except BaseException:
+        source.close()
+        raise
+    return source

@@ -28,6 +28,7 @@ __all__ = [
     "no_images",
     "no_video_stream",
     "not_a_video",
+    "not_on_device",
 ]
 
 READ_ERRORS = (av.error.FFmpegError, OSError, ValueError)
@@ -102,6 +103,12 @@ def no_frames(name: str, broken: int) -> SourceError:
     )
 
 
+def not_on_device(name: str, device: str, found: str) -> SourceError:
+    """A device that was asked for, and a stream that it does not take."""
+    problem = f"expected {device} to decode it, found that it does not take {found}"
+    return SourceError(name, problem, "use --decode auto (decode: auto), which lets the CPU step in")
+
+
 def no_images(name: str, files: Sequence[Path]) -> SourceError:
     """Image files of which none is one."""
     found = "a file that cannot be decoded" if len(files) == 1 else f"{len(files)} files that cannot be decoded"
@@ -162,7 +169,9 @@ def _explain_network(address: Address, error: Exception, timeout_s: float) -> So
         (
             (av.error.ProtocolNotFoundError,),
             f"no support for {scheme}:// in this FFmpeg",
-            "use rtsp, http, https, rtmp or udp",
+            "PyAV's wheels have no libsrt: build PyAV against an FFmpeg with it, or let a relay turn SRT into RTSP"
+            if scheme == "srt"
+            else "use rtsp, http, https, rtmp or udp",
         ),
         (
             (av.error.OSError,),

@@ -13,6 +13,13 @@ __all__ = ["container_options", "is_endless"]
 
 _CAMERA_FORMATS = {"linux": "v4l2", "darwin": "avfoundation", "win32": "dshow"}
 
+_CAMERA_OPTIONS = {
+    "v4l2": {"size": "video_size", "fps": "framerate", "format": "input_format"},
+    "avfoundation": {"size": "video_size", "fps": "framerate", "format": "pixel_format"},
+    "dshow": {"size": "video_size", "fps": "framerate", "format": "vcodec"},
+}
+"""What FFmpeg's camera demuxers call a webcam's settings."""
+
 
 def container_options(
     address: Address, *, timeout_s: float, rtsp_transport: str
@@ -27,12 +34,15 @@ def container_options(
     if address.kind == "video":
         return f"file:{Path(address.target)}", None, {}  # "file:" keeps a colon in a name from being read as a protocol
     if address.kind == "camera":
-        return address.target, _CAMERA_FORMATS.get(sys.platform, "v4l2"), {}
+        demuxer = _CAMERA_FORMATS.get(sys.platform, "v4l2")
+        return address.target, demuxer, {_CAMERA_OPTIONS[demuxer][key]: value for key, value in address.settings}
     timeout_us = str(int(timeout_s * 1e6))
     scheme = address.target.partition("://")[0].lower()
     if scheme in {"rtsp", "rtsps"}:
         return address.target, None, {"rtsp_transport": rtsp_transport, "timeout": timeout_us}
-    if scheme in {"udp", "srt", "tcp"}:
+    if scheme == "srt":
+        return address.target, None, {"timeout": timeout_us, "connect_timeout": str(int(timeout_s * 1e3))}
+    if scheme in {"udp", "tcp"}:
         return address.target, None, {"timeout": timeout_us}
     return address.target, None, {"rw_timeout": timeout_us}
 

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 import numpy as np
 
-from tracker.errors import SourceError
+from tracker.errors import ConfigError, SourceError
 from tracker.sources.address import expand_sources
 from tracker.sources.connection import Connection, ConnectionsClock
 from tracker.sources.live_clock import LiveClock
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from tracker.sources.address import Address
     from tracker.sources.decoder import Decoder, Picture
+    from tracker.sources.hardware import DecodeChoice
 
 __all__ = ["Link", "ReconnectingDecoder", "is_playlist", "open_live"]
 
@@ -53,12 +54,14 @@ class Link:
         problem: Why it was lost, free of credentials.
         stalled: Whether it was given up because no frame came.
         retry_s: Seconds to the next attempt, where one follows.
+        note: What else is to be known of a live connection: that its clock is believed no more, say.
     """
 
     state: Literal["live", "lost", "ended"]
     problem: str = ""
     stalled: bool = False
     retry_s: float | None = None
+    note: str = ""
 
 
 def is_playlist(address: Address) -> bool:
@@ -78,6 +81,7 @@ class ReconnectingDecoder:
         generator: Where the jitter comes from.
         port: Host and port that are knocked at while nobody listens there; ``None`` for none.
         max_drift_s: See :class:`tracker.sources.live_clock.LiveClock`.
+        patient: Whether a stream that was never there is waited for; else its first failure is raised.
         on_link: Called on every change of the connection, in the reading thread; must not wait.
     """
 
@@ -92,6 +96,7 @@ class ReconnectingDecoder:
         generator: np.random.Generator | None = None,
         port: tuple[str, int] | None = None,
         max_drift_s: float = 5.0,
+        patient: bool = True,
         on_link: Callable[[Link], None] | None = None,
     ) -> None:
         self.workers: ConnectionsClock = ConnectionsClock()
@@ -101,10 +106,12 @@ class ReconnectingDecoder:
         self._retry_s = retry_s
         self._generator = generator if generator is not None else np.random.default_rng()
         self._port = port
+        self._patient = patient
         self._on_link = on_link
         self._clock = LiveClock(max_drift_s=max_drift_s)
         self._closing = threading.Event()
         self._connection: Connection | None = None
+        self._connected = False
         self._hung: list[Connection] = []
         self._past = SourceCounters()  # of connections that are over
         self._latest = SourceInfo(
@@ -133,7 +140,11 @@ class ReconnectingDecoder:
         return total
 
     def pictures(self) -> Iterator[Picture]:
-        """Pictures of one connection after another, indexes and times going on, until :meth:`interrupt`."""
+        """Pictures of one connection after another, indexes and times going on, until :meth:`interrupt`.
+
+        Raises:
+            SourceError: A recording on the network broke off, or an impatient user's stream was never there.
+        """
         failures = 0
         closed = False
         delay_s = 0.0
@@ -141,6 +152,7 @@ class ReconnectingDecoder:
             connection = self._connect(delay_s, closed=closed)
             begun_s: float | None = None
             problem, stalled, closed = "the stream ended", False, False
+            failure: SourceError | None = None
             try:
                 for picture in self._pictures_of(connection, delay_s):
                     if begun_s is None:
@@ -149,15 +161,19 @@ class ReconnectingDecoder:
                     del picture
             except queue.Empty:
                 problem, stalled = f"no frame for {self._stall_s:g} s", True
+                failure = self._failure(f"none for {self._stall_s:g} s")
             except SourceError as error:
-                problem, closed = error.problem, "nobody listening" in error.problem
+                problem, closed, failure = error.problem, "nobody listening" in error.problem, error
             except Exception as error:  # noqa: BLE001 - whatever befalls one connection, the next one may do better
                 problem = f"{type(error).__name__} in the decoder"
-            ended = not stalled and begun_s is not None and not self._latest.is_live
+                failure = self._failure(problem)
+            recorded = begun_s is not None and not self._latest.is_live
             self._retire(connection, stalled=stalled)
             if self._closing.is_set():
                 return
-            if ended:
+            if failure is not None and (recorded or not (self._patient or self._latest.codec)):
+                raise failure
+            if recorded:
                 self._tell(Link(state="ended"))
                 return
             settled = begun_s is not None and time.monotonic() - begun_s >= SETTLED_S
@@ -175,6 +191,9 @@ class ReconnectingDecoder:
     def close(self) -> None:
         """As :meth:`interrupt`; safe to call twice."""
         self.interrupt()
+
+    def _failure(self, found: str) -> SourceError:
+        return SourceError(self._latest.name, f"expected frames, found {found}", "check the camera and the network")
 
     def _delay_s(self, failures: int) -> float:
         """Doubled with each failure, a quarter more or less so that cameras of one switch do not come at once."""
@@ -194,6 +213,8 @@ class ReconnectingDecoder:
     def _connect(self, delay_s: float, *, closed: bool) -> Connection:
         self._clock.begin()
         connection = Connection(self._opener, delay_s=delay_s, port=self._port, closed=closed)
+        self._past.reconnects += self._connected
+        self._connected = True
         self._connection = connection
         self.workers.follow(connection)
         if self._closing.is_set():  # interrupt() may have come before the connection was known
@@ -208,10 +229,14 @@ class ReconnectingDecoder:
             if allowed_s != self._stall_s and connection.decoder is not None:
                 allowed_s = self._stall_s
                 self._latest = connection.decoder.info
-                self._tell(Link(state="live"))
-            time_s = self._clock.time_s(picture.time_s, picture.arrived_s)
+                refused = self._latest.decoder_refused
+                self._tell(Link(state="live", note=f"{refused} did not take it: the CPU decodes" if refused else ""))
+            time_s = picture.time_s
+            if self._latest.is_live:  # a recording comes as fast as it is taken: its arrival says nothing
+                time_s = self._clock.time_s(picture.time_s, picture.arrived_s)
             if not self._clock.believed and self._latest.time_from != "arrival":
                 self._latest = replace(self._latest, time_from="arrival")
+                self._tell(Link(state="live", note="its clock runs off: times are those of arrival from here on"))
             yield replace(picture, index=first_index + picture.index, time_s=time_s)
             del picture
 
@@ -221,7 +246,7 @@ class ReconnectingDecoder:
         self._hung.append(connection)
         past = self.counters
         self._connection = None
-        self._past = replace(past, reconnects=past.reconnects + 1, stalls=past.stalls + stalled)
+        self._past = replace(past, stalls=past.stalls + stalled)
 
     def _tell(self, link: Link) -> None:
         if self._on_link is not None and not self._closing.is_set():
@@ -229,7 +254,7 @@ class ReconnectingDecoder:
 
 
 def _add(total: SourceCounters, one: SourceCounters) -> None:
-    for name in ("decoded", "broken", "concealed", "repaired_times"):
+    for name in ("decoded", "broken", "concealed", "repaired_times", "missing"):
         setattr(total, name, getattr(total, name) + getattr(one, name))
 
 
@@ -242,7 +267,7 @@ def open_live(
     want_image: bool = True,
     stride: int = 1,
     fps: float | None = None,
-    policy: Literal["all", "latest"] = "latest",
+    policy: Literal["auto", "all", "latest"] = "latest",
     queue_size: int = 1,
     max_age_s: float | None = None,
     timeout_s: float = 5.0,
@@ -250,8 +275,10 @@ def open_live(
     retry_s: tuple[float, float] = (1.0, 30.0),
     generator: np.random.Generator | None = None,
     rtsp_transport: Literal["tcp", "udp"] = "tcp",
+    decode: DecodeChoice = "auto",
     decode_threads: int = 1,
     ffmpeg_options: Mapping[str, str] | None = None,
+    patient: bool = True,
     on_ready: Callable[[], None] | None = None,
     on_link: Callable[[Link], None] | None = None,
 ) -> Source:
@@ -266,8 +293,10 @@ def open_live(
         stride: The same.
         fps: The same.
         rtsp_transport: The same.
+        decode: The same.
         ffmpeg_options: The same.
-        policy: ``latest`` keeps the newest frame only; with ``all`` a slow consumer makes the camera wait or break off.
+        policy: ``latest`` keeps the newest frame only; with ``all`` a slow consumer makes the camera wait or break off;
+            ``auto`` is ``latest`` where the first connection proves to be live, ``all`` for recordings.
         queue_size: Most frames waiting; with 1 a frame's age is bounded by the time between two frames.
         max_age_s: :meth:`Source.poll` skips frames that waited longer.
         timeout_s: Longest wait for an answer on opening and on each read.
@@ -275,12 +304,15 @@ def open_live(
         retry_s: Shortest and longest delay between attempts.
         generator: Where the jitter of the delays comes from.
         decode_threads: FFmpeg's threads; with many cameras one each is best.
+        patient: Whether a stream that was never there is waited for; else reading raises its first failure.
         on_ready: Called on the reader's thread when a frame waits.
         on_link: Called on every change of the connection.
 
     Raises:
         SourceError: The source is a file, folder or several streams.
+        ConfigError: The device that is to decode does not work here.
     """
+    from tracker.sources import hardware
     from tracker.sources.convert import FrameConverter
     from tracker.sources.decoder import VideoDecoder
 
@@ -288,6 +320,9 @@ def open_live(
     address = addresses[0]
     if len(addresses) > 1 or address.kind not in {"camera", "network"}:
         raise SourceError(address.name, "expected a camera or a network address, found files", "open files as files")
+    hardware.choose(decode)  # an error now, not one per connection
+    if rtsp_transport not in {"tcp", "udp"}:
+        raise ConfigError("transport", f"expected tcp or udp, found {rtsp_transport!r}", "choose one of the two")
     address = replace(address, name=name or address.name)
     silence_s = max(stall_s, PLAYLIST_SILENCE_S) if is_playlist(address) else stall_s
     options = {**(PROBE_OPTIONS if address.kind == "network" else {}), **(ffmpeg_options or {})}
@@ -298,6 +333,7 @@ def open_live(
             timeout_s=timeout_s,
             fps=fps,
             threads=decode_threads,
+            decode=decode,
             rtsp_transport=rtsp_transport,
             ffmpeg_options=options,
         )
@@ -311,6 +347,7 @@ def open_live(
         generator=generator,
         port=_port(address),
         max_drift_s=60.0 if is_playlist(address) else 5.0,
+        patient=patient,
         on_link=on_link,
     )
     return Source(

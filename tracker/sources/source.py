@@ -44,7 +44,10 @@ class SourceInfo:
         is_live: Whether it goes on by itself: cameras and endless network streams.
         codec: FFmpeg's name of the codec.
         time_from: Where ``Frame.time_s`` comes from: the stream's time ``stamps``; ``arrival`` for live streams without
-            stamps of their own; the frame ``rate`` for recordings without stamps and for images.
+            stamps of their own, or whose stamps were not believed; the frame ``rate`` for recordings without stamps and
+            for images.
+        decoder: Where pictures are decoded: ``cpu``, ``cuda``, ``vaapi`` or ``videotoolbox``.
+        decoder_refused: A device that works here but did not take this stream, so that the CPU decodes; else empty.
     """
 
     name: str
@@ -55,6 +58,8 @@ class SourceInfo:
     is_live: bool
     codec: str
     time_from: Literal["stamps", "arrival", "rate"]
+    decoder: str = "cpu"
+    decoder_refused: str = ""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -121,7 +126,7 @@ class Source:
     Args:
         decoder: An open stream.
         converter: Turns its pictures into frames.
-        policy: ``all`` or ``latest``.
+        policy: ``all``, ``latest``, or ``auto`` where only the first picture tells: ``latest`` for live streams.
         queue_size: Most frames waiting.
         stride: Deliver every n-th frame.
         max_age_s: With ``latest``, skip frames that waited longer while a newer one is there.
@@ -135,7 +140,7 @@ class Source:
         *,
         decoder: Decoder,
         converter: FrameConverter,
-        policy: Literal["all", "latest"],
+        policy: Literal["auto", "all", "latest"],
         queue_size: int,
         stride: int = 1,
         max_age_s: float | None = None,
@@ -150,9 +155,9 @@ class Source:
         self._handoff: Handoff[Picture | Frame] = Handoff(
             capacity=queue_size, drop_oldest=policy == "latest", on_change=on_ready
         )
-        self._convert_early = policy == "all"
-        arguments = (decoder, converter if self._convert_early else None, self._handoff, stride, self._meter)
-        self._thread = threading.Thread(target=_read, args=arguments, name="source-reader", daemon=True)
+        arguments = (decoder, converter, self._handoff, self._meter)
+        options = {"stride": stride, "chooses": policy == "auto"}
+        self._thread = threading.Thread(target=_read, args=arguments, kwargs=options, name="source-reader", daemon=True)
         # The thread holds no reference to this object: a source forgotten half-way is collected and stops its thread
         self._finalizer = weakref.finalize(self, _stop, decoder, self._handoff, self._thread)
         self._thread.start()
@@ -202,6 +207,14 @@ class Source:
         """Whether no frame waits and none will come."""
         return self._handoff.over
 
+    def wait(self) -> None:
+        """Wait for the first frame, which stays there to be taken: from now on :attr:`info` is known.
+
+        Raises:
+            SourceError: There will be none.
+        """
+        self._handoff.wait()
+
     def poll(self) -> Frame | None:
         """The next frame if one waits now, else ``None``; frames older than ``max_age_s`` are skipped and counted.
 
@@ -210,7 +223,7 @@ class Source:
         """
         with contextlib.suppress(queue.Empty):
             while (item := self._handoff.get(0)) is not None:
-                if self._max_age_s is None or self._convert_early or _age_s(item) <= self._max_age_s:
+                if self._max_age_s is None or not self._handoff.drop_oldest or _age_s(item) <= self._max_age_s:
                     return self._frame(item)
                 self._late += 1
         return None
@@ -240,12 +253,12 @@ class Source:
         self._finalizer()
 
     def _is_stale(self, item: Picture | Frame) -> bool:
-        if self._max_age_s is None or self._convert_early or len(self._handoff) == 0:
+        if self._max_age_s is None or not self._handoff.drop_oldest or len(self._handoff) == 0:
             return False
         return _age_s(item) > self._max_age_s
 
     def _frame(self, item: Picture | Frame) -> Frame:
-        if self._convert_early:
+        if not self._handoff.drop_oldest:
             return item  # type: ignore[return-value]
         return _timed_convert(item, self._converter, self._meter)  # type: ignore[arg-type]
 
@@ -255,7 +268,13 @@ def _age_s(item: Picture | Frame) -> float:
 
 
 def _read(
-    decoder: Decoder, converter: FrameConverter | None, handoff: Handoff[Picture | Frame], stride: int, meter: _Meter
+    decoder: Decoder,
+    converter: FrameConverter,
+    handoff: Handoff[Picture | Frame],
+    meter: _Meter,
+    *,
+    stride: int,
+    chooses: bool,
 ) -> None:
     """The reader thread: decode to the end, an error or the consumer's close; whatever happens reaches the consumer."""
     failure: BaseException | None = None
@@ -264,6 +283,8 @@ def _read(
         spent_s = decoder.workers.spent_s()
         started_s = time.thread_time()
         for picture in pictures:
+            if chooses:
+                handoff.drop_oldest, chooses = decoder.info.is_live, False
             if picture.index % stride:
                 if handoff.closed:
                     break
@@ -273,7 +294,7 @@ def _read(
             meter.decode_s += decode_s
             decode_s += workers_s - spent_s
             spent_s = workers_s
-            item: Picture | Frame = picture if converter is None else _timed_convert(picture, converter, meter)
+            item: Picture | Frame = picture if handoff.drop_oldest else _timed_convert(picture, converter, meter)
             meter.samples.append((decode_s, time.thread_time() - now_s))
             if not handoff.put(item):
                 break
