@@ -48,6 +48,13 @@ def test_large_sparse_problems_equal_scipy(rows: int, columns: int) -> None:
     assert (np.diff(matched[0]) > 0).all()
 
 
+def test_large_gains_are_told_apart() -> None:
+    # The solver takes 1e6 for infinity: gains of about one, counted in steps of the resolution, were beyond it.
+    gains = np.array([0.99946512, 0.19330967, 0.98185591])
+    rows, columns = assign(np.zeros(3, np.int64), np.arange(3), gains, (1, 3))
+    assert (rows.tolist(), columns.tolist()) == ([0], [0])
+
+
 def test_gains_of_zero_or_less_match_nothing() -> None:
     rows, columns = assign(np.array([0, 1]), np.array([0, 1]), np.array([0.0, -3.0]), (2, 2))
     assert len(rows) == len(columns) == 0

@@ -59,7 +59,8 @@ def _solve(rows: Rows, columns: Rows, steps: NDArray[np.float64], shape: tuple[i
     column_place, used_columns = _places(columns, shape[1])
     size = max(len(used_rows), len(used_columns))
     costs = np.zeros((size, size))
-    costs[row_place[rows], column_place[columns]] = -steps
+    # In units of gain: lapjv takes 1e6 for infinity. Dividing by a power of two keeps the sums exact.
+    costs[row_place[rows], column_place[columns]] = -steps / GAIN_RESOLUTION
     _, column_of_row, _ = lap.lapjv(costs)
     chosen = np.arange(len(used_rows))
     taken = column_of_row[: len(used_rows)]
