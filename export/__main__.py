@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from export.yolact_nano import YolactNano
-
-DATA = Path(os.environ.get("MASKTRAIL_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
+from export.prepare_command import DATA, add_prepare
+from export.train_command import add_train, network_size
+from tracker.errors import TrackerError
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -26,93 +24,12 @@ def main(arguments: list[str] | None = None) -> int:
     add_check(commands)
     add_evaluate(commands)
     options = parser.parse_args(arguments)
-    options.run(options)
+    try:
+        options.run(options)
+    except TrackerError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
     return 0
-
-
-def add_prepare(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """`prepare`: COCO folders -> one packed archive."""
-    parser = commands.add_parser("prepare", help="pack COCO folders into one training archive")
-    parser.add_argument("folders", nargs="*", type=Path, help="folders with annotations.json and images/")
-    parser.add_argument("--out", type=Path, required=True)
-    parser.set_defaults(run=prepare)
-
-
-def prepare(options: argparse.Namespace) -> None:
-    """Run `prepare`."""
-    from export.data import pack
-
-    folders = options.folders or [
-        path for kind in ("human", "pseudo") for path in sorted((DATA / "train" / kind).iterdir())
-    ]
-    for key, count in pack(folders, options.out).items():
-        print(f"{count:6d}  {key}")
-
-
-def add_train(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """`train`: a packed archive -> a run folder."""
-    parser = commands.add_parser("train", help="train yolact-nano; a run that was stopped goes on where it stood")
-    parser.add_argument("--archive", type=Path, required=True, help="made by `prepare`")
-    parser.add_argument(
-        "--init", type=Path, default=DATA / "weights" / "yolox_nano.onnx", help="YOLOX-nano .onnx, or a checkpoint"
-    )
-    parser.add_argument(
-        "--teacher", type=Path, default=DATA / "weights" / "yolox_nano.onnx", help="answers where labels are silent"
-    )
-    parser.add_argument("--out", type=Path, required=True, help="run folder")
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--batch", type=int, default=8)
-    parser.add_argument("--mask-steps", type=int, default=2000, help="steps with the detector frozen")
-    parser.add_argument("--all-steps", type=int, default=6000, help="steps with every layer")
-    parser.add_argument("--mask-rate", type=float, default=2e-3)
-    parser.add_argument("--detector-rate", type=float, default=6e-4, help="relative to the size of each tensor")
-    parser.add_argument("--bfloat16", action="store_true", help="mixed precision, where the processor has it")
-    parser.add_argument("--threads", type=int, default=2)
-    parser.set_defaults(run=train)
-
-
-def train(options: argparse.Namespace) -> None:
-    """Run `train`."""
-    import torch
-
-    from export.data import Archive
-    from export.train import Trainer
-
-    torch.manual_seed(options.seed)
-    options.out.mkdir(parents=True, exist_ok=True)
-    settings = {key: str(value) for key, value in vars(options).items() if key != "run"}
-    with (options.out / "settings.jsonl").open("a") as log:  # a line for every start: a resumed run may have new ones
-        log.write(json.dumps({**settings, "argv": sys.argv, "torch": torch.__version__}) + "\n")
-    trainer = Trainer(
-        network=load_initial(options.init),
-        teacher=load_initial(options.teacher),
-        archive=Archive(options.archive),
-        out=options.out,
-        seed=options.seed,
-        batch=options.batch,
-        mask_steps=options.mask_steps,
-        all_steps=options.all_steps,
-        mask_rate=options.mask_rate,
-        detector_rate=options.detector_rate,
-        bfloat16=options.bfloat16,
-    )
-    last = options.out / "last.pt"
-    if last.exists():
-        trainer.load(last)
-    trainer.run(threads=options.threads)
-
-
-def load_initial(path: Path) -> YolactNano:
-    """Weights to start from: a checkpoint, an exported file of this project, or YOLOX-nano's published file."""
-    import onnx
-
-    from export.weights import load_yolox
-
-    if path.suffix == ".onnx":
-        metadata = {item.key for item in onnx.load(str(path), load_external_data=False).metadata_props}
-        if "masktrail.contract" not in metadata:
-            return load_yolox(path)
-    return load_checkpoint(path)
 
 
 def add_nano(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -123,7 +40,19 @@ def add_nano(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     )
     parser.add_argument("--out", type=Path, default=Path("models/yolact-nano"))
     parser.add_argument(
-        "--sizes", nargs="+", default=["384x640", "416x416"], help="HEIGHTxWIDTH; the first is the default"
+        "--sizes",
+        nargs="+",
+        type=network_size,
+        metavar="HxW",
+        help="the first is the default; default: as trained, for 384x640 also 416x416",
+    )
+    parser.add_argument("--name", help="default: yolact-nano for its six classes, else the name of --out")
+    parser.add_argument("--licence", default="Apache-2.0", help="of the weights, in the metadata")
+    parser.add_argument(
+        "--nms-groups",
+        type=lambda text: [group.split("+") for group in text.split(",")],
+        metavar="A+B,C+D",
+        help="classes taken for one another; default: bicycle+motorcycle,car+bus+truck+van, all others apart",
     )
     parser.add_argument("--version", default="0.1.0")
     parser.add_argument(
@@ -141,25 +70,33 @@ def nano(options: argparse.Namespace) -> None:
     """Run `nano`."""
     from export.evaluate import evaluate, table
     from export.manifest import write_manifest
-    from export.to_onnx import EndToEnd, export_onnx
-    from export.weights import blend, load_yolox
+    from export.to_onnx import NMS_GROUPS, EndToEnd, export_onnx
+    from export.weights import blend, load_network, load_yolox, training_facts, with_classes
+    from export.yolact_nano import CLASSES
 
-    network = load_checkpoint(options.weights)
+    network, training = load_network(options.weights), training_facts(options.weights)
     if options.trained_share < 1.0:
-        network = blend(network, load_yolox(options.init), options.trained_share)
+        network = blend(network, with_classes(load_yolox(options.init), network.classes), options.trained_share)
     options.out.mkdir(parents=True, exist_ok=True)
+    name = options.name or ("yolact-nano" if network.classes == CLASSES else options.out.resolve().name)
+    trained = tuple(training.get("size", (384, 640)))
+    sizes = options.sizes or ([trained, (416, 416)] if trained == (384, 640) else [trained])
+    judges = [] if options.no_accuracy or not set(network.classes) & set(CLASSES) else val_sets()
     files = []
-    for size in options.sizes:
-        height, width = (int(side) for side in size.split("x"))
-        module = EndToEnd(network, height=height, width=width)
-        path = options.out / f"yolact-nano-{size}.onnx"
-        metadata = export_onnx(module, path, name="yolact-nano", version=options.version)
+    for height, width in sizes:
+        module = EndToEnd(network, height=height, width=width, nms_groups=options.nms_groups or NMS_GROUPS)
+        path = options.out / f"{name}-{height}x{width}.onnx"
+        metadata = export_onnx(module, path, name=name, version=options.version, licence=options.licence)
         figures = {kind: compare(module, path, kind) for kind in ("random", "real") if kind == "random" or val_sets()}
-        accuracy = {} if options.no_accuracy else {folder.name: evaluate(path, folder) for folder in val_sets()}
-        print(f"{path}\nparity: {json.dumps(figures)}\n{table(accuracy)}", flush=True)
+        accuracy = {folder.name: evaluate(path, folder) for folder in judges}
+        print(f"{path}\nparity: {json.dumps(figures)}" + (f"\n{table(accuracy)}" if accuracy else ""), flush=True)
         files.append({"path": path, "height": height, "width": width, "parity": figures, "accuracy": accuracy})
     write_manifest(
-        options.out / "manifest.toml", metadata=metadata, files=files, score_threshold=options.score_threshold
+        options.out / "manifest.toml",
+        metadata=metadata,
+        files=files,
+        score_threshold=options.score_threshold,
+        training=training,
     )
 
 
@@ -199,7 +136,6 @@ def add_yolact(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 def yolact(options: argparse.Namespace) -> None:
     """Run `yolact`."""
     from export.yolact_export import run
-    from tracker.errors import TrackerError
 
     try:
         run(options, val_sets())
@@ -219,9 +155,10 @@ def check(options: argparse.Namespace) -> None:
     """Run `check`."""
     from export.evaluate import Segmenter
     from export.to_onnx import EndToEnd
+    from export.weights import load_network
 
     height, width = Segmenter(options.model).size
-    module = EndToEnd(load_checkpoint(options.weights), height=height, width=width)
+    module = EndToEnd(load_network(options.weights), height=height, width=width)
     for kind in ("random", "real") if val_sets() else ("random",):
         print(kind, json.dumps(compare(module, options.model, kind)))
 
@@ -252,21 +189,6 @@ def run_evaluate(options: argparse.Namespace) -> None:
 def val_sets() -> list[Path]:
     """The validation folders, where they are."""
     return sorted(path.parent for path in (DATA / "val").glob("*/annotations.json"))
-
-
-def load_checkpoint(path: Path) -> YolactNano:
-    """The averaged network of a training checkpoint, or that of an exported file."""
-    import torch
-
-    from export.weights import load_exported
-    from export.yolact_nano import YolactNano
-
-    if path.suffix == ".onnx":
-        return load_exported(path)
-    state = torch.load(path, weights_only=True)
-    network = YolactNano()
-    network.load_state_dict(state["average"])
-    return network
 
 
 if __name__ == "__main__":

@@ -1,17 +1,16 @@
-"""Pictures of an archive come in; randomly placed, coloured and degraded samples at network size leave."""
+"""One labelled picture comes in; a randomly placed, coloured and degraded sample at network size leaves."""
 
 from __future__ import annotations
 
 import cv2
 import numpy as np
 
-from export.data import IGNORE, MASKS_ONLY_SETS, PAD_VALUE, Archive, Sample
+from export.data import IGNORE, PAD_VALUE, Picture, Sample
 from export.yolact_nano import MASK_STRIDE
 
 MIN_VISIBLE_SHARE = 0.3  # of an object's box after cropping; what is left of it below that is an ignore region
 MIN_SIDE_PX = 3.0
-FULL, SQUARE = (384, 640), (416, 416)
-WINDOWS = ((256, 384), (320, 320))
+JITTER = (0.6, 1.9)
 
 
 def letterbox_scale(size: tuple[int, int], target: tuple[int, int]) -> float:
@@ -19,84 +18,80 @@ def letterbox_scale(size: tuple[int, int], target: tuple[int, int]) -> float:
     return min(target[0] / size[0], target[1] / size[1])
 
 
-def load_sample(archive: Archive, row: int, target: tuple[int, int], rng: np.random.Generator | None) -> Sample:
-    """One picture at network size (height, width); without `rng` just letterboxed to the top left."""
-    image, entry = archive.image(row), archive.images[row]
+def to_sample(
+    picture: Picture,
+    target: tuple[int, int],
+    rng: np.random.Generator | None,
+    *,
+    window_of: tuple[int, int] | None = None,
+    jitter: tuple[float, float] = JITTER,
+) -> Sample:
+    """One picture at network size (height, width); without `rng` just letterboxed to the top left.
+
+    Args:
+        picture: with its labels.
+        target: the size of the sample.
+        rng: draws place, scale, mirror and colours.
+        window_of: the canvas (height, width) of which this is a window at the same scale; None for whole pictures.
+        jitter: lowest and highest scale of whole pictures, 1 being the one that fits.
+    """
+    image = picture.image
     if rng is None:
         fit = letterbox_scale(image.shape[:2], target)
         transform = np.diag([fit, fit, 1.0])
     else:
         mirror = np.array([[-1.0, 0.0, image.shape[1]], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
         flip = mirror if rng.random() < 0.5 else np.eye(3)
-        shown = [item["box"] for item in archive.objects[row] if item["class_id"] != IGNORE]
-        wanted = move_corners(shown[int(rng.integers(len(shown)))], flip) if shown else None
-        place = place_window if target in WINDOWS else place_whole
-        transform = place(image.shape[:2], target, wanted, rng) @ flip
-    picture = warp(image, transform, target)
+        shown = [item.box for item in picture.items if item.class_id != IGNORE]
+        wanted = move_corners(shown[int(rng.integers(len(shown)))].tolist(), flip) if shown else None
+        if window_of is None:
+            transform = place_whole(image.shape[:2], target, rng, jitter=jitter) @ flip
+        else:
+            transform = place_window(image.shape[:2], target, wanted, rng, whole=window_of) @ flip
+    moved = warp(image, transform, target)
     if rng is not None:
-        picture = degrade(picture, rng)
+        moved = degrade(moved, rng)
     boxes, class_ids, weights, masks, ignore = [], [], [], [], []
-    for item in archive.objects[row]:
-        box, visible = move_box(np.asarray(item["box"], float), transform, target)
+    for item in picture.items:
+        box, visible = move_box(item.box, transform, target)
         if visible <= 0.0:
             continue
         small = min(box[2] - box[0], box[3] - box[1]) < MIN_SIDE_PX
         mask = None
-        if item["class_id"] != IGNORE and visible >= MIN_VISIBLE_SHARE and not small:
-            mask = move_mask(archive.mask(item), item["box"], transform, box, target)
+        if item.class_id != IGNORE and item.mask is not None and visible >= MIN_VISIBLE_SHARE and not small:
+            mask = move_mask(item.mask, item.box, transform, box, target)
         if mask is None or mask.max() < 128:
             ignore.append(box)
             continue
         boxes.append(box)
-        class_ids.append(item["class_id"])
-        weights.append(item["weight"])
+        class_ids.append(item.class_id)
+        weights.append(item.weight)
         masks.append(mask)
     grid = (target[0] // MASK_STRIDE, target[1] // MASK_STRIDE)
     return Sample(
-        image=picture,
+        image=moved,
         boxes=np.asarray(boxes, np.float32).reshape(-1, 4),
         class_ids=np.asarray(class_ids, np.int64),
         weights=np.asarray(weights, np.float32),
         masks=np.asarray(masks, np.uint8).reshape(-1, *grid),
         ignore=np.asarray(ignore, np.float32).reshape(-1, 4),
-        labelled=np.asarray(entry["labelled"], bool),
-        complete=bool(entry["complete"]),
-        masks_only=bool(entry["pseudo"]) or entry["set"] in MASKS_ONLY_SETS,
-    )
-
-
-def load_pair(archive: Archive, row: int, target: tuple[int, int], rng: np.random.Generator) -> Sample:
-    """Two pictures that label the same things side by side: upright ones would leave half of a wide canvas grey."""
-    split = int(rng.integers(target[1] * 3 // 10, target[1] * 7 // 10)) // MASK_STRIDE * MASK_STRIDE
-    other = int(rng.choice(archive.alike(row)))
-    left = load_sample(archive, row, (target[0], split), rng)
-    right = load_sample(archive, other, (target[0], target[1] - split), rng)
-    shift = np.array([split, 0, split, 0], np.float32)
-    cells = split // MASK_STRIDE
-    masks = np.zeros((len(left.boxes) + len(right.boxes), target[0] // MASK_STRIDE, target[1] // MASK_STRIDE), np.uint8)
-    masks[: len(left.boxes), :, :cells] = left.masks
-    masks[len(left.boxes) :, :, cells:] = right.masks
-    return Sample(
-        image=np.concatenate((left.image, right.image), axis=1),
-        boxes=np.concatenate((left.boxes, right.boxes + shift)),
-        class_ids=np.concatenate((left.class_ids, right.class_ids)),
-        weights=np.concatenate((left.weights, right.weights)),
-        masks=masks,
-        ignore=np.concatenate((left.ignore, right.ignore + shift)),
-        labelled=left.labelled,
-        complete=left.complete,
-        masks_only=left.masks_only or right.masks_only,
+        labelled=picture.labelled,
+        complete=picture.complete,
+        masks_only=picture.masks_only,
     )
 
 
 def place_whole(
-    size: tuple[int, int], target: tuple[int, int], _: np.ndarray | None, rng: np.random.Generator
+    size: tuple[int, int], target: tuple[int, int], rng: np.random.Generator, *, jitter: tuple[float, float]
 ) -> np.ndarray:
-    """(3, 3) map from image to network pixels (continuous: pixel i covers i .. i + 1), about the whole picture."""
+    """(3, 3) map from image to network pixels (continuous: pixel i covers i .. i + 1), about the whole picture.
+
+    Large-scale jitter after Ghiasi et al. 2021; their 0.1 makes most objects too small for a network of this size.
+    """
     fit = letterbox_scale(size, target)
     if rng.random() < 0.25:
         return np.diag([fit, fit, 1.0])
-    scale = fit * np.exp(rng.uniform(np.log(0.6), np.log(1.9)))
+    scale = fit * np.exp(rng.uniform(*np.log(jitter)))
     aspect = np.exp(rng.uniform(-0.12, 0.12))
     across, down = scale * aspect, scale / aspect
     free = np.array([target[1] - size[1] * across, target[0] - size[0] * down])
@@ -105,17 +100,22 @@ def place_whole(
 
 
 def place_window(
-    size: tuple[int, int], target: tuple[int, int], wanted: np.ndarray | None, rng: np.random.Generator
+    size: tuple[int, int],
+    target: tuple[int, int],
+    wanted: np.ndarray | None,
+    rng: np.random.Generator,
+    *,
+    whole: tuple[int, int],
 ) -> np.ndarray:
     """(3, 3) map that shows a window with the `wanted` object (box xyxy) at the scale it has in a whole picture.
 
     A network of convolutions learns from a window what it learns from a picture, at the cost of the window.
     """
-    scale = letterbox_scale(size, FULL) * np.exp(rng.uniform(np.log(0.6), np.log(1.6)))
+    scale = letterbox_scale(size, whole) * np.exp(rng.uniform(np.log(0.6), np.log(1.6)))
     aspect = np.exp(rng.uniform(-0.12, 0.12))
     factors = np.array([scale * aspect, scale / aspect])
-    whole, window = np.array([size[1], size[0]]) * factors, np.array([target[1], target[0]], float)
-    low, high = np.minimum(window - whole, 0.0), np.maximum(window - whole, 0.0)  # where the picture's corner may lie
+    shown, window = np.array([size[1], size[0]]) * factors, np.array([target[1], target[0]], float)
+    low, high = np.minimum(window - shown, 0.0), np.maximum(window - shown, 0.0)  # where the picture's corner may lie
     if wanted is not None:
         first, last = wanted[:2] * factors, wanted[2:] * factors
         ends = np.sort(np.stack((-first, window - last)), axis=0)  # the object inside, or the window inside the object
@@ -200,13 +200,3 @@ def degrade(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         noise = rng.normal(0.0, rng.uniform(3, 12), (*picture.shape[:2], 1))
         picture = (picture + noise).clip(0, 255).astype(np.uint8)
     return picture
-
-
-def step_size(step: int) -> tuple[int, int]:
-    """The input (height, width) of a training step: whole pictures in one of three, else windows."""
-    return (WINDOWS[0], FULL, WINDOWS[1], WINDOWS[0], SQUARE, WINDOWS[1])[step % 6]
-
-
-def batch_rows(weights: np.ndarray, count: int, rng: np.random.Generator) -> list[int]:
-    """Rows of a batch, drawn by weight."""
-    return [int(row) for row in rng.choice(len(weights), count, p=weights)]

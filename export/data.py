@@ -1,33 +1,43 @@
-"""COCO-format folders come in; one packed archive of pixels and masks, and augmented training batches, leave.
-
-An archive is a folder of three files: `images.bin` (raw BGR pixels, memory-mapped, so that an epoch decodes nothing),
-`masks.bin` (one bit per pixel of each object's box) and `index.json` (what lies where, classes, weights, what a set
-labels).
-"""
+"""A packed archive comes in (`export.pack` writes it); labelled pictures, and how often to draw each, leave."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import cv2
 import numpy as np
-from pycocotools import mask as coco_mask
 
-from export.yolact_nano import CLASSES
+from tracker.errors import ConfigError, SourceError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
+INDEX_VERSION = 2
 IGNORE = -1
 PAD_VALUE = 114
-# Sets that label only some of the objects of their own classes (each set's SOURCE.md): background is not known there.
-INCOMPLETE_SETS = ("davis_single", "pennfudan", "via_martinezger", "via_firetruck_dctisdal", "coco_person_")
-# The teacher says more about classes than machine-made labels and sets of one narrow kind do: these teach masks only.
-MASKS_ONLY_SETS = ("via_firetruck_dctisdal", "via_martinezger")
-# Sets of one narrow kind are drawn less often: at full weight fire trucks taught that buses are trucks.
-SET_WEIGHTS = {"via_firetruck_dctisdal": 0.3, "via_martinezger": 0.5, "davis_single": 0.5}
-MIN_PSEUDO_MASK_SCORE = 0.5
+TRAIN, VAL = "train", "val"
+
+
+class Item(NamedTuple):
+    """One object of a picture; class `IGNORE` is a region that teaches nothing."""
+
+    class_id: int
+    box: np.ndarray  # (4,) float xyxy, picture pixels
+    mask: np.ndarray | None  # inside the box, (h, w) uint8 0/255; None where a region has only a box
+    weight: float
+
+
+class Picture(NamedTuple):
+    """One labelled picture at its own size."""
+
+    image: np.ndarray  # (H, W, 3) uint8 BGR
+    items: list[Item]
+    labelled: np.ndarray  # (C,) bool: is a class without an object here known to be absent?
+    complete: bool  # does the picture label all objects of its labelled classes?
+    masks_only: bool  # are its boxes and classes worth less than a teacher's?
 
 
 class Sample(NamedTuple):
@@ -39,122 +49,57 @@ class Sample(NamedTuple):
     weights: np.ndarray  # (N,) float32
     masks: np.ndarray  # (N, H / 4, W / 4) uint8, share of each cell that the object covers, 0..255
     ignore: np.ndarray  # (M, 4) float32 xyxy, network pixels
-    labelled: np.ndarray  # (C,) bool: is a class without an object here known to be absent?
-    complete: bool  # does the picture label all objects of its labelled classes?
-    masks_only: bool  # are its boxes and classes worth less than the teacher's?
-
-
-def pack(folders: list[Path], out: Path, *, longest_side: int = 640) -> dict[str, int]:
-    """Write the archive of some COCO folders (`annotations.json` beside `images/`); returns counts by class and set."""
-    out.mkdir(parents=True, exist_ok=True)
-    images: list[dict[str, Any]] = []
-    objects: list[dict[str, Any]] = []
-    counts: dict[str, int] = {}
-    with (out / "images.bin").open("wb") as pixels, (out / "masks.bin").open("wb") as bits:
-        for folder in folders:
-            data = json.loads((folder / "annotations.json").read_text())
-            by_image: dict[int, list[dict[str, Any]]] = {}
-            for annotation in data["annotations"]:
-                by_image.setdefault(annotation["image_id"], []).append(annotation)
-            names = {category["id"]: category["name"] for category in data["categories"]}
-            pseudo = folder.parent.name == "pseudo"
-            labelled = data.get("info", {}).get("labelled_categories", list(CLASSES))
-            for record in data["images"]:
-                picture = cv2.imread(str(folder / "images" / record["file_name"]), cv2.IMREAD_COLOR)
-                if picture is None:
-                    message = (
-                        f"{folder / 'images' / record['file_name']}: not readable as an image; fetch the set again"
-                    )
-                    raise ValueError(message)
-                scale = min(1.0, longest_side / max(picture.shape[:2]))
-                if scale < 1.0:
-                    size = (round(picture.shape[1] * scale), round(picture.shape[0] * scale))
-                    picture = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
-                images.append(
-                    {
-                        "set": folder.name,
-                        "offset": pixels.tell(),
-                        "height": picture.shape[0],
-                        "width": picture.shape[1],
-                        "labelled": [name in labelled for name in CLASSES],
-                        "complete": not pseudo and not folder.name.startswith(INCOMPLETE_SETS),
-                        "pseudo": pseudo,
-                    }
-                )
-                pixels.write(picture.tobytes())
-                for annotation in by_image.get(record["id"], []):
-                    item = pack_object(annotation, record, picture.shape[:2], names, bits)
-                    if item is not None:
-                        objects.append({**item, "image": len(images) - 1})
-                        key = f"{folder.name}/{CLASSES[item['class_id']] if item['class_id'] >= 0 else 'ignore'}"
-                        counts[key] = counts.get(key, 0) + 1
-    (out / "index.json").write_text(json.dumps({"classes": CLASSES, "images": images, "objects": objects}))
-    return counts
-
-
-def pack_object(
-    annotation: dict[str, Any], record: dict[str, Any], size: tuple[int, int], names: dict[int, str], bits: Any
-) -> dict[str, Any] | None:
-    """Append one annotation's mask bits; returns its index entry, or None where nothing is left of it."""
-    name = names[annotation["category_id"]]
-    ignore = bool(annotation.get("iscrowd") or annotation.get("ignore"))
-    weight = 1.0
-    if "score" in annotation:  # machine-made: the mask score is about the expected IoU, and weighs as its square
-        quality = annotation.get("mask_score", annotation["score"])
-        ignore = ignore or quality < MIN_PSEUDO_MASK_SCORE
-        weight = 0.6 * quality * quality
-    if name not in CLASSES:
-        return None
-    mask = annotation_mask(annotation, record["height"], record["width"])
-    if mask.shape != size:
-        mask = cv2.resize(mask * 255, (size[1], size[0]), interpolation=cv2.INTER_AREA) // 128
-    ys, xs = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    if not len(ys) and not ignore:
-        return None
-    if not len(ys):  # ignore regions may be boxes without a mask
-        scale = size[1] / record["width"]
-        left, top, width, height = (value * scale for value in annotation["bbox"])
-        return {"class_id": IGNORE, "box": [left, top, left + width, top + height], "offset": 0, "weight": 0.0}
-    x0, x1, y0, y1 = int(xs[0]), int(xs[-1]) + 1, int(ys[0]), int(ys[-1]) + 1
-    entry = {
-        "class_id": IGNORE if ignore else CLASSES.index(name),
-        "box": [x0, y0, x1, y1],
-        "offset": bits.tell(),
-        "weight": weight,
-    }
-    bits.write(np.packbits(mask[y0:y1, x0:x1]).tobytes())
-    return entry
-
-
-def annotation_mask(annotation: dict[str, Any], height: int, width: int) -> np.ndarray:
-    """Polygons or RLE -> (height, width) uint8 0/1."""
-    segmentation = annotation.get("segmentation")
-    if not segmentation:
-        return np.zeros((height, width), np.uint8)
-    if isinstance(segmentation, list):
-        code = coco_mask.merge(coco_mask.frPyObjects(segmentation, height, width))
-    elif isinstance(segmentation["counts"], list):
-        code = coco_mask.frPyObjects(segmentation, height, width)
-    else:
-        code = segmentation
-    return np.asarray(coco_mask.decode(code), np.uint8)
+    labelled: np.ndarray  # (C,) bool, as in `Picture`
+    complete: bool
+    masks_only: bool
 
 
 class Archive:
-    """Random access to a packed archive."""
+    """Random access to one split of a packed archive.
 
-    def __init__(self, path: Path) -> None:
-        index = json.loads((path / "index.json").read_text())
-        self.images: list[dict[str, Any]] = index["images"]
-        self.objects: list[list[dict[str, Any]]] = [[] for _ in self.images]
+    Args:
+        path: its folder.
+        split: `TRAIN` or `VAL`.
+        classes: some of the archive's classes, in the order wanted; default all.
+
+    Raises:
+        SourceError: no archive there, or one of another version.
+        ConfigError: a class that the archive does not have.
+    """
+
+    def __init__(self, path: Path, *, split: str = TRAIN, classes: Sequence[str] | None = None) -> None:
+        index = read_index(path)
+        known: list[str] = index["classes"]
+        for name in classes or ():
+            if name not in known:
+                raise ConfigError(
+                    f"--classes {','.join(classes or ())}",
+                    f"{path} has no class {name!r}; it has {', '.join(known)}",
+                    "correct the name, or prepare the archive with it",
+                )
+        self.path, self.classes = path, tuple(classes or known)
+        column = [known.index(name) for name in self.classes]
+        place = {old: new for new, old in enumerate(column)} | {IGNORE: IGNORE}
+        rows = [row for row, item in enumerate(index["images"]) if item["split"] == split]
+        renumbered = {old: new for new, old in enumerate(rows)}
+        self.images: list[dict[str, Any]] = [
+            {**index["images"][row], "labelled": [index["images"][row]["labelled"][old] for old in column]}
+            for row in rows
+        ]
+        self.objects: list[list[dict[str, Any]]] = [[] for _ in rows]
         for item in index["objects"]:
-            self.objects[item["image"]].append(item)
+            if item["image"] in renumbered and item["class_id"] in place:
+                self.objects[renumbered[item["image"]]].append({**item, "class_id": place[item["class_id"]]})
         self._groups: dict[tuple[Any, ...], list[int]] = {}
         for row in range(len(self.images)):
             self._groups.setdefault(self._group(row), []).append(row)
+        self._encoded = index["encoding"] == "jpeg"
         self._pixels = np.memmap(path / "images.bin", np.uint8, "r")
         bits = path / "masks.bin"
         self._bits = np.memmap(bits, np.uint8, "r") if bits.stat().st_size else np.zeros(0, np.uint8)
+
+    def __len__(self) -> int:
+        return len(self.images)
 
     def alike(self, row: int) -> list[int]:
         """The images that label the same classes, equally completely: those which may share a canvas."""
@@ -162,13 +107,15 @@ class Archive:
 
     def _group(self, row: int) -> tuple[Any, ...]:
         item = self.images[row]
-        return (*item["labelled"], item["complete"], item["pseudo"])
+        return (*item["labelled"], item["complete"], item["masks_only"])
 
     def image(self, row: int) -> np.ndarray:
         """(H, W, 3) uint8 BGR."""
         item = self.images[row]
-        count = item["height"] * item["width"] * 3
-        return self._pixels[item["offset"] : item["offset"] + count].reshape(item["height"], item["width"], 3)
+        data = self._pixels[item["offset"] : item["offset"] + item["bytes"]]
+        if self._encoded:
+            return np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), np.uint8)
+        return data.reshape(item["height"], item["width"], 3)
 
     def mask(self, item: dict[str, Any]) -> np.ndarray:
         """The object's mask inside its box, (h, w) uint8 0/255."""
@@ -177,22 +124,66 @@ class Archive:
         packed = self._bits[item["offset"] : item["offset"] + (count + 7) // 8]
         return np.unpackbits(packed, count=count).reshape(y1 - y0, x1 - x0) * 255
 
-    def sampling_weights(self, *, pseudo_share: float = 0.15, rare_below: float = 0.25) -> np.ndarray:
+    def picture(self, row: int) -> Picture:
+        """The picture with its labels."""
+        entry = self.images[row]
+        return Picture(
+            image=self.image(row),
+            items=[self.item(item) for item in self.objects[row]],
+            labelled=np.asarray(entry["labelled"], bool),
+            complete=bool(entry["complete"]),
+            masks_only=bool(entry["masks_only"]),
+        )
+
+    def item(self, item: dict[str, Any]) -> Item:
+        """An object with its mask."""
+        mask = self.mask(item) if item["offset"] >= 0 else None
+        return Item(item["class_id"], np.asarray(item["box"], float), mask, item["weight"])
+
+    def class_counts(self) -> np.ndarray:
+        """Objects by class, (C,)."""
+        found = [item["class_id"] for items in self.objects for item in items if item["class_id"] != IGNORE]
+        return np.bincount(np.asarray(found, int), minlength=len(self.classes))
+
+    def sampling_weights(self, *, machine_share: float = 0.15, rare_below: float = 0.25) -> np.ndarray:
         """How often each image is drawn, (images,), sum 1: repeat-factor sampling (Gupta et al. 2019) for rare classes.
 
         An image counts sqrt(rare_below / share) times, share being that of the images which show its rarest class.
+        Machine-made labels together get `machine_share` where there are others.
         """
-        pseudo = np.array([item["pseudo"] for item in self.images])
-        present = np.zeros((len(self.images), len(CLASSES)), bool)
+        machine = np.array([item["machine_made"] for item in self.images])
+        present = np.zeros((len(self.images), len(self.classes)), bool)
         for row, items in enumerate(self.objects):
             for item in items:
                 if item["class_id"] >= 0:
                     present[row, item["class_id"]] = True
-        share = present[~pseudo].mean(axis=0).clip(min=1e-3) if (~pseudo).any() else np.ones(len(CLASSES))
+        share = present[~machine].mean(axis=0).clip(min=1e-3) if (~machine).any() else np.ones(len(self.classes))
         factors = np.maximum(1.0, np.sqrt(rare_below / share))
         weights = np.where(present, factors, 1.0).max(axis=1)
         weights[~present.any(axis=1)] = 0.5  # pictures of nothing are worth less
-        weights *= np.array([SET_WEIGHTS.get(item["set"], 1.0) for item in self.images])
-        if pseudo.any() and (~pseudo).any():
-            weights[pseudo] *= pseudo_share / (1 - pseudo_share) * weights[~pseudo].sum() / weights[pseudo].sum()
+        weights *= np.array([item["sampling"] for item in self.images])
+        if machine.any() and (~machine).any():
+            weights[machine] *= machine_share / (1 - machine_share) * weights[~machine].sum() / weights[machine].sum()
         return weights / weights.sum()
+
+
+def read_index(path: Path) -> dict[str, Any]:
+    """An archive's index.
+
+    Raises:
+        SourceError: there is none, or of another version.
+    """
+    file = path / "index.json"
+    if not file.is_file():
+        raise SourceError(path, "expected an archive with index.json, found none", "make one: python -m export prepare")
+    index: dict[str, Any] = json.loads(file.read_text())
+    if index.get("version") != INDEX_VERSION:
+        raise SourceError(
+            path, f"expected an archive of version {INDEX_VERSION}, found {index.get('version', 1)}", "prepare it again"
+        )
+    return index
+
+
+def archive_hash(path: Path) -> str:
+    """SHA-256 of the index, which holds the hash of every picture and annotation file."""
+    return hashlib.sha256((path / "index.json").read_bytes()).hexdigest()

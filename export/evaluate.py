@@ -16,6 +16,7 @@ from pycocotools.cocoeval import COCOeval
 
 from export.augment import letterbox_scale
 from export.data import PAD_VALUE
+from tracker.errors import ConfigError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -88,11 +89,19 @@ def evaluate(model: Path, folder: Path, *, threads: int = 1, segmenter: Segmente
     with contextlib.redirect_stdout(io.StringIO()):
         truth = COCO(str(folder / "annotations.json"))
     names = {item["name"]: item["id"] for item in truth.loadCats(truth.getCatIds())}
+    if not set(names) & set(segmenter.classes):
+        raise ConfigError(
+            folder,
+            f"has {', '.join(names)}, and the model knows {', '.join(segmenter.classes)}",
+            "evaluate on pictures with classes of the model",
+        )
     results: list[dict[str, Any]] = []
     for record in truth.loadImgs(truth.getImgIds()):
         image = cv2.imread(str(folder / "images" / record["file_name"]), cv2.IMREAD_COLOR)
         found = segmenter(image)
         for box, score, class_id, mask in zip(*found.values(), strict=True):
+            if segmenter.classes[class_id] not in names:  # the folder knows nothing of it
+                continue
             code = coco_mask.encode(np.asfortranarray(mask.astype(np.uint8)))
             results.append(
                 {
@@ -149,16 +158,14 @@ def mean_valid(values: np.ndarray) -> float:
 
 def mean_best_iou(truth: COCO, results: list[dict[str, Any]], *, score_threshold: float = 0.05) -> float:
     """For every true object the best mask IoU that any detection of its class reaches, averaged."""
+    codes: dict[tuple[int, int], list[Any]] = {}
+    for result in results:
+        if result["score"] >= score_threshold:
+            codes.setdefault((result["image_id"], result["category_id"]), []).append(result["segmentation"])
     best = []
     for image_id in truth.getImgIds():
         for item in truth.loadAnns(truth.getAnnIds(imgIds=[image_id], iscrowd=False)):
-            own = [
-                result["segmentation"]
-                for result in results
-                if result["image_id"] == image_id
-                and result["category_id"] == item["category_id"]
-                and result["score"] >= score_threshold
-            ]
+            own = codes.get((image_id, item["category_id"]), [])
             best.append(float(coco_mask.iou(own, [truth.annToRLE(item)], [0]).max()) if own else 0.0)
     return float(np.mean(best)) if best else 0.0
 

@@ -64,23 +64,26 @@ def assign(  # noqa: PLR0917 - a function of six tensors
         corners: (A, 2) grid corners, input pixels.
         strides: (A, 1).
     """
-    empty = torch.zeros(0, dtype=torch.long)
+    device = boxes.device
+    empty = torch.zeros(0, dtype=torch.long, device=device)
+    nothing = Assignment(empty, empty, torch.zeros(0, device=device))
     if not len(target.boxes):
-        return Assignment(empty, empty, torch.zeros(0))
+        return nothing
     centres = corners + strides * 0.5  # (A, 2)
     middle = (target.boxes[:, :2] + target.boxes[:, 2:]) * 0.5
     near = ((centres[None] - middle[:, None]).abs() < CENTRE_RADIUS * strides[None]).all(dim=2)  # (N, A)
     within = ((centres[None] > target.boxes[:, None, :2]) & (centres[None] < target.boxes[:, None, 2:])).all(dim=2)
     open_ = torch.nonzero((near | within).any(dim=0)).squeeze(1)  # (O,)
     if not len(open_):
-        return Assignment(empty, empty, torch.zeros(0))
+        return nothing
     iou = box_iou(target.boxes, boxes[open_])  # (N, O)
     score = (objectness[open_].sigmoid()[:, None] * classes[open_].sigmoid()).sqrt()[:, target.class_ids].T  # (N, O)
     cost = -torch.log(score.clamp(min=1e-6)) - 3.0 * torch.log(iou.clamp(min=1e-6))
     cost = cost + 1e5 * ~(near & within)[:, open_]
     wanted = iou.topk(min(10, len(open_)), dim=1).values.sum(dim=1).long().clamp(min=1)  # (N,)
     order = cost.argsort(dim=1)
-    rank = torch.empty_like(order).scatter_(1, order, torch.arange(len(open_)).expand_as(order).contiguous())
+    places = torch.arange(len(open_), device=device).expand_as(order).contiguous()
+    rank = torch.empty_like(order).scatter_(1, order, places)
     taken = rank < wanted[:, None]  # (N, O)
     cheapest = torch.where(taken, cost, torch.inf).argmin(
         dim=0
@@ -100,10 +103,10 @@ def mask_loss(
     """
     chosen = choose_masks(pairs, generator)
     if not len(chosen):
-        return outputs.prototypes.sum() * 0.0, torch.zeros(2)
+        return outputs.prototypes[image].sum() * 0.0, outputs.prototypes[image].new_zeros(2)
     location, row = pairs.location[chosen], pairs.row[chosen]
-    predicted = outputs.boxes[image, location].detach()
-    logits = mask_logits(outputs.prototypes[image], outputs.coefficients[image, location], predicted)  # (Q, h, w)
+    predicted = outputs.boxes[image][location].detach()
+    logits = mask_logits(outputs.prototypes[image], outputs.coefficients[image][location], predicted)  # (Q, h, w)
     truth = target.masks[row].float() / 255.0
     crop = box_cells(
         torch.cat(
@@ -133,25 +136,27 @@ def choose_masks(pairs: Assignment, generator: torch.Generator) -> Tensor:
     """Rows of the pairs whose masks are trained: up to three an object at random, the best IoU first, (Q',)."""
     if not len(pairs.location):
         return pairs.location
-    noise = torch.rand(len(pairs.row), generator=generator)
-    best = torch.zeros(int(pairs.row.max()) + 1).scatter_reduce(0, pairs.row, pairs.iou, "amax")
+    device = pairs.row.device  # random numbers come from the processor: the same on every device
+    noise = torch.rand(len(pairs.row), generator=generator, device=generator.device).to(device)
+    best = pairs.iou.new_zeros(int(pairs.row.max()) + 1).scatter_reduce(0, pairs.row, pairs.iou, "amax")
     noise[pairs.iou >= best[pairs.row]] = 2.0
     order = noise.argsort(descending=True)
     order = order[pairs.row[order].argsort(stable=True)]  # by object, then by noise
     rows = pairs.row[order]
-    first = torch.ones(len(rows), dtype=torch.bool)
+    first = torch.ones(len(rows), dtype=torch.bool, device=device)
     first[1:] = rows[1:] != rows[:-1]
     starts = torch.nonzero(first).squeeze(1)
-    position = torch.arange(len(rows)) - starts[first.long().cumsum(0) - 1]
+    position = torch.arange(len(rows), device=device) - starts[first.long().cumsum(0) - 1]
     kept = order[position < MASKS_PER_OBJECT]
     if len(kept) > MASKS_PER_IMAGE:
-        kept = kept[torch.randperm(len(kept), generator=generator)[:MASKS_PER_IMAGE]]
+        drawn = torch.randperm(len(kept), generator=generator, device=generator.device)[:MASKS_PER_IMAGE]
+        kept = kept[drawn.to(device)]
     return kept
 
 
 def box_cells(boxes: Tensor, size: tuple[int, ...]) -> Tensor:
     """Boxes (N, 4) in input pixels -> 1.0 on the prototype cells they touch, (N, h, w)."""
-    ys, xs = torch.arange(size[0]) + 0.5, torch.arange(size[1]) + 0.5
+    ys, xs = (torch.arange(side, device=boxes.device) + 0.5 for side in size)
     cells = boxes[:, :, None] / MASK_STRIDE
     across = (xs + 0.5 > cells[:, 0]) & (xs - 0.5 < cells[:, 2])  # (N, w)
     down = (ys + 0.5 > cells[:, 1]) & (ys - 0.5 < cells[:, 3])  # (N, h)
@@ -163,20 +168,34 @@ class Teacher(NamedTuple):
 
     boxes: Tensor  # (A, 4)
     objectness: Tensor  # (A,) probabilities
-    classes: Tensor  # (A, C) probabilities
+    classes: Tensor  # (A, C) probabilities, 0 for classes that it does not know
+    known: Tensor  # (C,) bool: the classes that it knows
 
 
 def detection_loss(  # noqa: PLR0917 - tensors of one image
-    outputs: Outputs, image: int, target: Target, pairs: Assignment, teacher: Teacher, corners: Tensor, strides: Tensor
+    outputs: Outputs,
+    image: int,
+    target: Target,
+    pairs: Assignment,
+    teacher: Teacher | None,
+    corners: Tensor,
+    strides: Tensor,
 ) -> dict[str, Tensor]:
     """Box, objectness and class terms of one image, each summed; classes and regions without labels follow the teacher.
+
+    Where labels teach masks only, objects whose class the teacher knows are left to the teacher.
 
     Returns:
         `box`, `objectness`, `classes` (sums) and `count` (the weight of the positives, for normalising over the batch).
     """
     boxes, objectness, classes = outputs.boxes[image], outputs.objectness[image], outputs.classes[image]
+    if target.masks_only and teacher is not None:
+        pairs = Assignment(*(values[~teacher.known[target.class_ids[pairs.row]]] for values in pairs))
     weights = target.weights[pairs.row]
-    wanted, trust = background(target, teacher, corners, strides)
+    if teacher is None:
+        wanted, trust = untaught_background(target, objectness.detach(), corners, strides)
+    else:
+        wanted, trust = background(target, teacher, corners, strides)
     wanted[pairs.location], trust[pairs.location] = 1.0, weights
     terms = {
         "objectness": (functional.binary_cross_entropy_with_logits(objectness, wanted, reduction="none") * trust).sum(),
@@ -184,19 +203,24 @@ def detection_loss(  # noqa: PLR0917 - tensors of one image
     }
     iou = paired_iou(boxes[pairs.location], target.boxes[pairs.row])
     label = functional.one_hot(target.class_ids[pairs.row], classes.shape[1]).float() * iou.detach()[:, None]
-    label = torch.where(target.labelled[None], label, torch.maximum(label, teacher.classes[pairs.location]))
+    if teacher is not None:
+        label = torch.where(target.labelled[None], label, torch.maximum(label, teacher.classes[pairs.location]))
     class_loss = functional.binary_cross_entropy_with_logits(classes[pairs.location], label, reduction="none").sum(
         dim=1
     )
     terms["box"] = ((1 - iou**2) * weights).sum()
     terms["classes"] = (class_loss * weights).sum()
+    if teacher is None:
+        return terms
     # Where no label speaks, the teacher's classes and boxes, weighted by how sure it is that something is there.
     sure = wanted * trust
     sure[pairs.location] = 0.0
     taught = torch.nonzero(sure > TEACHER_FLOOR).squeeze(1)
     if len(taught):
         sure, known = sure[taught], teacher.classes[taught]
-        follow = functional.binary_cross_entropy_with_logits(classes[taught], known, reduction="none").sum(dim=1)
+        follow = functional.binary_cross_entropy_with_logits(classes[taught], known, reduction="none")
+        speaks = teacher.known | target.labelled if target.complete else teacher.known
+        follow = (follow * speaks).sum(dim=1)
         ours = sure * known.max(dim=1).values  # of other things only "none of our classes" is to be kept, not the box
         iou = paired_iou(boxes[taught], teacher.boxes[taught])
         terms["classes"] = terms["classes"] + (follow * sure).sum()
@@ -216,11 +240,30 @@ def background(target: Target, teacher: Teacher, corners: Tensor, strides: Tenso
     refuted = (teacher.classes * would_label).max(dim=1).values.mul(2.0).clamp(max=1.0)
     wanted = teacher.objectness * (1.0 - refuted)
     trust = torch.ones_like(wanted)
-    if len(target.ignore):
-        centres = corners + strides * 0.5
-        within = (centres[:, None] > target.ignore[None, :, :2]) & (centres[:, None] < target.ignore[None, :, 2:])
-        trust[within.all(dim=2).any(dim=1)] = 0.0
+    trust[ignored(target, corners, strides)] = 0.0
     return wanted, trust
+
+
+def untaught_background(target: Target, objectness: Tensor, corners: Tensor, strides: Tensor) -> tuple[Tensor, Tensor]:
+    """`background` without a teacher: nothing is there, trusted less the surer the network is where labels may miss it.
+
+    A picture whose labels are known to be incomplete has objects that nobody marked; the network's own opinion stands
+    in (after the bootstrapping of Reed et al. 2015).
+    """
+    wanted = torch.zeros_like(objectness)
+    sure = target.complete and bool(target.labelled.all())
+    trust = torch.ones_like(objectness) if sure else 1.0 - objectness.sigmoid()
+    trust[ignored(target, corners, strides)] = 0.0
+    return wanted, trust
+
+
+def ignored(target: Target, corners: Tensor, strides: Tensor) -> Tensor:
+    """Locations inside the regions that teach nothing, (A,) bool."""
+    if not len(target.ignore):
+        return torch.zeros(len(corners), dtype=torch.bool, device=corners.device)
+    centres = corners + strides * 0.5
+    within = (centres[:, None] > target.ignore[None, :, :2]) & (centres[:, None] < target.ignore[None, :, 2:])
+    return within.all(dim=2).any(dim=1)
 
 
 def paired_iou(first: Tensor, second: Tensor) -> Tensor:

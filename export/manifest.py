@@ -9,7 +9,12 @@ from typing import Any
 
 
 def write_manifest(
-    path: Path, *, metadata: dict[str, str], files: list[dict[str, Any]], score_threshold: float
+    path: Path,
+    *,
+    metadata: dict[str, str],
+    files: list[dict[str, Any]],
+    score_threshold: float,
+    training: dict[str, Any] | None = None,
 ) -> None:
     """Write the manifest.
 
@@ -18,6 +23,7 @@ def write_manifest(
         metadata: the `masktrail.*` properties of one of the files; what differs by file is under `files`.
         files: per file `path`, `height`, `width`, `parity` and `accuracy` (set -> figures of `export.evaluate`).
         score_threshold: default for showing and tracking.
+        training: what is known of how the weights were made; numbers, texts and tables of such.
     """
     classes = json.loads(metadata["masktrail.classes"])
     layout = json.loads(metadata["masktrail.input"])
@@ -53,6 +59,8 @@ def write_manifest(
             lines += [f"{key} = {toml(value)}" for key, value in figures.items() if key != "classes"]
             for label, values in figures.get("classes", {}).items():
                 lines.append(f"{label} = {{ AP = {toml(values['AP'])}, AP50 = {toml(values['AP50'])} }}")
+    if training:
+        lines += ["", "[training]", *(f"{key} = {toml(value)}" for key, value in training.items())]
     path.write_text("\n".join(lines) + "\n")
 
 
@@ -67,7 +75,11 @@ def quote(text: str) -> str:
 
 
 def toml(value: Any) -> str:
-    """A number or string as TOML."""
+    """A number, a string, or a list or table of such, as TOML."""
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{quote(key)} = {toml(item)}" for key, item in value.items()) + " }"
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(toml(item) for item in value) + "]"
     if isinstance(value, float):
         return f"{value:.4g}" if value else "0.0"
     return quote(value) if isinstance(value, str) else str(value)

@@ -11,7 +11,7 @@ import json
 import tempfile
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import onnx
 import onnxruntime
@@ -20,18 +20,24 @@ from onnx import helper, numpy_helper
 from torch import Tensor, nn
 
 from export.data import PAD_VALUE
-from export.yolact_nano import CLASSES, FOCUS_ORDER, MASK_STRIDE, SHAPE_TERMS, YolactNano, shape_rows
+from export.yolact_nano import FOCUS_ORDER, MASK_STRIDE, SHAPE_TERMS, YolactNano, shape_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 OPSET = 17
 CONTRACT = "end2end-1"
 FORBIDDEN = frozenset({"NonMaxSuppression", "NonZero", "If", "Loop", "Scan", "SequenceAt"})
-# By class: persons, two-wheelers, four-wheelers; a rider does not suppress the motorcycle.
-NMS_GROUPS = (0, 1, 2, 1, 2, 2)
+# Names for one another's objects, between which one suppresses the other; a rider does not suppress the motorcycle.
+NMS_GROUPS = (("bicycle", "motorcycle"), ("car", "bus", "truck", "van"))
 OUTSIDE = -1e4  # logit outside the box
 
 
 class EndToEnd(nn.Module):
-    """Frames (B, H, W, 3) uint8 BGR -> boxes (B, K, 4) 0..1, scores, class ids (B, K), masks (B, K, h, w) uint8."""
+    """Frames (B, H, W, 3) uint8 BGR -> boxes (B, K, 4) 0..1, scores, class ids (B, K), masks (B, K, h, w) uint8.
+
+    A network with an embedding head gives embeddings (B, K, E) too.
+    """
 
     def __init__(
         self,
@@ -43,16 +49,17 @@ class EndToEnd(nn.Module):
         instances: int = 100,
         iou_threshold: float = 0.6,
         nms_rounds: int = 3,
+        nms_groups: Sequence[Sequence[str]] = NMS_GROUPS,
     ) -> None:
         super().__init__()
         self.network = fold_focus(network).eval()
         self.height, self.width = height, width
         self.candidates, self.instances = candidates, instances
         self.iou_threshold, self.nms_rounds = iou_threshold, nms_rounds
-        self.register_buffer("groups", torch.tensor(NMS_GROUPS, dtype=torch.float32))
+        self.register_buffer("groups", torch.tensor(group_numbers(network.classes, nms_groups), dtype=torch.float32))
         self.register_buffer("size", torch.tensor([width, height, width, height], dtype=torch.float32))
 
-    def forward(self, frames: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def forward(self, frames: Tensor) -> tuple[Tensor, ...]:
         """See the class."""
         images = frames.permute(0, 3, 1, 2).float()  # (B, 3, H, W)
         boxes, objectness, classes, features = self.network.detect(images)
@@ -68,7 +75,16 @@ class EndToEnd(nn.Module):
         terms = coefficients.gather(1, rows[..., None].expand(-1, -1, coefficients.shape[2]))  # (B, K, P + 5)
         probabilities = self.probabilities(prototypes, terms, boxes)
         scores = scores * certainty(probabilities)
-        return (boxes / self.size).clamp(0.0, 1.0), scores, class_ids.gather(1, kept), to_bytes(probabilities)
+        outputs = (boxes / self.size).clamp(0.0, 1.0), scores, class_ids.gather(1, kept), to_bytes(probabilities)
+        if self.network.embedding_head is None:
+            return outputs
+        return *outputs, self.network.embedding_head(*features[:2], probabilities, boxes / MASK_STRIDE)
+
+    @property
+    def output_names(self) -> list[str]:
+        """Names of what `forward` gives, in its order."""
+        names = ["boxes", "scores", "class_ids", "masks"]
+        return names if self.network.embedding_head is None else [*names, "embeddings"]
 
     def keep(self, boxes: Tensor, class_ids: Tensor) -> Tensor:
         """Fast NMS (YOLACT section 4.1) with a few rounds more (Cluster-NMS, Zheng et al. 2020), within class groups.
@@ -108,6 +124,19 @@ class EndToEnd(nn.Module):
         logits = flat.view(-1, self.instances, height, width)
         logits = logits + across.view(-1, self.instances, 1, width) + down.view(-1, self.instances, height, 1)
         return logits.sigmoid()
+
+
+def group_numbers(classes: Sequence[str], groups: Sequence[Sequence[str]]) -> list[int]:
+    """For each class the number of its NMS group; a class that no group names is one of its own.
+
+    >>> group_numbers(["person", "car", "van", "forklift"], NMS_GROUPS)
+    [0, 1, 1, 3]
+    """
+    first = {
+        name: next((other for group in groups if name in group for other in classes if other in group), name)
+        for name in classes
+    }
+    return [list(classes).index(first[name]) for name in classes]
 
 
 def small_object_bias(cells: Tensor) -> Tensor:
@@ -168,7 +197,7 @@ def export_onnx(
             (frames,),
             str(path),
             input_names=["frames"],
-            output_names=["boxes", "scores", "class_ids", "masks"],
+            output_names=module.output_names,
             opset_version=OPSET,
             dynamo=False,
         )
@@ -180,7 +209,7 @@ def export_onnx(
         "masktrail.name": name,
         "masktrail.version": version,
         "masktrail.licence": licence,
-        "masktrail.classes": json.dumps(list(CLASSES)),
+        "masktrail.classes": json.dumps(list(module.network.classes)),
         "masktrail.input": json.dumps(
             {
                 "layout": "NHWC",

@@ -11,11 +11,16 @@ they are, at a low rate and with an averaged copy (`export.train`).
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+from export.embedding import EmbeddingHead
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 CLASSES = ("person", "bicycle", "car", "motorcycle", "bus", "truck")
 STRIDES = (8, 16, 32)
@@ -209,14 +214,16 @@ class MaskHead(nn.Module):
 
 
 class YolactNano(nn.Module):
-    """The whole network; H and W must be multiples of 32."""
+    """The whole network; H and W must be multiples of 32. `classes` are the names, in the order of the class scores."""
 
-    def __init__(self, classes: int = len(CLASSES), prototypes: int = PROTOTYPES) -> None:
+    def __init__(self, classes: Sequence[str] = CLASSES, prototypes: int = PROTOTYPES, *, embedding: int = 0) -> None:
         super().__init__()
+        self.classes = tuple(classes)
         self.backbone = Backbone()
         self.neck = Neck()
-        self.heads = nn.ModuleList(LevelHead(channels, classes) for channels in (64, 128, 256))
+        self.heads = nn.ModuleList(LevelHead(channels, len(self.classes)) for channels in (64, 128, 256))
         self.mask_head = MaskHead(prototypes)
+        self.embedding_head = EmbeddingHead(embedding) if embedding else None
 
     def detect(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor, tuple[Tensor, Tensor, list[Tensor]]]:
         """Images (B, 3, H, W), BGR 0..255 -> boxes, objectness, classes as in `Outputs`; the mask head's input."""
@@ -248,9 +255,10 @@ def locations(height: int, width: int, *, like: Tensor) -> tuple[Tensor, Tensor]
     """Grid corners (A, 2) in input pixels and strides (A, 1) of every location, for a network input of that size."""
     corners, strides = [], []
     for stride in STRIDES:
-        ys, xs = torch.meshgrid(torch.arange(height // stride), torch.arange(width // stride), indexing="ij")
+        ys, xs = (torch.arange(side // stride, device=like.device) for side in (height, width))
+        ys, xs = torch.meshgrid(ys, xs, indexing="ij")
         corners.append(torch.stack((xs, ys), dim=-1).reshape(-1, 2) * stride)
-        strides.append(torch.full((corners[-1].shape[0], 1), stride))
+        strides.append(torch.full((corners[-1].shape[0], 1), stride, device=like.device))
     return torch.cat(corners).to(like), torch.cat(strides).to(like)
 
 

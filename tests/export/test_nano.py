@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,8 +12,10 @@ onnx = pytest.importorskip("onnx")
 cv2 = pytest.importorskip("cv2")
 pytest.importorskip("pycocotools")
 
-from export import augment, data, evaluate, losses, parity, to_onnx, train, weights  # noqa: E402
+from export import augment, coco, data, evaluate, losses, pack, parity, to_onnx, train, weights  # noqa: E402
 from export.yolact_nano import CLASSES, STRIDES, YolactNano, decode, focus, locations, mask_logits  # noqa: E402
+from tests.export.pictures import write_coco  # noqa: E402
+from tracker.errors import ModelError  # noqa: E402
 
 pytestmark = pytest.mark.export
 
@@ -25,58 +26,16 @@ def one_thread():
     torch.manual_seed(0)
 
 
-def write_coco(folder: Path, *, labelled: list[str], images: int = 2, name: str = "made") -> Path:
-    """A COCO folder of pictures with one bright rectangle (a car) and one dark ellipse (a person) each."""
-    folder = folder / name
-    (folder / "images").mkdir(parents=True)
-    records, annotations = [], []
-    for index in range(images):
-        picture = np.full((96, 128, 3), 120, np.uint8)
-        cv2.rectangle(picture, (10 + index, 30), (57 + index, 61), (230, 230, 230), -1)
-        ellipse = np.zeros((96, 128), np.uint8)
-        cv2.ellipse(ellipse, (90, 48), (14, 30), 0, 0, 360, 1, -1)
-        picture[ellipse > 0] = (20, 40, 20)
-        cv2.imwrite(str(folder / "images" / f"{index}.png"), picture)
-        records.append({"id": index, "file_name": f"{index}.png", "width": 128, "height": 96})
-        points = cv2.findContours(ellipse, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)[0][0].reshape(-1).tolist()
-        left = 10 + index
-        square = [left, 30, left + 48, 30, left + 48, 62, left, 62]
-        if "car" in labelled:
-            annotations.append({"category_id": 3, "bbox": [left, 30, 48, 32], "segmentation": [square]})
-        if "person" in labelled:
-            annotations.append({"category_id": 1, "bbox": [76, 18, 29, 61], "segmentation": [points]})
-        for item in annotations:
-            item.setdefault("image_id", index)
-    for number, item in enumerate(annotations):
-        item |= {"id": number + 1, "iscrowd": 0, "area": item["bbox"][2] * item["bbox"][3]}
-    document = {
-        "info": {"labelled_categories": labelled},
-        "images": records,
-        "annotations": annotations,
-        "categories": [{"id": number + 1, "name": label} for number, label in enumerate(CLASSES)],
-    }
-    (folder / "annotations.json").write_text(json.dumps(document))
-    return folder
-
-
 @pytest.fixture
 def archive(tmp_path):
-    data.pack([write_coco(tmp_path, labelled=list(CLASSES))], tmp_path / "pack")
+    pack.pack([coco.read_coco(write_coco(tmp_path, labelled=list(CLASSES)))], tmp_path / "pack", classes=CLASSES)
     return data.Archive(tmp_path / "pack")
 
 
-def trainer(archive, out, **options):
-    out.mkdir(exist_ok=True)
+def trainer(**options):
     torch.manual_seed(5)
     network, teacher = YolactNano(), YolactNano()
-    settings = {"seed": 3, "batch": 2, "mask_steps": 2, "all_steps": 2} | options
-    return train.Trainer(network=network, teacher=teacher, archive=archive, out=out, **settings)
-
-
-@pytest.fixture
-def small_steps(monkeypatch):
-    monkeypatch.setattr(train, "step_size", lambda _: (64, 96))
-    monkeypatch.setattr(train, "FULL", (64, 96))
+    return train.Trainer(network=network, teacher=teacher, **({"seed": 3, "mask_steps": 2, "all_steps": 2} | options))
 
 
 def test_mapped_weights_compute_what_the_published_file_computes(data_root):
@@ -101,7 +60,7 @@ def test_mapped_weights_compute_what_the_published_file_computes(data_root):
 def test_a_wrong_weight_file_is_refused(tmp_path):
     graph = onnx.helper.make_graph([], "empty", [], [])
     onnx.save(onnx.helper.make_model(graph), str(tmp_path / "other.onnx"))
-    with pytest.raises(ValueError, match="0 convolutions, expected"):
+    with pytest.raises(ModelError, match="0 convolutions, expected"):
         weights.load_yolox(tmp_path / "other.onnx", rows=(0,))
 
 
@@ -119,7 +78,7 @@ def test_mirrored_labels_follow_the_picture(archive):
     rng = np.random.default_rng(1)
     checked = 0
     for _ in range(12):
-        sample = augment.load_sample(archive, 0, (96, 160), rng)
+        sample = augment.to_sample(archive.picture(0), (96, 160), rng)
         for box, class_id, mask in zip(sample.boxes, sample.class_ids, sample.masks, strict=True):
             cells = np.argwhere(mask > 250)
             if class_id != CLASSES.index("car") or len(cells) < 4:
@@ -162,7 +121,7 @@ def test_unlabelled_classes_and_regions_are_not_called_background():
     sure = torch.full((count,), 0.9)
     cars = torch.zeros(count, 6)
     cars[:, CLASSES.index("car")] = 0.9
-    teacher = losses.Teacher(torch.zeros(count, 4), sure, cars)
+    teacher = losses.Teacher(torch.zeros(count, 4), sure, cars, torch.ones(6).bool())
     none = (torch.zeros(0, 4), torch.zeros(0, dtype=torch.long), torch.zeros(0), torch.zeros(0, 16, 16))
     persons_only = torch.tensor([True, False, False, False, False, False])
     quiet = torch.zeros(0, 4)
@@ -191,7 +150,7 @@ def test_unlabelled_classes_get_no_negative_class_loss():
     )
     seen = torch.zeros(count, 6)
     seen[:, CLASSES.index("car")] = 0.9
-    teacher = losses.Teacher(boxes[0], torch.full((count,), 0.9), seen)
+    teacher = losses.Teacher(boxes[0], torch.full((count,), 0.9), seen, torch.ones(6).bool())
     none = (torch.zeros(0, 4), torch.zeros(0, dtype=torch.long), torch.zeros(0), torch.zeros(0, 16, 16))
     target = losses.Target(*none, torch.zeros(0, 4), torch.tensor([True] + [False] * 5), True)
     pairs = losses.Assignment(torch.zeros(0).long(), torch.zeros(0).long(), torch.zeros(0))
@@ -199,14 +158,10 @@ def test_unlabelled_classes_get_no_negative_class_loss():
     assert (classes.grad[..., CLASSES.index("car")] < 0).all()
 
 
-def test_training_learns_one_picture(
-    archive,
-    tmp_path,
-    small_steps,
-):
+def test_training_learns_one_picture(archive):
     """Every layer together halves the mask loss of one rendered picture in a few dozen steps."""
-    run = trainer(archive, tmp_path / "run", mask_steps=0, all_steps=40, detector_rate=2e-3, mask_rate=8e-3)
-    sample = augment.load_sample(archive, 0, (64, 96), None)
+    run = trainer(mask_steps=0, all_steps=40, detector_rate=2e-3, mask_rate=8e-3)
+    sample = augment.to_sample(archive.picture(0), (64, 96), None)
     history = [run.train_step([sample, sample]) for _ in range(40)]
     assert history[-1]["mask"] < 0.6 * history[0]["mask"]
     assert history[-1]["mask_iou"] > history[0]["mask_iou"]
@@ -214,26 +169,10 @@ def test_training_learns_one_picture(
     assert all(np.isfinite(list(line.values())).all() for line in history)
 
 
-def test_resumed_run_equals_the_uninterrupted_one(archive, tmp_path, small_steps):
-    whole = trainer(archive, tmp_path / "whole")
-    whole.run(threads=1)
-    first = trainer(archive, tmp_path / "parts")
-    for _ in range(3):  # stopped in the middle of stage two
-        first.train_step(first.samples(first.step))
-    first.save(tmp_path / "parts" / "last.pt")
-    second = trainer(archive, tmp_path / "parts")
-    second.load(tmp_path / "parts" / "last.pt")
-    second.run(threads=1)
-    assert second.step == whole.step == 4
-    for key, value in whole.network.state_dict().items():
-        torch.testing.assert_close(second.network.state_dict()[key], value, rtol=0, atol=0)
-        torch.testing.assert_close(second.average[key], whole.average[key], rtol=0, atol=0)
-
-
-def test_frozen_stage_leaves_the_detector_alone(archive, tmp_path, small_steps):
-    run = trainer(archive, tmp_path / "run")
+def test_frozen_stage_leaves_the_detector_alone(archive):
+    run = trainer()
     before = {key: value.clone() for key, value in run.network.state_dict().items()}
-    run.train_step(run.samples(0))
+    run.train_step([augment.to_sample(archive.picture(row), (64, 96), None) for row in (0, 1)])
     moved = {key for key, value in run.network.state_dict().items() if not torch.equal(value, before[key])}
     assert moved
     assert all(key.startswith("mask_head") for key in moved)
@@ -347,7 +286,7 @@ def test_an_exported_file_can_be_trained_further(exported):
 
 
 def test_a_file_of_another_network_is_refused_as_a_start(data_root):
-    with pytest.raises(ValueError, match="no folded first convolution"):
+    with pytest.raises(ModelError, match="no folded first convolution"):
         weights.load_exported(data_root / "weights" / "yolox_nano.onnx")
 
 
