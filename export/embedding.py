@@ -23,8 +23,9 @@ class EmbeddingHead(nn.Module):
     def __init__(self, size: int = EMBEDDING) -> None:
         super().__init__()
         self.project = nn.Conv2d(MAP_CHANNELS, PROJECTED, 1, bias=False)
-        self.hidden = nn.Linear(2 * PROJECTED, HIDDEN)
-        self.out = nn.Linear(HIDDEN, size)
+        # Convolutions over the instances: linear layers would be exported as one Gemm with a frozen batch.
+        self.hidden = nn.Conv1d(2 * PROJECTED, HIDDEN, 1)
+        self.out = nn.Conv1d(HIDDEN, size, 1)
 
     def forward(self, c2: Tensor, p3: Tensor, masks: Tensor, cells: Tensor) -> Tensor:
         """Embeddings of the instances of some pictures.
@@ -41,14 +42,14 @@ class EmbeddingHead(nn.Module):
         return self.embed(self.pool(self.project(self.maps(c2, p3)), masks, cells))
 
     def embed(self, pooled: Tensor) -> Tensor:
-        """Averages of the projected maps (..., 2 * PROJECTED) -> (..., E)."""
-        raw = self.out(functional.silu(self.hidden(pooled)))
+        """Averages of the projected maps (B, K, 2 * PROJECTED) -> (B, K, E)."""
+        raw = self.out(functional.silu(self.hidden(pooled.transpose(1, 2)))).transpose(1, 2)
         return raw / raw.square().sum(dim=-1, keepdim=True).clamp(min=1e-12).sqrt()
 
     def embed_unprojected(self, pooled: Tensor) -> Tensor:
         """The same from averages of the maps themselves, (N, 2 * MAP_CHANNELS), as training keeps them."""
         halves = pooled.view(-1, 2, MAP_CHANNELS) @ self.project.weight.flatten(1).T
-        return self.embed(halves.flatten(1))
+        return self.embed(halves.flatten(1)[None])[0]
 
     @staticmethod
     def maps(c2: Tensor, p3: Tensor) -> Tensor:
