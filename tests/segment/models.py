@@ -116,3 +116,35 @@ def end2end_model(
         metadata=props if metadata else None,
         open_batch=open_batch,
     )
+
+
+def brightness_model(path: Path, *, priors: int = 0) -> Path:
+    """A file of our own contract, 160 x 96 pixels, whose every score is the picture's mean brightness / 255.
+
+    With ``priors`` there is an output ``(priors, 4)`` that has no batch axis as well.
+    """
+    outputs = end2end_outputs()
+    del outputs["scores"]
+    nodes = [
+        helper.make_node("Cast", ["frames"], ["pixels"], to=1),
+        helper.make_node("ReduceMean", ["pixels"], ["mean"], axes=[1, 2, 3], keepdims=0),
+        helper.make_node("Unsqueeze", ["mean", "one"], ["column"]),
+    ]
+    constant_model(
+        path,
+        {"scores_scale": np.full((1, 4), 1 / 255, np.float32), **outputs},
+        input_shape=("batch", 96, 160, 3),
+        input_dtype="uint8",
+        extra_nodes=nodes,
+        open_batch=True,
+    )
+    loaded = onnx.load(path)
+    loaded.graph.node.append(helper.make_node("Mul", ["column", "scores_scale"], ["scores"]))
+    loaded.graph.output[0].CopyFrom(helper.make_tensor_value_info("scores", 1, ["batch", 4]))
+    if priors:
+        value = np.full((priors, 4), 0.5, np.float32)
+        loaded.graph.initializer.append(numpy_helper.from_array(value, "priors_value"))
+        loaded.graph.node.append(helper.make_node("Identity", ["priors_value"], ["priors"]))
+        loaded.graph.output.append(helper.make_tensor_value_info("priors", 1, [priors, 4]))
+    onnx.save(loaded, path)
+    return path

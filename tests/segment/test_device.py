@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -9,13 +10,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from tests.segment.models import end2end_model
-from tests.segment.test_session import picture
+from tests.segment.models import brightness_model, end2end_model
 from tracker.errors import ConfigError, ModelError
 from tracker.segment import device as device_module
-from tracker.segment.device import DeviceSurvey, open_session, provider_shares, survey
-from tracker.segment.runner import BoundRunner, PlainRunner
+from tracker.segment.device import open_session, placement, provider_shares
+from tracker.segment.runner import PlainRunner
 from tracker.segment.session import OnnxSegmenter
+from tracker.segment.survey import DeviceSurvey, survey
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -108,36 +109,84 @@ def test_threads_and_half_precision_are_checked(model: Path) -> None:
         OnnxSegmenter(model, device="cpu", fp16=True)
 
 
-def test_bound_buffers_give_what_plain_runs_give(model: Path) -> None:
-    opened = open_session(model, label="m", device="cpu")
-    names = [output.name for output in opened.session.get_outputs()]
-    plain = PlainRunner(opened.session, label="m", input_name="frames", output_names=names)
-    bound = BoundRunner(opened.session, label="m", input_name="frames", output_names=names, device_type="cpu")
-    for grey in (0, 200):
-        batch = np.full((1, 96, 160, 3), grey, np.uint8)
-        for name, value in plain.run(batch).items():
-            np.testing.assert_array_equal(bound.run(batch)[name], value)
-
-
-@pytest.mark.parametrize("bound", [True, False])
-def test_a_failing_run_is_one_error(model: Path, bound: bool) -> None:
+def test_a_failing_run_is_one_error(model: Path) -> None:
     session = open_session(model, label="m", device="cpu").session
-    arguments = {"label": "m", "input_name": "frames", "output_names": ["boxes"]}
-    runner = BoundRunner(session, **arguments, device_type="cpu") if bound else PlainRunner(session, **arguments)
+    runner = PlainRunner(session, label="m", input_name="frames", output_names=["boxes"])
     with pytest.raises(ModelError, match=r"m: the network failed on a batch \(1, 9, 9, 3\)"):
         runner.run(np.zeros((1, 9, 9, 3), np.uint8))
 
 
-def test_provider_shares_are_empty_where_nothing_was_recorded(model: Path) -> None:
-    assert provider_shares(open_session(model, label="m", device="cpu").session) == {}
+def test_every_node_is_accounted_for_on_the_cpu(tmp_path: Path) -> None:
+    model = brightness_model(tmp_path / "m.onnx")
+    session = open_session(model, label="m", device="cpu").session
+    assert provider_shares(session) == {"CPUExecutionProvider": 1.0}
+    assert re.fullmatch(r"CPU 100 % of \d+ nodes", placement(session))
+    assert OnnxSegmenter(model, device="cpu", max_batch=2).placement == placement(session)
 
 
-@pytest.mark.gpu
-@pytest.mark.skipif(survey().obstacle("cuda") is not None, reason="no CUDA here")
-def test_cuda_runs_and_agrees_with_the_cpu(model: Path) -> None:
-    segmenter = OnnxSegmenter(model, device="cuda")
-    assert (segmenter.device, segmenter.provider) == ("cuda", "CUDAExecutionProvider")
-    assert sum(provider_shares(segmenter.session).values()) == pytest.approx(1)
-    instances, expected = (s.segment([picture()])[0] for s in (segmenter, OnnxSegmenter(model, device="cpu")))
-    np.testing.assert_allclose(instances.boxes, expected.boxes)
-    np.testing.assert_allclose(instances.scores, expected.scores)
+def test_mixed_placements_show_the_smallest_share() -> None:
+    class Part:
+        def __init__(self, name: str, count: int) -> None:
+            self.ep_name, self._count = name, count
+
+        def get_nodes(self) -> list[int]:
+            return [0] * self._count
+
+    class Session:
+        def get_provider_graph_assignment_info(self) -> list[Part]:
+            parts = [("CUDAExecutionProvider", 500), ("CPUExecutionProvider", 1), ("CUDAExecutionProvider", 499)]
+            return [Part(*part) for part in parts]
+
+    assert placement(Session()) == "CUDA 99.9 %, CPU 0.1 % of 1000 nodes"
+    assert provider_shares(Session())["CPUExecutionProvider"] == pytest.approx(0.001)
+
+
+def test_nothing_recorded_is_said() -> None:
+    assert provider_shares(object()) == {}
+    assert "no node" in placement(object())
+
+
+class Options:
+    """Stands in for ONNX Runtime's session: remembers what was asked for and fails as told."""
+
+    def __init__(self, refuse: str = "") -> None:
+        self.asked: list[dict[str, str]] = []
+        self.refuse = refuse
+
+    def __call__(self, _path: str, _settings: object, *, providers: list, enable_fallback: int) -> Options:
+        name, options = providers[0]
+        self.name = name
+        self.asked.append(options)
+        if self.refuse and self.refuse in options:
+            raise RuntimeError("This session cannot use the graph capture feature as requested by the user")
+        return self
+
+    def get_providers(self) -> list[str]:
+        return [self.name, "CPUExecutionProvider"]
+
+
+def test_a_graph_that_cannot_be_recorded_is_given_up_for_a_plain_session(
+    model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pretend(monkeypatch)
+    sessions = Options(refuse="enable_cuda_graph")
+    monkeypatch.setattr("onnxruntime.InferenceSession", sessions)
+    opened = open_session(model, label="m", device="cuda")
+    assert sessions.asked == [{"device_id": "0", "enable_cuda_graph": "1"}, {"device_id": "0"}]
+    assert (opened.device, opened.graphs) == ("cuda", False)
+    assert opened.reason == "NVIDIA L4, driver CUDA 13.0"
+
+
+def test_graphs_are_asked_for_on_cuda_and_only_there(
+    model: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """ONNX Runtime keys TensorRT's graph by nothing: a second batch size would replay the first one's."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    pretend(monkeypatch)
+    sessions = Options()
+    monkeypatch.setattr("onnxruntime.InferenceSession", sessions)
+    assert open_session(model, label="m", device="cuda").graphs
+    opened = open_session(model, label="m", device="tensorrt", fp16=True)
+    assert not opened.graphs
+    assert not [name for name in sessions.asked[-1] if "graph" in name]
+    assert sessions.asked[-1]["trt_fp16_enable"] == "True"

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from tracker.segment.decoder import Decoded
 from tracker.segment.manifest import InputSpec
+from tracker.segment.placing import place
 from tracker.segment.preprocess import Preprocessor
-from tracker.segment.session import place
 from tracker.types import Frame, Letterbox
 
 PLAIN = InputSpec(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from tests.segment.models import END2END_INPUT, constant_model, end2end_model, end2end_outputs
+from tests.segment.models import END2END_INPUT, brightness_model, constant_model, end2end_model, end2end_outputs
 from tracker import masks as mask_algebra
 from tracker.errors import ConfigError, ModelError
 from tracker.segment.session import OnnxSegmenter
@@ -164,29 +164,7 @@ def test_a_frame_without_a_usable_picture_is_an_error(model: Path) -> None:
 
 def test_threads_do_not_disturb_each_other(tmp_path: Path) -> None:
     """Each thread gets its own input buffer: the network's outputs follow the picture of its own call."""
-    from onnx import helper
-
-    outputs = end2end_outputs()
-    del outputs["scores"]
-    # scores = mean of the picture / 255 in every slot
-    nodes = [
-        helper.make_node("Cast", ["frames"], ["pixels"], to=1),
-        helper.make_node("ReduceMean", ["pixels"], ["mean"], axes=[1, 2, 3], keepdims=0),
-        helper.make_node("Unsqueeze", ["mean", "one"], ["column"]),
-    ]
-    path = constant_model(
-        tmp_path / "mean.onnx",
-        {"scores_scale": np.full((1, 4), 1 / 255, np.float32), **outputs},
-        input_shape=(1, 96, 160, 3),
-        input_dtype="uint8",
-        extra_nodes=nodes,
-    )
-    import onnx
-
-    loaded = onnx.load(path)
-    loaded.graph.node.append(helper.make_node("Mul", ["column", "scores_scale"], ["scores"]))
-    loaded.graph.output[0].CopyFrom(helper.make_tensor_value_info("scores", 1, [1, 4]))
-    onnx.save(loaded, path)
+    path = brightness_model(tmp_path / "mean.onnx")
     segmenter = OnnxSegmenter(path, threads=1)
     wrong: list[float] = []
 

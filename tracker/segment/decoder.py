@@ -110,16 +110,26 @@ class Decoded:
 
 
 class Decoder(Protocol):
-    """One output contract, bound to one file's output names."""
+    """One output contract, bound to one file's output names.
+
+    Attributes:
+        contract: The contract's name.
+        class_names: Names in ``class_ids`` order.
+        input_defaults: What the contract's usual exporter does with pictures.
+        output_names: Names of the outputs by role.
+        row_outputs: Roles of outputs ``(B, K, ...)`` of which only rows are read whose ``scores`` reach the threshold.
+        iou_threshold: The contract's habit; ``None`` = the graph suppresses by itself.
+    """
 
     contract: str
     class_names: tuple[str, ...]
     input_defaults: InputSpec
     output_names: dict[str, str]
+    row_outputs: tuple[str, ...]
     iou_threshold: float | None
 
     def decode(self, outputs: Mapping[str, NDArray[Any]], row: int, limits: Limits) -> Decoded:
-        """The instances of image ``row`` of the batch."""
+        """The instances of image ``row`` of the batch, as copies: the outputs' memory is used again."""
         ...
 
 

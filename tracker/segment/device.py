@@ -7,85 +7,37 @@ missing, so the driver and the libraries are looked at first and ``session.get_p
 from __future__ import annotations
 
 import contextlib
-import ctypes
-import functools
-import io
-import os
-import sys
+import dataclasses
 from collections import Counter
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tracker.errors import ConfigError, ModelError
+from tracker.segment.providers import cuda_options, engine_folder, tensorrt_options
+from tracker.segment.survey import PROVIDERS, available_cores, survey, tensorrt_version
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tracker.segment.providers import Profile
 
 __all__ = [
     "DEVICES",
-    "DeviceSurvey",
     "OpenedSession",
     "available_cores",
+    "bare_session",
     "default_threads",
     "open_session",
+    "placement",
     "provider_shares",
-    "survey",
 ]
 
 DEVICES = ("auto", "cpu", "cuda", "tensorrt")
-PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider", "tensorrt": "TensorrtExecutionProvider"}
 MAX_DEFAULT_THREADS = 8
 BATCH_AXES = ("batch", "batch_size", "N")
 FATAL = 4
 """Log severity that keeps ONNX Runtime silent about absent GPU libraries; they are reported here."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeviceSurvey:
-    """What this machine offers to ONNX Runtime.
-
-    Attributes:
-        version: Of ONNX Runtime.
-        listed: Providers that the installed build lists, whether they can run or not.
-        cuda_version: CUDA version the build was made for, ``None`` for a CPU build.
-        driver: What was found of the NVIDIA driver, for example ``CUDA 13.0``; ``None`` = no working driver.
-        driver_problem: Why there is no working driver.
-        cards: Names of the NVIDIA cards.
-        missing: Per device, the first library that could not be loaded; only looked at where there is a driver.
-    """
-
-    version: str
-    listed: tuple[str, ...]
-    cuda_version: str | None = None
-    driver: str | None = None
-    driver_problem: str = ""
-    cards: tuple[str, ...] = ()
-    missing: Mapping[str, str] = field(default_factory=dict)
-
-    def obstacle(self, device: str) -> tuple[str, str] | None:
-        """Why ``cuda`` or ``tensorrt`` cannot run here and the remedy, or ``None`` where nothing speaks against it."""
-        if PROVIDERS[device] not in self.listed:
-            remedy = (
-                "pip uninstall onnxruntime && pip install 'masktrail[cuda]'"
-                if sys.platform != "darwin"
-                else "use --device cpu"
-            )
-            return f"onnxruntime {self.version} lists {', '.join(self.listed)}, not {PROVIDERS[device]}", remedy
-        if self.driver is None:
-            return (
-                self.driver_problem,
-                "install the NVIDIA driver, check it with `nvidia-smi` (containers: `--gpus all`), or use --device cpu",
-            )
-        if device in self.missing:
-            needs = (
-                "tensorrt-cu13" if device == "tensorrt" and "nvinfer" in self.missing[device] else "'masktrail[cuda]'"
-            )
-            return (
-                f"onnxruntime {self.version} needs {self.missing[device]}",
-                f"pip install {needs}, or use --device cpu",
-            )
-        return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +51,7 @@ class OpenedSession:
         reason: Why this device, one clause.
         threads: Threads inside an operator on the CPU.
         card: Number of the card on a GPU.
+        graphs: Whether ONNX Runtime was asked to record CUDA graphs.
     """
 
     session: Any
@@ -107,76 +60,7 @@ class OpenedSession:
     reason: str
     threads: int
     card: int = 0
-
-
-@functools.cache
-def survey() -> DeviceSurvey:
-    """Look at ONNX Runtime, the NVIDIA driver and the CUDA libraries; once per process, quietly."""
-    import onnxruntime
-
-    version = onnxruntime.__version__
-    listed = tuple(onnxruntime.get_available_providers())
-    cuda_version = getattr(onnxruntime, "cuda_version", None) or None
-    driver, problem, cards = _driver()
-    missing = {}
-    if driver is not None:
-        with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(AttributeError, OSError):
-            onnxruntime.preload_dlls()
-        for device in ("cuda", "tensorrt"):
-            if PROVIDERS[device] in listed:
-                complaint = _missing_library(Path(onnxruntime.__file__).parent / "capi", device)
-                if complaint:
-                    missing[device] = complaint
-    return DeviceSurvey(
-        version=version,
-        listed=listed,
-        cuda_version=cuda_version,
-        driver=driver,
-        driver_problem=problem,
-        cards=cards,
-        missing=missing,
-    )
-
-
-def _driver() -> tuple[str | None, str, tuple[str, ...]]:
-    """The driver's CUDA version, else the problem, and the names of the cards, asked from the driver library itself."""
-    name = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
-    try:
-        library = ctypes.CDLL(name)
-    except OSError:
-        return None, f"no NVIDIA driver ({name} not found)", ()
-    status = library.cuInit(0)
-    count, version = ctypes.c_int(0), ctypes.c_int(0)
-    if status == 0:
-        library.cuDriverGetVersion(ctypes.byref(version))
-        status = library.cuDeviceGetCount(ctypes.byref(count))
-    if status != 0 or count.value == 0:
-        return None, f"the NVIDIA driver reports no usable card (cuInit gave {status})", ()
-    cards = []
-    for number in range(count.value):
-        text = ctypes.create_string_buffer(128)
-        library.cuDeviceGetName(text, len(text), number)
-        cards.append(text.value.decode("utf-8", "replace"))
-    return f"CUDA {version.value // 1000}.{version.value % 1000 // 10}", "", tuple(cards)
-
-
-def _missing_library(folder: Path, device: str) -> str | None:
-    """The loader's complaint about a provider's library, ``None`` where it loads or its name is not known here."""
-    if sys.platform != "linux":
-        return None
-    for name in ("shared", device):
-        library = folder / f"libonnxruntime_providers_{name}.so"
-        if library.exists():
-            try:
-                ctypes.CDLL(str(library), mode=os.RTLD_GLOBAL | os.RTLD_LAZY)
-            except OSError as error:
-                return str(error).split(": cannot open", maxsplit=1)[0]
-    return None
-
-
-def available_cores() -> int:
-    """Cores this process may use, which a container may limit below what the machine has."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    graphs: bool = False
 
 
 def default_threads() -> int:
@@ -192,6 +76,8 @@ def open_session(
     threads: int | None = None,
     fp16: bool = False,
     single_on_cpu: bool = False,
+    graphs: bool = True,
+    profile: Profile | None = None,
 ) -> OpenedSession:
     """Open a model on a device.
 
@@ -203,6 +89,8 @@ def open_session(
         threads: Threads inside an operator on the CPU; ``None`` = :func:`default_threads`.
         fp16: Let TensorRT compute in half precision.
         single_on_cpu: On the CPU fix an open batch to 1, so that shape arithmetic folds away.
+        graphs: On CUDA record graphs where the model can be recorded: every node on the card.
+        profile: Shapes for TensorRT where the file leaves the batch open.
 
     Raises:
         ConfigError: An unknown device name, or a number of threads below one.
@@ -219,11 +107,19 @@ def open_session(
         offender = f"--fp16 --device {device}"
         problem = "half precision is computed by TensorRT"
         raise ConfigError(offender, problem, "use --device tensorrt, or a file exported in half precision")
-    request = _Request(path=path, label=label, threads=threads or default_threads(), single_on_cpu=single_on_cpu)
+    request = _Request(
+        path=path,
+        label=label,
+        threads=threads or default_threads(),
+        single_on_cpu=single_on_cpu,
+        fp16=fp16,
+        graphs=graphs,
+        profile=profile,
+    )
     if kind == "cpu":
         return _on_cpu(request, "asked for")
     wanted = "cuda" if kind == "auto" else kind
-    opened, problem, remedy = _on_gpu(request, wanted, int(card or 0), fp16=fp16)
+    opened, problem, remedy = _on_gpu(request, wanted, int(card or 0))
     if opened is not None:
         return opened
     if kind != "auto":
@@ -239,7 +135,19 @@ class _Request:
     path: Path
     label: object
     threads: int
-    single_on_cpu: bool
+    single_on_cpu: bool = False
+    fp16: bool = False
+    graphs: bool = False
+    profile: Profile | None = None
+
+
+def bare_session(path: Path, *, label: object) -> Any:
+    """A session that was opened in a hurry on the CPU: for what the file says of itself, not for running it.
+
+    Raises:
+        ModelError: The file is not a model.
+    """
+    return _create(_Request(path=path, label=label, threads=1), "cpu", optimised=False)
 
 
 def _on_cpu(request: _Request, reason: str) -> OpenedSession:
@@ -252,7 +160,7 @@ def _on_cpu(request: _Request, reason: str) -> OpenedSession:
     )
 
 
-def _on_gpu(request: _Request, device: str, card: int, *, fp16: bool) -> tuple[OpenedSession | None, str, str]:
+def _on_gpu(request: _Request, device: str, card: int) -> tuple[OpenedSession | None, str, str]:
     """A session that really runs on the card, else the problem and its remedy; a broken file raises as on the CPU."""
     here = survey()
     obstacle = here.obstacle(device)
@@ -261,9 +169,13 @@ def _on_gpu(request: _Request, device: str, card: int, *, fp16: bool) -> tuple[O
     if card >= len(here.cards):
         return None, f"there is no card {card}, found {len(here.cards)}: {', '.join(here.cards)}", "count cards from 0"
     remedy = "see `masktrail doctor`, or use --device cpu"
+    graphs = request.graphs and device == "cuda"
+    options = _gpu_options(request, device, card, graphs=graphs)
     try:
-        session = _create(request, device, _gpu_options(device, card, fp16=fp16))
+        session = _create(request, device, options)
     except ModelError as error:
+        if graphs:  # refused, for example, where a node has to run on the CPU
+            return _on_gpu(dataclasses.replace(request, graphs=False), device, card)
         _create(request, "cpu")  # raises if the file and not the device is at fault
         return None, f"{PROVIDERS[device]} did not start: {error.problem}", remedy
     used = session.get_providers()
@@ -276,28 +188,27 @@ def _on_gpu(request: _Request, device: str, card: int, *, fp16: bool) -> tuple[O
         reason=f"{here.cards[card]}, driver {here.driver}",
         threads=request.threads,
         card=card,
+        graphs=graphs,
     )
     return opened, "", ""
 
 
-def _gpu_options(device: str, card: int, *, fp16: bool) -> dict[str, str]:
+def _gpu_options(request: _Request, device: str, card: int, *, graphs: bool) -> dict[str, str]:
     if device == "cuda":
-        return {"device_id": str(card)}
-    base = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
-    cache = base / "masktrail" / "tensorrt"
-    with contextlib.suppress(OSError):  # a home that cannot be written costs the engine cache, not the run
-        cache.mkdir(parents=True, exist_ok=True)
-    return {
-        "device_id": str(card),
-        "trt_fp16_enable": str(fp16),
-        # An engine takes minutes to build; keyed by model, build and card by ONNX Runtime itself.
-        "trt_engine_cache_enable": "True",
-        "trt_timing_cache_enable": "True",
-        "trt_engine_cache_path": str(cache),
-    }
+        return cuda_options(card, graphs=graphs)
+    here = survey()
+    folder = engine_folder(
+        request.path,
+        runtime=here.version,
+        tensorrt=tensorrt_version(),
+        card=here.cards[card],
+        fp16=request.fp16,
+        profile=request.profile,
+    )
+    return tensorrt_options(card, fp16=request.fp16, profile=request.profile, folder=folder)
 
 
-def _create(request: _Request, device: str, options: dict[str, str] | None = None) -> Any:
+def _create(request: _Request, device: str, options: dict[str, str] | None = None, *, optimised: bool = True) -> Any:
     import onnxruntime
 
     settings = onnxruntime.SessionOptions()
@@ -307,13 +218,15 @@ def _create(request: _Request, device: str, options: dict[str, str] | None = Non
     # Idle workers that spin take the core from decoder and encoder: yolact-nano on two shared cores took 61 ms of CPU a
     # frame with spinning and 32 ms without. All graph optimisations (the default): 26 ms, without the last level 41 ms.
     settings.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    settings.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
+    if not optimised:
+        settings.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     chain: list[Any] = [PROVIDERS["cpu"]]
     if device == "cpu":
         if request.single_on_cpu:
             for axis in BATCH_AXES:  # 2 to 6 % less CPU time for yolact-nano; names that a file lacks are ignored
                 settings.add_free_dimension_override_by_name(axis, 1)
     else:
-        settings.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
         chain.insert(0, (PROVIDERS[device], options or {}))
     if device == "tensorrt":
         chain.insert(1, (PROVIDERS["cuda"], {"device_id": (options or {}).get("device_id", "0")}))
@@ -361,13 +274,31 @@ def _load_error(path: Path, label: object, error: Exception, version: str) -> Mo
 
 
 def provider_shares(session: Any) -> dict[str, float]:
-    """Share of the graph's nodes per provider, for sessions on a GPU; empty where ONNX Runtime did not record it."""
+    """Share of the graph's nodes per provider; empty where ONNX Runtime did not record it."""
+    counts = _provider_counts(session)
+    total = sum(counts.values())
+    return {name: count / total for name, count in counts.items()} if total else {}
+
+
+def placement(session: Any) -> str:
+    """Where the graph's nodes run, for a person: ``CUDA 99.8 %, CPU 0.174 % of 576 nodes``."""
+    counts = _provider_counts(session)
+    total = sum(counts.values())
+    if not total:
+        return "no node recorded by this ONNX Runtime"
+    shares = (
+        f"{name.removesuffix('ExecutionProvider')} {100 * count / total:.3g} %" for name, count in counts.most_common()
+    )
+    return f"{', '.join(shares)} of {total} nodes"
+
+
+def _provider_counts(session: Any) -> Counter[str]:
+    """How many nodes each provider took when the graph was divided, before nodes were fused."""
     try:
         parts = session.get_provider_graph_assignment_info()
     except Exception:  # noqa: BLE001 - older versions lack it, newer ones have their own type for nothing recorded
-        return {}
+        return Counter()
     counts: Counter[str] = Counter()
     for part in parts:
         counts[part.ep_name] += len(part.get_nodes())
-    total = sum(counts.values())
-    return {name: count / total for name, count in counts.items()} if total else {}
+    return counts

@@ -39,6 +39,7 @@ class End2EndDecoder:
     input_defaults = InputSpec(
         channels="BGR", resize="letterbox-top-left", pad_value=114, mean=(0.0,) * 3, std=(1.0,) * 3
     )
+    row_outputs: tuple[str, ...] = ("masks", "embeddings")
     iou_threshold: float | None = None
 
     def __init__(self, info: ModelInfo, names: Mapping[str, str]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -48,8 +48,8 @@ class Preprocessor:
         self._pad = 114 if spec.pad_value is None else spec.pad_value
         self._flip = spec.channels == "RGB"
         width, height = network_size
-        shape = (batch, height, width, 3) if spec.layout == "NHWC" else (batch, 3, height, width)
-        self._batch = np.zeros(shape, dtype=np.dtype(spec.dtype))
+        self._shape = (batch, height, width, 3) if spec.layout == "NHWC" else (batch, 3, height, width)
+        self._own: NDArray[np.generic] | None = None
         self._canvas = np.empty((height, width, 3), np.uint8)
         mean, std = np.array(spec.mean or (0.0,) * 3, np.float32), np.array(spec.std or (1.0,) * 3, np.float32)
         self._normalisation = (
@@ -59,11 +59,13 @@ class Preprocessor:
             spec.layout == "NHWC" and spec.dtype == "uint8" and not self._flip and self._normalisation is None
         )
 
-    def pack(self, frames: Sequence[Frame]) -> tuple[NDArray[np.generic], list[Letterbox]]:
+    def pack(
+        self, frames: Sequence[Frame], buffer: NDArray[np.generic] | None = None
+    ) -> tuple[NDArray[np.generic], list[Letterbox]]:
         """The batch for ``frames`` and where each image lies in it.
 
-        A single frame whose ``network_image`` already is the network's input is handed on without a copy. Else the
-        batch is a buffer that the next call overwrites.
+        Without a ``buffer`` to write to, a single frame whose ``network_image`` already is the network's input is
+        handed on without a copy, and else the batch is an own buffer that the next call overwrites.
 
         Raises:
             ModelError: A frame has neither a fitting ``network_image`` nor an ``image``.
@@ -72,16 +74,20 @@ class Preprocessor:
         for row, frame in enumerate(frames):
             image, letterbox = self._place(frame)
             letterboxes.append(letterbox)
-            if len(frames) == 1 and self._passes_through and image.flags.c_contiguous:
-                return image[None], letterboxes
-            self._write(image, row)
-        return self._batch[: len(frames)], letterboxes
+            if buffer is None:
+                if len(frames) == 1 and self._passes_through and image.flags.c_contiguous:
+                    return image[None], letterboxes
+                buffer = self.full_batch()
+            self._write(image, buffer[row])
+        return (self.full_batch() if buffer is None else buffer)[: len(frames)], letterboxes
 
     def full_batch(self, rows: NDArray[np.generic] | None = None) -> NDArray[np.generic]:
         """The whole buffer, for files with a fixed batch; ``rows`` go first, the rest holds older pictures."""
-        if rows is not None and not np.shares_memory(rows, self._batch):
-            self._batch[: len(rows)] = rows
-        return self._batch
+        if self._own is None:
+            self._own = np.zeros(self._shape, dtype=np.dtype(self._spec.dtype))
+        if rows is not None and not np.shares_memory(rows, self._own):
+            self._own[: len(rows)] = rows
+        return self._own
 
     def _place(self, frame: Frame) -> tuple[NDArray[np.uint8], Letterbox]:
         """The frame at network size, ``(h, w, 3)`` uint8 BGR; valid until the next call."""
@@ -118,9 +124,8 @@ class Preprocessor:
         interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
         np.copyto(target, cv2.resize(image, (width, height), interpolation=interpolation))
 
-    def _write(self, image: NDArray[np.uint8], row: int) -> None:
-        """Channel order, normalisation and layout of one image into the batch."""
-        target = self._batch[row]
+    def _write(self, image: NDArray[np.uint8], target: NDArray[Any]) -> None:
+        """Channel order, normalisation and layout of one image into its row of the batch."""
         order = (2, 1, 0) if self._flip else (0, 1, 2)
         if self._spec.layout == "NHWC" and self._normalisation is None and not self._flip:
             np.copyto(target, image, casting="unsafe")

@@ -1,25 +1,62 @@
-"""A batch array enters, the network's output arrays leave; the one place that calls ONNX Runtime per frame."""
+"""A batch array enters, the network's output arrays leave; what every way of running ONNX Runtime has in common."""
 
 from __future__ import annotations
 
-import threading
-from typing import TYPE_CHECKING, Any, Protocol
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from tracker.errors import ModelError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+    from contextlib import AbstractContextManager
 
     from numpy.typing import NDArray
 
-__all__ = ["BoundRunner", "PlainRunner", "Runner"]
+__all__ = ["Gate", "PlainRunner", "Runner", "Slot", "run_error"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gate:
+    """Which rows of large outputs anybody will read.
+
+    Attributes:
+        scores: Name of the output ``(B, K)`` that decides.
+        threshold: Rows below are not read.
+        outputs: Names of the outputs ``(B, K, ...)`` of which only the other rows are.
+    """
+
+    scores: str
+    threshold: float
+    outputs: tuple[str, ...]
+
+
+class Slot(Protocol):
+    """Where one batch is worked on; for one thread at a time."""
+
+    @property
+    def buffer(self) -> NDArray[Any] | None:
+        """Where batches are best written, ``(most frames, ...)``; ``None`` = any array is as good."""
+        ...
+
+    def run(self, batch: NDArray[Any], gate: Gate | None = None) -> Mapping[str, NDArray[Any]]:
+        """Outputs by name, valid until the slot is given back; with a gate some of their rows hold anything."""
+        ...
 
 
 class Runner(Protocol):
-    """Runs the network on one batch."""
+    """Runs the network."""
+
+    def slot(self) -> AbstractContextManager[Slot]:
+        """A slot of the caller's own for the length of a ``with`` block; waits until one is free."""
+        ...
 
     def run(self, batch: NDArray[Any]) -> dict[str, NDArray[Any]]:
-        """Outputs by name."""
+        """Outputs by name, complete, for the caller to keep."""
+        ...
+
+    def run_bare(self, batch: NDArray[Any]) -> None:
+        """The network alone: what a benchmark compares with. On a GPU without the copies to and from the card."""
         ...
 
 
@@ -33,13 +70,25 @@ class PlainRunner:
         output_names: Outputs to fetch.
     """
 
+    buffer = None
+
     def __init__(self, session: Any, *, label: object, input_name: str, output_names: Sequence[str]) -> None:
         self._session = session
         self._label = label
         self._input_name = input_name
         self._output_names = list(output_names)
 
-    def run(self, batch: NDArray[Any]) -> dict[str, NDArray[Any]]:
+    def slot(self) -> Self:
+        """Itself: there is nothing that two threads could fight over."""
+        return self
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_failure: object) -> None:
+        pass
+
+    def run(self, batch: NDArray[Any], gate: Gate | None = None) -> dict[str, NDArray[Any]]:  # noqa: ARG002
         """Outputs by name for one batch.
 
         Raises:
@@ -48,75 +97,16 @@ class PlainRunner:
         try:
             values = self._session.run(self._output_names, {self._input_name: batch})
         except Exception as error:
-            raise _run_error(self._label, batch, error) from error
+            raise run_error(self._label, batch, error) from error
         return dict(zip(self._output_names, values, strict=True))
 
-
-class BoundRunner:
-    """IO binding with device buffers that stay in place: one upload, one run, one download per output.
-
-    Input buffers are allocated once per batch shape and refilled, so that addresses stay fixed as CUDA graphs need.
-    Works with ``device_type="cpu"`` too, which is how it is tested without a GPU.
-
-    Args:
-        session: ``onnxruntime.InferenceSession``.
-        label: How errors name the model.
-        input_name: The image input.
-        output_names: Outputs to fetch.
-        device_type: ``cuda`` or ``cpu``.
-        device_id: Which card.
-    """
-
-    def __init__(
-        self,
-        session: Any,
-        *,
-        label: object,
-        input_name: str,
-        output_names: Sequence[str],
-        device_type: str,
-        device_id: int = 0,
-    ) -> None:
-        self._session = session
-        self._label = label
-        self._input_name = input_name
-        self._output_names = list(output_names)
-        self._device = (device_type, device_id)
-        self._bindings: dict[tuple[int, ...], tuple[Any, Any]] = {}
-        self._lock = threading.Lock()  # the device buffers serve one run at a time
-
-    def run(self, batch: NDArray[Any]) -> dict[str, NDArray[Any]]:
-        """Outputs by name for one batch.
-
-        Raises:
-            ModelError: ONNX Runtime failed, for example for want of memory.
-        """
-        try:
-            with self._lock:
-                binding, value = self._binding(batch)
-                value.update_inplace(batch)
-                self._session.run_with_iobinding(binding)
-                outputs = [output.numpy() for output in binding.get_outputs()]
-        except Exception as error:
-            raise _run_error(self._label, batch, error) from error
-        return dict(zip(self._output_names, outputs, strict=True))
-
-    def _binding(self, batch: NDArray[Any]) -> tuple[Any, Any]:
-        """The binding for a batch's shape and its input on the device."""
-        bound = self._bindings.get(batch.shape)
-        if bound is None:
-            import onnxruntime
-
-            value = onnxruntime.OrtValue.ortvalue_from_numpy(batch, *self._device)
-            binding = self._session.io_binding()
-            binding.bind_ortvalue_input(self._input_name, value)
-            for name in self._output_names:
-                binding.bind_output(name, *self._device)
-            bound = self._bindings[batch.shape] = (binding, value)
-        return bound
+    def run_bare(self, batch: NDArray[Any]) -> None:
+        """``session.run``, the outputs thrown away."""
+        self._session.run(self._output_names, {self._input_name: batch})
 
 
-def _run_error(label: object, batch: NDArray[Any], error: Exception) -> ModelError:
+def run_error(label: object, batch: NDArray[Any], error: Exception) -> ModelError:
+    """One line for what ONNX Runtime says about a run."""
     complaint = str(error).splitlines()[0].rsplit(" : ", 1)[-1]
     return ModelError(
         label,

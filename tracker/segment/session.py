@@ -1,26 +1,22 @@
 """Frames enter, instances in image pixels leave: the segmenter that ships.
 
-One ONNX Runtime session, the decoder that its outputs call for, and the geometry between image, network and mask grid.
+A network on its device, the decoder that its outputs call for, and the geometry between image, network and mask grid.
 """
 
 from __future__ import annotations
 
-import dataclasses
-import difflib
-import math
 import threading
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from tracker.errors import ConfigError, ModelError
+from tracker.errors import ModelError
 from tracker.segment import contracts
-from tracker.segment.decoder import Limits, ModelInfo, TensorInfo
-from tracker.segment.device import open_session
+from tracker.segment.backend import BackendRequest, open_backend
+from tracker.segment.device import placement
+from tracker.segment.limits import DEFAULT_SCORE_THRESHOLD, make_limits
+from tracker.segment.placing import place
 from tracker.segment.preprocess import Preprocessor
-from tracker.segment.runner import BoundRunner, PlainRunner
+from tracker.segment.runner import Gate
 from tracker.segment.zoo import DEFAULT_MODEL, ModelFile, find_model
-from tracker.types import InstanceMasks, Instances
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,24 +24,19 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from tracker.segment.decoder import Decoded, Decoder
+    from tracker.segment.decoder import Decoded, Decoder, ModelInfo
     from tracker.segment.manifest import InputSpec
-    from tracker.segment.runner import Runner
-    from tracker.types import Frame, Letterbox
+    from tracker.types import Frame, Instances, Letterbox
 
-__all__ = ["OnnxSegmenter"]
-
-DEFAULT_SCORE_THRESHOLD = 0.1
-"""Low on purpose: the tracker's second stage lives on weak detections (ByteTrack, Zhang et al. 2022)."""
-GPU_MAX_BATCH = 8
+__all__ = ["DEFAULT_SCORE_THRESHOLD", "OnnxSegmenter"]
 
 
 class OnnxSegmenter:
     """Segments frames with an ONNX file whose output contract is recognised (see :mod:`tracker.segment.contracts`).
 
-    The network runs once on an empty picture when the segmenter is made: outputs get their sizes, and the first real
-    frame does not wait for allocations. ``segment`` may be called from several threads at once: each has its own input
-    buffers.
+    The network runs once on an empty picture when the segmenter is made, on a card once in every batch size and slot:
+    outputs get their sizes, and the first real frame waits for no allocation, choice of kernels or recording.
+    ``segment`` may be called from several threads at once: each has its own input buffers.
 
     Args:
         model: A name of the zoo, an ``.onnx`` file, or what :func:`tracker.segment.zoo.find_model` gave.
@@ -59,7 +50,8 @@ class OnnxSegmenter:
         network_size: ``(width, height)`` for files with an open input size.
         source_size: ``(width, height)`` of the pictures to come, from which variant or open size are chosen.
         max_batch: Most frames per run where the file takes any number; ``None`` = 8 on a GPU, 1 on the CPU: batches
-            gain nothing there (34.1 ms a frame alone, 33.5 and 34.2 in batches of 2 and 4, one core, yolact-nano).
+            gain nothing there (34.1 ms a frame alone, 33.5 and 34.2 in batches of 2 and 4, one core, yolact-nano). On
+            a GPU fewer frames are padded to the next of 1, 4, 8 and 16.
         fp16: Half precision in TensorRT.
 
     Raises:
@@ -90,19 +82,30 @@ class OnnxSegmenter:
         self._file = (
             model if isinstance(model, ModelFile) else find_model(model, variant=variant, source_size=source_size)
         )
-        self._opened = open_session(
-            self._file.path,
-            label=self._file.label,
-            device=device,
-            threads=threads,
-            fp16=fp16,
-            single_on_cpu=max_batch is None,
+        self._backend = open_backend(
+            BackendRequest(
+                file=self._file,
+                device=device,
+                threads=threads,
+                fp16=fp16,
+                network_size=network_size,
+                source_size=source_size,
+                max_batch=max_batch,
+            )
         )
-        self._info, self._spec, self._batch_size = self._describe_file(network_size, source_size, max_batch)
+        self._runner = self._backend.runner
+        self._decoder: Decoder = contracts.recognise(self._backend.info)
+        self._spec = self._backend.spec.over(self._decoder.input_defaults)
+        self._limits = make_limits(
+            self._decoder,
+            self._file.manifest,
+            score_threshold=score_threshold,
+            iou_threshold=iou_threshold,
+            classes=classes,
+            max_instances=max_instances,
+        )
+        self._gate = self._make_gate()
         self._local = threading.local()
-        self._runner = self._make_runner()
-        self._decoder: Decoder = self._recognise()
-        self._limits = self._make_limits(score_threshold, iou_threshold, classes, max_instances)
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -112,7 +115,7 @@ class OnnxSegmenter:
     @property
     def network_size(self) -> tuple[int, int]:
         """``(width, height)`` of the network's input in pixels."""
-        return self._info.network_size
+        return self._backend.info.network_size
 
     @property
     def keep_aspect(self) -> bool:
@@ -122,22 +125,32 @@ class OnnxSegmenter:
     @property
     def batch_size(self) -> int:
         """Most frames that one run of the network takes."""
-        return abs(self._batch_size)
+        return self._backend.batch
+
+    @property
+    def slots(self) -> int:
+        """Calls of ``segment`` that are worth having under way at the same time on a GPU; 1 on the CPU."""
+        return self._backend.slots
+
+    @property
+    def placement(self) -> str:
+        """Which share of the graph's nodes runs on which provider, for a person."""
+        return placement(self.session)
 
     @property
     def device(self) -> str:
         """``cpu``, ``cuda`` or ``tensorrt``: where the network really runs."""
-        return self._opened.device
+        return self._backend.opened.device
 
     @property
     def provider(self) -> str:
         """ONNX Runtime's name for it."""
-        return self._opened.provider
+        return self._backend.opened.provider
 
     @property
     def device_reason(self) -> str:
         """Why it runs there, one clause."""
-        return self._opened.reason
+        return self._backend.opened.reason
 
     @property
     def contract(self) -> str:
@@ -147,7 +160,7 @@ class OnnxSegmenter:
     @property
     def info(self) -> ModelInfo:
         """What the file says about itself, with the output sizes of the trial run."""
-        return self._info
+        return self._backend.info
 
     @property
     def input_spec(self) -> InputSpec:
@@ -167,12 +180,12 @@ class OnnxSegmenter:
     @property
     def session(self) -> Any:
         """The ``onnxruntime.InferenceSession``, for reports on its nodes."""
-        return self._opened.session
+        return self._backend.opened.session
 
     def describe(self) -> str:
         """One line for a person: model, size, contract, classes, device and why."""
         width, height = self.network_size
-        threads = self._opened.threads
+        threads = self._backend.opened.threads
         size = (
             ""
             if self._file.variant == f"{height}x{width}" and self._file.variant in self._file.label
@@ -180,7 +193,8 @@ class OnnxSegmenter:
         )
         cores = f", {threads} thread{'s' if threads > 1 else ''}" if self.device == "cpu" else ""
         what = f"{self._file.label}{size}, {self.contract}, {len(self.class_names)} classes"
-        return f"{what}, on {self.device}{cores} ({self.device_reason})"
+        manner = f"; {self._backend.manner}" if self._backend.manner else ""
+        return f"{what}, on {self.device}{cores} ({self.device_reason}{manner})"
 
     def segment(self, frames: Sequence[Frame]) -> list[Instances]:
         """The instances of each frame, in image pixels, one entry per frame in order.
@@ -195,12 +209,14 @@ class OnnxSegmenter:
         results: list[Instances] = []
         for start in range(0, len(frames), self.batch_size):
             chunk = frames[start : start + self.batch_size]
-            batch, letterboxes = self._pack(chunk)
-            outputs = self._runner.run(batch)
-            for row, letterbox in enumerate(letterboxes):
-                decoded = self._decoder.decode(outputs, row, self._limits)
-                self._check_classes(decoded)
-                results.append(place(decoded, letterbox))
+            with self._runner.slot() as slot:
+                batch, letterboxes = self._pack(chunk, slot.buffer)
+                outputs = slot.run(batch, self._gate)
+                # Decoders copy what they take, so that the slot may be used again afterwards.
+                for row, letterbox in enumerate(letterboxes):
+                    decoded = self._decoder.decode(outputs, row, self._limits)
+                    self._check_classes(decoded)
+                    results.append(place(decoded, letterbox))
         return results
 
     def _check_classes(self, decoded: Decoded) -> None:
@@ -218,65 +234,27 @@ class OnnxSegmenter:
         return self._pack(frames)[0]
 
     def run(self, batch: NDArray[Any]) -> dict[str, NDArray[Any]]:
-        """The bare network on a batch from :meth:`pack`: outputs by name, undecoded. For checks and benchmarks."""
+        """The network on a batch from :meth:`pack`: outputs by name, undecoded. For checks and benchmarks."""
         return self._runner.run(batch)
 
-    def _pack(self, frames: Sequence[Frame]) -> tuple[NDArray[Any], list[Letterbox]]:
+    def run_bare(self, batch: NDArray[Any]) -> None:
+        """The network alone, on a GPU without the copies to and from the card: the upper bound of what can be had."""
+        self._runner.run_bare(batch)
+
+    def _pack(
+        self, frames: Sequence[Frame], buffer: NDArray[Any] | None = None
+    ) -> tuple[NDArray[Any], list[Letterbox]]:
         preprocessor = self._preprocessor()
-        batch, letterboxes = preprocessor.pack(frames)
-        if len(batch) < self._batch_size:  # a file with a fixed batch
+        batch, letterboxes = preprocessor.pack(frames, buffer)
+        if buffer is None and self._backend.fixed_batch and len(batch) < self._backend.batch:
             batch = preprocessor.full_batch(batch)
         return batch, letterboxes
 
-    def _describe_file(
-        self, asked_size: tuple[int, int] | None, source_size: tuple[int, int] | None, max_batch: int | None
-    ) -> tuple[ModelInfo, InputSpec, int]:
-        """What the file declares, its input as far as known, and its batch (negative = any number up to that)."""
-        session = self._opened.session
-        info = ModelInfo(
-            label=self._file.label,
-            inputs=tuple(_tensor(tensor) for tensor in session.get_inputs()),
-            outputs=tuple(_tensor(tensor) for tensor in session.get_outputs()),
-            metadata=dict(session.get_modelmeta().custom_metadata_map),
-            manifest=self._file.manifest,
-        )
-        spec = contracts.declared_input(info)
-        size = contracts.network_size(info, spec, asked=asked_size, source_size=source_size)
-        batch = info.inputs[0].shape[0]
-        info = dataclasses.replace(info, network_size=size)
-        if batch is not None:
-            return info, spec, batch
-        return info, spec, -max(max_batch or (1 if self.device == "cpu" else GPU_MAX_BATCH), 1)
-
-    def _make_limits(
-        self, score: float | None, iou: float | None, classes: Sequence[str] | None, max_instances: int
-    ) -> Limits:
-        """What the caller asked for, else the manifest, else the contract's habit."""
-        _check_fraction("--conf", score, "0.25")
-        _check_fraction("--iou", iou, "0.5")
-        manifest = self._file.manifest
-        if score is None:
-            score = manifest.score_threshold if manifest else None
-        if iou is None and self._decoder.iou_threshold is not None:
-            # Graphs that suppress by themselves are suppressed again only on request.
-            noted = manifest.iou_threshold if manifest else None
-            iou = self._decoder.iou_threshold if noted is None else noted
-        return Limits(
-            score_threshold=DEFAULT_SCORE_THRESHOLD if score is None else score,
-            iou_threshold=iou,
-            classes=_selection(self._decoder.class_names, classes),
-            max_instances=max_instances,
-        )
-
-    def _make_runner(self) -> Runner:
-        arguments: dict[str, Any] = {
-            "label": self._file.label,
-            "input_name": self._info.inputs[0].name,
-            "output_names": [output.name for output in self._info.outputs],
-        }
-        if self.device == "cpu":
-            return PlainRunner(self._opened.session, **arguments)
-        return BoundRunner(self._opened.session, **arguments, device_type="cuda", device_id=self._opened.card)
+    def _make_gate(self) -> Gate | None:
+        """What need not leave the card: rows of large outputs whose score nobody asked for."""
+        names = self._decoder.output_names
+        rows = tuple(names[role] for role in self._decoder.row_outputs if role in names)
+        return Gate(scores=names["scores"], threshold=self._limits.score_threshold, outputs=rows) if rows else None
 
     def _preprocessor(self) -> Preprocessor:
         """This thread's input buffers."""
@@ -285,86 +263,3 @@ class OnnxSegmenter:
             preprocessor = Preprocessor(spec=self._spec, network_size=self.network_size, batch=self.batch_size)
             self._local.preprocessor = preprocessor
         return preprocessor
-
-    def _recognise(self) -> Decoder:
-        """Run once on an empty picture, match the contract on the sizes that come out, complete the input spec."""
-        trial = self._preprocessor().full_batch()[: max(self._batch_size, 1)]
-        outputs = self._runner.run(trial)
-        shapes = tuple(
-            TensorInfo(name=name, dtype=str(np.asarray(value).dtype), shape=np.asarray(value).shape)
-            for name, value in outputs.items()
-        )
-        self._info = dataclasses.replace(self._info, outputs=shapes)
-        decoder = contracts.recognise(self._info)
-        self._spec = self._spec.over(decoder.input_defaults)
-        self._local = threading.local()
-        return decoder
-
-
-def place(decoded: Decoded, letterbox: Letterbox) -> Instances:
-    """Instances from network pixels to image pixels.
-
-    Boxes are clipped to the image, and boxes that are empty afterwards or not finite are dropped. Rows and columns of
-    the mask grid that lie wholly in the padding are cut off.
-
-    Args:
-        decoded: Instances in network pixels.
-        letterbox: Where the image lies in the network's input.
-    """
-    scale_x, scale_y = letterbox.scale
-    width, height = letterbox.image_size
-    boxes = decoded.boxes * np.array([1 / scale_x, 1 / scale_y, 1 / scale_x, 1 / scale_y], np.float32)
-    np.clip(boxes, 0, np.array([width, height, width, height], np.float32), out=boxes)
-    rows, columns = decoded.masks.shape[1:]
-    step_x, step_y = letterbox.network_size[0] / columns, letterbox.network_size[1] / rows  # network pixels per cell
-    content_columns = min(math.ceil(letterbox.content_size[0] / step_x), columns)
-    content_rows = min(math.ceil(letterbox.content_size[1] / step_y), rows)
-    instances = Instances(
-        boxes=boxes,
-        scores=np.clip(decoded.scores, 0, 1),
-        class_ids=decoded.class_ids,
-        masks=InstanceMasks(
-            probabilities=decoded.masks[:, :content_rows, :content_columns],
-            step_px=(step_x / scale_x, step_y / scale_y),
-            image_size=letterbox.image_size,
-        ),
-        embeddings=decoded.embeddings,
-    )
-    # NaN compares false, so a box that is not finite goes as well.
-    visible = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
-    return instances if visible.all() else instances.take(visible)
-
-
-def _tensor(value: Any) -> TensorInfo:
-    """ONNX Runtime's description of an input or output as ours."""
-    dtype = value.type.removeprefix("tensor(").removesuffix(")")
-    names = {"float": "float32", "double": "float64"}
-    return TensorInfo(
-        name=value.name,
-        dtype=names.get(dtype, dtype),
-        shape=tuple(size if isinstance(size, int) else None for size in value.shape),
-    )
-
-
-def _check_fraction(option: str, value: float | None, usual: str) -> None:
-    if value is not None and not 0 <= value <= 1:
-        problem = f"expected a number from 0 to 1, found {value}"
-        raise ConfigError(option, problem, f"a usual value is {usual}")
-
-
-def _selection(names: tuple[str, ...], classes: Sequence[str] | None) -> NDArray[np.bool_] | None:
-    """``(C,)`` bool, which classes are wanted; ``None`` = all."""
-    if classes is None:
-        return None
-    chosen = np.zeros(len(names), np.bool_)
-    lowered = [name.lower() for name in names]
-    for name in classes:
-        if name.lower() not in lowered:
-            close = difflib.get_close_matches(name.lower(), lowered, 1)
-            shown = ", ".join(names[:20]) + (f", ... ({len(names)} in all)" if len(names) > 20 else "")
-            problem = f"no such class in the model, which has {shown}"
-            remedy = f"did you mean {names[lowered.index(close[0])]!r}?" if close else "choose among these"
-            offender = f"--classes {name}"
-            raise ConfigError(offender, problem, remedy)
-        chosen[lowered.index(name.lower())] = True
-    return chosen

@@ -64,6 +64,7 @@ class YolactDecoder:
     input_defaults = InputSpec(
         channels="RGB", resize="stretch", pad_value=114, mean=(123.68, 116.78, 103.94), std=(58.40, 57.12, 57.38)
     )
+    row_outputs: tuple[str, ...] = ()
     iou_threshold: float | None = IOU_THRESHOLD
 
     def __init__(self, info: ModelInfo, names: Mapping[str, str]) -> None:

@@ -53,6 +53,7 @@ class YoloDecoder:
     input_defaults = InputSpec(
         channels="RGB", resize="letterbox-top-left", pad_value=114, mean=(0.0,) * 3, std=(255.0,) * 3
     )
+    row_outputs: tuple[str, ...] = ()
 
     def __init__(self, info: ModelInfo, names: Mapping[str, str]) -> None:
         self._predictions, self._proto, self._form = names["predictions"], names["proto"], names["form"]
