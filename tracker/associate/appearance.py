@@ -4,9 +4,9 @@ Every track keeps a *look*: the mean of its embeddings, bounded in memory, in wh
 much of the instance is not covered (the dynamic appearance of Deep OC-SORT, Maggiolino et al. 2023, section 3.2, with
 visibility beside the score). What similarities mean differs from network to network and is learned while running:
 
-- for pairs in matching, from pairs that boxes alone decide: the similarity of a track to its own instance against that
-  to another track's in the same frame. The learned chance of being the same, as evidence from -1 to 1, is added to the
-  affinity. Embeddings that do not tell the two apart (``LEAST_SEPARATION``) change nothing at all;
+- for pairs in matching, from pairs that boxes alone decide: how similar a track as it was when new is to its own
+  instance now, and to the nearest other track's. The learned chance of being the same, as evidence from -1 to 1, is
+  added to the affinity. Embeddings that do not tell the two apart (``LEAST_SEPARATION``) change nothing at all;
 - for identities that left, see :mod:`tracker.associate.gallery`.
 """
 
@@ -51,8 +51,9 @@ LEAST_PAIRS = 100.0
 """Pairs of either kind before appearance has a say in matching."""
 LEAST_SEPARATION = 0.8
 """The chance that a track resembles its own instance more than another one; 0.5 is noise."""
-FIRST_LAG_S = 2.0
-"""An identity is compared with its look when it was new after this time, then after twice that, and so on."""
+LEAST_LAG_S, FIRST_LAG_S = 1.0, 2.0
+"""An identity is compared with its look when it was new no sooner than this: what only encodes place or pose changes
+meanwhile. The gallery learns from it after ``FIRST_LAG_S``, then after twice that, and so on."""
 IMPOSSIBLE = -2.0
 BORN, ANCHORED, DUE = range(3)
 
@@ -113,8 +114,8 @@ class Appearance:
             return added
         clear = _clear(rows, columns, overlap, (table.count, len(detected)))
         known = self._weights[rows] > 0
-        learned = np.flatnonzero(clear & known & (table.ids[rows] > 0))
-        self._learn_pairs(detected.looks, detected.classes, rows[learned], columns[learned])
+        learned = np.flatnonzero(clear & (table.seen_s[rows] - self._times[rows, ANCHORED] >= LEAST_LAG_S))
+        self._learn_pairs(detected, rows[learned], columns[learned])
         if not self._evidence.any():
             return added
         pairs = np.flatnonzero(~clear & known)
@@ -229,7 +230,7 @@ class Appearance:
         forgotten, self._dropped = self._dropped, self._dropped[:0]
         ended = [forgotten]
         if self._remembers and len(leaving):
-            lasting = leaving[table.seen_s[leaving] - self._times[leaving, ANCHORED] >= FIRST_LAG_S / 2]
+            lasting = leaving[table.seen_s[leaving] - self._times[leaving, ANCHORED] >= LEAST_LAG_S]
             self._separation.learn_same(self._constancy(lasting))
             known = self._weights[leaving] >= SETTLED
             remembered = leaving[known & (self._separation.useful or not self._separation.known)]
@@ -302,20 +303,26 @@ class Appearance:
         strangers &= table.votes[:, rows].argmax(axis=0)[:, None] == gallery.votes.argmax(axis=1)
         self._separation.learn_strangers((self._looks[rows] @ gallery.looks.T)[strangers].astype(np.float64))
 
-    def _learn_pairs(self, found: Looks, classes: Rows, rows: Rows, columns: Rows) -> None:
-        """Count the similarity of tracks to their own instances and to those of others."""
-        if len(rows) < 2:
+    def _learn_pairs(self, detected: Detected, rows: Rows, columns: Rows) -> None:
+        """Count the similarity of tracks when new to their own instances, and to the nearest other of the class."""
+        if len(rows) < 2 or detected.looks is None:
             return
         if len(rows) > MOST_CLEAR:
             chosen = np.arange(MOST_CLEAR) * len(rows) // MOST_CLEAR
             rows, columns = rows[chosen], columns[chosen]
-        self._turn += 1
-        others = np.roll(columns, 1 + self._turn % (len(rows) - 1))
-        fair = (classes[columns] == classes[others]) & found[columns].any(axis=1) & found[others].any(axis=1)
-        rows, looks = rows[fair], self._looks[rows[fair]]
-        for kind, compared in enumerate((columns[fair], others[fair])):
-            similar = np.einsum("ij,ij->i", looks, found[compared]).astype(np.float64)
+        x, y = detected.measured[:2, columns]
+        distances = np.hypot(x[:, None] - x, y[:, None] - y)
+        classes, found = detected.classes[columns], detected.looks[columns]
+        seen = found.any(axis=1)
+        distances[(classes[:, None] != classes) | ~seen] = np.inf
+        np.fill_diagonal(distances, np.inf)
+        others = distances.argmin(axis=1)
+        fair = np.flatnonzero(seen & np.isfinite(distances.min(axis=1)))
+        anchors = self._anchors[rows[fair]]
+        for kind, compared in enumerate((found[fair], found[others[fair]])):
+            similar = np.asarray(np.einsum("ij,ij->i", anchors, compared), np.float64)
             self._pairs[kind] += np.bincount(distance_bins(similar), minlength=BINS)
+        self._turn += 1
         self._pairs *= min(PAIR_MEMORY / max(float(self._pairs[0].sum()), 1.0), 1.0)
         if self._turn % REFRESH_TURNS == 0:
             self._refresh()

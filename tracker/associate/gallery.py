@@ -4,7 +4,7 @@ How much is clearly is learned from the stream itself. Two identities that were 
 certain, one identity a few seconds apart is the same for certain; both kinds of similarity are counted while running,
 every pair of strangers once or twice in its life and every identity ever more seldom, so that the counts say how much
 is really known. A newcomer takes an old identity only if a stranger would resemble any of the remembered ones as much
-with a chance of less than ``false_chance``, and if the similarity is what the same identity shows over time.
+with a chance of less than ``false_chance``, and if the similarity is nearer to what the same identity shows over time.
 """
 
 from __future__ import annotations
@@ -32,14 +32,13 @@ BINS = 2 * BINS_PER_UNIT + 1
 """Bins are even in the distance of unit vectors, 0 to 2: re-identification networks crowd at cosines near one."""
 PRIOR_WEIGHT = 4.0
 """Observations that the prior spread is worth."""
-STRANGERS_SPREAD, SAME_SPREAD = 0.2, 0.1
-"""Standard deviations of similarity before anything was seen; random directions in 32 dimensions have 0.18."""
+PRIOR_SPREAD = 0.2
+"""Standard deviation of strangers' similarities before much was seen, as a share of what their mean lacks to one:
+networks that find everybody alike to 0.9 differ by hundredths. Random directions in 32 dimensions have 0.18."""
 MEMORY = 1000.0
 """Observations after which old ones fade."""
-SAME_REACH = 3.0
-"""The same identity stays within so many standard deviations of its usual similarity."""
-LEAD = 1.0
-"""The best candidate must lead the second by so many standard deviations of the same identity."""
+LEAD = 0.1
+"""The best candidate must lead the second by this share of what lies between strangers and the same."""
 
 
 def distance_bins(similarities: Floats) -> Rows:
@@ -91,15 +90,17 @@ class Separation:
     @property
     def lead(self) -> float:
         """How much more similar than the second the best candidate must be."""
-        return LEAD * self._spread(1, SAME_SPREAD)
+        return LEAD * float(self._moments[1, 1] - self._moments[0, 1])
 
     def threshold(self, candidates: int) -> float:
         """The least similarity at which one of so many remembered identities is taken again; infinite = never."""
         if not self.known:
             return math.inf
         chance = self._false_chance / max(candidates, 1)
-        strangers = self._moments[0, 1] + NormalDist().inv_cdf(1 - chance) * self._spread(0, STRANGERS_SPREAD)
-        same = self._moments[1, 1] - SAME_REACH * self._spread(1, SAME_SPREAD)
+        count, mean, squares = self._moments[0].tolist()
+        variance = (PRIOR_WEIGHT * (PRIOR_SPREAD * (1 - mean)) ** 2 + squares) / (PRIOR_WEIGHT + count)
+        strangers = mean + NormalDist().inv_cdf(1 - chance) * math.sqrt(variance * (1 + 1 / count))
+        same = (mean + self._moments[1, 1]) / 2
         # Look-alikes (uniforms, white vans) are more frequent than a normal distribution has them.
         alike = np.cumsum(self._strangers) > chance * self._strangers.sum()
         seen = 1 - (int(np.argmax(alike)) / BINS_PER_UNIT) ** 2 / 2 if alike.any() else -1.0
@@ -124,12 +125,6 @@ class Separation:
         count += added
         fade = min(MEMORY / count, 1.0)
         self._moments[kind] = count * fade, mean, squares * fade
-
-    def _spread(self, kind: int, prior: float) -> float:
-        """Predictive standard deviation of the next observation."""
-        count, _, squares = self._moments[kind].tolist()
-        variance = (PRIOR_WEIGHT * prior**2 + squares) / (PRIOR_WEIGHT + count)
-        return math.sqrt(variance * (1 + 1 / max(count, 1.0)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
