@@ -103,6 +103,9 @@ def track(
     save: Save = None,
     records: Records = None,
     masks: MaskFormat = None,
+    camera_motion: Annotated[
+        str, typer.Option(help="auto: carry tracks along when the camera moves. off: it stands.")
+    ] = "auto",
     workers: Workers = None,
     json_path: Json = None,
     quiet: Quiet = False,

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["CameraConfig", "LiveConfig", "fill_in", "is_camera", "load_live_config", "parse_live_config"]
 
 DEFAULT_MODEL = "yolact-nano"
+CameraMotionChoice = Literal["auto", "off"]
 METRICS_ADDRESS = "127.0.0.1:9117"
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
@@ -61,6 +62,7 @@ class CameraConfig:
         save: Annotated video; ``{name}`` and ``{time}`` are filled in.
         records: Record files, likewise.
         masks: Shapes in records: ``rle``, ``polygon`` or ``none``; ``None`` = the format's own.
+        camera_motion: ``auto``: tracks are carried along when the camera moves; ``off``: it never does.
         rotate_s: Length of the parts of files with ``{time}`` in their name.
         rotate_bytes: Size at which a part is ended; ``None`` = by time only.
     """
@@ -85,6 +87,7 @@ class CameraConfig:
     save: str | None = None
     records: tuple[str, ...] = ()
     masks: Literal["rle", "polygon", "none"] | None = None
+    camera_motion: CameraMotionChoice = "auto"
     rotate_s: float = 3600.0
     rotate_bytes: int | None = None
 
@@ -208,6 +211,7 @@ class _Reader:
             "save": self._text,
             "records": self._texts,
             "masks": self._choice("rle", "polygon", "none"),
+            "camera_motion": self._choice("auto", "off"),
             "rotate_s": self._number(1, 86400 * 31),
             "rotate_mb": lambda node: int(self._number(0.01, 1e6)(node) * 1e6),
         }

@@ -11,11 +11,11 @@ import itertools
 import os
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
 from rich.text import Text
 
-from tracker.config import fill_in
+from tracker.config import CameraMotionChoice, fill_in
 from tracker.errors import ConfigError, TrackerError
 from tracker.interrupt import interruptible
 from tracker.pipeline import Pipeline, Summary
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from tracker.associate.tracker import Tracker
-    from tracker.pipeline import Associator
+    from tracker.pipeline import Associator, WarpEstimator
     from tracker.segment.session import OnnxSegmenter
     from tracker.sinks.rows import MaskFormat
     from tracker.sources.address import Address
@@ -72,6 +72,7 @@ class StreamRequest:
     confirm: float = CONFIRM_SCORE
     decode: DecodeChoice = "auto"
     transport: Literal["tcp", "udp"] = "tcp"
+    camera_motion: CameraMotionChoice = "auto"
 
     @classmethod
     def from_options(cls, options: Mapping[str, Any], *, associates: bool) -> Self:
@@ -244,6 +245,22 @@ def _tracker(request: StreamRequest, segmenter: OnnxSegmenter) -> Tracker:
     return Tracker(class_count=len(segmenter.class_names), confirm_score=request.confirm)
 
 
+def _camera_motion(request: StreamRequest) -> WarpEstimator | None:
+    """An estimator of its own for every stream, or ``None`` where nobody wants one.
+
+    Raises:
+        ConfigError: ``camera_motion`` is neither of its values.
+    """
+    if request.camera_motion not in get_args(CameraMotionChoice):
+        problem = f"expected auto or off, found {request.camera_motion!r}"
+        raise ConfigError("--camera-motion", problem, "choose one of the two")
+    if request.camera_motion == "off" or not request.associates:
+        return None
+    from tracker.associate.camera import CameraMotion
+
+    return CameraMotion()
+
+
 def _run_stream(
     request: StreamRequest, address: Address, paths: list[Path], segmenter: OnnxSegmenter, console: Console
 ) -> Outcome:
@@ -285,6 +302,7 @@ def _run_stream(
             source=frames,
             segmenter=segmenter,
             tracker=tracker,
+            camera_motion=_camera_motion(request),
             sink=sink,
             workers=1 if source.info.is_live or not on_cpu else request.workers or available_cores(),
             on_frame=progress,

@@ -19,7 +19,9 @@ from tracker.live.stream import Stream
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from tracker.associate.camera import CameraMotion
     from tracker.config import CameraConfig
+    from tracker.live.resume import Checkpoint
     from tracker.live.steady import Associator
     from tracker.sources.address import Address
     from tracker.sources.reconnect import Link
@@ -117,6 +119,7 @@ def build_stream(
         tracker=steady,
         open_sink=open_sink if paths else None,
         keep=_keep(camera, segmenter.class_names, lowest_score),
+        camera_motion=_camera_motion(camera, checkpoint),
         max_in_flight=max_in_flight,
         checkpoint_frames=None if chunked is None else CHECKPOINT_FRAMES,
     )
@@ -139,6 +142,18 @@ def _tracker(name: str, make: Callable[[], Associator], kept: Kept | None) -> tu
     if kept.elapsed_s is not None:
         logger.info("state restored", extra={"camera": name, "age_s": round(kept.elapsed_s, 1)})
     return True, steady
+
+
+def _camera_motion(camera: CameraConfig, checkpoint: Checkpoint | None) -> CameraMotion | None:
+    """An estimator for one camera, which goes on from a recording's checkpoint."""
+    if camera.camera_motion == "off":
+        return None
+    from tracker.associate.camera import CameraMotion
+
+    estimator = CameraMotion()
+    if checkpoint is not None and checkpoint.state is not None and "camera_motion" in checkpoint.state:
+        estimator.restore(checkpoint.state["camera_motion"])
+    return estimator
 
 
 def _is_chunked(paths: list[Path]) -> bool:

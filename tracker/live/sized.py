@@ -27,10 +27,8 @@ class SizedTracker:
     """
 
     def __init__(self, tracker: Associator) -> None:
-        self._warped = _Warped(tracker)
-        self._steady = SteadyTracker(self._warped)
+        self._steady = SteadyTracker(tracker)
         self._sizes: deque[tuple[int, int]] = deque()
-        self._first_size: tuple[int, int] | None = None
 
     def watch(self, frames: Iterator[Frame]) -> Iterator[Frame]:
         """The same frames; each one's size is kept until its instances come."""
@@ -44,21 +42,6 @@ class SizedTracker:
         Args:
             instances: In pixels of that frame.
             time_s: Media time in seconds.
-            warp: ``(2, 3)`` how the camera moved; left out while the picture has another size than the first one.
+            warp: ``(2, 3)`` how the camera moved.
         """
-        size = self._sizes.popleft()
-        self._first_size = self._first_size or size
-        self._warped.warp = warp if size == self._first_size else None
-        return self._steady.update(instances, time_s, size)
-
-
-class _Warped:
-    """Hands a frame's camera motion past the steady tracker, once: the empty picture after an outage uses it up."""
-
-    def __init__(self, tracker: Associator) -> None:
-        self.warp: NDArray[np.float64] | None = None
-        self._tracker = tracker
-
-    def update(self, instances: Instances, time_s: float) -> Tracks:
-        warp, self.warp = self.warp, None
-        return self._tracker.update(instances, time_s, warp=warp)
+        return self._steady.update(instances, time_s, self._sizes.popleft(), warp=warp)

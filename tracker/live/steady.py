@@ -30,8 +30,8 @@ RESTART_STEP_S = 0.001
 class Associator(Protocol):
     """Instances in, identities out. :class:`tracker.associate.tracker.Tracker` is the one that ships."""
 
-    def update(self, instances: Instances, time_s: float) -> Tracks:
-        """Take the next frame's instances at media time ``time_s``."""
+    def update(self, instances: Instances, time_s: float, *, warp: NDArray[np.float64] | None = None) -> Tracks:
+        """Take the next frame's instances at media time ``time_s``; ``warp (2, 3)``, if any: how the camera moved."""
         ...
 
 
@@ -54,13 +54,21 @@ class SteadyTracker:
         self._restored_s: float | None = None
         self._intervals_s: deque[float] = deque(maxlen=5)
 
-    def update(self, instances: Instances, time_s: float, size: tuple[int, int]) -> Tracks:
+    def update(
+        self,
+        instances: Instances,
+        time_s: float,
+        size: tuple[int, int],
+        *,
+        warp: NDArray[np.float64] | None = None,
+    ) -> Tracks:
         """Take the next frame's instances.
 
         Args:
             instances: In pixels of a picture of ``size``.
             time_s: Media time in seconds.
             size: ``(width, height)`` of the picture in pixels.
+            warp: ``(2, 3)`` how the camera moved since the picture before, which had the same size.
 
         Returns:
             The tracks, in pixels of the same picture.
@@ -72,10 +80,12 @@ class SteadyTracker:
             self._size = size
         given_up = self._end_outage(time_s)
         if size == self._size:
-            tracks = self._tracker.update(instances, time_s)
+            tracks = self._take(instances, time_s, warp)
         else:
             scale = np.array([self._size[0] / size[0], self._size[1] / size[1]], np.float32)
-            tracks = self._tracker.update(_scaled(instances, scale, self._size), time_s)
+            if warp is not None:
+                warp = warp * scale[:, None] / np.append(scale, np.float32(1))
+            tracks = self._take(_scaled(instances, scale, self._size), time_s, warp)
             back = np.float32(1) / scale
             tracks = replace(tracks, boxes=tracks.boxes * np.tile(back, 2), velocities=tracks.velocities * back)
         if len(given_up):
@@ -107,6 +117,11 @@ class SteadyTracker:
         if kept.elapsed_s is not None:
             self._restored_s = self._last_s + max(kept.elapsed_s, RESTART_STEP_S)
         self._intervals_s.extend(np.asarray(kept.state["intervals_s"]).tolist())
+
+    def _take(self, instances: Instances, time_s: float, warp: NDArray[np.float64] | None) -> Tracks:
+        if warp is None:
+            return self._tracker.update(instances, time_s)
+        return self._tracker.update(instances, time_s, warp=warp)
 
     def _end_outage(self, time_s: float) -> NDArray[np.int64]:
         """Note the time; after an outage show the tracker an empty picture, and tell whom it gave up."""

@@ -18,6 +18,7 @@ from tracker.types import Frame, Instances, TrackedFrame
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from tracker.associate.camera import CameraMotion
     from tracker.sources.reconnect import Link
     from tracker.sources.source import Source
     from tracker.types import Sink
@@ -53,6 +54,7 @@ class Stream:
         tracker: Gives identities; a :class:`SteadyTracker` may go on with those of an earlier stream.
         open_sink: Opens the outputs on the first frame, with the frame's source known, or ``None`` for no output.
         keep: Which instances of the shared model this stream wants.
+        camera_motion: Tells the tracker how the camera moved, or ``None`` for a camera that stands.
         max_in_flight: Most of its frames in the segmenter at a time.
         checkpoint_frames: Give the outputs a :class:`tracker.live.resume.Checkpoint` after so many frames.
     """
@@ -65,6 +67,7 @@ class Stream:
         tracker: Associator | SteadyTracker,
         open_sink: Callable[[Source], Sink] | None = None,
         keep: Callable[[Instances], Instances] | None = None,
+        camera_motion: CameraMotion | None = None,
         max_in_flight: int = 2,
         checkpoint_frames: int | None = None,
     ) -> None:
@@ -78,6 +81,7 @@ class Stream:
         self.served = 0
         self._open_source = open_source
         self._keep = keep
+        self._camera_motion = camera_motion
         self._tracker = tracker if isinstance(tracker, SteadyTracker) else SteadyTracker(tracker)
         self._max_in_flight = max_in_flight
         self._checkpoint_frames = checkpoint_frames
@@ -213,16 +217,22 @@ class Stream:
     def _track(self, frame: Frame, instances: Instances, segment_s: float, class_names: Sequence[str]) -> None:
         if self.state == "failed":
             return
+        times_s = {"segment": segment_s}
         started_s = time.perf_counter()
+        warp = None
+        if self._camera_motion is not None:
+            warp = self._camera_motion.update(frame, instances)
+            times_s["camera"] = time.perf_counter() - started_s
+            started_s += times_s["camera"]
         if self._keep is not None:
             instances = self._keep(instances)
-        tracks = self._tracker.update(instances, frame.time_s, frame.size)
+        tracks = self._tracker.update(instances, frame.time_s, frame.size, warp=warp)
         tracked_frame = TrackedFrame(
             frame=frame,
             instances=instances,
             tracks=tracks,
             class_names=class_names,
-            stage_times_s={"segment": segment_s, "associate": time.perf_counter() - started_s},
+            stage_times_s={**times_s, "associate": time.perf_counter() - started_s},
         )
         self.meter.add(tracked_frame)
         self._next_index = frame.index + 1
@@ -230,7 +240,14 @@ class Stream:
             self._writer.put(tracked_frame)
             every = self._checkpoint_frames
             if every is not None and self._next % every == 0:
-                self._writer.put(Checkpoint(next_index=self._next_index, state=self._tracker.state()))
+                self._writer.put(Checkpoint(next_index=self._next_index, state=self._exact_state()))
+
+    def _exact_state(self) -> dict[str, Any] | None:
+        """What another process needs to go on as if nothing had happened: the tracker's state and the camera's view."""
+        state = self._tracker.state()
+        if state is None or self._camera_motion is None:
+            return state
+        return {**state, "camera_motion": self._camera_motion.state()}
 
     def _on_link(self, link: Link) -> None:
         if self.over:
