@@ -8,8 +8,10 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
@@ -17,25 +19,42 @@ from tests.live.fakes import box, frame
 from tests.segment.models import end2end_model
 from tests.sources.cameras import wait_until
 from tests.sources.videos import write_video
+from tracker.errors import SinkError
+from tracker.live.join import why_not_joined
 from tracker.live.resume import Checkpoint, ChunkedSink, Resumption
-from tracker.sinks.open import open_records
-from tracker.types import TrackedFrame
+from tracker.sinks.open import open_sink
+from tracker.sinks.parquet import ParquetSink
+from tracker.types import Instances, TrackedFrame
 
-FILES = ("a.jsonl", "a.csv", "a.txt")
+FILES = ("a.jsonl", "a.csv", "a.txt", "a.mots.txt", "a.parquet", "a.coco.json")
 
 
 def tracked(index: int) -> TrackedFrame:
-    return TrackedFrame(frame=frame(index), instances=box(10 + index % 30), tracks=None, class_names=("person",))
+    """One person, nobody in every fifth frame; the picture says the frame's number, and times are not even."""
+    image = np.full((48, 64, 3), 255 * (index % 2), np.uint8)
+    seen = box(10 + index % 30) if index % 5 else Instances.empty()
+    shown = replace(frame(index, time_s=2 + index / 25 + 0.01 * (index % 3)), image=image)
+    return TrackedFrame(frame=shown, instances=seen, tracks=None, class_names=("person",))
 
 
 def opener(path: Path):
-    return open_records(path, class_names=("person",))
+    return open_sink(path, class_names=("person",), frame_rate=25.0)
 
 
-def run(folder: Path, out: Path, start: int, stop: int, *, every: int = 10, complete: bool = False, chunks: int = 0):
+def run(
+    folder: Path,
+    out: Path,
+    start: int,
+    stop: int,
+    *,
+    every: int = 10,
+    complete: bool = False,
+    chunks: int = 0,
+    names: tuple[str, ...] = FILES,
+):
     """Frames ``start`` to ``stop`` through a chunked sink, which is given up unless complete."""
     resumption = Resumption(folder, "a", {"model": 1})
-    sink = ChunkedSink([out / "a.jsonl", out / "a.csv"], opener, resumption, chunks=chunks)
+    sink = ChunkedSink([out / name for name in names], opener, resumption, chunks=chunks)
     for index in range(start, stop):
         sink.write(tracked(index))
         if (index + 1) % every == 0:
@@ -49,11 +68,16 @@ def run(folder: Path, out: Path, start: int, stop: int, *, every: int = 10, comp
 
 
 @pytest.mark.parametrize("killed_at", [0, 1, 9, 10, 11, 27, 30])
-def test_chunks_put_together_are_the_whole(tmp_path, killed_at: int) -> None:
+def test_chunks_put_together_are_the_whole(tmp_path, monkeypatch, killed_at: int) -> None:
+    monkeypatch.setattr("tracker.sinks.parquet.GROUP_ROWS", 7)
+    monkeypatch.setattr(ParquetSink.__init__, "__kwdefaults__", ParquetSink.__init__.__kwdefaults__ | {"group_rows": 7})
     whole, pieces = tmp_path / "whole", tmp_path / "pieces"
     for folder in (whole, pieces):
         folder.mkdir()
-    run(tmp_path / "s1", whole, 0, 35, complete=True, every=1000)
+    for name in FILES:  # what a recording without chunks writes
+        with opener(whole / name) as sink:
+            for index in range(35):
+                sink.write(tracked(index))
     resumption = run(tmp_path / "s2", pieces, 0, killed_at)
     assert not (pieces / "a.jsonl").exists()
     kept = resumption.load()
@@ -62,10 +86,51 @@ def test_chunks_put_together_are_the_whole(tmp_path, killed_at: int) -> None:
     if kept is not None:
         assert kept[0].state["tracks"].tolist() == [start - 1]
     resumption = run(tmp_path / "s2", pieces, start, 35, chunks=chunks, complete=True)
-    for name in ("a.jsonl", "a.csv"):
-        assert (pieces / name).read_bytes() == (whole / name).read_bytes()
+    for name in FILES:
+        assert (pieces / name).read_bytes() == (whole / name).read_bytes(), name
     assert resumption.done
     assert not resumption.chunks.exists()
+
+
+def pictures(path: Path) -> list[tuple[float, bool]]:
+    """Time and brightness of every picture of a video."""
+    with av.open(str(path)) as video:
+        return [
+            (float(picture.pts * picture.time_base), picture.to_ndarray(format="gray")[-6:, -4:].mean() > 128)
+            for picture in video.decode(video=0)
+        ]
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".mov", ".ts", ".webm"])
+def test_chunks_of_a_video_are_one_video(tmp_path, suffix: str) -> None:
+    names = (f"a{suffix}",)
+    resumption = run(tmp_path / "s", tmp_path, 0, 27, names=names)
+    kept = resumption.load()
+    assert kept is not None
+    run(tmp_path / "s", tmp_path, 20, 35, chunks=kept[1], complete=True, names=names)
+    found = pictures(tmp_path / names[0])
+    assert [bright for _, bright in found] == [index % 2 == 1 for index in range(35)]
+    times_s = [tracked(index).frame.time_s for index in range(35)]
+    begun_s = found[0][0]
+    assert begun_s == 0 or suffix == ".ts"  # a transport stream begins later
+    np.testing.assert_allclose([time_s - begun_s for time_s, _ in found], np.array(times_s) - times_s[0], atol=2e-3)
+
+
+def test_a_video_whose_pictures_change_their_size_keeps_its_chunks(tmp_path) -> None:
+    sink = ChunkedSink([tmp_path / "a.mp4"], opener, Resumption(tmp_path, "a", {}))
+    for index, shape in enumerate([(48, 64, 3), (96, 128, 3)]):
+        picture = replace(tracked(index).frame, image=np.zeros(shape, np.uint8), size=(shape[1], shape[0]))
+        sink.write(replace(tracked(index), frame=picture))
+        sink.checkpoint(Checkpoint(next_index=index + 1, state={"n": 1}, complete=index == 1))
+    with pytest.raises(SinkError, match="found 128 x 96 from"):
+        sink.close()
+    assert len(list((tmp_path / "a.chunks").glob("*.mp4"))) == 2
+
+
+@pytest.mark.parametrize(("name", "why"), [("a.gif", "colours once"), ("a.avi", "knows no times"), ("a.mp4", "")])
+def test_what_cannot_be_put_together_is_told(name: str, why: str) -> None:
+    assert why in why_not_joined(Path(name))
+    assert bool(why) == bool(why_not_joined(Path(name)))
 
 
 def test_other_settings_are_not_gone_on_with(tmp_path) -> None:
@@ -96,18 +161,21 @@ def resumed_at(folder: Path) -> list[int]:
 @pytest.mark.skipif(os.name != "posix", reason="kill -9")
 def test_killed_again_and_again_the_bytes_are_the_same(tmp_path) -> None:
     """Real processes, real kills: when there is progress, a little later, and in the end left alone."""
-    write_video(tmp_path / "a.mp4", count=3000, size=(32, 32))
+    write_video(tmp_path / "a.mp4", count=1500, size=(32, 32))
     end2end_model(tmp_path / "constant.onnx")
     records = ", ".join(f"'{{}}/{name}'" for name in FILES)
-    text = "{state}model: constant.onnx\nmetrics: off\ncameras:\n  - {{name: a, url: a.mp4, records: [{records}]}}\n"
+    text = (
+        "{state}model: constant.onnx\nmetrics: off\ncameras:\n"
+        "  - {{name: a, url: a.mp4, records: [{records}], save: {video}}}\n"
+    )
     for folder in ("whole", "out"):
         (tmp_path / folder).mkdir()
     config = tmp_path / "cameras.yaml"
-    config.write_text(text.format(state="", records=records.replace("{}", "whole")))
+    config.write_text(text.format(state="", records=records.replace("{}", "whole"), video="whole/a.mp4"))
     assert launch(tmp_path).wait(100) == 0
 
-    config.write_text(text.format(state="state: st\n", records=records.replace("{}", "out")))
-    waits_s = np.random.default_rng(0).uniform(0, 0.3, 3)
+    config.write_text(text.format(state="state: st\n", records=records.replace("{}", "out"), video="out/a.mp4"))
+    waits_s = np.random.default_rng(0).uniform(0, 0.3, 2)
     progress = -1
     for wait_s in waits_s.tolist():
         process = launch(tmp_path, "--resume")
@@ -129,5 +197,8 @@ def test_killed_again_and_again_the_bytes_are_the_same(tmp_path) -> None:
     assert starts[-1] >= 100
     for name in FILES:
         assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    shown, expected = pictures(tmp_path / "out" / "a.mp4"), pictures(tmp_path / "whole" / "a.mp4")
+    assert len(shown) == 1500
+    np.testing.assert_allclose([at for at, _ in shown], [at for at, _ in expected], atol=1e-4)
     assert launch(tmp_path, "--resume").wait(100) == 0
     assert '"event": "already done"' in (tmp_path / "log.jsonl").read_text()

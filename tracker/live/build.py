@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tracker.errors import ConfigError, SinkError, TrackerError
-from tracker.live.resume import CHECKPOINT_FRAMES, CHUNKED_KINDS, ChunkedSink, Resumption
+from tracker.live.join import why_not_joined
+from tracker.live.resume import CHECKPOINT_FRAMES, ChunkedSink, Resumption
 from tracker.live.rotate import RotatingSink
 from tracker.live.snapshot import Kept
 from tracker.live.steady import SteadyTracker
@@ -88,15 +89,13 @@ def build_stream(
     Raises:
         TrackerError: As for :func:`check_camera`.
     """
-    from tracker.sinks.open import open_records
-
     address = check_camera(camera, segmenter.class_names)
     paths = _paths(camera)
 
     def open_source(on_ready: Callable[[], None], on_link: Callable[[Link], None]) -> Source:
         return _open_source(camera, address, segmenter, queue_frames=queue_frames, on_ready=on_ready, on_link=on_link)
 
-    chunked = resumption if resumption is not None and _is_chunked(paths) else None
+    chunked = resumption if resumption is not None and _is_chunked(camera, paths) else None
     checkpoint, chunks = (chunked.load() if chunked is not None else None) or (None, 0)
     if checkpoint is not None:
         kept = Kept(state=checkpoint.state or {}, elapsed_s=None)
@@ -107,10 +106,7 @@ def build_stream(
     def open_sink(source: Source) -> Sink:
         if chunked is None:
             return _open_sinks(camera, paths, source, segmenter.class_names)
-
-        def open_part(path: Path) -> Sink:
-            return open_records(path, class_names=segmenter.class_names, masks=camera.masks)
-
+        open_part = _opener(camera, source, segmenter.class_names)
         return ChunkedSink(paths, open_part, chunked, chunks=chunks)
 
     stream = Stream(
@@ -156,10 +152,14 @@ def _camera_motion(camera: CameraConfig, checkpoint: Checkpoint | None) -> Camer
     return estimator
 
 
-def _is_chunked(paths: list[Path]) -> bool:
-    from tracker.sinks.open import kind_of
-
-    return bool(paths) and all(kind_of(path) in CHUNKED_KINDS for path in paths)
+def _is_chunked(camera: CameraConfig, paths: list[Path]) -> bool:
+    """Whether all outputs of a recording can be written in chunks; the log says why not."""
+    for path in paths:
+        if why := why_not_joined(path):
+            problem = f"{path.name} cannot be gone on with, and this recording begins anew after a kill: {why}"
+            logger.warning("not resumable", extra={"camera": camera.name, "problem": problem})
+            return False
+    return bool(paths)
 
 
 def _paths(camera: CameraConfig) -> list[Path]:
@@ -247,18 +247,28 @@ def _keep(
     return keep
 
 
-def _open_sinks(camera: CameraConfig, paths: list[Path], source: Source, class_names: tuple[str, ...]) -> Sink:
-    """Every output as one sink: what dies is reported and ended, the others go on."""
-    from tracker.sinks.multi import MultiSink
+def _opener(camera: CameraConfig, source: Source, class_names: tuple[str, ...]) -> Callable[[Path], Sink]:
+    """Opens a part of an output; what is remembered for drawing (trails) goes on from part to part."""
+    from tracker.sinks.annotate import Annotator
     from tracker.sinks.open import open_sink
 
     frame_rate = source.info.fps / camera.stride if source.info.fps > 0 else None
+    annotator = Annotator() if camera.save is not None else None
+
+    def open_part(path: Path) -> Sink:
+        return open_sink(path, class_names=class_names, frame_rate=frame_rate, annotator=annotator, masks=camera.masks)
+
+    return open_part
+
+
+def _open_sinks(camera: CameraConfig, paths: list[Path], source: Source, class_names: tuple[str, ...]) -> Sink:
+    """Every output as one sink: what dies is reported and ended, the others go on."""
+    from tracker.sinks.multi import MultiSink
+
+    open_part = _opener(camera, source, class_names)
 
     def report(failure: SinkError) -> None:
         logger.error("output failed", extra={"camera": camera.name, "problem": str(failure)})
-
-    def open_part(path: Path) -> Sink:
-        return open_sink(path, class_names=class_names, frame_rate=frame_rate, masks=camera.masks)
 
     sinks: list[Sink] = []
     try:

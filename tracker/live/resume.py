@@ -1,7 +1,8 @@
-"""A recording's tracked frames enter; chunks with a checkpoint after each leave, and in the end its record files.
+"""A recording's tracked frames enter; chunks with a checkpoint after each leave, and in the end its files.
 
 Whatever kills the process, the next one takes up the tracker's exact state at the last checkpoint, skips the frames
-before it, throws away what was written after it, and so writes the same bytes as a run without interruption.
+before it, throws away what was written after it, and so writes the same records as a run without interruption, byte by
+byte. A video has the same frames at the same times; what was drawn from memory (trails) begins anew at the seam.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from tracker.live.join import join_chunks
 from tracker.live.snapshot import Snapshots
 
 if TYPE_CHECKING:
@@ -20,10 +22,7 @@ if TYPE_CHECKING:
 
     from tracker.types import Sink, TrackedFrame
 
-__all__ = ["CHUNKED_KINDS", "Checkpoint", "ChunkedSink", "Resumption"]
-
-CHUNKED_KINDS = frozenset({"jsonl", "csv", "mot", "mots"})
-"""Kinds of records that are lines, so that chunks can be put together; others are begun anew after a kill."""
+__all__ = ["CHECKPOINT_FRAMES", "Checkpoint", "ChunkedSink", "Resumption"]
 
 CHECKPOINT_FRAMES = 100
 """A kill costs so many frames of work at most; a checkpoint costs about 10 ms in the writer's thread."""
@@ -92,10 +91,10 @@ class Resumption:
 
 
 class ChunkedSink:
-    """Record files of one recording, written in chunks.
+    """Outputs of one recording, written in chunks.
 
     Args:
-        paths: The final files, all of :data:`CHUNKED_KINDS`.
+        paths: The final files.
         open_part: Opens a sink at a path.
         resumption: Where chunks and checkpoints are.
         chunks: How many chunks of an earlier run are gone on from.
@@ -118,6 +117,7 @@ class ChunkedSink:
     def write(self, tracked_frame: TrackedFrame) -> None:
         """Add one frame to the current chunk."""
         if not self._sinks:
+            self._start(self._chunks).write_text(repr(tracked_frame.frame.time_s), encoding="utf-8")
             self._sinks = [self._open_part(self._chunk(self._chunks, number)) for number in range(len(self._paths))]
         for sink in self._sinks:
             sink.write(tracked_frame)
@@ -136,7 +136,11 @@ class ChunkedSink:
         self._closed = True
         self._end_chunk()
         for number, path in enumerate(self._paths):
-            self._join(number, path)
+            if self._chunks:
+                starts_s = [float(self._start(chunk).read_text(encoding="utf-8")) for chunk in range(self._chunks)]
+                join_chunks(path, [self._chunk(chunk, number) for chunk in range(self._chunks)], starts_s)
+            else:
+                self._open_part(path).close()  # no frame at all: what the format makes of that
         if self._complete:
             self._resumption.finish()
 
@@ -157,20 +161,6 @@ class ChunkedSink:
     def _chunk(self, chunk: int, number: int) -> Path:
         return self._resumption.chunks / f"{chunk:06d}-{number}-{self._paths[number].name}"
 
-    def _join(self, number: int, path: Path) -> None:
-        from tracker.sinks.open import kind_of
-        from tracker.sinks.part_file import PartFile
-
-        has_head = kind_of(path) == "csv"
-        part = PartFile(path)
-        if self._chunks == 0:
-            part.discard()
-            self._open_part(path).close()  # no frame at all: what the format makes of that
-            return
-        with part.open() as raw:
-            for chunk in range(self._chunks):
-                with self._chunk(chunk, number).open("rb") as lines:
-                    if has_head and chunk:
-                        lines.readline()
-                    shutil.copyfileobj(lines, raw)
-        part.publish()
+    def _start(self, chunk: int) -> Path:
+        """Where the media time of a chunk's first frame stands."""
+        return self._resumption.chunks / f"{chunk:06d}-start"

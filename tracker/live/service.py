@@ -23,6 +23,7 @@ from tracker.job import CONFIRM_SCORE
 from tracker.live.build import build_stream, check_camera
 from tracker.live.engine import LiveEngine
 from tracker.live.logs import set_up_logging
+from tracker.live.memory import give_back, limit_pools
 from tracker.live.models import Models, lowest_score
 from tracker.live.resume import Resumption
 from tracker.live.snapshot import Kept, Snapshots
@@ -252,6 +253,7 @@ def run_live(path: Path, *, log: str | None = None, resume: bool = False) -> int
         raise ConfigError("--resume", "expected a folder for states, found none in the settings", "add `state: FOLDER`")
     handler = set_up_logging(log or config.log)
     try:
+        limit_pools()
         with _signals() as signals, contextlib.ExitStack() as stack:
             service = LiveService(config, resume=resume)
             try:
@@ -281,6 +283,7 @@ def _loop(service: LiveService, path: Path, signals: queue.SimpleQueue[int]) -> 
             _notify("WATCHDOG=1")
         if time.monotonic() >= report_at_s:
             service.report()
+            give_back()
             report_at_s += REPORT_S
         if time.monotonic() >= save_at_s:
             service.save_states()

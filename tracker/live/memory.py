@@ -1,0 +1,40 @@
+"""Nothing enters; the C library keeps its freed memory together and gives back what is whole: for weeks of running.
+
+glibc makes a pool for every thread that finds the others busy, and each holds on to what its threads once needed at the
+same time. The growth ends, but only after days, and looks like a leak until then.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+from typing import Any
+
+__all__ = ["give_back", "limit_pools"]
+
+M_ARENA_MAX = -8
+POOLS = 2
+"""Python holds its own lock while it allocates, so that threads seldom meet here."""
+
+
+def limit_pools() -> bool:
+    """Have at most two pools from now on; whether the C library knows how."""
+    library = _glibc()
+    return library is not None and library.mallopt(M_ARENA_MAX, POOLS) == 1
+
+
+def give_back() -> bool:
+    """Return free pages to the system, a few milliseconds; whether the C library knows how."""
+    library = _glibc()
+    if library is None:
+        return False
+    library.malloc_trim(0)
+    return True
+
+
+def _glibc() -> Any:
+    """The C library where it is GNU's, else ``None``."""
+    if sys.platform != "linux":
+        return None
+    library = ctypes.CDLL(None)
+    return library if hasattr(library, "gnu_get_libc_version") else None
