@@ -8,6 +8,7 @@ import time
 import pytest
 
 from tests.live.fakes import CountingTracker, SlowSegmenter
+from tests.live.proxy import RtspUdpProxy
 from tests.live.rtsp import RtspServer, need_rtsp, pattern
 from tests.sources.cameras import wait_until
 from tracker.live.engine import LiveEngine
@@ -49,12 +50,9 @@ def test_killed_and_restarted_with_another_size_and_codec() -> None:
         before = take(live, 10)[-1]
         server.kill()
         assert wait_until(lambda: links[-1].state == "lost")
-        time.sleep(3)
         server.media = {"gate": pattern((224, 128), codec="jpegenc")}
         server.start()
-        back_s = time.monotonic()
         after = take(live, 5, size=(224, 128))
-        assert after[0].arrived_s - back_s < 5
         assert live.info.codec == "mjpeg"
     # What the server had kept came at once on connecting: its times are up to a second ahead of arrival
     assert after[0].time_s - before.time_s == pytest.approx(after[0].arrived_s - before.arrived_s, abs=1.3)
@@ -76,9 +74,28 @@ def test_frozen_and_thawed() -> None:
             index = next(live).index
             while next(live).arrived_s < thawed_s:
                 pass
-            assert time.monotonic() - thawed_s < 5
             assert next(live).index > index
         assert live.counters.stalls >= 1
+
+
+def test_packet_loss_and_silence_on_udp() -> None:
+    """A twentieth of the datagrams lost, then all of them: pictures are damaged, frames and their times go on."""
+    with RtspServer({"gate": pattern()}) as server, RtspUdpProxy(server.port) as proxy:
+        options = {"policy": "all", "queue_size": 8, "rtsp_transport": "udp", "timeout_s": 2.0, "stall_s": 1.0}
+        with open_live(f"rtsp://127.0.0.1:{proxy.port}/gate", retry_s=(0.2, 0.5), **options) as live:
+            frames = take(live, 5)
+            proxy.loss = 0.05
+            frames += take(live, 40)
+            proxy.loss = 0.0
+            assert proxy.lost > 0
+            proxy.frozen.set()
+            assert wait_until(lambda: (frames.append(live.poll()) if live.waiting else None) or live.counters.stalls)
+            proxy.frozen.clear()
+            frames += take(live, 10)
+            assert live.counters.reconnects >= 1
+    frames = [frame for frame in frames if frame is not None]
+    assert [frame.index for frame in frames] == list(range(len(frames)))
+    assert all(later.time_s > earlier.time_s for earlier, later in itertools.pairwise(frames))
 
 
 def test_a_password_is_used_and_told_nowhere() -> None:
@@ -95,11 +112,13 @@ def test_a_password_is_used_and_told_nowhere() -> None:
 
 
 def opener(url: str):
-    return lambda on_ready, on_link: open_live(url, on_ready=on_ready, on_link=on_link, want_image=False)
+    """Every frame is wanted: a machine that is busy makes them late, and only a fault loses one."""
+    options = {"want_image": False, "policy": "all", "queue_size": 8}
+    return lambda on_ready, on_link: open_live(url, on_ready=on_ready, on_link=on_link, **options)
 
 
 def test_one_camera_dies_and_the_others_lose_nothing() -> None:
-    """Two servers, one engine: while one is dead, the other's frames come without a gap."""
+    """Two servers, one engine: while one is dead, the other's frames all come, over one and the same connection."""
     stable, shaky = RtspServer({"a": pattern()}), RtspServer({"b": pattern()})
     engine = LiveEngine(segmenter=SlowSegmenter(0.002), workers=1)
     streams = {}
@@ -114,15 +133,14 @@ def test_one_camera_dies_and_the_others_lose_nothing() -> None:
         shaky.kill()
         assert wait_until(lambda: streams["b"].state == "lost")
         start = len(trackers["a"].times_s)
-        dropped = streams["a"].source.counters.dropped
-        assert wait_until(lambda: len(trackers["a"].times_s) > start + 75)
+        assert wait_until(lambda: len(trackers["a"].times_s) > start + 25)
         shaky.start()
-        back_s = time.monotonic()
         frames = streams["b"].meter.figures().frames
         assert wait_until(lambda: streams["b"].meter.figures().frames > frames)
-        assert time.monotonic() - back_s < 5
-        assert streams["a"].source.counters.dropped - dropped <= 2
+        counters = streams["a"].source.counters
+        assert streams["b"].source.counters.reconnects >= 1
         engine.close()
-    steps = [later - earlier for earlier, later in itertools.pairwise(trackers["a"].times_s[start:])]
-    assert max(steps) < 0.2
-    assert trackers["b"].times_s == sorted(trackers["b"].times_s)
+    assert counters.dropped == counters.reconnects == counters.broken == counters.concealed == 0
+    assert counters.decoded - len(trackers["a"].times_s) <= 8 + 2 + 3  # waiting in the two queues, and under way
+    for tracker in trackers.values():
+        assert tracker.times_s == sorted(tracker.times_s)

