@@ -232,9 +232,10 @@ def models_list() -> None:
 
 @models_app.command(name="show")
 def models_show(name: Annotated[str, typer.Argument(help="A name from `masktrail models list`.")]) -> None:
-    """Print a model's card: data, figures, limits, licences."""
+    """Print a model's card: data, figures, limits, licences; and where it would run here."""
     from rich.markdown import Markdown
 
+    from tracker.segment.session import OnnxSegmenter
     from tracker.segment.zoo import find_model
 
     card = find_model(name).path.with_name("README.md")
@@ -242,7 +243,10 @@ def models_show(name: Annotated[str, typer.Argument(help="A name from `masktrail
         from tracker.errors import ModelError
 
         raise ModelError(name, f"expected a card {card}, found none", "only models of the zoo have one")
-    _console().print(Markdown(card.read_text(encoding="utf-8")))
+    console = _console()
+    console.print(Markdown(card.read_text(encoding="utf-8")))
+    segmenter = OnnxSegmenter(name)
+    console.print(f"Here: {segmenter.describe()}; {segmenter.placement}", highlight=False)
 
 
 @models_app.command(name="check")

@@ -14,6 +14,8 @@ from tracker.errors import TrackerError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from tracker.segment.survey import DeviceSurvey
+
 __all__ = ["Finding", "examine"]
 
 State = Literal["ok", "note", "problem"]
@@ -45,7 +47,7 @@ def examine() -> Iterator[Finding]:
     yield from _ffmpeg()
     yield _hardware_decoding()
     yield from _onnxruntime()
-    yield _cuda_really_runs()
+    yield from _cuda_really_runs()
     yield from _default_model()
     yield from _extras()
 
@@ -58,9 +60,9 @@ def _version(distribution: str) -> str | None:
 
 
 def _machine() -> Finding:
-    from tracker.segment.device import available_cores
+    from tracker.segment.survey import processor_name
 
-    found = f"{platform.system()} {platform.machine()}, {available_cores()} cores"
+    found = f"{platform.system()} {platform.machine()}, {processor_name()}"
     return Finding(name="machine", state="ok", found=found)
 
 
@@ -162,23 +164,43 @@ def _onnxruntime() -> Iterator[Finding]:
     yield Finding(name="onnxruntime", state="ok", found=f"{package}, listed providers: {providers}")
 
 
-def _cuda_really_runs() -> Finding:
+def _cuda_really_runs() -> Iterator[Finding]:
     """A listed provider is not a used one: open the default model on it and ask the session."""
-    from tracker.segment.device import provider_shares, survey
+    from tracker.segment.device import provider_shares
     from tracker.segment.session import OnnxSegmenter
+    from tracker.segment.survey import survey
 
     found = survey()
     if obstacle := found.obstacle("cuda"):
         problem, remedy = obstacle
         # Without a driver there is most likely no card, and nothing is wrong.
-        return Finding(name="cuda", state="problem" if found.driver else "note", found=problem, remedy=remedy)
+        yield Finding(name="cuda", state="problem" if found.driver else "note", found=problem, remedy=remedy)
+        return
     try:
         segmenter = OnnxSegmenter("yolact-nano", device="cuda")
     except TrackerError as error:
-        return Finding(name="cuda", state="problem", found=error.problem, remedy=error.remedy)
-    shares = ", ".join(f"{name} {share:.0%}" for name, share in provider_shares(segmenter.session).items())
+        yield Finding(name="cuda", state="problem", found=error.problem, remedy=error.remedy)
+        return
     cards = ", ".join(found.cards)
-    return Finding(name="cuda", state="ok", found=f"{cards}, {found.driver}: the default model runs on it ({shares})")
+    fell_back = provider_shares(segmenter.session).get("CPUExecutionProvider", 0.0) > 0
+    yield Finding(
+        name="cuda",
+        state="note" if fell_back else "ok",
+        found=f"{cards}, {found.driver}: the default model runs on it, {segmenter.placement}; {segmenter.manner}",
+        remedy="some operators run on the CPU and make the card wait; try another version of onnxruntime-gpu"
+        if fell_back
+        else "",
+    )
+    yield _tensorrt(found)
+
+
+def _tensorrt(found: DeviceSurvey) -> Finding:
+    """Whether TensorRT's libraries load; no engine is built, for that takes minutes."""
+    from tracker.segment.survey import tensorrt_version
+
+    if obstacle := found.obstacle("tensorrt"):
+        return Finding(name="tensorrt", state="note", found=obstacle[0], remedy=obstacle[1])
+    return Finding(name="tensorrt", state="ok", found=f"TensorRT {tensorrt_version()}, for --device tensorrt")
 
 
 def _default_model() -> Iterator[Finding]:
@@ -190,7 +212,7 @@ def _default_model() -> Iterator[Finding]:
     except TrackerError as error:
         yield Finding(name="default model", state="problem", found=error.problem, remedy=error.remedy)
         return
-    yield Finding(name="default model", state="ok", found=report.headline)
+    yield Finding(name="default model", state="ok", found=f"{report.headline}; {report.placement}")
 
 
 def _extras() -> Iterator[Finding]:

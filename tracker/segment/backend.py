@@ -20,6 +20,7 @@ from tracker.segment.slots import SlotRunner
 if TYPE_CHECKING:
     from tracker.segment.device import OpenedSession
     from tracker.segment.manifest import InputSpec
+    from tracker.segment.memory import Memory
     from tracker.segment.runner import Runner
     from tracker.segment.zoo import ModelFile
 
@@ -117,14 +118,15 @@ def _ready(request: BackendRequest, opened: OpenedSession) -> Backend:
     if opened.device == "cpu":
         runner = PlainRunner(opened.session, **names)
     else:
+        memory, device_type = device_memory(opened)
         runner = SlotRunner(
             opened.session,
             **names,
             picture=picture,
             dtype=dtype,
             sizes=(fixed,) if fixed else batch_sizes(batch),
-            memory=CudaMemory(opened.card),
-            device_type="cuda",
+            memory=memory,
+            device_type=device_type,
             device_id=opened.card,
             graphs=opened.graphs,
         )
@@ -132,6 +134,11 @@ def _ready(request: BackendRequest, opened: OpenedSession) -> Backend:
     shapes = tuple(TensorInfo(name=name, dtype=str(value.dtype), shape=value.shape) for name, value in outputs.items())
     info = dataclasses.replace(info, outputs=shapes)
     return Backend(opened=opened, runner=runner, info=info, spec=spec, batch=batch, fixed_batch=fixed is not None)
+
+
+def device_memory(opened: OpenedSession) -> tuple[Memory, str]:
+    """The memory of the card that a session runs on, and what ONNX Runtime calls that kind of device."""
+    return CudaMemory(opened.card), "cuda"
 
 
 def _describe(request: BackendRequest, session: Any) -> tuple[ModelInfo, InputSpec]:

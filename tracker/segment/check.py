@@ -50,6 +50,7 @@ class ModelReport:
         graph: Opset and operators.
         device: Where the trial ran.
         device_reason: Why there.
+        placement: Which share of the graph's nodes ran on which provider.
         run_ms: Median time of the network for one frame.
         segment_ms: Median time of the whole ``segment`` call for one frame, ``None`` where the outputs do not decode.
         trial_instances: Instances found in the random picture at any score, as decoded.
@@ -72,6 +73,7 @@ class ModelReport:
     graph: GraphSummary
     device: str
     device_reason: str
+    placement: str
     run_ms: float
     segment_ms: float | None
     trial_instances: int
@@ -113,6 +115,7 @@ class ModelReport:
             ("opset", ", ".join(opsets)),
             ("operators", f"{sum(self.graph.operators.values())} of {len(self.graph.operators)} kinds"),
             ("trial", f"{times}, on {self.device} ({self.device_reason})"),
+            ("placement", self.placement),
         ]
         rows += [("note", note) for note in self.notes]
         rows += [("problem", problem) for problem in self.problems]
@@ -166,6 +169,7 @@ def check_model(model: str | Path | ModelFile, *, device: str = "auto", threads:
         graph=graph,
         device=segmenter.device,
         device_reason=segmenter.device_reason,
+        placement=segmenter.placement,
         run_ms=_median_ms(lambda: segmenter.run(batch)),
         segment_ms=segment_ms,
         trial_instances=instances,

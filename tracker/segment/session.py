@@ -128,6 +128,11 @@ class OnnxSegmenter:
         return self._backend.batch
 
     @property
+    def manner(self) -> str:
+        """How batches are run on a card: slots, sizes, graphs; empty on the CPU."""
+        return self._backend.manner
+
+    @property
     def slots(self) -> int:
         """Calls of ``segment`` that are worth having under way at the same time on a GPU; 1 on the CPU."""
         return self._backend.slots
@@ -193,7 +198,7 @@ class OnnxSegmenter:
         )
         cores = f", {threads} thread{'s' if threads > 1 else ''}" if self.device == "cpu" else ""
         what = f"{self._file.label}{size}, {self.contract}, {len(self.class_names)} classes"
-        manner = f"; {self._backend.manner}" if self._backend.manner else ""
+        manner = f"; {self.manner}" if self.manner else ""
         return f"{what}, on {self.device}{cores} ({self.device_reason}{manner})"
 
     def segment(self, frames: Sequence[Frame]) -> list[Instances]:

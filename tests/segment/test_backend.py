@@ -1,0 +1,158 @@
+"""Files enter a card that is played by the CPU; everything a card's way of running adds must not change what leaves."""
+
+from __future__ import annotations
+
+import dataclasses
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from tests.segment.models import brightness_model, constant_model, end2end_model, end2end_outputs
+from tests.segment.test_memory import FakeDriver
+from tests.segment.test_session import picture
+from tests.segment.test_slots import Recorder
+from tracker import doctor
+from tracker.errors import ModelError
+from tracker.segment import backend
+from tracker.segment import device as device_module
+from tracker.segment import survey as survey_module
+from tracker.segment.device import open_session
+from tracker.segment.memory import CudaMemory
+from tracker.segment.session import OnnxSegmenter
+from tracker.segment.survey import DeviceSurvey
+from tracker.types import Frame
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tracker.segment.device import OpenedSession
+
+
+@pytest.fixture
+def card(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """The CPU plays a card: sessions, drivers and the wrapped session may be looked at and changed."""
+    stage: dict[str, Any] = {"opened": [], "wrap": lambda session, _graphs: session, "driver": FakeDriver()}
+
+    def open_card(path: Path, *, label: object, graphs: bool = True, **_options: Any) -> OpenedSession:
+        opened = open_session(path, label=label, device="cpu", threads=1)
+        stage["opened"].append(graphs)
+        return dataclasses.replace(
+            opened,
+            session=stage["wrap"](opened.session, graphs),
+            device="cuda",
+            provider="CUDAExecutionProvider",
+            reason="NVIDIA L4, driver CUDA 13.0",
+            graphs=graphs,
+        )
+
+    monkeypatch.setattr(backend, "open_session", open_card)
+    monkeypatch.setattr(backend, "device_memory", lambda _opened: (CudaMemory(0, driver=stage["driver"]), "cpu"))
+    return stage
+
+
+def grey(value: int, index: int = 0) -> Frame:
+    image = np.full((96, 160, 3), value, np.uint8)
+    return Frame(index=index, time_s=0.0, arrived_s=0.0, source="t", size=(160, 96), image=image)
+
+
+@pytest.mark.parametrize("count", [1, 3, 8, 11])
+def test_a_card_gives_what_the_cpu_gives(tmp_path: Path, card: dict[str, Any], count: int) -> None:
+    path = end2end_model(tmp_path / "m.onnx", open_batch=True, embeddings=5)
+    frames = [picture((320 + 10 * index, 180), index) for index in range(count)]
+    found = OnnxSegmenter(path).segment(frames)
+    assert card["opened"] == [True]
+    expected = [instances for frame in frames for instances in _on_the_cpu(path).segment([frame])]
+    assert len(found) == len(expected) == count
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(one.boxes, other.boxes)
+        np.testing.assert_array_equal(one.embeddings, other.embeddings)
+        assert one.masks is not None
+        assert other.masks is not None
+        np.testing.assert_array_equal(one.masks.probabilities, other.masks.probabilities)
+
+
+def _on_the_cpu(path: Path) -> OnnxSegmenter:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(backend, "open_session", open_session)
+        return OnnxSegmenter(path, device="cpu")
+
+
+def test_many_threads_get_their_own_pictures_back(tmp_path: Path, card: dict[str, Any]) -> None:
+    segmenter = OnnxSegmenter(brightness_model(tmp_path / "m.onnx"), max_batch=4)
+    assert segmenter.slots == 3
+    frames = [grey(40 + 5 * number, number) for number in range(40)]
+    batches = [frames[start : start + 2 + start % 3] for start in range(0, 40, 5)]
+    with ThreadPoolExecutor(4) as executor:
+        for batch, found in zip(batches, executor.map(segmenter.segment, batches), strict=True):
+            for frame, instances in zip(batch, found, strict=True):
+                assert frame.image is not None
+                np.testing.assert_allclose(instances.scores[0] * 255, frame.image[0, 0, 0], atol=0.01)
+    assert card["driver"].calls.count("cuStreamCreate") == 3
+
+
+def test_the_manner_is_described(tmp_path: Path, card: dict[str, Any]) -> None:
+    segmenter = OnnxSegmenter(end2end_model(tmp_path / "m.onnx", open_batch=True))
+    for text in ("on cuda (NVIDIA L4, ", "3 slots, batches of 1, 4, 8, CUDA graphs, page-locked buffers"):
+        assert text in segmenter.describe()
+    card["driver"] = FakeDriver(locks=False)
+    segmenter = OnnxSegmenter(end2end_model(tmp_path / "m.onnx", open_batch=True), max_batch=6)
+    assert segmenter.manner == "3 slots, batches of 1, 4, 6, CUDA graphs, pageable buffers"
+
+
+def test_a_fixed_batch_is_the_only_size(tmp_path: Path, card: dict[str, Any]) -> None:
+    outputs = {name: np.repeat(value, 2, axis=0) for name, value in end2end_outputs().items()}
+    path = constant_model(tmp_path / "two.onnx", outputs, input_shape=(2, 96, 160, 3), input_dtype="uint8")
+    segmenter = OnnxSegmenter(path)
+    assert segmenter.batch_size == 2
+    assert "batches of 2," in segmenter.manner
+    assert [len(instances) for instances in segmenter.segment([picture(index=n) for n in range(3)])] == [2, 2, 2]
+
+
+def test_a_graph_with_wrong_outputs_is_given_up_for_a_plain_session(tmp_path: Path, card: dict[str, Any]) -> None:
+    card["wrap"] = lambda session, graphs: Recorder(session, stale=graphs)
+    segmenter = OnnxSegmenter(brightness_model(tmp_path / "m.onnx"))
+    assert card["opened"] == [True, False]
+    assert "no CUDA graphs" in segmenter.manner
+    assert segmenter.segment([grey(102)])[0].scores[0] == pytest.approx(0.4)
+
+
+def test_a_card_that_fails_without_graphs_too_is_an_error(tmp_path: Path, card: dict[str, Any]) -> None:
+    card["driver"] = FakeDriver(fails="cuStreamSynchronize")
+    with pytest.raises(ModelError, match="cuStreamSynchronize failed with CUDA_ERROR_OUT_OF_MEMORY"):
+        OnnxSegmenter(end2end_model(tmp_path / "m.onnx"))
+    assert card["opened"] == [True, False]
+
+
+def test_all_batches_and_slots_have_run_before_the_first_frame(tmp_path: Path, card: dict[str, Any]) -> None:
+    recorders: list[Recorder] = []
+
+    def wrap(session: Any, _graphs: bool) -> Recorder:
+        recorders.append(Recorder(session))
+        return recorders[-1]
+
+    card["wrap"] = wrap
+    OnnxSegmenter(brightness_model(tmp_path / "m.onnx"), max_batch=16)
+    assert {graph for graph, _, _ in recorders[-1].bound} == set(range(1, 3 * 4 + 1))
+
+
+def test_the_doctor_says_what_runs_where(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, card: dict[str, Any]) -> None:
+    segmenter = OnnxSegmenter(brightness_model(tmp_path / "m.onnx"))
+    monkeypatch.setattr("tracker.segment.session.OnnxSegmenter", lambda *_names, **_options: segmenter)
+    values: dict[str, Any] = {
+        "version": "1.31.1",
+        "listed": ("TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"),
+        "driver": "CUDA 13.0",
+        "cards": ("NVIDIA L4",),
+        "missing": {"tensorrt": "libnvinfer.so.10"},
+        "cuda_version": "13.0",
+    }
+    for module in (survey_module, device_module):
+        monkeypatch.setattr(module, "survey", lambda: DeviceSurvey(**values))
+    cuda, tensorrt = doctor._cuda_really_runs()
+    assert cuda.state == "note"  # a card played by the CPU: the fall-back that is to be found out
+    assert f"NVIDIA L4, CUDA 13.0: the default model runs on it, {segmenter.placement}; 3 slots" in cuda.found
+    assert "run on the CPU" in cuda.remedy
+    assert (tensorrt.state, tensorrt.found) == ("note", "onnxruntime 1.31.1 needs libnvinfer.so.10")
+    assert "pip install tensorrt-cu13" in tensorrt.remedy
