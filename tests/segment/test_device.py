@@ -171,7 +171,7 @@ def test_a_graph_that_cannot_be_recorded_is_given_up_for_a_plain_session(
     pretend(monkeypatch)
     sessions = Options(refuse="enable_cuda_graph")
     monkeypatch.setattr("onnxruntime.InferenceSession", sessions)
-    opened = open_session(model, label="m", device="cuda")
+    opened = open_session(model, label="m", device="cuda", graphs=True)
     assert sessions.asked == [{"device_id": "0", "enable_cuda_graph": "1"}, {"device_id": "0"}]
     assert (opened.device, opened.graphs) == ("cuda", False)
     assert opened.reason == "NVIDIA L4, driver CUDA 13.0"
@@ -185,8 +185,9 @@ def test_graphs_are_asked_for_on_cuda_and_only_there(
     pretend(monkeypatch)
     sessions = Options()
     monkeypatch.setattr("onnxruntime.InferenceSession", sessions)
-    assert open_session(model, label="m", device="cuda").graphs
-    opened = open_session(model, label="m", device="tensorrt", fp16=True)
+    assert open_session(model, label="m", device="cuda", graphs=True).graphs
+    assert not open_session(model, label="m", device="cuda").graphs
+    opened = open_session(model, label="m", device="tensorrt", fp16=True, graphs=True)
     assert not opened.graphs
     assert not [name for name in sessions.asked[-1] if "graph" in name]
     assert sessions.asked[-1]["trt_fp16_enable"] == "True"

@@ -93,6 +93,7 @@ def open_backend(request: BackendRequest) -> Backend:
         threads=request.threads,
         fp16=request.fp16,
         single_on_cpu=request.max_batch is None,
+        graphs=True,
         profile=_profile(request) if request.device.startswith("tensorrt") else None,
     )
     try:
@@ -101,7 +102,7 @@ def open_backend(request: BackendRequest) -> Backend:
         if not opened.graphs:
             raise
     # A graph that cannot be recorded, or gives something else than a plain run: a session without graphs has neither.
-    return _ready(request, open_session(file.path, label=file.label, device=request.device, graphs=False))
+    return _ready(request, open_session(file.path, label=file.label, device=request.device))
 
 
 def _ready(request: BackendRequest, opened: OpenedSession) -> Backend:

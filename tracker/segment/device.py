@@ -76,7 +76,7 @@ def open_session(
     threads: int | None = None,
     fp16: bool = False,
     single_on_cpu: bool = False,
-    graphs: bool = True,
+    graphs: bool = False,
     profile: Profile | None = None,
 ) -> OpenedSession:
     """Open a model on a device.
@@ -89,7 +89,8 @@ def open_session(
         threads: Threads inside an operator on the CPU; ``None`` = :func:`default_threads`.
         fp16: Let TensorRT compute in half precision.
         single_on_cpu: On the CPU fix an open batch to 1, so that shape arithmetic folds away.
-        graphs: On CUDA record graphs where the model can be recorded: every node on the card.
+        graphs: On CUDA record graphs where the model can be recorded: every node on the card. Such a session is for
+            :class:`tracker.segment.slots.SlotRunner` only; ``session.run`` would replay on buffers that are gone.
         profile: Shapes for TensorRT where the file leaves the batch open.
 
     Raises:
