@@ -1,0 +1,246 @@
+"""A frame and its instances enter, the same instances with embeddings leave: an external re-identification network.
+
+Any ``.onnx`` with one image input and one vector per image will do; most published ones take ``(N, 3, 256, 128)`` RGB
+with ImageNet's normalisation, which holds where the file does not say otherwise. It says so as a segmentation model
+does: ``masktrail.input`` in its metadata, or ``[input]`` in a ``manifest.toml`` beside it. ``masktrail.masked`` =
+``true`` in the metadata: it wants everything around the silhouette blotted out.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tracker.errors import ModelError
+from tracker.masks import lift
+from tracker.segment.contracts import declared_input
+from tracker.segment.decoder import ModelInfo, TensorInfo
+from tracker.segment.device import open_session
+from tracker.segment.manifest import InputSpec
+from tracker.segment.preprocess import Preprocessor
+from tracker.segment.runner import PlainRunner
+from tracker.segment.zoo import find_model
+from tracker.types import Frame, Instances, Segmenter
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+__all__ = ["EmbeddingSegmenter", "OnnxEmbedder"]
+
+IMAGENET = InputSpec(channels="RGB", resize="stretch", mean=(123.675, 116.28, 103.53), std=(58.395, 57.12, 57.375))
+BYTES = InputSpec(channels="RGB", resize="stretch", mean=(0.0,) * 3, std=(1.0,) * 3)
+"""Files that take bytes normalise by themselves."""
+HEIGHT_PX, WIDTH_PX = 256, 128
+MAX_BATCH = 16
+SMALLEST_PX = 4
+"""Crops of fewer pixels a side show nobody."""
+DTYPES = {"float": "float32"}
+
+
+class OnnxEmbedder:
+    """Gives instances embeddings from their crops of the picture. May be called from several threads at once.
+
+    Args:
+        model: The ``.onnx`` file.
+        device: ``auto``, ``cpu``, ``cuda``, ``tensorrt``; ``cuda:1`` picks a card.
+        threads: Threads inside an operator on the CPU; ``None`` = the cores there are, at most 8.
+        masked: Blot out what is not the instance; ``None`` = as the file says, else no: networks are mostly trained on
+            whole boxes.
+        score_threshold: Instances below get no embedding (a row of zeros): the tracker does not trust their looks.
+
+    Raises:
+        ModelError: No such file, not a model, or none that makes one vector of each image.
+    """
+
+    def __init__(
+        self,
+        model: str | Path,
+        *,
+        device: str = "auto",
+        threads: int | None = None,
+        masked: bool | None = None,
+        score_threshold: float = 0.25,
+    ) -> None:
+        file = find_model(model)
+        self._label = file.label
+        self._score_threshold = score_threshold
+        opened = open_session(file.path, label=file.label, device=device, threads=threads, graphs=False)
+        session = opened.session
+        info = ModelInfo(
+            label=file.label,
+            inputs=tuple(_tensor(tensor) for tensor in session.get_inputs()),
+            outputs=tuple(_tensor(tensor) for tensor in session.get_outputs()),
+            metadata=dict(session.get_modelmeta().custom_metadata_map),
+            manifest=file.manifest,
+        )
+        said = declared_input(info)
+        spec = said.over(BYTES if said.dtype == "uint8" else IMAGENET)
+        self._spec = dataclasses.replace(spec, height=spec.height or HEIGHT_PX, width=spec.width or WIDTH_PX)
+        self._fixed_batch = info.inputs[0].shape[0]
+        self._masked = info.metadata.get("masktrail.masked", "").lower() == "true" if masked is None else masked
+        self._runner = PlainRunner(
+            session,
+            label=file.label,
+            input_name=info.inputs[0].name,
+            output_names=[output.name for output in info.outputs],
+        )
+        self._local = threading.local()
+        self._output, self.length = self._recognise()
+        self.device = opened.device
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """``(width, height)`` of a crop at the network's input."""
+        return self._spec.width or WIDTH_PX, self._spec.height or HEIGHT_PX
+
+    def describe(self) -> str:
+        """One line for a person: file, size, length, device."""
+        width, height = self.size
+        masked = ", silhouettes only" if self._masked else ""
+        return f"{self._label}, crops of {width} x {height}{masked}, {self.length} numbers each, on {self.device}"
+
+    def embed(self, frame: Frame, instances: Instances) -> Instances:
+        """The instances with embeddings ``(N, E)``, L2-normalised; zeros where there is nothing to see.
+
+        Raises:
+            ModelError: The frame has no image, or the network failed.
+        """
+        if frame.image is None:
+            raise ModelError(
+                frame.source,
+                f"expected frame {frame.index} with its image for re-identification, found none",
+                "open the source with want_image=True",
+            )
+        embeddings = np.zeros((len(instances), self.length), np.float32)
+        crops = {
+            row: crop
+            for row in np.flatnonzero(instances.scores >= self._score_threshold).tolist()
+            if (crop := self._crop(frame.image, instances, row)) is not None
+        }
+        rows = list(crops)
+        for start in range(0, len(rows), self._batch):
+            chunk = rows[start : start + self._batch]
+            embeddings[chunk] = self._run([crops[row] for row in chunk])
+        return dataclasses.replace(instances, embeddings=embeddings)
+
+    @property
+    def _batch(self) -> int:
+        return self._fixed_batch or MAX_BATCH
+
+    def _crop(self, image: NDArray[np.uint8], instances: Instances, row: int) -> NDArray[np.uint8] | None:
+        """The instance's part of the picture, ``(h, w, 3)`` BGR."""
+        height, width = image.shape[:2]
+        box = instances.boxes[row]
+        if not np.isfinite(box).all():
+            return None
+        left, top = np.maximum(np.floor(box[:2]), 0).astype(int)
+        right, bottom = np.minimum(np.ceil(box[2:]), (width, height)).astype(int)
+        if right - left < SMALLEST_PX or bottom - top < SMALLEST_PX:
+            return None
+        crop = image[top:bottom, left:right]
+        if self._masked and instances.masks is not None:
+            silhouette, _ = lift(instances.masks, row, box)
+            mean = np.array(self._spec.mean or (114.0,) * 3)
+            grey = np.rint(mean[::-1] if self._spec.channels == "RGB" else mean).astype(np.uint8)
+            crop = np.where(silhouette[..., None], crop, grey)
+        return crop
+
+    def _run(self, crops: Sequence[NDArray[np.uint8]]) -> NDArray[np.float32]:
+        """Unit vectors ``(B, E)`` of at most a batch of crops."""
+        frames = [
+            Frame(index=0, time_s=0.0, arrived_s=0.0, source="", size=(crop.shape[1], crop.shape[0]), image=crop)
+            for crop in crops
+        ]
+        preprocessor = self._preprocessor()
+        batch, _ = preprocessor.pack(frames)
+        if self._fixed_batch is not None and len(batch) < self._fixed_batch:
+            batch = preprocessor.full_batch(batch)
+        values = np.asarray(self._runner.run(batch)[self._output], np.float32).reshape(len(batch), -1)[: len(crops)]
+        with np.errstate(invalid="ignore", over="ignore"):
+            lengths = np.linalg.norm(values, axis=1, keepdims=True)
+        usable = np.isfinite(lengths) & (lengths > 0)
+        return np.asarray(np.where(usable, values, 0) / np.where(usable, lengths, 1), np.float32)
+
+    def _preprocessor(self) -> Preprocessor:
+        """This thread's input buffers."""
+        preprocessor: Preprocessor | None = getattr(self._local, "preprocessor", None)
+        if preprocessor is None:
+            preprocessor = Preprocessor(spec=self._spec, network_size=self.size, batch=self._batch)
+            self._local.preprocessor = preprocessor
+        return preprocessor
+
+    def _recognise(self) -> tuple[str, int]:
+        """Name and length of the output that holds one vector per image, by a run on grey pictures."""
+        width, height = self.size
+        count = self._fixed_batch or 2
+        frame = Frame(
+            index=0,
+            time_s=0.0,
+            arrived_s=0.0,
+            source="",
+            size=(width, height),
+            image=np.full((height, width, 3), 114, np.uint8),
+        )
+        outputs = self._runner.run(self._preprocessor().pack([frame] * count)[0])
+        chosen = "embeddings" if "embeddings" in outputs else next(iter(outputs))
+        vectors = outputs[chosen]
+        only = len(outputs) == 1 or chosen == "embeddings"
+        fits = vectors.dtype.kind == "f" and vectors.ndim >= 2 and len(vectors) == count and vectors.shape[1] > 1
+        if not only or not fits or vectors.size != count * vectors.shape[1]:
+            found = "; ".join(f"{name} {value.shape} {value.dtype}" for name, value in outputs.items())
+            raise ModelError(
+                self._label,
+                f"expected one output (N, E), a vector of numbers for each of {count} images, found {found}",
+                "export a re-identification network, without its classifier; of several outputs name one `embeddings`",
+            )
+        return chosen, int(vectors.shape[1])
+
+
+class EmbeddingSegmenter:
+    """A segmenter whose instances also get embeddings from another network.
+
+    Args:
+        segmenter: Frames to instances.
+        embedder: Crops to embeddings; they replace those of the segmenter's own network.
+    """
+
+    def __init__(self, segmenter: Segmenter, embedder: OnnxEmbedder) -> None:
+        self._segmenter = segmenter
+        self._embedder = embedder
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The segmenter's."""
+        return self._segmenter.class_names
+
+    @property
+    def network_size(self) -> tuple[int, int]:
+        """The segmenter's."""
+        return self._segmenter.network_size
+
+    @property
+    def keep_aspect(self) -> bool:
+        """The segmenter's."""
+        return self._segmenter.keep_aspect
+
+    def segment(self, frames: Sequence[Frame]) -> list[Instances]:
+        """The instances of each frame, with embeddings.
+
+        Raises:
+            ModelError: A frame without an image, or a network failed.
+        """
+        segmented = self._segmenter.segment(frames)
+        return [self._embedder.embed(frame, found) for frame, found in zip(frames, segmented, strict=True)]
+
+
+def _tensor(value: Any) -> TensorInfo:
+    """ONNX Runtime's description of an input or output as ours."""
+    dtype = value.type.removeprefix("tensor(").removesuffix(")")
+    shape = tuple(size if isinstance(size, int) else None for size in value.shape)
+    return TensorInfo(name=value.name, dtype=DTYPES.get(dtype, dtype), shape=shape)
