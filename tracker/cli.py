@@ -51,8 +51,14 @@ MaskFormat = Annotated[
     str | None, typer.Option(help="Shapes in JSONL, CSV and Parquet records: rle, polygon or none; rle, in CSV none.")
 ]
 Workers = Annotated[
-    int | None, typer.Option(min=1, help="Frames segmented at once on the CPU; one per core where not given.")
+    int | None,
+    typer.Option(min=1, help="Batches segmented at once; one per core on the CPU, one per slot on a GPU by default."),
 ]
+Batch = Annotated[
+    int | None,
+    typer.Option(min=1, max=256, help="Frames per run of the model, recordings only; 8 on a GPU, 1 on the CPU."),
+]
+Fp16 = Annotated[bool, typer.Option("--fp16", help="Half precision, with --device tensorrt.")]
 Json = Annotated[Path | None, typer.Option("--json", help="Write the summary there too.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress and no table.")]
 
@@ -107,6 +113,8 @@ def track(
         str, typer.Option(help="auto: carry tracks along when the camera moves. off: it stands.")
     ] = "auto",
     workers: Workers = None,
+    batch: Batch = None,
+    fp16: Fp16 = False,
     json_path: Json = None,
     quiet: Quiet = False,
 ) -> None:
@@ -134,6 +142,8 @@ def segment(
     ] = None,
     masks: MaskFormat = None,
     workers: Workers = None,
+    batch: Batch = None,
+    fp16: Fp16 = False,
     json_path: Json = None,
     quiet: Quiet = False,
 ) -> None:

@@ -69,6 +69,8 @@ class StreamRequest:
     coco_images: Path | None = None
     masks: MaskFormat | None = None
     workers: int | None = None
+    batch: int | None = None
+    fp16: bool = False
     confirm: float = CONFIRM_SCORE
     decode: DecodeChoice = "auto"
     transport: Literal["tcp", "udp"] = "tcp"
@@ -214,7 +216,18 @@ def _segmenter(request: StreamRequest, size: tuple[int, int] | None) -> OnnxSegm
         classes=request.classes,
         source_size=size,
         threads=max(available_cores() // workers, 1),
+        max_batch=request.batch,
+        fp16=request.fp16,
     )
+
+
+def _flow(request: StreamRequest, segmenter: OnnxSegmenter, *, is_live: bool) -> dict[str, int]:
+    """Batches in flight and frames in each: a recording's frames wait for each other, a camera's do not."""
+    if is_live:
+        return {"workers": 1, "batch_size": 1}
+    on_cpu = segmenter.device == "cpu"
+    workers = request.workers or (available_cores() if on_cpu else segmenter.slots)
+    return {"workers": workers, "batch_size": segmenter.batch_size}
 
 
 def _short_title(name: str) -> str:
@@ -284,7 +297,6 @@ def _run_stream(
             )
         )
         sink = _open_sinks(request, address, paths, source=source, class_names=segmenter.class_names, console=console)
-        on_cpu = segmenter.device == "cpu"
         progress = stack.enter_context(
             StreamProgress(
                 console=console,
@@ -304,8 +316,8 @@ def _run_stream(
             tracker=tracker,
             camera_motion=_camera_motion(request),
             sink=sink,
-            workers=1 if source.info.is_live or not on_cpu else request.workers or available_cores(),
             on_frame=progress,
+            **_flow(request, segmenter, is_live=source.info.is_live),
         )
         interrupted, failures = _run(pipeline, source, sink)
     outcome = Outcome(
