@@ -379,4 +379,6 @@ def _shown(node: Any) -> str:
 
 def is_camera(url: str) -> bool:
     """Whether an entry is endless: a device or a network address."""
-    return url.partition("?")[0].isdecimal() or url.startswith("/dev/video") or ("://" in url and not url.startswith("file://"))
+    if url.partition("?")[0].isdecimal() or url.startswith("/dev/video"):
+        return True
+    return "://" in url and not url.startswith("file://")

@@ -30,7 +30,8 @@ VIDEO_SUFFIXES = frozenset(
 )
 """Suffixes that make a file of a folder a video. A file that is named directly is opened whatever its suffix."""
 
-_SECRET_KEYS = re.compile(r"pass|pwd|token|secret|key|auth|sig|user|login|cred|session", re.IGNORECASE)
+_SECRET_KEYS = re.compile(r"pass|pwd|token|secret|key|auth|sig|user|login|cred|session|streamid", re.IGNORECASE)
+_SECRET_IN_PATH = re.compile(rf"([^/&;=]*(?:{_SECRET_KEYS.pattern})[^/&;=]*)=[^/&;]*", re.IGNORECASE)
 _SCHEME = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]+://")
 _DEVICE = re.compile(r"^(?P<device>\d+|/dev/video\d+)(?P<query>\?.*)?$", re.DOTALL)
 
@@ -83,6 +84,8 @@ def redact(address: str) -> str:
     'rtsp://admin:***@10.0.0.7:554/stream1?channel=2'
     >>> redact("https://host/cam.m3u8?token=abc&quality=hd")
     'https://host/cam.m3u8?token=***&quality=hd'
+    >>> redact("rtsp://10.0.0.7:554/user=admin&password=hunter2&channel=1.sdp")
+    'rtsp://10.0.0.7:554/user=***&password=***&channel=1.sdp'
     >>> redact("clips/street.mp4")
     'clips/street.mp4'
     """
@@ -100,6 +103,7 @@ def redact(address: str) -> str:
     if user:
         user = user.partition(":")[0] + ":***@" if ":" in user else "***@"
     base, mark, query = rest.partition("?")
+    base = _SECRET_IN_PATH.sub(r"\1=***", base)
     for key, value in parse_qsl(query, keep_blank_values=False):
         if _SECRET_KEYS.search(key):
             query = re.sub(rf"(^|[&;]){re.escape(key)}=[^&;#]*", rf"\g<1>{key}=***", query) if value else query
