@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from export.embed_command import add_embed
 from export.prepare_command import DATA, add_prepare
 from export.train_command import add_train, network_size
 from tracker.errors import TrackerError
@@ -19,6 +20,7 @@ def main(arguments: list[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     add_prepare(commands)
     add_train(commands)
+    add_embed(commands)
     add_nano(commands)
     add_yolact(commands)
     add_check(commands)

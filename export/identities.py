@@ -1,6 +1,7 @@
-"""Videos come in; who was seen where, with what the frozen network sees of them, leaves: data to learn likeness from.
+"""Videos and labelled pictures come in; who was seen, with what the frozen network sees of them, leaves.
 
-Identities come from this project's own tracker: over short times, motion and silhouettes tell who is who without
+This is what likeness is learned from. In pictures, an object shown twice with other colours is the same one. In videos,
+identities come from this project's own tracker: over short times, motion and silhouettes tell who is who without
 looking at appearance. What touches somebody else is left out, and so are small and doubtful instances.
 """
 
@@ -8,11 +9,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-import cv2
 import numpy as np
 import torch
 
-from export.augment import degrade
+from export.augment import degrade, to_sample
+from export.data import IGNORE
 from export.embedding import EmbeddingHead
 from export.yolact_nano import MASK_STRIDE, focus
 from tracker.associate.tracker import Tracker
@@ -23,9 +24,13 @@ from tracker.sources.open import open_source
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from torch import Tensor
+
+    from export.data import Archive
     from export.yolact_nano import YolactNano
     from tracker.types import Frame, Instances
 
+LOOK_SIZE = (384, 640)
 LEAST_SCORE = 0.4
 LEAST_SIDE_PX = 16.0  # of the box in network pixels
 LARGEST_OVERLAP = 0.15  # box IoU with anybody else
@@ -77,8 +82,7 @@ def collect(videos: list[Path], model: Path, network: YolactNano, *, every_s: fl
                     largest = max(largest, identity)
                     rows.append((feature, clip, total + identity, frame.time_s, int(tracks.class_ids[row])))
         total += largest + 1
-    features, clips, identities, times_s, class_ids = zip(*rows, strict=True)
-    return Sightings(np.stack(features), np.array(clips), np.array(identities), np.array(times_s), np.array(class_ids))
+    return gather(rows)
 
 
 def clean_rows(instances: Instances, frame: Frame) -> np.ndarray:
@@ -91,6 +95,67 @@ def clean_rows(instances: Instances, frame: Frame) -> np.ndarray:
     return np.asarray(clear & (instances.scores >= LEAST_SCORE) & (sides >= LEAST_SIDE_PX))
 
 
+def look_again(
+    archive: Archive, network: YolactNano, *, looks: int = 4, pictures: int = 800, seed: int = 1
+) -> Sightings:
+    """Objects of labelled pictures, each at several places, scales and colours: all of a picture are different.
+
+    Args:
+        archive: labelled pictures; machine-made labels are left out.
+        network: gives the feature maps.
+        looks: how often each picture is shown.
+        pictures: how many are drawn.
+        seed: of the choice and the changes.
+    """
+    rng = np.random.default_rng(seed)
+    trusted = [
+        row
+        for row, items in enumerate(archive.objects)
+        if any(item["class_id"] != IGNORE and item["weight"] >= 1.0 for item in items)
+    ]
+    rows: list[tuple[np.ndarray, int, int, float, int]] = []
+    total = 0
+    for clip, chosen in enumerate(rng.permutation(trusted)[:pictures].tolist()):
+        picture = archive.picture(chosen)
+        # A sample keeps the weights of the items it shows: they carry the numbers here.
+        numbered = picture._replace(
+            items=[item._replace(weight=float(number)) for number, item in enumerate(picture.items)]
+        )
+        for _ in range(looks):
+            sample = to_sample(numbered, LOOK_SIZE, rng)
+            sides = (sample.boxes[:, 2:] - sample.boxes[:, :2]).min(axis=1, initial=np.inf)
+            shown = np.flatnonzero(sides >= LEAST_SIDE_PX)
+            if not len(shown):
+                continue
+            masks = torch.from_numpy(sample.masks[shown]).float() / 255.0
+            pooled = pool_maps(network, sample.image, masks, sample.boxes[shown])
+            numbers = sample.weights[shown].astype(int) + total
+            classes = sample.class_ids[shown]
+            rows.extend(
+                (feature, clip, int(number), 0.0, int(class_id))
+                for feature, number, class_id in zip(pooled, numbers, classes, strict=True)
+            )
+        total += len(picture.items)
+    return gather(rows)
+
+
+def gather(rows: list[tuple[np.ndarray, int, int, float, int]]) -> Sightings:
+    """One look a row -> arrays."""
+    features, clips, tracks, times_s, class_ids = zip(*rows, strict=True)
+    return Sightings(np.stack(features), np.array(clips), np.array(tracks), np.array(times_s), np.array(class_ids))
+
+
+def join(parts: list[Sightings]) -> Sightings:
+    """Sightings of different clips and objects side by side."""
+    clips = np.cumsum([0, *(part.clips.max() + 1 for part in parts[:-1])])
+    tracks = np.cumsum([0, *(part.tracks.max() + 1 for part in parts[:-1])])
+    moved = [
+        part._replace(clips=part.clips + clip, tracks=part.tracks + track)
+        for part, clip, track in zip(parts, clips, tracks, strict=True)
+    ]
+    return Sightings(*(np.concatenate(values) for values in zip(*moved, strict=True)))
+
+
 def pool(
     network: YolactNano, frame: Frame, instances: Instances, rows: np.ndarray, rng: np.random.Generator
 ) -> np.ndarray:
@@ -101,22 +166,17 @@ def pool(
     picture = degrade(frame.network_image, rng) if rng.random() < JITTERED else frame.network_image
     masks = torch.from_numpy(np.array(instances.masks.probabilities[rows])).float() / 255.0
     scale = np.array([*frame.letterbox.scale, *frame.letterbox.scale], np.float32)
-    boxes = torch.from_numpy(instances.boxes[rows] * scale)
+    return pool_maps(network, picture, masks, instances.boxes[rows] * scale)
+
+
+def pool_maps(network: YolactNano, picture: np.ndarray, masks: Tensor, boxes: np.ndarray) -> np.ndarray:
+    """What the network sees inside masks (N, h, w), 0..1, with boxes (N, 4) in network pixels, (N, 2 * F)."""
     with torch.no_grad():
         images = torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1))[None]).float()
         c2, c3, c4, c5 = network.backbone(focus(images))
-        p3 = network.neck(c3, c4, c5)[0]
-        maps = EmbeddingHead.maps(c2, p3)
-        size = (maps.shape[2] * 2, maps.shape[3] * 2)
-        full = torch.zeros(1, len(rows), *size)
-        height, width = min(size[0], masks.shape[1]), min(size[1], masks.shape[2])
+        maps = EmbeddingHead.maps(c2, network.neck(c3, c4, c5)[0])
+        full = torch.zeros(1, len(masks), maps.shape[2] * 2, maps.shape[3] * 2)
+        height, width = min(full.shape[2], masks.shape[1]), min(full.shape[3], masks.shape[2])
         full[0, :, :height, :width] = masks[:, :height, :width]
-        return EmbeddingHead.pool(maps, full, boxes[None] / MASK_STRIDE)[0].numpy()
-
-
-def outlines(picture: np.ndarray, boxes: np.ndarray) -> np.ndarray:
-    """The picture with boxes drawn, to look at what was collected."""
-    drawn = picture.copy()
-    for left, top, right, bottom in boxes.astype(int).tolist():
-        cv2.rectangle(drawn, (left, top), (right, bottom), (0, 255, 0), 1)
-    return drawn
+        cells = torch.from_numpy(boxes)[None] / MASK_STRIDE
+        return np.asarray(EmbeddingHead.pool(maps, full, cells)[0].numpy())

@@ -113,7 +113,7 @@ def load_exported(path: Path) -> YolactNano:
     names = json.loads(written[0]) if written else CLASSES
     if len(names) != classes:
         raise ModelError(path, f"names {len(names)} classes and scores {classes}", START_WITH)
-    network = YolactNano(classes=names, prototypes=prototypes)
+    network = YolactNano(classes=names, prototypes=prototypes, embedding=len(tensors.get(EMBEDDING_BIAS, ())))
     expected = network.state_dict()
     wrong = [key for key in expected if key not in tensors or tensors[key].shape != expected[key].shape]
     wrong += [key for key in tensors if key not in expected]

@@ -10,7 +10,8 @@ import torch
 from export import to_onnx
 from export.embed import contrastive_loss, judge, strangers, train_head, unit
 from export.embedding import MAP_CHANNELS, EmbeddingHead
-from export.identities import Sightings
+from export.identities import Sightings, join
+from export.weights import load_exported
 from export.yolact_nano import YolactNano
 
 pytestmark = pytest.mark.export
@@ -88,6 +89,16 @@ def test_pairs_that_nobody_knows_do_not_count():
     assert torch.isfinite(before)
 
 
+def test_joined_sightings_keep_their_objects_apart():
+    rng = np.random.default_rng(6)
+    first, second = sightings(rng, tracks=4, looks=3), sightings(rng, tracks=5, looks=3)
+    both = join([first, second])
+    assert len(both.tracks) == 27
+    assert len(np.unique(both.tracks)) == 9
+    assert not set(both.clips[:12]) & set(both.clips[12:])
+    assert (both.times_s[12:] == second.times_s).all()
+
+
 def test_training_learns_what_belongs_to_the_object():
     rng = np.random.default_rng(3)
     seen = sightings(rng)
@@ -108,6 +119,8 @@ def test_exported_embeddings_equal_those_of_torch(tmp_path):
     module = to_onnx.EndToEnd(network, height=64, width=96, candidates=50, instances=20)
     to_onnx.export_onnx(module, tmp_path / "small.onnx", name="small", version="1")
     session = onnxruntime.InferenceSession(str(tmp_path / "small.onnx"), providers=["CPUExecutionProvider"])
+    loaded = load_exported(tmp_path / "small.onnx")
+    torch.testing.assert_close(loaded.embedding_head.state_dict(), network.embedding_head.state_dict())
     frames = np.random.default_rng(5).integers(0, 256, (2, 64, 96, 3), dtype=np.uint8)
     found = dict(zip([item.name for item in session.get_outputs()], session.run(None, {"frames": frames}), strict=True))
     with torch.no_grad():

@@ -1,0 +1,74 @@
+"""The options of `python -m export embed` come in; a checkpoint with a trained embedding head leaves."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tracker.errors import ConfigError
+
+if TYPE_CHECKING:
+    import argparse
+
+    from export.identities import Sightings
+    from export.yolact_nano import YolactNano
+
+
+def add_embed(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """`embed`: a trained network and videos -> the network with embeddings."""
+    parser = commands.add_parser("embed", help="train the embedding head of a trained network, for re-identification")
+    parser.add_argument("--weights", type=Path, required=True, help="checkpoint of `train`, or an exported file")
+    parser.add_argument("--archive", type=Path, help="made by `prepare`: its pictures' objects, each shown four times")
+    parser.add_argument("--pictures", type=int, default=800, help="how many of them")
+    parser.add_argument("--videos", type=Path, nargs="+", default=[], help="recordings; our tracker says who is who")
+    parser.add_argument("--val-videos", type=Path, nargs="+", default=[], help="recordings to judge on")
+    parser.add_argument("--steps", type=int, default=2000)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--out", type=Path, required=True, help="checkpoint for `nano`")
+    parser.set_defaults(run=embed)
+
+
+def embed(options: argparse.Namespace) -> None:
+    """Run `embed`."""
+    import torch
+
+    from export.embed import judge, train_head, unit
+    from export.identities import join, look_again
+    from export.weights import load_network
+
+    if not options.archive and not options.videos:
+        raise ConfigError("embed", "nothing to learn from", "give --archive, --videos or both")
+    network = load_network(options.weights).eval()
+    network.embedding_head = None
+    parts = [sightings(options.videos, network)] if options.videos else []
+    if options.archive:
+        from export.data import Archive
+
+        parts.append(look_again(Archive(options.archive), network, pictures=options.pictures, seed=options.seed))
+    seen = join(parts)
+    print(f"{len(seen.tracks)} sightings of {len(set(seen.tracks.tolist()))} objects", flush=True)
+    head = train_head(seen, steps=options.steps, seed=options.seed)
+    figures: dict[str, Any] = {}
+    if options.val_videos:
+        held_out = sightings(options.val_videos, network)
+        with torch.no_grad():
+            learned = head.embed_unprojected(torch.from_numpy(held_out.pooled)).numpy()
+        figures = {"trained": judge(learned, held_out), "untrained maps": judge(unit(held_out.pooled), held_out)}
+        print(json.dumps(figures, indent=1))
+    network.embedding_head = head
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    state = {"average": network.state_dict(), "classes": list(network.classes), "embedding": figures}
+    torch.save(state, options.out)
+
+
+def sightings(videos: list[Path], network: YolactNano) -> Sightings:
+    """Who was seen in the videos, by the network itself, exported for the time being."""
+    from export.identities import collect
+    from export.to_onnx import EndToEnd, export_onnx
+
+    with tempfile.TemporaryDirectory() as folder:
+        model = Path(folder) / "network.onnx"
+        export_onnx(EndToEnd(network, height=384, width=640), model, name="network", version="0")
+        return collect(videos, model, network)
