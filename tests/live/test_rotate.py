@@ -6,8 +6,6 @@ import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import pytest
-
 from tests.live.fakes import box, frame
 from tracker.errors import SinkError
 from tracker.live.rotate import RETRY_S, RotatingSink
@@ -105,6 +103,30 @@ def test_a_refusal_costs_the_frames_until_the_next_try_only(tmp_path) -> None:
     assert rows(part) == [2]
 
 
-def test_a_missing_folder_is_an_error_at_once(tmp_path) -> None:
-    with pytest.raises(SinkError, match="expected a writable folder"):
-        sink(tmp_path / "none", Clock())
+def test_a_missing_folder_costs_the_frames_until_it_is_there(tmp_path) -> None:
+    clock, told = Clock(), []
+    rotating = sink(tmp_path / "later", clock, on_error=told.append)
+    rotating.write(tracked(0))
+    assert "expected the folder" in str(told[0])
+    (tmp_path / "later").mkdir()
+    clock.s = RETRY_S + 1
+    rotating.write(tracked(1))
+    rotating.close()
+    [part] = (tmp_path / "later").glob("gate-*.jsonl")
+    assert rows(part) == [1]
+
+
+def test_a_part_that_is_removed_is_noticed_within_a_second(tmp_path) -> None:
+    clock, told = Clock(), []
+    rotating = sink(tmp_path, clock, on_error=told.append)
+    for index in range(10):
+        clock.s = index * 0.3
+        rotating.write(tracked(index))
+        if index == 3:
+            [part] = tmp_path.glob(".gate-*.part")
+            part.unlink()
+    rotating.close()
+    assert len(told) == 1
+    assert "found it was removed" in str(told[0])
+    [part] = tmp_path.glob("gate-*.jsonl")
+    assert rows(part) == list(range(4, 10))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,9 +28,9 @@ if TYPE_CHECKING:
     from tracker.sources.address import Address
     from tracker.sources.reconnect import Link
     from tracker.sources.source import Source
-    from tracker.types import Instances, Segmenter, Sink
+    from tracker.types import Frame, Instances, Segmenter, Sink, TrackedFrame
 
-__all__ = ["build_stream", "check_camera"]
+__all__ = ["build_stream", "check_camera", "open_outputs"]
 
 logger = logging.getLogger("tracker.live")
 
@@ -57,6 +58,8 @@ def check_camera(camera: CameraConfig, class_names: tuple[str, ...]) -> Address:
         folder = path.parent
         if not folder.is_dir():
             raise SinkError(path, f"expected the folder {folder} to exist, found nothing", f"mkdir -p {folder}")
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise SinkError(path, f"expected a writable folder {folder}, found no permission", f"chmod u+wx {folder}")
     choose(camera.decode)
     rate = f"{camera.fps:g}" if camera.fps is not None and addresses[0].kind == "camera" else None
     address = dataclasses.replace(addresses[0], name=camera.name)
@@ -68,6 +71,7 @@ def build_stream(
     *,
     segmenter: Segmenter,
     tracker: Callable[[], Associator],
+    embed: Callable[[Frame, Instances], Instances] | None = None,
     lowest_score: float | None = None,
     queue_frames: int = 4,
     max_in_flight: int = 2,
@@ -80,6 +84,7 @@ def build_stream(
         camera: Its settings.
         segmenter: The shared model: names, input size and shape.
         tracker: Makes a tracker.
+        embed: Gives instances embeddings from the picture, where the camera names a network for that.
         lowest_score: Of the instances to look at, since the shared model may let through more; ``None`` = the camera's.
         queue_frames: Frames of a recording that are decoded ahead.
         max_in_flight: Most of its frames in the segmenter at a time.
@@ -105,7 +110,7 @@ def build_stream(
 
     def open_sink(source: Source) -> Sink:
         if chunked is None:
-            return _open_sinks(camera, paths, source, segmenter.class_names)
+            return open_outputs(camera, paths, source, segmenter.class_names)
         open_part = _opener(camera, source, segmenter.class_names)
         return ChunkedSink(paths, open_part, chunked, chunks=chunks)
 
@@ -115,6 +120,7 @@ def build_stream(
         tracker=steady,
         open_sink=open_sink if paths else None,
         keep=_keep(camera, segmenter.class_names, lowest_score),
+        embed=embed,
         camera_motion=_camera_motion(camera, checkpoint),
         max_in_flight=max_in_flight,
         checkpoint_frames=None if chunked is None else CHECKPOINT_FRAMES,
@@ -187,7 +193,7 @@ def _open_source(
             address,
             network_size=segmenter.network_size,
             keep_aspect=segmenter.keep_aspect,
-            want_image=camera.save is not None,
+            want_image=camera.save is not None or camera.reid is not None,
             stride=camera.stride,
             fps=camera.fps,
             policy="latest" if latest else "all",
@@ -205,7 +211,7 @@ def _open_source(
         address,
         network_size=segmenter.network_size,
         keep_aspect=segmenter.keep_aspect,
-        want_image=camera.save is not None,
+        want_image=camera.save is not None or camera.reid is not None,
         stride=camera.stride,
         fps=camera.fps,
         policy="latest" if camera.policy == "latest" else "all",
@@ -261,8 +267,15 @@ def _opener(camera: CameraConfig, source: Source, class_names: tuple[str, ...]) 
     return open_part
 
 
-def _open_sinks(camera: CameraConfig, paths: list[Path], source: Source, class_names: tuple[str, ...]) -> Sink:
-    """Every output as one sink: what dies is reported and ended, the others go on."""
+def open_outputs(camera: CameraConfig, paths: list[Path], source: Source, class_names: tuple[str, ...]) -> Sink:
+    """Every output of a camera as one sink: what dies is reported and ended, the others go on.
+
+    Args:
+        camera: Its settings.
+        paths: Of the outputs, with the camera's name filled in.
+        source: Whose frames will come.
+        class_names: Names in ``class_ids`` order.
+    """
     from tracker.sinks.multi import MultiSink
 
     open_part = _opener(camera, source, class_names)
@@ -271,21 +284,28 @@ def _open_sinks(camera: CameraConfig, paths: list[Path], source: Source, class_n
         logger.error("output failed", extra={"camera": camera.name, "problem": str(failure)})
 
     sinks: list[Sink] = []
-    try:
-        for path in paths:
-            if "{time}" in path.name:
-                sinks.append(
-                    RotatingSink(
-                        str(path),
-                        open_part,
-                        every_s=camera.rotate_s,
-                        max_bytes=camera.rotate_bytes,
-                        on_error=report,
-                    )
-                )
-            else:
-                sinks.append(open_part(path))
-    except TrackerError:
-        MultiSink(sinks).abort()
-        raise
+    for path in paths:
+        if "{time}" in path.name:
+            rotating = RotatingSink(
+                str(path), open_part, every_s=camera.rotate_s, max_bytes=camera.rotate_bytes, on_error=report
+            )
+            sinks.append(rotating)
+            continue
+        try:
+            sinks.append(open_part(path))
+        except TrackerError as failure:
+            sinks.append(_Refused(failure))
     return MultiSink(sinks, on_error=report)
+
+
+class _Refused:
+    """An output that could not be opened: dies of that at the first frame, and is reported like any that dies."""
+
+    def __init__(self, failure: TrackerError) -> None:
+        self._failure = failure
+
+    def write(self, _: TrackedFrame) -> None:
+        raise self._failure
+
+    def close(self) -> None:
+        pass

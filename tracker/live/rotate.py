@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -33,9 +32,6 @@ class RotatingSink:
         on_error: Told of parts that could not be written; frames are lost until a new part can be begun.
         now: What the clock on the wall says, in UTC.
         monotonic: A clock for durations.
-
-    Raises:
-        SinkError: The folder is missing or not writable.
     """
 
     def __init__(
@@ -49,10 +45,6 @@ class RotatingSink:
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        folder = Path(template).parent
-        if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
-            found = "no permission to write there" if folder.is_dir() else "nothing"
-            raise SinkError(template, f"expected a writable folder {folder}, found {found}", f"mkdir -p {folder}")
         self.path = template
         self.parts: int = 0
         self._template, self._opener = template, opener
@@ -62,6 +54,7 @@ class RotatingSink:
         self._part = Path()
         self._begun_s = 0.0
         self._checked_s = 0.0
+        self._bytes = 0
         self._retry_at_s: float | None = None
         self._closed = False
 
@@ -71,6 +64,8 @@ class RotatingSink:
         if self._retry_at_s is not None and now_s < self._retry_at_s:
             return
         try:
+            if self._sink is not None:
+                self._look(now_s)
             if self._sink is not None and self._is_full(now_s):
                 self._finish()
             if self._sink is None:
@@ -90,16 +85,22 @@ class RotatingSink:
             self._closed = True
             self._finish()
 
+    def _look(self, now_s: float) -> None:
+        """Once a second see how large the part is; one that was removed is given up and another begun."""
+        if now_s - self._checked_s < SIZE_CHECK_S:
+            return
+        self._checked_s = now_s
+        try:
+            self._bytes = self._part.with_name(f".{self._part.name}.part").stat().st_size
+        except OSError:
+            problem = "expected the part that is being written to be there, found it was removed"
+            self._give_up(SinkError(self._part, problem, "frames since its beginning are lost"), now_s)
+            self._retry_at_s = None
+
     def _is_full(self, now_s: float) -> bool:
         if self._every_s is not None and now_s - self._begun_s >= self._every_s:
             return True
-        if self._max_bytes is None or now_s - self._checked_s < SIZE_CHECK_S:
-            return False
-        self._checked_s = now_s
-        try:
-            return self._part.with_name(f".{self._part.name}.part").stat().st_size >= self._max_bytes
-        except OSError:
-            return False
+        return self._max_bytes is not None and self._bytes >= self._max_bytes
 
     def _begin(self, now_s: float) -> None:
         path = Path(self._template.replace("{time}", self._now().strftime("%Y%m%dT%H%M%SZ")))
@@ -109,7 +110,7 @@ class RotatingSink:
             path = path.with_name(f"{stem}-{number}.{suffixes}")
             number += 1
         self._sink = self._opener(path)
-        self._part, self._begun_s, self._checked_s = path, now_s, now_s
+        self._part, self._begun_s, self._checked_s, self._bytes = path, now_s, now_s, 0
         self._retry_at_s = None
         self.parts += 1
 
