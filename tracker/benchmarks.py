@@ -34,6 +34,7 @@ def run_pipeline_bench(
     device: str = "auto",
     frames: int = 300,
     rounds: int = 3,
+    batch: int | None = None,
 ) -> dict[str, Any]:
     """Stages, throughputs and ratios of one video; without one, of the traffic clip or a rendered road."""
     from tracker.measure.bench_pipeline import bench_pipeline
@@ -48,6 +49,7 @@ def run_pipeline_bench(
             frames=frames,
             rounds=rounds,
             workers=available_cores(),
+            batch=batch,
             progress=status.update,
         )
     console.print(pipeline_table(bench))

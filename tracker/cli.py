@@ -284,15 +284,16 @@ def bench_pipeline_command(
     device: Device = "auto",
     frames: Annotated[int, typer.Option(min=16, help="Most frames to use.")] = 300,
     rounds: Annotated[int, typer.Option(min=1, help="How often bare model and pipeline run in turn.")] = 3,
+    batch: Batch = None,
     json_path: Json = None,
 ) -> None:
     """Every CPU millisecond of a frame by stage, and the pipeline's speed against the bare model's."""
     from tracker.benchmarks import run_pipeline_bench
 
-    _write_json(
-        json_path,
-        run_pipeline_bench(video, model=model, device=device, frames=frames, rounds=rounds, console=_console()),
+    results = run_pipeline_bench(
+        video, model=model, device=device, frames=frames, rounds=rounds, batch=batch, console=_console()
     )
+    _write_json(json_path, results)
 
 
 @bench_app.command(name="associate")

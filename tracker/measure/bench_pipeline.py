@@ -2,11 +2,14 @@
 
 Each stage runs alone over the same frames, so that the process's CPU clock, which counts FFmpeg's, ONNX Runtime's and
 x264's own threads too, belongs to that stage. Then the bare network and the whole pipeline run in turn, several times,
-and their throughputs are compared as ratios, which survive a noisy machine.
+and their throughputs are compared as ratios, which survive a noisy machine: once with frames that were decoded before,
+which is what the pipeline itself costs, and once from the file.
 """
 
 from __future__ import annotations
 
+import dataclasses
+import math
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
@@ -19,6 +22,7 @@ import numpy as np
 from tracker.associate.tracker import Tracker
 from tracker.pipeline import Pipeline
 from tracker.segment.session import OnnxSegmenter
+from tracker.segment.survey import processor_name, survey
 from tracker.sinks.annotate import Annotator
 from tracker.sinks.encoder import VideoEncoder
 from tracker.sinks.multi import MultiSink
@@ -39,6 +43,9 @@ MAX_KEPT_BYTES = 600 << 20
 """Frames are kept in memory between the stages; fewer are used where they are large."""
 
 WARM_UP_FRAMES = 8
+
+LEAST_ROUND_S = 1.0
+"""Frames that were decoded before go through again and again until a measurement takes this long."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,12 +70,17 @@ class PipelineBench:
     Attributes:
         source: What was run, with its size.
         model: The segmenter's own description.
-        cores: Cores at hand.
+        device: The card, or the processor, by name.
+        batch: Frames of one run of the network.
+        workers: Batches under way at the same time, in the bare measurement too.
         frames: Frames that each stage saw.
         stages: Cost by stage name, in the order of the data's way.
-        bare_fps: The bare network's best throughput: ``session.run`` on prepared inputs, nothing else.
-        records_fps: Pipeline with JSONL records and without video.
+        bare_fps: The bare network's best throughput: ``session.run`` on prepared inputs, nothing else; on a card
+            without copies to and from it.
+        predecoded_fps: Pipeline with JSONL records, on frames that were decoded before.
+        records_fps: Pipeline with JSONL records and without video, from the file.
         video_fps: Pipeline with JSONL records and annotated H.264 video.
+        predecoded_ratio: Median over rounds of ``predecoded_fps / bare_fps``.
         records_ratio: Median over rounds of ``records_fps / bare_fps``.
         video_ratio: Median over rounds of ``video_fps / bare_fps``.
         pipeline_cpu_ms: CPU per frame of the pipeline with video, all threads.
@@ -78,12 +90,16 @@ class PipelineBench:
 
     source: str
     model: str
-    cores: int
+    device: str
+    batch: int
+    workers: int
     frames: int
     stages: dict[str, StageCost] = field(default_factory=dict)
     bare_fps: float = 0.0
+    predecoded_fps: float = 0.0
     records_fps: float = 0.0
     video_fps: float = 0.0
+    predecoded_ratio: float = 0.0
     records_ratio: float = 0.0
     video_ratio: float = 0.0
     pipeline_cpu_ms: float = 0.0
@@ -103,6 +119,7 @@ def bench_pipeline(
     frames: int = 300,
     rounds: int = 3,
     workers: int = 1,
+    batch: int | None = None,
     progress: Callable[[str], None] = lambda _step: None,
 ) -> PipelineBench:
     """Measure a video.
@@ -113,18 +130,24 @@ def bench_pipeline(
         device: As for ``masktrail track``.
         frames: Most frames to use.
         rounds: How often bare model and pipelines run in turn.
-        workers: Frames segmented at once, and threads that share the bare network.
+        workers: Batches segmented at once on the CPU, and threads that share the bare network; a card has its slots.
+        batch: Frames of one run of the network; ``None`` = 8 on a card, 1 on the CPU.
         progress: Called with the name of each step.
     """
     with open_source(source, want_image=False, queue_size=1) as probe:
         info = probe.info
-    cores = workers
-    segmenter = OnnxSegmenter(model, device=device, source_size=info.size, threads=1 if workers > 1 else None)
+    segmenter = OnnxSegmenter(
+        model, device=device, source_size=info.size, threads=1 if workers > 1 else None, max_batch=batch
+    )
+    if segmenter.device != "cpu":
+        workers = segmenter.slots
     kept = max(min(frames, MAX_KEPT_BYTES // (info.size[0] * info.size[1] * 3 + 750_000)), 16)
     result = PipelineBench(
         source=f"{Path(info.name).name} {info.size[0]} x {info.size[1]}",
         model=segmenter.describe(),
-        cores=cores,
+        device=_device_name(segmenter),
+        batch=segmenter.batch_size,
+        workers=workers,
         frames=kept,
     )
     with TemporaryDirectory() as folder:
@@ -133,15 +156,22 @@ def bench_pipeline(
         bench.measure_stages(result)
         ratios = []
         for number in range(rounds):
-            progress(f"round {number + 1} of {rounds}: bare model, records, video")
+            progress(f"round {number + 1} of {rounds}: bare model, decoded frames, records, video")
             ratios.append(bench.measure_round())
-    bare, records, video, cpu_ms = (np.array(column) for column in zip(*ratios, strict=True))
-    result.bare_fps, result.records_fps, result.video_fps = (float(np.median(x)) for x in (bare, records, video))
-    result.records_ratio, result.video_ratio = float(np.median(records / bare)), float(np.median(video / bare))
+    bare, predecoded, records, video, cpu_ms = (np.array(column) for column in zip(*ratios, strict=True))
+    for name, fps in (("predecoded", predecoded), ("records", records), ("video", video)):
+        setattr(result, f"{name}_fps", float(np.median(fps)))
+        setattr(result, f"{name}_ratio", float(np.median(fps / bare)))
+    result.bare_fps = float(np.median(bare))
     result.pipeline_cpu_ms = float(np.median(cpu_ms))
     result.unaccounted_cpu_ms = result.pipeline_cpu_ms - sum(stage.cpu_ms for stage in result.stages.values())
     result.real_time = result.video_fps / info.fps
     return result
+
+
+def _device_name(segmenter: OnnxSegmenter) -> str:
+    """The card that the network runs on, else the processor."""
+    return processor_name() if segmenter.device == "cpu" else survey().cards[segmenter.card]
 
 
 class _Bench:
@@ -150,14 +180,20 @@ class _Bench:
     def __init__(self, folder: Path, source: str, segmenter: OnnxSegmenter, count: int, workers: int) -> None:
         self._folder, self._source, self._segmenter = folder, source, segmenter
         self._count, self._workers = count, workers
-        self._inputs: list[NDArray[np.uint8]] = []
+        self._frames: list[Frame] = []
+        self._inputs: list[NDArray[Any]] = []
+        self._passes = 1
 
     def measure_stages(self, result: PipelineBench) -> None:
         with self._open(want_image=True) as source:
             frames, result.stages["decode"] = _stage(iter(source), self._count)
         self._segmenter.segment(frames[:WARM_UP_FRAMES])
         result.frames = len(frames)
-        self._inputs = [frame.network_image[None] for frame in frames if frame.network_image is not None]
+        self._frames = [dataclasses.replace(frame, image=None) for frame in frames]
+        size = self._segmenter.batch_size
+        self._inputs = [
+            self._segmenter.pack(self._frames[start : start + size]).copy() for start in range(0, len(frames), size)
+        ]
         segmented: list[Instances]
         segmented, result.stages["segment"] = _stage(self._segmenter.segment([frame])[0] for frame in frames)
         tracker = Tracker(class_count=len(self._segmenter.class_names))
@@ -178,39 +214,57 @@ class _Bench:
         with self._records("alone.jsonl") as sink:
             _, result.stages["records"] = _stage(_each(sink.write, tracked))
 
-    def measure_round(self) -> tuple[float, float, float, float]:
-        """Throughput of bare network, pipeline with records, pipeline with video; CPU ms per frame of the last."""
+    def measure_round(self) -> tuple[float, float, float, float, float]:
+        """Throughput of bare network, pipeline on decoded frames, with records, with video; CPU ms a frame of that."""
         bare = self._bare_fps()
+        predecoded = self._predecoded_fps()
         records, _ = self._pipeline_fps(with_video=False)
         video, cpu_ms = self._pipeline_fps(with_video=True)
-        return bare, records, video, cpu_ms
+        return bare, predecoded, records, video, cpu_ms
 
     def _bare_fps(self) -> float:
-        session = self._segmenter.session
-        name = session.get_inputs()[0].name
+        """Doubles the number of passes until they take long enough to be measured."""
         with ThreadPoolExecutor(self._workers) as executor:
-            started_s = time.perf_counter()
-            for _ in executor.map(lambda image: session.run(None, {name: image}), self._inputs):
-                pass
-            return len(self._inputs) / (time.perf_counter() - started_s)
+            while True:
+                started_s = time.perf_counter()
+                for _ in executor.map(self._segmenter.run_bare, self._inputs * self._passes):
+                    pass
+                wall_s = time.perf_counter() - started_s
+                if wall_s >= LEAST_ROUND_S:
+                    return len(self._frames) * self._passes / wall_s
+                self._passes *= max(math.ceil(LEAST_ROUND_S / wall_s), 2)
+
+    def _predecoded_fps(self) -> float:
+        count = len(self._frames) * self._passes
+        sink = self._records("predecoded.jsonl")
+        pipeline = self._pipeline(_again(self._frames, self._passes), sink)
+        started_s = time.perf_counter()
+        pipeline.run()
+        sink.close()
+        return count / (time.perf_counter() - started_s)
 
     def _pipeline_fps(self, *, with_video: bool) -> tuple[float, float]:
         records = self._records("pipeline.jsonl")
         video = [open_sink(self._folder / "pipeline.mp4", class_names=())] if with_video else []
         sink = MultiSink([*video, records])
+        count = len(self._frames)
         with self._open(want_image=with_video) as source:
-            pipeline = Pipeline(
-                source=_first(source, len(self._inputs)),
-                segmenter=self._segmenter,
-                tracker=Tracker(class_count=len(self._segmenter.class_names)),
-                sink=sink,
-                workers=self._workers,
-            )
+            pipeline = self._pipeline(_first(source, count), sink)
             started_s, cpu_s = time.perf_counter(), time.process_time()
             pipeline.run()
             sink.close()
             wall_s, cpu_s = time.perf_counter() - started_s, time.process_time() - cpu_s
-        return len(self._inputs) / wall_s, cpu_s / len(self._inputs) * 1000
+        return count / wall_s, cpu_s / count * 1000
+
+    def _pipeline(self, source: Iterable[Frame], sink: Any) -> Pipeline:
+        return Pipeline(
+            source=source,
+            segmenter=self._segmenter,
+            tracker=Tracker(class_count=len(self._segmenter.class_names)),
+            sink=sink,
+            workers=self._workers,
+            batch_size=self._segmenter.batch_size,
+        )
 
     def _open(self, *, want_image: bool) -> Any:
         return open_source(
@@ -234,6 +288,15 @@ def _each(consume: Callable[..., None], *columns: Sequence[Any]) -> Iterator[Non
 def _first(frames: Iterable[Frame], count: int) -> Iterator[Frame]:
     for frame, _ in zip(frames, range(count), strict=False):
         yield frame
+
+
+def _again(frames: Sequence[Frame], passes: int) -> Iterator[Frame]:
+    """The frames several times over, index and time running on."""
+    length_s = 2 * frames[-1].time_s - frames[-2].time_s if len(frames) > 1 else 1.0
+    for number in range(passes):
+        for frame in frames:
+            index, time_s = frame.index + number * len(frames), frame.time_s + number * length_s
+            yield frame if number == 0 else dataclasses.replace(frame, index=index, time_s=time_s)
 
 
 def _stage(work: Iterator[Any], count: int | None = None) -> tuple[list[Any], StageCost]:

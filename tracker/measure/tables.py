@@ -53,9 +53,11 @@ def pipeline_table(bench: PipelineBench) -> Table:
     table.add_row("unaccounted", f"{bench.unaccounted_cpu_ms:.2f}")
     table.caption_justify = "left"
     table.caption = (
-        f"bare model {bench.bare_fps:.1f} fps; with records {bench.records_fps:.1f} fps "
-        f"({bench.records_ratio:.2f} of it); with annotated H.264 {bench.video_fps:.1f} fps "
-        f"({bench.video_ratio:.2f} of it, {bench.real_time:.2f} x real time)"
+        f"{bench.device}, batches of {bench.batch}, {bench.workers} at once: bare model {bench.bare_fps:.1f} fps; "
+        f"frames decoded before, with records {bench.predecoded_fps:.1f} fps ({bench.predecoded_ratio:.2f} of it); "
+        f"from the file {bench.records_fps:.1f} fps ({bench.records_ratio:.2f}); "
+        f"and with annotated H.264 {bench.video_fps:.1f} fps "
+        f"({bench.video_ratio:.2f}, {bench.real_time:.2f} x real time)"
     )
     return table
 

@@ -153,6 +153,11 @@ class OnnxSegmenter:
         return self._backend.opened.provider
 
     @property
+    def card(self) -> int:
+        """Number of the card on a GPU, 0 on the CPU."""
+        return self._backend.opened.card
+
+    @property
     def device_reason(self) -> str:
         """Why it runs there, one clause."""
         return self._backend.opened.reason
