@@ -44,7 +44,10 @@ def test_a_whole_file() -> None:
 
 
 def test_a_camera_may_name_its_own_model() -> None:
-    text = "model: a.onnx\niou: 0.4\n{}cameras:\n  - {{name: x, url: x.mp4}}\n  - {{name: y, url: y.mp4, model: b.onnx, iou: 0.7}}\n"
+    text = (
+        "model: a.onnx\niou: 0.4\n{}cameras:\n"
+        "  - {{name: x, url: x.mp4}}\n  - {{name: y, url: y.mp4, model: b.onnx, iou: 0.7}}\n"
+    )
     cameras = parse_live_config(text.format("")).cameras
     assert [(camera.model, camera.iou) for camera in cameras] == [("a.onnx", 0.4), ("b.onnx", 0.7)]
     cameras = parse_live_config(text.format("defaults: {model: c.onnx}\n")).cameras
