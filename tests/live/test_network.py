@@ -12,10 +12,14 @@ from typing import Self
 import av
 import pytest
 
+from tests.live.fakes import CountingTracker, SlowSegmenter
 from tests.live.proxy import TcpProxy
 from tests.sources.cameras import HlsCamera, MjpegCamera, TsCamera, wait_until
 from tests.sources.videos import drain, textured, write_video
+from tracker.config import CameraConfig
 from tracker.errors import ConfigError, SourceError
+from tracker.live.build import build_stream
+from tracker.live.engine import LiveEngine
 from tracker.sources import decoder
 from tracker.sources.notes import notes
 from tracker.sources.reconnect import Link, open_live
@@ -337,3 +341,17 @@ def test_a_stream_that_was_never_there_is_an_error_for_the_impatient() -> None:
 def test_an_unknown_transport_is_refused() -> None:
     with pytest.raises(ConfigError, match="expected tcp or udp"):
         open_live("rtsp://127.0.0.1:9/x", rtsp_transport="multicast")
+
+
+def test_every_frame_of_a_recording_on_the_network_is_tracked(tmp_path) -> None:
+    """``policy: auto`` of ``masktrail live``: the newest frame of a camera, every frame of what has an end."""
+    engine = LiveEngine(segmenter=SlowSegmenter(0.01), workers=1)
+    tracker = CountingTracker()
+    with HlsCamera(tmp_path, count=4) as camera:
+        config = CameraConfig(name="tape", url=camera.url("all"))
+        stream = build_stream(config, segmenter=SlowSegmenter(), tracker=lambda: tracker)
+        engine.add(stream)
+        assert engine.wait(30)
+        engine.close()
+    assert stream.state == "ended"
+    assert tracker.times_s == pytest.approx([index / 25 for index in range(48)], abs=0.001)

@@ -188,7 +188,6 @@ def _open_source(
 
     options = dict(camera.options)
     if address.kind in {"camera", "network"}:
-        latest = camera.policy != "all"
         return open_live(
             address,
             network_size=segmenter.network_size,
@@ -196,8 +195,8 @@ def _open_source(
             want_image=camera.save is not None or camera.reid is not None,
             stride=camera.stride,
             fps=camera.fps,
-            policy="latest" if latest else "all",
-            queue_size=1 if latest else queue_frames,
+            policy=camera.policy,
+            queue_size=queue_frames if camera.policy == "all" else 1,
             max_age_s=camera.max_age_s,
             timeout_s=camera.timeout_s,
             stall_s=camera.stall_s,
