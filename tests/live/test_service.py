@@ -23,7 +23,7 @@ from tests.sources.cameras import MjpegCamera, wait_until
 from tests.sources.videos import write_video
 from tracker.config import CameraConfig, LiveConfig
 from tracker.errors import ModelError, TrackerError
-from tracker.live.service import LiveService, run_live
+from tracker.live.service import LiveService, _at_work, run_live
 from tracker.live.snapshot import Snapshots
 from tracker.segment.session import OnnxSegmenter
 
@@ -293,12 +293,17 @@ def test_a_state_that_the_tracker_does_not_understand_is_left(tmp_path, caplog) 
     assert "state of other classes" in [record.message for record in caplog.records]
 
 
-def test_the_example_is_valid() -> None:
-    from tracker.config import load_live_config
-
-    example = Path(__file__).parents[2] / "examples" / "cameras.yaml"
-    config = load_live_config(example, {"GATE_PASSWORD": "x"})
-    assert [camera.name for camera in config.cameras] == ["gate", "lobby", "loading-dock", "yesterday"]
+@pytest.mark.parametrize("given", ["notify.sock", "@masktrail-test"])
+def test_the_watchdog_is_kept_quiet_while_a_model_is_opened(monkeypatch, given: str) -> None:
+    monkeypatch.setattr("tracker.live.service.WATCHDOG_S", 0.01)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel, tempfile.TemporaryDirectory() as folder:
+        address = f"@masktrail-{os.getpid()}" if given.startswith("@") else f"{folder}/{given}"
+        channel.bind(address.replace("@", "\0") if given.startswith("@") else address)
+        channel.settimeout(5)
+        monkeypatch.setenv("NOTIFY_SOCKET", address)
+        with _at_work():
+            assert channel.recv(100) == b"WATCHDOG=1"
+            assert channel.recv(100) == b"WATCHDOG=1"
 
 
 def test_systemd_is_told(launch, tmp_path) -> None:

@@ -12,6 +12,7 @@ import os
 import queue
 import signal
 import socket
+import threading
 import time
 from dataclasses import fields
 from pathlib import Path
@@ -50,6 +51,10 @@ CRASH_SKIP_IDS = 1000
 """Numbers left out after a crash, more than a camera gives in :data:`SAVE_S`: nobody gets another's number."""
 
 POLL_S = 0.25
+
+WATCHDOG_S = 10.0
+OPENING_S = 900.0
+"""Longest time for a reload, after which the watchdog may bite."""
 
 logger = logging.getLogger("tracker.live")
 
@@ -110,7 +115,7 @@ class LiveService:
             self._failures += stream.failures
             if name in wanted and is_camera(before.url) and (state := stream.tracker_state()) is not None:
                 after = wanted[name]
-                same = (before.url, before.model) == (after.url, after.model)
+                same = (before.url, before.model, before.reid) == (after.url, after.model, after.reid)
                 kept[name] = Kept(state=state, elapsed_s=stream.meter.figures().silence_s, numbers_only=not same)
         for camera in added:
             self._add(camera, kept.get(camera.name) or self._kept(camera))
@@ -195,6 +200,7 @@ class LiveService:
             camera,
             segmenter=segmenter,
             tracker=lambda: Tracker(class_count=len(segmenter.class_names), confirm_score=CONFIRM_SCORE),
+            embed=self._models.embed(camera),
             lowest_score=lowest_score(camera),
             queue_frames=max(4, 2 * batcher.batch_size),
             max_in_flight=batcher.batch_size * self.engine.workers,
@@ -294,9 +300,30 @@ def _loop(service: LiveService, path: Path, signals: queue.SimpleQueue[int]) -> 
                 logger.info("stopping", extra={"signal": signal.Signals(number).name})
                 return
             try:
-                service.reload(load_live_config(path))
+                with _at_work():
+                    service.reload(load_live_config(path))
             except TrackerError as failure:
                 logger.error("not reloaded", extra={"problem": str(failure)})  # noqa: TRY400 - expected, no traceback
+
+
+@contextlib.contextmanager
+def _at_work() -> Iterator[None]:
+    """Keep systemd's watchdog quiet for a while: opening a model takes minutes where TensorRT builds an engine."""
+    done = threading.Event()
+
+    def notify() -> None:
+        for _ in range(round(OPENING_S / WATCHDOG_S)):
+            if done.wait(WATCHDOG_S):
+                return
+            _notify("WATCHDOG=1")
+
+    thread = threading.Thread(target=notify, name="watchdog", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
 
 
 @contextlib.contextmanager
