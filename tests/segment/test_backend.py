@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
@@ -19,37 +18,12 @@ from tracker.segment import backend
 from tracker.segment import device as device_module
 from tracker.segment import survey as survey_module
 from tracker.segment.device import open_session
-from tracker.segment.memory import CudaMemory
 from tracker.segment.session import OnnxSegmenter
 from tracker.segment.survey import DeviceSurvey
 from tracker.types import Frame
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from tracker.segment.device import OpenedSession
-
-
-@pytest.fixture
-def card(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """The CPU plays a card: sessions, drivers and the wrapped session may be looked at and changed."""
-    stage: dict[str, Any] = {"opened": [], "wrap": lambda session, _graphs: session, "driver": FakeDriver()}
-
-    def open_card(path: Path, *, label: object, graphs: bool = False, **_options: Any) -> OpenedSession:
-        opened = open_session(path, label=label, device="cpu", threads=1)
-        stage["opened"].append(graphs)
-        return dataclasses.replace(
-            opened,
-            session=stage["wrap"](opened.session, graphs),
-            device="cuda",
-            provider="CUDAExecutionProvider",
-            reason="NVIDIA L4, driver CUDA 13.0",
-            graphs=graphs,
-        )
-
-    monkeypatch.setattr(backend, "open_session", open_card)
-    monkeypatch.setattr(backend, "device_memory", lambda _opened: (CudaMemory(0, driver=stage["driver"]), "cpu"))
-    return stage
 
 
 def grey(value: int, index: int = 0) -> Frame:
@@ -98,7 +72,11 @@ def test_the_manner_is_described(tmp_path: Path, card: dict[str, Any]) -> None:
         assert text in segmenter.describe()
     card["driver"] = FakeDriver(locks=False)
     segmenter = OnnxSegmenter(end2end_model(tmp_path / "m.onnx", open_batch=True), max_batch=6)
-    assert segmenter.manner == "3 slots, batches of 1, 4, 6, CUDA graphs, pageable buffers"
+    assert segmenter.manner.startswith("3 slots, batches of 1, 4, 6, CUDA graphs, pageable buffers")
+
+
+def test_nodes_that_stay_behind_are_named(tmp_path: Path, card: dict[str, Any]) -> None:
+    assert OnnxSegmenter(brightness_model(tmp_path / "m.onnx")).manner.endswith(", 100 % of the nodes on the CPU")
 
 
 def test_a_fixed_batch_is_the_only_size(tmp_path: Path, card: dict[str, Any]) -> None:

@@ -14,6 +14,7 @@ from tests.segment.models import brightness_model, end2end_model
 from tracker.errors import ConfigError, ModelError
 from tracker.segment import device as device_module
 from tracker.segment.device import open_session, placement, provider_shares
+from tracker.segment.providers import Profile
 from tracker.segment.runner import PlainRunner
 from tracker.segment.session import OnnxSegmenter
 from tracker.segment.survey import DeviceSurvey, survey
@@ -175,6 +176,21 @@ def test_a_graph_that_cannot_be_recorded_is_given_up_for_a_plain_session(
     assert sessions.asked == [{"device_id": "0", "enable_cuda_graph": "1"}, {"device_id": "0"}]
     assert (opened.device, opened.graphs) == ("cuda", False)
     assert opened.reason == "NVIDIA L4, driver CUDA 13.0"
+
+
+def test_shapes_that_tensorrt_refuses_are_left_to_it(
+    model: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    pretend(monkeypatch)
+    sessions = Options(refuse="trt_profile_min_shapes")
+    monkeypatch.setattr("onnxruntime.InferenceSession", sessions)
+    profile = Profile(input_name="frames", picture=(96, 160, 3))
+    assert open_session(model, label="m", device="tensorrt", profile=profile).device == "tensorrt"
+    first, second = sessions.asked
+    assert first["trt_profile_max_shapes"] == "frames:16x96x160x3"
+    assert "trt_profile_max_shapes" not in second
+    assert second["trt_engine_cache_path"] != first["trt_engine_cache_path"]
 
 
 def test_graphs_are_asked_for_on_cuda_and_only_there(

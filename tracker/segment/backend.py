@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,11 +12,12 @@ import numpy as np
 from tracker.errors import ModelError
 from tracker.segment import contracts
 from tracker.segment.decoder import ModelInfo, TensorInfo
-from tracker.segment.device import bare_session, open_session
+from tracker.segment.device import bare_session, open_session, provider_shares
 from tracker.segment.memory import CudaMemory
 from tracker.segment.providers import CAPTURED_BATCHES, Profile, batch_sizes
 from tracker.segment.runner import PlainRunner
 from tracker.segment.slots import SlotRunner
+from tracker.segment.survey import PROVIDERS
 
 if TYPE_CHECKING:
     from tracker.segment.device import OpenedSession
@@ -27,6 +29,9 @@ if TYPE_CHECKING:
 __all__ = ["Backend", "BackendRequest", "open_backend"]
 
 GPU_MAX_BATCH = 8
+
+_getting_ready = threading.Lock()
+"""While one graph is recorded no other thread may ask the card for memory: sessions get ready one after another."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +80,9 @@ class Backend:
         sizes = ", ".join(map(str, self.runner.sizes))
         graphs = "CUDA graphs" if self.runner.graphs else "no CUDA graphs"
         memory = "page-locked" if self.runner.memory.pinned else "pageable"
-        return f"{self.runner.slots} slots, batches of {sizes}, {graphs}, {memory} buffers"
+        on_cpu = provider_shares(self.opened.session).get(PROVIDERS["cpu"], 0.0)
+        fallen = f", {100 * on_cpu:.3g} % of the nodes on the CPU" if on_cpu else ""
+        return f"{self.runner.slots} slots, batches of {sizes}, {graphs}, {memory} buffers{fallen}"
 
 
 def open_backend(request: BackendRequest) -> Backend:
@@ -120,17 +127,18 @@ def _ready(request: BackendRequest, opened: OpenedSession) -> Backend:
         runner = PlainRunner(opened.session, **names)
     else:
         memory, device_type = device_memory(opened)
-        runner = SlotRunner(
-            opened.session,
-            **names,
-            picture=picture,
-            dtype=dtype,
-            sizes=(fixed,) if fixed else batch_sizes(batch),
-            memory=memory,
-            device_type=device_type,
-            device_id=opened.card,
-            graphs=opened.graphs,
-        )
+        with _getting_ready:
+            runner = SlotRunner(
+                opened.session,
+                **names,
+                picture=picture,
+                dtype=dtype,
+                sizes=(fixed,) if fixed else batch_sizes(batch),
+                memory=memory,
+                device_type=device_type,
+                device_id=opened.card,
+                graphs=opened.graphs,
+            )
     outputs = runner.run(np.zeros((fixed or 1, *picture), dtype))
     shapes = tuple(TensorInfo(name=name, dtype=str(value.dtype), shape=value.shape) for name, value in outputs.items())
     info = dataclasses.replace(info, outputs=shapes)

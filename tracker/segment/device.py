@@ -177,6 +177,10 @@ def _on_gpu(request: _Request, device: str, card: int) -> tuple[OpenedSession | 
     except ModelError as error:
         if graphs:  # refused, for example, where a node has to run on the CPU
             return _on_gpu(dataclasses.replace(request, graphs=False), device, card)
+        if device == "tensorrt" and request.profile is not None:
+            # A model of several engines wants shapes for what flows between them too; without any it finds them itself
+            # while batches are tried out.
+            return _on_gpu(dataclasses.replace(request, profile=None), device, card)
         _create(request, "cpu")  # raises if the file and not the device is at fault
         return None, f"{PROVIDERS[device]} did not start: {error.problem}", remedy
     used = session.get_providers()
