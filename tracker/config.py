@@ -63,6 +63,7 @@ class CameraConfig:
         records: Record files, likewise.
         masks: Shapes in records: ``rle``, ``polygon`` or ``none``; ``None`` = the format's own.
         camera_motion: ``auto``: tracks are carried along when the camera moves; ``off``: it never does.
+        reid: An ``.onnx`` re-identification network; ``None`` = the embeddings of the model, where it has any.
         rotate_s: Length of the parts of files with ``{time}`` in their name.
         rotate_bytes: Size at which a part is ended; ``None`` = by time only.
     """
@@ -88,6 +89,7 @@ class CameraConfig:
     records: tuple[str, ...] = ()
     masks: Literal["rle", "polygon", "none"] | None = None
     camera_motion: CameraMotionChoice = "auto"
+    reid: str | None = None
     rotate_s: float = 3600.0
     rotate_bytes: int | None = None
 
@@ -212,6 +214,7 @@ class _Reader:
             "records": self._texts,
             "masks": self._choice("rle", "polygon", "none"),
             "camera_motion": self._choice("auto", "off"),
+            "reid": self._text,
             "rotate_s": self._number(1, 86400 * 31),
             "rotate_mb": lambda node: int(self._number(0.01, 1e6)(node) * 1e6),
         }

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from tracker.associate.tracker import Tracker
     from tracker.pipeline import Associator, WarpEstimator
+    from tracker.segment.reid import OnnxEmbedder
     from tracker.segment.session import OnnxSegmenter
     from tracker.sinks.rows import MaskFormat
     from tracker.sources.address import Address
@@ -75,6 +76,7 @@ class StreamRequest:
     decode: DecodeChoice = "auto"
     transport: Literal["tcp", "udp"] = "tcp"
     camera_motion: CameraMotionChoice = "auto"
+    reid: str | None = None
 
     @classmethod
     def from_options(cls, options: Mapping[str, Any], *, associates: bool) -> Self:
@@ -156,6 +158,7 @@ def run_request(request: StreamRequest, *, console: Console) -> list[Outcome]:
 
     addresses = expand_sources(request.sources)
     outputs = [_outputs(request, address, several=len(addresses) > 1) for address in addresses]
+    embedder = _embedder(request, console)
     segmenters: dict[tuple[int, int] | None, OnnxSegmenter] = {}
     outcomes = []
     for address, paths in zip(addresses, outputs, strict=True):
@@ -164,7 +167,7 @@ def run_request(request: StreamRequest, *, console: Console) -> list[Outcome]:
             # One at a time in memory: recordings of one folder mostly share their size.
             segmenters = {size: _segmenter(request, size)}
             console.print(f"[dim]model: {segmenters[size].describe()}[/dim]", highlight=False)
-        outcomes.append(_run_stream(request, address, paths, segmenters[size], console))
+        outcomes.append(_run_stream(request, address, paths, segmenters[size], embedder=embedder, console=console))
         if outcomes[-1].interrupted:
             break
     return outcomes
@@ -274,11 +277,29 @@ def _camera_motion(request: StreamRequest) -> WarpEstimator | None:
     return CameraMotion()
 
 
+def _embedder(request: StreamRequest, console: Console) -> OnnxEmbedder | None:
+    """The network of ``--reid``; one for all streams."""
+    if request.reid is None or not request.associates:
+        return None
+    from tracker.segment.reid import OnnxEmbedder
+
+    embedder = OnnxEmbedder(request.reid, device=request.device, threads=1 if request.workers != 1 else None)
+    console.print(f"[dim]re-identification: {embedder.describe()}[/dim]", highlight=False)
+    return embedder
+
+
 def _run_stream(
-    request: StreamRequest, address: Address, paths: list[Path], segmenter: OnnxSegmenter, console: Console
+    request: StreamRequest,
+    address: Address,
+    paths: list[Path],
+    segmenter: OnnxSegmenter,
+    *,
+    embedder: OnnxEmbedder | None,
+    console: Console,
 ) -> Outcome:
     from tracker.live.sized import SizedTracker
     from tracker.progress import StreamProgress, summary_table
+    from tracker.segment.reid import EmbeddingSegmenter
     from tracker.sources.notes import notes
     from tracker.sources.open import open_steady
 
@@ -289,7 +310,7 @@ def _run_stream(
                 address,
                 network_size=segmenter.network_size,
                 keep_aspect=segmenter.keep_aspect,
-                want_image=draws,
+                want_image=draws or embedder is not None,
                 stride=request.stride,
                 decode=request.decode,
                 rtsp_transport=request.transport,
@@ -312,7 +333,7 @@ def _run_stream(
             frames = sized.watch(frames)
         pipeline = Pipeline(
             source=frames,
-            segmenter=segmenter,
+            segmenter=segmenter if embedder is None else EmbeddingSegmenter(segmenter, embedder),
             tracker=tracker,
             camera_motion=_camera_motion(request),
             sink=sink,

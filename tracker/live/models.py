@@ -6,6 +6,7 @@ session, which lets through what the least strict of them wants; each camera fil
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,14 +14,18 @@ from tracker.live.batcher import Batcher
 from tracker.segment.device import available_cores, provider_shares
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from tracker.config import CameraConfig, LiveConfig
     from tracker.live.engine import LiveEngine
+    from tracker.segment.reid import OnnxEmbedder
     from tracker.segment.session import OnnxSegmenter
+    from tracker.types import Frame, Instances
 
 __all__ = ["Models", "Plan"]
+
+logger = logging.getLogger("tracker.live")
 
 GPU_WORKERS = 2
 """While one batch is on the card, the next is packed and the last is decoded."""
@@ -60,6 +65,7 @@ class Models:
     def __init__(self, config: LiveConfig) -> None:
         self._config = config
         self._served: dict[ModelKey, _Served] = {}
+        self._embedders: dict[str, OnnxEmbedder] = {}
 
     def plan(self, cameras: Sequence[CameraConfig]) -> Plan:
         """Open what these cameras need beyond what is open; what is in use stays as it is.
@@ -76,7 +82,14 @@ class Models:
             served = self._served.get(key)
             if served is None or lowest < served.lowest:
                 sessions[key] = (self._open(users[0], lowest), lowest)
+        for camera in cameras:
+            if camera.reid is not None and camera.reid not in self._embedders:
+                self._embedders[camera.reid] = self._open_embedder(camera.reid)
         return Plan(sessions)
+
+    def embed(self, camera: CameraConfig) -> Callable[[Frame, Instances], Instances] | None:
+        """What gives a camera's instances embeddings; cameras that name the same network share its session."""
+        return None if camera.reid is None else self._embedders[camera.reid].embed
 
     def segmenter(self, camera: CameraConfig, plan: Plan | None = None) -> OnnxSegmenter:
         """The session of a camera, now or once a plan is carried out."""
@@ -120,6 +133,13 @@ class Models:
         for served in closed:
             engine.close_model(served.batcher)
         return [served.batcher.name for served in closed]
+
+    def _open_embedder(self, model: str) -> OnnxEmbedder:
+        from tracker.segment.reid import OnnxEmbedder
+
+        embedder = OnnxEmbedder(model, device=self._config.device, threads=1)
+        logger.info("re-identification", extra={"model": embedder.describe()})
+        return embedder
 
     def _open(self, camera: CameraConfig, lowest: float) -> OnnxSegmenter:
         from tracker.segment.session import OnnxSegmenter

@@ -54,6 +54,7 @@ class Stream:
         tracker: Gives identities; a :class:`SteadyTracker` may go on with those of an earlier stream.
         open_sink: Opens the outputs on the first frame, with the frame's source known, or ``None`` for no output.
         keep: Which instances of the shared model this stream wants.
+        embed: Gives those instances embeddings from the picture, or ``None``: the model's own, if any.
         camera_motion: Tells the tracker how the camera moved, or ``None`` for a camera that stands.
         max_in_flight: Most of its frames in the segmenter at a time.
         checkpoint_frames: Give the outputs a :class:`tracker.live.resume.Checkpoint` after so many frames.
@@ -67,6 +68,7 @@ class Stream:
         tracker: Associator | SteadyTracker,
         open_sink: Callable[[Source], Sink] | None = None,
         keep: Callable[[Instances], Instances] | None = None,
+        embed: Callable[[Frame, Instances], Instances] | None = None,
         camera_motion: CameraMotion | None = None,
         max_in_flight: int = 2,
         checkpoint_frames: int | None = None,
@@ -81,6 +83,7 @@ class Stream:
         self.served = 0
         self._open_source = open_source
         self._keep = keep
+        self._embed = embed
         self._camera_motion = camera_motion
         self._tracker = tracker if isinstance(tracker, SteadyTracker) else SteadyTracker(tracker)
         self._max_in_flight = max_in_flight
@@ -226,6 +229,10 @@ class Stream:
             started_s += times_s["camera"]
         if self._keep is not None:
             instances = self._keep(instances)
+        if self._embed is not None:
+            instances = self._embed(frame, instances)
+            times_s["reid"] = time.perf_counter() - started_s
+            started_s += times_s["reid"]
         tracks = self._tracker.update(instances, frame.time_s, frame.size, warp=warp)
         tracked_frame = TrackedFrame(
             frame=frame,
