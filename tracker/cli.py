@@ -112,6 +112,9 @@ def track(
     camera_motion: Annotated[
         str, typer.Option(help="auto: carry tracks along when the camera moves. off: it stands.")
     ] = "auto",
+    reid: Annotated[
+        str | None, typer.Option(help="An .onnx re-identification network for the looks of what is tracked.")
+    ] = None,
     workers: Workers = None,
     batch: Batch = None,
     fp16: Fp16 = False,
