@@ -37,6 +37,9 @@ Iou = Annotated[float | None, typer.Option(help="Overlap from which two instance
 Classes = Annotated[list[str] | None, typer.Option(help="Only these classes: --classes car,bus or repeated.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or tensorrt.")]
 Stride = Annotated[int, typer.Option(min=1, help="Use every n-th frame.")]
+Refine = Annotated[
+    bool, typer.Option("--refine", help="Recordings: a second pass fills gaps, joins tracks and drops false ones.")
+]
 Limit = Annotated[int | None, typer.Option(min=1, help="Stop after this many frames.")]
 Decode = Annotated[str, typer.Option(help="Where video is decoded: auto, cpu, cuda, vaapi or videotoolbox.")]
 Transport = Annotated[str, typer.Option(help="How RTSP cameras send: tcp, or udp.")]
@@ -191,6 +194,7 @@ def associate(
     *,
     out: Annotated[Path, typer.Option(help="Result file; a folder for a folder of sequences.")],
     fps: Annotated[float | None, typer.Option(min=0.01, help="Frames per second; seqinfo.ini's where it says.")] = None,
+    refine: Refine = False,
     quiet: Quiet = False,
 ) -> None:
     """Give identities to detections made elsewhere; no video needed."""
@@ -198,11 +202,17 @@ def associate(
 
     console = _console(quiet=quiet)
     with _steps(console, "associating") as show:
-        results = associate_files(detections, out, fps=fps, progress=show)
+        results = associate_files(detections, out, fps=fps, refine=refine, progress=show)
     for result in results:
         console.print(
             f"{result.name}: {result.identities} identities in {result.frames} frames -> {result.path}", highlight=False
         )
+        if result.problem:
+            console.print(f"  second pass failed, the online result stands: {result.problem}", highlight=False)
+    if any(result.interrupted for result in results):
+        raise typer.Exit(130)
+    if any(result.problem for result in results):
+        raise typer.Exit(1)
 
 
 @app.command(name="eval")

@@ -100,3 +100,78 @@ def test_errors_leave_nothing_behind(tmp_path: Path) -> None:
     sequence(tmp_path / "root" / "one")
     with pytest.raises(SinkError):
         associate(tmp_path / "root", tmp_path / "file")
+
+
+def test_a_second_pass_fills_gaps_and_numbers_anew(tmp_path: Path) -> None:
+    walk(tmp_path / "det.txt", 60, missing=tuple(range(30, 50)))
+    told: list[str] = []
+    result = associate(
+        tmp_path / "det.txt", tmp_path / "out.txt", refine=True, progress=lambda name, *_: told.append(name)
+    )[0]
+    assert result.refined
+    assert result.problem == ""
+    assert "det, second pass" in told
+    table = np.loadtxt(tmp_path / "out.txt", delimiter=",")
+    assert result.lines == len(table) == 120
+    assert set(table[:, 1]) == {1, 2}
+    gap = table[(table[:, 0] >= 30) & (table[:, 0] < 50)]
+    assert len(gap) == 40
+    assert (gap[:, 8] == 0).all()
+    first = gap[gap[:, 1] == 1]
+    np.testing.assert_allclose(first[:, 2], 10 + 3 * first[:, 0], atol=3)
+    assert not list(tmp_path.glob(".*.part"))
+
+
+def test_a_second_pass_morphs_masks_that_share_no_pixel_with_seen_ones(tmp_path: Path) -> None:
+    with (tmp_path / "det_mots.txt").open("w") as file:
+        for frame in range(1, 41):
+            for number in (0, 1):
+                if number == 0 and 18 <= frame < 23:
+                    continue
+                mask = np.zeros((80, 200), np.bool_)
+                left = 5 + 2 * frame if number == 0 else 80
+                mask[10:40, left : left + (20 + frame // 4)] = True
+                if number == 0:
+                    mask[10:40, 80:] = False
+                if mask.any():
+                    file.write(f"{frame} 0 2 80 200 {mask_math.encode_rle(mask)['counts']} 0.95\n")
+    associate(tmp_path / "det_mots.txt", tmp_path / "out.txt", fps=10, refine=True)
+    by_frame: dict[int, dict[str, np.ndarray]] = {}
+    for line in (tmp_path / "out.txt").read_text().splitlines():
+        frame, identity, _, height, width, code = line.split()
+        mask = mask_math.decode_rle({"size": [int(height), int(width)], "counts": code})
+        by_frame.setdefault(int(frame), {})[identity] = mask
+    moving = next(name for name, mask in by_frame[10].items() if mask[20, 30])
+    for frame in range(18, 23):
+        truth = np.zeros((80, 200), np.bool_)
+        truth[10:40, 5 + 2 * frame : 25 + 2 * frame + frame // 4] = True
+        found = by_frame[frame][moving]
+        assert (found & truth).sum() / (found | truth).sum() > 0.85
+    for masks in by_frame.values():
+        assert np.sum(list(masks.values()), axis=0).max() == 1
+
+
+@pytest.mark.parametrize("failure", [MemoryError("too much"), KeyboardInterrupt()])
+def test_a_second_pass_that_fails_leaves_the_online_result(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failure: BaseException
+) -> None:
+    sequence(tmp_path / "root" / "one")
+    sequence(tmp_path / "root" / "two")
+    associate(tmp_path / "root", tmp_path / "online")
+
+    def fail(*_: object, **__: object) -> None:
+        raise failure
+
+    monkeypatch.setattr("tracker.associate.refine.refine", fail)
+    results = associate(tmp_path / "root", tmp_path / "out", refine=True)
+    assert [result.refined for result in results] == [False] * len(results)
+    assert all(result.problem for result in results)
+    assert len(results) == (1 if isinstance(failure, KeyboardInterrupt) else 2)
+    assert (tmp_path / "out" / "one.txt").read_bytes() == (tmp_path / "online" / "one.txt").read_bytes()
+    assert not list((tmp_path / "out").glob(".*"))
+
+
+def test_a_second_pass_needs_an_output_it_can_replace(tmp_path: Path) -> None:
+    walk(tmp_path / "det.txt")
+    with pytest.raises(ConfigError, match="replace"):
+        associate(tmp_path / "det.txt", "/dev/null", refine=True)

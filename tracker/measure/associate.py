@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from tracker.associate.tracker import Tracker
-from tracker.errors import ConfigError, SinkError
+from tracker.errors import ConfigError, SinkError, TrackerError
 from tracker.sinks.part_file import PartFile
 from tracker.sinks.results import mot_line, mots_line
 from tracker.sources.detections import open_sequences
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
+
+    from numpy.typing import NDArray
 
     from tracker.sources.detections import Detections, Sequence
     from tracker.types import Tracks
+
+    Rows = NDArray[np.int64]
 
 __all__ = ["DEFAULT_FPS", "Associated", "associate"]
 
@@ -37,6 +43,9 @@ class Associated:
         identities: Identities given.
         lines: Lines written.
         skipped_empty: Detections left out because their box or mask had no area.
+        refined: Whether the file holds the second pass's result.
+        problem: Why it holds the online result although a second pass was asked for; else empty.
+        interrupted: Whether Ctrl-C ended the second pass.
     """
 
     name: str
@@ -45,6 +54,9 @@ class Associated:
     identities: int
     lines: int
     skipped_empty: int
+    refined: bool = False
+    problem: str = ""
+    interrupted: bool = False
 
 
 def associate(
@@ -53,6 +65,7 @@ def associate(
     *,
     fps: float | None = None,
     coasting: bool = True,
+    refine: bool = False,
     progress: Callable[[str, int, int], None] | None = None,
     tracker: Callable[[], Tracker] = Tracker,
 ) -> list[Associated]:
@@ -65,14 +78,18 @@ def associate(
         path: A detections file, a sequence folder with ``seqinfo.ini``, or a folder of such folders.
         out: The result file; an existing folder, or a folder of sequences as ``path``, gives ``<out>/<sequence>.txt``.
         fps: Frames per second; overrides ``seqinfo.ini``, and stands in where there is none (else 30).
-        coasting: Also write boxes of identities that are presumed present but not seen (visibility 0).
+        coasting: Also write identities that are presumed present but not seen: boxes (visibility 0), and refined also
+            masks.
+        refine: Improve each sequence by a second pass over all of it (see :mod:`tracker.associate.refine`). The online
+            result is published first and replaced; it stays where the second pass fails or Ctrl-C ends it, after which
+            no further sequence is begun.
         progress: Called with the sequence's name, frames done and their total.
         tracker: Makes a fresh tracker for each sequence.
 
     Raises:
         DetectionsError, SourceError: The input cannot be read.
         SinkError: The output cannot be written.
-        ConfigError: ``fps`` is not a positive number.
+        ConfigError: ``fps`` is not a positive number; ``refine`` and an output that cannot be replaced, such as a pipe.
     """
     if fps is not None and not (math.isfinite(fps) and fps > 0):
         raise ConfigError("fps", f"expected a positive number, found {fps}", "give the frames per second of the video")
@@ -84,9 +101,15 @@ def associate(
     results = []
     for sequence in sequences:
         target = out / f"{sequence.name}.txt" if many or out.is_dir() else out
-        results.append(
-            _associate_one(sequence, target, fps=fps, coasting=coasting, progress=progress, tracker=tracker())
+        rate = fps or sequence.fps or DEFAULT_FPS
+        result, rows = _associate_one(
+            sequence, target, rate=rate, coasting=coasting, keep=refine, progress=progress, tracker=tracker()
         )
+        if refine:
+            result = _second_pass(sequence, result, rows, rate=rate, coasting=coasting, progress=progress)
+        results.append(result)
+        if result.interrupted:
+            break
     return results
 
 
@@ -103,15 +126,21 @@ def _associate_one(
     sequence: Sequence,
     target: Path,
     *,
-    fps: float | None,
+    rate: float,
     coasting: bool,
+    keep: bool,
     progress: Callable[[str, int, int], None] | None,
     tracker: Tracker,
-) -> Associated:
-    rate = fps or sequence.fps or DEFAULT_FPS
+) -> tuple[Associated, list[Rows]]:
+    """The online result, and with ``keep`` its ``(n, 2)`` identities and flat rows of each frame."""
     total = max(sequence.length - sequence.first_frame + 1, 0)
     part = PartFile(target)
+    if keep and part.direct:
+        raise ConfigError(
+            target, "expected a file that the second pass can replace, found a device or pipe", "name one"
+        )
     identities = lines = 0
+    rows: list[Rows] = []
     try:
         with part.part.open("w", encoding="utf-8", newline="\n") as file:
             for done, (frame, instances) in enumerate(sequence.frames(), 1):
@@ -119,6 +148,10 @@ def _associate_one(
                 for line in _lines(sequence.detections, frame, tracks, coasting=coasting):
                     file.write(line)
                     lines += 1
+                if keep:
+                    seen = tracks.detection_rows >= 0
+                    start = sequence.detections.rows(frame).start
+                    rows.append(np.stack([tracks.ids[seen], start + tracks.detection_rows[seen]], axis=1))
                 identities = max(identities, int(tracks.ids.max(initial=0)))
                 if progress is not None and (done % PROGRESS_FRAMES == 0 or done == total):
                     progress(sequence.name, done, total)
@@ -131,7 +164,7 @@ def _associate_one(
         part.discard()
         raise
     part.publish()
-    return Associated(
+    result = Associated(
         name=sequence.name,
         path=target,
         frames=total,
@@ -139,6 +172,57 @@ def _associate_one(
         lines=lines,
         skipped_empty=sequence.detections.skipped_empty,
     )
+    return result, rows
+
+
+def _second_pass(
+    sequence: Sequence,
+    online: Associated,
+    rows: list[Rows],
+    *,
+    rate: float,
+    coasting: bool,
+    progress: Callable[[str, int, int], None] | None,
+) -> Associated:
+    """The refined result in the place of the online one, which stays whatever goes wrong."""
+    from tracker.associate.recording import tracklets_of
+    from tracker.associate.refine import refine
+    from tracker.measure.refined import recording_of, refined_lines
+
+    def tell(done: int, total: int) -> None:
+        if progress is not None and (done % PROGRESS_FRAMES == 0 or done == total):
+            progress(f"{sequence.name}, second pass", done, total)
+
+    try:
+        table = np.concatenate([np.zeros((0, 2), np.int64), *rows])
+        refined = refine(recording_of(sequence, rate), tracklets_of(table[:, 0], table[:, 1]), progress=tell)
+        lines = _publish(online.path, refined_lines(sequence, refined, filled=coasting))
+    except KeyboardInterrupt:
+        return replace(online, problem="interrupted", interrupted=True)
+    except TrackerError as failure:
+        return replace(online, problem=str(failure))
+    except Exception as failure:  # noqa: BLE001 - whatever a second pass meets, the online result is there
+        return replace(online, problem=f"{type(failure).__name__}: {failure}")
+    return replace(online, identities=int(refined.ids.max(initial=0)), lines=lines, refined=True)
+
+
+def _publish(target: Path, lines: Iterable[str]) -> int:
+    """Replace ``target`` by ``lines`` as a whole or not at all; returns how many there are."""
+    part = PartFile(target)
+    count = 0
+    try:
+        with part.part.open("w", encoding="utf-8", newline="\n") as file:
+            for line in lines:
+                file.write(line)
+                count += 1
+        part.publish()
+    except OSError as error:
+        part.discard()
+        raise SinkError(target, f"cannot be written: {error.strerror}", "free some space") from error
+    except BaseException:
+        part.discard()
+        raise
+    return count
 
 
 def _lines(detections: Detections, frame: int, tracks: Tracks, *, coasting: bool) -> Iterator[str]:
