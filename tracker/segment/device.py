@@ -114,7 +114,7 @@ def open_session(
         threads=threads or default_threads(),
         single_on_cpu=single_on_cpu,
         fp16=fp16,
-        graphs=graphs,
+        graphs=graphs and kind != "tensorrt",
         profile=profile,
     )
     if kind == "cpu":
@@ -170,17 +170,15 @@ def _on_gpu(request: _Request, device: str, card: int) -> tuple[OpenedSession | 
     if card >= len(here.cards):
         return None, f"there is no card {card}, found {len(here.cards)}: {', '.join(here.cards)}", "count cards from 0"
     remedy = "see `masktrail doctor`, or use --device cpu"
-    graphs = request.graphs and device == "cuda"
-    options = _gpu_options(request, device, card, graphs=graphs)
+    options = _gpu_options(request, device, card)
     try:
         session = _create(request, device, options)
     except ModelError as error:
-        if graphs:  # refused, for example, where a node has to run on the CPU
-            return _on_gpu(dataclasses.replace(request, graphs=False), device, card)
-        if device == "tensorrt" and request.profile is not None:
-            # A model of several engines wants shapes for what flows between them too; without any it finds them itself
-            # while batches are tried out.
-            return _on_gpu(dataclasses.replace(request, profile=None), device, card)
+        # Graphs are refused, for example, where a node has to run on the CPU. A model of several TensorRT engines wants
+        # shapes for what flows between them too; without any it finds them itself while batches are tried out.
+        easier = dataclasses.replace(request, graphs=False, profile=None)
+        if easier != request:
+            return _on_gpu(easier, device, card)
         _create(request, "cpu")  # raises if the file and not the device is at fault
         return None, f"{PROVIDERS[device]} did not start: {error.problem}", remedy
     used = session.get_providers()
@@ -193,14 +191,14 @@ def _on_gpu(request: _Request, device: str, card: int) -> tuple[OpenedSession | 
         reason=f"{here.cards[card]}, driver {here.driver}",
         threads=request.threads,
         card=card,
-        graphs=graphs,
+        graphs=request.graphs,
     )
     return opened, "", ""
 
 
-def _gpu_options(request: _Request, device: str, card: int, *, graphs: bool) -> dict[str, str]:
+def _gpu_options(request: _Request, device: str, card: int) -> dict[str, str]:
     if device == "cuda":
-        return cuda_options(card, graphs=graphs)
+        return cuda_options(card, graphs=request.graphs)
     here = survey()
     folder = engine_folder(
         request.path,
