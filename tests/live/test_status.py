@@ -63,6 +63,12 @@ def test_figures_of_every_stream(engine, server) -> None:
     assert state["cameras"]["good"]["frames"] == 7
     assert state["cameras"]["dead"]["problem"] == "nobody listening"
     assert state["cameras"]["dead"]["age_p99_s"] is None
+    told = state["cameras"]["good"]
+    assert {"fps", "age_p50_s", "age_p99_s", "dropped", "late", "reconnects", "stalls", "identities"} <= set(told)
+    assert set(told["stage_ms"]) == {"segment", "associate"}
+    assert (told["model"], told["model_share"], state["cameras"]["dead"]["model_share"]) == ("model", 1.0, 0.0)
+    assert state["models"]["model"]["batches"] == 7
+    assert state["models"]["model"]["gpu_share"] == 0.0
     code, text = get(server, "/metrics")
     assert code == 200
     values = samples(text)
@@ -74,6 +80,9 @@ def test_figures_of_every_stream(engine, server) -> None:
     assert values["masktrail_batched_frames_total", "model"] == 7
     assert values["masktrail_frame_age_seconds", "good", "0.99"] > 0
     assert values["masktrail_stage_seconds_total", "good", "segment"] > 0
+    assert values["masktrail_reconnects_total", "good"] == 0
+    assert values["masktrail_model_share", "good"] == 1.0
+    assert values["masktrail_gpu_share", "cpu", "model"] == 0.0
 
 
 def test_other_paths_and_stuck(engine, server, monkeypatch) -> None:
