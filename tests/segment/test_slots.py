@@ -130,6 +130,37 @@ def test_slots_in_flight_do_not_disturb_each_other(session: Any) -> None:
     assert wrong == []
 
 
+@pytest.mark.parametrize("graphs", [True, False])
+def test_a_batch_is_uploaded_while_another_is_computed(session: Any, graphs: bool) -> None:
+    """The first batch's run does not end before the second batch's upload: without overlap both wait for ever."""
+    uploaded = threading.Semaphore(0)
+
+    class Driver(FakeDriver):
+        def cuMemcpyHtoDAsync_v2(self, *arguments: Any) -> int:
+            uploaded.release()
+            return super().cuMemcpyHtoDAsync_v2(*arguments)
+
+    class Session(Recorder):
+        waits = False
+
+        def run_with_iobinding(self, binding: Any, options: Any) -> None:
+            if self.waits:
+                self.waits = False
+                overlapped.append(uploaded.acquire(timeout=10) and uploaded.acquire(timeout=10))
+            super().run_with_iobinding(binding, options)
+
+    overlapped: list[bool] = []
+    blocked = Session(session)
+    runner = slots(blocked, memory=CudaMemory(0, driver=Driver()), slots=2, graphs=graphs)
+    while uploaded.acquire(blocking=False):
+        pass
+    blocked.waits = True
+    with ThreadPoolExecutor(2) as executor:
+        found = list(executor.map(runner.run, [greys(51), greys(102)]))
+    assert overlapped == [True]
+    assert [float(outputs["scores"][0, 0]) for outputs in found] == pytest.approx([0.2, 0.4])
+
+
 def test_a_batch_waits_for_a_free_slot_and_gets_it_after_a_failure(session: Any) -> None:
     runner = slots(session, slots=1)
     waited = threading.Event()
