@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from export.embedding import MAP_CHANNELS, EmbeddingHead
+from export.embedding import FINE, MAP_CHANNELS, EmbeddingHead
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -68,10 +68,11 @@ def train_head(sightings: Sightings, *, steps: int = 3000, rate: float = 2e-3, s
 def standardise(head: EmbeddingHead, sightings: Sightings) -> None:
     """Start with projections of even size: the maps' channels differ a hundredfold, and their means are not zero."""
     spread = sightings.pooled.reshape(-1, MAP_CHANNELS).std(axis=0).clip(1e-3)
+    sizes = torch.from_numpy(spread).float()[None, :, None, None]
     with torch.no_grad():
-        head.project.weight /= torch.from_numpy(spread).float()[None, :, None, None]
-        halves = torch.from_numpy(sightings.pooled).view(-1, 2, MAP_CHANNELS) @ head.project.weight.flatten(1).T
-        head.hidden.bias -= head.hidden.weight[:, :, 0] @ halves.flatten(1).mean(dim=0)
+        head.fine.weight /= sizes[:, :FINE]
+        head.coarse.weight /= sizes[:, FINE:]
+        head.hidden.bias -= head.hidden.weight[:, :, 0] @ head.project(torch.from_numpy(sightings.pooled)).mean(dim=0)
 
 
 def strangers(sightings: Sightings) -> object:

