@@ -6,7 +6,7 @@ import av
 import pytest
 from av.codec.hwaccel import hwdevices_available
 
-from tests.sources.videos import textured, write_video
+from tests.sources.videos import drain, textured, write_video
 from tracker.doctor import examine
 from tracker.errors import ConfigError, SourceError
 from tracker.sources import hardware
@@ -60,6 +60,25 @@ def test_a_silent_fall_back_from_the_device_that_was_asked_for_is_an_error(monke
     with pytest.raises(SourceError, match=r"expected cuda to decode it, found that it does not take h264") as caught:
         open_source(path, decode="cuda")
     assert "auto" in caught.value.remedy
+
+
+def test_a_fall_back_in_mid_stream_is_found(monkeypatch, tmp_path) -> None:
+    """A device that takes the first size and not the second one."""
+    sizes = [(64, 48), (96, 64)]
+    data = b"".join(
+        write_video(tmp_path / f"{n}.h264", count=8, size=size).read_bytes() for n, size in enumerate(sizes)
+    )
+    (tmp_path / "both.h264").write_bytes(data)
+    FakeDevice(monkeypatch, "cuda", claims="cuda")
+    monkeypatch.setattr(Accelerator, "used_by", lambda _, context: context.width == 64)
+    with open_source(tmp_path / "both.h264", decode_threads=1) as source:
+        assert {frame.size for frame in source} == set(sizes)
+        assert (source.info.decoder, source.info.decoder_refused) == ("cpu", "cuda")
+    source = open_source(tmp_path / "both.h264", decode="cuda", decode_threads=1)
+    frames: list = []
+    with source, pytest.raises(SourceError, match="does not take h264"):
+        drain(source, frames)
+    assert {frame.size for frame in frames} == {(64, 48)}
 
 
 def test_the_cpu_where_it_is_asked_for_or_nothing_else_is_there(monkeypatch, path) -> None:

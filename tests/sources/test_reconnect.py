@@ -76,6 +76,9 @@ def supervised(connections, links=None, **options):
 BROKEN = SourceError("gate", "expected more frames, found the stream broken off", "check")
 
 
+BROKEN_AT_FIRST = SourceError("gate", "expected a video stream, found nobody listening there", "check")
+
+
 def test_time_and_index_go_on_over_connections() -> None:
     connections = [
         Scripted([(100.0, 0.0), (100.04, 0.04), (100.08, 0.08)], error=BROKEN),
@@ -94,6 +97,51 @@ def test_time_and_index_go_on_over_connections() -> None:
     assert [link.state for link in links] == ["live", "lost", "live", "lost", "live"]
     assert links[1].problem == BROKEN.problem
     assert wait_until(lambda: all(connection.closed for connection in connections))
+
+
+class Changing(Scripted):
+    """A connection that finds out more about itself as it goes: ``infos``, one per picture."""
+
+    def __init__(self, times, infos) -> None:
+        super().__init__(times, info=infos[0])
+        self._infos = infos
+
+    def pictures(self):
+        for picture, info in zip(super().pictures(), self._infos, strict=True):
+            self.info = info
+            yield picture
+
+
+def test_what_a_connection_finds_out_later_is_followed_and_told_once() -> None:
+    refused = replace(INFO, decoder_refused="cuda")
+    untimed = replace(refused, time_from="arrival")
+    links: list[Link] = []
+    infos = [INFO] * 4 + [refused] * 4 + [untimed] * 4  # the connection is up to three pictures ahead
+    decoder = supervised([Changing([(k / 25, k / 25) for k in range(12)], infos)], links)
+    pictures = decoder.pictures()
+    list(itertools.islice(pictures, 12))
+    decoder.close()
+    assert [bool(link.note) for link in links] == [False, True, True]
+    assert "cuda does not take it" in links[1].note
+    assert "arrival" in links[2].note
+    assert (decoder.info.decoder_refused, decoder.info.time_from) == ("cuda", "arrival")
+
+
+def test_a_recording_that_breaks_off_is_an_error_and_not_begun_anew() -> None:
+    decoder = supervised([Scripted([(1.0, 0.0)], info=replace(INFO, is_live=False), error=BROKEN)])
+    pictures = decoder.pictures()
+    assert next(pictures).index == 0
+    with pytest.raises(SourceError, match="broken off"):
+        next(pictures)
+
+
+@pytest.mark.parametrize("failure", [BROKEN_AT_FIRST, RuntimeError("boom")])
+def test_the_impatient_get_the_first_failure_and_no_later_one(failure: Exception) -> None:
+    with pytest.raises(SourceError, match="expected"):
+        next(supervised([failure], patient=False).pictures())
+    decoder = supervised([Scripted([(1.0, 0.0)], error=failure), failure, Scripted([(2.0, 0.0)])], patient=False)
+    assert len(list(itertools.islice(decoder.pictures(), 2))) == 2
+    decoder.close()
 
 
 def test_a_finite_stream_ends() -> None:

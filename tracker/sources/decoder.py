@@ -144,6 +144,7 @@ class VideoDecoder:
                 self._stream.codec_context.open(strict=False)
             self._end_s = 0.0
             self._unstamped = 0
+            self._coded_size: tuple[int, int] | None = None
             self._damaged: set[int] = set()  # stamps of packets that the demuxer found damaged
             self._time_from: Literal["stamps", "arrival", "rate"] = "stamps"
             self._decoded = self._decode()
@@ -232,6 +233,15 @@ class VideoDecoder:
             raise problems.not_on_device(self._name, accelerator.name, f"{context.name} {context.pix_fmt}")
         return ""
 
+    def _look_where_decoded(self, frame: av.VideoFrame) -> None:
+        """After a change of size: a device that took the stream before may leave it to the CPU now, or the reverse."""
+        size, self._coded_size = self._coded_size, (frame.width, frame.height)
+        if self._accelerator is None or size in {None, self._coded_size}:
+            return
+        device = self._device()
+        refused = "" if device else self._accelerator.name
+        self.info = replace(self.info, decoder=device or "cpu", decoder_refused=refused)
+
     def _missing(self) -> int:
         """Frames that were announced and did not come: by count, else by length where no sound can be longer."""
         if self.info.frame_count is not None:
@@ -255,6 +265,7 @@ class VideoDecoder:
             if packet is not None and packet.is_corrupt and packet.pts is not None:
                 self._damaged = {*(self._damaged if len(self._damaged) < MAX_DAMAGED else ()), packet.pts}
             for frame in frames:
+                self._look_where_decoded(frame)
                 arrived_s = time.monotonic()
                 time_s = self._end_s = clock.time_s(self._stamp_s(frame, arrived_s))
                 counters.repaired_times = clock.repairs

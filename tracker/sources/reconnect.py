@@ -225,12 +225,13 @@ class ReconnectingDecoder:
         """One connection's pictures on the common clock; ``queue.Empty`` when it stalls."""
         first_index = self._past.decoded
         allowed_s = delay_s + self._open_s + self._stall_s
+        followed: SourceInfo | None = None
         while (picture := connection.handoff.get(allowed_s)) is not None:
-            if allowed_s != self._stall_s and connection.decoder is not None:
-                allowed_s = self._stall_s
-                self._latest = connection.decoder.info
-                refused = self._latest.decoder_refused
-                self._tell(Link(state="live", note=f"{refused} did not take it: the CPU decodes" if refused else ""))
+            allowed_s = self._stall_s
+            info = self._latest if connection.decoder is None else connection.decoder.info
+            if info is not followed:
+                self._follow(info, followed)
+                followed = info
             time_s = picture.time_s
             if self._latest.is_live:  # a recording comes as fast as it is taken: its arrival says nothing
                 time_s = self._clock.time_s(picture.time_s, picture.arrived_s)
@@ -239,6 +240,17 @@ class ReconnectingDecoder:
                 self._tell(Link(state="live", note="its clock runs off: times are those of arrival from here on"))
             yield replace(picture, index=first_index + picture.index, time_s=time_s)
             del picture
+
+    def _follow(self, info: SourceInfo, followed: SourceInfo | None) -> None:
+        """Take over what a connection says of itself, at its first picture and whenever it changes, and tell it."""
+        note = ""
+        if info.decoder_refused and (followed is None or not followed.decoder_refused):
+            note = f"{info.decoder_refused} does not take it: the CPU decodes"
+        elif followed is not None and info.time_from != followed.time_from:
+            note = "it has no clock: times are those of arrival"
+        self._latest = info if self._clock.believed else replace(info, time_from="arrival")
+        if followed is None or note:
+            self._tell(Link(state="live", note=note))
 
     def _retire(self, connection: Connection, *, stalled: bool) -> None:
         """Take a connection's counts over and leave it to itself."""
