@@ -68,3 +68,30 @@ def test_an_error_arrives_after_the_items_before_it_and_once() -> None:
     with pytest.raises(RuntimeError, match="broken"):
         handoff.get()
     assert handoff.get() is None
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_a_source_tells_its_policy_by_its_first_picture(late: bool) -> None:
+    """``auto`` on the producer's side: what is dropped when the queue is full is settled before the first item."""
+    handoff: Handoff[int] = Handoff(capacity=2, drop_oldest=False)
+    handoff.drop_oldest = late
+    for item in range(5 if late else 2):
+        assert handoff.put(item)
+    handoff.wait()
+    assert handoff.get() == (3 if late else 0)
+    assert handoff.dropped == (3 if late else 0)
+
+
+def test_waiting_raises_what_ended_a_queue_before_its_first_item() -> None:
+    handoff: Handoff[int] = Handoff(capacity=2, drop_oldest=True)
+    handoff.finish(ValueError("never there"))
+    with pytest.raises(ValueError, match="never there"):
+        handoff.wait()
+    assert handoff.over
+    filled: Handoff[int] = Handoff(capacity=2, drop_oldest=True)
+    filled.put(1)
+    filled.finish(ValueError("later"))
+    filled.wait()
+    assert filled.get() == 1
+    with pytest.raises(ValueError, match="later"):
+        filled.get()
