@@ -1,7 +1,7 @@
 """A clip and the shipped model enter; the figures of docs/live.md leave: fairness, ages, a dead camera, recordings.
 
 ``python -m tests.live.bench cameras CLIP`` (needs GStreamer's RTSP server), ``... recordings CLIP [CLIP ...]``,
-``... recovery``, ``... soak``, ``... kills CLIP --count 20``.
+``... recovery``, ``... kills CLIP --count 20``.
 """
 
 from __future__ import annotations
@@ -20,18 +20,15 @@ from typing import TYPE_CHECKING
 import av
 import numpy as np
 
-from tests.live.fakes import FakeSource, frame, stream
 from tests.live.rtsp import RtspServer, pattern, why_not
 from tracker.associate.tracker import Tracker
 from tracker.config import CameraConfig
+from tracker.live.batcher import Batcher
 from tracker.live.build import build_stream
 from tracker.live.engine import LiveEngine
-from tracker.live.rotate import RotatingSink
 from tracker.segment.session import OnnxSegmenter
-from tracker.sinks.open import open_sink
 from tracker.sources.open import open_source
 from tracker.sources.reconnect import open_live
-from tracker.types import Instances
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -71,16 +68,25 @@ def cameras(clip: Path, count: int, seconds: float) -> None:
         )
         with RtspServer({"clip": launch}) as server:
             for dead in (0, 1):
-                result = watch(segmenter, server.url("clip"), count, dead, seconds)
+                result = watch([segmenter], server.url("clip"), count, dead, seconds)
                 report({"cameras": count, "dead": dead} | result)
+            other = OnnxSegmenter("yolact-nano-416x416", threads=1)
+            result = watch([segmenter, other], server.url("clip"), count, 0, seconds)
+            report({"cameras": count, "models": 2} | result)
 
 
-def watch(segmenter: OnnxSegmenter, url: str, count: int, dead: int, seconds: float) -> dict[str, object]:
-    engine = LiveEngine(segmenter=segmenter, workers=CORES)
+def watch(segmenters: list[OnnxSegmenter], url: str, count: int, dead: int, seconds: float) -> dict[str, object]:
+    """Cameras take the models in turn, as ``model:`` in their settings would have it."""
+    engine = LiveEngine(workers=CORES)
+    batchers = [Batcher(segmenter, name=segmenter.file.label) for segmenter in segmenters]
+    for batcher in batchers:
+        engine.add_model(batcher)
     configs = [CameraConfig(name=f"camera-{n}", url=url) for n in range(count)]
     configs += [CameraConfig(name=f"dead-{n}", url="rtsp://127.0.0.1:9/x") for n in range(dead)]
-    for config in configs:
-        engine.add(build_stream(config, segmenter=segmenter, tracker=lambda: Tracker(class_count=6)))
+    for number, config in enumerate(configs):
+        which = number % len(segmenters)
+        one = build_stream(config, segmenter=segmenters[which], tracker=lambda: Tracker(class_count=6))
+        engine.add(one, batchers[which])
     streams = engine.streams[:count]
     while any(one.meter.figures().frames < 5 for one in streams):
         for one in streams:
@@ -105,6 +111,7 @@ def watch(segmenter: OnnxSegmenter, url: str, count: int, dead: int, seconds: fl
         "age_p50_ms": round(1000 * statistics.median(one.age_p50_s for one in figures), 1),
         "age_p99_ms": round(1000 * p99_s, 1),
         "p99/cycle": round(p99_s / cycle_s, 2),
+        "batch_ms": {batcher.name: round(1000 * batcher.cost_s, 1) for batcher in batchers},
     }
     engine.close()
     return result
@@ -189,70 +196,6 @@ def recovery(rounds: int) -> None:
             report({"outage_s": outage_s, "recovered_s": round(time.monotonic() - back_s, 2)})
 
 
-class _Passers:
-    """A segmenter without a network: people cross the picture one behind the other, each a new identity."""
-
-    class_names = ("person",)
-    network_size = (640, 360)
-    keep_aspect = True
-
-    def segment(self, frames: list) -> list[Instances]:
-        found = []
-        for one in frames:
-            # A new person every frame, each visible for 8 frames on a lane of its own: 100,000 frames, 100,000 ids
-            alive = np.arange(max(one.index - 7, 0), one.index + 1)
-            x = (alive % 16) * 40.0
-            y = (one.index - alive) * 20.0
-            boxes = np.stack([x, y, x + 30, y + 60], axis=1).astype(np.float32)
-            found.append(
-                Instances(
-                    boxes=boxes,
-                    scores=np.full(len(alive), 0.9, np.float32),
-                    class_ids=np.zeros(len(alive), np.int64),
-                )
-            )
-        return found
-
-
-def soak(count: int) -> None:
-    import psutil
-
-    process = psutil.Process()
-    engine = LiveEngine(segmenter=_Passers(), workers=CORES)  # type: ignore[arg-type]
-    source = FakeSource("soak", capacity=8)
-    folder = tempfile.TemporaryDirectory()
-    sink = RotatingSink(
-        f"{folder.name}/a-{{time}}.jsonl",
-        lambda path: open_sink(path, class_names=("person",)),
-        every_s=None,
-        max_bytes=10_000_000,
-    )
-    one = stream(source, sink=sink, tracker=Tracker(class_count=1))  # type: ignore[arg-type]
-    engine.add(one)
-    marks = {count // 10, count // 4, count // 2, count}
-    for index in range(count + 1):
-        source.handoff.put(frame(index, source="soak", size=(640, 360), time_s=index / 5))
-        if index in marks:
-            while one.meter.figures().frames < index:
-                time.sleep(0.01)
-            figures = one.meter.figures()
-            report(
-                {
-                    "frames": figures.frames,
-                    "identities": figures.identities,
-                    "living": figures.living,
-                    "resident_mb": round(process.memory_info().rss / 1e6, 1),
-                    "files": process.num_fds(),
-                    "threads": process.num_threads(),
-                }
-            )
-    source.close()
-    engine.close()
-    rows = sum(path.read_bytes().count(b"\n") for path in Path(folder.name).glob("*.jsonl"))
-    report({"rows": rows, "parts": sink.parts})
-    folder.cleanup()
-
-
 def kills(clip: Path, count: int) -> None:
     """``kill -9`` at random moments of a recording, then ``--resume``: are the bytes those of a run left alone?"""
     with tempfile.TemporaryDirectory() as name:
@@ -285,7 +228,7 @@ def kills(clip: Path, count: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=["cameras", "recordings", "recovery", "soak", "kills"])
+    parser.add_argument("what", choices=["cameras", "recordings", "recovery", "kills"])
     parser.add_argument("clips", nargs="*", type=Path)
     parser.add_argument("--count", type=int, default=8)
     parser.add_argument("--seconds", type=float, default=30.0)
@@ -298,10 +241,8 @@ def main() -> None:
         recordings(arguments.clips)
     elif arguments.what == "recovery":
         recovery(min(arguments.count, 4))
-    elif arguments.what == "kills":
-        kills(arguments.clips[0], arguments.count)
     else:
-        soak(100_000)
+        kills(arguments.clips[0], arguments.count)
 
 
 if __name__ == "__main__":
