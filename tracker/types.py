@@ -21,6 +21,8 @@ __all__ = ["Frame", "InstanceMasks", "Instances", "Letterbox", "Segmenter", "Sin
 
 def _expect(name: str, array: NDArray[Any], shape: tuple[int | None, ...], kind: str) -> None:
     """Raise ``ValueError`` naming the field unless ``array`` has ``shape`` (``None`` = any) and a dtype of ``kind``."""
+    if array.shape == shape and array.dtype.kind in kind:
+        return
     fits = array.ndim == len(shape) and all(
         want is None or want == got for want, got in zip(shape, array.shape, strict=True)
     )
@@ -206,15 +208,15 @@ class Tracks:
     ended_ids: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
 
     def __post_init__(self) -> None:
-        _expect("Tracks.ids", self.ids, (None,), "i")
         count = len(self.ids)
+        _expect("Tracks.ids", self.ids, (count,), "i")
         _expect("Tracks.detection_rows", self.detection_rows, (count,), "i")
         _expect("Tracks.boxes", self.boxes, (count, 4), "f")
         _expect("Tracks.velocities", self.velocities, (count, 2), "f")
         _expect("Tracks.class_ids", self.class_ids, (count,), "i")
         _expect("Tracks.scores", self.scores, (count,), "f")
         _expect("Tracks.ages_s", self.ages_s, (count,), "f")
-        _expect("Tracks.ended_ids", self.ended_ids, (None,), "i")
+        _expect("Tracks.ended_ids", self.ended_ids, (len(self.ended_ids),), "i")
 
     def __len__(self) -> int:
         return len(self.ids)

@@ -30,9 +30,11 @@ def test_candidates_are_exactly_the_overlapping_pairs(
     np.testing.assert_allclose(affinity.buffered_iou(a[:, rows], b[:, columns]), box_math.iou(a.T, b.T)[rows, columns])
 
 
-def test_enlarged_boxes_equal_the_public_function() -> None:
+def test_boxes_around_centres_equal_the_public_function() -> None:
     boxes = some_boxes(np.random.default_rng(0), 9)
-    np.testing.assert_allclose(affinity.enlarge(boxes, 0.3).T, box_math.expand(boxes.T, 0.3))
+    x, y, width, height = box_math.cxcywh(boxes.T).T
+    enlarged = affinity.around(np.stack([x, y]), np.stack([width, height]) * 0.8)
+    np.testing.assert_allclose(enlarged.T, box_math.expand(boxes.T, 0.3))
 
 
 def test_a_box_is_hidden_only_by_what_stands_nearer() -> None:

@@ -47,9 +47,8 @@ def test_a_life_of_predictions_and_corrections_equals_filterpy(seed: int) -> Non
             one.predict()
             if corrected[column]:
                 one.update(measured[:, column : column + 1])
-        values, covariances = kalman.predict(
-            values, rates, covariances, dt_s, acceleration_density=acceleration, drift_density=drift
-        )
+        process = kalman.process_noise(dt_s, acceleration_density=acceleration, drift_density=drift)
+        values, covariances = kalman.predict(values, rates, covariances, dt_s, process)
         new_values, new_rates, new_covariances = kalman.correct(values, rates, covariances, measured, noise)
         values = np.where(corrected, new_values, values)
         rates = np.where(corrected, new_rates, rates)
@@ -68,17 +67,16 @@ def test_a_prediction_over_two_steps_is_one_over_their_sum() -> None:
     values, rates = np.array([[3.0]] * 4), np.array([[2.0]] * 4)
     covariances = kalman.initiate(np.full((4, 1), 2.0), np.full((4, 1), 5.0))
     noise = {"acceleration_density": np.full((4, 1), 0.3), "drift_density": np.full((4, 1), 0.7)}
-    halfway, between = kalman.predict(values, rates, covariances, 0.4, **noise)
-    twice, then = kalman.predict(halfway, rates, between, 0.6, **noise)
-    once, at_once = kalman.predict(values, rates, covariances, 1.0, **noise)
+    halfway, between = kalman.predict(values, rates, covariances, 0.4, kalman.process_noise(0.4, **noise))
+    twice, then = kalman.predict(halfway, rates, between, 0.6, kalman.process_noise(0.6, **noise))
+    once, at_once = kalman.predict(values, rates, covariances, 1.0, kalman.process_noise(1.0, **noise))
     np.testing.assert_allclose(twice, once)
     np.testing.assert_allclose(then, at_once)
 
 
 def test_no_track_is_no_problem() -> None:
     empty = np.zeros((4, 0))
-    values, covariances = kalman.predict(
-        empty, empty, np.zeros((3, 4, 0)), 0.1, acceleration_density=empty, drift_density=empty
-    )
+    process = kalman.process_noise(0.1, acceleration_density=empty, drift_density=empty)
+    values, covariances = kalman.predict(empty, empty, np.zeros((3, 4, 0)), 0.1, process)
     assert values.shape == (4, 0)
     assert covariances.shape == (3, 4, 0)

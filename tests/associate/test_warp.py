@@ -68,10 +68,10 @@ def test_predicting_and_warping_commute() -> None:
     noise = {"acceleration_density": np.full((4, 6), 0.3), "drift_density": np.full((4, 6), 0.2)}
     turned = {name: density * 1.2**2 for name, density in noise.items()}
     matrix = similarity(1.2, 0.3, (3, 9))
-    predicted, spread = kalman.predict(values, rates, covariances, 0.3, **noise)
+    predicted, spread = kalman.predict(values, rates, covariances, 0.3, kalman.process_noise(0.3, **noise))
     late = kalman.warp(predicted, rates, spread, matrix)
     moved, moved_rates, moved_covariances = kalman.warp(values, rates, covariances, matrix)
-    early = kalman.predict(moved, moved_rates, moved_covariances, 0.3, **turned)
+    early = kalman.predict(moved, moved_rates, moved_covariances, 0.3, kalman.process_noise(0.3, **turned))
     np.testing.assert_allclose(late[0], early[0])
     np.testing.assert_allclose(late[2][:, :2], early[1][:, :2])
 

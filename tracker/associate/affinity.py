@@ -12,16 +12,18 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 Rows = NDArray[np.int64]
 
-__all__ = ["buffered_iou", "enlarge", "overlapping_pairs", "ratio"]
+__all__ = ["around", "buffered_iou", "overlapping_pairs", "ratio"]
 
 DENSE_PAIRS = 20_000
 """Up to this many pairs four dense comparisons are cheaper than sorting (2-core x86, NumPy 2.4)."""
 
 
-def enlarge(boxes: Floats, fraction: float | Floats) -> Floats:
-    """Boxes ``(4, N)`` xyxy grown by ``fraction`` of width and height on every side (C-BIoU, Yang et al. 2023)."""
-    margins = (boxes[2:] - boxes[:2]) * fraction
-    return np.concatenate([boxes[:2] - margins, boxes[2:] + margins])
+def around(centres: Floats, reach: Floats) -> Floats:
+    """Boxes ``(4, N)`` xyxy that reach ``(2, N)`` to either side of their ``centres (2, N)``."""
+    boxes = np.empty((4, centres.shape[1]))
+    np.subtract(centres, reach, out=boxes[:2])
+    np.add(centres, reach, out=boxes[2:])
+    return boxes
 
 
 def overlapping_pairs(tracks: Floats, instances: Floats) -> tuple[Rows, Rows]:
@@ -40,8 +42,8 @@ def overlapping_pairs(tracks: Floats, instances: Floats) -> tuple[Rows, Rows]:
         overlap &= instances[2] > tracks[0][:, None]
         overlap &= instances[1] < tracks[3][:, None]
         overlap &= instances[3] > tracks[1][:, None]
-        flat = np.flatnonzero(overlap)
-        return flat // other, flat % other
+        rows, columns = np.divmod(overlap.reshape(-1).nonzero()[0], other)
+        return rows, columns
     order = np.argsort(instances[0], kind="stable")
     left = instances[0][order]
     # Along x an instance that starts before the track ends and does not end before it starts; the second bound needs
@@ -64,15 +66,16 @@ def overlapping_pairs(tracks: Floats, instances: Floats) -> tuple[Rows, Rows]:
 
 def buffered_iou(tracks: Floats, instances: Floats) -> Floats:
     """Intersection over union ``(P,)`` of paired boxes ``(4, P)``."""
-    width = np.minimum(tracks[2], instances[2]) - np.maximum(tracks[0], instances[0])
-    height = np.minimum(tracks[3], instances[3]) - np.maximum(tracks[1], instances[1])
-    shared = np.maximum(width, 0) * np.maximum(height, 0)
-    union = (
-        (tracks[2] - tracks[0]) * (tracks[3] - tracks[1])
-        + (instances[2] - instances[0]) * (instances[3] - instances[1])
-        - shared
-    )
-    return np.asarray(shared / np.maximum(union, 1e-9))
+    sides = np.minimum(tracks[2:], instances[2:])
+    sides -= np.maximum(tracks[:2], instances[:2])
+    np.maximum(sides, 0, out=sides)
+    shared = sides[0] * sides[1]
+    own, other = tracks[2:] - tracks[:2], instances[2:] - instances[:2]
+    union = own[0] * own[1]
+    union += other[0] * other[1]
+    union -= shared
+    np.maximum(union, 1e-9, out=union)
+    return np.asarray(shared / union)
 
 
 def ratio(a: Floats, b: Floats) -> Floats:

@@ -23,7 +23,7 @@ def assign(rows: Rows, columns: Rows, gains: NDArray[np.float64], shape: tuple[i
     """Match rows to columns so that the sum of gains is greatest; nothing is matched at a gain of zero or less.
 
     Args:
-        rows: ``(P,)`` row of each candidate pair.
+        rows: ``(P,)`` row of each candidate pair, ascending.
         columns: ``(P,)`` column of each pair; a pair may occur once only.
         gains: ``(P,)`` what matching the pair is worth, finite.
         shape: Numbers of rows and columns.
@@ -35,22 +35,21 @@ def assign(rows: Rows, columns: Rows, gains: NDArray[np.float64], shape: tuple[i
     (array([0, 1]), array([1, 0]))
     """
     steps = np.rint(gains * GAIN_RESOLUTION)
-    worth = np.flatnonzero(steps > 0)
-    rows, columns, steps = rows[worth], columns[worth], steps[worth]
-    if not len(rows):
+    worth = (steps > 0).nonzero()[0]
+    if len(worth) < len(rows):
+        rows, columns, steps = rows[worth], columns[worth], steps[worth]
+    if len(rows) < 2:
         return rows, columns
-    lonely = (np.bincount(rows, minlength=shape[0])[rows] == 1) & (
-        np.bincount(columns, minlength=shape[1])[columns] == 1
-    )
-    if lonely.all():
-        order = np.argsort(rows)
-        return rows[order], columns[order]
-    contested = ~lonely
+    rivals = np.bincount(rows)[rows] * np.bincount(columns)[columns]
+    contested = (rivals > 1).nonzero()[0]
+    if not len(contested):
+        return rows, columns
     solved_rows, solved_columns = _solve(rows[contested], columns[contested], steps[contested], shape)
-    matched_rows = np.concatenate([rows[lonely], solved_rows])
-    matched_columns = np.concatenate([columns[lonely], solved_columns])
-    order = np.argsort(matched_rows)
-    return matched_rows[order], matched_columns[order]
+    column_of_row = np.full(shape[0], -1, np.int64)
+    column_of_row[rows] = np.where(rivals > 1, -1, columns)
+    column_of_row[solved_rows] = solved_columns
+    matched = (column_of_row >= 0).nonzero()[0]
+    return matched, column_of_row[matched]
 
 
 def _solve(rows: Rows, columns: Rows, steps: NDArray[np.float64], shape: tuple[int, int]) -> tuple[Rows, Rows]:

@@ -10,8 +10,13 @@ it is believed. Every threshold of the tracker sits on these chances and none on
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 Floats = NDArray[np.float64]
 Rows = NDArray[np.int64]
@@ -62,6 +67,7 @@ class ScoreCalibration:
         self.seen: Floats = np.zeros((0, BINS))
         self.found: Floats = np.zeros((0, BINS))
         self.births: Floats = np.zeros((2, 0))
+        self._prior_found = prior_weight * self._prior
         self._chances: Floats = np.zeros((0, BINS))
         self._log_odds: Floats = np.zeros((0, BINS))
 
@@ -76,20 +82,20 @@ class ScoreCalibration:
                 np.concatenate([self._log_odds, empty]),
             )
             self.births = np.concatenate([self.births, np.zeros((2, missing))], axis=1)
-            self._refresh(np.arange(class_count - missing, class_count))
+            self._refresh(range(class_count - missing, class_count))
 
     @staticmethod
     def bins(scores: Floats) -> Rows:
         """The score bin of each detection."""
-        return np.searchsorted(EDGES, scores, side="right")
+        return EDGES.searchsorted(scores, side="right")
 
-    def chances(self, classes: Rows, bins: Rows) -> Floats:
-        """The learned chance in 0..1 that each detection is real."""
-        return self._chances[classes, bins]
+    def chances(self, codes: Rows) -> Floats:
+        """The learned chance in 0..1 that each detection is real, by its code ``class column * BINS + bin``."""
+        return self._chances.take(codes)
 
-    def log_odds(self, classes: Rows, bins: Rows) -> Floats:
+    def log_odds(self, codes: Rows) -> Floats:
         """The same as log-odds, what one detection adds to a track's evidence."""
-        return self._log_odds[classes, bins]
+        return self._log_odds.take(codes)
 
     def birth_log_odds(self, classes: Rows) -> Floats:
         """How much more (or less) new tracks of a class can be trusted than the prior says, in log-odds."""
@@ -113,14 +119,16 @@ class ScoreCalibration:
         if not len(seen):
             return
         shape, size = self.seen.shape, self.seen.size
-        self.seen += np.bincount(seen, minlength=size).reshape(shape)
+        added = np.bincount(seen, minlength=size).reshape(shape)
+        self.seen += added
         self.found += np.bincount(found, minlength=size).reshape(shape)
-        touched = np.flatnonzero(np.bincount(seen // BINS, minlength=shape[0]))
-        full = self.seen > self._memory
-        if full.any():
-            fade = np.where(full, self._memory / np.maximum(self.seen, 1), 1.0)
-            self.seen *= fade
-            self.found *= fade
+        touched = np.flatnonzero(added.any(axis=1)).tolist() if len(added) > 1 else [0]
+        for column in touched:
+            total = self.seen[column]
+            if max(total.tolist()) > self._memory:
+                fade = np.minimum(self._memory / np.maximum(total, 1), 1.0)
+                total *= fade
+                self.found[column] *= fade
         self._refresh(touched)
 
     def learn_births(self, classes: Rows, lived: NDArray[np.bool_]) -> None:
@@ -140,23 +148,24 @@ class ScoreCalibration:
         """Continue from what :meth:`state` returned."""
         self.reserve(len(state["seen"]))
         self.seen, self.found, self.births = (state[key].copy() for key in ("seen", "found", "births"))
-        self._refresh(np.arange(len(self.seen)))
+        self._refresh(range(len(self.seen)))
 
-    def _refresh(self, columns: Rows) -> None:
-        weights = self.seen[columns] + self._prior_weight
-        rates = (self.found[columns] + self._prior_weight * self._prior) / weights
-        for column, rate, weight in zip(columns.tolist(), rates, weights, strict=True):
-            self._chances[column] = monotone(rate, weight)
-        bounded = np.clip(self._chances[columns], 1 - CERTAINTY, CERTAINTY)
-        self._log_odds[columns] = np.rint(np.log(bounded / (1 - bounded)) * ROUNDING) / ROUNDING
+    def _refresh(self, columns: Iterable[int]) -> None:
+        for column in columns:
+            weights = self.seen[column] + self._prior_weight
+            chances = self._chances[column]
+            chances[:] = monotone((self.found[column] + self._prior_found) / weights, weights)
+            bounded = np.minimum(np.maximum(chances, 1 - CERTAINTY), CERTAINTY)
+            self._log_odds[column] = np.rint(np.log(bounded / (1 - bounded)) * ROUNDING) / ROUNDING
 
 
 def monotone(rates: Floats, weights: Floats) -> Floats:
     """The closest non-decreasing sequence (pool adjacent violators, Barlow et al. 1972)."""
-    if bool((rates[1:] >= rates[:-1]).all()):
+    listed = rates.tolist()
+    if listed == sorted(listed):
         return rates
     blocks: list[tuple[float, float, int]] = []
-    for rate, weight in zip(rates.tolist(), weights.tolist(), strict=True):
+    for rate, weight in zip(listed, weights.tolist(), strict=True):
         value, mass, length = rate, weight, 1
         while blocks and blocks[-1][0] > value:
             before, before_mass, before_length = blocks.pop()
@@ -164,4 +173,4 @@ def monotone(rates: Floats, weights: Floats) -> Floats:
             mass += before_mass
             length += before_length
         blocks.append((value, mass, length))
-    return np.repeat([block[0] for block in blocks], [block[2] for block in blocks])
+    return np.array([value for value, _, length in blocks for _ in range(length)])

@@ -21,16 +21,22 @@ Floats = NDArray[np.float64]
 __all__ = ["correct", "initiate", "predict", "process_noise", "warp"]
 
 
-def process_noise(dt_s: float) -> tuple[float, float, float]:
-    """White-noise acceleration of unit density over ``dt_s`` (Bar-Shalom et al. 2001, eq. 6.2.2-4).
+def process_noise(dt_s: float, *, acceleration_density: Floats, drift_density: Floats) -> Floats:
+    """What ``dt_s`` seconds of white-noise acceleration (Bar-Shalom et al. 2001, eq. 6.2.2-4) and drift add.
+
+    Args:
+        dt_s: Seconds.
+        acceleration_density: ``(4, N)`` px²/s³, how fast the rate wanders.
+        drift_density: ``(4, N)`` px²/s, how fast the value wanders by itself (camera jitter, articulation).
 
     Returns:
-        Variance of the value, covariance, variance of the rate.
+        ``(3, 4, N)`` variance of the value, covariance, variance of the rate.
 
-    >>> process_noise(3.0)
-    (9.0, 4.5, 3.0)
+    >>> process_noise(3.0, acceleration_density=np.ones((1, 1)), drift_density=np.zeros((1, 1))).ravel().tolist()
+    [9.0, 4.5, 3.0]
     """
-    return dt_s**3 / 3, dt_s**2 / 2, dt_s
+    value = dt_s**3 / 3 * acceleration_density + dt_s * drift_density
+    return np.stack([value, dt_s**2 / 2 * acceleration_density, dt_s * acceleration_density])
 
 
 def initiate(value_variance: Floats, rate_variance: Floats) -> Floats:
@@ -38,15 +44,7 @@ def initiate(value_variance: Floats, rate_variance: Floats) -> Floats:
     return np.stack([value_variance, np.zeros_like(value_variance), rate_variance])
 
 
-def predict(
-    values: Floats,
-    rates: Floats,
-    covariances: Floats,
-    dt_s: float,
-    *,
-    acceleration_density: Floats,
-    drift_density: Floats,
-) -> tuple[Floats, Floats]:
+def predict(values: Floats, rates: Floats, covariances: Floats, dt_s: float, noise: Floats) -> tuple[Floats, Floats]:
     """Advance all tracks by ``dt_s`` seconds.
 
     Args:
@@ -54,20 +52,19 @@ def predict(
         rates: ``(4, N)`` px/s, unchanged by a prediction.
         covariances: ``(3, 4, N)``.
         dt_s: Seconds since the states' time.
-        acceleration_density: ``(4, N)`` px²/s³, how fast the rate wanders.
-        drift_density: ``(4, N)`` px²/s, how fast the value wanders by itself (camera jitter, articulation).
+        noise: ``(3, 4, N)`` process noise of these seconds.
 
     Returns:
         Predicted values and covariances; inputs are left alone.
     """
-    q_value, q_cross, q_rate = process_noise(dt_s)
-    variance, cross, rate_variance = covariances
-    predicted = np.empty_like(covariances)
-    predicted[0] = (
-        variance + dt_s * (2 * cross + dt_s * rate_variance) + (q_value * acceleration_density + dt_s * drift_density)
-    )
-    predicted[1] = cross + dt_s * rate_variance + q_cross * acceleration_density
-    predicted[2] = rate_variance + q_rate * acceleration_density
+    predicted = covariances + noise
+    cross = covariances[1]
+    carried = dt_s * covariances[2]
+    predicted[1] += carried
+    carried += cross
+    carried += cross
+    carried *= dt_s
+    predicted[0] += carried
     return values + dt_s * rates, predicted
 
 
@@ -86,15 +83,13 @@ def correct(
     Returns:
         Corrected values, rates and covariances.
     """
-    variance, cross, rate_variance = covariances
     innovation = measured - values
-    gain = variance / (variance + noise)
-    rate_gain = cross / (variance + noise)
-    corrected = np.empty_like(covariances)
-    corrected[0] = variance * (1 - gain)
-    corrected[1] = cross * (1 - gain)
-    corrected[2] = rate_variance - rate_gain * cross
-    return values + gain * innovation, rates + rate_gain * innovation, corrected
+    gain, rate_gain = gains = covariances[:2] / (covariances[0] + noise)
+    corrected = covariances.copy()
+    corrected[:2] *= 1 - gain
+    corrected[2] -= rate_gain * covariances[1]
+    gains *= innovation
+    return values + gain, rates + rate_gain, corrected
 
 
 def warp(values: Floats, rates: Floats, covariances: Floats, matrix: Floats) -> tuple[Floats, Floats, Floats]:

@@ -35,6 +35,7 @@ class TrackTable:
         crop_cells: Cells of a track's mask crop; 0 keeps none.
 
     Attributes:
+        states: ``(5, 4, N)`` the next three in one.
         values: ``(4, N)`` filtered centre x, centre y, width, height, px.
         rates: ``(4, N)`` their rates, px/s.
         covariances: ``(3, 4, N)`` see :mod:`tracker.associate.kalman`.
@@ -53,6 +54,7 @@ class TrackTable:
         crops: ``(N, crop_cells)`` mask of the last instance in box coordinates.
     """
 
+    states: Floats
     values: Floats
     rates: Floats
     covariances: Floats
@@ -78,6 +80,7 @@ class TrackTable:
         self._history: NDArray[np.int32] = np.full((HISTORY, MINIMUM_CAPACITY), -1, np.int32)
         self._votes: Floats = np.zeros((0, MINIMUM_CAPACITY))
         self._crops: NDArray[np.uint8] = np.zeros((MINIMUM_CAPACITY, crop_cells), np.uint8)
+        self._drawn = False
         self._bind()
 
     @property
@@ -121,6 +124,14 @@ class TrackTable:
             self._resize(max(2 * count, MINIMUM_CAPACITY))
         self._bind()
 
+    def draw(self, rows: Rows, crops: NDArray[np.uint8] | None) -> None:
+        """The silhouettes ``(P, crop_cells)`` of the last instances of ``rows``; ``None`` = these have no shape."""
+        if crops is not None:
+            self._drawn = True
+            self.crops[rows] = crops
+        elif self._drawn:
+            self.crops[rows] = 0
+
     def state(self) -> dict[str, NDArray[np.generic]]:
         """Everything that must be stored to continue later, as plain arrays."""
         n = self.count
@@ -146,6 +157,7 @@ class TrackTable:
         self._history[:, : self.count] = state["history"]
         self._votes[:, : self.count] = state["votes"]
         self._crops[: self.count] = state["crops"]
+        self._drawn = True
         self._bind()
 
     def _resize(self, capacity: int) -> None:
@@ -158,8 +170,8 @@ class TrackTable:
 
     def _bind(self) -> None:
         n, floats, integers = self.count, self._floats, self._integers
-        self.values, self.rates = floats[0:4, :n], floats[4:8, :n]
-        self.covariances = floats[8:20].reshape(3, 4, -1)[:, :, :n]
+        self.states = states = floats[:20].reshape(5, 4, -1)[:, :, :n]
+        self.values, self.rates, self.covariances = states[0], states[1], states[2:]
         self.boxes = floats[20:24, :n]
         self.first_s, self.seen_s, self.evidence, self.scores = floats[24:28, :n]
         self.ids, self.detection_rows, self.classes, self.bins, self.hits, self.frames = integers[:, :n]

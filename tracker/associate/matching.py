@@ -34,7 +34,7 @@ Rows = NDArray[np.int64]
 Crops = NDArray[np.uint8]
 Looks = NDArray[np.float32]
 
-__all__ = ["Detected", "Matcher"]
+__all__ = ["Detected", "Matcher", "unclaimed"]
 
 RECENT_FRAMES = 3.5
 """Doubtful instances go to tracks that missed at most three frames."""
@@ -44,7 +44,7 @@ LEAST_MASK_OVERLAP = 0.1
 """Silhouettes are compared from this overlap of the predicted and the detected box on."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Detected:
     """The instances of one frame as the tracker computes with them.
 
@@ -131,40 +131,46 @@ class Matcher:
             return np.zeros(0, np.int64), np.zeros(0, np.int64)
         rows, columns, similarity, weighted = self._affinities(table, predicted, detected)
         shape = (table.count, len(detected))
-        confirmed = table.ids > 0
-        recent = confirmed & (time_s - table.seen_s <= RECENT_FRAMES * dt_s)
         probable = detected.chances >= self._high_chance
-        doubtful = ~probable & (detected.chances >= self._low_chance)
-        anything = np.ones(shape[1], np.bool_)
-        free_tracks, free_instances = np.ones(shape[0], np.bool_), anything.copy()
-        taken = np.full(shape[0], -1, np.int64)
-        for tracks, instances, affinities, gate in (
-            (confirmed, probable, weighted, self._high_gate),
-            (recent, doubtful, similarity, self._low_gate),
-            (~confirmed, anything, weighted, self._tentative_gate),
+        of_confirmed, of_probable = (table.ids > 0)[rows], probable[columns]
+        first = of_confirmed & of_probable
+        if np.count_nonzero(first) == len(rows):
+            return assign(rows, columns, weighted - self._high_gate, shape)
+        taken, free_instances = np.full(shape[0], -1, np.int64), np.ones(shape[1], np.bool_)
+        recent = (time_s - table.seen_s <= RECENT_FRAMES * dt_s)[rows]
+        doubtful = ~of_probable & (detected.chances >= self._low_chance)[columns]
+        for pairs, affinities, gate in (
+            (first, weighted, self._high_gate),
+            (of_confirmed & recent & doubtful, similarity, self._low_gate),
+            (~of_confirmed, weighted, self._tentative_gate),
         ):
-            open_pairs = np.flatnonzero((tracks & free_tracks)[rows] & (instances & free_instances)[columns])
+            open_pairs = pairs.nonzero()[0]
             if not len(open_pairs):
                 continue
+            open_pairs = open_pairs[(taken[rows[open_pairs]] < 0) & free_instances[columns[open_pairs]]]
             matched, matched_to = assign(rows[open_pairs], columns[open_pairs], affinities[open_pairs] - gate, shape)
             taken[matched] = matched_to
-            free_tracks[matched] = False
             free_instances[matched_to] = False
-        tracks_taken = np.flatnonzero(taken >= 0)
+        tracks_taken = (taken >= 0).nonzero()[0]
         return tracks_taken, taken[tracks_taken]
 
     def _affinities(
         self, table: TrackTable, predicted: Floats, detected: Detected
     ) -> tuple[Rows, Rows, Floats, Floats]:
         """Candidate pairs, their affinity, and the same scaled by the instance's chance."""
-        size = np.sqrt(table.values[2] * table.values[3])
+        centres, sides = table.values[:2], table.values[2:]
+        size = np.sqrt(sides[0] * sides[1])
         margin = np.minimum(self._uncertainty * np.sqrt(table.covariances[0, :2]), LARGEST_MARGIN * size)
-        signed = np.concatenate([-margin, margin])
-        tracks = affinity.enlarge(predicted, self._buffer) + signed
-        instances = affinity.enlarge(detected.boxes, self._buffer)
-        rows, columns = affinity.overlapping_pairs(tracks + signed, instances)
-        similarity = affinity.buffered_iou(tracks[:, rows], instances[:, columns] + signed[:, rows])
-        heights = affinity.ratio(table.values[3][rows], detected.measured[3][columns])
+        # Half a box and its enlargement; a track is uncertain on its own, and so is where the instance lies from it.
+        reach = sides * (0.5 + self._buffer)
+        reach += margin
+        found = affinity.around(detected.measured[:2], detected.measured[2:] * (0.5 + self._buffer))
+        rows, columns = affinity.overlapping_pairs(affinity.around(centres, reach + margin), found)
+        instances, margin = found.take(columns, axis=1), margin.take(rows, axis=1)
+        instances[:2] -= margin
+        instances[2:] += margin
+        similarity = affinity.buffered_iou(affinity.around(centres, reach).take(rows, axis=1), instances)
+        heights = affinity.ratio(sides[1][rows], detected.measured[3][columns])
         similarity *= heights if self._height_power == 1 else heights**self._height_power
         if len(table.votes) > 1:
             other = table.votes.argmax(axis=0)[rows] != detected.classes[columns]
@@ -179,4 +185,32 @@ class Matcher:
         if detected.looks is not None:
             similarity += self._appearance.evidence(table, detected, rows, columns, similarity)
         share = self._chance_weight
-        return rows, columns, similarity, similarity * (1 - share + share * detected.chances[columns])
+        return rows, columns, similarity, similarity * (1 - share + share * detected.chances)[columns]
+
+
+def unclaimed(detected: Detected, taken: Rows, duplicate_iou: float) -> Rows:
+    """The instances that nobody took and that are no duplicates of a taken or of a better free one.
+
+    Args:
+        detected: The instances.
+        taken: ``(P,)`` those that tracks took.
+        duplicate_iou: Boxes that overlap by more are the same object seen twice.
+    """
+    usable = np.ones(len(detected), np.bool_)
+    usable[taken] = False
+    free = usable.nonzero()[0]
+    rows, columns = affinity.overlapping_pairs(detected.boxes.take(free, axis=1), detected.boxes)
+    own = free[rows]
+    others = (own != columns).nonzero()[0]
+    if not len(others):
+        return free
+    own, columns = own[others], columns[others]
+    overlaps = affinity.buffered_iou(detected.boxes.take(own, axis=1), detected.boxes.take(columns, axis=1))
+    close = (overlaps > duplicate_iou).nonzero()[0]
+    own, columns = own[close], columns[close]
+    matched = ~usable
+    usable[own[matched[columns]]] = False
+    scores = detected.scores
+    better = (scores[columns] > scores[own]) | ((scores[columns] == scores[own]) & (columns < own))
+    usable[own[better & usable[columns]]] = False
+    return usable.nonzero()[0]

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tracker.associate import kalman
+from tracker.errors import TrackerError
 
 if TYPE_CHECKING:
     from tracker.associate.lifecycle import TrackTable
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 Rows = NDArray[np.int64]
 
-__all__ = ["Motion", "xyxy"]
+__all__ = ["Motion", "check_warp", "xyxy"]
 
 MINIMUM_SIDE_PX = 1.0
 SIZE_RATE = 0.2
@@ -42,7 +43,8 @@ class Motion:
     ) -> None:
         self._measurement = measurement**2
         self._acceleration = np.array([acceleration**2] * 2 + [size_acceleration**2] * 2)[:, None]
-        self._drift = drift**2
+        self._drift = np.full((4, 1), drift**2)
+        self._step: tuple[float, Floats] = (-1.0, np.zeros((3, 4, 1)))
         self._initial_rate = np.array([initial_rate**2] * 2 + [(SIZE_RATE * initial_rate) ** 2] * 2)[:, None]
 
     def warp(self, table: TrackTable, matrix: Floats) -> None:
@@ -60,29 +62,26 @@ class Motion:
 
     def predict(self, table: TrackTable, dt_s: float) -> None:
         """Move every track to the present."""
-        square = table.values[2] * table.values[3]
-        values, covariances = kalman.predict(
-            table.values,
-            table.rates,
-            table.covariances,
-            dt_s,
-            acceleration_density=self._acceleration * square,
-            drift_density=self._drift * square,
-        )
+        if self._step[0] != dt_s:
+            noise = kalman.process_noise(dt_s, acceleration_density=self._acceleration, drift_density=self._drift)
+            self._step = dt_s, noise
+        noise = self._step[1] * (table.values[2] * table.values[3])
+        values, covariances = kalman.predict(table.values, table.rates, table.covariances, dt_s, noise)
         np.maximum(values[2:], MINIMUM_SIDE_PX, out=values[2:])
         table.values[:] = values
         table.covariances[:] = covariances
 
     def correct(self, table: TrackTable, rows: Rows, measured: Floats) -> None:
-        """Fold the measured ``(4, P)`` centre x, centre y, width, height into the tracks ``rows``."""
+        """Fold the measured ``(4, P)`` centre x, centre y, width, height into the tracks ``rows``, ascending."""
         noise = self._measurement * np.maximum(measured[2] * measured[3], 1.0)
-        values, rates, covariances = kalman.correct(
-            table.values[:, rows], table.rates[:, rows], table.covariances[:, :, rows], measured, noise
-        )
+        states = table.states if len(rows) == table.count else table.states.take(rows, axis=2)
+        values, rates, covariances = kalman.correct(states[0], states[1], states[2:], measured, noise)
         np.maximum(values[2:], MINIMUM_SIDE_PX, out=values[2:])
-        table.values[:, rows] = values
-        table.rates[:, rows] = rates
-        table.covariances[:, :, rows] = covariances
+        if len(rows) == table.count:
+            table.values[:], table.rates[:], table.covariances[:] = values, rates, covariances
+        else:
+            states[0], states[1], states[2:] = values, rates, covariances
+            table.states[:, :, rows] = states
 
     def initiate(self, table: TrackTable, new: slice, measured: Floats) -> None:
         """Start the tracks ``new`` at rest with a velocity that is unknown."""
@@ -97,3 +96,15 @@ def xyxy(values: Floats) -> Floats:
     """Boxes ``(4, N)`` xyxy of centre x, centre y, width, height."""
     half = values[2:] / 2
     return np.concatenate([values[:2] - half, values[:2] + half])
+
+
+def check_warp(warp: Floats) -> None:
+    """Raise ``TrackerError`` unless ``warp`` is ``(2, 3)``, finite, and something that a camera can do."""
+    fits = np.shape(warp) == (2, 3) and bool(np.isfinite(warp).all())
+    if not fits or warp[0, 0] * warp[1, 1] - warp[0, 1] * warp[1, 0] <= 0:
+        found = np.array2string(np.asarray(warp), precision=4)
+        raise TrackerError(
+            "warp",
+            f"expected (2, 3) finite numbers that do not mirror, found {found}",
+            "pass None where the camera's motion is not known",
+        )

@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tracker.associate import affinity, silhouettes
+from tracker.associate import silhouettes
 from tracker.associate.appearance import Appearance
 from tracker.associate.calibration import BINS, ScoreCalibration
+from tracker.associate.classes import ClassColumns
 from tracker.associate.lifecycle import TrackTable
-from tracker.associate.matching import Detected, Matcher
-from tracker.associate.motion import Motion, xyxy
+from tracker.associate.matching import Detected, Matcher, unclaimed
+from tracker.associate.motion import Motion, check_warp, xyxy
 from tracker.associate.occlusion import hidden_share, visible_share
 from tracker.errors import TrackerError
 from tracker.types import Instances, Tracks
@@ -158,8 +159,7 @@ class Tracker:
         self._coast_log_odds = coast_log_odds
         self._duplicate_iou = duplicate_iou
         self._table = TrackTable(crop_cells=silhouettes.CELLS**2)
-        self._class_ids: Rows = np.zeros(0, np.int64)
-        self._class_order: Rows = np.zeros(0, np.int64)
+        self._classes = ClassColumns()
         self._reserve(np.arange(class_count or 0))
         self._next_id = 1
         self._time_s: float | None = None
@@ -183,7 +183,7 @@ class Tracker:
             TrackerError: Time is not a number or goes backwards, or the warp is none that a camera can make.
         """
         if warp is not None:
-            _check_warp(warp)
+            check_warp(warp)
         dt_s = self._elapsed(time_s)
         table = self._table
         detected, numbers = self._prepare(instances)
@@ -196,9 +196,10 @@ class Tracker:
         predicted = xyxy(table.values)
         rows, taken = self._matcher.match(table, predicted, detected, time_s, dt_s)
         if len(rows):
-            self._motion.correct(table, rows, detected.measured[:, taken])
+            self._motion.correct(table, rows, detected.measured.take(taken, axis=1))
             self._note(rows, taken, detected, time_s)
-        self._bear(taken, detected, time_s)
+        if len(taken) < len(detected):
+            self._bear(taken, detected, time_s)
         self._confirm(time_s)
         ended = self._retire(time_s, dt_s)
         return self._report(numbers, time_s, ended)
@@ -209,14 +210,14 @@ class Tracker:
             "tracks": self._table.state(),
             "calibration": self._calibration.state(),
             "appearance": self._appearance.state(),
-            "class_ids": self._class_ids.copy(),
+            "class_ids": self._classes.ids.copy(),
             "next_id": self._next_id,
             "time_s": self._time_s,
         }
 
     def restore(self, state: dict[str, Any]) -> None:
         """Continue from what :meth:`state` returned; settings are those of this tracker."""
-        self._class_ids = self._class_ids[:0]
+        self._classes = ClassColumns()
         self._reserve(state["class_ids"])
         self._calibration.restore(state["calibration"])
         self._table.restore(state["tracks"])
@@ -245,19 +246,27 @@ class Tracker:
         scores = instances.scores.astype(np.float64)
         class_ids = instances.class_ids
         numbers = np.arange(len(scores))
-        usable = (boxes[2] > boxes[0]) & (boxes[3] > boxes[1]) & np.isfinite(boxes.sum(axis=0) + scores)
-        if not usable.all():
-            numbers = np.flatnonzero(usable)
-            boxes, scores, class_ids = boxes[:, numbers], scores[numbers], class_ids[numbers]
-        self._reserve(class_ids)
-        classes = self._class_order[np.searchsorted(self._class_ids[self._class_order], class_ids)]
+        measured = np.empty_like(boxes)
+        with np.errstate(invalid="ignore"):
+            np.subtract(boxes[2:], boxes[:2], out=measured[2:])
+        usable = np.isfinite(scores) & (measured[2:] > 0).all(axis=0) & (measured[2:] < np.inf).all(axis=0)
+        if np.count_nonzero(usable) < len(scores):
+            numbers = usable.nonzero()[0]
+            boxes, measured = boxes[:, numbers], measured[:, numbers]
+            scores, class_ids = scores[numbers], class_ids[numbers]
+        np.add(boxes[:2], boxes[2:], out=measured[:2])
+        measured[:2] /= 2
+        if not self._classes.covers(class_ids):
+            self._reserve(class_ids)
+        classes = self._classes.columns(class_ids)
         bins = self._calibration.bins(scores)
+        codes = classes * BINS + bins
         detected = Detected(
             boxes=boxes,
-            measured=np.concatenate([(boxes[:2] + boxes[2:]) / 2, boxes[2:] - boxes[:2]]),
+            measured=measured,
             scores=scores,
-            chances=self._calibration.chances(classes, bins),
-            log_odds=self._calibration.log_odds(classes, bins),
+            chances=self._calibration.chances(codes),
+            log_odds=self._calibration.log_odds(codes),
             classes=classes,
             bins=bins,
             crops=None if instances.masks is None else silhouettes.crop(instances.masks, boxes, numbers),
@@ -268,50 +277,34 @@ class Tracker:
 
     def _reserve(self, class_ids: Rows) -> None:
         """Give every class id that is new a column in the vote and calibration tables."""
-        order, known = self._class_order, self._class_ids
-        if len(known) and len(class_ids):
-            places = np.minimum(np.searchsorted(known[order], class_ids), len(known) - 1)
-            if bool((known[order[places]] == class_ids).all()):
-                return
-        new = np.setdiff1d(class_ids, known)
-        self._class_ids = np.concatenate([known, new])
-        self._class_order = np.argsort(self._class_ids, kind="stable")
-        self._calibration.reserve(len(self._class_ids))
-        self._table.reserve_classes(len(self._class_ids))
+        self._classes.add(class_ids)
+        self._calibration.reserve(len(self._classes))
+        self._table.reserve_classes(len(self._classes))
 
     def _note(self, rows: Rows, taken: Rows, detected: Detected, time_s: float) -> None:
         """Write what the tracks ``rows`` took into the table."""
         table = self._table
-        classes = detected.classes[taken]
-        table.boxes[:, rows] = detected.boxes[:, taken]
+        classes, scores = detected.classes[taken], detected.scores[taken]
+        if len(rows) == table.count:
+            table.boxes[:] = detected.boxes.take(taken, axis=1)
+        else:
+            table.boxes[:, rows] = detected.boxes.take(taken, axis=1)
         table.seen_s[rows] = time_s
-        table.scores[rows] = detected.scores[taken]
+        table.scores[rows] = scores
         table.detection_rows[rows] = taken
         table.classes[rows] = classes
         table.bins[rows] = detected.bins[taken]
         table.hits[rows] += 1
-        table.crops[rows] = 0 if detected.crops is None else detected.crops[taken]
-        table.votes[classes, rows] += detected.scores[taken]
-        self._appearance.note(rows, taken, detected)
+        table.votes[classes, rows] += scores
+        table.draw(rows, None if detected.crops is None else detected.crops[taken])
+        if detected.looks is not None:
+            self._appearance.note(rows, taken, detected)
         evidence = table.evidence[rows] + (detected.log_odds[taken] + self._hit_log_odds)
         table.evidence[rows] = np.minimum(np.maximum(evidence, LEAST_EVIDENCE), self._evidence_limit)
 
     def _bear(self, taken: Rows, detected: Detected, time_s: float) -> None:
         """Start a tentative track from every free instance that is no duplicate of a matched or a better free one."""
-        usable = np.ones(len(detected), np.bool_)
-        usable[taken] = False
-        free = np.flatnonzero(usable)
-        rows, columns = affinity.overlapping_pairs(detected.boxes[:, free], detected.boxes)
-        own = free[rows]
-        close = affinity.buffered_iou(detected.boxes[:, own], detected.boxes[:, columns]) > self._duplicate_iou
-        own, columns = own[close], columns[close]
-        matched = np.ones(len(detected), np.bool_)
-        matched[free] = False
-        usable[own[matched[columns]]] = False
-        scores = detected.scores
-        better = (scores[columns] > scores[own]) | ((scores[columns] == scores[own]) & (columns < own))
-        usable[own[better & usable[columns]]] = False
-        free = np.flatnonzero(usable)
+        free = unclaimed(detected, taken, self._duplicate_iou)
         if not len(free):
             return
         table = self._table
@@ -325,26 +318,31 @@ class Tracker:
     def _confirm(self, time_s: float) -> None:
         """Number the tentative tracks that have shown enough, in order of birth."""
         table = self._table
-        lived = (table.seen_s - table.first_s >= self._certain_s - EPSILON_S) & (table.hits >= CERTAIN_HITS)
-        convincing = ((table.evidence >= self._confirm_log_odds) | lived) & (table.scores >= self._confirm_score)
-        ready = np.flatnonzero((table.ids == 0) & (table.detection_rows >= 0) & convincing)
-        ready = self._appearance.recognise(table, ready, time_s)
-        table.ids[ready] = np.arange(self._next_id, self._next_id + len(ready))
-        self._next_id += len(ready)
+        if np.count_nonzero(table.ids) < table.count:
+            lived = (table.seen_s - table.first_s >= self._certain_s - EPSILON_S) & (table.hits >= CERTAIN_HITS)
+            convincing = ((table.evidence >= self._confirm_log_odds) | lived) & (table.scores >= self._confirm_score)
+            ready = ((table.ids == 0) & (table.detection_rows >= 0) & convincing).nonzero()[0]
+            ready = self._appearance.recognise(table, ready, time_s)
+            table.ids[ready] = np.arange(self._next_id, self._next_id + len(ready))
+            self._next_id += len(ready)
         self._appearance.observe(table, time_s)
 
     def _retire(self, time_s: float, dt_s: float) -> Rows:
         """Learn from what became of earlier instances, drop tracks unseen for too long; returns ended identities."""
         table = self._table
         seen = table.detection_rows >= 0
-        limit = np.where(table.ids > 0, self._lost_s, self._tentative_s) + EPSILON_S
-        dead = time_s - table.seen_s > limit
+        dead = np.zeros(table.count, np.bool_)
+        codes = table.classes * BINS + table.bins
+        unseen = (~seen).nonzero()[0]
+        if len(unseen):
+            limit = np.where(table.ids[unseen] > 0, self._lost_s, self._tentative_s) + EPSILON_S
+            dead[unseen] = time_s - table.seen_s[unseen] > limit
+            codes[unseen] = -1
         self._learn(seen, dead, dt_s)
-        codes = np.where(seen, table.classes * BINS + table.bins, -1)
         table.history[1:] = table.history[:-1].copy()
         table.history[0] = codes
         ended = self._appearance.retire(table, dead, time_s)
-        if dead.any():
+        if np.count_nonzero(dead):
             table.keep(~dead)
         return np.sort(ended)
 
@@ -353,47 +351,51 @@ class Tracker:
         table, horizon = self._table, self._calibration.frames(dt_s)
         due = table.history[horizon - 1]
         was_seen = due >= 0
-        unfinished = table.history[: horizon - 1][:, dead]
-        self._calibration.learn(np.concatenate([due[was_seen], unfinished[unfinished >= 0]]), due[was_seen & seen])
-        born = (table.frames == horizon) | (dead & (table.frames < horizon))
-        self._calibration.learn_births(table.classes[born], seen[born])
+        expected = due[was_seen]
+        born = table.frames == horizon
+        if np.count_nonzero(dead):
+            unfinished = table.history[: horizon - 1][:, dead]
+            expected = np.concatenate([expected, unfinished[unfinished >= 0]])
+            born |= dead & (table.frames < horizon)
+        self._calibration.learn(expected, due[was_seen & seen])
+        if np.count_nonzero(born):
+            self._calibration.learn_births(table.classes[born], seen[born])
 
     def _report(self, numbers: Rows, time_s: float, ended: Rows) -> Tracks:
         """What is seen, and what is presumed present though unseen."""
         table = self._table
         seen = (table.ids > 0) & (table.detection_rows >= 0)
-        unseen_s = time_s - table.seen_s
-        trusted = (table.ids > 0) & ~seen & (table.evidence >= self._coast_log_odds)
-        shown = seen | (trusted & (unseen_s <= self._coast_s + EPSILON_S))
-        waiting = np.flatnonzero(trusted & ~shown & (unseen_s <= self._hidden_s + EPSILON_S))
-        if len(waiting):
-            shares = hidden_share(xyxy(table.values[:, waiting]), table.boxes[:, seen])
-            shown[waiting[shares >= self._hidden_share]] = True
-        rows = np.flatnonzero(shown)
-        rows = rows[np.argsort(table.ids[rows])]
-        taken = table.detection_rows[rows]
-        boxes = np.where(taken >= 0, table.boxes[:, rows], xyxy(table.values[:, rows]))
-        detection_rows = np.full(len(rows), -1, np.int64)
-        detection_rows[taken >= 0] = numbers[taken[taken >= 0]]
-        votes = table.votes[:, rows]
+        coasting = self._coasting(seen, time_s) if np.count_nonzero(seen) < table.count else seen[:0].nonzero()[0]
+        rows = np.concatenate([seen.nonzero()[0], coasting])
+        rows = rows[table.ids[rows].argsort()]
+        detection_rows = table.detection_rows[rows]
+        boxes = table.boxes.take(rows, axis=1)
+        if len(coasting):
+            unseen, found = (detection_rows < 0).nonzero()[0], (detection_rows >= 0).nonzero()[0]
+            boxes[:, unseen] = xyxy(table.values.take(rows[unseen], axis=1))
+            detection_rows[found] = numbers[detection_rows[found]]
+        else:
+            detection_rows = numbers[detection_rows]
+        votes = table.votes.take(rows, axis=1)
         return Tracks(
             ids=table.ids[rows],
             detection_rows=detection_rows,
             boxes=boxes.T.astype(np.float32),
-            velocities=table.rates[:2, rows].T.astype(np.float32),
-            class_ids=self._class_ids[votes.argmax(axis=0)] if len(rows) else np.zeros(0, np.int64),
+            velocities=table.rates[:2].take(rows, axis=1).T.astype(np.float32),
+            class_ids=self._classes.ids[votes.argmax(axis=0)] if len(rows) else np.zeros(0, np.int64),
             scores=table.scores[rows].astype(np.float32),
             ages_s=(time_s - table.first_s[rows]).astype(np.float32),
             ended_ids=ended,
         )
 
-
-def _check_warp(warp: Floats) -> None:
-    fits = np.shape(warp) == (2, 3) and bool(np.isfinite(warp).all())
-    if not fits or warp[0, 0] * warp[1, 1] - warp[0, 1] * warp[1, 0] <= 0:
-        found = np.array2string(np.asarray(warp), precision=4)
-        raise TrackerError(
-            "warp",
-            f"expected (2, 3) finite numbers that do not mirror, found {found}",
-            "pass None where the camera's motion is not known",
-        )
+    def _coasting(self, seen: NDArray[np.bool_], time_s: float) -> Rows:
+        """Confirmed tracks that are presumed present though not ``seen (N,)``."""
+        table = self._table
+        trusted = ((table.ids > 0) & ~seen & (table.evidence >= self._coast_log_odds)).nonzero()[0]
+        unseen_s = time_s - table.seen_s[trusted]
+        shown = unseen_s <= self._coast_s + EPSILON_S
+        waiting = (~shown & (unseen_s <= self._hidden_s + EPSILON_S)).nonzero()[0]
+        if len(waiting):
+            shares = hidden_share(xyxy(table.values.take(trusted[waiting], axis=1)), table.boxes[:, seen])
+            shown[waiting[shares >= self._hidden_share]] = True
+        return trusted[shown]

@@ -1,0 +1,47 @@
+"""Class ids as the segmenter numbers them enter, whatever they are; columns of tables leave, in order of appearance."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+Rows = NDArray[np.int64]
+
+__all__ = ["ClassColumns"]
+
+
+class ClassColumns:
+    """Which column of a table belongs to which class id.
+
+    Attributes:
+        ids: ``(C,)`` the class id of each column.
+
+    >>> columns = ClassColumns()
+    >>> columns.add(np.array([7, -1, 7]))
+    >>> columns.add(np.array([3]))
+    >>> columns.columns(np.array([3, 7, -1])), columns.covers(np.array([9]))
+    (array([2, 1, 0]), False)
+    """
+
+    def __init__(self) -> None:
+        self.ids: Rows = np.zeros(0, np.int64)
+        self.add(self.ids)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def add(self, class_ids: Rows) -> None:
+        """Give every id that is new a column."""
+        self.ids = np.concatenate([self.ids, np.setdiff1d(class_ids, self.ids)])
+        self._order = np.argsort(self.ids, kind="stable")
+        self._ascending = self.ids[self._order]
+        # What is looked up beyond the greatest id meets the least integer, which is never beyond.
+        self._padded = np.append(self._ascending, np.iinfo(np.int64).min)
+
+    def covers(self, class_ids: Rows) -> bool:
+        """Whether all of them have a column."""
+        return not np.count_nonzero(self._padded[self._ascending.searchsorted(class_ids)] != class_ids)
+
+    def columns(self, class_ids: Rows) -> Rows:
+        """The columns of ids that are covered."""
+        return self._order[self._ascending.searchsorted(class_ids)]
