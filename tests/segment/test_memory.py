@@ -4,13 +4,53 @@ from __future__ import annotations
 
 import ctypes
 import gc
-from typing import Any
+import shutil
+import subprocess
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 
 from tracker.errors import ModelError
 from tracker.segment.memory import CudaMemory, HostMemory, Memory
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+# The prototypes of cuda.h, on host memory: what ctypes passes must arrive whole in C.
+DRIVER_IN_C = r"""
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+static int context, stream_of_ours;
+static void *current;
+int cuInit(unsigned int flags) { return flags ? 1 : 0; }
+int cuDeviceGet(int *device, int ordinal) { *device = ordinal + 40; return ordinal == 1 ? 0 : 101; }
+int cuDevicePrimaryCtxRetain(void **made, int device) { *made = &context; return device == 41 ? 0 : 101; }
+int cuCtxSetCurrent(void *wanted) { current = wanted; return wanted == &context ? 0 : 201; }
+int cuMemHostAlloc(void **block, size_t size, unsigned int flags) {
+    if (current != &context || flags != 1) return 1;
+    *block = malloc(size);
+    memset(*block, 255, size);
+    return *block ? 0 : 2;
+}
+int cuMemFreeHost(void *block) { free(block); return 0; }
+int cuStreamCreate(void **stream, unsigned int flags) { *stream = &stream_of_ours; return flags == 1 ? 0 : 1; }
+int cuStreamDestroy_v2(void *stream) { return stream == &stream_of_ours ? 0 : 400; }
+int cuMemcpyHtoDAsync_v2(uint64_t target, const void *source, size_t size, void *stream) {
+    memcpy((void *)target, source, size);
+    return stream == &stream_of_ours ? 0 : 400;
+}
+int cuMemcpyDtoHAsync_v2(void *target, uint64_t source, size_t size, void *stream) {
+    memcpy(target, (const void *)source, size);
+    return stream == &stream_of_ours ? 0 : 400;
+}
+int cuStreamSynchronize(void *stream) { return stream == &stream_of_ours ? 0 : 400; }
+int cuGetErrorName(int status, const char **name) {
+    *name = status == 101 ? "CUDA_ERROR_INVALID_DEVICE" : "CUDA_ERROR_UNKNOWN";
+    return 0;
+}
+"""
 
 
 class FakeDriver:
@@ -148,3 +188,29 @@ def test_the_drivers_complaints_are_named(function: str) -> None:
         ModelError, match=rf"card 1: {function} failed with CUDA_ERROR_OUT_OF_MEMORY \(2\)\n.*nvidia-smi"
     ):
         work()
+
+
+def test_calls_arrive_whole_in_c(tmp_path: Path) -> None:
+    compiler = shutil.which("cc")
+    if compiler is None:
+        pytest.skip("no C compiler here")
+    source, library = tmp_path / "driver.c", tmp_path / "driver.so"
+    source.write_text(DRIVER_IN_C)
+    subprocess.run([compiler, "-shared", "-fPIC", "-o", str(library), str(source)], check=True)
+    driver = ctypes.CDLL(str(library))
+    memory = CudaMemory(1, driver=driver)
+    sent, received = memory.host((5, 700), np.float32), memory.host((5, 700), np.float32)
+    assert memory.pinned
+    assert not sent.any()
+    sent[:] = np.random.default_rng(0).random(sent.shape)
+    device = np.zeros_like(sent)  # far above 4 GB in the address space
+    assert device.ctypes.data > 1 << 32
+    stream = memory.stream()
+    stream.upload(device.ctypes.data, sent)
+    stream.download(received[1:3], device[1:3].ctypes.data)
+    stream.wait()
+    np.testing.assert_array_equal(device, sent)
+    np.testing.assert_array_equal(received[1:3], sent[1:3])
+    assert not received[3:].any()
+    with pytest.raises(ModelError, match=r"card 7: cuDeviceGet failed with CUDA_ERROR_INVALID_DEVICE \(101\)"):
+        CudaMemory(7, driver=driver)
