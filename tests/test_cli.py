@@ -145,6 +145,23 @@ def test_classes_and_limit_and_stride(run: Run, video: Path, tmp_path: Path) -> 
     assert json.loads((tmp_path / "s.json").read_text())[0]["frames"] == 4
 
 
+def test_a_second_pass_rewrites_recordings_and_refuses_cameras(run: Run, video: Path, tmp_path: Path) -> None:
+    records, summary = tmp_path / "t.jsonl", tmp_path / "s.json"
+    outputs = ("--records", records, "--save", tmp_path / "o.mp4", "--json", summary)
+    result = run("track", video, "--refine", "--limit", 12, *outputs)
+    assert result.status == 0, result.err
+    rows = [json.loads(line) for line in records.read_text().splitlines()]
+    identities = {row["id"] for row in rows}
+    assert identities == set(range(1, len(identities) + 1))
+    assert sum(json.loads(summary.read_text())[0]["identities"].values()) == len(identities)
+    for identity in identities:
+        frames = [row["frame"] for row in rows if row["id"] == identity]
+        assert frames == list(range(frames[0], frames[-1] + 1)), "no gap is left"
+    assert not list(tmp_path.glob(".*"))
+    refused(run("track", "0", "--refine"), "--refine", "live")
+    refused(run("track", video, "--refine", "--records", "/dev/null", "--limit", 2), "/dev/null")
+
+
 def test_ctrl_c_keeps_what_is_done(tmp_path: Path) -> None:
     path = tmp_path / "long.mp4"
     write_video(road(seed=3), path, fps=FPS, duration_s=30)

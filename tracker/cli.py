@@ -118,6 +118,7 @@ def track(
     reid: Annotated[
         str | None, typer.Option(help="An .onnx re-identification network for the looks of what is tracked.")
     ] = None,
+    refine: Refine = False,
     workers: Workers = None,
     batch: Batch = None,
     fp16: Fp16 = False,

@@ -7,6 +7,7 @@ that a mistake in a path costs no time, and closed whatever happens, so that wha
 from __future__ import annotations
 
 import contextlib
+import functools
 import itertools
 import os
 from dataclasses import dataclass, field, fields
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
+    from tracker.associate.spool import Spool
     from tracker.associate.tracker import Tracker
     from tracker.pipeline import Associator, WarpEstimator
     from tracker.segment.reid import OnnxEmbedder
@@ -73,6 +75,7 @@ class StreamRequest:
     batch: int | None = None
     fp16: bool = False
     confirm: float = CONFIRM_SCORE
+    refine: bool = False
     decode: DecodeChoice = "auto"
     transport: Literal["tcp", "udp"] = "tcp"
     camera_motion: CameraMotionChoice = "auto"
@@ -167,7 +170,10 @@ def run_request(request: StreamRequest, *, console: Console) -> list[Outcome]:
             # One at a time in memory: recordings of one folder mostly share their size.
             segmenters = {size: _segmenter(request, size)}
             console.print(f"[dim]model: {segmenters[size].describe()}[/dim]", highlight=False)
-        outcomes.append(_run_stream(request, address, paths, segmenters[size], embedder=embedder, console=console))
+        with _spooling(request, address, paths) as spool:
+            outcomes.append(
+                _run_stream(request, address, paths, segmenters[size], embedder=embedder, spool=spool, console=console)
+            )
         if outcomes[-1].interrupted:
             break
     return outcomes
@@ -295,10 +301,12 @@ def _run_stream(
     segmenter: OnnxSegmenter,
     *,
     embedder: OnnxEmbedder | None,
+    spool: Spool | None,
     console: Console,
 ) -> Outcome:
     from tracker.live.sized import SizedTracker
     from tracker.progress import StreamProgress, summary_table
+    from tracker.second_pass import SecondPass
     from tracker.segment.reid import EmbeddingSegmenter
     from tracker.sources.notes import notes
     from tracker.sources.open import open_steady
@@ -317,7 +325,10 @@ def _run_stream(
                 on_link=_link_teller(console),
             )
         )
-        sink = _open_sinks(request, address, paths, source=source, class_names=segmenter.class_names, console=console)
+        if spool is not None and source.info.is_live:
+            raise _needs_an_end(address)
+        opener = functools.partial(_open_output, request, address, source.info.fps, segmenter.class_names)
+        sink = _open_sinks(paths, opener, spool=spool, console=console)
         progress = stack.enter_context(
             StreamProgress(
                 console=console,
@@ -341,6 +352,24 @@ def _run_stream(
             **_flow(request, segmenter, is_live=source.info.is_live),
         )
         interrupted, failures = _run(pipeline, source, sink)
+    remarks = notes(source.info, source.counters)
+    if spool is not None and interrupted:
+        remarks.append("no second pass, because the first was interrupted: this is the online result")
+    elif spool is not None and not failures:
+        second = SecondPass(
+            spool=spool,
+            class_names=segmenter.class_names,
+            open_sink=functools.partial(opener, coasting=True),
+            pictures=functools.partial(_pictures, request, address),
+        )
+        rewritten = second.replace(paths, console=console)
+        interrupted = rewritten.interrupted
+        if rewritten.identities is not None:
+            pipeline.summary.identities = rewritten.identities
+        elif interrupted:
+            remarks.append("second pass interrupted: this is the online result")
+        else:
+            failures.append(TrackerError("second pass", rewritten.problem, "the online result stands"))
     outcome = Outcome(
         name=address.name,
         summary=pipeline.summary,
@@ -348,7 +377,7 @@ def _run_stream(
         outputs=[path for path in paths if path.exists()],
         failures=failures,
         interrupted=interrupted,
-        notes=notes(source.info, source.counters),
+        notes=remarks,
     )
     console.print(summary_table(address.name, outcome.summary, outcome.stage_ms))
     for path in outcome.outputs:
@@ -377,39 +406,78 @@ def _run(pipeline: Pipeline, source: Source, sink: Sink | None) -> tuple[bool, l
     return interrupted.is_set(), failures
 
 
-def _open_sinks(
+@contextlib.contextmanager
+def _spooling(request: StreamRequest, address: Address, paths: list[Path]) -> Iterator[Spool | None]:
+    """The temporary file of the second pass, where one is asked for."""
+    if not request.refine:
+        yield None
+        return
+    if address.kind == "camera":
+        raise _needs_an_end(address)
+    from tracker.associate.spool import Spool
+    from tracker.second_pass import check_replaceable
+
+    check_replaceable(paths)
+    with contextlib.closing(Spool()) as spool:
+        yield spool
+
+
+def _needs_an_end(address: Address) -> ConfigError:
+    problem = "expected a recording, found a live source: a second pass needs an end"
+    return ConfigError(f"--refine with {address.name}", problem, "leave --refine out, or record first")
+
+
+@contextlib.contextmanager
+def _pictures(request: StreamRequest, address: Address) -> Iterator[Iterator[Frame]]:
+    """The frames of the first pass again, for drawing."""
+    from tracker.sources.open import open_source
+
+    with open_source(address, stride=request.stride, decode=request.decode) as source:
+        yield itertools.islice(source, request.limit)
+
+
+def _open_output(
     request: StreamRequest,
     address: Address,
-    paths: list[Path],
-    *,
-    source: Source,
+    fps: float,
     class_names: Sequence[str],
-    console: Console,
-) -> Sink | None:
-    """Every output of one stream as one sink; one that dies is reported at the end and does not stop the others."""
+    path: Path,
+    *,
+    coasting: bool | None = None,
+) -> Sink:
+    """One output of a stream of ``fps`` frames per second."""
     from tracker.sinks.annotate import Annotator
-    from tracker.sinks.multi import MultiSink
     from tracker.sinks.open import open_sink
 
-    if not paths:
+    return open_sink(
+        path,
+        class_names=class_names,
+        frame_rate=fps / request.stride,
+        annotator=Annotator(lowest_score=DISPLAY_SCORE if request.conf is None else 0.0),
+        masks=request.masks,
+        image_names=address.kind == "images",
+        coasting=coasting,
+        coco_annotations=request.coco_images,
+    )
+
+
+def _open_sinks(
+    paths: list[Path], opener: Callable[[Path], Sink], *, spool: Spool | None, console: Console
+) -> Sink | None:
+    """Every output of one stream as one sink; one that dies is reported at the end and does not stop the others."""
+    from tracker.sinks.multi import MultiSink
+
+    if not paths and spool is None:
         return None
     sinks: list[Sink] = []
     try:
         for path in paths:
-            sinks.append(  # noqa: PERF401 - those opened so far must be closed when the next one cannot be
-                open_sink(
-                    path,
-                    class_names=class_names,
-                    frame_rate=source.info.fps / request.stride,
-                    annotator=Annotator(lowest_score=DISPLAY_SCORE if request.conf is None else 0.0),
-                    masks=request.masks,
-                    image_names=address.kind == "images",
-                    coco_annotations=request.coco_images,
-                )
-            )
+            sinks.append(opener(path))  # noqa: PERF401 - those opened must be closed when the next one cannot be
     except TrackerError:
         MultiSink(sinks).abort()
         raise
+    if spool is not None:
+        sinks.append(spool.sink)
     return MultiSink(
         sinks, on_error=lambda failure: console.print(f"[red]output lost[/red]: {failure}", highlight=False)
     )

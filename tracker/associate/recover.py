@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from tracker.associate import affinity
 from tracker.associate.assignment import assign
-from tracker.associate.motion import xyxy
 from tracker.associate.recording import Recording, majority
 from tracker.associate.smooth import State, correct, end_state, move
 
@@ -78,6 +77,11 @@ def reach_back(
     ]
 
 
+def _enlarged(values: Floats) -> Floats:
+    """Boxes ``(4, N)`` xyxy, grown by :data:`BUFFER` on every side (C-BIoU, Yang et al. 2023)."""
+    return affinity.around(values[:2], (0.5 + BUFFER) * values[2:])
+
+
 class _Walkers:
     """The tracklets that are on their way back, in mirrored time; one column each."""
 
@@ -102,10 +106,8 @@ class _Walkers:
     def match(self, rows: Rows, recording: Recording, measured: Floats) -> list[tuple[int, int]]:
         """Tracklet numbers and the flat rows among ``rows`` that they take."""
         values, rates, covariances = self._state
-        boxes = recording.boxes[rows].T
-        places, columns = affinity.overlapping_pairs(
-            walkers := affinity.enlarge(xyxy(values), BUFFER), instances := affinity.enlarge(boxes, BUFFER)
-        )
+        walkers, instances = _enlarged(values), _enlarged(measured[rows].T)
+        places, columns = affinity.overlapping_pairs(walkers, instances)
         affinities = affinity.buffered_iou(walkers[:, places], instances[:, columns])
         affinities *= affinity.ratio(values[3][places], measured[rows[columns], 3])
         affinities[self._classes[places] != recording.class_ids[rows[columns]]] *= CLASS_FACTOR

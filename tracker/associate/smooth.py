@@ -34,20 +34,19 @@ def start(measured: Floats) -> State:
     return measured.copy(), np.zeros_like(measured), covariances
 
 
-def densities(values: Floats) -> tuple[Floats, Floats]:
-    """How fast rates and values wander, ``(4, N)`` each, for objects of the size of ``values``."""
+def process_noise(values: Floats, dt_s: float) -> Floats:
+    """What ``dt_s`` seconds add to the covariances ``(3, 4, N)`` of objects of the size of ``values``."""
     square = np.maximum(values[2] * values[3], 1.0)
     acceleration = np.array([ACCELERATION**2] * 2 + [SIZE_ACCELERATION**2] * 2)[:, None]
-    return acceleration * square, np.broadcast_to(DRIFT**2 * square, values.shape)
+    return kalman.process_noise(
+        dt_s, acceleration_density=acceleration * square, drift_density=np.broadcast_to(DRIFT**2 * square, values.shape)
+    )
 
 
 def move(state: State, dt_s: float) -> State:
     """The state ``dt_s`` seconds later."""
     values, rates, covariances = state
-    acceleration, drift = densities(values)
-    values, covariances = kalman.predict(
-        values, rates, covariances, dt_s, acceleration_density=acceleration, drift_density=drift
-    )
+    values, covariances = kalman.predict(values, rates, covariances, dt_s, process_noise(values, dt_s))
     np.maximum(values[2:], MINIMUM_SIDE_PX, out=values[2:])
     return values, rates, covariances
 
@@ -80,13 +79,11 @@ def smooth(measured: Floats, times_s: Floats) -> tuple[Floats, Floats]:
 
     count = len(measured)
     states = [start(measured[0][:, None])]
-    noises = []
+    noises: list[Floats] = []
     for values, dt_s in zip(measured[1:], np.diff(times_s).tolist(), strict=True):
-        acceleration, drift = densities(states[-1][0])
-        q_value, q_cross, q_rate = kalman.process_noise(dt_s)
-        noises.append([q_value * acceleration + dt_s * drift, q_cross * acceleration, q_rate * acceleration])
+        noises.append(process_noise(states[-1][0], dt_s))
         states.append(correct(move(states[-1], dt_s), values[:, None]))
-    noises.append([np.zeros((4, 1))] * 3)
+    noises.append(np.zeros((3, 4, 1)))
     means = np.array([np.concatenate([values, rates]) for values, rates, _ in states])  # (n, 8, 1)
     transitions = np.tile(np.eye(8), (count, 1, 1))
     axes = np.arange(4)
