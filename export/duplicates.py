@@ -1,7 +1,9 @@
 """Picture files come in; which of them show the same picture, byte by byte or nearly, leaves.
 
 A difference hash of 64 bits finds the candidates: two that differ in at most three bits agree in one of four bands of
-16 (pigeonhole), so that no pair is compared that shares none. A 32 x 32 thumbnail decides.
+16 (pigeonhole), so that no pair is compared that shares none. A 64 x 64 thumbnail decides: every cell must lie within
+the range of the other's 3 x 3 cells there, for scaling moves edges by part of a cell, and an object that came or went
+leaves that range.
 """
 
 from __future__ import annotations
@@ -19,8 +21,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 BITS_APART = 3
-GREY_APART = 16  # of 255, in the thumbnail's most different cell: an object that came or went differs by more
-THUMBNAIL = 32
+GREY_APART = 12  # of 255, beyond the range
+THUMBNAIL = 64
 
 
 class Fingerprint(NamedTuple):
@@ -28,7 +30,7 @@ class Fingerprint(NamedTuple):
 
     digest: str  # SHA-256 of the file
     code: int  # 64-bit difference hash
-    thumbnail: np.ndarray  # (32, 32) int16 grey
+    thumbnail: np.ndarray  # (64, 64) uint8 grey
 
 
 def fingerprint(path: Path) -> Fingerprint:
@@ -44,7 +46,7 @@ def fingerprint(path: Path) -> Fingerprint:
         raise SourceError(path, "expected a picture, found a file that does not decode", "replace or remove it")
     small = cv2.resize(grey, (9, 8), interpolation=cv2.INTER_AREA).astype(np.int16)
     bits = np.packbits(small[:, 1:] > small[:, :-1])
-    thumbnail = cv2.resize(grey, (THUMBNAIL, THUMBNAIL), interpolation=cv2.INTER_AREA).astype(np.int16)
+    thumbnail = cv2.resize(grey, (THUMBNAIL, THUMBNAIL), interpolation=cv2.INTER_AREA)
     return Fingerprint(hashlib.sha256(data).hexdigest(), int.from_bytes(bits.tobytes(), "big"), thumbnail)
 
 
@@ -90,5 +92,13 @@ def candidates(prints: Sequence[Fingerprint], bands: dict[tuple[int, int], list[
 
 
 def alike(prints: Sequence[Fingerprint], first: int, second: int) -> bool:
-    """Do the thumbnails agree in every cell?"""
-    return int(np.abs(prints[first].thumbnail - prints[second].thumbnail).max()) < GREY_APART
+    """Does each thumbnail lie within the other's range, everywhere?"""
+    one, other = prints[first].thumbnail, prints[second].thumbnail
+    return within(one, other) and within(other, one)
+
+
+def within(grey: np.ndarray, other: np.ndarray) -> bool:
+    """Is every cell of a thumbnail in the range of the other's 3 x 3 cells there, give or take `GREY_APART`?"""
+    around = np.ones((3, 3), np.uint8)
+    low, high = cv2.erode(other, around).astype(int), cv2.dilate(other, around).astype(int)
+    return bool(((grey > low - GREY_APART) & (grey < high + GREY_APART)).all())

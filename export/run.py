@@ -129,7 +129,7 @@ class Run:
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
-        return not self.stopped
+        return trainer.step == trainer.steps
 
     def one_step(self, samples: list[Sample], tally: Tally) -> None:
         """Train one batch and show it where it is one of the first."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import math
 import pickle
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
 START_WITH = "start from a file of models/yolact-nano, a checkpoint of `train`, or YOLOX-nano's published ONNX file"
 EMBEDDING_BIAS = "embedding_head.out.bias"
-NEW_CLASS_DOUBT = 1.0  # logits
 COCO_ROWS = (0, 1, 2, 3, 5, 7)  # person, bicycle, car, motorcycle, bus, truck among COCO's 80
 
 
@@ -185,21 +185,23 @@ def masks_are_trained(path: Path) -> bool:
 def with_classes(network: YolactNano, classes: Sequence[str]) -> YolactNano:
     """The network with other classes: rows of the same name keep what they know.
 
-    A new class starts as the mean of the rows there were, what all classes have in common, less sure of itself.
+    A new class starts as the mean of the rows there were, with a bias by which an object is as likely of it as of any
+    other class. (With the mean of the biases too, a new class alone scored below 0.05 everywhere after 23 steps.)
     """
     if tuple(classes) == network.classes:
         return network
     changed = copy.deepcopy(network)
     changed.classes = tuple(classes)
+    prior = -math.log(max(1, len(classes) - 1))
     for head in changed.heads:
         before, after = head.class_out, nn.Conv2d(head.class_out.in_channels, len(classes), 1)
-        after.weight = nn.Parameter(take_rows(before.weight.data, network.classes, classes))
-        after.bias = nn.Parameter(take_rows(before.bias.data, network.classes, classes, lower_by=NEW_CLASS_DOUBT))
+        new = before.weight.data.mean(dim=0)
+        after.weight = nn.Parameter(take_rows(before.weight.data, network.classes, classes, new=new))
+        after.bias = nn.Parameter(take_rows(before.bias.data, network.classes, classes, new=torch.tensor(prior)))
         head.class_out = after
     return changed
 
 
-def take_rows(values: Tensor, before: Sequence[str], after: Sequence[str], *, lower_by: float = 0.0) -> Tensor:
-    """Rows (C, ...) of a class layer in another order; new ones are the mean, lowered."""
-    new = values.mean(dim=0) - lower_by
-    return torch.stack([values[list(before).index(name)] if name in before else new for name in after])
+def take_rows(values: Tensor, before: Sequence[str], after: Sequence[str], *, new: Tensor) -> Tensor:
+    """Rows (C, ...) of a class layer in another order, `new` for names that it does not have."""
+    return torch.stack([values[list(before).index(name)] if name in before else new.to(values) for name in after])
