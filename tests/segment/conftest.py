@@ -23,8 +23,10 @@ def card(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """The CPU plays a card: sessions, drivers and the wrapped session may be looked at and changed."""
     stage: dict[str, Any] = {"opened": [], "wrap": lambda session, _graphs: session, "driver": FakeDriver()}
 
-    def open_card(path: Path, *, label: object, graphs: bool = False, **_options: Any) -> OpenedSession:
+    def open_card(path: Path, *, label: object, device: str, graphs: bool = False, **_options: Any) -> OpenedSession:
         opened = open_session(path, label=label, device="cpu", threads=1)
+        if device == "cpu":
+            return opened
         stage["opened"].append(graphs)
         return dataclasses.replace(
             opened,

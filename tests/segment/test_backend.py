@@ -97,11 +97,16 @@ def test_a_graph_with_wrong_outputs_is_given_up_for_a_plain_session(tmp_path: Pa
     assert segmenter.segment([grey(102)])[0].scores[0] == pytest.approx(0.4)
 
 
-def test_a_card_that_fails_without_graphs_too_is_an_error(tmp_path: Path, card: dict[str, Any]) -> None:
+def test_a_failing_card_is_an_error_or_a_reason_on_auto(tmp_path: Path, card: dict[str, Any]) -> None:
     card["driver"] = FakeDriver(fails="cuStreamSynchronize")
+    path = end2end_model(tmp_path / "m.onnx")
     with pytest.raises(ModelError, match="cuStreamSynchronize failed with CUDA_ERROR_OUT_OF_MEMORY"):
-        OnnxSegmenter(end2end_model(tmp_path / "m.onnx"))
+        OnnxSegmenter(path, device="cuda")
     assert card["opened"] == [True, False]
+    segmenter = OnnxSegmenter(path, device="auto")
+    assert segmenter.device == "cpu"
+    assert "cuStreamSynchronize failed" in segmenter.device_reason
+    assert len(segmenter.segment([picture()])[0]) == 2
 
 
 def test_all_batches_and_slots_have_run_before_the_first_frame(tmp_path: Path, card: dict[str, Any]) -> None:

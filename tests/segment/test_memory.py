@@ -99,7 +99,7 @@ class FakeDriver:
     def cuStreamCreate(self, stream: Any, flags: Any) -> int:
         assert self.context_entered
         assert flags.value == 1
-        stream._obj.value = 1000 + len(self.streams)
+        stream._obj.value = 1000 + self.calls.count("cuStreamCreate")
         self.streams[stream._obj.value] = []
         return self._called("cuStreamCreate")
 

@@ -92,24 +92,36 @@ def open_backend(request: BackendRequest) -> Backend:
         ModelError: Not a model, no image input, or the asked device cannot run here.
         ConfigError: An unknown device, or options that it does not have.
     """
-    file = request.file
-    opened = open_session(
-        file.path,
-        label=file.label,
+    opened = _open(request, graphs=True)
+    try:
+        return _ready(request, opened)
+    except ModelError as error:
+        if opened.device == "cpu":
+            raise
+        failure = error
+    if opened.graphs:
+        # A graph that cannot be recorded, or gives something else than a plain run: without graphs neither happens.
+        try:
+            return _ready(request, _open(request, graphs=False))
+        except ModelError as error:
+            failure = error
+    if request.device != "auto":
+        raise failure
+    opened = _open(dataclasses.replace(request, device="cpu"), graphs=False)
+    return _ready(request, dataclasses.replace(opened, reason=failure.problem))
+
+
+def _open(request: BackendRequest, *, graphs: bool) -> OpenedSession:
+    return open_session(
+        request.file.path,
+        label=request.file.label,
         device=request.device,
         threads=request.threads,
         fp16=request.fp16,
         single_on_cpu=request.max_batch is None,
-        graphs=True,
+        graphs=graphs,
         profile=_profile(request) if request.device.startswith("tensorrt") else None,
     )
-    try:
-        return _ready(request, opened)
-    except ModelError:
-        if not opened.graphs:
-            raise
-    # A graph that cannot be recorded, or gives something else than a plain run: a session without graphs has neither.
-    return _ready(request, open_session(file.path, label=file.label, device=request.device))
 
 
 def _ready(request: BackendRequest, opened: OpenedSession) -> Backend:
