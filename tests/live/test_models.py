@@ -168,6 +168,30 @@ def test_sessions_end_with_their_last_camera(model, tmp_path) -> None:
     assert service.close() == 0
 
 
+def test_networks_for_appearance_end_with_their_last_camera(model, monkeypatch) -> None:
+    class Embedder:
+        def embed(self, frame, instances):
+            return instances
+
+    made: list[weakref.ref] = []
+
+    def open_embedder(self, name: str) -> Embedder:
+        embedder = Embedder()
+        made.append(weakref.ref(embedder))
+        return embedder
+
+    monkeypatch.setattr(Models, "_open_embedder", open_embedder)
+    a, b = camera("a", model, reid="people"), camera("b", model, reid="people")
+    service = LiveService(LiveConfig(cameras=(a, b), device="cpu"))
+    service.reload(LiveConfig(cameras=(a,), device="cpu"))
+    gc.collect()
+    assert [reference() is not None for reference in made] == [True]
+    service.reload(LiveConfig(cameras=(replace(a, reid=None),), device="cpu"))
+    gc.collect()
+    assert [reference() is not None for reference in made] == [False]
+    assert service.close() == 0
+
+
 def test_a_model_that_cannot_be_used_changes_nothing(model, tmp_path) -> None:
     service = LiveService(LiveConfig(cameras=(camera("a", model),), device="cpu"))
     before = service.engine.streams

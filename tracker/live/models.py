@@ -126,8 +126,18 @@ class Models:
         """The batcher that serves a camera."""
         return self._served[_key(camera)].batcher
 
-    def close_unused(self, engine: LiveEngine) -> list[str]:
-        """Close every session without a stream that runs; their names."""
+    def close_unused(self, engine: LiveEngine, running: Sequence[CameraConfig]) -> list[str]:
+        """Close every session without a stream that runs, and every network for appearance that no camera names.
+
+        Args:
+            engine: What serves the streams.
+            running: The cameras whose streams run.
+
+        Returns:
+            Names of the sessions.
+        """
+        named = {camera.reid for camera in running}
+        self._embedders = {name: embedder for name, embedder in self._embedders.items() if name in named}
         unused = [key for key, served in self._served.items() if all(stream.over for stream in served.batcher.streams)]
         closed = [self._served.pop(key) for key in unused]
         for served in closed:

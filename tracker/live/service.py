@@ -136,7 +136,8 @@ class LiveService:
 
     def release(self) -> None:
         """Close the sessions that no running stream uses any more."""
-        for name in self._models.close_unused(self.engine):
+        running = [one.camera for one in self._running.values() if not one.stream.over]
+        for name in self._models.close_unused(self.engine, running):
             logger.info("model closed", extra={"model": name})
 
     def save_states(self, *, final: bool = False) -> None:
