@@ -311,7 +311,7 @@ def _run_stream(
     from tracker.sources.notes import notes
     from tracker.sources.open import open_steady
 
-    draws = request.save is not None
+    draws, camera_motion = request.save is not None, _camera_motion(request)
     with contextlib.ExitStack() as stack:
         source = stack.enter_context(
             open_steady(
@@ -346,7 +346,7 @@ def _run_stream(
             source=frames,
             segmenter=segmenter if embedder is None else EmbeddingSegmenter(segmenter, embedder),
             tracker=tracker,
-            camera_motion=_camera_motion(request),
+            camera_motion=camera_motion,
             sink=sink,
             on_frame=progress,
             **_flow(request, segmenter, is_live=source.info.is_live),
