@@ -155,8 +155,9 @@ class ScoreCalibration:
             weights = self.seen[column] + self._prior_weight
             chances = self._chances[column]
             chances[:] = monotone((self.found[column] + self._prior_found) / weights, weights)
-            bounded = np.minimum(np.maximum(chances, 1 - CERTAINTY), CERTAINTY)
-            self._log_odds[column] = np.rint(np.log(bounded / (1 - bounded)) * ROUNDING) / ROUNDING
+            odds = np.minimum(np.maximum(chances, 1 - CERTAINTY), CERTAINTY)
+            odds /= 1 - odds
+            self._log_odds[column] = np.rint(np.log(odds, out=odds) * ROUNDING) / ROUNDING
 
 
 def monotone(rates: Floats, weights: Floats) -> Floats:
@@ -173,4 +174,7 @@ def monotone(rates: Floats, weights: Floats) -> Floats:
             mass += before_mass
             length += before_length
         blocks.append((value, mass, length))
-    return np.array([value for value, _, length in blocks for _ in range(length)])
+    pooled: list[float] = []
+    for value, _, length in blocks:
+        pooled += [value] * length
+    return np.array(pooled)

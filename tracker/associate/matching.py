@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from tracker.associate import affinity, silhouettes
 from tracker.associate.assignment import assign
+from tracker.associate.motion import xyxy
 
 if TYPE_CHECKING:
     from tracker.associate.appearance import Appearance
@@ -112,14 +113,11 @@ class Matcher:
         self._mask_bonus = mask_bonus
         self._appearance = appearance
 
-    def match(
-        self, table: TrackTable, predicted: Floats, detected: Detected, time_s: float, dt_s: float
-    ) -> tuple[Rows, Rows]:
+    def match(self, table: TrackTable, detected: Detected, time_s: float, dt_s: float) -> tuple[Rows, Rows]:
         """Match tracks to instances.
 
         Args:
             table: Tracks, moved to the present.
-            predicted: ``(4, N)`` xyxy where they are expected.
             detected: The instances.
             time_s: Now.
             dt_s: Seconds since the last update.
@@ -129,7 +127,7 @@ class Matcher:
         """
         if not table.count or not len(detected):
             return np.zeros(0, np.int64), np.zeros(0, np.int64)
-        rows, columns, similarity, weighted = self._affinities(table, predicted, detected)
+        rows, columns, similarity, weighted = self._affinities(table, detected)
         shape = (table.count, len(detected))
         probable = detected.chances >= self._high_chance
         of_confirmed, of_probable = (table.ids > 0)[rows], probable[columns]
@@ -154,9 +152,7 @@ class Matcher:
         tracks_taken = (taken >= 0).nonzero()[0]
         return tracks_taken, taken[tracks_taken]
 
-    def _affinities(
-        self, table: TrackTable, predicted: Floats, detected: Detected
-    ) -> tuple[Rows, Rows, Floats, Floats]:
+    def _affinities(self, table: TrackTable, detected: Detected) -> tuple[Rows, Rows, Floats, Floats]:
         """Candidate pairs, their affinity, and the same scaled by the instance's chance."""
         centres, sides = table.values[:2], table.values[2:]
         size = np.sqrt(sides[0] * sides[1])
@@ -177,6 +173,7 @@ class Matcher:
             similarity[other] *= self._class_factor
         if detected.crops is not None and self._mask_bonus:
             # A silhouette lies in its box: where the boxes themselves hardly overlap there is nothing to add.
+            predicted = xyxy(table.values)
             overlaps = affinity.buffered_iou(predicted[:, rows], detected.boxes[:, columns])
             near = np.flatnonzero(overlaps > LEAST_MASK_OVERLAP)
             similarity[near] += self._mask_bonus * silhouettes.mask_iou(

@@ -193,8 +193,7 @@ class Tracker:
             self._motion.predict(table, min(dt_s, self._lost_s))
             table.detection_rows[:] = -1
             table.frames += 1
-        predicted = xyxy(table.values)
-        rows, taken = self._matcher.match(table, predicted, detected, time_s, dt_s)
+        rows, taken = self._matcher.match(table, detected, time_s, dt_s)
         if len(rows):
             self._motion.correct(table, rows, detected.measured.take(taken, axis=1))
             self._note(rows, taken, detected, time_s)
@@ -247,11 +246,10 @@ class Tracker:
         class_ids = instances.class_ids
         numbers = np.arange(len(scores))
         measured = np.empty_like(boxes)
-        with np.errstate(invalid="ignore"):
-            np.subtract(boxes[2:], boxes[:2], out=measured[2:])
-        usable = np.isfinite(scores) & (measured[2:] > 0).all(axis=0) & (measured[2:] < np.inf).all(axis=0)
-        if np.count_nonzero(usable) < len(scores):
-            numbers = usable.nonzero()[0]
+        np.subtract(boxes[2:], boxes[:2], out=measured[2:])
+        usable = (measured[2:] > 0) & np.isfinite(boxes[:2]) & np.isfinite(boxes[2:] + scores)
+        if np.count_nonzero(usable) < usable.size:
+            numbers = usable.all(axis=0).nonzero()[0]
             boxes, measured = boxes[:, numbers], measured[:, numbers]
             scores, class_ids = scores[numbers], class_ids[numbers]
         np.add(boxes[:2], boxes[2:], out=measured[:2])
@@ -344,7 +342,7 @@ class Tracker:
         ended = self._appearance.retire(table, dead, time_s)
         if np.count_nonzero(dead):
             table.keep(~dead)
-        return np.sort(ended)
+        return np.sort(ended) if len(ended) else ended
 
     def _learn(self, seen: NDArray[np.bool_], dead: NDArray[np.bool_], dt_s: float) -> None:
         """Tell the calibration which earlier instances were found again; those of dead tracks never will be."""
