@@ -24,7 +24,6 @@ def add_embed(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     parser.add_argument("--pictures", type=int, default=800, help="how many of them")
     parser.add_argument("--videos", type=Path, nargs="+", default=[], help="recordings; our tracker says who is who")
     parser.add_argument("--val-videos", type=Path, nargs="+", default=[], help="recordings to judge on")
-    parser.add_argument("--steps", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--out", type=Path, required=True, help="checkpoint for `nano`")
     parser.set_defaults(run=embed)
@@ -34,7 +33,7 @@ def embed(options: argparse.Namespace) -> None:
     """Run `embed`."""
     import torch
 
-    from export.embed import judge, train_head, unit
+    from export.embed import embeddings_of, fisher, judge, unit
     from export.identities import join, look_again
     from export.weights import load_network
 
@@ -49,12 +48,11 @@ def embed(options: argparse.Namespace) -> None:
         parts.append(look_again(Archive(options.archive), network, pictures=options.pictures, seed=options.seed))
     seen = join(parts)
     print(f"{len(seen.tracks)} sightings of {len(set(seen.tracks.tolist()))} objects", flush=True)
-    head = train_head(seen, steps=options.steps, seed=options.seed)
+    head = fisher(seen)
     figures: dict[str, Any] = {}
     if options.val_videos:
         held_out = sightings(options.val_videos, network)
-        with torch.no_grad():
-            learned = head.embed_unprojected(torch.from_numpy(held_out.pooled)).numpy()
+        learned = embeddings_of(head, held_out)
         figures = {"trained": judge(learned, held_out), "untrained maps": judge(unit(held_out.pooled), held_out)}
         print(json.dumps(figures, indent=1))
     network.embedding_head = head

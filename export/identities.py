@@ -14,7 +14,7 @@ import torch
 
 from export.augment import degrade, to_sample
 from export.data import IGNORE
-from export.embedding import EmbeddingHead
+from export.embedding import pool
 from export.yolact_nano import MASK_STRIDE, focus
 from tracker.associate.tracker import Tracker
 from tracker.boxes import iou
@@ -40,7 +40,7 @@ JITTERED = 0.5  # of the frames, so that light and colour of the day do not make
 class Sightings(NamedTuple):
     """N looks at objects; those of one clip and one track are the same object."""
 
-    pooled: np.ndarray  # (N, 2 * F) float32, what `EmbeddingHead.pool_features` gives
+    pooled: np.ndarray  # (N, 2 * F) float32, what `export.embedding.pool` gives
     clips: np.ndarray  # (N,) int64
     tracks: np.ndarray  # (N,) int64, unique over all clips
     times_s: np.ndarray  # (N,) float64, media time within the clip
@@ -76,7 +76,7 @@ def collect(videos: list[Path], model: Path, network: YolactNano, *, every_s: fl
                 clean = clean_rows(instances, frame)[taken]
                 if not clean.any():
                     continue
-                pooled = pool(network, frame, instances, taken[clean], rng)
+                pooled = pool_instances(network, frame, instances, taken[clean], rng)
                 for feature, row in zip(pooled, seen[clean], strict=True):
                     identity = int(tracks.ids[row])
                     largest = max(largest, identity)
@@ -156,7 +156,7 @@ def join(parts: list[Sightings]) -> Sightings:
     return Sightings(*(np.concatenate(values) for values in zip(*moved, strict=True)))
 
 
-def pool(
+def pool_instances(
     network: YolactNano, frame: Frame, instances: Instances, rows: np.ndarray, rng: np.random.Generator
 ) -> np.ndarray:
     """Pooled feature maps of some instances, (N, 2 * F)."""
@@ -174,9 +174,8 @@ def pool_maps(network: YolactNano, picture: np.ndarray, masks: Tensor, boxes: np
     with torch.no_grad():
         images = torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1))[None]).float()
         c2, c3, c4, c5 = network.backbone(focus(images))
-        maps = EmbeddingHead.maps(c2, network.neck(c3, c4, c5)[0])
-        full = torch.zeros(1, len(masks), maps.shape[2] * 2, maps.shape[3] * 2)
+        p3 = network.neck(c3, c4, c5)[0]
+        full = torch.zeros(1, len(masks), *c2.shape[2:])
         height, width = min(full.shape[2], masks.shape[1]), min(full.shape[3], masks.shape[2])
         full[0, :, :height, :width] = masks[:, :height, :width]
-        cells = torch.from_numpy(boxes)[None] / MASK_STRIDE
-        return np.asarray(EmbeddingHead.pool(maps, full, cells)[0].T.numpy())
+        return np.asarray(pool(c2, p3, full, torch.from_numpy(boxes)[None] / MASK_STRIDE)[0].T.numpy())

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from export import to_onnx
-from export.embed import contrastive_loss, judge, strangers, train_head, unit
-from export.embedding import MAP_CHANNELS, EmbeddingHead
+from export.embed import embeddings_of, fisher, judge, unit
+from export.embedding import MAP_CHANNELS, pool
 from export.identities import Sightings, join
 from export.weights import load_exported
 from export.yolact_nano import YolactNano
@@ -39,54 +39,22 @@ def sightings(rng, *, tracks: int = 24, looks: int = 8, noise: float = 0.5) -> S
 
 
 def test_halves_are_averaged_apart():
-    maps = torch.zeros(1, 3, 4, 4)
-    maps[0, 0, :2] = 1.0  # the upper half of the picture
-    maps[0, 1] = torch.arange(4.0)  # grows to the right
-    masks = torch.zeros(1, 2, 8, 8)
-    masks[0, 0, :, :4] = 1.0  # left half, whole height; the second mask is empty
-    cells = torch.tensor([[[0.0, 0.0, 4.0, 8.0], [0.0, 0.0, 8.0, 8.0]]])
-    pooled = EmbeddingHead.pool(maps, masks, cells)[0].T
-    torch.testing.assert_close(pooled[0], torch.tensor([1.0, 0.5, 0.0, 0.0, 0.5, 0.0]))
+    c2, p3 = torch.zeros(1, 2, 16, 16), torch.zeros(1, 1, 8, 8)
+    c2[0, 0, :8] = 1.0  # the upper half of the picture
+    c2[0, 1] = torch.arange(16.0)  # grows to the right
+    p3[0, 0, 4:] = 2.0
+    masks = torch.zeros(1, 2, 16, 16)
+    masks[0, 0, :, :8] = 1.0  # left half, whole height; the second mask is empty
+    cells = torch.tensor([[[0.0, 0.0, 16.0, 16.0], [0.0, 0.0, 16.0, 16.0]]])
+    pooled = pool(c2, p3, masks, cells)[0].T
+    torch.testing.assert_close(pooled[0], torch.tensor([1.0, 4.0, 0.0, 0.0, 4.0, 2.0]))
     assert not pooled[1].any()
 
 
-def test_projecting_before_pooling_equals_projecting_after():
-    torch.manual_seed(1)
-    head = EmbeddingHead().eval()
-    c2, p3, masks = torch.randn(2, 32, 16, 24), torch.randn(2, 64, 8, 12), torch.rand(2, 5, 16, 24)
-    cells = torch.tensor([2.0, 1.0, 20.0, 15.0]).expand(2, 5, 4)
-    with torch.no_grad():
-        directly = head(c2, p3, masks, cells)
-        pooled = head.pool(head.maps(c2, p3), masks, cells)
-        later = head.embed_unprojected(pooled.transpose(1, 2).reshape(10, -1)).view(2, 5, -1)
-    torch.testing.assert_close(directly, later, rtol=1e-4, atol=1e-5)
-    torch.testing.assert_close(directly.norm(dim=2), torch.ones(2, 5))
-
-
-def test_only_those_in_view_together_or_in_other_clips_are_strangers():
-    looks = Sightings(
-        np.zeros((5, 2 * MAP_CHANNELS), np.float32),
-        clips=np.array([0, 0, 0, 0, 1]),
-        tracks=np.array([1, 1, 2, 3, 4]),
-        times_s=np.array([0.0, 2.0, 1.0, 5.0, 0.0]),
-        class_ids=np.zeros(5, np.int64),
-    )
-    expected = np.zeros((5, 5), bool)
-    expected[[0, 0, 1, 1, 2, 3], [2, 4, 2, 4, 4, 4]] = True  # track 3 came after 1 and 2 had left
-    assert (strangers(looks)(np.arange(5)) == (expected | expected.T)).all()
-
-
-def test_pairs_that_nobody_knows_do_not_count():
-    torch.manual_seed(2)
-    embeddings = torch.nn.functional.normalize(torch.randn(4, 8), dim=1)
-    same = torch.zeros(4, 4, dtype=torch.bool)
-    same[0, 1] = same[1, 0] = True
-    strange = torch.zeros(4, 4, dtype=torch.bool)
-    strange[0, 2] = strange[2, 0] = True
-    before = contrastive_loss(embeddings, same, strange)
-    embeddings[3] = -embeddings[3]  # unknown to all
-    torch.testing.assert_close(before, contrastive_loss(embeddings, same, strange))
-    assert torch.isfinite(before)
+def test_boxes_beyond_the_grid_are_sampled_inside():
+    c2, p3 = torch.ones(1, 32, 8, 8), torch.ones(1, 64, 4, 4)
+    cells = torch.tensor([[[-5.0, -9.0, 3.0, 30.0]]])
+    assert torch.isfinite(pool(c2, p3, torch.ones(1, 1, 8, 8), cells)).all()
 
 
 def test_joined_sightings_keep_their_objects_apart():
@@ -99,15 +67,22 @@ def test_joined_sightings_keep_their_objects_apart():
     assert (both.times_s[12:] == second.times_s).all()
 
 
-def test_training_learns_what_belongs_to_the_object():
+def test_the_head_learns_what_belongs_to_the_object():
     rng = np.random.default_rng(3)
-    seen = sightings(rng)
-    head = train_head(seen, steps=60)
-    with torch.no_grad():
-        learned = judge(head.embed_unprojected(torch.from_numpy(seen.pooled)).numpy(), seen)
-    raw = judge(unit(seen.pooled), seen)
-    assert learned["rank1"] > 0.95 > raw["rank1"]
+    seen = sightings(rng, tracks=200)
+    known = seen.tracks < 160
+    train, unseen = (Sightings(*(values[rows] for values in seen)) for rows in (known, ~known))
+    learned, raw = judge(embeddings_of(fisher(train), unseen), unseen), judge(unit(unseen.pooled), unseen)
+    assert learned["rank1"] > 0.9 > raw["rank1"]
     assert learned["auc"] > raw["auc"]
+
+
+def test_the_head_gives_unit_vectors_of_the_asked_length():
+    rng = np.random.default_rng(4)
+    seen = sightings(rng, tracks=40)
+    embeddings = embeddings_of(fisher(seen, size=12), seen)
+    assert embeddings.shape == (len(seen.tracks), 12)
+    np.testing.assert_allclose(np.linalg.norm(embeddings, axis=1), 1.0, rtol=1e-5)
 
 
 def test_exported_embeddings_equal_those_of_torch(tmp_path):
