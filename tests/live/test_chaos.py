@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 
 import numpy as np
 import pytest
@@ -23,6 +22,14 @@ def segmenter(tmp_path):
     return OnnxSegmenter(end2end_model(tmp_path / "constant.onnx"), device="cpu", threads=1)
 
 
+@pytest.fixture
+def engine(segmenter):
+    """Closed at the end of a test that failed, too: its connections would be counted in the next one."""
+    running = LiveEngine(segmenter=segmenter, workers=2)
+    yield running
+    running.close()
+
+
 def add(engine: LiveEngine, segmenter, name: str, url: str, **settings):
     config = CameraConfig(name=name, url=url, **settings)
     stream = build_stream(config, segmenter=segmenter, tracker=lambda: Tracker(class_count=2))
@@ -30,9 +37,8 @@ def add(engine: LiveEngine, segmenter, name: str, url: str, **settings):
     return stream
 
 
-def test_eight_cameras_one_model_and_one_that_comes_and_goes(segmenter, tmp_path) -> None:
+def test_eight_cameras_one_model_and_one_that_comes_and_goes(engine, segmenter, tmp_path) -> None:
     cameras = [MjpegCamera(size=(160, 96), rate=25) for _ in range(8)]
-    engine = LiveEngine(segmenter=segmenter, workers=2)
     streams = [
         add(engine, segmenter, f"c{n}", camera.url(), records=(str(tmp_path / "{name}-{time}.jsonl"),))
         for n, camera in enumerate(cameras)
@@ -41,10 +47,13 @@ def test_eight_cameras_one_model_and_one_that_comes_and_goes(segmenter, tmp_path
     cameras[0].kill()
     assert wait_until(lambda: streams[0].state == "lost")
     before = [stream.meter.figures().frames for stream in streams]
-    time.sleep(2)
-    gained = [stream.meter.figures().frames - start for stream, start in zip(streams, before, strict=True)]
-    assert max(gained[1:]) <= 1.5 * min(gained[1:])  # the cameras themselves share these cores
-    assert min(gained[1:]) > 10
+
+    def gained() -> list[int]:
+        return [stream.meter.figures().frames - start for stream, start in zip(streams, before, strict=True)]
+
+    assert wait_until(lambda: min(gained()[1:]) > 10, 60)  # all the others go on
+    assert gained()[0] <= 8  # what was waiting or under way
+    assert [stream.source.counters.reconnects for stream in streams[1:]] == [0] * 7
     cameras[0].size = (320, 192)
     cameras[0].start()
     assert wait_until(lambda: streams[0].meter.figures().frames > before[0] + 10)
@@ -70,14 +79,14 @@ def rows_of(folder, name: str) -> list[dict]:
     return [json.loads(line) for part in parts for line in part.read_text().splitlines()]
 
 
-def test_cameras_that_flap_leave_no_threads_behind(segmenter) -> None:
+def test_cameras_that_flap_leave_no_threads_behind(engine, segmenter) -> None:
     camera = MjpegCamera(size=(160, 96), rate=50)
-    engine = LiveEngine(segmenter=segmenter, workers=1)
+    others = set(threading.enumerate())
     stream = add(engine, segmenter, "flaky", camera.url(), timeout_s=1.0)
     assert wait_until(lambda: stream.meter.figures().frames > 5)
 
     def connections() -> int:
-        return sum(thread.name == "camera-connection" for thread in threading.enumerate())
+        return sum(thread.name == "camera-connection" for thread in set(threading.enumerate()) - others)
 
     for _ in range(3):
         frames = stream.meter.figures().frames
