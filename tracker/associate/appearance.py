@@ -42,7 +42,9 @@ LEAST_CLEAR, RIVAL_SHARE = 0.5, 0.5
 """Pairs from this affinity on with no rival of this share of it are decided by boxes alone."""
 MOST_CLEAR = 64
 """Clear pairs that are learned from in one frame."""
-REFRESH_TURNS = 8
+PLENTY_CLEAR, PLENTY_FRAMES = 16, 4
+"""Where there are so many clear pairs, one frame in a few is enough to learn from."""
+REFRESH_FRAMES = 8
 PRIOR_WEIGHT = 10.0
 """Pairs per bin that "as likely the same as not" is worth."""
 PAIR_MEMORY = 20_000.0
@@ -54,6 +56,8 @@ LEAST_SEPARATION = 0.8
 LEAST_LAG_S, FIRST_LAG_S = 1.0, 2.0
 """An identity is compared with its look when it was new no sooner than this: what only encodes place or pose changes
 meanwhile. The gallery learns from it after ``FIRST_LAG_S``, then after twice that, and so on."""
+RECENT_FRAMES, GAP_FACTOR = 4, 2.0
+"""For tracks unseen for so many frames appearance weighs so much more: where they are is a guess by then."""
 IMPOSSIBLE = -2.0
 BORN, ANCHORED, DUE = range(3)
 
@@ -84,7 +88,7 @@ class Appearance:
         self._times: Floats = np.zeros((0, 3))
         self._pairs: Floats = np.zeros((2, BINS))
         self._evidence: Floats = np.zeros(BINS)
-        self._turn = 0
+        self._frames = 0
         self._dropped: Rows = np.zeros(0, np.int64)
 
     @property
@@ -121,7 +125,8 @@ class Appearance:
         pairs = np.flatnonzero(~clear & known)
         found = detected.looks[columns[pairs]]
         similar = np.einsum("ij,ij->i", self._looks[rows[pairs]], found).astype(np.float64)
-        added[pairs] = self._weight * self._evidence[distance_bins(similar)] * found.any(axis=1)
+        weights = np.where((table.history[:RECENT_FRAMES] < 0).all(axis=0), GAP_FACTOR, 1.0) * self._weight
+        added[pairs] = weights[rows[pairs]] * self._evidence[distance_bins(similar)] * found.any(axis=1)
         return added
 
     def append(self, new: slice, time_s: float) -> None:
@@ -260,7 +265,7 @@ class Appearance:
         }
         return {name: array.copy() for name, array in arrays.items()} | {
             "pairs": self._pairs.copy(),
-            "turn": self._turn,
+            "frames": self._frames,
             "dropped": self._dropped.copy(),
             "separation": self._separation.state(),
             "gallery": self._gallery.state(),
@@ -274,7 +279,7 @@ class Appearance:
         self._looks, self._anchors, self._times, self._weights, self._pairs, self._dropped = (
             state[name].copy() for name in ("looks", "anchors", "times", "weights", "pairs", "dropped")
         )
-        self._turn = int(state["turn"])
+        self._frames = int(state["frames"])
         self._separation.restore(state["separation"])
         self._gallery.restore(state["gallery"])
         self._refresh()
@@ -286,7 +291,7 @@ class Appearance:
         self._weights = np.zeros(count)
         self._times = np.full((count, 3), np.nan)
         self._times[:, BORN] = -np.inf
-        self._pairs, self._evidence, self._turn = np.zeros((2, BINS)), np.zeros(BINS), 0
+        self._pairs, self._evidence, self._frames = np.zeros((2, BINS)), np.zeros(BINS), 0
         self._separation.clear()
         self._dropped = np.concatenate([self._dropped, self._gallery.clear(length)])
 
@@ -305,7 +310,8 @@ class Appearance:
 
     def _learn_pairs(self, detected: Detected, rows: Rows, columns: Rows) -> None:
         """Count the similarity of tracks when new to their own instances, and to the nearest other of the class."""
-        if len(rows) < 2 or detected.looks is None:
+        self._frames += 1
+        if len(rows) < 2 or detected.looks is None or (len(rows) >= PLENTY_CLEAR and self._frames % PLENTY_FRAMES):
             return
         if len(rows) > MOST_CLEAR:
             chosen = np.arange(MOST_CLEAR) * len(rows) // MOST_CLEAR
@@ -322,9 +328,8 @@ class Appearance:
         for kind, compared in enumerate((found[fair], found[others[fair]])):
             similar = np.asarray(np.einsum("ij,ij->i", anchors, compared), np.float64)
             self._pairs[kind] += np.bincount(distance_bins(similar), minlength=BINS)
-        self._turn += 1
         self._pairs *= min(PAIR_MEMORY / max(float(self._pairs[0].sum()), 1.0), 1.0)
-        if self._turn % REFRESH_TURNS == 0:
+        if self._frames % REFRESH_FRAMES == 0:
             self._refresh()
 
     def _refresh(self) -> None:

@@ -222,6 +222,8 @@ class Gallery:
 
     def expire(self, time_s: float) -> Rows:
         """Forget who was away too long, or is too many; returns their identities."""
+        if not len(self):
+            return self.ids
         kept = time_s - self.seen_s <= self._retention_s
         surplus = int(kept.sum()) - self._size
         if surplus > 0:

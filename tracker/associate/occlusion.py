@@ -49,7 +49,10 @@ def visible_share(boxes: Floats) -> Floats:
     rows, columns = affinity.overlapping_pairs(boxes, boxes)
     others = rows != columns
     rows, columns = rows[others], columns[others]
-    np.minimum.at(shares, rows, 1 - _covered(boxes[:, rows], boxes[:, columns]))
+    if not len(rows):
+        return shares
+    starts = np.flatnonzero(np.diff(rows, prepend=-1))
+    shares[rows[starts]] -= np.maximum.reduceat(_covered(boxes[:, rows], boxes[:, columns]), starts)
     return shares
 
 
