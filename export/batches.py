@@ -114,10 +114,12 @@ class Sampler:
         """Two columns and one or two rows of pictures that label the same things, the first being `row`."""
         rows = [row, *(int(other) for other in rng.choice(self.archive.alike(row), 2 * down - 1))]
         across, heights = cut(size[1], rng), cut(size[0], rng) if down == 2 else [size[0]]
+        low, high = self.recipe.jitter
+        jitter = (low, high) if down == 1 else (max(low, min(1.0, high)), high)  # a quarter needs no grey margin
         lines = []
         for line, height in enumerate(heights):
             parts = [
-                to_sample(self.picture(other, rng, open_=open_), (height, width), rng, jitter=self.recipe.jitter)
+                to_sample(self.picture(other, rng, open_=open_), (height, width), rng, jitter=jitter)
                 for other, width in zip(rows[2 * line : 2 * line + 2], across, strict=True)
             ]
             lines.append(join(*parts, axis=1))
