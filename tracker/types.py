@@ -143,7 +143,7 @@ class Instances:
         scores: ``(N,)`` float32 in 0..1.
         class_ids: ``(N,)`` int64 into the segmenter's ``class_names``.
         masks: Grid masks of the ``N`` instances, or ``None`` for detections without shape.
-        embeddings: ``(N, E)`` float32, L2-normalised appearance, or ``None``.
+        embeddings: ``(N, E)`` float32, L2-normalised appearance, a row of zeros where it is not known; or ``None``.
     """
 
     boxes: NDArray[np.float32]
@@ -194,8 +194,10 @@ class Tracks:
         velocities: ``(N, 2)`` float32, centre velocity in pixels per second, ``(x, y)``.
         class_ids: ``(N,)`` int64, by vote over the identity's life.
         scores: ``(N,)`` float32, the instance's score, or the last one while coasting.
-        ages_s: ``(N,)`` float32, seconds since the identity was first detected.
-        ended_ids: ``(M,)`` int64, identities that were given up in this update.
+        ages_s: ``(N,)`` float32, seconds since the identity was first detected, absences included.
+        ended_ids: ``(M,)`` int64, identities that were given up for good in this update: none of them ever returns.
+            With embeddings an identity may be out of view for minutes and come back under its number; it is in
+            neither ``ids`` nor ``ended_ids`` meanwhile, and ends when it is remembered no longer.
     """
 
     ids: NDArray[np.int64]
