@@ -1,1 +1,1 @@
-"""Many streams enter, one model serves them all, each stream's tracked frames leave."""
+"""Many streams enter, one model or several serve them, each stream's tracked frames leave."""
