@@ -204,6 +204,7 @@ def export_onnx(
     model = fold_constants(path)
     open_batch(model.graph)
     quantise_masks(model.graph)
+    drop_unused(model.graph)
     metadata = {
         "masktrail.contract": CONTRACT,
         "masktrail.name": name,
@@ -268,7 +269,18 @@ def open_batch(graph: onnx.GraphProto) -> None:
                 raise ValueError(message)
             if shape[0] == 1:
                 shape[0] = 0  # as it comes in
-                constants[node.input[1]].CopyFrom(numpy_helper.from_array(shape, constants[node.input[1]].name))
+                own = f"{node.output[0]}_shape"  # other nodes may read the same constant
+                graph.initializer.append(numpy_helper.from_array(shape, own))
+                node.input[1] = own
+
+
+def drop_unused(graph: onnx.GraphProto) -> None:
+    """Remove constants that no node reads; ONNX Runtime warns of each."""
+    read = {name for node in graph.node for name in node.input} | {item.name for item in graph.output}
+    for item in [item for item in graph.initializer if item.name not in read]:
+        graph.initializer.remove(item)
+    for node in [node for node in graph.node if node.op_type == "Constant" and node.output[0] not in read]:
+        graph.node.remove(node)
 
 
 def quantise_masks(graph: onnx.GraphProto) -> None:

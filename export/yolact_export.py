@@ -31,6 +31,7 @@ from export.to_onnx import (
     OUTSIDE,
     EndToEnd,
     check_graph,
+    drop_unused,
     fold_constants,
     open_batch,
     quantise_masks,
@@ -256,17 +257,6 @@ def resize_by_scale(model: onnx.ModelProto) -> None:
             name = f"{node.output[0]}_scales"
             model.graph.initializer.append(numpy_helper.from_array(scales, name))
             node.input[2:] = [name]
-
-
-def drop_unused(graph: onnx.GraphProto) -> None:
-    """Remove constants that no node reads; runtimes warn of each."""
-    read = {name for node in graph.node for name in node.input}
-    for place in reversed(range(len(graph.initializer))):
-        if graph.initializer[place].name not in read:
-            del graph.initializer[place]
-    for place in reversed(range(len(graph.node))):
-        if graph.node[place].op_type == "Constant" and graph.node[place].output[0] not in read:
-            del graph.node[place]
 
 
 def check_raw_graph(model: onnx.ModelProto, size_px: int) -> None:

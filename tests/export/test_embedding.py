@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 import torch
@@ -107,3 +108,25 @@ def test_exported_embeddings_equal_those_of_torch(tmp_path):
         # A box edge that differs in its last digit may fall into the next cell: one point of 32 is taken elsewhere.
         assert likeness.min() > 0.99
         assert np.median(likeness) > 1 - 1e-5
+
+
+def test_a_constant_that_two_nodes_read_is_opened_for_each():
+    graph = onnx.helper.make_graph(
+        [
+            onnx.helper.make_node("Reshape", ["x", "shape"], ["flat"]),
+            onnx.helper.make_node("Tile", ["flat", "shape"], ["y"]),
+        ],
+        "shared",
+        [onnx.helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, [1, 2, 3])],
+        [onnx.helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, [1, 36])],
+        [
+            onnx.numpy_helper.from_array(np.array([1, 6], np.int64), "shape"),
+            onnx.numpy_helper.from_array(np.zeros(3), "unread"),
+        ],
+    )
+    to_onnx.open_batch(graph)
+    to_onnx.drop_unused(graph)
+    tensors = {item.name: onnx.numpy_helper.to_array(item).tolist() for item in graph.initializer}
+    assert tensors[graph.node[0].input[1]] == [0, 6]
+    assert tensors[graph.node[1].input[1]] == [1, 6]
+    assert "unread" not in tensors
