@@ -172,3 +172,51 @@ def test_a_segmenters_instances_get_embeddings(tmp_path, halves) -> None:
     (found,) = both.segment([halves])
     assert found.embeddings.shape == (2, 4)
     np.testing.assert_allclose(np.linalg.norm(found.embeddings, axis=1), 1, rtol=1e-5)
+
+
+def test_a_cameras_network_looks_at_what_the_camera_wants(tmp_path, halves) -> None:
+    from dataclasses import replace
+
+    from tests.live.fakes import CountingTracker, FakeSource, stream
+    from tracker.config import parse_live_config
+    from tracker.live.models import Models
+
+    reid = mean_colour_model(tmp_path / "reid.onnx")
+    segmenter = end2end_model(tmp_path / "segmenter.onnx")
+    config = parse_live_config(
+        f"model: {segmenter}\ndevice: cpu\ncameras:\n"
+        f"  - {{name: a, url: rtsp://a/1, reid: {reid}}}\n  - {{name: b, url: rtsp://b/1, reid: {reid}}}\n"
+        "  - {name: c, url: rtsp://c/1}\n"
+    )
+    models = Models(config)
+    models.plan(config.cameras)
+    embeds = [models.embed(camera) for camera in config.cameras]
+    assert embeds[0] is not None
+    assert embeds[0] == embeds[1], "one session for both"
+    assert embeds[2] is None
+
+    class Spy(CountingTracker):
+        def update(self, instances, time_s):
+            self.last = instances
+            return super().update(instances, time_s)
+
+    spy, source = Spy(), FakeSource("a")
+    one = stream(source, tracker=spy, keep=lambda found: found.take(found.scores > 0.5), embed=embeds[0])
+    one.start(lambda: None)
+    source.fill(1)
+    ticket = one.take()
+    found = instances([(10, 10, 50, 90), (100, 10, 140, 90)], [0.9, 0.4])
+    one.complete(replace(ticket, frame=replace(ticket.frame, size=SIZE, image=halves.image)), found, 0.0, ("person",))
+    np.testing.assert_allclose(spy.last.embeddings, [unit(*imagenet(200, 0, 0), 1)], atol=1e-5)
+
+
+def test_a_wrong_network_stops_a_service_before_it_starts(tmp_path) -> None:
+    from tracker.config import parse_live_config
+    from tracker.live.models import Models
+
+    segmenter = end2end_model(tmp_path / "segmenter.onnx")
+    config = parse_live_config(
+        f"model: {segmenter}\ndevice: cpu\ncameras:\n  - {{name: a, url: rtsp://a/1, reid: {segmenter}}}\n"
+    )
+    with pytest.raises(ModelError, match=r"one output \(N, E\)"):
+        Models(config).plan(config.cameras)
