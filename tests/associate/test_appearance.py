@@ -185,6 +185,8 @@ def test_faces_tell_apart_who_meet_and_turn_back() -> None:
     _, owners = follow(film(paths, clock, faces(0.5)), clock, Tracker())
     assert len(blind[FIRST]) > 1, "motion alone takes them for having passed"
     assert len(owners[FIRST]) == len(owners[FIRST + 1]) == 1
+    _, forgetful = follow(film(paths, clock, faces(0.5)), clock, Tracker(gallery_s=0))
+    assert forgetful == owners, "matching needs no gallery"
 
 
 def test_the_gallery_forgets_after_its_time_and_tells_so_once() -> None:

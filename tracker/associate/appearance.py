@@ -168,7 +168,7 @@ class Appearance:
         Returns:
             Those of them that get a new number now: neither back, nor waiting for a better view.
         """
-        if not (self.active and len(ready) and self._separation.useful):
+        if not (self.active and self._remembers and len(ready) and self._separation.useful):
             return ready
         lost = np.flatnonzero((table.ids > 0) & (table.detection_rows < 0) & (self._weights >= SETTLED))
         count = len(self._gallery)
@@ -207,7 +207,7 @@ class Appearance:
 
     def observe(self, table: TrackTable, time_s: float) -> None:
         """Learn how alike strangers are, and one identity over time, from the tracks that are seen now."""
-        if not (self.active and self._remembers):
+        if not self.active:
             return
         settled = (table.ids > 0) & (table.detection_rows >= 0) & (self._weights >= SETTLED)
         anchored, due = self._times[:, ANCHORED], self._times[:, DUE]
