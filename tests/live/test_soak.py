@@ -9,6 +9,6 @@ def test_nothing_grows_with_frames_and_identities(monkeypatch) -> None:
     monkeypatch.setattr("tracker.live.meter.AGES", 200)  # what is kept of the last frames is full at once
     first, last = soak(2400, kinds=(".jsonl", ".csv"), part_bytes=100_000, marks=(800, 2400))
     assert (first["identities"], last["identities"]) == (800, 2400)
-    assert last["files"] == first["files"]
-    assert last["threads"] == first["threads"]
+    assert last["files"] <= first["files"]  # other tests' may still be closing
+    assert last["threads"] <= first["threads"]
     assert last["resident_mb"] <= 1.05 * first["resident_mb"]
