@@ -141,9 +141,9 @@ def test_the_same_time_twice_is_accepted() -> None:
 def test_unusable_boxes_are_ignored() -> None:
     tracker = Tracker()
     good = [10.0, 10, 60, 110]
-    bad = [[np.nan, 0, 5, 5], [5, 5, 5, 9], [20, 20, 10, 30], [0, 0, np.inf, 4]]
-    boxes = np.array([bad[0], bad[1], good, bad[2], bad[3]], np.float32)
-    instances = Instances(boxes=boxes, scores=np.full(5, 0.9, np.float32), class_ids=np.zeros(5, np.int64))
+    bad = [[np.nan, 0, 5, 5], [5, 5, 5, 9], [20, 20, 10, 30], [0, 0, np.inf, 4], [np.inf, 0, np.inf, 4]]
+    boxes = np.array([bad[0], bad[1], good, *bad[2:]], np.float32)
+    instances = Instances(boxes=boxes, scores=np.full(6, 0.9, np.float32), class_ids=np.zeros(6, np.int64))
     for frame in range(5):
         tracks = tracker.update(instances, frame / 30)
     assert tracks.ids.tolist() == [1]

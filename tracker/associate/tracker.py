@@ -246,10 +246,11 @@ class Tracker:
         class_ids = instances.class_ids
         numbers = np.arange(len(scores))
         measured = np.empty_like(boxes)
-        np.subtract(boxes[2:], boxes[:2], out=measured[2:])
+        with np.errstate(invalid="ignore"):
+            np.subtract(boxes[2:], boxes[:2], out=measured[2:])
         usable = (measured[2:] > 0) & np.isfinite(boxes[:2]) & np.isfinite(boxes[2:] + scores)
         if np.count_nonzero(usable) < usable.size:
-            numbers = usable.all(axis=0).nonzero()[0]
+            numbers = np.flatnonzero(usable.all(axis=0))
             boxes, measured = boxes[:, numbers], measured[:, numbers]
             scores, class_ids = scores[numbers], class_ids[numbers]
         np.add(boxes[:2], boxes[2:], out=measured[:2])
