@@ -6,12 +6,16 @@ import argparse
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from export.embed_command import add_embed
 from export.prepare_command import DATA, add_prepare
+from export.render_command import add_render
 from export.train_command import add_train, network_size
 from tracker.errors import TrackerError
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -19,10 +23,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m export", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     add_prepare(commands)
+    add_render(commands)
     add_train(commands)
     add_embed(commands)
     add_nano(commands)
     add_yolact(commands)
+    add_quantise(commands)
     add_check(commands)
     add_evaluate(commands)
     options = parser.parse_args(arguments)
@@ -65,6 +71,7 @@ def add_nano(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     )
     parser.add_argument("--init", type=Path, default=DATA / "weights" / "yolox_nano.onnx", help="for --trained-share")
     parser.add_argument("--no-accuracy", action="store_true", help="leave validation out")
+    parser.add_argument("--half", action="store_true", help="float16 files too, NAME-HxW-fp16.onnx, for GPUs")
     parser.set_defaults(run=nano)
 
 
@@ -93,30 +100,45 @@ def nano(options: argparse.Namespace) -> None:
         accuracy = {folder.name: evaluate(path, folder) for folder in judges}
         print(f"{path}\nparity: {json.dumps(figures)}" + (f"\n{table(accuracy)}" if accuracy else ""), flush=True)
         files.append({"path": path, "height": height, "width": width, "parity": figures, "accuracy": accuracy})
-    write_manifest(
-        options.out / "manifest.toml",
-        metadata=metadata,
-        files=files,
-        score_threshold=options.score_threshold,
-        training=training,
-    )
+    described = {"metadata": metadata, "score_threshold": options.score_threshold, "training": training}
+    write_manifest(options.out / "manifest.toml", files=files, **described)
+    for item in files if options.half else ():
+        half = {**item, **add_half(item["path"], (item["height"], item["width"]), judges)}
+        write_manifest(half["path"].with_suffix(".toml"), files=[half], **described)
+
+
+def add_half(path: Path, size: tuple[int, int], judges: list[Path]) -> dict[str, Any]:
+    """The float16 file beside a float32 one: its path, its agreement with that one, its accuracy."""
+    from export.evaluate import evaluate, table
+    from export.half import agreement, run_file, write_half
+
+    half, kind = write_half(path), "real" if val_sets() else "random"
+    frames = trial_frames(kind, size)
+    figures = {kind: {"against": path.name, **agreement(run_file(half, frames), run_file(path, frames))}}
+    accuracy = {folder.name: evaluate(half, folder) for folder in judges}
+    print(f"{half}\nagreement: {json.dumps(figures)}" + (f"\n{table(accuracy)}" if accuracy else ""), flush=True)
+    return {"path": half, "parity": figures, "accuracy": accuracy}
 
 
 def compare(module: Any, path: Path, kind: str) -> dict[str, float]:
     """Parity on four random frames, or on twelve validation pictures."""
+    from export.parity import parity
+
+    frames = trial_frames(kind, (module.height, module.width))
+    return parity(module, path, frames, score_threshold=0.0 if kind == "random" else 0.05)
+
+
+def trial_frames(kind: str, size: tuple[int, int]) -> np.ndarray:
+    """Four random frames, or twelve validation pictures: (N, *size, 3) uint8."""
     import cv2
     import numpy as np
 
     from export.evaluate import letterbox
-    from export.parity import parity
 
     if kind == "random":
-        frames = np.random.default_rng(0).integers(0, 256, (4, module.height, module.width, 3), np.uint8)
-    else:
-        pictures = [picture for folder in val_sets() for picture in sorted((folder / "images").iterdir())[:4]]
-        size = (module.height, module.width)
-        frames = np.stack([letterbox(cv2.imread(str(picture), cv2.IMREAD_COLOR), size)[0] for picture in pictures])
-    return parity(module, path, frames, score_threshold=0.0 if kind == "random" else 0.05)
+        return np.random.default_rng(0).integers(0, 256, (4, *size, 3), np.uint8)
+    pictures = [picture for folder in val_sets() for picture in sorted((folder / "images").iterdir())[:4]]
+    return np.stack([letterbox(cv2.imread(str(picture), cv2.IMREAD_COLOR), size)[0] for picture in pictures])
 
 
 def add_yolact(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -143,6 +165,27 @@ def yolact(options: argparse.Namespace) -> None:
         run(options, val_sets())
     except TrackerError as error:
         raise SystemExit(f"error: {error}") from error
+
+
+def add_quantise(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """`quantise`: a float32 file and pictures -> an int8 file."""
+    parser = commands.add_parser("quantise", help="int8 file, calibrated on pictures; measures whether it pays here")
+    parser.add_argument("--model", type=Path, required=True, help="float32 .onnx file")
+    parser.add_argument("--calibration", type=Path, required=True, help="folder of real pictures")
+    parser.add_argument("--pictures", type=int, default=32, help="how many of them; default: 32")
+    parser.add_argument("--out", type=Path, required=True, help="int8 .onnx file")
+    parser.add_argument("--rounds", type=int, default=30, help="of measuring time; default: 30")
+    parser.add_argument(
+        "--validate", nargs="*", type=Path, metavar="FOLDER", help="mask AP of both on these; default: validation sets"
+    )
+    parser.set_defaults(run=quantise)
+
+
+def quantise(options: argparse.Namespace) -> None:
+    """Run `quantise`."""
+    from export.quantise import run
+
+    run(options, val_sets())
 
 
 def add_check(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

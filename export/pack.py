@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 # The teacher says more about classes than sets of one narrow kind do: these teach masks only.
 MASKS_ONLY_SETS = ("via_firetruck_dctisdal", "via_martinezger")
 # Sets of one narrow kind are drawn less often: at full weight fire trucks taught that buses are trucks.
-SET_WEIGHTS = {"via_firetruck_dctisdal": 0.3, "via_martinezger": 0.5, "davis_single": 0.5}
+SET_WEIGHTS = {"via_firetruck_dctisdal": 0.3, "via_martinezger": 0.5, "davis_single": 0.5, "rendered-": 0.35}
 MIN_PSEUDO_MASK_SCORE = 0.5
 LONGEST_SIDE_PX = 640
 
@@ -187,7 +187,7 @@ def pack_picture(
         "complete": item.complete,
         "machine_made": item.machine_made,
         "masks_only": item.machine_made or item.name in MASKS_ONLY_SETS,
-        "sampling": SET_WEIGHTS.get(item.name, 1.0),
+        "sampling": next((weight for name, weight in SET_WEIGHTS.items() if item.name.startswith(name)), 1.0),
     }
     pixels.write(code.tobytes())
     objects = [

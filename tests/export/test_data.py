@@ -12,6 +12,7 @@ cv2 = pytest.importorskip("cv2")
 pytest.importorskip("pycocotools")
 
 from export import batches, coco, data, pack, paste  # noqa: E402
+from export.__main__ import main  # noqa: E402 - after the skips
 from export.data import IGNORE, VAL, Archive, Item, Picture  # noqa: E402
 from tests.export.pictures import write_coco  # noqa: E402
 from tracker.errors import ConfigError, SourceError  # noqa: E402
@@ -240,3 +241,18 @@ def test_an_archive_of_another_version_is_refused(tmp_path):
     (tmp_path / "index.json").write_text("{}")
     with pytest.raises(SourceError, match="of version 2, found 1"):
         data.Archive(tmp_path)
+
+
+def test_rendered_scenes_are_packed_with_their_masks(tmp_path):
+    scenes, out = tmp_path / "scenes", tmp_path / "packed"
+    assert main(["render", "--seeds", "1", "--seconds", "4", "--out", str(scenes)]) == 0
+    folders = sorted(scenes.iterdir())
+    assert [folder.name for folder in folders] == ["rendered-road-1", "rendered-shop-1"]
+    assert main(["prepare", *map(str, folders), "--out", str(out)]) == 0
+    archive = Archive(out)
+    assert {item["set"] for item in archive.images} == {folder.name for folder in folders}
+    assert all(item["complete"] and item["sampling"] < 1 for item in archive.images)
+    classes = {
+        archive.classes[item["class_id"]] for items in archive.objects for item in items if item["class_id"] >= 0
+    }
+    assert {"person", "car"} <= classes
