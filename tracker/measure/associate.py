@@ -13,14 +13,15 @@ from tracker.associate.tracker import Tracker
 from tracker.errors import ConfigError, SinkError, TrackerError
 from tracker.sinks.part_file import PartFile
 from tracker.sinks.results import mot_line, mots_line
-from tracker.sources.detections import open_sequences
+from tracker.sources.sequences import open_sequences
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from numpy.typing import NDArray
 
-    from tracker.sources.detections import Detections, Sequence
+    from tracker.sources.detections import Detections
+    from tracker.sources.sequences import Sequence
     from tracker.types import Tracks
 
     Rows = NDArray[np.int64]

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from tracker.associate.refine import Refined
-    from tracker.sources.detections import Detections, Sequence
+    from tracker.sources.detections import Detections
+    from tracker.sources.sequences import Sequence
 
 __all__ = ["recording_of", "refined_lines"]
 
