@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.command import Run, runner
+
 # Run by the system's Python, which alone has GStreamer's bindings.
 collect_ignore = ["live/rtsp_server.py"]
 
@@ -20,3 +22,9 @@ def data_root() -> Path:
     if not (folder / "clips").is_dir():
         pytest.skip(f"no real data in {folder} (set MASKTRAIL_DATA)")
     return folder
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Call the command line in this process."""
+    return runner(monkeypatch, capsys)

@@ -10,48 +10,18 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
 
-from tracker.__main__ import main
+from tests.command import Result, Run
 from tracker.scenes.road import road
 from tracker.scenes.writers import write_video
 
 FPS = 10
 FRAMES = 30
-
-
-@dataclass
-class Result:
-    status: int
-    out: str
-    err: str
-
-
-Run = Callable[..., Result]
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Call the command line in this process."""
-
-    def call(*arguments: object) -> Result:
-        monkeypatch.setattr(sys, "argv", ["masktrail", *map(str, arguments)])
-        monkeypatch.setenv("COLUMNS", "200")
-        status = 0
-        try:
-            main()
-        except SystemExit as end:
-            status = int(end.code or 0)
-        captured = capsys.readouterr()
-        return Result(status, captured.out, captured.err)
-
-    return call
 
 
 @pytest.fixture(scope="session")
@@ -64,7 +34,7 @@ def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def refused(result: Result, *phrases: str) -> None:
     """Non-zero exit, the phrases, a remedy, and no traceback."""
-    text = " ".join((result.err + result.out).split())
+    text = result.text
     assert result.status != 0, text
     assert "Traceback" not in text
     for phrase in phrases:

@@ -12,15 +12,16 @@ import re
 import socket
 import threading
 import time
-from typing import Self
 
 import numpy as np
+
+from tests.sources.loopback import LoopbackServer
 
 PIECE_BYTES = 4096
 _CLIENT_PORTS = re.compile(rb"client_port=(\d+)-(\d+)")
 
 
-class TcpProxy:
+class TcpProxy(LoopbackServer):
     """Passes connections on to a port, with faults that can be changed while it runs.
 
     Attributes:
@@ -38,58 +39,19 @@ class TcpProxy:
         self.lost = 0
         self.corrupted = 0
         self.frozen = threading.Event()
-        self.port = 0
         self._random = np.random.default_rng(0)
-        self._lock = threading.Lock()
-        self._listening: socket.socket | None = None
-        self._open: list[socket.socket] = []
-        self.start()
+        super().__init__()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.kill()
-
-    def start(self) -> None:
-        """Listen, again on the same port."""
-        listening = socket.socket()
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind(("127.0.0.1", self.port))
-        listening.listen()
-        self.port = listening.getsockname()[1]
-        self._listening = listening
-        threading.Thread(target=self._accept, args=(listening,), daemon=True).start()
-
-    def kill(self) -> None:
-        """Cut every line and refuse new ones."""
-        listening, self._listening = self._listening, None
-        if listening is not None:
-            self._cut(listening)
+    def _connected(self, connection: socket.socket) -> None:
+        try:
+            server = socket.create_connection(("127.0.0.1", self.target_port))
+        except OSError:
+            connection.close()
+            return
         with self._lock:
-            lines, self._open = self._open, []
-        for line in lines:
-            self._cut(line)
-
-    @staticmethod
-    def _cut(line: socket.socket) -> None:
-        with contextlib.suppress(OSError):
-            line.shutdown(socket.SHUT_RDWR)
-        line.close()
-
-    def _accept(self, listening: socket.socket) -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                client, _ = listening.accept()
-                try:
-                    server = socket.create_connection(("127.0.0.1", self.target_port))
-                except OSError:
-                    client.close()
-                    continue
-                with self._lock:
-                    self._open += [client, server]
-                for pump in ((client, server, self._request), (server, client, self._answer)):
-                    threading.Thread(target=self._pump, args=pump, daemon=True).start()
+            self._open += [connection, server]
+        for pump in ((connection, server, self._request), (server, connection, self._answer)):
+            threading.Thread(target=self._pump, args=pump, daemon=True).start()
 
     def _pump(self, source: socket.socket, sink: socket.socket, change) -> None:
         with contextlib.suppress(OSError):

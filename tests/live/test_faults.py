@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
-import resource
 import shutil
-import signal
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +13,7 @@ import numpy as np
 import pytest
 
 from tests.live.fakes import SIZE, CountingTracker, FakeSource, ListSink, frame, stream
+from tests.sinks.full_disk import small_files
 from tests.sinks.streams import disk_masks
 from tests.sources.cameras import wait_until
 from tracker.config import CameraConfig
@@ -99,19 +97,6 @@ def reported(caplog: pytest.LogCaptureFixture) -> list[str]:
     records = [record for record in caplog.records if record.message == "output failed"]
     assert all(record.camera == "trouble" for record in records)
     return [record.problem for record in records]
-
-
-@contextlib.contextmanager
-def small_files(size: int):
-    """No file of this process may grow beyond ``size`` bytes: a full disk but for the error's number."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
-        signal.signal(signal.SIGXFSZ, handler)
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)

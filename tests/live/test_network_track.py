@@ -18,7 +18,6 @@ import pytest
 from tests.live.rtsp import RtspServer, need_rtsp, pattern
 from tests.segment.models import end2end_model
 from tests.sources.cameras import MjpegCamera, wait_until
-from tracker.__main__ import main
 from tracker.sources.convert import FrameConverter
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="POSIX signals")
@@ -146,19 +145,12 @@ def test_interrupted_while_a_server_says_nothing(tmp_path, model) -> None:
 
 
 @pytest.fixture
-def track(monkeypatch, capsys, model):
+def track(run, model):
     """Call ``masktrail track`` in this process: its status and what it printed."""
 
     def call(*arguments: object) -> tuple[int, str]:
-        monkeypatch.setattr(sys, "argv", ["masktrail", "track", *map(str, arguments), "--model", str(model)])
-        monkeypatch.setenv("COLUMNS", "300")
-        status = 0
-        try:
-            main()
-        except SystemExit as end:
-            status = int(end.code or 0)
-        captured = capsys.readouterr()
-        return status, " ".join((captured.out + captured.err).split())
+        result = run("track", *arguments, "--model", model)
+        return result.status, result.text
 
     return call
 

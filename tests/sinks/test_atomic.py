@@ -6,8 +6,6 @@ import contextlib
 import csv
 import json
 import os
-import resource
-import signal
 import stat
 import threading
 from pathlib import Path
@@ -16,6 +14,7 @@ import av
 import numpy as np
 import pytest
 
+from tests.sinks.full_disk import small_files
 from tests.sinks.streams import CLASS_NAMES, stream, tracked_frame
 from tracker.errors import ConfigError, SinkError
 from tracker.sinks.open import KINDS, open_sink
@@ -170,22 +169,6 @@ def test_a_full_device_is_a_sink_error(kind):
         sink.close()
     sink.close()
     sink.abort()
-
-
-@contextlib.contextmanager
-def small_files(size: int):
-    """A limit on the size of files: as on a full disk but for the error's number.
-
-    It holds for the whole process, so it must end before pytest writes its next line to a log file.
-    """
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
-        signal.signal(signal.SIGXFSZ, handler)
 
 
 @pytest.mark.parametrize("name", [*NAMES, "out.mov", "out.webm", "out.avi", "out.ts"])

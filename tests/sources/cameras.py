@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Self
 import av
 import cv2
 
+from tests.sources.loopback import LoopbackServer
 from tests.sources.videos import picture
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-class MjpegCamera:
+class MjpegCamera(LoopbackServer):
     """Motion JPEG over HTTP, without a clock of its own, as cheap cameras send it.
 
     ``kill`` closes the port and every connection, ``start`` opens the same port again, ``frozen`` sends nothing while
@@ -35,50 +36,15 @@ class MjpegCamera:
         self.connections = 0
         self.requests: list[str] = []
         self.sent = 0
-        self.port = 0
-        self._listening: socket.socket | None = None
-        self._open: list[socket.socket] = []
-        self._lock = threading.Lock()
-        self.start()
-
-    def start(self) -> None:
-        listening = socket.socket()
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind(("127.0.0.1", self.port))
-        listening.listen()
-        self.port = listening.getsockname()[1]
-        self._listening = listening
-        threading.Thread(target=self._accept, args=(listening,), daemon=True).start()
-
-    def kill(self) -> None:
-        listening, self._listening = self._listening, None
-        if listening is not None:
-            with contextlib.suppress(OSError):
-                listening.shutdown(socket.SHUT_RDWR)
-            listening.close()
-        with self._lock:
-            connections, self._open = self._open, []
-        for connection in connections:
-            with contextlib.suppress(OSError):
-                connection.shutdown(socket.SHUT_RDWR)
-            connection.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.kill()
+        super().__init__()
 
     def url(self, user: str = "") -> str:
         return f"http://{user}{'@' if user else ''}127.0.0.1:{self.port}/video"
 
-    def _accept(self, listening: socket.socket) -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                connection, _ = listening.accept()
-                with self._lock:
-                    self._open.append(connection)
-                threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+    def _connected(self, connection: socket.socket) -> None:
+        with self._lock:
+            self._open.append(connection)
+        threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
 
     def _serve(self, connection: socket.socket) -> None:
         with contextlib.suppress(OSError), connection:
