@@ -6,6 +6,8 @@ covers the network up to its last convolutions; these, decoding, NMS and masks s
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import logging
 import tempfile
@@ -17,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import onnx
 import onnxruntime
-from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_static
+from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantType, quantize_static
 
 from export.evaluate import evaluate, table
 from export.half import network_nodes
@@ -33,6 +35,9 @@ if TYPE_CHECKING:
     import numpy as np
 
 LAYERS = ("Conv", "Sigmoid", "Mul", "Concat", "Add", "MaxPool", "Resize", "Relu")
+# How much of a tensor's values the range covers. Mask AP of yolact-nano on pennfudan, 0.627 in float32: 0.326 with the
+# whole range (32 pictures), 0.491 with 99.999 %, 0.530 with 99.99 %, 0.556 with 99.9 % (8 pictures each).
+PERCENTILE = 99.9
 PICTURES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".webp"})
 
 
@@ -40,7 +45,16 @@ class Pictures(CalibrationDataReader):
     """Picture files as a network's input, one by one, prepared as `masktrail track` would."""
 
     def __init__(self, segmenter: OnnxSegmenter, paths: Sequence[Path]) -> None:
-        self.segmenter, self.paths = segmenter, iter(paths)
+        self.segmenter, self.paths = segmenter, list(paths)
+        self.set_range(0, len(self.paths))
+
+    def __len__(self) -> int:
+        """How many pictures."""
+        return len(self.paths)
+
+    def set_range(self, start_index: int, end_index: int) -> None:
+        """Give these pictures next."""
+        self.rest = iter(self.paths[start_index:end_index])
 
     def get_next(self) -> dict[str, np.ndarray] | None:
         """The next input by name, `None` after the last.
@@ -48,7 +62,7 @@ class Pictures(CalibrationDataReader):
         Raises:
             ConfigError: A file is no picture.
         """
-        path = next(self.paths, None)
+        path = next(self.rest, None)
         if path is None:
             return None
         image = cv2.imread(str(path), cv2.IMREAD_COLOR)
@@ -84,7 +98,7 @@ def quantised_nodes(graph: onnx.GraphProto) -> list[str]:
     ]
 
 
-def quantise(model: Path, pictures: Sequence[Path], target: Path) -> dict[str, int]:
+def quantise(model: Path, pictures: Sequence[Path], target: Path) -> tuple[dict[str, int], float]:
     """Write the int8 file with the metadata of the float32 one.
 
     Args:
@@ -93,7 +107,7 @@ def quantise(model: Path, pictures: Sequence[Path], target: Path) -> dict[str, i
         target: where the int8 file goes.
 
     Returns:
-        How many nodes became int8, by operator.
+        How many nodes became int8, by operator, and which percentage of a tensor's values its range covers.
 
     Raises:
         ModelError: The file holds nothing to quantise, or is quantised already.
@@ -108,30 +122,45 @@ def quantise(model: Path, pictures: Sequence[Path], target: Path) -> dict[str, i
     chosen = quantised_nodes(source.graph)
     if not chosen:
         raise ModelError(model, "has no convolution between its input and its heads", "give a segmentation network")
-    segmenter = OnnxSegmenter(model, device="cpu", threads=1, max_batch=1)
-    logger = logging.getLogger()
-    level = logger.level
-    logger.setLevel(logging.ERROR)  # the quantiser recommends a preparation that our exports have had
-    try:
-        with tempfile.TemporaryDirectory() as folder:
-            raw = Path(folder) / "int8.onnx"
-            quantize_static(
-                onnx.shape_inference.infer_shapes(source),
-                raw,
-                Pictures(segmenter, pictures),
-                op_types_to_quantize=list(LAYERS),
-                nodes_to_quantize=chosen,
-                per_channel=True,
-                activation_type=QuantType.QUInt8,
-                weight_type=QuantType.QInt8,
-            )
-            result = onnx.load(str(raw))
-    finally:
-        logger.setLevel(level)
+    reader = Pictures(OnnxSegmenter(model, device="cpu", threads=1, max_batch=1), pictures)
+    result, covered = calibrate(source, reader, chosen)
     finish(result, source)
     onnx.save(result, str(target))
     kinds = {node.name: node.op_type for node in source.graph.node}
-    return dict(Counter(kinds[name] for name in chosen))
+    return dict(Counter(kinds[name] for name in chosen)), covered
+
+
+def calibrate(
+    source: onnx.ModelProto, reader: CalibrationDataReader, chosen: list[str]
+) -> tuple[onnx.ModelProto, float]:
+    """Quantise the chosen nodes with ranges from the reader's inputs; returns the graph and the percentage covered.
+
+    A tensor that hardly changes has no histogram: then all ranges are whole, and the percentage is 100.
+    """
+    logger = logging.getLogger()
+    level = logger.level
+    logger.setLevel(logging.ERROR)  # the quantiser recommends a preparation that our exports have had
+    ways = (CalibrationMethod.Percentile, PERCENTILE), (CalibrationMethod.MinMax, 100.0)
+    try:
+        with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()):
+            for method, covered in ways:
+                with contextlib.suppress(*([ValueError] if covered < 100.0 else [])):
+                    quantize_static(
+                        onnx.shape_inference.infer_shapes(source),
+                        Path(folder) / "int8.onnx",
+                        reader,
+                        op_types_to_quantize=list(LAYERS),
+                        nodes_to_quantize=chosen,
+                        per_channel=True,
+                        activation_type=QuantType.QUInt8,
+                        weight_type=QuantType.QInt8,
+                        calibrate_method=method,
+                        extra_options={"CalibPercentile": PERCENTILE, "CalibStridedMinMax": 1},  # one at a time
+                    )
+                    break
+            return onnx.load(str(Path(folder) / "int8.onnx")), covered
+    finally:
+        logger.setLevel(level)
 
 
 def finish(result: onnx.ModelProto, source: onnx.ModelProto) -> None:
@@ -181,9 +210,10 @@ def run(options: argparse.Namespace, val_sets: Sequence[Path]) -> None:
         check_validation(options.model)
     pictures = calibration_pictures(options.calibration, options.pictures)
     options.out.parent.mkdir(parents=True, exist_ok=True)
-    chosen = quantise(options.model, pictures, options.out)
+    chosen, covered = quantise(options.model, pictures, options.out)
     before, after = (path.stat().st_size / 1e6 for path in (options.model, options.out))
-    print(f"{options.out}: {before:.1f} -> {after:.1f} MB, {len(pictures)} pictures, int8: {json.dumps(chosen)}")
+    print(f"{options.out}: {before:.1f} -> {after:.1f} MB, int8: {json.dumps(chosen)}")
+    print(f"ranges: {covered:g} % of the values in {len(pictures)} pictures")
     before, after = cpu_times_ms([options.model, options.out], pictures[0], rounds=options.rounds)
     verdict = "faster" if after < before else "NOT faster: the float32 file is the better one on this processor"
     print(f"CPU time of one thread: {before:.1f} -> {after:.1f} ms, ratio {after / before:.2f}, {verdict}", flush=True)

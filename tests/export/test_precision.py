@@ -39,9 +39,14 @@ def made(tmp_path_factory):
     torch.manual_seed(1)
     torch.set_num_threads(1)
     network = YolactNano()
+    for layer in network.modules():  # values that differ in every layer, too
+        if isinstance(layer, torch.nn.Conv2d):
+            torch.nn.init.kaiming_normal_(layer.weight, nonlinearity="linear")
+    torch.nn.init.normal_(network.backbone.stem.conv.weight, std=1e-3)  # pixels reach 255
     for head in network.heads:  # scores that matter, and differ
         torch.nn.init.normal_(head.class_out.weight, std=2.0)
         torch.nn.init.normal_(head.objectness_out.weight, std=2.0)
+        torch.nn.init.normal_(head.box_out.weight, std=0.01)
     torch.save({"average": network.state_dict(), "classes": list(network.classes)}, folder / "best.pt")
     pictures = write_coco(folder, labelled=["person", "car"])
     nano = f"nano --weights {folder}/best.pt --sizes 96x128 --name mine --half --out {folder}"
@@ -190,6 +195,31 @@ def test_int8_ranges_are_those_of_the_pictures(quantised):
     assert 255 * values[pixels.input[1]] == pytest.approx(230, abs=1)  # the brightest pixel of the made pictures
 
 
+def test_a_tensor_that_hardly_changes_gets_its_whole_range():
+    """The first layer gives 5 and a millionth of the picture."""
+    make, value = onnx.helper.make_node, onnx.helper.make_tensor_value_info
+    nodes = [
+        make("Conv", ["picture", "faint", "five"], ["map"], name="first"),
+        make("Conv", ["map", "one"], ["head"], name="second"),
+    ]
+    arrays = {"faint": np.full((1, 1, 1, 1), 1e-6), "one": np.ones((1, 1, 1, 1)), "five": np.full(1, 5.0)}
+    constants = [onnx.numpy_helper.from_array(array.astype(np.float32), name) for name, array in arrays.items()]
+    ends = [value(name, FLOAT, [1, 1, 4, 4]) for name in ("picture", "head")]
+    graph = onnx.helper.make_graph(nodes, "small", ends[:1], ends[1:], constants)
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8)
+
+    class Reader(quantise.Pictures):
+        def get_next(self):
+            picture = next(self.rest, None)
+            return None if picture is None else {"picture": picture}
+
+    pictures = [np.random.default_rng(seed).random((1, 1, 4, 4), np.float32) for seed in range(2)]
+    result, covered = quantise.calibrate(model, Reader(None, pictures), quantise.quantised_nodes(model.graph))
+    assert covered == 100.0
+    session = onnxruntime.InferenceSession(result.SerializeToString(), providers=["CPUExecutionProvider"])
+    np.testing.assert_allclose(session.run(None, {"picture": pictures[0]})[0], 5.0, atol=0.05)
+
+
 def test_int8_of_int8_and_of_nothing_is_refused(quantised, tmp_path):
     with pytest.raises(ModelError, match="is quantised already"):
         quantise.quantise(quantised, [], tmp_path / "again.onnx")
@@ -214,6 +244,7 @@ def test_half_file_has_a_manifest_of_its_own_and_is_never_the_default(made, halv
 def test_command_says_what_int8_costs_and_saves(made, exported, capsys):
     folder, printed = made
     assert "CPU time of one thread" in printed
+    assert "ranges: 99.9 % of the values in 2 pictures" in printed
     assert "made: " in printed
     assert "points of mask AP" in printed
     command = f"quantise --model {exported} --calibration {folder} --out {exported}"
