@@ -24,6 +24,7 @@ from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, Q
 from export.evaluate import evaluate, table
 from export.half import network_nodes
 from export.to_onnx import drop_unused
+from export.weights import load_onnx
 from tracker.errors import ConfigError, ModelError, SinkError
 from tracker.segment.session import OnnxSegmenter
 from tracker.types import Frame
@@ -110,10 +111,10 @@ def quantise(model: Path, pictures: Sequence[Path], target: Path) -> tuple[dict[
         How many nodes became int8, by operator, and which percentage of a tensor's values its range covers.
 
     Raises:
-        ModelError: The file holds nothing to quantise, or is quantised already.
+        ModelError: The file is none, holds nothing to quantise, or is quantised already.
         ConfigError: A calibration picture cannot be read.
     """
-    source = onnx.load(str(model))
+    source = load_onnx(model)
     if any(node.op_type == "DequantizeLinear" for node in source.graph.node):
         raise ModelError(model, "is quantised already", "give the float32 file that it came from")
     drop_unused(source.graph)
@@ -233,7 +234,7 @@ def check_validation(model: Path) -> None:
     Raises:
         ConfigError: The file is not of the kind that `nano` writes.
     """
-    metadata = {item.key: item.value for item in onnx.load(str(model)).metadata_props}
+    metadata = {item.key: item.value for item in load_onnx(model).metadata_props}
     if "masktrail.mask_stride" not in metadata:
         raise ConfigError(
             "--validate", f"{model} does not say its mask stride, as files of `nano` do", "leave --validate out"

@@ -223,6 +223,8 @@ def test_a_tensor_that_hardly_changes_gets_its_whole_range():
 def test_int8_of_int8_and_of_nothing_is_refused(quantised, tmp_path):
     with pytest.raises(ModelError, match="is quantised already"):
         quantise.quantise(quantised, [], tmp_path / "again.onnx")
+    with pytest.raises(ModelError, match=r"absent\.onnx"):
+        quantise.quantise(tmp_path / "absent.onnx", [], tmp_path / "again.onnx")
     with pytest.raises(ConfigError, match="found none"):
         quantise.calibration_pictures(tmp_path, 4)
     (tmp_path / "broken.png").write_bytes(b"no picture")
