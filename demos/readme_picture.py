@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from tracker import OnnxSegmenter, TrackedFrame, Tracker
-from tracker.job import CONFIRM_SCORE
+from tracker.request import CONFIRM_SCORE
 from tracker.scenes.road import road
 from tracker.scenes.shop import shop
 from tracker.sinks.annotate import Annotator

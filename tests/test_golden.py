@@ -11,8 +11,8 @@ import pytest
 
 from tracker import boxes
 from tracker.associate.tracker import Tracker
-from tracker.job import CONFIRM_SCORE
 from tracker.pipeline import Pipeline
+from tracker.request import CONFIRM_SCORE
 from tracker.scenes.road import road
 from tracker.scenes.shop import shop
 from tracker.scenes.world import Scene

@@ -55,7 +55,7 @@ def test_only_the_command_line_sees_the_pipeline() -> None:
     allowed = {
         "tracker/cli.py",
         "tracker/__init__.py",
-        "tracker/job.py",
+        "tracker/stream_job.py",
         "tracker/benchmarks.py",
         "tracker/live",
         "tracker/measure",

@@ -160,7 +160,8 @@ def segment(
 
 def _run(options: dict[str, object], *, associates: bool) -> None:
     """What ``track`` and ``segment`` share: the request is built from options of the same names."""
-    from tracker.job import StreamRequest, run_request
+    from tracker.job import run_request
+    from tracker.request import StreamRequest
 
     quiet, json_path = bool(options.pop("quiet")), options.pop("json_path")
     console = _console(quiet=quiet)

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from tracker.clips import CLIPS, NoNetworkError, fetch
 from tracker.errors import SinkError
-from tracker.job import Outcome, StreamRequest, run_request
+from tracker.job import run_request
+from tracker.request import StreamRequest
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from tracker.clips import Clip
+    from tracker.stream_job import Outcome
 
 __all__ = ["run_demo"]
 

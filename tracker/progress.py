@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
@@ -10,19 +11,22 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from types import TracebackType
 
     from rich.console import Console
 
     from tracker.pipeline import Summary
+    from tracker.sources.reconnect import Link
 
-__all__ = ["StreamProgress", "summary_table"]
+__all__ = ["StreamProgress", "link_teller", "short_title", "summary_table"]
 
 PLAIN_INTERVAL_S = 10.0
 """Seconds between progress lines where the output is no terminal, so that logs stay short."""
 
 REFRESH_S = 0.1
+
+TITLE_LETTERS = 24
 
 
 class StreamProgress:
@@ -115,3 +119,25 @@ def summary_table(title: str, summary: Summary, stage_ms: Mapping[str, float]) -
     stages = ", ".join(f"{name} {ms:.1f}" for name, ms in stage_ms.items())
     table.add_row("ms a frame", f"{stages}  (stages overlap)")
     return table
+
+
+def short_title(name: str) -> str:
+    """The file's name, or the end of an address, so that the progress line keeps room for its figures."""
+    title = Path(name).name or name
+    return title if len(title) <= TITLE_LETTERS else f"...{title[3 - TITLE_LETTERS :]}"
+
+
+def link_teller(console: Console) -> Callable[[Link], None]:
+    """Says when a camera is lost and when it is back, once each."""
+    state = "live"
+
+    def tell(link: Link) -> None:
+        nonlocal state
+        if link.state == "lost" and state != "lost":
+            text = f"connection lost ({link.problem}); connecting anew until it is back, Ctrl-C ends it"
+            console.print(Text(text, "yellow"))
+        elif link.state == "live" and (state == "lost" or link.note):
+            console.print(Text(link.note or "connected again", "yellow"))
+        state = link.state
+
+    return tell

@@ -18,7 +18,7 @@ from tests.associate.test_camera import closest_similarity, distance_px
 from tracker import boxes
 from tracker.associate.camera import CameraMotion
 from tracker.associate.tracker import Tracker
-from tracker.job import CONFIRM_SCORE
+from tracker.request import CONFIRM_SCORE
 from tracker.scenes.detector import detect
 from tracker.scenes.road import road
 from tracker.scenes.shop import shop

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tracker.job import DISPLAY_SCORE
+from tracker.request import DISPLAY_SCORE
 from tracker.segment.session import OnnxSegmenter
 from tracker.sources.open import open_source
 

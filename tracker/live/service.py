@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from tracker.config import is_camera, load_live_config
 from tracker.errors import ConfigError, TrackerError
-from tracker.job import CONFIRM_SCORE
 from tracker.live.build import build_stream, check_camera
 from tracker.live.engine import LiveEngine
 from tracker.live.logs import set_up_logging
@@ -29,6 +28,7 @@ from tracker.live.models import Models, lowest_score
 from tracker.live.resume import Resumption
 from tracker.live.snapshot import Kept, Snapshots
 from tracker.live.status import STUCK_S, StatusServer
+from tracker.request import CONFIRM_SCORE
 from tracker.version import __version__
 
 if TYPE_CHECKING:
