@@ -180,7 +180,9 @@ def test_doctor_finds_this_machine_fit(run: Run) -> None:
 
 def test_version_and_help(run: Run) -> None:
     assert run("--version").out.startswith("masktrail ")
-    assert "--records" in run("track", "--help").out
+    told = run("track", "--help").out
+    places = [told.index(word) for word in ("--records", "Tracking", "--reid", "Input", "--stride", "--conf")]
+    assert places == sorted(places), "what everybody needs stands first, then the headings of the rest"
 
 
 # ---- bad input: one sentence with its remedy ------------------------------------------------------------------------

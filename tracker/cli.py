@@ -9,6 +9,33 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tracker.config import DEFAULT_MODEL
+from tracker.options import (
+    Batch,
+    CameraMotion,
+    Classes,
+    Conf,
+    Confirm,
+    Decode,
+    Device,
+    Fp16,
+    Iou,
+    Json,
+    Limit,
+    MaskFormat,
+    Model,
+    Quiet,
+    Records,
+    Refine,
+    Reid,
+    Save,
+    Sources,
+    Stride,
+    Transport,
+    Workers,
+)
+from tracker.request import CONFIRM_SCORE
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -26,44 +53,6 @@ models_app = typer.Typer(help="The segmentation models at hand.", no_args_is_hel
 bench_app = typer.Typer(help="Where the milliseconds go.", no_args_is_help=True)
 app.add_typer(models_app, name="models")
 app.add_typer(bench_app, name="bench")
-
-Sources = Annotated[
-    list[str],
-    typer.Argument(help="Videos, folders or globs of images or videos, a webcam (0), an RTSP or HTTP address."),
-]
-Model = Annotated[str, typer.Option(help="A model of the zoo (see: masktrail models list) or an .onnx file.")]
-Conf = Annotated[float | None, typer.Option(help="Lowest score to look at; the model's own default where not given.")]
-Iou = Annotated[float | None, typer.Option(help="Overlap from which two instances are one; the model's own default.")]
-Classes = Annotated[list[str] | None, typer.Option(help="Only these classes: --classes car,bus or repeated.")]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda or tensorrt.")]
-Stride = Annotated[int, typer.Option(min=1, help="Use every n-th frame.")]
-Refine = Annotated[
-    bool, typer.Option("--refine", help="Recordings: a second pass fills gaps, joins tracks and drops false ones.")
-]
-Limit = Annotated[int | None, typer.Option(min=1, help="Stop after this many frames.")]
-Decode = Annotated[str, typer.Option(help="Where video is decoded: auto, cpu, cuda, vaapi or videotoolbox.")]
-Transport = Annotated[str, typer.Option(help="How RTSP cameras send: tcp, or udp.")]
-Save = Annotated[
-    Path | None, typer.Option(help="Annotated video (.mp4, .mkv, ...); a folder or {name} with several sources.")
-]
-Records = Annotated[
-    list[Path] | None,
-    typer.Option(help="Records by suffix: .jsonl .csv .parquet .txt (MOT) .mots.txt .coco.json. May be repeated."),
-]
-MaskFormat = Annotated[
-    str | None, typer.Option(help="Shapes in JSONL, CSV and Parquet records: rle, polygon or none; rle, in CSV none.")
-]
-Workers = Annotated[
-    int | None,
-    typer.Option(min=1, help="Batches segmented at once; one per core on the CPU, one per slot on a GPU by default."),
-]
-Batch = Annotated[
-    int | None,
-    typer.Option(min=1, max=256, help="Frames per run of the model, recordings only; 8 on a GPU, 1 on the CPU."),
-]
-Fp16 = Annotated[bool, typer.Option("--fp16", help="Half precision, with --device tensorrt.")]
-Json = Annotated[Path | None, typer.Option("--json", help="Write the summary there too.")]
-Quiet = Annotated[bool, typer.Option("--quiet", help="No progress and no table.")]
 
 
 def _console(*, quiet: bool = False) -> Console:
@@ -97,33 +86,27 @@ def _version(
 def track(
     sources: Sources,
     *,
-    model: Model = "yolact-nano",
-    conf: Conf = None,
-    iou: Iou = None,
-    confirm: Annotated[
-        float, typer.Option(min=0, max=1, help="A track gets its number once it shows this score.")
-    ] = 0.5,
-    classes: Classes = None,
-    device: Device = "auto",
-    decode: Decode = "auto",
-    transport: Transport = "tcp",
-    stride: Stride = 1,
-    limit: Limit = None,
     save: Save = None,
     records: Records = None,
     masks: MaskFormat = None,
-    camera_motion: Annotated[
-        str, typer.Option(help="auto: carry tracks along when the camera moves. off: it stands.")
-    ] = "auto",
-    reid: Annotated[
-        str | None, typer.Option(help="An .onnx re-identification network for the looks of what is tracked.")
-    ] = None,
+    model: Model = DEFAULT_MODEL,
+    classes: Classes = None,
+    device: Device = "auto",
+    json_path: Json = None,
+    quiet: Quiet = False,
+    confirm: Confirm = CONFIRM_SCORE,
+    camera_motion: CameraMotion = "auto",
+    reid: Reid = None,
     refine: Refine = False,
+    stride: Stride = 1,
+    limit: Limit = None,
+    decode: Decode = "auto",
+    transport: Transport = "tcp",
+    conf: Conf = None,
+    iou: Iou = None,
     workers: Workers = None,
     batch: Batch = None,
     fp16: Fp16 = False,
-    json_path: Json = None,
-    quiet: Quiet = False,
 ) -> None:
     """Follow every vehicle and person of a recording or camera: annotated video, records, a table of identities."""
     _run(locals(), associates=True)
@@ -133,26 +116,29 @@ def track(
 def segment(
     sources: Sources,
     *,
-    model: Model = "yolact-nano",
-    conf: Conf = None,
-    iou: Iou = None,
-    classes: Classes = None,
-    device: Device = "auto",
-    decode: Decode = "auto",
-    transport: Transport = "tcp",
-    stride: Stride = 1,
-    limit: Limit = None,
     save: Save = None,
     records: Records = None,
     coco_images: Annotated[
-        Path | None, typer.Option("--coco", help="A COCO images.json whose image ids and categories .coco.json uses.")
+        Path | None,
+        typer.Option(
+            "--coco", metavar="FILE", help="A COCO images.json: .coco.json takes its image ids and categories."
+        ),
     ] = None,
     masks: MaskFormat = None,
+    model: Model = DEFAULT_MODEL,
+    classes: Classes = None,
+    device: Device = "auto",
+    json_path: Json = None,
+    quiet: Quiet = False,
+    stride: Stride = 1,
+    limit: Limit = None,
+    decode: Decode = "auto",
+    transport: Transport = "tcp",
+    conf: Conf = None,
+    iou: Iou = None,
     workers: Workers = None,
     batch: Batch = None,
     fp16: Fp16 = False,
-    json_path: Json = None,
-    quiet: Quiet = False,
 ) -> None:
     """Segment without identity; --records x.coco.json holds full-resolution masks in COCO results format."""
     _run(locals(), associates=False)
@@ -176,12 +162,16 @@ def _run(options: dict[str, object], *, associates: bool) -> None:
 
 @app.command()
 def live(
-    cameras: Annotated[Path, typer.Argument(help="A YAML file of cameras; see docs/live.md.")],
+    cameras: Annotated[
+        Path, typer.Argument(metavar="CAMERAS.YAML", help="The cameras and what becomes of each; see docs/live.md.")
+    ],
     *,
-    log: Annotated[str | None, typer.Option(help="text, or json: one object per line on stderr.")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with recordings that were cut off.")] = False,
+    log: Annotated[
+        str | None, typer.Option(metavar="FORM", help="On stderr: text, or json with an object per line.")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue recordings that were cut off.")] = False,
 ) -> None:
-    """Follow many cameras at once until stopped: reconnect, batch, record in parts; health and metrics on loopback."""
+    """Follow many cameras until stopped: reconnects, records in parts, tells health and metrics over HTTP."""
     from tracker.live.service import run_live
 
     raise typer.Exit(run_live(cameras, log=log, resume=resume))
@@ -295,7 +285,7 @@ def bench_pipeline_command(
         str | None, typer.Argument(help="A video; the traffic clip or a rendered road where not given.")
     ] = None,
     *,
-    model: Model = "yolact-nano",
+    model: Model = DEFAULT_MODEL,
     device: Device = "auto",
     frames: Annotated[int, typer.Option(min=16, help="Most frames to use.")] = 300,
     rounds: Annotated[int, typer.Option(min=1, help="How often bare model and pipeline run in turn.")] = 3,
