@@ -181,7 +181,7 @@ def test_doctor_finds_this_machine_fit(run: Run) -> None:
 def test_version_and_help(run: Run) -> None:
     assert run("--version").out.startswith("masktrail ")
     told = run("track", "--help").out
-    places = [told.index(word) for word in ("--records", "Tracking", "--reid", "Input", "--stride", "--conf")]
+    places = [told.index(word) for word in ("--records", "Tracking", "--reid", "Input", "--stride", "--iou")]
     assert places == sorted(places), "what everybody needs stands first, then the headings of the rest"
 
 
