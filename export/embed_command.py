@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from export.prepare_command import DATA
 from tracker.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -20,6 +21,10 @@ def add_embed(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     """`embed`: a trained network and videos -> the network with embeddings."""
     parser = commands.add_parser("embed", help="train the embedding head of a trained network, for re-identification")
     parser.add_argument("--weights", type=Path, required=True, help="checkpoint of `train`, or an exported file")
+    parser.add_argument(
+        "--trained-share", type=float, default=1.0, help="below 1: first blend the detector with --init by that share"
+    )
+    parser.add_argument("--init", type=Path, default=DATA / "weights" / "yolox_nano.onnx", help="for --trained-share")
     parser.add_argument("--archive", type=Path, help="made by `prepare`: its pictures' objects, each shown four times")
     parser.add_argument("--pictures", type=int, default=800, help="how many of them")
     parser.add_argument("--videos", type=Path, nargs="+", default=[], help="recordings; our tracker says who is who")
@@ -35,11 +40,13 @@ def embed(options: argparse.Namespace) -> None:
 
     from export.embed import embeddings_of, fisher, judge, unit
     from export.identities import join, look_again
-    from export.weights import load_network
+    from export.weights import blend, load_network, load_yolox, with_classes
 
     if not options.archive and not options.videos:
         raise ConfigError("embed", "nothing to learn from", "give --archive, --videos or both")
     network = load_network(options.weights).eval()
+    if options.trained_share < 1.0:
+        network = blend(network, with_classes(load_yolox(options.init), network.classes), options.trained_share)
     network.embedding_head = None
     parts = [sightings(options.videos, network)] if options.videos else []
     if options.archive:

@@ -32,7 +32,8 @@ def parity(module: EndToEnd, path: Path, frames: np.ndarray, *, score_threshold:
     session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     found = dict(zip(NAMES, session.run(list(NAMES), {"frames": frames}), strict=True))
     with torch.no_grad():
-        wanted = {name: value.numpy() for name, value in zip(NAMES, module(torch.from_numpy(frames)), strict=True)}
+        outputs = module(torch.from_numpy(frames))[: len(NAMES)]  # embeddings may follow
+        wanted = {name: value.numpy() for name, value in zip(NAMES, outputs, strict=True)}
     difference = np.abs(found["scores"] - wanted["scores"])
     size = np.array([module.width, module.height] * 2, np.float32)
     count, agreeing, box_error, mask_error = 0, 0, 0.0, 0.0

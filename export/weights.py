@@ -80,7 +80,7 @@ def blend(trained: YolactNano, initial: YolactNano, share: float) -> YolactNano:
     """
     before = initial.state_dict()
     mixed = {
-        key: value if key.startswith("mask_head") else torch.lerp(before[key], value, share)
+        key: value if key.startswith(("mask_head", "embedding_head")) else torch.lerp(before[key], value, share)
         for key, value in trained.state_dict().items()
     }
     trained.load_state_dict(mixed)
