@@ -55,7 +55,8 @@ def test_vehicles_on_the_highway_have_silhouettes(data_root: Path) -> None:
     assert instances.masks is not None
     width, height = (instances.boxes[:, 2:] - instances.boxes[:, :2]).T
     fill = areas_px(instances.masks) / (width * height)
-    assert ((fill > 0.4) & (fill < 1.05)).all(), fill
+    # A mask ends at whole cells of its grid, up to half a cell beyond the box: a tenth of a vehicle of 20 px.
+    assert ((fill > 0.4) & (fill < 1.15)).all(), fill
 
 
 @needs_model

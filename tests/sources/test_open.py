@@ -241,6 +241,7 @@ def test_closing_in_any_state_leaves_nothing(tmp_path) -> None:
 
 def test_an_abandoned_source_is_cleaned_up(tmp_path) -> None:
     path = write_video(tmp_path / "a.mp4", count=60)
+    gc.collect()  # what earlier tests left open is closed now, not in between
     files = open_files()
 
     def first_index() -> int:
@@ -251,7 +252,7 @@ def test_an_abandoned_source_is_cleaned_up(tmp_path) -> None:
     assert first_index() == 0
     gc.collect()
     wait_for(lambda: not reader_threads())
-    assert open_files() == files
+    assert open_files() <= files
 
 
 def test_an_error_in_the_reader_reaches_the_consumer_after_the_frames_before_it(tmp_path, monkeypatch) -> None:
