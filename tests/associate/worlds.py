@@ -104,6 +104,7 @@ def play(
     class_of: Callable[[int, float, np.random.Generator], int] = lambda number, time_s, generator: 0,
     false: Callable[[float, np.random.Generator], Sequence[tuple[float, float, float, float]]] = lambda t, g: (),
     pillars: Sequence[tuple[float, float]] = (),
+    most_hidden: float = MOST_HIDDEN,
     solid: bool = False,
     masks: bool = False,
     tracker: Tracker | None = None,
@@ -120,37 +121,41 @@ def play(
         class_of: The class it says.
         false: Boxes of false instances.
         pillars: Columns of the image ``(x1, x2)`` that stand before everything: boxes are cut at them.
+        most_hidden: What is hidden by a larger share has no instance.
         solid: Objects hide one another; what stands lower in the image is nearer.
-        masks: Instances have silhouettes: ellipses, less what nearer ones cover.
+        masks: Instances have silhouettes: ellipses, less what pillars and nearer ones cover.
         tracker: One that has seen something already; else a new one.
     """
     generator = np.random.default_rng(seed)
     tracker = tracker or Tracker()
     story = Story()
     for time_s in times_s:
-        boxes, numbers, classes, scores = [], [], [], []
+        boxes, whole, numbers, classes, scores = [], [], [], [], []
         places = [path(time_s) for path in paths]
         truth = {number: corners(*place) for number, place in enumerate(places) if place is not None}
         for number, box in truth.items():
             others = [other for name, other in truth.items() if solid and name != number]
-            if hidden(box, others, pillars) <= MOST_HIDDEN and seen(number, time_s, generator):
+            if hidden(box, others, pillars) <= most_hidden and seen(number, time_s, generator):
                 x, y, width, height = np.array(places[number]) + generator.normal(0, jitter_px, 4)
-                boxes.append(cut(corners(x, y, width, height), pillars))
+                whole.append(corners(x, y, width, height))
+                boxes.append(cut(whole[-1], pillars))
                 numbers.append(number)
                 classes.append(class_of(number, time_s, generator))
                 scores.append(score)
         for box in false(time_s, generator):
+            whole.append(box)
             boxes.append(box)
             numbers.append(-1)
             classes.append(0)
             scores.append(score * 0.5)
         order = generator.permutation(len(boxes))
         shuffled = np.array(boxes, np.float32).reshape(-1, 4)[order]
+        unclipped = np.array(whole, np.float32).reshape(-1, 4)[order]
         instances = Instances(
             boxes=shuffled,
             scores=np.array(scores, np.float32)[order],
             class_ids=np.array(classes, np.int64)[order],
-            masks=ellipses(shuffled) if masks else None,
+            masks=ellipses(unclipped, shuffled) if masks else None,
         )
         tracks = tracker.update(instances, time_s)
         check(tracks, instances)
@@ -191,8 +196,10 @@ def hidden(box: Box, others: Sequence[Box], pillars: Sequence[tuple[float, float
     return max(shares)
 
 
-def ellipses(boxes: NDArray[np.float32], step_px: float = 8.0, size: tuple[int, int] = (720, 480)) -> InstanceMasks:
-    """Silhouettes that fill their boxes as ellipses do, each less those whose lower edge is lower."""
+def ellipses(
+    boxes: NDArray[np.float32], parts: NDArray[np.float32], step_px: float = 8.0, size: tuple[int, int] = (720, 480)
+) -> InstanceMasks:
+    """Silhouettes that fill ``boxes`` as ellipses do, inside ``parts``, less those whose lower edge is lower."""
     x = (np.arange(int(size[0] / step_px)) + 0.5) * step_px
     y = ((np.arange(int(size[1] / step_px)) + 0.5) * step_px)[:, None]
     grids = np.zeros((len(boxes), y.size, x.size), np.uint8)
@@ -200,6 +207,7 @@ def ellipses(boxes: NDArray[np.float32], step_px: float = 8.0, size: tuple[int, 
     for number in np.argsort(-boxes[:, 3]):
         x1, y1, x2, y2 = boxes[number].tolist()
         inside = ((2 * x - x1 - x2) / (x2 - x1)) ** 2 + ((2 * y - y1 - y2) / (y2 - y1)) ** 2 <= 1
+        inside &= (x >= parts[number, 0]) & (x <= parts[number, 2])
         grids[number] = np.where(inside & ~covered, 255, 0)
         covered |= inside
     return InstanceMasks(probabilities=grids, step_px=(step_px, step_px), image_size=size)
