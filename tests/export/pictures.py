@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
+import pytest
+
+pytest.importorskip("torch", reason="the PyTorch side needs torch: pip install torch")
 
 from export.yolact_nano import CLASSES
 

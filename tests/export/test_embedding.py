@@ -6,14 +6,15 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-import torch
 
-from export import to_onnx
-from export.embed import embeddings_of, fisher, judge, unit
-from export.embedding import MAP_CHANNELS, pool
-from export.identities import Sightings, join
-from export.weights import load_exported
-from export.yolact_nano import YolactNano
+torch = pytest.importorskip("torch", reason="the PyTorch side needs torch: pip install torch")
+
+from export import to_onnx  # noqa: E402 - after the skip
+from export.embed import embeddings_of, fisher, judge, unit  # noqa: E402
+from export.embedding import MAP_CHANNELS, pool  # noqa: E402
+from export.identities import Sightings, join  # noqa: E402
+from export.weights import load_exported  # noqa: E402
+from export.yolact_nano import YolactNano  # noqa: E402
 
 pytestmark = pytest.mark.export
 
