@@ -80,12 +80,11 @@ def nano(options: argparse.Namespace) -> None:
     from export.evaluate import evaluate, table
     from export.manifest import write_manifest
     from export.to_onnx import NMS_GROUPS, EndToEnd, export_onnx
-    from export.weights import blend, load_network, load_yolox, training_facts, with_classes
+    from export.weights import load_blended, training_facts
     from export.yolact_nano import CLASSES
 
-    network, training = load_network(options.weights), training_facts(options.weights)
-    if options.trained_share < 1.0:
-        network = blend(network, with_classes(load_yolox(options.init), network.classes), options.trained_share)
+    network = load_blended(options.weights, share=options.trained_share, initial=options.init)
+    training = training_facts(options.weights)
     options.out.mkdir(parents=True, exist_ok=True)
     name = options.name or ("yolact-nano" if network.classes == CLASSES else options.out.resolve().name)
     trained = tuple(training.get("size", (384, 640)))

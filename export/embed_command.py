@@ -40,13 +40,11 @@ def embed(options: argparse.Namespace) -> None:
 
     from export.embed import embeddings_of, fisher, judge, unit
     from export.identities import join, look_again
-    from export.weights import blend, load_network, load_yolox, with_classes
+    from export.weights import load_blended
 
     if not options.archive and not options.videos:
         raise ConfigError("embed", "nothing to learn from", "give --archive, --videos or both")
-    network = load_network(options.weights).eval()
-    if options.trained_share < 1.0:
-        network = blend(network, with_classes(load_yolox(options.init), network.classes), options.trained_share)
+    network = load_blended(options.weights, share=options.trained_share, initial=options.init).eval()
     network.embedding_head = None
     parts = [sightings(options.videos, network)] if options.videos else []
     if options.archive:

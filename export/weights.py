@@ -87,6 +87,14 @@ def blend(trained: YolactNano, initial: YolactNano, share: float) -> YolactNano:
     return trained
 
 
+def load_blended(path: Path, *, share: float, initial: Path) -> YolactNano:
+    """`load_network`, its detector blended with YOLOX-nano's file `initial` where `share` is below 1."""
+    network = load_network(path)
+    if share < 1.0:
+        network = blend(network, with_classes(load_yolox(initial), network.classes), share)
+    return network
+
+
 def load_exported(path: Path) -> YolactNano:
     """The network inside an exported `yolact-nano` file: whoever has the file can train it further.
 

@@ -164,13 +164,7 @@ def device_memory(opened: OpenedSession) -> tuple[Memory, str]:
 
 def _describe(request: BackendRequest, session: Any) -> tuple[ModelInfo, InputSpec]:
     """What the file declares, and its input as far as known."""
-    info = ModelInfo(
-        label=request.file.label,
-        inputs=tuple(_tensor(tensor) for tensor in session.get_inputs()),
-        outputs=tuple(_tensor(tensor) for tensor in session.get_outputs()),
-        metadata=dict(session.get_modelmeta().custom_metadata_map),
-        manifest=request.file.manifest,
-    )
+    info = declared(request.file, session)
     spec = contracts.declared_input(info)
     size = contracts.network_size(info, spec, asked=request.network_size, source_size=request.source_size)
     return dataclasses.replace(info, network_size=size), spec
@@ -193,6 +187,17 @@ def _profile(request: BackendRequest) -> Profile | None:
         smallest_batch=fixed or 1,
         usual_batch=fixed or request.max_batch or GPU_MAX_BATCH,
         largest_batch=fixed or max(CAPTURED_BATCHES[-1], request.max_batch or 0),
+    )
+
+
+def declared(file: ModelFile, session: Any) -> ModelInfo:
+    """What an opened file says about itself."""
+    return ModelInfo(
+        label=file.label,
+        inputs=tuple(_tensor(tensor) for tensor in session.get_inputs()),
+        outputs=tuple(_tensor(tensor) for tensor in session.get_outputs()),
+        metadata=dict(session.get_modelmeta().custom_metadata_map),
+        manifest=file.manifest,
     )
 
 

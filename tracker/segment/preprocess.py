@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from tracker.segment.manifest import InputSpec
     from tracker.types import Frame
 
-__all__ = ["Preprocessor"]
+__all__ = ["PerThread", "Preprocessor"]
 
 SOURCE_PAD_VALUE = 114
 """The grey that sources pad ``Frame.network_image`` with."""
@@ -143,3 +144,19 @@ class Preprocessor:
                 np.multiply(planes[source], scale, out=plane, casting="unsafe")
                 if shift:
                     np.add(plane, shift, out=plane, casting="unsafe")
+
+
+class PerThread:
+    """A :class:`Preprocessor` for each thread that asks, made when it first does; arguments as there."""
+
+    def __init__(self, *, spec: InputSpec, network_size: tuple[int, int], batch: int) -> None:
+        self._spec, self._size, self._batch = spec, network_size, batch
+        self._local = threading.local()
+
+    def own(self) -> Preprocessor:
+        """This thread's."""
+        preprocessor: Preprocessor | None = getattr(self._local, "preprocessor", None)
+        if preprocessor is None:
+            preprocessor = Preprocessor(spec=self._spec, network_size=self._size, batch=self._batch)
+            self._local.preprocessor = preprocessor
+        return preprocessor

@@ -9,18 +9,17 @@ does: ``masktrail.input`` in its metadata, or ``[input]`` in a ``manifest.toml``
 from __future__ import annotations
 
 import dataclasses
-import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tracker.errors import ModelError
 from tracker.masks import lift
+from tracker.segment.backend import declared
 from tracker.segment.contracts import declared_input
-from tracker.segment.decoder import ModelInfo, TensorInfo
 from tracker.segment.device import open_session
 from tracker.segment.manifest import InputSpec
-from tracker.segment.preprocess import Preprocessor
+from tracker.segment.preprocess import PerThread
 from tracker.segment.runner import PlainRunner
 from tracker.segment.zoo import find_model
 from tracker.types import Frame, Instances, Segmenter
@@ -40,7 +39,6 @@ HEIGHT_PX, WIDTH_PX = 256, 128
 MAX_BATCH = 16
 SMALLEST_PX = 4
 """Crops of fewer pixels a side show nobody."""
-DTYPES = {"float": "float32"}
 
 
 class OnnxEmbedder:
@@ -72,13 +70,7 @@ class OnnxEmbedder:
         self._score_threshold = score_threshold
         opened = open_session(file.path, label=file.label, device=device, threads=threads, graphs=False)
         session = opened.session
-        info = ModelInfo(
-            label=file.label,
-            inputs=tuple(_tensor(tensor) for tensor in session.get_inputs()),
-            outputs=tuple(_tensor(tensor) for tensor in session.get_outputs()),
-            metadata=dict(session.get_modelmeta().custom_metadata_map),
-            manifest=file.manifest,
-        )
+        info = declared(file, session)
         said = declared_input(info)
         spec = said.over(BYTES if said.dtype == "uint8" else IMAGENET)
         self._spec = dataclasses.replace(spec, height=spec.height or HEIGHT_PX, width=spec.width or WIDTH_PX)
@@ -90,7 +82,7 @@ class OnnxEmbedder:
             input_name=info.inputs[0].name,
             output_names=[output.name for output in info.outputs],
         )
-        self._local = threading.local()
+        self._preprocessors = PerThread(spec=self._spec, network_size=self.size, batch=self._batch)
         self._output, self.length = self._recognise()
         self.device = opened.device
 
@@ -157,7 +149,7 @@ class OnnxEmbedder:
             Frame(index=0, time_s=0.0, arrived_s=0.0, source="", size=(crop.shape[1], crop.shape[0]), image=crop)
             for crop in crops
         ]
-        preprocessor = self._preprocessor()
+        preprocessor = self._preprocessors.own()
         batch, _ = preprocessor.pack(frames)
         if self._fixed_batch is not None and len(batch) < self._fixed_batch:
             batch = preprocessor.full_batch(batch)
@@ -166,14 +158,6 @@ class OnnxEmbedder:
             lengths = np.linalg.norm(values, axis=1, keepdims=True)
         usable = np.isfinite(lengths) & (lengths > 0)
         return np.asarray(np.where(usable, values, 0) / np.where(usable, lengths, 1), np.float32)
-
-    def _preprocessor(self) -> Preprocessor:
-        """This thread's input buffers."""
-        preprocessor: Preprocessor | None = getattr(self._local, "preprocessor", None)
-        if preprocessor is None:
-            preprocessor = Preprocessor(spec=self._spec, network_size=self.size, batch=self._batch)
-            self._local.preprocessor = preprocessor
-        return preprocessor
 
     def _recognise(self) -> tuple[str, int]:
         """Name and length of the output that holds one vector per image, by a run on grey pictures."""
@@ -187,7 +171,7 @@ class OnnxEmbedder:
             size=(width, height),
             image=np.full((height, width, 3), 114, np.uint8),
         )
-        outputs = self._runner.run(self._preprocessor().pack([frame] * count)[0])
+        outputs = self._runner.run(self._preprocessors.own().pack([frame] * count)[0])
         chosen = "embeddings" if "embeddings" in outputs else next(iter(outputs))
         vectors = outputs[chosen]
         only = len(outputs) == 1 or chosen == "embeddings"
@@ -237,10 +221,3 @@ class EmbeddingSegmenter:
         """
         segmented = self._segmenter.segment(frames)
         return [self._embedder.embed(frame, found) for frame, found in zip(frames, segmented, strict=True)]
-
-
-def _tensor(value: Any) -> TensorInfo:
-    """ONNX Runtime's description of an input or output as ours."""
-    dtype = value.type.removeprefix("tensor(").removesuffix(")")
-    shape = tuple(size if isinstance(size, int) else None for size in value.shape)
-    return TensorInfo(name=value.name, dtype=DTYPES.get(dtype, dtype), shape=shape)

@@ -5,7 +5,6 @@ A network on its device, the decoder that its outputs call for, and the geometry
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING, Any
 
 from tracker.errors import ModelError
@@ -14,7 +13,7 @@ from tracker.segment.backend import BackendRequest, open_backend
 from tracker.segment.device import placement
 from tracker.segment.limits import DEFAULT_SCORE_THRESHOLD, make_limits
 from tracker.segment.placing import place
-from tracker.segment.preprocess import Preprocessor
+from tracker.segment.preprocess import PerThread
 from tracker.segment.runner import Gate
 from tracker.segment.zoo import DEFAULT_MODEL, ModelFile, find_model
 
@@ -105,7 +104,7 @@ class OnnxSegmenter:
             max_instances=max_instances,
         )
         self._gate = self._make_gate()
-        self._local = threading.local()
+        self._preprocessors = PerThread(spec=self._spec, network_size=self.network_size, batch=self.batch_size)
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -254,7 +253,7 @@ class OnnxSegmenter:
     def _pack(
         self, frames: Sequence[Frame], buffer: NDArray[Any] | None = None
     ) -> tuple[NDArray[Any], list[Letterbox]]:
-        preprocessor = self._preprocessor()
+        preprocessor = self._preprocessors.own()
         batch, letterboxes = preprocessor.pack(frames, buffer)
         if buffer is None and self._backend.fixed_batch and len(batch) < self._backend.batch:
             batch = preprocessor.full_batch(batch)
@@ -265,11 +264,3 @@ class OnnxSegmenter:
         names = self._decoder.output_names
         rows = tuple(names[role] for role in self._decoder.row_outputs if role in names)
         return Gate(scores=names["scores"], threshold=self._limits.score_threshold, outputs=rows) if rows else None
-
-    def _preprocessor(self) -> Preprocessor:
-        """This thread's input buffers."""
-        preprocessor: Preprocessor | None = getattr(self._local, "preprocessor", None)
-        if preprocessor is None:
-            preprocessor = Preprocessor(spec=self._spec, network_size=self.network_size, batch=self.batch_size)
-            self._local.preprocessor = preprocessor
-        return preprocessor
