@@ -68,6 +68,7 @@ class Run:
     progress: TrainProgress | None = None
     best: dict[str, Any] = field(default_factory=dict)
     stopped: bool = False
+    threads_due: bool = field(default=True, init=False)
 
     def save(self) -> None:
         """Write `last.pt`; it appears whole or not at all."""
@@ -136,8 +137,9 @@ class Run:
         trainer = self.trainer
         if trainer.step in PICTURED_STEPS:
             draw_batch(samples, trainer.network.classes, self.out / f"batch-{trainer.step}.png")
-        if trainer.device.type == "cpu" and trainer.step % THREADS_EVERY == 0:
-            torch.set_num_threads(idle_threads(self.threads))
+        if trainer.device.type == "cpu" and (self.threads_due or trainer.step % THREADS_EVERY == 0):
+            torch.set_num_threads(idle_threads(self.threads))  # also before the first step of a resumed run
+            self.threads_due = False
         tally.add(len(samples), trainer.train_step(samples))
         if self.progress:
             self.progress.show(trainer.step, len(samples), tally.means(), self.best)

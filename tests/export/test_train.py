@@ -20,6 +20,7 @@ pytest.importorskip("pycocotools")
 
 from export import augment, coco, data, losses, pack, teacher, to_onnx, train, validate, weights  # noqa: E402
 from export.__main__ import main  # noqa: E402
+from export.train_command import INITIAL  # noqa: E402
 from export.yolact_nano import CLASSES, YolactNano, locations  # noqa: E402
 from tests.export.pictures import write_coco  # noqa: E402
 
@@ -85,7 +86,12 @@ def test_own_classes_from_labels_to_tracks(tmp_path, monkeypatch, capsys):
 
 @pytest.mark.timeout(400)
 def test_killed_and_resumed_equals_uninterrupted(tmp_path):
-    """`kill -9` in the middle: the same command goes on, and ends with the same weights to the last bit."""
+    """`kill -9` in the middle: the same command goes on, and ends where it would have ended.
+
+    Libraries of linear algebra do not promise the same last digit twice, and now and then a run shows it; Adam
+    makes more of that. So the bound is a hundredth of what training changed: without the optimiser's state, or with a
+    batch taken for another, an eighth or more is missed; with another number of threads, a fifty-thousandth.
+    """
     folder = write_coco(tmp_path, labelled=list(CLASSES))
     pack.pack([coco.read_coco(folder)], tmp_path / "pack", classes=CLASSES)
     given = ["train", "--archive", str(tmp_path / "pack"), "--all-steps", "5", "--mask-steps", "1", *TINY]
@@ -105,13 +111,19 @@ def test_killed_and_resumed_equals_uninterrupted(tmp_path):
     assert main([*given, "--out", str(tmp_path / "whole")]) == 0
     resumed, whole = (torch.load(tmp_path / name / "last.pt", weights_only=True) for name in ("killed", "whole"))
     assert resumed["step"] == whole["step"] == 6
+    initial = weights.load_network(INITIAL).state_dict()
     for kind in ("network", "average"):
-        for key, value in whole[kind].items():
-            assert torch.equal(resumed[kind][key], value), key
+        assert distance(resumed[kind], whole[kind]) <= 0.01 * distance(whole[kind], initial)
     lines = [(tmp_path / name / "log.jsonl").read_text().splitlines() for name in ("killed", "whole")]
     history = [{line["step"]: line["loss"] for line in map(json.loads, found)} for found in lines]
-    assert history[0] == history[1]
+    assert history[0] == pytest.approx(history[1], rel=1e-3)
     assert list(history[0]) == list(range(1, 7))
+
+
+def distance(first, second):
+    """How far two states lie apart, each tensor in units of its own size."""
+    parts = [(first[key] - value).norm() / value.norm().clamp(min=1e-6) for key, value in second.items()]
+    return float(torch.stack(parts).norm())
 
 
 def test_a_run_folder_takes_no_other_settings(tmp_path, capsys):
