@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 MIN_DONOR_SIDE_PX = 24  # smaller cut-outs carry too much of their old surroundings
 MIN_PASTED_SIDE_PX = 12
+MIN_DONOR_WEIGHT = 0.35  # below, a mask made by a machine may well be of something else
 SCALES = (0.5, 1.25)
 MOST_OF_CANVAS = 0.8
 COMPANION_SHARE = 0.5  # of another object's box inside the donor's
@@ -35,7 +36,8 @@ class Patch(NamedTuple):
 class Donors:
     """The objects of an archive that may be pasted, by class.
 
-    Only complete masks made by people: of pictures whose labels teach masks only, the class is not sure.
+    Only masks made by people, or by a machine that was sure; not of pictures whose labels teach masks only, since their
+    classes are not sure.
     """
 
     def __init__(self, archive: Archive) -> None:
@@ -47,7 +49,7 @@ class Donors:
             for place, item in enumerate(items):
                 x0, y0, x1, y1 = item["box"]
                 large = min(x1 - x0, y1 - y0) >= MIN_DONOR_SIDE_PX
-                if item["class_id"] != IGNORE and item["weight"] >= 1.0 and large:
+                if item["class_id"] != IGNORE and item["weight"] >= MIN_DONOR_WEIGHT and large:
                     self.by_class.setdefault(item["class_id"], []).append((row, place))
 
     def paste(self, picture: Picture, rng: np.random.Generator) -> Picture:

@@ -181,6 +181,18 @@ def test_pasted_objects_are_where_their_masks_say(tmp_path):
     assert donors.paste(machine, rng) is machine
 
 
+def test_only_what_is_sure_is_cut_out(tmp_path):
+    """A machine-made label lends its object to other pictures where its weight says that the mask is right."""
+    folder = write_coco(tmp_path, labelled=BOTH)
+    packed(tmp_path / "pack", folder)
+    archive = Archive(tmp_path / "pack")
+    count = sum(map(len, paste.Donors(archive).by_class.values()))
+    first = next(items for items in archive.objects if items)[0]
+    for weight, lent in ((paste.MIN_DONOR_WEIGHT, count), (paste.MIN_DONOR_WEIGHT - 0.01, count - 1)):
+        first["weight"] = weight
+        assert sum(map(len, paste.Donors(archive).by_class.values())) == lent
+
+
 def test_a_mosaic_keeps_four_pictures_and_their_labels(tmp_path):
     folder = write_coco(tmp_path, labelled=BOTH, images=4)
     packed(tmp_path / "pack", folder, deduplicate=False)
