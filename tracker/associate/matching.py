@@ -77,8 +77,9 @@ class Matcher:
         mask_bonus: float,
         appearance: Appearance,
     ) -> None:
-        self._high_chance, self._low_chance = high_chance, low_chance
-        self._high_gate, self._low_gate, self._tentative_gate = high_gate, low_gate, tentative_gate
+        # As arrays: NumPy makes one of every number that it meets, which takes as long as a sum of a few (0.2 µs).
+        self._high_chance, self._low_chance = np.array(high_chance), np.array(low_chance)
+        self._gates = np.array(high_gate), np.array(low_gate), np.array(tentative_gate)
         # Half a box and its enlargement.
         self._half, self._uncertainty = np.array(0.5 + buffer), np.array(uncertainty)
         self._height_power, self._class_factor = height_power, class_factor
@@ -99,24 +100,25 @@ class Matcher:
         Returns:
             ``(P,)`` tracks and ``(P,)`` the instances they took.
         """
-        if not table.count or not len(detected):
+        shape = table.count, len(detected)
+        if 0 in shape:
             return np.zeros(0, np.int64), np.zeros(0, np.int64)
-        rows, columns, similarity, weighted = self._affinities(table, detected)
-        shape = (table.count, len(detected))
+        rows, columns, similarity, weighted = self._affinities(table, detected, shape)
+        high_gate, low_gate, tentative_gate = self._gates
         probable = detected.chances >= self._high_chance
         if np.count_nonzero(table.ids) == shape[0] and np.count_nonzero(probable) == shape[1]:
-            return assign(rows, columns, weighted - self._high_gate, shape)
+            return assign(rows, columns, weighted - high_gate, shape)
         of_confirmed, of_probable = (table.ids > 0)[rows], probable[columns]
         first = of_confirmed & of_probable
         if np.count_nonzero(first) == len(rows):
-            return assign(rows, columns, weighted - self._high_gate, shape)
+            return assign(rows, columns, weighted - high_gate, shape)
         taken, free_instances = np.full(shape[0], -1, np.int64), np.ones(shape[1], np.bool_)
         recent = (time_s - table.seen_s <= RECENT_FRAMES * dt_s)[rows]
         doubtful = ~of_probable & (detected.chances >= self._low_chance)[columns]
         for pairs, affinities, gate in (
-            (first, weighted, self._high_gate),
-            (of_confirmed & recent & doubtful, similarity, self._low_gate),
-            (~of_confirmed, weighted, self._tentative_gate),
+            (first, weighted, high_gate),
+            (of_confirmed & recent & doubtful, similarity, low_gate),
+            (~of_confirmed, weighted, tentative_gate),
         ):
             open_pairs = pairs.nonzero()[0]
             if not len(open_pairs):
@@ -128,9 +130,10 @@ class Matcher:
         tracks_taken = (taken >= 0).nonzero()[0]
         return tracks_taken, taken[tracks_taken]
 
-    def _affinities(self, table: TrackTable, detected: Detected) -> tuple[Rows, Rows, Floats, Floats]:
+    def _affinities(
+        self, table: TrackTable, detected: Detected, shape: tuple[int, int]
+    ) -> tuple[Rows, Rows, Floats, Floats]:
         """Candidate pairs, their affinity, and the same scaled by the instance's chance."""
-        shape = table.count, len(detected)
         centres, sides = table.values[:2], table.values[2:]
         # What pairs need of a track, in one array that is read once: enlarged box, margin, height.
         own = np.empty((7, shape[0]))

@@ -73,24 +73,22 @@ class Motion:
             self._steps[dt_s] = step
         _, _, width, height = table.values
         noise = step * (width * height)
-        values, covariances = kalman.predict(table.values, table.rates, table.covariances, dt_s, noise)
+        values, covariances = table.values, table.covariances
+        values[:], covariances[:] = kalman.predict(values, table.rates, covariances, dt_s, noise)
         sides = values[2:]
         np.maximum(sides, MINIMUM_SIDE, out=sides)
-        table.values[:] = values
-        table.covariances[:] = covariances
 
     def correct(self, table: TrackTable, rows: Rows, measured: Floats) -> None:
         """Fold the measured ``(4, P)`` centre x, centre y, width, height into the tracks ``rows``, ascending."""
         _, _, width, height = measured
         noise = self._measurement * np.maximum(width * height, ONE)
-        states = table.states if len(rows) == table.count else table.states.take(rows, axis=2)
-        values, rates, covariances = kalman.correct(states[0], states[1], states[2:], measured, noise)
-        sides = values[2:]
+        whole = len(rows) == table.count
+        states = table.states if whole else table.states.take(rows, axis=2)
+        before = states[0], states[1], states[2:]
+        states[0], states[1], states[2:] = kalman.correct(*before, measured, noise)
+        sides = states[0, 2:]
         np.maximum(sides, MINIMUM_SIDE, out=sides)
-        if len(rows) == table.count:
-            table.values[:], table.rates[:], table.covariances[:] = values, rates, covariances
-        else:
-            states[0], states[1], states[2:] = values, rates, covariances
+        if not whole:
             table.states[:, :, rows] = states
 
     def initiate(self, table: TrackTable, new: slice, measured: Floats) -> None:
