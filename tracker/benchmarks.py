@@ -69,13 +69,13 @@ def _default_video(folder: Path, console: Console) -> str:
         return str(path)
 
 
-def run_associate_bench(*, console: Console) -> dict[str, Any]:
+def run_associate_bench(*, console: Console, objects: Sequence[int] = (), rounds: int = 3) -> dict[str, Any]:
     """Association alone; see :mod:`tracker.measure.bench_associate`."""
-    from tracker.measure.bench_associate import bench_associate
+    from tracker.measure.bench_associate import SIZES, bench_associate
     from tracker.measure.tables import association_table
 
     with console.status("associating synthetic crowds"):
-        bench = bench_associate()
+        bench = bench_associate(objects or SIZES, rounds=rounds)
     console.print(association_table(bench))
     return bench.as_json()
 

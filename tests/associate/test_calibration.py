@@ -16,7 +16,7 @@ def test_before_anything_is_seen_the_chance_is_the_score() -> None:
     calibration = ScoreCalibration()
     calibration.reserve(2)
     scores = np.linspace(0.01, 0.999, 200)
-    chances = calibration.chances(BINS + calibration.bins(scores))
+    chances = calibration.learned(BINS + calibration.bins(scores))[0]
     assert np.abs(chances - scores).max() < 0.1
     assert (np.diff(chances) >= 0).all()
 
@@ -26,17 +26,17 @@ def test_chances_approach_what_is_found() -> None:
     calibration.reserve(1)
     for _ in range(100):
         calibration.learn(codes(0, [8, 8, 8, 8, 12]), codes(0, [8, 12]))
-    chances = calibration.chances(np.array([8, 12]))
+    chances = calibration.learned(np.array([8, 12]))[0]
     assert chances == pytest.approx([0.25, 1.0], abs=0.02)
 
 
 def test_classes_learn_apart() -> None:
     calibration = ScoreCalibration()
     calibration.reserve(2)
-    before = calibration.chances(codes(1, [9]))
+    before = calibration.learned(codes(1, [9])).tolist()
     calibration.learn(codes(0, [9] * 50), codes(0, []))
-    assert calibration.chances(codes(1, [9])) == before
-    assert calibration.chances(codes(0, [9])) < 0.2
+    assert calibration.learned(codes(1, [9])).tolist() == before
+    assert calibration.learned(codes(0, [9]))[0] < 0.2
 
 
 def test_old_observations_fade() -> None:
@@ -47,7 +47,7 @@ def test_old_observations_fade() -> None:
     assert calibration.seen.max() <= 200
     for _ in range(100):
         calibration.learn(codes(0, [10] * 10), codes(0, []))
-    assert calibration.chances(codes(0, [10]))[0] < 0.1
+    assert calibration.learned(codes(0, [10]))[0] < 0.1
 
 
 def test_births_that_die_lower_the_odds() -> None:

@@ -11,7 +11,7 @@ from tracker.measure.tables import association_table
 
 
 def test_every_setting_has_its_row_and_the_table_and_json_show_them() -> None:
-    bench = bench_associate((5, 12), frames=6, peers=False)
+    bench = bench_associate((5, 12), frames=6, rounds=2, peers=False)
     assert [(cost.objects, cost.tracker) for cost in bench.costs] == [
         (5, "masktrail"),
         (5, "masktrail with masks"),

@@ -22,8 +22,8 @@ from tracker.associate.calibration import monotone
 from tracker.associate.gallery import BINS, Gallery, Separation, distance_bins
 
 if TYPE_CHECKING:
+    from tracker.associate.detected import Detected
     from tracker.associate.lifecycle import TrackTable
-    from tracker.associate.matching import Detected
 
 Floats = NDArray[np.float64]
 Looks = NDArray[np.float32]
@@ -227,9 +227,9 @@ class Appearance:
             self._separation.learn_same(self._constancy(again))
             self._times[again, DUE] = 2 * time_s - anchored[again]
 
-    def retire(self, table: TrackTable, dead: Flags, time_s: float) -> Rows:
+    def retire(self, table: TrackTable, dead: Flags | None, time_s: float) -> Rows:
         """Drop the ``dead (N,)`` tracks' looks, remember whom it is worth to; returns the identities that end."""
-        leaving = np.flatnonzero(dead & (table.ids > 0)) if dead.any() else np.zeros(0, np.int64)
+        leaving = np.zeros(0, np.int64) if dead is None else np.flatnonzero(dead & (table.ids > 0))
         if not self.active:
             return table.ids[leaving]
         forgotten, self._dropped = self._dropped, self._dropped[:0]
@@ -249,7 +249,7 @@ class Appearance:
             )
             leaving = np.setdiff1d(leaving, remembered)
         ended += [table.ids[leaving], self._gallery.expire(time_s)]
-        if dead.any():
+        if dead is not None:
             kept = ~dead
             self._looks, self._anchors = self._looks[kept], self._anchors[kept]
             self._times, self._weights = self._times[kept], self._weights[kept]

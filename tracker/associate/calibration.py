@@ -10,17 +10,18 @@ it is believed. Every threshold of the tracker sits on these chances and none on
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import math
+from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
 Floats = NDArray[np.float64]
 Rows = NDArray[np.int64]
 Codes = NDArray[np.int32]
+Blocks = tuple[float, float, int, Any]
+"""Neighbouring bins that share one rate: the rate, the weight, the number of bins, and the blocks before them."""
 
 __all__ = ["BINS", "HISTORY", "ScoreCalibration", "monotone"]
 
@@ -35,6 +36,7 @@ CERTAINTY = 0.98
 """No single detection is more certain than this: bounds the evidence of one frame to 3.9 in log-odds."""
 ROUNDING = 1024
 """Log-odds are rounded to this fraction, far above the last bit in which logarithms differ between machines."""
+NO_BLOCKS: Blocks = (-math.inf, 0.0, 0, None)
 
 
 class ScoreCalibration:
@@ -58,51 +60,58 @@ class ScoreCalibration:
         birth_weight: float = 10.0,
     ) -> None:
         self._horizon_s = horizon_s
-        self._prior_weight = prior_weight
         self._memory = memory
         self._birth_prior = birth_prior
         self._birth_weight = birth_weight
         bounds = np.concatenate([[0.0], EDGES, [1.0]])
-        self._prior = (bounds[1:] + bounds[:-1]) / 2
-        self.seen: Floats = np.zeros((0, BINS))
-        self.found: Floats = np.zeros((0, BINS))
+        self._prior = prior_weight, (prior_weight * (bounds[1:] + bounds[:-1]) / 2).tolist()
+        self._columns: list[_Column] = []
+        self._learned: Floats = np.zeros((2, 0, BINS))
         self.births: Floats = np.zeros((2, 0))
-        self._prior_found = prior_weight * self._prior
-        self._chances: Floats = np.zeros((0, BINS))
-        self._log_odds: Floats = np.zeros((0, BINS))
+        # Of every class, until more is known of any.
+        self._birth_odds: Floats | None = None
+
+    @property
+    def seen(self) -> Floats:
+        """Detections that were counted, ``(C, BINS)``."""
+        return np.array([column.seen for column in self._columns]).reshape(-1, BINS)
+
+    @property
+    def found(self) -> Floats:
+        """Those of them that were found again, ``(C, BINS)``."""
+        return np.array([column.found for column in self._columns]).reshape(-1, BINS)
 
     def reserve(self, class_count: int) -> None:
         """Make room for ``class_count`` classes; new ones start from the prior."""
-        missing = class_count - len(self.seen)
+        missing = class_count - len(self._columns)
         if missing > 0:
-            empty = np.zeros((missing, BINS))
-            self.seen, self.found = np.concatenate([self.seen, empty]), np.concatenate([self.found, empty])
-            self._chances, self._log_odds = (
-                np.concatenate([self._chances, empty]),
-                np.concatenate([self._log_odds, empty]),
-            )
-            self.births = np.concatenate([self.births, np.zeros((2, missing))], axis=1)
-            self._refresh(range(class_count - missing, class_count))
+            self._learned = np.concatenate([self._learned, np.zeros((2, missing, BINS))], axis=1)
+            self.births, self._birth_odds = np.concatenate([self.births, np.zeros((2, missing))], axis=1), None
+            for place in range(class_count - missing, class_count):
+                self._columns.append(_Column([0.0] * BINS, [0.0] * BINS, self._prior))
+                self._columns[place].refresh(0, self._learned[:, place])
 
     @staticmethod
     def bins(scores: Floats) -> Rows:
         """The score bin of each detection."""
         return EDGES.searchsorted(scores, side="right")
 
-    def chances(self, codes: Rows) -> Floats:
-        """The learned chance in 0..1 that each detection is real, by its code ``class column * BINS + bin``."""
-        return self._chances.take(codes)
+    def learned(self, codes: Rows) -> Floats:
+        """What is known of detections with these codes, ``class column * BINS + bin``.
 
-    def log_odds(self, codes: Rows) -> Floats:
-        """The same as log-odds, what one detection adds to a track's evidence."""
-        return self._log_odds.take(codes)
+        Returns:
+            ``(2, M)`` the chance in 0..1 that each is real, and its log-odds: what it adds to a track's evidence.
+        """
+        return self._learned.reshape(2, -1).take(codes, axis=1)
 
     def birth_log_odds(self, classes: Rows) -> Floats:
         """How much more (or less) new tracks of a class can be trusted than the prior says, in log-odds."""
-        weight, prior = self._birth_weight, self._birth_prior
-        rates = (self.births[1] + weight * prior) / (self.births[0] + weight)
-        odds = np.log(rates / (1 - rates)) - np.log(prior / (1 - prior))
-        return np.asarray((np.rint(odds * ROUNDING) / ROUNDING)[classes])
+        if self._birth_odds is None:
+            weight, prior = self._birth_weight, self._birth_prior
+            rates = (self.births[1] + weight * prior) / (self.births[0] + weight)
+            odds = np.log(rates / (1 - rates)) - np.log(prior / (1 - prior))
+            self._birth_odds = np.rint(odds * ROUNDING) / ROUNDING
+        return np.asarray(self._birth_odds.take(classes))
 
     def frames(self, dt_s: float) -> int:
         """The horizon in frames of ``dt_s`` seconds, at least one."""
@@ -114,22 +123,21 @@ class ScoreCalibration:
 
         Args:
             seen: ``(P,)`` codes ``class column * BINS + bin`` of all of them.
-            found: Codes of those whose track is matched now.
+            found: Codes of those whose track is matched now; the same array where all are.
         """
         if not len(seen):
             return
-        shape, size = self.seen.shape, self.seen.size
-        added = np.bincount(seen, minlength=size).reshape(shape)
-        self.seen += added
-        self.found += np.bincount(found, minlength=size).reshape(shape)
-        touched = np.flatnonzero(added.any(axis=1)).tolist() if len(added) > 1 else [0]
-        for column in touched:
-            total = self.seen[column]
-            if max(total.tolist()) > self._memory:
-                fade = np.minimum(self._memory / np.maximum(total, 1), 1.0)
-                total *= fade
-                self.found[column] *= fade
-        self._refresh(touched)
+        size = self._learned[0].size
+        counts = np.bincount(seen, minlength=size)
+        hits = counts if found is seen else np.bincount(found, minlength=size)
+        lowest: dict[int, int] = {}
+        for code in counts.nonzero()[0].tolist():
+            place, score_bin = divmod(code, BINS)
+            lowest.setdefault(place, score_bin)
+            self._columns[place].add(score_bin, counts.item(code), hits.item(code))
+        for place, score_bin in lowest.items():
+            column = self._columns[place]
+            column.refresh(min(score_bin, column.fade(self._memory)), self._learned[:, place])
 
     def learn_births(self, classes: Rows, lived: NDArray[np.bool_]) -> None:
         """Count new tracks by class column, and which of them are matched when their horizon has passed."""
@@ -139,6 +147,7 @@ class ScoreCalibration:
         self.births[0] += np.bincount(classes, minlength=count)
         self.births[1] += np.bincount(classes[lived], minlength=count)
         self.births *= np.minimum(self._memory / np.maximum(self.births[0], 1), 1.0)
+        self._birth_odds = None
 
     def state(self) -> dict[str, Floats]:
         """What was learned, as plain arrays."""
@@ -147,34 +156,103 @@ class ScoreCalibration:
     def restore(self, state: dict[str, Floats]) -> None:
         """Continue from what :meth:`state` returned."""
         self.reserve(len(state["seen"]))
-        self.seen, self.found, self.births = (state[key].copy() for key in ("seen", "found", "births"))
-        self._refresh(range(len(self.seen)))
+        self.births, self._birth_odds = state["births"].copy(), None
+        for place, (seen, found) in enumerate(zip(state["seen"].tolist(), state["found"].tolist(), strict=True)):
+            self._columns[place] = _Column(seen, found, self._prior)
+            self._columns[place].refresh(0, self._learned[:, place])
 
-    def _refresh(self, columns: Iterable[int]) -> None:
-        for column in columns:
-            weights = self.seen[column] + self._prior_weight
-            chances = self._chances[column]
-            chances[:] = monotone((self.found[column] + self._prior_found) / weights, weights)
-            odds = np.minimum(np.maximum(chances, 1 - CERTAINTY), CERTAINTY)
-            odds /= 1 - odds
-            self._log_odds[column] = np.rint(np.log(odds, out=odds) * ROUNDING) / ROUNDING
+
+class _Column:
+    """Counts of one class by score bin, and the chances that follow from them.
+
+    Plain numbers: a frame changes a few bins, and only what lies above the lowest of them is pooled anew. On arrays of
+    19 bins the same took three times as long (20 µs a frame, a seventh of the tracker's time with one object).
+
+    Attributes:
+        seen, found: What was counted, a number for each bin.
+    """
+
+    __slots__ = ("_pooled", "_prior_found", "_prior_weight", "_rates", "_shown", "_weights", "found", "seen")
+
+    def __init__(self, seen: list[float], found: list[float], prior: tuple[float, list[float]]) -> None:
+        self.seen, self.found = seen, found
+        self._prior_weight, self._prior_found = prior
+        self._weights, self._rates = [0.0] * BINS, [0.0] * BINS
+        # The blocks of all bins below each.
+        self._pooled: list[Blocks] = [NO_BLOCKS] * (BINS + 1)
+        # The blocks that were told last, by where they end.
+        self._shown: list[Blocks | None] = [None] * (BINS + 1)
+        for score_bin in range(BINS):
+            self._rate(score_bin)
+
+    def add(self, score_bin: int, seen: int, found: int) -> None:
+        """Count detections of one bin."""
+        self.seen[score_bin] += seen
+        self.found[score_bin] += found
+        self._rate(score_bin)
+
+    def fade(self, memory: float) -> int:
+        """Let old observations fade in every bin that has more than ``memory``; returns the lowest such bin."""
+        lowest = BINS
+        if max(self.seen) > memory:
+            for score_bin in reversed(range(BINS)):
+                total = self.seen[score_bin]
+                if total > memory:
+                    lowest, fade = score_bin, memory / max(total, 1.0)
+                    self.seen[score_bin] *= fade
+                    self.found[score_bin] *= fade
+                    self._rate(score_bin)
+        return lowest
+
+    def refresh(self, lowest: int, learned: Floats) -> None:
+        """Bring the chances and log-odds ``learned (2, BINS)`` up to date; bins from ``lowest`` on have changed."""
+        rates, weights, pooled, shown = self._rates, self._weights, self._pooled, self._shown
+        blocks = pooled[lowest]
+        for score_bin in range(lowest, BINS):
+            blocks = _pool(blocks, rates[score_bin], weights[score_bin])
+            pooled[score_bin + 1] = blocks
+        chances: list[float] = []
+        log_odds: list[float] = []
+        end = BINS
+        # A chain that was told already is told whole: blocks never change.
+        while end and shown[end] is not blocks:
+            start = end - blocks[2]
+            shown[start + 1 : end + 1] = [None] * (blocks[2] - 1) + [blocks]
+            chance, _, length, blocks = blocks
+            chances += [chance] * length
+            log_odds += [_log_odds(chance)] * length
+            end = start
+        learned[:, end:] = chances[::-1], log_odds[::-1]
+
+    def _rate(self, score_bin: int) -> None:
+        self._weights[score_bin] = weight = self.seen[score_bin] + self._prior_weight
+        self._rates[score_bin] = (self.found[score_bin] + self._prior_found[score_bin]) / weight
+
+
+@lru_cache(maxsize=4096)  # of the dozen blocks of a class one or two change in a frame
+def _log_odds(chance: float) -> float:
+    chance = min(max(chance, 1 - CERTAINTY), CERTAINTY)
+    return round(math.log(chance / (1 - chance)) * ROUNDING) / ROUNDING
 
 
 def monotone(rates: Floats, weights: Floats) -> Floats:
     """The closest non-decreasing sequence (pool adjacent violators, Barlow et al. 1972)."""
-    listed = rates.tolist()
-    if listed == sorted(listed):
-        return rates
-    blocks: list[tuple[float, float, int]] = []
-    for rate, weight in zip(listed, weights.tolist(), strict=True):
-        value, mass, length = rate, weight, 1
-        while blocks and blocks[-1][0] > value:
-            before, before_mass, before_length = blocks.pop()
-            value = (value * mass + before * before_mass) / (mass + before_mass)
-            mass += before_mass
-            length += before_length
-        blocks.append((value, mass, length))
+    blocks = NO_BLOCKS
+    for rate, weight in zip(rates.tolist(), weights.tolist(), strict=True):
+        blocks = _pool(blocks, rate, weight)
     pooled: list[float] = []
-    for value, _, length in blocks:
+    while blocks is not NO_BLOCKS:
+        value, _, length, blocks = blocks
         pooled += [value] * length
-    return np.array(pooled)
+    return np.array(pooled[::-1])
+
+
+def _pool(blocks: Blocks, value: float, mass: float) -> Blocks:
+    """Append a bin; while it lies below the block before it the two become one."""
+    length = 1
+    while blocks[0] > value:
+        before, before_mass, before_length, blocks = blocks
+        value = (value * mass + before * before_mass) / (mass + before_mass)
+        mass += before_mass
+        length += before_length
+    return value, mass, length, blocks

@@ -19,8 +19,8 @@ class ClassColumns:
     >>> columns = ClassColumns()
     >>> columns.add(np.array([7, -1, 7]))
     >>> columns.add(np.array([3]))
-    >>> columns.columns(np.array([3, 7, -1])), columns.covers(np.array([9]))
-    (array([2, 1, 0]), False)
+    >>> columns.find(np.array([3, 7, -1])), columns.find(np.array([3, 9]))
+    (array([2, 1, 0]), None)
     """
 
     def __init__(self) -> None:
@@ -30,18 +30,18 @@ class ClassColumns:
     def __len__(self) -> int:
         return len(self.ids)
 
-    def add(self, class_ids: Rows) -> None:
-        """Give every id that is new a column."""
+    def add(self, class_ids: Rows) -> Rows:
+        """Give every id that is new a column; returns their columns."""
         self.ids = np.concatenate([self.ids, np.setdiff1d(class_ids, self.ids)])
         self._order = np.argsort(self.ids, kind="stable")
         self._ascending = self.ids[self._order]
         # What is looked up beyond the greatest id meets the least integer, which is never beyond.
         self._padded = np.append(self._ascending, np.iinfo(np.int64).min)
-
-    def covers(self, class_ids: Rows) -> bool:
-        """Whether all of them have a column."""
-        return not np.count_nonzero(self._padded[self._ascending.searchsorted(class_ids)] != class_ids)
-
-    def columns(self, class_ids: Rows) -> Rows:
-        """The columns of ids that are covered."""
         return self._order[self._ascending.searchsorted(class_ids)]
+
+    def find(self, class_ids: Rows) -> Rows | None:
+        """Their columns; ``None`` where one of them has none yet."""
+        places = self._ascending.searchsorted(class_ids)
+        if np.count_nonzero(self._padded.take(places) != class_ids):
+            return None
+        return self._order.take(places)

@@ -12,24 +12,26 @@ now.
 
 from __future__ import annotations
 
-from typing import TypeVar
-
 import numpy as np
 from numpy.typing import NDArray
 
-from tracker.associate.calibration import HISTORY
+from tracker.associate.calibration import BINS, HISTORY
 
 Floats = NDArray[np.float64]
 Rows = NDArray[np.int64]
-Scalar = TypeVar("Scalar", bound=np.generic)
+Codes = NDArray[np.int32]
+Flags = NDArray[np.bool_]
 
 __all__ = ["TrackTable"]
 
-MINIMUM_CAPACITY = 64
+NO_CODE = np.array(-1, np.int32)
 
 
 class TrackTable:
-    """The living tracks, one column each; attributes are views of the first ``count`` columns, written with ``[:]``.
+    """The living tracks, one column each; attributes are views, written with ``[:]``.
+
+    The arrays are exactly ``count`` wide. NumPy works on whole rows without a nested iterator then, which makes most
+    calls on few tracks three times as fast as on the first columns of wider arrays (0.26 against 0.76 µs, NumPy 2.4).
 
     Args:
         crop_cells: Cells of a track's mask crop; 0 keeps none.
@@ -45,7 +47,8 @@ class TrackTable:
         scores: ``(N,)`` last instance's score.
         ids: ``(N,)`` identity, 0 while tentative.
         detection_rows: ``(N,)`` instance taken in this frame, -1 = none.
-        classes, bins: ``(N,)`` class column and score bin of the last instance.
+        classes: ``(N,)`` class column of the last instance.
+        codes: ``(N,)`` its calibration code, ``class column * BINS + score bin``.
         hits: ``(N,)`` instances taken so far.
         frames: ``(N,)`` updates since the first instance.
         history: ``(HISTORY, N)`` calibration code of the instance taken in each of the last frames, -1 = none, newest
@@ -66,63 +69,79 @@ class TrackTable:
     ids: Rows
     detection_rows: Rows
     classes: Rows
-    bins: Rows
+    codes: Rows
     hits: Rows
     frames: Rows
-    history: NDArray[np.int32]
+    history: Codes
     votes: Floats
     crops: NDArray[np.uint8]
 
     def __init__(self, *, crop_cells: int = 0) -> None:
         self.count = 0
-        self._floats: Floats = np.zeros((28, MINIMUM_CAPACITY))
-        self._integers: Rows = np.zeros((6, MINIMUM_CAPACITY), np.int64)
-        self._history: NDArray[np.int32] = np.full((HISTORY, MINIMUM_CAPACITY), -1, np.int32)
-        self._votes: Floats = np.zeros((0, MINIMUM_CAPACITY))
-        self._crops: NDArray[np.uint8] = np.zeros((MINIMUM_CAPACITY, crop_cells), np.uint8)
+        self._floats: Floats = np.zeros((28, 0))
+        self._integers: Rows = np.zeros((6, 0), np.int64)
+        self.history = np.zeros((HISTORY, 0), np.int32)
+        self.votes = np.zeros((0, 0))
+        self.crops = np.zeros((0, crop_cells), np.uint8)
         self._drawn = False
         self._bind()
 
-    @property
-    def capacity(self) -> int:
-        """Tracks the allocated memory can hold."""
-        return int(self._floats.shape[1])
-
     def reserve_classes(self, count: int) -> None:
         """Make room for votes on ``count`` classes."""
-        missing = count - len(self._votes)
+        missing = count - len(self.votes)
         if missing > 0:
-            self._votes = np.concatenate([self._votes, np.zeros((missing, self.capacity))])
-            self._bind()
+            self.votes = np.concatenate([self.votes, np.zeros((missing, self.count))])
 
     def append(self, count: int) -> slice:
         """Add ``count`` zeroed tracks; returns their columns."""
         start = self.count
-        self.count += count
-        if self.count > self.capacity:
-            self._resize(2 * self.count)
-        new = slice(start, self.count)
-        self._floats[:, new] = 0
-        self._integers[:, new] = 0
-        self._history[:, new] = -1
-        self._votes[:, new] = 0
-        self._crops[new] = 0
+        self._floats = np.concatenate([self._floats, np.zeros((28, count))], axis=1)
+        self._integers = np.concatenate([self._integers, np.zeros((6, count), np.int64)], axis=1)
+        self.history = np.concatenate([self.history, np.full((HISTORY, count), -1, np.int32)], axis=1)
+        self.votes = np.concatenate([self.votes, np.zeros((len(self.votes), count))], axis=1)
+        self.crops = np.concatenate([self.crops, np.zeros((count, self.crops.shape[1]), np.uint8)])
         self._bind()
-        return new
+        return slice(start, self.count)
 
-    def keep(self, kept: NDArray[np.bool_]) -> None:
+    def keep(self, kept: Flags) -> None:
         """Drop every track that is not ``kept (N,)``; the order of the others stays."""
-        columns = np.flatnonzero(kept)
-        count = len(columns)
-        self._floats[:, :count] = self._floats[:, columns]
-        self._integers[:, :count] = self._integers[:, columns]
-        self._history[:, :count] = self._history[:, columns]
-        self._votes[:, :count] = self._votes[:, columns]
-        self._crops[:count] = self._crops[columns]
-        self.count = count
-        if self.capacity > MINIMUM_CAPACITY and count < self.capacity // 8:
-            self._resize(max(2 * count, MINIMUM_CAPACITY))
+        columns = kept.nonzero()[0]
+        self._floats = self._floats.take(columns, axis=1)
+        self._integers = self._integers.take(columns, axis=1)
+        self.history = self.history.take(columns, axis=1)
+        self.votes = self.votes.take(columns, axis=1)
+        self.crops = self.crops.take(columns, axis=0)
         self._bind()
+
+    def remember(self, codes: Rows) -> None:
+        """Put the ``codes (N,)`` of this frame's instances, -1 = none, on top of the history."""
+        self.history[1:] = self.history[:-1]
+        self.history[0] = codes
+
+    def outcomes(self, horizon: int, unseen: Rows, dead: Flags | None) -> tuple[Codes, Codes, Flags]:
+        """What became of the instances that were taken ``horizon`` frames ago; those of dead tracks are lost.
+
+        Args:
+            horizon: Frames, at most ``HISTORY``.
+            unseen: Tracks that took no instance now.
+            dead: ``(N,)`` tracks that are about to be dropped; ``None`` = none is.
+
+        Returns:
+            The codes of these instances; those of them whose track is seen now, the same array where all are; and
+            ``(N,)`` whose first instance was among them.
+        """
+        due = self.history[horizon - 1]
+        counted = due > NO_CODE
+        expected = found = due[counted]
+        if len(unseen):
+            counted[unseen] = False
+            found = due[counted]
+        born = self.frames == horizon
+        if dead is not None:
+            unfinished = self.history[: horizon - 1][:, dead]
+            expected = np.concatenate([expected, unfinished[unfinished >= 0]])
+            born |= dead & (self.frames < horizon)
+        return expected, found, born
 
     def draw(self, rows: Rows, crops: NDArray[np.uint8] | None) -> None:
         """The silhouettes ``(P, crop_cells)`` of the last instances of ``rows``; ``None`` = these have no shape."""
@@ -134,53 +153,32 @@ class TrackTable:
 
     def state(self) -> dict[str, NDArray[np.generic]]:
         """Everything that must be stored to continue later, as plain arrays."""
-        n = self.count
+        integers = self._integers.copy()
+        integers[3] -= integers[2] * BINS  # codes are stored as score bins
         return {
-            "floats": self._floats[:, :n].copy(),
-            "integers": self._integers[:, :n].copy(),
-            "history": self._history[:, :n].copy(),
-            "votes": self._votes[:, :n].copy(),
-            "crops": self._crops[:n].copy(),
+            "floats": self._floats.copy(),
+            "integers": integers,
+            "history": self.history.copy(),
+            "votes": self.votes.copy(),
+            "crops": self.crops.copy(),
         }
 
     def restore(self, state: dict[str, NDArray[np.generic]]) -> None:
         """Continue from what :meth:`state` returned."""
-        self.count = state["floats"].shape[1]
-        capacity = max(2 * self.count, MINIMUM_CAPACITY)
-        self._floats = np.zeros((len(self._floats), capacity))
-        self._integers = np.zeros((len(self._integers), capacity), np.int64)
-        self._history = np.full((HISTORY, capacity), -1, np.int32)
-        self._votes = np.zeros((len(state["votes"]), capacity))
-        self._crops = np.zeros((capacity, self._crops.shape[1]), np.uint8)
-        self._floats[:, : self.count] = state["floats"]
-        self._integers[:, : self.count] = state["integers"]
-        self._history[:, : self.count] = state["history"]
-        self._votes[:, : self.count] = state["votes"]
-        self._crops[: self.count] = state["crops"]
+        self._floats = np.array(state["floats"], np.float64, order="C")
+        self._integers = np.array(state["integers"], np.int64, order="C")
+        self._integers[3] += self._integers[2] * BINS
+        self.history = np.array(state["history"], np.int32, order="C")
+        self.votes = np.array(state["votes"], np.float64, order="C")
+        self.crops = np.array(state["crops"], np.uint8, order="C")
         self._drawn = True
         self._bind()
 
-    def _resize(self, capacity: int) -> None:
-        used = min(self.capacity, capacity, self.count)
-        self._floats = _fitted(self._floats, capacity, used)
-        self._integers = _fitted(self._integers, capacity, used)
-        self._history = _fitted(self._history, capacity, used)
-        self._votes = _fitted(self._votes, capacity, used)
-        self._crops = np.ascontiguousarray(_fitted(self._crops.T, capacity, used).T)
-
     def _bind(self) -> None:
-        n, floats, integers = self.count, self._floats, self._integers
-        self.states = states = floats[:20].reshape(5, 4, -1)[:, :, :n]
+        floats, integers = self._floats, self._integers
+        self.count = floats.shape[1]
+        self.states = states = floats[:20].reshape(5, 4, self.count)
         self.values, self.rates, self.covariances = states[0], states[1], states[2:]
-        self.boxes = floats[20:24, :n]
-        self.first_s, self.seen_s, self.evidence, self.scores = floats[24:28, :n]
-        self.ids, self.detection_rows, self.classes, self.bins, self.hits, self.frames = integers[:, :n]
-        self.history = self._history[:, :n]
-        self.votes, self.crops = self._votes[:, :n], self._crops[:n]
-
-
-def _fitted(old: NDArray[Scalar], capacity: int, used: int) -> NDArray[Scalar]:
-    """A matrix of ``capacity`` columns with the first ``used`` ones of ``old``."""
-    new = np.zeros((len(old), capacity), old.dtype)
-    new[:, :used] = old[:, :used]
-    return new
+        self.boxes = floats[20:24]
+        self.first_s, self.seen_s, self.evidence, self.scores = floats[24:]
+        self.ids, self.detection_rows, self.classes, self.codes, self.hits, self.frames = integers

@@ -16,7 +16,7 @@ stream itself has shown them to be worth. No class is a wall: detectors confuse 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -28,50 +28,21 @@ from tracker.associate.motion import xyxy
 
 if TYPE_CHECKING:
     from tracker.associate.appearance import Appearance
+    from tracker.associate.detected import Detected
     from tracker.associate.lifecycle import TrackTable
 
 Floats = NDArray[np.float64]
 Rows = NDArray[np.int64]
-Crops = NDArray[np.uint8]
-Looks = NDArray[np.float32]
 
-__all__ = ["Detected", "Matcher", "unclaimed"]
+__all__ = ["Matcher", "unclaimed"]
 
 RECENT_FRAMES = 3.5
 """Doubtful instances go to tracks that missed at most three frames."""
-LARGEST_MARGIN = 1.0
-"""The uncertainty margin of a box in sizes: after a gap of seconds anything could be anywhere."""
+FEW_PAIRS = 64
+"""Up to so many pairs it costs less to compare all than to find those that overlap (6 µs of 120 with one object). The
+others come out with an affinity of zero, which no gate lets pass; only embeddings could lift it."""
 LEAST_MASK_OVERLAP = 0.1
 """Silhouettes are compared from this overlap of the predicted and the detected box on."""
-
-
-@dataclass(slots=True, kw_only=True)
-class Detected:
-    """The instances of one frame as the tracker computes with them.
-
-    Attributes:
-        boxes: ``(4, M)`` float64 xyxy.
-        measured: ``(4, M)`` centre x, centre y, width, height.
-        scores, chances, log_odds: ``(M,)`` raw score, calibrated chance, the same as log-odds.
-        classes, bins: ``(M,)`` class column and score bin.
-        crops: ``(M, CELLS²)`` silhouettes, ``None`` for boxes only.
-        looks: ``(M, E)`` embeddings as unit vectors, zero where there is none; ``None`` without any.
-        visible: ``(M,)`` share that no nearer instance covers; 1 without embeddings.
-    """
-
-    boxes: Floats
-    measured: Floats
-    scores: Floats
-    chances: Floats
-    log_odds: Floats
-    classes: Rows
-    bins: Rows
-    crops: Crops | None
-    looks: Looks | None
-    visible: Floats
-
-    def __len__(self) -> int:
-        return len(self.scores)
 
 
 class Matcher:
@@ -106,10 +77,14 @@ class Matcher:
         mask_bonus: float,
         appearance: Appearance,
     ) -> None:
-        self._high_chance, self._low_chance = high_chance, low_chance
-        self._high_gate, self._low_gate, self._tentative_gate = high_gate, low_gate, tentative_gate
-        self._buffer, self._uncertainty = buffer, uncertainty
-        self._height_power, self._class_factor, self._chance_weight = height_power, class_factor, chance_weight
+        # As arrays: NumPy makes one of every number that it meets, which takes as long as a sum of a few (0.2 µs).
+        self._high_chance, self._low_chance = np.array(high_chance), np.array(low_chance)
+        self._gates = np.array(high_gate), np.array(low_gate), np.array(tentative_gate)
+        # Half a box and its enlargement.
+        self._half, self._uncertainty = np.array(0.5 + buffer), np.array(uncertainty)
+        self._height_power, self._class_factor = height_power, class_factor
+        self._least_weight, self._chance_weight = np.array(1 - chance_weight), np.array(chance_weight)
+        self._few_pairs = FEW_PAIRS if min(high_gate, low_gate, tentative_gate) > 0 else 0
         self._mask_bonus = mask_bonus
         self._appearance = appearance
 
@@ -125,22 +100,25 @@ class Matcher:
         Returns:
             ``(P,)`` tracks and ``(P,)`` the instances they took.
         """
-        if not table.count or not len(detected):
+        shape = table.count, len(detected)
+        if 0 in shape:
             return np.zeros(0, np.int64), np.zeros(0, np.int64)
-        rows, columns, similarity, weighted = self._affinities(table, detected)
-        shape = (table.count, len(detected))
+        rows, columns, similarity, weighted = self._affinities(table, detected, shape)
+        high_gate, low_gate, tentative_gate = self._gates
         probable = detected.chances >= self._high_chance
+        if np.count_nonzero(table.ids) == shape[0] and np.count_nonzero(probable) == shape[1]:
+            return assign(rows, columns, weighted - high_gate, shape)
         of_confirmed, of_probable = (table.ids > 0)[rows], probable[columns]
         first = of_confirmed & of_probable
         if np.count_nonzero(first) == len(rows):
-            return assign(rows, columns, weighted - self._high_gate, shape)
+            return assign(rows, columns, weighted - high_gate, shape)
         taken, free_instances = np.full(shape[0], -1, np.int64), np.ones(shape[1], np.bool_)
         recent = (time_s - table.seen_s <= RECENT_FRAMES * dt_s)[rows]
         doubtful = ~of_probable & (detected.chances >= self._low_chance)[columns]
         for pairs, affinities, gate in (
-            (first, weighted, self._high_gate),
-            (of_confirmed & recent & doubtful, similarity, self._low_gate),
-            (~of_confirmed, weighted, self._tentative_gate),
+            (first, weighted, high_gate),
+            (of_confirmed & recent & doubtful, similarity, low_gate),
+            (~of_confirmed, weighted, tentative_gate),
         ):
             open_pairs = pairs.nonzero()[0]
             if not len(open_pairs):
@@ -152,37 +130,69 @@ class Matcher:
         tracks_taken = (taken >= 0).nonzero()[0]
         return tracks_taken, taken[tracks_taken]
 
-    def _affinities(self, table: TrackTable, detected: Detected) -> tuple[Rows, Rows, Floats, Floats]:
+    def _affinities(
+        self, table: TrackTable, detected: Detected, shape: tuple[int, int]
+    ) -> tuple[Rows, Rows, Floats, Floats]:
         """Candidate pairs, their affinity, and the same scaled by the instance's chance."""
         centres, sides = table.values[:2], table.values[2:]
-        size = np.sqrt(sides[0] * sides[1])
-        margin = np.minimum(self._uncertainty * np.sqrt(table.covariances[0, :2]), LARGEST_MARGIN * size)
-        # Half a box and its enlargement; a track is uncertain on its own, and so is where the instance lies from it.
-        reach = sides * (0.5 + self._buffer)
+        # What pairs need of a track, in one array that is read once: enlarged box, margin, height.
+        own = np.empty((7, shape[0]))
+        margin = np.sqrt(table.covariances[0, :2], out=own[4:6])
+        margin *= self._uncertainty
+        # At most one size: after a gap of seconds anything could be anywhere.
+        np.minimum(margin, np.sqrt(sides[0] * sides[1]), out=margin)
+        own[6] = sides[1]
+        # A track is uncertain on its own, and so is where the instance lies from it.
+        reach = sides * self._half
         reach += margin
-        found = affinity.around(detected.measured[:2], detected.measured[2:] * (0.5 + self._buffer))
-        rows, columns = affinity.overlapping_pairs(affinity.around(centres, reach + margin), found)
-        instances, margin = found.take(columns, axis=1), margin.take(rows, axis=1)
-        instances[:2] -= margin
-        instances[2:] += margin
-        similarity = affinity.buffered_iou(affinity.around(centres, reach).take(rows, axis=1), instances)
-        heights = affinity.ratio(sides[1][rows], detected.measured[3][columns])
-        similarity *= heights if self._height_power == 1 else heights**self._height_power
+        np.subtract(centres, reach, out=own[:2])
+        np.add(centres, reach, out=own[2:4])
+        # And of an instance: enlarged box, height, weight of its chance.
+        other = np.empty((6, shape[1]))
+        middles, lengths = detected.measured[:2], detected.measured[2:]
+        other[4] = lengths[1]
+        lengths = lengths * self._half
+        np.subtract(middles, lengths, out=other[:2])
+        np.add(middles, lengths, out=other[2:4])
+        np.add(self._least_weight, self._chance_weight * detected.chances, out=other[5])
+        if detected.looks is None and shape[0] * shape[1] <= self._few_pairs:
+            rows, columns = _all_pairs(*shape)
+        else:
+            rows, columns = affinity.overlapping_pairs(affinity.around(centres, reach + margin), other[:4])
+        if not len(rows):
+            return rows, columns, np.zeros(0), np.zeros(0)
+        if shape != (1, 1):
+            own, other = own.take(rows, axis=1), other.take(columns, axis=1)
+        margin = own[4:6]
+        other[:2] -= margin
+        other[2:4] += margin
+        similarity = affinity.buffered_iou(own[:4], other[:4])
+        heights = affinity.ratio(own[6], other[4])
+        similarity = similarity * (heights if self._height_power == 1 else heights**self._height_power)
         if len(table.votes) > 1:
-            other = table.votes.argmax(axis=0)[rows] != detected.classes[columns]
-            similarity[other] *= self._class_factor
+            foreign = table.votes.argmax(axis=0).take(rows) != detected.classes.take(columns)
+            if np.count_nonzero(foreign):
+                similarity[foreign] *= self._class_factor
         if detected.crops is not None and self._mask_bonus:
             # A silhouette lies in its box: where the boxes themselves hardly overlap there is nothing to add.
             predicted = xyxy(table.values)
-            overlaps = affinity.buffered_iou(predicted[:, rows], detected.boxes[:, columns])
-            near = np.flatnonzero(overlaps > LEAST_MASK_OVERLAP)
+            overlaps = affinity.buffered_iou(predicted.take(rows, axis=1), detected.boxes.take(columns, axis=1))
+            near = (overlaps > LEAST_MASK_OVERLAP).nonzero()[0]
             similarity[near] += self._mask_bonus * silhouettes.mask_iou(
                 table.crops, predicted, detected.crops, detected.boxes, rows=rows[near], columns=columns[near]
             )
         if detected.looks is not None:
             similarity += self._appearance.evidence(table, detected, rows, columns, similarity)
-        share = self._chance_weight
-        return rows, columns, similarity, similarity * (1 - share + share * detected.chances)[columns]
+        return rows, columns, similarity, similarity * other[5]
+
+
+@lru_cache(maxsize=FEW_PAIRS)
+def _all_pairs(count: int, other: int) -> tuple[Rows, Rows]:
+    """Every row with every column."""
+    rows, columns = np.divmod(np.arange(count * other), other)
+    rows.setflags(write=False)
+    columns.setflags(write=False)
+    return rows, columns
 
 
 def unclaimed(detected: Detected, taken: Rows, duplicate_iou: float) -> Rows:

@@ -23,6 +23,9 @@ Rows = NDArray[np.int64]
 __all__ = ["Motion", "check_warp", "xyxy"]
 
 MINIMUM_SIDE_PX = 1.0
+MINIMUM_SIDE, ONE = np.array(MINIMUM_SIDE_PX), np.array(1.0)
+MOST_STEPS = 16
+"""Process noise is kept for so many lengths of a step: at a steady rate differences of times take a few values."""
 SIZE_RATE = 0.2
 """An unknown rate of size is this share of an unknown velocity."""
 
@@ -41,10 +44,10 @@ class Motion:
     def __init__(
         self, *, measurement: float, acceleration: float, size_acceleration: float, drift: float, initial_rate: float
     ) -> None:
-        self._measurement = measurement**2
+        self._measurement = np.array(measurement**2)
         self._acceleration = np.array([acceleration**2] * 2 + [size_acceleration**2] * 2)[:, None]
         self._drift = np.full((4, 1), drift**2)
-        self._step: tuple[float, Floats] = (-1.0, np.zeros((3, 4, 1)))
+        self._steps: dict[float, Floats] = {}
         self._initial_rate = np.array([initial_rate**2] * 2 + [(SIZE_RATE * initial_rate) ** 2] * 2)[:, None]
 
     def warp(self, table: TrackTable, matrix: Floats) -> None:
@@ -62,34 +65,38 @@ class Motion:
 
     def predict(self, table: TrackTable, dt_s: float) -> None:
         """Move every track to the present."""
-        if self._step[0] != dt_s:
-            noise = kalman.process_noise(dt_s, acceleration_density=self._acceleration, drift_density=self._drift)
-            self._step = dt_s, noise
-        noise = self._step[1] * (table.values[2] * table.values[3])
-        values, covariances = kalman.predict(table.values, table.rates, table.covariances, dt_s, noise)
-        np.maximum(values[2:], MINIMUM_SIDE_PX, out=values[2:])
-        table.values[:] = values
-        table.covariances[:] = covariances
+        step = self._steps.get(dt_s)
+        if step is None:
+            if len(self._steps) == MOST_STEPS:
+                self._steps.clear()
+            step = kalman.process_noise(dt_s, acceleration_density=self._acceleration, drift_density=self._drift)
+            self._steps[dt_s] = step
+        _, _, width, height = table.values
+        noise = step * (width * height)
+        values, covariances = table.values, table.covariances
+        values[:], covariances[:] = kalman.predict(values, table.rates, covariances, dt_s, noise)
+        sides = values[2:]
+        np.maximum(sides, MINIMUM_SIDE, out=sides)
 
     def correct(self, table: TrackTable, rows: Rows, measured: Floats) -> None:
         """Fold the measured ``(4, P)`` centre x, centre y, width, height into the tracks ``rows``, ascending."""
-        noise = self._measurement * np.maximum(measured[2] * measured[3], 1.0)
-        states = table.states if len(rows) == table.count else table.states.take(rows, axis=2)
-        values, rates, covariances = kalman.correct(states[0], states[1], states[2:], measured, noise)
-        np.maximum(values[2:], MINIMUM_SIDE_PX, out=values[2:])
-        if len(rows) == table.count:
-            table.values[:], table.rates[:], table.covariances[:] = values, rates, covariances
-        else:
-            states[0], states[1], states[2:] = values, rates, covariances
+        _, _, width, height = measured
+        noise = self._measurement * np.maximum(width * height, ONE)
+        whole = len(rows) == table.count
+        states = table.states if whole else table.states.take(rows, axis=2)
+        before = states[0], states[1], states[2:]
+        states[0], states[1], states[2:] = kalman.correct(*before, measured, noise)
+        sides = states[0, 2:]
+        np.maximum(sides, MINIMUM_SIDE, out=sides)
+        if not whole:
             table.states[:, :, rows] = states
 
     def initiate(self, table: TrackTable, new: slice, measured: Floats) -> None:
         """Start the tracks ``new`` at rest with a velocity that is unknown."""
-        square = np.maximum(measured[2] * measured[3], 1.0)
-        table.values[:, new] = np.maximum(measured, [[-np.inf], [-np.inf], [MINIMUM_SIDE_PX], [MINIMUM_SIDE_PX]])
-        table.covariances[:, :, new] = kalman.initiate(
-            np.broadcast_to(self._measurement * square, measured.shape), self._initial_rate * square
-        )
+        square = np.maximum(measured[2] * measured[3], ONE)
+        table.values[:2, new] = measured[:2]
+        table.values[2:, new] = np.maximum(measured[2:], MINIMUM_SIDE)
+        table.covariances[:, :, new] = kalman.initiate(self._measurement * square, self._initial_rate * square)
 
 
 def xyxy(values: Floats) -> Floats:

@@ -33,7 +33,7 @@ def crop(masks: InstanceMasks, boxes: Floats, rows: Rows) -> Crops:
     columns = np.minimum(np.maximum(x, 0), width - 1).astype(np.int64)
     lines = np.minimum(np.maximum(y, 0), height - 1).astype(np.int64)
     flat = ((rows[:, None] * height + lines) * width)[:, :, None] + columns[:, None, :]
-    return np.asarray(masks.probabilities.reshape(-1)[flat.reshape(len(rows), CELLS * CELLS)])
+    return np.asarray(masks.probabilities.reshape(-1).take(flat.reshape(len(rows), CELLS * CELLS)))
 
 
 def mask_iou(
@@ -49,18 +49,19 @@ def mask_iou(
         rows: ``(P,)`` tracks.
         columns: ``(P,)`` instances.
     """
-    a, b = track_boxes[:, rows], instance_boxes[:, columns]
+    a, b = track_boxes.take(rows, axis=1), instance_boxes.take(columns, axis=1)
     a_sides, b_sides = a[2:] - a[:2], b[2:] - b[:2]
     # Where the centres of the instance's cells fall in the track's crop, per axis: (2, P, CELLS).
     places = (b[:2, :, None] - a[:2, :, None] + b_sides[:, :, None] * _CENTRES) * (CELLS / a_sides)[:, :, None]
     inside = (places >= 0) & (places < CELLS)
-    cells = np.where(inside, places, 0).astype(np.int64)
+    cells = (places * inside).astype(np.int64)
     flat = (rows[:, None] * CELLS + cells[1])[:, :, None] * CELLS + cells[0][:, None, :]
-    moved = tracks.reshape(-1)[flat.reshape(len(rows), CELLS * CELLS)]
+    moved = tracks.reshape(-1).take(flat.reshape(len(rows), CELLS * CELLS))
     moved *= (inside[1][:, :, None] & inside[0][:, None, :]).reshape(len(rows), CELLS * CELLS)
     # Whole numbers until the last line: the sums are exact.
     cell_area = b_sides[0] * b_sides[1]
-    shared = np.minimum(moved, instances[columns]).sum(axis=1, dtype=np.int64) * cell_area
-    track_area = tracks.sum(axis=1, dtype=np.int64)[rows] * (a_sides[0] * a_sides[1])
-    instance_area = instances.sum(axis=1, dtype=np.int64)[columns] * cell_area
+    sums = np.add.reduce
+    shared = sums(np.minimum(moved, instances.take(columns, axis=0)), axis=1, dtype=np.int64) * cell_area
+    track_area = sums(tracks, axis=1, dtype=np.int64).take(rows) * (a_sides[0] * a_sides[1])
+    instance_area = sums(instances, axis=1, dtype=np.int64).take(columns) * cell_area
     return np.asarray(shared / np.maximum(track_area + instance_area - shared, 1e-9))

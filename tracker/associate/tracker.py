@@ -12,8 +12,9 @@ from tracker.associate import silhouettes
 from tracker.associate.appearance import Appearance
 from tracker.associate.calibration import BINS, ScoreCalibration
 from tracker.associate.classes import ClassColumns
+from tracker.associate.detected import EMPTY, NONE, Detected, measured
 from tracker.associate.lifecycle import TrackTable
-from tracker.associate.matching import Detected, Matcher, unclaimed
+from tracker.associate.matching import Matcher, unclaimed
 from tracker.associate.motion import Motion, check_warp, xyxy
 from tracker.associate.occlusion import hidden_share, visible_share
 from tracker.errors import TrackerError
@@ -21,6 +22,7 @@ from tracker.types import Instances, Tracks
 
 Floats = NDArray[np.float64]
 Rows = NDArray[np.int64]
+Flags = NDArray[np.bool_]
 
 __all__ = ["Tracker"]
 
@@ -29,6 +31,8 @@ LEAST_EVIDENCE = -10.0
 """A bad start is forgotten after a few good frames."""
 EPSILON_S = 1e-6
 """Times are compared with this tolerance: sums of frame durations are not exact."""
+# Arrays are faster than numbers here, see matching.py.
+LEAST, ONE, CODES, TENTATIVE, UNSEEN = (np.array(number) for number in (LEAST_EVIDENCE, 1, BINS, 0, -1))
 
 
 class Tracker:
@@ -151,8 +155,8 @@ class Tracker:
             birth_prior=birth_prior,
             birth_weight=birth_weight,
         )
-        self._confirm_log_odds, self._hit_log_odds, self._birth_share = confirm_log_odds, hit_log_odds, birth_share
-        self._evidence_limit, self._confirm_score = evidence_limit, confirm_score
+        self._hit_log_odds, self._evidence_limit = np.array(hit_log_odds), np.array(evidence_limit)
+        self._confirm_log_odds, self._birth_share, self._confirm_score = confirm_log_odds, birth_share, confirm_score
         self._certain_s = certain_s
         self._lost_s, self._tentative_s = lost_s, tentative_s
         self._coast_s, self._hidden_s, self._hidden_share = coast_s, hidden_s, hidden_share
@@ -191,8 +195,8 @@ class Tracker:
             if warp is not None:
                 self._motion.warp(table, warp)
             self._motion.predict(table, min(dt_s, self._lost_s))
-            table.detection_rows[:] = -1
-            table.frames += 1
+            table.detection_rows.fill(-1)
+            table.frames[:] = table.frames + ONE
         rows, taken = self._matcher.match(table, detected, time_s, dt_s)
         if len(rows):
             self._motion.correct(table, rows, detected.measured.take(taken, axis=1))
@@ -241,65 +245,59 @@ class Tracker:
 
     def _prepare(self, instances: Instances) -> tuple[Detected, Rows]:
         """The usable instances with their calibrated chances, and which rows they are."""
-        boxes = np.ascontiguousarray(instances.boxes.T, np.float64)
-        scores = instances.scores.astype(np.float64)
-        class_ids = instances.class_ids
-        numbers = np.arange(len(scores))
-        measured = np.empty_like(boxes)
-        with np.errstate(invalid="ignore"):
-            np.subtract(boxes[2:], boxes[:2], out=measured[2:])
-        usable = (measured[2:] > 0) & np.isfinite(boxes[:2]) & np.isfinite(boxes[2:] + scores)
-        if np.count_nonzero(usable) < usable.size:
-            numbers = np.flatnonzero(usable.all(axis=0))
-            boxes, measured = boxes[:, numbers], measured[:, numbers]
-            scores, class_ids = scores[numbers], class_ids[numbers]
-        np.add(boxes[:2], boxes[2:], out=measured[:2])
-        measured[:2] /= 2
-        if not self._classes.covers(class_ids):
-            self._reserve(class_ids)
-        classes = self._classes.columns(class_ids)
-        bins = self._calibration.bins(scores)
-        codes = classes * BINS + bins
+        if not len(instances) and instances.embeddings is None:
+            return NONE, np.zeros(0, np.int64)
+        values, class_ids, numbers = measured(instances)
+        classes = self._classes.find(class_ids)
+        if classes is None:
+            classes = self._reserve(class_ids)
+        boxes, scores = values[4:8], values[8]
+        codes = classes * CODES + self._calibration.bins(scores)
+        chances, log_odds = self._calibration.learned(codes)
         detected = Detected(
             boxes=boxes,
-            measured=measured,
+            measured=values[:4],
             scores=scores,
-            chances=self._calibration.chances(codes),
-            log_odds=self._calibration.log_odds(codes),
+            chances=chances,
+            log_odds=log_odds,
             classes=classes,
-            bins=bins,
+            codes=codes,
             crops=None if instances.masks is None else silhouettes.crop(instances.masks, boxes, numbers),
             looks=self._appearance.prepare(instances.embeddings, numbers, self._table),
-            visible=np.ones(len(numbers)) if instances.embeddings is None else visible_share(boxes),
+            visible=EMPTY if instances.embeddings is None else visible_share(boxes),
         )
         return detected, numbers
 
-    def _reserve(self, class_ids: Rows) -> None:
-        """Give every class id that is new a column in the vote and calibration tables."""
-        self._classes.add(class_ids)
-        self._calibration.reserve(len(self._classes))
-        self._table.reserve_classes(len(self._classes))
+    def _reserve(self, class_ids: Rows) -> Rows:
+        """Give every class id that is new a column in the vote and calibration tables; returns their columns."""
+        columns, count = self._classes.add(class_ids), len(self._classes)
+        self._calibration.reserve(count)
+        self._table.reserve_classes(count)
+        return columns
 
     def _note(self, rows: Rows, taken: Rows, detected: Detected, time_s: float) -> None:
         """Write what the tracks ``rows`` took into the table."""
         table = self._table
-        classes, scores = detected.classes[taken], detected.scores[taken]
-        if len(rows) == table.count:
-            table.boxes[:] = detected.boxes.take(taken, axis=1)
+        # Views where every track took an instance, as in most frames: a selection by numbers takes four times as long.
+        chosen = slice(None) if len(rows) == table.count else rows
+        classes, scores = detected.classes.take(taken), detected.scores.take(taken)
+        table.boxes[:, chosen] = detected.boxes.take(taken, axis=1)
+        table.detection_rows[chosen] = taken
+        table.classes[chosen] = classes
+        table.codes[chosen] = detected.codes.take(taken)
+        table.seen_s[chosen] = time_s
+        table.scores[chosen] = scores
+        table.hits[chosen] = table.hits[chosen] + ONE
+        if len(table.votes) == 1:
+            votes = table.votes[0]
+            votes[chosen] = votes[chosen] + scores
         else:
-            table.boxes[:, rows] = detected.boxes.take(taken, axis=1)
-        table.seen_s[rows] = time_s
-        table.scores[rows] = scores
-        table.detection_rows[rows] = taken
-        table.classes[rows] = classes
-        table.bins[rows] = detected.bins[taken]
-        table.hits[rows] += 1
-        table.votes[classes, rows] += scores
+            table.votes[classes, rows] += scores
         table.draw(rows, None if detected.crops is None else detected.crops[taken])
         if detected.looks is not None:
             self._appearance.note(rows, taken, detected)
-        evidence = table.evidence[rows] + (detected.log_odds[taken] + self._hit_log_odds)
-        table.evidence[rows] = np.minimum(np.maximum(evidence, LEAST_EVIDENCE), self._evidence_limit)
+        evidence = table.evidence[chosen] + (detected.log_odds.take(taken) + self._hit_log_odds)
+        table.evidence[chosen] = np.minimum(np.maximum(evidence, LEAST), self._evidence_limit)
 
     def _bear(self, taken: Rows, detected: Detected, time_s: float) -> None:
         """Start a tentative track from every free instance that is no duplicate of a matched or a better free one."""
@@ -310,7 +308,7 @@ class Tracker:
         new = table.append(len(free))
         table.first_s[new] = time_s
         self._appearance.append(new, time_s)
-        self._motion.initiate(table, new, detected.measured[:, free])
+        self._motion.initiate(table, new, detected.measured.take(free, axis=1))
         self._note(np.arange(new.start, new.stop), free, detected, time_s)
         table.evidence[new] += self._birth_share * self._calibration.birth_log_odds(detected.classes[free])
 
@@ -329,68 +327,69 @@ class Tracker:
     def _retire(self, time_s: float, dt_s: float) -> Rows:
         """Learn from what became of earlier instances, drop tracks unseen for too long; returns ended identities."""
         table = self._table
-        seen = table.detection_rows >= 0
-        dead = np.zeros(table.count, np.bool_)
-        codes = table.classes * BINS + table.bins
-        unseen = (~seen).nonzero()[0]
+        codes, unseen = table.codes, (table.detection_rows < 0).nonzero()[0]
+        dead: Flags | None = None
         if len(unseen):
-            limit = np.where(table.ids[unseen] > 0, self._lost_s, self._tentative_s) + EPSILON_S
-            dead[unseen] = time_s - table.seen_s[unseen] > limit
+            codes = codes.copy()
             codes[unseen] = -1
-        self._learn(seen, dead, dt_s)
-        table.history[1:] = table.history[:-1].copy()
-        table.history[0] = codes
+            limit = np.where(table.ids.take(unseen) > 0, self._lost_s, self._tentative_s) + EPSILON_S
+            late = unseen[time_s - table.seen_s.take(unseen) > limit]
+            if len(late):
+                dead = np.bincount(late, minlength=table.count) > 0
+        self._learn(unseen, dead, dt_s)
+        table.remember(codes)
         ended = self._appearance.retire(table, dead, time_s)
-        if np.count_nonzero(dead):
+        if dead is not None:
             table.keep(~dead)
         return np.sort(ended) if len(ended) else ended
 
-    def _learn(self, seen: NDArray[np.bool_], dead: NDArray[np.bool_], dt_s: float) -> None:
+    def _learn(self, unseen: Rows, dead: Flags | None, dt_s: float) -> None:
         """Tell the calibration which earlier instances were found again; those of dead tracks never will be."""
-        table, horizon = self._table, self._calibration.frames(dt_s)
-        due = table.history[horizon - 1]
-        was_seen = due >= 0
-        expected = due[was_seen]
-        born = table.frames == horizon
-        if np.count_nonzero(dead):
-            unfinished = table.history[: horizon - 1][:, dead]
-            expected = np.concatenate([expected, unfinished[unfinished >= 0]])
-            born |= dead & (table.frames < horizon)
-        self._calibration.learn(expected, due[was_seen & seen])
+        table = self._table
+        expected, found, born = table.outcomes(self._calibration.frames(dt_s), unseen, dead)
+        self._calibration.learn(expected, found)
         if np.count_nonzero(born):
-            self._calibration.learn_births(table.classes[born], seen[born])
+            self._calibration.learn_births(table.classes[born], table.detection_rows[born] >= 0)
 
     def _report(self, numbers: Rows, time_s: float, ended: Rows) -> Tracks:
         """What is seen, and what is presumed present though unseen."""
         table = self._table
-        seen = (table.ids > 0) & (table.detection_rows >= 0)
-        coasting = self._coasting(seen, time_s) if np.count_nonzero(seen) < table.count else seen[:0].nonzero()[0]
-        rows = np.concatenate([seen.nonzero()[0], coasting])
-        rows = rows[table.ids[rows].argsort()]
-        detection_rows = table.detection_rows[rows]
+        seen = (table.ids > TENTATIVE) & (table.detection_rows > UNSEEN)
+        rows, coasting = seen.nonzero()[0], 0
+        if len(rows) < table.count:
+            presumed = self._coasting(seen, time_s)
+            rows, coasting = np.concatenate([rows, presumed]), len(presumed)
+        ids = table.ids.take(rows)
+        if len(rows) > 1:
+            order = ids.argsort()
+            rows, ids = rows.take(order), ids.take(order)
+        detection_rows = table.detection_rows.take(rows)
         boxes = table.boxes.take(rows, axis=1)
-        if len(coasting):
+        if coasting:
             unseen, found = (detection_rows < 0).nonzero()[0], (detection_rows >= 0).nonzero()[0]
             boxes[:, unseen] = xyxy(table.values.take(rows[unseen], axis=1))
             detection_rows[found] = numbers[detection_rows[found]]
         else:
-            detection_rows = numbers[detection_rows]
-        votes = table.votes.take(rows, axis=1)
+            detection_rows = numbers.take(detection_rows)
+        ids_of, one = self._classes.ids, len(table.votes) < 2
+        class_ids = ids_of.repeat(len(rows)) if one else ids_of.take(table.votes.take(rows, axis=1).argmax(axis=0))
         return Tracks(
-            ids=table.ids[rows],
+            ids=ids,
             detection_rows=detection_rows,
             boxes=boxes.T.astype(np.float32),
             velocities=table.rates[:2].take(rows, axis=1).T.astype(np.float32),
-            class_ids=self._classes.ids[votes.argmax(axis=0)] if len(rows) else np.zeros(0, np.int64),
-            scores=table.scores[rows].astype(np.float32),
-            ages_s=(time_s - table.first_s[rows]).astype(np.float32),
+            class_ids=class_ids,
+            scores=table.scores.take(rows).astype(np.float32),
+            ages_s=(time_s - table.first_s.take(rows)).astype(np.float32),
             ended_ids=ended,
         )
 
-    def _coasting(self, seen: NDArray[np.bool_], time_s: float) -> Rows:
+    def _coasting(self, seen: Flags, time_s: float) -> Rows:
         """Confirmed tracks that are presumed present though not ``seen (N,)``."""
         table = self._table
         trusted = ((table.ids > 0) & ~seen & (table.evidence >= self._coast_log_odds)).nonzero()[0]
+        if not len(trusted):
+            return trusted
         unseen_s = time_s - table.seen_s[trusted]
         shown = unseen_s <= self._coast_s + EPSILON_S
         waiting = (~shown & (unseen_s <= self._hidden_s + EPSILON_S)).nonzero()[0]

@@ -68,6 +68,6 @@ def association_table(bench: AssociationBench) -> Table:
     for name in ("objects", "tracker", "p50 ms", "mean ms", "p99 ms", "ratio"):
         table.add_column(name, justify="left" if name == "tracker" else "right")
     for cost in bench.costs:
-        figures = (f"{value:.2f}" for value in (cost.median_ms, cost.mean_ms, cost.p99_ms, cost.ratio))
-        table.add_row(str(cost.objects), cost.tracker, *figures)
+        figures = (f"{value:.3f}" for value in (cost.median_ms, cost.mean_ms, cost.p99_ms))
+        table.add_row(str(cost.objects), cost.tracker, *figures, f"{cost.ratio:.2f}")
     return table
