@@ -19,7 +19,7 @@ from tests.live.fakes import box, frame
 from tests.segment.models import end2end_model
 from tests.sources.cameras import wait_until
 from tests.sources.videos import write_video
-from tracker.errors import SinkError
+from tracker.errors import ConfigError, SinkError
 from tracker.live.join import why_not_joined
 from tracker.live.resume import Checkpoint, ChunkedSink, Resumption
 from tracker.sinks.open import open_sink
@@ -140,6 +140,25 @@ def test_other_settings_are_not_gone_on_with(tmp_path) -> None:
     assert Resumption(tmp_path, "a", {"model": 2}).load() is None
     Resumption(tmp_path, "a", {"model": 1}).restart()
     assert Resumption(tmp_path, "a", {"model": 1}).load() is None
+
+
+def test_settings_that_may_be_secret_are_not_kept_on_disk(tmp_path) -> None:
+    (tmp_path / "out").mkdir()
+    key = {"camera": {"options": [["decryption_key", "c4n4ry"]]}}
+    sink = ChunkedSink([tmp_path / "out" / "a.jsonl"], opener, Resumption(tmp_path / "st", "a", key))
+    for index in range(4):
+        sink.write(tracked(index))
+        sink.checkpoint(Checkpoint(next_index=index + 1, state={"tracks": np.array([index])}, complete=index == 3))
+        assert b"c4n4ry" not in b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
+    sink.close()
+    assert Resumption(tmp_path / "st", "a", key).done
+    assert b"c4n4ry" not in b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
+
+
+def test_what_an_earlier_run_left_must_go_before_a_new_one(tmp_path) -> None:
+    (tmp_path / "a.done").mkdir()  # what cannot be unlinked
+    with pytest.raises(ConfigError, match="expected to remove what an earlier run left of a"):
+        Resumption(tmp_path, "a", {}).restart()
 
 
 def launch(folder: Path, *options: str) -> subprocess.Popen[bytes]:
