@@ -85,6 +85,32 @@ def test_a_frozen_line_is_left_and_another_camera_loses_no_frame() -> None:
         assert min(one.steps_s) > 0
 
 
+def test_a_server_that_thaws_is_met_however_long_the_next_attempt_is_away() -> None:
+    """Its kernel let everybody in while it was frozen: only an answer tells that it is back."""
+    options = {"stall_s": 0.4, "timeout_s": 0.4, "retry_s": (60.0, 60.0)}
+    with MjpegCamera() as camera, TcpProxy(camera.port) as proxy, Reader(reach(proxy.port), **options) as reader:
+        assert wait_until(lambda: len(reader.frames) > 5)
+        proxy.frozen.set()
+        assert wait_until(lambda: reader.links[-1].state == "lost")
+        time.sleep(2.5)  # a knock without an answer
+        asked = len(camera.requests)
+        proxy.frozen.clear()
+        thawed_s = time.monotonic()
+        reader.after(thawed_s)
+        assert time.monotonic() - thawed_s < 5
+        assert len(camera.requests) > asked
+
+
+def test_a_server_that_answers_and_has_no_stream_is_asked_again_in_due_time_only() -> None:
+    with MjpegCamera() as camera:
+        camera.frozen.set()
+        with Reader(camera.url(), stall_s=0.2, timeout_s=0.2, retry_s=(1.5, 60.0)) as reader:
+            assert wait_until(lambda: len(reader.links) == 3, 30)
+        delays_s = [link.retry_s for link in reader.links]
+        assert delays_s[1] > 1.8
+        assert len(camera.requests) == 3
+
+
 def test_lines_that_are_cut_again_and_again() -> None:
     with MjpegCamera() as camera, TcpProxy(camera.port) as proxy, Reader(reach(proxy.port)) as reader:
         for _ in range(3):
@@ -336,6 +362,26 @@ def test_a_stream_that_was_never_there_is_an_error_for_the_impatient() -> None:
             source.wait()
         assert "canary" not in str(caught.value)
         assert list(source) == []
+
+
+@pytest.mark.parametrize("password", ["c4n4ry[", "[c4n4ry]", "c4n4ry]x"])
+def test_passwords_that_python_takes_for_numbers_of_a_host(password: str) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    with open_live(f"rtsp://u:{password}@127.0.0.1:{port}/x", patient=False, timeout_s=2) as source:
+        with pytest.raises(SourceError, match="connection refused") as caught:
+            source.wait()
+        assert "c4n4ry" not in str(caught.value)
+
+
+@pytest.mark.parametrize("password", ["c4n4ry/x", "c4n4ry#x", "c4n4ry?x"])
+def test_a_password_that_needs_writing_otherwise_is_told_so(password: str) -> None:
+    with open_live(f"rtsp://u:{password}@127.0.0.1:9/x", patient=False, timeout_s=2) as source:
+        with pytest.raises(SourceError, match="expected a video stream") as caught:
+            source.wait()
+        assert "%2F" in caught.value.remedy
+        assert "c4n4ry" not in str(caught.value)
 
 
 def test_an_unknown_transport_is_refused() -> None:

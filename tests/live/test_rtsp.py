@@ -62,20 +62,24 @@ def test_killed_and_restarted_with_another_size_and_codec() -> None:
 
 
 def test_frozen_and_thawed() -> None:
+    """Back within seconds, though the next attempt would be a minute away: it answers a knock."""
     links: list[Link] = []
     with RtspServer({"gate": pattern()}) as server:
-        options = {"stall_s": 1.0, "timeout_s": 2.0, "retry_s": (0.5, 1.0)}
+        options = {"stall_s": 1.0, "timeout_s": 2.0, "retry_s": (60.0, 60.0)}
         with open_live(server.url("gate"), on_link=links.append, **options) as live:
             take(live, 5)
             server.freeze()
             assert wait_until(lambda: any(link.stalled for link in links))
+            time.sleep(3)  # a knock that nobody answers
             server.thaw()
             thawed_s = time.monotonic()
             index = next(live).index
             while next(live).arrived_s < thawed_s:
                 pass
+            assert time.monotonic() - thawed_s < 5
             assert next(live).index > index
         assert live.counters.stalls >= 1
+        assert live.counters.reconnects == 1
 
 
 def test_packet_loss_and_silence_on_udp() -> None:

@@ -174,6 +174,11 @@ def _explain_network(address: Address, error: Exception, timeout_s: float) -> So
             else "use rtsp, http, https, rtmp or udp",
         ),
         (
+            (av.error.ArgumentError,),
+            "an address that cannot be taken apart",
+            "write / ? # @ in user or password as %2F %3F %23 %40",
+        ),
+        (
             (av.error.OSError,),
             "nothing to read (host unknown, connection cut off, or no video there)",
             "check the host's name, the path and the network",

@@ -8,6 +8,7 @@ its thread closes it when the call comes back, and nothing that it still deliver
 from __future__ import annotations
 
 import queue
+import re
 import threading
 import time
 from dataclasses import dataclass, replace
@@ -18,7 +19,7 @@ import numpy as np
 
 from tracker.errors import ConfigError, SourceError
 from tracker.sources.address import expand_sources
-from tracker.sources.connection import Connection, ConnectionsClock
+from tracker.sources.connection import Connection, ConnectionsClock, Door
 from tracker.sources.live_clock import LiveClock
 from tracker.sources.source import Source, SourceCounters, SourceInfo
 
@@ -66,7 +67,7 @@ class Link:
 
 def is_playlist(address: Address) -> bool:
     """Whether the address is an HLS or DASH playlist, which delivers in bursts."""
-    return urlsplit(address.target).path.lower().endswith((".m3u8", ".mpd"))
+    return re.split(r"[?#]", address.target, maxsplit=1)[0].lower().endswith((".m3u8", ".mpd"))
 
 
 class ReconnectingDecoder:
@@ -79,7 +80,7 @@ class ReconnectingDecoder:
         open_s: Seconds that opening may take on top of that.
         retry_s: Shortest and longest delay before an attempt; doubled with each failure, and jittered by a quarter.
         generator: Where the jitter comes from.
-        port: Host and port that are knocked at while nobody listens there; ``None`` for none.
+        door: Where to knock while nobody answers; ``None`` for nowhere.
         max_drift_s: See :class:`tracker.sources.live_clock.LiveClock`.
         patient: Whether a stream that was never there is waited for; else its first failure is raised.
         on_link: Called on every change of the connection, in the reading thread; must not wait.
@@ -94,7 +95,7 @@ class ReconnectingDecoder:
         open_s: float,
         retry_s: tuple[float, float] = (1.0, 30.0),
         generator: np.random.Generator | None = None,
-        port: tuple[str, int] | None = None,
+        door: Door | None = None,
         max_drift_s: float = 5.0,
         patient: bool = True,
         on_link: Callable[[Link], None] | None = None,
@@ -105,7 +106,7 @@ class ReconnectingDecoder:
         self._open_s = open_s
         self._retry_s = retry_s
         self._generator = generator if generator is not None else np.random.default_rng()
-        self._port = port
+        self._door = door
         self._patient = patient
         self._on_link = on_link
         self._clock = LiveClock(max_drift_s=max_drift_s)
@@ -212,7 +213,7 @@ class ReconnectingDecoder:
 
     def _connect(self, delay_s: float, *, closed: bool) -> Connection:
         self._clock.begin()
-        connection = Connection(self._opener, delay_s=delay_s, port=self._port, closed=closed)
+        connection = Connection(self._opener, delay_s=delay_s, door=self._door, closed=closed)
         self._past.reconnects += self._connected
         self._connected = True
         self._connection = connection
@@ -357,7 +358,7 @@ def open_live(
         open_s=2 * timeout_s,
         retry_s=retry_s,
         generator=generator,
-        port=_port(address),
+        door=_door(address),
         max_drift_s=60.0 if is_playlist(address) else 5.0,
         patient=patient,
         on_link=on_link,
@@ -373,16 +374,21 @@ def open_live(
     )
 
 
-_PORTS = {"rtsp": 554, "rtsps": 322, "http": 80, "https": 443, "rtmp": 1935, "rtmps": 443, "tcp": None}
+_PORTS = {"rtsp": 554, "rtsps": 322, "http": 80, "https": 443, "rtmp": 1935, "rtmps": 443}
+"""Schemes where a knock makes sense; a plain TCP server takes one for its client."""
+
+_GREETINGS = {"rtsp": b"OPTIONS * RTSP/1.0\r\nCSeq: 1\r\n\r\n", "http": b"OPTIONS * HTTP/1.0\r\n\r\n"}
+"""Asks for nothing, tells nothing. The encrypted ones and RTMP begin with a longer conversation."""
 
 
-def _port(address: Address) -> tuple[str, int] | None:
-    """Host and TCP port of an address where a knock makes sense."""
-    parts = urlsplit(address.target)
-    if parts.scheme.lower() not in _PORTS or parts.scheme.lower() == "tcp" or "listen" in parts.query:
-        return None  # a plain TCP server takes a knock for its client
+def _door(address: Address) -> Door | None:
+    """Where to knock, for an address where that makes sense."""
     try:
-        host, port = parts.hostname, parts.port or _PORTS[parts.scheme.lower()]
-    except ValueError:
+        parts = urlsplit(address.target)
+        scheme = parts.scheme.lower()
+        if scheme not in _PORTS or "listen" in parts.query:
+            return None
+        host, port = parts.hostname, parts.port or _PORTS[scheme]
+    except ValueError:  # a password with brackets, which FFmpeg takes; the words of the error quote it
         return None
-    return (host, port) if host and port else None
+    return Door(host, port, _GREETINGS.get(scheme, b"")) if host else None
