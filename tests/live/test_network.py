@@ -178,6 +178,9 @@ def test_arrival_takes_over_from_a_clock_that_runs_off_and_the_record_says_so(tm
         assert wait_until(lambda: any(link.note for link in reader.links))
     assert counters.clock_takeovers == 1
     assert info.time_from == "arrival"
+    told = [frame.time_from for frame in reader.frames]
+    assert told == ["stamps"] * told.count("stamps") + ["arrival"] * told.count("arrival")
+    assert (told[0], told[-1]) == ("stamps", "arrival")
     assert any("those of arrival" in note for note in notes(info, counters))
     assert "arrival" in next(link.note for link in reader.links if link.note)
     # At most what was believed before the lie was found out

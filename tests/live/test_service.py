@@ -163,8 +163,10 @@ def test_a_day_in_the_life(launch, tmp_path) -> None:
     videos = sorted((tmp_path / "out").glob("gate-*.mp4"))
     assert len(records) >= 2
     assert len(videos) >= 2
-    times_s = [json.loads(line)["time_s"] for part in records for line in part.read_text().splitlines()]
+    rows = [json.loads(line) for part in records for line in part.read_text().splitlines()]
+    times_s = [row["time_s"] for row in rows]
     assert times_s == sorted(times_s)
+    assert {row["time_from"] for row in rows} == {"arrival"}  # motion JPEG has no clock
     import av
 
     for path in videos:

@@ -239,7 +239,12 @@ class ReconnectingDecoder:
             if not self._clock.believed and self._latest.time_from != "arrival":
                 self._latest = replace(self._latest, time_from="arrival")
                 self._tell(Link(state="live", note="its clock runs off: times are those of arrival from here on"))
-            yield replace(picture, index=first_index + picture.index, time_s=time_s)
+            yield replace(
+                picture,
+                index=first_index + picture.index,
+                time_s=time_s,
+                time_from=picture.time_from if self._clock.believed else "arrival",
+            )
             del picture
 
     def _follow(self, info: SourceInfo, followed: SourceInfo | None) -> None:
