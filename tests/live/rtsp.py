@@ -94,11 +94,12 @@ def film(path: Path, rate: int, *, loop: bool = False) -> str:
 class RtspServer:
     """A server process on a port of its own; its media are ``{path: launch line}``."""
 
-    def __init__(self, media: dict[str, str], *, user: str = "") -> None:
+    def __init__(self, media: dict[str, str], *, user: str = "", address: str = "127.0.0.1") -> None:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
         self.media = media
+        self.address = address
         self._user = ["--user", user] if user else []
         self._process: subprocess.Popen[str] | None = None
         self.start()
@@ -106,7 +107,7 @@ class RtspServer:
     def start(self) -> None:
         entries = [f"{path}={launch}" for path, launch in self.media.items()]
         self._process = subprocess.Popen(
-            [PYTHON, str(SCRIPT), str(self.port), *self._user, *entries],
+            [PYTHON, str(SCRIPT), self.address, str(self.port), *self._user, *entries],
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
@@ -132,7 +133,7 @@ class RtspServer:
         self._process.send_signal(signal.SIGCONT)
 
     def url(self, path: str, user: str = "") -> str:
-        return f"rtsp://{user}{'@' if user else ''}127.0.0.1:{self.port}/{path}"
+        return f"rtsp://{user}{'@' if user else ''}{self.address}:{self.port}/{path}"
 
     def __enter__(self) -> Self:
         return self

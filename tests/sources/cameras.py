@@ -39,7 +39,7 @@ class MjpegCamera(LoopbackServer):
         super().__init__()
 
     def url(self, user: str = "") -> str:
-        return f"http://{user}{'@' if user else ''}127.0.0.1:{self.port}/video"
+        return f"http://{user}{'@' if user else ''}{self.host}:{self.port}/video"
 
     def _connected(self, connection: socket.socket) -> None:
         with self._lock:

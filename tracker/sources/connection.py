@@ -51,11 +51,25 @@ class Door:
 
 
 class Connection:
-    """One attempt in a thread of its own: wait, open, hand pictures over until told to stop."""
+    """One attempt in a thread of its own: wait, open, hand pictures over until told to stop.
+
+    Args:
+        opener: Makes the connection.
+        delay_s: How long to wait before that.
+        door: Where to knock in the meantime; ``None`` for nowhere.
+        closed: Whether nobody answered the attempt before this one, so that an answer to a knock is news.
+
+    Attributes:
+        handoff: Its pictures.
+        decoder: Once it is open.
+        knocked_in_vain: Whether nobody answered a knock.
+        cpu_s: CPU time of its thread and its decoder's.
+    """
 
     def __init__(self, opener: Callable[[], Decoder], *, delay_s: float, door: Door | None, closed: bool) -> None:
         self.handoff: Handoff[Picture] = Handoff(capacity=2, drop_oldest=False)
         self.decoder: Decoder | None = None
+        self.knocked_in_vain = False
         self.cpu_s = 0.0
         self._opener = opener
         self._delay_s = delay_s
@@ -103,7 +117,7 @@ class Connection:
                 continue
             # A door that was open all the time says nothing: it is the stream behind it that is gone.
             if not self._door.answers():
-                self._closed = True
+                self._closed = self.knocked_in_vain = True
             elif self._closed:
                 break
         return not self._stop.is_set()

@@ -21,6 +21,7 @@ from tracker.errors import ConfigError, SourceError
 from tracker.sources.address import expand_sources
 from tracker.sources.connection import Connection, ConnectionsClock, Door
 from tracker.sources.live_clock import LiveClock
+from tracker.sources.retries import Ending, Retries
 from tracker.sources.source import Source, SourceCounters, SourceInfo
 
 if TYPE_CHECKING:
@@ -31,9 +32,6 @@ if TYPE_CHECKING:
     from tracker.sources.hardware import DecodeChoice
 
 __all__ = ["Link", "ReconnectingDecoder", "is_playlist", "open_live"]
-
-SETTLED_S = 10.0
-"""A connection that lasted this long was sound: the next failure begins again with the shortest delay."""
 
 HUNG_CONNECTIONS = 4
 """Most connections that hang at the same time; no further one is made before one of them comes back."""
@@ -104,8 +102,7 @@ class ReconnectingDecoder:
         self._opener = opener
         self._stall_s = stall_s
         self._open_s = open_s
-        self._retry_s = retry_s
-        self._generator = generator if generator is not None else np.random.default_rng()
+        self._retries = Retries(retry_s, generator if generator is not None else np.random.default_rng())
         self._door = door
         self._patient = patient
         self._on_link = on_link
@@ -114,6 +111,7 @@ class ReconnectingDecoder:
         self._connection: Connection | None = None
         self._connected = False
         self._hung: list[Connection] = []
+        self._counting = threading.Lock()
         self._past = SourceCounters()  # of connections that are over
         self._latest = SourceInfo(
             name=name,
@@ -134,8 +132,9 @@ class ReconnectingDecoder:
     @property
     def counters(self) -> SourceCounters:
         """Sums over all connections."""
-        connection = self._connection
-        total = replace(self._past, clock_takeovers=self._clock.takeovers)
+        with self._counting:
+            connection, past = self._connection, self._past
+        total = replace(past, clock_takeovers=self._clock.takeovers)
         if connection is not None and connection.decoder is not None:
             _add(total, connection.decoder.counters)
         return total
@@ -146,41 +145,31 @@ class ReconnectingDecoder:
         Raises:
             SourceError: A recording on the network broke off, or an impatient user's stream was never there.
         """
-        failures = 0
         closed = False
         delay_s = 0.0
         while self._await_free_slot():
             connection = self._connect(delay_s, closed=closed)
             begun_s: float | None = None
-            problem, stalled, closed = "the stream ended", False, False
-            failure: SourceError | None = None
+            ending = Ending("the stream ended")
             try:
                 for picture in self._pictures_of(connection, delay_s):
                     if begun_s is None:
                         begun_s = time.monotonic()
                     yield picture
                     del picture
-            except queue.Empty:
-                problem, stalled = f"no frame for {self._stall_s:g} s", True
-                failure = self._failure(f"none for {self._stall_s:g} s")
-            except SourceError as error:
-                problem, closed, failure = error.problem, "nobody listening" in error.problem, error
             except Exception as error:  # noqa: BLE001 - whatever befalls one connection, the next one may do better
-                problem = f"{type(error).__name__} in the decoder"
-                failure = self._failure(problem)
+                ending = self._ending(error)
             recorded = begun_s is not None and not self._latest.is_live
-            self._retire(connection, stalled=stalled)
+            self._retire(connection, stalled=ending.stalled)
             if self._closing.is_set():
                 return
-            if failure is not None and (recorded or not (self._patient or self._latest.codec)):
-                raise failure
+            if ending.failure is not None and (recorded or not (self._patient or self._latest.codec)):
+                raise ending.failure
             if recorded:
                 self._tell(Link(state="ended"))
                 return
-            settled = begun_s is not None and time.monotonic() - begun_s >= SETTLED_S
-            failures = 0 if settled else failures + 1
-            delay_s = self._delay_s(failures)
-            self._tell(Link(state="lost", problem=problem, stalled=stalled, retry_s=delay_s))
+            delay_s, closed = self._retries.after(ending, begun_s, knocked_in_vain=connection.knocked_in_vain)
+            self._tell(Link(state="lost", problem=ending.problem, stalled=ending.stalled, retry_s=delay_s))
 
     def interrupt(self) -> None:
         """End :meth:`pictures` now, whatever FFmpeg is doing."""
@@ -193,14 +182,17 @@ class ReconnectingDecoder:
         """As :meth:`interrupt`; safe to call twice."""
         self.interrupt()
 
-    def _failure(self, found: str) -> SourceError:
-        return SourceError(self._latest.name, f"expected frames, found {found}", "check the camera and the network")
-
-    def _delay_s(self, failures: int) -> float:
-        """Doubled with each failure, a quarter more or less so that cameras of one switch do not come at once."""
-        shortest_s, longest_s = self._retry_s
-        wanted_s = shortest_s * 2.0 ** min(max(failures - 1, 0), 16) * self._generator.uniform(0.75, 1.25)
-        return float(np.clip(wanted_s, shortest_s, longest_s))
+    def _ending(self, error: Exception) -> Ending:
+        """What an error of a connection says."""
+        if isinstance(error, SourceError):
+            refused = "nobody listening" in error.problem
+            silent = "no answer" in error.problem or "silence" in error.problem
+            return Ending(error.problem, failure=error, refused=refused, silent=silent)
+        stalled = isinstance(error, queue.Empty)
+        found = f"none for {self._stall_s:g} s" if stalled else f"{type(error).__name__} in the decoder"
+        failure = SourceError(self._latest.name, f"expected frames, found {found}", "check the camera and the network")
+        problem = f"no frame for {self._stall_s:g} s" if stalled else found
+        return Ending(problem, failure=failure, stalled=stalled, silent=stalled)
 
     def _await_free_slot(self) -> bool:
         """Wait while too many abandoned connections hang; false when closing."""
@@ -263,8 +255,8 @@ class ReconnectingDecoder:
         connection.abandon()
         self._hung.append(connection)
         past = self.counters
-        self._connection = None
-        self._past = replace(past, stalls=past.stalls + stalled)
+        with self._counting:  # whoever asks meanwhile must not see counts go down: a scraper takes that for a restart
+            self._connection, self._past = None, replace(past, stalls=past.stalls + stalled)
 
     def _tell(self, link: Link) -> None:
         if self._on_link is not None and not self._closing.is_set():
