@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import shutil
 import socket
+import subprocess
 import threading
 import time
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Self
 
 import av
@@ -302,17 +306,19 @@ def srt_is_there() -> bool:
     return True
 
 
-def test_srt_on_the_loopback(tmp_path) -> None:
-    if not srt_is_there():
-        pytest.skip("this PyAV's FFmpeg was built without libsrt")
+def free_udp_port() -> int:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+        return probe.getsockname()[1]
+
+
+@contextlib.contextmanager
+def sending(path: Path, address: str) -> Iterator[None]:
+    """A clip goes to an address at 25 frames a second, for as long as the block runs."""
     over = threading.Event()
 
     def send() -> None:
-        path = write_video(tmp_path / "a.ts", count=250)
-        with av.open(f"srt://127.0.0.1:{port}?mode=listener", "w", format="mpegts") as out, av.open(str(path)) as clip:
+        with av.open(address, "w", format="mpegts") as out, av.open(str(path)) as clip:
             stream = out.add_stream_from_template(clip.streams.video[0])
             for packet in clip.demux(video=0):
                 if packet.dts is None or over.wait(0.04):
@@ -321,9 +327,39 @@ def test_srt_on_the_loopback(tmp_path) -> None:
                 out.mux(packet)
 
     threading.Thread(target=send, daemon=True).start()
-    with Reader(f"srt://127.0.0.1:{port}", timeout_s=2) as reader:
-        assert wait_until(lambda: len(reader.frames) >= 10)
+    yield
     over.set()
+
+
+def test_srt_on_the_loopback(tmp_path) -> None:
+    if not srt_is_there():
+        pytest.skip("this PyAV's FFmpeg was built without libsrt")
+    port = free_udp_port()
+    path = write_video(tmp_path / "a.ts", count=250)
+    sender = sending(path, f"srt://127.0.0.1:{port}?mode=listener")
+    with sender, Reader(f"srt://127.0.0.1:{port}", timeout_s=2) as reader:
+        assert wait_until(lambda: len(reader.frames) >= 10)
+
+
+@pytest.mark.skipif(shutil.which("srt-live-transmit") is None, reason="no srt-live-transmit (apt install srt-tools)")
+def test_srt_by_way_of_the_relay_that_the_error_names(tmp_path) -> None:
+    """A camera that speaks SRT, played by one relay, and the user's relay that turns it into UDP."""
+    encoder, camera, here = free_udp_port(), free_udp_port(), free_udp_port()
+    path = write_video(tmp_path / "a.ts", count=500)
+    lines = (
+        (f"udp://127.0.0.1:{encoder}", f"srt://127.0.0.1:{camera}?mode=listener"),
+        (f"srt://127.0.0.1:{camera}", f"udp://127.0.0.1:{here}"),
+    )
+    relays = [subprocess.Popen(["srt-live-transmit", "-q", *line]) for line in lines]
+    try:
+        sender = sending(path, f"udp://127.0.0.1:{encoder}?pkt_size=1316")
+        with sender, Reader(f"udp://127.0.0.1:{here}", timeout_s=5) as reader:
+            assert wait_until(lambda: len(reader.frames) >= 20)
+            assert (reader.live.info.is_live, reader.live.info.time_from) == (True, "stamps")
+    finally:
+        for relay in relays:
+            relay.kill()
+            relay.wait(10)
 
 
 def test_srt_without_libsrt_is_an_error_that_says_so() -> None:
