@@ -258,6 +258,25 @@ def test_a_segmenter_that_fails_ends_everything_and_is_raised(engines) -> None:
     assert sink.closed == 1
 
 
+def test_a_fault_between_batches_is_raised_and_not_a_standstill(engines) -> None:
+    engine = engines(SlowSegmenter(), workers=2)
+    source, sink = FakeSource("a"), ListSink()
+    one = stream(source, sink=sink)
+    engine.add(one)
+    source.handoff.put(frame(0))
+    assert wait_until(lambda: sink.frames)
+
+    class Broken:
+        def __iter__(self):
+            message = "no list any more"
+            raise RuntimeError(message)
+
+    engine.batchers[0].streams = Broken()
+    assert engine.wait(10)
+    with pytest.raises(RuntimeError, match="no list"):
+        engine.close()
+
+
 def test_closing_completes_what_is_under_way(engines) -> None:
     engine = engines(SlowSegmenter(0.05), workers=2)
     sink = ListSink()

@@ -185,28 +185,33 @@ class LiveEngine:
             self._changed.notify_all()
 
     def _work(self) -> None:
-        while (turn := self._next_batch()) is not None:
-            batcher, charged, batch = turn
-            tickets: list[Ticket] = []
-            seconds = 0.0
-            try:
-                tickets = self._take(batch)
-                if tickets:
-                    seconds = self._serve(batcher, tickets)
-            except BaseException as failure:  # noqa: BLE001 - raised by close()
-                logger.critical("model failed", extra={"model": batcher.name, "problem": str(failure)})
-                with self._changed:
-                    self._failure = failure
-                    self._changed.notify_all()
-                return
-            finally:
-                with self._changed:
-                    for ticket in tickets:
-                        ticket.stream.in_flight -= 1
-                    batcher.in_flight -= 1
-                    batcher.progress_s = time.monotonic()
-                    self._turns.end(batcher, charged, seconds)
-                    self._changed.notify_all()
+        """A worker's life; whatever ends it before its time ends the engine, which would stand still without a word."""
+        try:
+            while (turn := self._next_batch()) is not None:
+                self._run(*turn)
+        except BaseException as failure:  # noqa: BLE001 - raised by close()
+            with self._changed:
+                self._failure = self._failure or failure
+                self._changed.notify_all()
+
+    def _run(self, batcher: Batcher, charged: float, batch: list[Stream]) -> None:
+        tickets: list[Ticket] = []
+        seconds = 0.0
+        try:
+            tickets = self._take(batch)
+            if tickets:
+                seconds = self._serve(batcher, tickets)
+        except BaseException as failure:
+            logger.critical("model failed", extra={"model": batcher.name, "problem": str(failure)})
+            raise
+        finally:
+            with self._changed:
+                for ticket in tickets:
+                    ticket.stream.in_flight -= 1
+                batcher.in_flight -= 1
+                batcher.progress_s = time.monotonic()
+                self._turns.end(batcher, charged, seconds)
+                self._changed.notify_all()
 
     def _next_batch(self) -> tuple[Batcher, float, list[Stream]] | None:
         """Whose turn it is, what is charged for it, and the streams to take frames from; ``None`` = time to stop."""

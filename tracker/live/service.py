@@ -22,7 +22,7 @@ from tracker.config import is_camera, load_live_config
 from tracker.errors import ConfigError, SourceError, TrackerError
 from tracker.live.build import build_stream, check_camera
 from tracker.live.engine import LiveEngine
-from tracker.live.logs import set_up_logging
+from tracker.live.logs import faults_logged, set_up_logging
 from tracker.live.memory import give_back, limit_pools
 from tracker.live.models import Models, lowest_score
 from tracker.live.resume import Resumption
@@ -179,7 +179,7 @@ class LiveService:
         try:
             self.engine.close()
         except Exception as failure:  # noqa: BLE001 - the one thing that ends all streams
-            logger.critical("model failed", extra={"problem": str(failure)})
+            logger.critical("stopped by a failure", extra={"problem": f"{type(failure).__name__}: {failure}"})
             return 3
         self.save_states(final=True)
         failures = self._failures + [failure for stream in self.engine.streams for failure in stream.failures]
@@ -272,7 +272,7 @@ def run_live(path: Path, *, log: str | None = None, resume: bool = False) -> int
     handler = set_up_logging(log or config.log)
     try:
         limit_pools()
-        with _signals() as signals, contextlib.ExitStack() as stack:
+        with faults_logged(), _signals() as signals, contextlib.ExitStack() as stack:
             service = LiveService(config, resume=resume)
             try:
                 if config.metrics is not None:
