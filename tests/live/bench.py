@@ -210,13 +210,14 @@ def main() -> None:
     parser.add_argument("clips", nargs="*", type=Path)
     parser.add_argument("--count", type=int, default=8)
     parser.add_argument("--seconds", type=float, default=30.0)
+    parser.add_argument("--rounds", type=int, default=4)
     arguments = parser.parse_args()
     if arguments.what in {"cameras", "recovery"} and why_not():
         sys.exit(why_not())
     if arguments.what == "cameras":
         cameras(arguments.clips[0], arguments.count, arguments.seconds)
     elif arguments.what == "recordings":
-        recordings(arguments.clips)
+        recordings(arguments.clips, arguments.rounds)
     elif arguments.what == "recovery":
         recovery(min(arguments.count, 4))
     else:
