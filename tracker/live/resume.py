@@ -165,8 +165,9 @@ class ChunkedSink:
 
     def _end_chunk(self) -> None:
         sinks, self._sinks = self._sinks, []
-        for sink in sinks:
-            sink.close()
+        with contextlib.ExitStack() as closing:  # all of them, also where one refuses
+            for sink in sinks:
+                closing.callback(sink.close)
         self._chunks += bool(sinks)
 
     def _chunk(self, chunk: int, number: int) -> Path:

@@ -119,6 +119,11 @@ class Stream:
         return self.state in {"ended", "failed"}
 
     @property
+    def checkpointed(self) -> bool:
+        """Whether it is a recording that can be gone on with from its last checkpoint."""
+        return self._checkpoint_frames is not None
+
+    @property
     def written(self) -> bool:
         """Whether its outputs are complete."""
         return self._writer is None or self._writer.finished.is_set()
@@ -336,9 +341,12 @@ class _Writer:
                     getattr(sink, "checkpoint", lambda _: None)(item)
                 elif sink is not None:
                     sink.write(item)
-            except Exception as failure:  # noqa: BLE001 - the stream is tracked on without this output
+            except Exception as failure:  # noqa: BLE001 - a camera is tracked on without this output
                 broken = True
-                self._report(failure)
+                if self._stream.checkpointed:  # of a recording nothing would come of the rest: it is gone on with later
+                    self._stream.fail(self._named(failure))
+                else:
+                    self._report(failure)
                 self._close(sink)
                 sink = None
             self.on_change()
@@ -356,5 +364,7 @@ class _Writer:
 
     def _report(self, failure: Exception) -> None:
         logger.error("output failed", extra={"camera": self._stream.name, "problem": str(failure)})
-        if isinstance(failure, TrackerError):
-            self._stream.failures.append(failure)
+        self._stream.failures.append(self._named(failure))
+
+    def _named(self, failure: Exception) -> TrackerError:
+        return failure if isinstance(failure, TrackerError) else unforeseen(self._stream.name, "write", failure)
