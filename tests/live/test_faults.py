@@ -6,6 +6,7 @@ import logging
 import os
 import shutil
 import subprocess
+import tempfile
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -115,10 +116,12 @@ def test_a_full_disk(tmp_path, monkeypatch, caplog, suffix: str) -> None:
 
 
 @pytest.fixture
-def little_disk(tmp_path):
-    """Mounts a disk of so many bytes, where this user may mount anything."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
+def little_disk():
+    """Mounts a disk of so many bytes, where this user may mount anything.
+
+    Not in pytest's own folders: one that a killed run left there would end the next runs with an error.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="little-disk-"))
     mounted = False
 
     def mount(size: int) -> Path:
@@ -136,6 +139,7 @@ def little_disk(tmp_path):
     yield mount
     if mounted:
         subprocess.run(["umount", "--lazy", str(folder)], check=True)
+    folder.rmdir()
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)

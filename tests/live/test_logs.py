@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from tracker.live.logs import JsonFormatter, TextFormatter, faults_logged, set_up_logging
+from tracker.live.logs import JsonFormatter, TextFormatter, faults_logged, logging_to_stderr
 
 
 @pytest.fixture
@@ -41,13 +41,13 @@ def test_a_thread_that_dies_is_told_in_the_log(capsys, style: str) -> None:
         raise LookupError(message)
 
     before = threading.excepthook
-    with faults_logged():
-        handler = set_up_logging(style)
+    with logging_to_stderr(style), faults_logged():
         thread = threading.Thread(target=boom, name="segment-7")
         thread.start()
         thread.join()
-        logging.getLogger("tracker.live").removeHandler(handler)
     assert threading.excepthook is before
+    logger = logging.getLogger("tracker.live")
+    assert (logger.handlers, logger.propagate, logger.level) == ([], True, logging.NOTSET)
     told = capsys.readouterr().err
     assert "thread died" in told
     assert "segment-7" in told

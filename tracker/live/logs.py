@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["JsonFormatter", "TextFormatter", "faults_logged", "set_up_logging"]
+__all__ = ["JsonFormatter", "TextFormatter", "faults_logged", "logging_to_stderr"]
 
 _USUAL = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
@@ -65,12 +65,19 @@ def faults_logged() -> Iterator[None]:
         threading.excepthook = before
 
 
-def set_up_logging(style: str) -> logging.Handler:
-    """Send this package's log to stderr, ``text`` or ``json``; remove the returned handler to end it."""
+@contextlib.contextmanager
+def logging_to_stderr(style: str) -> Iterator[None]:
+    """This package's log goes to stderr, ``text`` or ``json``, while the block runs, and nowhere else."""
     handler = logging.StreamHandler()
     handler.setFormatter(JsonFormatter() if style == "json" else TextFormatter())
     logger = logging.getLogger("tracker.live")
+    before = logger.level, logger.propagate
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
     logger.propagate = False
-    return handler
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(before[0])
+        logger.propagate = before[1]

@@ -22,7 +22,7 @@ from tracker.config import is_camera, load_live_config
 from tracker.errors import ConfigError, SourceError, TrackerError
 from tracker.live.build import build_stream, check_camera
 from tracker.live.engine import LiveEngine
-from tracker.live.logs import faults_logged, set_up_logging
+from tracker.live.logs import faults_logged, logging_to_stderr
 from tracker.live.memory import give_back, limit_pools
 from tracker.live.models import Models, lowest_score
 from tracker.live.resume import Resumption
@@ -269,26 +269,22 @@ def run_live(path: Path, *, log: str | None = None, resume: bool = False) -> int
     config = load_live_config(path)
     if resume and config.state is None:
         raise ConfigError("--resume", "expected a folder for states, found none in the settings", "add `state: FOLDER`")
-    handler = set_up_logging(log or config.log)
-    try:
+    with logging_to_stderr(log or config.log), faults_logged(), _signals() as signals, contextlib.ExitStack() as stack:
         limit_pools()
-        with faults_logged(), _signals() as signals, contextlib.ExitStack() as stack:
-            service = LiveService(config, resume=resume)
-            try:
-                if config.metrics is not None:
-                    status = StatusServer(service.engine, config.metrics)
-                    stack.callback(status.close)
-                    logger.info("status", extra={"address": f"http://{status.address}/healthz"})
-                _notify("READY=1")
-                _loop(service, path, signals)
-            finally:
-                _notify("STOPPING=1")
-                code = service.close()
-            service.report()
-            logger.info("stopped", extra={"status": code})
-            return code
-    finally:
-        logger.removeHandler(handler)
+        service = LiveService(config, resume=resume)
+        try:
+            if config.metrics is not None:
+                status = StatusServer(service.engine, config.metrics)
+                stack.callback(status.close)
+                logger.info("status", extra={"address": f"http://{status.address}/healthz"})
+            _notify("READY=1")
+            _loop(service, path, signals)
+        finally:
+            _notify("STOPPING=1")
+            code = service.close()
+        service.report()
+        logger.info("stopped", extra={"status": code})
+        return code
 
 
 def _loop(service: LiveService, path: Path, signals: queue.SimpleQueue[int]) -> None:
