@@ -159,6 +159,23 @@ class Broken(CountingTracker):
         return super().update(instances, time_s)
 
 
+def test_a_source_that_cannot_be_opened_for_a_reason_of_the_systems_fails_alone(engines) -> None:
+    class NoThreads(FakeSource):
+        def open(self, on_ready, on_link):
+            message = "can't start new thread"
+            raise RuntimeError(message)
+
+    engine = engines(SlowSegmenter())
+    sink, good = ListSink(), FakeSource("good")
+    one = stream(NoThreads("bad"), sink=ListSink())
+    engine.add(one)
+    engine.add(stream(good, sink=sink))
+    good.fill(5)
+    assert engine.wait(20)
+    assert (one.state, "can't start new thread" in one.problem) == ("failed", True)
+    assert len(sink.frames) == 5
+
+
 def test_a_camera_whose_stream_failed_is_let_go_of(engines) -> None:
     """And stays failed, whatever its connection still says."""
     engine = engines(SlowSegmenter(0.01), workers=3)

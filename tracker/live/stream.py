@@ -152,6 +152,8 @@ class Stream:
             self._source = self._open_source(on_change, self._on_link)
         except TrackerError as failure:
             self.fail(failure)
+        except Exception as failure:  # noqa: BLE001 - one stream's fault is no other's: no thread can be started, say
+            self.fail(unforeseen(self.name, "open it", failure))
 
     def take(self) -> Ticket | None:
         """The next frame, or ``None`` where what waited was too old or an error, which fails the stream."""
