@@ -7,7 +7,7 @@ objects is an array of zero rows, never ``None``.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 
@@ -16,7 +16,19 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["Frame", "InstanceMasks", "Instances", "Letterbox", "Segmenter", "Sink", "TrackedFrame", "Tracks"]
+__all__ = [
+    "Frame",
+    "InstanceMasks",
+    "Instances",
+    "Letterbox",
+    "Segmenter",
+    "Sink",
+    "TimeFrom",
+    "TrackedFrame",
+    "Tracks",
+]
+
+TimeFrom = Literal["stamps", "arrival", "rate"]
 
 
 def _expect(name: str, array: NDArray[Any], shape: tuple[int | None, ...], kind: str) -> None:
@@ -86,6 +98,8 @@ class Frame:
         image: ``(H, W, 3)`` uint8 BGR, or ``None`` where the source was told that nobody draws or exports pixels.
         network_image: ``(h, w, 3)`` uint8 BGR, already resized and padded for the segmenter, or ``None``.
         letterbox: How ``network_image`` was made; ``None`` exactly where ``network_image`` is.
+        time_from: Where ``time_s`` comes from: the stream's ``stamps``, its ``arrival`` here because the stream has no
+            clock or one that is not believed, or the frame ``rate``.
     """
 
     index: int
@@ -96,6 +110,7 @@ class Frame:
     image: NDArray[np.uint8] | None = None
     network_image: NDArray[np.uint8] | None = None
     letterbox: Letterbox | None = None
+    time_from: TimeFrom = "stamps"
 
     def __post_init__(self) -> None:
         if self.image is not None:

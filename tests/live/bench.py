@@ -17,10 +17,9 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import av
 import numpy as np
 
-from tests.live.rtsp import RtspServer, pattern, why_not
+from tests.live.rtsp import RtspServer, elementary, film, pattern, why_not
 from tracker.associate.tracker import Tracker
 from tracker.config import CameraConfig
 from tracker.live.batcher import Batcher
@@ -41,32 +40,11 @@ def report(figures: dict[str, object]) -> None:
     sys.stdout.flush()
 
 
-def elementary(clip: Path, folder: Path, *, seconds: float = 12.0) -> Path:
-    """The clip as bare H.264 without reordering, a key frame a second: what a camera sends, and cheap to repeat."""
-    path = folder / "clip.h264"
-    with av.open(str(clip)) as source, av.open(str(path), "w") as target:
-        rate = round(source.streams.video[0].average_rate or 25)
-        out = target.add_stream("libx264", rate=rate, options={"tune": "zerolatency", "preset": "veryfast"})
-        out.width, out.height, out.pix_fmt, out.gop_size = 640, 360, "yuv420p", rate
-        for index, picture in enumerate(source.decode(video=0)):
-            if index >= seconds * rate:
-                break
-            small = picture.reformat(width=640, height=360, format="yuv420p")
-            small.pts = index
-            target.mux(out.encode(small))
-        target.mux(out.encode())
-    return path
-
-
 def cameras(clip: Path, count: int, seconds: float) -> None:
     segmenter = OnnxSegmenter(threads=1)
     with tempfile.TemporaryDirectory() as folder:
         path = elementary(clip, Path(folder))
-        launch = (
-            f"multifilesrc location={path} loop=true caps=video/x-h264,stream-format=byte-stream,framerate=25/1 "
-            "! h264parse ! rtph264pay name=pay0 pt=96"
-        )
-        with RtspServer({"clip": launch}) as server:
+        with RtspServer({"clip": film(path, 25, loop=True)}) as server:
             for dead in (0, 1):
                 result = watch([segmenter], server.url("clip"), count, dead, seconds)
                 report({"cameras": count, "dead": dead} | result)
@@ -232,13 +210,14 @@ def main() -> None:
     parser.add_argument("clips", nargs="*", type=Path)
     parser.add_argument("--count", type=int, default=8)
     parser.add_argument("--seconds", type=float, default=30.0)
+    parser.add_argument("--rounds", type=int, default=4)
     arguments = parser.parse_args()
     if arguments.what in {"cameras", "recovery"} and why_not():
         sys.exit(why_not())
     if arguments.what == "cameras":
         cameras(arguments.clips[0], arguments.count, arguments.seconds)
     elif arguments.what == "recordings":
-        recordings(arguments.clips)
+        recordings(arguments.clips, arguments.rounds)
     elif arguments.what == "recovery":
         recovery(min(arguments.count, 4))
     else:

@@ -1,7 +1,8 @@
-"""Names and GStreamer launch lines enter on the command line; a real RTSP server on the loopback leaves.
+"""Names and GStreamer launch lines enter on the command line; a real RTSP server leaves.
 
 Run by the system's Python, which has GStreamer's bindings, not by the tests' own:
-``/usr/bin/python3 rtsp_server.py PORT [--user NAME:PASSWORD] PATH=LAUNCH ...``. Prints ``ready`` when it listens.
+``/usr/bin/python3 rtsp_server.py ADDRESS PORT [--user NAME:PASSWORD] PATH=LAUNCH ...``. Prints ``ready`` when it
+listens.
 """
 
 from __future__ import annotations
@@ -17,9 +18,9 @@ from gi.repository import GLib, Gst, GstRtspServer  # noqa: E402 - versions are 
 
 def main(arguments: list[str]) -> None:
     Gst.init(None)
-    port, *rest = arguments
+    address, port, *rest = arguments
     server = GstRtspServer.RTSPServer()
-    server.set_address("127.0.0.1")
+    server.set_address(address)
     server.set_service(port)
     token = None
     if rest and rest[0] == "--user":

@@ -12,6 +12,7 @@ from tests.live.fakes import CountingTracker, FakeSource, ListSink, SlowSegmente
 from tests.sources.cameras import wait_until
 from tracker.errors import SourceError
 from tracker.live.engine import LiveEngine
+from tracker.sources.reconnect import Link
 
 
 @pytest.fixture
@@ -137,14 +138,88 @@ def test_a_broken_source_fails_alone_and_its_frames_are_kept(engines) -> None:
     assert (len(bad_sink.frames), len(good_sink.frames), bad_sink.closed) == (5, 9, 1)
 
 
-def test_a_tracker_that_fails_ends_its_stream_only(engines) -> None:
-    class Broken(CountingTracker):
-        def update(self, instances, time_s):
-            if time_s > 0.1:
-                message = "no such row"
-                raise IndexError(message)
-            return super().update(instances, time_s)
+def test_frames_under_way_when_a_source_breaks_off_are_kept(engines) -> None:
+    engine = engines(SlowSegmenter(0.05), workers=3)
+    sink, source = ListSink(), FakeSource("a")
+    one = stream(source, sink=sink, max_in_flight=6)
+    engine.add(one)
+    source.fill(7, SourceError("a", "expected more, found nothing", ""))
+    assert engine.wait(20)
+    assert (one.state, len(one.failures), one.problem) == ("failed", 1, "expected more, found nothing")
+    assert [written.frame.index for written in sink.frames] == list(range(7))
 
+
+class Broken(CountingTracker):
+    """Fails from the fourth frame on."""
+
+    def update(self, instances, time_s):
+        if time_s > 0.1:
+            message = "no such row"
+            raise IndexError(message)
+        return super().update(instances, time_s)
+
+
+def test_a_source_that_cannot_be_opened_for_a_reason_of_the_systems_fails_alone(engines) -> None:
+    class NoThreads(FakeSource):
+        def open(self, on_ready, on_link):
+            message = "can't start new thread"
+            raise RuntimeError(message)
+
+    engine = engines(SlowSegmenter())
+    sink, good = ListSink(), FakeSource("good")
+    one = stream(NoThreads("bad"), sink=ListSink())
+    engine.add(one)
+    engine.add(stream(good, sink=sink))
+    good.fill(5)
+    assert engine.wait(20)
+    assert (one.state, "can't start new thread" in one.problem) == ("failed", True)
+    assert len(sink.frames) == 5
+
+
+def test_a_camera_whose_stream_failed_is_let_go_of(engines) -> None:
+    """And stays failed, whatever its connection still says."""
+    engine = engines(SlowSegmenter(0.01), workers=3)
+    source = FakeSource("a", policy="latest")
+    one = stream(source, tracker=Broken(), max_in_flight=3)
+    engine.add(one)
+    source.feed(200)
+    assert wait_until(lambda: one.state == "failed")
+    assert wait_until(source.closed.is_set)
+    source.on_link(Link(state="live"))
+    source.on_link(Link(state="lost", problem="gone"))
+    assert (one.state, len(one.failures)) == ("failed", 1)
+    assert "IndexError" in one.problem
+    assert engine.wait(20)
+
+
+def test_a_stream_ends_once_however_many_say_so() -> None:
+    """The camera's thread, workers and the engine decide at the same moment: the state that is told is the last."""
+    for _ in range(50):
+        source = FakeSource("a", policy="latest")
+        one = stream(source)
+        one.start(lambda: None)
+        barrier = threading.Barrier(4)
+        outcomes = []
+
+        def decide(act, barrier=barrier) -> None:
+            barrier.wait()
+            act()
+
+        acts = [
+            lambda one=one: one.fail(SourceError("a", "broken", "")),
+            lambda one=one, outcomes=outcomes: outcomes.append(one.finish()),
+            lambda source=source: source.on_link(Link(state="live")),
+            lambda source=source: source.on_link(Link(state="lost", problem="gone")),
+        ]
+        threads = [threading.Thread(target=decide, args=(act,)) for act in acts]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(10)
+        assert (one.state, len(one.failures)) == (("ended", 0) if outcomes == [True] else ("failed", 1))
+
+
+def test_a_tracker_that_fails_ends_its_stream_only(engines) -> None:
     engine = engines(SlowSegmenter(), workers=2)
     good_sink = ListSink()
     bad, good = FakeSource("bad"), FakeSource("good")
@@ -198,6 +273,25 @@ def test_a_segmenter_that_fails_ends_everything_and_is_raised(engines) -> None:
         engine.close()
     assert len(sink.frames) == 4
     assert sink.closed == 1
+
+
+def test_a_fault_between_batches_is_raised_and_not_a_standstill(engines) -> None:
+    engine = engines(SlowSegmenter(), workers=2)
+    source, sink = FakeSource("a"), ListSink()
+    one = stream(source, sink=sink)
+    engine.add(one)
+    source.handoff.put(frame(0))
+    assert wait_until(lambda: sink.frames)
+
+    class Broken:
+        def __iter__(self):
+            message = "no list any more"
+            raise RuntimeError(message)
+
+    engine.batchers[0].streams = Broken()
+    assert engine.wait(10)
+    with pytest.raises(RuntimeError, match="no list"):
+        engine.close()
 
 
 def test_closing_completes_what_is_under_way(engines) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
 import shutil
 import subprocess
@@ -11,9 +13,14 @@ from pathlib import Path
 
 import pytest
 
+from tests.live.fakes import SlowSegmenter
 from tracker.config import METRICS_ADDRESS, load_live_config
+from tracker.live.engine import WORKERS_S, LiveEngine
+from tracker.live.status import StatusServer
+from tracker.live.stream import CLOSE_S
 
 ROOT = Path(__file__).parents[2]
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
 UNIT = (ROOT / "examples" / "masktrail.service").read_text()
 DOCKERFILE = (ROOT / "examples" / "Dockerfile").read_text()
 
@@ -35,11 +42,61 @@ def test_systemd_takes_the_unit(tmp_path) -> None:
     assert verified.returncode == 0, verified.stderr
 
 
+def refused(words: list[str], folder: Path) -> str:
+    """Run the command with a file that is not there: options that did not exist would be what it complains about."""
+    command = [sys.executable, "-m", "tracker", *words]
+    ended = subprocess.run(command, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, check=False)
+    assert ended.returncode == 2
+    return ended.stderr
+
+
+def test_the_commands_are_ones_that_exist(tmp_path) -> None:
+    program, *started = re.search(r"^ExecStart=(.*)$", UNIT, re.MULTILINE)[1].split()
+    assert program.endswith("/bin/masktrail")
+    assert f"{started[1]}: expected a YAML file of cameras" in refused(started, tmp_path)
+    program, *entry = json.loads(re.search(r"^ENTRYPOINT (.*)$", DOCKERFILE, re.MULTILINE)[1])
+    assert program == "masktrail"
+    words = entry + json.loads(re.search(r"^CMD (.*)$", DOCKERFILE, re.MULTILINE)[1])
+    assert f"{words[1]}: expected a YAML file of cameras" in refused(words, tmp_path)
+
+
+def test_the_image_runs_as_somebody_and_can_write_where_it_has_to() -> None:
+    steps = DOCKERFILE.splitlines()
+    user = next(number for number, line in enumerate(steps) if line.startswith("USER "))
+    assert "useradd" in steps[user - 1]
+    assert "chown -R masktrail /data" in steps[user - 1]
+    assert "WORKDIR /data" in steps[user:]
+    assert any(line.startswith("ENTRYPOINT") for line in steps[user:])
+
+
+def test_the_health_check_tells_the_well_from_the_stuck(monkeypatch) -> None:
+    check = re.search(r'CMD python -c "(.*)"$', DOCKERFILE, re.MULTILINE)[1]
+    engine = LiveEngine(segmenter=SlowSegmenter(), workers=1)
+    server = StatusServer(engine, "127.0.0.1:0")
+
+    def healthy() -> bool:
+        here = check.replace(METRICS_ADDRESS, server.address)
+        assert here != check
+        return subprocess.run([sys.executable, "-c", here], capture_output=True, check=False).returncode == 0
+
+    try:
+        assert healthy()
+        monkeypatch.setattr("tracker.live.status.STUCK_S", -1.0)
+        assert not healthy()
+    finally:
+        server.close()
+        engine.close()
+    assert not healthy()
+
+
 def test_the_unit_knows_the_exit_status_that_no_start_helps_against() -> None:
     from tracker.live import service
 
     assert "RestartPreventExitStatus=2" in UNIT
     assert "2 refused to start" in (service.__doc__ or "").replace("\n", " ")
+    stop_s = int(re.search(r"TimeoutStopSec=(\d+)", UNIT)[1])
+    assert stop_s >= WORKERS_S + CLOSE_S + 5
+    assert f"--stop-timeout {stop_s}" in DOCKERFILE
     watchdog_s = int(re.search(r"WatchdogSec=(\d+)", UNIT)[1])
     assert watchdog_s >= 4 * service.WATCHDOG_S
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+import subprocess
+import tempfile
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -111,6 +113,58 @@ def test_a_full_disk(tmp_path, monkeypatch, caplog, suffix: str) -> None:
     scene.check_the_rest()
     assert any("File too large" in problem for problem in reported(caplog))
     assert str(path) in str(scene.trouble.failures[0])
+
+
+@pytest.fixture
+def little_disk():
+    """Mounts a disk of so many bytes, where this user may mount anything.
+
+    Not in pytest's own folders: one that a killed run left there would end the next runs with an error.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="little-disk-"))
+    mounted = False
+
+    def mount(size: int) -> Path:
+        nonlocal mounted
+        command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+        except FileNotFoundError:
+            pytest.skip("no mount command")
+        if done.returncode:
+            pytest.skip(f"no right to mount a small disk: {done.stderr.strip()}")
+        mounted = True
+        return folder
+
+    yield mount
+    if mounted:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+    folder.rmdir()
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_a_real_disk_that_is_full(little_disk, monkeypatch, caplog, suffix: str) -> None:
+    """The system's own refusal; when there is room again the camera writes a new part."""
+    monkeypatch.setattr("tracker.sinks.text.FLUSH_BYTES", 200)
+    monkeypatch.setattr("tracker.live.rotate.RETRY_S", 0.0)
+    caplog.set_level(logging.ERROR)
+    disk = little_disk(1 << 17)
+    ballast = disk / "ballast"
+    ballast.write_bytes(bytes(1 << 17))
+    scene = Scene([disk / f"a-{{time}}{suffix}"])
+    scene.feed(0, 100)
+    if suffix == ".parquet":  # holds its rows until there are many
+        assert wait_until(lambda: scene.trouble.meter.figures().frames == 100)
+    else:
+        assert wait_until(lambda: reported(caplog))
+        assert "No space left" in reported(caplog)[0]
+    assert not list(disk.glob("a-*"))  # nothing that looks like a part and is empty
+    ballast.unlink()
+    scene.feed(100, FRAMES)
+    scene.end()
+    scene.check_the_rest()
+    assert all(part.stat().st_size for part in disk.glob("a-*"))
+    assert list(disk.glob(f"a-*{suffix}"))
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)

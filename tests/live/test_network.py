@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import shutil
 import socket
+import subprocess
 import threading
 import time
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Self
 
 import av
@@ -85,6 +89,32 @@ def test_a_frozen_line_is_left_and_another_camera_loses_no_frame() -> None:
         assert min(one.steps_s) > 0
 
 
+def test_a_server_that_thaws_is_met_however_long_the_next_attempt_is_away() -> None:
+    """Its kernel let everybody in while it was frozen: only an answer tells that it is back."""
+    options = {"stall_s": 0.4, "timeout_s": 0.4, "retry_s": (60.0, 60.0)}
+    with MjpegCamera() as camera, TcpProxy(camera.port) as proxy, Reader(reach(proxy.port), **options) as reader:
+        assert wait_until(lambda: len(reader.frames) > 5)
+        proxy.frozen.set()
+        assert wait_until(lambda: reader.links[-1].state == "lost")
+        time.sleep(2.5)  # a knock without an answer
+        asked = len(camera.requests)
+        proxy.frozen.clear()
+        thawed_s = time.monotonic()
+        reader.after(thawed_s)
+        assert time.monotonic() - thawed_s < 5
+        assert len(camera.requests) > asked
+
+
+def test_a_server_that_answers_and_has_no_stream_is_asked_again_in_due_time_only() -> None:
+    with MjpegCamera() as camera:
+        camera.frozen.set()
+        with Reader(camera.url(), stall_s=0.2, timeout_s=0.2, retry_s=(1.5, 60.0)) as reader:
+            assert wait_until(lambda: len(reader.links) == 3, 30)
+        delays_s = [link.retry_s for link in reader.links]
+        assert delays_s[1] > 1.8
+        assert len(camera.requests) == 3
+
+
 def test_lines_that_are_cut_again_and_again() -> None:
     with MjpegCamera() as camera, TcpProxy(camera.port) as proxy, Reader(reach(proxy.port)) as reader:
         for _ in range(3):
@@ -152,6 +182,9 @@ def test_arrival_takes_over_from_a_clock_that_runs_off_and_the_record_says_so(tm
         assert wait_until(lambda: any(link.note for link in reader.links))
     assert counters.clock_takeovers == 1
     assert info.time_from == "arrival"
+    told = [frame.time_from for frame in reader.frames]
+    assert told == ["stamps"] * told.count("stamps") + ["arrival"] * told.count("arrival")
+    assert (told[0], told[-1]) == ("stamps", "arrival")
     assert any("those of arrival" in note for note in notes(info, counters))
     assert "arrival" in next(link.note for link in reader.links if link.note)
     # At most what was believed before the lie was found out
@@ -273,17 +306,19 @@ def srt_is_there() -> bool:
     return True
 
 
-def test_srt_on_the_loopback(tmp_path) -> None:
-    if not srt_is_there():
-        pytest.skip("this PyAV's FFmpeg was built without libsrt")
+def free_udp_port() -> int:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+        return probe.getsockname()[1]
+
+
+@contextlib.contextmanager
+def sending(path: Path, address: str) -> Iterator[None]:
+    """A clip goes to an address at 25 frames a second, for as long as the block runs."""
     over = threading.Event()
 
     def send() -> None:
-        path = write_video(tmp_path / "a.ts", count=250)
-        with av.open(f"srt://127.0.0.1:{port}?mode=listener", "w", format="mpegts") as out, av.open(str(path)) as clip:
+        with av.open(address, "w", format="mpegts") as out, av.open(str(path)) as clip:
             stream = out.add_stream_from_template(clip.streams.video[0])
             for packet in clip.demux(video=0):
                 if packet.dts is None or over.wait(0.04):
@@ -292,9 +327,39 @@ def test_srt_on_the_loopback(tmp_path) -> None:
                 out.mux(packet)
 
     threading.Thread(target=send, daemon=True).start()
-    with Reader(f"srt://127.0.0.1:{port}", timeout_s=2) as reader:
-        assert wait_until(lambda: len(reader.frames) >= 10)
+    yield
     over.set()
+
+
+def test_srt_on_the_loopback(tmp_path) -> None:
+    if not srt_is_there():
+        pytest.skip("this PyAV's FFmpeg was built without libsrt")
+    port = free_udp_port()
+    path = write_video(tmp_path / "a.ts", count=250)
+    sender = sending(path, f"srt://127.0.0.1:{port}?mode=listener")
+    with sender, Reader(f"srt://127.0.0.1:{port}", timeout_s=2) as reader:
+        assert wait_until(lambda: len(reader.frames) >= 10)
+
+
+@pytest.mark.skipif(shutil.which("srt-live-transmit") is None, reason="no srt-live-transmit (apt install srt-tools)")
+def test_srt_by_way_of_the_relay_that_the_error_names(tmp_path) -> None:
+    """A camera that speaks SRT, played by one relay, and the user's relay that turns it into UDP."""
+    encoder, camera, here = free_udp_port(), free_udp_port(), free_udp_port()
+    path = write_video(tmp_path / "a.ts", count=500)
+    lines = (
+        (f"udp://127.0.0.1:{encoder}", f"srt://127.0.0.1:{camera}?mode=listener"),
+        (f"srt://127.0.0.1:{camera}", f"udp://127.0.0.1:{here}"),
+    )
+    relays = [subprocess.Popen(["srt-live-transmit", "-q", *line]) for line in lines]
+    try:
+        sender = sending(path, f"udp://127.0.0.1:{encoder}?pkt_size=1316")
+        with sender, Reader(f"udp://127.0.0.1:{here}", timeout_s=5) as reader:
+            assert wait_until(lambda: len(reader.frames) >= 20)
+            assert (reader.live.info.is_live, reader.live.info.time_from) == (True, "stamps")
+    finally:
+        for relay in relays:
+            relay.kill()
+            relay.wait(10)
 
 
 def test_srt_without_libsrt_is_an_error_that_says_so() -> None:
@@ -336,6 +401,26 @@ def test_a_stream_that_was_never_there_is_an_error_for_the_impatient() -> None:
             source.wait()
         assert "canary" not in str(caught.value)
         assert list(source) == []
+
+
+@pytest.mark.parametrize("password", ["c4n4ry[", "[c4n4ry]", "c4n4ry]x"])
+def test_passwords_that_python_takes_for_numbers_of_a_host(password: str) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    with open_live(f"rtsp://u:{password}@127.0.0.1:{port}/x", patient=False, timeout_s=2) as source:
+        with pytest.raises(SourceError, match="connection refused") as caught:
+            source.wait()
+        assert "c4n4ry" not in str(caught.value)
+
+
+@pytest.mark.parametrize("password", ["c4n4ry/x", "c4n4ry#x", "c4n4ry?x"])
+def test_a_password_that_needs_writing_otherwise_is_told_so(password: str) -> None:
+    with open_live(f"rtsp://u:{password}@127.0.0.1:9/x", patient=False, timeout_s=2) as source:
+        with pytest.raises(SourceError, match="expected a video stream") as caught:
+            source.wait()
+        assert "%2F" in caught.value.remedy
+        assert "c4n4ry" not in str(caught.value)
 
 
 def test_an_unknown_transport_is_refused() -> None:

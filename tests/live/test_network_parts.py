@@ -6,10 +6,58 @@ import logging
 
 import numpy as np
 
-from tests.live.fakes import FakeSource, box, frame, stream
+from tests.live.fakes import CountingTracker, FakeSource, SlowSegmenter, box, frame, stream
+from tracker.config import parse_live_config
+from tracker.live.build import build_stream
 from tracker.live.sized import SizedTracker
+from tracker.sources.address import Address
 from tracker.sources.reconnect import Link
 from tracker.types import Instances, Tracks
+
+
+def test_everything_that_the_file_says_of_a_camera_reaches_its_connection(monkeypatch) -> None:
+    told = {}
+
+    def note(address: Address, **options: object) -> FakeSource:
+        told.update(options, address=address)
+        return FakeSource("gate").open(options["on_ready"], options["on_link"])
+
+    monkeypatch.setattr("tracker.sources.reconnect.open_live", note)
+    text = """
+cameras:
+  - name: gate
+    url: rtsp://viewer:${GATE}@127.0.0.1:9/x
+    transport: udp
+    timeout_s: 3
+    stall_s: 7
+    max_age_s: 0.5
+    stride: 2
+    fps: 12
+    decode: cpu
+    policy: latest
+    options: {buffer_size: 1000000}
+"""
+    camera = parse_live_config(text, environment={"GATE": "c4n4ry"}).cameras[0]
+    one = build_stream(camera, segmenter=SlowSegmenter(), tracker=CountingTracker)
+    one.start(lambda: None)
+    assert told["address"].target == "rtsp://viewer:c4n4ry@127.0.0.1:9/x"
+    assert told["address"].name == "gate"
+    expected = {
+        "rtsp_transport": "udp",
+        "timeout_s": 3.0,
+        "stall_s": 7.0,
+        "max_age_s": 0.5,
+        "stride": 2,
+        "fps": 12.0,
+        "decode": "cpu",
+        "policy": "latest",
+        "queue_size": 1,
+        "ffmpeg_options": {"buffer_size": "1000000"},
+        "network_size": SlowSegmenter.network_size,
+        "want_image": False,
+    }
+    assert {key: told[key] for key in expected} == expected
+    one.close()
 
 
 class WarpTracker:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -129,6 +130,24 @@ def test_an_abort_tells_no_password(tmp_path, model) -> None:
         assert run.process.wait(40) == -signal.SIGABRT
         assert run.said("Fatal Python error: Aborted") == 1
     assert CANARY.encode() not in told(tmp_path)
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="only Linux lets a process change what is shown of it")
+def test_a_password_that_was_typed_is_not_shown_by_ps(tmp_path, model) -> None:
+    """It is covered up before anything else happens, and the camera gets it all the same."""
+    with MjpegCamera(size=(160, 96), rate=25) as camera:
+        source = f"{camera.url(f'viewer:{CANARY}')}?token={CANARY}"
+        with Track(tmp_path, source, "--model", model) as run:
+            run.wait_for(lambda: camera.sent > 5)
+            shown = Path(f"/proc/{run.process.pid}/cmdline").read_bytes()
+            if ps := shutil.which("ps"):
+                shown += subprocess.run([ps, "axww"], capture_output=True, check=True).stdout
+            run.process.send_signal(signal.SIGINT)
+            assert run.process.wait(20) == 130
+        assert f"token={CANARY}" in camera.requests[0]
+    assert b"viewer:***@127.0.0.1" in shown
+    assert b"--model" in shown
+    assert CANARY.encode() not in shown + told(tmp_path)
 
 
 def test_interrupted_while_a_server_says_nothing(tmp_path, model) -> None:

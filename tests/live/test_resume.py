@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -15,13 +16,16 @@ import av
 import numpy as np
 import pytest
 
-from tests.live.fakes import box, frame
+from tests.live.fakes import FakeSource, SlowSegmenter, box, frame, stream
 from tests.segment.models import end2end_model
 from tests.sources.cameras import wait_until
 from tests.sources.videos import write_video
-from tracker.errors import SinkError
+from tracker.associate.tracker import Tracker
+from tracker.errors import ConfigError, SinkError
+from tracker.live.engine import LiveEngine
 from tracker.live.join import why_not_joined
 from tracker.live.resume import Checkpoint, ChunkedSink, Resumption
+from tracker.live.stream import Stream, _Writer
 from tracker.sinks.open import open_sink
 from tracker.sinks.parquet import ParquetSink
 from tracker.types import Instances, TrackedFrame
@@ -140,6 +144,80 @@ def test_other_settings_are_not_gone_on_with(tmp_path) -> None:
     assert Resumption(tmp_path, "a", {"model": 2}).load() is None
     Resumption(tmp_path, "a", {"model": 1}).restart()
     assert Resumption(tmp_path, "a", {"model": 1}).load() is None
+
+
+class Full:
+    """A sink whose disk is full from the 26th frame on, unless there is room again."""
+
+    def __init__(self, path: Path, room: threading.Event) -> None:
+        self._sink, self._room, self.closed = opener(path), room, False
+
+    def write(self, tracked_frame: TrackedFrame) -> None:
+        if tracked_frame.frame.index > 25 and not self._room.is_set():
+            raise SinkError("a.csv", "expected to write, found: No space left on device", "free space")
+        self._sink.write(tracked_frame)
+
+    def close(self) -> None:
+        self.closed = True
+        self._sink.close()
+
+
+def test_a_disk_that_is_full_stops_a_recording_which_goes_on_when_there_is_room(tmp_path) -> None:
+    """At once, not when all of it was looked at for nothing; and then as if nothing had happened."""
+    room, out = threading.Event(), tmp_path / "out"
+    out.mkdir()
+    opened: list[Full] = []
+
+    def open_part(path: Path):
+        opened.append(Full(path, room))
+        return opened[-1]
+
+    def attempt() -> Stream:
+        resumption = Resumption(tmp_path / "st", "a", {})
+        checkpoint, chunks = resumption.load() or (None, 0)
+        source = FakeSource("a", capacity=2)
+        paths = [out / "a.csv", out / "a.jsonl"]
+        one = stream(source, checkpoint_frames=10, tracker=Tracker(class_count=1))
+        one._writer = _Writer(one, lambda _: ChunkedSink(paths, open_part, resumption, chunks=chunks))
+        if checkpoint is not None:
+            one.resume(checkpoint.next_index)
+        engine = LiveEngine(segmenter=SlowSegmenter())
+        engine.add(one)
+        filling = threading.Thread(target=source.fill, args=(400,), daemon=True)
+        filling.start()
+        assert engine.wait(30)
+        engine.close()
+        return one
+
+    stopped = attempt()
+    assert stopped.state == "failed"
+    assert "No space left" in stopped.problem
+    assert stopped.meter.figures().frames < 100
+    assert all(sink.closed for sink in opened)
+    room.set()
+    assert attempt().state == "ended"
+    lines = (out / "a.csv").read_text().splitlines()
+    assert [int(line.partition(",")[0]) for line in lines[1:]] == list(range(int(lines[1].partition(",")[0]), 400))
+    assert len((out / "a.jsonl").read_text().splitlines()) == len(lines) - 1
+
+
+def test_settings_that_may_be_secret_are_not_kept_on_disk(tmp_path) -> None:
+    (tmp_path / "out").mkdir()
+    key = {"camera": {"options": [["decryption_key", "c4n4ry"]]}}
+    sink = ChunkedSink([tmp_path / "out" / "a.jsonl"], opener, Resumption(tmp_path / "st", "a", key))
+    for index in range(4):
+        sink.write(tracked(index))
+        sink.checkpoint(Checkpoint(next_index=index + 1, state={"tracks": np.array([index])}, complete=index == 3))
+        assert b"c4n4ry" not in b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
+    sink.close()
+    assert Resumption(tmp_path / "st", "a", key).done
+    assert b"c4n4ry" not in b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
+
+
+def test_what_an_earlier_run_left_must_go_before_a_new_one(tmp_path) -> None:
+    (tmp_path / "a.done").mkdir()  # what cannot be unlinked
+    with pytest.raises(ConfigError, match="expected to remove what an earlier run left of a"):
+        Resumption(tmp_path, "a", {}).restart()
 
 
 def launch(folder: Path, *options: str) -> subprocess.Popen[bytes]:

@@ -3,19 +3,31 @@
 from __future__ import annotations
 
 import itertools
+import json
 import time
+from pathlib import Path
 
 import pytest
 
 from tests.live.fakes import CountingTracker, SlowSegmenter
 from tests.live.proxy import RtspUdpProxy
-from tests.live.rtsp import RtspServer, need_rtsp, pattern
+from tests.live.rtsp import RtspServer, elementary, film, need_rtsp, pattern
 from tests.sources.cameras import wait_until
+from tracker.associate.tracker import Tracker
+from tracker.config import CameraConfig
+from tracker.live.build import build_stream
 from tracker.live.engine import LiveEngine
 from tracker.live.stream import Stream
+from tracker.scenes.road import road
+from tracker.scenes.shop import shop
+from tracker.scenes.writers import write_video as write_scene
+from tracker.segment.session import OnnxSegmenter
+from tracker.sources.open import open_source
 from tracker.sources.reconnect import Link, open_live
 
 pytestmark = pytest.mark.usefixtures("rtsp")
+
+FILM_FPS, FILM_S = 10, 3
 
 
 @pytest.fixture(scope="module")
@@ -62,20 +74,24 @@ def test_killed_and_restarted_with_another_size_and_codec() -> None:
 
 
 def test_frozen_and_thawed() -> None:
+    """Back within seconds, though the next attempt would be a minute away: it answers a knock."""
     links: list[Link] = []
     with RtspServer({"gate": pattern()}) as server:
-        options = {"stall_s": 1.0, "timeout_s": 2.0, "retry_s": (0.5, 1.0)}
+        options = {"stall_s": 1.0, "timeout_s": 2.0, "retry_s": (60.0, 60.0)}
         with open_live(server.url("gate"), on_link=links.append, **options) as live:
             take(live, 5)
             server.freeze()
             assert wait_until(lambda: any(link.stalled for link in links))
+            time.sleep(3)  # a knock that nobody answers
             server.thaw()
             thawed_s = time.monotonic()
             index = next(live).index
             while next(live).arrived_s < thawed_s:
                 pass
+            assert time.monotonic() - thawed_s < 5
             assert next(live).index > index
         assert live.counters.stalls >= 1
+        assert live.counters.reconnects == 1
 
 
 def test_packet_loss_and_silence_on_udp() -> None:
@@ -109,6 +125,56 @@ def test_a_password_is_used_and_told_nowhere() -> None:
             assert wait_until(lambda: len(links) > 2 and "404" in links[-1].problem)
     assert "access refused" in links[1].problem
     assert "canary" not in repr([links, frame.source, live, live.info, refused.info, missing.info])
+
+
+def render(name: str, folder: Path) -> Path:
+    if name == "road":
+        scene = road(seed=5, size=(320, 180), duration_s=FILM_S, traffic=0.5)
+    else:
+        scene = shop(seed=5, size=(320, 180), duration_s=FILM_S, people=6)
+    write_scene(scene, folder / f"{name}.mp4", FILM_FPS)
+    return folder / f"{name}.mp4"
+
+
+def watch_file(path: Path, segmenter: OnnxSegmenter) -> tuple[int, set[str], int]:
+    """Frames, classes and identities of a recording."""
+    tracker, classes, identities, frames = Tracker(class_count=6, confirm_score=0.5), set(), 0, 0
+    with open_source(path, network_size=segmenter.network_size, want_image=False, fps=FILM_FPS) as source:
+        for frame in source:
+            tracks = tracker.update(segmenter.segment([frame])[0], frame.time_s)
+            classes |= {segmenter.class_names[one] for one in tracks.class_ids}
+            identities = max(identities, int(tracks.ids.max(initial=0)))
+            frames += 1
+    return frames, classes, identities
+
+
+@pytest.mark.parametrize("name", ["road", "shop", "traffic.mp4"])
+def test_rendered_scenes_and_a_real_clip_are_tracked_as_from_a_file(request, tmp_path, name: str) -> None:
+    """The shipped model on what a camera sends: the same classes, and as many identities but for one or two."""
+    clip = request.getfixturevalue("data_root") / "clips" / name if "." in name else render(name, tmp_path)
+    path = elementary(clip, tmp_path, size=(320, 180), rate=FILM_FPS, seconds=FILM_S)
+    segmenter = OnnxSegmenter(device="cpu", threads=1)
+    frames, classes, identities = watch_file(path, segmenter)
+    assert frames == FILM_S * FILM_FPS
+    assert identities >= 2
+    records = tmp_path / "{name}-{time}.jsonl"
+    engine = LiveEngine(segmenter=segmenter, workers=1)
+    with RtspServer({"film": film(path, FILM_FPS)}) as server:
+        config = CameraConfig(name="gate", url=server.url("film"), policy="all", records=(str(records),), masks="none")
+        stream = build_stream(
+            config, segmenter=segmenter, tracker=lambda: Tracker(class_count=6, confirm_score=0.5), queue_frames=60
+        )
+        engine.add(stream)
+        assert wait_until(lambda: stream.meter.figures().frames >= frames - FILM_FPS or stream.state == "lost", 60)
+        engine.close()
+    assert not stream.failures
+    [part] = tmp_path.glob("gate-*.jsonl")
+    rows = [json.loads(line) for line in part.read_text().splitlines()]
+    assert {row["class"] for row in rows} <= classes
+    assert abs(max(row["id"] for row in rows) - identities) <= max(1, identities // 3)
+    times_s = [row["time_s"] for row in rows]
+    assert times_s == sorted(times_s)
+    assert not any("time_from" in row for row in rows)
 
 
 def opener(url: str):

@@ -6,6 +6,7 @@ import itertools
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -163,8 +164,10 @@ def test_a_day_in_the_life(launch, tmp_path) -> None:
     videos = sorted((tmp_path / "out").glob("gate-*.mp4"))
     assert len(records) >= 2
     assert len(videos) >= 2
-    times_s = [json.loads(line)["time_s"] for part in records for line in part.read_text().splitlines()]
+    rows = [json.loads(line) for part in records for line in part.read_text().splitlines()]
+    times_s = [row["time_s"] for row in rows]
     assert times_s == sorted(times_s)
+    assert {row["time_from"] for row in rows} == {"arrival"}  # motion JPEG has no clock
     import av
 
     for path in videos:
@@ -176,6 +179,28 @@ def test_a_day_in_the_life(launch, tmp_path) -> None:
         assert CANARY not in text
     for path in videos:
         assert CANARY.encode() not in path.read_bytes()
+
+
+def test_a_crash_tells_no_password(launch, tmp_path) -> None:
+    """An abort with every thread's stack on stderr, while one camera delivers and one is asked for in vain."""
+    with MjpegCamera(size=(160, 96), rate=20) as gate:
+        text = HEAD.replace("cameras:", "state: st\ncameras:") + (
+            f"  - {{name: gate, url: '{gate.url('viewer:${PASSWORD}')}?token=${{PASSWORD}}',"
+            " records: 'out/{name}-{time}.jsonl'}\n"
+            "  - {name: dead, url: 'rtsp://viewer:${PASSWORD}@127.0.0.1:9/x', timeout_s: 1}\n"
+        )
+        service = launch(text, PASSWORD=CANARY, PYTHONFAULTHANDLER="1")
+        assert wait_until(lambda: service.events("status"), 40), service.log_path.read_text()
+        assert wait_until(lambda: service.camera("gate")["frames"] > 5)
+        assert wait_until(lambda: service.camera("dead")["state"] == "lost")
+        if ps := shutil.which("ps"):
+            assert CANARY.encode() not in subprocess.run([ps, "axww"], capture_output=True, check=True).stdout
+        service.signal(signal.SIGABRT)
+        assert service.wait() == -signal.SIGABRT
+        assert CANARY in gate.requests[0]
+    assert "Fatal Python error: Aborted" in service.log_path.read_text()
+    for path in tmp_path.rglob("*"):
+        assert CANARY.encode() not in path.name.encode() + (path.read_bytes() if path.is_file() else b""), path
 
 
 def test_a_stream_that_cannot_be_opened_is_status_1_and_the_rest_is_done(launch, tmp_path) -> None:

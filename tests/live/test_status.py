@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import http.client
 import json
+import socket
+import struct
+import threading
 import urllib.error
 import urllib.request
 
@@ -65,6 +69,7 @@ def test_figures_of_every_stream(engine, server) -> None:
     assert state["cameras"]["dead"]["age_p99_s"] is None
     told = state["cameras"]["good"]
     assert {"fps", "age_p50_s", "age_p99_s", "dropped", "late", "reconnects", "stalls", "identities"} <= set(told)
+    assert {"clock_takeovers", "repaired_times", "broken", "concealed", "time_from"} <= set(told)
     assert set(told["stage_ms"]) == {"segment", "associate"}
     assert (told["model"], told["model_share"], state["cameras"]["dead"]["model_share"]) == ("model", 1.0, 0.0)
     assert state["models"]["model"]["batches"] == 7
@@ -91,6 +96,36 @@ def test_other_paths_and_stuck(engine, server, monkeypatch) -> None:
     monkeypatch.setattr(status_module, "STUCK_S", -1.0)
     code, text = get(server, "/healthz?full=1")
     assert (code, json.loads(text)["status"]) == (503, "stuck")
+
+
+def test_who_says_nothing_or_goes_away_costs_nothing(engine, server, monkeypatch, capfd) -> None:
+    monkeypatch.setattr("tracker.live.status.health", lambda _: 1 / 0)
+
+    def serving() -> set[threading.Thread]:
+        return {thread for thread in threading.enumerate() if "process_request" in thread.name}
+
+    port = int(server.address.rpartition(":")[2])
+    server._server.RequestHandlerClass.timeout = 0.2
+    before = serving()
+    with socket.create_connection(("127.0.0.1", port)):
+        assert wait_until(lambda: serving() - before)
+        assert wait_until(lambda: not serving() - before)
+    with socket.create_connection(("127.0.0.1", port)) as hasty:
+        hasty.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        hasty.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
+    with pytest.raises((OSError, http.client.HTTPException)):
+        get(server, "/healthz")
+    assert wait_until(lambda: not serving() - before)
+    assert "Traceback" not in capfd.readouterr().err
+
+
+def test_health_on_an_address_of_version_6(engine) -> None:
+    try:
+        server = StatusServer(engine, "[::1]:0")
+    except ConfigError as error:
+        pytest.skip(str(error))
+    assert get(server, "/healthz")[0] == 200
+    server.close()
 
 
 def test_a_taken_port_is_an_error_with_a_remedy(engine, server) -> None:

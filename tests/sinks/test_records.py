@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
 from pathlib import Path
 
@@ -42,6 +43,15 @@ def test_json_lines_hold_every_identity(tmp_path):
     mask = decode_rle(first["mask"])
     assert np.array_equal(mask, whole_mask(FRAMES[0], 0))
     assert first["area_px"] == mask.sum()
+
+
+def test_rows_whose_time_is_that_of_arrival_say_so(tmp_path):
+    frames = [
+        dataclasses.replace(one, frame=dataclasses.replace(one.frame, time_from=time_from))
+        for one, time_from in zip(FRAMES, ["stamps", "rate", "arrival"], strict=False)
+    ]
+    rows = [json.loads(line) for line in written(tmp_path, "out.jsonl", frames).read_text().splitlines()]
+    assert {row["frame"]: row.get("time_from") for row in rows} == {0: None, 1: None, 2: "arrival"}
 
 
 def test_coasting_rows_say_so_and_have_no_mask(tmp_path):

@@ -39,7 +39,7 @@ class MjpegCamera(LoopbackServer):
         super().__init__()
 
     def url(self, user: str = "") -> str:
-        return f"http://{user}{'@' if user else ''}127.0.0.1:{self.port}/video"
+        return f"http://{user}{'@' if user else ''}{self.host}:{self.port}/video"
 
     def _connected(self, connection: socket.socket) -> None:
         with self._lock:
@@ -49,8 +49,10 @@ class MjpegCamera(LoopbackServer):
     def _serve(self, connection: socket.socket) -> None:
         with contextlib.suppress(OSError), connection:
             request = connection.recv(4096)
-            if not request:
-                return  # a knock
+            if request.startswith(b"OPTIONS"):  # a knock
+                connection.sendall(b"HTTP/1.0 200 OK\r\nAllow: GET\r\n\r\n")
+            if not request.startswith(b"GET"):
+                return
             self.requests.append(request.decode(errors="replace"))
             self.connections += 1
             connection.sendall(b"HTTP/1.0 200 OK\r\nContent-Type: multipart/x-mixed-replace; boundary=frame\r\n\r\n")

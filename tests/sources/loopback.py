@@ -11,6 +11,8 @@ from typing import Self
 class LoopbackServer:
     """Listens on a port of its own; what it does with a connection is said in ``_connected``."""
 
+    host = "127.0.0.1"
+
     def __init__(self) -> None:
         self.port = 0
         self._lock = threading.Lock()
@@ -28,7 +30,7 @@ class LoopbackServer:
         """Listen, again on the same port."""
         listening = socket.socket()
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind(("127.0.0.1", self.port))
+        listening.bind((self.host, self.port))
         listening.listen()
         self.port = listening.getsockname()[1]
         self._listening = listening

@@ -116,3 +116,11 @@ def test_empty_list_and_negative_camera() -> None:
 def test_addresses_pass_through() -> None:
     address = Address(kind="video", name="a", target="a")
     assert expand_sources(address) == [address]
+
+
+@pytest.mark.parametrize("text", ["rtsp:/viewer:canary@host/x", "rtsp:viewer:canary@host", "viewer:canary@host/x"])
+def test_an_address_that_was_mistyped_tells_no_password(text: str) -> None:
+    with pytest.raises(SourceError, match="found no such file") as caught:
+        expand_sources(text)
+    assert "canary" not in str(caught.value)
+    assert "***@host" in str(caught.value)

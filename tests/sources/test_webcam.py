@@ -7,6 +7,7 @@ import sys
 import av
 import pytest
 
+from tests.segment.models import end2end_model
 from tracker.config import is_camera, parse_live_config
 from tracker.errors import ConfigError, SourceError
 from tracker.live.build import check_camera
@@ -96,3 +97,20 @@ def test_what_ffmpeg_is_told(monkeypatch) -> None:
     assert (told["target"], told["format"], told["timeout"]) == ("/dev/video7", "v4l2", (3, 3))
     assert told["options"] == {"input_format": "mjpeg"}
     assert "close other programs" in caught.value.remedy
+
+
+@linux
+def test_the_command_line_passes_them_on(run, monkeypatch, tmp_path) -> None:
+    told = {}
+
+    def refuse(target: str, **options: object) -> None:
+        told.update(options, target=target)
+        raise av.error.BlockingIOError(16, "busy")
+
+    monkeypatch.setattr(av, "open", refuse)
+    model = end2end_model(tmp_path / "constant.onnx")
+    result = run("track", "7?size=1280x720&fps=30&format=mjpeg", "--model", model)
+    assert result.status == 2
+    assert "expected a camera that delivers pictures" in result.text
+    assert (told["target"], told["format"]) == ("/dev/video7", "v4l2")
+    assert told["options"] == {"video_size": "1280x720", "framerate": "30", "input_format": "mjpeg"}

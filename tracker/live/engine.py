@@ -13,13 +13,16 @@ import time
 from typing import TYPE_CHECKING
 
 from tracker.live.batcher import Batcher, Turns
-from tracker.live.stream import unforeseen
+from tracker.live.stream import CLOSE_S, unforeseen
 
 if TYPE_CHECKING:
     from tracker.live.stream import Stream, Ticket
     from tracker.types import Segmenter
 
 __all__ = ["LiveEngine"]
+
+WORKERS_S = 30.0
+"""Longest wait for batches that are under way when the program stops, all of them together."""
 
 IDLE_S = 1.0
 """Workers look around this often even if nobody wakes them."""
@@ -160,15 +163,17 @@ class LiveEngine:
         """
         self.stop()
         streams = self.streams
+        until_s = time.monotonic() + WORKERS_S
         for thread in self._threads:
-            thread.join(30)
+            thread.join(max(until_s - time.monotonic(), 0))
         closers = [threading.Thread(target=stream.close, daemon=True) for stream in streams]
         for closer in closers:
             closer.start()
         for stream in streams:
             stream.finish()
+        until_s = time.monotonic() + CLOSE_S
         for stream in streams:
-            if not stream.wait_written():
+            if not stream.wait_written(max(until_s - time.monotonic(), 0)):
                 logger.error("output not completed in time", extra={"camera": stream.name})
         for closer in closers:
             closer.join(5)
@@ -180,28 +185,33 @@ class LiveEngine:
             self._changed.notify_all()
 
     def _work(self) -> None:
-        while (turn := self._next_batch()) is not None:
-            batcher, charged, batch = turn
-            tickets: list[Ticket] = []
-            seconds = 0.0
-            try:
-                tickets = self._take(batch)
-                if tickets:
-                    seconds = self._serve(batcher, tickets)
-            except BaseException as failure:  # noqa: BLE001 - raised by close()
-                logger.critical("model failed", extra={"model": batcher.name, "problem": str(failure)})
-                with self._changed:
-                    self._failure = failure
-                    self._changed.notify_all()
-                return
-            finally:
-                with self._changed:
-                    for ticket in tickets:
-                        ticket.stream.in_flight -= 1
-                    batcher.in_flight -= 1
-                    batcher.progress_s = time.monotonic()
-                    self._turns.end(batcher, charged, seconds)
-                    self._changed.notify_all()
+        """A worker's life; whatever ends it before its time ends the engine, which would stand still without a word."""
+        try:
+            while (turn := self._next_batch()) is not None:
+                self._run(*turn)
+        except BaseException as failure:  # noqa: BLE001 - raised by close()
+            with self._changed:
+                self._failure = self._failure or failure
+                self._changed.notify_all()
+
+    def _run(self, batcher: Batcher, charged: float, batch: list[Stream]) -> None:
+        tickets: list[Ticket] = []
+        seconds = 0.0
+        try:
+            tickets = self._take(batch)
+            if tickets:
+                seconds = self._serve(batcher, tickets)
+        except BaseException as failure:
+            logger.critical("model failed", extra={"model": batcher.name, "problem": str(failure)})
+            raise
+        finally:
+            with self._changed:
+                for ticket in tickets:
+                    ticket.stream.in_flight -= 1
+                batcher.in_flight -= 1
+                batcher.progress_s = time.monotonic()
+                self._turns.end(batcher, charged, seconds)
+                self._changed.notify_all()
 
     def _next_batch(self) -> tuple[Batcher, float, list[Stream]] | None:
         """Whose turn it is, what is charged for it, and the streams to take frames from; ``None`` = time to stop."""
@@ -223,8 +233,7 @@ class LiveEngine:
     def _end_drained(self) -> None:
         for stream in self._streams:
             if not stream.over and stream.drained:
-                stream.finish(complete=True)
-                logger.info("stream ended", extra={"camera": stream.name})
+                stream.end()
                 self._changed.notify_all()
 
     def _take(self, batch: list[Stream]) -> list[Ticket]:

@@ -8,11 +8,13 @@ byte. A video has the same frames at the same times; what was drawn from memory 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from tracker.errors import ConfigError
 from tracker.live.join import join_chunks
 from tracker.live.snapshot import Snapshots
 
@@ -49,13 +51,14 @@ class Resumption:
     Args:
         folder: Of states; one recording has ``NAME.chunks/`` while it runs and ``NAME.done`` afterwards.
         name: Of the recording.
-        key: Everything its rows depend on; what was written under another key is not gone on with.
+        key: Everything its rows depend on; what was written under another key is not gone on with. Only a digest of it
+            is kept on disk, since settings may hold what was a secret in the environment.
     """
 
     def __init__(self, folder: Path, name: str, key: dict[str, Any]) -> None:
         self.chunks = folder / f"{name}.chunks"
         self._done = folder / f"{name}.done"
-        self._key = json.dumps(key, sort_keys=True, default=str)
+        self._key = hashlib.sha256(json.dumps(key, sort_keys=True, default=str).encode()).hexdigest()
 
     @property
     def done(self) -> bool:
@@ -85,9 +88,17 @@ class Resumption:
         shutil.rmtree(self.chunks, ignore_errors=True)
 
     def restart(self) -> None:
-        """Forget everything."""
-        shutil.rmtree(self.chunks, ignore_errors=True)
-        self._done.unlink(missing_ok=True)
+        """Forget everything.
+
+        Raises:
+            ConfigError: The system refuses, so that what is there would be taken for this run's.
+        """
+        try:
+            shutil.rmtree(self.chunks, ignore_errors=True)
+            self._done.unlink(missing_ok=True)
+        except OSError as error:
+            problem = f"expected to remove what an earlier run left of {self._done.stem}, found: {error.strerror}"
+            raise ConfigError(f"state {self._done.parent}", problem, "make the folder writable, or remove it") from None
 
 
 class ChunkedSink:
@@ -154,8 +165,9 @@ class ChunkedSink:
 
     def _end_chunk(self) -> None:
         sinks, self._sinks = self._sinks, []
-        for sink in sinks:
-            sink.close()
+        with contextlib.ExitStack() as closing:  # all of them, also where one refuses
+            for sink in sinks:
+                closing.callback(sink.close)
         self._chunks += bool(sinks)
 
     def _chunk(self, chunk: int, number: int) -> Path:

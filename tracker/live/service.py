@@ -19,10 +19,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from tracker.config import is_camera, load_live_config
-from tracker.errors import ConfigError, TrackerError
+from tracker.errors import ConfigError, SourceError, TrackerError
 from tracker.live.build import build_stream, check_camera
 from tracker.live.engine import LiveEngine
-from tracker.live.logs import set_up_logging
+from tracker.live.logs import faults_logged, logging_to_stderr
 from tracker.live.memory import give_back, limit_pools
 from tracker.live.models import Models, lowest_score
 from tracker.live.resume import Resumption
@@ -97,13 +97,14 @@ class LiveService:
         """Make the cameras what the file says now; those that did not change run on with their identities.
 
         A camera that changed begins anew; where it shows the same scene through the same model, with its identities,
-        else with new ones under numbers that were not given yet.
+        else with new ones under numbers that were not given yet. So does one that had failed, changed or not.
 
         Raises:
             TrackerError: A new or changed camera or its model cannot be used; nothing has been changed then.
         """
         wanted = {camera.name: camera for camera in config.cameras}
-        changed = [name for name, one in self._running.items() if wanted.get(name) != one.camera]
+        failed = {name for name, one in self._running.items() if one.stream.state == "failed"}
+        changed = [name for name, one in self._running.items() if name in failed or wanted.get(name) != one.camera]
         added = [camera for name, camera in wanted.items() if name in changed or name not in self._running]
         going_on = [one.camera for name, one in self._running.items() if name not in changed and not one.stream.over]
         plan = self._plan(added, [*going_on, *added])
@@ -112,13 +113,19 @@ class LiveService:
         for name in changed:
             before, stream, _ = self._running.pop(name)
             self.engine.remove(stream)
-            self._failures += stream.failures
+            if name not in failed or name not in wanted:
+                self._failures += stream.failures
             if name in wanted and is_camera(before.url) and (state := stream.tracker_state()) is not None:
                 after = wanted[name]
                 same = (before.url, before.model, before.reid) == (after.url, after.model, after.reid)
+                same = same and name not in failed  # what its tracker failed on may still be in there
                 kept[name] = Kept(state=state, elapsed_s=stream.meter.figures().silence_s, numbers_only=not same)
         for camera in added:
-            self._add(camera, kept.get(camera.name) or self._kept(camera))
+            try:
+                self._add(camera, kept.get(camera.name) or self._kept(camera))
+            except TrackerError as failure:  # after all that was looked at before: the other cameras are still wanted
+                logger.error("camera not started", extra={"camera": camera.name, "problem": str(failure)})  # noqa: TRY400
+                self._failures.append(failure)
         self.release()
         fixed = ("device", "batch", "workers", "metrics", "log", "batch_wait_s", "state")
         differs = [name for name in fixed if getattr(config, name) != getattr(self._config, name)]
@@ -172,7 +179,7 @@ class LiveService:
         try:
             self.engine.close()
         except Exception as failure:  # noqa: BLE001 - the one thing that ends all streams
-            logger.critical("model failed", extra={"problem": str(failure)})
+            logger.critical("stopped by a failure", extra={"problem": f"{type(failure).__name__}: {failure}"})
             return 3
         self.save_states(final=True)
         failures = self._failures + [failure for stream in self.engine.streams for failure in stream.failures]
@@ -228,7 +235,11 @@ class LiveService:
         """Where a recording's chunks are, and everything its rows depend on."""
         if self._config.state is None or is_camera(camera.url) or camera.policy == "latest":
             return None
-        facts = Path(camera.url).stat() if Path(camera.url).is_file() else None
+        try:
+            facts = Path(camera.url).stat() if Path(camera.url).is_file() else None
+        except OSError as error:
+            problem = f"expected a recording, found: {error.strerror}"
+            raise SourceError(camera.url, problem, "check the path") from None
         key = {
             "camera": {item.name: getattr(camera, item.name) for item in fields(camera)},
             "file": (facts.st_size, facts.st_mtime_ns) if facts is not None else None,
@@ -258,26 +269,22 @@ def run_live(path: Path, *, log: str | None = None, resume: bool = False) -> int
     config = load_live_config(path)
     if resume and config.state is None:
         raise ConfigError("--resume", "expected a folder for states, found none in the settings", "add `state: FOLDER`")
-    handler = set_up_logging(log or config.log)
-    try:
+    with logging_to_stderr(log or config.log), faults_logged(), _signals() as signals, contextlib.ExitStack() as stack:
         limit_pools()
-        with _signals() as signals, contextlib.ExitStack() as stack:
-            service = LiveService(config, resume=resume)
-            try:
-                if config.metrics is not None:
-                    status = StatusServer(service.engine, config.metrics)
-                    stack.callback(status.close)
-                    logger.info("status", extra={"address": f"http://{status.address}/healthz"})
-                _notify("READY=1")
-                _loop(service, path, signals)
-            finally:
-                _notify("STOPPING=1")
-                code = service.close()
-            service.report()
-            logger.info("stopped", extra={"status": code})
-            return code
-    finally:
-        logger.removeHandler(handler)
+        service = LiveService(config, resume=resume)
+        try:
+            if config.metrics is not None:
+                status = StatusServer(service.engine, config.metrics)
+                stack.callback(status.close)
+                logger.info("status", extra={"address": f"http://{status.address}/healthz"})
+            _notify("READY=1")
+            _loop(service, path, signals)
+        finally:
+            _notify("STOPPING=1")
+            code = service.close()
+        service.report()
+        logger.info("stopped", extra={"status": code})
+        return code
 
 
 def _loop(service: LiveService, path: Path, signals: queue.SimpleQueue[int]) -> None:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
+import socket
+import sys
 import threading
 import time
+from dataclasses import asdict
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, cast
 
@@ -21,8 +25,13 @@ if TYPE_CHECKING:
 
 __all__ = ["StatusServer", "health"]
 
+logger = logging.getLogger("tracker.live")
+
 STUCK_S = 60.0
 """With frames under way and none finished for this long the program is sick, and should be started anew."""
+
+CLIENT_S = 10.0
+"""A client that says nothing for so long is left: connections that nobody closes would be threads for ever."""
 
 STATES = ("connecting", "live", "lost", "ended", "failed")
 
@@ -64,7 +73,7 @@ def _stream_health(stream: Stream, model: str, share: float) -> dict[str, Any]:
     if stream.opened:
         info, counters = stream.source.info, stream.source.counters
         values |= {"size": list(info.size), "codec": info.codec, "time_from": info.time_from, "decoder": info.decoder}
-        values |= {name: getattr(counters, name) for name in ("dropped", "late", "reconnects", "stalls")}
+        values |= asdict(counters)
     return values
 
 
@@ -191,6 +200,22 @@ class _Collector:
         yield up
 
 
+class _Server(ThreadingHTTPServer):
+    """Answers each client in a thread of its own; one that goes away or is silent is no news."""
+
+    daemon_threads = True
+
+    def handle_error(self, _request: Any, _client: Any) -> None:
+        """Say in the log what would be a traceback on stderr, between lines that machines read."""
+        failure = sys.exception()
+        if not isinstance(failure, OSError):
+            logger.error("status not told", extra={"problem": f"{type(failure).__name__}: {failure}"})
+
+
+class _ServerOfV6(_Server):
+    address_family = socket.AF_INET6
+
+
 class StatusServer:
     """Serves a running engine's health and metrics from a thread of its own.
 
@@ -215,6 +240,8 @@ class StatusServer:
         registry.register(cast("Any", _Collector(engine)))
 
         class Handler(BaseHTTPRequestHandler):
+            timeout = CLIENT_S
+
             def do_GET(self) -> None:
                 path = self.path.partition("?")[0]
                 if path == "/healthz":
@@ -237,12 +264,12 @@ class StatusServer:
                 """Scrapes are no news."""
 
         host, _, port = address.rpartition(":")
+        kind = _ServerOfV6 if host.startswith("[") else _Server
         try:
-            self._server = ThreadingHTTPServer((host.strip("[]"), int(port)), Handler)
+            self._server = kind((host.strip("[]"), int(port)), Handler)
         except OSError as error:
             problem = f"expected a free address for health and metrics, found: {error.strerror or error}"
             raise ConfigError(f"metrics {address}", problem, "choose another port, or write `metrics: off`") from None
-        self._server.daemon_threads = True
         self.address = f"{host}:{self._server.server_address[1]}"
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.2,), name="status", daemon=True)
         self._thread.start()

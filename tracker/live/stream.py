@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tracker.sources.source import Source
     from tracker.types import Sink
 
-__all__ = ["Stream", "StreamState", "Ticket", "unforeseen"]
+__all__ = ["CLOSE_S", "Stream", "StreamState", "Ticket", "unforeseen"]
 
 StreamState = Literal["connecting", "live", "lost", "ended", "failed"]
 
@@ -31,7 +31,7 @@ BACKLOG_FRAMES = 8
 """Frames that may wait for a stream's sinks; while more do, the stream is not served, and the others are."""
 
 CLOSE_S = 30.0
-"""Longest wait for a stream's sinks when the program stops: a video file rewrites its index."""
+"""Longest wait for outputs when a stream is removed or the program stops: a video file rewrites its index."""
 
 logger = logging.getLogger("tracker.live")
 
@@ -88,9 +88,11 @@ class Stream:
         self._tracker = tracker if isinstance(tracker, SteadyTracker) else SteadyTracker(tracker)
         self._max_in_flight = max_in_flight
         self._checkpoint_frames = checkpoint_frames
+        self._deciding = threading.Lock()  # of the state: the camera's, the workers' and the engine's threads change it
         self._skip_before = 0
         self._next_index = 0
         self._source: Source | None = None
+        self._broken_off: TrackerError | None = None
         self._taking = threading.Lock()
         self._taken = 0
         self._finding = threading.Lock()
@@ -115,6 +117,11 @@ class Stream:
     def over(self) -> bool:
         """Whether nothing will come any more: ended or failed."""
         return self.state in {"ended", "failed"}
+
+    @property
+    def checkpointed(self) -> bool:
+        """Whether it is a recording that can be gone on with from its last checkpoint."""
+        return self._checkpoint_frames is not None
 
     @property
     def written(self) -> bool:
@@ -145,6 +152,8 @@ class Stream:
             self._source = self._open_source(on_change, self._on_link)
         except TrackerError as failure:
             self.fail(failure)
+        except Exception as failure:  # noqa: BLE001 - one stream's fault is no other's: no thread can be started, say
+            self.fail(unforeseen(self.name, "open it", failure))
 
     def take(self) -> Ticket | None:
         """The next frame, or ``None`` where what waited was too old or an error, which fails the stream."""
@@ -154,15 +163,19 @@ class Stream:
                 while frame is not None and frame.index < self._skip_before:
                     frame = self.source.poll()
             except TrackerError as failure:
-                self.fail(failure)
+                if self.source.ended:
+                    self._broken_off = failure  # told by end(), once the frames before it are done
+                else:
+                    self.fail(failure)
                 return None
             except Exception as failure:  # noqa: BLE001 - one stream's fault is no other's
                 self.fail(unforeseen(self.name, "read a frame", failure))
                 return None
             if frame is None:
                 return None
-            if self.state == "connecting":
-                self.state = "live"
+            with self._deciding:
+                if self.state == "connecting":
+                    self.state = "live"
             ticket = Ticket(stream=self, frame=frame, number=self._taken)
             self._taken += 1
             return ticket
@@ -177,26 +190,42 @@ class Stream:
                 self._track(frame, found, seconds, class_names)
 
     def fail(self, failure: TrackerError) -> None:
-        """End this stream because of an error; what was done is kept."""
+        """End this stream because of an error; what was done is kept, and its connection is let go of."""
+        if not self.finish("failed", problem=failure.problem):
+            return  # another thread was first, or it had ended
         logger.error("stream failed", extra={"camera": self.name, "problem": str(failure)})
         self.failures.append(failure)
-        self.problem = failure.problem
-        self.finish("failed")
+        # Closing waits for the reader; the caller is a worker, and other streams have frames for it.
+        threading.Thread(target=self.close, name=f"close-{self.name}", daemon=True).start()
 
-    def finish(self, state: StreamState = "ended", *, complete: bool = False) -> None:
+    def end(self) -> None:
+        """The source is at its end and everything taken from it is done: this stream ends, or fails if it broke off."""
+        if self._broken_off is not None:
+            self.fail(self._broken_off)
+        elif self.finish(complete=True):
+            logger.info("stream ended", extra={"camera": self.name})
+
+    def finish(self, state: StreamState = "ended", *, complete: bool = False, problem: str = "") -> bool:
         """No more frames: complete the outputs in the background.
 
         Args:
             state: Why.
             complete: The source came to its own end.
+            problem: What went wrong, if anything.
+
+        Returns:
+            Whether it was not over before.
         """
-        if self.over:
-            return
-        self.state = state
+        with self._deciding:
+            if self.over:
+                return False
+            self.state = state
+            self.problem = problem or self.problem
         if self._writer is not None:
             if complete and self._checkpoint_frames is not None:
                 self._writer.put(Checkpoint(next_index=self._next_index, state=None, complete=True))
             self._writer.put(None)
+        return True
 
     def tracker_state(self) -> dict[str, Any] | None:
         """The tracker's state between two frames, or ``None`` where there is none yet."""
@@ -257,22 +286,23 @@ class Stream:
         return {**state, "camera_motion": self._camera_motion.state()}
 
     def _on_link(self, link: Link) -> None:
-        if self.over:
-            return
+        state: StreamState = "live" if link.state == "live" else "lost"
+        with self._deciding:
+            if self.over:
+                return
+            before, problem_before = self.state, self.problem
+            if link.state != "ended":  # then the engine ends it, once its last frames are taken
+                self.state = state
+            self.problem = link.problem
         if link.state == "live":
-            if self.state != "live":
-                logger.info("camera back" if self.state == "lost" else "camera connected", extra={"camera": self.name})
-            self.state = "live"
+            if before != "live":
+                logger.info("camera back" if before == "lost" else "camera connected", extra={"camera": self.name})
             if link.note:
                 logger.warning("camera note", extra={"camera": self.name, "note": link.note})
-        elif link.state == "lost":
-            if self.state != "lost" or link.problem != self.problem:  # not once per attempt while it is away
-                logger.warning(
-                    "camera lost",
-                    extra={"camera": self.name, "problem": link.problem, "retry_s": round(link.retry_s or 0.0, 1)},
-                )
-            self.state = "lost"
-        self.problem = link.problem
+        elif link.state == "lost" and (before != "lost" or link.problem != problem_before):
+            # Not once per attempt while it is away
+            extra = {"camera": self.name, "problem": link.problem, "retry_s": round(link.retry_s or 0.0, 1)}
+            logger.warning("camera lost", extra=extra)
 
 
 def unforeseen(name: str, doing: str, failure: Exception) -> TrackerError:
@@ -313,9 +343,12 @@ class _Writer:
                     getattr(sink, "checkpoint", lambda _: None)(item)
                 elif sink is not None:
                     sink.write(item)
-            except Exception as failure:  # noqa: BLE001 - the stream is tracked on without this output
+            except Exception as failure:  # noqa: BLE001 - a camera is tracked on without this output
                 broken = True
-                self._report(failure)
+                if self._stream.checkpointed:  # of a recording nothing would come of the rest: it is gone on with later
+                    self._stream.fail(self._named(failure))
+                else:
+                    self._report(failure)
                 self._close(sink)
                 sink = None
             self.on_change()
@@ -333,5 +366,7 @@ class _Writer:
 
     def _report(self, failure: Exception) -> None:
         logger.error("output failed", extra={"camera": self._stream.name, "problem": str(failure)})
-        if isinstance(failure, TrackerError):
-            self._stream.failures.append(failure)
+        self._stream.failures.append(self._named(failure))
+
+    def _named(self, failure: Exception) -> TrackerError:
+        return failure if isinstance(failure, TrackerError) else unforeseen(self._stream.name, "write", failure)

@@ -21,6 +21,8 @@ __all__ = ["CsvSink", "JsonLinesSink", "flat"]
 class JsonLinesSink(TextSink):
     """One JSON object per line, identity and frame; ``pandas.read_json(path, lines=True)`` reads it.
 
+    Rows of a camera without a clock, or with one that is not believed, say ``"time_from": "arrival"``.
+
     Args:
         path: The final path.
         masks: ``"rle"`` (``{"size": [height, width], "counts": ...}``, compressed COCO), ``"polygon"`` or ``"none"``.
@@ -48,6 +50,8 @@ class JsonLinesSink(TextSink):
 
     def _object(self, row: Row) -> dict[str, Any]:
         values: dict[str, Any] = {"frame": row.frame, "time_s": row.time_s}
+        if row.time_from == "arrival":
+            values["time_from"] = row.time_from
         if self._image_names:
             values["image"] = row.image
         values |= {

@@ -14,7 +14,7 @@ from tracker.sinks.run_length import polygons
 from tracker.sinks.silhouettes import code_of, silhouette_of
 
 if TYPE_CHECKING:
-    from tracker.types import Instances, TrackedFrame
+    from tracker.types import Instances, TimeFrom, TrackedFrame
 
 __all__ = ["MASK_FORMATS", "MaskFormat", "Row", "RowBuilder"]
 
@@ -41,6 +41,7 @@ class Row:
         detection: Row of the instance in this frame, ``None`` while coasting.
         coasting: The box is predicted, not seen.
         mask: COCO run-length code or polygons at image resolution; ``None`` where there is none or none is asked for.
+        time_from: Where ``time_s`` comes from; see :class:`tracker.types.Frame`.
     """
 
     frame: int
@@ -57,6 +58,7 @@ class Row:
     detection: int | None
     coasting: bool
     mask: Any = None
+    time_from: TimeFrom = "stamps"
 
 
 class RowBuilder:
@@ -113,6 +115,7 @@ class RowBuilder:
                 detection=detections[n] if detections[n] >= 0 else None,
                 coasting=detections[n] < 0,
                 mask=shapes[n][1],
+                time_from=frame.time_from,
             )
             for n in range(count)
             if self._coasting or detections[n] >= 0

@@ -1,7 +1,8 @@
 """Tracked frames enter as whole lines; a text file that is valid after every frame leaves.
 
 The base of all line-wise records. Lines of one frame go out together; when the system refuses (disk full), the file
-is cut back to its last whole line, finished and published, so that what was written stays readable.
+is cut back to its last whole line, finished and published, so that what was written stays readable. A file without any
+line is not: a camera on a full disk would leave an empty one with every attempt.
 """
 
 from __future__ import annotations
@@ -53,7 +54,9 @@ class TextSink(Closing):
         self._waiting: list[bytes] = [head.encode()] if head else []
         self._waiting_bytes = len(head)
         self._flushed_s = time.monotonic()
+        self._head_bytes = len(head.encode())
         self._failure: SinkError | None = None
+        self._nothing_kept = False
         self._closed = False
 
     @abstractmethod
@@ -90,7 +93,8 @@ class TextSink(Closing):
         """Finish the file and give it its final name; safe to call twice.
 
         Raises:
-            SinkError: The system refuses the last lines; what was written before is published all the same.
+            SinkError: The system refuses the last lines; what was written before is published all the same, if it is
+                anything.
         """
         if self._closed:
             return
@@ -103,7 +107,10 @@ class TextSink(Closing):
                     self._flush()
         finally:
             self._file.close()
-        self._part.publish()
+        if self._nothing_kept:
+            self._part.discard()
+        else:
+            self._part.publish()
         if self._failure is not None and not raised_before:
             raise self._failure
 
@@ -142,6 +149,7 @@ class TextSink(Closing):
                 file.seek(start)
                 tail = file.read()
             kept = self._mend(tail[: cut + 1])
+            self._nothing_kept = start + len(kept) <= self._head_bytes
             file.truncate(start + len(kept))
             file.seek(start + len(kept))
             file.write(self._tail().encode())

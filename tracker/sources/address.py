@@ -33,6 +33,7 @@ VIDEO_SUFFIXES = frozenset(
 _SECRET_KEYS = re.compile(r"pass|pwd|token|secret|key|auth|sig|user|login|cred|session|streamid", re.IGNORECASE)
 _SECRET_IN_PATH = re.compile(rf"([^/&;=]*(?:{_SECRET_KEYS.pattern})[^/&;=]*)=[^/&;]*", re.IGNORECASE)
 _SCHEME = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]+://")
+_MISTYPED = re.compile(r":[^:@/\s][^@\s]*@")  # a password where a slash or the scheme is missing: rtsp:/me:it@host
 _DEVICE = re.compile(r"^(?P<device>\d+|/dev/video\d+)(?P<query>\?.*)?$", re.DOTALL)
 
 CAMERA_SETTINGS = {
@@ -170,8 +171,9 @@ def _expand_text(text: str) -> list[Address]:
     if glob.has_magic(text):
         found = (Path(match) for match in glob.glob(str(path), recursive=True))  # noqa: PTH207 - absolute patterns too
         return _expand_files(text, (match for match in found if match.is_file()), "pattern")
+    shown = _MISTYPED.sub(":***@", text)
     raise SourceError(
-        text, "expected a video, a folder, a pattern or an address, found no such file", _suggestion(path)
+        shown, "expected a video, a folder, a pattern or an address, found no such file", _suggestion(path)
     )
 
 

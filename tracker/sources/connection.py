@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tracker.sources.cpu import WorkerClock
@@ -15,25 +16,64 @@ if TYPE_CHECKING:
 
     from tracker.sources.decoder import Decoder, Picture
 
-__all__ = ["Connection", "ConnectionsClock"]
+__all__ = ["Connection", "ConnectionsClock", "Door"]
 
 KNOCK_S = 1.0
-"""While nobody listens at the address, its port is tried this often between attempts: a server that comes back is met
+"""While nobody answers at the address, its door is tried this often between attempts: a server that comes back is met
 within a second or two however long it was away, and a knock costs less than an attempt."""
 
 
-class Connection:
-    """One attempt in a thread of its own: wait, open, hand pictures over until told to stop."""
+@dataclass(frozen=True, slots=True)
+class Door:
+    """Where a server listens.
 
-    def __init__(
-        self, opener: Callable[[], Decoder], *, delay_s: float, port: tuple[str, int] | None, closed: bool
-    ) -> None:
+    Attributes:
+        host: Name or number.
+        port: Of TCP.
+        greeting: What a server that is well answers at once, whatever it thinks of it: the kernel of one that hangs
+            still lets everybody in. Empty: being let in is answer enough.
+    """
+
+    host: str
+    port: int
+    greeting: bytes = b""
+
+    def answers(self) -> bool:
+        """Knock: whether somebody is there, within two seconds."""
+        try:
+            with socket.create_connection((self.host, self.port), timeout=KNOCK_S) as connection:
+                if self.greeting:
+                    connection.sendall(self.greeting)
+                    connection.recv(1)  # nothing at all, and the line closed, is an answer as well
+                return True
+        except OSError:
+            return False
+
+
+class Connection:
+    """One attempt in a thread of its own: wait, open, hand pictures over until told to stop.
+
+    Args:
+        opener: Makes the connection.
+        delay_s: How long to wait before that.
+        door: Where to knock in the meantime; ``None`` for nowhere.
+        closed: Whether nobody answered the attempt before this one, so that an answer to a knock is news.
+
+    Attributes:
+        handoff: Its pictures.
+        decoder: Once it is open.
+        knocked_in_vain: Whether nobody answered a knock.
+        cpu_s: CPU time of its thread and its decoder's.
+    """
+
+    def __init__(self, opener: Callable[[], Decoder], *, delay_s: float, door: Door | None, closed: bool) -> None:
         self.handoff: Handoff[Picture] = Handoff(capacity=2, drop_oldest=False)
         self.decoder: Decoder | None = None
+        self.knocked_in_vain = False
         self.cpu_s = 0.0
         self._opener = opener
         self._delay_s = delay_s
-        self._port = port
+        self._door = door
         self._closed = closed
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="camera-connection", daemon=True)
@@ -68,27 +108,19 @@ class Connection:
             self.handoff.finish(failure)
 
     def _wait(self) -> bool:
-        """Sit out the delay, less where the port was closed and answers again; false when told to stop."""
+        """Sit out the delay, less where nobody answered and somebody does again; false when told to stop."""
         until_s = time.monotonic() + self._delay_s
         while (left_s := until_s - time.monotonic()) > 0:
             if self._stop.wait(min(left_s, KNOCK_S)):
                 return False
-            if self._port is None:
+            if self._door is None:
                 continue
-            # A port that was open all the time says nothing: a frozen server's kernel goes on answering.
-            if not _answers(self._port):
-                self._closed = True
+            # A door that was open all the time says nothing: it is the stream behind it that is gone.
+            if not self._door.answers():
+                self._closed = self.knocked_in_vain = True
             elif self._closed:
                 break
         return not self._stop.is_set()
-
-
-def _answers(port: tuple[str, int]) -> bool:
-    try:
-        with socket.create_connection(port, timeout=KNOCK_S):
-            return True
-    except OSError:
-        return False
 
 
 class ConnectionsClock(WorkerClock):

@@ -98,6 +98,7 @@ class FrameConverter:
             image=None if image is None else np.ascontiguousarray(image),
             network_image=network_image,
             letterbox=letterbox,
+            time_from=picture.time_from,
         )
 
     def _orientation(self, frame: av.VideoFrame, coded: tuple[int, int]) -> tuple[bool, bool, bool]:

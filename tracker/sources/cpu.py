@@ -16,6 +16,8 @@ __all__ = ["WorkerClock"]
 
 _TASKS = "/proc/self/task"
 _OPENING = threading.Lock()
+OPENING_S = 1.0
+"""Opening a decoder takes a millisecond; a device's first a few hundred."""
 
 
 class WorkerClock:
@@ -29,12 +31,21 @@ class WorkerClock:
     @classmethod
     @contextlib.contextmanager
     def recording(cls) -> Iterator[WorkerClock]:
-        """A clock of the decoder threads that start inside the ``with`` block; one block at a time in the process."""
+        """A clock of the decoder threads that start inside the ``with`` block; one block at a time in the process.
+
+        Where another block does not end, a decoder that hangs in a driver say, the clock stays at zero: other cameras
+        are opened without.
+        """
         clock = cls()
-        with _OPENING:
+        alone = _OPENING.acquire(timeout=OPENING_S)
+        try:
             before = _threads()
             yield clock
-            clock._threads = sorted(_threads() - before)
+            if alone:
+                clock._threads = sorted(_threads() - before)
+        finally:
+            if alone:
+                _OPENING.release()
 
     def spent_s(self) -> float:
         """CPU seconds so far, those of threads that have ended included. Ask first when a frame has been decoded."""

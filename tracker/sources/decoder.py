@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import av
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from tracker.errors import SourceError
     from tracker.sources.address import Address
+    from tracker.types import TimeFrom
 
 __all__ = ["Decoder", "Picture", "VideoDecoder"]
 
@@ -57,6 +58,7 @@ class Picture:
     time_s: float
     arrived_s: float
     source: str
+    time_from: TimeFrom = "stamps"
 
 
 class Decoder(Protocol):
@@ -146,7 +148,7 @@ class VideoDecoder:
             self._unstamped = 0
             self._coded_size: tuple[int, int] | None = None
             self._damaged: set[int] = set()  # stamps of packets that the demuxer found damaged
-            self._time_from: Literal["stamps", "arrival", "rate"] = "stamps"
+            self._time_from: TimeFrom = "stamps"
             self._decoded = self._decode()
             self._first: Picture | None = next(self._decoded, None)
             self.info = self._describe(rate)
@@ -273,7 +275,14 @@ class VideoDecoder:
                 self._damaged.discard(frame.pts)
                 index = counters.decoded
                 counters.decoded += 1
-                yield Picture(frame=frame, index=index, time_s=time_s, arrived_s=arrived_s, source=self._name)
+                yield Picture(
+                    frame=frame,
+                    index=index,
+                    time_s=time_s,
+                    arrived_s=arrived_s,
+                    source=self._name,
+                    time_from=self._time_from,
+                )
 
     def _stamp_s(self, frame: av.VideoFrame, arrived_s: float) -> Fraction | float | None:
         """When the frame is to be shown, on the stream's own clock or, where that is worthless, on this machine's."""

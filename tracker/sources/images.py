@@ -84,7 +84,12 @@ class ImagesDecoder:
             index = self.counters.decoded
             self.counters.decoded += 1
             yield Picture(
-                frame=frame, index=index, time_s=position / self._rate, arrived_s=time.monotonic(), source=str(file)
+                frame=frame,
+                index=index,
+                time_s=position / self._rate,
+                arrived_s=time.monotonic(),
+                source=str(file),
+                time_from="rate",
             )
 
     def _read(self, file: Path) -> av.VideoFrame | None:

@@ -169,9 +169,15 @@ def _explain_network(address: Address, error: Exception, timeout_s: float) -> So
         (
             (av.error.ProtocolNotFoundError,),
             f"no support for {scheme}:// in this FFmpeg",
-            "PyAV's wheels have no libsrt: build PyAV against an FFmpeg with it, or let a relay turn SRT into RTSP"
+            "PyAV's wheels have no libsrt: build PyAV against an FFmpeg with it, or let a relay turn SRT into UDP: "
+            "srt-live-transmit srt://HOST:PORT udp://127.0.0.1:5000 (apt install srt-tools), and open the latter"
             if scheme == "srt"
             else "use rtsp, http, https, rtmp or udp",
+        ),
+        (
+            (av.error.ArgumentError,),
+            "an address that cannot be taken apart",
+            "write / ? # @ in user or password as %2F %3F %23 %40",
         ),
         (
             (av.error.OSError,),

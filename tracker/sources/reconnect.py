@@ -8,6 +8,7 @@ its thread closes it when the call comes back, and nothing that it still deliver
 from __future__ import annotations
 
 import queue
+import re
 import threading
 import time
 from dataclasses import dataclass, replace
@@ -18,8 +19,9 @@ import numpy as np
 
 from tracker.errors import ConfigError, SourceError
 from tracker.sources.address import expand_sources
-from tracker.sources.connection import Connection, ConnectionsClock
+from tracker.sources.connection import Connection, ConnectionsClock, Door
 from tracker.sources.live_clock import LiveClock
+from tracker.sources.retries import Ending, Retries
 from tracker.sources.source import Source, SourceCounters, SourceInfo
 
 if TYPE_CHECKING:
@@ -30,9 +32,6 @@ if TYPE_CHECKING:
     from tracker.sources.hardware import DecodeChoice
 
 __all__ = ["Link", "ReconnectingDecoder", "is_playlist", "open_live"]
-
-SETTLED_S = 10.0
-"""A connection that lasted this long was sound: the next failure begins again with the shortest delay."""
 
 HUNG_CONNECTIONS = 4
 """Most connections that hang at the same time; no further one is made before one of them comes back."""
@@ -66,7 +65,7 @@ class Link:
 
 def is_playlist(address: Address) -> bool:
     """Whether the address is an HLS or DASH playlist, which delivers in bursts."""
-    return urlsplit(address.target).path.lower().endswith((".m3u8", ".mpd"))
+    return re.split(r"[?#]", address.target, maxsplit=1)[0].lower().endswith((".m3u8", ".mpd"))
 
 
 class ReconnectingDecoder:
@@ -79,7 +78,7 @@ class ReconnectingDecoder:
         open_s: Seconds that opening may take on top of that.
         retry_s: Shortest and longest delay before an attempt; doubled with each failure, and jittered by a quarter.
         generator: Where the jitter comes from.
-        port: Host and port that are knocked at while nobody listens there; ``None`` for none.
+        door: Where to knock while nobody answers; ``None`` for nowhere.
         max_drift_s: See :class:`tracker.sources.live_clock.LiveClock`.
         patient: Whether a stream that was never there is waited for; else its first failure is raised.
         on_link: Called on every change of the connection, in the reading thread; must not wait.
@@ -94,7 +93,7 @@ class ReconnectingDecoder:
         open_s: float,
         retry_s: tuple[float, float] = (1.0, 30.0),
         generator: np.random.Generator | None = None,
-        port: tuple[str, int] | None = None,
+        door: Door | None = None,
         max_drift_s: float = 5.0,
         patient: bool = True,
         on_link: Callable[[Link], None] | None = None,
@@ -103,9 +102,8 @@ class ReconnectingDecoder:
         self._opener = opener
         self._stall_s = stall_s
         self._open_s = open_s
-        self._retry_s = retry_s
-        self._generator = generator if generator is not None else np.random.default_rng()
-        self._port = port
+        self._retries = Retries(retry_s, generator if generator is not None else np.random.default_rng())
+        self._door = door
         self._patient = patient
         self._on_link = on_link
         self._clock = LiveClock(max_drift_s=max_drift_s)
@@ -113,6 +111,7 @@ class ReconnectingDecoder:
         self._connection: Connection | None = None
         self._connected = False
         self._hung: list[Connection] = []
+        self._counting = threading.Lock()
         self._past = SourceCounters()  # of connections that are over
         self._latest = SourceInfo(
             name=name,
@@ -133,8 +132,9 @@ class ReconnectingDecoder:
     @property
     def counters(self) -> SourceCounters:
         """Sums over all connections."""
-        connection = self._connection
-        total = replace(self._past, clock_takeovers=self._clock.takeovers)
+        with self._counting:
+            connection, past = self._connection, self._past
+        total = replace(past, clock_takeovers=self._clock.takeovers)
         if connection is not None and connection.decoder is not None:
             _add(total, connection.decoder.counters)
         return total
@@ -145,41 +145,31 @@ class ReconnectingDecoder:
         Raises:
             SourceError: A recording on the network broke off, or an impatient user's stream was never there.
         """
-        failures = 0
         closed = False
         delay_s = 0.0
         while self._await_free_slot():
             connection = self._connect(delay_s, closed=closed)
             begun_s: float | None = None
-            problem, stalled, closed = "the stream ended", False, False
-            failure: SourceError | None = None
+            ending = Ending("the stream ended")
             try:
                 for picture in self._pictures_of(connection, delay_s):
                     if begun_s is None:
                         begun_s = time.monotonic()
                     yield picture
                     del picture
-            except queue.Empty:
-                problem, stalled = f"no frame for {self._stall_s:g} s", True
-                failure = self._failure(f"none for {self._stall_s:g} s")
-            except SourceError as error:
-                problem, closed, failure = error.problem, "nobody listening" in error.problem, error
             except Exception as error:  # noqa: BLE001 - whatever befalls one connection, the next one may do better
-                problem = f"{type(error).__name__} in the decoder"
-                failure = self._failure(problem)
+                ending = self._ending(error)
             recorded = begun_s is not None and not self._latest.is_live
-            self._retire(connection, stalled=stalled)
+            self._retire(connection, stalled=ending.stalled)
             if self._closing.is_set():
                 return
-            if failure is not None and (recorded or not (self._patient or self._latest.codec)):
-                raise failure
+            if ending.failure is not None and (recorded or not (self._patient or self._latest.codec)):
+                raise ending.failure
             if recorded:
                 self._tell(Link(state="ended"))
                 return
-            settled = begun_s is not None and time.monotonic() - begun_s >= SETTLED_S
-            failures = 0 if settled else failures + 1
-            delay_s = self._delay_s(failures)
-            self._tell(Link(state="lost", problem=problem, stalled=stalled, retry_s=delay_s))
+            delay_s, closed = self._retries.after(ending, begun_s, knocked_in_vain=connection.knocked_in_vain)
+            self._tell(Link(state="lost", problem=ending.problem, stalled=ending.stalled, retry_s=delay_s))
 
     def interrupt(self) -> None:
         """End :meth:`pictures` now, whatever FFmpeg is doing."""
@@ -192,14 +182,17 @@ class ReconnectingDecoder:
         """As :meth:`interrupt`; safe to call twice."""
         self.interrupt()
 
-    def _failure(self, found: str) -> SourceError:
-        return SourceError(self._latest.name, f"expected frames, found {found}", "check the camera and the network")
-
-    def _delay_s(self, failures: int) -> float:
-        """Doubled with each failure, a quarter more or less so that cameras of one switch do not come at once."""
-        shortest_s, longest_s = self._retry_s
-        wanted_s = shortest_s * 2.0 ** min(max(failures - 1, 0), 16) * self._generator.uniform(0.75, 1.25)
-        return float(np.clip(wanted_s, shortest_s, longest_s))
+    def _ending(self, error: Exception) -> Ending:
+        """What an error of a connection says."""
+        if isinstance(error, SourceError):
+            refused = "nobody listening" in error.problem
+            silent = "no answer" in error.problem or "silence" in error.problem
+            return Ending(error.problem, failure=error, refused=refused, silent=silent)
+        stalled = isinstance(error, queue.Empty)
+        found = f"none for {self._stall_s:g} s" if stalled else f"{type(error).__name__} in the decoder"
+        failure = SourceError(self._latest.name, f"expected frames, found {found}", "check the camera and the network")
+        problem = f"no frame for {self._stall_s:g} s" if stalled else found
+        return Ending(problem, failure=failure, stalled=stalled, silent=stalled)
 
     def _await_free_slot(self) -> bool:
         """Wait while too many abandoned connections hang; false when closing."""
@@ -212,7 +205,7 @@ class ReconnectingDecoder:
 
     def _connect(self, delay_s: float, *, closed: bool) -> Connection:
         self._clock.begin()
-        connection = Connection(self._opener, delay_s=delay_s, port=self._port, closed=closed)
+        connection = Connection(self._opener, delay_s=delay_s, door=self._door, closed=closed)
         self._past.reconnects += self._connected
         self._connected = True
         self._connection = connection
@@ -238,7 +231,12 @@ class ReconnectingDecoder:
             if not self._clock.believed and self._latest.time_from != "arrival":
                 self._latest = replace(self._latest, time_from="arrival")
                 self._tell(Link(state="live", note="its clock runs off: times are those of arrival from here on"))
-            yield replace(picture, index=first_index + picture.index, time_s=time_s)
+            yield replace(
+                picture,
+                index=first_index + picture.index,
+                time_s=time_s,
+                time_from=picture.time_from if self._clock.believed else "arrival",
+            )
             del picture
 
     def _follow(self, info: SourceInfo, followed: SourceInfo | None) -> None:
@@ -257,8 +255,8 @@ class ReconnectingDecoder:
         connection.abandon()
         self._hung.append(connection)
         past = self.counters
-        self._connection = None
-        self._past = replace(past, stalls=past.stalls + stalled)
+        with self._counting:  # whoever asks meanwhile must not see counts go down: a scraper takes that for a restart
+            self._connection, self._past = None, replace(past, stalls=past.stalls + stalled)
 
     def _tell(self, link: Link) -> None:
         if self._on_link is not None and not self._closing.is_set():
@@ -357,7 +355,7 @@ def open_live(
         open_s=2 * timeout_s,
         retry_s=retry_s,
         generator=generator,
-        port=_port(address),
+        door=_door(address),
         max_drift_s=60.0 if is_playlist(address) else 5.0,
         patient=patient,
         on_link=on_link,
@@ -373,16 +371,21 @@ def open_live(
     )
 
 
-_PORTS = {"rtsp": 554, "rtsps": 322, "http": 80, "https": 443, "rtmp": 1935, "rtmps": 443, "tcp": None}
+_PORTS = {"rtsp": 554, "rtsps": 322, "http": 80, "https": 443, "rtmp": 1935, "rtmps": 443}
+"""Schemes where a knock makes sense; a plain TCP server takes one for its client."""
+
+_GREETINGS = {"rtsp": b"OPTIONS * RTSP/1.0\r\nCSeq: 1\r\n\r\n", "http": b"OPTIONS * HTTP/1.0\r\n\r\n"}
+"""Asks for nothing, tells nothing. The encrypted ones and RTMP begin with a longer conversation."""
 
 
-def _port(address: Address) -> tuple[str, int] | None:
-    """Host and TCP port of an address where a knock makes sense."""
-    parts = urlsplit(address.target)
-    if parts.scheme.lower() not in _PORTS or parts.scheme.lower() == "tcp" or "listen" in parts.query:
-        return None  # a plain TCP server takes a knock for its client
+def _door(address: Address) -> Door | None:
+    """Where to knock, for an address where that makes sense."""
     try:
-        host, port = parts.hostname, parts.port or _PORTS[parts.scheme.lower()]
-    except ValueError:
+        parts = urlsplit(address.target)
+        scheme = parts.scheme.lower()
+        if scheme not in _PORTS or "listen" in parts.query:
+            return None
+        host, port = parts.hostname, parts.port or _PORTS[scheme]
+    except ValueError:  # a password with brackets, which FFmpeg takes; the words of the error quote it
         return None
-    return (host, port) if host and port else None
+    return Door(host, port, _GREETINGS.get(scheme, b"")) if host else None

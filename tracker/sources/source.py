@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from tracker.sources.convert import FrameConverter
     from tracker.sources.decoder import Decoder, Picture
-    from tracker.types import Frame
+    from tracker.types import Frame, TimeFrom
 
 __all__ = ["Source", "SourceCounters", "SourceInfo", "StageTimes"]
 
@@ -57,7 +57,7 @@ class SourceInfo:
     duration_s: float | None
     is_live: bool
     codec: str
-    time_from: Literal["stamps", "arrival", "rate"]
+    time_from: TimeFrom
     decoder: str = "cpu"
     decoder_refused: str = ""
 

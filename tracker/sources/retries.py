@@ -1,0 +1,78 @@
+"""How connections came to their end enters, one after another; when the next one is due leaves."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from tracker.errors import SourceError
+
+__all__ = ["Ending", "Retries"]
+
+SETTLED_S = 10.0
+"""A connection that lasted this long was sound: the next failure begins again with the shortest delay."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a connection came to its end.
+
+    Attributes:
+        problem: Why, free of credentials.
+        failure: The same as an error; ``None`` where the stream merely ended.
+        stalled: No frame came for too long.
+        refused: Nobody listened.
+        silent: Nobody answered, or went on answering.
+    """
+
+    problem: str
+    failure: SourceError | None = None
+    stalled: bool = False
+    refused: bool = False
+    silent: bool = False
+
+
+class Retries:
+    """Delays between attempts, doubled with each failure.
+
+    Args:
+        retry_s: Shortest and longest delay in seconds.
+        generator: Where the jitter comes from: a quarter more or less, so that cameras of one switch do not come at
+            once.
+    """
+
+    def __init__(self, retry_s: tuple[float, float], generator: np.random.Generator) -> None:
+        self._retry_s = retry_s
+        self._generator = generator
+        self._failures = 0
+        self._indulged = False
+
+    def after(self, ending: Ending, begun_s: float | None, *, knocked_in_vain: bool) -> tuple[float, bool]:
+        """Count a connection that is over.
+
+        Args:
+            ending: How it came to its end.
+            begun_s: When its first picture came, on the monotonic clock; ``None`` where none came.
+            knocked_in_vain: Whether nobody had answered before it was made.
+
+        Returns:
+            Seconds to wait, and whether an answer at the door is news before they are over. After a refusal it is.
+            After silence it is too, since the line may have come back in this very moment, but not twice: a server
+            that answers and whose stream is dead would be asked without end.
+        """
+        settled = begun_s is not None and time.monotonic() - begun_s >= SETTLED_S
+        self._failures = 0 if settled else self._failures + 1
+        if knocked_in_vain or begun_s is not None:
+            self._indulged = False
+        news = ending.refused or (ending.silent and not self._indulged)
+        self._indulged = self._indulged or ending.silent
+        return self._delay_s(), news
+
+    def _delay_s(self) -> float:
+        shortest_s, longest_s = self._retry_s
+        wanted_s = shortest_s * 2.0 ** min(max(self._failures - 1, 0), 16) * self._generator.uniform(0.75, 1.25)
+        return float(np.clip(wanted_s, shortest_s, longest_s))
