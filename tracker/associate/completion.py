@@ -40,10 +40,10 @@ filter says 0.3 or more for whoever lost a third of the width at half a width to
 TREND_S, TREND_BOXES = 1.0, 3
 """A velocity is that of the last second and takes three boxes."""
 USUAL = 0.75
-"""Quantile of the last seconds' shapes that stands for the whole: up to two thirds of them may be of a cut box."""
+"""Quantile of the last seconds' shapes that stands for the whole: more than half of them may be of a cut box."""
 LEAST_CUT = 1 / 3
-"""A box that lacks less is not called cut: legs change the width of walkers in plain view by a quarter, and what the
-filter says of such a box is still good enough to be found."""
+"""A box that lacks less is not called cut: legs change the width of walkers in plain view by a quarter (MOT17-02), and
+what the filter says of such a box is still good enough to be found."""
 WHOLE = 0.9
 """From this share of its size on a box is not cut: twice the noise of an edge (``Motion``'s measurement, 5 %)."""
 ONE_SIDED = 0.5
