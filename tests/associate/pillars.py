@@ -47,6 +47,11 @@ class Passage:
         """How long nothing at all is visible."""
         return max(self.pillar - 1, 0) / self.speed
 
+    @property
+    def unseen_s(self) -> float:
+        """How long there is no instance, because less than the least share is visible."""
+        return max(self.pillar - 1 + 2 * self.least, 0) / self.speed
+
     def play(self, *, masks: bool = False) -> Story:
         """Track it; boxes jitter by 1 px."""
         width, height = self.size

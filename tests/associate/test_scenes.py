@@ -118,7 +118,6 @@ def test_the_silhouette_beside_a_pillar_is_cut_and_not_squeezed() -> None:
     ],
     ids=["walker", "thin", "two", "car"],
 )
-@pytest.mark.xfail(strict=True, reason="the filter follows the visible part; docs/association.md, Pillars")
 def test_who_passes_behind_a_pillar_keeps_the_identity(passage: Passage, masks: bool) -> None:
     story = passage.play(masks=masks)
     assert (story.switches, story.shared) == (0, set())

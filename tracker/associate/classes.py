@@ -18,7 +18,9 @@ class ClassColumns:
 
     >>> columns = ClassColumns()
     >>> columns.add(np.array([7, -1, 7]))
+    array([1, 0, 1])
     >>> columns.add(np.array([3]))
+    array([2])
     >>> columns.find(np.array([3, 7, -1])), columns.find(np.array([3, 9]))
     (array([2, 1, 0]), None)
     """

@@ -6,6 +6,7 @@ the horizon, and in seconds, so a dropped frame is a longer step and nothing els
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 Rows = NDArray[np.int64]
 
-__all__ = ["Motion", "check_warp", "xyxy"]
+__all__ = ["Motion", "check_warp", "elapsed", "xyxy"]
 
 MINIMUM_SIDE_PX = 1.0
 MINIMUM_SIDE, ONE = np.array(MINIMUM_SIDE_PX), np.array(1.0)
@@ -115,3 +116,18 @@ def check_warp(warp: Floats) -> None:
             f"expected (2, 3) finite numbers that do not mirror, found {found}",
             "pass None where the camera's motion is not known",
         )
+
+
+def elapsed(before_s: float | None, time_s: float) -> float:
+    """Seconds since the last frame (``None`` = there was none); ``TrackerError`` unless they are a length of time."""
+    if not math.isfinite(time_s):
+        raise TrackerError("time_s", f"expected seconds, found {time_s}", "pass the frame's media time")
+    if before_s is None:
+        return 0.0
+    if time_s < before_s:
+        raise TrackerError(
+            "time_s",
+            f"expected at least {before_s:.6f} s, found {time_s:.6f} s",
+            "start a new Tracker where a stream restarts",
+        )
+    return float(time_s) - before_s

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -12,12 +11,12 @@ from tracker.associate import silhouettes
 from tracker.associate.appearance import Appearance
 from tracker.associate.calibration import BINS, ScoreCalibration
 from tracker.associate.classes import ClassColumns
+from tracker.associate.completion import Completion
 from tracker.associate.detected import EMPTY, NONE, Detected, measured
 from tracker.associate.lifecycle import TrackTable
 from tracker.associate.matching import Matcher, unclaimed
-from tracker.associate.motion import Motion, check_warp, xyxy
+from tracker.associate.motion import Motion, check_warp, elapsed, xyxy
 from tracker.associate.occlusion import hidden_share, visible_share
-from tracker.errors import TrackerError
 from tracker.types import Instances, Tracks
 
 Floats = NDArray[np.float64]
@@ -163,6 +162,7 @@ class Tracker:
         self._coast_log_odds = coast_log_odds
         self._duplicate_iou = duplicate_iou
         self._table = TrackTable(crop_cells=silhouettes.CELLS**2)
+        self._completion = Completion(least_chance=low_chance)
         self._classes = ClassColumns()
         self._reserve(np.arange(class_count or 0))
         self._next_id = 1
@@ -188,9 +188,11 @@ class Tracker:
         """
         if warp is not None:
             check_warp(warp)
-        dt_s = self._elapsed(time_s)
+        dt_s, self._time_s = elapsed(self._time_s, time_s), float(time_s)
         table = self._table
         detected, numbers = self._prepare(instances)
+        if warp is not None:
+            self._completion.warp(warp)
         if table.count:
             if warp is not None:
                 self._motion.warp(table, warp)
@@ -199,11 +201,12 @@ class Tracker:
             table.frames[:] = table.frames + ONE
         rows, taken = self._matcher.match(table, detected, time_s, dt_s)
         if len(rows):
-            self._motion.correct(table, rows, detected.measured.take(taken, axis=1))
-            self._note(rows, taken, detected, time_s)
+            self._take(rows, taken, detected, time_s)
+        self._completion.complete(table, time_s, dt_s)
         if len(taken) < len(detected):
             self._bear(taken, detected, time_s)
         self._confirm(time_s)
+        self._completion.remember(table, time_s)
         ended = self._retire(time_s, dt_s)
         return self._report(numbers, time_s, ended)
 
@@ -213,6 +216,7 @@ class Tracker:
             "tracks": self._table.state(),
             "calibration": self._calibration.state(),
             "appearance": self._appearance.state(),
+            "completion": self._completion.state(),
             "class_ids": self._classes.ids.copy(),
             "next_id": self._next_id,
             "time_s": self._time_s,
@@ -225,23 +229,9 @@ class Tracker:
         self._calibration.restore(state["calibration"])
         self._table.restore(state["tracks"])
         self._appearance.restore(state.get("appearance"), self._table)
+        self._completion.restore(state.get("completion"))
         self._next_id = int(state["next_id"])
         self._time_s = state["time_s"]
-
-    def _elapsed(self, time_s: float) -> float:
-        if not math.isfinite(time_s):
-            raise TrackerError("time_s", f"expected seconds, found {time_s}", "pass the frame's media time")
-        before, self._time_s = self._time_s, float(time_s)
-        if before is None:
-            return 0.0
-        if time_s < before:
-            self._time_s = before
-            raise TrackerError(
-                "time_s",
-                f"expected at least {before:.6f} s, found {time_s:.6f} s",
-                "start a new Tracker where a stream restarts",
-            )
-        return float(time_s) - before
 
     def _prepare(self, instances: Instances) -> tuple[Detected, Rows]:
         """The usable instances with their calibrated chances, and which rows they are."""
@@ -275,6 +265,13 @@ class Tracker:
         self._table.reserve_classes(count)
         return columns
 
+    def _take(self, rows: Rows, taken: Rows, detected: Detected, time_s: float) -> None:
+        """The tracks ``rows`` continue with the instances ``taken``."""
+        measured = detected.measured.take(taken, axis=1)
+        self._completion.resume(self._table, rows, measured)
+        self._motion.correct(self._table, rows, measured)
+        self._note(rows, taken, detected, time_s)
+
     def _note(self, rows: Rows, taken: Rows, detected: Detected, time_s: float) -> None:
         """Write what the tracks ``rows`` took into the table."""
         table = self._table
@@ -302,9 +299,12 @@ class Tracker:
     def _bear(self, taken: Rows, detected: Detected, time_s: float) -> None:
         """Start a tentative track from every free instance that is no duplicate of a matched or a better free one."""
         free = unclaimed(detected, taken, self._duplicate_iou)
+        table = self._table
+        rows, found, free = self._completion.rescue(table, detected, free)
+        if len(rows):
+            self._take(rows, found, detected, time_s)
         if not len(free):
             return
-        table = self._table
         new = table.append(len(free))
         table.first_s[new] = time_s
         self._appearance.append(new, time_s)
