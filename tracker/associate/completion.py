@@ -87,7 +87,8 @@ class Completion:
         self._least_chance = least_chance
         self._times_s: list[float] = []
         self._past: list[tuple[Rows, Floats]] = []
-        self._warps: Floats = np.zeros((0, 2, 3))
+        # How the camera moved since each; None = not at all. Most cameras stand.
+        self._warps: list[Floats | None] = []
         self._cut: dict[int, int] = {}
 
     def remember(self, table: TrackTable, time_s: float) -> None:
@@ -96,27 +97,30 @@ class Completion:
         if times_s and time_s - times_s[-1] < STEP_S - EPSILON_S:
             return
         gone = bisect_left(times_s, time_s - SPAN_S)
-        del times_s[:gone], self._past[:gone]
+        del times_s[:gone], self._past[:gone], self._warps[:gone]
         rows = ((table.ids > 0) & (table.detection_rows >= 0)).nonzero()[0]
         rows = rows[table.ids[rows].argsort()]
         times_s.append(time_s)
         self._past.append((table.ids[rows], table.boxes.take(rows, axis=1)))
-        self._warps = np.concatenate([self._warps[gone:], np.eye(2, 3)[None]])
+        self._warps.append(None)
 
     def warp(self, matrix: Floats) -> None:
         """The camera moved by ``matrix (2, 3)``: what is remembered moves along when it is looked at."""
-        moved = matrix[:, :2] @ self._warps
+        moved = matrix[:, :2] @ self._stacked()
         moved[:, :, 2] += matrix[:, 2]
-        self._warps = moved
+        self._warps = list(moved)
 
-    def complete(self, table: TrackTable, time_s: float, dt_s: float) -> None:
+    def complete(self, table: TrackTable, matched: int, time_s: float, dt_s: float) -> None:
         """Make those whole that were cut when they were seen last, in the frame before this one.
 
         Args:
             table: The tracks, matched; states of cut ones are changed.
+            matched: How many of them took an instance.
             time_s: Now.
             dt_s: Seconds since the last update.
         """
+        if matched == table.count and not self._cut:
+            return
         unseen = ((table.detection_rows < 0) & (table.ids > 0)).nonzero()[0]
         if self._cut:
             waiting = set(table.ids[unseen].tolist())
@@ -193,7 +197,7 @@ class Completion:
             "counts": np.array([len(past) for past in ids], np.int64),
             "ids": np.concatenate([NOBODY, *ids]),
             "boxes": np.concatenate([np.zeros((4, 0)), *(boxes for _, boxes in self._past)], axis=1),
-            "warps": self._warps.copy(),
+            "warps": self._stacked(),
             "cut": np.array([list(self._cut), list(self._cut.values())], np.int64).reshape(2, -1),
         }
 
@@ -206,8 +210,14 @@ class Completion:
             (state["ids"][start : start + count].copy(), state["boxes"][:, start : start + count].copy())
             for start, count in zip(starts.tolist(), state["counts"].tolist(), strict=True)
         ]
-        self._warps = state["warps"].copy()
+        self._warps = list(state["warps"].copy())
         self._cut = dict(zip(*state["cut"].tolist(), strict=True))
+
+    def _stacked(self) -> Floats:
+        """How the camera moved since each of the past frames, ``(K, 2, 3)``."""
+        stood = np.eye(2, 3)
+        moved = [stood if warp is None else warp for warp in self._warps]
+        return np.array(moved, np.float64).reshape(-1, 2, 3)
 
     def _whole(self, table: TrackTable, row: int) -> _Whole | None:
         """What the past of a track says it is, if its last box is cut."""
@@ -221,7 +231,7 @@ class Completion:
                 boxes.append(past[:, place])
         if len(slots) < TREND_BOXES:
             return None
-        centres, sides = _moved(np.array(boxes).T, self._warps[slots])
+        centres, sides = _moved(np.array(boxes).T, self._stacked()[slots])
         last = table.boxes[:, row : row + 1]
         centres = np.concatenate([centres, (last[:2] + last[2:]) / 2], axis=1)
         sides = np.concatenate([sides, last[2:] - last[:2]], axis=1)

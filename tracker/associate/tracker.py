@@ -202,7 +202,7 @@ class Tracker:
         rows, taken = self._matcher.match(table, detected, time_s, dt_s)
         if len(rows):
             self._take(rows, taken, detected, time_s)
-        self._completion.complete(table, time_s, dt_s)
+        self._completion.complete(table, len(rows), time_s, dt_s)
         if len(taken) < len(detected):
             self._bear(taken, detected, time_s)
         self._confirm(time_s)
