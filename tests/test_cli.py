@@ -311,3 +311,17 @@ def test_associate_then_eval_a_benchmark_folder(run: Run, tmp_path: Path) -> Non
     figures = json.loads((tmp_path / "e.json").read_text())["combined"]["all"]
     assert figures["HOTA"] > 80
     assert figures["IDSW"] == 0
+
+
+def test_associate_then_eval_a_folder_of_kitti_files(run: Run, tmp_path: Path) -> None:
+    for name in ("0000", "0001"):
+        rows = [f"{f} 0 Car 0 0 -10 {9 + 3 * f} 50 {99 + 3 * f} 90 1 1 1 0 0 9 0" for f in range(20)]
+        (tmp_path / "label_02").mkdir(exist_ok=True)
+        (tmp_path / "label_02" / f"{name}.txt").write_text("\n".join(rows))
+    assert run("associate", tmp_path / "label_02", "--out", tmp_path / "res").status == 0
+    assert run("eval", tmp_path / "res", "--gt", tmp_path / "label_02", "--json", tmp_path / "e.json").status == 0
+    figures = json.loads((tmp_path / "e.json").read_text())["combined"]["car"]
+    assert figures["IDF1"] > 90
+    assert figures["identities"] == figures["true_identities"] == 2
+    (tmp_path / "label_02" / "0001.txt").write_text("0 0 Bus 0 0 -10 9 50 99 90 1 1 1 0 0 9 0")
+    refused(run("associate", tmp_path / "label_02", "--out", tmp_path / "res"), "0001.txt:1", "'Bus'")

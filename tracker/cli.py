@@ -181,15 +181,17 @@ def live(
 def associate(
     detections: Annotated[
         Path,
-        typer.Argument(help="det.txt (MOT), MOTS text, COCO results, a sequence folder, or a folder of such folders."),
+        typer.Argument(help="MOT, MOTS or KITTI text, COCO results, a sequence folder, or a folder of many of either."),
     ],
     *,
-    out: Annotated[Path, typer.Option(help="Result file; a folder for a folder of sequences.")],
-    fps: Annotated[float | None, typer.Option(min=0.01, help="Frames per second; seqinfo.ini's where it says.")] = None,
+    out: Annotated[Path, typer.Option(help="Result file; a folder for many sequences.")],
+    fps: Annotated[
+        float | None, typer.Option(min=0.01, help="Frames per second; else seqinfo.ini's, 10 for KITTI text, 30.")
+    ] = None,
     refine: Refine = False,
     quiet: Quiet = False,
 ) -> None:
-    """Give identities to detections made elsewhere; no video needed."""
+    """Give identities to detections made elsewhere, in their format; no video needed."""
     from tracker.measure.associate import associate as associate_files
 
     console = _console(quiet=quiet)
@@ -211,13 +213,15 @@ def associate(
 def evaluate(
     results: Annotated[Path, typer.Argument(help="Folder of <sequence>.txt, as `masktrail associate` writes them.")],
     *,
-    truth: Annotated[Path, typer.Option("--gt", help="Folder of sequence folders with gt.txt and seqinfo.ini.")],
+    truth: Annotated[
+        Path, typer.Option("--gt", help="Folder of sequence folders with gt.txt and seqinfo.ini, or KITTI's label_02.")
+    ],
     protocol: Annotated[str | None, typer.Option(help="Clean-up rules: plain, mot15, mot17, kitti, kittimots.")] = None,
     per_sequence: Annotated[bool, typer.Option("--per-sequence", help="A row for each sequence too.")] = False,
     json_path: Json = None,
     quiet: Quiet = False,
 ) -> None:
-    """HOTA, DetA, AssA, IDF1, MOTA and sMOTSA of MOT or MOTS results, by TrackEval's metrics."""
+    """HOTA, DetA, AssA, IDF1, MOTA and sMOTSA of MOT, MOTS or KITTI results, by TrackEval's metrics."""
     from dataclasses import asdict
 
     from tracker.measure.evaluate import evaluate as evaluate_results

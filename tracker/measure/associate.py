@@ -11,8 +11,10 @@ import numpy as np
 
 from tracker.associate.tracker import Tracker
 from tracker.errors import ConfigError, SinkError, TrackerError
+from tracker.measure.box_lines import box_line
 from tracker.sinks.part_file import PartFile
-from tracker.sinks.results import mot_line, mots_line
+from tracker.sinks.results import mots_line
+from tracker.sources.kitti import kitti_files
 from tracker.sources.sequences import open_sequences
 
 if TYPE_CHECKING:
@@ -72,15 +74,17 @@ def associate(
 ) -> list[Associated]:
     """Give identities to the detections of one sequence or of a whole benchmark folder.
 
-    Boxes give MOTChallenge text, masks MOTS text; class column and run-length code are those of the detection.
+    Results have the format of the detections, frames as numbered there: KITTI text gives KITTI text, other boxes
+    MOTChallenge text, masks MOTS text. Class column, run-length code, KITTI's 3D fields are those of the detection.
     Identities are unique over all classes of a file.
 
     Args:
-        path: A detections file, a sequence folder with ``seqinfo.ini``, or a folder of such folders.
-        out: The result file; an existing folder, or a folder of sequences as ``path``, gives ``<out>/<sequence>.txt``.
-        fps: Frames per second; overrides ``seqinfo.ini``, and stands in where there is none (else 30).
-        coasting: Also write identities that are presumed present but not seen: boxes (visibility 0), and refined also
-            masks.
+        path: A detections file, a sequence folder with ``seqinfo.ini``, a folder of such folders, or a folder of files
+            ``0000.txt``, ``0001.txt``, ... as KITTI has.
+        out: The result file; an existing folder, or many sequences as ``path``, give ``<out>/<sequence>.txt``.
+        fps: Frames per second; overrides ``seqinfo.ini`` and KITTI's 10, and stands in where neither is (else 30).
+        coasting: Also write identities that are presumed present but not seen: boxes (visibility 0; in KITTI's text
+            occluded 2), and refined also masks.
         refine: Improve each sequence by a second pass over all of it (see :mod:`tracker.associate.refine`). The online
             result is published first and replaced; it stays where the second pass fails or Ctrl-C ends it, after which
             no further sequence is begun.
@@ -99,6 +103,8 @@ def associate(
     many = path.is_dir() and not (path / "seqinfo.ini").is_file()
     if many:
         _make_folder(out)
+        if kitti_files(path) and out.resolve() == path.resolve():
+            raise SinkError(out, "expected another folder than that of the detections, found the same", "name another")
     results = []
     for sequence in sequences:
         target = out / f"{sequence.name}.txt" if many or out.is_dir() else out
@@ -145,7 +151,7 @@ def _associate_one(
     try:
         with part.part.open("w", encoding="utf-8", newline="\n") as file:
             for done, (frame, instances) in enumerate(sequence.frames(), 1):
-                tracks = tracker.update(instances, frame / rate)
+                tracks = tracker.update(instances, sequence.time_s(frame, rate))
                 for line in _lines(sequence.detections, frame, tracks, coasting=coasting):
                     file.write(line)
                     lines += 1
@@ -235,20 +241,9 @@ def _lines(detections: Detections, frame: int, tracks: Tracks, *, coasting: bool
             class_id = int(detections.class_ids[number])
             yield mots_line(frame, identity, detections.codes[number], detections.image_size, class_id=class_id)
         elif row >= 0:
-            yield mot_line(
-                frame,
-                identity,
-                tuple(detections.boxes[number].tolist()),
-                score=float(detections.scores[number]),
-                class_id=int(detections.class_ids[number]),
-                visibility=float(detections.visibilities[number]),
-            )
+            box, score = tuple(detections.boxes[number].tolist()), float(detections.scores[number])
+            class_id = int(detections.class_ids[number])
+            yield box_line(detections, number, frame, identity, box, score=score, class_id=class_id)
         elif coasting and detections.image_size is None:
-            yield mot_line(
-                frame,
-                identity,
-                tuple(tracks.boxes[place].tolist()),
-                score=float(tracks.scores[place]),
-                class_id=int(tracks.class_ids[place]),
-                visibility=0.0,
-            )
+            box, score = tuple(tracks.boxes[place].tolist()), float(tracks.scores[place])
+            yield box_line(detections, -1, frame, identity, box, score=score, class_id=int(tracks.class_ids[place]))

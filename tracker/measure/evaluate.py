@@ -50,13 +50,14 @@ def evaluate(
     protocol: str | None = None,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> Evaluation:
-    """Score ``results_root/<sequence>.txt`` against ``truth_root/<sequence>/gt.txt`` (or ``gt/gt.txt``).
+    """Score ``results_root/<sequence>.txt`` against ``truth_root/<sequence>/gt.txt`` (or ``gt/``), or KITTI's labels.
 
     Args:
-        truth_root: Folder of sequence folders, or one sequence folder.
-        results_root: Folder of result files; MOTChallenge text for boxes, MOTS text for masks.
-        protocol: Clean-up rules; by default what ``seqinfo.ini`` says, else ``kittimots`` for masks, ``mot17`` where
-            truth has MOT17's classes, ``plain`` otherwise.
+        truth_root: Folder of sequence folders, one sequence folder, or KITTI's ``label_02`` (see :func:`open_truth`).
+        results_root: Folder of result files; MOTChallenge text (frames from 1) or KITTI text (frames from 0) for
+            boxes whichever the truth is, MOTS text for masks.
+        protocol: Clean-up rules; by default what ``seqinfo.ini`` says, else ``kittimots`` for masks, ``kitti`` for
+            KITTI text, ``mot17`` where truth has MOT17's classes, ``plain`` otherwise.
         progress: Called with sequence name, number done and total.
 
     Raises:

@@ -10,7 +10,8 @@ import numpy as np
 from tracker import masks as mask_math
 from tracker.associate.morph import between
 from tracker.associate.recording import Recording
-from tracker.sinks.results import mot_line, mots_line
+from tracker.measure.box_lines import box_line
+from tracker.sinks.results import mots_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -35,7 +36,7 @@ def recording_of(sequence: Sequence, rate: float) -> Recording:
     detections = sequence.detections
     numbers = np.arange(sequence.first_frame, sequence.length + 2)
     return Recording(
-        times_s=numbers[:-1] / rate,
+        times_s=np.arange(1, len(numbers)) / rate,
         starts=np.searchsorted(detections.frames, numbers),
         boxes=detections.boxes,
         scores=detections.scores,
@@ -49,7 +50,7 @@ def refined_lines(sequence: Sequence, refined: Refined, *, filled: bool = True) 
     Args:
         sequence: The detections.
         refined: What the second pass made of them.
-        filled: Also write places where an identity was not seen (visibility 0; a morphed mask for masks).
+        filled: Also write places where an identity was not seen (visibility 0, KITTI's occluded 2; masks morphed).
     """
     detections = sequence.detections
     if detections.image_size is not None:
@@ -57,13 +58,14 @@ def refined_lines(sequence: Sequence, refined: Refined, *, filled: bool = True) 
         return
     for place, row in enumerate(refined.detections.tolist()):
         if row >= 0 or filled:
-            yield mot_line(
+            yield box_line(
+                detections,
+                row,
                 int(refined.frames[place]) + sequence.first_frame,
                 int(refined.ids[place]),
                 tuple(refined.boxes[place].tolist()),
                 score=float(refined.scores[place]),
                 class_id=int(refined.class_ids[place]),
-                visibility=float(detections.visibilities[row]) if row >= 0 else 0.0,
             )
 
 

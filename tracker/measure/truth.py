@@ -1,4 +1,4 @@
-"""Sequence folders with truth and result files enter, their rows by frame leave, read as each benchmark writes them."""
+"""Truth (sequence folders, or KITTI's label files) and result files enter, their rows by frame leave."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 
 from tracker.errors import ConfigError, DetectionsError, SourceError
+from tracker.measure.kitti_truth import is_kitti_file, kitti_lengths, kitti_rows, label_files
+from tracker.sources.kitti import is_kitti
 
 __all__ = ["CLASS_CODES", "MaskRow", "Table", "Truth", "open_truth", "read_table"]
 
@@ -46,8 +48,12 @@ class Truth:
 def open_truth(root: str | Path, *, protocol: str | None = None) -> list[Truth]:
     """The sequences with truth below ``root``, by name.
 
+    Either sequence folders with ``seqinfo.ini`` and ``gt.txt`` (MOTChallenge, MOTS or KITTI text), or KITTI's label
+    folder with ``0000.txt``, ``0001.txt``, ..., or the folder that holds it as ``label_02``. A label file's sequence
+    is as long as ``evaluate_tracking.seqmap*`` beside it says, else it ends with the last labelled frame.
+
     Raises:
-        SourceError: No sequence with ``seqinfo.ini`` and ``gt.txt``.
+        SourceError: No sequence, or both kinds.
         ConfigError: An unknown protocol.
     """
     root = Path(root)
@@ -58,11 +64,40 @@ def open_truth(root: str | Path, *, protocol: str | None = None) -> list[Truth]:
     folders = [root] if (root / "seqinfo.ini").is_file() else []
     if not folders and root.is_dir():
         folders = [folder for folder in sorted(root.iterdir()) if (folder / "seqinfo.ini").is_file()]
+    files = label_files(root) if root.is_dir() and root not in folders else []
+    if folders and files:
+        raise SourceError(
+            root,
+            f"expected sequence folders or KITTI's label files, found both ({folders[0].name} and {files[0].name})",
+            "give each kind a folder of its own",
+        )
+    if files:
+        lengths = kitti_lengths(files[0].parent)
+        return [_open_labels(path, lengths.get(path.stem), protocol) for path in files]
     if not folders:
         raise SourceError(
-            root, "expected sequence folders with seqinfo.ini, found none", "name the folder that holds the truth"
+            root,
+            "expected sequence folders with seqinfo.ini, or 0000.txt, 0001.txt, ... as in KITTI's label_02, found none",
+            "name the folder that holds the truth",
         )
     return [_open_one(folder, protocol) for folder in folders]
+
+
+def _open_labels(path: Path, length: int | None, protocol: str | None) -> Truth:
+    """One of KITTI's label files, ``length`` frames long, or up to its last row where not known."""
+    if protocol == "kittimots":
+        raise ConfigError("protocol", f"kittimots: expected masks, found boxes in {path}", "leave the option out")
+    lines = _lines_of(path)
+    if lines and not is_kitti_file(path):
+        raise SourceError(
+            path,
+            f"expected KITTI's frame track_id type ..., found {lines[0][1][:60]!r}",
+            "name KITTI's label_02, or sequence folders with seqinfo.ini and gt.txt",
+        )
+    if length is None:
+        length = int(max((row[FRAME] for row in kitti_rows(path, lines, length=None)), default=1))
+    table = read_table(path, masks=False, length=length)
+    return Truth(name=path.stem, folder=path.parent, length=length, protocol=protocol or "kitti", table=table)
 
 
 def _open_one(folder: Path, protocol: str | None) -> Truth:
@@ -84,7 +119,7 @@ def _open_one(folder: Path, protocol: str | None) -> Truth:
     table = read_table(path, masks=masks, length=length)
     if protocol is None:
         distractors = not masks and any(np.isin(rows[:, CLASS], MOT17_DISTRACTORS).any() for rows in table)
-        protocol = "kittimots" if masks else "mot17" if distractors else "plain"
+        protocol = "kittimots" if masks else "kitti" if is_kitti_file(path) else "mot17" if distractors else "plain"
     if protocol not in CLASS_CODES:
         raise ConfigError(
             folder / "seqinfo.ini", f"unknown protocol {protocol!r}", f"use one of {', '.join(CLASS_CODES)}"
@@ -93,16 +128,18 @@ def _open_one(folder: Path, protocol: str | None) -> Truth:
 
 
 def read_table(path: Path, *, masks: bool, length: int) -> list[Table]:
-    """Rows of a truth or result file by frame, ``length + 1`` entries; a missing file is empty.
+    """Rows of a truth or result file by frame from 1, ``length + 1`` entries; a missing file is empty.
+
+    Boxes may be MOTChallenge text, frames from 1, or KITTI text, frames from 0; the first line tells.
 
     Raises:
-        DetectionsError: A malformed line, or a frame outside ``1..length``.
+        DetectionsError: A malformed line, or a frame outside the sequence.
     """
     rows: list[Any] = []
-    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
+    lines = _lines_of(path)
+    if not masks and lines and is_kitti(lines[0][1]):
+        rows, lines = kitti_rows(path, lines, length=length), []
+    for number, line in lines:
         row = _mask_row(line) if masks else _box_row(line)
         if row is None:
             form = "frame id class h w rle" if masks else "frame,id,x,y,w,h,conf,class,visibility"
@@ -123,6 +160,12 @@ def read_table(path: Path, *, masks: bool, length: int) -> list[Table]:
     values = values[np.argsort(values[:, FRAME], kind="stable")]
     starts = np.searchsorted(values[:, FRAME], np.arange(length + 2))
     return [values[starts[frame] : starts[frame + 1]] for frame in range(length + 1)]
+
+
+def _lines_of(path: Path) -> list[tuple[int, str]]:
+    """The lines that are not blank, and their numbers."""
+    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    return [(number, line) for number, line in enumerate(lines, 1) if line.strip()]
 
 
 def _box_row(line: str) -> tuple[float, ...] | None:

@@ -1,11 +1,17 @@
-"""Values of one identity in one frame enter, one line of a MOTChallenge or MOTS result leaves; pure formatting.
+"""Values of one identity in one frame enter, one line of a MOTChallenge, MOTS or KITTI result leaves; pure formatting.
 
 The lines are what benchmark tools read: frames as numbered in the detections, ids from 1, the class column as it came.
 """
 
 from __future__ import annotations
 
-__all__ = ["mot_line", "mots_line"]
+__all__ = ["KITTI_SEEN", "KITTI_UNSEEN", "kitti_line", "mot_line", "mots_line"]
+
+KITTI_NO_3D = "-1 -1 -1 -1000 -1000 -1000 -10"
+"""Size, place and rotation where unknown, as KITTI's devkit wants them."""
+KITTI_SEEN = ("-1 -1 -10", KITTI_NO_3D)
+KITTI_UNSEEN = ("-1 2 -10", KITTI_NO_3D)
+"""Predicted, not seen: largely occluded, in KITTI's levels."""
 
 
 def mot_line(
@@ -48,3 +54,33 @@ def mots_line(frame: int, identity: int, code: str, size: tuple[int, int], *, cl
     '3 7 1 2 2 13\n'
     """
     return f"{frame} {identity} {class_id} {size[1]} {size[0]} {code}\n"
+
+
+def kitti_line(
+    frame: int,
+    identity: int,
+    type_word: str,
+    box: tuple[float, float, float, float],
+    *,
+    score: float = 1.0,
+    extras: tuple[str, str] = KITTI_SEEN,
+) -> str:
+    r"""``frame id type truncated occluded alpha left top right bottom h w l x y z rotation score`` and the line's end.
+
+    Left, top, width and height are rounded to 0.01 px as in ``mot_line``, so that both texts score the same.
+
+    Args:
+        frame: Frame number, 0 for the first.
+        identity: Identity, from 1.
+        type_word: ``Car``, ``Pedestrian``, ...
+        box: xyxy in image px.
+        score: Confidence in 0..1.
+        extras: ``truncated occluded alpha``, and ``height width length x y z rotation_y``.
+
+    >>> kitti_line(3, 7, "Car", (10.0, 20.5, 40.0, 80.0), score=0.75)
+    '3 7 Car -1 -1 -10 10.00 20.50 40.00 80.00 -1 -1 -1 -1000 -1000 -1000 -10 0.75\n'
+    """
+    left, top = round(box[0], 2), round(box[1], 2)
+    right, bottom = left + round(box[2] - box[0], 2), top + round(box[3] - box[1], 2)
+    corners = f"{left:.2f} {top:.2f} {right:.2f} {bottom:.2f}"
+    return f"{frame} {identity} {type_word} {extras[0]} {corners} {extras[1]} {score:.6g}\n"

@@ -1,4 +1,4 @@
-"""A detections file (MOTChallenge, MOTS or COCO results) enters, all its detections as arrays leave.
+"""A detections file (MOTChallenge, MOTS, KITTI or COCO results) enters, all its detections as arrays leave.
 
 Formats, one row per detection:
 
@@ -7,8 +7,12 @@ format     row                                                 source
 =========  ==================================================  =========================================
 ``mot``    ``frame,id,x,y,w,h,conf[,class[,visibility]]``      MOTChallenge (Dendorfer et al. 2020)
 ``mots``   ``frame id class h w rle [score]``                  MOTS (Voigtlaender et al. 2019) + a score
+``kitti``  ``frame id type ... left top right bottom ...``     KITTI tracking (Geiger et al. 2012), frames from 0
 ``coco``   ``[{image_id, category_id, bbox, score, ...}]``     COCO results; image ids are frame numbers
 =========  ==================================================  =========================================
+
+KITTI scores outside 0..1 anywhere in a file make all of the file logits (PointRCNN writes such): they pass through the
+logistic function, since scores are chances here. DontCare regions are no detections and are left out.
 """
 
 from __future__ import annotations
@@ -22,6 +26,7 @@ import numpy as np
 
 from tracker.errors import DetectionsError, SourceError
 from tracker.sources.detections import Detections, coco_code
+from tracker.sources.kitti import DONT_CARE, is_kitti, parse_row, to_chances
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -40,7 +45,7 @@ def read_detections(path: str | Path) -> Detections:
         text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise DetectionsError(
-            path, "expected a text file, found binary data", "name a det.txt, MOTS or COCO file"
+            path, "expected a text file, found binary data", "name a det.txt, MOTS, KITTI or COCO file"
         ) from error
     except OSError as error:
         raise SourceError(path, f"cannot be read: {error.strerror}", "check the path and its permissions") from error
@@ -50,7 +55,9 @@ def read_detections(path: str | Path) -> Detections:
     lines = [(number, line) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
     if not lines:
         return _pack(path, "mot", [])
-    return _read_mot(path, lines) if _is_mot(lines[0][1]) else _read_mots(path, lines)
+    if _is_mot(lines[0][1]):
+        return _read_mot(path, lines)
+    return _read_kitti(path, lines) if is_kitti(lines[0][1]) else _read_mots(path, lines)
 
 
 def _is_mot(line: str) -> bool:
@@ -137,6 +144,18 @@ def _mots_fields(path: Path, number: int, line: str) -> tuple[int, float, int, t
     return frame, score, class_id, (width, height), fields[5]
 
 
+def _read_kitti(path: Path, lines: list[tuple[int, str]]) -> Detections:
+    parsed = [parse_row(path, number, line) for number, line in lines]
+    objects = [row for row in parsed if row.class_id != DONT_CARE]
+    scores = to_chances(np.array([math.nan if row.score is None else row.score for row in objects], np.float64))
+    rows, extras = [], []
+    for row, score in zip(objects, scores.tolist(), strict=True):
+        if row.box[2] > row.box[0] and row.box[3] > row.box[1]:
+            rows.append((row.frame, *row.box, score, row.class_id, -1.0))
+            extras.append(row.extras)
+    return _pack(path, "kitti", rows, extras=extras, skipped=len(objects) - len(rows))
+
+
 def _read_coco(path: Path, text: str) -> Detections:
     try:
         entries = json.loads(text)
@@ -205,13 +224,14 @@ def _pack(
     rows: Iterable[tuple[float, ...]],
     *,
     codes: tuple[str, ...] | list[str] = (),
+    extras: tuple[tuple[str, str], ...] | list[tuple[str, str]] = (),
     skipped: int = 0,
     size: tuple[int, int] | None = None,
 ) -> Detections:
     table = np.array(list(rows), np.float64).reshape(-1, 8)
     if len(table) and table[:, 0].max() >= 2**31:
         raise DetectionsError(
-            path, f"expected frame numbers, found {table[:, 0].max():.0f}", "number the frames from 1"
+            path, f"expected frame numbers, found {table[:, 0].max():.0f}", "number the frames from 0 or 1"
         )
     order = np.argsort(table[:, 0], kind="stable")
     table = table[order]
@@ -223,6 +243,7 @@ def _pack(
         class_ids=table[:, 6].astype(np.int64),
         visibilities=table[:, 7],
         codes=tuple(codes[place] for place in order) if codes else (),
+        extras=tuple(extras[place] for place in order) if extras else (),
         image_size=size if codes else None,
         skipped_empty=skipped,
     )

@@ -24,13 +24,15 @@ class Detections:
     """All detections of one sequence as arrays, ordered by frame, in file order within a frame.
 
     Attributes:
-        format: ``mot``, ``mots`` or ``coco``.
+        format: ``mot``, ``mots``, ``kitti`` or ``coco``.
         frames: ``(D,)`` int64 frame numbers as in the file.
         boxes: ``(D, 4)`` float64 xyxy in image px.
         scores: ``(D,)`` float64; 1 where the file has none.
         class_ids: ``(D,)`` int64 class column as in the file; -1 where the file has none.
         visibilities: ``(D,)`` float64 visibility column; -1 where the file has none.
         codes: Run-length codes of the masks as in the file, empty for boxes.
+        extras: For ``kitti`` what else each row says, as in the file: ``truncated occluded alpha``, and
+            ``height width length x y z rotation_y``; else empty.
         image_size: ``(width, height)`` of the masks, ``None`` for boxes.
         skipped_empty: Rows left out because their box or mask had no area (published detection files contain a few).
     """
@@ -42,6 +44,7 @@ class Detections:
     class_ids: NDArray[np.int64]
     visibilities: NDArray[np.float64]
     codes: tuple[str, ...] = ()
+    extras: tuple[tuple[str, str], ...] = ()
     image_size: tuple[int, int] | None = None
     skipped_empty: int = 0
 

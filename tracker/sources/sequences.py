@@ -1,15 +1,16 @@
-"""A detections file, a sequence folder or a folder of such folders enters; sequences with their clock leave."""
+"""A detections file, a sequence folder or a folder of many of either enters; sequences with their clock leave."""
 
 from __future__ import annotations
 
 import configparser
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tracker.errors import SourceError
 from tracker.sources.detection_files import read_detections
+from tracker.sources.kitti import KITTI_FPS, kitti_files
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,9 +30,9 @@ class Sequence:
     Attributes:
         name: Folder or file name without ending.
         detections: What was detected.
-        fps: Frames per second from ``seqinfo.ini`` (a float), ``None`` where unknown.
+        fps: Frames per second from ``seqinfo.ini`` (a float), else 10 for KITTI's format, ``None`` where unknown.
         length: Last frame number, at least the last one with a detection.
-        first_frame: First frame number: 1, or 0 where the file counts from 0.
+        first_frame: First frame number: 1, or 0 where the file counts from 0, as KITTI's do.
     """
 
     name: str
@@ -45,12 +46,18 @@ class Sequence:
         for frame in range(self.first_frame, self.length + 1):
             yield frame, self.detections.instances(frame)
 
+    def time_s(self, frame: int, rate: float) -> float:
+        """Time of a frame at ``rate`` frames per second; the first is at ``1 / rate``, be its number 0 or 1."""
+        return (frame - self.first_frame + 1) / rate
+
 
 def open_sequences(path: str | Path) -> list[Sequence]:
-    """The sequences of a detections file, of a sequence folder (``seqinfo.ini``), or of a folder of sequence folders.
+    """The sequences of a detections file, a sequence folder (``seqinfo.ini``), a folder of such folders or of files.
+
+    A folder of files is what KITTI's ``label_02`` is: ``0000.txt``, ``0001.txt``, ..., all of one format.
 
     Raises:
-        SourceError: Nothing is there, or a folder without sequences.
+        SourceError: Nothing is there, a folder without sequences, one with both kinds or with files of several formats.
         DetectionsError: A malformed line; the message names ``file:line``.
     """
     path = Path(path)
@@ -63,13 +70,35 @@ def open_sequences(path: str | Path) -> list[Sequence]:
     if (path / "seqinfo.ini").is_file():
         return [_open_folder(path)]
     folders = [folder for folder in sorted(path.iterdir()) if (folder / "seqinfo.ini").is_file()]
+    files = kitti_files(path)
+    if folders and files:
+        raise SourceError(
+            path,
+            f"expected sequence folders or files, found both ({folders[0].name}/seqinfo.ini and {files[0].name})",
+            "give each kind a folder of its own",
+        )
+    if files:
+        return _open_files(path, files)
     if not folders:
         raise SourceError(
             path,
-            "expected seqinfo.ini, or folders that hold one, found neither",
-            "name a detections file, a MOTChallenge sequence folder, or a folder of such folders",
+            "expected seqinfo.ini, folders that hold one, or 0000.txt, 0001.txt, ... as KITTI has, found none",
+            "name a detections file, a MOTChallenge sequence folder, or a folder of many of either",
         )
     return [_open_folder(folder) for folder in folders]
+
+
+def _open_files(folder: Path, files: list[Path]) -> list[Sequence]:
+    """A sequence for each file; a file without detections is of the format of the others."""
+    sequences = [_sequence(file.stem, file, {}) for file in files]
+    formats = {sequence.detections.format: sequence.name for sequence in sequences if len(sequence.detections)}
+    if len(formats) > 1:
+        found = ", ".join(f"{layout} ({name}.txt)" for layout, name in sorted(formats.items()))
+        raise SourceError(
+            folder, f"expected files of one format, found {found}", "give each format a folder of its own"
+        )
+    fps = next((sequence.fps for sequence in sequences if len(sequence.detections)), None)
+    return [sequence if len(sequence.detections) else replace(sequence, fps=fps) for sequence in sequences]
 
 
 def _settings(folder: Path) -> dict[str, str]:
@@ -111,12 +140,13 @@ def _sequence(name: str, path: Path, settings: dict[str, str]) -> Sequence:
                     "correct the line",
                 )
             numbers[key] = value
-    last = int(detections.frames[-1]) if len(detections) else 0
-    first = min(int(detections.frames[0]), 1) if len(detections) else 1
+    from_zero = detections.format == "kitti"
+    first = 0 if from_zero else min(int(detections.frames[0]), 1) if len(detections) else 1
+    last = int(detections.frames[-1]) if len(detections) else first - 1
     return Sequence(
         name=name,
         detections=detections,
-        fps=numbers.get("framerate"),
-        length=max(int(numbers.get("seqlength", 0)), last),
+        fps=numbers.get("framerate", KITTI_FPS if from_zero else None),
+        length=max(first + int(numbers.get("seqlength", 0)) - 1, last),
         first_frame=first,
     )
