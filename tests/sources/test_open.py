@@ -223,6 +223,7 @@ def test_closing_in_any_state_leaves_nothing(tmp_path) -> None:
     path = write_video(tmp_path / "a.mp4", count=60)
     with open_source(path):
         pass
+    gc.collect()
     files = open_files()
     open_source(path).close()
     half = open_source(path)
@@ -236,7 +237,7 @@ def test_closing_in_any_state_leaves_nothing(tmp_path) -> None:
     ended.close()
     gc.collect()
     assert reader_threads() == []
-    assert open_files() == files
+    assert open_files() <= files  # an earlier test's last file may be closed meanwhile
 
 
 def test_an_abandoned_source_is_cleaned_up(tmp_path) -> None:
