@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from export.blend import add_blend
 from export.embed_command import add_embed
 from export.prepare_command import DATA, add_prepare
 from export.render_command import add_render
@@ -66,10 +67,7 @@ def add_nano(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     parser.add_argument(
         "--score-threshold", type=float, default=0.1, help="manifest default; trackers live on weak instances too"
     )
-    parser.add_argument(
-        "--trained-share", type=float, default=1.0, help="below 1: blend the detector with --init by that share"
-    )
-    parser.add_argument("--init", type=Path, default=DATA / "weights" / "yolox_nano.onnx", help="for --trained-share")
+    add_blend(parser)
     parser.add_argument("--no-accuracy", action="store_true", help="leave validation out")
     parser.add_argument("--half", action="store_true", help="float16 files too, NAME-HxW-fp16.onnx, for GPUs")
     parser.set_defaults(run=nano)
@@ -77,13 +75,14 @@ def add_nano(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 def nano(options: argparse.Namespace) -> None:
     """Run `nano`."""
+    from export.blend import load_blended
     from export.evaluate import evaluate, table
     from export.manifest import write_manifest
     from export.to_onnx import NMS_GROUPS, EndToEnd, export_onnx
-    from export.weights import load_blended, training_facts
+    from export.weights import training_facts
     from export.yolact_nano import CLASSES
 
-    network = load_blended(options.weights, share=options.trained_share, initial=options.init)
+    network = load_blended(options.weights, options.blend)
     training = training_facts(options.weights)
     options.out.mkdir(parents=True, exist_ok=True)
     name = options.name or ("yolact-nano" if network.classes == CLASSES else options.out.resolve().name)

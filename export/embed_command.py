@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from export.prepare_command import DATA
+from export.blend import add_blend
 from tracker.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -21,10 +21,7 @@ def add_embed(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     """`embed`: a trained network and videos -> the network with embeddings."""
     parser = commands.add_parser("embed", help="train the embedding head of a trained network, for re-identification")
     parser.add_argument("--weights", type=Path, required=True, help="checkpoint of `train`, or an exported file")
-    parser.add_argument(
-        "--trained-share", type=float, default=1.0, help="below 1: first blend the detector with --init by that share"
-    )
-    parser.add_argument("--init", type=Path, default=DATA / "weights" / "yolox_nano.onnx", help="for --trained-share")
+    add_blend(parser)
     parser.add_argument("--archive", type=Path, help="made by `prepare`: its pictures' objects, each shown four times")
     parser.add_argument("--pictures", type=int, default=800, help="how many of them")
     parser.add_argument("--videos", type=Path, nargs="+", default=[], help="recordings; our tracker says who is who")
@@ -38,13 +35,13 @@ def embed(options: argparse.Namespace) -> None:
     """Run `embed`."""
     import torch
 
+    from export.blend import load_blended
     from export.embed import embeddings_of, fisher, judge, unit
     from export.identities import join, look_again
-    from export.weights import load_blended
 
     if not options.archive and not options.videos:
         raise ConfigError("embed", "nothing to learn from", "give --archive, --videos or both")
-    network = load_blended(options.weights, share=options.trained_share, initial=options.init).eval()
+    network = load_blended(options.weights, options.blend).eval()
     network.embedding_head = None
     parts = [sightings(options.videos, network)] if options.videos else []
     if options.archive:

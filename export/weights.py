@@ -67,34 +67,6 @@ def convolutions_in_order(network: YolactNano) -> list[nn.Conv2d]:
     return [module for block in blocks for module in block.modules() if isinstance(module, nn.Conv2d)]
 
 
-def blend(trained: YolactNano, initial: YolactNano, share: float) -> YolactNano:
-    """Detector weights part of the way from the initial to the trained ones (WiSE-FT, Wortsman et al. 2022).
-
-    Fine-tuning on a few hundred pictures forgets some of what 118,000 taught; between the two lies a network that
-    keeps most of both. The mask head stays as trained.
-
-    Args:
-        trained: after training.
-        initial: what its detector began with.
-        share: 1 for the trained weights, 0 for the initial ones.
-    """
-    before = initial.state_dict()
-    mixed = {
-        key: value if key.startswith(("mask_head", "embedding_head")) else torch.lerp(before[key], value, share)
-        for key, value in trained.state_dict().items()
-    }
-    trained.load_state_dict(mixed)
-    return trained
-
-
-def load_blended(path: Path, *, share: float, initial: Path) -> YolactNano:
-    """`load_network`, its detector blended with YOLOX-nano's file `initial` where `share` is below 1."""
-    network = load_network(path)
-    if share < 1.0:
-        network = blend(network, with_classes(load_yolox(initial), network.classes), share)
-    return network
-
-
 def load_exported(path: Path) -> YolactNano:
     """The network inside an exported `yolact-nano` file: whoever has the file can train it further.
 
