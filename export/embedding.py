@@ -7,6 +7,8 @@ instances.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -61,6 +63,26 @@ def pool(c2: Tensor, p3: Tensor, masks: Tensor, cells: Tensor) -> Tensor:
 
 def sample(features: Tensor, places: Tensor, shares: Tensor) -> Tensor:
     """Weighted means of a map (B, C, h, w) at places (B, K, points), weights (B, K, 2, points / 2) -> (B, C, K, 2)."""
-    channels = features.shape[1]
-    seen = features.flatten(2).gather(2, places.flatten(1)[:, None].expand(-1, channels, -1))  # (B, C, K * points)
-    return (seen.unflatten(2, shares.shape[1:]) * shares[:, None]).sum(dim=4)
+    rows = features.permute(0, 2, 3, 1).flatten(1, 2)  # (B, h * w, C): a place's channels lie together
+    seen = GatherRows.apply(rows, places.flatten(1))  # (B, K * points, C)
+    seen = seen.reshape(-1, *shares.shape[1:], features.shape[1])  # (B, K, 2, points / 2, C)
+    return torch.matmul(shares[..., None, :], seen)[:, :, :, 0].permute(0, 3, 1, 2)
+
+
+class GatherRows(torch.autograd.Function):
+    """Rows (B, N, C) at places (B, M) -> (B, M, C), exported as one GatherND.
+
+    What PyTorch exports by itself writes out an index for each of the numbers: 0.4 of 27 ms for 100 instances. There is
+    no gradient: the head is found in closed form on a frozen network.
+    """
+
+    @staticmethod
+    def forward(_: Any, rows: Tensor, places: Tensor) -> Tensor:
+        """See the class."""
+        return rows.gather(1, places[..., None].expand(-1, -1, rows.shape[2]))
+
+    @staticmethod
+    def symbolic(graph: Any, rows: Any, places: Any) -> Any:
+        """The same for the exporter."""
+        axis = graph.op("Constant", value_t=torch.tensor([2]))
+        return graph.op("GatherND", rows, graph.op("Unsqueeze", places, axis), batch_dims_i=1)
