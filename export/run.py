@@ -68,7 +68,6 @@ class Run:
     progress: TrainProgress | None = None
     best: dict[str, Any] = field(default_factory=dict)
     stopped: bool = False
-    threads_due: bool = field(default=True, init=False)
 
     def save(self) -> None:
         """Write `last.pt`; it appears whole or not at all."""
@@ -102,6 +101,7 @@ class Run:
         log_every = max(1, min(LOG_EVERY, trainer.steps // LOG_LINES))
         saved = drawn = time.monotonic()
         upcoming: deque[Future[list[Sample]]] = deque()
+        self.use_idle_threads()  # a resumed run may begin at any step
         try:
             with ThreadPoolExecutor(self.workers) as pool, (self.out / "log.jsonl").open("a") as log:
                 asked = trainer.step
@@ -132,14 +132,18 @@ class Run:
                 signal.signal(number, handler)
         return trainer.step == trainer.steps
 
+    def use_idle_threads(self) -> None:
+        """As many threads on the processor as other programs leave free."""
+        if self.trainer.device.type == "cpu":
+            torch.set_num_threads(idle_threads(self.threads))
+
     def one_step(self, samples: list[Sample], tally: Tally) -> None:
         """Train one batch and show it where it is one of the first."""
         trainer = self.trainer
         if trainer.step in PICTURED_STEPS:
             draw_batch(samples, trainer.network.classes, self.out / f"batch-{trainer.step}.png")
-        if trainer.device.type == "cpu" and (self.threads_due or trainer.step % THREADS_EVERY == 0):
-            torch.set_num_threads(idle_threads(self.threads))  # also before the first step of a resumed run
-            self.threads_due = False
+        if trainer.step % THREADS_EVERY == 0:
+            self.use_idle_threads()
         tally.add(len(samples), trainer.train_step(samples))
         if self.progress:
             self.progress.show(trainer.step, len(samples), tally.means(), self.best)

@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tracker.associate.assignment import assign
+from tracker.associate.motion import EPSILON_S
 
 if TYPE_CHECKING:
     from tracker.associate.detected import Detected
@@ -54,7 +55,6 @@ SAME_EXTENT = 0.8
 """Least overlap of the extents across the direction of motion: who comes back is as tall and stands as high."""
 EDGE = 0.15
 """How far edges may lie apart, in sizes of the object, besides the uncertainty of the prediction; as in matching."""
-EPSILON_S = 1e-6
 NOBODY: Rows = np.zeros(0, np.int64)
 
 

@@ -21,8 +21,10 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 Rows = NDArray[np.int64]
 
-__all__ = ["Motion", "check_warp", "elapsed", "xyxy"]
+__all__ = ["EPSILON_S", "Motion", "check_warp", "elapsed", "xyxy"]
 
+EPSILON_S = 1e-6
+"""Times are compared with this tolerance: sums of frame durations are not exact."""
 MINIMUM_SIDE_PX = 1.0
 MINIMUM_SIDE, ONE = np.array(MINIMUM_SIDE_PX), np.array(1.0)
 MOST_STEPS = 16

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from tracker.associate import affinity
 from tracker.associate.assignment import assign
+from tracker.associate.motion import EPSILON_S
 from tracker.associate.recording import Recording, majority
 from tracker.associate.smooth import State, correct, end_state, move
 
@@ -31,7 +32,6 @@ BUFFER = 0.15
 CLASS_FACTOR = 0.5
 LEAST_CHANCE = 0.05
 LOST_S = 2.0
-EPSILON_S = 1e-6
 
 
 def reach_back(

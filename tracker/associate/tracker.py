@@ -15,7 +15,7 @@ from tracker.associate.completion import Completion
 from tracker.associate.detected import EMPTY, NONE, Detected, measured
 from tracker.associate.lifecycle import TrackTable
 from tracker.associate.matching import Matcher, unclaimed
-from tracker.associate.motion import Motion, check_warp, elapsed, xyxy
+from tracker.associate.motion import EPSILON_S, Motion, check_warp, elapsed, xyxy
 from tracker.associate.occlusion import hidden_share, visible_share
 from tracker.types import Instances, Tracks
 
@@ -28,8 +28,6 @@ __all__ = ["Tracker"]
 CERTAIN_HITS = 4
 LEAST_EVIDENCE = -10.0
 """A bad start is forgotten after a few good frames."""
-EPSILON_S = 1e-6
-"""Times are compared with this tolerance: sums of frame durations are not exact."""
 # Arrays are faster than numbers here, see matching.py.
 LEAST, ONE, CODES, TENTATIVE, UNSEEN = (np.array(number) for number in (LEAST_EVIDENCE, 1, BINS, 0, -1))
 

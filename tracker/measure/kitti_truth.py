@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tracker.errors import DetectionsError, SourceError
-from tracker.sources.kitti import DONT_CARE, is_kitti, kitti_files, parse_row
+from tracker.sources.kitti import DONT_CARE, kitti_files, parse_row
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-__all__ = ["is_kitti_file", "kitti_lengths", "kitti_rows", "label_files"]
+__all__ = ["kitti_lengths", "kitti_rows", "label_files"]
 
 COUNTED = (1, 3)
 """Pedestrian and car: what KITTI tracking scores."""
@@ -21,12 +21,6 @@ DONT_CARE_IDS = 100_000
 """Regions that nobody labelled have no identity; each gets one above this."""
 
 BoxRow = tuple[float, float, float, float, float, float, float, float]
-
-
-def is_kitti_file(path: Path) -> bool:
-    """Whether the first line of a file with any is KITTI text."""
-    with path.open(encoding="utf-8") as file:
-        return is_kitti(next((line for line in file if line.strip()), ""))
 
 
 def label_files(root: Path) -> list[Path]:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from tracker.errors import ConfigError, DetectionsError, SourceError
-from tracker.measure.kitti_truth import is_kitti_file, kitti_lengths, kitti_rows, label_files
+from tracker.measure.kitti_truth import kitti_lengths, kitti_rows, label_files
 from tracker.sources.kitti import is_kitti
 
 __all__ = ["CLASS_CODES", "MaskRow", "Table", "Truth", "open_truth", "read_table"]
@@ -88,7 +88,7 @@ def _open_labels(path: Path, length: int | None, protocol: str | None) -> Truth:
     if protocol == "kittimots":
         raise ConfigError("protocol", f"kittimots: expected masks, found boxes in {path}", "leave the option out")
     lines = _lines_of(path)
-    if lines and not is_kitti_file(path):
+    if lines and not is_kitti(lines[0][1]):
         raise SourceError(
             path,
             f"expected KITTI's frame track_id type ..., found {lines[0][1][:60]!r}",
@@ -114,12 +114,13 @@ def _open_one(folder: Path, protocol: str | None) -> Truth:
         raise SourceError(
             folder, "expected gt.txt or gt/gt.txt, found neither", "add the truth or leave the folder out"
         )
-    masks = _looks_like_masks(path)
+    first = _first_line(path)
+    masks = _looks_like_masks(first)
     protocol = protocol or parser.get("Bench", "protocol", fallback=None)
     table = read_table(path, masks=masks, length=length)
     if protocol is None:
         distractors = not masks and any(np.isin(rows[:, CLASS], MOT17_DISTRACTORS).any() for rows in table)
-        protocol = "kittimots" if masks else "kitti" if is_kitti_file(path) else "mot17" if distractors else "plain"
+        protocol = "kittimots" if masks else "kitti" if is_kitti(first) else "mot17" if distractors else "plain"
     if protocol not in CLASS_CODES:
         raise ConfigError(
             folder / "seqinfo.ini", f"unknown protocol {protocol!r}", f"use one of {', '.join(CLASS_CODES)}"
@@ -189,7 +190,11 @@ def _mask_row(line: str) -> MaskRow | None:
     return (frame, identity, class_id, height, width, fields[5]) if len(fields) >= 6 else None
 
 
-def _looks_like_masks(path: Path) -> bool:
+def _first_line(path: Path) -> str:
+    """The first line that is not blank, or nothing."""
     with path.open(encoding="utf-8") as file:
-        first = next((line for line in file if line.strip()), "")
-    return _box_row(first) is None and _mask_row(first) is not None
+        return next((line for line in file if line.strip()), "")
+
+
+def _looks_like_masks(line: str) -> bool:
+    return _box_row(line) is None and _mask_row(line) is not None
