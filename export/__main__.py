@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from export.blend import add_blend
 from export.embed_command import add_embed
+from export.label_command import add_label
 from export.prepare_command import DATA, add_prepare
 from export.render_command import add_render
 from export.train_command import add_train, network_size
@@ -23,6 +24,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Parse and run one command; returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m export", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
+    add_label(commands)
     add_prepare(commands)
     add_render(commands)
     add_train(commands)
