@@ -19,12 +19,6 @@ from export.yolact_nano import YolactNano  # noqa: E402
 pytestmark = pytest.mark.export
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
-
-
 def sightings(rng, *, tracks: int = 24, looks: int = 8, noise: float = 0.5) -> Sightings:
     """Objects of fixed appearance in two clips, seen once a second, with noise and a nuisance that is not theirs."""
     looks_like = rng.normal(size=(tracks, 2 * MAP_CHANNELS))

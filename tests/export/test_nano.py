@@ -20,12 +20,6 @@ from tracker.errors import ModelError  # noqa: E402
 pytestmark = pytest.mark.export
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
-
-
 @pytest.fixture
 def archive(tmp_path):
     pack.pack([coco.read_coco(write_coco(tmp_path, labelled=list(CLASSES)))], tmp_path / "pack", classes=CLASSES)

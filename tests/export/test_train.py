@@ -30,12 +30,6 @@ TINY = ["--size", "96x128", "--batch", "1", "--threads", "1", "--one-scale", "--
 OWN = {"person": "parcel", "car": "forklift"}
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
-
-
 def own_coco(folder, **options):
     """A COCO folder whose classes no model knows."""
     folder = write_coco(folder, labelled=["person", "car"], **options)
