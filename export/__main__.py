@@ -84,7 +84,7 @@ def nano(options: argparse.Namespace) -> None:
     from export.weights import training_facts
     from export.yolact_nano import CLASSES
 
-    network = load_blended(options.weights, options.blend)
+    network = load_blended(options.weights, options.blend, options.average)
     training = training_facts(options.weights)
     options.out.mkdir(parents=True, exist_ok=True)
     name = options.name or ("yolact-nano" if network.classes == CLASSES else options.out.resolve().name)

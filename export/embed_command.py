@@ -41,7 +41,7 @@ def embed(options: argparse.Namespace) -> None:
 
     if not options.archive and not options.videos:
         raise ConfigError("embed", "nothing to learn from", "give --archive, --videos or both")
-    network = load_blended(options.weights, options.blend).eval()
+    network = load_blended(options.weights, options.blend, options.average).eval()
     network.embedding_head = None
     parts = [sightings(options.videos, network)] if options.videos else []
     if options.archive:

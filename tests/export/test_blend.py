@@ -57,3 +57,19 @@ def test_shares_leave_something_for_the_weights(capsys):
     given = ["nano", "--weights", str(INITIAL), "--blend", f"{INITIAL}=0.5", f"{INITIAL}=0.5"]
     assert main(given) == 2
     assert "expected less than 1 in all, found 1" in capsys.readouterr().err
+
+
+def test_runs_of_one_beginning_are_averaged_and_then_blended(tmp_path, capsys):
+    files = []
+    for value in (1.0, 2.0, 6.0):
+        files.append(tmp_path / f"{value}.pt")
+        torch.save({"average": filled(value).state_dict(), "classes": list(YolactNano().classes)}, files[-1])
+    mixed = blend.load_blended(files[0], [(files[2], 0.5)], files[1:]).state_dict()
+    for key, value in mixed.items():
+        mean = (1.0 + 2.0 + 6.0) / 3
+        expected = mean if key.startswith("mask_head") else 0.5 * mean + 0.5 * 6.0
+        torch.testing.assert_close(value, torch.full_like(value, expected))
+    own = YolactNano(("truck", "person"))
+    torch.save({"average": own.state_dict(), "classes": list(own.classes)}, tmp_path / "own.pt")
+    assert main(["nano", "--weights", str(files[0]), "--average", str(tmp_path / "own.pt")]) == 2
+    assert "own.pt: expected the classes and shapes of --weights" in capsys.readouterr().err
