@@ -83,11 +83,10 @@ def average(network: YolactNano, others: Sequence[tuple[Path, YolactNano]]) -> Y
         others: of the same classes and shapes, with the files that they are from.
     """
     states = [network.state_dict()]
+    shapes = {key: value.shape for key, value in states[0].items()}
     for file, other in others:
         theirs = other.state_dict()
-        if other.classes != network.classes or {key: value.shape for key, value in theirs.items()} != {
-            key: value.shape for key, value in states[0].items()
-        }:
+        if other.classes != network.classes or {key: value.shape for key, value in theirs.items()} != shapes:
             raise ModelError(
                 file, "expected the classes and shapes of --weights, found others", "name runs of one kind"
             )

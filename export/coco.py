@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 # What a folder's file may be called: this project's, Roboflow's, CVAT's and COCO's own.
 FILE_NAMES = ("annotations.json", "_annotations.coco.json", "instances_default.json", "coco.json")
+PICTURE_ENDINGS = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".webp"})
 # Sets that label only some of the objects of their own classes (each set's SOURCE.md): background is not known there.
 # Other files say so with `info.complete = false`.
 INCOMPLETE_SETS = ("davis_single", "pennfudan", "via_martinezger", "via_firetruck_dctisdal", "coco_person_")
@@ -93,6 +94,11 @@ def read_coco(path: Path, pictures: Path | None = None, *, mapping: Mapping[str,
         complete=bool(info.get("complete", not machine_made and not name.startswith(INCOMPLETE_SETS))),
         machine_made=machine_made,
     )
+
+
+def pictures_below(folder: Path) -> list[Path]:
+    """Picture files of a folder and those below it, by name."""
+    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in PICTURE_ENDINGS)
 
 
 def find_json(path: Path) -> Path:

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
-import onnxruntime
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from export.augment import letterbox_scale
 from export.data import PAD_VALUE
+from export.sessions import cpu_session
 from tracker.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -28,10 +28,7 @@ class Segmenter:
     """The plainest possible runner of an end-to-end file: one image at a time, masks at image resolution."""
 
     def __init__(self, path: Path, *, threads: int = 1) -> None:
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.log_severity_level = 3
-        self.session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        self.session = cpu_session(path, threads=threads)
         metadata = self.session.get_modelmeta().custom_metadata_map
         self.classes: list[str] = json.loads(metadata["masktrail.classes"])
         layout = json.loads(metadata["masktrail.input"])

@@ -17,6 +17,7 @@ from export.evaluate import letterbox
 from export.teacher import FrozenTeacher
 from export.to_onnx import NMS_GROUPS, group_numbers
 from tracker.boxes import iou as box_iou
+from tracker.boxes import xywh
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -86,11 +87,10 @@ class FusedDetector:
         boxes, scores = boxes[kept], scores[kept]
         rows = np.zeros(0, int)
         if len(boxes):
-            sides = np.concatenate((boxes[:, :2], boxes[:, 2:] - boxes[:, :2]), axis=1).astype(float)
             groups = self.groups[scores.argmax(axis=1)]
             rows = np.array(
                 cv2.dnn.NMSBoxesBatched(
-                    sides.tolist(), scores.max(axis=1).tolist(), groups.tolist(), LOOK_FLOOR, NMS_IOU
+                    xywh(boxes).tolist(), scores.max(axis=1).tolist(), groups.tolist(), LOOK_FLOOR, NMS_IOU
                 ),
                 int,
             )

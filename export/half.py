@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import onnx
-import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
 from export.parity import NAMES, overlap
+from export.sessions import cpu_session
 from export.to_onnx import drop_unused
 from tracker.errors import ModelError
 
@@ -131,11 +131,7 @@ def half_constant(item: TensorProto, name: str, label: object) -> TensorProto:
 
 def run_file(path: Path, frames: np.ndarray) -> dict[str, np.ndarray]:
     """Outputs of an end-to-end file on the CPU for frames (B, H, W, 3) uint8."""
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    options.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    return dict(zip(NAMES, session.run(list(NAMES), {"frames": frames}), strict=True))
+    return dict(zip(NAMES, cpu_session(path).run(list(NAMES), {"frames": frames}), strict=True))
 
 
 def agreement(

@@ -9,11 +9,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from pycocotools import mask as coco_mask
 
 from export.coco import annotation_mask
+from export.pack import MIN_PSEUDO_MASK_SCORE, PSEUDO_WEIGHT
 from export.to_onnx import NMS_GROUPS
 from tracker.boxes import areas, intersections, iou, xywh, xyxy_from_xywh
+from tracker.masks import decode_rle, encode_rle
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -27,9 +28,7 @@ STRICTER = {"bus": 0.45, "truck": 0.50}  # taken for one another, and for cars
 SAME_IOU, SAME_COVER = 0.5, 0.8  # box IoU, and share of a found box, from which on it is what somebody labelled
 TOUCHING_IOU = 0.1  # from which on it may be a part or a double of it
 LEAST_AREA_PX, LEAST_FILL = 100, 0.15  # of a mask in pixels, and as a share of its box
-LEAST_MASK_SCORE = 0.5
 FULL_SCORE = 0.6  # of the detector, from which on it does not lower a weight
-PSEUDO_WEIGHT = 0.6  # of a perfect machine-made mask, where a person's weighs 1
 CHECK_IOU = 0.6  # of the boxes of a find and of a labelled object that are taken for the same
 
 
@@ -78,6 +77,11 @@ def labelled_in(collection: Collection, picture_id: int) -> Labelled:
         xyxy_from_xywh(sides),
         np.array([bool(item.get("iscrowd")) for item in found], bool),
     )
+
+
+def is_machine_made(annotation: dict[str, Any]) -> bool:
+    """Was it found or outlined by a network?"""
+    return "score" in annotation or "detector_score" in annotation
 
 
 def group_of(name: str) -> str:
@@ -188,7 +192,7 @@ def redrawn(
         if code is None:
             rows.append(item)
             continue
-        area = float(coco_mask.area({**code, "counts": code["counts"].encode("ascii")}))
+        area = float(decode_rle(code).sum())
         quality = round(min(1.0, certain * ratio), 3)
         rows.append({**item, "segmentation": code, "area": area, "mask_score": quality})
     return rows
@@ -196,10 +200,7 @@ def redrawn(
 
 def encode(mask: np.ndarray) -> dict[str, Any] | None:
     """A bool mask (H, W) -> COCO's compressed run-length code, None where it is empty."""
-    if not mask.any():
-        return None
-    code = coco_mask.encode(np.asfortranarray(mask, np.uint8))
-    return {"size": list(mask.shape), "counts": code["counts"].decode("ascii")}
+    return encode_rle(mask) if mask.any() else None
 
 
 def annotate(
@@ -223,10 +224,10 @@ def annotate(
         box = xywh(np.array([item.box]))[0].round(1).tolist()
         row: dict[str, Any] = {"name": item.name, "bbox": box, "iscrowd": 1, "area": 0.0, "segmentation": []}
         row["score" if machine_made else "detector_score"] = round(item.score, 3)
-        mask = coco_mask.decode(item.mask).astype(bool) & ~taken if item.mask else np.zeros(size, bool)
+        mask = decode_rle(item.mask) & ~taken if item.mask else np.zeros(size, bool)
         quality = min(1.0, item.certain * ratio)
         area = int(mask.sum())
-        if quality >= LEAST_MASK_SCORE and area >= max(LEAST_AREA_PX, LEAST_FILL * box[2] * box[3]):
+        if quality >= MIN_PSEUDO_MASK_SCORE and area >= max(LEAST_AREA_PX, LEAST_FILL * box[2] * box[3]):
             weight = PSEUDO_WEIGHT * quality**2 * min(1.0, item.score / FULL_SCORE) ** 0.5
             row |= {"iscrowd": 0, "area": float(area), "segmentation": encode(mask)}
             row |= {"mask_score": round(quality, 3), "weight": round(weight, 3)}

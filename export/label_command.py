@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 CHECKED_PICTURES = 30  # of each set, whose labelled objects are outlined too, to compare
 SHOWN_PICTURES = 9
-PICTURE_ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 
 
 class Tools(NamedTuple):
@@ -135,26 +134,26 @@ def open_tools(options: argparse.Namespace) -> Tools:
         given = f"--doubt {options.doubt} --sizes {' '.join(str(size) for size in options.sizes)}"
         raise ConfigError(given, "expected a score above 0 and sizes of at least 64 px", "--doubt 0.15 --sizes 640")
     rules = Rules(classes, STRICTER | accept, options.doubt)
+    segmenter = PromptableSegmenter(options.encoder, options.decoder, threads=options.threads)
     facts = {
         "detector_sha256": digest(options.detector),
-        "encoder_sha256": digest(options.encoder) if options.encoder.is_file() else "",
-        "decoder_sha256": digest(options.decoder) if options.decoder.is_file() else "",
+        "encoder_sha256": digest(options.encoder),
+        "decoder_sha256": digest(options.decoder),
         "sizes": list(options.sizes),
         "classes": list(classes),
         "accept": dict(sorted(rules.accept.items())),
         "doubt": options.doubt,
     }
-    segmenter = PromptableSegmenter(options.encoder, options.decoder, threads=options.threads)
     return Tools(FusedDetector(network, options.sizes), segmenter, rules, facts)
 
 
 def read_set(path: Path) -> Collection:
     """A COCO file or folder, or a folder of pictures that nobody labelled."""
-    from export.coco import FILE_NAMES, Collection, read_coco
+    from export.coco import Collection, pictures_below, read_coco
 
-    if path.is_file() or any((path / name).is_file() for name in FILE_NAMES) or any(path.glob("*.json")):
+    if path.is_file() or any(path.glob("*.json")):
         return read_coco(path)
-    pictures = sorted(file for file in path.rglob("*") if file.suffix.lower() in PICTURE_ENDINGS)
+    pictures = pictures_below(path)
     if not pictures:
         raise SourceError(
             path, "expected a COCO file, a folder that holds one, or pictures; found none", "check the path"
@@ -177,14 +176,17 @@ def read_set(path: Path) -> Collection:
     )
 
 
+def is_drawn_anew(item: Collection) -> bool:
+    """Is it a COCO file of machine-made labels, whose masks are replaced and to which nothing is added?"""
+    return item.machine_made and bool(item.names)
+
+
 def size_of(path: Path) -> dict[str, int]:
     """Width and height of a picture."""
-    import cv2
+    from export.pack import decode
 
-    picture = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    if picture is None:
-        raise SourceError(path, "expected a picture, found a file that does not decode", "replace or remove it")
-    return {"width": picture.shape[1], "height": picture.shape[0]}
+    height, width = decode(path).shape[:2]
+    return {"width": width, "height": height}
 
 
 def look_through(item: Collection, tools: Tools, folder: Path, advance: Callable[[], None]) -> list[dict[str, Any]]:
@@ -214,7 +216,7 @@ def look_at(item: Collection, record: dict[str, Any], tools: Tools, *, check: bo
 
     picture = read_picture(item.pictures / record["file_name"], record)
     there = labelled_in(item, record["id"])
-    if item.machine_made and item.names:
+    if is_drawn_anew(item):
         return {"finds": [], "checks": [], "outlines": outline_again(picture, there, tools.segmenter)}
     known = item.labelled if item.complete else frozenset()
     rules = tools.rules._replace(classes=tuple(name for name in tools.rules.classes if name not in known))
@@ -275,13 +277,14 @@ def draw(item: Collection, document: dict[str, Any], path: Path) -> None:
     import numpy as np
 
     from export.coco import annotation_mask
+    from export.label import is_machine_made
     from export.pack import read_picture
     from export.pictures import hatch, paint, sheet
     from tracker.boxes import xyxy_from_xywh
 
     made: dict[int, list[dict[str, Any]]] = {}
     for entry in document["annotations"]:
-        if "score" in entry or "detector_score" in entry:
+        if is_machine_made(entry):
             made.setdefault(entry["image_id"], []).append(entry)
     order = sorted(made, key=lambda key: -sum(not entry["iscrowd"] for entry in made[key]))
     names = {entry["id"]: entry["name"] for entry in document["categories"]}
@@ -304,12 +307,14 @@ def draw(item: Collection, document: dict[str, Any], path: Path) -> None:
 
 def summary(document: dict[str, Any], item: Collection) -> str:
     """What was added to a set, or drawn anew, in a line."""
+    from export.label import is_machine_made
+
     names = {entry["id"]: entry["name"] for entry in document["categories"]}
-    made = [entry for entry in document["annotations"] if "score" in entry or "detector_score" in entry]
+    made = [entry for entry in document["annotations"] if is_machine_made(entry)]
     counts = Counter(names[entry["category_id"]] for entry in made if not entry["iscrowd"])
     doubtful = sum(bool(entry["iscrowd"]) for entry in made)
     objects = ", ".join(f"{name} {count}" for name, count in sorted(counts.items())) or "no object"
-    done = "drawn anew" if item.machine_made and item.names else "added"
+    done = "drawn anew" if is_drawn_anew(item) else "added"
     return f"{done}: {objects}; {doubtful} doubtful regions; {len(item.records)} pictures"
 
 

@@ -31,6 +31,7 @@ MASKS_ONLY_SETS = ("via_firetruck_dctisdal", "via_martinezger")
 # Sets of one narrow kind are drawn less often: at full weight fire trucks taught that buses are trucks.
 SET_WEIGHTS = {"via_firetruck_dctisdal": 0.3, "via_martinezger": 0.5, "davis_single": 0.5, "rendered-": 0.35}
 MIN_PSEUDO_MASK_SCORE = 0.5
+PSEUDO_WEIGHT = 0.6  # of a perfect machine-made mask, where a person's weighs 1
 LONGEST_SIDE_PX = 640
 
 
@@ -204,9 +205,7 @@ def read_picture(path: Path, record: dict[str, Any]) -> np.ndarray:
     Labelling programs differ in whether they follow a camera's orientation mark: the recorded size tells.
     """
     for flags in (cv2.IMREAD_COLOR, cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION):
-        picture = cv2.imread(str(path), flags)
-        if picture is None:
-            raise SourceError(path, "expected a picture, found a file that does not decode", "replace or remove it")
+        picture = decode(path, flags)
         height, width = picture.shape[:2]
         if abs(width / height - record["width"] / record["height"]) < 0.02 * width / height:
             return picture
@@ -215,6 +214,18 @@ def read_picture(path: Path, record: dict[str, Any]) -> np.ndarray:
         f"expected the labels' proportions, {record['width']} x {record['height']}, found {width} x {height}",
         "these labels belong to another version of the picture",
     )
+
+
+def decode(path: Path, flags: int = cv2.IMREAD_COLOR) -> np.ndarray:
+    """Pixels of a picture file.
+
+    Raises:
+        SourceError: not readable as a picture.
+    """
+    picture = cv2.imread(str(path), flags)
+    if picture is None:
+        raise SourceError(path, "expected a picture, found a file that does not decode", "replace or remove it")
+    return picture
 
 
 def pack_object(
@@ -230,7 +241,7 @@ def pack_object(
     if "score" in annotation:
         quality = annotation.get("mask_score", annotation["score"])
         ignore = ignore or quality < MIN_PSEUDO_MASK_SCORE
-        weight = float(annotation.get("weight", 0.6 * quality * quality))
+        weight = float(annotation.get("weight", PSEUDO_WEIGHT * quality * quality))
     mask = annotation_mask(annotation, record["height"], record["width"])
     if mask.shape != size:
         mask = cv2.resize(mask * 255, (size[1], size[0]), interpolation=cv2.INTER_AREA) // 128

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-import onnxruntime
 import torch
+
+from export.sessions import cpu_session
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,9 +28,7 @@ def parity(module: EndToEnd, path: Path, frames: np.ndarray, *, score_threshold:
         `scores_max_error`, `scores_relative_error` (sorted scores), `boxes_max_error_px` and `masks_max_error` (of
         255) over the agreeing instances, `instances` above the threshold and the share that agrees, `agreement`.
     """
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    session = cpu_session(path, threads=0)
     found = dict(zip(NAMES, session.run(list(NAMES), {"frames": frames}), strict=True))
     with torch.no_grad():
         outputs = module(torch.from_numpy(frames))[: len(NAMES)]  # embeddings may follow

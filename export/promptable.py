@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import cv2
 import numpy as np
-import onnxruntime
 
+from export.sessions import cpu_session
 from tracker.errors import ModelError
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    import onnxruntime
 
 MEAN = np.array([123.675, 116.28, 103.53], np.float32)  # of RGB, as in Segment Anything
 DEVIATION = np.array([58.395, 57.12, 57.375], np.float32)
@@ -121,10 +123,8 @@ def open_session(path: Path, threads: int) -> onnxruntime.InferenceSession:
     """
     if not path.is_file():
         raise ModelError(path, "no such file", START_WITH)
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads, options.log_severity_level = threads, 3
     try:
-        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        return cpu_session(path, threads=threads)
     except Exception as error:  # ONNX Runtime's exceptions have no common base
         raise ModelError(path, f"expected an ONNX file, found: {str(error).splitlines()[0]}", START_WITH) from error
 

@@ -21,6 +21,7 @@ import onnx
 import onnxruntime
 from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantType, quantize_static
 
+from export.coco import pictures_below
 from export.evaluate import evaluate, table
 from export.half import network_nodes
 from export.to_onnx import drop_unused
@@ -39,7 +40,6 @@ LAYERS = ("Conv", "Sigmoid", "Mul", "Concat", "Add", "MaxPool", "Resize", "Relu"
 # How much of a tensor's values the range covers. Mask AP of yolact-nano on pennfudan, 0.627 in float32: 0.326 with the
 # whole range (32 pictures), 0.491 with 99.999 %, 0.530 with 99.99 %, 0.556 with 99.9 % (8 pictures each).
 PERCENTILE = 99.9
-PICTURES = frozenset({".bmp", ".jpeg", ".jpg", ".png", ".webp"})
 
 
 class Pictures(CalibrationDataReader):
@@ -80,7 +80,7 @@ def calibration_pictures(folder: Path, count: int) -> list[Path]:
     Raises:
         ConfigError: There is none.
     """
-    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in PICTURES)
+    found = pictures_below(folder)
     if not found:
         raise ConfigError(
             folder, "expected pictures to calibrate on, found none", "give a folder of .jpg or .png files"

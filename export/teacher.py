@@ -12,12 +12,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import onnxruntime
 import torch
 from torch import Tensor, nn
 
+from export.sessions import cpu_session
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    import onnxruntime
 
     from export.yolact_nano import YolactNano
 
@@ -79,9 +82,5 @@ class FrozenTeacher:
                 torch.onnx.export(
                     self.module, (torch.zeros(1, 3, *size),), str(path), input_names=["images"], dynamo=False
                 )
-                options = onnxruntime.SessionOptions()
-                options.intra_op_num_threads, options.log_severity_level = 1, 3
-                self.sessions[size] = onnxruntime.InferenceSession(
-                    str(path), options, providers=["CPUExecutionProvider"]
-                )
+                self.sessions[size] = cpu_session(path)
         return self.sessions[size]
