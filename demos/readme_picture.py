@@ -8,11 +8,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from demos.scenes.road import road
+from demos.scenes.shop import shop
 from tracker import OnnxSegmenter, TrackedFrame, Tracker
+from tracker.render.annotate import Annotator
 from tracker.request import CONFIRM_SCORE
-from tracker.scenes.road import road
-from tracker.scenes.shop import shop
-from tracker.sinks.annotate import Annotator
 
 FPS, SIZE = 10.0, (960, 540)
 segmenter = OnnxSegmenter("yolact-nano")

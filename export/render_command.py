@@ -28,9 +28,9 @@ def render(options: argparse.Namespace) -> None:
     """Run `render`."""
     from rich.progress import track
 
-    from tracker.scenes.road import road
-    from tracker.scenes.shop import shop
-    from tracker.scenes.writers import write_sequence
+    from demos.scenes.road import road
+    from demos.scenes.shop import shop
+    from demos.scenes.writers import write_sequence
 
     total = 0
     for seed in track(options.seeds, "rendering"):

@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from demos.scenes.road import road
+from demos.scenes.shop import shop
+from demos.scenes.world import Scene
 from tracker import boxes
 from tracker.associate.tracker import Tracker
-from tracker.pipeline import Pipeline
+from tracker.engine.pipeline import Pipeline
 from tracker.request import CONFIRM_SCORE
-from tracker.scenes.road import road
-from tracker.scenes.shop import shop
-from tracker.scenes.world import Scene
 from tracker.segment.session import OnnxSegmenter
 from tracker.sinks.open import open_sink
 

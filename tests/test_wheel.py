@@ -45,7 +45,7 @@ def test_installed_it_tracks_from_another_directory(wheel: Path, tmp_path: Path)
     run(python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", wheel, cwd=tmp_path)
     masktrail = tmp_path / "env" / "bin" / "masktrail"
     render = (
-        "from tracker.scenes.road import road; from tracker.scenes.writers import write_video;"
+        "from demos.scenes.road import road; from demos.scenes.writers import write_video;"
         "write_video(road(seed=3), 'road.mp4', fps=10, duration_s=3)"
     )
     run(python, "-c", render, cwd=tmp_path)

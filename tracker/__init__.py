@@ -20,7 +20,7 @@ from tracker.version import __version__
 
 if TYPE_CHECKING:
     from tracker.associate.tracker import Tracker
-    from tracker.pipeline import Pipeline
+    from tracker.engine.pipeline import Pipeline
     from tracker.segment.session import OnnxSegmenter
     from tracker.sinks.open import open_sink
     from tracker.sources.open import open_source
@@ -54,7 +54,7 @@ _HOMES = {
     "Instances": "tracker.types",
     "Letterbox": "tracker.types",
     "OnnxSegmenter": "tracker.segment.session",
-    "Pipeline": "tracker.pipeline",
+    "Pipeline": "tracker.engine.pipeline",
     "TrackedFrame": "tracker.types",
     "Tracker": "tracker.associate.tracker",
     "Tracks": "tracker.types",

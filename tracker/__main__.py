@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from tracker.command_line import hide_passwords
+from tracker.app.command_line import hide_passwords
 from tracker.errors import TrackerError
 
 __all__ = ["main"]
@@ -13,7 +13,7 @@ __all__ = ["main"]
 def main() -> None:
     """Run the command line; every expected failure becomes one sentence on stderr and exit status 2."""
     hide_passwords()
-    from tracker.cli import app
+    from tracker.app.cli import app
 
     try:
         app()

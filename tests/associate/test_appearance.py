@@ -11,7 +11,7 @@ from tests.associate.worlds import Path, corners, line, random_instances
 from tracker.associate.gallery import Gallery, Separation
 from tracker.associate.occlusion import visible_share
 from tracker.associate.tracker import Tracker
-from tracker.live.snapshot import Snapshots
+from tracker.engine.snapshot import Snapshots
 from tracker.types import Instances, Tracks
 
 LENGTH = 32

@@ -10,18 +10,18 @@ import cv2
 import numpy as np
 import pytest
 
+from demos.scenes.detector import detect
+from demos.scenes.road import road
+from demos.scenes.shop import shop
+from demos.scenes.truth import SceneTruth
 from tests.associate.test_warp import one, similarity
 from tracker import boxes
 from tracker.associate import camera
 from tracker.associate.camera import CameraMotion
 from tracker.associate.tracker import Tracker
 from tracker.config import parse_live_config
+from tracker.engine.pipeline import Pipeline
 from tracker.errors import ConfigError
-from tracker.pipeline import Pipeline
-from tracker.scenes.detector import detect
-from tracker.scenes.road import road
-from tracker.scenes.shop import shop
-from tracker.scenes.truth import SceneTruth
 from tracker.types import Frame, Instances, Letterbox
 
 SIZE = (640, 360)
@@ -311,7 +311,7 @@ class Replay:
     keep_aspect = True
 
     def __init__(self, frames: Sequence[tuple[Frame, SceneTruth, np.ndarray]]) -> None:
-        from tracker.scenes.world import CLASS_NAMES
+        from demos.scenes.world import CLASS_NAMES
 
         self.class_names = CLASS_NAMES
         self._instances = {frame.index: detect(truth, rng=np.random.default_rng(0)) for frame, truth, _ in frames}

@@ -7,14 +7,14 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from demos.scenes import script
+from demos.scenes.detector import detect
 from tests.associate.pillars import passages
 from tests.associate.test_warp import similarity
 from tests.associate.worlds import Box, Story, corners, cut, line, play
 from tracker.associate import completion
 from tracker.associate.completion import Completion
 from tracker.associate.tracker import Tracker
-from tracker.scenes import script
-from tracker.scenes.detector import detect
 from tracker.types import Instances, Tracks
 
 FPS = 20.0

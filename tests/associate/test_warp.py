@@ -10,8 +10,8 @@ import pytest
 
 from tracker.associate import kalman
 from tracker.associate.tracker import Tracker
+from tracker.engine.steady import SteadyTracker
 from tracker.errors import TrackerError
-from tracker.live.steady import SteadyTracker
 from tracker.types import Instances
 
 

@@ -14,16 +14,16 @@ from dataclasses import dataclass, field
 import cv2
 import numpy as np
 
+from demos.scenes.detector import detect
+from demos.scenes.road import road
+from demos.scenes.shop import shop
+from demos.scenes.truth import SceneTruth
+from demos.scenes.world import Scene
 from tests.associate.test_camera import closest_similarity, distance_px
 from tracker import boxes
 from tracker.associate.camera import CameraMotion
 from tracker.associate.tracker import Tracker
 from tracker.request import CONFIRM_SCORE
-from tracker.scenes.detector import detect
-from tracker.scenes.road import road
-from tracker.scenes.shop import shop
-from tracker.scenes.truth import SceneTruth
-from tracker.scenes.world import Scene
 from tracker.types import Frame, Instances, Tracks
 
 SCENES: tuple[tuple[Callable[..., Scene], dict[str, float], float, float], ...] = (

@@ -14,13 +14,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 from trackeval.metrics import Identity
 
+from demos.scenes import script
+from demos.scenes.detector import detect
+from demos.scenes.shop import shop
+from demos.scenes.world import Scene
 from tracker import boxes as box_math
 from tracker.associate.tracker import Tracker
 from tracker.measure.bench_associate import FPS, WARM_UP_FRAMES, crowd
-from tracker.scenes import script
-from tracker.scenes.detector import detect
-from tracker.scenes.shop import shop
-from tracker.scenes.world import Scene
 from tracker.types import Instances, Tracks
 
 LENGTH = 32

@@ -18,14 +18,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import psutil
 
-from tests.live.fakes import FakeSource, frame, stream
+from tests.engine.fakes import FakeSource, frame, stream
 from tracker.associate.tracker import Tracker
-from tracker.live.engine import LiveEngine
-from tracker.live.memory import give_back, limit_pools
-from tracker.live.rotate import RotatingSink
-from tracker.live.status import StatusServer, health
+from tracker.engine.scheduler import LiveEngine
+from tracker.service.memory import give_back, limit_pools
+from tracker.service.status import StatusServer, health
 from tracker.sinks.multi import MultiSink
 from tracker.sinks.open import open_sink
+from tracker.sinks.rotate import RotatingSink
 from tracker.types import Instances
 
 if TYPE_CHECKING:

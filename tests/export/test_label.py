@@ -34,8 +34,8 @@ def files(tmp_path_factory):
 @pytest.fixture(scope="module")
 def street(tmp_path_factory):
     """Rendered pictures of a road with exact masks of all classes."""
-    from tracker.scenes.road import road
-    from tracker.scenes.writers import write_sequence
+    from demos.scenes.road import road
+    from demos.scenes.writers import write_sequence
 
     scene = road(seed=3, traffic=1.5, duration_s=9.0)
     folder = write_sequence(scene, tmp_path_factory.mktemp("street"), fps=0.3, images=True, video=False, min_area_px=20)

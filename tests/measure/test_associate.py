@@ -162,7 +162,7 @@ def test_a_second_pass_that_fails_leaves_the_online_result(
     def fail(*_: object, **__: object) -> None:
         raise failure
 
-    monkeypatch.setattr("tracker.associate.refine.refine", fail)
+    monkeypatch.setattr("tracker.refine.refine.refine", fail)
     results = associate(tmp_path / "root", tmp_path / "out", refine=True)
     assert [result.refined for result in results] == [False] * len(results)
     assert all(result.problem for result in results)

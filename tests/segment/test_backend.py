@@ -12,7 +12,8 @@ from tests.segment.models import brightness_model, constant_model, end2end_model
 from tests.segment.test_memory import FakeDriver
 from tests.segment.test_session import picture
 from tests.segment.test_slots import Recorder
-from tracker import doctor
+from tracker.app import doctor
+from tracker.engine.stream_job import flow
 from tracker.errors import ModelError
 from tracker.request import StreamRequest
 from tracker.segment import backend
@@ -21,7 +22,6 @@ from tracker.segment import survey as survey_module
 from tracker.segment.device import available_cores, open_session
 from tracker.segment.session import OnnxSegmenter
 from tracker.segment.survey import DeviceSurvey
-from tracker.stream_job import flow
 from tracker.types import Frame
 
 if TYPE_CHECKING:

@@ -177,9 +177,9 @@ def test_a_segmenters_instances_get_embeddings(tmp_path, halves) -> None:
 def test_a_cameras_network_looks_at_what_the_camera_wants(tmp_path, halves) -> None:
     from dataclasses import replace
 
-    from tests.live.fakes import CountingTracker, FakeSource, stream
+    from tests.engine.fakes import CountingTracker, FakeSource, stream
     from tracker.config import parse_live_config
-    from tracker.live.models import Models
+    from tracker.engine.models import Models
 
     reid = mean_colour_model(tmp_path / "reid.onnx")
     segmenter = end2end_model(tmp_path / "segmenter.onnx")
@@ -212,7 +212,7 @@ def test_a_cameras_network_looks_at_what_the_camera_wants(tmp_path, halves) -> N
 
 def test_a_wrong_network_stops_a_service_before_it_starts(tmp_path) -> None:
     from tracker.config import parse_live_config
-    from tracker.live.models import Models
+    from tracker.engine.models import Models
 
     segmenter = end2end_model(tmp_path / "segmenter.onnx")
     config = parse_live_config(

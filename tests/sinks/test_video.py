@@ -12,7 +12,7 @@ import pytest
 
 from tests.sinks.streams import CLASS_NAMES, stream, tracked_frame
 from tracker.errors import ConfigError, SinkError
-from tracker.sinks.annotate import Annotator
+from tracker.render.annotate import Annotator
 from tracker.sinks.encoder import VideoEncoder
 from tracker.sinks.open import open_sink
 from tracker.sinks.video import VideoSink

@@ -7,7 +7,7 @@ import pytest
 from av.codec.hwaccel import hwdevices_available
 
 from tests.sources.videos import drain, textured, write_video
-from tracker.doctor import examine
+from tracker.app.doctor import examine
 from tracker.errors import ConfigError, SourceError
 from tracker.sources import hardware
 from tracker.sources.hardware import PIXEL_FORMATS, Accelerator, choose, obstacle, trial

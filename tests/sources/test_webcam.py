@@ -9,8 +9,8 @@ import pytest
 
 from tests.segment.models import end2end_model
 from tracker.config import is_camera, parse_live_config
+from tracker.engine.build import check_camera
 from tracker.errors import ConfigError, SourceError
-from tracker.live.build import check_camera
 from tracker.sources.address import expand_sources
 from tracker.sources.open import open_source
 from tracker.sources.protocols import container_options

@@ -85,7 +85,7 @@ def associate(
         fps: Frames per second; overrides ``seqinfo.ini`` and KITTI's 10, and stands in where neither is (else 30).
         coasting: Also write identities that are presumed present but not seen: boxes (visibility 0; in KITTI's text
             occluded 2), and refined also masks.
-        refine: Improve each sequence by a second pass over all of it (see :mod:`tracker.associate.refine`). The online
+        refine: Improve each sequence by a second pass over all of it (see :mod:`tracker.refine.refine`). The online
             result is published first and replaced; it stays where the second pass fails or Ctrl-C ends it, after which
             no further sequence is begun.
         progress: Called with the sequence's name, frames done and their total.
@@ -192,9 +192,9 @@ def _second_pass(
     progress: Callable[[str, int, int], None] | None,
 ) -> Associated:
     """The refined result in the place of the online one, which stays whatever goes wrong."""
-    from tracker.associate.recording import tracklets_of
-    from tracker.associate.refine import refine
     from tracker.measure.refined import recording_of, refined_lines
+    from tracker.refine.recording import tracklets_of
+    from tracker.refine.refine import refine
 
     def tell(done: int, total: int) -> None:
         if progress is not None and (done % PROGRESS_FRAMES == 0 or done == total):

@@ -20,10 +20,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tracker.associate.tracker import Tracker
-from tracker.pipeline import Pipeline
+from tracker.engine.pipeline import Pipeline
+from tracker.render.annotate import Annotator
 from tracker.segment.session import OnnxSegmenter
 from tracker.segment.survey import processor_name, survey
-from tracker.sinks.annotate import Annotator
 from tracker.sinks.encoder import VideoEncoder
 from tracker.sinks.multi import MultiSink
 from tracker.sinks.open import open_sink

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tracker import masks as mask_math
-from tracker.associate.morph import between
-from tracker.associate.recording import Recording
 from tracker.measure.box_lines import box_line
+from tracker.refine.morph import between
+from tracker.refine.recording import Recording
 from tracker.sinks.results import mots_line
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from tracker.associate.refine import Refined
+    from tracker.refine.refine import Refined
     from tracker.sources.detections import Detections
     from tracker.sources.sequences import Sequence
 

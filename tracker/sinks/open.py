@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from tracker.sinks.annotate import Annotator
+    from tracker.render.annotate import Annotator
     from tracker.sinks.lines import CsvSink, JsonLinesSink
     from tracker.sinks.parquet import ParquetSink
     from tracker.sinks.rows import MaskFormat

@@ -9,7 +9,7 @@ import time
 from typing import TYPE_CHECKING
 
 from tracker.errors import SinkError
-from tracker.sinks.annotate import Annotator
+from tracker.render.annotate import Annotator
 from tracker.sinks.closing import Closing
 from tracker.sinks.encoder import VideoEncoder
 
@@ -33,7 +33,7 @@ class VideoSink(Closing):
 
     Args:
         path: The final path; its suffix chooses the container.
-        annotator: How frames are drawn; a plain :class:`~tracker.sinks.annotate.Annotator` by default.
+        annotator: How frames are drawn; a plain :class:`~tracker.render.annotate.Annotator` by default.
         crf: Constant rate factor, smaller is better and larger.
         preset: x264's speed preset; ``None`` chooses by size. Measured on ``traffic.mp4`` (640 x 360) in CPU ms per
             frame, kB/s and dB against the drawn picture: ultrafast 1.3, 154, 40.2; superfast 1.6, 84, 39.8;

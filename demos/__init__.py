@@ -1,0 +1,1 @@
+"""Small examples; ``demos/scenes`` renders worlds with exact truth."""

@@ -1,0 +1,276 @@
+"""Actors, a rig and a backdrop enter; rendered frames with exact truth leave.
+
+Every pixel belongs to the nearest object that covers at least half of it, so the masks of one frame share no pixel
+and equal what the picture shows. Image and truth come from the same coverage; :meth:`Scene.truth` only leaves the
+colours out.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, Protocol
+
+import cv2
+import numpy as np
+
+from demos.scenes.drawing import Drawing, Light
+from demos.scenes.layers import Backdrop, Placed, measure, paint, painters_order
+from demos.scenes.truth import CLASS_NAMES, Crossing, RenderedFrame, SceneTruth
+from tracker.types import Frame
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from demos.scenes.camera import Camera, Rig
+    from demos.scenes.motion import Pose, Trajectory
+
+__all__ = ["CLASS_NAMES", "Actor", "Backdrop", "Crossing", "RenderedFrame", "Scene", "SceneTruth", "frame_count"]
+
+
+class Actor(Protocol):
+    """Something that moves and is counted."""
+
+    @property
+    def identity(self) -> int:
+        """Unique in its scene, from 1, kept through exit and re-entry."""
+        ...
+
+    @property
+    def class_id(self) -> int:
+        """Index into :data:`CLASS_NAMES`."""
+        ...
+
+    @property
+    def trajectories(self) -> Sequence[Trajectory]:
+        """One per presence, in order of time."""
+        ...
+
+    def draw(self, pose: Pose, time_s: float, camera: Camera, light: Light | None) -> Drawing:
+        """How it looks; without colours where ``light`` is ``None``."""
+        ...
+
+
+class Scene:
+    """A world over time.
+
+    Args:
+        name: What it shows.
+        actors: Who moves in it.
+        rig: The camera and how it moves.
+        backdrop: The scenery.
+        duration_s: How long something happens; other times are legal and may be empty.
+        light: What lights it.
+        noise: Standard deviation of the sensor's noise in grey levels; 0 = none.
+        seed: Of the noise.
+    """
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        actors: Sequence[Actor],
+        rig: Rig,
+        backdrop: Backdrop,
+        duration_s: float,
+        light: Light | None = None,
+        noise: float = 0.0,
+        seed: int = 0,
+    ) -> None:
+        if len({actor.identity for actor in actors}) != len(actors):
+            message = f"Scene {name}: expected one identity per actor, found {sorted(a.identity for a in actors)}"
+            raise ValueError(message)
+        self.name = name
+        self.actors = tuple(sorted(actors, key=lambda actor: actor.identity))
+        self.rig = rig
+        self.backdrop = backdrop
+        self.duration_s = duration_s
+        self.light = light or Light()
+        self.class_names = CLASS_NAMES
+        presences = [(actor, path) for actor in self.actors for path in actor.trajectories]
+        self._presences = presences
+        self._spans = np.array([(path.start_s, path.end_s) for _, path in presences]).reshape(-1, 2)
+        self._grain = _grain(rig.camera.size, noise, seed) if noise > 0 else None
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """``(width, height)`` of the pictures."""
+        return self.rig.camera.size
+
+    def render(self, time_s: float) -> RenderedFrame:
+        """The picture and its truth at a time."""
+        image, truth = self._compose(time_s, shaded=True)
+        return RenderedFrame(image=image, truth=truth)
+
+    def truth(self, time_s: float) -> SceneTruth:
+        """The truth of :meth:`render` without the picture."""
+        return self._compose(time_s, shaded=False)[1]
+
+    def frames(self, fps: float, duration_s: float | None = None) -> Iterator[tuple[Frame, SceneTruth]]:
+        """Frames as a source would give them, with their truth; ``duration_s`` defaults to the scene's."""
+        for index in range(frame_count(fps, self.duration_s if duration_s is None else duration_s)):
+            rendered = self.render(index / fps)
+            frame = Frame(
+                index=index,
+                time_s=index / fps,
+                arrived_s=time.monotonic(),
+                source=f"scene:{self.name}",
+                size=self.size,
+                image=rendered.image,
+            )
+            yield frame, rendered.truth
+
+    def truths(self, fps: float, duration_s: float | None = None) -> Iterator[SceneTruth]:
+        """The truth of :meth:`frames` without the pictures."""
+        for index in range(frame_count(fps, self.duration_s if duration_s is None else duration_s)):
+            yield self.truth(index / fps)
+
+    def crossings(
+        self, line_m: tuple[tuple[float, float], tuple[float, float]], duration_s: float | None = None
+    ) -> list[Crossing]:
+        """Who passes the segment ``line_m`` (two ground points) when and which way, in order of time."""
+        start, end = np.array(line_m[0]), np.array(line_m[1])
+        along = end - start
+        found = []
+        last_s = self.duration_s if duration_s is None else duration_s
+        for actor in self.actors:
+            for trajectory in actor.trajectories:
+                times = trajectory.times_s[trajectory.times_s <= last_s]
+                offsets = trajectory.positions_m[: len(times)] - start
+                side = along[0] * offsets[:, 1] - along[1] * offsets[:, 0]
+                for knot in np.flatnonzero((side[:-1] >= 0) != (side[1:] >= 0)):
+                    share = side[knot] / (side[knot] - side[knot + 1])
+                    place = offsets[knot] + share * (offsets[knot + 1] - offsets[knot])
+                    moment = float(times[knot] + share * (times[knot + 1] - times[knot]))
+                    if 0 <= place @ along <= along @ along and moment >= 0:
+                        direction = 1 if side[knot + 1] >= 0 else -1
+                        found.append(Crossing(time_s=moment, identity=actor.identity, direction=direction))
+        return sorted(found, key=lambda crossing: (crossing.time_s, crossing.identity))
+
+    def count_visible(
+        self,
+        fps: float,
+        duration_s: float | None = None,
+        *,
+        min_visibility: float = 0.3,
+        min_area_px: int = 100,
+        min_frames: int = 3,
+    ) -> dict[int, set[int]]:
+        """Which identities were ever seen well enough to be counted, by class id.
+
+        Args:
+            fps: Frames per second that are looked at.
+            duration_s: Seconds that are looked at; the scene's by default.
+            min_visibility: Share of the silhouette that must show.
+            min_area_px: Visible pixels there must be.
+            min_frames: In how many frames.
+        """
+        seen: dict[tuple[int, int], int] = {}
+        for truth in self.truths(fps, duration_s):
+            for row in np.flatnonzero((truth.visibility >= min_visibility) & (truth.areas_px >= min_area_px)):
+                who = int(truth.class_ids[row]), int(truth.ids[row])
+                seen[who] = seen.get(who, 0) + 1
+        counted: dict[int, set[int]] = {}
+        for (class_id, identity), frames in seen.items():
+            if frames >= min_frames:
+                counted.setdefault(class_id, set()).add(identity)
+        return counted
+
+    def _place(self, time_s: float, camera: Camera, *, shaded: bool) -> list[Placed]:
+        """Actors whose silhouette touches the image, farthest first."""
+        width, height = camera.size
+        placed: list[Placed] = []
+        present = np.flatnonzero((self._spans[:, 0] <= time_s) & (time_s <= self._spans[:, 1]))
+        for actor, path in (self._presences[number] for number in present):
+            pose = path.at(time_s)
+            if pose is None or (placed and placed[-1].identity == actor.identity):
+                continue
+            drawing = actor.draw(pose, time_s, camera, self.light if shaded else None)
+            if not len(drawing.polygons_px):
+                continue
+            low, high = drawing.polygons_px.min(axis=(0, 1)), drawing.polygons_px.max(axis=(0, 1))
+            if high[0] <= 0 or high[1] <= 0 or low[0] >= width or low[1] >= height:
+                continue
+            bounds = (float(low[0]), float(low[1]), float(high[0]), float(high[1]))
+            placed.append(Placed(actor.identity, actor.class_id, pose, drawing, bounds))
+        order = painters_order([one.drawing.footprint_m for one in placed], np.array(camera.position_m[:2]))
+        return [placed[row] for row in order]
+
+    def _compose(self, time_s: float, *, shaded: bool) -> tuple[NDArray[np.uint8], SceneTruth]:
+        camera = self.rig.at(time_s)
+        placed = self._place(time_s, camera, shaded=shaded)
+        range_m = self._scenery(self.backdrop.range_m, time_s, nearest=True)
+        image = np.zeros((0, 0, 3), np.uint8)
+        if shaded:
+            image = self._scenery(self.backdrop.image, time_s)
+            image = self._shadows(image, placed, time_s, camera)
+        labels = np.zeros(range_m.shape, np.uint16)
+        rank = {one.identity: row for row, one in enumerate(sorted(placed, key=lambda one: one.identity))}
+        whole = np.zeros(len(placed), np.int64)
+        for one in placed:
+            row = rank[one.identity]
+            whole[row] = paint(
+                one, image=image if shaded else None, labels=labels, label=row + 1, range_m=range_m, camera=camera
+            )
+        if shaded and self._grain is not None:
+            image = _with_grain(image, self._grain, time_s)
+        return image, measure(time_s, camera, sorted(placed, key=lambda one: one.identity), labels, whole)
+
+    def _scenery(self, picture: NDArray[Any], time_s: float, *, nearest: bool = False) -> NDArray[Any]:
+        """The part of a panorama picture that the camera sees at a time; always a copy."""
+        if self.rig.still:
+            return picture.copy()
+        mode = cv2.INTER_NEAREST if nearest else cv2.INTER_LINEAR
+        # Pixel edges to OpenCV's pixel centres, on both sides of the map.
+        half = np.array([[1.0, 0.0, 0.5], [0.0, 1.0, 0.5], [0.0, 0.0, 1.0]])
+        matrix = np.linalg.inv(half) @ self.rig.warp(time_s) @ half
+        return np.asarray(cv2.warpPerspective(picture, matrix, self.size, flags=mode, borderMode=cv2.BORDER_REPLICATE))
+
+    def _shadows(
+        self, image: NDArray[np.uint8], placed: list[Placed], time_s: float, camera: Camera
+    ) -> NDArray[np.uint8]:
+        """The scenery darkened where actors keep the light away."""
+        brightness = np.full(image.shape[:2], 255, np.uint8)
+        shadows = [shadow for one in placed for shadow in one.drawing.shadows]
+        if not shadows:
+            return image
+        corners = np.concatenate([shadow.polygon_m for shadow in shadows])
+        pixels, depth = camera.project(np.column_stack([corners, np.zeros(len(corners))]))
+        corners = np.clip(np.rint(pixels * 16 - 8), -(1 << 20), 1 << 20).astype(np.int32)
+        start = 0
+        for shadow in shadows:
+            end = start + len(shadow.polygon_m)
+            if depth[start:end].min() > 0.5:
+                cv2.fillConvexPoly(brightness, corners[start:end], shadow.brightness, cv2.LINE_AA, 4)
+            start = end
+        blur = max(round(image.shape[1] * self.light.blur) | 1, 3)
+        brightness = cv2.GaussianBlur(brightness, (blur, blur), 0)
+        falls = self._scenery(self.backdrop.shadowed, time_s, nearest=True)
+        brightness = np.maximum(brightness, 255 - falls)
+        return np.asarray(cv2.multiply(image, cv2.cvtColor(brightness, cv2.COLOR_GRAY2BGR), scale=1 / 255))
+
+
+def frame_count(fps: float, duration_s: float) -> int:
+    """Frames of a recording that starts at 0 and ends before ``duration_s``.
+
+    >>> frame_count(30, 2.0)
+    60
+    """
+    return int(np.ceil(duration_s * fps - 1e-6))
+
+
+def _grain(size: tuple[int, int], sigma: float, seed: int) -> NDArray[np.uint8]:
+    """A tile of sensor noise about grey 128, larger than the picture so that each frame can cut another part."""
+    rng = np.random.default_rng(seed)
+    width, height = size
+    fine = rng.normal(0, sigma, (height + 64, width + 64, 1)) + rng.normal(0, sigma * 0.5, (height + 64, width + 64, 3))
+    return np.asarray(np.clip(np.rint(fine + 128), 0, 255).astype(np.uint8))
+
+
+def _with_grain(image: NDArray[np.uint8], grain: NDArray[np.uint8], time_s: float) -> NDArray[np.uint8]:
+    """The image with the part of the noise that belongs to this moment."""
+    moment = round(time_s * 1000)
+    x, y = (moment * 7919) % 64, (moment * 104729 // 64) % 64
+    height, width = image.shape[:2]
+    return np.asarray(cv2.addWeighted(image, 1.0, grain[y : y + height, x : x + width], 1.0, -128.0))

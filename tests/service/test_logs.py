@@ -1,0 +1,57 @@
+"""Lines for people and for machines, and threads that die."""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+
+import pytest
+
+from tracker.service.logs import JsonFormatter, TextFormatter, faults_logged, logging_to_stderr
+
+
+@pytest.fixture
+def record() -> logging.LogRecord:
+    record = logging.makeLogRecord({"msg": "camera lost", "levelname": "WARNING", "created": 1_800_000_000.25})
+    record.camera, record.retry_s = "gate", 2.0
+    return record
+
+
+def test_one_object_per_line_for_machines(record) -> None:
+    line = JsonFormatter().format(record)
+    assert "\n" not in line
+    assert json.loads(line) == {
+        "time": "2027-01-15T08:00:00.250+00:00",
+        "level": "warning",
+        "event": "camera lost",
+        "camera": "gate",
+        "retry_s": 2.0,
+    }
+
+
+def test_the_camera_first_for_people(record) -> None:
+    assert TextFormatter().format(record) == "08:00:00 warning  gate: camera lost (retry_s=2.0)"
+
+
+@pytest.mark.parametrize("style", ["json", "text"])
+def test_a_thread_that_dies_is_told_in_the_log(capsys, style: str) -> None:
+    def boom() -> None:
+        message = "nobody foresaw this"
+        raise LookupError(message)
+
+    before = threading.excepthook
+    with logging_to_stderr(style), faults_logged():
+        thread = threading.Thread(target=boom, name="segment-7")
+        thread.start()
+        thread.join()
+    assert threading.excepthook is before
+    logger = logging.getLogger("tracker.live")
+    assert (logger.handlers, logger.propagate, logger.level) == ([], True, logging.NOTSET)
+    told = capsys.readouterr().err
+    assert "thread died" in told
+    assert "segment-7" in told
+    assert "LookupError: nobody foresaw this" in told
+    if style == "json":
+        [line] = told.splitlines()
+        assert json.loads(line)["level"] == "critical"

@@ -1,0 +1,167 @@
+"""The bench commands' options enter; measured tables and their plain values for JSON leave."""
+
+from __future__ import annotations
+
+import resource
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from tracker.app.clips import CLIPS, NoNetworkError, fetch
+from tracker.segment.device import available_cores
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from rich.console import Console
+
+    from tracker.types import Frame, Instances
+
+__all__ = ["run_associate_bench", "run_memory_bench", "run_pipeline_bench"]
+
+STREAM_FPS = 30
+LOOP_S = 10.0
+SAMPLES = 20
+FLAT_FRACTION = 0.05
+"""Memory counts as flat when the second half of a stream adds less than this share."""
+
+
+def run_pipeline_bench(
+    video: str | None,
+    *,
+    console: Console,
+    model: str = "yolact-nano",
+    device: str = "auto",
+    frames: int = 300,
+    rounds: int = 3,
+    batch: int | None = None,
+) -> dict[str, Any]:
+    """Stages, throughputs and ratios of one video; without one, of the traffic clip or a rendered road."""
+    from tracker.measure.bench_pipeline import bench_pipeline
+    from tracker.measure.tables import pipeline_table
+
+    with TemporaryDirectory() as folder, console.status("") as status:
+        source = video or _default_video(Path(folder), console)
+        bench = bench_pipeline(
+            source,
+            model=model,
+            device=device,
+            frames=frames,
+            rounds=rounds,
+            workers=available_cores(),
+            batch=batch,
+            progress=status.update,
+        )
+    console.print(pipeline_table(bench))
+    return bench.as_json()
+
+
+def _default_video(folder: Path, console: Console) -> str:
+    try:
+        return str(fetch(CLIPS[0]))
+    except NoNetworkError:
+        from demos.scenes.road import road
+        from demos.scenes.writers import write_video
+
+        console.print("No network and no cached clip: measuring on a rendered road.")
+        path = folder / "road.mp4"
+        write_video(road(seed=1), path, fps=STREAM_FPS, duration_s=LOOP_S)
+        return str(path)
+
+
+def run_associate_bench(*, console: Console, objects: Sequence[int] = (), rounds: int = 3) -> dict[str, Any]:
+    """Association alone; see :mod:`tracker.measure.bench_associate`."""
+    from tracker.measure.bench_associate import SIZES, bench_associate
+    from tracker.measure.tables import association_table
+
+    with console.status("associating synthetic crowds"):
+        bench = bench_associate(objects or SIZES, rounds=rounds)
+    console.print(association_table(bench))
+    return bench.as_json()
+
+
+class _Replay:
+    """A segmenter that knows the answers: the instances of a scene, frame by frame, over and over."""
+
+    network_size = (640, 384)
+    keep_aspect = True
+
+    def __init__(self, class_names: tuple[str, ...], instances: list[Instances]) -> None:
+        self.class_names = class_names
+        self._instances = instances
+
+    def segment(self, frames: Sequence[Frame]) -> list[Instances]:
+        return [self._instances[frame.index % len(self._instances)] for frame in frames]
+
+
+def run_memory_bench(*, minutes: float, console: Console) -> dict[str, Any]:
+    """Resident memory while a rendered shop floor repeats: association, drawing, H.264 and records all run.
+
+    Every repetition makes new identities, as a busy camera does.
+
+    Returns:
+        ``frames``, ``identities``, ``rss_mb`` (samples over the stream), ``growth`` of its second half and ``flat``.
+    """
+    import numpy as np
+
+    from demos.scenes.detector import detect
+    from demos.scenes.shop import shop
+    from demos.scenes.world import CLASS_NAMES
+    from tracker.associate.tracker import Tracker
+    from tracker.engine.pipeline import Pipeline, Summary
+    from tracker.sinks.multi import MultiSink
+    from tracker.sinks.open import open_sink
+
+    rng = np.random.default_rng(5)
+    loop = [(frame, detect(truth, rng=rng)) for frame, truth in shop(seed=5).frames(STREAM_FPS, LOOP_S)]
+    total = int(minutes * 60 * STREAM_FPS)
+    rss_mb: list[float] = []
+
+    def stream() -> Iterator[Frame]:
+        import dataclasses
+
+        for index in range(total):
+            yield dataclasses.replace(loop[index % len(loop)][0], index=index, time_s=index / STREAM_FPS)
+
+    def sample(summary: Summary) -> None:
+        if summary.frames % max(total // SAMPLES, 1) == 0:
+            rss_mb.append(resident_mb())
+            status.update(f"{summary.frames} of {total} frames, {rss_mb[-1]:.0f} MB")
+
+    with TemporaryDirectory() as folder, console.status("starting") as status:
+        names = tuple(CLASS_NAMES)
+        sink = MultiSink(
+            [open_sink(Path(folder) / file, class_names=names) for file in ("out.mp4", "out.jsonl", "out.mot.txt")]
+        )
+        pipeline = Pipeline(
+            source=stream(),
+            segmenter=_Replay(names, [instances for _, instances in loop]),
+            tracker=Tracker(class_count=len(names)),
+            sink=sink,
+            on_frame=sample,
+        )
+        summary = pipeline.run()
+        sink.close()
+    half = len(rss_mb) // 2
+    growth = rss_mb[-1] / rss_mb[half - 1] - 1 if half else 0.0
+    identities = sum(summary.identities.values())
+    console.print(
+        f"memory: {summary.frames} frames ({minutes:g} minutes), {identities} identities, "
+        f"{rss_mb[half - 1]:.0f} MB at half time, {rss_mb[-1]:.0f} MB at the end ({growth:+.1%})",
+        highlight=False,
+    )
+    return {
+        "frames": summary.frames,
+        "identities": identities,
+        "rss_mb": [round(value, 1) for value in rss_mb],
+        "growth": round(growth, 4),
+        "flat": growth < FLAT_FRACTION,
+    }
+
+
+def resident_mb() -> float:
+    """Resident memory of this process in MB; its peak where the system does not tell the present."""
+    statm = Path("/proc/self/statm")
+    if statm.exists():
+        return int(statm.read_text().split()[1]) * resource.getpagesize() / 1e6
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6

@@ -1,0 +1,143 @@
+"""A running summary enters; a progress line while it runs and a table when it is done leave, on the terminal."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from types import TracebackType
+
+    from rich.console import Console
+
+    from tracker.engine.pipeline import Summary
+    from tracker.sources.reconnect import Link
+
+__all__ = ["StreamProgress", "link_teller", "short_title", "summary_table"]
+
+PLAIN_INTERVAL_S = 10.0
+"""Seconds between progress lines where the output is no terminal, so that logs stay short."""
+
+REFRESH_S = 0.1
+
+TITLE_LETTERS = 24
+
+
+class StreamProgress:
+    """One progress line for one stream: frames, fps, speed against real time, time left, living identities.
+
+    Args:
+        console: Where the line goes.
+        title: What is being worked on.
+        frame_count: Frames expected, or ``None`` where the stream does not say.
+        shows_identities: Whether the living identities are counted in the line.
+    """
+
+    def __init__(self, *, console: Console, title: str, frame_count: int | None, shows_identities: bool = True) -> None:
+        self._console = console
+        self._title = title
+        self._frame_count = frame_count
+        self._shows_identities = shows_identities
+        self._shown_s = time.monotonic()
+        self._progress: Progress | None = None
+        if console.is_terminal:
+            self._progress = Progress(
+                SpinnerColumn(),
+                TextColumn("{task.description}"),
+                BarColumn(bar_width=24),
+                TextColumn("{task.fields[facts]}"),
+                console=console,
+                transient=True,
+                auto_refresh=False,
+            )
+            self._task = self._progress.add_task(title, total=frame_count, facts="starting")
+
+    def __enter__(self) -> Self:
+        if self._progress is not None:
+            self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._progress is not None:
+            self._progress.stop()
+
+    def __call__(self, summary: Summary) -> None:
+        """Show the summary, at most ten times a second on a terminal."""
+        now_s = time.monotonic()
+        interval_s = REFRESH_S if self._progress is not None else PLAIN_INTERVAL_S
+        if now_s - self._shown_s < interval_s:
+            return
+        self._shown_s = now_s
+        facts = self._facts(summary)
+        if self._progress is not None:
+            self._progress.update(self._task, completed=summary.frames, facts=facts, refresh=True)
+        else:
+            self._console.print(f"{self._title}: {facts}", highlight=False)
+
+    def _facts(self, summary: Summary) -> str:
+        count = f"{summary.frames}" if self._frame_count is None else f"{summary.frames}/{self._frame_count}"
+        parts = [f"{count} frames", f"{summary.frames_per_s:.1f} fps"]
+        if summary.wall_s > 0 and summary.media_s > 0:
+            parts.append(f"{summary.media_s / summary.wall_s:.2f} x real time")
+        if self._frame_count is not None and summary.frames_per_s > 0:
+            left_s = max(self._frame_count - summary.frames, 0) / summary.frames_per_s
+            parts.append(f"{int(left_s) // 60}:{int(left_s) % 60:02d} left")
+        if self._shows_identities:
+            parts.append(f"{summary.living} living")
+        return ", ".join(parts)
+
+
+def summary_table(title: str, summary: Summary, stage_ms: Mapping[str, float]) -> Table:
+    """The closing table of a run.
+
+    Args:
+        title: The stream's name.
+        summary: The finished run's summary.
+        stage_ms: Milliseconds per frame of each stage.
+    """
+    table = Table(title=Text(title, style="bold"), title_justify="left", show_header=False, box=None, padding=(0, 2))
+    table.add_column(style="cyan")
+    table.add_column()
+    if summary.identities:
+        total = sum(summary.identities.values())
+        detail = ", ".join(f"{count} {name}" for name, count in summary.identities.most_common())
+        table.add_row("identities", f"{total}  ({detail})")
+    else:
+        per_frame = summary.instances / summary.frames if summary.frames else 0.0
+        table.add_row("instances", f"{summary.instances}  ({per_frame:.1f} a frame)")
+    table.add_row("frames", f"{summary.frames}  ({summary.media_s:.1f} s of media in {summary.wall_s:.1f} s)")
+    real_time = f", {summary.media_s / summary.wall_s:.2f} x real time" if summary.wall_s > 0 else ""
+    table.add_row("speed", f"{summary.frames_per_s:.1f} fps{real_time}")
+    stages = ", ".join(f"{name} {ms:.1f}" for name, ms in stage_ms.items())
+    table.add_row("ms a frame", f"{stages}  (stages overlap)")
+    return table
+
+
+def short_title(name: str) -> str:
+    """The file's name, or the end of an address, so that the progress line keeps room for its figures."""
+    title = Path(name).name or name
+    return title if len(title) <= TITLE_LETTERS else f"...{title[3 - TITLE_LETTERS :]}"
+
+
+def link_teller(console: Console) -> Callable[[Link], None]:
+    """Says when a camera is lost and when it is back, once each."""
+    state = "live"
+
+    def tell(link: Link) -> None:
+        nonlocal state
+        if link.state == "lost" and state != "lost":
+            text = f"connection lost ({link.problem}); connecting anew until it is back, Ctrl-C ends it"
+            console.print(Text(text, "yellow"))
+        elif link.state == "live" and (state == "lost" or link.note):
+            console.print(Text(link.note or "connected again", "yellow"))
+        state = link.state
+
+    return tell

@@ -1,0 +1,1 @@
+"""Streams of stages: scheduling, batching, state and figures of every run."""

@@ -1,0 +1,178 @@
+"""A recording's tracked frames enter; chunks with a checkpoint after each leave, and in the end its files.
+
+Whatever kills the process, the next one takes up the tracker's exact state at the last checkpoint, skips the frames
+before it, throws away what was written after it, and so writes the same records as a run without interruption, byte by
+byte. A video has the same frames at the same times; what was drawn from memory (trails) begins anew at the seam.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import shutil
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from tracker.engine.join import join_chunks
+from tracker.engine.snapshot import Snapshots
+from tracker.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from tracker.types import Sink, TrackedFrame
+
+__all__ = ["CHECKPOINT_FRAMES", "Checkpoint", "ChunkedSink", "Resumption"]
+
+CHECKPOINT_FRAMES = 100
+"""A kill costs so many frames of work at most; a checkpoint costs about 10 ms in the writer's thread."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checkpoint:
+    """A place between two frames from which a recording can be gone on with.
+
+    Attributes:
+        next_index: Frames from this index on are still to come.
+        state: The tracker's state there.
+        complete: The recording is at its end.
+    """
+
+    next_index: int
+    state: dict[str, Any] | None
+    complete: bool = False
+
+
+class Resumption:
+    """What is known on disk about one recording.
+
+    Args:
+        folder: Of states; one recording has ``NAME.chunks/`` while it runs and ``NAME.done`` afterwards.
+        name: Of the recording.
+        key: Everything its rows depend on; what was written under another key is not gone on with. Only a digest of it
+            is kept on disk, since settings may hold what was a secret in the environment.
+    """
+
+    def __init__(self, folder: Path, name: str, key: dict[str, Any]) -> None:
+        self.chunks = folder / f"{name}.chunks"
+        self._done = folder / f"{name}.done"
+        self._key = hashlib.sha256(json.dumps(key, sort_keys=True, default=str).encode()).hexdigest()
+
+    @property
+    def done(self) -> bool:
+        """Whether the recording was finished with the same settings."""
+        with contextlib.suppress(OSError):
+            return self._done.read_text(encoding="utf-8") == self._key
+        return False
+
+    def load(self) -> tuple[Checkpoint, int] | None:
+        """The last checkpoint and the number of chunks before it, or ``None``."""
+        if not self.chunks.is_dir():
+            return None
+        loaded = Snapshots(self.chunks, max_age_s=float("inf")).load("checkpoint")
+        if loaded is None or loaded.facts.get("key") != self._key:
+            return None
+        facts = loaded.facts
+        return Checkpoint(next_index=int(facts["next_index"]), state=loaded.state), int(facts["chunks"])
+
+    def save(self, checkpoint: Checkpoint, chunks: int) -> None:
+        """Note that everything before the checkpoint is in the first ``chunks`` chunks."""
+        facts = {"key": self._key, "next_index": checkpoint.next_index, "chunks": chunks}
+        Snapshots(self.chunks).save("checkpoint", checkpoint.state or {}, facts=facts)
+
+    def finish(self) -> None:
+        """Note that it is done, and let go of the chunks."""
+        self._done.write_text(self._key, encoding="utf-8")
+        shutil.rmtree(self.chunks, ignore_errors=True)
+
+    def restart(self) -> None:
+        """Forget everything.
+
+        Raises:
+            ConfigError: The system refuses, so that what is there would be taken for this run's.
+        """
+        try:
+            shutil.rmtree(self.chunks, ignore_errors=True)
+            self._done.unlink(missing_ok=True)
+        except OSError as error:
+            problem = f"expected to remove what an earlier run left of {self._done.stem}, found: {error.strerror}"
+            raise ConfigError(f"state {self._done.parent}", problem, "make the folder writable, or remove it") from None
+
+
+class ChunkedSink:
+    """Outputs of one recording, written in chunks.
+
+    Args:
+        paths: The final files.
+        open_part: Opens a sink at a path.
+        resumption: Where chunks and checkpoints are.
+        chunks: How many chunks of an earlier run are gone on from.
+    """
+
+    def __init__(
+        self, paths: Sequence[Path], open_part: Callable[[Path], Sink], resumption: Resumption, *, chunks: int = 0
+    ) -> None:
+        self._paths, self._open_part, self._resumption = list(paths), open_part, resumption
+        self._chunks = chunks
+        self._sinks: list[Sink] = []
+        self._complete = False
+        self._closed = False
+        resumption.chunks.mkdir(parents=True, exist_ok=True)
+        for path in resumption.chunks.iterdir():  # what came after the checkpoint comes again
+            number = path.name.lstrip(".").partition("-")[0]
+            if number.isdecimal() and int(number) >= chunks:
+                path.unlink()
+
+    def write(self, tracked_frame: TrackedFrame) -> None:
+        """Add one frame to the current chunk."""
+        if not self._sinks:
+            self._start(self._chunks).write_text(repr(tracked_frame.frame.time_s), encoding="utf-8")
+            self._sinks = [self._open_part(self._chunk(self._chunks, number)) for number in range(len(self._paths))]
+        for sink in self._sinks:
+            sink.write(tracked_frame)
+
+    def checkpoint(self, checkpoint: Checkpoint) -> None:
+        """Complete the chunk, so that a later process can go on from here."""
+        self._end_chunk()
+        self._complete = checkpoint.complete
+        if checkpoint.state is not None and not checkpoint.complete:
+            self._resumption.save(checkpoint, self._chunks)
+
+    def close(self) -> None:
+        """Put the chunks together into the final files; safe to call twice."""
+        if self._closed:
+            return
+        self._closed = True
+        self._end_chunk()
+        for number, path in enumerate(self._paths):
+            if self._chunks:
+                starts_s = [float(self._start(chunk).read_text(encoding="utf-8")) for chunk in range(self._chunks)]
+                join_chunks(path, [self._chunk(chunk, number) for chunk in range(self._chunks)], starts_s)
+            else:
+                self._open_part(path).close()  # no frame at all: what the format makes of that
+        if self._complete:
+            self._resumption.finish()
+
+    def abort(self) -> None:
+        """Leave the chunks for a later process."""
+        self._closed = True
+        sinks, self._sinks = self._sinks, []
+        for sink in sinks:
+            with contextlib.suppress(Exception):
+                sink.close()
+
+    def _end_chunk(self) -> None:
+        sinks, self._sinks = self._sinks, []
+        with contextlib.ExitStack() as closing:  # all of them, also where one refuses
+            for sink in sinks:
+                closing.callback(sink.close)
+        self._chunks += bool(sinks)
+
+    def _chunk(self, chunk: int, number: int) -> Path:
+        return self._resumption.chunks / f"{chunk:06d}-{number}-{self._paths[number].name}"
+
+    def _start(self, chunk: int) -> Path:
+        """Where the media time of a chunk's first frame stands."""
+        return self._resumption.chunks / f"{chunk:06d}-start"

@@ -1,0 +1,221 @@
+"""A spooled recording enters; its outputs, written anew from the second pass, leave in the place of the online ones.
+
+The online outputs were published before. New ones are written beside them under another name and take their place
+together, when all are whole; whatever goes wrong before, the online ones stay.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+import threading
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tracker.app.interrupt import interruptible
+from tracker.errors import ConfigError, TrackerError
+from tracker.refine.filled import with_filled
+from tracker.refine.refine import Refined, refine
+from tracker.sinks.open import kind_of
+from tracker.types import Frame, TrackedFrame, Tracks
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+    from rich.console import Console
+
+    from tracker.refine.recording import Recording
+    from tracker.refine.spool import Spool
+    from tracker.types import Instances, Sink
+
+__all__ = ["Rewritten", "SecondPass", "check_replaceable"]
+
+SHAPED = ("video", "mots")
+"""Outputs that show silhouettes and name no detection: they get those of filled rows as well."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rewritten:
+    """What came of a second pass.
+
+    Attributes:
+        identities: How many there are by class name; ``None`` where the online result stands.
+        problem: Why it does; empty where all went well.
+        interrupted: Whether it was Ctrl-C.
+    """
+
+    identities: Counter[str] | None = None
+    problem: str = ""
+    interrupted: bool = False
+
+
+class _InterruptedError(Exception):
+    """Ctrl-C, on its way out of the second pass."""
+
+
+def check_replaceable(paths: Sequence[Path]) -> None:
+    """Outputs are written twice.
+
+    Raises:
+        ConfigError: One of them is a device or a pipe, from which nothing can be taken back.
+    """
+    for path in paths:
+        if path.exists() and not path.is_dir() and not stat.S_ISREG(path.stat().st_mode):
+            raise ConfigError(
+                f"--refine with {path}", "expected a file that can be replaced, found a device or pipe", "name a file"
+            )
+
+
+class SecondPass:
+    """Refines one spooled recording and writes its outputs anew.
+
+    Args:
+        spool: Every frame of the first pass.
+        class_names: Names in ``class_ids`` order.
+        open_sink: Opens an output at a path; its suffix says of which kind.
+        pictures: Decodes the recording again; called where an output draws.
+    """
+
+    def __init__(
+        self,
+        *,
+        spool: Spool,
+        class_names: Sequence[str],
+        open_sink: Callable[[Path], Sink],
+        pictures: Callable[[], contextlib.AbstractContextManager[Iterator[Frame]]],
+    ) -> None:
+        self._spool, self._class_names = spool, class_names
+        self._open_sink, self._pictures = open_sink, pictures
+        self._progress: Callable[[int, int], None] = lambda _done, _total: None
+        self._stopping = threading.Event()
+
+    def stop(self) -> None:
+        """End soon, with the online result; callable from any thread."""
+        self._stopping.set()
+
+    def replace(self, paths: Sequence[Path], *, console: Console) -> Rewritten:
+        """:meth:`run` with a progress bar on ``console``; Ctrl-C ends it with the online result."""
+        from rich.progress import Progress
+
+        with Progress(console=console, transient=True) as progress, interruptible(self.stop):
+            task = progress.add_task("second pass", total=None)
+            self._progress = lambda done, total: progress.update(task, completed=done, total=total)
+            return self.run(paths)
+
+    def run(self, paths: Sequence[Path]) -> Rewritten:
+        """Replace ``paths``; never raises for what can go wrong on the way."""
+        try:
+            recording, tracklets, looks = self._spool.recording()
+            refined = refine(recording, tracklets, looks=looks, progress=self._tell)
+            self._rewrite(paths, recording, refined)
+        except _InterruptedError:
+            return Rewritten(problem="interrupted", interrupted=True)
+        except TrackerError as failure:
+            return Rewritten(problem=str(failure))
+        except Exception as failure:  # noqa: BLE001 - whatever a second pass meets, the online result is there
+            return Rewritten(problem=f"{type(failure).__name__}: {failure}")
+        first = np.unique(refined.ids, return_index=True)[1]
+        return Rewritten(identities=Counter(self._class_names[n] for n in refined.class_ids[first].tolist()))
+
+    def _tell(self, done: int, total: int) -> None:
+        if self._stopping.is_set():
+            raise _InterruptedError
+        # Refining is the first half of the bar, writing the second.
+        self._progress(done, 2 * total)
+
+    def _rewrite(self, paths: Sequence[Path], recording: Recording, refined: Refined) -> None:
+        """Write every output under a name of its own, then move all of them to their places."""
+        staged = {path: path.with_name(f".refined-{path.name}") for path in paths}
+        try:
+            with contextlib.ExitStack() as stack:
+                sinks = []
+                for path in paths:
+                    sink = self._open_sink(staged[path])
+                    stack.callback(getattr(sink, "abort", sink.close))  # after close: nothing
+                    sinks.append((sink, kind_of(path) in SHAPED))
+                draws = any(kind_of(path) == "video" for path in paths)
+                pictures = stack.enter_context(self._pictures()) if draws else None
+                for number in range(len(self._spool)) if sinks else ():
+                    self._write_frame(number, sinks, recording, refined, pictures)
+                    self._tell(len(self._spool) + number + 1, len(self._spool))
+                for sink, _ in sinks:
+                    sink.close()
+            for path in paths:
+                staged[path].replace(os.path.realpath(path))
+        finally:
+            for path in staged.values():
+                with contextlib.suppress(OSError):
+                    path.unlink(missing_ok=True)
+
+    def _write_frame(
+        self,
+        number: int,
+        sinks: list[tuple[Sink, bool]],
+        recording: Recording,
+        refined: Refined,
+        pictures: Iterator[Frame] | None,
+    ) -> None:
+        frame, instances = self._spool.read(number)
+        if pictures is not None:
+            frame = _pictured(frame, pictures)
+        tracks = _tracks(refined, number, int(recording.starts[number]))
+        plain = self._tracked(frame, instances, tracks)
+        shaped = plain
+        if any(wants_shapes for _, wants_shapes in sinks):
+            shaped = self._tracked(frame, *with_filled(instances, tracks, refined, number, self._at(recording)))
+        for sink, wants_shapes in sinks:
+            sink.write(shaped if wants_shapes else plain)
+
+    def _tracked(self, frame: Frame, instances: Instances, tracks: Tracks) -> TrackedFrame:
+        return TrackedFrame(frame=frame, instances=instances, tracks=tracks, class_names=self._class_names)
+
+    def _at(self, recording: Recording) -> Callable[[int], tuple[Instances, int]]:
+        """The frame's instances and the row in it of a flat row."""
+
+        def find(row: int) -> tuple[Instances, int]:
+            number = int(np.searchsorted(recording.starts, row, side="right")) - 1
+            return self._spool.read(number)[1], row - int(recording.starts[number])
+
+        return find
+
+
+def _pictured(frame: Frame, pictures: Iterator[Frame]) -> Frame:
+    """The frame with its picture.
+
+    Raises:
+        TrackerError: The recording does not give the same frames again.
+    """
+    found = next(pictures, None)
+    if found is None or found.index != frame.index or found.size != frame.size:
+        problem = f"expected frame {frame.index} again, found {'the end' if found is None else f'frame {found.index}'}"
+        raise TrackerError(frame.source, problem, "leave the recording alone while it is processed")
+    return Frame(
+        index=frame.index,
+        time_s=frame.time_s,
+        arrived_s=frame.arrived_s,
+        source=frame.source,
+        size=frame.size,
+        image=found.image,
+    )
+
+
+def _tracks(refined: Refined, number: int, start: int) -> Tracks:
+    """The refined rows of one frame as sinks take them."""
+    rows = refined.rows(number)
+    detections = refined.detections[rows]
+    ended = np.zeros(0, np.int64)
+    return Tracks(
+        ids=refined.ids[rows],
+        detection_rows=np.where(detections >= 0, detections - start, -1),
+        boxes=refined.boxes[rows].astype(np.float32),
+        velocities=refined.velocities[rows].astype(np.float32),
+        class_ids=refined.class_ids[rows],
+        scores=refined.scores[rows].astype(np.float32),
+        ages_s=refined.ages_s[rows].astype(np.float32),
+        ended_ids=ended,
+    )

@@ -1,0 +1,144 @@
+"""Instances and the picture's size enter, tracks leave; identities survive a change of size and a restart."""
+
+from __future__ import annotations
+
+import statistics
+from collections import deque
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from tracker.types import InstanceMasks, Instances, Tracks
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from tracker.engine.snapshot import Kept
+
+__all__ = ["Associator", "SteadyTracker"]
+
+OUTAGE_S = 2.0
+"""A camera that showed nothing for longer shows another scene: who stands where somebody stood is somebody else."""
+
+OUTAGE_INTERVALS = 5
+"""And longer than this many usual intervals: cameras of one frame in three seconds have no outage all the time."""
+
+RESTART_STEP_S = 0.001
+
+
+class Associator(Protocol):
+    """Instances in, identities out. :class:`tracker.associate.tracker.Tracker` is the one that ships."""
+
+    def update(self, instances: Instances, time_s: float, *, warp: NDArray[np.float64] | None = None) -> Tracks:
+        """Take the next frame's instances at media time ``time_s``; ``warp (2, 3)``, if any: how the camera moved."""
+        ...
+
+
+class SteadyTracker:
+    """A tracker of one stream that lives.
+
+    It always sees pictures of the first size, since cameras and playlists switch resolution in mid-stream. After an
+    outage it is shown an empty picture first, so that no new arrival takes the identity of somebody who was there
+    before. Its state can be kept and taken up by another process.
+
+    Args:
+        tracker: The tracker of one stream.
+    """
+
+    def __init__(self, tracker: Associator) -> None:
+        self._tracker = tracker
+        self._size: tuple[int, int] | None = None
+        self._last_s: float | None = None  # on the tracker's clock, which goes on over restarts
+        self._offset_s = 0.0
+        self._restored_s: float | None = None
+        self._intervals_s: deque[float] = deque(maxlen=5)
+
+    def update(
+        self,
+        instances: Instances,
+        time_s: float,
+        size: tuple[int, int],
+        *,
+        warp: NDArray[np.float64] | None = None,
+    ) -> Tracks:
+        """Take the next frame's instances.
+
+        Args:
+            instances: In pixels of a picture of ``size``.
+            time_s: Media time in seconds.
+            size: ``(width, height)`` of the picture in pixels.
+            warp: ``(2, 3)`` how the camera moved since the picture before, which had the same size.
+
+        Returns:
+            The tracks, in pixels of the same picture.
+        """
+        if self._restored_s is not None:
+            self._offset_s, self._restored_s = self._restored_s - time_s, None
+        time_s += self._offset_s
+        if self._size is None:
+            self._size = size
+        given_up = self._end_outage(time_s)
+        if size == self._size:
+            tracks = self._take(instances, time_s, warp)
+        else:
+            scale = np.array([self._size[0] / size[0], self._size[1] / size[1]], np.float32)
+            if warp is not None:
+                warp = warp * scale[:, None] / np.append(scale, np.float32(1))
+            tracks = self._take(_scaled(instances, scale, self._size), time_s, warp)
+            back = np.float32(1) / scale
+            tracks = replace(tracks, boxes=tracks.boxes * np.tile(back, 2), velocities=tracks.velocities * back)
+        if len(given_up):
+            tracks = replace(tracks, ended_ids=np.union1d(given_up, tracks.ended_ids))
+        return tracks
+
+    def state(self) -> dict[str, Any] | None:
+        """What :meth:`restore` needs: numbers, arrays and nested dictionaries of them; ``None`` if there is nothing."""
+        tracker: Any = self._tracker
+        if self._last_s is None or self._size is None or not hasattr(tracker, "state"):
+            return None
+        return {
+            "tracker": tracker.state(),
+            "size": np.array(self._size),
+            "last_s": self._last_s,
+            "intervals_s": np.array(self._intervals_s),
+        }
+
+    def restore(self, kept: Kept) -> None:
+        """Go on from what :meth:`state` gave in another tracker of the same kind."""
+        tracker: Any = self._tracker
+        next_id = int(kept.state["tracker"]["next_id"]) + kept.skip_ids
+        if kept.numbers_only:
+            tracker.restore(tracker.state() | {"next_id": next_id})
+            return
+        tracker.restore(kept.state["tracker"] | {"next_id": next_id})
+        self._size = (int(kept.state["size"][0]), int(kept.state["size"][1]))
+        self._last_s = float(kept.state["last_s"])
+        if kept.elapsed_s is not None:
+            self._restored_s = self._last_s + max(kept.elapsed_s, RESTART_STEP_S)
+        self._intervals_s.extend(np.asarray(kept.state["intervals_s"]).tolist())
+
+    def _take(self, instances: Instances, time_s: float, warp: NDArray[np.float64] | None) -> Tracks:
+        if warp is None:
+            return self._tracker.update(instances, time_s)
+        return self._tracker.update(instances, time_s, warp=warp)
+
+    def _end_outage(self, time_s: float) -> NDArray[np.int64]:
+        """Note the time; after an outage show the tracker an empty picture, and tell whom it gave up."""
+        last_s, self._last_s = self._last_s, time_s
+        if last_s is None:
+            return np.zeros(0, np.int64)
+        step_s = time_s - last_s
+        usual_s = statistics.median(self._intervals_s) if len(self._intervals_s) >= 3 else None
+        self._intervals_s.append(step_s)
+        if usual_s is None or step_s <= max(OUTAGE_S, OUTAGE_INTERVALS * usual_s):
+            return np.zeros(0, np.int64)
+        return self._tracker.update(Instances.empty(), time_s - RESTART_STEP_S / 2).ended_ids
+
+
+def _scaled(instances: Instances, scale: NDArray[np.float32], size: tuple[int, int]) -> Instances:
+    masks = instances.masks
+    if masks is not None:
+        step_px = (masks.step_px[0] * float(scale[0]), masks.step_px[1] * float(scale[1]))
+        masks = InstanceMasks(probabilities=masks.probabilities, step_px=step_px, image_size=size)
+    return replace(instances, boxes=instances.boxes * np.tile(scale, 2), masks=masks)

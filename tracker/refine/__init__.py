@@ -1,0 +1,1 @@
+"""Second pass over a finished recording: whole tracks, filled gaps, final identities."""

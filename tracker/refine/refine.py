@@ -1,0 +1,157 @@
+"""A tracked recording enters; the same with whole tracks, filled gaps and final identities leaves: the second pass.
+
+What a tracker that runs forward cannot know, the whole recording tells:
+
+1. how much each score of each class means (:mod:`tracker.refine.evidence`);
+2. where an object was before its track was believed (:mod:`tracker.refine.recover`);
+3. which tracks are not objects: their instances together do not outweigh the doubt;
+4. which tracklets are one object (:mod:`tracker.refine.stitch`);
+5. where it was while nobody saw it: on the line between, for gaps that are short. What the first pass predicted past
+   the last sight is left out (kept, it costs 0.2 HOTA on the people sets);
+6. where the box really lay (:mod:`tracker.refine.smooth`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tracker import boxes as box_math
+from tracker.refine.evidence import chances_of, convincing
+from tracker.refine.recording import Recording, majority
+from tracker.refine.recover import reach_back
+from tracker.refine.smooth import smooth
+from tracker.refine.stitch import stitch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+Floats = NDArray[np.float64]
+Rows = NDArray[np.int64]
+
+__all__ = ["Refined", "refine"]
+
+LONGEST_GAP_S = 2.0
+"""As long as the tracker itself waits for a lost object."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refined:
+    """The rows of a refined recording, ordered by frame, then identity.
+
+    Attributes:
+        frames: ``(R,)`` frame, from 0.
+        ids: ``(R,)`` identity, gapless from 1 in order of first sight.
+        detections: ``(R,)`` flat row of the instance, -1 where the object was not seen and its place is filled in.
+        boxes: ``(R, 4)`` xyxy, image px, smoothed.
+        velocities: ``(R, 2)`` px/s of the centre.
+        class_ids: ``(R,)`` by vote over the identity's whole life.
+        scores: ``(R,)`` the instance's; filled rows lie between those at either end.
+        ages_s: ``(R,)`` seconds since the identity was first seen.
+        befores, afters: ``(R,)`` flat rows of the instances at either end of a gap; both the row itself where seen.
+        shares: ``(R,)`` how far a filled row is on its way from the one to the other, in 0..1.
+    """
+
+    frames: Rows
+    ids: Rows
+    detections: Rows
+    boxes: Floats
+    velocities: Floats
+    class_ids: Rows
+    scores: Floats
+    ages_s: Floats
+    befores: Rows
+    afters: Rows
+    shares: Floats
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    def rows(self, frame: int) -> slice:
+        """The rows of one frame."""
+        first, last = np.searchsorted(self.frames, [frame, frame + 1])
+        return slice(int(first), int(last))
+
+
+def refine(
+    recording: Recording,
+    tracklets: list[Rows],
+    *,
+    looks: Floats | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Refined:
+    """The second pass over what a first one tracked.
+
+    Args:
+        recording: All instances, taken or not.
+        tracklets: Flat rows of each identity of the first pass; see
+            :func:`tracker.refine.recording.tracklets_of`.
+        looks: ``(N, E)`` mean embedding of each tracklet, zero where there is none, or ``None``.
+        progress: Called with steps done and their number.
+    """
+    total = len(recording.times_s) + len(tracklets)
+    tell = progress or (lambda _done, _total: None)
+    chances = chances_of(recording, tracklets)
+    tracklets = reach_back(recording, tracklets, chances, progress=lambda done, _: tell(done, total))
+    kept = [number for number, rows in enumerate(tracklets) if convincing(rows, chances)]
+    joined = stitch(recording, [tracklets[number] for number in kept], None if looks is None else looks[kept])
+    joined.sort(key=lambda rows: int(rows[0]))
+    frames, measured = recording.frames, recording.measured
+    parts = []
+    for done, rows in enumerate(joined, 1):
+        parts.append(_rows_of(recording, rows, identity=done, frames=frames, measured=measured))
+        tell(total - len(joined) + done, total)
+    return _ordered(parts)
+
+
+def _rows_of(
+    recording: Recording, tracklet: Rows, *, identity: int, frames: Rows, measured: Floats
+) -> dict[str, NDArray[np.generic]]:
+    """All rows of one identity, seen and filled; fields as in :class:`Refined`."""
+    own = frames[tracklet]
+    times_s = recording.times_s[own]
+    values, rates = smooth(measured[tracklet], times_s)
+    # Frames between two sights, where the gap is short.
+    steps = np.diff(own, append=own[-1] + 1)
+    steps[:-1][np.diff(times_s) > LONGEST_GAP_S] = 1
+    left = np.repeat(np.arange(len(own)), steps)
+    offsets = np.arange(len(left)) - np.repeat(np.cumsum(steps) - steps, steps)
+    right = np.where(offsets > 0, left + 1, left)
+    now = own[left] + offsets
+    now_s = recording.times_s[now]
+    span_s = np.maximum(times_s[right] - times_s[left], 1e-9)
+    shares = np.where(offsets > 0, (now_s - times_s[left]) / span_s, 0.0)
+    way = shares[:, None]
+    scores = recording.scores[tracklet]
+    places = (1 - way) * values[left] + way * values[right]
+    slopes = (values[right] - values[left]) / span_s[:, None]
+    return {
+        "frames": now,
+        "ids": np.full(len(now), identity),
+        "detections": np.where(offsets > 0, -1, tracklet[left]),
+        "boxes": box_math.xyxy_from_cxcywh(places),
+        "velocities": np.where(offsets[:, None] > 0, slopes, rates[left])[:, :2],
+        "class_ids": np.full(len(now), majority(recording.class_ids[tracklet], scores)),
+        "scores": (1 - shares) * scores[left] + shares * scores[right],
+        "ages_s": now_s - times_s[0],
+        "befores": tracklet[left],
+        "afters": tracklet[right],
+        "shares": shares,
+    }
+
+
+def _ordered(parts: list[dict[str, NDArray[np.generic]]]) -> Refined:
+    """The rows of all identities by frame, then identity."""
+    empty: dict[str, NDArray[np.generic]] = {
+        name: np.zeros(0, np.int64) for name in ("frames", "ids", "detections", "class_ids", "befores", "afters")
+    }
+    empty |= {name: np.zeros(0) for name in ("scores", "ages_s", "shares")}
+    empty |= {"boxes": np.zeros((0, 4)), "velocities": np.zeros((0, 2))}
+    columns: dict[str, NDArray[np.generic]] = {
+        name: np.concatenate([part[name] for part in parts]) if parts else empty[name] for name in empty
+    }
+    order = np.lexsort((columns["ids"], columns["frames"]))
+    return Refined(**{name: column[order] for name, column in columns.items()})  # type: ignore[arg-type]

@@ -1,0 +1,201 @@
+"""Tracked frames enter and go to a temporary file, masks cropped to their boxes; any of them leaves again, any time.
+
+What stays in memory is one number per frame and one look per identity, so the length of a recording does not matter.
+The file has no name: the system removes it however the process ends.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tracker.errors import SinkError
+from tracker.refine.recording import Recording, tracklets_of
+from tracker.types import Frame, InstanceMasks, Instances
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from tracker.types import TrackedFrame
+
+__all__ = ["Spool", "SpoolSink"]
+
+CACHED_FRAMES = 32
+ARRAYS = 10
+
+
+class Spool:
+    """Tracked frames that can be read back; write through :attr:`sink`.
+
+    Raises:
+        SinkError: The system refuses a temporary file.
+    """
+
+    def __init__(self) -> None:
+        try:
+            self._file = tempfile.TemporaryFile(prefix="masktrail-")  # noqa: SIM115 - lives as long as the spool
+        except OSError as failure:
+            raise _refused(failure) from failure
+        self._offsets: list[int] = []
+        self._looks: dict[int, NDArray[np.float64]] = {}
+        self._cached = lru_cache(CACHED_FRAMES)(self._read)
+
+    def __len__(self) -> int:
+        return len(self._offsets)
+
+    def write(self, tracked_frame: TrackedFrame) -> None:
+        """Add one frame.
+
+        Raises:
+            SinkError: The system refuses.
+        """
+        frame, instances, tracks = tracked_frame.frame, tracked_frame.instances, tracked_frame.tracks
+        empty = np.zeros(0, np.int64)
+        rects, cells, grid = _cropped(instances)
+        arrays: list[NDArray[Any]] = [
+            np.array([frame.index, *frame.size], np.int64),
+            np.array([frame.time_s, frame.arrived_s], np.float64),
+            np.frombuffer(frame.source.encode("utf-8", "surrogateescape"), np.uint8),
+            instances.boxes,
+            instances.scores,
+            instances.class_ids,
+            grid,
+            rects,
+            cells,
+            np.stack([empty, empty] if tracks is None else [tracks.ids, tracks.detection_rows]),
+        ]
+        try:
+            offset = self._file.seek(0, 2)
+            for array in arrays:
+                np.save(self._file, array)
+        except OSError as failure:
+            raise _refused(failure) from failure
+        self._offsets.append(offset)
+        if tracks is not None and instances.embeddings is not None:
+            self._look(instances, tracks.ids, tracks.detection_rows)
+
+    @property
+    def sink(self) -> SpoolSink:
+        """What a pipeline writes to: ending it keeps the file."""
+        return SpoolSink(self)
+
+    def close(self) -> None:
+        """Remove the file."""
+        self._cached.cache_clear()
+        self._file.close()
+
+    def read(self, number: int) -> tuple[Frame, Instances]:
+        """The ``number``-th frame, without its picture, and its instances, without embeddings."""
+        return self._cached(number)
+
+    def recording(self) -> tuple[Recording, list[NDArray[np.int64]], NDArray[np.float64] | None]:
+        """All instances as flat arrays, the flat rows of every identity, and the mean look of each, if any is known."""
+        times_s, counts, columns, pairs = [], [], [], []
+        total = 0
+        for offset in self._offsets:
+            loaded = self._load(offset)
+            boxes, (ids, rows) = loaded[3], loaded[9]
+            seen = rows >= 0
+            pairs.append(np.stack([ids[seen], total + rows[seen]]))
+            times_s.append(float(loaded[1][0]))
+            counts.append(len(boxes))
+            columns.append((boxes, loaded[4], loaded[5]))
+            total += len(boxes)
+        owners = np.concatenate([np.zeros((2, 0), np.int64), *pairs], axis=1)
+        recording = Recording(
+            times_s=np.array(times_s, np.float64),
+            starts=np.concatenate([[0], np.cumsum(np.array(counts, np.int64))]),
+            boxes=np.concatenate([np.zeros((0, 4)), *(boxes for boxes, _, _ in columns)]).astype(np.float64),
+            scores=np.concatenate([np.zeros(0), *(scores for _, scores, _ in columns)]).astype(np.float64),
+            class_ids=np.concatenate([np.zeros(0, np.int64), *(classes for _, _, classes in columns)]),
+        )
+        looks = None
+        if self._looks:
+            nothing = np.zeros_like(next(iter(self._looks.values())))
+            looks = np.array([self._looks.get(identity, nothing) for identity in np.unique(owners[0]).tolist()])
+        return recording, tracklets_of(owners[0], owners[1]), looks
+
+    def _look(self, instances: Instances, ids: NDArray[np.int64], rows: NDArray[np.int64]) -> None:
+        embeddings = instances.embeddings
+        if embeddings is None:
+            return
+        for identity, row in zip(ids.tolist(), rows.tolist(), strict=True):
+            if row >= 0 and np.isfinite(embeddings[row]).all():
+                look = float(instances.scores[row]) * embeddings[row].astype(np.float64)
+                self._looks[identity] = self._looks[identity] + look if identity in self._looks else look
+
+    def _load(self, offset: int) -> list[NDArray[Any]]:
+        self._file.seek(offset)
+        return [np.load(self._file) for _ in range(ARRAYS)]
+
+    def _read(self, number: int) -> tuple[Frame, Instances]:
+        (index, width, height), (time_s, arrived_s), source, boxes, scores, class_ids, grid, rects, cells, _ = (
+            self._load(self._offsets[number])
+        )
+        frame = Frame(
+            index=int(index),
+            time_s=float(time_s),
+            arrived_s=float(arrived_s),
+            source=source.tobytes().decode("utf-8", "surrogateescape"),
+            size=(int(width), int(height)),
+        )
+        masks = _restored(rects, cells, grid) if len(grid) else None
+        return frame, Instances(boxes=boxes, scores=scores, class_ids=class_ids, masks=masks)
+
+
+class SpoolSink:
+    """The spool as a sink beside others; when it is closed, reading begins."""
+
+    path = "temporary file of the second pass"
+
+    def __init__(self, spool: Spool) -> None:
+        self._spool = spool
+
+    def write(self, tracked_frame: TrackedFrame) -> None:
+        """Add one frame; see :meth:`Spool.write`."""
+        self._spool.write(tracked_frame)
+
+    def close(self) -> None:
+        """Nothing is to be done."""
+
+
+def _cropped(instances: Instances) -> tuple[NDArray[np.int64], NDArray[np.uint8], NDArray[np.float64]]:
+    """Where each mask lies on its grid ``(N, 4)`` xyxy, its cells one after another, and the grid's measures."""
+    masks = instances.masks
+    if masks is None:
+        return np.zeros((0, 4), np.int64), np.zeros(0, np.uint8), np.zeros(0)
+    count, height, width = masks.probabilities.shape
+    rects = np.zeros((count, 4), np.int64)
+    crops = []
+    for row in range(count):
+        grid = masks.probabilities[row]
+        lines, columns = np.flatnonzero(grid.any(axis=1)), np.flatnonzero(grid.any(axis=0))
+        if len(lines):
+            rects[row] = columns[0], lines[0], columns[-1] + 1, lines[-1] + 1
+            crops.append(grid[lines[0] : lines[-1] + 1, columns[0] : columns[-1] + 1].ravel())
+    measures = np.array([*masks.step_px, *masks.image_size, height, width], np.float64)
+    return rects, np.concatenate([np.zeros(0, np.uint8), *crops]), measures
+
+
+def _restored(rects: NDArray[np.int64], cells: NDArray[np.uint8], grid: NDArray[np.float64]) -> InstanceMasks:
+    step_x, step_y, image_width, image_height, height, width = grid.tolist()
+    probabilities = np.zeros((len(rects), int(height), int(width)), np.uint8)
+    place = 0
+    for row, (left, top, right, bottom) in enumerate(rects.tolist()):
+        size = (right - left) * (bottom - top)
+        crop = cells[place : place + size].reshape(bottom - top, right - left)
+        probabilities[row, top:bottom, left:right] = crop
+        place += size
+    return InstanceMasks(
+        probabilities=probabilities, step_px=(step_x, step_y), image_size=(int(image_width), int(image_height))
+    )
+
+
+def _refused(failure: OSError) -> SinkError:
+    place = tempfile.gettempdir()
+    return SinkError(
+        f"temporary file in {place}", f"cannot be written: {failure.strerror}", "free space there, or set TMPDIR"
+    )

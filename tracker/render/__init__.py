@@ -1,0 +1,1 @@
+"""Drawing of tracked frames: silhouettes, labels, trails, contact sheet."""

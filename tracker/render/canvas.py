@@ -1,0 +1,117 @@
+"""A picture enters; a copy of it to draw silhouettes and boxes on leaves, with pens that follow the picture's size."""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from tracker.render.colour import Bgr
+
+__all__ = ["Canvas"]
+
+
+class Canvas:
+    """A picture that is drawn on, and the untouched footage under it.
+
+    Args:
+        footage: ``(H, W, 3)`` uint8 BGR; copied.
+        scale: Multiplies line widths and font sizes.
+
+    Attributes:
+        image: The copy that is drawn on.
+        diagonal_px: Length of the picture's diagonal, which all sizes follow: 734 at 360p, 4406 at 4K.
+        font_px: Size of labels.
+        small_font_px: Size of labels at small objects.
+        contour_px: Width of outlines.
+        line_px: Width of boxes.
+        trail_px: Width of trails at the identity.
+    """
+
+    __slots__ = ("contour_px", "diagonal_px", "font_px", "footage", "image", "line_px", "small_font_px", "trail_px")
+
+    def __init__(self, *, footage: NDArray[np.uint8], scale: float = 1.0) -> None:
+        self.footage = footage
+        self.image = footage.copy()
+        self.diagonal_px = math.hypot(*footage.shape[:2])
+        unit = self.diagonal_px * scale
+        self.font_px = max(round(3.5 * scale + unit * 0.0084), 8)
+        self.small_font_px = max(round(self.font_px * 0.82), 8)
+        self.contour_px = max(round(unit / 1100), 1)
+        self.line_px = max(round(unit / 800), 1)
+        self.trail_px = max(round(unit / 420), 2)
+
+    def draw_silhouette(
+        self, silhouette: NDArray[np.bool_], origin: tuple[int, int], colour: Bgr, opacity: float
+    ) -> None:
+        """Tint the footage under a silhouette and outline it.
+
+        The tint starts from the untouched footage: a nearer body covers trails and bodies behind it, as in the world.
+
+        Args:
+            silhouette: Boolean crop ``(h, w)``, inside the picture.
+            origin: Position ``(x, y)`` of its top left pixel.
+            colour: Of the tint and the outline.
+            opacity: Of the tint, 0..1.
+        """
+        import cv2
+
+        mask = silhouette.view(np.uint8)
+        height, width = mask.shape
+        cut = (slice(origin[1], origin[1] + height), slice(origin[0], origin[0] + width))
+        region = self.image[cut]
+        tint = np.empty_like(region)
+        cv2.rectangle(tint, (0, 0), (width, height), colour, cv2.FILLED)
+        # 80 us on a 200 x 500 region, against 280 us of a look-up table per colour and 420 us of a product and a sum.
+        cv2.copyTo(cv2.addWeighted(self.footage[cut], 1 - opacity, tint, opacity, 0, dst=tint), mask, region)
+        outlines, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+        # OpenCV fills every piece of a thick antialiased line with its caps: fewer, longer pieces cost a quarter and
+        # look the same.
+        window, step = 2 * self.contour_px + 3, 3 * self.contour_px - 1
+        smooth = [_smoothed(outline[:, 0], window, step) for outline in outlines if len(outline) > 8]
+        if smooth:
+            cv2.polylines(region, smooth, True, colour, self.contour_px, cv2.LINE_AA, 4)
+
+    def draw_box(self, box: Sequence[float], colour: Bgr) -> None:
+        """Outline a box, xyxy in pixels."""
+        import cv2
+
+        x1, y1, x2, y2 = (round(value) for value in box)
+        cv2.rectangle(self.image, (x1, y1), (x2 - 1, y2 - 1), colour, self.line_px, cv2.LINE_AA)
+
+    def draw_dashed(self, box: Sequence[float], colour: Bgr) -> None:
+        """Outline a box, xyxy in pixels, thinly with dashes: an identity that is predicted, not seen."""
+        import cv2
+
+        x1, y1, x2, y2 = box
+        corners = np.array([[x1, y1], [x2, y1], [x2, y2], [x1, y2], [x1, y1]])
+        dash = max(6.0 * self.contour_px, 5.0)
+        dashes = []
+        for start, stop in pairwise(corners):
+            # An edge begins and ends in the middle of a dash, so that the corners are closed.
+            count = min(max(round(float(np.abs(stop - start).max()) / (2 * dash)), 1), 200)
+            places = np.clip((np.arange(count + 1)[:, None] + (-0.25, 0.25)) / count, 0, 1)
+            dashes.append(start + (stop - start) * places[..., None])
+        lines = np.round(np.concatenate(dashes) * 16).astype(np.int32)
+        cv2.polylines(self.image, list(lines), False, colour, self.contour_px, cv2.LINE_AA, 4)
+
+
+def _smoothed(outline: NDArray[np.int32], window: int, step: int) -> NDArray[np.int32]:
+    """Every ``step``-th point of a closed outline ``(n, 2)``, each the mean of ``window`` neighbours: no staircase.
+
+    Returns:
+        Points in sixteenths of a pixel.
+    """
+    count = len(outline)
+    window = min(window, count // 2)
+    around = np.concatenate([outline[-(window // 2) :], outline, outline[: window - window // 2]])
+    sums = np.cumsum(around, axis=0, dtype=np.int64)
+    means = (sums[window : window + count : step] - sums[:count:step]) * 16 // window
+    return np.asarray(means, dtype=np.int32)

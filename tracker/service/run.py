@@ -1,0 +1,357 @@
+"""A file of cameras enters; the running service leaves: signals, reload, health, logs, and an exit status.
+
+Exit status for supervisors: 0 stopped by a signal or all recordings done, 1 a stream or an output failed for good,
+2 refused to start (settings, model, outputs: starting again does not help), 3 the model failed while running.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import queue
+import signal
+import socket
+import threading
+import time
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from tracker.config import is_camera, load_live_config
+from tracker.engine.build import build_stream, check_camera
+from tracker.engine.models import Models, lowest_score
+from tracker.engine.resume import Resumption
+from tracker.engine.scheduler import LiveEngine
+from tracker.engine.snapshot import Kept, Snapshots
+from tracker.errors import ConfigError, SourceError, TrackerError
+from tracker.request import CONFIRM_SCORE
+from tracker.service.logs import faults_logged, logging_to_stderr
+from tracker.service.memory import give_back, limit_pools
+from tracker.service.status import STUCK_S, StatusServer
+from tracker.version import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from tracker.config import CameraConfig, LiveConfig
+    from tracker.engine.models import Plan
+    from tracker.engine.stream import Stream
+    from tracker.segment.session import OnnxSegmenter
+
+__all__ = ["LiveService", "run_live"]
+
+REPORT_S = 60.0
+"""How often the log says how every stream is doing."""
+
+SAVE_S = 5.0
+"""How often identities are written to disk: what a crash costs at most."""
+
+CRASH_SKIP_IDS = 1000
+"""Numbers left out after a crash, more than a camera gives in :data:`SAVE_S`: nobody gets another's number."""
+
+POLL_S = 0.25
+
+WATCHDOG_S = 10.0
+OPENING_S = 900.0
+"""Longest time for a reload, after which the watchdog may bite."""
+
+logger = logging.getLogger("tracker.live")
+
+
+class _Running(NamedTuple):
+    """A camera as the file had it when it was started, its stream, and the names of its model's classes."""
+
+    camera: CameraConfig
+    stream: Stream
+    class_names: tuple[str, ...]
+
+
+class LiveService:
+    """The engine with its cameras as the file has them.
+
+    Args:
+        config: Checked settings.
+        resume: Go on with recordings where an earlier run was cut off, and leave out those that are done.
+
+    Raises:
+        TrackerError: A model, a recording or an output cannot be used.
+    """
+
+    def __init__(self, config: LiveConfig, *, resume: bool = False) -> None:
+        self._resume = resume
+        self._config = config
+        self._models = Models(config)
+        plan = self._plan(config.cameras, config.cameras)
+        self.engine = LiveEngine(workers=self._models.workers(plan))
+        self._models.carry_out(plan, self.engine)
+        self._snapshots = (
+            Snapshots(Path(config.state), max_age_s=config.state_max_age_s) if config.state is not None else None
+        )
+        self._running: dict[str, _Running] = {}
+        self._failures: list[TrackerError] = []
+        for camera in config.cameras:
+            self._add(camera, self._kept(camera))
+
+    def reload(self, config: LiveConfig) -> None:
+        """Make the cameras what the file says now; those that did not change run on with their identities.
+
+        A camera that changed begins anew; where it shows the same scene through the same model, with its identities,
+        else with new ones under numbers that were not given yet. So does one that had failed, changed or not.
+
+        Raises:
+            TrackerError: A new or changed camera or its model cannot be used; nothing has been changed then.
+        """
+        wanted = {camera.name: camera for camera in config.cameras}
+        failed = {name for name, one in self._running.items() if one.stream.state == "failed"}
+        changed = [name for name, one in self._running.items() if name in failed or wanted.get(name) != one.camera]
+        added = [camera for name, camera in wanted.items() if name in changed or name not in self._running]
+        going_on = [one.camera for name, one in self._running.items() if name not in changed and not one.stream.over]
+        plan = self._plan(added, [*going_on, *added])
+        self._models.carry_out(plan, self.engine)
+        kept: dict[str, Kept] = {}
+        for name in changed:
+            before, stream, _ = self._running.pop(name)
+            self.engine.remove(stream)
+            if name not in failed or name not in wanted:
+                self._failures += stream.failures
+            if name in wanted and is_camera(before.url) and (state := stream.tracker_state()) is not None:
+                after = wanted[name]
+                same = (before.url, before.model, before.reid) == (after.url, after.model, after.reid)
+                same = same and name not in failed  # what its tracker failed on may still be in there
+                kept[name] = Kept(state=state, elapsed_s=stream.meter.figures().silence_s, numbers_only=not same)
+        for camera in added:
+            try:
+                self._add(camera, kept.get(camera.name) or self._kept(camera))
+            except TrackerError as failure:  # after all that was looked at before: the other cameras are still wanted
+                logger.error("camera not started", extra={"camera": camera.name, "problem": str(failure)})  # noqa: TRY400
+                self._failures.append(failure)
+        self.release()
+        fixed = ("device", "batch", "workers", "metrics", "log", "batch_wait_s", "state")
+        differs = [name for name in fixed if getattr(config, name) != getattr(self._config, name)]
+        if differs:
+            logger.warning("settings that need a restart", extra={"settings": ", ".join(differs)})
+        gone = [name for name in changed if name not in wanted]
+        logger.info(
+            "reloaded",
+            extra={
+                "started": [camera.name for camera in added],
+                "stopped": gone,
+                "unchanged": len(self._running) - len(added),
+            },
+        )
+
+    def release(self) -> None:
+        """Close the sessions that no running stream uses any more."""
+        running = [one.camera for one in self._running.values() if not one.stream.over]
+        for name in self._models.close_unused(self.engine, running):
+            logger.info("model closed", extra={"model": name})
+
+    def save_states(self, *, final: bool = False) -> None:
+        """Write every camera's identities to disk, where the settings ask for it; ``final``: none will come after."""
+        for camera, stream, class_names in self._running.values():
+            if self._snapshots is not None and is_camera(camera.url) and (state := stream.tracker_state()) is not None:
+                facts = {"final": final, "class_names": list(class_names)}
+                self._snapshots.save(camera.name, state, facts=facts)
+
+    def report(self) -> None:
+        """Log one line per stream."""
+        for stream in self.engine.streams:
+            figures = stream.meter.figures()
+            logger.info(
+                "figures",
+                extra={
+                    "camera": stream.name,
+                    "state": stream.state,
+                    "fps": round(figures.fps, 2),
+                    "age_p99_ms": round(figures.age_p99_s * 1000, 1) if figures.frames else None,
+                    "living": figures.living,
+                    "identities": figures.identities,
+                },
+            )
+
+    def close(self) -> int:
+        """Stop everything and complete all outputs.
+
+        Returns:
+            The exit status.
+        """
+        try:
+            self.engine.close()
+        except Exception as failure:  # noqa: BLE001 - the one thing that ends all streams
+            logger.critical("stopped by a failure", extra={"problem": f"{type(failure).__name__}: {failure}"})
+            return 3
+        self.save_states(final=True)
+        failures = self._failures + [failure for stream in self.engine.streams for failure in stream.failures]
+        return 1 if failures else 0
+
+    def _plan(self, added: Sequence[CameraConfig], cameras: Sequence[CameraConfig]) -> Plan:
+        """Open the models that are missing, and look at everything that can be wrong with the cameras to be added."""
+        plan = self._models.plan(cameras)
+        for segmenter, _ in plan.sessions.values():
+            logger.info("model", extra={"model": segmenter.describe()})
+        for camera in added:
+            check_camera(camera, self._models.segmenter(camera, plan).class_names)
+        return plan
+
+    def _add(self, camera: CameraConfig, kept: Kept | None) -> None:
+        from tracker.associate.tracker import Tracker
+
+        batcher, segmenter = self._models.batcher(camera), self._models.segmenter(camera)
+        resumption = self._resumption(camera, segmenter)
+        if resumption is not None and not self._resume:
+            resumption.restart()
+        elif resumption is not None and resumption.done:
+            logger.info("already done", extra={"camera": camera.name})
+            return
+        stream = build_stream(
+            camera,
+            segmenter=segmenter,
+            tracker=lambda: Tracker(class_count=len(segmenter.class_names), confirm_score=CONFIRM_SCORE),
+            embed=self._models.embed(camera),
+            lowest_score=lowest_score(camera),
+            queue_frames=max(4, 2 * batcher.batch_size),
+            max_in_flight=batcher.batch_size * self.engine.workers,
+            kept=kept,
+            resumption=resumption,
+        )
+        self._running[camera.name] = _Running(camera, stream, segmenter.class_names)
+        self.engine.add(stream, batcher)
+
+    def _kept(self, camera: CameraConfig) -> Kept | None:
+        """What an earlier run left of a camera's identities."""
+        if self._snapshots is None or not is_camera(camera.url):
+            return None
+        loaded = self._snapshots.load(camera.name)
+        if loaded is None:
+            return None
+        other = loaded.facts.get("class_names") != list(self._models.segmenter(camera).class_names)
+        if other:
+            logger.warning("state of other classes", extra={"camera": camera.name})
+        skip_ids = 0 if loaded.facts.get("final") else CRASH_SKIP_IDS
+        return Kept(state=loaded.state, elapsed_s=loaded.elapsed_s, skip_ids=skip_ids, numbers_only=other)
+
+    def _resumption(self, camera: CameraConfig, segmenter: OnnxSegmenter) -> Resumption | None:
+        """Where a recording's chunks are, and everything its rows depend on."""
+        if self._config.state is None or is_camera(camera.url) or camera.policy == "latest":
+            return None
+        try:
+            facts = Path(camera.url).stat() if Path(camera.url).is_file() else None
+        except OSError as error:
+            problem = f"expected a recording, found: {error.strerror}"
+            raise SourceError(camera.url, problem, "check the path") from None
+        key = {
+            "camera": {item.name: getattr(camera, item.name) for item in fields(camera)},
+            "file": (facts.st_size, facts.st_mtime_ns) if facts is not None else None,
+            "model": segmenter.describe(),
+            "version": __version__,
+        }
+        return Resumption(Path(self._config.state), camera.name, key)
+
+
+def run_live(path: Path, *, log: str | None = None, resume: bool = False) -> int:
+    """Run the cameras of a file until a signal or until all of them are recordings that are done.
+
+    Args:
+        path: The YAML file; see :mod:`tracker.config`.
+        log: ``text`` or ``json``, over the file's own choice.
+        resume: Go on with recordings where an earlier run was cut off; the settings need a ``state`` folder.
+
+    Returns:
+        The exit status; see the module.
+
+    Raises:
+        TrackerError: The settings, the model or an output cannot be used.
+    """
+    if log not in {None, "text", "json"}:
+        problem = f"expected text or json, found {log!r}"
+        raise ConfigError("--log", problem, "choose one of the two")
+    config = load_live_config(path)
+    if resume and config.state is None:
+        raise ConfigError("--resume", "expected a folder for states, found none in the settings", "add `state: FOLDER`")
+    with logging_to_stderr(log or config.log), faults_logged(), _signals() as signals, contextlib.ExitStack() as stack:
+        limit_pools()
+        service = LiveService(config, resume=resume)
+        try:
+            if config.metrics is not None:
+                status = StatusServer(service.engine, config.metrics)
+                stack.callback(status.close)
+                logger.info("status", extra={"address": f"http://{status.address}/healthz"})
+            _notify("READY=1")
+            _loop(service, path, signals)
+        finally:
+            _notify("STOPPING=1")
+            code = service.close()
+        service.report()
+        logger.info("stopped", extra={"status": code})
+        return code
+
+
+def _loop(service: LiveService, path: Path, signals: queue.SimpleQueue[int]) -> None:
+    """Until a signal to stop, the end of all streams or a failure of the model."""
+    report_at_s = time.monotonic() + REPORT_S
+    save_at_s = time.monotonic() + SAVE_S
+    while service.engine.streams and not service.engine.wait(POLL_S):
+        service.release()
+        if service.engine.stuck_s < STUCK_S:
+            _notify("WATCHDOG=1")
+        if time.monotonic() >= report_at_s:
+            service.report()
+            give_back()
+            report_at_s += REPORT_S
+        if time.monotonic() >= save_at_s:
+            service.save_states()
+            save_at_s = time.monotonic() + SAVE_S
+        while not signals.empty():
+            number = signals.get()
+            if number != getattr(signal, "SIGHUP", None):
+                logger.info("stopping", extra={"signal": signal.Signals(number).name})
+                return
+            try:
+                with _at_work():
+                    service.reload(load_live_config(path))
+            except TrackerError as failure:
+                logger.error("not reloaded", extra={"problem": str(failure)})  # noqa: TRY400 - expected, no traceback
+
+
+@contextlib.contextmanager
+def _at_work() -> Iterator[None]:
+    """Keep systemd's watchdog quiet for a while: opening a model takes minutes where TensorRT builds an engine."""
+    done = threading.Event()
+
+    def notify() -> None:
+        for _ in range(round(OPENING_S / WATCHDOG_S)):
+            if done.wait(WATCHDOG_S):
+                return
+            _notify("WATCHDOG=1")
+
+    thread = threading.Thread(target=notify, name="watchdog", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+
+
+@contextlib.contextmanager
+def _signals() -> Iterator[queue.SimpleQueue[int]]:
+    """SIGINT, SIGTERM and SIGHUP as they come; handlers do nothing else, since they interrupt anything."""
+    numbers = [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
+    arrived: queue.SimpleQueue[int] = queue.SimpleQueue()
+    before = {number: signal.signal(number, lambda which, _frame: arrived.put(which)) for number in numbers}
+    try:
+        yield arrived
+    finally:
+        for number, previous in before.items():
+            signal.signal(number, previous)
+
+
+def _notify(state: str) -> None:
+    """Tell systemd, where it listens (sd_notify(3)): ready, alive, stopping."""
+    address = os.environ.get("NOTIFY_SOCKET")
+    if not address:
+        return
+    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
+        channel.connect("\0" + address[1:] if address.startswith("@") else address)
+        channel.sendall(state.encode())
