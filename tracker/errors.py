@@ -15,6 +15,8 @@ without a traceback and exits with status 2.
 
 from __future__ import annotations
 
+from typing import Any
+
 __all__ = ["ConfigError", "DetectionsError", "ModelError", "SinkError", "SourceError", "TrackerError"]
 
 
@@ -32,6 +34,10 @@ class TrackerError(Exception):
         self.problem = problem
         self.remedy = remedy
         super().__init__(f"{self.offender}: {problem}" + (f"\n  remedy: {remedy}" if remedy else ""))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """The three parts, since an exception's own way would hand the finished sentence to the constructor."""
+        return type(self), (self.offender, self.problem, self.remedy)
 
 
 class SourceError(TrackerError):
