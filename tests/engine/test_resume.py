@@ -22,10 +22,11 @@ from tests.sources.cameras import wait_until
 from tests.sources.videos import write_video
 from tracker.associate.tracker import Tracker
 from tracker.engine.join import why_not_joined
-from tracker.engine.resume import Checkpoint, ChunkedSink, Resumption
+from tracker.engine.resume import ChunkedSink, Resumption
 from tracker.engine.scheduler import LiveEngine
 from tracker.engine.stream import Stream, _Writer
 from tracker.errors import ConfigError, SinkError
+from tracker.sinks.base import Checkpoint, Sink
 from tracker.sinks.open import open_sink
 from tracker.sinks.parquet import ParquetSink
 from tracker.types import Instances, TrackedFrame
@@ -146,7 +147,7 @@ def test_other_settings_are_not_gone_on_with(tmp_path) -> None:
     assert Resumption(tmp_path, "a", {"model": 1}).load() is None
 
 
-class Full:
+class Full(Sink):
     """A sink whose disk is full from the 26th frame on, unless there is room again."""
 
     def __init__(self, path: Path, room: threading.Event) -> None:

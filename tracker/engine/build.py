@@ -16,6 +16,7 @@ from tracker.engine.snapshot import Kept
 from tracker.engine.steady import SteadyTracker
 from tracker.engine.stream import Stream
 from tracker.errors import ConfigError, SinkError, TrackerError
+from tracker.sinks.base import Sink
 from tracker.sinks.rotate import RotatingSink
 
 if TYPE_CHECKING:
@@ -23,12 +24,12 @@ if TYPE_CHECKING:
 
     from tracker.associate.camera import CameraMotion
     from tracker.config import CameraConfig
-    from tracker.engine.resume import Checkpoint
     from tracker.engine.steady import Associator
+    from tracker.sinks.base import Checkpoint
     from tracker.sources.address import Address
     from tracker.sources.reconnect import Link
     from tracker.sources.source import Source
-    from tracker.types import Frame, Instances, Segmenter, Sink, TrackedFrame
+    from tracker.types import Frame, Instances, Segmenter, TrackedFrame
 
 __all__ = ["build_stream", "check_camera", "open_outputs"]
 
@@ -297,7 +298,7 @@ def open_outputs(camera: CameraConfig, paths: list[Path], source: Source, class_
     return MultiSink(sinks, on_error=report)
 
 
-class _Refused:
+class _Refused(Sink):
     """An output that could not be opened: dies of that at the first frame, and is reported like any that dies."""
 
     def __init__(self, failure: TrackerError) -> None:

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from tracker.refine.spool import Spool
     from tracker.request import StreamRequest
+    from tracker.sinks.base import Sink
     from tracker.sources.address import Address
-    from tracker.types import Sink
 
 __all__ = ["open_output", "open_outputs", "output_paths"]
 

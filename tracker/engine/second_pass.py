@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 
     from tracker.refine.recording import Recording
     from tracker.refine.spool import Spool
-    from tracker.types import Instances, Sink
+    from tracker.sinks.base import Sink
+    from tracker.types import Instances
 
 __all__ = ["Rewritten", "SecondPass", "check_replaceable"]
 
@@ -136,7 +137,7 @@ class SecondPass:
                 sinks = []
                 for path in paths:
                     sink = self._open_sink(staged[path])
-                    stack.callback(getattr(sink, "abort", sink.close))  # after close: nothing
+                    stack.callback(sink.abort)  # after close: nothing
                     sinks.append((sink, kind_of(path) in SHAPED))
                 draws = any(kind_of(path) == "video" for path in paths)
                 pictures = stack.enter_context(self._pictures()) if draws else None

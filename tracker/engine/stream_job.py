@@ -26,9 +26,10 @@ if TYPE_CHECKING:
     from tracker.request import StreamRequest
     from tracker.segment.reid import OnnxEmbedder
     from tracker.segment.session import OnnxSegmenter
+    from tracker.sinks.base import Sink
     from tracker.sources.address import Address
     from tracker.sources.source import Source
-    from tracker.types import Frame, Sink
+    from tracker.types import Frame
 
 __all__ = ["Outcome", "StreamJob", "flow"]
 

@@ -129,6 +129,10 @@ class VideoEncoder:
         except (OSError, av.FFmpegError) as failure:
             raise self._refused(failure) from failure
 
+    def part_bytes(self) -> int:
+        """Bytes on the disk so far; raises as :meth:`tracker.sinks.part_file.PartFile.size` does."""
+        return self._part.size()
+
     def finish(self) -> None:
         """Flush the encoder and publish the file; safe to call twice.
 

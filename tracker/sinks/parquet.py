@@ -14,12 +14,13 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from tracker.errors import ConfigError, SinkError
-from tracker.sinks.closing import Closing
+from tracker.sinks.base import Sink
 from tracker.sinks.lines import flat
 from tracker.sinks.part_file import PartFile, refusal
 from tracker.sinks.rows import MaskFormat, RowBuilder
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from io import FileIO
 
     from tracker.types import TrackedFrame
@@ -30,7 +31,7 @@ GROUP_ROWS = 16_384
 """Rows per row group: about 10 MB in memory with run-length codes."""
 
 
-class _Sink(io.RawIOBase):
+class _RowGroups(io.RawIOBase):
     """What pyarrow writes into: collects a row group in memory until :meth:`settle` puts it on the disk."""
 
     def __init__(self, file: FileIO) -> None:
@@ -106,7 +107,7 @@ class _View(io.RawIOBase):
         return data
 
 
-class ParquetSink(Closing):
+class ParquetSink(Sink):
     """One row per identity and frame, with the columns of CSV and ``mask`` as a struct.
 
     Args:
@@ -119,7 +120,6 @@ class ParquetSink(Closing):
     Attributes:
         path: The final path, as the user wrote it.
         frames: Frames written.
-        cpu_s: CPU seconds spent by stage, for benchmarks.
 
     Raises:
         ConfigError: pyarrow is not installed.
@@ -149,14 +149,28 @@ class ParquetSink(Closing):
                 path, "expected a regular file for Parquet, found a device or a pipe", "write JSON Lines there"
             )
         self._file = self._part.open()
-        self._sink = _Sink(self._file)
+        self._sink = _RowGroups(self._file)
         self._writer = _writer(self._sink, self._schema)
         self.path = self._part.path
         self.frames = 0
-        self.cpu_s = {"records": 0.0}
+        self._cpu_s = {"records": 0.0}
         self._rows: list[dict[str, Any]] = []
         self._failure: SinkError | None = None
         self._closed = False
+
+    @property
+    def address(self) -> str:
+        """The final path, as the user wrote it."""
+        return str(self.path)
+
+    @property
+    def cpu_s(self) -> Mapping[str, float]:
+        """CPU seconds spent by stage."""
+        return self._cpu_s
+
+    def part_bytes(self) -> int:
+        """Bytes on the disk so far; raises as :meth:`tracker.sinks.part_file.PartFile.size` does."""
+        return self._part.size()
 
     def write(self, tracked_frame: TrackedFrame) -> None:
         """Add one frame.
@@ -175,7 +189,7 @@ class ParquetSink(Closing):
         self.frames += 1
         if len(self._rows) >= self._group_rows:
             self._end_group()
-        self.cpu_s["records"] += time.thread_time() - started_s
+        self._cpu_s["records"] += time.thread_time() - started_s
 
     def close(self) -> None:
         """Write the last row group and publish the file; safe to call twice.

@@ -74,6 +74,18 @@ class PartFile:
         except OSError as failure:
             raise refusal(self.path, failure, "write here") from failure
 
+    def size(self) -> int:
+        """Bytes that are on the disk.
+
+        Raises:
+            SinkError: The part file was removed by somebody else.
+        """
+        try:
+            return 0 if self.direct else self.part.stat().st_size
+        except OSError as failure:
+            problem = "expected the part that is being written to be there, found it was removed"
+            raise SinkError(self.path, problem, "what was written since its beginning is lost") from failure
+
     def publish(self) -> None:
         """Give the finished part file its final name, replacing what was there.
 

@@ -14,10 +14,12 @@ from abc import abstractmethod
 from typing import TYPE_CHECKING
 
 from tracker.errors import SinkError
-from tracker.sinks.closing import Closing
+from tracker.sinks.base import Sink
 from tracker.sinks.part_file import PartFile, refusal
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from tracker.types import TrackedFrame
 
 __all__ = ["TextSink"]
@@ -29,7 +31,7 @@ FLUSH_S = 1.0
 TAIL_BYTES = 1 << 16
 
 
-class TextSink(Closing):
+class TextSink(Sink):
     """A file of lines under a temporary name until it is closed.
 
     Args:
@@ -39,7 +41,6 @@ class TextSink(Closing):
     Attributes:
         path: The final path, as the user wrote it.
         frames: Frames written.
-        cpu_s: CPU seconds spent by stage, for benchmarks.
 
     Raises:
         SinkError: The folder is missing or not writable.
@@ -50,7 +51,7 @@ class TextSink(Closing):
         self._file = self._part.open()
         self.path = self._part.path
         self.frames = 0
-        self.cpu_s: dict[str, float] = {"records": 0.0}
+        self._cpu_s = {"records": 0.0}
         self._waiting: list[bytes] = [head.encode()] if head else []
         self._waiting_bytes = len(head)
         self._flushed_s = time.monotonic()
@@ -58,6 +59,16 @@ class TextSink(Closing):
         self._failure: SinkError | None = None
         self._nothing_kept = False
         self._closed = False
+
+    @property
+    def address(self) -> str:
+        """The final path, as the user wrote it."""
+        return str(self.path)
+
+    @property
+    def cpu_s(self) -> Mapping[str, float]:
+        """CPU seconds spent by stage."""
+        return self._cpu_s
 
     @abstractmethod
     def _lines(self, tracked_frame: TrackedFrame) -> str:
@@ -70,6 +81,10 @@ class TextSink(Closing):
     def _mend(self, tail: bytes) -> bytes:
         """The last whole lines of a file that was cut, without what asks for a further line."""
         return tail
+
+    def part_bytes(self) -> int:
+        """Bytes on the disk so far; raises as :meth:`tracker.sinks.part_file.PartFile.size` does."""
+        return self._part.size()
 
     def write(self, tracked_frame: TrackedFrame) -> None:
         """Add one frame.
@@ -87,7 +102,7 @@ class TextSink(Closing):
         self.frames += 1
         if self._waiting_bytes >= FLUSH_BYTES or time.monotonic() - self._flushed_s >= FLUSH_S:
             self._flush()
-        self.cpu_s["records"] += time.thread_time() - started_s
+        self._cpu_s["records"] += time.thread_time() - started_s
 
     def close(self) -> None:
         """Finish the file and give it its final name; safe to call twice.

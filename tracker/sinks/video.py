@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 
 from tracker.errors import SinkError
 from tracker.render.annotate import Annotator
-from tracker.sinks.closing import Closing
+from tracker.sinks.base import Sink
 from tracker.sinks.encoder import VideoEncoder
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     import numpy as np
     from numpy.typing import NDArray
@@ -28,7 +28,7 @@ QUEUE_FRAMES = 4
 """Frames that may wait: enough to even out key frames, 100 MB at 4K."""
 
 
-class VideoSink(Closing):
+class VideoSink(Sink):
     """Draws every frame and encodes it.
 
     Args:
@@ -44,8 +44,6 @@ class VideoSink(Closing):
 
     Attributes:
         path: The final path, as the user wrote it.
-        cpu_s: CPU seconds spent in ``draw`` and ``encode`` by the drawing thread, which is all of it with one encoder
-            thread.
 
     Raises:
         ConfigError: The suffix is unknown or FFmpeg has no encoder for it.
@@ -67,7 +65,7 @@ class VideoSink(Closing):
         self._annotator = annotator or Annotator()
         self._on_drawn = on_drawn
         self.path = path
-        self.cpu_s = {"draw": 0.0, "encode": 0.0}
+        self._cpu_s = {"draw": 0.0, "encode": 0.0}
         self._frames: queue.Queue[TrackedFrame | None] = queue.Queue(maxsize=QUEUE_FRAMES)
         self._failure: Exception | None = None
         self._reported = False
@@ -76,9 +74,23 @@ class VideoSink(Closing):
         self._thread.start()
 
     @property
+    def address(self) -> str:
+        """The final path, as the user wrote it."""
+        return str(self.path)
+
+    @property
+    def cpu_s(self) -> Mapping[str, float]:
+        """CPU seconds of ``draw`` and ``encode`` in the drawing thread: all of it, with one encoder thread."""
+        return self._cpu_s
+
+    @property
     def frames(self) -> int:
         """Frames encoded so far."""
         return self._encoder.frames
+
+    def part_bytes(self) -> int:
+        """Bytes on the disk so far; raises as :meth:`tracker.sinks.part_file.PartFile.size` does."""
+        return self._encoder.part_bytes()
 
     def write(self, tracked_frame: TrackedFrame) -> None:
         """Hand over one frame; waits while the queue is full.
@@ -124,7 +136,7 @@ class VideoSink(Closing):
         try:
             started_s = time.thread_time()
             self._encoder.finish()
-            self.cpu_s["encode"] += time.thread_time() - started_s
+            self._cpu_s["encode"] += time.thread_time() - started_s
         except SinkError as failure:
             self._failure = self._failure or failure
 
@@ -135,5 +147,5 @@ class VideoSink(Closing):
             self._on_drawn(image, tracked_frame)
         drawn_s = time.thread_time()
         self._encoder.encode(image, tracked_frame.frame.time_s)
-        self.cpu_s["draw"] += drawn_s - started_s
-        self.cpu_s["encode"] += time.thread_time() - drawn_s
+        self._cpu_s["draw"] += drawn_s - started_s
+        self._cpu_s["encode"] += time.thread_time() - drawn_s
