@@ -7,7 +7,7 @@ import pickle
 
 import pytest
 
-import tracker.app.cli  # noqa: F401 - whatever the command defines is looked at too
+import tracker.app.cli
 import tracker.app.clips  # noqa: F401
 from tracker.errors import TrackerError
 

@@ -9,15 +9,19 @@ import tracker
 PUBLIC = [
     "ConfigError",
     "DetectionsError",
+    "Engine",
     "Frame",
     "InstanceMasks",
     "Instances",
     "Letterbox",
     "ModelError",
     "OnnxSegmenter",
-    "Pipeline",
+    "Outcome",
+    "RunSettings",
     "SinkError",
     "SourceError",
+    "Stage",
+    "Stream",
     "TrackedFrame",
     "Tracker",
     "TrackerError",
@@ -25,6 +29,7 @@ PUBLIC = [
     "__version__",
     "open_sink",
     "open_source",
+    "run",
 ]
 
 

@@ -1,6 +1,13 @@
 """masktrail: video in, persistent identities out.
 
-The pipeline in six lines::
+A whole recording, with its files::
+
+    from tracker import run
+
+    for outcome in run("street.mp4", save="street.tracked.mp4", records="street.jsonl"):
+        print(outcome.name, outcome.identities)
+
+Frame by frame, in six lines::
 
     from tracker import OnnxSegmenter, Tracker, open_source
 
@@ -13,6 +20,7 @@ The pipeline in six lines::
 from __future__ import annotations
 
 import importlib
+import logging
 from typing import TYPE_CHECKING, Any
 
 from tracker.errors import ConfigError, DetectionsError, ModelError, SinkError, SourceError, TrackerError
@@ -20,8 +28,12 @@ from tracker.version import __version__
 
 if TYPE_CHECKING:
     from tracker.associate.tracker import Tracker
-    from tracker.engine.pipeline import Pipeline
+    from tracker.engine.run import Outcome, run
+    from tracker.engine.scheduler import Engine
+    from tracker.engine.stage import Stage
+    from tracker.engine.stream import Stream
     from tracker.segment.session import OnnxSegmenter
+    from tracker.settings.stream import RunSettings
     from tracker.sinks.open import open_sink
     from tracker.sources.open import open_source
     from tracker.types import Frame, InstanceMasks, Instances, Letterbox, TrackedFrame, Tracks
@@ -29,15 +41,19 @@ if TYPE_CHECKING:
 __all__ = [
     "ConfigError",
     "DetectionsError",
+    "Engine",
     "Frame",
     "InstanceMasks",
     "Instances",
     "Letterbox",
     "ModelError",
     "OnnxSegmenter",
-    "Pipeline",
+    "Outcome",
+    "RunSettings",
     "SinkError",
     "SourceError",
+    "Stage",
+    "Stream",
     "TrackedFrame",
     "Tracker",
     "TrackerError",
@@ -45,22 +61,30 @@ __all__ = [
     "__version__",
     "open_sink",
     "open_source",
+    "run",
 ]
 
 # Loaded on first use, so that `import tracker` and `masktrail --help` stay fast (no OpenCV, FFmpeg or ONNX Runtime).
 _HOMES = {
+    "Engine": "tracker.engine.scheduler",
     "Frame": "tracker.types",
     "InstanceMasks": "tracker.types",
     "Instances": "tracker.types",
     "Letterbox": "tracker.types",
     "OnnxSegmenter": "tracker.segment.session",
-    "Pipeline": "tracker.engine.pipeline",
+    "Outcome": "tracker.engine.run",
+    "RunSettings": "tracker.settings.stream",
+    "Stage": "tracker.engine.stage",
+    "Stream": "tracker.engine.stream",
     "TrackedFrame": "tracker.types",
     "Tracker": "tracker.associate.tracker",
     "Tracks": "tracker.types",
     "open_sink": "tracker.sinks.open",
     "open_source": "tracker.sources.open",
+    "run": "tracker.engine.run",
 }
+
+logging.getLogger("tracker").addHandler(logging.NullHandler())  # a library says nothing that nobody asked for
 
 
 def __getattr__(name: str) -> Any:

@@ -13,6 +13,7 @@ import numpy as np
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from datetime import datetime
 
     from numpy.typing import NDArray
 
@@ -91,6 +92,8 @@ class Frame:
     Attributes:
         index: Position in the stream, counted from 0, without gaps for frames that could not be decoded.
         time_s: Media time in seconds: presentation time of the recording, or arrival time where there is none.
+        captured_at: When the picture was taken, UTC, where that is known: a camera's time of arrival, a recording's own
+            date of creation plus the media time; ``None`` elsewhere.
         arrived_s: ``time.monotonic()`` when the frame was decoded, for ages and latencies.
         source: The stream's name as the user gave it; for image folders the image's own path.
         size: ``(width, height)`` of the picture in pixels, after rotation.
@@ -110,6 +113,7 @@ class Frame:
     network_image: NDArray[np.uint8] | None = None
     letterbox: Letterbox | None = None
     time_from: TimeFrom = "stamps"
+    captured_at: datetime | None = None
 
     def __post_init__(self) -> None:
         if self.image is not None:
@@ -248,6 +252,8 @@ class TrackedFrame:
         tracks: The identities, or ``None`` when only segmentation was asked for.
         class_names: Names in ``class_ids`` order.
         stage_times_s: Seconds of work per stage for this frame, by stage name.
+        warp: ``(2, 3)`` float64, how the camera moved: image pixels of the frame before to those of this one; ``None``
+            for no motion, or where nobody looked.
     """
 
     frame: Frame
@@ -255,6 +261,7 @@ class TrackedFrame:
     tracks: Tracks | None
     class_names: Sequence[str]
     stage_times_s: Mapping[str, float] = field(default_factory=dict)
+    warp: NDArray[np.float64] | None = None
 
 
 class Segmenter(Protocol):

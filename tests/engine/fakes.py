@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tracker.engine.steady import SteadyTracker
 from tracker.engine.stream import Stream
 from tracker.sinks.base import Sink
 from tracker.sources.handoff import Handoff
@@ -124,6 +125,10 @@ class FakeSource:
     def ended(self) -> bool:
         return self.handoff.over
 
+    @property
+    def exhausted(self) -> bool:
+        return self.handoff.exhausted
+
     def poll(self) -> Frame | None:
         import queue
 
@@ -175,11 +180,12 @@ class ListSink(Sink):
         self.closed += 1
 
 
-def stream(source: FakeSource, *, sink: ListSink | None = None, tracker=None, **options) -> Stream:
+def stream(source: FakeSource, *, sink: ListSink | None = None, tracker=None, stages=(), **options) -> Stream:
+    """A stream whose last stage is the tracker."""
     return Stream(
         name=source.name,
         open_source=source.open,
-        tracker=tracker or CountingTracker(),
+        stages=[*stages, SteadyTracker(tracker or CountingTracker())],
         open_sink=(lambda _: sink) if sink is not None else None,
         **options,
     )

@@ -17,11 +17,12 @@ from tests.engine.proxy import RtspUdpProxy
 from tests.engine.rtsp import RtspServer, elementary, film, need_rtsp, pattern
 from tests.sources.cameras import wait_until
 from tracker.associate.tracker import Tracker
-from tracker.config import CameraConfig
-from tracker.engine.build import build_stream
-from tracker.engine.scheduler import LiveEngine
+from tracker.engine.opener import Flow, open_stream
+from tracker.engine.plan import plan_camera
+from tracker.engine.scheduler import Engine
 from tracker.engine.stream import Stream
 from tracker.segment.session import OnnxSegmenter
+from tracker.settings.stream import CameraSettings
 from tracker.sources.open import open_source
 from tracker.sources.reconnect import Link, open_live
 
@@ -158,12 +159,12 @@ def test_rendered_scenes_and_a_real_clip_are_tracked_as_from_a_file(request, tmp
     assert frames == FILM_S * FILM_FPS
     assert identities >= 2
     records = tmp_path / "{name}-{time}.jsonl"
-    engine = LiveEngine(segmenter=segmenter, workers=1)
+    engine = Engine(segmenter=segmenter, workers=1)
     with RtspServer({"film": film(path, FILM_FPS)}) as server:
-        config = CameraConfig(name="gate", url=server.url("film"), policy="all", records=(str(records),), masks="none")
-        stream = build_stream(
-            config, segmenter=segmenter, tracker=lambda: Tracker(class_count=6, confirm_score=0.5), queue_frames=60
+        config = CameraSettings(
+            name="gate", url=server.url("film"), policy="all", records=(str(records),), masks="none"
         )
+        stream = open_stream(plan_camera(config), segmenter=segmenter, flow=Flow(queue_frames=60))
         engine.add(stream)
         assert wait_until(lambda: stream.meter.figures().frames >= frames - FILM_FPS or stream.state == "lost", 60)
         engine.close()
@@ -186,7 +187,7 @@ def opener(url: str):
 def test_one_camera_dies_and_the_others_lose_nothing() -> None:
     """Two servers, one engine: while one is dead, the other's frames all come, over one and the same connection."""
     stable, shaky = RtspServer({"a": pattern()}), RtspServer({"b": pattern()})
-    engine = LiveEngine(segmenter=SlowSegmenter(0.002), workers=1)
+    engine = Engine(segmenter=SlowSegmenter(0.002), workers=1)
     streams = {}
     trackers = {}
     with stable, shaky:

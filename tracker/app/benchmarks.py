@@ -1,4 +1,4 @@
-"""The bench commands' options enter; measured tables and their plain values for JSON leave."""
+"""The bench commands: what is measured, as tables and as plain values for JSON."""
 
 from __future__ import annotations
 
@@ -108,51 +108,49 @@ def run_memory_bench(*, minutes: float, console: Console) -> dict[str, Any]:
     from demos.scenes.shop import shop
     from demos.scenes.world import CLASS_NAMES
     from tracker.associate.tracker import Tracker
-    from tracker.engine.pipeline import Pipeline, Summary
+    from tracker.engine.run import serve
+    from tracker.engine.scheduler import Engine
+    from tracker.engine.steady import SteadyTracker
+    from tracker.engine.stream import Stream
     from tracker.sinks.multi import MultiSink
     from tracker.sinks.open import open_sink
+    from tracker.sources.frames import FrameSource
 
     rng = np.random.default_rng(5)
     loop = [(frame, detect(truth, rng=rng)) for frame, truth in shop(seed=5).frames(STREAM_FPS, LOOP_S)]
     total = int(minutes * 60 * STREAM_FPS)
     rss_mb: list[float] = []
 
-    def stream() -> Iterator[Frame]:
+    def frames() -> Iterator[Frame]:
         import dataclasses
 
         for index in range(total):
+            if index and index % max(total // SAMPLES, 1) == 0:
+                rss_mb.append(resident_mb())
+                status.update(f"{index} of {total} frames, {rss_mb[-1]:.0f} MB")
             yield dataclasses.replace(loop[index % len(loop)][0], index=index, time_s=index / STREAM_FPS)
-
-    def sample(summary: Summary) -> None:
-        if summary.frames % max(total // SAMPLES, 1) == 0:
-            rss_mb.append(resident_mb())
-            status.update(f"{summary.frames} of {total} frames, {rss_mb[-1]:.0f} MB")
+        rss_mb.append(resident_mb())
 
     with TemporaryDirectory() as folder, console.status("starting") as status:
         names = tuple(CLASS_NAMES)
-        sink = MultiSink(
-            [open_sink(Path(folder) / file, class_names=names) for file in ("out.mp4", "out.jsonl", "out.mot.txt")]
+        files = ("out.mp4", "out.jsonl", "out.mot.txt")
+        stream = Stream(
+            name="shop",
+            open_source=FrameSource(frames()).open,
+            stages=[SteadyTracker(Tracker(class_count=len(names)))],
+            open_sink=lambda _: MultiSink([open_sink(Path(folder) / file, class_names=names) for file in files]),
         )
-        pipeline = Pipeline(
-            source=stream(),
-            segmenter=_Replay(names, [instances for _, instances in loop]),
-            tracker=Tracker(class_count=len(names)),
-            sink=sink,
-            on_frame=sample,
-        )
-        summary = pipeline.run()
-        sink.close()
+        figures = serve(stream, Engine(segmenter=_Replay(names, [instances for _, instances in loop])))
     half = len(rss_mb) // 2
     growth = rss_mb[-1] / rss_mb[half - 1] - 1 if half else 0.0
-    identities = sum(summary.identities.values())
     console.print(
-        f"memory: {summary.frames} frames ({minutes:g} minutes), {identities} identities, "
+        f"memory: {figures.frames} frames ({minutes:g} minutes), {figures.identities} identities, "
         f"{rss_mb[half - 1]:.0f} MB at half time, {rss_mb[-1]:.0f} MB at the end ({growth:+.1%})",
         highlight=False,
     )
     return {
-        "frames": summary.frames,
-        "identities": identities,
+        "frames": figures.frames,
+        "identities": figures.identities,
         "rss_mb": [round(value, 1) for value in rss_mb],
         "growth": round(growth, 4),
         "flat": growth < FLAT_FRACTION,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -34,12 +34,14 @@ from tracker.app.options import (
     Workers,
 )
 from tracker.config import DEFAULT_MODEL
-from tracker.request import CONFIRM_SCORE
+from tracker.settings.stream import CONFIRM_SCORE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from rich.console import Console
+
+    from tracker.settings.stream import RunSettings
 
 app = typer.Typer(
     name="masktrail",
@@ -146,18 +148,37 @@ def segment(
 
 def _run(options: dict[str, object], *, associates: bool) -> None:
     """What ``track`` and ``segment`` share: the request is built from options of the same names."""
-    from tracker.engine.job import run_request
-    from tracker.request import StreamRequest
+    from tracker.app.run import run_on_terminal
 
     quiet, json_path = bool(options.pop("quiet")), options.pop("json_path")
     console = _console(quiet=quiet)
-    outcomes = run_request(StreamRequest.from_options(options, associates=associates), console=console)
+    outcomes = run_on_terminal(_settings(options, associates=associates), console=console)
     if isinstance(json_path, Path):
         _write_json(json_path, [outcome.as_json() for outcome in outcomes])
     if any(outcome.interrupted for outcome in outcomes):
         raise typer.Exit(130)
     if any(outcome.failures for outcome in outcomes):
         raise typer.Exit(1)
+
+
+def _settings(options: dict[str, Any], *, associates: bool) -> RunSettings:
+    from tracker.config import fill_in
+    from tracker.settings.stream import RunSettings
+
+    names = {
+        "conf": "score_threshold",
+        "iou": "iou_threshold",
+        "transport": "rtsp_transport",
+        "confirm": "confirm_score",
+        "coco_images": "coco_annotations",
+    }
+    chosen = {names.get(name, name): value for name, value in options.items()}
+    chosen["classes"] = [
+        name.strip() for group in options.get("classes") or [] for name in group.split(",") if name.strip()
+    ]
+    chosen["sources"] = [fill_in(source) if "://" in source else source for source in options["sources"]]
+    chosen["records"] = options["records"] or ()
+    return RunSettings.model_validate(chosen | {"associates": associates})
 
 
 @app.command()

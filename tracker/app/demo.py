@@ -1,13 +1,13 @@
-"""Nothing or one video enters; annotated videos, records and one contact sheet leave, with where to look."""
+"""The demo: two clips or one video of the user's, tracked, with a contact sheet and where to look."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from tracker.app.clips import CLIPS, NoNetworkError, fetch
-from tracker.engine.job import run_request
+from tracker.app.run import run_on_terminal
 from tracker.errors import SinkError
-from tracker.request import StreamRequest
+from tracker.settings.stream import RunSettings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from tracker.app.clips import Clip
-    from tracker.engine.stream_job import Outcome
+    from tracker.engine.run import Outcome
 
 __all__ = ["run_demo"]
 
@@ -42,13 +42,13 @@ def run_demo(out: Path, *, video: str | None, device: str, console: Console) -> 
     sources = [video] if video is not None else _clips_or_scenes(out, console)
     outcomes = []
     for source in sources:
-        request = StreamRequest(
-            sources=[source],
+        settings = RunSettings(
+            sources=(source,),
             device=device,
-            save=out / "{name}.tracked.mp4",
-            records=[out / "{name}.tracks.jsonl", out / "{name}.mot.txt"],
+            save=str(out / "{name}.tracked.mp4"),
+            records=(str(out / "{name}.tracks.jsonl"), str(out / "{name}.mot.txt")),
         )
-        outcomes += run_request(request, console=console)
+        outcomes += run_on_terminal(settings, console=console)
         if outcomes[-1].interrupted:
             break
     _finish(out, outcomes, console)

@@ -1,102 +1,126 @@
-"""A request and one of its streams enter; the paths of its outputs and, opened, the outputs themselves leave."""
+"""Outputs of one stream, opened: every file of its plan as one sink."""
 
 from __future__ import annotations
 
-import os
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tracker.errors import ConfigError, TrackerError
-from tracker.request import DISPLAY_SCORE
+from tracker.errors import SinkError, TrackerError
+from tracker.settings.stream import DISPLAY_SCORE
+from tracker.sinks.base import Sink
+from tracker.sinks.multi import MultiSink
+from tracker.sinks.rotate import RotatingSink
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from rich.console import Console
+    from tracker.engine.plan import StreamPlan
+    from tracker.sources.source import SourceInfo
+    from tracker.types import TrackedFrame
 
-    from tracker.refine.spool import Spool
-    from tracker.request import StreamRequest
-    from tracker.sinks.base import Sink
-    from tracker.sources.address import Address
+__all__ = ["Outputs"]
 
-__all__ = ["open_output", "open_outputs", "output_paths"]
+logger = logging.getLogger("tracker.live")
 
 
-def output_paths(request: StreamRequest, address: Address, *, several: bool) -> list[Path]:
-    """The files of one stream: the video first, then the records, with ``{name}`` filled in.
+class Outputs:
+    """Opens what a stream writes.
 
-    Raises:
-        ConfigError: There are ``several`` streams, and all of them would write to one path.
+    Args:
+        plan: Of the stream.
+        info: Of its open source.
+        class_names: Names in ``class_ids`` order.
+        on_lost: Called in the writing thread with the failure of an output that ends before its time.
     """
-    name = Path(address.name).stem or "stream"
-    if address.kind in {"network", "camera"}:
-        name = "".join(letter if letter.isalnum() else "-" for letter in address.name.rpartition("://")[2]).strip("-")
-    paths = []
-    if request.save is not None:
-        folder = request.save.is_dir() or str(request.save).endswith(("/", os.sep))
-        paths.append(request.save / f"{name}.mp4" if folder or _lacks_name(request.save, several) else request.save)
-    for path in request.records or []:
-        if _lacks_name(path, several):
-            raise ConfigError(
-                f"--records {path}",
-                "expected one file per stream, found one path for several streams",
-                f"write {{name}} where the stream's name goes: {path.with_name('{name}' + path.suffix)}",
+
+    def __init__(
+        self,
+        plan: StreamPlan,
+        info: SourceInfo,
+        class_names: Sequence[str],
+        *,
+        on_lost: Callable[[SinkError], None] = lambda _failure: None,
+    ) -> None:
+        self._plan = plan
+        self._class_names = class_names
+        self._frame_rate = info.fps / plan.settings.stride if info.fps > 0 else None
+        self._on_lost = on_lost
+
+    def opener(self, *, coasting: bool | None = None) -> Callable[[Path], Sink]:
+        """What opens one output, part after part: trails that are drawn go on from one to the next.
+
+        Args:
+            coasting: Write identities that are predicted and not seen; ``None`` = as the format does.
+        """
+        from tracker.render.annotate import Annotator
+        from tracker.sinks.open import is_video, open_sink
+
+        settings = self._plan.settings
+        annotator: Annotator | None = None
+
+        def open_part(path: Path) -> Sink:
+            nonlocal annotator
+            if annotator is None and is_video(path):
+                annotator = Annotator(lowest_score=DISPLAY_SCORE if settings.score_threshold is None else 0.0)
+            return open_sink(
+                path,
+                class_names=self._class_names,
+                frame_rate=self._frame_rate,
+                annotator=annotator,
+                masks=settings.masks,
+                image_names=self._plan.address.kind == "images",
+                coasting=coasting,
+                coco_annotations=self._plan.coco_annotations,
             )
-        paths.append(path)
-    return [Path(str(path).replace("{name}", name)) for path in paths]
+
+        return open_part
+
+    def open(self, *, strict: bool, beside: Sequence[Sink] = ()) -> Sink:
+        """Every output as one sink: what dies is reported and ended, the others go on.
+
+        Args:
+            strict: An output that cannot be opened is raised; else it is reported like one that dies.
+            beside: Further sinks that take the same frames.
+
+        Raises:
+            TrackerError: With ``strict``, an output cannot be opened; those before it are given up.
+        """
+        sinks: list[Sink] = []
+        try:
+            for output in self._plan.outputs:
+                sinks.append(self._open_one(output, strict=strict))  # noqa: PERF401 - those opened must be given up
+        except TrackerError:
+            MultiSink(sinks).abort()
+            raise
+        return MultiSink([*sinks, *beside], on_error=self._report)
+
+    def _open_one(self, output: str, *, strict: bool) -> Sink:
+        settings = self._plan.settings
+        opener = self.opener()
+        if "{time}" in Path(output).name:
+            every_s, most = settings.rotate_s, settings.rotate_bytes
+            return RotatingSink(output, opener, every_s=every_s, max_bytes=most, on_error=self._report)
+        try:
+            return opener(Path(output))
+        except TrackerError as failure:
+            if strict:
+                raise
+            return _Refused(failure)
+
+    def _report(self, failure: SinkError) -> None:
+        logger.error("output failed", extra={"camera": self._plan.name, "problem": str(failure)})
+        self._on_lost(failure)
 
 
-def _lacks_name(path: Path, several: bool) -> bool:  # noqa: FBT001 - a plain predicate
-    return several and "{name}" not in str(path)
+class _Refused(Sink):
+    """An output that could not be opened: dies of that at the first frame, and is reported like any that dies."""
 
+    def __init__(self, failure: TrackerError) -> None:
+        self._failure = failure
 
-def open_output(
-    request: StreamRequest,
-    address: Address,
-    fps: float,
-    class_names: Sequence[str],
-    path: Path,
-    *,
-    coasting: bool | None = None,
-) -> Sink:
-    """One output of a stream of ``fps`` frames per second.
+    def write(self, _: TrackedFrame) -> None:
+        raise self._failure
 
-    Raises:
-        SinkError: It cannot be written there.
-        ConfigError: A suffix or an option that does not exist.
-    """
-    from tracker.render.annotate import Annotator
-    from tracker.sinks.open import open_sink
-
-    return open_sink(
-        path,
-        class_names=class_names,
-        frame_rate=fps / request.stride,
-        annotator=Annotator(lowest_score=DISPLAY_SCORE if request.conf is None else 0.0),
-        masks=request.masks,
-        image_names=address.kind == "images",
-        coasting=coasting,
-        coco_annotations=request.coco_images,
-    )
-
-
-def open_outputs(
-    paths: list[Path], opener: Callable[[Path], Sink], *, spool: Spool | None, console: Console
-) -> Sink | None:
-    """Every output of one stream as one sink; one that dies is reported at the end and does not stop the others."""
-    from tracker.sinks.multi import MultiSink
-
-    if not paths and spool is None:
-        return None
-    sinks: list[Sink] = []
-    try:
-        for path in paths:
-            sinks.append(opener(path))  # noqa: PERF401 - those opened must be closed when the next one cannot be
-    except TrackerError:
-        MultiSink(sinks).abort()
-        raise
-    if spool is not None:
-        sinks.append(spool.sink)
-    return MultiSink(
-        sinks, on_error=lambda failure: console.print(f"[red]output lost[/red]: {failure}", highlight=False)
-    )
+    def close(self) -> None:
+        pass

@@ -1,4 +1,4 @@
-"""A spooled recording enters; its outputs, written anew from the second pass, leave in the place of the online ones.
+"""Second pass over a spooled recording: its outputs are written anew, in the place of the online ones.
 
 The online outputs were published before. New ones are written beside them under another name and take their place
 together, when all are whole; whatever goes wrong before, the online ones stay.
@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tracker.app.interrupt import interruptible
 from tracker.errors import ConfigError, TrackerError
 from tracker.refine.filled import with_filled
 from tracker.refine.refine import Refined, refine
@@ -26,8 +25,6 @@ from tracker.types import Frame, TrackedFrame, Tracks
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
-
-    from rich.console import Console
 
     from tracker.refine.recording import Recording
     from tracker.refine.spool import Spool
@@ -47,7 +44,7 @@ class Rewritten:
     Attributes:
         identities: How many there are by class name; ``None`` where the online result stands.
         problem: Why it does; empty where all went well.
-        interrupted: Whether it was Ctrl-C.
+        interrupted: Whether it was stopped.
     """
 
     identities: Counter[str] | None = None
@@ -56,7 +53,7 @@ class Rewritten:
 
 
 class _InterruptedError(Exception):
-    """Ctrl-C, on its way out of the second pass."""
+    """The way out of the second pass after :meth:`SecondPass.stop`."""
 
 
 def check_replaceable(paths: Sequence[Path]) -> None:
@@ -80,6 +77,7 @@ class SecondPass:
         class_names: Names in ``class_ids`` order.
         open_sink: Opens an output at a path; its suffix says of which kind.
         pictures: Decodes the recording again; called where an output draws.
+        progress: Called with the steps done and their total; refining is the first half of them, writing the second.
     """
 
     def __init__(
@@ -89,24 +87,16 @@ class SecondPass:
         class_names: Sequence[str],
         open_sink: Callable[[Path], Sink],
         pictures: Callable[[], contextlib.AbstractContextManager[Iterator[Frame]]],
+        progress: Callable[[int, int], None] = lambda _done, _total: None,
     ) -> None:
         self._spool, self._class_names = spool, class_names
         self._open_sink, self._pictures = open_sink, pictures
-        self._progress: Callable[[int, int], None] = lambda _done, _total: None
+        self._progress = progress
         self._stopping = threading.Event()
 
     def stop(self) -> None:
         """End soon, with the online result; callable from any thread."""
         self._stopping.set()
-
-    def replace(self, paths: Sequence[Path], *, console: Console) -> Rewritten:
-        """:meth:`run` with a progress bar on ``console``; Ctrl-C ends it with the online result."""
-        from rich.progress import Progress
-
-        with Progress(console=console, transient=True) as progress, interruptible(self.stop):
-            task = progress.add_task("second pass", total=None)
-            self._progress = lambda done, total: progress.update(task, completed=done, total=total)
-            return self.run(paths)
 
     def run(self, paths: Sequence[Path]) -> Rewritten:
         """Replace ``paths``; never raises for what can go wrong on the way."""
@@ -126,7 +116,6 @@ class SecondPass:
     def _tell(self, done: int, total: int) -> None:
         if self._stopping.is_set():
             raise _InterruptedError
-        # Refining is the first half of the bar, writing the second.
         self._progress(done, 2 * total)
 
     def _rewrite(self, paths: Sequence[Path], recording: Recording, refined: Refined) -> None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from tracker.engine.batcher import Batcher
     from tracker.engine.meter import StreamFigures
-    from tracker.engine.scheduler import LiveEngine
+    from tracker.engine.scheduler import Engine
     from tracker.engine.stream import Stream
 
 __all__ = ["StatusServer", "health"]
@@ -36,7 +36,7 @@ CLIENT_S = 10.0
 STATES = ("connecting", "live", "lost", "ended", "failed")
 
 
-def health(engine: LiveEngine) -> dict[str, Any]:
+def health(engine: Engine) -> dict[str, Any]:
     """The state of everything as plain values: ``ok``, ``degraded`` (some stream is not well) or ``stuck``."""
     served = engine.served
     shares = _shares({stream: stream.meter.figures() for stream in served})
@@ -96,7 +96,7 @@ def _rounded(value: float) -> float | None:
 class _Collector:
     """Asks the engine at every scrape, so that counting costs the hot path nothing."""
 
-    def __init__(self, engine: LiveEngine) -> None:
+    def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._begun_s = time.monotonic()
 
@@ -230,7 +230,7 @@ class StatusServer:
         ConfigError: The address cannot be used, or prometheus-client is not installed.
     """
 
-    def __init__(self, engine: LiveEngine, address: str) -> None:
+    def __init__(self, engine: Engine, address: str) -> None:
         try:
             from prometheus_client import CollectorRegistry, generate_latest
         except ImportError:
