@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.engine.fakes import FakeSource, SlowSegmenter, stream
-from tests.engine.test_service import Service
+from tests.engine.fakes import FakeSource, SlowSegmenter, frame, stream
 from tests.segment.models import end2end_model
+from tests.service.test_service import Service
 from tests.sources.cameras import MjpegCamera, wait_until
 from tests.sources.videos import write_video
 from tracker.associate.tracker import Tracker
@@ -117,7 +117,7 @@ def test_a_batch_that_is_held_for_more_frames_holds_no_other_model_up() -> None:
     for batcher, source in zip((patient, prompt), sources, strict=True):
         engine.add_model(batcher)
         engine.add(stream(source), batcher)
-    sources[0].fill(1)
+    sources[0].handoff.put(frame(0, source="slow"))
     sources[1].fill(50)
     assert wait_until(lambda: prompt.batches == 50, 10)
     assert patient.batches == 0
@@ -186,6 +186,9 @@ def test_networks_for_appearance_end_with_their_last_camera(model, monkeypatch) 
     class Embedder:
         def embed(self, frame, instances):
             return instances
+
+        def describe(self) -> str:
+            return "people"
 
     made: list[weakref.ref] = []
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import json
 from collections import Counter
 from collections.abc import Iterator
@@ -11,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from rich.console import Console
 
 from tracker import masks as mask_math
 from tracker.associate.tracker import Tracker
@@ -111,7 +109,7 @@ def test_outputs_are_replaced_with_gaps_filled_and_shapes_where_nothing_names_a_
     paths = [tmp_path / name for name in ("t.jsonl", "t.txt", "t.mots.txt", "t.mp4")]
     with contextlib.closing(first_pass(paths)) as spool:
         online = {path: path.read_bytes() for path in paths}
-        rewritten = second(spool).replace(paths, console=Console(file=io.StringIO()))
+        rewritten = second(spool).run(paths)
     assert rewritten.problem == ""
     assert rewritten.identities == Counter({"car": 1})
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(path.name for path in paths)
@@ -148,7 +146,7 @@ def test_whatever_fails_the_online_result_stands(tmp_path: Path, monkeypatch: py
             run = second(spool, frames=iter(list(pictures())[:20]))
         else:
             (tmp_path / ".refined-t.mp4").mkdir()
-        rewritten = run.replace(paths, console=Console(file=io.StringIO()))
+        rewritten = run.run(paths)
     assert rewritten.identities is None
     assert rewritten.problem
     assert rewritten.interrupted == (way == "interrupted")

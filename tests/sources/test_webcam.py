@@ -80,7 +80,7 @@ def test_mistakes_in_the_file(extra: str, said: str) -> None:
 
 def test_only_webcams_can_be_asked() -> None:
     with pytest.raises(SourceError, match="expected a webcam for size, found another source"):
-        plan_camera(camera("    size: 640x480\n", "rtsp://127.0.0.1/x")).address
+        plan_camera(camera("    size: 640x480\n", "rtsp://127.0.0.1/x"))
     assert plan_camera(camera("    fps: 15\n", "rtsp://127.0.0.1/x")).address.settings == ()
 
 

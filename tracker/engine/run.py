@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import itertools
 import threading
-from collections import Counter
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +19,7 @@ from tracker.settings.stream import RunSettings
 
 if TYPE_CHECKING:
     import os
+    from collections import Counter
     from collections.abc import Callable, Iterator, Sequence
 
     from tracker.engine.batcher import Batcher

@@ -49,7 +49,7 @@ class Stage(ABC):
         """
         return None
 
-    def restore(self, kept: Kept) -> None:
+    def restore(self, kept: Kept) -> None:  # noqa: B027 - most stages have no memory
         """Continue from an earlier stage's :meth:`state`, which is ``kept.state``; a stage without memory ignores it.
 
         Called before the first frame. Whatever it raises, the stream begins without anything kept.

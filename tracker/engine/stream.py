@@ -1,4 +1,4 @@
-"""One stream of the engine: its source, its stages and its outputs; frames go through in order, whoever segments them."""
+"""One stream of the engine: its source, its ordered stages and its outputs."""
 
 from __future__ import annotations
 
