@@ -109,8 +109,8 @@ def run_memory_bench(*, minutes: float, console: Console) -> dict[str, Any]:
     from demos.scenes.world import CLASS_NAMES
     from tracker.associate.tracker import Tracker
     from tracker.engine.pipeline import Pipeline, Summary
+    from tracker.plugins import open_sink
     from tracker.sinks.multi import MultiSink
-    from tracker.sinks.open import open_sink
 
     rng = np.random.default_rng(5)
     loop = [(frame, detect(truth, rng=rng)) for frame, truth in shop(seed=5).frames(STREAM_FPS, LOOP_S)]

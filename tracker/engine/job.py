@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tracker.engine.outputs import output_paths
+from tracker.engine.outputs import output_addresses
 from tracker.engine.stream_job import StreamJob
 from tracker.segment.device import available_cores
 
@@ -40,11 +40,11 @@ def run_request(request: StreamRequest, *, console: Console) -> list[Outcome]:
     from tracker.sources.address import expand_sources
 
     addresses = expand_sources(request.sources)
-    outputs = [output_paths(request, address, several=len(addresses) > 1) for address in addresses]
+    outputs = [output_addresses(request, address, several=len(addresses) > 1) for address in addresses]
     embedder = _embedder(request, console)
     segmenters: dict[tuple[int, int] | None, OnnxSegmenter] = {}
     outcomes = []
-    for address, paths in zip(addresses, outputs, strict=True):
+    for address, written in zip(addresses, outputs, strict=True):
         size = _probe_size(address)
         if size not in segmenters:
             # One at a time in memory: recordings of one folder mostly share their size.
@@ -53,7 +53,7 @@ def run_request(request: StreamRequest, *, console: Console) -> list[Outcome]:
         job = StreamJob(
             request=request,
             address=address,
-            paths=paths,
+            outputs=written,
             segmenter=segmenters[size],
             embedder=embedder,
             console=console,
