@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from export.data.batches import Recipe
     from export.networks.yolact_nano import YolactNano
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("torch", "numpy", "opencv-python", "onnx", "onnxruntime", "onnxruntime-gpu", "pycocotools")
 
 
