@@ -11,7 +11,7 @@ from typing import Any
 from export.training.provenance import digest
 from tracker.errors import ConfigError
 
-DATA = Path(os.environ.get("MASKTRAIL_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
+DATA = Path(os.environ.get("MASKTRAIL_DATA", Path(__file__).resolve().parents[3] / "shared" / "data"))
 JPEG_QUALITY = 90
 
 
