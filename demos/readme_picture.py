@@ -1,4 +1,4 @@
-"""Nothing enters; docs/images/demo.jpg leaves: the rendered road and shop floor, tracked by the shipped model.
+"""docs/images/demo.jpg: the rendered road and shop floor, tracked by the shipped model.
 
 Usage: python demos/readme_picture.py
 """

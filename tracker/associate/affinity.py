@@ -1,4 +1,4 @@
-"""Predicted boxes and instance boxes enter, the pairs worth comparing and their affinities leave; nothing is dense.
+"""Sparse affinities between predicted tracks and instances: candidate pairs by enlarged boxes, nothing dense.
 
 All comparison is done on a list of candidate pairs: ``rows`` (tracks) and ``columns`` (instances) whose enlarged boxes
     overlap.

@@ -1,4 +1,4 @@
-"""Gains of gated pairs enter, the matching of greatest total gain leaves; ``lap`` solves what is contested.
+"""Sparse linear assignment: components of one pair are settled directly, the rest goes to ``lap``.
 
 Only pairs that passed a gate exist. A pair that is the only one of its row and of its column is settled without a
 solver; what remains is small even in crowds, and goes to ``lap.lapjv`` as one dense matrix in which "unmatched" is a

@@ -1,4 +1,4 @@
-"""Tracks that are seen enter; whole objects leave for those that went out of sight cut by something at rest.
+"""Occlusion by static occluders: truncated tracks are completed to whole objects while unseen.
 
 An object that walks behind a pillar is seen as what the pillar leaves of it: its leading edge stands, its trailing edge
 goes on. The filter follows that part, which slows down and shrinks, and while the object is seen that is right: its

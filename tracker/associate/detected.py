@@ -1,4 +1,4 @@
-"""The instances of a frame enter; those that are usable leave, as the numbers that the tracker computes with."""
+"""Usable instances of one frame as the arrays that the tracker computes with."""
 
 from __future__ import annotations
 

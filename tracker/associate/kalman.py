@@ -1,4 +1,4 @@
-"""Track states and measured boxes enter, predicted and corrected states leave: one Kalman filter for all tracks.
+"""Kalman filter over all tracks at once: constant velocity, decoupled axes, struct of arrays.
 
 The state of one axis is ``(value, rate)``; a track has four axes: centre x, centre y, width, height. Measurement noise
 is diagonal and the transition couples a value only with its own rate, so the 8 x 8 covariance of SORT (Bewley et al.

@@ -1,4 +1,4 @@
-"""Births and deaths enter, the table of living tracks leaves; memory follows the living.
+"""Track table and life cycle: tentative, confirmed, lost, ended.
 
 ::
 

@@ -1,4 +1,4 @@
-"""Predicted tracks and the instances of a frame enter, the pairs that belong together leave.
+"""Three-stage matching of predicted tracks to instances, each stage an optimal assignment.
 
 Three stages over one list of candidate pairs, each an optimal assignment among what the stages before left over:
 

@@ -1,4 +1,4 @@
-"""The track table and measured boxes enter, moved and corrected tracks leave.
+"""Motion model of the track table: prediction, correction and initiation, with noise in object sizes.
 
 Noise is stated in object sizes, ``sqrt(width * height)``, so one setting serves a car that fills the image and one at
 the horizon, and in seconds, so a dropped frame is a longer step and nothing else.

@@ -1,4 +1,4 @@
-"""Instances of one frame and its time enter, tracks leave: this package's pieces in the order of their work."""
+"""Multi-object tracker of one stream: one update per frame, from instances to tracks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A file of cameras enters; the running service leaves: signals, reload, health, logs, and an exit status.
+"""The live service: signals, reload, health, logs and exit status.
 
 Exit status for supervisors: 0 stopped by a signal or all recordings done, 1 a stream or an output failed for good,
 2 refused to start (settings, model, outputs: starting again does not help), 3 the model failed while running.
