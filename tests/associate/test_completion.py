@@ -14,6 +14,7 @@ from tests.associate.test_warp import similarity
 from tests.associate.worlds import Box, Story, corners, cut, line, play
 from tracker.associate import completion
 from tracker.associate.completion import Completion
+from tracker.associate.parameters import TrackerSettings
 from tracker.associate.tracker import Tracker
 from tracker.types import Instances, Tracks
 
@@ -59,7 +60,7 @@ def identities(tracks: list[Tracks]) -> set[int]:
 
 
 def test_a_hidden_walker_is_expected_whole_and_where_he_is() -> None:
-    tracker = Tracker(coast_s=1.0, coast_log_odds=-100)
+    tracker = Tracker(settings=TrackerSettings(coast_s=1.0, coast_log_odds=-100))
     before = walk(tracker, frames(0, HIDDEN_S - 0.2))
     assert before[-1].boxes[0, 2] - before[-1].boxes[0, 0] < 0.6 * WIDTH, "cut when he was seen last"
     for time_s in frames(HIDDEN_S, HIDDEN_S + 0.3):

@@ -20,7 +20,6 @@ Floats = NDArray[np.float64]
 
 __all__ = ["correct", "initiate", "predict", "process_noise", "warp"]
 
-ONE = np.array(1.0)
 """As an array: NumPy makes one of every number that it meets, which takes as long as the sum (0.2 µs)."""
 
 
@@ -102,7 +101,7 @@ def correct(
     innovation = measured - values
     spread = variance + noise
     gain, rate_gain = variance / spread, cross / spread
-    kept = ONE - gain
+    kept = 1 - gain
     corrected = np.empty(covariances.shape)
     np.multiply(variance, kept, out=corrected[0])
     np.multiply(cross, kept, out=corrected[1])

@@ -24,8 +24,6 @@ Flags = NDArray[np.bool_]
 
 __all__ = ["TrackTable"]
 
-NO_CODE = np.array(-1, np.int32)
-
 
 class TrackTable:
     """The living tracks, one column each; attributes are views, written with ``[:]``.
@@ -131,7 +129,7 @@ class TrackTable:
             ``(N,)`` whose first instance was among them.
         """
         due = self.history[horizon - 1]
-        counted = due > NO_CODE
+        counted = due >= 0
         expected = found = due[counted]
         if len(unseen):
             counted[unseen] = False

@@ -207,7 +207,7 @@ class LiveService:
         stream = build_stream(
             camera,
             segmenter=segmenter,
-            tracker=lambda: Tracker(class_count=len(segmenter.class_names), confirm_score=CONFIRM_SCORE),
+            tracker=lambda: Tracker(class_count=len(segmenter.class_names), confirmation_score=CONFIRM_SCORE),
             embed=self._models.embed(camera),
             lowest_score=lowest_score(camera),
             queue_frames=max(4, 2 * batcher.batch_size),
