@@ -1,4 +1,4 @@
-"""The extension points: all places where a source, a model family, a stage or an output comes in, on one page.
+"""Registry of the extension points: sources, model families, stages and outputs, ours and those of other packages.
 
 A new one is a file, a line here and a test; or, in a package of your own, a file and an entry point::
 

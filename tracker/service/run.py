@@ -1,4 +1,4 @@
-"""A file of cameras enters; the running service leaves: signals, reload, health, logs, and an exit status.
+"""The live service: signals, reload, health, logs and exit status.
 
 Exit status for supervisors: 0 stopped by a signal or all recordings done, 1 a stream or an output failed for good,
 2 refused to start (settings, model, outputs: starting again does not help), 3 the model failed while running.
@@ -207,7 +207,7 @@ class LiveService:
         stream = build_stream(
             camera,
             segmenter=segmenter,
-            tracker=lambda: Tracker(class_count=len(segmenter.class_names), confirm_score=CONFIRM_SCORE),
+            tracker=lambda: Tracker(class_count=len(segmenter.class_names), confirmation_score=CONFIRM_SCORE),
             embed=self._models.embed(camera),
             lowest_score=lowest_score(camera),
             queue_frames=max(4, 2 * batcher.batch_size),

@@ -1,4 +1,4 @@
-"""What a user typed as a source enters, single addressable streams leave, with credentials kept out of every name."""
+"""Source addresses as users type them, expanded to single streams, credentials kept out of every name."""
 
 from __future__ import annotations
 
