@@ -18,9 +18,9 @@ from tracker.engine.run import serve
 from tracker.engine.scheduler import Engine
 from tracker.engine.steady import SteadyTracker
 from tracker.engine.stream import Stream
+from tracker.plugins import open_sink
 from tracker.segment.session import OnnxSegmenter
 from tracker.settings.stream import CONFIRM_SCORE
-from tracker.sinks.open import open_sink
 from tracker.sources.frames import FrameSource
 
 FPS = 10.0
@@ -42,7 +42,7 @@ def tracked(
     stream = Stream(
         name="scene",
         open_source=FrameSource(frame for frame, _ in rendered).open,
-        stages=[SteadyTracker(Tracker(class_count=len(segmenter.class_names), confirm_score=CONFIRM_SCORE))],
+        stages=[SteadyTracker(Tracker(class_count=len(segmenter.class_names), confirmation_score=CONFIRM_SCORE))],
         open_sink=lambda _: open_sink(path, class_names=segmenter.class_names),
     )
     serve(stream, Engine(segmenter=segmenter))

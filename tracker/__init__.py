@@ -32,9 +32,9 @@ if TYPE_CHECKING:
     from tracker.engine.scheduler import Engine
     from tracker.engine.stage import Stage
     from tracker.engine.stream import Stream
+    from tracker.plugins import open_sink
     from tracker.segment.session import OnnxSegmenter
     from tracker.settings.stream import RunSettings
-    from tracker.sinks.open import open_sink
     from tracker.sources.open import open_source
     from tracker.types import Frame, InstanceMasks, Instances, Letterbox, TrackedFrame, Tracks
 
@@ -79,7 +79,7 @@ _HOMES = {
     "TrackedFrame": "tracker.types",
     "Tracker": "tracker.associate.tracker",
     "Tracks": "tracker.types",
-    "open_sink": "tracker.sinks.open",
+    "open_sink": "tracker.plugins",
     "open_source": "tracker.sources.open",
     "run": "tracker.engine.run",
 }

@@ -265,7 +265,7 @@ class _Reader:
         camera = CameraConfig(**renamed)
         if is_camera(camera.url):
             for path in (*camera.records, *([camera.save] if camera.save else [])):
-                if "{time}" not in path:
+                if "{time}" not in path and "://" not in path:
                     remedy = (
                         f"write {{time}} into its name: {Path(path).with_name('{name}-{time}' + Path(path).suffix)}"
                     )

@@ -1,4 +1,4 @@
-"""A scene enters; a video or images, MOTChallenge, MOTS and COCO truth, and ``seqinfo.ini`` leave.
+"""Writers of scenes: video, images, MOTChallenge, MOTS and COCO truth, ``seqinfo.ini``.
 
 Every file is written under a temporary name beside its own and renamed when it is whole.
 """

@@ -15,8 +15,8 @@ from tracker import masks as mask_math
 from tracker.associate.tracker import Tracker
 from tracker.engine.second_pass import SecondPass, check_replaceable
 from tracker.errors import ConfigError
+from tracker.plugins import open_sink
 from tracker.refine.spool import Spool
-from tracker.sinks.open import open_sink
 from tracker.types import Frame, InstanceMasks, Instances, TrackedFrame
 
 FRAMES = 40

@@ -12,16 +12,19 @@ from tests.segment.models import brightness_model, constant_model, end2end_model
 from tests.segment.test_memory import FakeDriver
 from tests.segment.test_session import picture
 from tests.segment.test_slots import Recorder
+from tests.sources.videos import write_video
 from tracker.app import doctor
-from tracker.engine.stream_job import flow
+from tracker.engine.models import Models
+from tracker.engine.plan import plan_run
+from tracker.engine.scheduler import Engine
 from tracker.errors import ModelError
-from tracker.request import StreamRequest
 from tracker.segment import backend
 from tracker.segment import device as device_module
 from tracker.segment import survey as survey_module
 from tracker.segment.device import available_cores, open_session
 from tracker.segment.session import OnnxSegmenter
 from tracker.segment.survey import DeviceSurvey
+from tracker.settings.stream import RunSettings
 from tracker.types import Frame
 
 if TYPE_CHECKING:
@@ -143,9 +146,14 @@ def test_the_doctor_says_what_runs_where(tmp_path: Path, monkeypatch: pytest.Mon
     assert "pip install tensorrt-cu13" in tensorrt.remedy
 
 
-def test_recordings_fill_the_card_and_cameras_do_not_wait(tmp_path: Path, card: dict[str, Any]) -> None:
+def test_recordings_fill_the_card(tmp_path: Path, card: dict[str, Any]) -> None:
     path = end2end_model(tmp_path / "m.onnx", open_batch=True)
-    request = StreamRequest(sources=["x.mp4"])
-    assert flow(request, OnnxSegmenter(path), is_live=False) == {"workers": 3, "batch_size": 8}
-    assert flow(request, OnnxSegmenter(path), is_live=True) == {"workers": 1, "batch_size": 1}
-    assert flow(request, _on_the_cpu(path), is_live=False) == {"workers": available_cores(), "batch_size": 1}
+    settings = RunSettings(sources=(str(write_video(tmp_path / "x.mp4", count=2)),), model=str(path))
+    [plan] = plan_run(settings)
+    models = Models(settings, batch_wait_s=60.0)
+    change = models.change([plan])
+    assert models.workers([models.segmenter(plan, change)]) == 3
+    models.carry_out(change, Engine())
+    assert models.batcher(plan).batch_size == 8
+    on_the_cpu = _on_the_cpu(path)
+    assert (models.workers([on_the_cpu]), on_the_cpu.batch_size) == (available_cores(), 1)

@@ -220,7 +220,10 @@ def test_a_stream_that_cannot_be_opened_is_status_1_and_the_rest_is_done(launch,
         ("  - {name: a, url: a.mp4, classes: lorry}\n", "found 'lorry'"),
         ("  - {name: a, url: a.mp4, records: nowhere/a.jsonl}\n", "mkdir -p nowhere"),
         ("  - {name: a, url: a.mp4, records: out/a.xyz}\n", "suffixes"),
-        ("  - {name: a, url: a.mp4, speed: 3}\n", "cameras.yaml:4: expected a known key, found the unknown key 'speed'"),
+        (
+            "  - {name: a, url: a.mp4, speed: 3}\n",
+            "cameras.yaml:4: expected a known key, found the unknown key 'speed'",
+        ),
     ],
 )
 def test_what_cannot_work_is_refused(tmp_path, monkeypatch, camera: str, said: str) -> None:

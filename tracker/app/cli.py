@@ -348,7 +348,7 @@ def bench_associate_command(
 def bench_memory_command(
     *,
     minutes: Annotated[
-        float, typer.Option(min=0.1, help="Length of the stream, at 30 fps, run as fast as it goes.")
+        float, typer.Option(min=0.1, help="Length of the stream, at 25 fps, run as fast as it goes.")
     ] = 20,
     json_path: Json = None,
 ) -> None:

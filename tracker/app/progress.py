@@ -1,4 +1,4 @@
-"""Terminal output of a run: a progress line while a stream goes through, and a table when it is done."""
+"""Progress line of a run and its closing table, on the terminal."""
 
 from __future__ import annotations
 

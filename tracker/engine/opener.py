@@ -5,17 +5,15 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from tracker.engine.join import why_not_joined
 from tracker.engine.meter import StreamMeter
 from tracker.engine.outputs import Outputs
 from tracker.engine.plan import chosen_classes
 from tracker.engine.resume import CHECKPOINT_FRAMES, ChunkedSink, restore
 from tracker.engine.snapshot import Kept
-from tracker.engine.stage import CameraMotionStage, EmbeddingStage, FilterStage
-from tracker.engine.steady import SteadyTracker
 from tracker.engine.stream import Stream
+from tracker.plugins import STAGES, StageContext
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -143,7 +141,7 @@ def stages_of(
     lowest_score: float | None = None,
     tracker: Callable[[], Associator] | None = None,
 ) -> list[Stage]:
-    """The stages of a stream in their order: camera motion, filter, embeddings, associate.
+    """The stages of a stream in their order: camera motion, filter, embeddings, associate, then those of the settings.
 
     Args:
         plan: What the stream is to do.
@@ -153,26 +151,23 @@ def stages_of(
         tracker: The same.
 
     Raises:
-        ConfigError: A class that the model does not have.
+        ConfigError: A class that the model does not have, or a stage that is not installed.
     """
-    settings = plan.settings
-    stages: list[Stage] = []
+    settings, class_ids = plan.settings, chosen_classes(plan, class_names)
+    steps: list[tuple[str, dict[str, Any]]] = []
     if plan.associates and settings.camera_motion != "off":
-        from tracker.associate.camera import CameraMotion
-
-        stages.append(CameraMotionStage(CameraMotion()))
-    class_ids = chosen_classes(plan, class_names)
+        steps.append(("camera", {}))
     if class_ids or lowest_score is not None:
-        stages.append(FilterStage(class_ids=class_ids, lowest_score=lowest_score))
-    if not plan.associates:
-        return stages
-    if embedder is not None:
-        stages.append(EmbeddingStage(embedder))
-    if tracker is None:
-        from tracker.associate.tracker import Tracker
-
-        return [*stages, SteadyTracker(Tracker(class_count=len(class_names), confirm_score=settings.confirm_score))]
-    return [*stages, SteadyTracker(tracker())]
+        steps.append(("filter", {"class_ids": class_ids, "lowest_score": lowest_score}))
+    if plan.associates:
+        if embedder is not None:
+            steps.append(("reid", {"embedder": embedder}))
+        steps.append(("associate", {"confirmation_score": settings.confirm_score, "tracker": tracker}))
+    steps += [(name, {}) for name in settings.stages]
+    return [
+        STAGES.load(name)(StageContext(stream=plan.name, class_names=class_names, settings=values))
+        for name, values in steps
+    ]
 
 
 def _continued(name: str, make: Callable[[], list[Stage]], kept: Kept | None) -> tuple[bool, list[Stage], StreamMeter]:
@@ -193,9 +188,14 @@ def _continued(name: str, make: Callable[[], list[Stage]], kept: Kept | None) ->
 
 def _is_chunked(plan: StreamPlan) -> bool:
     """Whether all outputs of a recording can be written in chunks; the log says why not."""
+    from tracker.plugins import sink_class
+    from tracker.sources.address import redact
+
     for output in plan.outputs:
-        if why := why_not_joined(Path(output)):
-            problem = f"{Path(output).name} cannot be resumed, and this recording begins anew after a kill: {why}"
+        if why := sink_class(output).why_not_joined(redact(output)):
+            problem = (
+                f"{Path(redact(output)).name} cannot be resumed, and this recording begins anew after a kill: {why}"
+            )
             logger.warning("not resumable", extra={"camera": plan.name, "problem": problem})
             return False
     return bool(plan.outputs)

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import logging
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tracker.errors import SinkError, TrackerError
+from tracker.plugins import open_sink
 from tracker.settings.stream import DISPLAY_SCORE
-from tracker.sinks.base import Sink
+from tracker.sinks.base import Sink, SinkContext, file_of
 from tracker.sinks.multi import MultiSink
 from tracker.sinks.rotate import RotatingSink
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable, Sequence
 
     from tracker.engine.plan import StreamPlan
@@ -47,34 +48,25 @@ class Outputs:
         self._frame_rate = info.fps / plan.settings.stride if info.fps > 0 else None
         self._on_lost = on_lost
 
-    def opener(self, *, coasting: bool | None = None) -> Callable[[Path], Sink]:
+    def opener(self, *, coasting: bool | None = None) -> Callable[[str | os.PathLike[str]], Sink]:
         """What opens one output, part after part: trails that are drawn go on from one to the next.
 
         Args:
             coasting: Write identities that are predicted and not seen; ``None`` = as the format does.
         """
         from tracker.render.annotate import Annotator
-        from tracker.sinks.open import is_video, open_sink
 
         settings = self._plan.settings
-        annotator: Annotator | None = None
-
-        def open_part(path: Path) -> Sink:
-            nonlocal annotator
-            if annotator is None and is_video(path):
-                annotator = Annotator(lowest_score=DISPLAY_SCORE if settings.score_threshold is None else 0.0)
-            return open_sink(
-                path,
-                class_names=self._class_names,
-                frame_rate=self._frame_rate,
-                annotator=annotator,
-                masks=settings.masks,
-                image_names=self._plan.address.kind == "images",
-                coasting=coasting,
-                coco_annotations=self._plan.coco_annotations,
-            )
-
-        return open_part
+        context = SinkContext(
+            class_names=self._class_names,
+            frame_rate=self._frame_rate,
+            draw=Annotator(lowest_score=DISPLAY_SCORE if settings.score_threshold is None else 0.0).draw,
+            masks=settings.masks,
+            image_names=self._plan.address.kind == "images",
+            coasting=coasting,
+            coco_annotations=self._plan.coco_annotations,
+        )
+        return lambda output: open_sink(output, context)
 
     def open(self, *, strict: bool, beside: Sequence[Sink] = ()) -> Sink:
         """Every output as one sink: what dies is reported and ended, the others go on.
@@ -98,11 +90,12 @@ class Outputs:
     def _open_one(self, output: str, *, strict: bool) -> Sink:
         settings = self._plan.settings
         opener = self.opener()
-        if "{time}" in Path(output).name:
+        path = file_of(output)
+        if path is not None and "{time}" in path.name:
             every_s, most = settings.rotate_s, settings.rotate_bytes
             return RotatingSink(output, opener, every_s=every_s, max_bytes=most, on_error=self._report)
         try:
-            return opener(Path(output))
+            return opener(output)
         except TrackerError as failure:
             if strict:
                 raise

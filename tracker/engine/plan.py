@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tracker.errors import ConfigError, SinkError
+from tracker.plugins import sink_class
+from tracker.sinks.base import file_of
 
 if TYPE_CHECKING:
     from tracker.settings.stream import CameraSettings, RunSettings, StreamSettings
@@ -49,10 +51,9 @@ class StreamPlan:
 
     @property
     def wants_images(self) -> bool:
-        """Whether frames must carry their full-size picture."""
-        from tracker.sinks.open import is_video
-
-        return (self.associates and self.settings.reid is not None) or any(map(is_video, self.outputs))
+        """Whether an output or a network of its own looks at the full-size pictures."""
+        embeds = self.associates and self.settings.reid is not None
+        return embeds or any(sink_class(output).needs_images for output in self.outputs)
 
 
 def plan_camera(camera: CameraSettings) -> StreamPlan:
@@ -61,7 +62,6 @@ def plan_camera(camera: CameraSettings) -> StreamPlan:
     Raises:
         TrackerError: A recording that is not there, an output that cannot be written, a device that cannot decode.
     """
-    from tracker.sinks.open import kind_of
     from tracker.sources.address import expand_sources
     from tracker.sources.hardware import choose
 
@@ -71,12 +71,15 @@ def plan_camera(camera: CameraSettings) -> StreamPlan:
         raise ConfigError(camera.name, problem, "write a camera entry for each of them")
     outputs = tuple(output.replace("{name}", camera.name) for output in _outputs(camera))
     for output in outputs:
-        kind_of(output)
-        folder = Path(output).parent
+        sink_class(output)
+        path = file_of(output)
+        if path is None:
+            continue
+        folder = path.parent
         if not folder.is_dir():
-            raise SinkError(output, f"expected the folder {folder} to exist, found nothing", f"mkdir -p {folder}")
+            raise SinkError(path, f"expected the folder {folder} to exist, found nothing", f"mkdir -p {folder}")
         if not os.access(folder, os.W_OK | os.X_OK):
-            raise SinkError(output, f"expected a writable folder {folder}, found no permission", f"chmod u+wx {folder}")
+            raise SinkError(path, f"expected a writable folder {folder}, found no permission", f"chmod u+wx {folder}")
     choose(camera.decode)
     return StreamPlan(
         name=camera.name,
@@ -142,19 +145,21 @@ def _outputs(settings: StreamSettings) -> list[str]:
 def _named_outputs(settings: RunSettings, address: Address, *, several: bool) -> list[str]:
     """The outputs of one of the streams of a run; ``save`` may be a folder."""
     name = Path(address.name).stem or "stream"
-    if address.kind in {"network", "camera"}:
+    if address.kind not in {"video", "images"}:
         name = "".join(letter if letter.isalnum() else "-" for letter in address.name.rpartition("://")[2]).strip("-")
     outputs = []
     if settings.save is not None:
         folder = Path(settings.save).is_dir() or settings.save.endswith(("/", os.sep))
         lacks_name = several and "{name}" not in settings.save
-        outputs.append(str(Path(settings.save) / f"{name}.mp4") if folder or lacks_name else settings.save)
-    for path in settings.records:
-        if several and "{name}" not in path:
+        into = file_of(settings.save) is not None and (folder or lacks_name)
+        outputs.append(str(Path(settings.save) / f"{name}.mp4") if into else settings.save)
+    for output in settings.records:
+        path = file_of(output)
+        if path is not None and several and "{name}" not in output:
             raise ConfigError(
-                f"--records {path}",
+                f"--records {output}",
                 "expected one file per stream, found one path for several streams",
-                f"write {{name}} where the stream's name goes: {Path(path).with_name('{name}' + Path(path).suffix)}",
+                f"write {{name}} where the stream's name goes: {path.with_name('{name}' + path.suffix)}",
             )
-        outputs.append(path)
+        outputs.append(output)
     return [output.replace("{name}", name) for output in outputs]

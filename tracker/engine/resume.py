@@ -14,10 +14,11 @@ import shutil
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from tracker.engine.join import join_chunks
 from tracker.engine.snapshot import Snapshots
 from tracker.errors import ConfigError
+from tracker.plugins import sink_class
 from tracker.sinks.base import Checkpoint, Sink
+from tracker.sinks.part_file import refusal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -159,7 +160,11 @@ class ChunkedSink(Sink):
         for number, path in enumerate(self._paths):
             if self._chunks:
                 starts_s = [float(self._start(chunk).read_text(encoding="utf-8")) for chunk in range(self._chunks)]
-                join_chunks(path, [self._chunk(chunk, number) for chunk in range(self._chunks)], starts_s)
+                chunks = [self._chunk(chunk, number) for chunk in range(self._chunks)]
+                try:
+                    sink_class(path).join(path, chunks, starts_s)
+                except OSError as failure:
+                    raise refusal(path, failure, "put its chunks together") from failure
             else:
                 self._open_part(path).close()  # no frame at all: what the format makes of that
         if self._complete:

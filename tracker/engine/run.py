@@ -16,6 +16,7 @@ from tracker.engine.plan import plan_run
 from tracker.engine.scheduler import Engine
 from tracker.errors import ConfigError, TrackerError
 from tracker.settings.stream import RunSettings
+from tracker.sinks.base import file_of
 
 if TYPE_CHECKING:
     import os
@@ -50,7 +51,7 @@ class Outcome:
         figures: Frames, rates, times.
         identities: How many there were by class name, after the second pass where there was one.
         stage_ms: Milliseconds per frame by stage; stages overlap, so they add up to more than the wall time.
-        outputs: Files that were written.
+        outputs: Files that were written, and addresses that were written to, free of credentials.
         failures: Errors that ended an output or the source early; empty when all went well.
         interrupted: Whether it was stopped before its end.
         notes: What the source had to skip or repair, in words.
@@ -60,7 +61,7 @@ class Outcome:
     figures: StreamFigures
     identities: Counter[str]
     stage_ms: dict[str, float]
-    outputs: list[Path]
+    outputs: list[str]
     failures: list[TrackerError]
     interrupted: bool = False
     notes: list[str] = field(default_factory=list)
@@ -77,7 +78,7 @@ class Outcome:
             "wall_s": round(figures.wall_s, 3),
             "fps": round(figures.frames_per_s, 2),
             "stage_ms": {name: round(ms, 3) for name, ms in self.stage_ms.items()},
-            "outputs": [str(path) for path in self.outputs],
+            "outputs": self.outputs,
             "failures": [str(failure) for failure in self.failures],
             "interrupted": self.interrupted,
             "notes": self.notes,
@@ -243,7 +244,7 @@ class Run:
         from tracker.engine.second_pass import check_replaceable
         from tracker.refine.spool import Spool
 
-        check_replaceable([Path(output) for output in plan.outputs])
+        check_replaceable(plan.outputs)
         with contextlib.closing(Spool()) as spool:
             yield spool
 
@@ -355,22 +356,28 @@ def _frames_to_come(info: SourceInfo, plan: StreamPlan) -> int | None:
 
 
 def _outcome(plan: StreamPlan, stream: Stream, failures: list[TrackerError], *, interrupted: bool) -> Outcome:
+    from tracker.sources.address import redact
     from tracker.sources.notes import notes
 
     source, figures = stream.source, stream.figures()
     frames, times = max(figures.frames, 1), source.stage_times
     stage_s = {"decode": times.decode_s + times.convert_s, **figures.stage_s}
-    paths = [Path(output) for output in plan.outputs]
     return Outcome(
         name=plan.name,
         figures=figures,
         identities=figures.identities_by_class,
         stage_ms={name: seconds / frames * 1000 for name, seconds in stage_s.items()},
-        outputs=[path for path in paths if path.exists()],
+        outputs=[redact(output) for output in plan.outputs if _is_there(output)],
         failures=failures,
         interrupted=interrupted,
         notes=notes(source.info, source.counters),
     )
+
+
+def _is_there(output: str) -> bool:
+    """Whether something was written: a file that could not be opened or stayed empty is not there."""
+    path = file_of(output)
+    return path is None or path.exists()
 
 
 @contextlib.contextmanager

@@ -18,9 +18,18 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from tracker.engine.snapshot import Kept
+    from tracker.plugins import StageContext
     from tracker.types import Frame, Instances, TrackedFrame
 
-__all__ = ["CameraMotionStage", "EmbeddingStage", "FilterStage", "Stage"]
+__all__ = [
+    "CameraMotionStage",
+    "EmbeddingStage",
+    "FilterStage",
+    "Stage",
+    "camera_motion",
+    "embeddings",
+    "instance_filter",
+]
 
 
 class Stage(ABC):
@@ -148,3 +157,21 @@ class EmbeddingStage(Stage):
     def process(self, tracked: TrackedFrame) -> TrackedFrame:
         """The frame whose instances have embeddings."""
         return replace(tracked, instances=self._embedder.embed(tracked.frame, tracked.instances))
+
+
+def camera_motion(context: StageContext) -> CameraMotionStage:
+    """The stage ``camera``."""
+    from tracker.associate.camera import CameraMotion
+
+    del context  # the same for every stream
+    return CameraMotionStage(CameraMotion())
+
+
+def instance_filter(context: StageContext) -> FilterStage:
+    """The stage ``filter``; its settings are those of :class:`FilterStage`."""
+    return FilterStage(**context.settings)
+
+
+def embeddings(context: StageContext) -> EmbeddingStage:
+    """The stage ``reid``; its settings are those of :class:`EmbeddingStage`."""
+    return EmbeddingStage(**context.settings)

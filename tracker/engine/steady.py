@@ -16,9 +16,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from tracker.engine.snapshot import Kept
+    from tracker.plugins import StageContext
     from tracker.types import TrackedFrame
 
-__all__ = ["Associator", "SteadyTracker"]
+__all__ = ["Associator", "SteadyTracker", "associate"]
 
 OUTAGE_S = 2.0
 """A stream that showed nothing for longer shows another scene: what stands in an old place is something else."""
@@ -151,3 +152,14 @@ def _scaled(instances: Instances, scale: NDArray[np.float32], size: tuple[int, i
         step_px = (masks.step_px[0] * float(scale[0]), masks.step_px[1] * float(scale[1]))
         masks = InstanceMasks(probabilities=masks.probabilities, step_px=step_px, image_size=size)
     return replace(instances, boxes=instances.boxes * np.tile(scale, 2), masks=masks)
+
+
+def associate(context: StageContext) -> SteadyTracker:
+    """The stage ``associate``; its settings: ``confirmation_score``, and ``tracker``, which makes another tracker."""
+    make = context.settings.get("tracker")
+    if make is not None:
+        return SteadyTracker(make())
+    from tracker.associate.tracker import Tracker
+
+    score = context.settings["confirmation_score"]
+    return SteadyTracker(Tracker(class_count=len(context.class_names), confirmation_score=score))

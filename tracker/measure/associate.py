@@ -1,4 +1,4 @@
-"""Detection files or benchmark folders enter, result files with identities leave; no video is needed."""
+"""Association of detection files and benchmark folders, written back in their own format."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Benchmark of the whole way of a frame: CPU milliseconds by stage, and the share of the bare model's speed.
+"""Benchmark of the pipeline: CPU milliseconds of every stage, and speed against the bare model.
 
 Each stage runs alone over the same frames, so that the process's CPU clock, which counts FFmpeg's, ONNX Runtime's and
 x264's own threads too, belongs to that stage. Then the bare network and the whole pipeline run in turn, several times,
@@ -24,12 +24,12 @@ from tracker.engine.run import FULL_BATCH_S, serve
 from tracker.engine.scheduler import Engine
 from tracker.engine.steady import SteadyTracker
 from tracker.engine.stream import Stream
+from tracker.plugins import open_sink
 from tracker.render.annotate import Annotator
 from tracker.segment.session import OnnxSegmenter
 from tracker.segment.survey import processor_name, survey
 from tracker.sinks.encoder import VideoEncoder
 from tracker.sinks.multi import MultiSink
-from tracker.sinks.open import open_sink
 from tracker.sources.frames import FrameSource
 from tracker.sources.open import open_source
 from tracker.types import TrackedFrame

@@ -1,4 +1,4 @@
-"""A folder of truth and a folder of results enter; HOTA, IDF1, MOTA and sMOTSA leave, by ``trackeval``."""
+"""HOTA, IDF1, MOTA and sMOTSA by ``trackeval``."""
 
 from __future__ import annotations
 

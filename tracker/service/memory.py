@@ -1,4 +1,4 @@
-"""Nothing enters; the C library keeps its freed memory together and gives back what is whole: for weeks of running.
+"""glibc memory pools: bounded, and trimmed, for weeks of running.
 
 glibc makes a pool for every thread that finds the others busy, and each holds on to what its threads once needed at the
 same time. The growth ends, but only after days, and looks like a leak until then.

@@ -1,4 +1,4 @@
-"""The service behind ``masktrail live``: an engine with the cameras of a file, signals, reload, and an exit status.
+"""The live service: signals, reload, health, logs and exit status.
 
 Exit status for supervisors: 0 stopped by a signal or all recordings done, 1 a stream or an output failed for good,
 2 refused to start (settings, model, outputs: starting again does not help), 3 the model failed while running.

@@ -121,6 +121,12 @@ class StreamSettings(Settings):
         Flag("FILE", panel=TRACKING, command="track"),
     ] = None
 
+    stages: Annotated[
+        Texts,
+        Field(description="Further steps by name, from other packages, between tracking and outputs."),
+        Note("Names of the entry points `masktrail.stages` of installed packages."),
+    ] = ()
+
     stride: Annotated[
         int,
         Field(ge=1, le=10_000, description="Use every n-th frame."),
@@ -223,8 +229,9 @@ class CameraSettings(StreamSettings):
     def _endless_outputs_come_in_parts(self) -> Self:
         for name in ("records", "save") if is_camera(self.url) else ():
             value = getattr(self, name)
-            for path in map(PurePath, (value,) if isinstance(value, str) else value or ()):
-                if "{time}" not in str(path):
+            for output in (value,) if isinstance(value, str) else value or ():
+                path = PurePath(output)
+                if "{time}" not in output and "://" not in output:
                     expected = f"a file per part of an endless camera for {path}"
                     found = "one file that would grow without end, and be replaced at the next start"
                     remedy = f"write {{time}} into its name: {path.with_name('{name}-{time}' + path.suffix)}"

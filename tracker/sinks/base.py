@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Callable, Mapping, Sequence
-    from pathlib import Path
     from types import TracebackType
 
     import numpy as np
@@ -20,7 +20,16 @@ if TYPE_CHECKING:
     from tracker.sinks.rows import MaskFormat
     from tracker.types import TrackedFrame
 
-__all__ = ["Checkpoint", "Sink", "SinkContext"]
+__all__ = ["Checkpoint", "Sink", "SinkContext", "file_of"]
+
+
+def file_of(address: str | os.PathLike[str]) -> Path | None:
+    """The file that the address of an output names; ``None`` for a URL.
+
+    >>> file_of("mqtt://host/topic"), str(file_of("out/tracks.jsonl"))
+    (None, 'out/tracks.jsonl')
+    """
+    return None if "://" in os.fspath(address) else Path(address)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

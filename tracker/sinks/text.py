@@ -9,16 +9,18 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import time
 from abc import abstractmethod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from tracker.errors import SinkError
 from tracker.sinks.base import Sink
 from tracker.sinks.part_file import PartFile, refusal
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from tracker.types import TrackedFrame
 
@@ -46,6 +48,9 @@ class TextSink(Sink):
         SinkError: The folder is missing or not writable.
     """
 
+    head_lines: ClassVar[int] = 0
+    """Lines that every file begins with, once."""
+
     def __init__(self, path: str | os.PathLike[str], *, head: str = "") -> None:
         self._part = PartFile(path)
         self._file = self._part.open()
@@ -59,6 +64,23 @@ class TextSink(Sink):
         self._failure: SinkError | None = None
         self._nothing_kept = False
         self._closed = False
+
+    @classmethod
+    def why_not_joined(cls, address: str) -> str:  # noqa: ARG003 - every file of lines can be
+        """Nothing: lines can be written in chunks."""
+        return ""
+
+    @classmethod
+    def join(cls, path: Path, chunks: Sequence[Path], starts_s: Sequence[float]) -> None:  # noqa: ARG003 - as written
+        """Copy the lines of one chunk after another."""
+        part = PartFile(path)
+        with part.open() as raw:
+            for number, chunk in enumerate(chunks):
+                with chunk.open("rb") as lines:
+                    for _ in range(cls.head_lines if number else 0):
+                        lines.readline()
+                    shutil.copyfileobj(lines, raw)
+        part.publish()
 
     @property
     def address(self) -> str:
