@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from tracker.associate.camera import CameraMotion
     from tracker.config import CameraConfig
     from tracker.live.resume import Checkpoint
+    from tracker.live.rotate import PartSink
     from tracker.live.steady import Associator
     from tracker.sources.address import Address
     from tracker.sources.reconnect import Link
@@ -252,7 +253,7 @@ def _keep(
     return keep
 
 
-def _opener(camera: CameraConfig, source: Source, class_names: tuple[str, ...]) -> Callable[[Path], Sink]:
+def _opener(camera: CameraConfig, source: Source, class_names: tuple[str, ...]) -> Callable[[Path], PartSink]:
     """Opens a part of an output; what is remembered for drawing (trails) goes on from part to part."""
     from tracker.sinks.annotate import Annotator
     from tracker.sinks.open import open_sink
@@ -260,7 +261,7 @@ def _opener(camera: CameraConfig, source: Source, class_names: tuple[str, ...]) 
     frame_rate = source.info.fps / camera.stride if source.info.fps > 0 else None
     annotator = Annotator() if camera.save is not None else None
 
-    def open_part(path: Path) -> Sink:
+    def open_part(path: Path) -> PartSink:
         return open_sink(path, class_names=class_names, frame_rate=frame_rate, annotator=annotator, masks=camera.masks)
 
     return open_part

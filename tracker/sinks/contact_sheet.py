@@ -98,20 +98,15 @@ def write_contact_sheet(
     if not videos or moments < 1 or columns < 1:
         problem = f"expected videos, moments and columns of at least 1, found {len(videos)}, {moments} and {columns}"
         raise ConfigError(path, problem, "change the values")
-    part = PartFile(path)
-    try:
+    with PartFile(path) as part:
         sheet = compose([strip_of_video(video, moments=moments) for video in videos], columns=columns)
-        with part.open() as file:
-            data = memoryview(cv2.imencode(".png", sheet)[1].tobytes())
-            while data:
-                data = data[file.write(data) :]
-    except OSError as failure:
-        part.discard()
-        raise refusal(part.path, failure, "write the contact sheet") from failure
-    except BaseException:
-        part.discard()
-        raise
-    part.publish()
+        try:
+            with part.open() as file:
+                data = memoryview(cv2.imencode(".png", sheet)[1].tobytes())
+                while data:
+                    data = data[file.write(data) :]
+        except OSError as failure:
+            raise refusal(part.path, failure, "write the contact sheet") from failure
 
 
 def strip_of_video(path: str | os.PathLike[str], *, moments: int) -> Strip:
