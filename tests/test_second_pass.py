@@ -16,10 +16,10 @@ from rich.console import Console
 from tracker import masks as mask_math
 from tracker.associate.spool import Spool
 from tracker.associate.tracker import Tracker
-from tracker.errors import ConfigError
+from tracker.errors import ConfigError, SinkError
 from tracker.second_pass import SecondPass, check_replaceable
 from tracker.sinks.open import open_sink
-from tracker.types import Frame, InstanceMasks, Instances, TrackedFrame
+from tracker.types import Frame, InstanceMasks, Instances, Sink, TrackedFrame
 
 FRAMES = 40
 SIZE = (160, 96)

@@ -41,13 +41,14 @@ class Claim:
         return f"{self.path} ({self.who})" if self.who else str(self.path)
 
 
-def check_claims(outputs: Sequence[Claim], inputs: Iterable[Claim] = ()) -> None:
+def check_claims(outputs: Sequence[Claim], inputs: Iterable[Claim] = (), *, running: Iterable[Claim] = ()) -> None:
     """Look at all outputs of a run before anything is read, decoded or created.
 
     Args:
         outputs: Everything that will be written.
         inputs: Everything that is read: sources, images of a folder, models, settings; those that do not exist count
             for nothing.
+        running: Outputs that this process writes already.
 
     Raises:
         SinkError: An output is an input or a link to one, two outputs are one file, another process writes one, or one
@@ -58,7 +59,7 @@ def check_claims(outputs: Sequence[Claim], inputs: Iterable[Claim] = ()) -> None
         if (key := _key(source.path)) is not None:
             read.setdefault(key, source)
     problems: list[SinkError] = []
-    written: dict[Key, Claim] = {}
+    written = {key: output for output in running if (key := _key(output.path)) is not None}
     for output in outputs:
         try:
             check_place(output.path)

@@ -248,7 +248,7 @@ class VideoEncoder:
             with (
                 WatchedFile(FileIO(os.dup(plain.fd), "r+b"), name=str(plain.path)) as file,
                 self._part.open() as fragments,
-                av.open(fragments, buffer_size=BUFFER_BYTES) as source,
+                av.open(fragments, "r", buffer_size=BUFFER_BYTES) as source,
                 av.open(file, "w", format=self._container.format, options=options, buffer_size=BUFFER_BYTES) as target,
             ):
                 stream = target.add_stream_from_template(source.streams.video[0])
@@ -305,7 +305,7 @@ def _readable(part: PartFile) -> bool:
     import av
 
     try:
-        with part.open() as file, av.open(file) as container:
+        with part.open() as file, av.open(file, "r") as container:
             return next(container.decode(video=0), None) is not None
     except (OSError, av.FFmpegError, IndexError):
         return False

@@ -185,6 +185,8 @@ def _look_around(target: Path, folder: int, *, own_part_refuses: bool, clean: bo
     staged = re.compile(rf"\.{{1,2}}refined-[0-9a-f]{{16}}-{re.escape(target.name)}(\.[0-9a-f]{{16}}\.part)?")
     left_over = []
     for name in os.listdir(folder):
+        if not name.startswith("."):
+            continue
         if (found := temporary.fullmatch(name)) is None:
             left_over += [name] if staged.fullmatch(name) else []
             continue

@@ -199,9 +199,10 @@ def check_place(path: Path) -> None:
         if target.is_dir():
             raise SinkError(path, "expected a file to write, found a folder", f"add a file name: {path}/out.jsonl")
         if not direct and not folder.is_dir():
+            shown = folder if path.is_symlink() else path.parent
             found = "a file" if folder.exists() else "nothing"
-            remedy = f"mkdir -p {folder}" if found == "nothing" else "choose another folder"
-            raise SinkError(path, f"expected the folder {folder} to exist, found {found}", remedy)
+            remedy = f"mkdir -p {shown}" if found == "nothing" else "choose another folder"
+            raise SinkError(path, f"expected the folder {shown} to exist, found {found}", remedy)
         if not direct and not os.access(folder, os.W_OK | os.X_OK):
             problem = f"expected a writable folder, found {folder} without write permission"
             raise SinkError(path, problem, REMEDIES[errno.EACCES])
