@@ -53,6 +53,7 @@ class ExclusiveFile:
         target: The output, links resolved; the file is created in its folder.
         ending: ``part`` for a file that will become the output, ``lock`` for one that only reserves the name.
         sibling: A second part file of an output that this process holds already.
+        shown: How messages name the output.
 
     Attributes:
         path: The temporary name.
@@ -62,10 +63,11 @@ class ExclusiveFile:
         OSError: The system refuses.
     """
 
-    def __init__(self, target: Path, *, ending: str = "part", sibling: bool = False) -> None:
+    def __init__(self, target: Path, *, ending: str = "part", sibling: bool = False, shown: Path | None = None) -> None:
         self.path = target.with_name(f".{_short(target.name)}.{secrets.token_hex(8)}.{ending}")
         with _folder(target.parent) as folder:
-            _look_around(target, folder, own_part_refuses=ending == "part" and not sibling, clean=True)
+            refuses = ending == "part" and not sibling
+            _look_around(target, folder, shown=shown or target, own_part_refuses=refuses, clean=True)
             flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
             self._fd = os.open(self.path.name, flags, 0o666, dir_fd=folder)
             with contextlib.suppress(OSError):  # a file system without locks
@@ -115,7 +117,7 @@ def reserved(*targets: Path) -> Iterator[None]:
             resolved = Path(os.path.realpath(target))
             if not resolved.exists() or resolved.is_file():
                 with contextlib.suppress(OSError):
-                    stack.callback(ExclusiveFile(resolved, ending="lock").remove)
+                    stack.callback(ExclusiveFile(resolved, ending="lock", shown=target).remove)
         yield
 
 
@@ -130,7 +132,7 @@ def check_free(target: Path) -> None:
     """
     resolved = Path(os.path.realpath(target))
     with contextlib.suppress(OSError), _folder(resolved.parent) as folder:
-        _look_around(resolved, folder, own_part_refuses=False, clean=False)
+        _look_around(resolved, folder, shown=target, own_part_refuses=False, clean=False)
 
 
 def staged_name(target: Path) -> Path:
@@ -179,7 +181,7 @@ def _folder(path: Path) -> Iterator[int]:
         os.close(fd)
 
 
-def _look_around(target: Path, folder: int, *, own_part_refuses: bool, clean: bool) -> None:
+def _look_around(target: Path, folder: int, *, shown: Path, own_part_refuses: bool, clean: bool) -> None:
     """Refuse where somebody writes the output, and remove what killed processes of this user left of it."""
     temporary = re.compile(rf"\.{re.escape(_short(target.name))}\.[0-9a-f]{{16}}\.(?P<ending>part|lock)")
     staged = re.compile(rf"\.{{1,2}}refined-[0-9a-f]{{16}}-{re.escape(target.name)}(\.[0-9a-f]{{16}}\.part)?")
@@ -194,7 +196,7 @@ def _look_around(target: Path, folder: int, *, own_part_refuses: bool, clean: bo
         if state == "foreign" or (state == "own" and own_part_refuses and found["ending"] == "part"):
             who = "another process" if state == "foreign" else "this process"
             problem = f"expected to be the only one that writes it, found that {who} does ({name})"
-            raise SinkError(target, problem, "wait until it is done, or name another file")
+            raise SinkError(shown, problem, "wait until it is done, or name another file")
         if state == "dead":
             left_over.append(name)
     for name in left_over if clean else ():

@@ -68,7 +68,7 @@ class PartFile:
             self._target, self.direct = _resolved(self.path)
             self._before = _identity(self._target)
             if not self.direct:
-                self._file = ExclusiveFile(self._target)
+                self._file = ExclusiveFile(self._target, shown=self.path)
         except OSError as failure:
             raise refusal(self.path, failure, "write here") from failure
 
