@@ -132,10 +132,10 @@ class SecondPass:
     def _rewrite(self, paths: Sequence[Path], recording: Recording, refined: Refined) -> None:
         """Write every output under a name of its own, then move all of them to their places."""
         staged = {path: staged_name(path) for path in paths}
-        before = {path: _standing(path) for path in paths}
         try:
             with contextlib.ExitStack() as stack:
                 stack.enter_context(reserved(*paths))
+                before = {path: _standing(path) for path in paths}
                 sinks = []
                 for path in paths:
                     sink = self._open_sink(staged[path])

@@ -8,6 +8,7 @@ import pytest
 
 from tracker.errors import SinkError
 from tracker.sinks.claims import Claim, check_claims, check_folders_differ
+from tracker.sinks.contact_sheet import write_contact_sheet
 
 
 def claims(*paths):
@@ -111,6 +112,12 @@ def test_letters_of_both_sizes_where_the_folder_does_not_tell_them_apart(tmp_pat
     monkeypatch.setattr("tracker.sinks.claims._folds_case", lambda _: True)
     with pytest.raises(SinkError, match="another output"):
         check_claims(outputs)
+
+
+def test_a_contact_sheet_is_none_of_its_videos(source):
+    with pytest.raises(SinkError, match="read here"):
+        write_contact_sheet(source, [source])
+    assert source.read_bytes() == b"recording"
 
 
 def test_a_folder_onto_itself(tmp_path):

@@ -24,7 +24,7 @@ from tracker.live.build import build_stream, check_camera
 from tracker.live.claims import check_cameras, held_names
 from tracker.live.engine import LiveEngine
 from tracker.live.logs import faults_logged, logging_to_stderr
-from tracker.live.memory import give_back, limit_pools
+from tracker.live.memory import give_back, limit_pools, raise_file_limit
 from tracker.live.models import Models, lowest_score
 from tracker.live.resume import Resumption
 from tracker.live.snapshot import Kept, Snapshots
@@ -290,6 +290,7 @@ def run_live(path: Path, *, log: str | None = None, resume: bool = False) -> int
         raise ConfigError("--resume", "expected a folder for states, found none in the settings", "add `state: FOLDER`")
     with logging_to_stderr(log or config.log), faults_logged(), _signals() as signals, contextlib.ExitStack() as stack:
         limit_pools()
+        raise_file_limit()
         service = LiveService(config, resume=resume)
         try:
             if config.metrics is not None:

@@ -13,6 +13,7 @@ import numpy as np
 
 from tracker.errors import ConfigError, SinkError
 from tracker.sinks.annotate import clock_text
+from tracker.sinks.claims import Claim, check_claims
 from tracker.sinks.label import plain_sprite, rounded, stamp
 from tracker.sinks.part_file import PartFile, refusal
 
@@ -98,6 +99,7 @@ def write_contact_sheet(
     if not videos or moments < 1 or columns < 1:
         problem = f"expected videos, moments and columns of at least 1, found {len(videos)}, {moments} and {columns}"
         raise ConfigError(path, problem, "change the values")
+    check_claims([Claim(path=Path(path))], [Claim(path=Path(video)) for video in videos])
     with PartFile(path) as part:
         sheet = compose([strip_of_video(video, moments=moments) for video in videos], columns=columns)
         try:

@@ -113,8 +113,8 @@ def reserved(*targets: Path) -> Iterator[None]:
         SinkError: Another process writes one of them.
     """
     with contextlib.ExitStack() as stack:
-        for target in targets:
-            resolved = Path(os.path.realpath(target))
+        # In one order, so that of two processes with the same outputs one gets all of them.
+        for resolved, target in sorted((Path(os.path.realpath(target)), target) for target in targets):
             if not resolved.exists() or resolved.is_file():
                 with contextlib.suppress(OSError):
                     stack.callback(ExclusiveFile(resolved, ending="lock", shown=target).remove)

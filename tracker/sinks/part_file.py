@@ -66,9 +66,10 @@ class PartFile:
         try:
             # A link is written through: the file that it names is replaced, not the link.
             self._target, self.direct = _resolved(self.path)
-            self._before = _identity(self._target)
             if not self.direct:
                 self._file = ExclusiveFile(self._target, shown=self.path)
+            # From here on the name is held: what stands there now was published before.
+            self._before = _identity(self._target)
         except OSError as failure:
             raise refusal(self.path, failure, "write here") from failure
 
