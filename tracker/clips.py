@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import http.client
+import io
 import os
 import platform
 import urllib.error
@@ -12,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tracker.errors import SourceError
+from tracker.errors import SinkError, SourceError
+from tracker.sinks.part_file import PartFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -93,26 +95,27 @@ def fetch(clip: Clip, on_progress: Callable[[int, int | None], None] | None = No
         if found == clip.sha256:
             return path
         raise SourceError(path, f"expected SHA-256 {clip.sha256}, found {found}", "delete the file and run again")
-    partial = path.with_suffix(".mp4.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        digest = _download(clip.url, partial, on_progress)
+        with PartFile(path) as part:
+            digest = _download(clip.url, part, on_progress)
+            if digest != clip.sha256:
+                raise SourceError(
+                    clip.url, f"expected SHA-256 {clip.sha256}, found {digest}", "the file there has changed"
+                )
+    except SinkError as error:
+        raise NoNetworkError(clip.url, f"cannot be kept in the cache: {error.problem}", error.remedy) from error
     except (OSError, http.client.HTTPException) as error:
-        partial.unlink(missing_ok=True)
         reason = error.reason if isinstance(error, urllib.error.URLError) else error
         raise NoNetworkError(clip.url, f"cannot be downloaded: {reason}", f"or put the file at {path}") from error
-    if digest != clip.sha256:
-        partial.unlink(missing_ok=True)
-        raise SourceError(clip.url, f"expected SHA-256 {clip.sha256}, found {digest}", "the file there has changed")
-    partial.replace(path)
     return path
 
 
-def _download(url: str, path: Path, on_progress: Callable[[int, int | None], None] | None) -> str:
-    """Fetch ``url`` into ``path``; its SHA-256."""
+def _download(url: str, part: PartFile, on_progress: Callable[[int, int | None], None] | None) -> str:
+    """Fetch ``url`` into the part file; its SHA-256."""
     digest = hashlib.sha256()
     received = 0
-    with urllib.request.urlopen(url, timeout=CONNECT_TIMEOUT_S) as response, path.open("wb") as file:  # noqa: S310
+    with urllib.request.urlopen(url, timeout=CONNECT_TIMEOUT_S) as response, io.BufferedWriter(part.open()) as file:  # noqa: S310
         length = response.headers.get("Content-Length")
         total = int(length) if length else None
         while chunk := response.read(CHUNK_BYTES):

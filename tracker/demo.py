@@ -8,6 +8,8 @@ from tracker.clips import CLIPS, NoNetworkError, fetch
 from tracker.errors import SinkError
 from tracker.job import run_request
 from tracker.request import StreamRequest
+from tracker.sinks.claims import Claim, check_claims
+from tracker.sources.address import expand_sources
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["run_demo"]
 
+SHEET = "contact-sheet.png"
 SCENE_S = 20.0
 SCENE_FPS = 25.0
 
@@ -39,6 +42,9 @@ def run_demo(out: Path, *, video: str | None, device: str, console: Console) -> 
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise SinkError(out, f"cannot be made: {error.strerror}", "choose another folder with --out") from error
+    if video is not None:
+        files = [file for address in expand_sources(video) for file in address.local_files]
+        check_claims([Claim(path=out / SHEET, who="--out")], [Claim(path=file, who="source") for file in files])
     sources = [video] if video is not None else _clips_or_scenes(out, console)
     outcomes = []
     for source in sources:
@@ -107,7 +113,7 @@ def _finish(out: Path, outcomes: list[Outcome], console: Console) -> None:
 
     videos = [path for outcome in outcomes for path in outcome.outputs if path.suffix == ".mp4"]
     if videos:
-        sheet = out / "contact-sheet.png"
+        sheet = out / SHEET
         write_contact_sheet(sheet, videos)
         console.print(f"\nLook at [bold]{sheet}[/bold] first, then at the videos:", highlight=False)
         for path in videos:
