@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tracker.engine.claims import camera_outputs
 from tracker.engine.resume import CHECKPOINT_FRAMES, ChunkedSink, Resumption
 from tracker.engine.snapshot import Kept
 from tracker.engine.steady import SteadyTracker
@@ -53,7 +54,7 @@ def check_camera(camera: CameraConfig, class_names: tuple[str, ...]) -> Address:
     if len(addresses) > 1:
         problem = f"expected one stream, found {len(addresses)}"
         raise ConfigError(camera.name, problem, "write a camera entry for each of them")
-    for output in _outputs(camera):
+    for output in camera_outputs(camera):
         sink_class(output)
         path = file_of(output)
         if path is None:
@@ -98,7 +99,7 @@ def build_stream(
         TrackerError: As for :func:`check_camera`.
     """
     address = check_camera(camera, segmenter.class_names)
-    outputs = _outputs(camera)
+    outputs = camera_outputs(camera)
 
     def open_source(on_ready: Callable[[], None], on_link: Callable[[Link], None]) -> Source:
         return _open_source(camera, address, segmenter, queue_frames=queue_frames, on_ready=on_ready, on_link=on_link)
@@ -175,17 +176,11 @@ def _is_chunked(camera: CameraConfig, outputs: list[str]) -> bool:
     return bool(outputs)
 
 
-def _outputs(camera: CameraConfig) -> list[str]:
-    """Every output's address with ``{name}`` filled in, the video first."""
-    wanted = [*([camera.save] if camera.save else []), *camera.records]
-    return [output.replace("{name}", camera.name) for output in wanted]
-
-
 def _wants_images(camera: CameraConfig) -> bool:
     """Whether an output or a network of its own looks at the full-size pictures."""
     from tracker.plugins import sink_class
 
-    return camera.reid is not None or any(sink_class(output).needs_images for output in _outputs(camera))
+    return camera.reid is not None or any(sink_class(output).needs_images for output in camera_outputs(camera))
 
 
 def _open_source(

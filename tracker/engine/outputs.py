@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from tracker.errors import ConfigError, TrackerError
 from tracker.request import DISPLAY_SCORE
 from tracker.sinks.base import SinkContext, file_of
+from tracker.sinks.claims import Claim, check_claims
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from tracker.sinks.base import Sink
     from tracker.sources.address import Address
 
-__all__ = ["open_output", "open_outputs", "output_addresses"]
+__all__ = ["check_outputs", "open_output", "open_outputs", "output_addresses"]
 
 
 def output_addresses(request: StreamRequest, address: Address, *, several: bool) -> list[str]:
@@ -53,6 +54,35 @@ def output_addresses(request: StreamRequest, address: Address, *, several: bool)
 
 def _lacks_name(output: str, several: bool) -> bool:  # noqa: FBT001 - a plain predicate
     return several and "{name}" not in output
+
+
+def check_outputs(
+    request: StreamRequest, addresses: Sequence[Address], outputs: Sequence[list[str]], *, summary: Path | None = None
+) -> None:
+    """Look at every file of a request before any work; see :func:`tracker.sinks.claims.check_claims`.
+
+    Args:
+        request: What is to be run; its models and its COCO file are read.
+        addresses: Its streams.
+        outputs: The :func:`output_addresses` of each.
+        summary: The file of ``--json``.
+    """
+    from tracker.segment.zoo import model_files
+
+    claims = []
+    for address, written in zip(addresses, outputs, strict=True):
+        options = ["--save"] * (request.save is not None) + ["--records"] * len(request.records or [])
+        for output, who in zip(written, options, strict=True):
+            path = file_of(output)
+            if path is not None:
+                claims.append(Claim(path=path, who=f"{who}, {address.name}"))
+    if summary is not None:
+        claims.append(Claim(path=summary, who="--json"))
+    inputs = [Claim(path=file, who="source") for address in addresses for file in address.local_files]
+    inputs += [Claim(path=file, who="--model") for file in model_files(request.model)]
+    inputs += [Claim(path=file, who="--reid") for file in (model_files(request.reid) if request.reid else ())]
+    inputs += [Claim(path=request.coco_images, who="--coco")] if request.coco_images is not None else []
+    check_claims(claims, inputs)
 
 
 def open_output(

@@ -6,7 +6,6 @@ import contextlib
 import functools
 import itertools
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from tracker.app.interrupt import interruptible
@@ -15,7 +14,8 @@ from tracker.engine.outputs import open_output, open_outputs
 from tracker.engine.pipeline import Pipeline, Summary
 from tracker.errors import ConfigError, TrackerError
 from tracker.segment.device import available_cores
-from tracker.sinks.base import file_of
+from tracker.sinks.base import file_of, files_of
+from tracker.sinks.exclusive import reserved
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -102,7 +102,7 @@ class StreamJob:
         Raises:
             TrackerError: The source or an output cannot be opened, or an option does not fit.
         """
-        with self._spooling() as spool:
+        with reserved(*files_of(self.outputs)), self._spooling() as spool:
             camera_motion = self._camera_motion()
             with self._open_source() as source:
                 if spool is not None and source.info.is_live:
@@ -244,7 +244,7 @@ class StreamJob:
             open_sink=functools.partial(opener, coasting=True),
             pictures=self._pictures,
         )
-        rewritten = second.replace([Path(output) for output in self.outputs], console=self.console)
+        rewritten = second.replace(files_of(self.outputs), console=self.console)
         if rewritten.identities is not None:
             outcome.summary.identities = rewritten.identities
             return outcome
