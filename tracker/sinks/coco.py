@@ -1,4 +1,4 @@
-"""Tracked frames enter; COCO results (``[{image_id, category_id, bbox, segmentation, score}, ...]``) leave."""
+"""COCO results, ``[{image_id, category_id, bbox, segmentation, score}, ...]``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tracked frames enter; a Parquet file leaves. Needs the ``parquet`` extra (pyarrow).
+"""Parquet table with one row per identity and frame. Needs the ``parquet`` extra (pyarrow).
 
 A Parquet file ends with an index of its row groups; one without its end is lost. When the disk fills up, the index of
 the row groups that are whole is made and put in the place of the one that did not fit. Against a killed process only

@@ -1,4 +1,4 @@
-"""Tracked frames enter; one file after another leaves, each complete: what endless cameras are recorded into."""
+"""Rotation of endless recordings: one complete file after another, by time or size."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tracked frames enter as whole lines; a text file that is valid after every frame leaves.
+"""Base of all records that are lines of text; the file is valid after every frame.
 
 The base of all line-wise records. Lines of one frame go out together; when the system refuses (disk full), the file
 is cut back to its last whole line, finished and published, so that what was written stays readable. A file without any
