@@ -66,6 +66,20 @@ def test_only_the_top_of_the_house_sees_the_engine() -> None:
             assert any(name == entry or name.startswith(entry + "/") for entry in allowed), name
 
 
+def test_the_contract_of_sinks_is_a_class_and_not_a_habit() -> None:
+    for path in modules("tracker"):
+        assert "getattr(sink" not in path.read_text(encoding="utf-8"), f"{path.relative_to(ROOT)}"
+
+
+def test_extension_points_name_modules_and_import_none_of_them() -> None:
+    """What is registered may ask the page for others of its kind: it must not lead back there."""
+    named = imports_of(ROOT / "tracker/plugins.py", "tracker")
+    for stage in ("sources", "segment", "associate", "analytics"):
+        assert not any(name.startswith(f"tracker.{stage}") for name in named), stage
+    for path in (*modules("tracker/render"), *modules("tracker/sinks")):
+        assert not imports_of(path, "tracker.plugins"), f"{path.relative_to(ROOT)}: a circle"
+
+
 def test_run_time_never_imports_torch_or_export() -> None:
     for path in modules("tracker"):
         for package in ("torch", "export", "matplotlib"):

@@ -169,6 +169,13 @@ def test_every_built_in_line_leads_to_what_it_promises(group, name):
         assert isinstance(loaded.why_not_joined(f"out{name}"), str)
 
 
+def test_every_container_of_the_encoder_has_its_line():
+    from tracker.sinks.encoder import CONTAINERS
+    from tracker.sinks.video import VideoSink
+
+    assert {name for name in SINKS.names if SINKS.load(name) is VideoSink} == set(CONTAINERS)
+
+
 def test_the_page_loads_nothing():
     code = (
         "import sys; from tracker import plugins;"

@@ -25,7 +25,6 @@ import os
 import re
 from dataclasses import dataclass, field
 from functools import cache
-from importlib.metadata import entry_points
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, cast
 
@@ -136,6 +135,8 @@ class ExtensionPoint:
 @cache
 def _installed(group: str) -> tuple[Entry, ...]:
     """The entry points of other packages, by name; looking for them takes 10 ms."""
+    from importlib.metadata import entry_points  # takes longer to import than this page
+
     found = {
         (point.name, f"{point.module}:{point.attr}", point.dist.name if point.dist is not None else "unknown")
         for point in entry_points(group=group)
@@ -165,7 +166,8 @@ SOURCES = ExtensionPoint(
     },
 )
 """Kinds of :class:`tracker.sources.address.Address`. Another package's name is a URL scheme, which it takes over from
-FFmpeg; ``network`` is FFmpeg, for all the others."""
+FFmpeg; ``network`` is FFmpeg, for all the others. Only what FFmpeg reads is connected anew when it breaks off: a live
+source of another package sees to that itself."""
 
 CONTRACTS = ExtensionPoint(
     "masktrail.contracts",
@@ -278,14 +280,13 @@ def open_sink(
 
 
 def _unknown(address: str, found: str, names: Sequence[str]) -> ConfigError:
-    from tracker.sources.address import redact
-
     suffixes = " ".join(name for name in names if name.startswith("."))
     schemes = " ".join(f"{name}://" for name in names if not name.startswith("."))
-    remedy = "change the file name"
-    if address.endswith(".json"):
-        remedy = "name a COCO results file *.coco.json"
-    elif "://" in found:
-        remedy = "change the address, or install the package that has this scheme"
     problem = f"expected one of the suffixes {suffixes}" + (f" or of the addresses {schemes}" if schemes else "")
-    return ConfigError(redact(address), f"{problem}, found {found}", remedy)
+    remedy = "change the file name"
+    if "://" in found:
+        address = f"{found}..."  # the rest may hold a password
+        remedy = "change the address, or install the package that has this scheme"
+    elif address.endswith(".json"):
+        remedy = "name a COCO results file *.coco.json"
+    return ConfigError(address, f"{problem}, found {found}", remedy)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -246,13 +245,16 @@ def evaluate(
     from dataclasses import asdict
 
     from tracker.measure.evaluate import evaluate as evaluate_results
+    from tracker.measure.evaluate import evaluated_files
     from tracker.measure.tables import evaluation_table
+    from tracker.sinks.summary import open_summary
 
     console = _console(quiet=quiet)
-    with _steps(console, "evaluating") as show:
-        evaluation = evaluate_results(truth, results, protocol=protocol, progress=show)
-    console.print(evaluation_table(evaluation, per_sequence=per_sequence))
-    _write_json(json_path, asdict(evaluation))
+    with open_summary(json_path, inputs=evaluated_files(truth, results)) as write_summary:
+        with _steps(console, "evaluating") as show:
+            evaluation = evaluate_results(truth, results, protocol=protocol, progress=show)
+        console.print(evaluation_table(evaluation, per_sequence=per_sequence))
+        write_summary(asdict(evaluation))
 
 
 @models_app.command(name="list")
@@ -319,11 +321,14 @@ def bench_pipeline_command(
 ) -> None:
     """Every CPU millisecond of a frame by stage, and the pipeline's speed against the bare model's."""
     from tracker.app.benchmarks import run_pipeline_bench
+    from tracker.segment.zoo import model_files
+    from tracker.sinks.summary import open_summary
 
-    results = run_pipeline_bench(
-        video, model=model, device=device, frames=frames, rounds=rounds, batch=batch, console=_console()
-    )
-    _write_json(json_path, results)
+    with open_summary(json_path, inputs=[*_local_files(video), *model_files(model)]) as write_summary:
+        results = run_pipeline_bench(
+            video, model=model, device=device, frames=frames, rounds=rounds, batch=batch, console=_console()
+        )
+        write_summary(results)
 
 
 @bench_app.command(name="associate")
@@ -340,8 +345,10 @@ def bench_associate_command(
     Beside it roboflow's ByteTrack where `pip install trackers` was done; "ratio" is its time over ours.
     """
     from tracker.app.benchmarks import run_associate_bench
+    from tracker.sinks.summary import open_summary
 
-    _write_json(json_path, run_associate_bench(console=_console(), objects=objects or (), rounds=rounds))
+    with open_summary(json_path) as write_summary:
+        write_summary(run_associate_bench(console=_console(), objects=objects or (), rounds=rounds))
 
 
 @bench_app.command(name="memory")
@@ -354,8 +361,10 @@ def bench_memory_command(
 ) -> None:
     """Resident memory over a long stream of synthetic frames: it must stay flat."""
     from tracker.app.benchmarks import run_memory_bench
+    from tracker.sinks.summary import open_summary
 
-    _write_json(json_path, run_memory_bench(minutes=minutes, console=_console()))
+    with open_summary(json_path) as write_summary:
+        write_summary(run_memory_bench(minutes=minutes, console=_console()))
 
 
 @bench_app.command(name="all")
@@ -366,20 +375,23 @@ def bench_all_command(
 ) -> None:
     """All of it."""
     from tracker.app.benchmarks import run_associate_bench, run_memory_bench, run_pipeline_bench
+    from tracker.sinks.summary import open_summary
 
     console = _console()
-    results = {
-        "pipeline": run_pipeline_bench(video, console=console),
-        "associate": run_associate_bench(console=console),
-        "memory": run_memory_bench(minutes=20, console=console),
-    }
-    _write_json(json_path, results)
+    with open_summary(json_path, inputs=_local_files(video)) as write_summary:
+        results = {
+            "pipeline": run_pipeline_bench(video, console=console),
+            "associate": run_associate_bench(console=console),
+            "memory": run_memory_bench(minutes=20, console=console),
+        }
+        write_summary(results)
 
 
-def _write_json(path: Path | None, results: object) -> None:
-    if path is not None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
+def _local_files(video: str | None) -> list[Path]:
+    """The files that a benchmark's video is."""
+    from tracker.sources.address import expand_sources
+
+    return [] if video is None else [file for address in expand_sources(video) for file in address.local_files]
 
 
 @app.command()

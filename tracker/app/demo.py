@@ -9,6 +9,8 @@ from tracker.app.clips import CLIPS, NoNetworkError, fetch, rendered
 from tracker.app.run import run_on_terminal
 from tracker.errors import SinkError
 from tracker.settings.stream import RunSettings
+from tracker.sinks.claims import Claim, check_claims
+from tracker.sources.address import expand_sources
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
     from tracker.engine.run import Outcome
 
 __all__ = ["run_demo"]
+
+SHEET = "contact-sheet.png"
 
 
 def run_demo(out: Path, *, video: str | None, device: str, console: Console) -> list[Outcome]:
@@ -35,6 +39,9 @@ def run_demo(out: Path, *, video: str | None, device: str, console: Console) -> 
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise SinkError(out, f"cannot be made: {error.strerror}", "choose another folder with --out") from error
+    if video is not None:
+        files = [file for address in expand_sources(video) for file in address.local_files]
+        check_claims([Claim(path=out / SHEET, who="--out")], [Claim(path=file, who="source") for file in files])
     sources = [video] if video is not None else _clips(console)
     outcomes = []
     for source in sources:
@@ -80,7 +87,7 @@ def _finish(out: Path, outcomes: list[Outcome], console: Console) -> None:
 
     videos = [Path(path) for outcome in outcomes for path in outcome.outputs if path.endswith(".mp4")]
     if videos:
-        sheet = out / "contact-sheet.png"
+        sheet = out / SHEET
         write_contact_sheet(sheet, videos)
         console.print(f"\nLook at [bold]{sheet}[/bold] first, then at the videos:", highlight=False)
         for path in videos:

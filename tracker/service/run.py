@@ -25,7 +25,7 @@ from tracker.engine.scheduler import Engine
 from tracker.engine.snapshot import Kept, Snapshots
 from tracker.errors import ConfigError, SourceError, TrackerError
 from tracker.service.logs import faults_logged, logging_to_stderr
-from tracker.service.memory import give_back, limit_pools
+from tracker.service.memory import give_back, limit_pools, raise_file_limit
 from tracker.service.status import STUCK_S, StatusServer
 from tracker.settings.stream import is_camera
 from tracker.settings.yaml_file import load_service_settings
@@ -118,6 +118,7 @@ class LiveService:
         for name in changed:
             before, _, stream, _ = self._running.pop(name)
             self.engine.remove(stream)
+            self._let_go(name)
             if name not in failed or name not in wanted:
                 self._failures += stream.failures
             if name in wanted and is_camera(before.url) and (state := stream.snapshot()) is not None:
@@ -187,6 +188,8 @@ class LiveService:
         except Exception as failure:  # noqa: BLE001 - the one thing that ends all streams
             logger.critical("stopped by a failure", extra={"problem": f"{type(failure).__name__}: {failure}"})
             return 3
+        finally:
+            self._let_go(*self._held)
         self.save_states(final=True)
         failures = self._failures + [failure for stream in self.engine.streams for failure in stream.failures]
         return 1 if failures else 0
@@ -276,6 +279,7 @@ def run_live(path: Path, *, log: str | None = None, resume: bool = False) -> int
         raise ConfigError("--resume", "expected a folder for states, found none in the settings", "add `state: FOLDER`")
     with logging_to_stderr(log or config.log), faults_logged(), _signals() as signals, contextlib.ExitStack() as stack:
         limit_pools()
+        raise_file_limit()
         service = LiveService(config, resume=resume)
         try:
             if config.metrics is not None:

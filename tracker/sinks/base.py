@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from types import TracebackType
 
     import numpy as np
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tracker.sinks.rows import MaskFormat
     from tracker.types import TrackedFrame
 
-__all__ = ["Checkpoint", "Sink", "SinkContext", "file_of"]
+__all__ = ["Checkpoint", "Sink", "SinkContext", "file_of", "files_of"]
 
 
 def file_of(address: str | os.PathLike[str]) -> Path | None:
@@ -30,6 +30,11 @@ def file_of(address: str | os.PathLike[str]) -> Path | None:
     (None, 'out/tracks.jsonl')
     """
     return None if "://" in os.fspath(address) else Path(address)
+
+
+def files_of(addresses: Iterable[str]) -> list[Path]:
+    """The files among the addresses of outputs."""
+    return [path for address in addresses if (path := file_of(address)) is not None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

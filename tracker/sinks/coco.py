@@ -1,7 +1,8 @@
-"""Tracked frames enter; COCO results (``[{image_id, category_id, bbox, segmentation, score}, ...]``) leave."""
+"""COCO results, ``[{image_id, category_id, bbox, segmentation, score}, ...]``."""
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, Self
@@ -105,8 +106,7 @@ class CocoSink(TextSink):
     def join(cls, path: Path, chunks: Sequence[Path], starts_s: Sequence[float]) -> None:  # noqa: ARG003 - as written
         """Put the entries of all chunks, each a JSON list of its own, into one list."""
         head, tail = HEAD.encode(), TAIL.encode()
-        part = PartFile(path)
-        with part.open() as raw:
+        with PartFile(path) as part, io.BufferedWriter(part.open()) as raw:
             raw.write(head)
             before = False
             for chunk in chunks:
@@ -115,7 +115,6 @@ class CocoSink(TextSink):
                     raw.write(b",\n" * before + entries)
                     before = True
             raw.write(tail)
-        part.publish()
 
     def _lines(self, tracked_frame: TrackedFrame) -> str:
         entries = self._results(tracked_frame)

@@ -1,4 +1,4 @@
-"""Tracked frames enter; JSON Lines (one object per identity and frame) or CSV leave."""
+"""JSON Lines (one object per identity and frame) and CSV."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tracked frames enter; MOTChallenge text (boxes) or MOTS text (disjoint masks as COCO run-length codes) leave.
+"""MOTChallenge text (boxes) and MOTS text (disjoint masks as COCO run-length codes).
 
 Frames count from 1 there, and classes are ``class_id + 1``: with the classes that ship, person is 1 and car is 3 as
 in MOTChallenge.

@@ -1,4 +1,4 @@
-"""Tracked frames enter; each goes to several sinks, and one that dies does not stop the others."""
+"""Several outputs as one; one that dies does not stop the others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tracked frames enter; a Parquet file leaves. Needs the ``parquet`` extra (pyarrow).
+"""Parquet table with one row per identity and frame. Needs the ``parquet`` extra (pyarrow).
 
 A Parquet file ends with an index of its row groups; one without its end is lost. When the disk fills up, the index of
 the row groups that are whole is made and put in the place of the one that did not fit. Against a killed process only
@@ -142,13 +142,15 @@ class ParquetSink(Sink):
         import pyarrow as pa
         from pyarrow import parquet
 
-        part = PartFile(path)
         schema = pa.schema([(field.name, _plain(field.type)) for field in parquet.read_schema(chunks[0])])
-        with part.open() as raw, parquet.ParquetWriter(raw, schema, compression="zstd") as writer:
+        with (
+            PartFile(path) as part,
+            io.BufferedWriter(part.open()) as raw,
+            parquet.ParquetWriter(raw, schema, compression="zstd") as writer,
+        ):
             for rows in _groups(parquet.read_table(chunk).cast(schema) for chunk in chunks):
                 table = pa.concat_tables(rows).combine_chunks()
                 writer.write_table(table, row_group_size=len(table))
-        part.publish()
 
     @property
     def address(self) -> str:
@@ -159,10 +161,6 @@ class ParquetSink(Sink):
     def cpu_s(self) -> Mapping[str, float]:
         """CPU seconds spent by stage."""
         return self._cpu_s
-
-    def part_bytes(self) -> int:
-        """Bytes on the disk so far; raises as :meth:`tracker.sinks.part_file.PartFile.size` does."""
-        return self._part.size()
 
     def write(self, tracked_frame: TrackedFrame) -> None:
         """Add one frame.
@@ -216,6 +214,10 @@ class ParquetSink(Sink):
         with contextlib.suppress(SinkError):
             self.close()
 
+    def part_bytes(self) -> int:
+        """Bytes on the disk so far; raises as :meth:`tracker.sinks.part_file.PartFile.size` does."""
+        return self._part.size()
+
     def _end_group(self) -> None:
         """Put the rows that wait on the disk as one row group."""
         import pyarrow as pa
@@ -254,7 +256,7 @@ class ParquetSink(Sink):
         self._writer.close()
         (known,) = self._index
         ends = [_group_end(known.row_group(number)) for number in range(known.num_row_groups)]
-        with self._part.part.open("r+b", buffering=0) as file:
+        with self._part.open() as file:
             for keep in range(sum(end <= self._rows_file.settled for end in ends), -1, -1):
                 index: list[Any] = []
                 source = parquet.ParquetFile(file, metadata=known)

@@ -22,29 +22,32 @@ __all__ = ["join_videos"]
 def join_videos(path: Path, chunks: Sequence[Path], starts_s: Sequence[float]) -> None:
     """Put videos of one codec and size together and publish the result; as :meth:`tracker.sinks.base.Sink.join`."""
     container = CONTAINERS[PurePath(path).suffix.lower()]
-    part = PartFile(path)
     options = {"movflags": "+faststart"} if container.fragmented else {}
     try:
-        with WatchedFile(part.part) as file:
+        with PartFile(path) as part, WatchedFile(part.open(), name=str(part.part)) as file:
             with av.open(file, "w", format=container.format, options=options, buffer_size=BUFFER_BYTES) as target:
-                stream, size, last = None, None, None
-                for chunk, start_s in zip(chunks, starts_s, strict=True):
-                    with av.open(str(chunk)) as source:
-                        video = source.streams.video[0]
-                        if stream is None:
-                            stream, size = target.add_stream_from_template(video), (video.width, video.height)
-                        if (video.width, video.height) != size:
-                            found = f"{video.width} x {video.height} from {start_s:.1f} s on"
-                            problem = f"expected pictures of one size, {size[0]} x {size[1]}, found {found}"  # type: ignore[index]
-                            raise SinkError(path, problem, f"the chunks are in {chunk.parent}")
-                        for packet in _moved(source.demux(video), start_s - starts_s[0], last):
-                            last = packet.dts
-                            packet.stream = stream
-                            target.mux(packet)
+                _copy_packets(path, chunks, starts_s, target)
             file.check()
     except av.FFmpegError as failure:
         raise SinkError(path, f"expected to put its chunks together, found: {failure}", "see the chunks") from failure
-    part.publish()
+
+
+def _copy_packets(path: Path, chunks: Sequence[Path], starts_s: Sequence[float], target: Any) -> None:
+    """The chunks' packets, one chunk after another, into an open container."""
+    stream, size, last = None, None, None
+    for chunk, start_s in zip(chunks, starts_s, strict=True):
+        with av.open(str(chunk)) as source:
+            video = source.streams.video[0]
+            if stream is None:
+                stream, size = target.add_stream_from_template(video), (video.width, video.height)
+            if (video.width, video.height) != size:
+                found = f"{video.width} x {video.height} from {start_s:.1f} s on"
+                problem = f"expected pictures of one size, {size[0]} x {size[1]}, found {found}"  # type: ignore[index]
+                raise SinkError(path, problem, f"the chunks are in {chunk.parent}")
+            for packet in _moved(source.demux(video), start_s - starts_s[0], last):
+                last = packet.dts
+                packet.stream = stream
+                target.mux(packet)
 
 
 def _moved(packets: Iterator[Any], start_s: float, last: int | None) -> Iterator[Any]:

@@ -1,4 +1,4 @@
-"""Values of one identity in one frame enter, one line of a MOTChallenge, MOTS or KITTI result leaves; pure formatting.
+"""Lines of MOTChallenge, MOTS and KITTI results, formatted; pure functions.
 
 The lines are what benchmark tools read: frames as numbered in the detections, ids from 1, the class column as it came.
 """

@@ -1,4 +1,4 @@
-"""Tracked frames enter; one file after another leaves, each complete: what endless cameras are recorded into."""
+"""Rotation of endless recordings: one complete file after another, by time or size."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from tracker.errors import SinkError
 from tracker.sinks.base import Sink
+from tracker.sinks.exclusive import check_free
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -109,7 +110,7 @@ class RotatingSink(Sink):
         path = Path(self._template.replace("{time}", self._now().strftime("%Y%m%dT%H%M%SZ")))
         stem, suffixes = path.name.partition(".")[::2]
         number = 2
-        while path.exists():  # two parts within a second
+        while path.exists() or not _is_free(path):  # two parts within a second, or two processes
             path = path.with_name(f"{stem}-{number}.{suffixes}")
             number += 1
         self._sink = self._opener(path)
@@ -132,3 +133,11 @@ class RotatingSink(Sink):
                 failure = another
         if self._on_error is not None:
             self._on_error(failure)
+
+
+def _is_free(path: Path) -> bool:
+    try:
+        check_free(path)
+    except SinkError:
+        return False
+    return True

@@ -1,4 +1,4 @@
-"""A silhouette cut to its box enters; its COCO run-length code or its polygons at full image resolution leave."""
+"""COCO run-length codes and polygons of silhouettes, at full image resolution."""
 
 from __future__ import annotations
 

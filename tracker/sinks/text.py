@@ -1,4 +1,4 @@
-"""Tracked frames enter as whole lines; a text file that is valid after every frame leaves.
+"""Base of all records that are lines of text; the file is valid after every frame.
 
 The base of all line-wise records. Lines of one frame go out together; when the system refuses (disk full), the file
 is cut back to its last whole line, finished and published, so that what was written stays readable. A file without any
@@ -8,6 +8,7 @@ line is not: a camera on a full disk would leave an empty one with every attempt
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import shutil
 import time
@@ -73,14 +74,12 @@ class TextSink(Sink):
     @classmethod
     def join(cls, path: Path, chunks: Sequence[Path], starts_s: Sequence[float]) -> None:  # noqa: ARG003 - as written
         """Copy the lines of one chunk after another."""
-        part = PartFile(path)
-        with part.open() as raw:
+        with PartFile(path) as part, io.BufferedWriter(part.open()) as raw:
             for number, chunk in enumerate(chunks):
                 with chunk.open("rb") as lines:
                     for _ in range(cls.head_lines if number else 0):
                         lines.readline()
                     shutil.copyfileobj(lines, raw)
-        part.publish()
 
     @property
     def address(self) -> str:
@@ -103,10 +102,6 @@ class TextSink(Sink):
     def _mend(self, tail: bytes) -> bytes:
         """The last whole lines of a file that was cut, without what asks for a further line."""
         return tail
-
-    def part_bytes(self) -> int:
-        """Bytes on the disk so far; raises as :meth:`tracker.sinks.part_file.PartFile.size` does."""
-        return self._part.size()
 
     def write(self, tracked_frame: TrackedFrame) -> None:
         """Add one frame.
@@ -161,6 +156,14 @@ class TextSink(Sink):
         with contextlib.suppress(SinkError):
             self.close()
 
+    def part_bytes(self) -> int:
+        """Bytes on the disk so far.
+
+        Raises:
+            SinkError: What was written was removed by somebody else.
+        """
+        return self._part.size()
+
     def _flush(self) -> None:
         data = memoryview(b"".join(self._waiting))
         self._waiting, self._waiting_bytes, self._flushed_s = [], 0, time.monotonic()
@@ -176,7 +179,7 @@ class TextSink(Sink):
         """Cut back to the last whole line and end the file there."""
         if self._part.direct:
             return
-        with contextlib.suppress(OSError), self._part.part.open("r+b") as file:
+        with contextlib.suppress(OSError), io.BufferedRandom(self._part.open()) as file:
             size = file.seek(0, os.SEEK_END)
             start = max(size - TAIL_BYTES, 0)
             file.seek(start)

@@ -1,4 +1,4 @@
-"""Tracked frames enter; an annotated video leaves, drawn and encoded in a thread behind a bounded queue."""
+"""Annotated video, drawn and encoded in a thread behind a bounded queue."""
 
 from __future__ import annotations
 

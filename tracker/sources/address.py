@@ -67,6 +67,11 @@ class Address:
     files: tuple[Path, ...] = field(default=(), repr=False)
     settings: tuple[tuple[str, str], ...] = ()
 
+    @property
+    def local_files(self) -> tuple[Path, ...]:
+        """The files that are read; empty for cameras and addresses."""
+        return (*self.files, Path(self.target)) if self.kind in {"video", "images"} else ()
+
     def asking(self, **settings: str | None) -> Address:
         """The same webcam with settings: ``size``, ``fps``, ``format``; those that are ``None`` stay as they are.
 
