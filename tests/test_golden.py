@@ -15,8 +15,8 @@ from demos.scenes.world import Scene
 from tracker import boxes
 from tracker.associate.tracker import Tracker
 from tracker.engine.pipeline import Pipeline
-from tracker.request import CONFIRM_SCORE
 from tracker.segment.session import OnnxSegmenter
+from tracker.settings.stream import CONFIRM_SCORE
 from tracker.sinks.open import open_sink
 
 FPS = 10.0

@@ -19,9 +19,9 @@ from tracker import boxes
 from tracker.associate import camera
 from tracker.associate.camera import CameraMotion
 from tracker.associate.tracker import Tracker
-from tracker.config import parse_live_config
 from tracker.engine.pipeline import Pipeline
 from tracker.errors import ConfigError
+from tracker.settings.yaml_file import parse_service_settings
 from tracker.types import Frame, Instances, Letterbox
 
 SIZE = (640, 360)
@@ -338,6 +338,6 @@ def test_the_pipeline_tells_its_tracker() -> None:
 
 def test_a_camera_of_the_file_says_whether_it_moves() -> None:
     text = "cameras:\n  - {name: a, url: a.mp4, camera_motion: off}\n  - {name: b, url: b.mp4}\n"
-    assert [one.camera_motion for one in parse_live_config(text).cameras] == ["off", "auto"]
+    assert [one.camera_motion for one in parse_service_settings(text).cameras] == ["off", "auto"]
     with pytest.raises(ConfigError, match="auto, off"):
-        parse_live_config(text.replace("off", "sometimes"))
+        parse_service_settings(text.replace("off", "sometimes"))

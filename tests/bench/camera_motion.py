@@ -23,7 +23,7 @@ from tests.associate.test_camera import closest_similarity, distance_px
 from tracker import boxes
 from tracker.associate.camera import CameraMotion
 from tracker.associate.tracker import Tracker
-from tracker.request import CONFIRM_SCORE
+from tracker.settings.stream import CONFIRM_SCORE
 from tracker.types import Frame, Instances, Tracks
 
 SCENES: tuple[tuple[Callable[..., Scene], dict[str, float], float, float], ...] = (

@@ -21,11 +21,11 @@ import numpy as np
 
 from tests.engine.rtsp import RtspServer, elementary, film, pattern, why_not
 from tracker.associate.tracker import Tracker
-from tracker.config import CameraConfig
 from tracker.engine.batcher import Batcher
 from tracker.engine.build import build_stream
 from tracker.engine.scheduler import LiveEngine
 from tracker.segment.session import OnnxSegmenter
+from tracker.settings.stream import CameraSettings
 from tracker.sources.open import open_source
 from tracker.sources.reconnect import open_live
 
@@ -59,8 +59,8 @@ def watch(segmenters: list[OnnxSegmenter], url: str, count: int, dead: int, seco
     batchers = [Batcher(segmenter, name=segmenter.file.label) for segmenter in segmenters]
     for batcher in batchers:
         engine.add_model(batcher)
-    configs = [CameraConfig(name=f"camera-{n}", url=url) for n in range(count)]
-    configs += [CameraConfig(name=f"dead-{n}", url="rtsp://127.0.0.1:9/x") for n in range(dead)]
+    configs = [CameraSettings(name=f"camera-{n}", url=url) for n in range(count)]
+    configs += [CameraSettings(name=f"dead-{n}", url="rtsp://127.0.0.1:9/x") for n in range(dead)]
     for number, config in enumerate(configs):
         which = number % len(segmenters)
         one = build_stream(config, segmenter=segmenters[which], tracker=lambda: Tracker(class_count=6))
@@ -134,7 +134,7 @@ class Spent:
 def run_recordings(segmenter: OnnxSegmenter, clips: list[Path]) -> int:
     engine = LiveEngine(segmenter=segmenter, workers=CORES)
     for number, clip in enumerate(clips):
-        config = CameraConfig(name=f"r{number}", url=str(clip), stride=4)
+        config = CameraSettings(name=f"r{number}", url=str(clip), stride=4)
         engine.add(build_stream(config, segmenter=segmenter, tracker=lambda: Tracker(class_count=6)))
     engine.wait()
     frames = sum(one.meter.figures().frames for one in engine.streams)

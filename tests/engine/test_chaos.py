@@ -11,10 +11,10 @@ import pytest
 from tests.segment.models import end2end_model
 from tests.sources.cameras import MjpegCamera, wait_until
 from tracker.associate.tracker import Tracker
-from tracker.config import CameraConfig
 from tracker.engine.build import build_stream
 from tracker.engine.scheduler import LiveEngine
 from tracker.segment.session import OnnxSegmenter
+from tracker.settings.stream import CameraSettings
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def engine(segmenter):
 
 
 def add(engine: LiveEngine, segmenter, name: str, url: str, **settings):
-    config = CameraConfig(name=name, url=url, **settings)
+    config = CameraSettings(name=name, url=url, **settings)
     stream = build_stream(config, segmenter=segmenter, tracker=lambda: Tracker(class_count=2))
     engine.add(stream)
     return stream

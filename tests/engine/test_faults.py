@@ -18,10 +18,10 @@ from tests.engine.fakes import SIZE, CountingTracker, FakeSource, ListSink, fram
 from tests.sinks.full_disk import small_files
 from tests.sinks.streams import disk_masks
 from tests.sources.cameras import wait_until
-from tracker.config import CameraConfig
 from tracker.engine.build import open_outputs
 from tracker.engine.scheduler import LiveEngine
 from tracker.engine.stream import Stream
+from tracker.settings.stream import CameraSettings
 from tracker.sinks.open import KINDS, is_video
 from tracker.types import Instances
 
@@ -58,7 +58,7 @@ class Scene:
     """
 
     def __init__(self, paths: list[Path]) -> None:
-        camera = CameraConfig(name="trouble", url="trouble.mp4", save="drawn", rotate_s=3600.0)
+        camera = CameraSettings(name="trouble", url="trouble.mp4", save="drawn", rotate_s=3600.0)
         self.engine = LiveEngine(segmenter=Walker(), workers=2)
         self.kept = ListSink()
         self.sources = [FakeSource("trouble"), FakeSource("well")]

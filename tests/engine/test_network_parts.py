@@ -7,9 +7,9 @@ import logging
 import numpy as np
 
 from tests.engine.fakes import CountingTracker, FakeSource, SlowSegmenter, box, frame, stream
-from tracker.config import parse_live_config
 from tracker.engine.build import build_stream
 from tracker.engine.sized import SizedTracker
+from tracker.settings.yaml_file import parse_service_settings
 from tracker.sources.address import Address
 from tracker.sources.reconnect import Link
 from tracker.types import Instances, Tracks
@@ -37,7 +37,7 @@ cameras:
     policy: latest
     options: {buffer_size: 1000000}
 """
-    camera = parse_live_config(text, environment={"GATE": "c4n4ry"}).cameras[0]
+    camera = parse_service_settings(text, environment={"GATE": "c4n4ry"}).cameras[0]
     one = build_stream(camera, segmenter=SlowSegmenter(), tracker=CountingTracker)
     one.start(lambda: None)
     assert told["address"].target == "rtsp://viewer:c4n4ry@127.0.0.1:9/x"

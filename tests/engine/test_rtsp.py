@@ -17,11 +17,11 @@ from tests.engine.proxy import RtspUdpProxy
 from tests.engine.rtsp import RtspServer, elementary, film, need_rtsp, pattern
 from tests.sources.cameras import wait_until
 from tracker.associate.tracker import Tracker
-from tracker.config import CameraConfig
 from tracker.engine.build import build_stream
 from tracker.engine.scheduler import LiveEngine
 from tracker.engine.stream import Stream
 from tracker.segment.session import OnnxSegmenter
+from tracker.settings.stream import CameraSettings
 from tracker.sources.open import open_source
 from tracker.sources.reconnect import Link, open_live
 
@@ -160,7 +160,9 @@ def test_rendered_scenes_and_a_real_clip_are_tracked_as_from_a_file(request, tmp
     records = tmp_path / "{name}-{time}.jsonl"
     engine = LiveEngine(segmenter=segmenter, workers=1)
     with RtspServer({"film": film(path, FILM_FPS)}) as server:
-        config = CameraConfig(name="gate", url=server.url("film"), policy="all", records=(str(records),), masks="none")
+        config = CameraSettings(
+            name="gate", url=server.url("film"), policy="all", records=(str(records),), masks="none"
+        )
         stream = build_stream(
             config, segmenter=segmenter, tracker=lambda: Tracker(class_count=6, confirm_score=0.5), queue_frames=60
         )

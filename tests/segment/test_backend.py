@@ -15,13 +15,13 @@ from tests.segment.test_slots import Recorder
 from tracker.app import doctor
 from tracker.engine.stream_job import flow
 from tracker.errors import ModelError
-from tracker.request import StreamRequest
 from tracker.segment import backend
 from tracker.segment import device as device_module
 from tracker.segment import survey as survey_module
 from tracker.segment.device import available_cores, open_session
 from tracker.segment.session import OnnxSegmenter
 from tracker.segment.survey import DeviceSurvey
+from tracker.settings.stream import RunSettings
 from tracker.types import Frame
 
 if TYPE_CHECKING:
@@ -145,7 +145,7 @@ def test_the_doctor_says_what_runs_where(tmp_path: Path, monkeypatch: pytest.Mon
 
 def test_recordings_fill_the_card_and_cameras_do_not_wait(tmp_path: Path, card: dict[str, Any]) -> None:
     path = end2end_model(tmp_path / "m.onnx", open_batch=True)
-    request = StreamRequest(sources=["x.mp4"])
+    request = RunSettings(sources=["x.mp4"])
     assert flow(request, OnnxSegmenter(path), is_live=False) == {"workers": 3, "batch_size": 8}
     assert flow(request, OnnxSegmenter(path), is_live=True) == {"workers": 1, "batch_size": 1}
     assert flow(request, _on_the_cpu(path), is_live=False) == {"workers": available_cores(), "batch_size": 1}

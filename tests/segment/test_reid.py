@@ -178,12 +178,12 @@ def test_a_cameras_network_looks_at_what_the_camera_wants(tmp_path, halves) -> N
     from dataclasses import replace
 
     from tests.engine.fakes import CountingTracker, FakeSource, stream
-    from tracker.config import parse_live_config
     from tracker.engine.models import Models
+    from tracker.settings.yaml_file import parse_service_settings
 
     reid = mean_colour_model(tmp_path / "reid.onnx")
     segmenter = end2end_model(tmp_path / "segmenter.onnx")
-    config = parse_live_config(
+    config = parse_service_settings(
         f"model: {segmenter}\ndevice: cpu\ncameras:\n"
         f"  - {{name: a, url: rtsp://a/1, reid: {reid}}}\n  - {{name: b, url: rtsp://b/1, reid: {reid}}}\n"
         "  - {name: c, url: rtsp://c/1}\n"
@@ -211,11 +211,11 @@ def test_a_cameras_network_looks_at_what_the_camera_wants(tmp_path, halves) -> N
 
 
 def test_a_wrong_network_stops_a_service_before_it_starts(tmp_path) -> None:
-    from tracker.config import parse_live_config
     from tracker.engine.models import Models
+    from tracker.settings.yaml_file import parse_service_settings
 
     segmenter = end2end_model(tmp_path / "segmenter.onnx")
-    config = parse_live_config(
+    config = parse_service_settings(
         f"model: {segmenter}\ndevice: cpu\ncameras:\n  - {{name: a, url: rtsp://a/1, reid: {segmenter}}}\n"
     )
     with pytest.raises(ModelError, match=r"one output \(N, E\)"):

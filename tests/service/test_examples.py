@@ -14,10 +14,11 @@ from pathlib import Path
 import pytest
 
 from tests.engine.fakes import SlowSegmenter
-from tracker.config import METRICS_ADDRESS, load_live_config
 from tracker.engine.scheduler import WORKERS_S, LiveEngine
 from tracker.engine.stream import CLOSE_S
 from tracker.service.status import StatusServer
+from tracker.settings.service import METRICS_ADDRESS
+from tracker.settings.yaml_file import load_service_settings
 
 ROOT = Path(__file__).parents[2]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
@@ -26,7 +27,7 @@ DOCKERFILE = (ROOT / "examples" / "Dockerfile").read_text()
 
 
 def test_the_cameras_are_valid() -> None:
-    config = load_live_config(ROOT / "examples" / "cameras.yaml", {"GATE_PASSWORD": "x"})
+    config = load_service_settings(ROOT / "examples" / "cameras.yaml", {"GATE_PASSWORD": "x"})
     assert [camera.name for camera in config.cameras] == ["gate", "lobby", "loading-dock", "yesterday"]
     assert config.metrics == METRICS_ADDRESS
 

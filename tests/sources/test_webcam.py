@@ -8,9 +8,10 @@ import av
 import pytest
 
 from tests.segment.models import end2end_model
-from tracker.config import is_camera, parse_live_config
 from tracker.engine.build import check_camera
 from tracker.errors import ConfigError, SourceError
+from tracker.settings.stream import is_camera
+from tracker.settings.yaml_file import parse_service_settings
 from tracker.sources.address import expand_sources
 from tracker.sources.open import open_source
 from tracker.sources.protocols import container_options
@@ -20,7 +21,7 @@ linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="V4L2 is
 
 def camera(extra: str, url: str = "/dev/video3"):
     text = f"cameras:\n  - name: desk\n    url: '{url}'\n    records: '{{name}}-{{time}}.jsonl'\n{extra}"
-    return parse_live_config(text).cameras[0]
+    return parse_service_settings(text).cameras[0]
 
 
 @linux

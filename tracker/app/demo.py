@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from tracker.app.clips import CLIPS, NoNetworkError, fetch
 from tracker.engine.job import run_request
 from tracker.errors import SinkError
-from tracker.request import StreamRequest
+from tracker.settings.stream import RunSettings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,11 +42,11 @@ def run_demo(out: Path, *, video: str | None, device: str, console: Console) -> 
     sources = [video] if video is not None else _clips_or_scenes(out, console)
     outcomes = []
     for source in sources:
-        request = StreamRequest(
-            sources=[source],
+        request = RunSettings(
+            sources=(source,),
             device=device,
-            save=out / "{name}.tracked.mp4",
-            records=[out / "{name}.tracks.jsonl", out / "{name}.mot.txt"],
+            save=str(out / "{name}.tracked.mp4"),
+            records=(str(out / "{name}.tracks.jsonl"), str(out / "{name}.mot.txt")),
         )
         outcomes += run_request(request, console=console)
         if outcomes[-1].interrupted:

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tracker.associate.camera import CameraMotion
-    from tracker.config import CameraConfig
     from tracker.engine.resume import Checkpoint
     from tracker.engine.steady import Associator
+    from tracker.settings.stream import CameraSettings
     from tracker.sources.address import Address
     from tracker.sources.reconnect import Link
     from tracker.sources.source import Source
@@ -35,7 +35,7 @@ __all__ = ["build_stream", "check_camera", "open_outputs"]
 logger = logging.getLogger("tracker.live")
 
 
-def check_camera(camera: CameraConfig, class_names: tuple[str, ...]) -> Address:
+def check_camera(camera: CameraSettings, class_names: tuple[str, ...]) -> Address:
     """Look at everything that can be wrong with a camera before it is opened.
 
     Returns:
@@ -67,7 +67,7 @@ def check_camera(camera: CameraConfig, class_names: tuple[str, ...]) -> Address:
 
 
 def build_stream(
-    camera: CameraConfig,
+    camera: CameraSettings,
     *,
     segmenter: Segmenter,
     tracker: Callable[[], Associator],
@@ -146,7 +146,7 @@ def _tracker(name: str, make: Callable[[], Associator], kept: Kept | None) -> tu
     return True, steady
 
 
-def _camera_motion(camera: CameraConfig, checkpoint: Checkpoint | None) -> CameraMotion | None:
+def _camera_motion(camera: CameraSettings, checkpoint: Checkpoint | None) -> CameraMotion | None:
     """An estimator for one camera, which goes on from a recording's checkpoint."""
     if camera.camera_motion == "off":
         return None
@@ -158,7 +158,7 @@ def _camera_motion(camera: CameraConfig, checkpoint: Checkpoint | None) -> Camer
     return estimator
 
 
-def _is_chunked(camera: CameraConfig, paths: list[Path]) -> bool:
+def _is_chunked(camera: CameraSettings, paths: list[Path]) -> bool:
     """Whether all outputs of a recording can be written in chunks; the log says why not."""
     for path in paths:
         if why := why_not_joined(path):
@@ -168,14 +168,14 @@ def _is_chunked(camera: CameraConfig, paths: list[Path]) -> bool:
     return bool(paths)
 
 
-def _paths(camera: CameraConfig) -> list[Path]:
+def _paths(camera: CameraSettings) -> list[Path]:
     """Every output's path with ``{name}`` filled in, the video first."""
     wanted = [*([camera.save] if camera.save else []), *camera.records]
     return [Path(path.replace("{name}", camera.name)) for path in wanted]
 
 
 def _open_source(
-    camera: CameraConfig,
+    camera: CameraSettings,
     address: Address,
     segmenter: Segmenter,
     *,
@@ -186,7 +186,7 @@ def _open_source(
     from tracker.sources.open import open_source
     from tracker.sources.reconnect import open_live
 
-    options = dict(camera.options)
+    options = dict(camera.ffmpeg_options)
     if address.kind in {"camera", "network"}:
         return open_live(
             address,
@@ -200,7 +200,7 @@ def _open_source(
             max_age_s=camera.max_age_s,
             timeout_s=camera.timeout_s,
             stall_s=camera.stall_s,
-            rtsp_transport=camera.transport,
+            rtsp_transport=camera.rtsp_transport,
             decode=camera.decode,
             ffmpeg_options=options,
             on_ready=on_ready,
@@ -223,7 +223,7 @@ def _open_source(
     )
 
 
-def _chosen(camera: CameraConfig, class_names: tuple[str, ...]) -> list[int]:
+def _chosen(camera: CameraSettings, class_names: tuple[str, ...]) -> list[int]:
     """Numbers of the classes a camera follows; empty = all."""
     lowered = [name.lower() for name in class_names]
     for name in camera.classes:
@@ -234,10 +234,10 @@ def _chosen(camera: CameraConfig, class_names: tuple[str, ...]) -> list[int]:
 
 
 def _keep(
-    camera: CameraConfig, class_names: tuple[str, ...], lowest: float | None
+    camera: CameraSettings, class_names: tuple[str, ...], lowest: float | None
 ) -> Callable[[Instances], Instances] | None:
     """What a camera wants of all that the shared model sees."""
-    chosen, lowest = _chosen(camera, class_names), camera.conf if lowest is None else lowest
+    chosen, lowest = _chosen(camera, class_names), camera.score_threshold if lowest is None else lowest
     if not chosen and lowest is None:
         return None
 
@@ -252,7 +252,7 @@ def _keep(
     return keep
 
 
-def _opener(camera: CameraConfig, source: Source, class_names: tuple[str, ...]) -> Callable[[Path], Sink]:
+def _opener(camera: CameraSettings, source: Source, class_names: tuple[str, ...]) -> Callable[[Path], Sink]:
     """Opens a part of an output; what is remembered for drawing (trails) goes on from part to part."""
     from tracker.render.annotate import Annotator
     from tracker.sinks.open import open_sink
@@ -266,7 +266,7 @@ def _opener(camera: CameraConfig, source: Source, class_names: tuple[str, ...]) 
     return open_part
 
 
-def open_outputs(camera: CameraConfig, paths: list[Path], source: Source, class_names: tuple[str, ...]) -> Sink:
+def open_outputs(camera: CameraSettings, paths: list[Path], source: Source, class_names: tuple[str, ...]) -> Sink:
     """Every output of a camera as one sink: what dies is reported and ended, the others go on.
 
     Args:

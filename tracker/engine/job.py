@@ -16,15 +16,15 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from tracker.engine.stream_job import Outcome
-    from tracker.request import StreamRequest
     from tracker.segment.reid import OnnxEmbedder
     from tracker.segment.session import OnnxSegmenter
+    from tracker.settings.stream import RunSettings
     from tracker.sources.address import Address
 
 __all__ = ["run_request"]
 
 
-def run_request(request: StreamRequest, *, console: Console) -> list[Outcome]:
+def run_request(request: RunSettings, *, console: Console) -> list[Outcome]:
     """Run every stream of the request, one after another, each with a tracker of its own.
 
     Args:
@@ -74,16 +74,16 @@ def _probe_size(address: Address) -> tuple[int, int] | None:
         return source.info.size
 
 
-def _segmenter(request: StreamRequest, size: tuple[int, int] | None) -> OnnxSegmenter:
+def _segmenter(request: RunSettings, size: tuple[int, int] | None) -> OnnxSegmenter:
     from tracker.segment.session import OnnxSegmenter
 
     workers = request.workers or available_cores()
     return OnnxSegmenter(
         request.model,
         device=request.device,
-        score_threshold=request.score_threshold,
-        iou_threshold=request.iou,
-        classes=request.classes,
+        score_threshold=request.lowest_score,
+        iou_threshold=request.iou_threshold,
+        classes=request.classes or None,
         source_size=size,
         threads=max(available_cores() // workers, 1),
         max_batch=request.batch,
@@ -91,7 +91,7 @@ def _segmenter(request: StreamRequest, size: tuple[int, int] | None) -> OnnxSegm
     )
 
 
-def _embedder(request: StreamRequest, console: Console) -> OnnxEmbedder | None:
+def _embedder(request: RunSettings, console: Console) -> OnnxEmbedder | None:
     """The network of ``--reid``; one for all streams."""
     if request.reid is None or not request.associates:
         return None

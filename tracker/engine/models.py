@@ -17,10 +17,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from tracker.config import CameraConfig, LiveConfig
     from tracker.engine.scheduler import LiveEngine
     from tracker.segment.reid import OnnxEmbedder
     from tracker.segment.session import OnnxSegmenter
+    from tracker.settings.service import ServiceSettings
+    from tracker.settings.stream import CameraSettings
     from tracker.types import Frame, Instances
 
 __all__ = ["Models", "Plan"]
@@ -62,18 +63,18 @@ class Models:
         config: Device, batch and workers; ``cameras`` are looked at by :meth:`plan` only.
     """
 
-    def __init__(self, config: LiveConfig) -> None:
+    def __init__(self, config: ServiceSettings) -> None:
         self._config = config
         self._served: dict[ModelKey, _Served] = {}
         self._embedders: dict[str, OnnxEmbedder] = {}
 
-    def plan(self, cameras: Sequence[CameraConfig]) -> Plan:
+    def plan(self, cameras: Sequence[CameraSettings]) -> Plan:
         """Open what these cameras need beyond what is open; what is in use stays as it is.
 
         Raises:
             TrackerError: A model cannot be used.
         """
-        wanted: dict[ModelKey, list[CameraConfig]] = {}
+        wanted: dict[ModelKey, list[CameraSettings]] = {}
         for camera in cameras:
             wanted.setdefault(_key(camera), []).append(camera)
         sessions = {}
@@ -87,11 +88,11 @@ class Models:
                 self._embedders[camera.reid] = self._open_embedder(camera.reid)
         return Plan(sessions)
 
-    def embed(self, camera: CameraConfig) -> Callable[[Frame, Instances], Instances] | None:
+    def embed(self, camera: CameraSettings) -> Callable[[Frame, Instances], Instances] | None:
         """What gives a camera's instances embeddings; cameras that name the same network share its session."""
         return None if camera.reid is None else self._embedders[camera.reid].embed
 
-    def segmenter(self, camera: CameraConfig, plan: Plan | None = None) -> OnnxSegmenter:
+    def segmenter(self, camera: CameraSettings, plan: Plan | None = None) -> OnnxSegmenter:
         """The session of a camera, now or once a plan is carried out."""
         key = _key(camera)
         if plan is not None and key in plan.sessions:
@@ -122,11 +123,11 @@ class Models:
             engine.add_model(batcher)
             self._served[key] = _Served(batcher=batcher, segmenter=segmenter, lowest=lowest)
 
-    def batcher(self, camera: CameraConfig) -> Batcher:
+    def batcher(self, camera: CameraSettings) -> Batcher:
         """The batcher that serves a camera."""
         return self._served[_key(camera)].batcher
 
-    def close_unused(self, engine: LiveEngine, running: Sequence[CameraConfig]) -> list[str]:
+    def close_unused(self, engine: LiveEngine, running: Sequence[CameraSettings]) -> list[str]:
         """Close every session without a stream that runs, and every network for appearance that no camera names.
 
         Args:
@@ -151,7 +152,7 @@ class Models:
         logger.info("re-identification", extra={"model": embedder.describe()})
         return embedder
 
-    def _open(self, camera: CameraConfig, lowest: float) -> OnnxSegmenter:
+    def _open(self, camera: CameraSettings, lowest: float) -> OnnxSegmenter:
         from tracker.segment.session import OnnxSegmenter
 
         workers = self._config.workers or available_cores()
@@ -159,19 +160,20 @@ class Models:
             camera.model,
             device=self._config.device,
             score_threshold=lowest,
-            iou_threshold=camera.iou,
+            iou_threshold=camera.iou_threshold,
             threads=max(available_cores() // workers, 1),
             max_batch=self._config.batch,
+            fp16=self._config.fp16,
         )
 
 
-def lowest_score(camera: CameraConfig) -> float:
+def lowest_score(camera: CameraSettings) -> float:
     """The lowest score that a camera looks at: its own setting, else the model's."""
     from tracker.segment.session import DEFAULT_SCORE_THRESHOLD
     from tracker.segment.zoo import find_model
 
-    if camera.conf is not None:
-        return camera.conf
+    if camera.score_threshold is not None:
+        return camera.score_threshold
     manifest = find_model(camera.model).manifest
     noted = manifest.score_threshold if manifest is not None else None
     return DEFAULT_SCORE_THRESHOLD if noted is None else noted
@@ -185,7 +187,7 @@ def _gpu_share(segmenter: OnnxSegmenter) -> float:
     return 1.0 - shares.get("CPUExecutionProvider", 0.0) if shares else float("nan")
 
 
-def _key(camera: CameraConfig) -> ModelKey:
+def _key(camera: CameraSettings) -> ModelKey:
     from tracker.segment.zoo import find_model
 
-    return ModelKey(find_model(camera.model).path.resolve(), camera.iou)
+    return ModelKey(find_model(camera.model).path.resolve(), camera.iou_threshold)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tracker.errors import ConfigError, TrackerError
-from tracker.request import DISPLAY_SCORE
+from tracker.settings.stream import DISPLAY_SCORE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from tracker.refine.spool import Spool
-    from tracker.request import StreamRequest
+    from tracker.settings.stream import RunSettings
     from tracker.sources.address import Address
     from tracker.types import Sink
 
 __all__ = ["open_output", "open_outputs", "output_paths"]
 
 
-def output_paths(request: StreamRequest, address: Address, *, several: bool) -> list[Path]:
+def output_paths(request: RunSettings, address: Address, *, several: bool) -> list[Path]:
     """The files of one stream: the video first, then the records, with ``{name}`` filled in.
 
     Raises:
@@ -33,9 +33,10 @@ def output_paths(request: StreamRequest, address: Address, *, several: bool) -> 
         name = "".join(letter if letter.isalnum() else "-" for letter in address.name.rpartition("://")[2]).strip("-")
     paths = []
     if request.save is not None:
-        folder = request.save.is_dir() or str(request.save).endswith(("/", os.sep))
-        paths.append(request.save / f"{name}.mp4" if folder or _lacks_name(request.save, several) else request.save)
-    for path in request.records or []:
+        save = Path(request.save)
+        folder = save.is_dir() or request.save.endswith(("/", os.sep))
+        paths.append(save / f"{name}.mp4" if folder or _lacks_name(save, several) else save)
+    for path in map(Path, request.records):
         if _lacks_name(path, several):
             raise ConfigError(
                 f"--records {path}",
@@ -51,7 +52,7 @@ def _lacks_name(path: Path, several: bool) -> bool:  # noqa: FBT001 - a plain pr
 
 
 def open_output(
-    request: StreamRequest,
+    request: RunSettings,
     address: Address,
     fps: float,
     class_names: Sequence[str],
@@ -72,11 +73,11 @@ def open_output(
         path,
         class_names=class_names,
         frame_rate=fps / request.stride,
-        annotator=Annotator(lowest_score=DISPLAY_SCORE if request.conf is None else 0.0),
+        annotator=Annotator(lowest_score=DISPLAY_SCORE if request.score_threshold is None else 0.0),
         masks=request.masks,
         image_names=address.kind == "images",
         coasting=coasting,
-        coco_annotations=request.coco_images,
+        coco_annotations=request.coco_annotations,
     )
 
 

@@ -6,10 +6,9 @@ import contextlib
 import functools
 import itertools
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 from tracker.app.interrupt import interruptible
-from tracker.config import CameraMotionChoice
 from tracker.engine.outputs import open_output, open_outputs
 from tracker.engine.pipeline import Pipeline, Summary
 from tracker.errors import ConfigError, TrackerError
@@ -23,9 +22,9 @@ if TYPE_CHECKING:
 
     from tracker.engine.pipeline import Associator, WarpEstimator
     from tracker.refine.spool import Spool
-    from tracker.request import StreamRequest
     from tracker.segment.reid import OnnxEmbedder
     from tracker.segment.session import OnnxSegmenter
+    from tracker.settings.stream import RunSettings
     from tracker.sources.address import Address
     from tracker.sources.source import Source
     from tracker.types import Frame, Sink
@@ -87,7 +86,7 @@ class StreamJob:
         console: Progress and the table go there.
     """
 
-    request: StreamRequest
+    request: RunSettings
     address: Address
     paths: list[Path]
     segmenter: OnnxSegmenter
@@ -146,20 +145,13 @@ class StreamJob:
             want_image=self.request.save is not None or self.embedder is not None,
             stride=self.request.stride,
             decode=self.request.decode,
-            rtsp_transport=self.request.transport,
+            rtsp_transport=self.request.rtsp_transport,
             on_link=link_teller(self.console),
         )
 
     def _camera_motion(self) -> WarpEstimator | None:
-        """An estimator of the stream's own, or ``None`` where nobody wants one.
-
-        Raises:
-            ConfigError: ``camera_motion`` is neither of its values.
-        """
-        chosen = self.request.camera_motion
-        if chosen not in get_args(CameraMotionChoice):
-            raise ConfigError("--camera-motion", f"expected auto or off, found {chosen!r}", "choose one of the two")
-        if chosen == "off" or not self.request.associates:
+        """An estimator of the stream's own, or ``None`` where nobody wants one."""
+        if self.request.camera_motion == "off" or not self.request.associates:
             return None
         from tracker.associate.camera import CameraMotion
 
@@ -170,7 +162,7 @@ class StreamJob:
             return None
         from tracker.associate.tracker import Tracker
 
-        return Tracker(class_count=len(self.segmenter.class_names), confirm_score=self.request.confirm)
+        return Tracker(class_count=len(self.segmenter.class_names), confirm_score=self.request.confirm_score)
 
     def _first_pass(
         self, source: Source, sink: Sink | None, camera_motion: WarpEstimator | None
@@ -269,7 +261,7 @@ class StreamJob:
             self.console.print(f"  [red]failed[/red]: {failure}", highlight=False)
 
 
-def flow(request: StreamRequest, segmenter: OnnxSegmenter, *, is_live: bool) -> dict[str, int]:
+def flow(request: RunSettings, segmenter: OnnxSegmenter, *, is_live: bool) -> dict[str, int]:
     """Batches in flight and frames in each: a recording's frames wait for each other, a camera's do not."""
     if is_live:
         return {"workers": 1, "batch_size": 1}

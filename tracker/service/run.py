@@ -14,30 +14,30 @@ import signal
 import socket
 import threading
 import time
-from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from tracker.config import is_camera, load_live_config
 from tracker.engine.build import build_stream, check_camera
 from tracker.engine.models import Models, lowest_score
 from tracker.engine.resume import Resumption
 from tracker.engine.scheduler import LiveEngine
 from tracker.engine.snapshot import Kept, Snapshots
 from tracker.errors import ConfigError, SourceError, TrackerError
-from tracker.request import CONFIRM_SCORE
 from tracker.service.logs import faults_logged, logging_to_stderr
 from tracker.service.memory import give_back, limit_pools
 from tracker.service.status import STUCK_S, StatusServer
+from tracker.settings.stream import is_camera
+from tracker.settings.yaml_file import load_service_settings
 from tracker.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from tracker.config import CameraConfig, LiveConfig
     from tracker.engine.models import Plan
     from tracker.engine.stream import Stream
     from tracker.segment.session import OnnxSegmenter
+    from tracker.settings.service import ServiceSettings
+    from tracker.settings.stream import CameraSettings
 
 __all__ = ["LiveService", "run_live"]
 
@@ -62,7 +62,7 @@ logger = logging.getLogger("tracker.live")
 class _Running(NamedTuple):
     """A camera as the file had it when it was started, its stream, and the names of its model's classes."""
 
-    camera: CameraConfig
+    camera: CameraSettings
     stream: Stream
     class_names: tuple[str, ...]
 
@@ -78,7 +78,7 @@ class LiveService:
         TrackerError: A model, a recording or an output cannot be used.
     """
 
-    def __init__(self, config: LiveConfig, *, resume: bool = False) -> None:
+    def __init__(self, config: ServiceSettings, *, resume: bool = False) -> None:
         self._resume = resume
         self._config = config
         self._models = Models(config)
@@ -93,7 +93,7 @@ class LiveService:
         for camera in config.cameras:
             self._add(camera, self._kept(camera))
 
-    def reload(self, config: LiveConfig) -> None:
+    def reload(self, config: ServiceSettings) -> None:
         """Make the cameras what the file says now; those that did not change run on with their identities.
 
         A camera that changed begins anew; where it shows the same scene through the same model, with its identities,
@@ -127,7 +127,7 @@ class LiveService:
                 logger.error("camera not started", extra={"camera": camera.name, "problem": str(failure)})  # noqa: TRY400
                 self._failures.append(failure)
         self.release()
-        fixed = ("device", "batch", "workers", "metrics", "log", "batch_wait_s", "state")
+        fixed = ("device", "batch", "workers", "metrics", "log", "batch_wait_ms", "state", "fp16")
         differs = [name for name in fixed if getattr(config, name) != getattr(self._config, name)]
         if differs:
             logger.warning("settings that need a restart", extra={"settings": ", ".join(differs)})
@@ -185,7 +185,7 @@ class LiveService:
         failures = self._failures + [failure for stream in self.engine.streams for failure in stream.failures]
         return 1 if failures else 0
 
-    def _plan(self, added: Sequence[CameraConfig], cameras: Sequence[CameraConfig]) -> Plan:
+    def _plan(self, added: Sequence[CameraSettings], cameras: Sequence[CameraSettings]) -> Plan:
         """Open the models that are missing, and look at everything that can be wrong with the cameras to be added."""
         plan = self._models.plan(cameras)
         for segmenter, _ in plan.sessions.values():
@@ -194,7 +194,7 @@ class LiveService:
             check_camera(camera, self._models.segmenter(camera, plan).class_names)
         return plan
 
-    def _add(self, camera: CameraConfig, kept: Kept | None) -> None:
+    def _add(self, camera: CameraSettings, kept: Kept | None) -> None:
         from tracker.associate.tracker import Tracker
 
         batcher, segmenter = self._models.batcher(camera), self._models.segmenter(camera)
@@ -207,7 +207,7 @@ class LiveService:
         stream = build_stream(
             camera,
             segmenter=segmenter,
-            tracker=lambda: Tracker(class_count=len(segmenter.class_names), confirm_score=CONFIRM_SCORE),
+            tracker=lambda: Tracker(class_count=len(segmenter.class_names), confirm_score=camera.confirm_score),
             embed=self._models.embed(camera),
             lowest_score=lowest_score(camera),
             queue_frames=max(4, 2 * batcher.batch_size),
@@ -218,7 +218,7 @@ class LiveService:
         self._running[camera.name] = _Running(camera, stream, segmenter.class_names)
         self.engine.add(stream, batcher)
 
-    def _kept(self, camera: CameraConfig) -> Kept | None:
+    def _kept(self, camera: CameraSettings) -> Kept | None:
         """What an earlier run left of a camera's identities."""
         if self._snapshots is None or not is_camera(camera.url):
             return None
@@ -231,7 +231,7 @@ class LiveService:
         skip_ids = 0 if loaded.facts.get("final") else CRASH_SKIP_IDS
         return Kept(state=loaded.state, elapsed_s=loaded.elapsed_s, skip_ids=skip_ids, numbers_only=other)
 
-    def _resumption(self, camera: CameraConfig, segmenter: OnnxSegmenter) -> Resumption | None:
+    def _resumption(self, camera: CameraSettings, segmenter: OnnxSegmenter) -> Resumption | None:
         """Where a recording's chunks are, and everything its rows depend on."""
         if self._config.state is None or is_camera(camera.url) or camera.policy == "latest":
             return None
@@ -241,7 +241,7 @@ class LiveService:
             problem = f"expected a recording, found: {error.strerror}"
             raise SourceError(camera.url, problem, "check the path") from None
         key = {
-            "camera": {item.name: getattr(camera, item.name) for item in fields(camera)},
+            "camera": dict(camera),
             "file": (facts.st_size, facts.st_mtime_ns) if facts is not None else None,
             "model": segmenter.describe(),
             "version": __version__,
@@ -253,7 +253,7 @@ def run_live(path: Path, *, log: str | None = None, resume: bool = False) -> int
     """Run the cameras of a file until a signal or until all of them are recordings that are done.
 
     Args:
-        path: The YAML file; see :mod:`tracker.config`.
+        path: The YAML file; see :mod:`tracker.settings.yaml_file`.
         log: ``text`` or ``json``, over the file's own choice.
         resume: Go on with recordings where an earlier run was cut off; the settings need a ``state`` folder.
 
@@ -266,7 +266,7 @@ def run_live(path: Path, *, log: str | None = None, resume: bool = False) -> int
     if log not in {None, "text", "json"}:
         problem = f"expected text or json, found {log!r}"
         raise ConfigError("--log", problem, "choose one of the two")
-    config = load_live_config(path)
+    config = load_service_settings(path)
     if resume and config.state is None:
         raise ConfigError("--resume", "expected a folder for states, found none in the settings", "add `state: FOLDER`")
     with logging_to_stderr(log or config.log), faults_logged(), _signals() as signals, contextlib.ExitStack() as stack:
@@ -309,7 +309,7 @@ def _loop(service: LiveService, path: Path, signals: queue.SimpleQueue[int]) -> 
                 return
             try:
                 with _at_work():
-                    service.reload(load_live_config(path))
+                    service.reload(load_service_settings(path))
             except TrackerError as failure:
                 logger.error("not reloaded", extra={"problem": str(failure)})  # noqa: TRY400 - expected, no traceback
 

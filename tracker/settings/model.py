@@ -193,7 +193,7 @@ def expected(field: FieldInfo) -> str:
         return "true or false"
     if kind in {int, float}:
         low, high = bounds(field)
-        limits = ("" if low is None else f" from {low:g}") + ("" if high is None else f" to {high:g}")
+        limits = ("" if low is None else f" from {low:.12g}") + ("" if high is None else f" to {high:.12g}")
         return ("a whole number" if kind is int else "a number") + limits
     return "text" if kind is str else "text or a list of texts"
 

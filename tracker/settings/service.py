@@ -45,7 +45,7 @@ class ServiceSettings(DeviceSettings):
     log: Annotated[
         LogForm,
         Field(description="On stderr: text, or json with an object per line."),
-        Flag("FORM"),
+        Flag("FORM", command="live"),
     ] = "text"
     state: Annotated[
         Text | None,

@@ -264,7 +264,7 @@ class DeviceSettings(Settings):
     ] = False
 
 
-class RunSettings(StreamSettings, DeviceSettings):
+class RunSettings(DeviceSettings, StreamSettings):
     """One run of ``masktrail track`` or ``segment`` over its sources."""
 
     sources: Annotated[
