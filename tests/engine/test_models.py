@@ -8,14 +8,13 @@ import os
 import signal
 import threading
 import weakref
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.engine.fakes import FakeSource, SlowSegmenter, stream
-from tests.engine.test_service import Service
 from tests.segment.models import end2end_model
+from tests.service.test_service import Service
 from tests.sources.cameras import MjpegCamera, wait_until
 from tests.sources.videos import write_video
 from tracker.associate.tracker import Tracker
@@ -136,7 +135,7 @@ def camera(name: str, model: Path, **settings) -> CameraSettings:
 def test_cameras_of_one_model_share_a_session_that_lets_through_what_the_least_strict_wants(tmp_path, model) -> None:
     other = end2end_model(tmp_path / "other.onnx", order=("scores", "boxes", "class_ids", "masks"))
     models = Models(ServiceSettings(cameras=(), device="cpu"))
-    a, b, c = camera("a", model, conf=0.6), camera("b", model), camera("c", other, conf=0.7)
+    a, b, c = camera("a", model, score_threshold=0.6), camera("b", model), camera("c", other, score_threshold=0.7)
     plan = models.plan([a, b, c])
     assert len(plan.sessions) == 2
     assert sorted(lowest for _, lowest in plan.sessions.values()) == [0.1, 0.7]
@@ -145,7 +144,7 @@ def test_cameras_of_one_model_share_a_session_that_lets_through_what_the_least_s
     assert models.batcher(a) is models.batcher(b) is not models.batcher(c)
     before = models.segmenter(c)
     assert models.plan([a, b, c]).sessions == {}
-    lower = replace(c, name="d", conf=0.05)
+    lower = c.replace(name="d", score_threshold=0.05)
     models.carry_out(models.plan([a, b, c, lower]), engine)  # another session, the same batcher
     assert models.segmenter(c) is models.segmenter(lower) is not before
     assert len(engine.batchers) == 2
@@ -252,7 +251,7 @@ def test_a_camera_that_cannot_be_started_on_reload_keeps_no_other_out(model, tmp
     clip = write_video(tmp_path / "a.mp4", count=5, size=(160, 96))
     service = LiveService(ServiceSettings(cameras=(camera("a", model),), device="cpu", state=str(tmp_path / "st")))
     tape = CameraSettings(name="b", url=str(clip), model=str(model))
-    wanted = (camera("a", model), tape, replace(tape, name="c"))
+    wanted = (camera("a", model), tape, tape.replace(name="c"))
     service.reload(ServiceSettings(cameras=wanted, device="cpu", state=str(tmp_path / "st")))
     assert [stream.name for stream in service.engine.streams] == ["a", "c"]
     [record] = [record for record in caplog.records if record.message == "camera not started"]

@@ -1,9 +1,8 @@
-"""What several commands print with: the console, a progress bar over named steps, a summary as a JSON file."""
+"""What several commands print with: the console, a progress bar over named steps, options of their own."""
 
 from __future__ import annotations
 
 import contextlib
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,7 +13,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-__all__ = ["Json", "Quiet", "console_for", "steps", "write_json"]
+__all__ = ["Json", "Quiet", "console_for", "steps"]
 
 Json = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the summary there too.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress and no table.")]
@@ -35,10 +34,3 @@ def steps(console: Console, title: str) -> Iterator[Callable[[str, int, int], No
     with Progress(console=console, transient=True) as progress:
         task = progress.add_task(title, total=None)
         yield lambda name, done, total: progress.update(task, description=name, completed=done, total=total)
-
-
-def write_json(path: Path | None, results: object) -> None:
-    """A summary as a file, where one was asked for."""
-    if path is not None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")

@@ -63,8 +63,8 @@ def reference_page(service: type[ServiceSettings] = ServiceSettings, run: type[R
         for name, field in run.model_fields.items()
         if name not in camera.model_fields and name not in service.model_fields
     }
-    of_camera = {name: camera.model_fields[name] for name in sorted(camera.model_fields, key=_names_first)}
-    of_service = {name: field for name, field in service.model_fields.items() if name != "cameras"}
+    of_camera = {name: camera.model_fields[name] for name in sorted(_settable(camera), key=_names_first)}
+    of_service = {name: service.model_fields[name] for name in _settable(service) if name != "cameras"}
     return _PAGE.format(
         shared=" and ".join(f"`{name}`" for name in SHARED),
         stream=_table(of_camera, in_file=True),
@@ -175,6 +175,11 @@ def _values(field: FieldInfo) -> str:
     if kind_of_value(field) in {int, float} and low is not None:
         return f"{low:.12g} to {high:.12g}" if high is not None else f"from {low:.12g}"
     return expected(field)
+
+
+def _settable(settings: type[Settings]) -> list[str]:
+    """Fields in their order, but for those that say where the settings were read."""
+    return list(dict.fromkeys(names_of(settings).values()))
 
 
 def _names_first(name: str) -> bool:

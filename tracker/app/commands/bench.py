@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from tracker.app.console import Json, console_for, write_json
+from tracker.app.console import Json, console_for
 from tracker.app.flags import option
 from tracker.settings.stream import DEFAULT_MODEL, RunSettings
 
@@ -30,11 +31,14 @@ def bench_pipeline_command(
 ) -> None:
     """Every CPU millisecond of a frame by stage, and the pipeline's speed against the bare model's."""
     from tracker.app.benchmarks import run_pipeline_bench
+    from tracker.segment.zoo import model_files
+    from tracker.sinks.summary import open_summary
 
-    results = run_pipeline_bench(
-        video, model=model, device=device, frames=frames, rounds=rounds, batch=batch, console=console_for()
-    )
-    write_json(json_path, results)
+    with open_summary(json_path, inputs=[*_local_files(video), *model_files(model)]) as write_summary:
+        results = run_pipeline_bench(
+            video, model=model, device=device, frames=frames, rounds=rounds, batch=batch, console=console_for()
+        )
+        write_summary(results)
 
 
 @bench_app.command(name="associate")
@@ -51,22 +55,26 @@ def bench_associate_command(
     Beside it roboflow's ByteTrack where `pip install trackers` was done; "ratio" is its time over ours.
     """
     from tracker.app.benchmarks import run_associate_bench
+    from tracker.sinks.summary import open_summary
 
-    write_json(json_path, run_associate_bench(console=console_for(), objects=objects or (), rounds=rounds))
+    with open_summary(json_path) as write_summary:
+        write_summary(run_associate_bench(console=console_for(), objects=objects or (), rounds=rounds))
 
 
 @bench_app.command(name="memory")
 def bench_memory_command(
     *,
     minutes: Annotated[
-        float, typer.Option(min=0.1, help="Length of the stream, at 30 fps, run as fast as it goes.")
+        float, typer.Option(min=0.1, help="Length of the stream, at 25 fps, run as fast as it goes.")
     ] = 20,
     json_path: Json = None,
 ) -> None:
     """Resident memory over a long stream of synthetic frames: it must stay flat."""
     from tracker.app.benchmarks import run_memory_bench
+    from tracker.sinks.summary import open_summary
 
-    write_json(json_path, run_memory_bench(minutes=minutes, console=console_for()))
+    with open_summary(json_path) as write_summary:
+        write_summary(run_memory_bench(minutes=minutes, console=console_for()))
 
 
 @bench_app.command(name="all")
@@ -77,11 +85,20 @@ def bench_all_command(
 ) -> None:
     """All of it."""
     from tracker.app.benchmarks import run_associate_bench, run_memory_bench, run_pipeline_bench
+    from tracker.sinks.summary import open_summary
 
     console = console_for()
-    results = {
-        "pipeline": run_pipeline_bench(video, console=console),
-        "associate": run_associate_bench(console=console),
-        "memory": run_memory_bench(minutes=20, console=console),
-    }
-    write_json(json_path, results)
+    with open_summary(json_path, inputs=_local_files(video)) as write_summary:
+        results = {
+            "pipeline": run_pipeline_bench(video, console=console),
+            "associate": run_associate_bench(console=console),
+            "memory": run_memory_bench(minutes=20, console=console),
+        }
+        write_summary(results)
+
+
+def _local_files(video: str | None) -> list[Path]:
+    """The files that a benchmark's video is."""
+    from tracker.sources.address import expand_sources
+
+    return [] if video is None else [file for address in expand_sources(video) for file in address.local_files]

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from tracker.app.console import Json, Quiet, console_for, steps, write_json
+from tracker.app.console import Json, Quiet, console_for, steps
 from tracker.app.flags import option
 from tracker.settings.stream import RunSettings
 
@@ -60,10 +60,13 @@ def evaluate(
     from dataclasses import asdict
 
     from tracker.measure.evaluate import evaluate as evaluate_results
+    from tracker.measure.evaluate import evaluated_files
     from tracker.measure.tables import evaluation_table
+    from tracker.sinks.summary import open_summary
 
     console = console_for(quiet=quiet)
-    with steps(console, "evaluating") as show:
-        evaluation = evaluate_results(truth, results, protocol=protocol, progress=show)
-    console.print(evaluation_table(evaluation, per_sequence=per_sequence))
-    write_json(json_path, asdict(evaluation))
+    with open_summary(json_path, inputs=evaluated_files(truth, results)) as write_summary:
+        with steps(console, "evaluating") as show:
+            evaluation = evaluate_results(truth, results, protocol=protocol, progress=show)
+        console.print(evaluation_table(evaluation, per_sequence=per_sequence))
+        write_summary(asdict(evaluation))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from tracker.app.console import Json, Quiet, console_for, write_json
+from tracker.app.console import Json, Quiet, console_for
 from tracker.app.flags import takes
 from tracker.settings.stream import RunSettings
 
@@ -26,8 +26,7 @@ def segment(settings: RunSettings, *, json_path: Json = None, quiet: Quiet = Fal
 def _run(settings: RunSettings, *, json_path: Json, quiet: bool) -> None:
     from tracker.engine.job import run_request
 
-    outcomes = run_request(settings, console=console_for(quiet=quiet))
-    write_json(json_path, [outcome.as_json() for outcome in outcomes])
+    outcomes = run_request(settings, console=console_for(quiet=quiet), summary=json_path)
     if any(outcome.interrupted for outcome in outcomes):
         raise typer.Exit(130)
     if any(outcome.failures for outcome in outcomes):
