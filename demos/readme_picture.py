@@ -12,7 +12,7 @@ from demos.scenes.road import road
 from demos.scenes.shop import shop
 from tracker import OnnxSegmenter, TrackedFrame, Tracker
 from tracker.render.annotate import Annotator
-from tracker.request import CONFIRM_SCORE
+from tracker.settings.stream import CONFIRM_SCORE
 
 FPS, SIZE = 10.0, (960, 540)
 segmenter = OnnxSegmenter("yolact-nano")

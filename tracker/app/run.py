@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING
 
 from tracker.app.interrupt import interruptible
 from tracker.app.progress import StreamProgress, link_teller, short_title, summary_table
+from tracker.engine.claims import check_run
 from tracker.engine.run import Listener, Run
+from tracker.sinks.summary import open_summary
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from rich.console import Console
     from rich.progress import Progress, TaskID
@@ -25,23 +28,28 @@ if TYPE_CHECKING:
 __all__ = ["run_on_terminal"]
 
 
-def run_on_terminal(settings: RunSettings, *, console: Console) -> list[Outcome]:
+def run_on_terminal(settings: RunSettings, *, console: Console, summary: Path | None = None) -> list[Outcome]:
     """Run every stream, one after another; the first Ctrl-C ends the one that runs, with what is done.
 
     Args:
         settings: What to do.
         console: Progress and tables go there.
+        summary: JSON file of all outcomes.
 
     Returns:
         One outcome per stream.
 
     Raises:
-        TrackerError: A source, model or output cannot be opened.
+        TrackerError: A source, model or output cannot be opened, or an output is a source or another output.
     """
     terminal = _Terminal(console, shows_identities=settings.associates)
     run = Run(settings, listener=terminal)
     terminal.stop = run.stop
-    return run.run()
+    check_run(settings, run.plans, summary=summary)
+    with open_summary(summary) as write_summary:
+        outcomes = run.run()
+        write_summary([outcome.as_json() for outcome in outcomes])
+    return outcomes
 
 
 class _Terminal(Listener):

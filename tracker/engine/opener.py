@@ -162,7 +162,7 @@ def stages_of(
     if plan.associates:
         if embedder is not None:
             steps.append(("reid", {"embedder": embedder}))
-        steps.append(("associate", {"confirmation_score": settings.confirm_score, "tracker": tracker}))
+        steps.append(("associate", {"confirmation_score": settings.confirmation_score, "tracker": tracker}))
     steps += [(name, {}) for name in settings.stages]
     return [
         STAGES.load(name)(StageContext(stream=plan.name, class_names=class_names, settings=values))

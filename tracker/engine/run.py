@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tracker.engine.claims import check_run, files_of
 from tracker.engine.models import Models
 from tracker.engine.opener import Flow, Watch, open_stream
 from tracker.engine.outputs import Outputs
@@ -17,6 +18,7 @@ from tracker.engine.scheduler import Engine
 from tracker.errors import ConfigError, TrackerError
 from tracker.settings.stream import RunSettings
 from tracker.sinks.base import file_of
+from tracker.sinks.exclusive import reserved
 
 if TYPE_CHECKING:
     import os
@@ -186,9 +188,16 @@ class Run:
     Args:
         settings: What to do.
         listener: What is told meanwhile.
+
+    Attributes:
+        plans: Its streams.
+
+    Raises:
+        TrackerError: A source is not there, or several streams would write to one file.
     """
 
     def __init__(self, settings: RunSettings, *, listener: Listener | None = None) -> None:
+        self.plans = plan_run(settings)
         self._settings = settings
         self._listener = listener or Listener()
         self._stops: list[Callable[[], None]] = []
@@ -206,10 +215,10 @@ class Run:
         Raises:
             TrackerError: A source, model or output cannot be opened, or an option does not fit.
         """
-        plans = plan_run(self._settings)
+        check_run(self._settings, self.plans)
         models = Models(self._settings, batch_wait_s=FULL_BATCH_S)
         outcomes = []
-        for plan in plans:
+        for plan in self.plans:
             outcome = None
             try:
                 outcome = self._run_one(plan, models)
@@ -222,7 +231,7 @@ class Run:
 
     def _run_one(self, plan: StreamPlan, models: Models) -> Outcome:
         """One stream to its end, the first :meth:`stop` or a failure; its outputs are completed in every case."""
-        with self._spooling(plan) as spool, self._engine(plan, models) as engine:
+        with reserved(*files_of(plan)), self._spooling(plan) as spool, self._engine(plan, models) as engine:
             stream = self._open(plan, models, engine, spool)
             info = stream.source.info
             with self._stoppable(engine.stop, stream.close):

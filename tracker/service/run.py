@@ -17,6 +17,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from tracker.engine.claims import check_cameras, held_names
 from tracker.engine.models import Models, lowest_score
 from tracker.engine.opener import Flow, open_stream
 from tracker.engine.plan import chosen_classes, plan_camera
@@ -86,7 +87,7 @@ class LiveService:
         self._config = config
         self._models = Models(config, batch_wait_s=config.batch_wait_s)
         plans = [plan_camera(camera) for camera in config.cameras]
-        change = self._change(plans, plans)
+        change = self._change(config, plans)
         self.engine = Engine(workers=self._models.workers([segmenter for segmenter, _ in change.sessions.values()]))
         self._models.carry_out(change, self.engine)
         self._snapshots = (
@@ -94,8 +95,13 @@ class LiveService:
         )
         self._running: dict[str, _Running] = {}
         self._failures: list[TrackerError] = []
-        for camera, plan in zip(config.cameras, plans, strict=True):
-            self._add(camera, plan, self._kept(camera, plan))
+        self._held: dict[str, contextlib.ExitStack] = {}
+        try:
+            for camera, plan in zip(config.cameras, plans, strict=True):
+                self._add(camera, plan, self._kept(camera, plan))
+        except BaseException:
+            self._let_go(*self._held)
+            raise
 
     def reload(self, config: ServiceSettings) -> None:
         """Make the cameras what the file says now; those that did not change run on with their identities.
@@ -112,7 +118,7 @@ class LiveService:
         added = [camera for name, camera in wanted.items() if name in changed or name not in self._running]
         plans = {camera.name: plan_camera(camera) for camera in added}
         going_on = [one.plan for name, one in self._running.items() if name not in changed and not one.stream.over]
-        change = self._change(list(plans.values()), [*going_on, *plans.values()])
+        change = self._change(config, list(plans.values()), going_on)
         self._models.carry_out(change, self.engine)
         kept: dict[str, Kept] = {}
         for name in changed:
@@ -194,9 +200,12 @@ class LiveService:
         failures = self._failures + [failure for stream in self.engine.streams for failure in stream.failures]
         return 1 if failures else 0
 
-    def _change(self, added: Sequence[StreamPlan], plans: Sequence[StreamPlan]) -> Change:
-        """Open the models that are missing, and look at everything that can be wrong with the streams to be added."""
-        change = self._models.change(plans)
+    def _change(
+        self, config: ServiceSettings, added: Sequence[StreamPlan], running: Sequence[StreamPlan] = ()
+    ) -> Change:
+        """Look at everything that can be wrong with the streams to be added, and open the models that are missing."""
+        check_cameras(config, added, running)
+        change = self._models.change([*running, *added])
         for role, description in change.opened:
             logger.info(role, extra={"model": description})
         for plan in added:
@@ -205,6 +214,9 @@ class LiveService:
 
     def _add(self, camera: CameraSettings, plan: StreamPlan, kept: Kept | None) -> None:
         batcher, segmenter = self._models.batcher(plan), self._models.segmenter(plan)
+        self._let_go(camera.name)
+        self._held[camera.name] = contextlib.ExitStack()
+        self._held[camera.name].enter_context(held_names(self._config, plan))
         resumption = self._resumption(camera, segmenter)
         if resumption is not None and not self._resume:
             resumption.restart()
@@ -225,6 +237,12 @@ class LiveService:
         )
         self._running[camera.name] = _Running(camera, plan, stream, segmenter.class_names)
         self.engine.add(stream, batcher)
+
+    def _let_go(self, *names: str) -> None:
+        """Give up the names of cameras' outputs and states."""
+        for name in names:
+            if (held := self._held.pop(name, None)) is not None:
+                held.close()
 
     def _kept(self, camera: CameraSettings, plan: StreamPlan) -> Kept | None:
         """What an earlier run left of a camera's identities."""
@@ -249,7 +267,7 @@ class LiveService:
             problem = f"expected a recording, found: {error.strerror}"
             raise SourceError(camera.url, problem, "check the path") from None
         key = {
-            "camera": dict(camera),
+            "camera": camera.chosen(),
             "file": (facts.st_size, facts.st_mtime_ns) if facts is not None else None,
             "model": segmenter.describe(),
             "version": __version__,

@@ -26,7 +26,19 @@ if TYPE_CHECKING:
     from pydantic import ModelWrapValidatorHandler
     from pydantic.fields import FieldInfo
 
-__all__ = ["Also", "Flag", "Note", "Refusal", "SettingError", "Settings", "Wanted", "expected", "marker", "names_of"]
+__all__ = [
+    "Also",
+    "Flag",
+    "Note",
+    "Origin",
+    "Refusal",
+    "SettingError",
+    "Settings",
+    "Wanted",
+    "expected",
+    "marker",
+    "names_of",
+]
 
 _Marker = TypeVar("_Marker")
 
@@ -76,6 +88,11 @@ class Wanted:
 
     expected: str
     remedy: str = "change it"
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """The field says where the settings were read: nothing that can be set, and no difference between settings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +155,18 @@ class Settings(BaseModel):
         del failure, first, values
         raise SettingError(cls.__name__, refusals, found)
 
+    def chosen(self) -> dict[str, Any]:
+        """Every field with its value, but for where the settings were read."""
+        return {name: value for name, value in self if marker(type(self).model_fields[name], Origin) is None}
+
+    def __eq__(self, other: object) -> bool:
+        """Whether the same was chosen, wherever it was read."""
+        return isinstance(other, Settings) and type(self) is type(other) and self.chosen() == other.chosen()
+
+    def __hash__(self) -> int:
+        """Equal settings have equal hashes."""
+        return hash((type(self), *self.chosen().items()))
+
     def replace(self, **changes: Any) -> Self:
         """The same with other values, checked again."""
         return type(self)(**(dict(self) | changes))
@@ -152,6 +181,8 @@ def names_of(settings: type[Settings]) -> dict[str, str]:
     """Every name that a field may have in a file -> the field's own name; aliases first."""
     names: dict[str, str] = {}
     for name, field in settings.model_fields.items():
+        if marker(field, Origin) is not None:
+            continue
         aliases = marker(field, Also)
         names |= dict.fromkeys((*(aliases.names if aliases else ()), name), name)
     return names
@@ -193,7 +224,7 @@ def expected(field: FieldInfo) -> str:
         return "true or false"
     if kind in {int, float}:
         low, high = bounds(field)
-        limits = ("" if low is None else f" from {low:g}") + ("" if high is None else f" to {high:g}")
+        limits = ("" if low is None else f" from {low:.12g}") + ("" if high is None else f" to {high:.12g}")
         return ("a whole number" if kind is int else "a number") + limits
     return "text" if kind is str else "text or a list of texts"
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field
 
 from tracker.settings.choices import LogForm
-from tracker.settings.model import Flag, Note, Wanted
+from tracker.settings.model import Flag, Note, Origin, Wanted
 from tracker.settings.stream import DAY_S, CameraSettings, DeviceSettings, Text
 
 __all__ = ["METRICS_ADDRESS", "SHARED", "ServiceSettings"]
@@ -36,6 +36,7 @@ class ServiceSettings(DeviceSettings):
     """Everything for ``masktrail live``."""
 
     cameras: Annotated[tuple[CameraSettings, ...], Field(description="The cameras and recordings, at least one.")]
+    path: Annotated[str | None, Field(repr=False, description="The file that it was read from."), Origin()] = None
     metrics: Annotated[
         Text | None,
         BeforeValidator(_address),
@@ -45,7 +46,7 @@ class ServiceSettings(DeviceSettings):
     log: Annotated[
         LogForm,
         Field(description="On stderr: text, or json with an object per line."),
-        Flag("FORM"),
+        Flag("FORM", command="live"),
     ] = "text"
     state: Annotated[
         Text | None,

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Self
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
 from tracker.settings.choices import CameraMotionChoice, DecodeChoice, MaskFormat, Policy, Transport
-from tracker.settings.model import Also, Flag, Note, Refusal, SettingError, Settings, Wanted
+from tracker.settings.model import Also, Flag, Note, Origin, Refusal, SettingError, Settings, Wanted
 
 __all__ = [
     "CONFIRM_SCORE",
@@ -103,7 +103,7 @@ class StreamSettings(Settings):
         Flag("NAMES", split=","),
     ] = ()
 
-    confirm_score: Annotated[
+    confirmation_score: Annotated[
         float,
         Field(ge=0, le=1, description="A track gets its number once it has this score."),
         Also("confirm"),
@@ -224,6 +224,7 @@ class CameraSettings(StreamSettings):
         Field(repr=False, description="What is opened: rtsp://, http:// (MJPEG, HLS), srt://, a device, a file."),
         Note("Passwords belong in the environment: `rtsp://viewer:${GATE_PASSWORD}@10.0.0.7/stream1`."),
     ]
+    place: Annotated[str, Field(repr=False, description="`file:line` where it was read, for messages."), Origin()] = ""
 
     @model_validator(mode="after")
     def _endless_outputs_come_in_parts(self) -> Self:
@@ -271,7 +272,7 @@ class DeviceSettings(Settings):
     ] = False
 
 
-class RunSettings(StreamSettings, DeviceSettings):
+class RunSettings(DeviceSettings, StreamSettings):
     """One run of ``masktrail track`` or ``segment`` over its sources."""
 
     sources: Annotated[

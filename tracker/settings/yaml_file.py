@@ -142,10 +142,16 @@ class _Reader:
                 listed or root, "expected at least one camera under `cameras`, found none", "add `- name: ...`"
             )
         cameras = [
-            self._made(camera, node, for_all | self._nodes(node, of_camera, "a camera")) for node in listed.value
+            self._made(
+                camera,
+                node,
+                for_all | self._nodes(node, of_camera, "a camera"),
+                place=f"{self._name}:{_line(node)}",
+            )
+            for node in listed.value
         ]
         self._check_names(cameras, listed.value)
-        return self._made(settings, root, nodes, cameras=tuple(cameras))
+        return self._made(settings, root, nodes, cameras=tuple(cameras), path=self._name)
 
     def _check_names(self, cameras: list[CameraSettings], nodes: list[Any]) -> None:
         lines: dict[str, int] = {}
