@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.engine.fakes import SlowSegmenter
-from tracker.engine.scheduler import WORKERS_S, LiveEngine
+from tracker.engine.scheduler import WORKERS_S, Engine
 from tracker.engine.stream import CLOSE_S
 from tracker.service.status import StatusServer
 from tracker.settings.service import METRICS_ADDRESS
@@ -72,7 +72,7 @@ def test_the_image_runs_as_somebody_and_can_write_where_it_has_to() -> None:
 
 def test_the_health_check_tells_the_well_from_the_stuck(monkeypatch) -> None:
     check = re.search(r'CMD python -c "(.*)"$', DOCKERFILE, re.MULTILINE)[1]
-    engine = LiveEngine(segmenter=SlowSegmenter(), workers=1)
+    engine = Engine(segmenter=SlowSegmenter(), workers=1)
     server = StatusServer(engine, "127.0.0.1:0")
 
     def healthy() -> bool:

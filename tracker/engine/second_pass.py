@@ -11,7 +11,7 @@ import os
 import stat
 import threading
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -199,14 +199,7 @@ def _pictured(frame: Frame, pictures: Iterator[Frame]) -> Frame:
     if found is None or found.index != frame.index or found.size != frame.size:
         problem = f"expected frame {frame.index} again, found {'the end' if found is None else f'frame {found.index}'}"
         raise TrackerError(frame.source, problem, "leave the recording alone while it is processed")
-    return Frame(
-        index=frame.index,
-        time_s=frame.time_s,
-        arrived_s=frame.arrived_s,
-        source=frame.source,
-        size=frame.size,
-        image=found.image,
-    )
+    return replace(frame, image=found.image)
 
 
 def _tracks(refined: Refined, number: int, start: int) -> Tracks:

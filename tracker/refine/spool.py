@@ -7,6 +7,7 @@ The file has no name: the system removes it however the process ends.
 from __future__ import annotations
 
 import tempfile
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["Spool", "SpoolSink"]
 
 CACHED_FRAMES = 32
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 ARRAYS = 10
 
 
@@ -57,7 +59,7 @@ class Spool:
         empty = np.zeros(0, np.int64)
         rects, cells, grid = _cropped(instances)
         arrays: list[NDArray[Any]] = [
-            np.array([frame.index, *frame.size], np.int64),
+            np.array([frame.index, *frame.size, _microseconds(frame.captured_at)], np.int64),
             np.array([frame.time_s, frame.arrived_s], np.float64),
             np.frombuffer(frame.source.encode("utf-8", "surrogateescape"), np.uint8),
             instances.boxes,
@@ -133,15 +135,17 @@ class Spool:
         return [np.load(self._file) for _ in range(ARRAYS)]
 
     def _read(self, number: int) -> tuple[Frame, Instances]:
-        (index, width, height), (time_s, arrived_s), source, boxes, scores, class_ids, grid, rects, cells, _ = (
-            self._load(self._offsets[number])
+        facts, (time_s, arrived_s), source, boxes, scores, class_ids, grid, rects, cells, _ = self._load(
+            self._offsets[number]
         )
+        index, width, height, captured_us = facts.tolist()
         frame = Frame(
             index=int(index),
             time_s=float(time_s),
             arrived_s=float(arrived_s),
             source=source.tobytes().decode("utf-8", "surrogateescape"),
             size=(int(width), int(height)),
+            captured_at=None if captured_us < 0 else EPOCH + timedelta(microseconds=int(captured_us)),
         )
         masks = _restored(rects, cells, grid) if len(grid) else None
         return frame, Instances(boxes=boxes, scores=scores, class_ids=class_ids, masks=masks)
@@ -164,6 +168,11 @@ class SpoolSink(Sink):
 
     def close(self) -> None:
         """Nothing is to be done."""
+
+
+def _microseconds(moment: datetime | None) -> int:
+    """Since 1970; -1 = not known."""
+    return -1 if moment is None else (moment - EPOCH) // timedelta(microseconds=1)
 
 
 def _cropped(instances: Instances) -> tuple[NDArray[np.int64], NDArray[np.uint8], NDArray[np.float64]]:

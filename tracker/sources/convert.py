@@ -99,6 +99,7 @@ class FrameConverter:
             network_image=network_image,
             letterbox=letterbox,
             time_from=picture.time_from,
+            captured_at=picture.captured_at,
         )
 
     def _orientation(self, frame: av.VideoFrame, coded: tuple[int, int]) -> tuple[bool, bool, bool]:

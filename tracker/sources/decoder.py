@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
 import av
 
 from tracker.sources import hardware, problems
+from tracker.sources.capture import created_at, shown_at
 from tracker.sources.clock import MediaClock
 from tracker.sources.convert import orientation
 from tracker.sources.cpu import WorkerClock
@@ -59,6 +61,7 @@ class Picture:
     arrived_s: float
     source: str
     time_from: TimeFrom = "stamps"
+    captured_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,6 +156,7 @@ class VideoDecoder:
             self._coded_size: tuple[int, int] | None = None
             self._damaged: set[int] = set()  # stamps of packets that the demuxer found damaged
             self._time_from: TimeFrom = "stamps"
+            self._created = created_at({**self._stream.metadata, **self._container.metadata})
             self._decoded = self._decode()
             self._first: Picture | None = next(self._decoded, None)
             self.info = self._describe(rate)
@@ -286,6 +290,7 @@ class VideoDecoder:
                     arrived_s=arrived_s,
                     source=self._name,
                     time_from=self._time_from,
+                    captured_at=datetime.now(UTC) if self._is_live else shown_at(self._created, time_s),
                 )
 
     def _stamp_s(self, frame: av.VideoFrame, arrived_s: float) -> Fraction | float | None:
