@@ -22,7 +22,7 @@ import numpy as np
 from tests.engine.rtsp import RtspServer, elementary, film, pattern, why_not
 from tracker.associate.tracker import Tracker
 from tracker.engine.batcher import Batcher
-from tracker.engine.opener import open_stream
+from tracker.engine.opener import Flow, open_stream
 from tracker.engine.plan import plan_camera
 from tracker.engine.scheduler import Engine
 from tracker.segment.session import OnnxSegmenter
@@ -136,7 +136,8 @@ def run_recordings(segmenter: OnnxSegmenter, clips: list[Path]) -> int:
     engine = Engine(segmenter=segmenter, workers=CORES)
     for number, clip in enumerate(clips):
         config = CameraSettings(name=f"r{number}", url=str(clip), stride=4)
-        engine.add(open_stream(plan_camera(config), segmenter=segmenter, tracker=lambda: Tracker(class_count=6)))
+        flow = Flow(max_in_flight=CORES + 1)
+        engine.add(open_stream(plan_camera(config), segmenter=segmenter, flow=flow))
     engine.wait()
     frames = sum(one.meter.figures().frames for one in engine.streams)
     engine.close()
