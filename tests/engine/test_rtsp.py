@@ -20,6 +20,7 @@ from tracker.associate.tracker import Tracker
 from tracker.engine.opener import Flow, open_stream
 from tracker.engine.plan import plan_camera
 from tracker.engine.scheduler import Engine
+from tracker.engine.steady import SteadyTracker
 from tracker.engine.stream import Stream
 from tracker.segment.session import OnnxSegmenter
 from tracker.settings.stream import CameraSettings
@@ -194,7 +195,9 @@ def test_one_camera_dies_and_the_others_lose_nothing() -> None:
         for name, server in (("a", stable), ("b", shaky)):
             trackers[name] = CountingTracker()
 
-            streams[name] = Stream(name=name, open_source=opener(server.url(name)), tracker=trackers[name])
+            streams[name] = Stream(
+                name=name, open_source=opener(server.url(name)), stages=[SteadyTracker(trackers[name])]
+            )
             engine.add(streams[name])
         assert wait_until(lambda: all(one.meter.figures().frames > 25 for one in streams.values()))
         shaky.kill()

@@ -287,7 +287,9 @@ def test_numbers_go_on_after_a_restart_and_after_a_crash(tmp_path, monkeypatch, 
             service = LiveService(config)
             [stream] = service.engine.streams
             assert wait_until(lambda stream=stream: stream.meter.figures().frames > 10)
-            seen.append(stream.meter.figures().identities)
+            kept = stream.snapshot()
+            assert kept is not None
+            seen.append((stream.figures().identities, kept["stages"]["associate"]["tracker"]["next_id"]))
             service.save_states()
             if crashes:
                 service.engine.close()
