@@ -273,6 +273,14 @@ def test_a_new_field_is_an_option_with_help_range_and_error() -> None:
         settings_from(BlurredRun, {"sources": ["a.mp4"], "blur_px": 100})
 
 
+def test_an_option_that_is_wrong_tells_no_password(monkeypatch) -> None:
+    monkeypatch.setenv("GATE", "canary")
+    with pytest.raises(ConfigError, match="^SOURCE: expected") as caught:
+        settings_from(RunSettings, {"sources": ["rtsp://viewer:${GATE}@10.0.0.7/x", ""]})
+    assert "canary" not in str(caught.value)
+    assert settings_from(RunSettings, {"sources": ["rtsp://v:${GATE}@h/x"]}).sources == ("rtsp://v:canary@h/x",)
+
+
 def test_a_new_field_is_a_key_with_line_and_range() -> None:
     text = CAMERA + "    blur: 3\n  - {name: b, url: b.mp4}\n"
     service = parse_service_settings("defaults: {blur_px: 5}\n" + text, settings=BlurredService)
