@@ -275,7 +275,7 @@ def test_a_new_field_is_an_option_with_help_range_and_error() -> None:
 
 def test_an_option_that_is_wrong_tells_no_password(monkeypatch) -> None:
     monkeypatch.setenv("GATE", "canary")
-    with pytest.raises(ConfigError, match="^SOURCE: expected") as caught:
+    with pytest.raises(ConfigError, match=r"^SOURCE: expected") as caught:
         settings_from(RunSettings, {"sources": ["rtsp://viewer:${GATE}@10.0.0.7/x", ""]})
     assert "canary" not in str(caught.value)
     assert settings_from(RunSettings, {"sources": ["rtsp://v:${GATE}@h/x"]}).sources == ("rtsp://v:canary@h/x",)
