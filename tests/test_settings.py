@@ -197,6 +197,12 @@ def test_settings_are_frozen_picklable_and_equal_by_what_was_chosen() -> None:
         camera.stride = 2
 
 
+def test_an_address_needs_no_parts() -> None:
+    assert CameraSettings(name="a", url="rtsp://h/x", records="mqtt://h/tracks").records == ("mqtt://h/tracks",)
+    with pytest.raises(ConfigError, match=r"\{time\} into its name: out/\{name\}-\{time\}.csv"):
+        CameraSettings(name="a", url="rtsp://h/x", records=("mqtt://h/tracks", "out/a.csv"))
+
+
 def test_a_wrong_value_in_python_is_one_of_our_errors() -> None:
     with pytest.raises(ConfigError) as caught:
         CameraSettings(name="a", url="a.mp4", stride=0)
