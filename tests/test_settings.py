@@ -197,6 +197,12 @@ def test_settings_are_frozen_picklable_and_equal_by_what_was_chosen() -> None:
         camera.stride = 2
 
 
+def test_an_address_needs_no_parts() -> None:
+    assert CameraSettings(name="a", url="rtsp://h/x", records="mqtt://h/tracks").records == ("mqtt://h/tracks",)
+    with pytest.raises(ConfigError, match=r"\{time\} into its name: out/\{name\}-\{time\}.csv"):
+        CameraSettings(name="a", url="rtsp://h/x", records=("mqtt://h/tracks", "out/a.csv"))
+
+
 def test_a_wrong_value_in_python_is_one_of_our_errors() -> None:
     with pytest.raises(ConfigError) as caught:
         CameraSettings(name="a", url="a.mp4", stride=0)
@@ -271,6 +277,14 @@ def test_a_new_field_is_an_option_with_help_range_and_error() -> None:
     assert "blur_px" not in flags(BlurredRun, "segment")
     with pytest.raises(ConfigError, match="--blur: expected a whole number from 0 to 99, found 100"):
         settings_from(BlurredRun, {"sources": ["a.mp4"], "blur_px": 100})
+
+
+def test_an_option_that_is_wrong_tells_no_password(monkeypatch) -> None:
+    monkeypatch.setenv("GATE", "canary")
+    with pytest.raises(ConfigError, match=r"^SOURCE: expected") as caught:
+        settings_from(RunSettings, {"sources": ["rtsp://viewer:${GATE}@10.0.0.7/x", ""]})
+    assert "canary" not in str(caught.value)
+    assert settings_from(RunSettings, {"sources": ["rtsp://v:${GATE}@h/x"]}).sources == ("rtsp://v:canary@h/x",)
 
 
 def test_a_new_field_is_a_key_with_line_and_range() -> None:

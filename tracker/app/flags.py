@@ -115,7 +115,7 @@ def settings_from(settings: type[_Settings], given: Mapping[str, Any], **fixed: 
         first = error.refusals[0]
     field = settings.model_fields[first.field]
     offender = _flag(field).metavar if _flag(field).argument else flag_names(first.field, field)[0]
-    found = first.found or shown(values.get(first.field))
+    found = first.found or (shown(values.get(first.field)) if field.repr else "a value that is not shown")
     raise ConfigError(str(offender), f"expected {first.expected}, found {found}", first.remedy)
 
 

@@ -230,9 +230,9 @@ class CameraSettings(StreamSettings):
     def _endless_outputs_come_in_parts(self) -> Self:
         for name in ("records", "save") if is_camera(self.url) else ():
             value = getattr(self, name)
-            for output in (value,) if isinstance(value, str) else value or ():
-                path = PurePath(output)
-                if "{time}" not in output and "://" not in output:
+            for text in (value,) if isinstance(value, str) else value or ():
+                if "{time}" not in text and "://" not in text:
+                    path = PurePath(text)
                     expected = f"a file per part of an endless camera for {path}"
                     found = "one file that would grow without end, and be replaced at the next start"
                     remedy = f"write {{time}} into its name: {path.with_name('{name}-{time}' + path.suffix)}"
