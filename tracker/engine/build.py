@@ -110,7 +110,7 @@ def build_stream(
 
     def open_sink(source: Source) -> Sink:
         if chunked is None:
-            return open_outputs(camera, paths, source, segmenter.class_names)
+            return open_outputs(camera, paths, source, segmenter.class_names, on_failure=stream.meter.output_failed)
         open_part = _opener(camera, source, segmenter.class_names)
         return ChunkedSink(paths, open_part, chunked, chunks=chunks)
 
@@ -266,7 +266,14 @@ def _opener(camera: CameraConfig, source: Source, class_names: tuple[str, ...]) 
     return open_part
 
 
-def open_outputs(camera: CameraConfig, paths: list[Path], source: Source, class_names: tuple[str, ...]) -> Sink:
+def open_outputs(
+    camera: CameraConfig,
+    paths: list[Path],
+    source: Source,
+    class_names: tuple[str, ...],
+    *,
+    on_failure: Callable[[SinkError], None] | None = None,
+) -> Sink:
     """Every output of a camera as one sink: what dies is reported and ended, the others go on.
 
     Args:
@@ -274,6 +281,7 @@ def open_outputs(camera: CameraConfig, paths: list[Path], source: Source, class_
         paths: Of the outputs, with the camera's name filled in.
         source: Whose frames will come.
         class_names: Names in ``class_ids`` order.
+        on_failure: Told of every output, or part of one, that could not be written.
     """
     from tracker.sinks.multi import MultiSink
 
@@ -281,6 +289,8 @@ def open_outputs(camera: CameraConfig, paths: list[Path], source: Source, class_
 
     def report(failure: SinkError) -> None:
         logger.error("output failed", extra={"camera": camera.name, "problem": str(failure)})
+        if on_failure is not None:
+            on_failure(failure)
 
     sinks: list[Sink] = []
     for path in paths:

@@ -345,6 +345,7 @@ class _Writer:
                     sink.write(item)
             except Exception as failure:  # noqa: BLE001 - a camera is tracked on without this output
                 broken = True
+                self._stream.meter.output_failed(self._named(failure))
                 if self._stream.checkpointed:  # of a recording nothing would come of the rest: it is gone on with later
                     self._stream.fail(self._named(failure))
                 else:
