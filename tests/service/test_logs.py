@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import logging
+import sys
 import threading
 
 import pytest
 
+from tracker.errors import ConfigError
 from tracker.service.logs import faults_logged, formatter, logging_to_stderr
 
 
@@ -45,6 +47,13 @@ def test_fields_keep_their_order_and_a_traceback_comes_last(record) -> None:
     first, second, *_, last = formatter("text").format(record).splitlines()
     assert first == "08:00:00 warning  gate: camera lost (retry_s=2.0, problem=ü)"
     assert (second, last) == ("Traceback (most recent call last):", "LookupError")
+
+
+def test_without_structlog_there_is_one_line(monkeypatch) -> None:
+    monkeypatch.setitem(sys.modules, "structlog.processors", None)
+    with pytest.raises(ConfigError, match="pip install 'masktrail\\[live\\]'"), logging_to_stderr("text"):
+        pass
+    assert logging.getLogger("tracker.live").handlers == []
 
 
 @pytest.mark.parametrize("style", ["json", "text"])

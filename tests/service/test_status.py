@@ -329,6 +329,13 @@ def test_health_on_an_address_of_version_6(engine) -> None:
     server.close()
 
 
+@pytest.mark.parametrize("name", ["prometheus_client", "starlette", "uvicorn"])
+def test_a_package_that_is_not_there_is_one_line(engine, monkeypatch, name: str) -> None:
+    monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(ConfigError, match=f"found no {name}\n.*masktrail"):
+        StatusServer(engine, "127.0.0.1:0")
+
+
 def test_a_taken_port_is_an_error_with_a_remedy(engine, server) -> None:
     with pytest.raises(ConfigError, match="choose another port"):
         StatusServer(engine, server.address)

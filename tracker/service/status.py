@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import ipaddress
 import logging
 import math
@@ -27,6 +28,8 @@ logger = logging.getLogger("tracker.live")
 
 STUCK_S = 60.0
 """With frames under way and none finished for this long the program is sick, and should be started anew."""
+
+NEEDED = ("prometheus_client", "starlette", "uvicorn")
 
 
 def health(engine: LiveEngine) -> dict[str, Any]:
@@ -100,14 +103,15 @@ class StatusServer:
     def __init__(self, engine: LiveEngine, address: str) -> None:
         host, _, port = address.rpartition(":")
         family = socket.AF_INET6 if host.startswith("[") else socket.AF_INET
-        try:
-            from tracker.service.bounded import BACKLOG, bounded_server
+        absent = [name for name in NEEDED if importlib.util.find_spec(name) is None]
+        if absent:
+            problem = f"expected {', '.join(NEEDED)}, found no {', '.join(absent)}"
+            raise ConfigError("metrics", problem, "pip install 'masktrail[live]', or write `metrics: off`")
+        from tracker.service.bounded import BACKLOG, bounded_server
 
+        try:
             place = (host.strip("[]"), int(port))
             self._socket = socket.create_server(place, family=family, backlog=BACKLOG)
-        except ImportError as error:
-            problem = f"expected prometheus-client, starlette and uvicorn, found no {error.name}"
-            raise ConfigError("metrics", problem, "pip install 'masktrail[live]', or write `metrics: off`") from None
         except OSError as error:
             problem = f"expected a free address for health and metrics, found: {error.strerror or error}"
             raise ConfigError(f"metrics {address}", problem, "choose another port, or write `metrics: off`") from None
