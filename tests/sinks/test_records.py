@@ -161,15 +161,21 @@ def test_parquet_without_pyarrow_names_the_command(tmp_path, monkeypatch):
 
 def test_mot_text_counts_frames_from_one(tmp_path):
     table = np.loadtxt(written(tmp_path, "out.txt"), delimiter=",")
-    assert table.shape == (SEEN_ROWS, 9)
+    assert table.shape == (ROWS, 9)
     assert table[0].tolist() == pytest.approx([1, 1, 4.0, 40.25, 40.0, 40.25, 0.9, 3, 1])
     assert table[:, 0].max() == 17
 
 
-def test_mot_text_with_coasting(tmp_path):
-    table = np.loadtxt(written(tmp_path, "out.txt", coasting=True), delimiter=",")
-    assert table.shape == (ROWS, 9)
+def test_mot_text_holds_predicted_rows_as_csv_does(tmp_path):
+    table = np.loadtxt(written(tmp_path, "out.txt"), delimiter=",")
+    with written(tmp_path, "out.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(int(row["frame"]) + 1, int(row["id"]), 1 - int(row["coasting"])) for row in rows] == [
+        tuple(map(int, row)) for row in table[:, [0, 1, 8]]
+    ]
     assert (table[:, 8] == 0).sum() == 3
+    seen = np.loadtxt(written(tmp_path, "seen.txt", coasting=False), delimiter=",")
+    assert seen.tolist() == table[table[:, 8] == 1].tolist()
 
 
 def test_mot_text_without_tracks_is_a_detections_file(tmp_path):
@@ -183,7 +189,7 @@ def test_mots_text_is_disjoint_and_complete(tmp_path):
     assert {len(fields) for fields in lines} == {6}
     by_frame: dict[int, list[np.ndarray]] = {}
     for frame, identity, class_id, height, width, counts in lines:
-        assert (int(class_id), int(height), int(width)) == ({"1": 3, "2": 1}[identity], 120, 160)
+        assert (int(class_id), int(height), int(width)) == ({"1": 1, "2": 2}[identity], 120, 160)
         mask = decode_rle({"size": [int(height), int(width)], "counts": counts})
         by_frame.setdefault(int(frame), []).append(mask)
     overlaps = 0

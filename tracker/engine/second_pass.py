@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Rewritten", "SecondPass", "check_replaceable"]
 
-SHAPED = ("video", "mots")
-"""Outputs that show silhouettes and name no detection: they get those of filled rows as well."""
+SHAPED = ("video", "mots", "coco")
+"""Outputs of silhouettes that name no detection: they get those of filled rows as well."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -144,9 +144,10 @@ def open_records(
     if kind in {"mot", "mots"}:
         from tracker.sinks.motchallenge import MotSink, MotsSink
 
-        return MotSink(path, coasting=bool(coasting)) if kind == "mot" else MotsSink(path)
+        return MotSink(path, coasting=coasting is not False) if kind == "mot" else MotsSink(path)
     if kind == "coco":
-        from tracker.sinks.coco import CocoIds, CocoSink
+        from tracker.formats.coco import CocoIds
+        from tracker.sinks.coco import CocoSink
 
         return CocoSink(path, ids=CocoIds(class_names=class_names, annotations=coco_annotations))
     known = ", ".join(name for name in KINDS if name != "video")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, Any
 
+from tracker.formats.run_length import Crop, encode_crop
 from tracker.masks import lift
-from tracker.sinks.run_length import Crop, encode_crop
 
 if TYPE_CHECKING:
     from tracker.types import InstanceMasks, Instances
