@@ -202,7 +202,7 @@ def associate(
             f"{result.name}: {result.identities} identities in {result.frames} frames -> {result.path}", highlight=False
         )
         for note in result.notes:
-            console.print(f"  {note}", highlight=False, markup=False)
+            console.print(f"  {note}", highlight=False, markup=False, soft_wrap=True)
         if result.problem:
             console.print(f"  second pass failed, the online result stands: {result.problem}", highlight=False)
     if any(result.interrupted for result in results):
