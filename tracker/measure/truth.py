@@ -38,6 +38,9 @@ MOT17_DISTRACTORS = (2, 7, 8, 12)  # person on vehicle, static person, distracto
 MOT_DISTRACTORS = {"mot16": MOT17_DISTRACTORS, "mot17": MOT17_DISTRACTORS, "mot20": (*MOT17_DISTRACTORS, 6)}
 """Classes on which results are forgiven; MOT20 adds vehicles without motors (TrackEval's ``MotChallenge2DBox``)."""
 
+TRUTH_FILES = ("gt.txt", "gt/gt.txt")
+MASK_FILES = ("gt_mots.txt", "gt/gt_mots.txt")
+"""Read instead where masks are asked for by name."""
 GREATEST_LENGTH = 10_000_000
 """Frames of four days at 30 a second."""
 
@@ -80,7 +83,9 @@ def classes_of(truths: Sequence[Truth]) -> dict[str, int]:
         return names
     known = {code: name for name, code in names.items()} if names else NAMES
     for code in sorted(set().union(*(truth.counted() for truth in truths))):
-        names[UNKNOWN if code < 0 else known.get(code, f"class {code}")] = max(code, -1)
+        # MOT15 knows no classes: all of it is pedestrians.
+        unknown = "pedestrian" if protocol == "mot15" and code < 0 else UNKNOWN
+        names[unknown if code < 0 else known.get(code, f"class {code}")] = max(code, -1)
     return names or {"pedestrian": 1}
 
 
@@ -150,7 +155,8 @@ def _open_one(folder: Path, protocol: str | None) -> Truth:
             f"expected [Sequence] with seqLength, a whole number from 1, found {said or 'none'!r}",
             "correct it",
         )
-    path = next((folder / name for name in ("gt.txt", "gt/gt.txt") if (folder / name).is_file()), None)
+    files = MASK_FILES + TRUTH_FILES if protocol == "kittimots" else TRUTH_FILES
+    path = next((folder / name for name in files if (folder / name).is_file()), None)
     if path is None:
         raise SourceError(
             folder, "expected gt.txt or gt/gt.txt, found neither", "add the truth or leave the folder out"
