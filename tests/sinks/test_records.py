@@ -184,6 +184,35 @@ def test_mot_text_without_tracks_is_a_detections_file(tmp_path):
     assert set(table[:, 8]) == {-1}
 
 
+def test_scores_ids_areas_and_coasting_are_the_same_in_every_format(tmp_path):
+    lines = [json.loads(line) for line in written(tmp_path, "a.jsonl").read_text().splitlines()]
+    seen = [row for row in lines if not row["coasting"]]
+    with written(tmp_path, "a.csv").open(newline="") as file:
+        table = list(csv.DictReader(file))
+    assert [row["area_px"] for row in table] == [str(row["area_px"] or "") for row in lines]
+    assert [row["area_px"] for row in seen] == [int(decode_rle(row["mask"]).sum()) for row in seen]
+    keys = [(row["frame"], row["id"], row["score"]) for row in lines]
+    assert [(int(row["frame"]), int(row["id"]), float(row["score"])) for row in table] == keys
+    mot = np.loadtxt(written(tmp_path, "a.txt"), delimiter=",")
+    assert [(int(row[0]) - 1, int(row[1]), row[6]) for row in mot] == keys
+    assert [row["coasting"] for row in lines] == [bool(int(row["coasting"])) for row in table]
+    assert [row["coasting"] for row in lines] == (mot[:, 8] == 0).tolist()
+    mots = [line.split() for line in written(tmp_path, "a.mots.txt").read_text().splitlines()]
+    assert [(int(row[0]) - 1, int(row[1])) for row in mots] == [(row["frame"], row["id"]) for row in seen]
+    coco = json.loads(written(tmp_path, "a.coco.json").read_text())
+    assert [(row["image_id"] - 1, row["track_id"], round(row["score"], 4)) for row in coco] == [
+        (row["frame"], row["id"], row["score"]) for row in seen
+    ]
+    assert [row["segmentation"] for row in coco] == [row["mask"] for row in seen]
+
+
+@pytest.mark.parametrize("masks", ["rle", "polygon", "none"])
+def test_the_area_is_the_same_however_masks_are_exported(tmp_path, masks):
+    rows = [json.loads(line) for line in written(tmp_path, "a.jsonl", masks=masks).read_text().splitlines()]
+    whole = [int(whole_mask(frame, row).sum()) for frame in FRAMES for row in range(len(frame.instances))]
+    assert [row["area_px"] for row in rows if not row["coasting"]] == whole
+
+
 def test_mots_text_is_disjoint_and_complete(tmp_path):
     lines = [line.split() for line in written(tmp_path, "out.mots.txt").read_text().splitlines()]
     assert {len(fields) for fields in lines} == {6}
