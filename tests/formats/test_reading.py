@@ -291,6 +291,18 @@ def test_every_video_is_a_sequence(tmp_path: Path) -> None:
         read_detections(path)
 
 
+def test_results_that_name_their_video_are_told_apart(tmp_path: Path) -> None:
+    entries = [result(n, 10, video_id=number) for number in (7, 3) for n in (1, 2)]
+    videos = read_videos(document(tmp_path / "r.json", entries))
+    assert {name: detections.frames.tolist() for name, detections in videos.items()} == {
+        "video 3": [1, 2],
+        "video 7": [1, 2],
+    }
+    del entries[2]["video_id"]
+    with pytest.raises(DetectionsError, match="entry 2: expected a whole video_id"):
+        read_videos(document(tmp_path / "r.json", entries))
+
+
 @pytest.mark.parametrize(
     ("value", "found"),
     [

@@ -278,6 +278,7 @@ def test_persons_tracked_as_masks_are_scored_as_persons(shop_floor: Path) -> Non
     trackeval = pytest.importorskip("trackeval", reason="trackeval is not installed")
     place = results(shop_floor, ".mots.txt")
     evaluation = evaluate(shop_floor / "gt", place, protocol="kittimots")
+    assert evaluate(shop_floor / "gt", shop_floor / "track", protocol="kittimots") == evaluation
     assert evaluation.notes == ()
     person = evaluation.combined["pedestrian"]
     assert person["HOTA"] > 60

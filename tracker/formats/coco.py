@@ -3,9 +3,7 @@
 Read are a list of results, or a document with ``annotations`` (or ``results``) and, as it should be, ``images``:
 
 - Without ``images`` image ids are frame numbers.
-- With ``images`` those of one video are put in order by ``frame_index`` or ``frame_id``, else by file name, the numbers
-  in it compared as numbers. Where the ids are consecutive in this order they stay the frame numbers, else frames count
-  from 1 in this order.
+- With ``images`` frames are numbered in their order of time: see :mod:`tracker.formats.coco_images`.
 - ``video_id`` makes a sequence of each video.
 
 A mask is a compressed or uncompressed run-length code, or polygons where the size of the image is known.
@@ -14,7 +12,6 @@ A mask is a compressed or uncompressed run-length code, or polygons where the si
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -22,9 +19,10 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import numpy as np
 
 from tracker.errors import ConfigError, DetectionsError, SinkError, SourceError
-from tracker.formats.columns import GREATEST_NUMBER, GREATEST_PX, quote, read_text, reject
+from tracker.formats.coco_images import CocoImage, Size, images_of, size_of, whole_of
+from tracker.formats.columns import GREATEST_PX, quote, read_text, reject
 from tracker.formats.detections import Detections, pack
-from tracker.formats.run_length import GREATEST_PIXELS, coco_code, encode_polygons, encode_runs, run_total
+from tracker.formats.run_length import coco_code, encode_polygons, encode_runs, run_total
 from tracker.formats.scores import to_chances
 
 if TYPE_CHECKING:
@@ -34,18 +32,8 @@ if TYPE_CHECKING:
 __all__ = ["CocoIds", "read_coco", "result_entry"]
 
 UNIT = "entry "
-ORDER_KEYS = ("frame_index", "frame_id")
 LEAST_POLYGON = 6
 """Numbers of a triangle."""
-
-Size = tuple[int, int]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Image:
-    frame: int
-    video: str
-    size: Size | None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -73,18 +61,18 @@ def read_coco(path: Path, text: str, *, image_size: Size | None = None) -> Mappi
         DetectionsError: No COCO, a malformed entry, an image that is not listed; names ``file:entry``.
     """
     document = _json(path, text)
-    images: dict[int, _Image] | None = None
+    images: dict[int, CocoImage] | None = None
     notes: tuple[str, ...] = ()
     entries = document
     if isinstance(document, dict):
         entries = next((document[key] for key in ("annotations", "results") if key in document), None)
-        images, notes = _images(path, document)
+        images, notes = images_of(path, document)
     if not isinstance(entries, list):
         raise DetectionsError(
             path, "expected a list of COCO results, found another JSON value", "see COCO's results format"
         )
-    names = dict.fromkeys([""] if images is None else [image.video for image in images.values()] or [""])
-    videos = {name: _Video() for name in names}
+    names = _entry_videos(path, entries) if images is None else [image.video for image in images.values()]
+    videos = {name: _Video() for name in dict.fromkeys(names or [""])}
     for place, entry in enumerate(entries):
         _read_entry(path, place, entry, images=images, videos=videos, image_size=image_size)
     values = [row[5] for video in videos.values() for row in video.rows]
@@ -114,6 +102,18 @@ def read_coco(path: Path, text: str, *, image_size: Size | None = None) -> Mappi
     return detections
 
 
+def _entry_videos(path: Path, entries: list[Any]) -> list[str]:
+    """Names of the videos that entries without listed images tell by ``video_id``."""
+    ids = [entry.get("video_id") if isinstance(entry, dict) else None for entry in entries]
+    known = sorted({number for number in map(whole_of, ids) if number is not None})
+    if len(known) < 2:
+        return [""]
+    for place, number in enumerate(ids):
+        if whole_of(number) is None:
+            reject(path, place, "a whole video_id as in the other entries", repr(number), unit=UNIT)
+    return [f"video {number}" for number in known]
+
+
 def _left_out(video: _Video) -> list[str]:
     notes = []
     if video.unsized:
@@ -137,109 +137,26 @@ def _json(path: Path, text: str) -> Any:
         raise DetectionsError(path, f"expected JSON of COCO, found {error}", "write the file anew") from error
 
 
-def _images(path: Path, document: dict[str, Any]) -> tuple[dict[int, _Image] | None, tuple[str, ...]]:
-    """The listed images by id, and what to say about their order; ``None`` where none are listed."""
-    names = _video_names(path, document)
-    images = document.get("images")
-    if not isinstance(images, list) or not images:
-        if len(names) > 1:
-            raise DetectionsError(
-                path, f"expected images with video_id, found {len(names)} videos and no images", "list the images"
-            )
-        return None, ()
-    by_video: dict[Any, list[dict[str, Any]]] = {}
-    ids = set()
-    for place, image in enumerate(images):
-        if not isinstance(image, dict) or (number := _whole(image.get("id"))) is None or number in ids:
-            reject(path, place, "an image with a whole id of its own", quote(str(image)), unit="images entry ")
-        ids.add(number)
-        video = image.get("video_id")
-        if (names and video not in names) or not isinstance(video, str | int | None):
-            reject(path, place, "the video_id of a listed video", repr(video), unit="images entry ")
-        by_video.setdefault(video, []).append(image)
-    if len(by_video) > 1 and None in by_video:
-        place = next(place for place, image in enumerate(images) if image.get("video_id") is None)
-        reject(path, place, "a video_id as in the other images", "none", unit="images entry ")
-    found: dict[int, _Image] = {}
-    notes: dict[str, None] = {}
-    for video, listed in by_video.items():
-        frames, note = _frames(path, listed)
-        if note:
-            notes[note] = None
-        name = names.get(video, f"video {video}") if len(by_video) > 1 else ""
-        for image, frame in zip(listed, frames, strict=True):
-            found[int(image["id"])] = _Image(
-                frame=frame, video=name, size=_size(image.get("width"), image.get("height"))
-            )
-    return found, tuple(notes)
-
-
-def _video_names(path: Path, document: dict[str, Any]) -> dict[Any, str]:
-    """File names for the listed videos by id; empty where none are listed."""
-    names: dict[Any, str] = {}
-    videos = document.get("videos")
-    for place, video in enumerate(videos if isinstance(videos, list) else []):
-        if not isinstance(video, dict) or not isinstance(video.get("id"), str | int) or video["id"] in names:
-            reject(path, place, "a video with an id of its own", quote(str(video)), unit="videos entry ")
-        said = video.get("name") or video.get("file_name")
-        name = re.sub(r"[^\w.+-]+", "-", PurePath(str(said)).name).strip(".-") if said else ""
-        name = name if name and name not in names.values() else f"video {video['id']}"
-        names[video["id"]] = re.sub(r"[^\w.+ -]+", "-", name)
-    return names
-
-
-def _frames(path: Path, images: list[dict[str, Any]]) -> tuple[list[int], str]:
-    """The frame number of each image of one video, and what to say about it where it is not the id."""
-    for key in ORDER_KEYS:
-        numbers = [_whole(image.get(key)) for image in images]
-        if all(number is not None and number >= 0 for number in numbers) and len(set(numbers)) == len(numbers):
-            ids = [int(image["id"]) for image in images]
-            note = "" if numbers == ids else f"frames are numbered by {key} of the images, not by their ids"
-            return [number for number in numbers if number is not None], note
-    files = [image.get("file_name") for image in images]
-    if not all(isinstance(file, str) for file in files):
-        return [int(image["id"]) for image in images], ""
-    folders = sorted({str(PurePath(str(file)).parent) for file in files})
-    if len(folders) > 1:
-        raise DetectionsError(
-            path,
-            f"expected the images of one video, found those of {len(folders)} folders ({folders[0]}, {folders[1]})",
-            "list videos, and give each image its video_id",
-        )
-    order = sorted(range(len(files)), key=lambda place: _natural(str(files[place])))
-    ids = [int(images[place]["id"]) for place in order]
-    if ids == list(range(ids[0], ids[0] + len(ids))) and ids[0] >= 0:
-        return [int(image["id"]) for image in images], ""
-    frames = [0] * len(files)
-    for rank, place in enumerate(order, 1):
-        frames[place] = rank
-    return frames, "frames are numbered from 1 in the order of the images' file names, not by their ids"
-
-
-def _natural(name: str) -> list[tuple[int, str]]:
-    """Sorting key of a file name: numbers as numbers, so that 2 comes before 10."""
-    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d{1,18})", name)]
-
-
 def _read_entry(
     path: Path,
     place: int,
     entry: Any,
     *,
-    images: dict[int, _Image] | None,
+    images: dict[int, CocoImage] | None,
     videos: dict[str, _Video],
     image_size: Size | None,
 ) -> None:
     """Add one result or annotation to its video."""
-    image_id = _whole(entry.get("image_id")) if isinstance(entry, dict) else None
-    category = _whole(entry.get("category_id")) if isinstance(entry, dict) else None
+    image_id = whole_of(entry.get("image_id")) if isinstance(entry, dict) else None
+    category = whole_of(entry.get("category_id")) if isinstance(entry, dict) else None
     score: Any = entry.get("score", 1.0) if isinstance(entry, dict) else None
     if image_id is None or category is None or not _is_number(score):
         _refuse(path, place, "a whole image_id and category_id, bbox [x, y, w, h] and score, finite numbers", entry)
     if images is None:
         if image_id < 0:
             _refuse(path, place, "a whole image_id from 0 (the frame number)", entry)
-        image = _Image(frame=image_id, video=next(iter(videos)), size=None)
+        name = f"video {whole_of(entry.get('video_id'))}"
+        image = CocoImage(frame=image_id, video=name if name in videos else "", size=None)
     elif image_id not in images:
         _refuse(path, place, f"an image_id that images lists, not {image_id}", entry)
     else:
@@ -286,13 +203,13 @@ def _code(path: Path, place: int, entry: dict[str, Any], known: Size | None) -> 
     if isinstance(shape, list):
         return (None, None) if known is None else (_polygon_code(path, place, shape, known), known)
     sides = shape.get("size") if isinstance(shape, dict) else None
-    size = _size(sides[1], sides[0]) if isinstance(sides, list) and len(sides) == 2 else None
+    size = size_of(sides[1], sides[0]) if isinstance(sides, list) and len(sides) == 2 else None
     if size is None:
         _refuse(path, place, "a segmentation of polygons, or of size [height, width] and counts", entry)
     if known not in (None, size):
         _refuse(path, place, f"a mask of size {[known[1], known[0]]} as the image, not {sides}", entry)
     counts = shape.get("counts")
-    if isinstance(counts, list) and all(_whole(count) is not None and count >= 0 for count in counts):
+    if isinstance(counts, list) and all(whole_of(count) is not None and count >= 0 for count in counts):
         lengths = np.array(counts, np.int64)
         if lengths.sum() == size[0] * size[1]:
             return encode_runs(lengths, size), size
@@ -319,20 +236,6 @@ def _polygon_code(path: Path, place: int, outlines: list[Any], size: Size) -> st
         if (corners < (-width, -height)).any() or (corners > (2 * width, 2 * height)).any():
             reject(path, place, f"polygons within the image of {width}x{height}", quote(str(outline)), unit=UNIT)
     return encode_polygons(outlines, size)
-
-
-def _size(width: Any, height: Any) -> Size | None:
-    wide, high = _whole(width), _whole(height)
-    if wide is None or high is None or wide <= 0 or high <= 0 or wide * high > GREATEST_PIXELS:
-        return None
-    return wide, high
-
-
-def _whole(value: Any) -> int | None:
-    """A whole number of 32 bits, also as ``3.0``; no texts, no truth values."""
-    if not isinstance(value, int | float) or isinstance(value, bool) or not abs(value) <= GREATEST_NUMBER:
-        return None
-    return int(value) if value == int(value) else None
 
 
 def _is_number(value: Any) -> bool:

@@ -56,6 +56,8 @@ def evaluate(
 ) -> Evaluation:
     """Score ``results_root/<sequence>.txt`` against ``truth_root/<sequence>/gt.txt`` (or ``gt/``), or KITTI's labels.
 
+    Of masks ``<sequence>.mots.txt``, as ``track`` writes it, is read first.
+
     Args:
         truth_root: Folder of sequence folders, one sequence folder, or KITTI's ``label_02`` (see :func:`open_truth`).
         results_root: Folder of result files; MOTChallenge text (frames from 1) or KITTI text (frames from 0) for
@@ -83,6 +85,9 @@ def evaluate(
     raw: dict[str, dict[str, list[Any]]] = {name: {} for name in sorted({name for c in codes.values() for name in c})}
     for done, truth in enumerate(truths):
         path = results_root / f"{truth.name}.txt"
+        masks = results_root / f"{truth.name}.mots.txt"
+        if truth.masks and masks.is_file():
+            path = masks
         if not path.is_file():
             missing.append(truth.name)
         table = read_table(path, masks=truth.masks, length=truth.length, size=truth.mask_size)
