@@ -1,4 +1,4 @@
-"""A webcam or network address enters; every second, who is in view leaves.
+"""Who is in view of a webcam or network camera, every second.
 
 Usage: python demos/one_camera.py 0
 """

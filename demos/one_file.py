@@ -1,4 +1,4 @@
-"""A recording enters; the seconds each identity was in view leave.
+"""Seconds in view of every identity of a recording.
 
 Usage: python demos/one_file.py street.mp4
 """

@@ -36,7 +36,7 @@ def tracked(
     """Rows of the JSONL records, and the truth of every frame."""
     rendered = list(scene.frames(FPS, duration_s))
     sink = open_sink(path, class_names=segmenter.class_names)
-    tracker = Tracker(class_count=len(segmenter.class_names), confirm_score=CONFIRM_SCORE)
+    tracker = Tracker(class_count=len(segmenter.class_names), confirmation_score=CONFIRM_SCORE)
     Pipeline(source=(frame for frame, _ in rendered), segmenter=segmenter, tracker=tracker, sink=sink).run()
     sink.close()
     rows = [json.loads(line) for line in path.read_text().splitlines()]

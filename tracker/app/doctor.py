@@ -1,4 +1,4 @@
-"""Nothing enters; findings about this machine leave: versions, devices, codecs, what to do about each problem."""
+"""`masktrail doctor`: versions, devices and codecs of this machine, with remedies."""
 
 from __future__ import annotations
 

@@ -36,6 +36,7 @@ class Sequence:
         fps: Frames per second from ``seqinfo.ini`` (a float), else 10 for KITTI's format, ``None`` where unknown.
         length: Last frame number, at least the last one with a detection.
         first_frame: First frame number: 1, or 0 where the file counts from 0, as KITTI's do.
+        files: What it was read from.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Sequence:
     fps: float | None
     length: int
     first_frame: int
+    files: tuple[Path, ...] = ()
 
     def frames(self) -> Iterator[tuple[int, Instances]]:
         """Every frame number from first to last with its instances, frames without detections included."""
@@ -145,7 +147,7 @@ def _sequences(name: str, path: Path, settings: dict[str, str]) -> list[Sequence
     if numbers.keys() >= {"imwidth", "imheight"}:
         size = int(numbers["imwidth"]), int(numbers["imheight"])
     videos = read_videos(path, image_size=size)
-    return [_sequence(video or name, detections, numbers) for video, detections in videos.items()]
+    return [_sequence(video or name, path, detections, numbers) for video, detections in videos.items()]
 
 
 def _numbers(path: Path, settings: dict[str, str]) -> dict[str, float]:
@@ -167,7 +169,7 @@ def _numbers(path: Path, settings: dict[str, str]) -> dict[str, float]:
     return numbers
 
 
-def _sequence(name: str, detections: Detections, numbers: dict[str, float]) -> Sequence:
+def _sequence(name: str, path: Path, detections: Detections, numbers: dict[str, float]) -> Sequence:
     from_zero = detections.format == "kitti"
     first = 0 if from_zero else min(int(detections.frames[0]), 1) if len(detections) else 1
     last = int(detections.frames[-1]) if len(detections) else first - 1
@@ -177,4 +179,5 @@ def _sequence(name: str, detections: Detections, numbers: dict[str, float]) -> S
         fps=numbers.get("framerate", KITTI_FPS if from_zero else None),
         length=max(first + int(numbers.get("seqlength", 0)) - 1, last),
         first_frame=first,
+        files=(path, *(folder / "seqinfo.ini" for folder in (path.parent, path.parent.parent))),
     )

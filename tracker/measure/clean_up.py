@@ -1,4 +1,4 @@
-"""Clean-up of one frame before counting: what counts of truth and results, and their overlaps.
+"""Clean-up rules of each benchmark, applied before metrics are counted.
 
 Each benchmark forgives certain results. The rules kept here, by ``[Bench] protocol`` of ``seqinfo.ini``:
 

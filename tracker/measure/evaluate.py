@@ -1,4 +1,4 @@
-"""HOTA, IDF1, MOTA and sMOTSA of a folder of results against a folder of truth, by ``trackeval``."""
+"""HOTA, IDF1, MOTA and sMOTSA by ``trackeval``."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from tracker.measure.clean_up import Similarities
     from tracker.measure.truth import Truth
 
-__all__ = ["COUNTS", "FIGURES", "Evaluation", "evaluate", "metrics_of"]
+__all__ = ["COUNTS", "FIGURES", "Evaluation", "evaluate", "evaluated_files", "metrics_of"]
 
 FIGURES = ("HOTA", "DetA", "AssA", "IDF1", "MOTA", "sMOTSA")
 """Percentages."""
@@ -131,6 +131,13 @@ def _unscored(path: Path, table: list[Any], truth: Truth, codes: dict[str, int])
         for code, count in sorted(found.items())
         if code >= 0 and code not in scored
     ]
+
+
+def evaluated_files(truth_root: Path, results_root: Path) -> list[Path]:
+    """Every file that :func:`evaluate` may read."""
+    names = ("*.txt", "seqinfo.ini", "gt/*.txt", "*/seqinfo.ini", "*/*.txt", "*/gt/*.txt")
+    maps = [*truth_root.glob("*seqmap*"), *truth_root.parent.glob("*seqmap*")]
+    return [*results_root.glob("*.txt"), *(file for name in names for file in truth_root.glob(name)), *maps]
 
 
 def _metric_classes() -> list[Any]:

@@ -1,4 +1,4 @@
-"""Evaluations and benchmark figures enter, tables for the terminal leave."""
+"""Tables of evaluations and benchmarks for the terminal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Instances and refined tracks of one frame enter; both leave with the silhouettes of those whom nobody saw then."""
+"""Instances and tracks of one frame with the masks of filled gaps."""
 
 from __future__ import annotations
 

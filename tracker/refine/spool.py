@@ -1,4 +1,4 @@
-"""Tracked frames enter and go to a temporary file, masks cropped to their boxes; any of them leaves again, any time.
+"""Spool of tracked frames in a temporary file, with random access; masks cropped to their boxes.
 
 What stays in memory is one number per frame and one look per identity, so the length of a recording does not matter.
 The file has no name: the system removes it however the process ends.

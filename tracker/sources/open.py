@@ -1,4 +1,4 @@
-"""A file, folder, pattern, camera or address enters, an open :class:`Source` of frames leaves."""
+"""Opening of any source: file, folder, pattern, camera or network address."""
 
 from __future__ import annotations
 
