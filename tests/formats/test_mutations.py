@@ -33,7 +33,7 @@ def originals() -> dict[str, bytes]:
     place = "1.5 1.6 3.9 1.0 2.0 30.0 0.1"
     frames = range(1, 9)
     entries = [
-        {"image_id": n, "category_id": 1, "bbox": [9 + n, 20, 30, 40], "score": 0.9, "segmentation": shape}
+        {"image_id": n, "category_id": 1, "bbox": [20, 10, 21, 20], "score": 0.9, "segmentation": shape}
         for n, shape in zip(frames, [code, [[20, 10, 41, 10, 41, 30, 20, 30]]] * 4, strict=True)
     ]
     images = [{"id": n, "file_name": f"{n}.jpg", "video_id": 1, "width": 64, "height": 48} for n in frames]

@@ -231,6 +231,19 @@ def test_polygons_of_unknown_images_are_said_to_be_left_out(tmp_path: Path) -> N
     assert open_sequences(tmp_path)[0].detections.image_size == SIZE
 
 
+def test_masks_of_height_and_width_exchanged_are_refused(tmp_path: Path) -> None:
+    swapped = [
+        {**result(n, 12), "segmentation": {"size": [200, 100], "counts": encode_rle(mask(12))["counts"]}}
+        for n in range(1, 6)
+    ]
+    with pytest.raises(DetectionsError, match="entry 0: expected masks within their boxes"):
+        read_detections(document(tmp_path / "r.json", swapped))
+    (tmp_path / "seqinfo.ini").write_text("[Sequence]\nimWidth=200\nimHeight=100\n")
+    text(tmp_path / "det_mots.txt", f"1 0 1 200 100 {encode_rle(mask(12))['counts']} 0.5")
+    with pytest.raises(DetectionsError, match="height 100 and width 200 as the images, found 200 and 100"):
+        open_sequences(tmp_path)
+
+
 def test_a_mask_without_box_has_that_of_its_pixels(tmp_path: Path) -> None:
     entry = result(1, 12, "uncompressed")
     del entry["bbox"]
@@ -362,7 +375,7 @@ def test_polygon_unions_are_pycocotools_own(tmp_path: Path) -> None:
     outlines = [[10, 10, 60, 10, 60, 50], [40, 20, 120, 25, 90, 80]]
     value = {
         "images": [{"id": 1, "width": 200, "height": 100}],
-        "annotations": [{**result(1, 5), "segmentation": outlines}],
+        "annotations": [{**result(1, 5), "bbox": [10, 10, 110, 70], "segmentation": outlines}],
     }
     expected = coco_mask.merge(coco_mask.frPyObjects(outlines, 100, 200))["counts"].decode()
     assert read_detections(document(tmp_path / "r.json", value)).codes == (expected,)

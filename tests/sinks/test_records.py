@@ -298,6 +298,10 @@ def test_coco_results_refuse_unlisted_images(tmp_path):
         ("{", "no JSON"),
         ("[]", "images"),
         ('{"images": [{"id": 1}]}', "file_name"),
+        ('{"images": [{"id": 1, "file_name": "a"}, {"id": 2, "file_name": "a"}]}', "each file_name once, found 'a'"),
+        ('{"images": [], "categories": [{"id": 1}]}', "categories with name"),
+        ('{"images": [], "categories": 3}', "categories with name"),
+        ("[" * 100_000, "no JSON"),
         ('{"images": [], "categories": [{"id": 1, "name": "dog"}]}', "dog"),
     ],
 )

@@ -12,6 +12,7 @@ A mask is a compressed or uncompressed run-length code, or polygons where the si
 from __future__ import annotations
 
 import json
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 __all__ = ["CocoIds", "read_coco", "result_entry"]
 
 UNIT = "entry "
+LEAST_FIT = 0.5
+"""Median overlap of boxes and the boxes of their masks; detectors' own have 0.8 and more."""
 LEAST_POLYGON = 6
 """Numbers of a triangle."""
 
@@ -88,6 +91,7 @@ def read_coco(path: Path, text: str, *, image_size: Size | None = None) -> Mappi
             raise DetectionsError(
                 path, f"expected a mask for each of {len(rows)} results, found {len(video.codes)}", "write all or none"
             )
+        _check_masks_fit(path, video)
         detections[name] = pack(
             path,
             "coco",
@@ -112,6 +116,32 @@ def _entry_videos(path: Path, entries: list[Any]) -> list[str]:
         if whole_of(number) is None:
             reject(path, place, "a whole video_id as in the other entries", repr(number), unit=UNIT)
     return [f"video {number}" for number in known]
+
+
+def _check_masks_fit(path: Path, video: _Video) -> None:
+    """Refuse masks most of which lie elsewhere than their boxes, as they do when height and width are exchanged."""
+    if not video.codes or video.size is None:
+        return
+    from pycocotools import mask as coco_mask
+
+    boxes = np.array([row[1:5] for row in video.rows])
+    found = coco_mask.toBbox([coco_code(code, video.size) for code in video.codes])
+    found[:, 2:] += found[:, :2]
+    shared = np.minimum(boxes[:, 2:], found[:, 2:]) - np.maximum(boxes[:, :2], found[:, :2])
+    overlap = np.maximum(shared, 0).prod(axis=1)
+    joined = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1) + (found[:, 2:] - found[:, :2]).prod(axis=1) - overlap
+    ious = overlap / np.maximum(joined, 1e-9)
+    if np.median(ious) < LEAST_FIT:
+        place = int(ious.argmin())
+        reject(
+            path,
+            video.places[place],
+            "masks within their boxes",
+            f"a mask in {found[place].round(1).tolist()} for the box {boxes[place].round(1).tolist()} (xyxy), and most "
+            "others like it",
+            unit=UNIT,
+            remedy="write size as [height, width], and bbox as [x, y, width, height]",
+        )
 
 
 def _left_out(video: _Video) -> list[str]:
@@ -304,7 +334,7 @@ class CocoIds:
             return
         document = _document(annotations)
         self._images = _names(annotations, document["images"])
-        categories = {str(entry["name"]): int(entry["id"]) for entry in document.get("categories", [])}
+        categories = _category_ids(annotations, document.get("categories") or [])
         if categories:
             self._categories = [categories.get(name) for name in class_names]
             if all(category is None for category in self._categories):
@@ -339,6 +369,14 @@ class CocoIds:
         return self._categories[class_id]
 
 
+def _category_ids(path: str | os.PathLike[str], categories: Any) -> dict[str, int]:
+    try:
+        return {str(entry["name"]): int(entry["id"]) for entry in categories}
+    except (KeyError, TypeError, ValueError) as failure:
+        problem = f"expected categories with name and a whole-number id, found one without: {failure}"
+        raise ConfigError(path, problem, "give every category both") from failure
+
+
 def _document(path: str | os.PathLike[str]) -> dict[str, Any]:
     try:
         document = json.loads(read_text(Path(path)))
@@ -353,7 +391,11 @@ def _document(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 def _names(path: str | os.PathLike[str], images: list[Any]) -> dict[str, int]:
     try:
-        return {str(PurePath(entry["file_name"]).as_posix()): int(entry["id"]) for entry in images}
+        names = {str(PurePath(entry["file_name"]).as_posix()): int(entry["id"]) for entry in images}
     except (KeyError, TypeError, ValueError) as failure:
         problem = f"expected images with file_name and a whole-number id, found one without: {failure}"
         raise ConfigError(path, problem, "give every image both") from failure
+    if len(names) != len(images):
+        twice = Counter(str(PurePath(entry["file_name"]).as_posix()) for entry in images).most_common(1)[0][0]
+        raise ConfigError(path, f"expected each file_name once, found {twice!r} again", "list every image once")
+    return names

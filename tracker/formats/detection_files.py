@@ -34,7 +34,8 @@ def read_videos(path: str | Path, *, image_size: tuple[int, int] | None = None) 
 
     Args:
         path: The file.
-        image_size: ``(width, height)`` of the images where known from elsewhere; COCO polygons need it.
+        image_size: ``(width, height)`` of the images where known from elsewhere; COCO polygons need it, and masks
+            of height and width exchanged are known by it.
 
     Raises:
         DetectionsError: A row that is not of the format; names ``file:line``.
@@ -50,7 +51,7 @@ def read_videos(path: str | Path, *, image_size: tuple[int, int] | None = None) 
     first = lines[0][1]
     if is_mot(first) and not (is_mots(first) and all(is_mots(line) for _, line in lines)):
         return {"": read_mot(path, lines)}
-    return {"": read_kitti(path, lines) if is_kitti(first) else read_mots(path, lines)}
+    return {"": read_kitti(path, lines) if is_kitti(first) else read_mots(path, lines, image_size=image_size)}
 
 
 def read_detections(path: str | Path, *, image_size: tuple[int, int] | None = None) -> Detections:

@@ -105,14 +105,14 @@ def _values(path: Path, number: int, line: str, *, least: int) -> list[float]:
         fields = line.split()
     if not least <= len(fields) <= MOST_COLUMNS:
         _reject(path, number, f"{least} to 10 numbers {COLUMNS}", f"{len(fields)} in {quote(line)}", fields)
-    values = []
-    for name, field in zip(NAMES, fields, strict=False):
-        value = number_in(field)
-        if math.isnan(value):
-            kind = "finite numbers" if _is_float(field) else "numbers"
-            what = f"{field!r}" if field else "nothing"
-            _reject(path, number, f"{kind} {COLUMNS}", f"{what} for {name} in {quote(line)}", fields)
-        values.append(value)
+    values = _floats(line, fields)
+    if not all(map(math.isfinite, values)):
+        name, field = next(
+            (name, field) for name, field, value in zip(NAMES, fields, values, strict=False) if not math.isfinite(value)
+        )
+        kind = "finite numbers" if _is_float(field) else "numbers"
+        what = f"{field!r}" if field else "nothing"
+        _reject(path, number, f"{kind} {COLUMNS}", f"{what} for {name} in {quote(line)}", fields)
     frame, identity, _, _, width, height = values[:6]
     if frame != int(frame) or frame < 0:
         _reject(path, number, "a whole frame number from 0", f"{fields[0]} in {quote(line)}", fields)
@@ -121,6 +121,16 @@ def _values(path: Path, number: int, line: str, *, least: int) -> list[float]:
     if width < 0 or height < 0:
         _reject(path, number, "a box of positive width and height", f"{width:g} x {height:g}", fields)
     return values
+
+
+def _floats(line: str, fields: Sequence[str]) -> list[float]:
+    """The numbers of the fields, not finite where one is none; most lines need no look at each."""
+    if line.isascii() and "_" not in line:
+        try:
+            return [float(field) for field in fields]
+        except ValueError:
+            pass
+    return [number_in(field) for field in fields]
 
 
 def _is_float(field: str) -> bool:

@@ -62,8 +62,13 @@ def is_mots(line: str) -> bool:
     return math.isnan(number_in(fields[5])) or run_total(fields[5]) == height * width
 
 
-def read_mots(path: Path, lines: Sequence[tuple[int, str]]) -> Detections:
+def read_mots(path: Path, lines: Sequence[tuple[int, str]], *, image_size: tuple[int, int] | None = None) -> Detections:
     """The detections of a file whose ``(number, line)`` are given; empty masks are left out and counted.
+
+    Args:
+        path: The file, for messages.
+        lines: Its lines and their numbers.
+        image_size: ``(width, height)`` of the images where known; masks of height and width exchanged are refused.
 
     Raises:
         DetectionsError: A malformed line or code, sizes that differ, scores of an unknown scale; names ``file:line``.
@@ -74,6 +79,15 @@ def read_mots(path: Path, lines: Sequence[tuple[int, str]]) -> Detections:
     if not parsed:
         return pack(path, "mots", [], places=[])
     numbers = [number for number, _ in lines]
+    size = parsed[0].size
+    if image_size == size[::-1] != size:
+        reject(
+            path,
+            numbers[0],
+            f"masks of height {size[0]} and width {size[1]} as the images",
+            f"{size[1]} and {size[0]}",
+            remedy="write height before width",
+        )
     chances, note = to_chances(path, np.array([row.score for row in parsed], np.float64), numbers)
     boxes = coco_mask.toBbox([coco_code(row.code, row.size) for row in parsed])
     rows, codes, places = [], [], []
@@ -89,7 +103,7 @@ def read_mots(path: Path, lines: Sequence[tuple[int, str]]) -> Detections:
         places=places,
         codes=codes,
         skipped=len(parsed) - len(rows),
-        size=parsed[0].size,
+        size=size,
         notes=(note,) if note else (),
     )
 

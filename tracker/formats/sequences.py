@@ -144,16 +144,16 @@ def _sequences(name: str, path: Path, settings: dict[str, str]) -> list[Sequence
     """The sequence of a file, or of each video of it."""
     numbers = _numbers(path, settings)
     size = None
-    if numbers.keys() >= {"imwidth", "imheight"}:
-        size = int(numbers["imwidth"]), int(numbers["imheight"])
+    if settings.get("imwidth", "").isdecimal() and settings.get("imheight", "").isdecimal():
+        size = int(settings["imwidth"]), int(settings["imheight"])
     videos = read_videos(path, image_size=size)
     return [_sequence(video or name, path, detections, numbers) for video, detections in videos.items()]
 
 
 def _numbers(path: Path, settings: dict[str, str]) -> dict[str, float]:
-    """What ``seqinfo.ini`` says about clock, length and image size."""
+    """What ``seqinfo.ini`` says about clock and length."""
     numbers: dict[str, float] = {}
-    for key in ("framerate", "seqlength", "imwidth", "imheight"):
+    for key in ("framerate", "seqlength"):
         if key in settings:
             try:
                 value = float(settings[key])
