@@ -17,9 +17,10 @@ from tracker import masks as mask_math
 from tracker.associate.tracker import Tracker
 from tracker.engine.second_pass import SecondPass, check_replaceable
 from tracker.errors import ConfigError, SinkError
+from tracker.plugins import open_sink
 from tracker.refine.spool import Spool
-from tracker.sinks.open import open_sink
-from tracker.types import Frame, InstanceMasks, Instances, Sink, TrackedFrame
+from tracker.sinks.base import Sink
+from tracker.types import Frame, InstanceMasks, Instances, TrackedFrame
 
 FRAMES = 40
 SIZE = (160, 96)

@@ -18,7 +18,7 @@ from tracker.associate.tracker import Tracker
 from tracker.errors import ConfigError, DetectionsError
 from tracker.masks import encode_rle
 from tracker.measure.evaluate import Evaluation, evaluate
-from tracker.sinks.open import open_sink
+from tracker.plugins import open_sink
 from tracker.types import Frame, TrackedFrame
 
 FPS, DURATION_S = 10.0, 4.0

@@ -13,7 +13,7 @@ import pytest
 from tests.sinks.streams import CLASS_NAMES, stream, tracked_frame
 from tracker.errors import ConfigError, SinkError
 from tracker.masks import decode_rle, full
-from tracker.sinks.open import open_sink
+from tracker.plugins import open_sink
 
 FRAMES = list(stream())
 ROWS = sum(len(frame.tracks) for frame in FRAMES)

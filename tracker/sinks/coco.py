@@ -1,21 +1,27 @@
-"""Tracked frames enter; COCO results (``[{image_id, category_id, bbox, segmentation, score}, ...]``) leave."""
+"""COCO results, ``[{image_id, category_id, bbox, segmentation, score}, ...]``."""
 
 from __future__ import annotations
 
+import io
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from tracker.formats.coco import result_entry
+from tracker.formats.coco import CocoIds, result_entry
+from tracker.sinks.part_file import PartFile
 from tracker.sinks.silhouettes import code_of
 from tracker.sinks.text import TextSink
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Sequence
+    from pathlib import Path
 
-    from tracker.formats.coco import CocoIds
+    from tracker.sinks.base import SinkContext
     from tracker.types import TrackedFrame
 
 __all__ = ["CocoSink"]
+
+HEAD, TAIL = "[\n", "\n]\n"
 
 
 class CocoSink(TextSink):
@@ -29,10 +35,31 @@ class CocoSink(TextSink):
         ids: Image and category numbers.
     """
 
+    shows_silhouettes: ClassVar[bool] = True
+
     def __init__(self, path: str | os.PathLike[str], *, ids: CocoIds) -> None:
         self._ids = ids
         self._first = True
-        super().__init__(path, head="[\n")
+        super().__init__(path, head=HEAD)
+
+    @classmethod
+    def open(cls, address: str, context: SinkContext) -> Self:
+        """Open it at a path; see :class:`tracker.sinks.base.Sink`."""
+        return cls(address, ids=CocoIds(class_names=context.class_names, annotations=context.coco_annotations))
+
+    @classmethod
+    def join(cls, path: Path, chunks: Sequence[Path], starts_s: Sequence[float]) -> None:  # noqa: ARG003 - as written
+        """Put the entries of all chunks, each a JSON list of its own, into one list."""
+        head, tail = HEAD.encode(), TAIL.encode()
+        with PartFile(path) as part, io.BufferedWriter(part.open()) as raw:
+            raw.write(head)
+            before = False
+            for chunk in chunks:
+                entries = chunk.read_bytes().removeprefix(head).removesuffix(tail)
+                if entries:
+                    raw.write(b",\n" * before + entries)
+                    before = True
+            raw.write(tail)
 
     def _lines(self, tracked_frame: TrackedFrame) -> str:
         entries = self._results(tracked_frame)
@@ -45,7 +72,7 @@ class CocoSink(TextSink):
         return "".join(lines)
 
     def _tail(self) -> str:
-        return "\n]\n"
+        return TAIL
 
     def _mend(self, tail: bytes) -> bytes:
         return tail.rstrip(b"\n").removesuffix(b",")

@@ -6,7 +6,7 @@ Classes are numbered by name, as readers of each format expect: see :func:`track
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar, Self
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from tracker.sinks.text import TextSink
 if TYPE_CHECKING:
     import os
 
+    from tracker.sinks.base import SinkContext
     from tracker.types import TrackedFrame
 
 __all__ = ["MotSink", "MotsSink"]
@@ -38,6 +39,11 @@ class MotSink(TextSink):
     def __init__(self, path: str | os.PathLike[str], *, coasting: bool = True) -> None:
         self._coasting = coasting
         super().__init__(path)
+
+    @classmethod
+    def open(cls, address: str, context: SinkContext) -> Self:
+        """Open it at a path; see :class:`tracker.sinks.base.Sink`."""
+        return cls(address, coasting=context.coasting is not False)
 
     def _lines(self, tracked_frame: TrackedFrame) -> str:
         tracks, instances = tracked_frame.tracks, tracked_frame.instances
@@ -64,6 +70,13 @@ class MotsSink(TextSink):
     Masks of one frame share no pixel, as the format asks: the better score keeps it. Lines whose mask is empty then
     are left out.
     """
+
+    shows_silhouettes: ClassVar[bool] = True
+
+    @classmethod
+    def open(cls, address: str, context: SinkContext) -> Self:  # noqa: ARG003 - the format has no choices
+        """Open it at a path; see :class:`tracker.sinks.base.Sink`."""
+        return cls(address)
 
     def _lines(self, tracked_frame: TrackedFrame) -> str:
         tracks, instances = tracked_frame.tracks, tracked_frame.instances

@@ -1,4 +1,4 @@
-"""A tracked frame enters, one plain row per identity (or per instance) leaves: what every record format writes down."""
+"""One plain row per identity (or per instance) of a frame: what every record format writes down."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Instances of one frame enter; their silhouettes and run-length codes leave, made once however many records ask."""
+"""Silhouettes and run-length codes of one frame's instances, made once however many records ask."""
 
 from __future__ import annotations
 
