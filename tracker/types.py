@@ -24,7 +24,6 @@ __all__ = [
     "Instances",
     "Letterbox",
     "Segmenter",
-    "Sink",
     "TimeFrom",
     "TrackedFrame",
     "Tracks",
@@ -431,16 +430,4 @@ class Segmenter(Protocol):
 
     def segment(self, frames: Sequence[Frame]) -> list[Instances]:
         """The instances of each frame, in image pixels, one entry per frame in order."""
-        ...
-
-
-class Sink(Protocol):
-    """Tracked frames in, something outside the process out."""
-
-    def write(self, tracked_frame: TrackedFrame) -> None:
-        """Take one frame; raise :class:`tracker.errors.SinkError` when the outside refuses."""
-        ...
-
-    def close(self) -> None:
-        """Finish and publish what was written; safe to call twice."""
         ...

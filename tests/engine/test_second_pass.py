@@ -16,9 +16,10 @@ from rich.console import Console
 from tracker import masks as mask_math
 from tracker.associate.tracker import Tracker
 from tracker.engine.second_pass import SecondPass, check_replaceable
-from tracker.errors import ConfigError
+from tracker.errors import ConfigError, SinkError
+from tracker.plugins import open_sink
 from tracker.refine.spool import Spool
-from tracker.sinks.open import open_sink
+from tracker.sinks.base import Sink
 from tracker.types import Frame, InstanceMasks, Instances, TrackedFrame
 
 FRAMES = 40
@@ -77,11 +78,16 @@ def first_pass(paths: list[Path]) -> Spool:
     return spool
 
 
-def second(spool: Spool, frames: Iterator[Frame] | None = None) -> SecondPass:
+def second(spool: Spool, frames: Iterator[Frame] | None = None, refused: str | None = None) -> SecondPass:
+    def opener(path: Path) -> Sink:
+        if path.suffix == refused:
+            raise SinkError(path, "expected to write here, found: No space left on device", "make room")
+        return open_sink(path, class_names=NAMES, frame_rate=10, coasting=True)
+
     return SecondPass(
         spool=spool,
         class_names=NAMES,
-        open_sink=lambda path: open_sink(path, class_names=NAMES, frame_rate=10, coasting=True),
+        open_sink=opener,
         pictures=lambda: contextlib.nullcontext(pictures() if frames is None else frames),
     )
 
@@ -108,7 +114,7 @@ def test_what_is_spooled_comes_back() -> None:
 def test_outputs_are_replaced_with_gaps_filled_and_shapes_where_nothing_names_a_detection(tmp_path: Path) -> None:
     import av
 
-    paths = [tmp_path / name for name in ("t.jsonl", "t.txt", "t.mots.txt", "t.mp4")]
+    paths = [tmp_path / name for name in ("t.jsonl", "t.txt", "t.mots.txt", "t.mp4", "t.csv", "t.coco.json")]
     with contextlib.closing(first_pass(paths)) as spool:
         online = {path: path.read_bytes() for path in paths}
         rewritten = second(spool).replace(paths, console=Console(file=io.StringIO()))
@@ -121,7 +127,13 @@ def test_outputs_are_replaced_with_gaps_filled_and_shapes_where_nothing_names_a_
     assert {row["id"] for row in rows} == {1}
     assert [row["frame"] for row in rows if row["coasting"]] == list(HIDDEN)
     assert all((row["detection"] is None) == row["coasting"] for row in rows)
-    assert len(paths[1].read_text().splitlines()) == FRAMES
+    mot = np.loadtxt(paths[1], delimiter=",")
+    assert [(int(row[0]) - 1, row[8] == 0) for row in mot] == [(row["frame"], row["coasting"]) for row in rows]
+    table = paths[4].read_text().splitlines()[1:]
+    assert [(int(line.split(",")[0]), line.endswith("1")) for line in table] == [
+        (row["frame"], row["coasting"]) for row in rows
+    ]
+    assert [entry["image_id"] for entry in json.loads(paths[5].read_text())] == list(range(1, FRAMES + 1))
     lines = [line.split() for line in paths[2].read_text().splitlines()]
     assert len(lines) == FRAMES
     for frame in HIDDEN:
@@ -147,14 +159,13 @@ def test_whatever_fails_the_online_result_stands(tmp_path: Path, monkeypatch: py
         elif way == "recording changed":
             run = second(spool, frames=iter(list(pictures())[:20]))
         else:
-            (tmp_path / ".refined-t.mp4").mkdir()
+            run = second(spool, refused=".mp4")
         rewritten = run.replace(paths, console=Console(file=io.StringIO()))
     assert rewritten.identities is None
     assert rewritten.problem
     assert rewritten.interrupted == (way == "interrupted")
     assert {path: path.read_bytes() for path in paths} == online
-    if way != "output refused":
-        assert sorted(path.name for path in tmp_path.iterdir()) == ["t.jsonl", "t.mp4"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["t.jsonl", "t.mp4"]
 
 
 def test_outputs_that_cannot_be_replaced_are_refused_first(tmp_path: Path) -> None:

@@ -16,9 +16,9 @@ from pathlib import Path
 
 from tests.engine.fakes import FakeSource, SlowSegmenter, stream
 from tracker.engine.scheduler import LiveEngine
+from tracker.plugins import open_sink
 from tracker.service.status import StatusServer, health
 from tracker.sinks.multi import MultiSink
-from tracker.sinks.open import open_sink
 from tracker.sinks.rotate import RotatingSink
 
 FILES = 128

@@ -27,13 +27,14 @@ from tracker.service import status as status_module
 from tracker.service.bounded import CLIENT_S, CLIENTS
 from tracker.service.metrics import CameraMetrics
 from tracker.service.status import StatusServer
+from tracker.sinks.base import Sink
 from tracker.sources.reconnect import Link
 from tracker.sources.source import SourceCounters
 
 ROOT = Path(__file__).parents[2]
 
 
-class DeadSink:
+class DeadSink(Sink):
     """Takes nothing."""
 
     def write(self, _: object) -> None:

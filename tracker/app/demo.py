@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tracker.app.clips import CLIPS, NoNetworkError, fetch, rendered
 from tracker.engine.job import run_request
 from tracker.errors import SinkError
 from tracker.request import StreamRequest
+from tracker.sinks.claims import Claim, check_claims
+from tracker.sources.address import expand_sources
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from rich.console import Console
 
     from tracker.app.clips import Clip
     from tracker.engine.stream_job import Outcome
 
 __all__ = ["run_demo"]
+
+SHEET = "contact-sheet.png"
 
 
 def run_demo(out: Path, *, video: str | None, device: str, console: Console) -> list[Outcome]:
@@ -36,14 +39,17 @@ def run_demo(out: Path, *, video: str | None, device: str, console: Console) -> 
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise SinkError(out, f"cannot be made: {error.strerror}", "choose another folder with --out") from error
+    if video is not None:
+        files = [file for address in expand_sources(video) for file in address.local_files]
+        check_claims([Claim(path=out / SHEET, who="--out")], [Claim(path=file, who="source") for file in files])
     sources = [video] if video is not None else _clips(console)
     outcomes = []
     for source in sources:
         request = StreamRequest(
             sources=[source],
             device=device,
-            save=out / "{name}.tracked.mp4",
-            records=[out / "{name}.tracks.jsonl", out / "{name}.mot.txt"],
+            save=str(out / "{name}.tracked.mp4"),
+            records=[str(out / "{name}.tracks.jsonl"), str(out / "{name}.mot.txt")],
         )
         outcomes += run_request(request, console=console)
         if outcomes[-1].interrupted:
@@ -79,9 +85,9 @@ def _finish(out: Path, outcomes: list[Outcome], console: Console) -> None:
     """The contact sheet and where to look."""
     from tracker.app.overview import write_contact_sheet
 
-    videos = [path for outcome in outcomes for path in outcome.outputs if path.suffix == ".mp4"]
+    videos = [Path(path) for outcome in outcomes for path in outcome.outputs if path.endswith(".mp4")]
     if videos:
-        sheet = out / "contact-sheet.png"
+        sheet = out / SHEET
         write_contact_sheet(sheet, videos)
         console.print(f"\nLook at [bold]{sheet}[/bold] first, then at the videos:", highlight=False)
         for path in videos:

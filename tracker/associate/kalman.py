@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
-__all__ = ["correct", "initiate", "predict", "process_noise", "warp"]
+__all__ = ["correct", "initiate", "mixing", "predict", "process_noise", "warp"]
 
 """As an array: NumPy makes one of every number that it meets, which takes as long as the sum (0.2 µs)."""
 
@@ -132,10 +132,16 @@ def warp(values: Floats, rates: Floats, covariances: Floats, matrix: Floats) -> 
     >>> warp(state, np.zeros((4, 1)), np.ones((3, 4, 1)), quarter_turn)[0].ravel().tolist()
     [80.0, 10.0, 8.0, 4.0]
     """
-    linear = matrix[:, :2]
-    mixing = np.zeros((4, 4))
-    mixing[:2, :2] = linear
-    mixing[2:, 2:] = linear**2 / np.sqrt((linear**2).sum(axis=1, keepdims=True))
-    moved = mixing @ values
+    linear = mixing(matrix)
+    moved = linear @ values
     moved[:2] += matrix[:, 2:]
-    return moved, mixing @ rates, mixing**2 @ covariances
+    return moved, linear @ rates, linear**2 @ covariances
+
+
+def mixing(matrix: Floats) -> Floats:
+    """Linear part ``(4, 4)`` of :func:`warp` on centre x, centre y, width and height."""
+    linear = matrix[:, :2]
+    mixed = np.zeros((4, 4))
+    mixed[:2, :2] = linear
+    mixed[2:, 2:] = linear**2 / np.sqrt((linear**2).sum(axis=1, keepdims=True))
+    return mixed

@@ -18,9 +18,12 @@ import numpy as np
 
 from tracker.app.interrupt import interruptible
 from tracker.errors import ConfigError, TrackerError
+from tracker.plugins import sink_class
 from tracker.refine.filled import with_filled
 from tracker.refine.refine import Refined, refine
-from tracker.sinks.open import kind_of
+from tracker.sinks.base import file_of
+from tracker.sinks.exclusive import reserved, staged_name
+from tracker.sources.address import redact
 from tracker.types import Frame, TrackedFrame, Tracks
 
 if TYPE_CHECKING:
@@ -31,12 +34,10 @@ if TYPE_CHECKING:
 
     from tracker.refine.recording import Recording
     from tracker.refine.spool import Spool
-    from tracker.types import Instances, Sink
+    from tracker.sinks.base import Sink
+    from tracker.types import Instances
 
 __all__ = ["Rewritten", "SecondPass", "check_replaceable"]
-
-SHAPED = ("video", "mots")
-"""Outputs that show silhouettes and name no detection: they get those of filled rows as well."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,17 +59,18 @@ class _InterruptedError(Exception):
     """Ctrl-C, on its way out of the second pass."""
 
 
-def check_replaceable(paths: Sequence[Path]) -> None:
+def check_replaceable(outputs: Sequence[str | os.PathLike[str]]) -> None:
     """Outputs are written twice.
 
     Raises:
-        ConfigError: One of them is a device or a pipe, from which nothing can be taken back.
+        ConfigError: One of them is a device, a pipe or a URL, from which nothing can be taken back.
     """
-    for path in paths:
-        if path.exists() and not path.is_dir() and not stat.S_ISREG(path.stat().st_mode):
-            raise ConfigError(
-                f"--refine with {path}", "expected a file that can be replaced, found a device or pipe", "name a file"
-            )
+    for output in outputs:
+        path = file_of(output)
+        if path is None or (path.exists() and not path.is_dir() and not stat.S_ISREG(path.stat().st_mode)):
+            found = "an address" if path is None else "a device or pipe"
+            problem = f"expected a file that can be replaced, found {found}"
+            raise ConfigError(f"--refine with {redact(os.fspath(output))}", problem, "name a file")
 
 
 class SecondPass:
@@ -130,23 +132,29 @@ class SecondPass:
 
     def _rewrite(self, paths: Sequence[Path], recording: Recording, refined: Refined) -> None:
         """Write every output under a name of its own, then move all of them to their places."""
-        staged = {path: path.with_name(f".refined-{path.name}") for path in paths}
+        staged = {path: staged_name(path) for path in paths}
         try:
             with contextlib.ExitStack() as stack:
+                stack.enter_context(reserved(*paths))
+                before = {path: _standing(path) for path in paths}
                 sinks = []
                 for path in paths:
                     sink = self._open_sink(staged[path])
-                    stack.callback(getattr(sink, "abort", sink.close))  # after close: nothing
-                    sinks.append((sink, kind_of(path) in SHAPED))
-                draws = any(kind_of(path) == "video" for path in paths)
+                    stack.callback(sink.abort)  # after close: nothing
+                    sinks.append((sink, sink_class(path).shows_silhouettes))
+                draws = any(sink_class(path).needs_images for path in paths)
                 pictures = stack.enter_context(self._pictures()) if draws else None
                 for number in range(len(self._spool)) if sinks else ():
                     self._write_frame(number, sinks, recording, refined, pictures)
                     self._tell(len(self._spool) + number + 1, len(self._spool))
                 for sink, _ in sinks:
                     sink.close()
-            for path in paths:
-                staged[path].replace(os.path.realpath(path))
+                for path in paths:
+                    if _standing(path) != before[path]:
+                        problem = "expected the online result to stand here, found another file"
+                        raise TrackerError(path, problem, "leave the outputs alone while they are written")
+                for path in paths:
+                    staged[path].replace(os.path.realpath(path))
         finally:
             for path in staged.values():
                 with contextlib.suppress(OSError):
@@ -182,6 +190,14 @@ class SecondPass:
             return self._spool.read(number)[1], row - int(recording.starts[number])
 
         return find
+
+
+def _standing(path: Path) -> tuple[int, int] | None:
+    """Device and inode of a published output; ``None`` where there is none."""
+    with contextlib.suppress(FileNotFoundError):
+        facts = path.stat()
+        return facts.st_dev, facts.st_ino
+    return None
 
 
 def _pictured(frame: Frame, pictures: Iterator[Frame]) -> Frame:

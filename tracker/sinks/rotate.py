@@ -1,4 +1,4 @@
-"""Tracked frames enter; one file after another leaves, each complete: what endless cameras are recorded into."""
+"""Rotation of endless recordings: one complete file after another, by time or size."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tracker.errors import SinkError
+from tracker.sinks.base import Sink
+from tracker.sinks.exclusive import check_free
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tracker.types import Sink, TrackedFrame
+    from tracker.types import TrackedFrame
 
 __all__ = ["RotatingSink"]
 
@@ -21,7 +23,7 @@ RETRY_S = 30.0
 """After a refusal (disk full, folder gone) a new part is begun this much later: somebody may have made room."""
 
 
-class RotatingSink:
+class RotatingSink(Sink):
     """Begins a new file by time or size; a part appears under its name when it is complete.
 
     Args:
@@ -45,18 +47,21 @@ class RotatingSink:
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.path = template
         self.parts: int = 0
         self._template, self._opener = template, opener
         self._every_s, self._max_bytes = every_s, max_bytes
         self._on_error, self._now, self._monotonic = on_error, now, monotonic
         self._sink: Sink | None = None
-        self._part = Path()
         self._begun_s = 0.0
         self._checked_s = 0.0
         self._bytes = 0
         self._retry_at_s: float | None = None
         self._closed = False
+
+    @property
+    def address(self) -> str:
+        """The template of the parts' paths."""
+        return self._template
 
     def write(self, tracked_frame: TrackedFrame) -> None:
         """Add one frame, in a new part where the current one is full; never raises for a refusal of the system."""
@@ -91,10 +96,9 @@ class RotatingSink:
             return
         self._checked_s = now_s
         try:
-            self._bytes = self._part.with_name(f".{self._part.name}.part").stat().st_size
-        except OSError:
-            problem = "expected the part that is being written to be there, found it was removed"
-            self._give_up(SinkError(self._part, problem, "frames since its beginning are lost"), now_s)
+            self._bytes = self._sink.part_bytes() if self._sink is not None else 0
+        except SinkError as failure:
+            self._give_up(failure, now_s)
             self._retry_at_s = None
 
     def _is_full(self, now_s: float) -> bool:
@@ -106,11 +110,11 @@ class RotatingSink:
         path = Path(self._template.replace("{time}", self._now().strftime("%Y%m%dT%H%M%SZ")))
         stem, suffixes = path.name.partition(".")[::2]
         number = 2
-        while path.exists():  # two parts within a second
+        while path.exists() or not _is_free(path):  # two parts within a second, or two processes
             path = path.with_name(f"{stem}-{number}.{suffixes}")
             number += 1
         self._sink = self._opener(path)
-        self._part, self._begun_s, self._checked_s, self._bytes = path, now_s, now_s, 0
+        self._begun_s, self._checked_s, self._bytes = now_s, now_s, 0
         self._retry_at_s = None
         self.parts += 1
 
@@ -124,8 +128,16 @@ class RotatingSink:
         self._retry_at_s = now_s + RETRY_S
         if sink is not None:
             try:
-                getattr(sink, "abort", sink.close)()
+                sink.abort()
             except SinkError as another:
                 failure = another
         if self._on_error is not None:
             self._on_error(failure)
+
+
+def _is_free(path: Path) -> bool:
+    try:
+        check_free(path)
+    except SinkError:
+        return False
+    return True
