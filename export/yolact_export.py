@@ -39,7 +39,7 @@ from export.to_onnx import (
 from export.yolact import CONFIGURATIONS, Yolact, decode, make_priors
 from export.yolact_weights import class_names, load_checkpoint, random_network
 from tracker.errors import ModelError
-from tracker.segment.decoder import COCO_CLASSES
+from tracker.segment.contracts.decoder import COCO_CLASSES
 
 if TYPE_CHECKING:
     import argparse

@@ -20,9 +20,9 @@ from export.yolact import (  # noqa: E402
 from export.yolact_weights import random_network  # noqa: E402
 from tracker import masks  # noqa: E402
 from tracker.segment.check import check_model  # noqa: E402
+from tracker.segment.contracts.yolact import make_priors as build_priors  # noqa: E402
 from tracker.segment.manifest import load_manifest  # noqa: E402
 from tracker.segment.session import OnnxSegmenter  # noqa: E402
-from tracker.segment.yolact import make_priors as build_priors  # noqa: E402
 from tracker.types import Frame  # noqa: E402
 
 pytestmark = pytest.mark.export

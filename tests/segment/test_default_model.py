@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 import pytest
 
+from tracker.inference.device import survey
 from tracker.masks import areas_px
 from tracker.segment.check import check_model
-from tracker.segment.device import survey
 from tracker.segment.session import OnnxSegmenter
 from tracker.segment.zoo import list_models
 from tracker.types import Frame, Letterbox

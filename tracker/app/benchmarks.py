@@ -8,7 +8,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from tracker.app.clips import CLIPS, NoNetworkError, fetch
-from tracker.segment.device import available_cores
+from tracker.inference.device import available_cores
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -14,7 +14,7 @@ from tracker.errors import TrackerError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tracker.segment.survey import DeviceSurvey
+    from tracker.inference.survey import DeviceSurvey
 
 __all__ = ["Finding", "examine"]
 
@@ -60,7 +60,7 @@ def _version(distribution: str) -> str | None:
 
 
 def _machine() -> Finding:
-    from tracker.segment.survey import processor_name
+    from tracker.inference.survey import processor_name
 
     found = f"{platform.system()} {platform.machine()}, {processor_name()}"
     return Finding(name="machine", state="ok", found=found)
@@ -166,9 +166,9 @@ def _onnxruntime() -> Iterator[Finding]:
 
 def _cuda_really_runs() -> Iterator[Finding]:
     """A listed provider is not a used one: open the default model on it and ask the session."""
-    from tracker.segment.device import provider_shares
+    from tracker.inference.device import provider_shares
+    from tracker.inference.survey import survey
     from tracker.segment.session import OnnxSegmenter
-    from tracker.segment.survey import survey
 
     found = survey()
     if obstacle := found.obstacle("cuda"):
@@ -196,7 +196,7 @@ def _cuda_really_runs() -> Iterator[Finding]:
 
 def _tensorrt(found: DeviceSurvey) -> Finding:
     """Whether TensorRT's libraries load; no engine is built, for that takes minutes."""
-    from tracker.segment.survey import tensorrt_version
+    from tracker.inference.survey import tensorrt_version
 
     if obstacle := found.obstacle("tensorrt"):
         return Finding(name="tensorrt", state="note", found=obstacle[0], remedy=obstacle[1])

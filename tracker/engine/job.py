@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from tracker.engine.outputs import output_paths
 from tracker.engine.stream_job import StreamJob
-from tracker.segment.device import available_cores
+from tracker.inference.device import available_cores
 
 if TYPE_CHECKING:
     from rich.console import Console

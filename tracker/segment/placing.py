@@ -1,4 +1,4 @@
-"""Instances in network pixels enter, instances in image pixels leave."""
+"""Instances from network pixels to image pixels: boxes clipped, masks with their map to the image."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from tracker.types import InstanceMasks, Instances
 
 if TYPE_CHECKING:
-    from tracker.segment.decoder import Decoded
+    from tracker.segment.contracts.decoder import Decoded
     from tracker.types import Letterbox
 
 __all__ = ["place"]
