@@ -164,7 +164,7 @@ def pool_instances(
     assert frame.letterbox is not None
     assert instances.masks is not None
     picture = degrade(frame.network_image, rng) if rng.random() < JITTERED else frame.network_image
-    masks = torch.from_numpy(np.array(instances.masks.probabilities[rows])).float() / 255.0
+    masks = torch.from_numpy(np.stack([instances.masks.grid(row) for row in rows])).float() / 255.0
     scale = np.array([*frame.letterbox.scale, *frame.letterbox.scale], np.float32)
     return pool_maps(network, picture, masks, instances.boxes[rows] * scale)
 

@@ -21,15 +21,18 @@ from tracker.version import __version__
 if TYPE_CHECKING:
     from tracker.associate.tracker import Tracker
     from tracker.engine.pipeline import Pipeline
+    from tracker.masks import BoxMasks, GridMasks, InstanceMasks
     from tracker.segment.session import OnnxSegmenter
     from tracker.sinks.open import open_sink
     from tracker.sources.open import open_source
-    from tracker.types import Frame, InstanceMasks, Instances, Letterbox, TrackedFrame, Tracks
+    from tracker.types import Frame, Instances, Letterbox, TrackedFrame, Tracks
 
 __all__ = [
+    "BoxMasks",
     "ConfigError",
     "DetectionsError",
     "Frame",
+    "GridMasks",
     "InstanceMasks",
     "Instances",
     "Letterbox",
@@ -49,8 +52,10 @@ __all__ = [
 
 # Loaded on first use, so that `import tracker` and `masktrail --help` stay fast (no OpenCV, FFmpeg or ONNX Runtime).
 _HOMES = {
+    "BoxMasks": "tracker.masks",
     "Frame": "tracker.types",
-    "InstanceMasks": "tracker.types",
+    "GridMasks": "tracker.masks",
+    "InstanceMasks": "tracker.masks",
     "Instances": "tracker.types",
     "Letterbox": "tracker.types",
     "OnnxSegmenter": "tracker.segment.session",

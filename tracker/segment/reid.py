@@ -17,7 +17,6 @@ from tracker.errors import ModelError
 from tracker.inference.device import open_session
 from tracker.inference.runner import PlainRunner
 from tracker.inference.tensors import declared
-from tracker.masks import lift
 from tracker.segment.inputs import declared_input, model_info
 from tracker.segment.manifest import InputSpec
 from tracker.segment.preprocess import PerThread
@@ -140,7 +139,7 @@ class OnnxEmbedder:
             return None
         crop = image[top:bottom, left:right]
         if self._masked and instances.masks is not None:
-            silhouette, _ = lift(instances.masks, row, box)
+            silhouette, _ = instances.masks.lift(row, box)
             mean = np.array(self._spec.mean or (114.0,) * 3)
             grey = np.rint(mean[::-1] if self._spec.channels == "RGB" else mean).astype(np.uint8)
             crop = np.where(silhouette[..., None], crop, grey)

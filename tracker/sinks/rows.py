@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from tracker.errors import ConfigError
-from tracker.masks import areas_px
 from tracker.sinks.run_length import polygons
 from tracker.sinks.silhouettes import code_of, silhouette_of
 
@@ -126,7 +125,7 @@ class RowBuilder:
         if instances.masks is None:
             return [(None, None)] * len(detections)
         if self._masks == "none":
-            areas = areas_px(instances.masks)
+            areas = instances.masks.areas_px()
             return [(round(float(areas[row])) if row >= 0 else None, None) for row in detections]
         shapes: list[tuple[int | None, Any]] = []
         for row in detections:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 __all__ = ["disjoint_crops", "encode_crop", "polygons"]
 
 Crop = tuple["NDArray[np.bool_]", tuple[int, int]]
-"""A boolean crop ``(h, w)`` and its top left ``(x, y)`` in the image, from :func:`tracker.masks.lift`."""
+"""A boolean crop ``(h, w)`` and its top left ``(x, y)`` in the image, from :meth:`tracker.masks.InstanceMasks.lift`."""
 
 
 def encode_crop(crop: NDArray[np.bool_], origin: tuple[int, int], image_size: tuple[int, int]) -> dict[str, Any]:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tracker.types import InstanceMasks, Instances
+from tracker.masks import GridMasks
+from tracker.types import Instances
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -66,7 +67,7 @@ class Detections:
             masks=self._masks(rows),
         )
 
-    def _masks(self, rows: slice) -> InstanceMasks | None:
+    def _masks(self, rows: slice) -> GridMasks | None:
         if self.image_size is None:
             return None
         width, height = self.image_size
@@ -77,7 +78,7 @@ class Detections:
         grids = np.zeros((rows.stop - rows.start, *shape), np.uint8)
         for grid, code in zip(grids, self.codes[rows], strict=True):
             _average(code, self.image_size, step, grid)
-        return InstanceMasks(probabilities=grids, step_px=(float(step), float(step)), image_size=self.image_size)
+        return GridMasks(probabilities=grids, step_px=(float(step), float(step)), image_size=self.image_size)
 
 
 def coco_code(code: str, size: tuple[int, int]) -> dict[str, Any]:
