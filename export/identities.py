@@ -64,7 +64,7 @@ def collect(videos: list[Path], model: Path, network: YolactNano, *, every_s: fl
         segmenter = OnnxSegmenter(model, device="cpu", threads=1)
         tracker = Tracker(class_count=len(segmenter.class_names))
         due_s, largest = 0.0, 0
-        with open_source(video, network_size=segmenter.network_size, want_image=False) as source:
+        with open_source(video, like=segmenter, want_image=False) as source:
             for frame in source:
                 instances = segmenter.segment([frame])[0]
                 tracks = tracker.update(instances, frame.time_s)

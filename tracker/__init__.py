@@ -5,8 +5,8 @@ The pipeline in six lines::
     from tracker import OnnxSegmenter, Tracker, open_source
 
     segmenter = OnnxSegmenter("yolact-nano")
-    tracker = Tracker(class_count=len(segmenter.class_names))
-    for frame in open_source("street.mp4", network_size=segmenter.network_size):
+    tracker = Tracker.for_model(segmenter)
+    for frame in open_source("street.mp4", like=segmenter):
         tracks = tracker.update(segmenter.segment([frame])[0], frame.time_s)
 """
 

@@ -26,6 +26,7 @@ __all__ = [
     "InstanceMasks",
     "Instances",
     "Letterbox",
+    "NetworkInput",
     "Segmenter",
     "Sink",
     "TimeFrom",
@@ -224,13 +225,8 @@ class TrackedFrame:
     stage_times_s: Mapping[str, float] = field(default_factory=dict)
 
 
-class Segmenter(Protocol):
-    """Frames in, instances out. :class:`tracker.segment.session.OnnxSegmenter` is the one that ships."""
-
-    @property
-    def class_names(self) -> tuple[str, ...]:
-        """Names in ``class_ids`` order."""
-        ...
+class NetworkInput(Protocol):
+    """How a network wants its pictures; a segmenter is one."""
 
     @property
     def network_size(self) -> tuple[int, int]:
@@ -240,6 +236,20 @@ class Segmenter(Protocol):
     @property
     def keep_aspect(self) -> bool:
         """Whether images are letterboxed (else stretched) to ``network_size``."""
+        ...
+
+
+class Segmenter(NetworkInput, Protocol):
+    """Instance segmentation of frames. :class:`tracker.segment.session.OnnxSegmenter` is the one that ships."""
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Names in ``class_ids`` order."""
+        ...
+
+    @property
+    def confirmation_score(self) -> float:
+        """Score that an instance must have to confirm a track; 0 where scores are not known to mean something."""
         ...
 
     def segment(self, frames: Sequence[Frame]) -> list[Instances]:

@@ -34,7 +34,6 @@ from tracker.app.options import (
     Workers,
 )
 from tracker.config import DEFAULT_MODEL
-from tracker.request import CONFIRM_SCORE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -94,7 +93,7 @@ def track(
     device: Device = "auto",
     json_path: Json = None,
     quiet: Quiet = False,
-    confirm: Confirm = CONFIRM_SCORE,
+    confirm: Confirm = None,
     camera_motion: CameraMotion = "auto",
     reid: Reid = None,
     refine: Refine = False,

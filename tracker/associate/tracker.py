@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,7 @@ from tracker.associate.lifecycle import TrackTable
 from tracker.associate.matching import Matcher, unclaimed
 from tracker.associate.motion import EPSILON_S, Motion, check_warp, elapsed, xyxy
 from tracker.associate.occlusion import hidden_share, visible_share
-from tracker.types import Instances, Tracks
+from tracker.types import Instances, Segmenter, Tracks
 
 Floats = NDArray[np.float64]
 Rows = NDArray[np.int64]
@@ -54,8 +54,8 @@ class Tracker:
         confirm_log_odds: Evidence from which on a track is confirmed and gets its identity.
         certain_s: A track that was seen for this long without a gap is confirmed whatever calibration says.
         confirm_score: Raw score that the latest instance of a track must have for the track to be confirmed. The
-            default trusts calibration alone; set it where the detector's scores are known to mean something and false
-            alarms persist in place (fixed cameras).
+            default trusts calibration alone, as is right for detections made elsewhere; models say theirs, see
+            :meth:`for_model`.
         hit_log_odds: What every match adds to the evidence besides the instance's own log-odds.
         birth_share: Weight of the class's learned odds that a new track is real.
         evidence_limit: Bound of the evidence.
@@ -165,6 +165,18 @@ class Tracker:
         self._reserve(np.arange(class_count or 0))
         self._next_id = 1
         self._time_s: float | None = None
+
+    @classmethod
+    def for_model(cls, model: Segmenter, *, confirm_score: float | None = None, **settings: Any) -> Self:
+        """A tracker for what a model segments: its classes, and the score from which its instances confirm a track.
+
+        Args:
+            model: The segmenter.
+            confirm_score: In place of the model's ``confirmation_score``.
+            settings: Other keywords of the constructor.
+        """
+        score = model.confirmation_score if confirm_score is None else confirm_score
+        return cls(class_count=len(model.class_names), confirm_score=score, **settings)
 
     def update(self, instances: Instances, time_s: float, *, warp: Floats | None = None) -> Tracks:
         """Take the instances of the next frame.

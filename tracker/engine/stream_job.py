@@ -169,7 +169,7 @@ class StreamJob:
             return None
         from tracker.associate.tracker import Tracker
 
-        return Tracker(class_count=len(self.segmenter.class_names), confirm_score=self.request.confirm)
+        return Tracker.for_model(self.segmenter, confirm_score=self.request.confirm)
 
     def _first_pass(
         self, source: Source, sink: Sink | None, camera_motion: WarpEstimator | None

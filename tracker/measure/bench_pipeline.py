@@ -270,8 +270,7 @@ class _Bench:
     def _open(self, *, want_image: bool) -> Any:
         return open_source(
             self._source,
-            network_size=self._segmenter.network_size,
-            keep_aspect=self._segmenter.keep_aspect,
+            like=self._segmenter,
             want_image=want_image,
         )
 

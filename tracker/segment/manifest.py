@@ -9,7 +9,7 @@
     contract = "yolact"                     # see contracts/known.py for the names; else recognised by shape
     classes = ["car", "van"]                # without the background
     score_threshold = 0.1
-    confirmation_score = 0.5                # a track is confirmed by an instance of this score or above; absent = 0
+    confirmation_score = 0.5                # a track is confirmed by an instance of this score or above; absent = 0.5
     iou_threshold = 0.5
     default_variant = "384x640"             # height x width, as in street-cars-384x640.onnx
     files = ["street.onnx"]                 # which .onnx files of the folder this manifest describes; absent = all

@@ -101,7 +101,7 @@ class Preprocessor:
             raise ModelError(
                 frame.source,
                 f"frame {frame.index} has no image and no network image for {self._size}, found {found}",
-                "open the source with the segmenter's network_size and keep_aspect, or let it keep images",
+                "open the source with like=segmenter, or let it keep images",
             )
         self._canvas[content_height:] = self._pad
         self._canvas[:content_height, content_width:] = self._pad

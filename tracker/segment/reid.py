@@ -208,6 +208,11 @@ class EmbeddingSegmenter:
         return self._segmenter.class_names
 
     @property
+    def confirmation_score(self) -> float:
+        """The segmenter's."""
+        return self._segmenter.confirmation_score
+
+    @property
     def network_size(self) -> tuple[int, int]:
         """The segmenter's."""
         return self._segmenter.network_size
