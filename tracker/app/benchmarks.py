@@ -1,4 +1,4 @@
-"""The bench commands' options enter; measured tables and their plain values for JSON leave."""
+"""The bench commands: tables on the console, and the same figures as plain values for JSON."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from tracker.app.clips import CLIPS, NoNetworkError, fetch
+from tracker.errors import ConfigError
 from tracker.inference.device import available_cores
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     from tracker.types import Frame, Instances
 
-__all__ = ["run_associate_bench", "run_memory_bench", "run_pipeline_bench"]
+__all__ = ["run_associate_bench", "run_gpu_bench", "run_memory_bench", "run_pipeline_bench"]
 
 STREAM_FPS = 30
 LOOP_S = 10.0
@@ -54,6 +55,35 @@ def run_pipeline_bench(
         )
     console.print(pipeline_table(bench))
     return bench.as_json()
+
+
+def run_gpu_bench(
+    video: str | None,
+    *,
+    console: Console,
+    model: str = "yolact-nano",
+    device: str = "cuda",
+    batch: int | None = None,
+    fp16: bool = False,
+) -> dict[str, Any]:
+    """A card against the CPU, and its speed; the video as for :func:`run_pipeline_bench`.
+
+    Raises:
+        ConfigError: ``device`` is no GPU.
+        ModelError: The device cannot run here.
+    """
+    from tracker.measure.bench_gpu import bench_gpu
+    from tracker.measure.tables import gpu_table
+    from tracker.segment.session import OnnxSegmenter
+
+    if device.partition(":")[0] not in {"cuda", "tensorrt"}:
+        offender = f"--device {device}"
+        raise ConfigError(offender, "expected cuda or tensorrt: a card is compared with the CPU", "cuda:1 picks a card")
+    segmenter = OnnxSegmenter(model, device=device, max_batch=batch, fp16=fp16)
+    with TemporaryDirectory() as folder, console.status("") as status:
+        bench = bench_gpu(segmenter, video or _default_video(Path(folder), console), progress=status.update)
+    console.print(gpu_table(bench))
+    return bench.as_json() | {"agrees": bench.agrees}
 
 
 def _default_video(folder: Path, console: Console) -> str:

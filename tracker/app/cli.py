@@ -304,6 +304,25 @@ def bench_pipeline_command(
     _write_json(json_path, results)
 
 
+@bench_app.command(name="gpu")
+def bench_gpu_command(
+    video: Annotated[str | None, typer.Argument(help="As for `masktrail bench pipeline`.")] = None,
+    *,
+    model: Model = DEFAULT_MODEL,
+    device: Device = "cuda",
+    batch: Batch = None,
+    fp16: Fp16 = False,
+    json_path: Json = None,
+) -> None:
+    """A card: its name and provider, whether it segments as the CPU does, and how many frames per second."""
+    from tracker.app.benchmarks import run_gpu_bench
+
+    results = run_gpu_bench(video, model=model, device=device, batch=batch, fp16=fp16, console=_console())
+    _write_json(json_path, results)
+    if not results["agrees"]:
+        raise typer.Exit(1)
+
+
 @bench_app.command(name="associate")
 def bench_associate_command(
     *,

@@ -1,9 +1,10 @@
-"""Nothing enters; findings about this machine leave: versions, devices, codecs, what to do about each problem."""
+"""Findings about this machine: versions, devices, codecs, and what to do about each problem."""
 
 from __future__ import annotations
 
 import importlib
 import importlib.metadata
+import itertools
 import platform
 import sys
 from dataclasses import dataclass
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from tracker.inference.survey import DeviceSurvey
 
 __all__ = ["Finding", "examine"]
+
+LEAST_ONNXRUNTIME = (1, 25)
+"""Before it a model's external weights may be any file that the process can read."""
 
 State = Literal["ok", "note", "problem"]
 
@@ -159,9 +163,26 @@ def _onnxruntime() -> Iterator[Finding]:
             remedy="pip uninstall onnxruntime onnxruntime-gpu && pip install onnxruntime-gpu",
         )
         return
+    if _release(ort.__version__) < LEAST_ONNXRUNTIME:
+        yield Finding(
+            name="onnxruntime",
+            state="problem",
+            found=f"onnxruntime {ort.__version__}, which loads any file that a model names as its weights",
+            remedy=f"pip install 'onnxruntime-gpu>={'.'.join(map(str, LEAST_ONNXRUNTIME))}'",
+        )
+        return
     providers = ", ".join(name.removesuffix("ExecutionProvider") for name in ort.get_available_providers())
     package = f"onnxruntime-gpu {gpu}" if gpu else f"onnxruntime {cpu}"
     yield Finding(name="onnxruntime", state="ok", found=f"{package}, listed providers: {providers}")
+
+
+def _release(version: str) -> tuple[int, ...]:
+    """The numbers of a version, as far as they are numbers.
+
+    >>> _release("1.25.0rc1")
+    (1, 25)
+    """
+    return tuple(int(part) for part in itertools.takewhile(str.isdigit, version.split(".")))
 
 
 def _cuda_really_runs() -> Iterator[Finding]:

@@ -33,8 +33,9 @@ __all__ = ["DEFAULT_CONFIRMATION_SCORE", "DEFAULT_SCORE_THRESHOLD", "OnnxSegment
 
 DEFAULT_CONFIRMATION_SCORE = 0.5
 """Of models whose manifest names none: scores of the decoded contracts are probabilities after softmax or sigmoid, and
-from one half on an object is more probably there than not. With yolact-nano 0.5 left 38, 20 and 20 identities on street,
-retail and traffic, and 150, 36 and 20 stood without it: leaves and goods on shelves that persist at low scores."""
+from one half on an object is more probably there than not. With yolact-nano 0.5 left 38, 20 and 20 identities in the
+street, retail and traffic clips, 150, 36 and 20 stood without it: leaves and goods on shelves that persist at low
+scores."""
 GPU_WORKERS = 2
 """While one batch is on the card, the next is packed or the last is decoded."""
 
