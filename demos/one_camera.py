@@ -1,4 +1,4 @@
-"""What is in view of a webcam or network camera, printed every second.
+"""Who is in view of a webcam or network camera, every second.
 
 Usage: python demos/one_camera.py 0
 """

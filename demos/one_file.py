@@ -1,4 +1,4 @@
-"""When each identity of a recording was in view.
+"""Seconds in view of every identity of a recording.
 
 Usage: python demos/one_file.py street.mp4
 """

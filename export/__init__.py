@@ -1,1 +1,1 @@
-"""The PyTorch side, run from a checkout: data and weights come in, trained networks and ONNX files leave."""
+"""PyTorch side of masktrail, run from a checkout: networks, data, training and ONNX export."""

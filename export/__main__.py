@@ -8,12 +8,12 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from export.blend import add_blend
-from export.embed_command import add_embed
-from export.label_command import add_label
-from export.prepare_command import DATA, add_prepare
-from export.render_command import add_render
-from export.train_command import add_train, network_size
+from export.data.label_command import add_label
+from export.data.prepare_command import DATA, add_prepare
+from export.data.render_command import add_render
+from export.networks.blend import add_blend
+from export.training.embed_command import add_embed
+from export.training.train_command import add_train, network_size
 from tracker.errors import TrackerError
 
 if TYPE_CHECKING:
@@ -77,12 +77,12 @@ def add_nano(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 def nano(options: argparse.Namespace) -> None:
     """Run `nano`."""
-    from export.blend import load_blended
-    from export.evaluate import evaluate, table
-    from export.manifest import write_manifest
-    from export.to_onnx import NMS_GROUPS, EndToEnd, export_onnx
-    from export.weights import training_facts
-    from export.yolact_nano import CLASSES
+    from export.networks.blend import load_blended
+    from export.networks.weights import training_facts
+    from export.networks.yolact_nano import CLASSES
+    from export.onnx.manifest import write_manifest
+    from export.onnx.to_onnx import NMS_GROUPS, EndToEnd, export_onnx
+    from export.training.evaluate import evaluate, table
 
     network = load_blended(options.weights, options.blend, options.average)
     training = training_facts(options.weights)
@@ -109,8 +109,8 @@ def nano(options: argparse.Namespace) -> None:
 
 def add_half(path: Path, size: tuple[int, int], judges: list[Path]) -> dict[str, Any]:
     """The float16 file beside a float32 one: its path, its agreement with that one, its accuracy."""
-    from export.evaluate import evaluate, table
-    from export.half import agreement, run_file, write_half
+    from export.onnx.half import agreement, run_file, write_half
+    from export.training.evaluate import evaluate, table
 
     half, kind = write_half(path), "real" if val_sets() else "random"
     frames = trial_frames(kind, size)
@@ -122,7 +122,7 @@ def add_half(path: Path, size: tuple[int, int], judges: list[Path]) -> dict[str,
 
 def compare(module: Any, path: Path, kind: str) -> dict[str, float]:
     """Parity on four random frames, or on twelve validation pictures."""
-    from export.parity import parity
+    from export.onnx.parity import parity
 
     frames = trial_frames(kind, (module.height, module.width))
     return parity(module, path, frames, score_threshold=0.0 if kind == "random" else 0.05)
@@ -133,7 +133,7 @@ def trial_frames(kind: str, size: tuple[int, int]) -> np.ndarray:
     import cv2
     import numpy as np
 
-    from export.evaluate import letterbox
+    from export.training.evaluate import letterbox
 
     if kind == "random":
         return np.random.default_rng(0).integers(0, 256, (4, *size, 3), np.uint8)
@@ -159,7 +159,7 @@ def add_yolact(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def yolact(options: argparse.Namespace) -> None:
     """Run `yolact`."""
-    from export.yolact_export import run
+    from export.onnx.yolact_export import run
 
     try:
         run(options, val_sets())
@@ -183,7 +183,7 @@ def add_quantise(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def quantise(options: argparse.Namespace) -> None:
     """Run `quantise`."""
-    from export.quantise import run
+    from export.onnx.quantise import run
 
     run(options, val_sets())
 
@@ -198,9 +198,9 @@ def add_check(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
 
 def check(options: argparse.Namespace) -> None:
     """Run `check`."""
-    from export.evaluate import Segmenter
-    from export.to_onnx import EndToEnd
-    from export.weights import load_network
+    from export.networks.weights import load_network
+    from export.onnx.to_onnx import EndToEnd
+    from export.training.evaluate import Segmenter
 
     height, width = Segmenter(options.model).size
     module = EndToEnd(load_network(options.weights), height=height, width=width)
@@ -220,7 +220,7 @@ def add_evaluate(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run_evaluate(options: argparse.Namespace) -> None:
     """Run `evaluate`."""
-    from export.evaluate import evaluate, table
+    from export.training.evaluate import evaluate, table
 
     figures = {
         folder.name: evaluate(options.model, folder, threads=options.threads)

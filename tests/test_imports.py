@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -90,9 +91,13 @@ def test_inner_packages_re_export_nothing() -> None:
             assert isinstance(body[0], ast.Expr)
 
 
-def test_files_open_with_what_enters_and_leaves() -> None:
-    for path in modules("tracker"):
-        assert ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))), f"{path}: no module docstring"
+def test_module_docstrings_name_what_the_module_is() -> None:
+    """In the field's words, never as "X enters; Y leaves"."""
+    for path in (*modules("tracker"), *modules("export"), *modules("demos")):
+        docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
+        assert docstring, f"{path}: no module docstring"
+        found = re.search(r"\b(enters?|leaves?|comes? in)\b", docstring.split("\n")[0])
+        assert found is None, f"{path.relative_to(ROOT)}: {docstring.splitlines()[0]!r}"
 
 
 def test_bare_import_loads_nothing_heavy() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import zipfile
@@ -15,8 +16,15 @@ from tests.conftest import ROOT
 pytestmark = [pytest.mark.wheel, pytest.mark.timeout(900)]
 
 
-def run(*command: str | Path, cwd: Path) -> str:
-    result = subprocess.run([str(part) for part in command], cwd=cwd, capture_output=True, text=True, check=False)
+def run(*command: str | Path, cwd: Path, env: dict[str, str] | None = None) -> str:
+    result = subprocess.run(
+        [str(part) for part in command],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, **(env or {})},
+    )
     assert result.returncode == 0, f"{command}\n{result.stdout}\n{result.stderr}"
     return result.stdout
 
@@ -44,13 +52,19 @@ def test_installed_it_tracks_from_another_directory(wheel: Path, tmp_path: Path)
     python = tmp_path / "env" / "bin" / "python"
     run(python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", wheel, cwd=tmp_path)
     masktrail = tmp_path / "env" / "bin" / "masktrail"
-    render = (
-        "from demos.scenes.road import road; from demos.scenes.writers import write_video;"
-        "write_video(road(seed=3), 'road.mp4', fps=10, duration_s=3)"
-    )
-    run(python, "-c", render, cwd=tmp_path)
     run(
-        masktrail, "track", "road.mp4", "--save", "out.mp4", "--records", "tracks.jsonl", "--json", "summary.json",
+        masktrail,
+        "demo",
+        "--out",
+        "demo-output",
+        cwd=tmp_path,
+        env={"https_proxy": "http://127.0.0.1:9", "MASKTRAIL_CACHE": str(tmp_path)},
+    )
+    assert (tmp_path / "demo-output" / "contact-sheet.png").stat().st_size > 10_000
+    clip = next((tmp_path / "env").rglob("_clips/road.mp4"))
+    run(
+        masktrail, "track", clip, "--limit", "30",
+        "--save", "out.mp4", "--records", "tracks.jsonl", "--json", "summary.json",
         cwd=tmp_path,
     )  # fmt: skip
     (summary,) = json.loads((tmp_path / "summary.json").read_text())

@@ -66,6 +66,7 @@ class CameraConfig:
         reid: An ``.onnx`` re-identification network; ``None`` = the embeddings of the model, where it has any.
         rotate_s: Length of the parts of files with ``{time}`` in their name.
         rotate_bytes: Size at which a part is ended; ``None`` = by time only.
+        place: ``file:line`` where it was read, for messages.
     """
 
     name: str
@@ -92,6 +93,7 @@ class CameraConfig:
     reid: str | None = None
     rotate_s: float = 3600.0
     rotate_bytes: int | None = None
+    place: str = field(default="", repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,6 +110,7 @@ class LiveConfig:
         log: ``text``, or ``json`` for one object per line.
         state: Folder in which cameras' identities survive a restart; ``None`` = they do not.
         state_max_age_s: States older than this are not taken up.
+        path: The file that it was read from.
     """
 
     cameras: tuple[CameraConfig, ...]
@@ -119,6 +122,7 @@ class LiveConfig:
     log: Literal["text", "json"] = "text"
     state: str | None = None
     state_max_age_s: float = 86_400.0
+    path: str | None = field(default=None, repr=False, compare=False)
 
 
 def load_live_config(path: str | os.PathLike[str], environment: Mapping[str, str] | None = None) -> LiveConfig:
@@ -253,7 +257,7 @@ class _Reader:
                 self._fail(node, f"expected different names, found {found}", "rename one of them")
             seen[camera.name] = node.start_mark.line + 1
         renamed = {{"batch_wait_ms": "batch_wait_s"}.get(key, key): value for key, value in values.items()}
-        return LiveConfig(cameras=tuple(cameras), **renamed)
+        return LiveConfig(cameras=tuple(cameras), path=self._name, **renamed)
 
     def _camera(self, node: Any, defaults: dict[str, Any]) -> CameraConfig:
         values = self._mapping(node, self._camera_keys, "a camera")
@@ -262,7 +266,7 @@ class _Reader:
                 self._fail(node, f"expected a key `{key}` in every camera, found none", f"add `{key}: ...`")
         merged = defaults | values
         renamed = {{"rotate_mb": "rotate_bytes"}.get(key, key): value for key, value in merged.items()}
-        camera = CameraConfig(**renamed)
+        camera = CameraConfig(**renamed, place=f"{self._name}:{node.start_mark.line + 1}")
         if is_camera(camera.url):
             for path in (*camera.records, *([camera.save] if camera.save else [])):
                 if "{time}" not in path:

@@ -1,4 +1,4 @@
-"""The error tree: what goes wrong enters as context, what leaves is one sentence a user can act on.
+"""The error tree: every expected failure as one sentence that a user can act on.
 
 ::
 

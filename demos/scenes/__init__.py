@@ -1,1 +1,1 @@
-"""A seed enters, rendered worlds with exact truth leave: the offline demo, the tests and training use them."""
+"""Rendered worlds with exact truth, for demo, tests and training."""

@@ -1,4 +1,4 @@
-"""World points in metres enter, pixels leave (and back for the ground): a pinhole camera, and the rig that moves it.
+"""Pinhole camera, and the rig that moves it.
 
 World axes: ``x`` and ``y`` span the ground plane, ``z`` points up. Pixel coordinates follow the boxes of this
 project: the image spans ``[0, width] x [0, height]``, the centre of the first pixel is ``(0.5, 0.5)``.

@@ -1,4 +1,4 @@
-"""A car's cross-sections and a paint enter, its mesh leaves: a lofted body with glass, lamps, doors and wheels."""
+"""Car meshes: lofted bodies with glass, lamps, doors and wheels."""
 
 from __future__ import annotations
 

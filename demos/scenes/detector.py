@@ -1,4 +1,4 @@
-"""Exact truth enters, the instances of a detector leave: perfect by default, as bad as asked."""
+"""Simulated detector on exact truth: perfect by default, degraded on request."""
 
 from __future__ import annotations
 

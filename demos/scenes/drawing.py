@@ -1,4 +1,4 @@
-"""Projected polygons enter, pixels and coverage leave: painter's order inside an object, supersampled edges."""
+"""Rasteriser: projected polygons in painter's order with supersampled edges."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A builder and places on a body enter; wheels, lamps, panes and seams are added: what all vehicles share."""
+"""Vehicle fittings: wheels, lamps, panes and seams."""
 
 from __future__ import annotations
 

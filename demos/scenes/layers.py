@@ -1,4 +1,4 @@
-"""Drawings of actors and a backdrop enter; pixels, labels and measured truth leave: who hides whom."""
+"""Layer composition: pixels, labels and measured truth of overlapping actors."""
 
 from __future__ import annotations
 

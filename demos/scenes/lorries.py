@@ -1,4 +1,4 @@
-"""A lorry's or bus' sizes and a paint enter, its mesh leaves: boxes with cab, panes, doors, lamps and wheels."""
+"""Lorry and bus meshes: boxes with cab, panes, doors, lamps and wheels."""
 
 from __future__ import annotations
 

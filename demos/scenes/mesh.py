@@ -1,4 +1,4 @@
-"""Quads in metres with materials enter, a shaded :class:`~demos.scenes.drawing.Drawing` leaves."""
+"""Meshes of quads in metres with materials, shaded to a :class:`~demos.scenes.drawing.Drawing`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Waypoints and speeds enter, positions and exact velocities as functions of time leave."""
+"""Motion along waypoints: positions and exact velocities as functions of time."""
 
 from __future__ import annotations
 

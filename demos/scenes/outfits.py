@@ -1,4 +1,4 @@
-"""A random generator enters, clothes, hair and skin leave, face by face of a walker's body."""
+"""Random outfits: clothes, hair and skin by face of a walker's body."""
 
 from __future__ import annotations
 

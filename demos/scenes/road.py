@@ -1,4 +1,4 @@
-"""A seed enters, a dual carriageway with traffic leaves: :func:`road`."""
+"""Dual carriageway with traffic: :func:`road`."""
 
 from __future__ import annotations
 

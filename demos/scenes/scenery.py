@@ -1,4 +1,4 @@
-"""A panorama camera, ground colours and meshes enter, a backdrop leaves: drawn once, with depth."""
+"""Backdrops: scenery drawn once, with depth."""
 
 from __future__ import annotations
 

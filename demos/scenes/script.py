@@ -1,4 +1,4 @@
-"""A situation's name enters, a small scripted scene leaves: flat cut-outs on a plain floor, quick and exactly known."""
+"""Scripted scenes: flat cut-outs on a plain floor, quick and exactly known."""
 
 from __future__ import annotations
 

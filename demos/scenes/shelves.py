@@ -1,4 +1,4 @@
-"""Places in a shop enter; shelves, goods, fridges, signs and fruit are added to its scenery."""
+"""Shop fittings: shelves, goods, fridges, signs and fruit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A seed enters, a shop floor with people leaves: :func:`shop`."""
+"""Shop floor with people: :func:`shop`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An outfit and a moment of a gait enter, cross-sections of a body leave: tubes about a skeleton, to be skinned."""
+"""Walking skeleton: cross-sections of body parts over a gait cycle."""
 
 from __future__ import annotations
 

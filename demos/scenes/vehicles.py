@@ -1,4 +1,4 @@
-"""A kind of vehicle, a colour and a way enter; what a camera sees of it leaves."""
+"""Vehicle actors: kind, colour and way."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An outfit and a way enter; what a camera sees of a walking person leaves."""
+"""Walking persons as actors: outfit and way."""
 
 from __future__ import annotations
 

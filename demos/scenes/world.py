@@ -1,4 +1,4 @@
-"""Actors, a rig and a backdrop enter; rendered frames with exact truth leave.
+"""Scenes: actors, rig and backdrop, rendered to frames with exact truth.
 
 Every pixel belongs to the nearest object that covers at least half of it, so the masks of one frame share no pixel
 and equal what the picture shows. Image and truth come from the same coverage; :meth:`Scene.truth` only leaves the

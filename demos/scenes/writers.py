@@ -1,12 +1,13 @@
-"""A scene enters; a video or images, MOTChallenge, MOTS and COCO truth, and ``seqinfo.ini`` leave.
+"""Writers of scenes: video, images, MOTChallenge, MOTS and COCO truth, ``seqinfo.ini``.
 
-Every file is written under a temporary name beside its own and renamed when it is whole.
+Every file is written under a temporary name beside its own and renamed when it is whole; folders are made.
 """
 
 from __future__ import annotations
 
 import configparser
 import contextlib
+import io
 import json
 from fractions import Fraction
 from pathlib import Path
@@ -18,6 +19,8 @@ import numpy as np
 from demos.scenes.world import CLASS_NAMES, frame_count
 from tracker.errors import SinkError
 from tracker.masks import encode_rle
+from tracker.sinks.part_file import PartFile
+from tracker.sinks.watched_file import BUFFER_BYTES, WatchedFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -37,20 +40,16 @@ COCO_CATEGORIES = [{"id": number + 1, "name": name} for number, name in enumerat
 
 
 @contextlib.contextmanager
-def _atomic(path: Path) -> Iterator[Path]:
-    """A temporary name beside ``path`` that becomes ``path`` when the block ends well and vanishes when it does not."""
-    partial = path.with_name(f".{path.stem}.part{path.suffix}")
+def _atomic(path: Path) -> Iterator[PartFile]:
+    """A file that becomes ``path`` when the block ends well and vanishes when it does not."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        yield partial
-        partial.replace(path)
+        with PartFile(path) as part:
+            yield part
     except OSError as error:
         raise SinkError(
             path, f"expected to write it, found: {error}", "choose a writable folder with free space"
         ) from error
-    finally:
-        with contextlib.suppress(OSError):
-            partial.unlink(missing_ok=True)
 
 
 def write_video(
@@ -83,7 +82,11 @@ def write_video(
     target = Path(path)
     rate = Fraction(fps).limit_denominator(1001)
     count = 0
-    with _atomic(target) as partial, av.open(str(partial), "w") as container:
+    with (
+        _atomic(target) as part,
+        WatchedFile(part.open(), name=str(target)) as file,
+        av.open(file, "w", buffer_size=BUFFER_BYTES) as container,
+    ):
         stream = container.add_stream("libx264", rate=rate, options={"crf": str(quality), "preset": "veryfast"})
         # H.264 with 4:2:0 chroma needs even sides; the odd row or column is repeated.
         width, height = scene.size
@@ -259,15 +262,15 @@ def _write_seqinfo(path: Path, scene: Scene, name: str, fps: float, frames: int)
         "imHeight": str(scene.size[1]),
         "imExt": ".png",
     }
-    with _atomic(path) as partial, partial.open("w", encoding="utf-8") as file:
+    with _atomic(path) as part, part.open_text() as file:
         parser.write(file, space_around_delimiters=False)
 
 
 def _write_text(path: Path, text: str) -> None:
-    with _atomic(path) as partial:
-        partial.write_text(text, encoding="utf-8")
+    with _atomic(path) as part, part.open_text() as file:
+        file.write(text)
 
 
 def _write_image(path: Path, image: NDArray[np.uint8]) -> None:
-    with _atomic(path) as partial:
-        partial.write_bytes(cv2.imencode(".png", image)[1].tobytes())
+    with _atomic(path) as part, io.BufferedWriter(part.open()) as file:
+        file.write(cv2.imencode(".png", image)[1].tobytes())

@@ -145,8 +145,7 @@ def test_ctrl_c_keeps_what_is_done(tmp_path: Path) -> None:
         env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
     ) as process:
         deadline = time.monotonic() + 60
-        part = tmp_path / ".t.jsonl.part"
-        while time.monotonic() < deadline and not (part.exists() and part.stat().st_size > 0):
+        while time.monotonic() < deadline and not sum(part.stat().st_size for part in tmp_path.glob(".t.jsonl.*.part")):
             assert process.poll() is None, process.communicate()
             time.sleep(0.05)
         process.send_signal(signal.SIGINT)

@@ -13,6 +13,7 @@ import pytest
 
 from tracker.app import clips
 from tracker.errors import SourceError
+from tracker.sources.open import open_source
 
 BODY = b"not really a video" * 9999
 
@@ -81,3 +82,15 @@ def test_the_shipped_clips_are_pinned() -> None:
         assert len(clip.sha256) == 64
         assert clip.url.startswith("https://")
         assert any(len(part) == 40 for part in clip.url.split("/")), "no commit in the address"
+
+
+@pytest.mark.parametrize("name", ["road", "shop"])
+def test_rendered_clips_come_along(name: str) -> None:
+    with open_source(clips.rendered(name)) as source:
+        assert source.info.size == (640, 360)
+        assert source.info.frame_count == 500
+
+
+def test_a_missing_rendered_clip_is_named() -> None:
+    with pytest.raises(SourceError, match="expected a rendered clip"):
+        clips.rendered("moon")

@@ -10,6 +10,7 @@ import pytest
 from tests.associate.worlds import Path, corners, line, random_instances
 from tracker.associate.gallery import Gallery, Separation
 from tracker.associate.occlusion import visible_share
+from tracker.associate.parameters import TrackerSettings
 from tracker.associate.tracker import Tracker
 from tracker.engine.snapshot import Snapshots
 from tracker.types import Instances, Tracks
@@ -162,8 +163,8 @@ def test_embeddings_that_say_nothing_change_nothing(useless: Face) -> None:
 def test_without_embeddings_no_setting_of_appearance_matters() -> None:
     generator = np.random.default_rng(3)
     frames = [random_instances(generator, 15, masks=True) for _ in range(40)]
-    one = Tracker(appearance_weight=5.0, gallery_s=1e6, false_return=0.5)
-    other = Tracker(appearance_weight=0.0, gallery_s=0.0)
+    one = Tracker(settings=TrackerSettings(appearance_weight=5.0, gallery_s=1e6, false_return=0.5))
+    other = Tracker(settings=TrackerSettings(appearance_weight=0.0, gallery_s=0.0))
     for place, instances in enumerate(frames):
         a, b = one.update(instances, place / 5), other.update(instances, place / 5)
         for name in (*FIELDS, "ended_ids"):
@@ -185,14 +186,14 @@ def test_faces_tell_apart_who_meet_and_turn_back() -> None:
     _, owners = follow(film(paths, clock, faces(0.5)), clock, Tracker())
     assert len(blind[FIRST]) > 1, "motion alone takes them for having passed"
     assert len(owners[FIRST]) == len(owners[FIRST + 1]) == 1
-    _, forgetful = follow(film(paths, clock, faces(0.5)), clock, Tracker(gallery_s=0))
+    _, forgetful = follow(film(paths, clock, faces(0.5)), clock, Tracker(settings=TrackerSettings(gallery_s=0)))
     assert forgetful == owners, "matching needs no gallery"
 
 
 def test_the_gallery_forgets_after_its_time_and_tells_so_once() -> None:
     clock = times(50)
     paths = [*BYSTANDERS, presences((2, 9), (40, 47))]
-    story, owners = follow(film(paths, clock, faces(0.3)), clock, Tracker(gallery_s=20))
+    story, owners = follow(film(paths, clock, faces(0.3)), clock, Tracker(settings=TrackerSettings(gallery_s=20)))
     assert len(owners[FIRST]) == 2
     when = [k for k, tracks in enumerate(story) if len(tracks.ended_ids)]
     assert ended(story) == [owners[FIRST][0]]
@@ -202,7 +203,9 @@ def test_the_gallery_forgets_after_its_time_and_tells_so_once() -> None:
 def test_the_gallery_is_bounded_and_forgets_the_oldest_first() -> None:
     clock = times(60)
     visitors = [presences((2 + 6 * k, 7 + 6 * k), row=k % 2) for k in range(8)]
-    story, owners = follow(film([*BYSTANDERS, *visitors], clock, faces(0.3)), clock, Tracker(gallery_size=3))
+    story, owners = follow(
+        film([*BYSTANDERS, *visitors], clock, faces(0.3)), clock, Tracker(settings=TrackerSettings(gallery_size=3))
+    )
     assert ended(story) == [owners[FIRST + k][0] for k in range(len(ended(story)))]
     assert len(ended(story)) == 8 - 3
 
@@ -296,7 +299,10 @@ def test_visible_share_is_what_nearer_boxes_leave() -> None:
 
 def test_an_ended_identity_never_returns_and_new_ones_are_gapless() -> None:
     generator = np.random.default_rng(5)
-    tracker, own = Tracker(gallery_s=6, gallery_size=4), np.random.default_rng(0).normal(size=(12, LENGTH))
+    tracker, own = (
+        Tracker(settings=TrackerSettings(gallery_s=6, gallery_size=4)),
+        np.random.default_rng(0).normal(size=(12, LENGTH)),
+    )
     seen, gone, time_s = set(), [], 0.0
     for _ in range(200):
         time_s += float(generator.choice([0.05, 0.3, 3.0], p=[0.9, 0.07, 0.03]))

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.associate.worlds import check, line, play, random_instances
+from tracker.associate.parameters import TrackerSettings
 from tracker.associate.tracker import Tracker
 from tracker.errors import TrackerError
 from tracker.types import Instances, Tracks
@@ -173,7 +174,7 @@ def test_masks_tell_two_objects_with_the_same_box_apart() -> None:
     inside = (x >= 10) & (x < 30) & (y >= 5) & (y < 25)
     upper = np.where(inside & (x - 10 + y - 5 < 20), 255, 0).astype(np.uint8)
     lower = np.where(inside & (x - 10 + y - 5 >= 20), 255, 0).astype(np.uint8)
-    tracker = Tracker(duplicate_iou=1.1)
+    tracker = Tracker(settings=TrackerSettings(duplicate_iou=1.1))
     owners = []
     for frame in range(20):
         order = [0, 1] if frame % 2 else [1, 0]

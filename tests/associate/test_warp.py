@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from tracker.associate import kalman
+from tracker.associate.parameters import TrackerSettings
 from tracker.associate.tracker import Tracker
 from tracker.engine.steady import SteadyTracker
 from tracker.errors import TrackerError
@@ -83,7 +84,7 @@ def one(box: tuple[float, float, float, float]) -> Instances:
 
 
 def test_a_lost_track_waits_where_the_camera_shows_its_place() -> None:
-    tracker = Tracker(coast_s=1.0, coast_log_odds=-100.0)
+    tracker = Tracker(settings=TrackerSettings(coast_s=1.0, coast_log_odds=-100.0))
     for frame in range(30):
         tracker.update(one((300, 200, 340, 300)), frame / 30)
     # Half a second unseen while the camera pans by 10 px a frame, zooming in a little.

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from tracker.associate.parameters import TrackerSettings
 from tracker.associate.tracker import Tracker
 from tracker.measure.associate import associate
 from tracker.measure.evaluate import evaluate
@@ -62,7 +63,7 @@ class Timed(Tracker):
 def run(root: Path, **settings: Any) -> tuple[float, float]:
     """HOTA and IDF1 of one set, the mean over the classes."""
     with tempfile.TemporaryDirectory() as folder:
-        associate(root, folder, tracker=partial(Tracker, **settings))
+        associate(root, folder, tracker=partial(Tracker, settings=TrackerSettings(**settings)))
         figures = evaluate(root, folder).combined["all"]
     return figures["HOTA"], figures["IDF1"]
 
@@ -71,7 +72,7 @@ def seconds(root: Path, **settings: Any) -> float:
     """Of `update` over one set."""
     clock = [0.0]
     with tempfile.TemporaryDirectory() as folder:
-        associate(root, folder, tracker=partial(Timed, clock, **settings))
+        associate(root, folder, tracker=partial(Timed, clock, settings=TrackerSettings(**settings)))
     return clock[0]
 
 

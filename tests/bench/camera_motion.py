@@ -96,7 +96,9 @@ def clip(path: str) -> None:
     for stride in STRIDES:
         milliseconds: list[float] = []
         estimator = CameraMotion()
-        trackers = {name: Tracker(class_count=6, confirm_score=DEFAULT_CONFIRMATION_SCORE) for name in ("off", "auto")}
+        trackers = {
+            name: Tracker(class_count=6, confirmation_score=DEFAULT_CONFIRMATION_SCORE) for name in ("off", "auto")
+        }
         spans: dict[str, dict[int, tuple[float, float]]] = {"off": {}, "auto": {}}
         rows, told = {"off": 0, "auto": 0}, 0
         for frame, instances in frames[::stride]:

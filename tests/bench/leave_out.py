@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from tracker.associate.parameters import TrackerSettings
 from tracker.associate.tracker import Tracker
 from tracker.measure.associate import associate
 from tracker.measure.evaluate import evaluate
@@ -28,7 +29,7 @@ CANDIDATES: dict[str, tuple[float, ...]] = {
 def score(half: Path, **settings: Any) -> float:
     """HOTA of the tracker with these settings, the mean over the classes."""
     with tempfile.TemporaryDirectory() as folder:
-        associate(half, folder, tracker=partial(Tracker, **settings))
+        associate(half, folder, tracker=partial(Tracker, settings=TrackerSettings(**settings)))
         combined = evaluate(half, folder).combined
     return (combined.get("all") or next(iter(combined.values())))["HOTA"]
 

@@ -138,7 +138,7 @@ def render(name: str, folder: Path) -> Path:
 
 def watch_file(path: Path, segmenter: OnnxSegmenter) -> tuple[int, set[str], int]:
     """Frames, classes and identities of a recording."""
-    tracker, classes, identities, frames = Tracker(class_count=6, confirm_score=0.5), set(), 0, 0
+    tracker, classes, identities, frames = Tracker(class_count=6, confirmation_score=0.5), set(), 0, 0
     with open_source(path, like=segmenter, want_image=False, fps=FILM_FPS) as source:
         for frame in source:
             tracks = tracker.update(segmenter.segment([frame])[0], frame.time_s)
@@ -162,7 +162,7 @@ def test_rendered_scenes_and_a_real_clip_are_tracked_as_from_a_file(request, tmp
     with RtspServer({"film": film(path, FILM_FPS)}) as server:
         config = CameraConfig(name="gate", url=server.url("film"), policy="all", records=(str(records),), masks="none")
         stream = build_stream(
-            config, segmenter=segmenter, tracker=lambda: Tracker(class_count=6, confirm_score=0.5), queue_frames=60
+            config, segmenter=segmenter, tracker=lambda: Tracker(class_count=6, confirmation_score=0.5), queue_frames=60
         )
         engine.add(stream)
         assert wait_until(lambda: stream.meter.figures().frames >= frames - FILM_FPS or stream.state == "lost", 60)

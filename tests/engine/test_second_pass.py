@@ -16,10 +16,10 @@ from rich.console import Console
 from tracker import masks as mask_math
 from tracker.associate.tracker import Tracker
 from tracker.engine.second_pass import SecondPass, check_replaceable
-from tracker.errors import ConfigError
+from tracker.errors import ConfigError, SinkError
 from tracker.refine.spool import Spool
 from tracker.sinks.open import open_sink
-from tracker.types import Frame, GridMasks, Instances, TrackedFrame
+from tracker.types import Frame, GridMasks, Instances, Sink, TrackedFrame
 
 FRAMES = 40
 SIZE = (160, 96)
@@ -77,11 +77,16 @@ def first_pass(paths: list[Path]) -> Spool:
     return spool
 
 
-def second(spool: Spool, frames: Iterator[Frame] | None = None) -> SecondPass:
+def second(spool: Spool, frames: Iterator[Frame] | None = None, refused: str | None = None) -> SecondPass:
+    def opener(path: Path) -> Sink:
+        if path.suffix == refused:
+            raise SinkError(path, "expected to write here, found: No space left on device", "make room")
+        return open_sink(path, class_names=NAMES, frame_rate=10, coasting=True)
+
     return SecondPass(
         spool=spool,
         class_names=NAMES,
-        open_sink=lambda path: open_sink(path, class_names=NAMES, frame_rate=10, coasting=True),
+        open_sink=opener,
         pictures=lambda: contextlib.nullcontext(pictures() if frames is None else frames),
     )
 
@@ -147,14 +152,13 @@ def test_whatever_fails_the_online_result_stands(tmp_path: Path, monkeypatch: py
         elif way == "recording changed":
             run = second(spool, frames=iter(list(pictures())[:20]))
         else:
-            (tmp_path / ".refined-t.mp4").mkdir()
+            run = second(spool, refused=".mp4")
         rewritten = run.replace(paths, console=Console(file=io.StringIO()))
     assert rewritten.identities is None
     assert rewritten.problem
     assert rewritten.interrupted == (way == "interrupted")
     assert {path: path.read_bytes() for path in paths} == online
-    if way != "output refused":
-        assert sorted(path.name for path in tmp_path.iterdir()) == ["t.jsonl", "t.mp4"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["t.jsonl", "t.mp4"]
 
 
 def test_outputs_that_cannot_be_replaced_are_refused_first(tmp_path: Path) -> None:

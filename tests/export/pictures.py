@@ -11,7 +11,7 @@ import pytest
 
 pytest.importorskip("torch", reason="the PyTorch side needs torch: pip install torch")
 
-from export.yolact_nano import CLASSES
+from export.networks.yolact_nano import CLASSES
 
 if TYPE_CHECKING:
     from pathlib import Path

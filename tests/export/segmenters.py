@@ -9,7 +9,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="the PyTorch side needs torch: pip install torch")
 
-from export.promptable import DECODER_INPUTS, DECODER_OUTPUTS  # noqa: E402
+from export.data.promptable import DECODER_INPUTS, DECODER_OUTPUTS  # noqa: E402
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,10 +7,10 @@ import pytest
 torch = pytest.importorskip("torch", reason="the PyTorch side needs torch: pip install torch")
 pytest.importorskip("onnx")
 
-from export import blend  # noqa: E402
 from export.__main__ import main  # noqa: E402
-from export.train_command import INITIAL  # noqa: E402
-from export.yolact_nano import YolactNano  # noqa: E402
+from export.networks import blend  # noqa: E402
+from export.networks.yolact_nano import YolactNano  # noqa: E402
+from export.training.train_command import INITIAL  # noqa: E402
 
 pytestmark = pytest.mark.export
 

@@ -11,9 +11,10 @@ pytest.importorskip("torch", reason="the PyTorch side needs torch: pip install t
 cv2 = pytest.importorskip("cv2")
 pytest.importorskip("pycocotools")
 
-from export import batches, coco, data, pack, paste  # noqa: E402
 from export.__main__ import main  # noqa: E402 - after the skips
-from export.data import IGNORE, VAL, Archive, Item, Picture  # noqa: E402
+from export.data import archive as data  # noqa: E402
+from export.data import batches, coco, pack, paste  # noqa: E402
+from export.data.archive import IGNORE, VAL, Archive, Item, Picture  # noqa: E402
 from tests.export.pictures import write_coco  # noqa: E402
 from tracker.errors import ConfigError, SourceError  # noqa: E402
 

@@ -9,12 +9,12 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="the PyTorch side needs torch: pip install torch")
 
-from export import to_onnx  # noqa: E402 - after the skip
-from export.embed import embeddings_of, fisher, judge, unit  # noqa: E402
-from export.embedding import MAP_CHANNELS, pool  # noqa: E402
-from export.identities import Sightings, join  # noqa: E402
-from export.weights import load_exported  # noqa: E402
-from export.yolact_nano import YolactNano  # noqa: E402
+from export.data.identities import Sightings, join  # noqa: E402
+from export.networks.embedding import MAP_CHANNELS, pool  # noqa: E402
+from export.networks.weights import load_exported  # noqa: E402
+from export.networks.yolact_nano import YolactNano  # noqa: E402
+from export.onnx import to_onnx  # noqa: E402 - after the skip
+from export.training.embed import embeddings_of, fisher, judge, unit  # noqa: E402
 
 pytestmark = pytest.mark.export
 

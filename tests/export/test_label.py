@@ -13,10 +13,11 @@ onnx = pytest.importorskip("onnx")
 cv2 = pytest.importorskip("cv2")
 pytest.importorskip("pycocotools")
 
-from export import coco, data, fused, label, label_command, promptable  # noqa: E402
 from export.__main__ import main  # noqa: E402
-from export.train_command import INITIAL  # noqa: E402
-from export.yolact_nano import CLASSES  # noqa: E402
+from export.data import archive as data  # noqa: E402
+from export.data import coco, fused, label, label_command, promptable  # noqa: E402
+from export.networks.yolact_nano import CLASSES  # noqa: E402
+from export.training.train_command import INITIAL  # noqa: E402
 from tests.export.pictures import write_coco  # noqa: E402
 from tests.export.segmenters import EXPECTED_IOU, write_segmenter  # noqa: E402
 from tracker.errors import ModelError  # noqa: E402
@@ -153,7 +154,7 @@ def test_classes_of_one_group_vote_and_others_stay_apart():
 
 
 def test_a_picture_and_its_mirror_image_are_found_alike(street):
-    from export.weights import load_network
+    from export.networks.weights import load_network
 
     detector = fused.FusedDetector(load_network(INITIAL), (448,))
     picture = cv2.imread(str(sorted((street / "img1").iterdir())[1]))

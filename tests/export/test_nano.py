@@ -12,8 +12,12 @@ onnx = pytest.importorskip("onnx")
 cv2 = pytest.importorskip("cv2")
 pytest.importorskip("pycocotools")
 
-from export import augment, coco, data, evaluate, losses, pack, parity, to_onnx, train, weights  # noqa: E402
-from export.yolact_nano import CLASSES, STRIDES, YolactNano, decode, focus, locations, mask_logits  # noqa: E402
+from export.data import archive as data  # noqa: E402
+from export.data import augment, coco, pack  # noqa: E402
+from export.networks import weights  # noqa: E402
+from export.networks.yolact_nano import CLASSES, STRIDES, YolactNano, decode, focus, locations, mask_logits  # noqa: E402
+from export.onnx import parity, to_onnx  # noqa: E402
+from export.training import evaluate, losses, train  # noqa: E402
 from tests.export.pictures import write_coco  # noqa: E402
 from tracker.errors import ModelError  # noqa: E402
 

@@ -14,9 +14,9 @@ pytest.importorskip("cv2")
 onnxruntime = pytest.importorskip("onnxruntime")
 pytest.importorskip("pycocotools")
 
-from export import half, quantise  # noqa: E402
 from export.__main__ import main  # noqa: E402
-from export.yolact_nano import YolactNano  # noqa: E402
+from export.networks.yolact_nano import YolactNano  # noqa: E402
+from export.onnx import half, quantise  # noqa: E402
 from tests.export.pictures import write_coco  # noqa: E402
 from tracker.errors import ConfigError, ModelError  # noqa: E402
 from tracker.segment.check import check_model  # noqa: E402

@@ -18,10 +18,14 @@ onnx = pytest.importorskip("onnx")
 cv2 = pytest.importorskip("cv2")
 pytest.importorskip("pycocotools")
 
-from export import augment, coco, data, losses, pack, teacher, to_onnx, train, validate, weights  # noqa: E402
 from export.__main__ import main  # noqa: E402
-from export.train_command import INITIAL  # noqa: E402
-from export.yolact_nano import CLASSES, YolactNano, locations  # noqa: E402
+from export.data import archive as data  # noqa: E402
+from export.data import augment, coco, pack, teacher  # noqa: E402
+from export.networks import weights  # noqa: E402
+from export.networks.yolact_nano import CLASSES, YolactNano, locations  # noqa: E402
+from export.onnx import to_onnx  # noqa: E402
+from export.training import losses, train, validate  # noqa: E402
+from export.training.train_command import INITIAL  # noqa: E402
 from tests.export.pictures import write_coco  # noqa: E402
 
 pytestmark = pytest.mark.export

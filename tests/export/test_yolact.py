@@ -11,8 +11,7 @@ torch = pytest.importorskip("torch", reason="the PyTorch side needs torch: pip i
 onnx = pytest.importorskip("onnx")
 from torch.nn import functional  # noqa: E402
 
-from export import yolact_export  # noqa: E402
-from export.yolact import (  # noqa: E402
+from export.networks.yolact import (  # noqa: E402
     CONFIGURATIONS,
     Configuration,
     DeformableConv,
@@ -21,7 +20,8 @@ from export.yolact import (  # noqa: E402
     decode,
     make_priors,
 )
-from export.yolact_weights import random_network  # noqa: E402
+from export.networks.yolact_weights import random_network  # noqa: E402
+from export.onnx import yolact_export  # noqa: E402
 from tracker.errors import ModelError  # noqa: E402
 
 pytestmark = pytest.mark.export

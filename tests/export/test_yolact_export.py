@@ -11,13 +11,13 @@ import pytest
 torch = pytest.importorskip("torch", reason="the PyTorch side needs torch: pip install torch")
 onnx = pytest.importorskip("onnx")
 
-from export import yolact_export  # noqa: E402
 from export.__main__ import main  # noqa: E402
-from export.yolact import (  # noqa: E402
+from export.networks.yolact import (  # noqa: E402
     CONFIGURATIONS,
     make_priors,
 )
-from export.yolact_weights import random_network  # noqa: E402
+from export.networks.yolact_weights import random_network  # noqa: E402
+from export.onnx import yolact_export  # noqa: E402
 from tracker.segment.check import check_model  # noqa: E402
 from tracker.segment.contracts.yolact import make_priors as build_priors  # noqa: E402
 from tracker.segment.manifest import load_manifest  # noqa: E402

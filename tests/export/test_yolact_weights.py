@@ -8,12 +8,12 @@ torch = pytest.importorskip("torch", reason="the PyTorch side needs torch: pip i
 onnx = pytest.importorskip("onnx")
 
 from export.__main__ import main  # noqa: E402
-from export.yolact import (  # noqa: E402
+from export.networks.yolact import (  # noqa: E402
     CONFIGURATIONS,
     Configuration,
     Yolact,
 )
-from export.yolact_weights import class_names, load_checkpoint, load_state, random_network  # noqa: E402
+from export.networks.yolact_weights import class_names, load_checkpoint, load_state, random_network  # noqa: E402
 from tracker.errors import ModelError  # noqa: E402
 
 pytestmark = pytest.mark.export

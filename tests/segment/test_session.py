@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from tests.segment.models import END2END_INPUT, brightness_model, constant_model, end2end_model, end2end_outputs
+from tracker.associate.parameters import TrackerSettings
 from tracker.associate.tracker import Tracker
 from tracker.errors import ConfigError, ModelError
 from tracker.segment.session import DEFAULT_CONFIRMATION_SCORE, OnnxSegmenter
@@ -359,7 +360,7 @@ def test_a_tracker_for_a_model_confirms_from_its_score_on(
     path = end2end_model(tmp_path / "m.onnx")
     path.with_suffix(".toml").write_text(f"confirmation_score = {noted}")
     segmenter = OnnxSegmenter(path)
-    tracker = Tracker.for_model(segmenter, confirm_score=asked, lost_s=1.0)
+    tracker = Tracker.for_model(segmenter, confirmation_score=asked, settings=TrackerSettings(lost_s=1.0))
     for number in range(20):
         tracks = tracker.update(segmenter.segment([picture()])[0], number / 10)
     assert len(tracks) == confirmed

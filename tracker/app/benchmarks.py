@@ -1,13 +1,14 @@
-"""The bench commands: tables on the console, and the same figures as plain values for JSON."""
+"""`masktrail bench`: benchmarks with their tables, and plain values for JSON."""
 
 from __future__ import annotations
 
+import itertools
 import resource
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from tracker.app.clips import CLIPS, NoNetworkError, fetch
+from tracker.app.clips import CLIPS, NoNetworkError, fetch, rendered
 from tracker.errors import ConfigError
 from tracker.inference.device import available_cores
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["run_associate_bench", "run_gpu_bench", "run_memory_bench", "run_pipeline_bench"]
 
-STREAM_FPS = 30
+STREAM_FPS = 25
 LOOP_S = 10.0
 SAMPLES = 20
 FLAT_FRACTION = 0.05
@@ -41,8 +42,8 @@ def run_pipeline_bench(
     from tracker.measure.bench_pipeline import bench_pipeline
     from tracker.measure.tables import pipeline_table
 
-    with TemporaryDirectory() as folder, console.status("") as status:
-        source = video or _default_video(Path(folder), console)
+    source = video or _default_video(console)
+    with console.status("") as status:
         bench = bench_pipeline(
             source,
             model=model,
@@ -80,23 +81,19 @@ def run_gpu_bench(
         offender = f"--device {device}"
         raise ConfigError(offender, "expected cuda or tensorrt: a card is compared with the CPU", "cuda:1 picks a card")
     segmenter = OnnxSegmenter(model, device=device, max_batch=batch, fp16=fp16)
-    with TemporaryDirectory() as folder, console.status("") as status:
-        bench = bench_gpu(segmenter, video or _default_video(Path(folder), console), progress=status.update)
+    source = video or _default_video(console)
+    with console.status("") as status:
+        bench = bench_gpu(segmenter, source, progress=status.update)
     console.print(gpu_table(bench))
     return bench.as_json() | {"agrees": bench.agrees}
 
 
-def _default_video(folder: Path, console: Console) -> str:
+def _default_video(console: Console) -> str:
     try:
         return str(fetch(CLIPS[0]))
     except NoNetworkError:
-        from demos.scenes.road import road
-        from demos.scenes.writers import write_video
-
         console.print("No network and no cached clip: measuring on a rendered road.")
-        path = folder / "road.mp4"
-        write_video(road(seed=1), path, fps=STREAM_FPS, duration_s=LOOP_S)
-        return str(path)
+        return str(rendered("road"))
 
 
 def run_associate_bench(*, console: Console, objects: Sequence[int] = (), rounds: int = 3) -> dict[str, Any]:
@@ -126,25 +123,23 @@ class _Replay:
 
 
 def run_memory_bench(*, minutes: float, console: Console) -> dict[str, Any]:
-    """Resident memory while a rendered shop floor repeats: association, drawing, H.264 and records all run.
+    """Resident memory while the rendered shop clip repeats: association, drawing, H.264 and records all run.
 
     Every repetition makes new identities, as a busy camera does.
 
     Returns:
         ``frames``, ``identities``, ``rss_mb`` (samples over the stream), ``growth`` of its second half and ``flat``.
     """
-    import numpy as np
-
-    from demos.scenes.detector import detect
-    from demos.scenes.shop import shop
-    from demos.scenes.world import CLASS_NAMES
     from tracker.associate.tracker import Tracker
     from tracker.engine.pipeline import Pipeline, Summary
+    from tracker.segment.session import OnnxSegmenter
     from tracker.sinks.multi import MultiSink
     from tracker.sinks.open import open_sink
+    from tracker.sources.open import open_source
 
-    rng = np.random.default_rng(5)
-    loop = [(frame, detect(truth, rng=rng)) for frame, truth in shop(seed=5).frames(STREAM_FPS, LOOP_S)]
+    segmenter = OnnxSegmenter("yolact-nano", device="cpu")
+    with open_source(rendered("shop"), network_size=segmenter.network_size) as source:
+        loop = [(frame, segmenter.segment([frame])[0]) for frame in itertools.islice(source, int(LOOP_S * STREAM_FPS))]
     total = int(minutes * 60 * STREAM_FPS)
     rss_mb: list[float] = []
 
@@ -160,7 +155,7 @@ def run_memory_bench(*, minutes: float, console: Console) -> dict[str, Any]:
             status.update(f"{summary.frames} of {total} frames, {rss_mb[-1]:.0f} MB")
 
     with TemporaryDirectory() as folder, console.status("starting") as status:
-        names = tuple(CLASS_NAMES)
+        names = segmenter.class_names
         sink = MultiSink(
             [open_sink(Path(folder) / file, class_names=names) for file in ("out.mp4", "out.jsonl", "out.mot.txt")]
         )

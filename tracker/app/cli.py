@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -150,9 +149,9 @@ def _run(options: dict[str, object], *, associates: bool) -> None:
 
     quiet, json_path = bool(options.pop("quiet")), options.pop("json_path")
     console = _console(quiet=quiet)
-    outcomes = run_request(StreamRequest.from_options(options, associates=associates), console=console)
-    if isinstance(json_path, Path):
-        _write_json(json_path, [outcome.as_json() for outcome in outcomes])
+    summary = json_path if isinstance(json_path, Path) else None
+    request = StreamRequest.from_options(options, associates=associates)
+    outcomes = run_request(request, console=console, summary=summary)
     if any(outcome.interrupted for outcome in outcomes):
         raise typer.Exit(130)
     if any(outcome.failures for outcome in outcomes):
@@ -224,13 +223,16 @@ def evaluate(
     from dataclasses import asdict
 
     from tracker.measure.evaluate import evaluate as evaluate_results
+    from tracker.measure.evaluate import evaluated_files
     from tracker.measure.tables import evaluation_table
+    from tracker.sinks.summary import open_summary
 
     console = _console(quiet=quiet)
-    with _steps(console, "evaluating") as show:
-        evaluation = evaluate_results(truth, results, protocol=protocol, progress=show)
-    console.print(evaluation_table(evaluation, per_sequence=per_sequence))
-    _write_json(json_path, asdict(evaluation))
+    with open_summary(json_path, inputs=evaluated_files(truth, results)) as write_summary:
+        with _steps(console, "evaluating") as show:
+            evaluation = evaluate_results(truth, results, protocol=protocol, progress=show)
+        console.print(evaluation_table(evaluation, per_sequence=per_sequence))
+        write_summary(asdict(evaluation))
 
 
 @models_app.command(name="list")
@@ -297,11 +299,14 @@ def bench_pipeline_command(
 ) -> None:
     """Every CPU millisecond of a frame by stage, and the pipeline's speed against the bare model's."""
     from tracker.app.benchmarks import run_pipeline_bench
+    from tracker.segment.zoo import model_files
+    from tracker.sinks.summary import open_summary
 
-    results = run_pipeline_bench(
-        video, model=model, device=device, frames=frames, rounds=rounds, batch=batch, console=_console()
-    )
-    _write_json(json_path, results)
+    with open_summary(json_path, inputs=[*_local_files(video), *model_files(model)]) as write_summary:
+        results = run_pipeline_bench(
+            video, model=model, device=device, frames=frames, rounds=rounds, batch=batch, console=_console()
+        )
+        write_summary(results)
 
 
 @bench_app.command(name="gpu")
@@ -316,9 +321,12 @@ def bench_gpu_command(
 ) -> None:
     """A card: its name and provider, whether it segments as the CPU does, and how many frames per second."""
     from tracker.app.benchmarks import run_gpu_bench
+    from tracker.segment.zoo import model_files
+    from tracker.sinks.summary import open_summary
 
-    results = run_gpu_bench(video, model=model, device=device, batch=batch, fp16=fp16, console=_console())
-    _write_json(json_path, results)
+    with open_summary(json_path, inputs=[*_local_files(video), *model_files(model)]) as write_summary:
+        results = run_gpu_bench(video, model=model, device=device, batch=batch, fp16=fp16, console=_console())
+        write_summary(results)
     if not results["agrees"]:
         raise typer.Exit(1)
 
@@ -337,22 +345,26 @@ def bench_associate_command(
     Beside it roboflow's ByteTrack where `pip install trackers` was done; "ratio" is its time over ours.
     """
     from tracker.app.benchmarks import run_associate_bench
+    from tracker.sinks.summary import open_summary
 
-    _write_json(json_path, run_associate_bench(console=_console(), objects=objects or (), rounds=rounds))
+    with open_summary(json_path) as write_summary:
+        write_summary(run_associate_bench(console=_console(), objects=objects or (), rounds=rounds))
 
 
 @bench_app.command(name="memory")
 def bench_memory_command(
     *,
     minutes: Annotated[
-        float, typer.Option(min=0.1, help="Length of the stream, at 30 fps, run as fast as it goes.")
+        float, typer.Option(min=0.1, help="Length of the stream, at 25 fps, run as fast as it goes.")
     ] = 20,
     json_path: Json = None,
 ) -> None:
     """Resident memory over a long stream of synthetic frames: it must stay flat."""
     from tracker.app.benchmarks import run_memory_bench
+    from tracker.sinks.summary import open_summary
 
-    _write_json(json_path, run_memory_bench(minutes=minutes, console=_console()))
+    with open_summary(json_path) as write_summary:
+        write_summary(run_memory_bench(minutes=minutes, console=_console()))
 
 
 @bench_app.command(name="all")
@@ -363,20 +375,23 @@ def bench_all_command(
 ) -> None:
     """All of it."""
     from tracker.app.benchmarks import run_associate_bench, run_memory_bench, run_pipeline_bench
+    from tracker.sinks.summary import open_summary
 
     console = _console()
-    results = {
-        "pipeline": run_pipeline_bench(video, console=console),
-        "associate": run_associate_bench(console=console),
-        "memory": run_memory_bench(minutes=20, console=console),
-    }
-    _write_json(json_path, results)
+    with open_summary(json_path, inputs=_local_files(video)) as write_summary:
+        results = {
+            "pipeline": run_pipeline_bench(video, console=console),
+            "associate": run_associate_bench(console=console),
+            "memory": run_memory_bench(minutes=20, console=console),
+        }
+        write_summary(results)
 
 
-def _write_json(path: Path | None, results: object) -> None:
-    if path is not None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
+def _local_files(video: str | None) -> list[Path]:
+    """The files that a benchmark's video is."""
+    from tracker.sources.address import expand_sources
+
+    return [] if video is None else [file for address in expand_sources(video) for file in address.local_files]
 
 
 @app.command()

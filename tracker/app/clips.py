@@ -1,13 +1,9 @@
-"""A pinned clip's name enters; the path of its verified copy in the cache leaves, downloaded on first use."""
+"""Clips for demo and benchmarks: pinned downloads, verified and cached, and rendered ones from the wheel."""
 
 from __future__ import annotations
 
-import hashlib
-import http.client
+import logging
 import os
-import platform
-import urllib.error
-import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,10 +13,13 @@ from tracker.errors import SourceError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["CLIPS", "Clip", "NoNetworkError", "cache_folder", "fetch"]
+__all__ = ["CLIPS", "Clip", "NoNetworkError", "cache_folder", "fetch", "rendered"]
 
 CONNECT_TIMEOUT_S = 15.0
-CHUNK_BYTES = 1 << 16
+
+PACKAGE = Path(__file__).resolve().parents[1]
+RENDERED_FOLDERS = (PACKAGE / "_clips", PACKAGE.parent / "demos" / "clips")
+"""Where the rendered clips lie: in an installed wheel, in a checkout."""
 
 
 class NoNetworkError(SourceError):
@@ -62,15 +61,47 @@ CLIPS = (
 )
 
 
+def rendered(name: str) -> Path:
+    """A rendered clip that comes with masktrail: ``road`` or ``shop``, 640 x 360, 20 s at 25 fps.
+
+    Raises:
+        SourceError: The installation lacks it.
+    """
+    candidates = [folder / f"{name}.mp4" for folder in RENDERED_FOLDERS]
+    found = next((path for path in candidates if path.is_file()), None)
+    if found is None:
+        problem = f"expected a rendered clip at {candidates[0]}, found nothing"
+        raise SourceError(name, problem, "install masktrail again")
+    return found
+
+
 def cache_folder() -> Path:
     """Where downloads are kept: ``MASKTRAIL_CACHE``, else the platform's cache directory."""
     if chosen := os.environ.get("MASKTRAIL_CACHE"):
         return Path(chosen).expanduser()
-    if platform.system() == "Darwin":
-        return Path.home() / "Library" / "Caches" / "masktrail"
-    if local := os.environ.get("LOCALAPPDATA"):
-        return Path(local) / "masktrail" / "cache"
-    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "masktrail"
+    import platformdirs
+
+    return platformdirs.user_cache_path("masktrail", appauthor=False)
+
+
+class _Bar:
+    """The progress bar that pooch drives: ``total`` is set once, :meth:`update` adds bytes."""
+
+    def __init__(self, on_progress: Callable[[int, int | None], None]) -> None:
+        self.total: int | None = None
+        self._on_progress = on_progress
+        self._received = 0
+
+    def update(self, count: int) -> None:
+        self._received += count
+        self._on_progress(self._received, self.total)
+
+    def reset(self) -> None:
+        """Pooch ends every download by winding the bar back before it fills it once more."""
+        self._received = 0
+
+    def close(self) -> None:
+        """Nothing to let go of."""
 
 
 def fetch(clip: Clip, on_progress: Callable[[int, int | None], None] | None = None) -> Path:
@@ -87,43 +118,37 @@ def fetch(clip: Clip, on_progress: Callable[[int, int | None], None] | None = No
         NoNetworkError: It is not in the cache and cannot be downloaded.
         SourceError: What came, or what lies in the cache, has another checksum.
     """
+    import pooch
+    import requests
+
     path = cache_folder() / f"{clip.name}.mp4"
     if path.exists():
-        found = _sha256(path)
+        found = pooch.file_hash(str(path))
         if found == clip.sha256:
             return path
         raise SourceError(path, f"expected SHA-256 {clip.sha256}, found {found}", "delete the file and run again")
-    partial = path.with_suffix(".mp4.part")
+    pooch.get_logger().setLevel(logging.WARNING)
+    bar = _Bar(on_progress) if on_progress is not None else False
+    downloader = pooch.HTTPDownloader(progressbar=bar, timeout=CONNECT_TIMEOUT_S)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        digest = _download(clip.url, partial, on_progress)
-    except (OSError, http.client.HTTPException) as error:
-        partial.unlink(missing_ok=True)
-        reason = error.reason if isinstance(error, urllib.error.URLError) else error
-        raise NoNetworkError(clip.url, f"cannot be downloaded: {reason}", f"or put the file at {path}") from error
-    if digest != clip.sha256:
-        partial.unlink(missing_ok=True)
-        raise SourceError(clip.url, f"expected SHA-256 {clip.sha256}, found {digest}", "the file there has changed")
-    partial.replace(path)
+        pooch.retrieve(
+            clip.url, known_hash=f"sha256:{clip.sha256}", fname=path.name, path=path.parent, downloader=downloader
+        )
+    except (OSError, requests.RequestException) as error:
+        raise NoNetworkError(
+            clip.url, f"cannot be downloaded: {_reason(error)}", f"or put the file at {path}"
+        ) from error
+    except ValueError as error:
+        problem = f"expected SHA-256 {clip.sha256}, found another file"
+        raise SourceError(clip.url, problem, "the file there has changed") from error
     return path
 
 
-def _download(url: str, path: Path, on_progress: Callable[[int, int | None], None] | None) -> str:
-    """Fetch ``url`` into ``path``; its SHA-256."""
-    digest = hashlib.sha256()
-    received = 0
-    with urllib.request.urlopen(url, timeout=CONNECT_TIMEOUT_S) as response, path.open("wb") as file:  # noqa: S310
-        length = response.headers.get("Content-Length")
-        total = int(length) if length else None
-        while chunk := response.read(CHUNK_BYTES):
-            file.write(chunk)
-            digest.update(chunk)
-            received += len(chunk)
-            if on_progress is not None:
-                on_progress(received, total)
-    return digest.hexdigest()
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _reason(error: BaseException) -> str:
+    """What the system said, beneath the layers of the HTTP library."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.strerror:
+            return cause.strerror
+        cause = cause.__cause__ or cause.__context__ or getattr(cause, "reason", None)
+    return str(error)

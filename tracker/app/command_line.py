@@ -1,4 +1,4 @@
-"""The process's own command line enters; with stars over passwords it is what ``ps`` shows from then on.
+"""Passwords masked in the process's own command line, as ``ps`` shows it.
 
 Linux keeps the words of a command line at the top of the process's memory and reads them from there whenever somebody
 looks into ``/proc/PID/cmdline``, so the process itself can write over them. What was shown before Python got here, a

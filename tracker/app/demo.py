@@ -1,13 +1,15 @@
-"""Nothing or one video enters; annotated videos, records and one contact sheet leave, with where to look."""
+"""`masktrail demo`: clips tracked with video, records and a contact sheet."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tracker.app.clips import CLIPS, NoNetworkError, fetch
+from tracker.app.clips import CLIPS, NoNetworkError, fetch, rendered
 from tracker.engine.job import run_request
 from tracker.errors import SinkError
 from tracker.request import StreamRequest
+from tracker.sinks.claims import Claim, check_claims
+from tracker.sources.address import expand_sources
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,12 +21,11 @@ if TYPE_CHECKING:
 
 __all__ = ["run_demo"]
 
-SCENE_S = 20.0
-SCENE_FPS = 25.0
+SHEET = "contact-sheet.png"
 
 
 def run_demo(out: Path, *, video: str | None, device: str, console: Console) -> list[Outcome]:
-    """Track the given video, or the two pinned clips, or without network two rendered scenes.
+    """Track the given video, or the two pinned clips, or without network two rendered ones.
 
     Args:
         out: Folder for everything that is written; made if missing.
@@ -39,7 +40,10 @@ def run_demo(out: Path, *, video: str | None, device: str, console: Console) -> 
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise SinkError(out, f"cannot be made: {error.strerror}", "choose another folder with --out") from error
-    sources = [video] if video is not None else _clips_or_scenes(out, console)
+    if video is not None:
+        files = [file for address in expand_sources(video) for file in address.local_files]
+        check_claims([Claim(path=out / SHEET, who="--out")], [Claim(path=file, who="source") for file in files])
+    sources = [video] if video is not None else _clips(console)
     outcomes = []
     for source in sources:
         request = StreamRequest(
@@ -55,15 +59,15 @@ def run_demo(out: Path, *, video: str | None, device: str, console: Console) -> 
     return outcomes
 
 
-def _clips_or_scenes(out: Path, console: Console) -> list[str]:
+def _clips(console: Console) -> list[str]:
     try:
         return [str(_fetch(clip, console)) for clip in CLIPS]
     except NoNetworkError as error:
         console.print(
-            f"[yellow]No network[/yellow]: {error.problem}.\nThe demo goes on with two scenes that it renders itself.",
+            f"[yellow]No network[/yellow]: {error.problem}.\nThe demo goes on with two rendered clips of its own.",
             highlight=False,
         )
-        return [str(path) for path in _render_scenes(out, console)]
+        return [str(rendered(name)) for name in ("road", "shop")]
 
 
 def _fetch(clip: Clip, console: Console) -> Path:
@@ -78,36 +82,13 @@ def _fetch(clip: Clip, console: Console) -> Path:
     return path
 
 
-def _render_scenes(out: Path, console: Console) -> list[Path]:
-    from rich.progress import Progress
-
-    from demos.scenes.road import road
-    from demos.scenes.shop import shop
-    from demos.scenes.writers import write_video
-
-    paths = []
-    with Progress(console=console, transient=True) as progress:
-        for name, scene in (("road", road(seed=1)), ("shop", shop(seed=1))):
-            task = progress.add_task(f"rendering {name}", total=int(SCENE_S * SCENE_FPS))
-            path = out / f"{name}.mp4"
-            write_video(
-                scene,
-                path,
-                fps=SCENE_FPS,
-                duration_s=SCENE_S,
-                on_frame=lambda _image, _truth, task=task: progress.advance(task),  # type: ignore[misc]
-            )
-            paths.append(path)
-    return paths
-
-
 def _finish(out: Path, outcomes: list[Outcome], console: Console) -> None:
     """The contact sheet and where to look."""
     from tracker.app.overview import write_contact_sheet
 
     videos = [path for outcome in outcomes for path in outcome.outputs if path.suffix == ".mp4"]
     if videos:
-        sheet = out / "contact-sheet.png"
+        sheet = out / SHEET
         write_contact_sheet(sheet, videos)
         console.print(f"\nLook at [bold]{sheet}[/bold] first, then at the videos:", highlight=False)
         for path in videos:

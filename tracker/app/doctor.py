@@ -1,4 +1,4 @@
-"""Findings about this machine: versions, devices, codecs, and what to do about each problem."""
+"""`masktrail doctor`: versions, devices and codecs of this machine, with remedies."""
 
 from __future__ import annotations
 

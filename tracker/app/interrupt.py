@@ -1,4 +1,4 @@
-"""What ends a running stream enters; Ctrl-C calls it, so that it ends as if it were over, whatever it waits for."""
+"""SIGINT and SIGTERM as orderly ends of a running stream."""
 
 from __future__ import annotations
 

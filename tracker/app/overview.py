@@ -13,6 +13,7 @@ import numpy as np
 from tracker.errors import ConfigError, SinkError
 from tracker.render.annotate import clock_text
 from tracker.render.contact_sheet import Moment, Strip, compose, counted
+from tracker.sinks.claims import Claim, check_claims
 from tracker.sinks.part_file import PartFile, refusal
 
 if TYPE_CHECKING:
@@ -50,20 +51,16 @@ def write_contact_sheet(
     if not videos or moments < 1 or columns < 1:
         problem = f"expected videos, moments and columns of at least 1, found {len(videos)}, {moments} and {columns}"
         raise ConfigError(path, problem, "change the values")
-    part = PartFile(path)
-    try:
+    check_claims([Claim(path=Path(path))], [Claim(path=Path(video)) for video in videos])
+    with PartFile(path) as part:
         sheet = compose([strip_of_video(video, moments=moments) for video in videos], columns=columns)
-        with part.open() as file:
-            data = memoryview(cv2.imencode(".png", sheet)[1].tobytes())
-            while data:
-                data = data[file.write(data) :]
-    except OSError as failure:
-        part.discard()
-        raise refusal(part.path, failure, "write the contact sheet") from failure
-    except BaseException:
-        part.discard()
-        raise
-    part.publish()
+        try:
+            with part.open() as file:
+                data = memoryview(cv2.imencode(".png", sheet)[1].tobytes())
+                while data:
+                    data = data[file.write(data) :]
+        except OSError as failure:
+            raise refusal(part.path, failure, "write the contact sheet") from failure
 
 
 def strip_of_video(path: str | os.PathLike[str], *, moments: int) -> Strip:

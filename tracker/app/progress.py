@@ -1,4 +1,4 @@
-"""A running summary enters; a progress line while it runs and a table when it is done leave, on the terminal."""
+"""Progress line of a run and its closing table, on the terminal."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Instances of one frame after another enter, identities leave."""
+"""Online association of instances over time: Kalman prediction, assignment, life cycle, re-identification."""

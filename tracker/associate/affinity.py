@@ -1,4 +1,4 @@
-"""Predicted boxes and instance boxes enter, the pairs worth comparing and their affinities leave; nothing is dense.
+"""Sparse affinities between predicted tracks and instances: candidate pairs by enlarged boxes, nothing dense.
 
 All comparison is done on a list of candidate pairs: ``rows`` (tracks) and ``columns`` (instances) whose enlarged boxes
     overlap.
@@ -19,8 +19,7 @@ FEW_PAIRS = 500
 DENSE_PAIRS = 20_000
 """Up to this many pairs four dense comparisons are cheaper than sorting (2-core x86, NumPy 2.4)."""
 
-# As arrays, which NumPy takes faster than numbers.
-NOTHING, LEAST = np.array(0.0), np.array(1e-9)
+LEAST_UNION_PX2 = 1e-9
 
 
 def around(centres: Floats, reach: Floats) -> Floats:
@@ -78,14 +77,14 @@ def buffered_iou(tracks: Floats, instances: Floats) -> Floats:
     lower, upper, other_lower, other_upper = tracks[:2], tracks[2:], instances[:2], instances[2:]
     sides = np.minimum(upper, other_upper)
     sides -= np.maximum(lower, other_lower)
-    width, height = np.maximum(sides, NOTHING, out=sides)
+    width, height = np.maximum(sides, 0, out=sides)
     shared = width * height
     width, height = upper - lower
     union = width * height
     width, height = other_upper - other_lower
     union = union + width * height
     union = union - shared
-    return np.asarray(shared / np.maximum(union, LEAST))
+    return np.asarray(shared / np.maximum(union, LEAST_UNION_PX2))
 
 
 def ratio(a: Floats, b: Floats) -> Floats:

@@ -1,4 +1,4 @@
-"""Embeddings of instances enter; evidence on pairs leaves, and who of those that left has come back.
+"""Appearance evidence from embeddings: per-track mean embeddings, pair log-odds and re-identification.
 
 Every track keeps a *look*: the mean of its embeddings, bounded in memory, in which each weighs by its chance and by how
 much of the instance is not covered (the dynamic appearance of Deep OC-SORT, Maggiolino et al. 2023, section 3.2, with

@@ -1,4 +1,4 @@
-"""Gains of gated pairs enter, the matching of greatest total gain leaves; ``lap`` solves what is contested.
+"""Sparse linear assignment: components of one pair are settled directly, the rest goes to ``lap``.
 
 Only pairs that passed a gate exist. A pair that is the only one of its row and of its column is settled without a
 solver; what remains is small even in crowds, and goes to ``lap.lapjv`` as one dense matrix in which "unmatched" is a
@@ -17,7 +17,6 @@ __all__ = ["assign"]
 
 GAIN_RESOLUTION = 2.0**20
 """Gains are rounded to this many steps per unit: whole numbers add exactly, so ties break alike on every machine."""
-RESOLUTION, NOTHING = np.array(GAIN_RESOLUTION), np.array(0.0)
 
 
 def assign(rows: Rows, columns: Rows, gains: NDArray[np.float64], shape: tuple[int, int]) -> tuple[Rows, Rows]:
@@ -35,8 +34,8 @@ def assign(rows: Rows, columns: Rows, gains: NDArray[np.float64], shape: tuple[i
     >>> assign(np.array([0, 0, 1]), np.array([0, 1, 0]), np.array([0.9, 0.5, 0.8]), (2, 2))
     (array([0, 1]), array([1, 0]))
     """
-    steps = np.rint(gains * RESOLUTION)
-    worth = (steps > NOTHING).nonzero()[0]
+    steps = np.rint(gains * GAIN_RESOLUTION)
+    worth = (steps > 0).nonzero()[0]
     if len(worth) < len(rows):
         rows, columns, steps = rows.take(worth), columns.take(worth), steps.take(worth)
     if len(rows) < 2:

@@ -1,4 +1,4 @@
-"""Raw scores and what became of their detections enter, the learned chance that such a detection is real leaves.
+"""Online score calibration: how often a detection of a class and score is found again in the next frames.
 
 A score of 0.6 means different things for every model, class and export. What can be compared is what the stream itself
 shows: how often a detection of that class and score is still found where its track expects it a moment (``horizon_s``)

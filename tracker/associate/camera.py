@@ -1,4 +1,4 @@
-"""Frames and their instances enter; how the camera moved since the frame before leaves, or ``None``.
+"""Camera motion: sparse global motion compensation between consecutive frames.
 
 Sparse global motion compensation as BoT-SORT does it (Aharon et al. 2022, section 3.2): corners of the scenery
 (Shi and Tomasi 1994) are followed by pyramidal Lucas-Kanade and a rotation with scale and shift is fitted by RANSAC.

@@ -1,4 +1,4 @@
-"""Class ids as the segmenter numbers them enter, whatever they are; columns of tables leave, in order of appearance."""
+"""Class ids mapped to the columns of per-class tables, in order of appearance."""
 
 from __future__ import annotations
 

@@ -1,26 +1,26 @@
-"""Tracks that are seen enter; whole objects leave for those that went out of sight cut by something at rest.
+"""Occlusion by static occluders: truncated tracks are completed to whole objects while unseen.
 
-An object that walks behind a pillar is seen as what the pillar leaves of it: its leading edge stands, its trailing edge
-goes on. The filter follows that part, which slows down and shrinks, and while the object is seen that is right: its
-next box will be such a part again. Once it is *unseen* the part is the wrong thing to wait for. So the boxes of the
-last seconds are kept, nothing is done with them while a track is seen, and in the first frame without it they decide:
+An object that passes behind a pillar is detected as the part that the pillar leaves of it: its leading edge stops, its
+trailing edge moves on. The filter follows that part, which slows down and shrinks; while the object is seen that is
+right, since the next box will be such a part again. Once the object is unseen, the part is the wrong prediction. So the
+boxes of the last seconds are kept, and in the first frame without an instance they decide:
 
-- was the last box cut in the direction of motion, the track becomes the whole object and goes on as it did before;
-- what would start a new track may then be the first part of it behind the pillar: as tall, and its leading edge where
-  the whole object's is expected;
-- where a part comes back the filter follows that part again, at the velocity of the whole.
+- if the last box was truncated in the direction of motion, the track becomes the whole object at its earlier velocity;
+- an instance that would start a new track may be the first part of it behind the pillar: of the same extent across,
+  with its leading edge where the whole object's is expected;
+- where a part is matched again, the filter follows that part, at the velocity of the whole.
 
-No other track is touched, and tracks that can be matched as ever are matched before.
+No other track changes, and tracks that can be matched as usual are matched before.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tracker.associate import kalman
 from tracker.associate.assignment import assign
 from tracker.associate.motion import EPSILON_S
 
@@ -34,38 +34,38 @@ Rows = NDArray[np.int64]
 __all__ = ["Completion"]
 
 SPAN_S, STEP_S = 3.0, 0.1
-"""How far back boxes are kept, and how far apart: half a width a second is cut for two seconds until it is hidden."""
+"""Length and step of the history: an object at half a width a second is truncated for two seconds until hidden."""
 SHRINKING = 0.15
-"""Only tracks whose width and height change so much faster than one another, as a share in a second, are looked at: the
-filter says 0.3 or more for whoever lost a third of the width at half a width to four widths a second (5 to 60 fps)."""
+"""Least difference of the growth rates of width and height, per second; the filter says 0.3 or more for an object that
+lost a third of its width at half a width to four widths a second (5 to 60 fps)."""
 TREND_S, TREND_BOXES = 1.0, 3
-"""A velocity is that of the last second and takes three boxes."""
+"""A velocity is fitted to the last second and takes three boxes."""
 USUAL = 0.75
-"""Quantile of the last seconds' shapes that stands for the whole: more than half of them may be of a cut box."""
+"""Quantile of the aspect ratios that stands for the whole: more than half of the history may be truncated."""
 LEAST_CUT = 1 / 3
-"""A box that lacks less is not called cut: legs change the width of walkers in plain view by a quarter (MOT17-02), and
-what the filter says of such a box is still good enough to be found."""
+"""Least missing share of a truncated box: legs change the width of visible walkers by a quarter (MOT17-02), and what
+the filter predicts from such a box is still close enough to be matched."""
 WHOLE = 0.9
-"""From this share of its size on a box is not cut: twice the noise of an edge (``Motion``'s measurement, 5 %)."""
+"""From this share of its size on a box is whole: twice the noise of an edge (``TrackerSettings.measurement``, 5 %)."""
 ONE_SIDED = 0.5
-"""A cut moves the centre by half of what is lacking, a change of shape by nothing; halfway between is the limit."""
+"""Truncation moves the centre by half of the missing length, a change of shape not at all; halfway is the limit."""
 OWN_MOTION = 0.5
-"""At least so much of what is lacking must be covered by the object's own motion: nothing at rest cuts who stands."""
+"""Least share of the missing length that the object's own motion covers: a static occluder truncates what moves."""
 SAME_EXTENT = 0.8
-"""Least overlap of the extents across the direction of motion: who comes back is as tall and stands as high."""
+"""Least overlap of the extents across the direction of motion."""
 EDGE = 0.15
-"""How far edges may lie apart, in sizes of the object, besides the uncertainty of the prediction; as in matching."""
-NOBODY: Rows = np.zeros(0, np.int64)
+"""Largest distance of the leading edges, in sizes of the object, besides the uncertainty of the prediction."""
+NO_ROWS: Rows = np.zeros(0, np.int64)
 
 
 class _Whole(NamedTuple):
-    """A cut object as it would be seen.
+    """A truncated object as it would appear whole.
 
     Attributes:
-        axis: 0 = cut in x, 1 = in y.
+        axis: 0 = truncated in x, 1 = in y.
         edge: The edge that went on: -1 = left or top, 1 = right or bottom.
         size: Width or height, px.
-        place: Of that edge when the track was seen last, px.
+        place: Position of that edge at the track's last instance, px.
         rate: Its velocity, px/s.
     """
 
@@ -77,7 +77,7 @@ class _Whole(NamedTuple):
 
 
 class Completion:
-    """The past of the confirmed tracks and which of the unseen ones were cut.
+    """History of the confirmed tracks, and which of the unseen ones are truncated.
 
     Args:
         least_chance: Instances below never continue a track.
@@ -85,36 +85,32 @@ class Completion:
 
     def __init__(self, *, least_chance: float = 0.0) -> None:
         self._least_chance = least_chance
-        self._times_s: list[float] = []
-        self._past: list[tuple[Rows, Floats]] = []
-        # How the camera moved since each; None = not at all. Most cameras stand.
-        self._warps: list[Floats | None] = []
+        self._noted_s = -np.inf
+        # One column per box of the history, oldest first: identity, time, and centre x, centre y, width, height.
+        self._ids, self._times_s, self._boxes = NO_ROWS, np.zeros(0), np.zeros((4, 0))
         self._cut: dict[int, int] = {}
 
     def remember(self, table: TrackTable, time_s: float) -> None:
-        """Keep the boxes that confirmed tracks took in this frame, a few times a second."""
-        times_s = self._times_s
-        if times_s and time_s - times_s[-1] < STEP_S - EPSILON_S:
+        """Add the boxes that confirmed tracks took in this frame to the history, at most every ``STEP_S``."""
+        if time_s - self._noted_s < STEP_S - EPSILON_S:
             return
-        gone = bisect_left(times_s, time_s - SPAN_S)
-        del times_s[:gone], self._past[:gone], self._warps[:gone]
+        self._noted_s = time_s
+        gone = int(self._times_s.searchsorted(time_s - SPAN_S))
         rows = ((table.ids > 0) & (table.detection_rows >= 0)).nonzero()[0]
-        rows = rows[table.ids[rows].argsort()]
-        times_s.append(time_s)
-        self._past.append((table.ids[rows], table.boxes.take(rows, axis=1)))
-        self._warps.append(None)
+        self._ids = np.concatenate([self._ids[gone:], table.ids[rows]])
+        self._times_s = np.concatenate([self._times_s[gone:], np.full(len(rows), time_s)])
+        self._boxes = np.concatenate([self._boxes[:, gone:], _centred(table.boxes.take(rows, axis=1))], axis=1)
 
     def warp(self, matrix: Floats) -> None:
-        """The camera moved by ``matrix (2, 3)``: what is remembered moves along when it is looked at."""
-        moved = matrix[:, :2] @ self._stacked()
-        moved[:, :, 2] += matrix[:, 2]
-        self._warps = list(moved)
+        """Carry the history into the present image by ``matrix (2, 3)``."""
+        self._boxes = kalman.mixing(matrix) @ self._boxes
+        self._boxes[:2] += matrix[:, 2:]
 
     def complete(self, table: TrackTable, matched: int, time_s: float, dt_s: float) -> None:
-        """Make those whole that were cut when they were seen last, in the frame before this one.
+        """Complete the tracks that are unseen for the first time and were truncated in the frame before.
 
         Args:
-            table: The tracks, matched; states of cut ones are changed.
+            table: The tracks, matched; states of truncated ones change.
             matched: How many of them took an instance.
             time_s: Now.
             dt_s: Seconds since the last update.
@@ -136,24 +132,24 @@ class Completion:
                 self._cut[int(table.ids[row])] = whole.axis
 
     def rescue(self, table: TrackTable, detected: Detected, free: Rows) -> tuple[Rows, Rows, Rows]:
-        """Find unseen whole objects among the instances that nobody took, by the edge that leads and their extent.
+        """Match completed tracks to unmatched instances, by leading edge and extent.
 
         Args:
             table: The tracks.
             detected: The instances.
-            free: ``(F,)`` those that would start new tracks.
+            free: ``(F,)`` unmatched instances, which would start new tracks.
 
         Returns:
             ``(P,)`` tracks, ascending, ``(P,)`` the instances they take, and ``(F - P,)`` those that are left.
         """
         possible = free[detected.chances[free] >= self._least_chance] if self._cut else free[:0]
         if not len(possible):
-            return NOBODY, NOBODY, free
+            return NO_ROWS, NO_ROWS, free
         rows = (table.detection_rows < 0).nonzero()[0]
         axes = np.array([self._cut.get(identity, -1) for identity in table.ids[rows].tolist()], np.int64)
         rows, axes = rows[axes >= 0], axes[axes >= 0]
         if not len(rows):
-            return NOBODY, NOBODY, free
+            return NO_ROWS, NO_ROWS, free
         count = len(possible)
         place, column = np.divmod(np.arange(len(rows) * count), count)
         pairs, axes, instances = np.arange(len(place)), axes[place], possible[column]
@@ -169,14 +165,13 @@ class Completion:
         return rows[found], possible[taken], np.setdiff1d(free, possible[taken])
 
     def resume(self, table: TrackTable, rows: Rows, measured: Floats) -> None:
-        """Let the state of those that were cut, are back and still partly hidden be that of the part they show.
+        """Set the state of completed tracks that are matched to a part to that part, at the velocity of the whole.
 
-        The velocity stays, the size does not change any more: what follows is the filter's work again. Corrected from
-        the whole by a part, the filter would take the missing half for a leap.
+        Corrected from the whole by a part, the filter would take the missing half for a leap.
 
         Args:
             table: The tracks.
-            rows: ``(P,)`` those that took an instance.
+            rows: ``(P,)`` tracks that took an instance.
             measured: ``(4, P)`` its centre x, centre y, width, height.
         """
         if not self._cut:
@@ -191,53 +186,32 @@ class Completion:
 
     def state(self) -> dict[str, Any]:
         """Everything needed to continue later, as plain arrays."""
-        ids = [ids for ids, _ in self._past]
         return {
-            "times_s": np.array(self._times_s, np.float64),
-            "counts": np.array([len(past) for past in ids], np.int64),
-            "ids": np.concatenate([NOBODY, *ids]),
-            "boxes": np.concatenate([np.zeros((4, 0)), *(boxes for _, boxes in self._past)], axis=1),
-            "warps": self._stacked(),
+            "noted_s": self._noted_s,
+            "ids": self._ids.copy(),
+            "times_s": self._times_s.copy(),
+            "boxes": self._boxes.copy(),
             "cut": np.array([list(self._cut), list(self._cut.values())], np.int64).reshape(2, -1),
         }
 
     def restore(self, state: dict[str, Any] | None) -> None:
-        """Continue from what :meth:`state` returned; ``None`` = snapshots that are older than this knew no past."""
-        state = state or Completion().state()
-        self._times_s = state["times_s"].tolist()
-        starts = np.cumsum(state["counts"]) - state["counts"]
-        self._past = [
-            (state["ids"][start : start + count].copy(), state["boxes"][:, start : start + count].copy())
-            for start, count in zip(starts.tolist(), state["counts"].tolist(), strict=True)
-        ]
-        self._warps = list(state["warps"].copy())
+        """Continue from what :meth:`state` returned; the history starts empty from snapshots of other versions."""
+        if state is None or "noted_s" not in state:
+            state = Completion().state()
+        self._noted_s = float(state["noted_s"])
+        self._ids, self._times_s, self._boxes = (state[name].copy() for name in ("ids", "times_s", "boxes"))
         self._cut = dict(zip(*state["cut"].tolist(), strict=True))
 
-    def _stacked(self) -> Floats:
-        """How the camera moved since each of the past frames, ``(K, 2, 3)``."""
-        stood = np.eye(2, 3)
-        moved = [stood if warp is None else warp for warp in self._warps]
-        return np.array(moved, np.float64).reshape(-1, 2, 3)
-
     def _whole(self, table: TrackTable, row: int) -> _Whole | None:
-        """What the past of a track says it is, if its last box is cut."""
-        identity, seen_s = int(table.ids[row]), float(table.seen_s[row])
-        slots, boxes = [], []
-        for slot in range(bisect_left(self._times_s, seen_s - EPSILON_S)):
-            ids, past = self._past[slot]
-            place = int(ids.searchsorted(identity))
-            if place < len(ids) and ids[place] == identity:
-                slots.append(slot)
-                boxes.append(past[:, place])
-        if len(slots) < TREND_BOXES:
+        """The whole object by the track's history, if its last box is truncated."""
+        seen_s = float(table.seen_s[row])
+        own = (self._ids == table.ids[row]) & (self._times_s < seen_s - EPSILON_S)
+        if np.count_nonzero(own) < TREND_BOXES:
             return None
-        centres, sides = _moved(np.array(boxes).T, self._stacked()[slots])
-        last = table.boxes[:, row : row + 1]
-        centres = np.concatenate([centres, (last[:2] + last[2:]) / 2], axis=1)
-        sides = np.concatenate([sides, last[2:] - last[:2]], axis=1)
-        times_s = np.array([*(self._times_s[slot] for slot in slots), seen_s]) - seen_s
+        boxes = np.concatenate([self._boxes[:, own], _centred(table.boxes[:, row : row + 1])], axis=1)
+        times_s = np.append(self._times_s[own], seen_s) - seen_s
         for axis in (0, 1):
-            whole = _cut_along(axis, times_s, centres, sides, float(table.values[3 - axis, row]))
+            whole = _cut_along(axis, times_s, boxes[:2], boxes[2:], float(table.values[3 - axis, row]))
             if whole is not None:
                 return whole
         return None
@@ -294,15 +268,9 @@ def _line(times_s: Floats, places: Floats) -> tuple[float, float]:
     return middle - velocity * middle_s, velocity
 
 
-def _moved(boxes: Floats, warps: Floats) -> tuple[Floats, Floats]:
-    """Centres and sides ``(2, K)`` of boxes ``(4, K)``, each carried by its own of ``warps (K, 2, 3)``.
-
-    See :func:`tracker.associate.kalman.warp` for what a rotation does to upright sides.
-    """
-    linear = warps[:, :, :2]
-    centres = np.einsum("kij,jk->ik", linear, (boxes[:2] + boxes[2:]) / 2) + warps[:, :, 2].T
-    mixing = linear**2 / np.sqrt((linear**2).sum(axis=2, keepdims=True))
-    return centres, np.einsum("kij,jk->ik", mixing, boxes[2:] - boxes[:2])
+def _centred(boxes: Floats) -> Floats:
+    """Centre x, centre y, width and height ``(4, N)`` of xyxy boxes ``(4, N)``."""
+    return np.concatenate([(boxes[:2] + boxes[2:]) / 2, boxes[2:] - boxes[:2]])
 
 
 def _extents(a: Floats, b: Floats, axes: Rows) -> Floats:

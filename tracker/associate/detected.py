@@ -1,4 +1,4 @@
-"""The instances of a frame enter; those that are usable leave, as the numbers that the tracker computes with."""
+"""Usable instances of one frame as the arrays that the tracker computes with."""
 
 from __future__ import annotations
 
@@ -18,8 +18,6 @@ Looks = NDArray[np.float32]
 
 __all__ = ["EMPTY", "NONE", "Detected", "measured"]
 
-# As arrays: NumPy makes an array of every number that it meets, which takes as long as a sum of a few (0.2 µs).
-NOTHING, HALF = np.array(0.0), np.array(0.5)
 EMPTY = np.zeros(0)
 
 
@@ -81,10 +79,10 @@ def measured(instances: Instances) -> tuple[Floats, Rows, Rows]:
     if np.count_nonzero(finite) < finite.size:
         rows = np.flatnonzero(finite.all(axis=0))
         values = values.take(rows, axis=1)
-    extended = np.subtract(values[6:8], values[4:6], out=values[2:4]) > NOTHING
+    extended = np.subtract(values[6:8], values[4:6], out=values[2:4]) > 0
     if np.count_nonzero(extended) < extended.size:
         usable = np.flatnonzero(extended.all(axis=0))
         rows, values = rows[usable], values.take(usable, axis=1)
     middles = np.add(values[4:6], values[6:8], out=values[:2])
-    middles *= HALF
+    middles *= 0.5
     return values, instances.class_ids if len(rows) == count else instances.class_ids[rows], rows

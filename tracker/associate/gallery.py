@@ -1,4 +1,4 @@
-"""Identities that left enter with their looks; those that a newcomer clearly resembles leave again, the rest end.
+"""Gallery of identities out of view, and the verification threshold that the stream itself teaches.
 
 How much is clearly is learned from the stream itself. Two identities that were in view together are strangers for
 certain, one identity a few seconds apart is the same for certain; both kinds of similarity are counted while running,

@@ -1,4 +1,4 @@
-"""Track states and measured boxes enter, predicted and corrected states leave: one Kalman filter for all tracks.
+"""Kalman filter over all tracks at once: constant velocity, decoupled axes, struct of arrays.
 
 The state of one axis is ``(value, rate)``; a track has four axes: centre x, centre y, width, height. Measurement noise
 is diagonal and the transition couples a value only with its own rate, so the 8 x 8 covariance of SORT (Bewley et al.
@@ -18,9 +18,8 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
-__all__ = ["correct", "initiate", "predict", "process_noise", "warp"]
+__all__ = ["correct", "initiate", "mixing", "predict", "process_noise", "warp"]
 
-ONE = np.array(1.0)
 """As an array: NumPy makes one of every number that it meets, which takes as long as the sum (0.2 µs)."""
 
 
@@ -102,7 +101,7 @@ def correct(
     innovation = measured - values
     spread = variance + noise
     gain, rate_gain = variance / spread, cross / spread
-    kept = ONE - gain
+    kept = 1 - gain
     corrected = np.empty(covariances.shape)
     np.multiply(variance, kept, out=corrected[0])
     np.multiply(cross, kept, out=corrected[1])
@@ -133,10 +132,16 @@ def warp(values: Floats, rates: Floats, covariances: Floats, matrix: Floats) -> 
     >>> warp(state, np.zeros((4, 1)), np.ones((3, 4, 1)), quarter_turn)[0].ravel().tolist()
     [80.0, 10.0, 8.0, 4.0]
     """
-    linear = matrix[:, :2]
-    mixing = np.zeros((4, 4))
-    mixing[:2, :2] = linear
-    mixing[2:, 2:] = linear**2 / np.sqrt((linear**2).sum(axis=1, keepdims=True))
-    moved = mixing @ values
+    linear = mixing(matrix)
+    moved = linear @ values
     moved[:2] += matrix[:, 2:]
-    return moved, mixing @ rates, mixing**2 @ covariances
+    return moved, linear @ rates, linear**2 @ covariances
+
+
+def mixing(matrix: Floats) -> Floats:
+    """Linear part ``(4, 4)`` of :func:`warp` on centre x, centre y, width and height."""
+    linear = matrix[:, :2]
+    mixed = np.zeros((4, 4))
+    mixed[:2, :2] = linear
+    mixed[2:, 2:] = linear**2 / np.sqrt((linear**2).sum(axis=1, keepdims=True))
+    return mixed

@@ -1,4 +1,4 @@
-"""Births and deaths enter, the table of living tracks leaves; memory follows the living.
+"""Track table and life cycle: tentative, confirmed, lost, ended.
 
 ::
 
@@ -23,8 +23,6 @@ Codes = NDArray[np.int32]
 Flags = NDArray[np.bool_]
 
 __all__ = ["TrackTable"]
-
-NO_CODE = np.array(-1, np.int32)
 
 
 class TrackTable:
@@ -131,7 +129,7 @@ class TrackTable:
             ``(N,)`` whose first instance was among them.
         """
         due = self.history[horizon - 1]
-        counted = due > NO_CODE
+        counted = due >= 0
         expected = found = due[counted]
         if len(unseen):
             counted[unseen] = False

@@ -1,4 +1,4 @@
-"""Predicted tracks and the instances of a frame enter, the pairs that belong together leave.
+"""Three-stage matching of predicted tracks to instances, each stage an optimal assignment.
 
 Three stages over one list of candidate pairs, each an optimal assignment among what the stages before left over:
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from tracker.associate.appearance import Appearance
     from tracker.associate.detected import Detected
     from tracker.associate.lifecycle import TrackTable
+    from tracker.associate.parameters import TrackerSettings
 
 Floats = NDArray[np.float64]
 Rows = NDArray[np.int64]
@@ -46,46 +47,17 @@ LEAST_MASK_OVERLAP = 0.1
 
 
 class Matcher:
-    """Who took what.
+    """Matching of tracks to instances in three stages.
 
     Args:
-        high_chance: Instances from here on are probably real.
-        low_chance: Instances below are for new tracks only.
-        high_gate, low_gate, tentative_gate: Least affinity in stages 1, 2 and 3.
-        buffer: Enlargement of boxes on each side, as a share of their size.
-        uncertainty: Further margin in standard deviations of the predicted centre.
-        height_power: Exponent of the height ratio.
-        class_factor: What the affinity of a pair of different classes is multiplied with.
-        chance_weight: Share of the affinity that the calibrated chance scales.
-        mask_bonus: What a perfect overlap of silhouettes adds.
-        appearance: Adds what embeddings say.
+        settings: Gates, chances and the terms of the affinity.
+        appearance: Evidence from embeddings.
     """
 
-    def __init__(
-        self,
-        *,
-        high_chance: float,
-        low_chance: float,
-        high_gate: float,
-        low_gate: float,
-        tentative_gate: float,
-        buffer: float,
-        uncertainty: float,
-        height_power: float,
-        class_factor: float,
-        chance_weight: float,
-        mask_bonus: float,
-        appearance: Appearance,
-    ) -> None:
-        # As arrays: NumPy makes one of every number that it meets, which takes as long as a sum of a few (0.2 µs).
-        self._high_chance, self._low_chance = np.array(high_chance), np.array(low_chance)
-        self._gates = np.array(high_gate), np.array(low_gate), np.array(tentative_gate)
-        # Half a box and its enlargement.
-        self._half, self._uncertainty = np.array(0.5 + buffer), np.array(uncertainty)
-        self._height_power, self._class_factor = height_power, class_factor
-        self._least_weight, self._chance_weight = np.array(1 - chance_weight), np.array(chance_weight)
-        self._few_pairs = FEW_PAIRS if min(high_gate, low_gate, tentative_gate) > 0 else 0
-        self._mask_bonus = mask_bonus
+    def __init__(self, settings: TrackerSettings, *, appearance: Appearance) -> None:
+        self._settings = settings
+        gates = settings.high_gate, settings.low_gate, settings.tentative_gate
+        self._few_pairs = FEW_PAIRS if min(gates) > 0 else 0
         self._appearance = appearance
 
     def match(self, table: TrackTable, detected: Detected, time_s: float, dt_s: float) -> tuple[Rows, Rows]:
@@ -104,21 +76,21 @@ class Matcher:
         if 0 in shape:
             return np.zeros(0, np.int64), np.zeros(0, np.int64)
         rows, columns, similarity, weighted = self._affinities(table, detected, shape)
-        high_gate, low_gate, tentative_gate = self._gates
-        probable = detected.chances >= self._high_chance
+        settings = self._settings
+        probable = detected.chances >= settings.high_chance
         if np.count_nonzero(table.ids) == shape[0] and np.count_nonzero(probable) == shape[1]:
-            return assign(rows, columns, weighted - high_gate, shape)
+            return assign(rows, columns, weighted - settings.high_gate, shape)
         of_confirmed, of_probable = (table.ids > 0)[rows], probable[columns]
         first = of_confirmed & of_probable
         if np.count_nonzero(first) == len(rows):
-            return assign(rows, columns, weighted - high_gate, shape)
+            return assign(rows, columns, weighted - settings.high_gate, shape)
         taken, free_instances = np.full(shape[0], -1, np.int64), np.ones(shape[1], np.bool_)
         recent = (time_s - table.seen_s <= RECENT_FRAMES * dt_s)[rows]
-        doubtful = ~of_probable & (detected.chances >= self._low_chance)[columns]
+        doubtful = ~of_probable & (detected.chances >= settings.low_chance)[columns]
         for pairs, affinities, gate in (
-            (first, weighted, high_gate),
-            (of_confirmed & recent & doubtful, similarity, low_gate),
-            (~of_confirmed, weighted, tentative_gate),
+            (first, weighted, settings.high_gate),
+            (of_confirmed & recent & doubtful, similarity, settings.low_gate),
+            (~of_confirmed, weighted, settings.tentative_gate),
         ):
             open_pairs = pairs.nonzero()[0]
             if not len(open_pairs):
@@ -134,16 +106,18 @@ class Matcher:
         self, table: TrackTable, detected: Detected, shape: tuple[int, int]
     ) -> tuple[Rows, Rows, Floats, Floats]:
         """Candidate pairs, their affinity, and the same scaled by the instance's chance."""
+        settings = self._settings
+        half = 0.5 + settings.buffer  # of a box, enlarged
         centres, sides = table.values[:2], table.values[2:]
         # What pairs need of a track, in one array that is read once: enlarged box, margin, height.
         own = np.empty((7, shape[0]))
         margin = np.sqrt(table.covariances[0, :2], out=own[4:6])
-        margin *= self._uncertainty
+        margin *= settings.uncertainty
         # At most one size: after a gap of seconds anything could be anywhere.
         np.minimum(margin, np.sqrt(sides[0] * sides[1]), out=margin)
         own[6] = sides[1]
         # A track is uncertain on its own, and so is where the instance lies from it.
-        reach = sides * self._half
+        reach = sides * half
         reach += margin
         np.subtract(centres, reach, out=own[:2])
         np.add(centres, reach, out=own[2:4])
@@ -151,10 +125,10 @@ class Matcher:
         other = np.empty((6, shape[1]))
         middles, lengths = detected.measured[:2], detected.measured[2:]
         other[4] = lengths[1]
-        lengths = lengths * self._half
+        lengths = lengths * half
         np.subtract(middles, lengths, out=other[:2])
         np.add(middles, lengths, out=other[2:4])
-        np.add(self._least_weight, self._chance_weight * detected.chances, out=other[5])
+        np.add(1 - settings.chance_weight, settings.chance_weight * detected.chances, out=other[5])
         if detected.looks is None and shape[0] * shape[1] <= self._few_pairs:
             rows, columns = _all_pairs(*shape)
         else:
@@ -168,17 +142,17 @@ class Matcher:
         other[2:4] += margin
         similarity = affinity.buffered_iou(own[:4], other[:4])
         heights = affinity.ratio(own[6], other[4])
-        similarity = similarity * (heights if self._height_power == 1 else heights**self._height_power)
+        similarity = similarity * (heights if settings.height_power == 1 else heights**settings.height_power)
         if len(table.votes) > 1:
             foreign = table.votes.argmax(axis=0).take(rows) != detected.classes.take(columns)
             if np.count_nonzero(foreign):
-                similarity[foreign] *= self._class_factor
-        if detected.crops is not None and self._mask_bonus:
+                similarity[foreign] *= settings.class_factor
+        if detected.crops is not None and settings.mask_bonus:
             # A silhouette lies in its box: where the boxes themselves hardly overlap there is nothing to add.
             predicted = xyxy(table.values)
             overlaps = affinity.buffered_iou(predicted.take(rows, axis=1), detected.boxes.take(columns, axis=1))
             near = (overlaps > LEAST_MASK_OVERLAP).nonzero()[0]
-            similarity[near] += self._mask_bonus * silhouettes.mask_iou(
+            similarity[near] += settings.mask_bonus * silhouettes.mask_iou(
                 table.crops, predicted, detected.crops, detected.boxes, rows=rows[near], columns=columns[near]
             )
         if detected.looks is not None:

@@ -1,4 +1,4 @@
-"""The track table and measured boxes enter, moved and corrected tracks leave.
+"""Motion model of the track table: prediction, correction and initiation, with noise in object sizes.
 
 Noise is stated in object sizes, ``sqrt(width * height)``, so one setting serves a car that fills the image and one at
 the horizon, and in seconds, so a dropped frame is a longer step and nothing else.
@@ -26,7 +26,6 @@ __all__ = ["EPSILON_S", "Motion", "check_warp", "elapsed", "xyxy"]
 EPSILON_S = 1e-6
 """Times are compared with this tolerance: sums of frame durations are not exact."""
 MINIMUM_SIDE_PX = 1.0
-MINIMUM_SIDE, ONE = np.array(MINIMUM_SIDE_PX), np.array(1.0)
 MOST_STEPS = 16
 """Process noise is kept for so many lengths of a step: at a steady rate differences of times take a few values."""
 SIZE_RATE = 0.2
@@ -47,7 +46,7 @@ class Motion:
     def __init__(
         self, *, measurement: float, acceleration: float, size_acceleration: float, drift: float, initial_rate: float
     ) -> None:
-        self._measurement = np.array(measurement**2)
+        self._measurement = measurement**2
         self._acceleration = np.array([acceleration**2] * 2 + [size_acceleration**2] * 2)[:, None]
         self._drift = np.full((4, 1), drift**2)
         self._steps: dict[float, Floats] = {}
@@ -79,26 +78,26 @@ class Motion:
         values, covariances = table.values, table.covariances
         values[:], covariances[:] = kalman.predict(values, table.rates, covariances, dt_s, noise)
         sides = values[2:]
-        np.maximum(sides, MINIMUM_SIDE, out=sides)
+        np.maximum(sides, MINIMUM_SIDE_PX, out=sides)
 
     def correct(self, table: TrackTable, rows: Rows, measured: Floats) -> None:
         """Fold the measured ``(4, P)`` centre x, centre y, width, height into the tracks ``rows``, ascending."""
         _, _, width, height = measured
-        noise = self._measurement * np.maximum(width * height, ONE)
+        noise = self._measurement * np.maximum(width * height, 1)
         whole = len(rows) == table.count
         states = table.states if whole else table.states.take(rows, axis=2)
         before = states[0], states[1], states[2:]
         states[0], states[1], states[2:] = kalman.correct(*before, measured, noise)
         sides = states[0, 2:]
-        np.maximum(sides, MINIMUM_SIDE, out=sides)
+        np.maximum(sides, MINIMUM_SIDE_PX, out=sides)
         if not whole:
             table.states[:, :, rows] = states
 
     def initiate(self, table: TrackTable, new: slice, measured: Floats) -> None:
         """Start the tracks ``new`` at rest with a velocity that is unknown."""
-        square = np.maximum(measured[2] * measured[3], ONE)
+        square = np.maximum(measured[2] * measured[3], 1)
         table.values[:2, new] = measured[:2]
-        table.values[2:, new] = np.maximum(measured[2:], MINIMUM_SIDE)
+        table.values[2:, new] = np.maximum(measured[2:], MINIMUM_SIDE_PX)
         table.covariances[:, :, new] = kalman.initiate(self._measurement * square, self._initial_rate * square)
 
 

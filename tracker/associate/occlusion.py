@@ -1,4 +1,4 @@
-"""Boxes of unseen and of seen tracks enter; how much of each unseen one is hidden behind a seen one leaves."""
+"""Occlusion between boxes: the share of an unseen track that seen tracks cover."""
 
 from __future__ import annotations
 

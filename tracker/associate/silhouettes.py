@@ -1,4 +1,4 @@
-"""Small box-normalised crops of masks, and from crops the overlap of silhouettes.
+"""Box-normalised mask crops of tracks, and their IoU.
 
 A silhouette is kept as ``CELLS`` x ``CELLS`` probabilities over its box. That is what a track carries: 256 numbers that
 move and grow with the box, so the mask is propagated by the motion of the box for nothing. Two silhouettes are compared

@@ -1,4 +1,4 @@
-"""Instances of one frame and its time enter, tracks leave: this package's pieces in the order of their work."""
+"""Multi-object tracker of one stream: one update per frame, from instances to tracks."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from tracker.associate.lifecycle import TrackTable
 from tracker.associate.matching import Matcher, unclaimed
 from tracker.associate.motion import EPSILON_S, Motion, check_warp, elapsed, xyxy
 from tracker.associate.occlusion import hidden_share, visible_share
+from tracker.associate.parameters import TrackerSettings
 from tracker.types import Instances, Segmenter, Tracks
 
 Floats = NDArray[np.float64]
@@ -25,11 +26,11 @@ Flags = NDArray[np.bool_]
 
 __all__ = ["Tracker"]
 
+DEFAULT = TrackerSettings()
+
 CERTAIN_HITS = 4
 LEAST_EVIDENCE = -10.0
 """A bad start is forgotten after a few good frames."""
-# Arrays are faster than numbers here, see matching.py.
-LEAST, ONE, CODES, TENTATIVE, UNSEEN = (np.array(number) for number in (LEAST_EVIDENCE, 1, BINS, 0, -1))
 
 
 class Tracker:
@@ -41,142 +42,62 @@ class Tracker:
 
     Args:
         class_count: Number of classes the model knows; more are taken as they appear.
-        high_chance: Instances with this calibrated chance or more are matched first.
-        low_chance: Below this chance an instance never continues a confirmed track.
-        high_gate, low_gate, tentative_gate: Least affinity of a match, for probable instances, doubtful ones, tentative
-            tracks.
-        buffer: Boxes are enlarged by this share of their size on every side for matching.
-        uncertainty: Further enlargement in standard deviations of the predicted position.
-        height_power: Exponent of the height ratio in the affinity.
-        class_factor: Factor on the affinity of two different classes.
-        chance_weight: Share of the affinity scaled by the instance's chance.
-        mask_bonus: What a perfect overlap of silhouettes adds to the affinity, where instances have masks.
-        confirm_log_odds: Evidence from which on a track is confirmed and gets its identity.
-        certain_s: A track that was seen for this long without a gap is confirmed whatever calibration says.
-        confirm_score: Raw score that the latest instance of a track must have for the track to be confirmed. The
-            default trusts calibration alone, as is right for detections made elsewhere; models say theirs, see
-            :meth:`for_model`.
-        hit_log_odds: What every match adds to the evidence besides the instance's own log-odds.
-        birth_share: Weight of the class's learned odds that a new track is real.
-        evidence_limit: Bound of the evidence.
-        lost_s: A confirmed track ends when it was not seen for this long.
-        tentative_s: A tentative track is dropped when it was not seen for longer.
-        coast_s: An unseen track is reported at its predicted place for this long,
-        hidden_s: and for this long while a nearer track covers at least ``hidden_share`` of it,
-        hidden_share: see ``hidden_s``;
-        coast_log_odds: both only with this much evidence.
-        duplicate_iou: An instance that overlaps a matched one by more starts no track.
-        appearance_weight, gallery_s, gallery_size, false_return, return_wait_s: Where instances have embeddings; see
-            :class:`tracker.associate.appearance.Appearance`.
-        measurement, acceleration, size_acceleration, drift, initial_rate: See :class:`tracker.associate.motion.Motion`.
-        horizon_s, prior_weight, memory, birth_prior, birth_weight: See
-            :class:`tracker.associate.calibration.ScoreCalibration`.
+        confirmation_score: Raw score that the latest instance of a track must have for the track to be confirmed. A
+            property of the model, see :meth:`for_model`; 0 trusts calibration alone, as detections made elsewhere need.
+        settings: Everything else.
     """
 
     def __init__(
         self,
         *,
         class_count: int | None = None,
-        high_chance: float = 0.55,
-        low_chance: float = 0.05,
-        high_gate: float = 0.15,
-        low_gate: float = 0.35,
-        tentative_gate: float = 0.25,
-        buffer: float = 0.15,
-        uncertainty: float = 0.7,
-        height_power: float = 1.0,
-        class_factor: float = 0.5,
-        chance_weight: float = 0.5,
-        mask_bonus: float = 0.4,
-        confirm_log_odds: float = 1.5,
-        certain_s: float = 1.5,
-        confirm_score: float = 0.0,
-        hit_log_odds: float = 0.6,
-        birth_share: float = 1.0,
-        evidence_limit: float = 50.0,
-        lost_s: float = 2.0,
-        tentative_s: float = 0.0,
-        coast_s: float = 0.1,
-        hidden_s: float = 1.0,
-        hidden_share: float = 0.5,
-        coast_log_odds: float = 20.0,
-        duplicate_iou: float = 0.7,
-        appearance_weight: float = 0.3,
-        gallery_s: float = 300.0,
-        gallery_size: int = 256,
-        false_return: float = 0.005,
-        return_wait_s: float = 0.5,
-        measurement: float = 0.05,
-        acceleration: float = 0.5,
-        size_acceleration: float = 0.1,
-        drift: float = 0.1,
-        initial_rate: float = 1.0,
-        horizon_s: float = 0.3,
-        prior_weight: float = 3.0,
-        memory: float = 200.0,
-        birth_prior: float = 0.4,
-        birth_weight: float = 10.0,
+        confirmation_score: float = 0.0,
+        settings: TrackerSettings = DEFAULT,
     ) -> None:
+        self.settings = settings
         self._appearance = Appearance(
-            weight=appearance_weight,
-            gallery_s=gallery_s,
-            gallery_size=gallery_size,
-            false_return=false_return,
-            wait_s=return_wait_s,
+            weight=settings.appearance_weight,
+            gallery_s=settings.gallery_s,
+            gallery_size=settings.gallery_size,
+            false_return=settings.false_return,
+            wait_s=settings.return_wait_s,
         )
-        self._matcher = Matcher(
-            high_chance=high_chance,
-            low_chance=low_chance,
-            high_gate=high_gate,
-            low_gate=low_gate,
-            tentative_gate=tentative_gate,
-            buffer=buffer,
-            uncertainty=uncertainty,
-            height_power=height_power,
-            class_factor=class_factor,
-            chance_weight=chance_weight,
-            mask_bonus=mask_bonus,
-            appearance=self._appearance,
-        )
+        self._matcher = Matcher(settings, appearance=self._appearance)
         self._motion = Motion(
-            measurement=measurement,
-            acceleration=acceleration,
-            size_acceleration=size_acceleration,
-            drift=drift,
-            initial_rate=initial_rate,
+            measurement=settings.measurement,
+            acceleration=settings.acceleration,
+            size_acceleration=settings.size_acceleration,
+            drift=settings.drift,
+            initial_rate=settings.initial_rate,
         )
         self._calibration = ScoreCalibration(
-            horizon_s=horizon_s,
-            prior_weight=prior_weight,
-            memory=memory,
-            birth_prior=birth_prior,
-            birth_weight=birth_weight,
+            horizon_s=settings.horizon_s,
+            prior_weight=settings.prior_weight,
+            memory=settings.memory,
+            birth_prior=settings.birth_prior,
+            birth_weight=settings.birth_weight,
         )
-        self._hit_log_odds, self._evidence_limit = np.array(hit_log_odds), np.array(evidence_limit)
-        self._confirm_log_odds, self._birth_share, self._confirm_score = confirm_log_odds, birth_share, confirm_score
-        self._certain_s = certain_s
-        self._lost_s, self._tentative_s = lost_s, tentative_s
-        self._coast_s, self._hidden_s, self._hidden_share = coast_s, hidden_s, hidden_share
-        self._coast_log_odds = coast_log_odds
-        self._duplicate_iou = duplicate_iou
+        self._confirmation_score = confirmation_score
         self._table = TrackTable(crop_cells=silhouettes.CELLS**2)
-        self._completion = Completion(least_chance=low_chance)
+        self._completion = Completion(least_chance=settings.low_chance)
         self._classes = ClassColumns()
         self._reserve(np.arange(class_count or 0))
         self._next_id = 1
         self._time_s: float | None = None
 
     @classmethod
-    def for_model(cls, model: Segmenter, *, confirm_score: float | None = None, **settings: Any) -> Self:
+    def for_model(
+        cls, model: Segmenter, *, confirmation_score: float | None = None, settings: TrackerSettings = DEFAULT
+    ) -> Self:
         """A tracker for what a model segments: its classes, and the score from which its instances confirm a track.
 
         Args:
             model: The segmenter.
-            confirm_score: In place of the model's ``confirmation_score``.
-            settings: Other keywords of the constructor.
+            confirmation_score: In place of the model's.
+            settings: As for the constructor.
         """
-        score = model.confirmation_score if confirm_score is None else confirm_score
-        return cls(class_count=len(model.class_names), confirm_score=score, **settings)
+        score = model.confirmation_score if confirmation_score is None else confirmation_score
+        return cls(class_count=len(model.class_names), confirmation_score=score, settings=settings)
 
     def update(self, instances: Instances, time_s: float, *, warp: Floats | None = None) -> Tracks:
         """Take the instances of the next frame.
@@ -206,9 +127,9 @@ class Tracker:
         if table.count:
             if warp is not None:
                 self._motion.warp(table, warp)
-            self._motion.predict(table, min(dt_s, self._lost_s))
+            self._motion.predict(table, min(dt_s, self.settings.lost_s))
             table.detection_rows.fill(-1)
-            table.frames[:] = table.frames + ONE
+            table.frames += 1
         rows, taken = self._matcher.match(table, detected, time_s, dt_s)
         if len(rows):
             self._take(rows, taken, detected, time_s)
@@ -252,7 +173,7 @@ class Tracker:
         if classes is None:
             classes = self._reserve(class_ids)
         boxes, scores = values[4:8], values[8]
-        codes = classes * CODES + self._calibration.bins(scores)
+        codes = classes * BINS + self._calibration.bins(scores)
         chances, log_odds = self._calibration.learned(codes)
         detected = Detected(
             boxes=boxes,
@@ -294,7 +215,7 @@ class Tracker:
         table.codes[chosen] = detected.codes.take(taken)
         table.seen_s[chosen] = time_s
         table.scores[chosen] = scores
-        table.hits[chosen] = table.hits[chosen] + ONE
+        table.hits[chosen] += 1
         if len(table.votes) == 1:
             votes = table.votes[0]
             votes[chosen] = votes[chosen] + scores
@@ -303,12 +224,12 @@ class Tracker:
         table.draw(rows, None if detected.crops is None else detected.crops[taken])
         if detected.looks is not None:
             self._appearance.note(rows, taken, detected)
-        evidence = table.evidence[chosen] + (detected.log_odds.take(taken) + self._hit_log_odds)
-        table.evidence[chosen] = np.minimum(np.maximum(evidence, LEAST), self._evidence_limit)
+        evidence = table.evidence[chosen] + (detected.log_odds.take(taken) + self.settings.hit_log_odds)
+        table.evidence[chosen] = np.minimum(np.maximum(evidence, LEAST_EVIDENCE), self.settings.evidence_limit)
 
     def _bear(self, taken: Rows, detected: Detected, time_s: float) -> None:
         """Start a tentative track from every free instance that is no duplicate of a matched or a better free one."""
-        free = unclaimed(detected, taken, self._duplicate_iou)
+        free = unclaimed(detected, taken, self.settings.duplicate_iou)
         table = self._table
         rows, found, free = self._completion.rescue(table, detected, free)
         if len(rows):
@@ -320,14 +241,16 @@ class Tracker:
         self._appearance.append(new, time_s)
         self._motion.initiate(table, new, detected.measured.take(free, axis=1))
         self._note(np.arange(new.start, new.stop), free, detected, time_s)
-        table.evidence[new] += self._birth_share * self._calibration.birth_log_odds(detected.classes[free])
+        table.evidence[new] += self.settings.birth_share * self._calibration.birth_log_odds(detected.classes[free])
 
     def _confirm(self, time_s: float) -> None:
         """Number the tentative tracks that have shown enough, in order of birth."""
         table = self._table
         if np.count_nonzero(table.ids) < table.count:
-            lived = (table.seen_s - table.first_s >= self._certain_s - EPSILON_S) & (table.hits >= CERTAIN_HITS)
-            convincing = ((table.evidence >= self._confirm_log_odds) | lived) & (table.scores >= self._confirm_score)
+            lived = (table.seen_s - table.first_s >= self.settings.certain_s - EPSILON_S) & (table.hits >= CERTAIN_HITS)
+            convincing = ((table.evidence >= self.settings.confirm_log_odds) | lived) & (
+                table.scores >= self._confirmation_score
+            )
             ready = ((table.ids == 0) & (table.detection_rows >= 0) & convincing).nonzero()[0]
             ready = self._appearance.recognise(table, ready, time_s)
             table.ids[ready] = np.arange(self._next_id, self._next_id + len(ready))
@@ -342,7 +265,7 @@ class Tracker:
         if len(unseen):
             codes = codes.copy()
             codes[unseen] = -1
-            limit = np.where(table.ids.take(unseen) > 0, self._lost_s, self._tentative_s) + EPSILON_S
+            limit = np.where(table.ids.take(unseen) > 0, self.settings.lost_s, self.settings.tentative_s) + EPSILON_S
             late = unseen[time_s - table.seen_s.take(unseen) > limit]
             if len(late):
                 dead = np.bincount(late, minlength=table.count) > 0
@@ -364,7 +287,7 @@ class Tracker:
     def _report(self, numbers: Rows, time_s: float, ended: Rows) -> Tracks:
         """What is seen, and what is presumed present though unseen."""
         table = self._table
-        seen = (table.ids > TENTATIVE) & (table.detection_rows > UNSEEN)
+        seen = (table.ids > 0) & (table.detection_rows >= 0)
         rows, coasting = seen.nonzero()[0], 0
         if len(rows) < table.count:
             presumed = self._coasting(seen, time_s)
@@ -397,13 +320,13 @@ class Tracker:
     def _coasting(self, seen: Flags, time_s: float) -> Rows:
         """Confirmed tracks that are presumed present though not ``seen (N,)``."""
         table = self._table
-        trusted = ((table.ids > 0) & ~seen & (table.evidence >= self._coast_log_odds)).nonzero()[0]
+        trusted = ((table.ids > 0) & ~seen & (table.evidence >= self.settings.coast_log_odds)).nonzero()[0]
         if not len(trusted):
             return trusted
         unseen_s = time_s - table.seen_s[trusted]
-        shown = unseen_s <= self._coast_s + EPSILON_S
-        waiting = (~shown & (unseen_s <= self._hidden_s + EPSILON_S)).nonzero()[0]
+        shown = unseen_s <= self.settings.coast_s + EPSILON_S
+        waiting = (~shown & (unseen_s <= self.settings.hidden_s + EPSILON_S)).nonzero()[0]
         if len(waiting):
             shares = hidden_share(xyxy(table.values.take(trusted[waiting], axis=1)), table.boxes[:, seen])
-            shown[waiting[shares >= self._hidden_share]] = True
+            shown[waiting[shares >= self.settings.hidden_share]] = True
         return trusted[shown]

@@ -5,11 +5,11 @@ from __future__ import annotations
 import dataclasses
 import logging
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tracker.engine.claims import camera_outputs
 from tracker.engine.join import why_not_joined
 from tracker.engine.resume import CHECKPOINT_FRAMES, ChunkedSink, Resumption
 from tracker.engine.snapshot import Kept
@@ -20,11 +20,13 @@ from tracker.sinks.rotate import RotatingSink
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from tracker.associate.camera import CameraMotion
     from tracker.config import CameraConfig
     from tracker.engine.resume import Checkpoint
     from tracker.engine.steady import Associator
+    from tracker.sinks.rotate import PartSink
     from tracker.sources.address import Address
     from tracker.sources.reconnect import Link
     from tracker.sources.source import Source
@@ -53,7 +55,7 @@ def check_camera(camera: CameraConfig, class_names: tuple[str, ...]) -> Address:
     if len(addresses) > 1:
         problem = f"expected one stream, found {len(addresses)}"
         raise ConfigError(camera.name, problem, "write a camera entry for each of them")
-    for path in _paths(camera):
+    for path in camera_outputs(camera):
         kind_of(path)
         folder = path.parent
         if not folder.is_dir():
@@ -95,7 +97,7 @@ def build_stream(
         TrackerError: As for :func:`check_camera`.
     """
     address = check_camera(camera, segmenter.class_names)
-    paths = _paths(camera)
+    paths = camera_outputs(camera)
 
     def open_source(on_ready: Callable[[], None], on_link: Callable[[Link], None]) -> Source:
         return _open_source(camera, address, segmenter, queue_frames=queue_frames, on_ready=on_ready, on_link=on_link)
@@ -166,12 +168,6 @@ def _is_chunked(camera: CameraConfig, paths: list[Path]) -> bool:
             logger.warning("not resumable", extra={"camera": camera.name, "problem": problem})
             return False
     return bool(paths)
-
-
-def _paths(camera: CameraConfig) -> list[Path]:
-    """Every output's path with ``{name}`` filled in, the video first."""
-    wanted = [*([camera.save] if camera.save else []), *camera.records]
-    return [Path(path.replace("{name}", camera.name)) for path in wanted]
 
 
 def _open_source(
@@ -252,7 +248,7 @@ def _keep(
     return keep
 
 
-def _opener(camera: CameraConfig, source: Source, class_names: tuple[str, ...]) -> Callable[[Path], Sink]:
+def _opener(camera: CameraConfig, source: Source, class_names: tuple[str, ...]) -> Callable[[Path], PartSink]:
     """Opens a part of an output; what is remembered for drawing (trails) goes on from part to part."""
     from tracker.render.annotate import Annotator
     from tracker.sinks.open import open_sink
@@ -260,7 +256,7 @@ def _opener(camera: CameraConfig, source: Source, class_names: tuple[str, ...]) 
     frame_rate = source.info.fps / camera.stride if source.info.fps > 0 else None
     annotator = Annotator() if camera.save is not None else None
 
-    def open_part(path: Path) -> Sink:
+    def open_part(path: Path) -> PartSink:
         return open_sink(path, class_names=class_names, frame_rate=frame_rate, annotator=annotator, masks=camera.masks)
 
     return open_part

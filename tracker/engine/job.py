@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tracker.engine.outputs import output_paths
+from tracker.engine.outputs import check_outputs, output_paths
 from tracker.engine.stream_job import StreamJob
 from tracker.inference.device import available_cores
+from tracker.sinks.summary import open_summary
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from rich.console import Console
 
     from tracker.engine.stream_job import Outcome
@@ -24,23 +27,35 @@ if TYPE_CHECKING:
 __all__ = ["run_request"]
 
 
-def run_request(request: StreamRequest, *, console: Console) -> list[Outcome]:
+def run_request(request: StreamRequest, *, console: Console, summary: Path | None = None) -> list[Outcome]:
     """Run every stream of the request, one after another, each with a tracker of its own.
 
     Args:
         request: What to do.
         console: Progress and tables go there.
+        summary: JSON file of all outcomes.
 
     Returns:
         One outcome per stream.
 
     Raises:
-        TrackerError: A source, model or output cannot be opened, or the model failed.
+        TrackerError: A source, model or output cannot be opened, an output is a source or another output, or the model
+            failed.
     """
     from tracker.sources.address import expand_sources
 
     addresses = expand_sources(request.sources)
     outputs = [output_paths(request, address, several=len(addresses) > 1) for address in addresses]
+    check_outputs(request, addresses, outputs, summary=summary)
+    with open_summary(summary) as write_summary:
+        outcomes = _run_streams(request, addresses, outputs, console)
+        write_summary([outcome.as_json() for outcome in outcomes])
+    return outcomes
+
+
+def _run_streams(
+    request: StreamRequest, addresses: list[Address], outputs: list[list[Path]], console: Console
+) -> list[Outcome]:
     embedder = _embedder(request, console)
     segmenters: dict[tuple[int, int] | None, OnnxSegmenter] = {}
     outcomes = []

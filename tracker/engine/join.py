@@ -6,6 +6,7 @@ their times moved: nothing is encoded twice.
 
 from __future__ import annotations
 
+import io
 import shutil
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
@@ -62,20 +63,17 @@ def join_chunks(path: Path, chunks: Sequence[Path], starts_s: Sequence[float]) -
 
 
 def _join_lines(path: Path, chunks: Sequence[Path], *, has_head: bool) -> None:
-    part = PartFile(path)
-    with part.open() as raw:
+    with PartFile(path) as part, io.BufferedWriter(part.open()) as raw:
         for number, chunk in enumerate(chunks):
             with chunk.open("rb") as lines:
                 if has_head and number:
                     lines.readline()
                 shutil.copyfileobj(lines, raw)
-    part.publish()
 
 
 def _join_lists(path: Path, chunks: Sequence[Path]) -> None:
     """COCO results: every chunk is a JSON list of its own, one entry per line."""
-    part = PartFile(path)
-    with part.open() as raw:
+    with PartFile(path) as part, io.BufferedWriter(part.open()) as raw:
         raw.write(COCO_HEAD)
         before = False
         for chunk in chunks:
@@ -84,7 +82,6 @@ def _join_lists(path: Path, chunks: Sequence[Path]) -> None:
                 raw.write(b",\n" * before + entries)
                 before = True
         raw.write(COCO_TAIL)
-    part.publish()
 
 
 def _join_tables(path: Path, chunks: Sequence[Path]) -> None:
@@ -92,13 +89,15 @@ def _join_tables(path: Path, chunks: Sequence[Path]) -> None:
     import pyarrow as pa
     from pyarrow import parquet
 
-    part = PartFile(path)
     schema = pa.schema([(field.name, _plain(field.type)) for field in parquet.read_schema(chunks[0])])
-    with part.open() as raw, parquet.ParquetWriter(raw, schema, compression="zstd") as writer:
+    with (
+        PartFile(path) as part,
+        io.BufferedWriter(part.open()) as raw,
+        parquet.ParquetWriter(raw, schema, compression="zstd") as writer,
+    ):
         for rows in _groups(parquet.read_table(chunk).cast(schema) for chunk in chunks):
             table = pa.concat_tables(rows).combine_chunks()
             writer.write_table(table, row_group_size=len(table))
-    part.publish()
 
 
 def _plain(kind: Any) -> Any:
@@ -140,29 +139,34 @@ def _join_videos(path: Path, chunks: Sequence[Path], starts_s: Sequence[float]) 
     from tracker.sinks.watched_file import BUFFER_BYTES, WatchedFile
 
     container = CONTAINERS[PurePath(path).suffix.lower()]
-    part = PartFile(path)
     options = {"movflags": "+faststart"} if container.fragmented else {}
     try:
-        with WatchedFile(part.part) as file:
+        with PartFile(path) as part, WatchedFile(part.open(), name=str(part.part)) as file:
             with av.open(file, "w", format=container.format, options=options, buffer_size=BUFFER_BYTES) as target:
-                stream, size, last = None, None, None
-                for chunk, start_s in zip(chunks, starts_s, strict=True):
-                    with av.open(str(chunk)) as source:
-                        video = source.streams.video[0]
-                        if stream is None:
-                            stream, size = target.add_stream_from_template(video), (video.width, video.height)
-                        if (video.width, video.height) != size:
-                            found = f"{video.width} x {video.height} from {start_s:.1f} s on"
-                            problem = f"expected pictures of one size, {size[0]} x {size[1]}, found {found}"  # type: ignore[index]
-                            raise SinkError(path, problem, f"the chunks are in {chunk.parent}")
-                        for packet in _moved(source.demux(video), start_s - starts_s[0], last):
-                            last = packet.dts
-                            packet.stream = stream
-                            target.mux(packet)
+                _copy_packets(path, chunks, starts_s, target)
             file.check()
     except av.FFmpegError as failure:
         raise SinkError(path, f"expected to put its chunks together, found: {failure}", "see the chunks") from failure
-    part.publish()
+
+
+def _copy_packets(path: Path, chunks: Sequence[Path], starts_s: Sequence[float], target: Any) -> None:
+    """The chunks' packets, one chunk after another, into an open container."""
+    import av
+
+    stream, size, last = None, None, None
+    for chunk, start_s in zip(chunks, starts_s, strict=True):
+        with av.open(str(chunk)) as source:
+            video = source.streams.video[0]
+            if stream is None:
+                stream, size = target.add_stream_from_template(video), (video.width, video.height)
+            if (video.width, video.height) != size:
+                found = f"{video.width} x {video.height} from {start_s:.1f} s on"
+                problem = f"expected pictures of one size, {size[0]} x {size[1]}, found {found}"  # type: ignore[index]
+                raise SinkError(path, problem, f"the chunks are in {chunk.parent}")
+            for packet in _moved(source.demux(video), start_s - starts_s[0], last):
+                last = packet.dts
+                packet.stream = stream
+                target.mux(packet)
 
 
 def _moved(packets: Iterator[Any], start_s: float, last: int | None) -> Iterator[Any]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from tracker.errors import ConfigError, TrackerError
 from tracker.request import DISPLAY_SCORE
+from tracker.sinks.claims import Claim, check_claims
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from tracker.sources.address import Address
     from tracker.types import Sink
 
-__all__ = ["open_output", "open_outputs", "output_paths"]
+__all__ = ["check_outputs", "open_output", "open_outputs", "output_paths"]
 
 
 def output_paths(request: StreamRequest, address: Address, *, several: bool) -> list[Path]:
@@ -48,6 +49,32 @@ def output_paths(request: StreamRequest, address: Address, *, several: bool) -> 
 
 def _lacks_name(path: Path, several: bool) -> bool:  # noqa: FBT001 - a plain predicate
     return several and "{name}" not in str(path)
+
+
+def check_outputs(
+    request: StreamRequest, addresses: Sequence[Address], outputs: Sequence[list[Path]], *, summary: Path | None = None
+) -> None:
+    """Look at every file of a request before any work; see :func:`tracker.sinks.claims.check_claims`.
+
+    Args:
+        request: What is to be run; its models and its COCO file are read.
+        addresses: Its streams.
+        outputs: The :func:`output_paths` of each.
+        summary: The file of ``--json``.
+    """
+    from tracker.segment.zoo import model_files
+
+    claims = []
+    for address, paths in zip(addresses, outputs, strict=True):
+        options = ["--save"] * (request.save is not None) + ["--records"] * len(request.records or [])
+        claims += [Claim(path=path, who=f"{who}, {address.name}") for path, who in zip(paths, options, strict=True)]
+    if summary is not None:
+        claims.append(Claim(path=summary, who="--json"))
+    inputs = [Claim(path=file, who="source") for address in addresses for file in address.local_files]
+    inputs += [Claim(path=file, who="--model") for file in model_files(request.model)]
+    inputs += [Claim(path=file, who="--reid") for file in (model_files(request.reid) if request.reid else ())]
+    inputs += [Claim(path=request.coco_images, who="--coco")] if request.coco_images is not None else []
+    check_claims(claims, inputs)
 
 
 def open_output(

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from tracker.engine.join import join_chunks
 from tracker.engine.snapshot import Snapshots
 from tracker.errors import ConfigError
+from tracker.sinks.part_file import write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -84,7 +85,7 @@ class Resumption:
 
     def finish(self) -> None:
         """Note that it is done, and let go of the chunks."""
-        self._done.write_text(self._key, encoding="utf-8")
+        write_whole(self._done, self._key.encode())
         shutil.rmtree(self.chunks, ignore_errors=True)
 
     def restart(self) -> None:
@@ -128,7 +129,7 @@ class ChunkedSink:
     def write(self, tracked_frame: TrackedFrame) -> None:
         """Add one frame to the current chunk."""
         if not self._sinks:
-            self._start(self._chunks).write_text(repr(tracked_frame.frame.time_s), encoding="utf-8")
+            write_whole(self._start(self._chunks), repr(tracked_frame.frame.time_s).encode())
             self._sinks = [self._open_part(self._chunk(self._chunks, number)) for number in range(len(self._paths))]
         for sink in self._sinks:
             sink.write(tracked_frame)

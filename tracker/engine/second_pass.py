@@ -20,6 +20,7 @@ from tracker.app.interrupt import interruptible
 from tracker.errors import ConfigError, TrackerError
 from tracker.refine.filled import with_filled
 from tracker.refine.refine import Refined, refine
+from tracker.sinks.exclusive import reserved, staged_name
 from tracker.sinks.open import kind_of
 from tracker.types import Frame, TrackedFrame, Tracks
 
@@ -130,9 +131,11 @@ class SecondPass:
 
     def _rewrite(self, paths: Sequence[Path], recording: Recording, refined: Refined) -> None:
         """Write every output under a name of its own, then move all of them to their places."""
-        staged = {path: path.with_name(f".refined-{path.name}") for path in paths}
+        staged = {path: staged_name(path) for path in paths}
         try:
             with contextlib.ExitStack() as stack:
+                stack.enter_context(reserved(*paths))
+                before = {path: _standing(path) for path in paths}
                 sinks = []
                 for path in paths:
                     sink = self._open_sink(staged[path])
@@ -145,8 +148,12 @@ class SecondPass:
                     self._tell(len(self._spool) + number + 1, len(self._spool))
                 for sink, _ in sinks:
                     sink.close()
-            for path in paths:
-                staged[path].replace(os.path.realpath(path))
+                for path in paths:
+                    if _standing(path) != before[path]:
+                        problem = "expected the online result to stand here, found another file"
+                        raise TrackerError(path, problem, "leave the outputs alone while they are written")
+                for path in paths:
+                    staged[path].replace(os.path.realpath(path))
         finally:
             for path in staged.values():
                 with contextlib.suppress(OSError):
@@ -182,6 +189,14 @@ class SecondPass:
             return self._spool.read(number)[1], row - int(recording.starts[number])
 
         return find
+
+
+def _standing(path: Path) -> tuple[int, int] | None:
+    """Device and inode of a published output; ``None`` where there is none."""
+    with contextlib.suppress(FileNotFoundError):
+        facts = path.stat()
+        return facts.st_dev, facts.st_ino
+    return None
 
 
 def _pictured(frame: Frame, pictures: Iterator[Frame]) -> Frame:

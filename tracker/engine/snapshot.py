@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tracker.errors import ConfigError
+from tracker.errors import ConfigError, SinkError
+from tracker.sinks.part_file import write_whole
 from tracker.version import __version__
 
 if TYPE_CHECKING:
@@ -98,7 +99,6 @@ class Snapshots:
                 them.
         """
         path = self._path(name)
-        part = path.with_name(f".{path.name}.part")
         arrays: list[NDArray[Any]] = []
         values = {"state": state, "facts": facts or {}, "saved_s": time.time(), "made_by": __version__}
         layout = json.dumps({"format": FORMAT, "version": VERSION, "values": _packed(values, arrays)})
@@ -106,13 +106,9 @@ class Snapshots:
         named = {f"array{number}": array for number, array in enumerate(arrays)}
         np.savez(buffer, allow_pickle=False, layout=np.array(layout), **named)
         try:
-            with part.open("wb") as file:
-                file.write(buffer.getvalue())
-                file.flush()
-                os.fsync(file.fileno())
-            part.replace(path)
-        except OSError as error:
-            logger.error("state not saved", extra={"camera": name, "problem": error.strerror})  # noqa: TRY400
+            write_whole(path, buffer.getvalue())
+        except SinkError as error:
+            logger.error("state not saved", extra={"camera": name, "problem": error.problem})  # noqa: TRY400
 
     def load(self, name: str) -> Loaded | None:
         """A stream's state; ``None`` where there is none or none to be used, and then the log says why."""

@@ -13,6 +13,7 @@ from tracker.config import CameraMotionChoice
 from tracker.engine.outputs import open_output, open_outputs
 from tracker.engine.pipeline import Pipeline, Summary
 from tracker.errors import ConfigError, TrackerError
+from tracker.sinks.exclusive import reserved
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -99,7 +100,7 @@ class StreamJob:
         Raises:
             TrackerError: The source or an output cannot be opened, or an option does not fit.
         """
-        with self._spooling() as spool:
+        with reserved(*self.paths), self._spooling() as spool:
             camera_motion = self._camera_motion()
             with self._open_source() as source:
                 if spool is not None and source.info.is_live:
@@ -169,7 +170,7 @@ class StreamJob:
             return None
         from tracker.associate.tracker import Tracker
 
-        return Tracker.for_model(self.segmenter, confirm_score=self.request.confirm)
+        return Tracker.for_model(self.segmenter, confirmation_score=self.request.confirm)
 
     def _first_pass(
         self, source: Source, sink: Sink | None, camera_motion: WarpEstimator | None

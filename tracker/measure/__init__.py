@@ -1,1 +1,1 @@
-"""Results and truth enter, figures leave: benchmark runs, tracking metrics, speed of the association."""
+"""Benchmarks and tracking metrics, on the product's own path."""

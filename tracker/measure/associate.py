@@ -1,4 +1,4 @@
-"""Detection files or benchmark folders enter, result files with identities leave; no video is needed."""
+"""Association of detection files and benchmark folders, written back in their own format."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ import numpy as np
 from tracker.associate.tracker import Tracker
 from tracker.errors import ConfigError, SinkError, TrackerError
 from tracker.measure.box_lines import box_line
+from tracker.sinks.claims import Claim, check_claims, check_folders_differ
+from tracker.sinks.exclusive import reserved
 from tracker.sinks.part_file import PartFile
 from tracker.sinks.results import mots_line
-from tracker.sources.kitti import kitti_files
 from tracker.sources.sequences import open_sequences
 
 if TYPE_CHECKING:
@@ -101,19 +102,26 @@ def associate(
     path, out = Path(path), Path(out)
     sequences = open_sequences(path)
     many = path.is_dir() and not (path / "seqinfo.ini").is_file()
+    check_folders_differ(out, path)
     if many:
         _make_folder(out)
-        if kitti_files(path) and out.resolve() == path.resolve():
-            raise SinkError(out, "expected another folder than that of the detections, found the same", "name another")
+    targets = [out / f"{sequence.name}.txt" if many or out.is_dir() else out for sequence in sequences]
+    check_claims(
+        [
+            Claim(path=target, who=f"--out, {sequence.name}")
+            for target, sequence in zip(targets, sequences, strict=True)
+        ],
+        [Claim(path=file, who=sequence.name) for sequence in sequences for file in sequence.files],
+    )
     results = []
-    for sequence in sequences:
-        target = out / f"{sequence.name}.txt" if many or out.is_dir() else out
+    for sequence, target in zip(sequences, targets, strict=True):
         rate = fps or sequence.fps or DEFAULT_FPS
-        result, rows = _associate_one(
-            sequence, target, rate=rate, coasting=coasting, keep=refine, progress=progress, tracker=tracker()
-        )
-        if refine:
-            result = _second_pass(sequence, result, rows, rate=rate, coasting=coasting, progress=progress)
+        with reserved(target):
+            result, rows = _associate_one(
+                sequence, target, rate=rate, coasting=coasting, keep=refine, progress=progress, tracker=tracker()
+            )
+            if refine:
+                result = _second_pass(sequence, result, rows, rate=rate, coasting=coasting, progress=progress)
         results.append(result)
         if result.interrupted:
             break
@@ -149,7 +157,7 @@ def _associate_one(
     identities = lines = 0
     rows: list[Rows] = []
     try:
-        with part.part.open("w", encoding="utf-8", newline="\n") as file:
+        with part.open_text() as file:
             for done, (frame, instances) in enumerate(sequence.frames(), 1):
                 tracks = tracker.update(instances, sequence.time_s(frame, rate))
                 for line in _lines(sequence.detections, frame, tracks, coasting=coasting):
@@ -218,7 +226,7 @@ def _publish(target: Path, lines: Iterable[str]) -> int:
     part = PartFile(target)
     count = 0
     try:
-        with part.part.open("w", encoding="utf-8", newline="\n") as file:
+        with part.open_text() as file:
             for line in lines:
                 file.write(line)
                 count += 1

@@ -1,4 +1,4 @@
-"""Numbers of objects enter; thread-CPU milliseconds per frame of the association leave, beside a peer's.
+"""Benchmark of the association: thread-CPU milliseconds per frame, beside a peer's.
 
 The crowd is synthetic and exact: objects of three sizes walk over a 1920 x 1080 image and bounce at its edges, boxes
 jitter by 2 %, one detection in twelve is missed, one per fifty objects is false. With masks every object also has an

@@ -1,4 +1,4 @@
-"""A video and a model enter; the CPU milliseconds of every stage, and the share of the bare model's speed, leave.
+"""Benchmark of the pipeline: CPU milliseconds of every stage, and speed against the bare model.
 
 Each stage runs alone over the same frames, so that the process's CPU clock, which counts FFmpeg's, ONNX Runtime's and
 x264's own threads too, belongs to that stage. Then the bare network and the whole pipeline run in turn, several times,

@@ -1,4 +1,4 @@
-"""Truth and results of one frame enter; what counts of them and its overlaps leave.
+"""Clean-up rules of each benchmark, applied before metrics are counted.
 
 Before counting, each benchmark forgives certain results. The rules kept here, by ``[Bench] protocol`` of
 ``seqinfo.ini``:

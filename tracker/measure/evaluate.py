@@ -1,4 +1,4 @@
-"""A folder of truth and a folder of results enter; HOTA, IDF1, MOTA and sMOTSA leave, by ``trackeval``."""
+"""HOTA, IDF1, MOTA and sMOTSA by ``trackeval``."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from tracker.measure.clean_up import Similarities
 
-__all__ = ["COUNTS", "FIGURES", "Evaluation", "evaluate", "metrics_of"]
+__all__ = ["COUNTS", "FIGURES", "Evaluation", "evaluate", "evaluated_files", "metrics_of"]
 
 FIGURES = ("HOTA", "DetA", "AssA", "IDF1", "MOTA", "sMOTSA")
 """Percentages."""
@@ -91,6 +91,13 @@ def evaluate(
         sequences={t.name: {n: _figures(raw[n][t.name]) for n in CLASS_CODES[t.protocol]} for t in truths},
         missing=tuple(missing),
     )
+
+
+def evaluated_files(truth_root: Path, results_root: Path) -> list[Path]:
+    """Every file that :func:`evaluate` may read."""
+    names = ("*.txt", "seqinfo.ini", "gt/*.txt", "*/seqinfo.ini", "*/*.txt", "*/gt/*.txt")
+    maps = [*truth_root.glob("*seqmap*"), *truth_root.parent.glob("*seqmap*")]
+    return [*results_root.glob("*.txt"), *(file for name in names for file in truth_root.glob(name)), *maps]
 
 
 def _metric_classes() -> list[Any]:

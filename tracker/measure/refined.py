@@ -1,4 +1,4 @@
-"""A refined recording and its detections enter, lines of a result file leave; masks of gaps are morphed here."""
+"""Result lines of refined recordings, with morphed masks in the gaps."""
 
 from __future__ import annotations
 

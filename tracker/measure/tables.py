@@ -1,4 +1,4 @@
-"""Tables of evaluations and benchmark figures for the terminal."""
+"""Tables of evaluations and benchmarks for the terminal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tracklets of a whole recording enter; the chance that each instance is real, and which tracklets are, leave.
+"""Log-odds of tracklets over a whole recording: which instances and which tracklets are real.
 
 What the tracker learns while running (:mod:`tracker.associate.calibration`) is here counted over the whole recording,
 in both directions of time: an instance was found again if its tracklet has another one within ``HORIZON_S`` of it.

@@ -1,4 +1,4 @@
-"""Morphed silhouettes of objects that were not seen in a frame, as further instances of it."""
+"""Instances and tracks of one frame with the masks of filled gaps."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The silhouettes at both ends of a gap enter; the silhouette in between leaves, moved, scaled and morphed.
+"""Shape interpolation of masks across a gap, by signed distances.
 
 Each silhouette becomes its signed distance (positive inside, in cells) on the grid of the box in between; the shape
 there is where the weighted mean of both is positive (Raya & Udupa 1990, shape-based interpolation).

@@ -1,4 +1,4 @@
-"""Instances and identities of a whole recording enter as flat arrays; what the second pass computes with leaves."""
+"""A tracked recording as flat arrays: instances, identities and frames."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tracklets and instances that nobody took enter; tracklets that reach back to where their object first showed leave.
+"""Backward extension of tracklets to the first instances of their objects.
 
 A tracker that runs forward learns only after some frames that a track is real, and where it goes; what it saw before
 is lost. Read backward, the tracklet's own motion leads to those instances: a small tracker runs from the last frame to

@@ -1,4 +1,4 @@
-"""A tracked recording enters; the same with whole tracks, filled gaps and final identities leaves: the second pass.
+"""Second pass over a tracked recording: whole tracks, filled gaps, final identities.
 
 What a tracker that runs forward cannot know, the whole recording tells:
 

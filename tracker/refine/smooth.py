@@ -1,4 +1,4 @@
-"""Measured boxes of one tracklet and their times enter, what the whole tracklet says about each of them leaves.
+"""Rauch-Tung-Striebel smoothing of one tracklet's boxes.
 
 Forward a Kalman filter of constant velocity with noise in object sizes (:mod:`tracker.associate.kalman`), backward the
 Rauch-Tung-Striebel smoother (Rauch et al. 1965) of filterpy; steps last what the timestamps say.

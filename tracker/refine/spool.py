@@ -1,4 +1,4 @@
-"""Temporary file of tracked frames, masks cropped to their boxes, for random access.
+"""Spool of tracked frames in a temporary file, with random access; masks cropped to their boxes.
 
 What stays in memory is one number per frame and one look per identity, so the length of a recording does not matter.
 The file has no name: the system removes it however the process ends.

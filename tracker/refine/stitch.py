@@ -1,4 +1,4 @@
-"""Tracklets enter, fewer and longer ones leave: those that lie on one way, and look alike where looks are known.
+"""Tracklet stitching by motion in both directions of time, and by appearance.
 
 Two tracklets are one object if the first, moved forward over the gap, arrives where the second begins, *and* the
 second, moved backward, arrives where the first ends, in object sizes. Both must agree: a single prediction over

@@ -1,4 +1,4 @@
-"""A tracked frame enters, the picture people look at leaves: silhouettes, identities and trails over the footage.
+"""Annotated frames: masks, labels and trails drawn over the footage.
 
 Sizes follow the picture's diagonal, so that 360p and 4K read alike. Everything is blended in the region it covers;
 the cost follows the objects, not the picture.

@@ -1,4 +1,4 @@
-"""A picture enters; a copy of it to draw silhouettes and boxes on leaves, with pens that follow the picture's size."""
+"""Canvas for masks and boxes, with line widths that follow the picture's size."""
 
 from __future__ import annotations
 

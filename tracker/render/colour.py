@@ -1,4 +1,4 @@
-"""An identity or class number enters, its colour leaves: stable for ever, even in lightness, far from its neighbours'.
+"""Colours of identities and classes: stable, of even lightness, distinct from their neighbours'.
 
 Hues step by the golden angle through OKLCH (Ottosson 2020, "A perceptual color space for image processing"), where
 equal steps look equally different; lightness and chroma take turns so that numbers whose hues come close differ

@@ -1,4 +1,4 @@
-"""A text, a size and a colour enter; a cached sprite of a rounded label leaves, and is stamped onto pictures.
+"""Label sprites: rounded text boxes, cached, stamped onto pictures.
 
 OpenCV 5 draws its built-in variable TrueType font; OpenCV 4 has stroke fonts only, which are drawn four times too
 large and shrunk.

@@ -1,4 +1,4 @@
-"""Labels wanted at boxes enter; they are stamped onto the picture where they cover one another least."""
+"""Label placement with the least mutual overlap."""
 
 from __future__ import annotations
 

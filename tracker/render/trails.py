@@ -1,4 +1,4 @@
-"""Where identities stand enters, frame after frame; fading trails on the picture leave, in bounded memory."""
+"""Fading trails of identities, in bounded memory."""
 
 from __future__ import annotations
 

@@ -7,6 +7,7 @@ folder holds ``<name>-<height>x<width>.onnx`` variants or one ``<name>.onnx``, a
 from __future__ import annotations
 
 import difflib
+import glob
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,7 @@ from tracker.types import Letterbox
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["DEFAULT_MODEL", "ModelFile", "ZooEntry", "find_model", "list_models", "zoo_folders"]
+__all__ = ["DEFAULT_MODEL", "ModelFile", "ZooEntry", "find_model", "list_models", "model_files", "zoo_folders"]
 
 DEFAULT_MODEL = "yolact-nano"
 SIZE = re.compile(r"-(\d+)x(\d+)$")
@@ -147,6 +148,20 @@ def find_model(
     close = difflib.get_close_matches(str(model), names, 1)
     hint = f"did you mean {close[0]!r}?" if close else "give the path of an .onnx file"
     raise ModelError(model, f"no model of this name; installed: {', '.join(names) or 'none'}", hint)
+
+
+def model_files(model: str | Path) -> list[Path]:
+    """Every file that ``--model`` may read: the weights with what lies beside them, and manifests; nothing is opened.
+
+    Empty where there is no such model, which :func:`find_model` says.
+    """
+    path = Path(model).expanduser()
+    if path.is_file():
+        return [path, *path.parent.glob(f"{glob.escape(path.stem)}.*"), path.parent / "manifest.toml"]
+    if path.is_dir():
+        return list(path.iterdir())
+    places = [folder for root in zoo_folders() for folder in root.iterdir() if str(model).startswith(folder.name)]
+    return [file for folder in places if folder.is_dir() for file in folder.iterdir()]
 
 
 def _choose(entry: ZooEntry, label: str, variant: str | None, source_size: tuple[int, int] | None) -> ModelFile:

@@ -1,4 +1,4 @@
-"""Log records enter, lines on stderr leave: readable ones, or one JSON object per line for machines."""
+"""Log formats on stderr: text, or one JSON object per line."""
 
 from __future__ import annotations
 

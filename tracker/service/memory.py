@@ -1,4 +1,4 @@
-"""Nothing enters; the C library keeps its freed memory together and gives back what is whole: for weeks of running.
+"""Limits of a process that runs for weeks: pools of the C library, freed pages, open files.
 
 glibc makes a pool for every thread that finds the others busy, and each holds on to what its threads once needed at the
 same time. The growth ends, but only after days, and looks like a leak until then.
@@ -6,11 +6,12 @@ same time. The growth ends, but only after days, and looks like a leak until the
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import sys
 from typing import Any
 
-__all__ = ["give_back", "limit_pools"]
+__all__ = ["give_back", "limit_pools", "raise_file_limit"]
 
 M_ARENA_MAX = -8
 POOLS = 2
@@ -30,6 +31,15 @@ def give_back() -> bool:
         return False
     library.malloc_trim(0)
     return True
+
+
+def raise_file_limit() -> None:
+    """Allow as many open files as the system grants: every output holds its part file, and a lock on its name."""
+    import resource
+
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def _glibc() -> Any:

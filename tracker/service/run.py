@@ -1,4 +1,4 @@
-"""A file of cameras enters; the running service leaves: signals, reload, health, logs, and an exit status.
+"""The live service: signals, reload, health, logs and exit status.
 
 Exit status for supervisors: 0 stopped by a signal or all recordings done, 1 a stream or an output failed for good,
 2 refused to start (settings, model, outputs: starting again does not help), 3 the model failed while running.
@@ -20,13 +20,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from tracker.config import is_camera, load_live_config
 from tracker.engine.build import build_stream, check_camera
+from tracker.engine.claims import check_cameras, held_names
 from tracker.engine.models import Models, lowest_score
 from tracker.engine.resume import Resumption
 from tracker.engine.scheduler import LiveEngine
 from tracker.engine.snapshot import Kept, Snapshots
 from tracker.errors import ConfigError, SourceError, TrackerError
 from tracker.service.logs import faults_logged, logging_to_stderr
-from tracker.service.memory import give_back, limit_pools
+from tracker.service.memory import give_back, limit_pools, raise_file_limit
 from tracker.service.status import STUCK_S, StatusServer
 from tracker.version import __version__
 
@@ -81,7 +82,7 @@ class LiveService:
         self._resume = resume
         self._config = config
         self._models = Models(config)
-        plan = self._plan(config.cameras, config.cameras)
+        plan = self._plan(config, config.cameras)
         self.engine = LiveEngine(workers=self._models.workers(plan))
         self._models.carry_out(plan, self.engine)
         self._snapshots = (
@@ -89,8 +90,13 @@ class LiveService:
         )
         self._running: dict[str, _Running] = {}
         self._failures: list[TrackerError] = []
-        for camera in config.cameras:
-            self._add(camera, self._kept(camera))
+        self._held: dict[str, contextlib.ExitStack] = {}
+        try:
+            for camera in config.cameras:
+                self._add(camera, self._kept(camera))
+        except BaseException:
+            self._let_go(*self._held)
+            raise
 
     def reload(self, config: LiveConfig) -> None:
         """Make the cameras what the file says now; those that did not change run on with their identities.
@@ -106,12 +112,13 @@ class LiveService:
         changed = [name for name, one in self._running.items() if name in failed or wanted.get(name) != one.camera]
         added = [camera for name, camera in wanted.items() if name in changed or name not in self._running]
         going_on = [one.camera for name, one in self._running.items() if name not in changed and not one.stream.over]
-        plan = self._plan(added, [*going_on, *added])
+        plan = self._plan(config, added, going_on)
         self._models.carry_out(plan, self.engine)
         kept: dict[str, Kept] = {}
         for name in changed:
             before, stream, _ = self._running.pop(name)
             self.engine.remove(stream)
+            self._let_go(name)
             if name not in failed or name not in wanted:
                 self._failures += stream.failures
             if name in wanted and is_camera(before.url) and (state := stream.tracker_state()) is not None:
@@ -180,13 +187,16 @@ class LiveService:
         except Exception as failure:  # noqa: BLE001 - the one thing that ends all streams
             logger.critical("stopped by a failure", extra={"problem": f"{type(failure).__name__}: {failure}"})
             return 3
+        finally:
+            self._let_go(*self._held)
         self.save_states(final=True)
         failures = self._failures + [failure for stream in self.engine.streams for failure in stream.failures]
         return 1 if failures else 0
 
-    def _plan(self, added: Sequence[CameraConfig], cameras: Sequence[CameraConfig]) -> Plan:
-        """Open the models that are missing, and look at everything that can be wrong with the cameras to be added."""
-        plan = self._models.plan(cameras)
+    def _plan(self, config: LiveConfig, added: Sequence[CameraConfig], running: Sequence[CameraConfig] = ()) -> Plan:
+        """Look at everything that can be wrong with the cameras to be added, and open the models that are missing."""
+        check_cameras(config, added, running)
+        plan = self._models.plan([*running, *added])
         for segmenter, _ in plan.sessions.values():
             logger.info("model", extra={"model": segmenter.describe()})
         for camera in added:
@@ -197,6 +207,9 @@ class LiveService:
         from tracker.associate.tracker import Tracker
 
         batcher, segmenter = self._models.batcher(camera), self._models.segmenter(camera)
+        self._let_go(camera.name)
+        self._held[camera.name] = contextlib.ExitStack()
+        self._held[camera.name].enter_context(held_names(self._config, camera))
         resumption = self._resumption(camera, segmenter)
         if resumption is not None and not self._resume:
             resumption.restart()
@@ -216,6 +229,12 @@ class LiveService:
         )
         self._running[camera.name] = _Running(camera, stream, segmenter.class_names)
         self.engine.add(stream, batcher)
+
+    def _let_go(self, *names: str) -> None:
+        """Give up the names of cameras' outputs and states."""
+        for name in names:
+            if (held := self._held.pop(name, None)) is not None:
+                held.close()
 
     def _kept(self, camera: CameraConfig) -> Kept | None:
         """What an earlier run left of a camera's identities."""
@@ -240,7 +259,7 @@ class LiveService:
             problem = f"expected a recording, found: {error.strerror}"
             raise SourceError(camera.url, problem, "check the path") from None
         key = {
-            "camera": {item.name: getattr(camera, item.name) for item in fields(camera)},
+            "camera": {item.name: getattr(camera, item.name) for item in fields(camera) if item.compare},
             "file": (facts.st_size, facts.st_mtime_ns) if facts is not None else None,
             "model": segmenter.describe(),
             "version": __version__,
@@ -270,6 +289,7 @@ def run_live(path: Path, *, log: str | None = None, resume: bool = False) -> int
         raise ConfigError("--resume", "expected a folder for states, found none in the settings", "add `state: FOLDER`")
     with logging_to_stderr(log or config.log), faults_logged(), _signals() as signals, contextlib.ExitStack() as stack:
         limit_pools()
+        raise_file_limit()
         service = LiveService(config, resume=resume)
         try:
             if config.metrics is not None:

@@ -1,4 +1,4 @@
-"""A running engine enters; ``/healthz`` (JSON) and ``/metrics`` (Prometheus) leave over HTTP."""
+"""HTTP status server: ``/healthz`` (JSON) and ``/metrics`` (Prometheus)."""
 
 from __future__ import annotations
 

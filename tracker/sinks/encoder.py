@@ -7,9 +7,11 @@ with its index in front (``faststart``) when it is finished: no picture is encod
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 from dataclasses import dataclass
 from fractions import Fraction
+from io import FileIO
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
@@ -129,6 +131,10 @@ class VideoEncoder:
         except (OSError, av.FFmpegError) as failure:
             raise self._refused(failure) from failure
 
+    def part_bytes(self) -> int:
+        """Bytes on the disk so far; raises as :meth:`tracker.sinks.part_file.PartFile.size` does."""
+        return self._part.size()
+
     def finish(self) -> None:
         """Flush the encoder and publish the file; safe to call twice.
 
@@ -183,7 +189,7 @@ class VideoEncoder:
             options = {"movflags": "delay_moov+default_base_moof", "frag_duration": "1000000", "frag_size": "16000000"}
         elif self._container.format in {"matroska", "webm"}:
             options = {"cluster_time_limit": "1000"}
-        self._file = WatchedFile(self._part.part)
+        self._file = WatchedFile(self._part.open(), name=str(self._part.part))
         self._output = av.open(
             self._file, "w", format=self._container.format, options=options, buffer_size=BUFFER_BYTES
         )
@@ -235,12 +241,14 @@ class VideoEncoder:
         """Rewrite the finished fragments as one plain file; where the disk has no room for that, the fragments stay."""
         import av
 
-        plain = self._part.part.with_name(self._part.part.name + ".index")
+        plain = None
         try:
+            plain = self._part.sibling()
             options = {"movflags": "+faststart"}
             with (
-                WatchedFile(plain) as file,
-                av.open(str(self._part.part)) as source,
+                WatchedFile(FileIO(os.dup(plain.fd), "r+b"), name=str(plain.path)) as file,
+                self._part.open() as fragments,
+                av.open(fragments, "r", buffer_size=BUFFER_BYTES) as source,
                 av.open(file, "w", format=self._container.format, options=options, buffer_size=BUFFER_BYTES) as target,
             ):
                 stream = target.add_stream_from_template(source.streams.video[0])
@@ -249,10 +257,11 @@ class VideoEncoder:
                         packet.stream = stream
                         target.mux(packet)
             file.check()
-            plain.replace(self._part.part)
-        except (OSError, av.FFmpegError):
-            with contextlib.suppress(OSError):
-                plain.unlink()
+        except (OSError, SinkError, av.FFmpegError):
+            if plain is not None:
+                plain.remove()
+        else:
+            self._part.adopt(plain)
 
     def _refused(self, failure: Exception) -> SinkError:
         failure = (self._file.failure if self._output is not None else None) or failure
@@ -279,7 +288,7 @@ def _available(path: str | os.PathLike[str], codecs: tuple[str, ...]) -> str:
 
 def _cut_last_fragment(part: PartFile) -> None:
     """Cut a fragmented MP4 back to its last whole fragment (ISO/IEC 14496-12: a ``moof`` box and its ``mdat``)."""
-    with contextlib.suppress(OSError), part.part.open("r+b") as file:
+    with contextlib.suppress(OSError), io.BufferedRandom(part.open()) as file:
         size = file.seek(0, os.SEEK_END)
         place = whole = 0
         while place + 8 <= size:
@@ -296,7 +305,7 @@ def _readable(part: PartFile) -> bool:
     import av
 
     try:
-        with av.open(str(part.part)) as container:
+        with part.open() as file, av.open(file, "r") as container:
             return next(container.decode(video=0), None) is not None
     except (OSError, av.FFmpegError, IndexError):
         return False

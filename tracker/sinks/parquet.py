@@ -210,6 +210,10 @@ class ParquetSink(Closing):
         with contextlib.suppress(SinkError):
             self.close()
 
+    def part_bytes(self) -> int:
+        """Bytes on the disk so far; raises as :meth:`tracker.sinks.part_file.PartFile.size` does."""
+        return self._part.size()
+
     def _end_group(self) -> None:
         """Put the rows that wait on the disk as one row group."""
         import pyarrow as pa
@@ -246,7 +250,7 @@ class ParquetSink(Closing):
 
         self._writer.close()
         length, rest = self._sink.settled, bytes(self._sink.waiting)
-        with self._part.part.open("r+b", buffering=0) as file:
+        with self._part.open() as file:
             source = parquet.ParquetFile(_View(file, length, rest))
             groups = source.metadata.num_row_groups
             ends = [_group_end(source.metadata.row_group(number)) for number in range(groups)]

@@ -1,24 +1,28 @@
-"""A path to be enters; a file that appears under its name only when it is whole leaves.
+"""Atomic output file: written under an exclusive temporary name and renamed when it is whole.
 
-Everything is written to ``.<name>.part`` in the same folder and renamed at the end, so that a reader never sees half
-a file. Devices and pipes (``/dev/stdout``, a FIFO) cannot be renamed over and are written directly.
+Everything is written to ``.<name>.<16 hex digits>.part`` in the same folder (see :mod:`tracker.sinks.exclusive`), so
+that a reader never sees half a file and two processes never share one. Devices and pipes (``/dev/stdout``, a FIFO)
+cannot be renamed over and are written directly. The part file is opened once: whoever writes or reads it has a
+duplicate of that descriptor, so that nothing is ever found by its name again.
 """
 
 from __future__ import annotations
 
-import contextlib
 import errno
+import io
 import os
 import stat
+from io import FileIO
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self, TextIO
 
 from tracker.errors import SinkError
+from tracker.sinks.exclusive import ExclusiveFile
 
 if TYPE_CHECKING:
-    from io import FileIO
+    from types import TracebackType
 
-__all__ = ["PartFile", "refusal"]
+__all__ = ["PartFile", "check_place", "refusal", "write_whole"]
 
 REMEDIES = {
     errno.ENOSPC: "free space on the disk or choose another folder; what was written is kept",
@@ -41,73 +45,186 @@ def refusal(path: Path, failure: OSError, doing: str) -> SinkError:
 class PartFile:
     """A file under a temporary name until :meth:`publish`.
 
-    Opening it checks the folder at once, before any work is done.
+    Opening it checks the folder at once, before any work is done. As a context manager it is published when the block
+    ends well and discarded when it does not.
 
     Args:
         path: The final path.
 
     Attributes:
         path: The final path, as the user wrote it.
-        part: Where the bytes go until then; the final path itself for devices and pipes.
+        direct: It is a device or a pipe, which is written directly.
 
     Raises:
-        SinkError: The folder is missing or not writable, the path is a folder.
+        SinkError: The folder is missing or not writable, the path is a folder, or another process writes there.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
-        # A link is written through: the file that it names is replaced, not the link.
-        self._target = Path(os.path.realpath(self.path))
+        check_place(self.path)
+        self._file: ExclusiveFile | None = None
         try:
-            self.direct = self._target.exists() and not stat.S_ISREG(self._target.stat().st_mode)
-            self._check()
-            self.part = self._target if self.direct else self._target.with_name(f".{self._target.name}.part")
+            # A link is written through: the file that it names is replaced, not the link.
+            self._target, self.direct = _resolved(self.path)
             if not self.direct:
-                self.part.open("wb").close()
+                self._file = ExclusiveFile(self._target, shown=self.path)
+            # From here on the name is held: what stands there now was published before.
+            self._before = _identity(self._target)
         except OSError as failure:
             raise refusal(self.path, failure, "write here") from failure
+
+    @property
+    def part(self) -> Path:
+        """Where the bytes are until then, for messages; the final path itself for devices and pipes."""
+        return self._target if self._file is None else self._file.path
 
     def open(self) -> FileIO:
-        """The empty part file, opened for unbuffered binary writing: what the system refuses is known at once."""
+        """The part file from its beginning, for unbuffered binary reading and writing.
+
+        What the system refuses is known at once. All that is opened shares one place in the file.
+        """
         try:
-            return self.part.open("wb", buffering=0)
+            if self._file is None:
+                return self._open_direct()
+            file = FileIO(os.dup(self._file.fd), "r+b")
+            file.seek(0)
         except OSError as failure:
             raise refusal(self.path, failure, "write here") from failure
+        return file
 
-    def publish(self) -> None:
-        """Give the finished part file its final name, replacing what was there.
+    def open_text(self) -> TextIO:
+        """The same for UTF-8 text with plain line ends, buffered."""
+        return io.TextIOWrapper(io.BufferedWriter(self.open()), encoding="utf-8", newline="\n")
+
+    def size(self) -> int:
+        """Bytes that are on the disk.
 
         Raises:
-            SinkError: The system refuses the rename; the part file is kept.
+            SinkError: The part file was removed or replaced by somebody else.
         """
-        if self.direct:
+        if self._file is None:
+            return 0
+        if not self._file.stands():
+            problem = "expected the part that is being written to be there, found it was removed"
+            raise SinkError(self.path, problem, "what was written since its beginning is lost")
+        return os.fstat(self._file.fd).st_size
+
+    def sibling(self) -> ExclusiveFile:
+        """A second exclusive file beside the part, to be given to :meth:`adopt` or removed.
+
+        Raises:
+            OSError: The system refuses.
+        """
+        return ExclusiveFile(self._target, sibling=True)
+
+    def adopt(self, sibling: ExclusiveFile) -> None:
+        """Go on with the sibling in the place of the part file, which is removed."""
+        before, self._file = self._file, sibling
+        if before is not None:
+            before.remove()
+
+    def publish(self) -> None:
+        """Give the finished part file its final name, replacing what was there when it was opened.
+
+        Raises:
+            SinkError: The system refuses the rename, or another file has come to stand under one of the two names
+                meanwhile; the part file is kept.
+        """
+        if self._file is None:
             return
+        file = self._file
         try:
-            with self.part.open("rb") as written:
-                os.fsync(written.fileno())
-            self.part.replace(self._target)
+            os.fsync(file.fd)
+            if _identity(file.path) != file.identity:
+                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+            now = _identity(self._target)
+            if now not in {None, self._before} and not self._target.is_dir():  # of a folder the system says more
+                problem = f"expected what stood here at the start, found another file; this result is in {file.path}"
+                raise SinkError(self.path, problem, "keep one of the two under another name")
+            file.path.replace(self._target)
         except OSError as failure:
-            raise refusal(self.path, failure, f"rename {self.part.name} to its final name") from failure
+            raise refusal(self.path, failure, f"rename {file.path.name} to its final name") from failure
+        finally:
+            file.release()
 
     def discard(self) -> None:
         """Remove the part file; what stands under the final name stays."""
-        if not self.direct:
-            with contextlib.suppress(OSError):
-                self.part.unlink()
+        if self._file is not None:
+            self._file.remove()
 
-    def _check(self) -> None:
-        folder = self._target.parent
-        if self._target.is_dir():
-            raise SinkError(
-                self.path, "expected a file to write, found a folder", f"add a file name: {self.path}/out.jsonl"
-            )
-        if not folder.is_dir():
+    def _open_direct(self) -> FileIO:
+        fd = os.open(self._target, os.O_WRONLY | os.O_CLOEXEC)
+        if stat.S_ISREG(os.fstat(fd).st_mode):
+            os.close(fd)
+            problem = "expected a device or a pipe as at the start, found a file"
+            raise SinkError(self.path, problem, "leave it alone while it is written")
+        return FileIO(fd, "wb")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if error is None:
+            self.publish()
+        else:
+            self.discard()
+
+
+def write_whole(path: str | os.PathLike[str], data: bytes) -> None:
+    """Replace a file by ``data`` as a whole or not at all.
+
+    Raises:
+        SinkError: The system refuses, or another process writes there.
+    """
+    with PartFile(path) as part:
+        try:
+            with part.open() as file:
+                view = memoryview(data)
+                while view:
+                    view = view[file.write(view) :]
+        except OSError as failure:
+            raise refusal(part.path, failure, "write here") from failure
+
+
+def check_place(path: Path) -> None:
+    """Look whether a file can be written there; nothing is created.
+
+    Raises:
+        SinkError: The folder is missing or not writable, or the path is a folder.
+    """
+    try:
+        target, direct = _resolved(path)
+        folder = target.parent
+        if target.is_dir():
+            raise SinkError(path, "expected a file to write, found a folder", f"add a file name: {path}/out.jsonl")
+        if not direct and not folder.is_dir():
+            shown = folder if path.is_symlink() else path.parent
             found = "a file" if folder.exists() else "nothing"
-            remedy = f"mkdir -p {folder}" if found == "nothing" else "choose another folder"
-            raise SinkError(self.path, f"expected the folder {folder} to exist, found {found}", remedy)
-        if not self.direct and not os.access(folder, os.W_OK | os.X_OK):
-            raise SinkError(
-                self.path,
-                f"expected a writable folder, found {folder} without write permission",
-                REMEDIES[errno.EACCES],
-            )
+            remedy = f"mkdir -p {shown}" if found == "nothing" else "choose another folder"
+            raise SinkError(path, f"expected the folder {shown} to exist, found {found}", remedy)
+        if not direct and not os.access(folder, os.W_OK | os.X_OK):
+            problem = f"expected a writable folder, found {folder} without write permission"
+            raise SinkError(path, problem, REMEDIES[errno.EACCES])
+    except OSError as failure:
+        raise refusal(path, failure, "write here") from failure
+
+
+def _resolved(path: Path) -> tuple[Path, bool]:
+    """The file that a path names, through links, and whether it is a device or a pipe.
+
+    The link of an open pipe (``/dev/stdout``) leads to no name: such a path is taken as it is.
+    """
+    if path.exists() and not path.is_dir() and not stat.S_ISREG(path.stat().st_mode):
+        return path, True
+    return Path(os.path.realpath(path)), False
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Device and inode of what a name leads to, no links followed; ``None`` where nothing is."""
+    try:
+        facts = path.lstat()
+    except FileNotFoundError:
+        return None
+    return facts.st_dev, facts.st_ino

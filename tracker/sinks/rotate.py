@@ -5,20 +5,30 @@ from __future__ import annotations
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from tracker.errors import SinkError
+from tracker.sinks.exclusive import check_free
+from tracker.types import Sink
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tracker.types import Sink, TrackedFrame
+    from tracker.types import TrackedFrame
 
-__all__ = ["RotatingSink"]
+__all__ = ["PartSink", "RotatingSink"]
 
 SIZE_CHECK_S = 1.0
 RETRY_S = 30.0
 """After a refusal (disk full, folder gone) a new part is begun this much later: somebody may have made room."""
+
+
+class PartSink(Sink, Protocol):
+    """A sink that knows how much of its file is on the disk."""
+
+    def part_bytes(self) -> int:
+        """Bytes so far; raises :class:`tracker.errors.SinkError` where the file was removed."""
+        ...
 
 
 class RotatingSink:
@@ -37,7 +47,7 @@ class RotatingSink:
     def __init__(
         self,
         template: str,
-        opener: Callable[[Path], Sink],
+        opener: Callable[[Path], PartSink],
         *,
         every_s: float | None = 3600.0,
         max_bytes: int | None = None,
@@ -50,8 +60,7 @@ class RotatingSink:
         self._template, self._opener = template, opener
         self._every_s, self._max_bytes = every_s, max_bytes
         self._on_error, self._now, self._monotonic = on_error, now, monotonic
-        self._sink: Sink | None = None
-        self._part = Path()
+        self._sink: PartSink | None = None
         self._begun_s = 0.0
         self._checked_s = 0.0
         self._bytes = 0
@@ -91,10 +100,9 @@ class RotatingSink:
             return
         self._checked_s = now_s
         try:
-            self._bytes = self._part.with_name(f".{self._part.name}.part").stat().st_size
-        except OSError:
-            problem = "expected the part that is being written to be there, found it was removed"
-            self._give_up(SinkError(self._part, problem, "frames since its beginning are lost"), now_s)
+            self._bytes = self._sink.part_bytes() if self._sink is not None else 0
+        except SinkError as failure:
+            self._give_up(failure, now_s)
             self._retry_at_s = None
 
     def _is_full(self, now_s: float) -> bool:
@@ -106,11 +114,11 @@ class RotatingSink:
         path = Path(self._template.replace("{time}", self._now().strftime("%Y%m%dT%H%M%SZ")))
         stem, suffixes = path.name.partition(".")[::2]
         number = 2
-        while path.exists():  # two parts within a second
+        while path.exists() or not _is_free(path):  # two parts within a second, or two processes
             path = path.with_name(f"{stem}-{number}.{suffixes}")
             number += 1
         self._sink = self._opener(path)
-        self._part, self._begun_s, self._checked_s, self._bytes = path, now_s, now_s, 0
+        self._begun_s, self._checked_s, self._bytes = now_s, now_s, 0
         self._retry_at_s = None
         self.parts += 1
 
@@ -129,3 +137,11 @@ class RotatingSink:
                 failure = another
         if self._on_error is not None:
             self._on_error(failure)
+
+
+def _is_free(path: Path) -> bool:
+    try:
+        check_free(path)
+    except SinkError:
+        return False
+    return True

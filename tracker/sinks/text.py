@@ -8,6 +8,7 @@ line is not: a camera on a full disk would leave an empty one with every attempt
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import time
 from abc import abstractmethod
@@ -124,6 +125,14 @@ class TextSink(Closing):
         with contextlib.suppress(SinkError):
             self.close()
 
+    def part_bytes(self) -> int:
+        """Bytes on the disk so far.
+
+        Raises:
+            SinkError: What was written was removed by somebody else.
+        """
+        return self._part.size()
+
     def _flush(self) -> None:
         data = memoryview(b"".join(self._waiting))
         self._waiting, self._waiting_bytes, self._flushed_s = [], 0, time.monotonic()
@@ -139,7 +148,7 @@ class TextSink(Closing):
         """Cut back to the last whole line and end the file there."""
         if self._part.direct:
             return
-        with contextlib.suppress(OSError), self._part.part.open("r+b") as file:
+        with contextlib.suppress(OSError), io.BufferedRandom(self._part.open()) as file:
             size = file.seek(0, os.SEEK_END)
             start = max(size - TAIL_BYTES, 0)
             file.seek(start)

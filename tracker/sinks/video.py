@@ -80,6 +80,10 @@ class VideoSink(Closing):
         """Frames encoded so far."""
         return self._encoder.frames
 
+    def part_bytes(self) -> int:
+        """Bytes on the disk so far; raises as :meth:`tracker.sinks.part_file.PartFile.size` does."""
+        return self._encoder.part_bytes()
+
     def write(self, tracked_frame: TrackedFrame) -> None:
         """Hand over one frame; waits while the queue is full.
 

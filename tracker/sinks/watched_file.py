@@ -9,7 +9,7 @@ import os
 from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from io import FileIO
     from types import TracebackType
 
 __all__ = ["BUFFER_BYTES", "WatchedFile"]
@@ -22,18 +22,16 @@ class WatchedFile:
     """A file for ``av.open(file=...)``.
 
     Args:
-        path: Created or emptied.
+        file: Open for writing, unbuffered; closed with this.
+        name: What messages say.
 
     Attributes:
         failure: The first error of the system; after it nothing more is written, so that the file has no holes.
-
-    Raises:
-        OSError: The file cannot be opened.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._file = path.open("wb", buffering=0)
-        self.name = str(path)
+    def __init__(self, file: FileIO, *, name: str) -> None:
+        self._file = file
+        self.name = name
         self.failure: OSError | None = None
 
     def write(self, data: bytes) -> int:

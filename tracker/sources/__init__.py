@@ -1,1 +1,1 @@
-"""Anywhere -> Frame: files, folders, webcams and network streams enter, frames with media time leave."""
+"""Sources of frames: files, folders, webcams and network streams, with media time."""

@@ -1,4 +1,4 @@
-"""What a user typed as a source enters, single addressable streams leave, with credentials kept out of every name."""
+"""Source addresses as users type them, expanded to single streams, credentials kept out of every name."""
 
 from __future__ import annotations
 
@@ -61,6 +61,11 @@ class Address:
     target: str = field(repr=False)
     files: tuple[Path, ...] = field(default=(), repr=False)
     settings: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def local_files(self) -> tuple[Path, ...]:
+        """The files that are read; empty for cameras and addresses."""
+        return (*self.files, Path(self.target)) if self.kind in {"video", "images"} else ()
 
     def asking(self, **settings: str | None) -> Address:
         """The same webcam with settings: ``size``, ``fps``, ``format``; those that are ``None`` stay as they are.

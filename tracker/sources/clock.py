@@ -1,4 +1,4 @@
-"""Presentation time stamps enter, with gaps, repeats and jumps; strictly increasing media time in seconds leaves."""
+"""Media clock: presentation time stamps made strictly increasing over gaps, repeats and jumps."""
 
 from __future__ import annotations
 

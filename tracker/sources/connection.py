@@ -1,4 +1,4 @@
-"""How to open a camera enters, one connection in a thread of its own leaves, which can be abandoned at any time."""
+"""One camera connection in a thread of its own, which can be abandoned at any time."""
 
 from __future__ import annotations
 

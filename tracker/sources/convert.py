@@ -1,4 +1,4 @@
-"""A decoded picture enters, a Frame leaves: colour conversion, the one resize to the network, and rotation.
+"""Decoded pictures to frames: colour conversion, the one resize to the network, rotation.
 
 Resize and colour conversion are one pass of swscale. Its cost in thread-CPU milliseconds per frame, YUV 4:2:0 to BGR
 (2-core machine, FFmpeg 8.1, real clips, best of three), and PSNR in dB against a full-quality conversion followed by

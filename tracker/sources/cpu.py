@@ -1,4 +1,4 @@
-"""Threads that FFmpeg starts enter, the CPU seconds they spent leave: a benchmark charges them to the decoder."""
+"""CPU seconds of the threads that FFmpeg starts, for benchmarks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An address enters; its description and its decoded pictures with media time leave. Nothing is converted here.
+"""Video decoder on FFmpeg: stream description and decoded pictures with media time, nothing converted.
 
 :class:`VideoDecoder` reads what FFmpeg reads; see :mod:`tracker.sources.images` for image files. Both decode their
 first picture on construction, so whatever makes a source unusable is an error at once.

@@ -1,4 +1,4 @@
-"""Items enter on the decoding thread and leave on the consumer's; bounded, closable from both ends."""
+"""Bounded hand-off between the decoding thread and the consumer, closable from both ends."""
 
 from __future__ import annotations
 

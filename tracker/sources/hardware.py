@@ -1,4 +1,4 @@
-"""A wish for a decoding device enters; the device that FFmpeg is to use leaves, or none, and whether it was used.
+"""Hardware decoding devices: choice, and whether FFmpeg really used the device.
 
 FFmpeg falls back to the CPU without a word when a device does not take a stream. So the answer comes from the decoder
 itself, after its first picture: the pixel format that it settled on says where its pictures are made.

@@ -1,4 +1,4 @@
-"""Image files enter as an address; their pictures leave, timed by their place in the sequence."""
+"""Decoder of image files, timed by their place in the sequence."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Media times of one connection after another enter, with times of arrival; one strictly increasing time leaves."""
+"""Live clock: one strictly increasing media time over reconnections."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A source's facts and counters enter; what its user should know leaves, in words."""
+"""Notes for the user about a source: what was skipped, repaired or assumed."""
 
 from __future__ import annotations
 

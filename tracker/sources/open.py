@@ -1,4 +1,4 @@
-"""Opening of sources: a file, folder, pattern, camera or address as a :class:`Source` of frames."""
+"""Opening of any source: file, folder, pattern, camera or network address."""
 
 from __future__ import annotations
 

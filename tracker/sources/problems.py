@@ -1,4 +1,4 @@
-"""What went wrong while opening or reading enters, a :class:`SourceError` with expectation, finding and remedy leaves.
+"""Source errors with expectation, finding and remedy, free of credentials.
 
 Nothing here quotes FFmpeg's messages about network addresses, since those repeat the address with its password.
 """

@@ -1,4 +1,4 @@
-"""An address enters; the target, demuxer and options with which FFmpeg opens it leave, time-outs included."""
+"""FFmpeg targets, demuxers and options by protocol, time-outs included."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The address of a camera enters; a source that never ends leaves: reconnected, watched for stalls, on one clock.
+"""Reconnecting camera source: stall detection, retries, one clock.
 
 Each connection is opened and read in a thread of its own. FFmpeg's time-outs end most waits; what they do not cover
 (name resolution, drivers) cannot be interrupted at all, so a connection that falls silent is abandoned and replaced:

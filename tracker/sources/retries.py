@@ -1,4 +1,4 @@
-"""How connections came to their end enters, one after another; when the next one is due leaves."""
+"""Retry policy of connections: exponential back-off with reset."""
 
 from __future__ import annotations
 

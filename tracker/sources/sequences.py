@@ -33,6 +33,7 @@ class Sequence:
         fps: Frames per second from ``seqinfo.ini`` (a float), else 10 for KITTI's format, ``None`` where unknown.
         length: Last frame number, at least the last one with a detection.
         first_frame: First frame number: 1, or 0 where the file counts from 0, as KITTI's do.
+        files: What it was read from.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Sequence:
     fps: float | None
     length: int
     first_frame: int
+    files: tuple[Path, ...] = ()
 
     def frames(self) -> Iterator[tuple[int, Instances]]:
         """Every frame number from first to last with its instances, frames without detections included."""
@@ -149,4 +151,5 @@ def _sequence(name: str, path: Path, settings: dict[str, str]) -> Sequence:
         fps=numbers.get("framerate", KITTI_FPS if from_zero else None),
         length=max(first + int(numbers.get("seqlength", 0)) - 1, last),
         first_frame=first,
+        files=(path, *(folder / "seqinfo.ini" for folder in (path.parent, path.parent.parent))),
     )

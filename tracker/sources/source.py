@@ -1,4 +1,4 @@
-"""An open decoder enters, frames leave: the reader thread, the bounded hand-off, drop policy, counters, stage times."""
+"""Source of frames: reader thread, bounded hand-off, drop policy, counters, stage times."""
 
 from __future__ import annotations
 

@@ -1,0 +1,1 @@
+"""Labelled pictures: reading, checking, labelling by machine, packing and augmentation."""

@@ -1,0 +1,1 @@
+"""ONNX files from networks: end-to-end graphs, reduced precision, parity and manifests."""

@@ -1,0 +1,1 @@
+"""Training, embedding, validation and evaluation of networks."""

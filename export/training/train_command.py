@@ -1,0 +1,192 @@
+"""`python -m export train`: a resumable run folder."""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from export.data.prepare_command import add_packing, find_archive
+from export.training.provenance import ROOT, record
+from tracker.errors import ConfigError
+
+if TYPE_CHECKING:
+    from export.data.batches import Recipe
+    from export.networks.yolact_nano import YolactNano
+
+INITIAL = ROOT / "models" / "yolact-nano" / "yolact-nano-384x640.onnx"
+
+
+def add_train(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """`train`: labelled pictures -> a run folder."""
+    parser = commands.add_parser("train", help="train or fine-tune; a run that was stopped goes on where it stood")
+    parser.add_argument("--model", choices=["yolact-nano"], default="yolact-nano")
+    data = parser.add_argument_group("data", "COCO files, or an archive made by `prepare`")
+    data.add_argument("--data", nargs="+", type=Path, default=[], metavar="FILE", help="COCO instances files")
+    data.add_argument(
+        "--images", nargs="+", type=Path, default=[], metavar="DIR", help="pictures of each; default: beside it"
+    )
+    data.add_argument("--val-data", nargs="+", type=Path, default=[], metavar="FILE", help="the same, to validate on")
+    data.add_argument("--val-images", nargs="+", type=Path, default=[], metavar="DIR")
+    data.add_argument("--archive", type=Path, help="made by `prepare`, in place of --data")
+    add_packing(parser)
+    parser.add_argument(
+        "--init", type=Path, default=INITIAL, help="weights to start from: .onnx or .pt; default: %(default)s"
+    )
+    parser.add_argument("--teacher", default="init", help="answers where labels are silent: init, none, or a file")
+    parser.add_argument("--out", type=Path, required=True, help="run folder")
+    add_schedule(parser)
+    add_machine(parser)
+    parser.set_defaults(run=train)
+
+
+def add_schedule(parser: argparse.ArgumentParser) -> None:
+    """How long, how fast, on what."""
+    parser.add_argument(
+        "--epochs", type=float, default=40.0, help="how often every picture is seen; default: %(default)s"
+    )
+    parser.add_argument(
+        "--mask-steps", type=int, help="steps with the detector frozen; default: 0, or a quarter for new masks"
+    )
+    parser.add_argument("--all-steps", type=int, help="steps with every layer, in place of --epochs")
+    parser.add_argument("--mask-rate", type=float, default=2e-3)
+    parser.add_argument("--detector-rate", type=float, default=6e-4, help="relative to the size of each tensor")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--size", type=network_size, default=(384, 640), metavar="HxW", help="of the network input")
+    parser.add_argument("--batch", type=int, default=8, help="whole pictures a step; default: %(default)s")
+    parser.add_argument("--jitter", type=float, nargs=2, default=(0.6, 1.9), metavar=("LOW", "HIGH"), help="scales")
+    parser.add_argument("--mosaic", type=float, default=0.15, help="share of whole canvases; default: %(default)s")
+    parser.add_argument("--copy-paste", type=float, default=0.3, help="share of pictures; default: %(default)s")
+    parser.add_argument("--one-scale", action="store_true", help="no canvases of other sizes")
+
+
+def add_machine(parser: argparse.ArgumentParser) -> None:
+    """Where it runs and how often it looks up; none of this changes what is learned but by rounding."""
+    parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
+    parser.add_argument("--precision", choices=["auto", "float32", "bfloat16", "float16"], default="auto")
+    parser.add_argument("--threads", type=int, default=max(1, min(8, os.cpu_count() or 1)), help="on the processor")
+    parser.add_argument("--workers", type=int, help="threads that prepare batches; default: 1, on a GPU up to 8")
+    parser.add_argument("--val-every", type=float, help="epochs between validations; default: a tenth of all")
+    parser.add_argument("--save-every", type=float, default=240.0, metavar="S", help="seconds between checkpoints")
+
+
+def train(options: argparse.Namespace) -> None:
+    """Run `train`."""
+    import cv2
+    import torch
+    from rich.console import Console
+
+    from export.data.archive import VAL, Archive
+    from export.data.batches import Sampler
+    from export.networks.weights import load_network, with_classes
+    from export.training.progress import TrainProgress
+    from export.training.run import Run
+    from export.training.train import Trainer, choose_device, choose_precision
+
+    device = choose_device(options.device)
+    initial = load_network(options.init)
+    path = find_archive(options)
+    archive = Archive(path, classes=options.classes)
+    if not len(archive):
+        raise ConfigError(path, "no pictures to train on", "prepare it again with a smaller --split")
+    validation = Archive(path, split=VAL, classes=archive.classes)
+    torch.manual_seed(options.seed)
+    cv2.setNumThreads(1)
+    recipe = make_recipe(options)
+    teacher = choose_teacher(options.teacher, initial, archive.classes)
+    plan = schedule(options, recipe, len(archive))
+    record(options, archive=archive, recipe=recipe, plan=plan, teacher=teacher, device=device)
+    trainer = Trainer(
+        network=with_classes(initial, archive.classes),
+        teacher=teacher,
+        seed=options.seed,
+        mask_steps=plan["mask_steps"],
+        all_steps=plan["all_steps"],
+        mask_rate=options.mask_rate,
+        detector_rate=options.detector_rate,
+        device=device,
+        precision=choose_precision(options.precision, device),
+    )
+    with TrainProgress(console=Console(), steps=trainer.steps, epoch_steps=plan["epoch_steps"]) as progress:
+        run = Run(
+            trainer=trainer,
+            sampler=Sampler(archive, recipe, seed=options.seed, steps=trainer.steps),
+            out=options.out,
+            validation=validation if len(validation) else None,
+            epoch_steps=plan["epoch_steps"],
+            val_every=plan["val_every"],
+            threads=options.threads,
+            workers=options.workers or (1 if device.type == "cpu" else min(8, os.cpu_count() or 1)),
+            save_every_s=options.save_every,
+            progress=progress,
+        )
+        if run.resume():
+            print(f"{options.out}: going on from step {trainer.step} of {trainer.steps}")
+        complete = run.train()
+    if not complete:
+        print(f"{options.out}: stopped at step {trainer.step} of {trainer.steps}; the same command goes on")
+        raise SystemExit(130)
+    best = f"best val AP {run.best['AP']:.3f} at step {run.best['step']}, " if run.best else ""
+    print(f"{options.out}: {best}export it with")
+    print(f"  python -m export nano --weights {options.out / 'best.pt'} --out my-model/")
+
+
+def network_size(text: str) -> tuple[int, int]:
+    """``384x640`` -> (height, width), multiples of 32."""
+    try:
+        height, width = (int(side) for side in text.split("x"))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected HEIGHTxWIDTH, found {text!r}") from None
+    if height < 64 or width < 64 or height % 32 or width % 32:
+        raise argparse.ArgumentTypeError(f"expected multiples of 32 from 64 on, found {text}")
+    return height, width
+
+
+def make_recipe(options: argparse.Namespace) -> Recipe:
+    """How pictures become batches."""
+    from export.data.batches import Recipe
+
+    if not 0 < options.jitter[0] <= options.jitter[1]:
+        raise ConfigError(f"--jitter {options.jitter}", "expected 0 < LOW <= HIGH", "for example 0.6 1.9")
+    for key in ("batch", "epochs", "threads"):
+        if getattr(options, key) <= 0:
+            raise ConfigError(f"--{key} {getattr(options, key)}", "expected more than zero", "correct it")
+    return Recipe(
+        size=options.size,
+        batch=options.batch,
+        multi_scale=not options.one_scale,
+        jitter=tuple(options.jitter),
+        mosaic=options.mosaic,
+        copy_paste=options.copy_paste,
+    )
+
+
+def schedule(options: argparse.Namespace, recipe: Recipe, pictures: int) -> dict[str, int]:
+    """Steps of the stages, of an epoch and between validations."""
+    from export.networks.weights import masks_are_trained
+
+    total = recipe.steps(pictures, options.epochs)
+    masks = options.mask_steps
+    if masks is None:
+        masks = 0 if masks_are_trained(options.init) else total // 4
+    everything = max(0, total - masks) if options.all_steps is None else options.all_steps
+    epoch = recipe.steps(pictures, 1.0)
+    if masks + everything < 1:
+        raise ConfigError("--mask-steps, --all-steps", "no steps to take", "give some")
+    every = max(epoch, (masks + everything) // 10) if options.val_every is None else round(epoch * options.val_every)
+    return {"mask_steps": masks, "all_steps": everything, "epoch_steps": epoch, "val_every": max(1, every)}
+
+
+def choose_teacher(name: str, initial: YolactNano, classes: tuple[str, ...]) -> YolactNano | None:
+    """A frozen network for the classes it knows; None where it would know none."""
+    from export.networks.weights import load_network
+
+    if name == "none":
+        return None
+    teacher = copy.deepcopy(initial) if name == "init" else load_network(Path(name))
+    if not set(teacher.classes) & set(classes):
+        print(f"no teacher: it knows {', '.join(teacher.classes)}, and none of {', '.join(classes)}")
+        return None
+    return teacher
