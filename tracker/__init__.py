@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from tracker.associate.tracker import Tracker
     from tracker.engine.pipeline import Pipeline
     from tracker.masks import BoxMasks, GridMasks, InstanceMasks
+    from tracker.plugins import open_sink
     from tracker.segment.session import OnnxSegmenter
-    from tracker.sinks.open import open_sink
     from tracker.sources.open import open_source
     from tracker.types import Frame, Instances, Letterbox, TrackedFrame, Tracks
 
@@ -63,7 +63,7 @@ _HOMES = {
     "TrackedFrame": "tracker.types",
     "Tracker": "tracker.associate.tracker",
     "Tracks": "tracker.types",
-    "open_sink": "tracker.sinks.open",
+    "open_sink": "tracker.plugins",
     "open_source": "tracker.sources.open",
 }
 

@@ -28,7 +28,6 @@ __all__ = [
     "Letterbox",
     "NetworkInput",
     "Segmenter",
-    "Sink",
     "TimeFrom",
     "TrackedFrame",
     "Tracks",
@@ -254,16 +253,4 @@ class Segmenter(NetworkInput, Protocol):
 
     def segment(self, frames: Sequence[Frame]) -> list[Instances]:
         """The instances of each frame, in image pixels, one entry per frame in order."""
-        ...
-
-
-class Sink(Protocol):
-    """Tracked frames in, something outside the process out."""
-
-    def write(self, tracked_frame: TrackedFrame) -> None:
-        """Take one frame; raise :class:`tracker.errors.SinkError` when the outside refuses."""
-        ...
-
-    def close(self) -> None:
-        """Finish and publish what was written; safe to call twice."""
         ...

@@ -10,18 +10,18 @@ import numpy as np
 import pytest
 
 from tests.segment.models import constant_model
+from tracker import plugins
 from tracker.associate.camera import CameraMotion
 from tracker.associate.tracker import Tracker
 from tracker.masks import BoxMasks, decode_rle
+from tracker.plugins import open_sink
 from tracker.refine.filled import with_filled
 from tracker.refine.refine import refine
 from tracker.refine.spool import Spool
-from tracker.segment.contracts import known
 from tracker.segment.contracts.contract import Contract
 from tracker.segment.contracts.decoder import Decoded, Decoder, default_class_names
 from tracker.segment.manifest import InputSpec
 from tracker.segment.session import OnnxSegmenter
-from tracker.sinks.open import open_sink
 from tracker.types import Frame, TrackedFrame
 
 if TYPE_CHECKING:
@@ -67,10 +67,13 @@ def match(info: ModelInfo) -> dict[str, str] | None:
     return {roles[rank]: name for rank, name in by_rank.items()} if by_rank.keys() == roles.keys() else None
 
 
+CONTRACT = Contract(name="test-boxes", form="boxes, scores, masks", match=match, decoder=BoxesDecoder)
+
+
 @pytest.fixture
 def segmenter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> OnnxSegmenter:
-    contract = Contract(name="test-boxes", form="boxes, scores, masks", match=match, decoder=BoxesDecoder)
-    monkeypatch.setattr(known, "CONTRACTS", (*known.CONTRACTS, contract))
+    entry = plugins.Entry(name="test-boxes", target=f"{__name__}:CONTRACT")
+    monkeypatch.setattr(plugins.CONTRACTS, "_built_in", [*plugins.CONTRACTS._built_in, entry])
     y, x = np.mgrid[:28, :28] - 13.5
     disk = (np.hypot(x, y) < 13).astype(np.float32)
     outputs = {

@@ -9,9 +9,10 @@ import re
 import sys
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
+from tracker import plugins
 from tracker.errors import SourceError
 
 if TYPE_CHECKING:
@@ -36,6 +37,9 @@ _SCHEME = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]+://")
 _MISTYPED = re.compile(r":[^:@/\s][^@\s]*@")  # a password where a slash or the scheme is missing: rtsp:/me:it@host
 _DEVICE = re.compile(r"^(?P<device>\d+|/dev/video\d+)(?P<query>\?.*)?$", re.DOTALL)
 
+KINDS = ("video", "images", "camera", "network")
+"""Kinds of sources that this package reads itself."""
+
 CAMERA_SETTINGS = {
     "size": (re.compile(r"\d{1,5}x\d{1,5}"), "1280x720"),
     "fps": (re.compile(r"\d+(\.\d+)?"), "30"),
@@ -49,14 +53,15 @@ class Address:
     """One stream that can be opened.
 
     Attributes:
-        kind: How it is read.
+        kind: How it is read: ``video``, ``images``, ``camera``, ``network`` (by FFmpeg), or the URL scheme that another
+            package reads; a name of :data:`tracker.plugins.SOURCES`.
         name: What messages, records and ``Frame.source`` say; free of credentials.
         target: What FFmpeg opens; may hold credentials and is therefore not part of ``repr``.
         files: The images of an image sequence, in order; empty for every other kind.
         settings: What is asked of a webcam, ``size``, ``fps`` or ``format`` with its value.
     """
 
-    kind: Literal["video", "images", "camera", "network"]
+    kind: str
     name: str
     target: str = field(repr=False)
     files: tuple[Path, ...] = field(default=(), repr=False)
@@ -161,8 +166,10 @@ def _expand_list(sources: Sequence[SourceLike]) -> list[Address]:
 def _expand_text(text: str) -> list[Address]:
     text = text.removeprefix("file://")
     path = Path(text).expanduser()
-    if _SCHEME.match(text):
-        return [Address(kind="network", name=redact(text), target=text)]
+    if scheme := _SCHEME.match(text):
+        name = scheme[0].removesuffix("://").lower()
+        is_theirs = name not in KINDS and name in plugins.SOURCES.names
+        return [Address(kind=name if is_theirs else "network", name=redact(text), target=text)]
     if (camera := _DEVICE.match(text)) and (text.startswith("/") or not path.exists()):
         device, settings = camera["device"], _camera_settings(text, camera["query"] or "")
         if device.startswith("/"):
@@ -171,7 +178,7 @@ def _expand_text(text: str) -> list[Address]:
     if path.is_dir():
         return _expand_files(text, (entry for entry in path.iterdir() if entry.is_file()), "folder")
     if path.exists():
-        kind: Literal["images", "video"] = "images" if _is_image(path) else "video"
+        kind = "images" if _is_image(path) else "video"
         return [Address(kind=kind, name=text, target=str(path), files=(path,) if kind == "images" else ())]
     if glob.has_magic(text):
         found = (Path(match) for match in glob.glob(str(path), recursive=True))  # noqa: PTH207 - absolute patterns too

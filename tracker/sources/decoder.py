@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from tracker.sources.address import Address
     from tracker.types import TimeFrom
 
-__all__ = ["Decoder", "Picture", "VideoDecoder"]
+__all__ = ["Decoder", "Picture", "SourceContext", "VideoDecoder"]
 
 DEFAULT_FPS = 30.0
 """Frame rate of image sequences, and of streams that do not know their own."""
@@ -59,6 +59,27 @@ class Picture:
     arrived_s: float
     source: str
     time_from: TimeFrom = "stamps"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceContext:
+    """What the opener of a source may want to know; each kind takes what it has a use for.
+
+    Attributes:
+        timeout_s: Longest wait for a network stream or camera, on opening and on each read.
+        fps: Frames per second of streams that carry no time stamps; ``None`` for the kind's default.
+        threads: FFmpeg's decoding threads, 0 = one more than there are cores.
+        decode: Where to decode; see :func:`tracker.sources.hardware.choose`.
+        rtsp_transport: ``tcp`` or ``udp``.
+        ffmpeg_options: Further options of FFmpeg's demuxer.
+    """
+
+    timeout_s: float = 10.0
+    fps: float | None = None
+    threads: int = 0
+    decode: hardware.DecodeChoice = "auto"
+    rtsp_transport: str = "tcp"
+    ffmpeg_options: Mapping[str, str] | None = None
 
 
 class Decoder(Protocol):
@@ -101,12 +122,7 @@ class VideoDecoder:
 
     Args:
         address: What to open; its kind is ``video``, ``camera`` or ``network``.
-        timeout_s: Longest wait for a network stream or camera, on opening and on each read.
-        fps: Frame rate of streams that carry no time stamps.
-        threads: FFmpeg's decoding threads, 0 = one more than there are cores.
-        decode: Where to decode; see :func:`tracker.sources.hardware.choose`.
-        rtsp_transport: ``tcp`` or ``udp``.
-        ffmpeg_options: Further options of FFmpeg's demuxer, such as ``video_size`` of a camera.
+        context: Time-outs, threads, the device that decodes, options of FFmpeg's demuxer.
 
     Raises:
         SourceError: When it cannot be opened, holds no video, or no frame of it can be decoded, not even by the device
@@ -114,25 +130,13 @@ class VideoDecoder:
         ConfigError: There is no such device here.
     """
 
-    def __init__(
-        self,
-        address: Address,
-        *,
-        timeout_s: float,
-        fps: float | None = None,
-        threads: int = 0,
-        decode: hardware.DecodeChoice = "auto",
-        rtsp_transport: str = "tcp",
-        ffmpeg_options: Mapping[str, str] | None = None,
-    ) -> None:
-        self._accelerator = hardware.choose(decode)
+    def __init__(self, address: Address, context: SourceContext) -> None:
+        self._accelerator = hardware.choose(context.decode)
         self.counters = SourceCounters()
         self._name = address.name
-        self._fps = fps
-        self._timeout_s = timeout_s
-        self._container: Any = _open_container(
-            address, timeout_s, rtsp_transport, ffmpeg_options or {}, self._accelerator
-        )
+        self._fps = fps = context.fps
+        self._timeout_s = context.timeout_s
+        self._container: Any = _open_container(address, context, self._accelerator)
         try:
             self._stream: Any = self._video_stream()
             self._is_remote = address.kind != "video"
@@ -142,7 +146,7 @@ class VideoDecoder:
             with WorkerClock.recording() as self.workers:
                 # Threads that each take a frame hold frames back, two of them here: too late for a live view
                 self._stream.thread_type = "SLICE" if self._is_live else "AUTO"
-                self._stream.codec_context.thread_count = threads
+                self._stream.codec_context.thread_count = context.threads
                 self._stream.codec_context.open(strict=False)
             self._end_s = 0.0
             self._unstamped = 0
@@ -329,16 +333,13 @@ def _is_cover(stream: Any) -> bool:
     return bool(stream.disposition & av.stream.Disposition.attached_pic)
 
 
-def _open_container(
-    address: Address,
-    timeout_s: float,
-    rtsp_transport: str,
-    ffmpeg_options: Mapping[str, str],
-    accelerator: hardware.Accelerator | None,
-) -> Any:
+def _open_container(address: Address, context: SourceContext, accelerator: hardware.Accelerator | None) -> Any:
     """FFmpeg's demuxer of the address, or the error that explains why not."""
     problems.check_file(address)
-    target, file_format, options = container_options(address, timeout_s=timeout_s, rtsp_transport=rtsp_transport)
+    timeout_s = context.timeout_s
+    target, file_format, options = container_options(
+        address, timeout_s=timeout_s, rtsp_transport=context.rtsp_transport
+    )
     # FFmpeg asks Python for the time on every wait when a timeout is set: not for files, which cannot hang
     timeout = None if address.kind == "video" else (timeout_s, timeout_s)
     started_s = time.monotonic()
@@ -347,7 +348,7 @@ def _open_container(
         return av.open(
             target,
             format=file_format,
-            options={**options, **ffmpeg_options},
+            options={**options, **(context.ffmpeg_options or {})},
             timeout=timeout,
             hwaccel=accelerator.settings() if accelerator is not None else None,
         )

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tracker.sources.address import Address
+    from tracker.sources.decoder import SourceContext
 
 __all__ = ["ImagesDecoder"]
 
@@ -28,14 +29,14 @@ class ImagesDecoder:
 
     Args:
         address: Of kind ``images``.
-        fps: Images per second of media time.
+        context: Of which it takes the images per second of media time.
 
     Raises:
         SourceError: When not one of the files is a readable image.
     """
 
-    def __init__(self, address: Address, *, fps: float | None = None) -> None:
-        rate = fps or DEFAULT_FPS
+    def __init__(self, address: Address, context: SourceContext) -> None:
+        rate = context.fps or DEFAULT_FPS
         self.counters = SourceCounters()
         self.workers = WorkerClock()
         self._files = address.files

@@ -1,4 +1,4 @@
-"""The output contracts that can be decoded, in one table, and the recognition of a model by its shapes.
+"""Recognition of a model's output contract, among those of :data:`tracker.plugins.CONTRACTS`.
 
 Metadata and manifest speak first, then shapes; the order of the outputs never matters.
 """
@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tracker import plugins
 from tracker.errors import ModelError
-from tracker.segment.contracts import end2end, yolact, yolo
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,10 +16,7 @@ if TYPE_CHECKING:
     from tracker.segment.contracts.contract import Contract, InputMaker
     from tracker.segment.contracts.decoder import Decoder, ModelInfo
 
-__all__ = ["CONTRACTS", "candidates", "extra_inputs", "recognise"]
-
-CONTRACTS: tuple[Contract, ...] = (end2end.CONTRACT, yolact.CONTRACT, yolo.CONTRACT)
-"""Tried in this order."""
+__all__ = ["candidates", "extra_inputs", "recognise"]
 
 
 def candidates(info: ModelInfo) -> list[tuple[Contract, Mapping[str, InputMaker]]]:
@@ -28,7 +25,7 @@ def candidates(info: ModelInfo) -> list[tuple[Contract, Mapping[str, InputMaker]
     Raises:
         ModelError: The contract that the file names is unknown, or no contract has such inputs.
     """
-    known = {contract.name: contract for contract in CONTRACTS}
+    known = plugins.CONTRACTS.names
     asked = info.metadata.get("masktrail.contract") or (info.manifest.contract if info.manifest else None)
     if asked is not None and asked not in known:
         raise ModelError(
@@ -37,11 +34,8 @@ def candidates(info: ModelInfo) -> list[tuple[Contract, Mapping[str, InputMaker]
             "export the file again with this version, or update masktrail",
         )
     extras = info.inputs[1:]
-    made = [
-        (contract, makers)
-        for contract in ([known[asked]] if asked else CONTRACTS)
-        if (makers := contract.extra_inputs(extras)) is not None
-    ]
+    contracts: list[Contract] = [plugins.CONTRACTS.load(name) for name in ([asked] if asked else known)]
+    made = [(one, makers) for one in contracts if (makers := one.extra_inputs(extras)) is not None]
     if not made:
         raise ModelError(
             info.label,
