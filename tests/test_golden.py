@@ -16,7 +16,6 @@ from tracker import boxes
 from tracker.associate.tracker import Tracker
 from tracker.engine.pipeline import Pipeline
 from tracker.plugins import open_sink
-from tracker.request import CONFIRM_SCORE
 from tracker.segment.session import OnnxSegmenter
 
 FPS = 10.0
@@ -36,7 +35,7 @@ def tracked(
     """Rows of the JSONL records, and the truth of every frame."""
     rendered = list(scene.frames(FPS, duration_s))
     sink = open_sink(path, class_names=segmenter.class_names)
-    tracker = Tracker(class_count=len(segmenter.class_names), confirmation_score=CONFIRM_SCORE)
+    tracker = Tracker.for_model(segmenter)
     Pipeline(source=(frame for frame, _ in rendered), segmenter=segmenter, tracker=tracker, sink=sink).run()
     sink.close()
     rows = [json.loads(line) for line in path.read_text().splitlines()]

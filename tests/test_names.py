@@ -7,9 +7,11 @@ import pytest
 import tracker
 
 PUBLIC = [
+    "BoxMasks",
     "ConfigError",
     "DetectionsError",
     "Frame",
+    "GridMasks",
     "InstanceMasks",
     "Instances",
     "Letterbox",

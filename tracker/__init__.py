@@ -5,8 +5,8 @@ The pipeline in six lines::
     from tracker import OnnxSegmenter, Tracker, open_source
 
     segmenter = OnnxSegmenter("yolact-nano")
-    tracker = Tracker(class_count=len(segmenter.class_names))
-    for frame in open_source("street.mp4", network_size=segmenter.network_size):
+    tracker = Tracker.for_model(segmenter)
+    for frame in open_source("street.mp4", like=segmenter):
         tracks = tracker.update(segmenter.segment([frame])[0], frame.time_s)
 """
 
@@ -21,15 +21,18 @@ from tracker.version import __version__
 if TYPE_CHECKING:
     from tracker.associate.tracker import Tracker
     from tracker.engine.pipeline import Pipeline
+    from tracker.masks import BoxMasks, GridMasks, InstanceMasks
     from tracker.plugins import open_sink
     from tracker.segment.session import OnnxSegmenter
     from tracker.sources.open import open_source
-    from tracker.types import Frame, InstanceMasks, Instances, Letterbox, TrackedFrame, Tracks
+    from tracker.types import Frame, Instances, Letterbox, TrackedFrame, Tracks
 
 __all__ = [
+    "BoxMasks",
     "ConfigError",
     "DetectionsError",
     "Frame",
+    "GridMasks",
     "InstanceMasks",
     "Instances",
     "Letterbox",
@@ -49,8 +52,10 @@ __all__ = [
 
 # Loaded on first use, so that `import tracker` and `masktrail --help` stay fast (no OpenCV, FFmpeg or ONNX Runtime).
 _HOMES = {
+    "BoxMasks": "tracker.masks",
     "Frame": "tracker.types",
-    "InstanceMasks": "tracker.types",
+    "GridMasks": "tracker.masks",
+    "InstanceMasks": "tracker.masks",
     "Instances": "tracker.types",
     "Letterbox": "tracker.types",
     "OnnxSegmenter": "tracker.segment.session",

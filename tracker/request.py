@@ -15,14 +15,10 @@ if TYPE_CHECKING:
     from tracker.sinks.rows import MaskFormat
     from tracker.sources.hardware import DecodeChoice
 
-__all__ = ["CONFIRM_SCORE", "DISPLAY_SCORE", "StreamRequest"]
+__all__ = ["DISPLAY_SCORE", "StreamRequest"]
 
 DISPLAY_SCORE = 0.3
 """``segment`` keeps instances from here on where nobody asked for another score."""
-
-CONFIRM_SCORE = 0.5
-"""An identity is given once an instance of its track has this score. On street, retail and traffic this left
-38, 20 and 20 identities where 150, 36 and 20 stood without: leaves and goods on shelves that persist at low scores."""
 
 AVERAGE_PRECISION_SCORE = 0.01
 """COCO results hold weak instances as well: average precision is measured over all scores."""
@@ -48,7 +44,7 @@ class StreamRequest:
     workers: int | None = None
     batch: int | None = None
     fp16: bool = False
-    confirm: float = CONFIRM_SCORE
+    confirm: float | None = None
     refine: bool = False
     decode: DecodeChoice = "auto"
     transport: Literal["tcp", "udp"] = "tcp"

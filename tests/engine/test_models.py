@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from tests.engine.fakes import FakeSource, SlowSegmenter, stream
-from tests.engine.test_service import Service
 from tests.segment.models import end2end_model
+from tests.service.test_service import Service
 from tests.sources.cameras import MjpegCamera, wait_until
 from tests.sources.videos import write_video
 from tracker.associate.tracker import Tracker

@@ -20,7 +20,7 @@ from tracker.errors import ConfigError, SinkError
 from tracker.plugins import open_sink
 from tracker.refine.spool import Spool
 from tracker.sinks.base import Sink
-from tracker.types import Frame, InstanceMasks, Instances, TrackedFrame
+from tracker.types import Frame, GridMasks, Instances, TrackedFrame
 
 FRAMES = 40
 SIZE = (160, 96)
@@ -35,7 +35,7 @@ def square(frame: int) -> tuple[int, int, int, int]:
 def seen(frame: int) -> Instances:
     """One object that moves, with a mask on a grid of 4 px and an embedding; missed while hidden."""
     if frame in HIDDEN:
-        masks = InstanceMasks(probabilities=np.zeros((0, 24, 40), np.uint8), step_px=(4.0, 4.0), image_size=SIZE)
+        masks = GridMasks(probabilities=np.zeros((0, 24, 40), np.uint8), step_px=(4.0, 4.0), image_size=SIZE)
         return Instances(
             boxes=np.zeros((0, 4), np.float32),
             scores=np.zeros(0, np.float32),
@@ -51,7 +51,7 @@ def seen(frame: int) -> Instances:
         boxes=np.array([[x1, y1, x2, y2]], np.float32),
         scores=np.array([0.9], np.float32),
         class_ids=np.array([1]),
-        masks=InstanceMasks(probabilities=grid, step_px=(4.0, 4.0), image_size=SIZE),
+        masks=GridMasks(probabilities=grid, step_px=(4.0, 4.0), image_size=SIZE),
         embeddings=np.full((1, 8), 8**-0.5, np.float32),
     )
 

@@ -33,7 +33,6 @@ from tracker.app.options import (
     Workers,
 )
 from tracker.config import DEFAULT_MODEL
-from tracker.request import CONFIRM_SCORE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -93,7 +92,7 @@ def track(
     device: Device = "auto",
     json_path: Json = None,
     quiet: Quiet = False,
-    confirm: Confirm = CONFIRM_SCORE,
+    confirm: Confirm = None,
     camera_motion: CameraMotion = "auto",
     reid: Reid = None,
     refine: Refine = False,
@@ -312,6 +311,28 @@ def bench_pipeline_command(
             video, model=model, device=device, frames=frames, rounds=rounds, batch=batch, console=_console()
         )
         write_summary(results)
+
+
+@bench_app.command(name="gpu")
+def bench_gpu_command(
+    video: Annotated[str | None, typer.Argument(help="As for `masktrail bench pipeline`.")] = None,
+    *,
+    model: Model = DEFAULT_MODEL,
+    device: Device = "cuda",
+    batch: Batch = None,
+    fp16: Fp16 = False,
+    json_path: Json = None,
+) -> None:
+    """A card: its name and provider, whether it segments as the CPU does, and how many frames per second."""
+    from tracker.app.benchmarks import run_gpu_bench
+    from tracker.segment.zoo import model_files
+    from tracker.sinks.summary import open_summary
+
+    with open_summary(json_path, inputs=[*_local_files(video), *model_files(model)]) as write_summary:
+        results = run_gpu_bench(video, model=model, device=device, batch=batch, fp16=fp16, console=_console())
+        write_summary(results)
+    if not results["agrees"]:
+        raise typer.Exit(1)
 
 
 @bench_app.command(name="associate")

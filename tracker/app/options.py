@@ -43,9 +43,13 @@ Device = Annotated[str, typer.Option(metavar="NAME", help="Where models run: aut
 Json = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the summary there too.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress and no table.")]
 Confirm = Annotated[
-    float,
+    float | None,
     typer.Option(
-        min=0, max=1, metavar="SCORE", rich_help_panel=TRACKING, help="A track gets its number once it has this score."
+        min=0,
+        max=1,
+        metavar="SCORE",
+        rich_help_panel=TRACKING,
+        help="A track gets its number once it has this score; the model's own (its confirmation_score) else.",
     ),
 ]
 CameraMotion = Annotated[

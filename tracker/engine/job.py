@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from tracker.engine.outputs import check_outputs, output_addresses
 from tracker.engine.stream_job import StreamJob
-from tracker.segment.device import available_cores
+from tracker.inference.device import available_cores
 from tracker.sinks.summary import open_summary
 
 if TYPE_CHECKING:

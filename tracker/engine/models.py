@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tracker.engine.batcher import Batcher
-from tracker.segment.device import available_cores, provider_shares
+from tracker.inference.device import available_cores, provider_shares
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

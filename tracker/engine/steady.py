@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from tracker.types import InstanceMasks, Instances, Tracks
+from tracker.types import Instances, Tracks
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -139,6 +139,5 @@ class SteadyTracker:
 def _scaled(instances: Instances, scale: NDArray[np.float32], size: tuple[int, int]) -> Instances:
     masks = instances.masks
     if masks is not None:
-        step_px = (masks.step_px[0] * float(scale[0]), masks.step_px[1] * float(scale[1]))
-        masks = InstanceMasks(probabilities=masks.probabilities, step_px=step_px, image_size=size)
+        masks = masks.scaled((float(scale[0]), float(scale[1])), size)
     return replace(instances, boxes=instances.boxes * np.tile(scale, 2), masks=masks)

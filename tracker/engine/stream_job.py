@@ -13,7 +13,6 @@ from tracker.config import CameraMotionChoice
 from tracker.engine.outputs import open_output, open_outputs
 from tracker.engine.pipeline import Pipeline, Summary
 from tracker.errors import ConfigError, TrackerError
-from tracker.segment.device import available_cores
 from tracker.sinks.base import file_of, files_of
 from tracker.sinks.exclusive import reserved
 
@@ -173,7 +172,7 @@ class StreamJob:
             return None
         from tracker.associate.tracker import Tracker
 
-        return Tracker(class_count=len(self.segmenter.class_names), confirmation_score=self.request.confirm)
+        return Tracker.for_model(self.segmenter, confirmation_score=self.request.confirm)
 
     def _first_pass(
         self, source: Source, sink: Sink | None, camera_motion: WarpEstimator | None
@@ -283,9 +282,7 @@ def flow(request: StreamRequest, segmenter: OnnxSegmenter, *, is_live: bool) -> 
     """Batches in flight and frames in each: a recording's frames wait for each other, a camera's do not."""
     if is_live:
         return {"workers": 1, "batch_size": 1}
-    on_cpu = segmenter.device == "cpu"
-    workers = request.workers or (available_cores() if on_cpu else segmenter.slots)
-    return {"workers": workers, "batch_size": segmenter.batch_size}
+    return {"workers": request.workers or segmenter.useful_workers, "batch_size": segmenter.batch_size}
 
 
 def _run(pipeline: Pipeline, source: Source, sink: Sink | None) -> tuple[bool, list[TrackerError]]:

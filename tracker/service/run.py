@@ -26,7 +26,6 @@ from tracker.engine.resume import Resumption
 from tracker.engine.scheduler import LiveEngine
 from tracker.engine.snapshot import Kept, Snapshots
 from tracker.errors import ConfigError, SourceError, TrackerError
-from tracker.request import CONFIRM_SCORE
 from tracker.service.logs import faults_logged, logging_to_stderr
 from tracker.service.memory import give_back, limit_pools, raise_file_limit
 from tracker.service.status import STUCK_S, StatusServer
@@ -220,7 +219,7 @@ class LiveService:
         stream = build_stream(
             camera,
             segmenter=segmenter,
-            tracker=lambda: Tracker(class_count=len(segmenter.class_names), confirmation_score=CONFIRM_SCORE),
+            tracker=lambda: Tracker.for_model(segmenter),
             embed=self._models.embed(camera),
             lowest_score=lowest_score(camera),
             queue_frames=max(4, 2 * batcher.batch_size),

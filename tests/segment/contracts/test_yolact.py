@@ -10,8 +10,8 @@ import pytest
 
 from tests.segment.models import constant_model
 from tracker.errors import ModelError
+from tracker.segment.contracts.yolact import make_priors
 from tracker.segment.session import OnnxSegmenter
-from tracker.segment.yolact import make_priors
 from tracker.types import Frame
 
 if TYPE_CHECKING:
@@ -247,7 +247,8 @@ def test_the_official_normalisation_reaches_the_network(tmp_path: Path) -> None:
     segmenter = OnnxSegmenter(save(tmp_path / "a.onnx", heads(8, len(priors)) | {"priors": priors}))
     image = np.empty((SIZE, SIZE, 3), np.uint8)
     image[:] = (200, 100, 50)  # BGR
-    batch = segmenter.pack([Frame(index=0, time_s=0.0, arrived_s=0.0, source="t", size=(SIZE, SIZE), image=image)])
+    frame = Frame(index=0, time_s=0.0, arrived_s=0.0, source="t", size=(SIZE, SIZE), image=image)
+    (batch,) = segmenter.pack([frame]).values()
     assert batch.shape == (1, 3, SIZE, SIZE)
     expected = [(50 - 123.68) / 58.40, (100 - 116.78) / 57.12, (200 - 103.94) / 57.38]
     np.testing.assert_allclose(batch[0, :, 5, 5], expected, rtol=1e-5)
@@ -282,5 +283,6 @@ def test_metadata_of_our_own_raw_exports_is_read(tmp_path: Path) -> None:
     segmenter = OnnxSegmenter(path)
     assert segmenter.class_names == ("car", "van", "bus")
     image = np.full((SIZE, SIZE, 3), 51, np.uint8)
-    batch = segmenter.pack([Frame(index=0, time_s=0.0, arrived_s=0.0, source="t", size=(SIZE, SIZE), image=image)])
+    frame = Frame(index=0, time_s=0.0, arrived_s=0.0, source="t", size=(SIZE, SIZE), image=image)
+    (batch,) = segmenter.pack([frame]).values()
     np.testing.assert_allclose(batch, 0.2, rtol=1e-6)

@@ -1,4 +1,4 @@
-"""A model, a card and a precision enter; the options of ONNX Runtime's CUDA and TensorRT providers leave."""
+"""Options of ONNX Runtime's CUDA and TensorRT providers for a model, a card and a precision."""
 
 from __future__ import annotations
 
@@ -7,46 +7,31 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-__all__ = ["CAPTURED_BATCHES", "Profile", "batch_sizes", "cuda_options", "engine_folder", "tensorrt_options"]
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
-CAPTURED_BATCHES = (1, 4, 8, 16)
-"""Batches that get a graph of their own; others are padded to the next. Few, because each keeps memory and is run
-before the first frame; dense enough that padding wastes little."""
-
-
-def batch_sizes(largest: int) -> tuple[int, ...]:
-    """The batches to prepare when no more than ``largest`` frames come at a time.
-
-    >>> batch_sizes(8)
-    (1, 4, 8)
-    >>> batch_sizes(6)
-    (1, 4, 6)
-    """
-    return (*(size for size in CAPTURED_BATCHES if size < largest), largest)
+__all__ = ["Profile", "cuda_options", "engine_folder", "tensorrt_options"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
-    """Input shapes that a TensorRT engine is built for.
+    """Input shapes that a TensorRT engine is built for; its kernels are chosen for the largest batch.
 
     Attributes:
-        input_name: The image input.
-        picture: Shape of one picture as the network takes it, without the batch.
-        smallest_batch: Fewest pictures of one run.
-        usual_batch: The batch that kernels are chosen for.
-        largest_batch: Most pictures of one run.
+        shapes: By input name, the shape of one sample, without the batch.
+        smallest_batch: Fewest samples of one run.
+        largest_batch: Most samples of one run, and the usual number.
     """
 
-    input_name: str
-    picture: tuple[int, ...]
-    smallest_batch: int = 1
-    usual_batch: int = 1
-    largest_batch: int = CAPTURED_BATCHES[-1]
+    shapes: Mapping[str, tuple[int, ...]]
+    smallest_batch: int
+    largest_batch: int
 
     def shape(self, batch: int) -> str:
-        """One profile shape as TensorRT's options write it."""
-        return f"{self.input_name}:{'x'.join(map(str, (batch, *self.picture)))}"
+        """One profile shape as TensorRT's options write it, inputs separated by commas."""
+        return ",".join(f"{name}:{'x'.join(map(str, (batch, *shape)))}" for name, shape in self.shapes.items())
 
 
 def cuda_options(card: int, *, graphs: bool) -> dict[str, str]:
@@ -74,7 +59,7 @@ def tensorrt_options(card: int, *, fp16: bool, profile: Profile | None, folder: 
     if profile is not None:
         options |= {
             "trt_profile_min_shapes": profile.shape(profile.smallest_batch),
-            "trt_profile_opt_shapes": profile.shape(profile.usual_batch),
+            "trt_profile_opt_shapes": profile.shape(profile.largest_batch),
             "trt_profile_max_shapes": profile.shape(profile.largest_batch),
         }
     return options
@@ -98,7 +83,7 @@ def engine_folder(
     """
     base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     digest = hashlib.sha256(model.read_bytes()).hexdigest()[:16]
-    shapes = "" if profile is None else f"-{profile.shape(profile.largest_batch)}-{profile.usual_batch}"
+    shapes = "" if profile is None else f"-{profile.shape(profile.largest_batch)}-{profile.smallest_batch}"
     key = f"{digest}-ort{runtime}-trt{tensorrt}-{card}-{'fp16' if fp16 else 'fp32'}{shapes}"
     folder = base / "masktrail" / "tensorrt" / re.sub(r"[^A-Za-z0-9.-]+", "-", key)
     try:

@@ -1,4 +1,4 @@
-"""Files enter a card that is played by the CPU; everything a card's way of running adds must not change what leaves."""
+"""The segmenter on a card that is played by the CPU gives what it gives on the CPU."""
 
 from __future__ import annotations
 
@@ -8,20 +8,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+from tests.inference.sessions import Recorder
 from tests.segment.models import brightness_model, constant_model, end2end_model, end2end_outputs
-from tests.segment.test_memory import FakeDriver
 from tests.segment.test_session import picture
-from tests.segment.test_slots import Recorder
 from tracker.app import doctor
 from tracker.engine.stream_job import flow
 from tracker.errors import ModelError
+from tracker.inference import device as device_module
+from tracker.inference import network
+from tracker.inference import survey as survey_module
+from tracker.inference.device import available_cores, open_session
+from tracker.inference.survey import DeviceSurvey
 from tracker.request import StreamRequest
-from tracker.segment import backend
-from tracker.segment import device as device_module
-from tracker.segment import survey as survey_module
-from tracker.segment.device import available_cores, open_session
 from tracker.segment.session import OnnxSegmenter
-from tracker.segment.survey import DeviceSurvey
 from tracker.types import Frame
 
 if TYPE_CHECKING:
@@ -51,13 +50,13 @@ def test_a_card_gives_what_the_cpu_gives(tmp_path: Path, card: dict[str, Any], c
 
 def _on_the_cpu(path: Path) -> OnnxSegmenter:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(backend, "open_session", open_session)
+        patch.setattr(network, "open_session", open_session)
         return OnnxSegmenter(path, device="cpu")
 
 
 def test_many_threads_get_their_own_pictures_back(tmp_path: Path, card: dict[str, Any]) -> None:
     segmenter = OnnxSegmenter(brightness_model(tmp_path / "m.onnx"), max_batch=4)
-    assert segmenter.slots == 3
+    assert segmenter.useful_workers == 2
     frames = [grey(40 + 5 * number, number) for number in range(40)]
     batches = [frames[start : start + 2 + start % 3] for start in range(0, 40, 5)]
     with ThreadPoolExecutor(4) as executor:
@@ -65,16 +64,14 @@ def test_many_threads_get_their_own_pictures_back(tmp_path: Path, card: dict[str
             for frame, instances in zip(batch, found, strict=True):
                 assert frame.image is not None
                 np.testing.assert_allclose(instances.scores[0] * 255, frame.image[0, 0, 0], atol=0.01)
-    assert card["driver"].calls.count("cuStreamCreate") == 3
 
 
 def test_the_manner_is_described(tmp_path: Path, card: dict[str, Any]) -> None:
     segmenter = OnnxSegmenter(end2end_model(tmp_path / "m.onnx", open_batch=True))
-    for text in ("on cuda (NVIDIA L4, ", "3 slots, batches of 1, 4, 8, CUDA graphs, page-locked buffers"):
+    for text in ("on cuda (NVIDIA L4, ", "batches of 8, a CUDA graph"):
         assert text in segmenter.describe()
-    card["driver"] = FakeDriver(locks=False)
     segmenter = OnnxSegmenter(end2end_model(tmp_path / "m.onnx", open_batch=True), max_batch=6)
-    assert segmenter.manner.startswith("3 slots, batches of 1, 4, 6, CUDA graphs, pageable buffers")
+    assert segmenter.manner.startswith("batches of 6, a CUDA graph")
 
 
 def test_nodes_that_stay_behind_are_named(tmp_path: Path, card: dict[str, Any]) -> None:
@@ -86,7 +83,7 @@ def test_a_fixed_batch_is_the_only_size(tmp_path: Path, card: dict[str, Any]) ->
     path = constant_model(tmp_path / "two.onnx", outputs, input_shape=(2, 96, 160, 3), input_dtype="uint8")
     segmenter = OnnxSegmenter(path)
     assert segmenter.batch_size == 2
-    assert "batches of 2," in segmenter.manner
+    assert segmenter.manner.startswith("batches of 2,")
     assert [len(instances) for instances in segmenter.segment([picture(index=n) for n in range(3)])] == [2, 2, 2]
 
 
@@ -94,23 +91,23 @@ def test_a_graph_with_wrong_outputs_is_given_up_for_a_plain_session(tmp_path: Pa
     card["wrap"] = lambda session, graphs: Recorder(session, stale=graphs)
     segmenter = OnnxSegmenter(brightness_model(tmp_path / "m.onnx"))
     assert card["opened"] == [True, False]
-    assert "no CUDA graphs" in segmenter.manner
+    assert "no CUDA graph" in segmenter.manner
     assert segmenter.segment([grey(102)])[0].scores[0] == pytest.approx(0.4)
 
 
 def test_a_failing_card_is_an_error_or_a_reason_on_auto(tmp_path: Path, card: dict[str, Any]) -> None:
-    card["driver"] = FakeDriver(fails="cuStreamSynchronize")
-    path = end2end_model(tmp_path / "m.onnx")
-    with pytest.raises(ModelError, match="cuStreamSynchronize failed with CUDA_ERROR_OUT_OF_MEMORY"):
+    card["wrap"] = lambda session, _graphs: Recorder(session, fails="CUDA failure 2: out of memory")
+    path = end2end_model(tmp_path / "m.onnx", open_batch=True)
+    with pytest.raises(ModelError, match=r"on a batch \(8, 96, 160, 3\) of uint8: CUDA failure 2: out of memory"):
         OnnxSegmenter(path, device="cuda")
     assert card["opened"] == [True, False]
     segmenter = OnnxSegmenter(path, device="auto")
     assert segmenter.device == "cpu"
-    assert "cuStreamSynchronize failed" in segmenter.device_reason
+    assert "out of memory" in segmenter.device_reason
     assert len(segmenter.segment([picture()])[0]) == 2
 
 
-def test_all_batches_and_slots_have_run_before_the_first_frame(tmp_path: Path, card: dict[str, Any]) -> None:
+def test_the_batch_has_run_before_the_first_frame(tmp_path: Path, card: dict[str, Any]) -> None:
     recorders: list[Recorder] = []
 
     def wrap(session: Any, _graphs: bool) -> Recorder:
@@ -119,7 +116,7 @@ def test_all_batches_and_slots_have_run_before_the_first_frame(tmp_path: Path, c
 
     card["wrap"] = wrap
     OnnxSegmenter(brightness_model(tmp_path / "m.onnx"), max_batch=16)
-    assert {graph for graph, _, _ in recorders[-1].bound} == set(range(1, 3 * 4 + 1))
+    assert {graph for graph, _ in recorders[-1].bound} == {1}
 
 
 def test_the_doctor_says_what_runs_where(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, card: dict[str, Any]) -> None:
@@ -137,7 +134,7 @@ def test_the_doctor_says_what_runs_where(tmp_path: Path, monkeypatch: pytest.Mon
         monkeypatch.setattr(module, "survey", lambda: DeviceSurvey(**values))
     cuda, tensorrt = doctor._cuda_really_runs()
     assert cuda.state == "note"  # a card played by the CPU: the fall-back that is to be found out
-    assert f"NVIDIA L4, CUDA 13.0: the default model runs on it, {segmenter.placement}; 3 slots" in cuda.found
+    assert f"NVIDIA L4, CUDA 13.0: the default model runs on it, {segmenter.placement}; batches of 8" in cuda.found
     assert "run on the CPU" in cuda.remedy
     assert (tensorrt.state, tensorrt.found) == ("note", "onnxruntime 1.31.1 needs libnvinfer.so.10")
     assert "pip install tensorrt-cu13" in tensorrt.remedy
@@ -146,6 +143,6 @@ def test_the_doctor_says_what_runs_where(tmp_path: Path, monkeypatch: pytest.Mon
 def test_recordings_fill_the_card_and_cameras_do_not_wait(tmp_path: Path, card: dict[str, Any]) -> None:
     path = end2end_model(tmp_path / "m.onnx", open_batch=True)
     request = StreamRequest(sources=["x.mp4"])
-    assert flow(request, OnnxSegmenter(path), is_live=False) == {"workers": 3, "batch_size": 8}
+    assert flow(request, OnnxSegmenter(path), is_live=False) == {"workers": 2, "batch_size": 8}
     assert flow(request, OnnxSegmenter(path), is_live=True) == {"workers": 1, "batch_size": 1}
     assert flow(request, _on_the_cpu(path), is_live=False) == {"workers": available_cores(), "batch_size": 1}

@@ -1,4 +1,4 @@
-"""Outputs of masktrail's own end-to-end networks enter, instances leave; the graph did all but the threshold.
+"""Decoder of masktrail's own end-to-end networks, whose graph does all but the threshold.
 
 Contract ``end2end-1``, K slots per image, unused slots with score 0: ``boxes (B, K, 4)`` float xyxy as fractions of the
 network's input, ``scores (B, K)``, ``class_ids (B, K)`` whole numbers, ``masks (B, K, h, w)`` uint8 probabilities, and
@@ -11,23 +11,23 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tracker.segment.decoder import Decoded, default_class_names
+from tracker.segment.contracts.contract import Contract
+from tracker.segment.contracts.decoder import Decoded, Decoder, default_class_names
+from tracker.segment.contracts.suppress import greedy_nms, top_rows
 from tracker.segment.manifest import InputSpec
-from tracker.segment.suppress import greedy_nms, top_rows
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from numpy.typing import NDArray
 
-    from tracker.segment.decoder import Limits, ModelInfo, TensorInfo
+    from tracker.inference.tensors import TensorInfo
+    from tracker.segment.contracts.decoder import Limits, ModelInfo
 
-__all__ = ["End2EndDecoder"]
-
-CONTRACT = "end2end-1"
+__all__ = ["CONTRACT", "End2EndDecoder"]
 
 
-class End2EndDecoder:
+class End2EndDecoder(Decoder):
     """Decoder of ``end2end-1``.
 
     Args:
@@ -35,12 +35,11 @@ class End2EndDecoder:
         names: Output names by role: ``boxes``, ``scores``, ``class_ids``, ``masks``, optionally ``embeddings``.
     """
 
-    contract = CONTRACT
+    contract = "end2end-1"
+    fixed_sizes = True
     input_defaults = InputSpec(
         channels="BGR", resize="letterbox-top-left", pad_value=114, mean=(0.0,) * 3, std=(1.0,) * 3
     )
-    row_outputs: tuple[str, ...] = ("masks", "embeddings")
-    iou_threshold: float | None = None
 
     def __init__(self, info: ModelInfo, names: Mapping[str, str]) -> None:
         self.output_names = dict(names)
@@ -69,6 +68,29 @@ class End2EndDecoder:
             masks=outputs[names["masks"]][row, rows],
             embeddings=None if embeddings is None else outputs[embeddings][row, rows].astype(np.float32, copy=False),
         )
+
+    def problems(self, outputs: Mapping[str, NDArray[Any]]) -> list[str]:
+        """Scores, boxes, classes and embeddings out of range."""
+        names = self.output_names
+        boxes, scores, class_ids = (outputs[names[role]] for role in ("boxes", "scores", "class_ids"))
+        used = scores > 0
+        problems = []
+        if scores.min(initial=0) < 0 or scores.max(initial=0) > 1:
+            problems.append(f"scores reach from {scores.min():g} to {scores.max():g}, expected 0 to 1")
+        if boxes[used].min(initial=0) < -1e-3 or boxes[used].max(initial=0) > 1 + 1e-3:
+            problems.append(
+                f"boxes reach from {boxes[used].min():g} to {boxes[used].max():g}, expected fractions of 0 to 1"
+            )
+        if (boxes[used][:, 2:] < boxes[used][:, :2]).any():
+            problems.append("boxes with x2 < x1 or y2 < y1")
+        if class_ids.min(initial=0) < 0 or class_ids.max(initial=0) >= len(self.class_names):
+            found = f"{class_ids.min()} to {class_ids.max()}"
+            problems.append(f"class ids from {found}, but there are {len(self.class_names)} class names")
+        if "embeddings" in names:
+            lengths = np.linalg.norm(outputs[names["embeddings"]][used].astype(np.float64), axis=-1)
+            if lengths.size and not np.allclose(lengths, 1, atol=1e-2):
+                problems.append(f"embeddings have lengths from {lengths.min():.3g} to {lengths.max():.3g}, expected 1")
+        return problems
 
 
 def match(info: ModelInfo) -> dict[str, str] | None:
@@ -107,3 +129,11 @@ def match(info: ModelInfo) -> dict[str, str] | None:
     if len(rest) == 1:
         names["embeddings"] = rest[0].name
     return names
+
+
+CONTRACT = Contract(
+    name=End2EndDecoder.contract,
+    form="boxes (B, K, 4), scores (B, K), class_ids (B, K), masks (B, K, h, w) uint8",
+    match=match,
+    decoder=End2EndDecoder,
+)

@@ -1,4 +1,4 @@
-"""An .onnx file enters, its opset and operator counts leave, read from the protobuf wire without the ``onnx`` package.
+"""Opset and operator counts of an .onnx file, read from the protobuf wire without the ``onnx`` package.
 
 Only the few fields that matter are followed (onnx.proto3: ModelProto 7 graph, 8 opset_import, 25 functions; GraphProto
 1 node; NodeProto 4 op_type, 5 attribute; AttributeProto 6 g, 11 graphs), weights are skipped by their length.

@@ -1,4 +1,4 @@
-"""Outputs of the YOLOv5/v8/v9/11-seg kind enter, instances leave: box decode, NMS and mask assembly in NumPy.
+"""Decoder of the YOLOv5/v8/v9/11-seg kind: box decode, NMS and mask assembly in NumPy.
 
 Two outputs: predictions and prototypes ``(B, M, h, w)``. Predictions come in three forms, told apart by shape:
 
@@ -21,21 +21,21 @@ import numpy as np
 
 from tracker.boxes import xyxy_from_cxcywh
 from tracker.errors import ModelError
-from tracker.segment.decoder import Decoded, default_class_names
+from tracker.segment.contracts.contract import Contract
+from tracker.segment.contracts.decoder import Decoded, Decoder, default_class_names
+from tracker.segment.contracts.prototypes import assemble
+from tracker.segment.contracts.suppress import greedy_nms, top_rows
 from tracker.segment.manifest import InputSpec
-from tracker.segment.prototypes import assemble
-from tracker.segment.suppress import greedy_nms, top_rows
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from numpy.typing import NDArray
 
-    from tracker.segment.decoder import Limits, ModelInfo
+    from tracker.segment.contracts.decoder import Limits, ModelInfo
 
-__all__ = ["YoloDecoder"]
+__all__ = ["CONTRACT", "YoloDecoder"]
 
-CONTRACT = "yolo"
 IOU_THRESHOLD = 0.7
 MOST_CLASSES = 100_000
 """Class numbers beyond are no class numbers."""
@@ -44,7 +44,7 @@ MAX_CANDIDATES = 1000
 STRIDE_SETS = ((8, 16, 32), (8, 16, 32, 64), (4, 8, 16, 32))
 
 
-class YoloDecoder:
+class YoloDecoder(Decoder):
     """Decoder of prototype-and-coefficient YOLO heads.
 
     Args:
@@ -53,11 +53,10 @@ class YoloDecoder:
             are the rows), ``rows-last``, ``objectness``, ``suppressed``.
     """
 
-    contract = CONTRACT
+    contract = "yolo"
     input_defaults = InputSpec(
         channels="RGB", resize="letterbox-top-left", pad_value=114, mean=(0.0,) * 3, std=(255.0,) * 3
     )
-    row_outputs: tuple[str, ...] = ()
 
     def __init__(self, info: ModelInfo, names: Mapping[str, str]) -> None:
         self._predictions, self._proto, self._form = names["predictions"], names["proto"], names["form"]
@@ -66,7 +65,7 @@ class YoloDecoder:
         shapes = {output.name: output.shape for output in info.outputs}
         self._coefficients = shapes[self._proto][1] or 0
         channels = shapes[self._predictions][1 if self._form == "rows-first" else 2] or 0
-        self.iou_threshold: float | None = None if self._form == "suppressed" else IOU_THRESHOLD
+        self.iou_threshold = None if self._form == "suppressed" else IOU_THRESHOLD
         self._objectness = self._form == "objectness"
         self._class_count = channels - 4 - self._objectness - self._coefficients
         count = None if self._form == "suppressed" else self._class_count
@@ -200,3 +199,11 @@ def _metadata_names(text: str, count: int | None = None) -> tuple[str, ...] | No
         by_number = dict(zip(numbers, names.values(), strict=True))
         names = [by_number.get(n, f"class {n}") for n in range(max(max(numbers) + 1, count or 0))]
     return tuple(str(name) for name in names) if isinstance(names, list | tuple) and names else None
+
+
+CONTRACT = Contract(
+    name=YoloDecoder.contract,
+    form="predictions (B, 4 + C + M, A), prototypes (B, M, h, w)",
+    match=match,
+    decoder=YoloDecoder,
+)

@@ -1,10 +1,11 @@
-"""What decoders share: a model file's own account enters them, instances in network pixels leave them."""
+"""Base of the output decoders: network outputs to instances in network pixels, and what they share."""
 
 from __future__ import annotations
 
 import json
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from tracker.errors import ModelError
 
@@ -14,9 +15,10 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from tracker.inference.tensors import TensorInfo
     from tracker.segment.manifest import InputSpec, Manifest
 
-__all__ = ["COCO_CLASSES", "Decoded", "Decoder", "Limits", "ModelInfo", "TensorInfo", "default_class_names"]
+__all__ = ["COCO_CLASSES", "Decoded", "Decoder", "Limits", "ModelInfo", "default_class_names"]
 
 COCO_CLASSES = (
     *("person", "bicycle", "car", "motorcycle", "airplane", "bus", "train", "truck", "boat", "traffic light"),
@@ -33,31 +35,12 @@ COCO_CLASSES = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TensorInfo:
-    """One input or output as the file declares it.
-
-    Attributes:
-        name: The tensor's name in the graph.
-        dtype: NumPy's name of the element type, for example ``float32``.
-        shape: Sizes; ``None`` where the file leaves a dimension open.
-    """
-
-    name: str
-    dtype: str
-    shape: tuple[int | None, ...]
-
-    def __str__(self) -> str:
-        sizes = ", ".join("?" if size is None else str(size) for size in self.shape)
-        return f"{self.name} ({sizes}) {self.dtype}"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class ModelInfo:
     """Everything a file says before it has run on a picture.
 
     Attributes:
         label: How errors name the model: its path as the user gave it.
-        inputs: Declared inputs.
+        inputs: Declared inputs, the image first.
         outputs: Outputs with the sizes that a trial run gave, so none is open.
         metadata: The file's ``metadata_props``.
         manifest: The ``manifest.toml`` that goes with the file, or ``None``.
@@ -98,8 +81,9 @@ class Decoded:
         boxes: ``(N, 4)`` float32 xyxy in pixels of the network's input; may reach outside.
         scores: ``(N,)`` float32 in 0..1.
         class_ids: ``(N,)`` int64.
-        masks: ``(N, h, w)`` uint8 probabilities; the grid spans the whole network input.
+        masks: ``(N, h, w)`` uint8 probabilities.
         embeddings: ``(N, E)`` float32 or ``None``.
+        per_box: Whether each mask's grid spans its box (Mask R-CNN); else all grids span the whole network input.
     """
 
     boxes: NDArray[np.float32]
@@ -107,30 +91,35 @@ class Decoded:
     class_ids: NDArray[np.int64]
     masks: NDArray[np.uint8]
     embeddings: NDArray[np.float32] | None = None
+    per_box: bool = False
 
 
-class Decoder(Protocol):
+class Decoder(ABC):
     """One output contract, bound to one file's output names.
 
     Attributes:
         contract: The contract's name.
-        class_names: Names in ``class_ids`` order.
         input_defaults: What the contract's usual exporter does with pictures.
+        class_names: Names in ``class_ids`` order.
         output_names: Names of the outputs by role.
-        row_outputs: Roles of outputs ``(B, K, ...)`` of which only rows are read whose ``scores`` reach the threshold.
         iou_threshold: The contract's habit; ``None`` = the graph suppresses by itself.
+        fixed_sizes: Whether the contract rules out operators whose output size or branch depends on values.
     """
 
-    contract: str
+    contract: ClassVar[str]
+    fixed_sizes: ClassVar[bool] = False
+    input_defaults: ClassVar[InputSpec]
     class_names: tuple[str, ...]
-    input_defaults: InputSpec
     output_names: dict[str, str]
-    row_outputs: tuple[str, ...]
-    iou_threshold: float | None
+    iou_threshold: float | None = None
 
+    @abstractmethod
     def decode(self, outputs: Mapping[str, NDArray[Any]], row: int, limits: Limits) -> Decoded:
-        """The instances of image ``row`` of the batch, as copies: the outputs' memory is used again."""
-        ...
+        """The instances of image ``row`` of the batch."""
+
+    def problems(self, outputs: Mapping[str, NDArray[Any]]) -> list[str]:  # noqa: ARG002
+        """What outputs by name, undecoded, show to be against the contract; for ``masktrail models check``."""
+        return []
 
 
 def default_class_names(info: ModelInfo, count: int | None, named: tuple[str, ...] | None = None) -> tuple[str, ...]:

@@ -11,19 +11,13 @@ import onnxruntime
 import pytest
 
 from tests.segment.models import end2end_model
-from tracker.segment import backend
-from tracker.segment.backend import BackendRequest
-from tracker.segment.providers import Profile, batch_sizes, cuda_options, engine_folder, tensorrt_options
+from tracker.inference import network
+from tracker.inference.network import NetworkRequest
+from tracker.inference.providers import Profile, cuda_options, engine_folder, tensorrt_options
+from tracker.segment.inputs import plan_inputs
 from tracker.segment.zoo import find_model
 
-PROFILE = Profile(input_name="frames", picture=(384, 640, 3), usual_batch=8)
-
-
-@pytest.mark.parametrize(
-    ("largest", "sizes"), [(1, (1,)), (3, (1, 3)), (4, (1, 4)), (16, (1, 4, 8, 16)), (20, (1, 4, 8, 16, 20))]
-)
-def test_sizes_end_with_the_largest(largest: int, sizes: tuple[int, ...]) -> None:
-    assert batch_sizes(largest) == sizes
+PROFILE = Profile(shapes={"frames": (384, 640, 3), "im_shape": (2,)}, smallest_batch=1, largest_batch=8)
 
 
 def test_the_installed_tensorrt_provider_knows_every_option(tmp_path: Path) -> None:
@@ -41,23 +35,24 @@ def test_profiles_span_all_batches() -> None:
     assert options == {
         "device_id": "1",
         "trt_fp16_enable": "False",
-        "trt_profile_min_shapes": "frames:1x384x640x3",
-        "trt_profile_opt_shapes": "frames:8x384x640x3",
-        "trt_profile_max_shapes": "frames:16x384x640x3",
+        "trt_profile_min_shapes": "frames:1x384x640x3,im_shape:1x2",
+        "trt_profile_opt_shapes": "frames:8x384x640x3,im_shape:8x2",
+        "trt_profile_max_shapes": "frames:8x384x640x3,im_shape:8x2",
     }
 
 
 def test_a_profile_is_made_for_open_files_only(tmp_path: Path) -> None:
     def profile(name: str, *, open_batch: bool, **changed: Any) -> Profile | None:
         path = end2end_model(tmp_path / name, open_batch=open_batch)
-        return backend._profile(BackendRequest(file=find_model(path), device="tensorrt", **changed))
+        request = NetworkRequest(path=path, label=name, device="tensorrt", **changed)
+        return network._profile(request, lambda found: plan_inputs(find_model(path), found).sample())
 
     assert profile("fixed.onnx", open_batch=False) is None
     found = profile("open.onnx", open_batch=True)
-    assert found == Profile(input_name="frames", picture=(96, 160, 3), usual_batch=8)
+    assert found == Profile(shapes={"frames": (96, 160, 3)}, smallest_batch=1, largest_batch=8)
     large = profile("open.onnx", open_batch=True, max_batch=32)
     assert large is not None
-    assert (large.usual_batch, large.largest_batch) == (32, 32)
+    assert (large.smallest_batch, large.largest_batch) == (1, 32)
 
 
 def test_graphs_are_an_option_of_cuda() -> None:

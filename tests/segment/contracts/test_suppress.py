@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tracker.boxes import iou
-from tracker.segment.suppress import fast_nms, greedy_nms, top_rows
+from tracker.segment.contracts.suppress import fast_nms, greedy_nms, top_rows
 
 
 @st.composite

@@ -1,4 +1,4 @@
-"""Boxes with scores enter, the rows that survive suppression leave; pure functions."""
+"""Non-maximum suppression, greedy and Fast NMS, and top-k rows; pure functions."""
 
 from __future__ import annotations
 

@@ -123,9 +123,8 @@ def test_pixels_reach_the_network_as_rgb_from_zero_to_one(tmp_path: Path) -> Non
     )
     image = np.empty((32, 64, 3), np.uint8)
     image[:] = (255, 51, 0)
-    batch = OnnxSegmenter(path).pack(
-        [Frame(index=0, time_s=0.0, arrived_s=0.0, source="t", size=(64, 32), image=image)]
-    )
+    frame = Frame(index=0, time_s=0.0, arrived_s=0.0, source="t", size=(64, 32), image=image)
+    (batch,) = OnnxSegmenter(path).pack([frame]).values()
     np.testing.assert_allclose(batch[0, :, 10, 10], [0, 0.2, 1], rtol=1e-6)
     np.testing.assert_allclose(batch[0, :, 40, 10], 114 / 255, rtol=1e-6)
 

@@ -1,4 +1,4 @@
-"""Nothing enters; what this machine offers to ONNX Runtime leaves: cores, driver, cards, and libraries it lacks."""
+"""What this machine offers to ONNX Runtime: cores, driver, cards, and the libraries it lacks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A model file and a device name enter, an ONNX Runtime session that really runs there leaves, with the reason.
+"""An ONNX Runtime session that really runs on the device that was asked for, with the reason for the choice.
 
 A listed provider is not a used provider: ONNX Runtime falls back to the CPU in silence when a library or the driver is
 missing, so the driver and the libraries are looked at first and ``session.get_providers()`` afterwards.
@@ -13,14 +13,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tracker.errors import ConfigError, ModelError
-from tracker.segment.providers import cuda_options, engine_folder, tensorrt_options
-from tracker.segment.survey import PROVIDERS, available_cores, survey, tensorrt_version
+from tracker.inference.providers import cuda_options, engine_folder, tensorrt_options
+from tracker.inference.survey import PROVIDERS, available_cores, survey, tensorrt_version
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tracker.segment.providers import Profile
+    from tracker.inference.providers import Profile
 
 __all__ = [
     "DEVICES",
@@ -90,7 +90,7 @@ def open_session(
         fp16: Let TensorRT compute in half precision.
         single_on_cpu: On the CPU fix an open batch to 1, so that shape arithmetic folds away.
         graphs: On CUDA record graphs where the model can be recorded: every node on the card. Such a session is for
-            :class:`tracker.segment.slots.SlotRunner` only; ``session.run`` would replay on buffers that are gone.
+            :class:`tracker.inference.bound.BoundRunner` only; ``session.run`` would replay on buffers that are gone.
         profile: Shapes for TensorRT where the file leaves the batch open.
 
     Raises:

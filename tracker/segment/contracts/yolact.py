@@ -1,4 +1,4 @@
-"""Raw heads of an official YOLACT enter, instances leave: anchors, box decode, Fast NMS and mask assembly in NumPy.
+"""Decoder of the raw heads of an official YOLACT: anchors, box decode, Fast NMS and mask assembly in NumPy.
 
 Outputs as dbolya's code names them: ``loc (B, P, 4)`` box code, ``conf (B, P, C + 1)`` after softmax with the
 background at index 0, ``mask (B, P, M)`` coefficients after tanh, ``proto (B, h, w, M)`` or ``(B, M, h, w)`` after
@@ -15,21 +15,22 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tracker.errors import ModelError
-from tracker.segment.decoder import Decoded, default_class_names
+from tracker.segment.contracts.contract import Contract
+from tracker.segment.contracts.decoder import Decoded, Decoder, default_class_names
+from tracker.segment.contracts.prototypes import assemble
+from tracker.segment.contracts.suppress import fast_nms, top_rows
 from tracker.segment.manifest import InputSpec, YolactSettings
-from tracker.segment.prototypes import assemble
-from tracker.segment.suppress import fast_nms, top_rows
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
-    from tracker.segment.decoder import Limits, ModelInfo, TensorInfo
+    from tracker.inference.tensors import TensorInfo
+    from tracker.segment.contracts.decoder import Limits, ModelInfo
 
-__all__ = ["YolactDecoder", "make_priors"]
+__all__ = ["CONTRACT", "YolactDecoder", "make_priors"]
 
-CONTRACT = "yolact"
 TOP_K = 200
 """Candidates that enter Fast NMS, per class or over all (``nms_top_k`` of the published configurations)."""
 IOU_THRESHOLD = 0.5
@@ -47,7 +48,7 @@ NAMES = {
 }
 
 
-class YolactDecoder:
+class YolactDecoder(Decoder):
     """Decoder of raw YOLACT heads.
 
     Args:
@@ -58,13 +59,12 @@ class YolactDecoder:
         ModelError: No priors in the file and none of the known anchor styles gives as many as ``loc`` has rows.
     """
 
-    contract = CONTRACT
+    contract = "yolact"
     # ImageNet statistics in network order RGB; the Darknet-53 configuration divides by 255 instead and says so in its
     # manifest.
     input_defaults = InputSpec(
         channels="RGB", resize="stretch", pad_value=114, mean=(123.68, 116.78, 103.94), std=(58.40, 57.12, 57.38)
     )
-    row_outputs: tuple[str, ...] = ()
     iou_threshold: float | None = IOU_THRESHOLD
 
     def __init__(self, info: ModelInfo, names: Mapping[str, str]) -> None:
@@ -109,6 +109,17 @@ class YolactDecoder:
         coefficients = outputs[names["coefficients"]][row, rows[kept]]  # (N, M)
         masks = assemble(proto, coefficients.astype(np.float32, copy=False), boxes[kept], self._network_size)
         return Decoded(boxes=boxes[kept], scores=scores[kept], class_ids=class_ids[kept], masks=masks)
+
+    def problems(self, outputs: Mapping[str, NDArray[Any]]) -> list[str]:
+        """Anchors that are not centre and size as fractions of the input, but corners or pixels."""
+        if "priors" not in self.output_names:
+            return []
+        priors = outputs[self.output_names["priors"]]
+        centres, sides = priors[..., :2], priors[..., 2:]
+        if centres.min() < 0 or centres.max() > 1 or sides.min() <= 0:
+            found = f"centres from {centres.min():g} to {centres.max():g}, sides from {sides.min():g}"
+            return [f"priors: expected centre x, centre y, width, height as fractions of 0 to 1, found {found}"]
+        return []
 
     def _candidates(
         self, conf: NDArray[Any], limits: Limits
@@ -301,3 +312,11 @@ def _per_class(boxes: NDArray[np.float32], class_ids: NDArray[np.int64], iou_thr
         rows = (class_ids == class_id).nonzero()[0][:TOP_K]
         kept.append(rows[fast_nms(boxes[rows], iou_threshold)])
     return np.sort(np.concatenate(kept)) if kept else np.zeros(0, np.int64)
+
+
+CONTRACT = Contract(
+    name=YolactDecoder.contract,
+    form="loc (B, P, 4), conf (B, P, C + 1), mask (B, P, M), proto (B, h, w, M), optional priors (P, 4)",
+    match=match,
+    decoder=YolactDecoder,
+)

@@ -12,12 +12,12 @@ import pytest
 
 from tests.segment.models import brightness_model, end2end_model
 from tracker.errors import ConfigError, ModelError
-from tracker.segment import device as device_module
-from tracker.segment.device import open_session, placement, provider_shares
-from tracker.segment.providers import Profile
-from tracker.segment.runner import PlainRunner
+from tracker.inference import device as device_module
+from tracker.inference.device import open_session, placement, provider_shares
+from tracker.inference.providers import Profile
+from tracker.inference.runner import PlainRunner
+from tracker.inference.survey import DeviceSurvey, survey
 from tracker.segment.session import OnnxSegmenter
-from tracker.segment.survey import DeviceSurvey, survey
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -112,9 +112,9 @@ def test_threads_and_half_precision_are_checked(model: Path) -> None:
 
 def test_a_failing_run_is_one_error(model: Path) -> None:
     session = open_session(model, label="m", device="cpu").session
-    runner = PlainRunner(session, label="m", input_name="frames", output_names=["boxes"])
+    runner = PlainRunner(session, label="m", output_names=["boxes"])
     with pytest.raises(ModelError, match=r"m: the network failed on a batch \(1, 9, 9, 3\)"):
-        runner.run(np.zeros((1, 9, 9, 3), np.uint8))
+        runner.run({"frames": np.zeros((1, 9, 9, 3), np.uint8)})
 
 
 def test_every_node_is_accounted_for_on_the_cpu(tmp_path: Path) -> None:
@@ -185,7 +185,7 @@ def test_shapes_that_tensorrt_refuses_are_left_to_it(
     pretend(monkeypatch)
     sessions = Options(refuse="trt_profile_min_shapes")
     monkeypatch.setattr("onnxruntime.InferenceSession", sessions)
-    profile = Profile(input_name="frames", picture=(96, 160, 3))
+    profile = Profile(shapes={"frames": (96, 160, 3)}, smallest_batch=1, largest_batch=16)
     assert open_session(model, label="m", device="tensorrt", profile=profile).device == "tensorrt"
     first, second = sessions.asked
     assert first["trt_profile_max_shapes"] == "frames:16x96x160x3"

@@ -1,4 +1,4 @@
-"""Prototypes, coefficients and boxes enter, cropped uint8 mask probabilities leave (YOLACT, Bolya et al. 2019, 3.2)."""
+"""Mask assembly from prototypes and coefficients (YOLACT, Bolya et al. 2019, section 3.2)."""
 
 from __future__ import annotations
 
