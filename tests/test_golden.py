@@ -20,7 +20,6 @@ from tracker.engine.steady import SteadyTracker
 from tracker.engine.stream import Stream
 from tracker.plugins import open_sink
 from tracker.segment.session import OnnxSegmenter
-from tracker.settings.stream import CONFIRM_SCORE
 from tracker.sources.frames import FrameSource
 
 FPS = 10.0
@@ -42,7 +41,7 @@ def tracked(
     stream = Stream(
         name="scene",
         open_source=FrameSource(frame for frame, _ in rendered).open,
-        stages=[SteadyTracker(Tracker(class_count=len(segmenter.class_names), confirmation_score=CONFIRM_SCORE))],
+        stages=[SteadyTracker(Tracker.for_model(segmenter))],
         open_sink=lambda _: open_sink(path, class_names=segmenter.class_names),
     )
     serve(stream, Engine(segmenter=segmenter))

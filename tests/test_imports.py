@@ -45,6 +45,22 @@ def test_stages_never_import_each_other(stage: str) -> None:
                 assert not imports_of(path, f"tracker.{other}"), f"{path.relative_to(ROOT)} imports tracker.{other}"
 
 
+def test_inference_knows_no_pictures_and_no_other_stage() -> None:
+    """An .onnx on a device: neither boxes nor masks nor the stages that use it."""
+    for path in modules("tracker/inference"):
+        found = {name for name in imports_of(path, "tracker") if not name.startswith("tracker.inference")}
+        assert found - {"tracker"} <= {"tracker.errors", "tracker.errors.ModelError", "tracker.errors.ConfigError"}, (
+            path
+        )
+
+
+def test_formats_import_only_central_modules_and_each_other() -> None:
+    for path in modules("tracker/formats"):
+        for name in imports_of(path, "tracker") - {"tracker"}:
+            inside = name.startswith("tracker.formats")
+            assert inside or any(name == one or name.startswith(one + ".") for one in CENTRAL), f"{path}: {name}"
+
+
 def test_central_modules_import_nothing_but_each_other() -> None:
     for name in CENTRAL:
         path = ROOT / (name.replace(".", "/") + ".py")

@@ -7,10 +7,12 @@ import pytest
 import tracker
 
 PUBLIC = [
+    "BoxMasks",
     "ConfigError",
     "DetectionsError",
     "Engine",
     "Frame",
+    "GridMasks",
     "InstanceMasks",
     "Instances",
     "Letterbox",

@@ -62,25 +62,22 @@ def open_archive(address, context):
 '''
 
 CONTRACT = '''
-from types import SimpleNamespace
-
 import numpy as np
 
-from tracker.segment.decoder import Decoded
+from tracker.segment.contracts.contract import Contract
+from tracker.segment.contracts.decoder import Decoded, Decoder
 from tracker.segment.manifest import InputSpec
 
 def match(info):
     names = [output.name for output in info.outputs if output.shape[2:] == (3,)]
     return {"points": names[0]} if len(names) == len(info.outputs) == 1 else None
 
-class PointDecoder:
+class PointDecoder(Decoder):
     """Objects as points: (B, K, 3) of x and y in network pixels and a score."""
 
     contract = "points-1"
     input_defaults = InputSpec(channels="BGR", resize="stretch", pad_value=0, mean=(0.0,) * 3, std=(1.0,) * 3)
     class_names = ("point",)
-    row_outputs = ()
-    iou_threshold = None
 
     def __init__(self, info, names):
         self.output_names = dict(names)
@@ -95,7 +92,7 @@ class PointDecoder:
             masks=np.full((len(points), 12, 20), 255, np.uint8),
         )
 
-POINTS = SimpleNamespace(name="points-1", form="points (B, K, 3)", match=match, decoder=PointDecoder)
+POINTS = Contract(name="points-1", form="points (B, K, 3)", match=match, decoder=PointDecoder)
 '''
 
 STAGE = """

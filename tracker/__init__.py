@@ -12,8 +12,8 @@ Frame by frame, in six lines::
     from tracker import OnnxSegmenter, Tracker, open_source
 
     segmenter = OnnxSegmenter("yolact-nano")
-    tracker = Tracker(class_count=len(segmenter.class_names))
-    for frame in open_source("street.mp4", network_size=segmenter.network_size):
+    tracker = Tracker.for_model(segmenter)
+    for frame in open_source("street.mp4", like=segmenter):
         tracks = tracker.update(segmenter.segment([frame])[0], frame.time_s)
 """
 
@@ -32,17 +32,20 @@ if TYPE_CHECKING:
     from tracker.engine.scheduler import Engine
     from tracker.engine.stage import Stage
     from tracker.engine.stream import Stream
+    from tracker.masks import BoxMasks, GridMasks, InstanceMasks
     from tracker.plugins import open_sink
     from tracker.segment.session import OnnxSegmenter
     from tracker.settings.stream import RunSettings
     from tracker.sources.open import open_source
-    from tracker.types import Frame, InstanceMasks, Instances, Letterbox, TrackedFrame, Tracks
+    from tracker.types import Frame, Instances, Letterbox, TrackedFrame, Tracks
 
 __all__ = [
+    "BoxMasks",
     "ConfigError",
     "DetectionsError",
     "Engine",
     "Frame",
+    "GridMasks",
     "InstanceMasks",
     "Instances",
     "Letterbox",
@@ -67,8 +70,10 @@ __all__ = [
 # Loaded on first use, so that `import tracker` and `masktrail --help` stay fast (no OpenCV, FFmpeg or ONNX Runtime).
 _HOMES = {
     "Engine": "tracker.engine.scheduler",
+    "BoxMasks": "tracker.masks",
     "Frame": "tracker.types",
-    "InstanceMasks": "tracker.types",
+    "GridMasks": "tracker.masks",
+    "InstanceMasks": "tracker.masks",
     "Instances": "tracker.types",
     "Letterbox": "tracker.types",
     "OnnxSegmenter": "tracker.segment.session",

@@ -1,4 +1,4 @@
-"""The values that flow between the stages: arrays enter, validated frozen structs of arrays leave.
+"""The values that flow between the stages: frozen structs of arrays, validated once.
 
 ``Frame -> Instances -> Tracks -> TrackedFrame``. Each is checked once, when it is built at a stage's boundary. Zero
 objects is an array of zero rows, never ``None``.
@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 
+from tracker.errors import ConfigError, expect_array
+from tracker.masks import BoxMasks, GridMasks, InstanceMasks, decode_coco, on_grid
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
@@ -18,10 +21,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 __all__ = [
+    "BoxMasks",
     "Frame",
+    "GridMasks",
     "InstanceMasks",
     "Instances",
     "Letterbox",
+    "NetworkInput",
     "Segmenter",
     "TimeFrom",
     "TrackedFrame",
@@ -31,17 +37,9 @@ __all__ = [
 TimeFrom = Literal["stamps", "arrival", "rate"]
 
 
-def _expect(name: str, array: NDArray[Any], shape: tuple[int | None, ...], kind: str) -> None:
-    """Raise ``ValueError`` naming the field unless ``array`` has ``shape`` (``None`` = any) and a dtype of ``kind``."""
-    if array.shape == shape and array.dtype.kind in kind:
-        return
-    fits = array.ndim == len(shape) and all(
-        want is None or want == got for want, got in zip(shape, array.shape, strict=True)
-    )
-    if not fits or array.dtype.kind not in kind:
-        wanted = tuple("n" if size is None else size for size in shape)
-        message = f"{name}: expected shape {wanted} and dtype kind {kind!r}, found {array.shape} of {array.dtype}"
-        raise ValueError(message)
+def _on_cpu(values: Any) -> NDArray[Any]:
+    """An array of a tensor, wherever it is, or of an array."""
+    return np.asarray(values.cpu().numpy() if hasattr(values, "cpu") else values)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,39 +115,13 @@ class Frame:
 
     def __post_init__(self) -> None:
         if self.image is not None:
-            _expect("Frame.image", self.image, (self.size[1], self.size[0], 3), "u")
+            expect_array("Frame.image", self.image, (self.size[1], self.size[0], 3), "u")
         if (self.network_image is None) != (self.letterbox is None):
             message = "Frame: network_image and letterbox belong together, found one without the other"
             raise ValueError(message)
         if self.network_image is not None and self.letterbox is not None:
             width, height = self.letterbox.network_size
-            _expect("Frame.network_image", self.network_image, (height, width, 3), "u")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InstanceMasks:
-    """Mask probabilities on the segmenter's small grid, with the map to the image (see :mod:`tracker.masks`).
-
-    Attributes:
-        probabilities: ``(N, h, w)`` uint8, 255 = certainly inside, zero outside the instance's box.
-        step_px: Image pixels per grid cell, ``(x, y)``; the grid's origin is the image's top left corner. The grid may
-            reach past the image where the input was padded.
-        image_size: ``(width, height)`` of the image in pixels.
-    """
-
-    probabilities: NDArray[np.uint8]
-    step_px: tuple[float, float]
-    image_size: tuple[int, int]
-
-    def __post_init__(self) -> None:
-        _expect("InstanceMasks.probabilities", self.probabilities, (None, None, None), "u")
-
-    def __len__(self) -> int:
-        return len(self.probabilities)
-
-    def take(self, rows: NDArray[Any]) -> InstanceMasks:
-        """The masks of ``rows`` (numbers or a boolean selection), in that order."""
-        return InstanceMasks(probabilities=self.probabilities[rows], step_px=self.step_px, image_size=self.image_size)
+            expect_array("Frame.network_image", self.network_image, (height, width, 3), "u")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,7 +132,7 @@ class Instances:
         boxes: ``(N, 4)`` float32 xyxy in image pixels.
         scores: ``(N,)`` float32 in 0..1.
         class_ids: ``(N,)`` int64 into the segmenter's ``class_names``.
-        masks: Grid masks of the ``N`` instances, or ``None`` for detections without shape.
+        masks: Masks of the ``N`` instances, or ``None`` for detections without shape.
         embeddings: ``(N, E)`` float32, L2-normalised appearance, a row of zeros where it is not known; or ``None``.
     """
 
@@ -171,15 +143,15 @@ class Instances:
     embeddings: NDArray[np.float32] | None = None
 
     def __post_init__(self) -> None:
-        _expect("Instances.boxes", self.boxes, (None, 4), "f")
+        expect_array("Instances.boxes", self.boxes, (None, 4), "f")
         count = len(self.boxes)
-        _expect("Instances.scores", self.scores, (count,), "f")
-        _expect("Instances.class_ids", self.class_ids, (count,), "i")
+        expect_array("Instances.scores", self.scores, (count,), "f")
+        expect_array("Instances.class_ids", self.class_ids, (count,), "i")
         if self.masks is not None and len(self.masks) != count:
             message = f"Instances.masks: expected {count} masks, one per box, found {len(self.masks)}"
             raise ValueError(message)
         if self.embeddings is not None:
-            _expect("Instances.embeddings", self.embeddings, (count, None), "f")
+            expect_array("Instances.embeddings", self.embeddings, (count, None), "f")
 
     def __len__(self) -> int:
         return len(self.boxes)
@@ -188,6 +160,113 @@ class Instances:
     def empty(cls) -> Instances:
         """No instance at all."""
         return cls(boxes=np.zeros((0, 4), np.float32), scores=np.zeros(0, np.float32), class_ids=np.zeros(0, np.int64))
+
+    @classmethod
+    def from_supervision(cls, detections: Any) -> Instances:
+        """Instances of a ``supervision.Detections``.
+
+        Masks of the whole image are averaged to a small grid (:func:`tracker.masks.on_grid`): edges keep about 2 pixels
+        in images of up to 1,920, and lifting them gives back nearly, not exactly, what was there.
+
+        Args:
+            detections: Scores and classes that it does not have are 1 and 0; its ``tracker_id`` and ``data`` are not
+                taken.
+        """
+        boxes = np.asarray(detections.xyxy, np.float32).reshape(-1, 4)
+        count = len(boxes)
+        scores = np.ones(count) if detections.confidence is None else detections.confidence
+        class_ids = np.zeros(count) if detections.class_id is None else detections.class_id
+        silhouettes = [] if detections.mask is None else [detections.mask[row] for row in range(count)]
+        image_size = silhouettes[0].shape[::-1] if silhouettes else None
+        return cls._of(boxes, scores, class_ids, silhouettes, image_size)
+
+    @classmethod
+    def from_ultralytics(cls, result: Any) -> Instances:
+        """Instances of one of Ultralytics' ``Results``, on whatever device its tensors are.
+
+        Masks come without the padding of the network's input, averaged to a small grid as in :meth:`from_supervision`.
+
+        Args:
+            result: ``model(image)[0]`` of a detection, segmentation or oriented-box model; of the last the upright
+                boxes.
+
+        Raises:
+            ValueError: It has no boxes.
+        """
+        found = result.boxes if result.boxes is not None else getattr(result, "obb", None)
+        if found is None:
+            message = "Instances.from_ultralytics: expected a result with boxes, found none"
+            raise ValueError(message)
+        height, width = result.orig_shape
+        pictures = None if getattr(result, "masks", None) is None else _on_cpu(result.masks.data)
+        if pictures is not None and len(pictures):
+            rows, columns = pictures.shape[1:]
+            gain = min(rows / height, columns / width)
+            inner_rows, inner_columns = round(height * gain), round(width * gain)
+            top, left = (rows - inner_rows) // 2, (columns - inner_columns) // 2
+            pictures = pictures[:, top : top + inner_rows, left : left + inner_columns]
+        boxes = np.asarray(_on_cpu(found.xyxy), np.float32).reshape(-1, 4)
+        return cls._of(boxes, _on_cpu(found.conf), _on_cpu(found.cls), pictures, (width, height))
+
+    @classmethod
+    def from_coco(
+        cls,
+        annotations: Sequence[Mapping[str, Any]],
+        *,
+        image_size: tuple[int, int] | None = None,
+        category_ids: Sequence[int] | None = None,
+    ) -> Instances:
+        """Instances of one image's COCO annotations or results, in their order, crowd regions included.
+
+        Masks are averaged to a small grid as in :meth:`from_supervision`; there are none unless every annotation has a
+        ``segmentation``.
+
+        Args:
+            annotations: Each with ``bbox`` (x, y, width, height), ``category_id``, and where they are known ``score``
+                (else 1) and ``segmentation``: polygons or a run-length code.
+            image_size: ``(width, height)`` of the image in pixels; polygons ask for it.
+            category_ids: ``category_id`` of each class in ``class_ids`` order; ``None`` keeps the numbers as they are.
+
+        Raises:
+            ValueError: A category that is not among ``category_ids``, or a mask that cannot be read.
+        """
+        class_ids = [int(one["category_id"]) for one in annotations]
+        if category_ids is not None:
+            places = {category: place for place, category in enumerate(category_ids)}
+            unknown = sorted(set(class_ids) - set(places))
+            if unknown:
+                message = f"category_id: expected one of {sorted(places)}, found {unknown}"
+                raise ValueError(message)
+            class_ids = [places[category] for category in class_ids]
+        codes = [one["segmentation"] for one in annotations if one.get("segmentation")]
+        silhouettes = [decode_coco(code, image_size) for code in codes] if len(codes) == len(annotations) else []
+        boxes = np.array([one["bbox"] for one in annotations], np.float64).reshape(-1, 4)
+        boxes[:, 2:] += boxes[:, :2]
+        scores = [one.get("score", 1.0) for one in annotations]
+        size = image_size or (silhouettes[0].shape[::-1] if silhouettes else None)
+        return cls._of(boxes.astype(np.float32), scores, class_ids, silhouettes, size)
+
+    @classmethod
+    def _of(
+        cls,
+        boxes: NDArray[np.float32],
+        scores: Any,
+        class_ids: Any,
+        silhouettes: Sequence[NDArray[Any]] | NDArray[Any] | None,
+        image_size: tuple[int, ...] | None,
+    ) -> Instances:
+        """Instances of somebody else's arrays, with silhouettes of the whole image or none."""
+        masks = None
+        if silhouettes is not None and len(silhouettes) and image_size is not None:
+            size = (int(image_size[0]), int(image_size[1]))
+            probabilities, step_px = on_grid(silhouettes, boxes, size)
+            masks = GridMasks(probabilities=probabilities, step_px=step_px, image_size=size)
+        return cls(
+            boxes=boxes,
+            scores=np.asarray(scores, np.float32),
+            class_ids=np.asarray(class_ids, np.int64),
+            masks=masks,
+        )
 
     def take(self, rows: NDArray[Any]) -> Instances:
         """The instances of ``rows`` (numbers or a boolean selection), in that order."""
@@ -229,17 +308,50 @@ class Tracks:
 
     def __post_init__(self) -> None:
         count = len(self.ids)
-        _expect("Tracks.ids", self.ids, (count,), "i")
-        _expect("Tracks.detection_rows", self.detection_rows, (count,), "i")
-        _expect("Tracks.boxes", self.boxes, (count, 4), "f")
-        _expect("Tracks.velocities", self.velocities, (count, 2), "f")
-        _expect("Tracks.class_ids", self.class_ids, (count,), "i")
-        _expect("Tracks.scores", self.scores, (count,), "f")
-        _expect("Tracks.ages_s", self.ages_s, (count,), "f")
-        _expect("Tracks.ended_ids", self.ended_ids, (len(self.ended_ids),), "i")
+        expect_array("Tracks.ids", self.ids, (count,), "i")
+        expect_array("Tracks.detection_rows", self.detection_rows, (count,), "i")
+        expect_array("Tracks.boxes", self.boxes, (count, 4), "f")
+        expect_array("Tracks.velocities", self.velocities, (count, 2), "f")
+        expect_array("Tracks.class_ids", self.class_ids, (count,), "i")
+        expect_array("Tracks.scores", self.scores, (count,), "f")
+        expect_array("Tracks.ages_s", self.ages_s, (count,), "f")
+        expect_array("Tracks.ended_ids", self.ended_ids, (len(self.ended_ids),), "i")
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    def to_supervision(self, instances: Instances | None = None) -> Any:
+        """The tracks as a ``supervision.Detections``, coasting ones included.
+
+        ``tracker_id`` is the identity; ``data`` has ``visible`` (False while coasting), ``velocity`` (pixels a second)
+        and ``age_s``.
+
+        Args:
+            instances: Those that the tracks were found in, for their masks: ``(N, H, W)`` booleans at the image's
+                size, empty for tracks that coast.
+
+        Raises:
+            ConfigError: supervision is not installed.
+        """
+        try:
+            from supervision import Detections
+        except ImportError:
+            problem = "expected the package supervision, found it is not installed"
+            raise ConfigError("Tracks.to_supervision", problem, "pip install supervision") from None
+        silhouettes = None
+        if instances is not None and instances.masks is not None:
+            width, height = instances.masks.image_size
+            silhouettes = np.zeros((len(self), height, width), np.bool_)
+            for place in np.flatnonzero(self.detection_rows >= 0):
+                silhouettes[place] = instances.masks.full(int(self.detection_rows[place]), self.boxes[place])
+        return Detections(
+            xyxy=self.boxes,
+            mask=silhouettes,
+            confidence=self.scores,
+            class_id=self.class_ids,
+            tracker_id=self.ids,
+            data={"visible": self.detection_rows >= 0, "velocity": self.velocities, "age_s": self.ages_s},
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -264,13 +376,8 @@ class TrackedFrame:
     warp: NDArray[np.float64] | None = None
 
 
-class Segmenter(Protocol):
-    """Frames in, instances out. :class:`tracker.segment.session.OnnxSegmenter` is the one that ships."""
-
-    @property
-    def class_names(self) -> tuple[str, ...]:
-        """Names in ``class_ids`` order."""
-        ...
+class NetworkInput(Protocol):
+    """How a network wants its pictures; a segmenter is one."""
 
     @property
     def network_size(self) -> tuple[int, int]:
@@ -280,6 +387,20 @@ class Segmenter(Protocol):
     @property
     def keep_aspect(self) -> bool:
         """Whether images are letterboxed (else stretched) to ``network_size``."""
+        ...
+
+
+class Segmenter(NetworkInput, Protocol):
+    """Instance segmentation of frames. :class:`tracker.segment.session.OnnxSegmenter` is the one that ships."""
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Names in ``class_ids`` order."""
+        ...
+
+    @property
+    def confirmation_score(self) -> float:
+        """Score that an instance must have to confirm a track; 0 where scores are not known to mean something."""
         ...
 
     def segment(self, frames: Sequence[Frame]) -> list[Instances]:

@@ -251,9 +251,9 @@ def test_objects_that_fill_half_of_the_picture_do_not_lead_it(shape: str) -> Non
 
 
 def camera_masks(probabilities: np.ndarray):
-    from tracker.types import InstanceMasks
+    from tracker.types import GridMasks
 
-    return InstanceMasks(probabilities=probabilities, step_px=(4.0, 4.0), image_size=SIZE)
+    return GridMasks(probabilities=probabilities, step_px=(4.0, 4.0), image_size=SIZE)
 
 
 def test_no_picture_and_another_size_tell_nothing() -> None:

@@ -146,7 +146,7 @@ def run_recordings(segmenter: OnnxSegmenter, clips: list[Path]) -> int:
 
 def bare_run(segmenter: OnnxSegmenter, clip: Path, count: int = 120) -> int:
     """The session alone on packed batches, one thread per core."""
-    with open_source(str(clip), network_size=segmenter.network_size, want_image=False) as source:
+    with open_source(str(clip), like=segmenter, want_image=False) as source:
         frames = [picture for picture, _ in zip(source, range(8), strict=False)]
     batches = [segmenter.pack([one]).copy() for one in frames]
 

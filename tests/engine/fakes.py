@@ -48,6 +48,7 @@ class SlowSegmenter:
     class_names = ("person", "car")
     network_size = SIZE
     keep_aspect = True
+    confirmation_score = 0.5
 
     def __init__(self, seconds: float = 0.0, *, fails_after: int | None = None, jitter: float = 0.0) -> None:
         self.batches: list[list[tuple[str, int]]] = []

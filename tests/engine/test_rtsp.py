@@ -141,7 +141,7 @@ def render(name: str, folder: Path) -> Path:
 def watch_file(path: Path, segmenter: OnnxSegmenter) -> tuple[int, set[str], int]:
     """Frames, classes and identities of a recording."""
     tracker, classes, identities, frames = Tracker(class_count=6, confirmation_score=0.5), set(), 0, 0
-    with open_source(path, network_size=segmenter.network_size, want_image=False, fps=FILM_FPS) as source:
+    with open_source(path, like=segmenter, want_image=False, fps=FILM_FPS) as source:
         for frame in source:
             tracks = tracker.update(segmenter.segment([frame])[0], frame.time_s)
             classes |= {segmenter.class_names[one] for one in tracks.class_ids}

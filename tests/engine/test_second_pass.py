@@ -18,7 +18,7 @@ from tracker.errors import ConfigError, SinkError
 from tracker.plugins import open_sink
 from tracker.refine.spool import Spool
 from tracker.sinks.base import Sink
-from tracker.types import Frame, InstanceMasks, Instances, TrackedFrame
+from tracker.types import Frame, GridMasks, Instances, TrackedFrame
 
 FRAMES = 40
 SIZE = (160, 96)
@@ -33,7 +33,7 @@ def square(frame: int) -> tuple[int, int, int, int]:
 def seen(frame: int) -> Instances:
     """One object that moves, with a mask on a grid of 4 px and an embedding; missed while hidden."""
     if frame in HIDDEN:
-        masks = InstanceMasks(probabilities=np.zeros((0, 24, 40), np.uint8), step_px=(4.0, 4.0), image_size=SIZE)
+        masks = GridMasks(probabilities=np.zeros((0, 24, 40), np.uint8), step_px=(4.0, 4.0), image_size=SIZE)
         return Instances(
             boxes=np.zeros((0, 4), np.float32),
             scores=np.zeros(0, np.float32),
@@ -49,7 +49,7 @@ def seen(frame: int) -> Instances:
         boxes=np.array([[x1, y1, x2, y2]], np.float32),
         scores=np.array([0.9], np.float32),
         class_ids=np.array([1]),
-        masks=InstanceMasks(probabilities=grid, step_px=(4.0, 4.0), image_size=SIZE),
+        masks=GridMasks(probabilities=grid, step_px=(4.0, 4.0), image_size=SIZE),
         embeddings=np.full((1, 8), 8**-0.5, np.float32),
     )
 
@@ -112,7 +112,7 @@ def test_what_is_spooled_comes_back() -> None:
 def test_outputs_are_replaced_with_gaps_filled_and_shapes_where_nothing_names_a_detection(tmp_path: Path) -> None:
     import av
 
-    paths = [tmp_path / name for name in ("t.jsonl", "t.txt", "t.mots.txt", "t.mp4")]
+    paths = [tmp_path / name for name in ("t.jsonl", "t.txt", "t.mots.txt", "t.mp4", "t.csv", "t.coco.json")]
     with contextlib.closing(first_pass(paths)) as spool:
         online = {path: path.read_bytes() for path in paths}
         rewritten = second(spool).run(paths)
@@ -125,7 +125,13 @@ def test_outputs_are_replaced_with_gaps_filled_and_shapes_where_nothing_names_a_
     assert {row["id"] for row in rows} == {1}
     assert [row["frame"] for row in rows if row["coasting"]] == list(HIDDEN)
     assert all((row["detection"] is None) == row["coasting"] for row in rows)
-    assert len(paths[1].read_text().splitlines()) == FRAMES
+    mot = np.loadtxt(paths[1], delimiter=",")
+    assert [(int(row[0]) - 1, row[8] == 0) for row in mot] == [(row["frame"], row["coasting"]) for row in rows]
+    table = paths[4].read_text().splitlines()[1:]
+    assert [(int(line.split(",")[0]), line.endswith("1")) for line in table] == [
+        (row["frame"], row["coasting"]) for row in rows
+    ]
+    assert [entry["image_id"] for entry in json.loads(paths[5].read_text())] == list(range(1, FRAMES + 1))
     lines = [line.split() for line in paths[2].read_text().splitlines()]
     assert len(lines) == FRAMES
     for frame in HIDDEN:

@@ -13,7 +13,7 @@ from tests.segment.models import end2end_model
 from tracker.errors import ModelError
 from tracker.segment.reid import EmbeddingSegmenter, OnnxEmbedder
 from tracker.segment.session import OnnxSegmenter
-from tracker.types import Frame, InstanceMasks, Instances
+from tracker.types import Frame, GridMasks, Instances
 
 SIZE = (160, 96)
 
@@ -120,7 +120,7 @@ def test_what_lies_around_the_silhouette_is_blotted_out(tmp_path, halves) -> Non
     file = mean_colour_model(tmp_path / "reid.onnx", metadata={"masktrail.masked": "true"})
     grid = np.zeros((1, 24, 40), np.uint8)
     grid[0, :, :20] = 255  # the red half of a box over both
-    masks = InstanceMasks(probabilities=grid, step_px=(4.0, 4.0), image_size=SIZE)
+    masks = GridMasks(probabilities=grid, step_px=(4.0, 4.0), image_size=SIZE)
     found = instances([(40, 16, 120, 80)], masks=masks)
     masked = OnnxEmbedder(file, device="cpu")
     grey = np.rint([123.675, 116.28, 103.53])

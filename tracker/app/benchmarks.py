@@ -9,7 +9,8 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from tracker.app.clips import CLIPS, NoNetworkError, fetch, rendered
-from tracker.segment.device import available_cores
+from tracker.errors import ConfigError
+from tracker.inference.device import available_cores
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from tracker.types import Frame, Instances
 
-__all__ = ["run_associate_bench", "run_memory_bench", "run_pipeline_bench"]
+__all__ = ["run_associate_bench", "run_gpu_bench", "run_memory_bench", "run_pipeline_bench"]
 
 STREAM_FPS = 25
 LOOP_S = 10.0
@@ -57,6 +58,36 @@ def run_pipeline_bench(
     return bench.as_json()
 
 
+def run_gpu_bench(
+    video: str | None,
+    *,
+    console: Console,
+    model: str = "yolact-nano",
+    device: str = "cuda",
+    batch: int | None = None,
+    fp16: bool = False,
+) -> dict[str, Any]:
+    """A card against the CPU, and its speed; the video as for :func:`run_pipeline_bench`.
+
+    Raises:
+        ConfigError: ``device`` is no GPU.
+        ModelError: The device cannot run here.
+    """
+    from tracker.measure.bench_gpu import bench_gpu
+    from tracker.measure.tables import gpu_table
+    from tracker.segment.session import OnnxSegmenter
+
+    if device.partition(":")[0] not in {"cuda", "tensorrt"}:
+        offender = f"--device {device}"
+        raise ConfigError(offender, "expected cuda or tensorrt: a card is compared with the CPU", "cuda:1 picks a card")
+    segmenter = OnnxSegmenter(model, device=device, max_batch=batch, fp16=fp16)
+    source = video or _default_video(console)
+    with console.status("") as status:
+        bench = bench_gpu(segmenter, source, progress=status.update)
+    console.print(gpu_table(bench))
+    return bench.as_json() | {"agrees": bench.agrees}
+
+
 def _default_video(console: Console) -> str:
     try:
         return str(fetch(CLIPS[0]))
@@ -81,6 +112,7 @@ class _Replay:
 
     network_size = (640, 384)
     keep_aspect = True
+    confirmation_score = 0.0
 
     def __init__(self, class_names: tuple[str, ...], instances: list[Instances]) -> None:
         self.class_names = class_names

@@ -13,6 +13,7 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from tracker.errors import TrackerError
     from tracker.types import TrackedFrame, Tracks
 
 __all__ = ["Census", "StreamFigures", "StreamMeter"]
@@ -40,6 +41,8 @@ class StreamFigures:
         wall_s: Seconds since the start, until the outputs were complete.
         silence_s: Seconds since the latest frame, or since the start.
         stage_s: Seconds of work by stage since the start; stages overlap.
+        output_failures: Outputs, or parts of them, that could not be written since the start.
+        output_problem: What the latest of them said; empty where there was none.
     """
 
     frames: int = 0
@@ -53,6 +56,8 @@ class StreamFigures:
     wall_s: float = 0.0
     silence_s: float = 0.0
     stage_s: dict[str, float] = field(default_factory=dict)
+    output_failures: int = 0
+    output_problem: str = ""
 
     @property
     def identities(self) -> int:
@@ -122,6 +127,7 @@ class StreamMeter:
         self._stage_s: defaultdict[str, float] = defaultdict(float)
         self._frames = self._instances = self._living = 0
         self._media_s = 0.0
+        self._output_failures, self._output_problem = 0, ""
 
     def begin(self) -> None:
         """The stream starts now."""
@@ -148,6 +154,12 @@ class StreamMeter:
                 self._living = len(tracked.tracks)
                 self.census.update(tracked.tracks, tracked.class_names)
 
+    def output_failed(self, failure: TrackerError) -> None:
+        """Count an output, or a part of one, that could not be written."""
+        with self._lock:
+            self._output_failures += 1
+            self._output_problem = f"{failure.offender}: {failure.problem}"
+
     def figures(self, *, write_s: float | None = None) -> StreamFigures:
         """The figures now.
 
@@ -171,6 +183,8 @@ class StreamMeter:
                 wall_s=(now_s if self._ended_s is None else self._ended_s) - self._begun_s,
                 silence_s=now_s - (self._done_s[-1] if self._done_s else self._window_from_s),
                 stage_s=dict(self._stage_s) | ({} if write_s is None else {"write": write_s}),
+                output_failures=self._output_failures,
+                output_problem=self._output_problem,
             )
 
     def census_state(self) -> dict[str, Any]:

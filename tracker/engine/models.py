@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from tracker.engine.batcher import Batcher
 from tracker.errors import SourceError
-from tracker.segment.device import available_cores, provider_shares
+from tracker.inference.device import available_cores, provider_shares
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,9 +24,6 @@ if TYPE_CHECKING:
     from tracker.sources.address import Address
 
 __all__ = ["Change", "Models"]
-
-GPU_WORKERS = 2
-"""While one batch is on the card, the next is packed and the last is decoded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,10 +116,10 @@ class Models:
         return self._served[key].segmenter
 
     def workers(self, segmenters: Sequence[OnnxSegmenter]) -> int:
-        """Batches to have under way at the same time: one per core on the CPU, one per slot on a GPU."""
+        """Batches to have under way at the same time: one per core on the CPU, what a GPU has a use for."""
         if all(segmenter.device == "cpu" for segmenter in segmenters):
             return self._device.workers or available_cores()
-        return self._device.workers or max(GPU_WORKERS, *(segmenter.slots for segmenter in segmenters))
+        return self._device.workers or max(segmenter.useful_workers for segmenter in segmenters)
 
     def carry_out(self, change: Change, engine: Engine) -> None:
         """Put the opened sessions to work."""

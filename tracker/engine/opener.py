@@ -102,7 +102,7 @@ def open_stream(
         kept = Kept(state=checkpoint.state or {}, elapsed_s=None)
 
     def make() -> list[Stage]:
-        return stages_of(plan, segmenter.class_names, embedder=embedder, lowest_score=lowest_score, tracker=tracker)
+        return stages_of(plan, segmenter, embedder=embedder, lowest_score=lowest_score, tracker=tracker)
 
     continued, stages, meter = _continued(plan.name, make, kept)
     if not continued:
@@ -111,8 +111,12 @@ def open_stream(
     def open_source(on_ready: Callable[[], None], on_link: Callable[[Link], None]) -> Source:
         return _open_source(plan, segmenter, flow, patient=patient, on_ready=on_ready, on_link=on_link)
 
+    def lost(failure: SinkError) -> None:
+        meter.output_failed(failure)
+        watch.on_lost(failure)
+
     def open_sink(source: FrameFeed) -> Sink:
-        outputs = Outputs(plan, source.info, segmenter.class_names, on_lost=watch.on_lost)
+        outputs = Outputs(plan, source.info, segmenter.class_names, on_lost=lost)
         if chunked is None:
             return outputs.open(strict=not patient, beside=beside)
         return ChunkedSink([Path(output) for output in plan.outputs], outputs.opener(), chunked, chunks=chunks)
@@ -135,7 +139,7 @@ def open_stream(
 
 def stages_of(
     plan: StreamPlan,
-    class_names: tuple[str, ...],
+    segmenter: Segmenter,
     *,
     embedder: Embedder | None = None,
     lowest_score: float | None = None,
@@ -145,7 +149,7 @@ def stages_of(
 
     Args:
         plan: What the stream is to do.
-        class_names: Names in ``class_ids`` order.
+        segmenter: Of the stream: its classes, and the score that confirms a track.
         embedder: As for :func:`open_stream`, like the others.
         lowest_score: The same.
         tracker: The same.
@@ -153,16 +157,20 @@ def stages_of(
     Raises:
         ConfigError: A class that the model does not have, or a stage that is not installed.
     """
-    settings, class_ids = plan.settings, chosen_classes(plan, class_names)
+    settings, class_names = plan.settings, segmenter.class_names
+    class_ids = chosen_classes(plan, class_names)
     steps: list[tuple[str, dict[str, Any]]] = []
     if plan.associates and settings.camera_motion != "off":
         steps.append(("camera", {}))
     if class_ids or lowest_score is not None:
         steps.append(("filter", {"class_ids": class_ids, "lowest_score": lowest_score}))
     if plan.associates:
+        from tracker.associate.tracker import Tracker
+
         if embedder is not None:
             steps.append(("reid", {"embedder": embedder}))
-        steps.append(("associate", {"confirmation_score": settings.confirmation_score, "tracker": tracker}))
+        make = tracker or (lambda: Tracker.for_model(segmenter, confirmation_score=settings.confirmation_score))
+        steps.append(("associate", {"tracker": make}))
     steps += [(name, {}) for name in settings.stages]
     return [
         STAGES.load(name)(StageContext(stream=plan.name, class_names=class_names, settings=values))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from tracker.engine.stage import Stage
-from tracker.types import InstanceMasks, Instances, Tracks
+from tracker.types import Instances, Tracks
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -149,17 +149,10 @@ class SteadyTracker(Stage):
 def _scaled(instances: Instances, scale: NDArray[np.float32], size: tuple[int, int]) -> Instances:
     masks = instances.masks
     if masks is not None:
-        step_px = (masks.step_px[0] * float(scale[0]), masks.step_px[1] * float(scale[1]))
-        masks = InstanceMasks(probabilities=masks.probabilities, step_px=step_px, image_size=size)
+        masks = masks.scaled((float(scale[0]), float(scale[1])), size)
     return replace(instances, boxes=instances.boxes * np.tile(scale, 2), masks=masks)
 
 
 def associate(context: StageContext) -> SteadyTracker:
-    """The stage ``associate``; its settings: ``confirmation_score``, and ``tracker``, which makes another tracker."""
-    make = context.settings.get("tracker")
-    if make is not None:
-        return SteadyTracker(make())
-    from tracker.associate.tracker import Tracker
-
-    score = context.settings["confirmation_score"]
-    return SteadyTracker(Tracker(class_count=len(context.class_names), confirmation_score=score))
+    """The stage ``associate``; its setting ``tracker`` makes the tracker."""
+    return SteadyTracker(context.settings["tracker"]())

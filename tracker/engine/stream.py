@@ -338,6 +338,8 @@ class Stream:
         self._on_change()
 
     def _on_write_failure(self, failure: TrackerError, writing: bool) -> None:  # noqa: FBT001 - see Writer
+        if writing:
+            self.meter.output_failed(failure)
         if writing and self._checkpoint_frames is not None:
             self.fail(failure)  # nothing would come of the rest of the recording: it is resumed later
             return

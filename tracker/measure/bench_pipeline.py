@@ -24,10 +24,10 @@ from tracker.engine.run import FULL_BATCH_S, serve
 from tracker.engine.scheduler import Engine
 from tracker.engine.steady import SteadyTracker
 from tracker.engine.stream import Stream
+from tracker.inference.survey import processor_name, survey
 from tracker.plugins import open_sink
 from tracker.render.annotate import Annotator
 from tracker.segment.session import OnnxSegmenter
-from tracker.segment.survey import processor_name, survey
 from tracker.sinks.encoder import VideoEncoder
 from tracker.sinks.multi import MultiSink
 from tracker.sources.frames import FrameSource
@@ -134,7 +134,7 @@ def bench_pipeline(
         device: As for ``masktrail track``.
         frames: Most frames to use.
         rounds: How often bare model and pipelines run in turn.
-        workers: Batches segmented at once on the CPU, and threads that share the bare network; a card has its slots.
+        workers: Batches segmented at once on the CPU, and threads that share the bare network; a card takes two.
         batch: Frames of one run of the network; ``None`` = 8 on a card, 1 on the CPU.
         progress: Called with the name of each step.
     """
@@ -144,7 +144,7 @@ def bench_pipeline(
         model, device=device, source_size=info.size, threads=1 if workers > 1 else None, max_batch=batch
     )
     if segmenter.device != "cpu":
-        workers = segmenter.slots
+        workers = segmenter.useful_workers
     kept = max(min(frames, MAX_KEPT_BYTES // (info.size[0] * info.size[1] * 3 + 750_000)), 16)
     result = PipelineBench(
         source=f"{Path(info.name).name} {info.size[0]} x {info.size[1]}",
@@ -185,7 +185,7 @@ class _Bench:
         self._folder, self._source, self._segmenter = folder, source, segmenter
         self._count, self._workers = count, workers
         self._frames: list[Frame] = []
-        self._inputs: list[NDArray[Any]] = []
+        self._inputs: list[dict[str, NDArray[Any]]] = []
         self._passes = 1
 
     def measure_stages(self, result: PipelineBench) -> None:
@@ -196,7 +196,8 @@ class _Bench:
         self._frames = [dataclasses.replace(frame, image=None) for frame in frames]
         size = self._segmenter.batch_size
         self._inputs = [
-            self._segmenter.pack(self._frames[start : start + size]).copy() for start in range(0, len(frames), size)
+            {name: value.copy() for name, value in self._segmenter.pack(self._frames[start : start + size]).items()}
+            for start in range(0, len(frames), size)
         ]
         segmented: list[Instances]
         segmented, result.stages["segment"] = _stage(self._segmenter.segment([frame])[0] for frame in frames)
@@ -283,8 +284,7 @@ class _Bench:
     def _open(self, *, want_image: bool, on_ready: Callable[[], None] | None = None) -> Any:
         return open_source(
             self._source,
-            network_size=self._segmenter.network_size,
-            keep_aspect=self._segmenter.keep_aspect,
+            like=self._segmenter,
             want_image=want_image,
             on_ready=on_ready,
         )

@@ -13,7 +13,6 @@ from tracker.settings.choices import CameraMotionChoice, DecodeChoice, MaskForma
 from tracker.settings.model import Also, Flag, Note, Origin, Refusal, SettingError, Settings, Wanted
 
 __all__ = [
-    "CONFIRM_SCORE",
     "DEFAULT_MODEL",
     "DISPLAY_SCORE",
     "CameraSettings",
@@ -27,10 +26,6 @@ DEFAULT_MODEL = "yolact-nano"
 
 DISPLAY_SCORE = 0.3
 """``segment`` keeps instances from here on where nobody asked for another score."""
-
-CONFIRM_SCORE = 0.5
-"""An identity is given once an instance of its track has this score. On street, retail and traffic this left
-38, 20 and 20 identities where 150, 36 and 20 stood without: leaves and goods on shelves that persist at low scores."""
 
 AVERAGE_PRECISION_SCORE = 0.01
 """COCO results hold weak instances as well: average precision is measured over all scores."""
@@ -104,11 +99,11 @@ class StreamSettings(Settings):
     ] = ()
 
     confirmation_score: Annotated[
-        float,
-        Field(ge=0, le=1, description="A track gets its number once it has this score."),
+        float | None,
+        Field(ge=0, le=1, description="A track gets its number once it has this score; by default the model's own."),
         Also("confirm"),
         Flag("SCORE", panel=TRACKING, command="track"),
-    ] = CONFIRM_SCORE
+    ] = None
     camera_motion: Annotated[
         CameraMotionChoice,
         Field(description="auto: tracks go along when the camera moves; off: it stands."),

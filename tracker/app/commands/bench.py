@@ -41,6 +41,28 @@ def bench_pipeline_command(
         write_summary(results)
 
 
+@bench_app.command(name="gpu")
+def bench_gpu_command(
+    video: Annotated[str | None, typer.Argument(help="As for `masktrail bench pipeline`.")] = None,
+    *,
+    model: Annotated[str, option(RunSettings, "model")] = DEFAULT_MODEL,
+    device: Annotated[str, option(RunSettings, "device")] = "cuda",
+    batch: Annotated[int | None, option(RunSettings, "batch")] = None,
+    fp16: Annotated[bool, option(RunSettings, "fp16")] = False,
+    json_path: Json = None,
+) -> None:
+    """A card: its name and provider, whether it segments as the CPU does, and how many frames per second."""
+    from tracker.app.benchmarks import run_gpu_bench
+    from tracker.segment.zoo import model_files
+    from tracker.sinks.summary import open_summary
+
+    with open_summary(json_path, inputs=[*_local_files(video), *model_files(model)]) as write_summary:
+        results = run_gpu_bench(video, model=model, device=device, batch=batch, fp16=fp16, console=console_for())
+        write_summary(results)
+    if not results["agrees"]:
+        raise typer.Exit(1)
+
+
 @bench_app.command(name="associate")
 def bench_associate_command(
     *,

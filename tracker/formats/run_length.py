@@ -1,0 +1,152 @@
+"""COCO run-length codes of silhouettes: checking before anything decodes them, encoding of crops, outlines."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["coco_code", "disjoint_crops", "encode_crop", "encode_polygons", "encode_runs", "polygons", "run_total"]
+
+GREATEST_PIXELS = 2**28
+"""Images beyond are refused: a code of a few letters could ask for any amount of memory."""
+GROUP_BITS = 5
+LONGEST_GROUPS = 7
+"""Groups of five bits that a run below ``2**31`` and its sign need; more is no code that an encoder writes."""
+
+Crop = tuple["NDArray[np.bool_]", tuple[int, int]]
+"""A boolean crop ``(h, w)`` and its top left ``(x, y)`` in the image, from :meth:`tracker.masks.InstanceMasks.lift`."""
+
+
+def encode_crop(crop: NDArray[np.bool_], origin: tuple[int, int], image_size: tuple[int, int]) -> dict[str, Any]:
+    """The compressed COCO run-length code of the whole image that holds ``crop`` and nothing else.
+
+    Equal to encoding the full-size mask, without making it: on a 200 x 500 crop of a 1920 x 1080 image 0.04 ms against
+    2.1 ms.
+
+    Args:
+        crop: Boolean ``(h, w)``.
+        origin: Image position ``(x, y)`` of its top left pixel.
+        image_size: ``(width, height)`` of the image; the crop lies inside.
+
+    >>> encode_crop(np.array([[True]]), (1, 0), (2, 2))
+    {'size': [2, 2], 'counts': '211'}
+    """
+    from pycocotools import mask as coco_mask
+
+    width, height = image_size
+    lengths = run_lengths(crop, origin, image_size)
+    code = coco_mask.frPyObjects({"size": [height, width], "counts": lengths}, height, width)
+    return {"size": [height, width], "counts": code["counts"].decode("ascii")}
+
+
+def run_lengths(crop: NDArray[np.bool_], origin: tuple[int, int], image_size: tuple[int, int]) -> NDArray[np.int64]:
+    """Lengths of alternating runs of zeros and ones, column by column over the whole image, zeros first."""
+    import cv2
+
+    width, height = image_size
+    rows, columns = crop.shape
+    # One zero row under the crop ends every column's run, unless columns join because the crop is as high as the image.
+    stride = rows if rows == height else rows + 1
+    padded = np.zeros((columns, stride), np.uint8)
+    if crop.size:
+        cv2.transpose(crop.view(np.uint8), dst=padded[:, :rows])  # a quarter of NumPy's time
+    flat = padded.ravel()
+    changes = np.flatnonzero(flat[1:] != flat[:-1]) + 1
+    column, row = np.divmod(changes, stride) if changes.size else (changes, changes)
+    places = (column + origin[0]) * height + origin[1] + row
+    edges = [np.zeros(1, np.int64)]
+    if flat.size and flat[0]:
+        edges.append(np.array([origin[0] * height + origin[1]]))
+    edges.append(places)
+    if flat.size and flat[-1]:
+        edges.append(np.array([(origin[0] + columns) * height]))
+    last = int(edges[-1][-1]) if edges[-1].size else 0
+    if last != width * height:
+        edges.append(np.array([width * height]))
+    joined = np.concatenate(edges)
+    return joined[1:] - joined[:-1]
+
+
+def disjoint_crops(crops: list[Crop], order: NDArray[np.integer[Any]], image_size: tuple[int, int]) -> list[Crop]:
+    """:func:`tracker.masks.make_disjoint` on crops: each pixel stays with the first of ``order`` that claims it."""
+    taken = np.zeros(image_size[::-1], np.bool_)
+    result = list(crops)
+    for row in order.tolist():
+        crop, (x, y) = crops[row]
+        below = taken[y : y + crop.shape[0], x : x + crop.shape[1]]
+        result[row] = (crop & ~below, (x, y))
+        below |= crop
+    return result
+
+
+def polygons(crop: NDArray[np.bool_], origin: tuple[int, int]) -> list[list[int]]:
+    """Outer outlines as COCO polygons ``[x, y, x, y, ...]`` along the pixels' edges, in image pixels; holes are filled.
+
+    >>> polygons(np.array([[True, True]]), (3, 5))
+    [[3, 5, 3, 6, 5, 6, 5, 5]]
+    """
+    import cv2
+
+    if not crop.size:
+        return []
+    # On doubled pixels an outline touches both edges of every pixel, so that halving it upwards gives the edges
+    # themselves.
+    doubled = crop.view(np.uint8).repeat(2, axis=0).repeat(2, axis=1)
+    outlines, _ = cv2.findContours(doubled, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    return [((outline.reshape(-1, 2) + 1) // 2 + np.array(origin)).reshape(-1).tolist() for outline in outlines]
+
+
+def run_total(code: str) -> int:
+    """Pixels that a compressed COCO run-length code describes; -1 for text that is no such code.
+
+    pycocotools trusts codes: cut ones make it read on behind their end, and hang. Check here first.
+
+    >>> run_total("13"), run_total("13o"), run_total("b'13'")
+    (4, -1, -1)
+    """
+    if not code or not code.isascii():
+        return -1
+    bits = np.frombuffer(code.encode("ascii"), np.uint8).astype(np.int64) - 48
+    if bits.min() < 0 or bits.max() > 63:
+        return -1
+    last = (bits & 32) == 0
+    if not last[-1]:
+        return -1
+    ends = np.flatnonzero(last)
+    starts = np.concatenate([[0], ends[:-1] + 1])
+    lengths = ends - starts + 1
+    if lengths.max() > LONGEST_GROUPS:
+        return -1
+    shifts = GROUP_BITS * (np.arange(len(bits)) - np.repeat(starts, lengths))
+    values = np.add.reduceat((bits & 31) << shifts, starts)
+    values -= np.where(bits[ends] & 16, np.int64(1) << (GROUP_BITS * lengths), 0)
+    # From the fourth run on, a number is the difference to the run before the last.
+    values[1::2] = np.cumsum(values[1::2])
+    values[2::2] = np.cumsum(values[2::2])
+    return int(values.sum()) if values.min() >= 0 else -1
+
+
+def coco_code(code: str, size: tuple[int, int]) -> dict[str, Any]:
+    """A run-length code as pycocotools takes it; ``size`` is ``(width, height)``."""
+    return {"size": [size[1], size[0]], "counts": code.encode("ascii")}
+
+
+def encode_runs(lengths: NDArray[np.int64], size: tuple[int, int]) -> str:
+    """The compressed code of uncompressed run lengths, zeros first, whose sum is the image's area."""
+    from pycocotools import mask as coco_mask
+
+    width, height = size
+    code = coco_mask.frPyObjects({"size": [height, width], "counts": lengths.tolist()}, height, width)
+    return str(code["counts"].decode("ascii"))
+
+
+def encode_polygons(outlines: list[list[float]], size: tuple[int, int]) -> str:
+    """The compressed code of the union of polygons ``[x, y, x, y, ...]`` near or inside the image."""
+    from pycocotools import mask as coco_mask
+
+    width, height = size
+    return str(coco_mask.merge(coco_mask.frPyObjects(outlines, height, width))["counts"].decode("ascii"))
