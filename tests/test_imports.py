@@ -68,6 +68,12 @@ def test_central_modules_import_nothing_but_each_other() -> None:
             assert any(found == allowed or found.startswith(allowed + ".") for allowed in CENTRAL), f"{path}: {found}"
 
 
+def test_the_engine_has_no_console_no_signals_and_no_yaml() -> None:
+    for path in modules("tracker/engine"):
+        for package in ("rich", "typer", "signal", "yaml", "tracker.app", "tracker.service"):
+            assert not imports_of(path, package), f"{path.relative_to(ROOT)} imports {package}"
+
+
 def test_only_the_top_of_the_house_sees_the_engine() -> None:
     allowed = {
         "tracker/__init__.py",

@@ -30,25 +30,36 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def readme_recipe() -> str:
-    (found,) = re.findall(r"^```python\n(.*?)^```", (ROOT / "README.md").read_text("utf-8"), re.MULTILINE | re.DOTALL)
-    return str(found)
+def readme_recipes() -> list[str]:
+    return re.findall(r"^```python\n(.*?)^```", (ROOT / "README.md").read_text("utf-8"), re.MULTILINE | re.DOTALL)
 
 
-def docstring_recipe() -> str:
+def docstring_recipes() -> list[str]:
     assert tracker.__doc__ is not None
-    return textwrap.dedent(tracker.__doc__.split("::\n", 1)[1])
+    return [textwrap.dedent(found) for found in re.findall(r"::\n\n((?:    .*\n|\n)+)", tracker.__doc__)]
 
 
-def test_readme_and_docstring_show_one_recipe() -> None:
-    assert readme_recipe().split() == docstring_recipe().split()
+def test_readme_and_docstring_show_the_same_recipes() -> None:
+    readme, docstring = readme_recipes(), docstring_recipes()
+    assert len(readme) == 2
+    assert [recipe.split() for recipe in readme] == [recipe.split() for recipe in docstring]
 
 
 def test_the_recipe_gives_identities(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(folder)
     names: dict[str, Tracks] = {}
-    exec(compile(readme_recipe(), "README.md", "exec"), names)
+    exec(compile(readme_recipes()[0], "README.md", "exec"), names)
     assert len(names["tracks"]) > 0
+
+
+def test_the_recipe_for_recordings_writes_its_files(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(folder)
+    exec(compile(readme_recipes()[1], "README.md", "exec"), {})
+    assert re.fullmatch(r"street\.mp4 Counter\(\{'car': \d+.*\}\)\n", capsys.readouterr().out)
+    assert (folder / "street.tracked.mp4").stat().st_size > 10_000
+    assert '"class":"car"' in (folder / "street.jsonl").read_text("utf-8")
 
 
 @pytest.mark.parametrize(

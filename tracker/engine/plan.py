@@ -45,11 +45,6 @@ class StreamPlan:
     coco_annotations: str | None = None
 
     @property
-    def is_recording(self) -> bool:
-        """Whether it has an end: files and images, not cameras and addresses."""
-        return self.address.kind in {"video", "images"}
-
-    @property
     def wants_images(self) -> bool:
         """Whether an output or a network of its own looks at the full-size pictures."""
         embeds = self.associates and self.settings.reid is not None

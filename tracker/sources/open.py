@@ -14,13 +14,12 @@ from tracker.sources.source import Source
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from tracker.sources.address import Address, SourceLike
+    from tracker.sources.address import SourceLike
     from tracker.sources.decoder import Decoder
     from tracker.sources.hardware import DecodeChoice
-    from tracker.sources.reconnect import Link
     from tracker.types import NetworkInput
 
-__all__ = ["open_source", "open_steady"]
+__all__ = ["open_source"]
 
 
 def open_source(
@@ -124,66 +123,3 @@ def open_source(
         opening_s=time.thread_time() - started_s,
         on_ready=on_ready,
     )
-
-
-def open_steady(
-    address: Address,
-    *,
-    network_size: tuple[int, int] | None = None,
-    keep_aspect: bool = True,
-    want_image: bool = True,
-    stride: int = 1,
-    decode: DecodeChoice = "auto",
-    rtsp_transport: Literal["tcp", "udp"] = "tcp",
-    on_link: Callable[[Link], None] | None = None,
-) -> Source:
-    """A file, or a camera or address that is connected anew whenever it breaks off; the first frame waits.
-
-    Args:
-        address: From :func:`tracker.sources.address.expand_sources`.
-        network_size: As for :func:`open_source`.
-        keep_aspect: The same.
-        want_image: The same.
-        stride: The same.
-        decode: The same.
-        rtsp_transport: The same.
-        on_link: Called on every change of a camera's connection, on the reader's thread.
-
-    Returns:
-        An open source whose ``info`` is known. Closing it, from any thread, ends a wait for its next frame at once.
-
-    Raises:
-        SourceError: Not there, or nothing that can be used.
-        ConfigError: A decoding device that is not there.
-    """
-    from tracker.sources.reconnect import open_live
-
-    if address.kind not in {"camera", "network"}:
-        return open_source(
-            address,
-            network_size=network_size,
-            keep_aspect=keep_aspect,
-            want_image=want_image,
-            stride=stride,
-            decode=decode,
-        )
-    source = open_live(
-        address,
-        network_size=network_size,
-        keep_aspect=keep_aspect,
-        want_image=want_image,
-        stride=stride,
-        decode=decode,
-        rtsp_transport=rtsp_transport,
-        policy="auto",
-        queue_size=2,
-        decode_threads=0,
-        patient=False,
-        on_link=on_link,
-    )
-    try:
-        source.wait()
-    except BaseException:
-        source.close()
-        raise
-    return source
