@@ -28,7 +28,7 @@ import numpy as np
 from av.video.reformatter import Interpolation, VideoReformatter
 
 from tracker.errors import SourceError
-from tracker.sources.problems import READ_ERRORS
+from tracker.sources.problems import READ_ERRORS, out_of_means
 from tracker.types import Frame, Letterbox
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ class FrameConverter:
         """The frame of a picture, upright, with the images that were asked for.
 
         Raises:
-            SourceError: When swscale cannot read the pixel format.
+            SourceError: When swscale cannot read the pixel format, or memory is out.
         """
         decoded = picture.frame
         coded = (decoded.width, decoded.height)
@@ -84,7 +84,9 @@ class FrameConverter:
                 else:
                     scaled = _bgr(self._network_scaler, decoded, content[::-1] if turn[0] else content)
                     network_image = _padded(_upright(scaled, turn), self._network_size)
-        except READ_ERRORS as error:
+        except (*READ_ERRORS, MemoryError) as error:
+            if failure := out_of_means(picture.source, error):
+                raise failure from error
             problem = f"expected pixels that can be shown in colour, found {decoded.format.name} ({error})"
             raise SourceError(
                 picture.source, problem, "convert the video, for example with ffmpeg -pix_fmt yuv420p"

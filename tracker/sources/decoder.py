@@ -16,8 +16,11 @@ from tracker.sources import hardware, problems
 from tracker.sources.clock import MediaClock
 from tracker.sources.convert import orientation
 from tracker.sources.cpu import WorkerClock
+from tracker.sources.limits import MAX_PIXELS, codec_options
 from tracker.sources.protocols import container_options, is_endless
 from tracker.sources.source import SourceCounters, SourceInfo
+from tracker.sources.stamps import DECODING_TIMES_ONLY, FrameStamps
+from tracker.sources.streams import choose_stream, missing_frames, pixel_aspect
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Mapping
@@ -107,6 +110,7 @@ class VideoDecoder:
         decode: Where to decode; see :func:`tracker.sources.hardware.choose`.
         rtsp_transport: ``tcp`` or ``udp``.
         ffmpeg_options: Further options of FFmpeg's demuxer, such as ``video_size`` of a camera.
+        max_pixels: Most pixels of a picture.
 
     Raises:
         SourceError: When it cannot be opened, holds no video, or no frame of it can be decoded, not even by the device
@@ -124,6 +128,7 @@ class VideoDecoder:
         decode: hardware.DecodeChoice = "auto",
         rtsp_transport: str = "tcp",
         ffmpeg_options: Mapping[str, str] | None = None,
+        max_pixels: int = MAX_PIXELS,
     ) -> None:
         self._accelerator = hardware.choose(decode)
         self.counters = SourceCounters()
@@ -134,17 +139,32 @@ class VideoDecoder:
             address, timeout_s, rtsp_transport, ffmpeg_options or {}, self._accelerator
         )
         try:
-            self._stream: Any = self._video_stream()
+            self._stream: Any
+            self._stream, self._notes = choose_stream(self._name, self._container)
+            context = self._stream.codec_context
+            problems.check_pixels(self._name, (context.width, context.height), max_pixels)
             self._is_remote = address.kind != "video"
             self._is_live = address.kind == "camera" or is_endless(address, self._container)
             rate = self._rate()
-            self._clock = MediaClock(interval_s=1 / (fps or rate))
+            self._interval_s = 1 / (fps or rate)
+            self._clock = MediaClock(interval_s=self._interval_s)
+            self._stamps = FrameStamps(
+                time_base=self._stream.time_base,
+                rate=rate,
+                decoding_times_only=self._container.format.name in DECODING_TIMES_ONLY,
+            )
             with WorkerClock.recording() as self.workers:
                 # Threads that each take a frame hold frames back, two of them here: too late for a live view
                 self._stream.thread_type = "SLICE" if self._is_live else "AUTO"
-                self._stream.codec_context.thread_count = threads
-                self._stream.codec_context.open(strict=False)
-            self._end_s = 0.0
+                context.thread_count = threads
+                context.options = codec_options(max_pixels)
+                try:
+                    context.open(strict=False)
+                except problems.READ_ERRORS as error:
+                    raise problems.damaged_header(self._name, context.name, error) from error
+            self._end_s = 0.0  # of the last frame's showing, on the clock of the first
+            self._stamped_end_s = 0.0  # the same on the container's clock
+            self._packets_read = 0
             self._unstamped = 0
             self._coded_size: tuple[int, int] | None = None
             self._damaged: set[int] = set()  # stamps of packets that the demuxer found damaged
@@ -182,16 +202,6 @@ class VideoDecoder:
         self._stream = None
         container.close()
 
-    def _video_stream(self) -> Any:
-        """The video stream FFmpeg thinks best, cover pictures of music files aside."""
-        if self._container.format.name == "tty":  # FFmpeg would render a text file as a film
-            raise problems.not_a_video(self._name, "a text file")
-        streams = [s for s in self._container.streams.video if s.codec_context is not None and not _is_cover(s)]
-        if not streams:
-            raise problems.no_video_stream(self._name, self._container)
-        best = self._container.streams.best("video")
-        return best if best is not None and best.index in {s.index for s in streams} else streams[0]
-
     def _rate(self) -> float:
         """Average frames per second; containers that lie wildly (90000, 0) are not believed."""
         for rate in (self._stream.average_rate, self._stream.guessed_rate):
@@ -201,7 +211,7 @@ class VideoDecoder:
 
     def _describe(self, rate: float) -> SourceInfo:
         if self._first is None:
-            raise problems.no_frames(self._name, self.counters.broken)
+            raise problems.no_frames(self._name, packets=self._packets_read, broken=self.counters.broken)
         stream, container, first = self._stream, self._container, self._first.frame
         duration_s = float(stream.duration * stream.time_base) if stream.duration and stream.time_base else 0.0
         if duration_s <= 0 and container.duration:
@@ -218,6 +228,8 @@ class VideoDecoder:
             time_from=self._time_from,
             decoder=self._device() or "cpu",
             decoder_refused=self._accelerator.name if self._accelerator is not None and not self._device() else "",
+            pixel_aspect=pixel_aspect(stream, turned=orientation(first)[0]),
+            notes=self._notes,
         )
 
     def _device(self) -> str:
@@ -246,11 +258,15 @@ class VideoDecoder:
 
     def _missing(self) -> int:
         """Frames that were announced and did not come: by count, else by length where no sound can be longer."""
-        if self.info.frame_count is not None:
-            return max(self.info.frame_count - self.counters.decoded, 0)
-        if self.info.duration_s is None or self._container is None or len(self._container.streams) > 1:
+        if self._container is None:
             return 0
-        short_s = self.info.duration_s - self._end_s
+        if self.info.frame_count is not None:
+            decoded, end_s = self.counters.decoded, self._stamped_end_s
+            return missing_frames(self._stream, self._container, decoded=decoded, end_s=end_s)
+        if self.info.duration_s is None or len(self._container.streams) > 1:
+            return 0
+        # A length counts from the first frame in some files, from the clock's zero in others
+        short_s = self.info.duration_s - max(self._end_s, self._stamped_end_s)
         return round(short_s * self.info.fps) if short_s > LENGTH_SLACK_S else 0
 
     def _decode(self) -> Generator[Picture]:
@@ -261,7 +277,9 @@ class VideoDecoder:
                 frames = self._stream.decode(packet)
             except EOFError:
                 return
-            except problems.READ_ERRORS:
+            except problems.READ_ERRORS as error:
+                if failure := problems.out_of_means(self._name, error):
+                    raise failure from error
                 counters.broken += 1
                 continue
             if packet is not None and packet.is_corrupt and packet.pts is not None:
@@ -269,7 +287,8 @@ class VideoDecoder:
             for frame in frames:
                 self._look_where_decoded(frame)
                 arrived_s = time.monotonic()
-                time_s = self._end_s = clock.time_s(self._stamp_s(frame, arrived_s))
+                time_s = clock.time_s(self._stamp_s(frame, arrived_s))
+                self._end_s = time_s + self._shown_s(frame)
                 counters.repaired_times = clock.repairs
                 counters.concealed += frame.is_corrupt or frame.pts in self._damaged
                 self._damaged.discard(frame.pts)
@@ -286,7 +305,7 @@ class VideoDecoder:
 
     def _stamp_s(self, frame: av.VideoFrame, arrived_s: float) -> Fraction | float | None:
         """When the frame is to be shown, on the stream's own clock or, where that is worthless, on this machine's."""
-        stamp = frame.pts if frame.pts is not None else frame.dts
+        stamp: Fraction | int | None = frame.pts if frame.pts is not None else frame.dts
         if self.counters.decoded == 0:
             if self._is_live and self._container.format.name in UNTIMED_FORMATS:
                 self._time_from = "arrival"
@@ -299,8 +318,19 @@ class VideoDecoder:
                 self.info = replace(self.info, time_from="arrival")
         if self._time_from == "arrival":
             return arrived_s
+        if not self._is_live:
+            return self._stamps.of(frame)
         base = frame.time_base or self._stream.time_base
         return None if stamp is None or base is None else stamp * base
+
+    def _shown_s(self, frame: av.VideoFrame) -> float:
+        """How long a frame is shown, in seconds; the container's word, else the interval of its rate."""
+        base = frame.time_base or self._stream.time_base
+        shown_s = float(frame.duration * base) if frame.duration and base else self._interval_s
+        stamp = self._stamps.last_s
+        if stamp is not None:
+            self._stamped_end_s = max(self._stamped_end_s, float(stamp) + shown_s)
+        return shown_s
 
     def _packets(self) -> Iterator[Any]:
         """Packets to the end, over read errors of recordings; PyAV's generator ends at each error and is begun anew."""
@@ -309,11 +339,14 @@ class VideoDecoder:
             try:
                 for packet in self._container.demux(self._stream):
                     errors = 0
+                    self._packets_read += packet.size > 0
                     yield packet
             except av.error.InvalidDataError:
                 failure = None
             except problems.READ_ERRORS as error:  # a remote end that is gone will not come back by itself
-                failure = problems.explain_read(self._name, error, self._timeout_s) if self._is_remote else None
+                failure = problems.out_of_means(self._name, error)
+                if failure is None and self._is_remote:
+                    failure = problems.explain_read(self._name, error, self._timeout_s)
             else:
                 return
             if failure is not None:
@@ -323,10 +356,6 @@ class VideoDecoder:
             if errors >= MAX_READ_ERRORS:
                 yield None
                 return
-
-
-def _is_cover(stream: Any) -> bool:
-    return bool(stream.disposition & av.stream.Disposition.attached_pic)
 
 
 def _open_container(

@@ -5,6 +5,7 @@ Nothing here quotes FFmpeg's messages about network addresses, since those repea
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from pathlib import Path
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 __all__ = [
     "READ_ERRORS",
     "check_file",
+    "check_pixels",
+    "damaged_header",
     "explain_open",
     "explain_read",
     "no_frames",
@@ -29,10 +32,22 @@ __all__ = [
     "no_video_stream",
     "not_a_video",
     "not_on_device",
+    "out_of_means",
 ]
 
 READ_ERRORS = (av.error.FFmpegError, OSError, ValueError)
 """What PyAV raises for unreadable data; anything else is a fault of this program."""
+
+_MEANS = {
+    errno.ENOMEM: (
+        "the system out of memory",
+        "close other programs, or give it more memory; smaller pictures and fewer streams at once need less",
+    ),
+    errno.ENOSPC: ("the disk full", "make room on the disk, then run it again"),
+    errno.EMFILE: ("too many open files in this program", "open fewer streams at once, or raise ulimit -n"),
+    errno.ENFILE: ("too many open files on this machine", "close other programs, or raise fs.file-max"),
+}
+"""What a machine can run out of, which says nothing about the file: words and remedy by error number."""
 
 _CONVERT = "if it plays elsewhere, convert it: ffmpeg -i IN -c:v libx264 OUT.mp4"
 
@@ -52,6 +67,27 @@ def check_file(address: Address) -> None:
     if not os.access(address.target, os.R_OK):
         raise SourceError(
             address.name, "expected a readable video, found no permission to read it", "chmod +r, or ask its owner"
+        )
+
+
+def check_pixels(name: str, size: tuple[int, int], max_pixels: int) -> None:
+    """Refuse pictures that are too large, before one is decoded.
+
+    Args:
+        name: The stream's name, free of credentials.
+        size: ``(width, height)`` that its header announces.
+        max_pixels: Most pixels of a picture.
+
+    Raises:
+        SourceError: It has more.
+    """
+    if size[0] * size[1] > max_pixels:
+        found = f"{size[0]} x {size[1]} ({size[0] * size[1] / 1e6:.0f} megapixels)"
+        raise SourceError(
+            name,
+            f"expected pictures of at most {max_pixels / 1e6:g} megapixels, found {found}",
+            "scale it down: ffmpeg -i IN -vf scale=3840:-2 OUT; or open_source(..., max_pixels=...) where memory "
+            "allows it",
         )
 
 
@@ -76,6 +112,25 @@ def explain_read(name: str, error: Exception, timeout_s: float) -> SourceError:
     )
 
 
+def out_of_means(name: str, error: BaseException) -> SourceError | None:
+    """The error for a machine that ran out of memory, disk or files; ``None`` where something else is the matter."""
+    number = errno.ENOMEM if isinstance(error, MemoryError) else getattr(error, "errno", None)
+    if number not in _MEANS:
+        return None
+    found, remedy = _MEANS[number]
+    return SourceError(name, f"expected the next frame, found {found}", remedy)
+
+
+def damaged_header(name: str, codec: str, error: Exception) -> SourceError:
+    """A stream whose decoder cannot be set up from what the container says of it."""
+    return SourceError(
+        name,
+        f"expected a video stream that can be decoded, found a damaged or unusual header of its {codec} stream "
+        f"({_brief(error)})",
+        f"copy or record it again; {_CONVERT}",
+    )
+
+
 def not_a_video(name: str, found: str) -> SourceError:
     """The file is something else."""
     return SourceError(name, f"expected a video, found {found}", f"name a video file; {_CONVERT}")
@@ -95,9 +150,13 @@ def no_video_stream(name: str, container: Any) -> SourceError:
     )
 
 
-def no_frames(name: str, broken: int) -> SourceError:
+def no_frames(name: str, *, packets: int, broken: int) -> SourceError:
     """A video stream from which nothing comes."""
-    found = f"none in {broken} broken packets" if broken else "a video of zero frames"
+    found = "a video of zero frames"
+    if broken:
+        found = f"none in {broken} broken packets"
+    elif packets:
+        found = f"none in {packets} packets: the stream's header or its first pictures are damaged"
     return SourceError(
         name, f"expected at least one frame, found {found}", "record or copy it again: its pictures are missing"
     )
