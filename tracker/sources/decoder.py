@@ -135,6 +135,7 @@ class VideoDecoder:
         self._name = address.name
         self._fps = fps
         self._timeout_s = timeout_s
+        self._max_pixels = max_pixels
         self._container: Any = _open_container(
             address, timeout_s, rtsp_transport, ffmpeg_options or {}, self._accelerator
         )
@@ -280,6 +281,8 @@ class VideoDecoder:
             except problems.READ_ERRORS as error:
                 if failure := problems.out_of_means(self._name, error):
                     raise failure from error
+                context = self._stream.codec_context
+                problems.check_pixels(self._name, (context.width, context.height), self._max_pixels)
                 counters.broken += 1
                 continue
             if packet is not None and packet.is_corrupt and packet.pts is not None:
@@ -337,7 +340,7 @@ class VideoDecoder:
         errors = 0
         while True:
             try:
-                for packet in self._container.demux(self._stream):
+                for packet in self._container.demux(self._stream.index):
                     errors = 0
                     self._packets_read += packet.size > 0
                     yield packet

@@ -64,8 +64,8 @@ def open_source(
         decode_threads: FFmpeg's threads, 0 = one more than there are cores.
         rtsp_transport: ``tcp``, or ``udp`` for cameras that have nothing else.
         ffmpeg_options: Further demuxer options, such as ``{"video_size": "1280x720"}`` for a camera.
-        max_pixels: Most pixels of a picture; larger ones are refused, in the middle of a stream they are skipped and
-            counted as broken.
+        max_pixels: Most pixels of a picture; larger ones are an error, in the middle of a stream too. In a folder of
+            images they are skipped, and a note says so.
         on_ready: Called on the reader's thread when a frame waits; see :meth:`Source.poll`.
 
     Returns:
