@@ -61,10 +61,8 @@ def test_pages_of_a_tiff_are_counted_and_the_first_is_said_to_be_used(tmp_path) 
     frames, told = read(path)
     assert np.array_equal(frames[0].image, picture(0, SIZE))
     assert len(frames) == 1
-    assert told == [
-        "pages.tif holds 3 pictures: only the first is used "
-        "(ffmpeg or another converter makes a GIF, an MP4 or single images of it)"
-    ]
+    remedy = "(ffmpeg or another converter makes a GIF, an MP4 or single images of it)"
+    assert told == [f"pages.tif holds 3 pictures: only the first is used {remedy}"]
 
 
 def test_a_tiff_whose_pages_form_a_ring_is_counted_once() -> None:
@@ -135,8 +133,7 @@ def test_what_follows_a_jpeg_and_fill_bytes_in_it_do_not_matter() -> None:
 
 def test_names_that_are_no_utf_8_are_shown_with_their_bytes(tmp_path) -> None:
     for name in (b"a1.png", b"b\xe9.png"):
-        with open(os.fsencode(tmp_path) + b"/" + name, "wb") as file:
-            file.write(cv2.imencode(".png", picture(0, SIZE))[1].tobytes())
+        (tmp_path / os.fsdecode(name)).write_bytes(cv2.imencode(".png", picture(0, SIZE))[1].tobytes())
     frames, _ = read(tmp_path)
     assert [frame.source.rpartition("/")[2] for frame in frames] == ["a1.png", "b\\xe9.png"]
     video = write_video(tmp_path / "v.mp4", count=2).rename(tmp_path / os.fsdecode(b"v\xe9.mp4"))

@@ -83,7 +83,7 @@ def _probe_size(address: Address) -> tuple[int, int] | None:
     """``(width, height)`` of a video; ``None`` for what should not be opened twice, or has many sizes."""
     from tracker.sources.open import open_source
 
-    if address.kind != "video":
+    if address.kind != "video" or address.once:
         return None
     with open_source(address, want_image=False, queue_size=1, decode="cpu") as source:
         return source.info.size

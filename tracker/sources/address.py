@@ -14,6 +14,8 @@ from urllib.parse import parse_qsl
 
 from tracker.errors import SourceError
 from tracker.sources.picture_files import is_animated_png
+from tracker.sources.pipes import is_pipe
+from tracker.sources.schemes import check_scheme
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -178,6 +180,11 @@ def _expand_list(sources: Sequence[SourceLike]) -> list[Address]:
     if not addresses:
         problem = "expected at least one source, found an empty list"
         raise SourceError(sources, problem, "name a video, folder, camera or address")
+    pipes = [address.target for address in addresses if address.once]
+    for address in addresses:
+        if address.once and pipes.count(address.target) > 1:
+            problem = f"expected a pipe to be named once, found it {pipes.count(address.target)} times"
+            raise SourceError(address.name, problem, "a pipe cannot be read twice: save it first, and name the file")
     return addresses
 
 
@@ -185,6 +192,7 @@ def _expand_text(text: str) -> list[Address]:
     text = text.removeprefix("file://")
     path = Path(text).expanduser()
     if _SCHEME.match(text):
+        check_scheme(text, redact(text))
         return [Address(kind="network", name=redact(text), target=text)]
     if (camera := _DEVICE.match(text)) and (text.startswith("/") or not path.exists()):
         device, settings = camera["device"], _camera_settings(text, camera["query"] or "")
@@ -204,8 +212,8 @@ def _expand_text(text: str) -> list[Address]:
 def _file(text: str, path: Path) -> Address:
     """A file that was named by itself, or a pipe."""
     if text == "-" and not path.exists():
-        return Address(kind="video", name="stdin", target=str(STDIN), once=True)
-    once = not path.is_file()  # no folder either: a pipe, or a device
+        return Address(kind="video", name="stdin", target=str(STDIN), once=not STDIN.is_file())
+    once = is_pipe(path)
     if _is_image(path) and not once and not _is_moving(path):
         return Address(kind="images", name=shown_name(text), target=str(path), files=(path,))
     return Address(kind="video", name=shown_name(text), target=str(path), once=once)

@@ -6,6 +6,7 @@ first picture on construction, so whatever makes a source unusable is an error a
 
 from __future__ import annotations
 
+import os
 import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
@@ -14,10 +15,12 @@ import av
 
 from tracker.sources import hardware, problems
 from tracker.sources.clock import MediaClock
+from tracker.sources.container import open_container
 from tracker.sources.convert import orientation
 from tracker.sources.cpu import WorkerClock
 from tracker.sources.limits import MAX_PIXELS, codec_options
-from tracker.sources.protocols import container_options, is_endless
+from tracker.sources.pipes import PIPE_S, can_wait, open_pipe
+from tracker.sources.protocols import is_endless
 from tracker.sources.source import SourceCounters, SourceInfo
 from tracker.sources.stamps import DECODING_TIMES_ONLY, FrameStamps
 from tracker.sources.streams import choose_stream, missing_frames, pixel_aspect
@@ -26,7 +29,6 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Mapping
     from fractions import Fraction
 
-    from tracker.errors import SourceError
     from tracker.sources.address import Address
     from tracker.types import TimeFrom
 
@@ -134,17 +136,25 @@ class VideoDecoder:
         self.counters = SourceCounters()
         self._name = address.name
         self._fps = fps
-        self._timeout_s = timeout_s
+        self._timeout_s = PIPE_S if address.once else timeout_s
         self._max_pixels = max_pixels
-        self._container: Any = _open_container(
-            address, timeout_s, rtsp_transport, ffmpeg_options or {}, self._accelerator
-        )
+        self._pipe = open_pipe(address) if address.once and can_wait() else None
+        self._container: Any = None
         try:
+            self._container = open_container(
+                address,
+                timeout_s=self._timeout_s,
+                rtsp_transport=rtsp_transport,
+                ffmpeg_options=ffmpeg_options or {},
+                accelerator=self._accelerator,
+                pipe=self._pipe,
+            )
             self._stream: Any
             self._stream, self._notes = choose_stream(self._name, self._container)
             context = self._stream.codec_context
             problems.check_pixels(self._name, (context.width, context.height), max_pixels)
-            self._is_remote = address.kind != "video"
+            self._is_pipe = address.once
+            self._is_remote = address.kind != "video" or address.once
             self._is_live = address.kind == "camera" or is_endless(address, self._container)
             rate = self._rate()
             self._interval_s = 1 / (fps or rate)
@@ -192,6 +202,9 @@ class VideoDecoder:
     def close(self) -> None:
         """Let go of the file or connection and of FFmpeg's threads."""
         container, self._container = self._container, None
+        pipe, self._pipe = self._pipe, None
+        if pipe is not None:
+            os.close(pipe)
         if container is None:
             return
         self._first = None
@@ -349,7 +362,7 @@ class VideoDecoder:
             except problems.READ_ERRORS as error:  # a remote end that is gone will not come back by itself
                 failure = problems.out_of_means(self._name, error)
                 if failure is None and self._is_remote:
-                    failure = problems.explain_read(self._name, error, self._timeout_s)
+                    failure = problems.explain_read(self._name, error, self._timeout_s, is_pipe=self._is_pipe)
             else:
                 return
             if failure is not None:
@@ -359,30 +372,3 @@ class VideoDecoder:
             if errors >= MAX_READ_ERRORS:
                 yield None
                 return
-
-
-def _open_container(
-    address: Address,
-    timeout_s: float,
-    rtsp_transport: str,
-    ffmpeg_options: Mapping[str, str],
-    accelerator: hardware.Accelerator | None,
-) -> Any:
-    """FFmpeg's demuxer of the address, or the error that explains why not."""
-    problems.check_file(address)
-    target, file_format, options = container_options(address, timeout_s=timeout_s, rtsp_transport=rtsp_transport)
-    # FFmpeg asks Python for the time on every wait when a timeout is set: not for files, which cannot hang
-    timeout = None if address.kind == "video" else (timeout_s, timeout_s)
-    started_s = time.monotonic()
-    failure: SourceError  # raised outside "except", so that no traceback holds FFmpeg's message with the password
-    try:
-        return av.open(
-            target,
-            format=file_format,
-            options={**options, **ffmpeg_options},
-            timeout=timeout,
-            hwaccel=accelerator.settings() if accelerator is not None else None,
-        )
-    except problems.READ_ERRORS as error:
-        failure = problems.explain_open(address, error, timeout_s=timeout_s, waited_s=time.monotonic() - started_s)
-    raise failure

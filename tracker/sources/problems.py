@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import av.error
 
 from tracker.errors import SourceError
+from tracker.sources.pipes import unreadable_pipe
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -54,7 +55,7 @@ _CONVERT = "if it plays elsewhere, convert it: ffmpeg -i IN -c:v libx264 OUT.mp4
 
 def check_file(address: Address) -> None:
     """Raise for files that need not even be opened: missing, forbidden, empty."""
-    if address.kind != "video":
+    if address.kind != "video" or address.once:
         return
     try:
         status = os.stat(address.target)  # noqa: PTH116 - keeps the user's spelling
@@ -93,6 +94,10 @@ def check_pixels(name: str, size: tuple[int, int], max_pixels: int) -> None:
 
 def explain_open(address: Address, error: Exception, *, timeout_s: float, waited_s: float) -> SourceError:
     """Why FFmpeg could not open an address."""
+    if failure := out_of_means(address.name, error):
+        return failure
+    if address.once:
+        return unreadable_pipe(address)
     if address.kind == "video":
         return _explain_file(address, error)
     if address.kind == "camera":
@@ -102,8 +107,12 @@ def explain_open(address: Address, error: Exception, *, timeout_s: float, waited
     return _explain_network(address, error, timeout_s)
 
 
-def explain_read(name: str, error: Exception, timeout_s: float) -> SourceError:
-    """Why a camera or network stream ended in the middle."""
+def explain_read(name: str, error: Exception, timeout_s: float, *, is_pipe: bool = False) -> SourceError:
+    """Why a camera, network stream or pipe ended in the middle."""
+    if is_pipe:
+        silent = isinstance(error, (TimeoutError, av.error.ExitError))
+        found = f"silence for {timeout_s:g} s" if silent else f"the pipe broken off ({_brief(error)})"
+        return SourceError(name, f"expected more frames, found {found}", "check the program that writes into the pipe")
     if isinstance(error, (TimeoutError, av.error.ExitError)):
         problem = f"expected more frames, found silence for {timeout_s:g} s"
         return SourceError(name, problem, "check the camera and the network, or raise the time-out")
@@ -187,6 +196,9 @@ def _explain_file(address: Address, error: Exception) -> SourceError:
             "expected a complete MP4 or MOV, found none or a damaged index (moov atom): it was cut off",
             "copy it again, or rebuild the index with a tool such as untrunc; mkv and ts survive being cut off",
         )
+    if start.lstrip(b"\xef\xbb\xbf \r\n\t").startswith((b"#EXTM3U", b"ffconcat", b"<MPD")):
+        problem = "expected a video, found a playlist, which names other files"
+        return SourceError(address.name, problem, "name those files themselves, or the playlist's http address")
     if _is_text(start):
         return not_a_video(address.name, "a text file")
     return not_a_video(address.name, f"data that FFmpeg does not recognise ({_brief(error)})")
