@@ -216,6 +216,7 @@ def _pictured(frame: Frame, pictures: Iterator[Frame]) -> Frame:
         source=frame.source,
         size=frame.size,
         image=found.image,
+        pixel_aspect=found.pixel_aspect,
     )
 
 

@@ -138,6 +138,7 @@ class VideoSink(Closing):
         if self._on_drawn is not None:
             self._on_drawn(image, tracked_frame)
         drawn_s = time.thread_time()
-        self._encoder.encode(image, tracked_frame.frame.time_s)
+        frame = tracked_frame.frame
+        self._encoder.encode(image, frame.time_s, pixel_aspect=frame.pixel_aspect)
         self.cpu_s["draw"] += drawn_s - started_s
         self.cpu_s["encode"] += time.thread_time() - drawn_s

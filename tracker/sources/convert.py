@@ -101,6 +101,7 @@ class FrameConverter:
             network_image=network_image,
             letterbox=letterbox,
             time_from=picture.time_from,
+            pixel_aspect=picture.pixel_aspect,
         )
 
     def _orientation(self, frame: av.VideoFrame, coded: tuple[int, int]) -> tuple[bool, bool, bool]:

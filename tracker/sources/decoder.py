@@ -24,6 +24,7 @@ from tracker.sources.protocols import is_endless
 from tracker.sources.source import SourceCounters, SourceInfo
 from tracker.sources.stamps import DECODING_TIMES_ONLY, FrameStamps
 from tracker.sources.streams import choose_stream, missing_frames, pixel_aspect
+from tracker.types import SQUARE
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Mapping
@@ -64,6 +65,7 @@ class Picture:
     arrived_s: float
     source: str
     time_from: TimeFrom = "stamps"
+    pixel_aspect: Fraction = SQUARE
 
 
 class Decoder(Protocol):
@@ -175,6 +177,7 @@ class VideoDecoder:
                     raise problems.damaged_header(self._name, context.name, error) from error
             self._end_s = 0.0  # of the last frame's showing, on the clock of the first
             self._stamped_end_s = 0.0  # the same on the container's clock
+            self._pixel_aspect: Fraction | None = None
             self._packets_read = 0
             self._unstamped = 0
             self._coded_size: tuple[int, int] | None = None
@@ -242,7 +245,7 @@ class VideoDecoder:
             time_from=self._time_from,
             decoder=self._device() or "cpu",
             decoder_refused=self._accelerator.name if self._accelerator is not None and not self._device() else "",
-            pixel_aspect=pixel_aspect(stream, turned=orientation(first)[0]),
+            pixel_aspect=self._aspect_of(first),
             notes=self._notes,
         )
 
@@ -317,7 +320,14 @@ class VideoDecoder:
                     arrived_s=arrived_s,
                     source=self._name,
                     time_from=self._time_from,
+                    pixel_aspect=self._aspect_of(frame),
                 )
+
+    def _aspect_of(self, frame: av.VideoFrame) -> Fraction:
+        """The aspect of the stream's pixels; known for good from the first picture on."""
+        if self._pixel_aspect is None:
+            self._pixel_aspect = pixel_aspect(self._stream, turned=orientation(frame)[0])
+        return self._pixel_aspect
 
     def _stamp_s(self, frame: av.VideoFrame, arrived_s: float) -> Fraction | float | None:
         """When the frame is to be shown, on the stream's own clock or, where that is worthless, on this machine's."""

@@ -9,14 +9,15 @@ import time
 import weakref
 from collections import deque
 from dataclasses import dataclass, replace
-from fractions import Fraction
 from typing import TYPE_CHECKING, Literal, Self
 
 from tracker.sources.handoff import Handoff
 from tracker.sources.limits import QUEUE_BYTES, bytes_of
+from tracker.types import SQUARE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from fractions import Fraction
     from types import TracebackType
 
     from tracker.sources.convert import FrameConverter
@@ -64,7 +65,7 @@ class SourceInfo:
     time_from: TimeFrom
     decoder: str = "cpu"
     decoder_refused: str = ""
-    pixel_aspect: Fraction = Fraction(1)
+    pixel_aspect: Fraction = SQUARE
     notes: tuple[str, ...] = ()
 
 

@@ -8,8 +8,12 @@ from typing import Any
 import av
 
 from tracker.sources import problems
+from tracker.types import SQUARE
 
 __all__ = ["choose_stream", "missing_frames", "pixel_aspect"]
+
+WIDEST = Fraction(16)
+"""Anamorphic recordings stay below 3; what is further from square is damage."""
 
 
 def choose_stream(name: str, container: Any) -> tuple[Any, tuple[str, ...]]:
@@ -62,15 +66,15 @@ def missing_frames(stream: Any, container: Any, *, decoded: int, end_s: float) -
 
 
 def pixel_aspect(stream: Any, *, turned: bool) -> Fraction:
-    """Width by height of one pixel; 1 where they are square or the stream does not say.
+    """Width by height of one pixel; 1 where they are square or the stream does not say, or says what cannot be.
 
     Args:
         stream: An open video stream.
         turned: Whether its pictures are turned by a quarter to be upright.
     """
     aspect = stream.sample_aspect_ratio or stream.codec_context.sample_aspect_ratio
-    if not aspect or aspect <= 0:
-        return Fraction(1)
+    if not aspect or not 1 / WIDEST <= aspect <= WIDEST:
+        return SQUARE
     return 1 / Fraction(aspect) if turned else Fraction(aspect)
 
 
