@@ -15,9 +15,9 @@ from demos.scenes.world import Scene
 from tracker import boxes
 from tracker.associate.tracker import Tracker
 from tracker.engine.pipeline import Pipeline
+from tracker.plugins import open_sink
 from tracker.request import CONFIRM_SCORE
 from tracker.segment.session import OnnxSegmenter
-from tracker.sinks.open import open_sink
 
 FPS = 10.0
 DURATION_S = 8.0

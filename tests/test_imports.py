@@ -12,8 +12,6 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 STAGES = ("sources", "segment", "associate", "analytics", "render", "sinks")
-DRAWN = {("sinks", "render")}
-"""The video sink draws what it encodes."""
 CENTRAL = {"tracker.types", "tracker.boxes", "tracker.masks", "tracker.errors", "tracker.version"}
 
 
@@ -43,8 +41,15 @@ def imports_of(path: Path, package: str) -> set[str]:
 def test_stages_never_import_each_other(stage: str) -> None:
     for path in modules(f"tracker/{stage}"):
         for other in STAGES:
-            if other != stage and (stage, other) not in DRAWN:
+            if other != stage:
                 assert not imports_of(path, f"tracker.{other}"), f"{path.relative_to(ROOT)} imports tracker.{other}"
+
+
+def test_formats_import_only_central_modules_and_each_other() -> None:
+    for path in modules("tracker/formats"):
+        for name in imports_of(path, "tracker") - {"tracker"}:
+            inside = name.startswith("tracker.formats")
+            assert inside or any(name == one or name.startswith(one + ".") for one in CENTRAL), f"{path}: {name}"
 
 
 def test_central_modules_import_nothing_but_each_other() -> None:
@@ -66,6 +71,20 @@ def test_only_the_command_line_sees_the_pipeline() -> None:
         name = path.relative_to(ROOT).as_posix()
         if imports_of(path, "tracker.engine.pipeline"):
             assert any(name == entry or name.startswith(entry + "/") for entry in allowed), name
+
+
+def test_the_contract_of_sinks_is_a_class_and_not_a_habit() -> None:
+    for path in modules("tracker"):
+        assert "getattr(sink" not in path.read_text(encoding="utf-8"), f"{path.relative_to(ROOT)}"
+
+
+def test_extension_points_name_modules_and_import_none_of_them() -> None:
+    """What is registered may ask the page for others of its kind: it must not lead back there."""
+    named = imports_of(ROOT / "tracker/plugins.py", "tracker")
+    for stage in ("sources", "segment", "associate", "analytics"):
+        assert not any(name.startswith(f"tracker.{stage}") for name in named), stage
+    for path in (*modules("tracker/render"), *modules("tracker/sinks")):
+        assert not imports_of(path, "tracker.plugins"), f"{path.relative_to(ROOT)}: a circle"
 
 
 def test_run_time_never_imports_torch_or_export() -> None:

@@ -331,7 +331,7 @@ def test_live_parts_never_take_a_name_that_is_in_use(folder: Path) -> None:
     from datetime import UTC, datetime
 
     from tests.engine.fakes import box, frame
-    from tracker.sinks.open import open_sink
+    from tracker.plugins import open_sink
     from tracker.sinks.rotate import RotatingSink
     from tracker.types import TrackedFrame
 

@@ -21,8 +21,8 @@ from tracker.version import __version__
 if TYPE_CHECKING:
     from tracker.associate.tracker import Tracker
     from tracker.engine.pipeline import Pipeline
+    from tracker.plugins import open_sink
     from tracker.segment.session import OnnxSegmenter
-    from tracker.sinks.open import open_sink
     from tracker.sources.open import open_source
     from tracker.types import Frame, InstanceMasks, Instances, Letterbox, TrackedFrame, Tracks
 
@@ -58,7 +58,7 @@ _HOMES = {
     "TrackedFrame": "tracker.types",
     "Tracker": "tracker.associate.tracker",
     "Tracks": "tracker.types",
-    "open_sink": "tracker.sinks.open",
+    "open_sink": "tracker.plugins",
     "open_source": "tracker.sources.open",
 }
 

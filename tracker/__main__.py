@@ -1,4 +1,4 @@
-"""Command-line arguments enter, an exit status leaves: 0 done, 1 done in part, 2 refused, 130 interrupted."""
+"""Entry point of the command line; exit status 0 done, 1 done in part, 2 refused, 130 interrupted."""
 
 from __future__ import annotations
 

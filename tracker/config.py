@@ -269,7 +269,7 @@ class _Reader:
         camera = CameraConfig(**renamed, place=f"{self._name}:{node.start_mark.line + 1}")
         if is_camera(camera.url):
             for path in (*camera.records, *([camera.save] if camera.save else [])):
-                if "{time}" not in path:
+                if "{time}" not in path and "://" not in path:
                     remedy = (
                         f"write {{time}} into its name: {Path(path).with_name('{name}-{time}' + Path(path).suffix)}"
                     )

@@ -13,14 +13,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from tracker.types import InstanceMasks
 
-__all__ = ["areas_px", "decode_rle", "encode_rle", "full", "lift", "make_disjoint"]
+__all__ = ["areas_px", "decode_coco", "decode_rle", "encode_rle", "full", "lift", "make_disjoint", "on_grid"]
 
 PROBABILITY_THRESHOLD = 128
 """A grid value from here on counts as inside: probability one half on the 0-255 scale."""
+
+GRID_STEP_PX = 4
+"""Image pixels per cell, at least, of silhouettes that are put on a grid: the stride of YOLACT's prototypes."""
+GRID_CELLS = 480
+"""Cells along the longer side of such a grid, at most."""
 
 
 def lift(masks: InstanceMasks, row: int, box: NDArray[np.floating[Any]]) -> tuple[NDArray[np.bool_], tuple[int, int]]:
@@ -82,6 +89,47 @@ def full(masks: InstanceMasks, row: int, box: NDArray[np.floating[Any]]) -> NDAr
     return image
 
 
+def on_grid(
+    silhouettes: Sequence[NDArray[Any]] | NDArray[Any], boxes: NDArray[np.floating[Any]], image_size: tuple[int, int]
+) -> tuple[NDArray[np.uint8], tuple[float, float]]:
+    """Silhouettes of one image averaged to a small grid.
+
+    A cell is at least 4 image pixels wide, and as much wider by powers of two as the 480 cells of the longer side ask
+    for (1,920 pixels). An edge is kept to about half a cell; what is thinner than half a cell may be lost.
+
+    Args:
+        silhouettes: ``N`` pictures ``(h, w)`` of the whole image, booleans or probabilities in 0..1; ``w`` pixels for
+            the image's width, more or fewer than it has.
+        boxes: ``(N, 4)`` xyxy in image pixels; cells outside an instance's box become 0.
+        image_size: ``(width, height)`` of the image in pixels.
+
+    Returns:
+        Probabilities ``(N, rows, columns)`` uint8, and image pixels per cell, ``(x, y)``.
+
+    >>> silhouette = np.zeros((8, 8), np.bool_)
+    >>> silhouette[:4, :2] = True
+    >>> on_grid([silhouette], np.array([[0.0, 0.0, 2.0, 4.0]]), (8, 8))
+    (array([[[128,   0],
+            [  0,   0]]], dtype=uint8), (4.0, 4.0))
+    """
+    width, height = image_size
+    picture_height, picture_width = np.shape(silhouettes[0]) if len(silhouettes) else (height, width)
+    step = 1
+    while step * width < GRID_STEP_PX * picture_width or max(picture_width, picture_height) > GRID_CELLS * step:
+        step *= 2
+    rows, columns = -(-picture_height // step), -(-picture_width // step)
+    cell_px = (step * width / picture_width, step * height / picture_height)
+    grids = np.zeros((len(silhouettes), rows, columns), np.uint8)
+    padded = np.zeros((rows * step, columns * step), np.float32)  # the last cells may reach past the image
+    for grid, silhouette, box in zip(grids, silhouettes, boxes, strict=True):
+        padded[:picture_height, :picture_width] = silhouette
+        shares = padded.reshape(rows, step, columns, step).mean(axis=(1, 3))
+        left, top = (max(int(np.floor(box[axis] / cell_px[axis])), 0) for axis in (0, 1))
+        right, bottom = (max(int(np.ceil(box[2 + axis] / cell_px[axis])), 0) for axis in (0, 1))
+        grid[top:bottom, left:right] = np.minimum(shares * 256, 255)[top:bottom, left:right]
+    return grids, cell_px
+
+
 def areas_px(masks: InstanceMasks) -> NDArray[np.float32]:
     """Silhouette areas ``(N,)`` in image pixels, counted on the grid (no lift)."""
     cells = (masks.probabilities >= PROBABILITY_THRESHOLD).sum(axis=(1, 2))
@@ -112,6 +160,37 @@ def decode_rle(code: dict[str, Any]) -> NDArray[np.bool_]:
     counts = code["counts"]
     packed = {"size": list(code["size"]), "counts": counts.encode("ascii") if isinstance(counts, str) else counts}
     return np.asarray(coco_mask.decode(packed), dtype=np.bool_)
+
+
+def decode_coco(segmentation: Any, image_size: tuple[int, int] | None = None) -> NDArray[np.bool_]:
+    """A COCO ``segmentation`` as a boolean image ``(H, W)``.
+
+    Args:
+        segmentation: A run-length code, compressed or not, or a list of polygons ``[x0, y0, x1, y1, ...]``.
+        image_size: ``(width, height)`` of the image in pixels, which polygons do not tell.
+
+    Raises:
+        ValueError: Polygons without ``image_size``, or a run-length code of another size.
+
+    >>> decode_coco([[0, 0, 2, 0, 2, 2, 0, 2]], (3, 2))
+    array([[ True,  True, False],
+           [ True,  True, False]])
+    """
+    from pycocotools import mask as coco_mask
+
+    if not isinstance(segmentation, dict):
+        if image_size is None:
+            message = "segmentation: expected image_size=(width, height) with polygons, found none"
+            raise ValueError(message)
+        width, height = image_size
+        return decode_rle(coco_mask.merge(coco_mask.frPyObjects(segmentation, height, width)))
+    height, width = segmentation["size"]
+    if image_size is not None and image_size != (width, height):
+        message = f"segmentation: expected a mask of {image_size} pixels, found {(width, height)}"
+        raise ValueError(message)
+    if isinstance(segmentation["counts"], list):
+        return decode_rle(coco_mask.frPyObjects(segmentation, height, width))
+    return decode_rle(segmentation)
 
 
 def make_disjoint(silhouettes: list[NDArray[np.bool_]], order: NDArray[np.integer[Any]]) -> list[NDArray[np.bool_]]:

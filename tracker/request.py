@@ -41,8 +41,8 @@ class StreamRequest:
     device: str = "auto"
     stride: int = 1
     limit: int | None = None
-    save: Path | None = None
-    records: list[Path] | None = None
+    save: str | None = None
+    records: list[str] | None = None
     coco_images: Path | None = None
     masks: MaskFormat | None = None
     workers: int | None = None
@@ -73,5 +73,5 @@ class StreamRequest:
         """The lowest score the segmenter keeps; ``None`` = the model's own, which the tracker wants low."""
         if self.conf is not None or self.associates:
             return self.conf
-        exports_coco = any(path.name.endswith(".coco.json") for path in self.records or [])
+        exports_coco = any(path.endswith(".coco.json") for path in self.records or [])
         return AVERAGE_PRECISION_SCORE if exports_coco else DISPLAY_SCORE

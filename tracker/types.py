@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 
+from tracker.errors import ConfigError
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -24,7 +26,6 @@ __all__ = [
     "Instances",
     "Letterbox",
     "Segmenter",
-    "Sink",
     "TimeFrom",
     "TrackedFrame",
     "Tracks",
@@ -47,6 +48,11 @@ def _expect(name: str, array: NDArray[Any], shape: tuple[int | None, ...], kind:
         wanted = tuple("n" if size is None else size for size in shape)
         message = f"{name}: expected shape {wanted} and dtype kind {kind!r}, found {array.shape} of {array.dtype}"
         raise ValueError(message)
+
+
+def _on_cpu(values: Any) -> NDArray[Any]:
+    """An array of a tensor, wherever it is, or of an array."""
+    return np.asarray(values.cpu().numpy() if hasattr(values, "cpu") else values)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -193,6 +199,117 @@ class Instances:
         """No instance at all."""
         return cls(boxes=np.zeros((0, 4), np.float32), scores=np.zeros(0, np.float32), class_ids=np.zeros(0, np.int64))
 
+    @classmethod
+    def from_supervision(cls, detections: Any) -> Instances:
+        """Instances of a ``supervision.Detections``.
+
+        Masks of the whole image are averaged to a small grid (:func:`tracker.masks.on_grid`): edges keep about 2 pixels
+        in images of up to 1,920, and lifting them gives back nearly, not exactly, what was there.
+
+        Args:
+            detections: Scores and classes that it does not have are 1 and 0; its ``tracker_id`` and ``data`` are not
+                taken.
+        """
+        boxes = np.asarray(detections.xyxy, np.float32).reshape(-1, 4)
+        count = len(boxes)
+        scores = np.ones(count) if detections.confidence is None else detections.confidence
+        class_ids = np.zeros(count) if detections.class_id is None else detections.class_id
+        silhouettes = [] if detections.mask is None else [detections.mask[row] for row in range(count)]
+        image_size = silhouettes[0].shape[::-1] if silhouettes else None
+        return cls._of(boxes, scores, class_ids, silhouettes, image_size)
+
+    @classmethod
+    def from_ultralytics(cls, result: Any) -> Instances:
+        """Instances of one of Ultralytics' ``Results``, on whatever device its tensors are.
+
+        Masks come without the padding of the network's input, averaged to a small grid as in :meth:`from_supervision`.
+
+        Args:
+            result: ``model(image)[0]`` of a detection, segmentation or oriented-box model; of the last the upright
+                boxes.
+
+        Raises:
+            ValueError: It has no boxes.
+        """
+        found = result.boxes if result.boxes is not None else getattr(result, "obb", None)
+        if found is None:
+            message = "Instances.from_ultralytics: expected a result with boxes, found none"
+            raise ValueError(message)
+        height, width = result.orig_shape
+        pictures = None if getattr(result, "masks", None) is None else _on_cpu(result.masks.data)
+        if pictures is not None and len(pictures):
+            rows, columns = pictures.shape[1:]
+            gain = min(rows / height, columns / width)
+            inner_rows, inner_columns = round(height * gain), round(width * gain)
+            top, left = (rows - inner_rows) // 2, (columns - inner_columns) // 2
+            pictures = pictures[:, top : top + inner_rows, left : left + inner_columns]
+        boxes = np.asarray(_on_cpu(found.xyxy), np.float32).reshape(-1, 4)
+        return cls._of(boxes, _on_cpu(found.conf), _on_cpu(found.cls), pictures, (width, height))
+
+    @classmethod
+    def from_coco(
+        cls,
+        annotations: Sequence[Mapping[str, Any]],
+        *,
+        image_size: tuple[int, int] | None = None,
+        category_ids: Sequence[int] | None = None,
+    ) -> Instances:
+        """Instances of one image's COCO annotations or results, in their order, crowd regions included.
+
+        Masks are averaged to a small grid as in :meth:`from_supervision`; there are none unless every annotation has a
+        ``segmentation``.
+
+        Args:
+            annotations: Each with ``bbox`` (x, y, width, height), ``category_id``, and where they are known ``score``
+                (else 1) and ``segmentation``: polygons or a run-length code.
+            image_size: ``(width, height)`` of the image in pixels; polygons ask for it.
+            category_ids: ``category_id`` of each class in ``class_ids`` order; ``None`` keeps the numbers as they are.
+
+        Raises:
+            ValueError: A category that is not among ``category_ids``, or a mask that cannot be read.
+        """
+        from tracker.masks import decode_coco
+
+        class_ids = [int(one["category_id"]) for one in annotations]
+        if category_ids is not None:
+            places = {category: place for place, category in enumerate(category_ids)}
+            unknown = sorted(set(class_ids) - set(places))
+            if unknown:
+                message = f"category_id: expected one of {sorted(places)}, found {unknown}"
+                raise ValueError(message)
+            class_ids = [places[category] for category in class_ids]
+        codes = [one["segmentation"] for one in annotations if one.get("segmentation")]
+        silhouettes = [decode_coco(code, image_size) for code in codes] if len(codes) == len(annotations) else []
+        boxes = np.array([one["bbox"] for one in annotations], np.float64).reshape(-1, 4)
+        boxes[:, 2:] += boxes[:, :2]
+        scores = [one.get("score", 1.0) for one in annotations]
+        size = image_size or (silhouettes[0].shape[::-1] if silhouettes else None)
+        return cls._of(boxes.astype(np.float32), scores, class_ids, silhouettes, size)
+
+    @classmethod
+    def _of(
+        cls,
+        boxes: NDArray[np.float32],
+        scores: Any,
+        class_ids: Any,
+        silhouettes: Sequence[NDArray[Any]] | NDArray[Any] | None,
+        image_size: tuple[int, ...] | None,
+    ) -> Instances:
+        """Instances of somebody else's arrays, with silhouettes of the whole image or none."""
+        from tracker.masks import on_grid
+
+        masks = None
+        if silhouettes is not None and len(silhouettes) and image_size is not None:
+            size = (int(image_size[0]), int(image_size[1]))
+            probabilities, step_px = on_grid(silhouettes, boxes, size)
+            masks = InstanceMasks(probabilities=probabilities, step_px=step_px, image_size=size)
+        return cls(
+            boxes=boxes,
+            scores=np.asarray(scores, np.float32),
+            class_ids=np.asarray(class_ids, np.int64),
+            masks=masks,
+        )
+
     def take(self, rows: NDArray[Any]) -> Instances:
         """The instances of ``rows`` (numbers or a boolean selection), in that order."""
         return Instances(
@@ -245,6 +362,41 @@ class Tracks:
     def __len__(self) -> int:
         return len(self.ids)
 
+    def to_supervision(self, instances: Instances | None = None) -> Any:
+        """The tracks as a ``supervision.Detections``, coasting ones included.
+
+        ``tracker_id`` is the identity; ``data`` has ``visible`` (False while coasting), ``velocity`` (pixels a second)
+        and ``age_s``.
+
+        Args:
+            instances: Those that the tracks were found in, for their masks: ``(N, H, W)`` booleans at the image's
+                size, empty for tracks that coast.
+
+        Raises:
+            ConfigError: supervision is not installed.
+        """
+        from tracker.masks import full
+
+        try:
+            from supervision import Detections
+        except ImportError:
+            problem = "expected the package supervision, found it is not installed"
+            raise ConfigError("Tracks.to_supervision", problem, "pip install supervision") from None
+        silhouettes = None
+        if instances is not None and instances.masks is not None:
+            width, height = instances.masks.image_size
+            silhouettes = np.zeros((len(self), height, width), np.bool_)
+            for place in np.flatnonzero(self.detection_rows >= 0):
+                silhouettes[place] = full(instances.masks, int(self.detection_rows[place]), self.boxes[place])
+        return Detections(
+            xyxy=self.boxes,
+            mask=silhouettes,
+            confidence=self.scores,
+            class_id=self.class_ids,
+            tracker_id=self.ids,
+            data={"visible": self.detection_rows >= 0, "velocity": self.velocities, "age_s": self.ages_s},
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrackedFrame:
@@ -285,16 +437,4 @@ class Segmenter(Protocol):
 
     def segment(self, frames: Sequence[Frame]) -> list[Instances]:
         """The instances of each frame, in image pixels, one entry per frame in order."""
-        ...
-
-
-class Sink(Protocol):
-    """Tracked frames in, something outside the process out."""
-
-    def write(self, tracked_frame: TrackedFrame) -> None:
-        """Take one frame; raise :class:`tracker.errors.SinkError` when the outside refuses."""
-        ...
-
-    def close(self) -> None:
-        """Finish and publish what was written; safe to call twice."""
         ...

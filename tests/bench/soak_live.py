@@ -21,10 +21,10 @@ import psutil
 from tests.engine.fakes import FakeSource, frame, stream
 from tracker.associate.tracker import Tracker
 from tracker.engine.scheduler import LiveEngine
+from tracker.plugins import open_sink
 from tracker.service.memory import give_back, limit_pools
 from tracker.service.status import StatusServer, health
 from tracker.sinks.multi import MultiSink
-from tracker.sinks.open import open_sink
 from tracker.sinks.rotate import RotatingSink
 from tracker.types import Instances
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tracker.engine.stream import Stream
+from tracker.sinks.base import Sink
 from tracker.sources.handoff import Handoff
 from tracker.sources.source import SourceCounters, SourceInfo
 from tracker.types import Frame, Instances, Tracks
@@ -154,7 +155,7 @@ class FakeSource:
         self.handoff.close()
 
 
-class ListSink:
+class ListSink(Sink):
     """Keeps what it is given; slow or failing on request."""
 
     def __init__(self, *, seconds: float = 0.0, fails_at: int | None = None) -> None:

@@ -22,14 +22,15 @@ from tracker.config import CameraConfig
 from tracker.engine.build import open_outputs
 from tracker.engine.scheduler import LiveEngine
 from tracker.engine.stream import Stream
-from tracker.sinks.open import KINDS, is_video
+from tracker.plugins import SINKS, sink_class
 from tracker.types import Instances
 
 FRAMES = 120
 BROKEN_FROM = 40
 
-SUFFIXES = [suffixes[0] for kind, suffixes in KINDS.items() if kind != "video"] + [".mp4", ".mkv", ".ts", ".avi"]
-LINES = [KINDS[kind][0] for kind in ("jsonl", "csv", "mot", "mots", "coco")]
+RECORDS = [name for name in SINKS.names if not sink_class(f"x{name}").needs_images and name != ".ndjson"]
+SUFFIXES = [*RECORDS, ".mp4", ".mkv", ".ts", ".avi"]
+LINES = [name for name in RECORDS if name != ".parquet"]
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="POSIX limits, pipes and folders")
 
@@ -66,7 +67,7 @@ class Scene:
             name="trouble",
             open_source=self.sources[0].open,
             tracker=CountingTracker(),
-            open_sink=lambda source: open_outputs(camera, paths, source, Walker.class_names),
+            open_sink=lambda source: open_outputs(camera, [str(path) for path in paths], source, Walker.class_names),
         )
         self.well = stream(self.sources[1], sink=self.kept)
         self.engine.add(self.trouble)
@@ -106,7 +107,7 @@ def test_a_full_disk(tmp_path, monkeypatch, caplog, suffix: str) -> None:
     monkeypatch.setattr("tracker.sinks.text.FLUSH_BYTES", 200)
     caplog.set_level(logging.ERROR)
     path = tmp_path / f"a{suffix}"
-    with small_files(60_000 if is_video(path) else 1500):
+    with small_files(60_000 if sink_class(path).needs_images else 1500):
         scene = Scene([path])
         scene.feed(0, FRAMES)
         scene.end()

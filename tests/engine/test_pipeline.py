@@ -11,6 +11,7 @@ import pytest
 
 from tracker.engine.pipeline import Pipeline, Summary
 from tracker.errors import ModelError, SinkError, SourceError
+from tracker.sinks.base import Sink
 from tracker.types import Frame, Instances, TrackedFrame, Tracks
 
 
@@ -79,7 +80,7 @@ class FakeTracker:
         )
 
 
-class ListSink:
+class ListSink(Sink):
     def __init__(self, *, fail_at: int | None = None) -> None:
         self.indices: list[int] = []
         self.fail_at = fail_at

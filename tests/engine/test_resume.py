@@ -21,12 +21,12 @@ from tests.segment.models import end2end_model
 from tests.sources.cameras import wait_until
 from tests.sources.videos import write_video
 from tracker.associate.tracker import Tracker
-from tracker.engine.join import why_not_joined
-from tracker.engine.resume import Checkpoint, ChunkedSink, Resumption
+from tracker.engine.resume import ChunkedSink, Resumption
 from tracker.engine.scheduler import LiveEngine
 from tracker.engine.stream import Stream, _Writer
 from tracker.errors import ConfigError, SinkError
-from tracker.sinks.open import open_sink
+from tracker.plugins import open_sink, sink_class
+from tracker.sinks.base import Checkpoint, Sink
 from tracker.sinks.parquet import ParquetSink
 from tracker.types import Instances, TrackedFrame
 
@@ -133,8 +133,8 @@ def test_a_video_whose_pictures_change_their_size_keeps_its_chunks(tmp_path) -> 
 
 @pytest.mark.parametrize(("name", "why"), [("a.gif", "colours once"), ("a.avi", "knows no times"), ("a.mp4", "")])
 def test_what_cannot_be_put_together_is_told(name: str, why: str) -> None:
-    assert why in why_not_joined(Path(name))
-    assert bool(why) == bool(why_not_joined(Path(name)))
+    assert why in sink_class(name).why_not_joined(name)
+    assert bool(why) == bool(sink_class(name).why_not_joined(name))
 
 
 def test_other_settings_are_not_gone_on_with(tmp_path) -> None:
@@ -146,7 +146,7 @@ def test_other_settings_are_not_gone_on_with(tmp_path) -> None:
     assert Resumption(tmp_path, "a", {"model": 1}).load() is None
 
 
-class Full:
+class Full(Sink):
     """A sink whose disk is full from the 26th frame on, unless there is room again."""
 
     def __init__(self, path: Path, room: threading.Event) -> None:

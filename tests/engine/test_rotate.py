@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tests.engine.fakes import box, frame
 from tracker.errors import SinkError
-from tracker.sinks.open import open_sink
+from tracker.plugins import open_sink
 from tracker.sinks.rotate import RETRY_S, RotatingSink
 from tracker.types import TrackedFrame
 

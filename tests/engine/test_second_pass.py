@@ -17,9 +17,10 @@ from tracker import masks as mask_math
 from tracker.associate.tracker import Tracker
 from tracker.engine.second_pass import SecondPass, check_replaceable
 from tracker.errors import ConfigError, SinkError
+from tracker.plugins import open_sink
 from tracker.refine.spool import Spool
-from tracker.sinks.open import open_sink
-from tracker.types import Frame, InstanceMasks, Instances, Sink, TrackedFrame
+from tracker.sinks.base import Sink
+from tracker.types import Frame, InstanceMasks, Instances, TrackedFrame
 
 FRAMES = 40
 SIZE = (160, 96)
@@ -113,7 +114,7 @@ def test_what_is_spooled_comes_back() -> None:
 def test_outputs_are_replaced_with_gaps_filled_and_shapes_where_nothing_names_a_detection(tmp_path: Path) -> None:
     import av
 
-    paths = [tmp_path / name for name in ("t.jsonl", "t.txt", "t.mots.txt", "t.mp4")]
+    paths = [tmp_path / name for name in ("t.jsonl", "t.txt", "t.mots.txt", "t.mp4", "t.csv", "t.coco.json")]
     with contextlib.closing(first_pass(paths)) as spool:
         online = {path: path.read_bytes() for path in paths}
         rewritten = second(spool).replace(paths, console=Console(file=io.StringIO()))
@@ -126,7 +127,13 @@ def test_outputs_are_replaced_with_gaps_filled_and_shapes_where_nothing_names_a_
     assert {row["id"] for row in rows} == {1}
     assert [row["frame"] for row in rows if row["coasting"]] == list(HIDDEN)
     assert all((row["detection"] is None) == row["coasting"] for row in rows)
-    assert len(paths[1].read_text().splitlines()) == FRAMES
+    mot = np.loadtxt(paths[1], delimiter=",")
+    assert [(int(row[0]) - 1, row[8] == 0) for row in mot] == [(row["frame"], row["coasting"]) for row in rows]
+    table = paths[4].read_text().splitlines()[1:]
+    assert [(int(line.split(",")[0]), line.endswith("1")) for line in table] == [
+        (row["frame"], row["coasting"]) for row in rows
+    ]
+    assert [entry["image_id"] for entry in json.loads(paths[5].read_text())] == list(range(1, FRAMES + 1))
     lines = [line.split() for line in paths[2].read_text().splitlines()]
     assert len(lines) == FRAMES
     for frame in HIDDEN:

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from tracker.errors import ConfigError, DetectionsError, SinkError, SourceError
+from tracker.formats.kitti import KITTI_TYPES
 from tracker.measure.associate import associate
 from tracker.measure.evaluate import evaluate
-from tracker.sources.kitti import KITTI_TYPES
 
 PLACE = "1.5 1.6 3.9 1.0 2.0 30.0 0.1"
 

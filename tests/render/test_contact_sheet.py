@@ -11,9 +11,9 @@ import pytest
 from tests.sinks.streams import CLASS_NAMES, stream, tracked_frame
 from tracker.app.overview import strip_of_video, write_contact_sheet
 from tracker.errors import ConfigError, SinkError
+from tracker.plugins import open_sink
 from tracker.render.contact_sheet import Moment, Strip, compose
 from tracker.sinks.multi import MultiSink
-from tracker.sinks.open import open_sink
 
 
 def recorded(folder, video="street.tracked.mp4", records="street.tracks.jsonl", frames=None):

@@ -141,6 +141,47 @@ def test_names_of_another_number_are_an_error(tmp_path: Path) -> None:
         OnnxSegmenter(path)
 
 
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ('{"0": "helmet", "1": "vest"}', ("helmet", "vest")),
+        ('["helmet", "vest"]', ("helmet", "vest")),
+        ("{1: 'vest'}", ("class 0", "vest")),
+        ("{0: 'helmet'}", ("helmet", "class 1")),
+    ],
+)
+def test_names_are_read_as_json_or_python_by_number(tmp_path: Path, text: str, names: tuple[str, ...]) -> None:
+    path = constant_model(
+        tmp_path / "m.onnx",
+        {"output0": dense(), "output1": proto()},
+        input_shape=(1, 3, SIZE, SIZE),
+        metadata={"names": text},
+    )
+    assert OnnxSegmenter(path).class_names == names
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("{1: 'helmet', 2: 'vest'}", "expected 2 class names, one per score channel, found 3"),
+        ("{-1: 'helmet'}", "metadata names: expected"),
+        ("{'a': 'helmet'}", "metadata names: expected"),
+        ("helmet, vest", "metadata names: expected"),
+        ("[" * 100_000, "metadata names: expected"),
+        ("{99999999999: 'helmet'}", "metadata names: expected"),
+    ],
+)
+def test_names_that_cannot_be_meant_are_refused(tmp_path: Path, text: str, problem: str) -> None:
+    path = constant_model(
+        tmp_path / "m.onnx",
+        {"output0": dense(), "output1": proto()},
+        input_shape=(1, 3, SIZE, SIZE),
+        metadata={"names": text},
+    )
+    with pytest.raises(ModelError, match=problem):
+        OnnxSegmenter(path)
+
+
 def test_a_detector_without_masks_is_told_so(tmp_path: Path) -> None:
     path = constant_model(tmp_path / "m.onnx", {"output0": dense()[:, :6]}, input_shape=(1, 3, SIZE, SIZE))
     with pytest.raises(ModelError, match=r"output0 \(1, 6, 84\) float32"):

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import logging
+import sys
 import threading
 
 import pytest
 
-from tracker.service.logs import JsonFormatter, TextFormatter, faults_logged, logging_to_stderr
+from tracker.errors import ConfigError
+from tracker.service.logs import faults_logged, formatter, logging_to_stderr
 
 
 @pytest.fixture
@@ -19,7 +21,7 @@ def record() -> logging.LogRecord:
 
 
 def test_one_object_per_line_for_machines(record) -> None:
-    line = JsonFormatter().format(record)
+    line = formatter("json").format(record)
     assert "\n" not in line
     assert json.loads(line) == {
         "time": "2027-01-15T08:00:00.250+00:00",
@@ -31,7 +33,27 @@ def test_one_object_per_line_for_machines(record) -> None:
 
 
 def test_the_camera_first_for_people(record) -> None:
-    assert TextFormatter().format(record) == "08:00:00 warning  gate: camera lost (retry_s=2.0)"
+    assert formatter("text").format(record) == "08:00:00 warning  gate: camera lost (retry_s=2.0)"
+
+
+def test_fields_keep_their_order_and_a_traceback_comes_last(record) -> None:
+    with pytest.raises(LookupError) as raised:
+        raise LookupError
+    record.exc_info = raised.type, raised.value, raised.tb
+    record.problem = "ü"
+    line = formatter("json").format(record)
+    assert list(json.loads(line)) == ["time", "level", "event", "camera", "retry_s", "problem", "traceback"]
+    assert '"problem": "ü"' in line
+    first, second, *_, last = formatter("text").format(record).splitlines()
+    assert first == "08:00:00 warning  gate: camera lost (retry_s=2.0, problem=ü)"
+    assert (second, last) == ("Traceback (most recent call last):", "LookupError")
+
+
+def test_without_structlog_there_is_one_line(monkeypatch) -> None:
+    monkeypatch.setitem(sys.modules, "structlog.processors", None)
+    with pytest.raises(ConfigError, match="pip install 'masktrail\\[live\\]'"), logging_to_stderr("text"):
+        pass
+    assert logging.getLogger("tracker.live").handlers == []
 
 
 @pytest.mark.parametrize("style", ["json", "text"])

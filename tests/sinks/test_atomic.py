@@ -17,7 +17,7 @@ import pytest
 from tests.sinks.full_disk import small_files
 from tests.sinks.streams import CLASS_NAMES, stream, tracked_frame
 from tracker.errors import ConfigError, SinkError
-from tracker.sinks.open import KINDS, open_sink
+from tracker.plugins import SINKS, open_sink
 from tracker.sinks.part_file import PartFile
 
 NAMES = ["out.jsonl", "out.csv", "out.parquet", "out.txt", "out.mots.txt", "out.coco.json", "out.mp4", "out.mkv"]
@@ -132,7 +132,7 @@ def test_an_unknown_suffix_lists_the_known_ones(tmp_path):
     for name in ("out.xml", "out", "out.json", ".mp4"):
         with pytest.raises(ConfigError) as caught:
             open_sink(tmp_path / name, class_names=CLASS_NAMES)
-        assert all(suffix in str(caught.value) for suffixes in KINDS.values() for suffix in suffixes)
+        assert all(suffix in str(caught.value) for suffix in SINKS.names)
     with pytest.raises(ConfigError, match="found tape"):
         open_sink(tmp_path / "out.x", kind="tape", class_names=CLASS_NAMES)
 
@@ -161,7 +161,7 @@ def test_a_pipe_gets_the_lines(tmp_path):
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full on this system")
-@pytest.mark.parametrize("kind", ["jsonl", "csv", "mot", "mots", "coco"])
+@pytest.mark.parametrize("kind", [".jsonl", ".csv", ".txt", ".mots.txt", ".coco.json"])
 def test_a_full_device_is_a_sink_error(kind):
     sink = open_sink("/dev/full", kind=kind, class_names=CLASS_NAMES)
     sink.write(tracked_frame(boxes=[(4, 4, 60, 60)]))

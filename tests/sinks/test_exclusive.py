@@ -16,8 +16,8 @@ import pytest
 
 from tests.sinks.streams import CLASS_NAMES, tracked_frame
 from tracker.errors import SinkError
+from tracker.plugins import open_sink
 from tracker.sinks.exclusive import ExclusiveFile, check_free, reserved, staged_name
-from tracker.sinks.open import open_sink
 from tracker.sinks.part_file import PartFile, write_whole
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -8,11 +8,12 @@ import pytest
 
 from tests.sinks.streams import CLASS_NAMES, stream, tracked_frame
 from tracker.errors import SinkError
+from tracker.plugins import open_sink
+from tracker.sinks.base import Sink
 from tracker.sinks.multi import MultiSink
-from tracker.sinks.open import open_sink
 
 
-class Dying:
+class Dying(Sink):
     """A sink that takes ``frames`` frames."""
 
     def __init__(self, frames: int, *, error: Exception | None = None) -> None:

@@ -11,8 +11,8 @@ import pytest
 from tests.sinks.streams import CLASS_NAMES, tracked_frame
 from tests.sources.test_streams import write_streams
 from tracker.engine.second_pass import _pictured
+from tracker.plugins import open_sink
 from tracker.sinks.encoder import VideoEncoder
-from tracker.sinks.open import open_sink
 from tracker.sources.open import open_source
 from tracker.types import TrackedFrame
 

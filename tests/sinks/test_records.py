@@ -13,7 +13,7 @@ import pytest
 from tests.sinks.streams import CLASS_NAMES, stream, tracked_frame
 from tracker.errors import ConfigError, SinkError
 from tracker.masks import decode_rle, full
-from tracker.sinks.open import open_sink
+from tracker.plugins import open_sink
 
 FRAMES = list(stream())
 ROWS = sum(len(frame.tracks) for frame in FRAMES)
@@ -161,15 +161,21 @@ def test_parquet_without_pyarrow_names_the_command(tmp_path, monkeypatch):
 
 def test_mot_text_counts_frames_from_one(tmp_path):
     table = np.loadtxt(written(tmp_path, "out.txt"), delimiter=",")
-    assert table.shape == (SEEN_ROWS, 9)
+    assert table.shape == (ROWS, 9)
     assert table[0].tolist() == pytest.approx([1, 1, 4.0, 40.25, 40.0, 40.25, 0.9, 3, 1])
     assert table[:, 0].max() == 17
 
 
-def test_mot_text_with_coasting(tmp_path):
-    table = np.loadtxt(written(tmp_path, "out.txt", coasting=True), delimiter=",")
-    assert table.shape == (ROWS, 9)
+def test_mot_text_holds_predicted_rows_as_csv_does(tmp_path):
+    table = np.loadtxt(written(tmp_path, "out.txt"), delimiter=",")
+    with written(tmp_path, "out.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(int(row["frame"]) + 1, int(row["id"]), 1 - int(row["coasting"])) for row in rows] == [
+        tuple(map(int, row)) for row in table[:, [0, 1, 8]]
+    ]
     assert (table[:, 8] == 0).sum() == 3
+    seen = np.loadtxt(written(tmp_path, "seen.txt", coasting=False), delimiter=",")
+    assert seen.tolist() == table[table[:, 8] == 1].tolist()
 
 
 def test_mot_text_without_tracks_is_a_detections_file(tmp_path):
@@ -178,12 +184,41 @@ def test_mot_text_without_tracks_is_a_detections_file(tmp_path):
     assert set(table[:, 8]) == {-1}
 
 
+def test_scores_ids_areas_and_coasting_are_the_same_in_every_format(tmp_path):
+    lines = [json.loads(line) for line in written(tmp_path, "a.jsonl").read_text().splitlines()]
+    seen = [row for row in lines if not row["coasting"]]
+    with written(tmp_path, "a.csv").open(newline="") as file:
+        table = list(csv.DictReader(file))
+    assert [row["area_px"] for row in table] == [str(row["area_px"] or "") for row in lines]
+    assert [row["area_px"] for row in seen] == [int(decode_rle(row["mask"]).sum()) for row in seen]
+    keys = [(row["frame"], row["id"], row["score"]) for row in lines]
+    assert [(int(row["frame"]), int(row["id"]), float(row["score"])) for row in table] == keys
+    mot = np.loadtxt(written(tmp_path, "a.txt"), delimiter=",")
+    assert [(int(row[0]) - 1, int(row[1]), row[6]) for row in mot] == keys
+    assert [row["coasting"] for row in lines] == [bool(int(row["coasting"])) for row in table]
+    assert [row["coasting"] for row in lines] == (mot[:, 8] == 0).tolist()
+    mots = [line.split() for line in written(tmp_path, "a.mots.txt").read_text().splitlines()]
+    assert [(int(row[0]) - 1, int(row[1])) for row in mots] == [(row["frame"], row["id"]) for row in seen]
+    coco = json.loads(written(tmp_path, "a.coco.json").read_text())
+    assert [(row["image_id"] - 1, row["track_id"], round(row["score"], 4)) for row in coco] == [
+        (row["frame"], row["id"], row["score"]) for row in seen
+    ]
+    assert [row["segmentation"] for row in coco] == [row["mask"] for row in seen]
+
+
+@pytest.mark.parametrize("masks", ["rle", "polygon", "none"])
+def test_the_area_is_the_same_however_masks_are_exported(tmp_path, masks):
+    rows = [json.loads(line) for line in written(tmp_path, "a.jsonl", masks=masks).read_text().splitlines()]
+    whole = [int(whole_mask(frame, row).sum()) for frame in FRAMES for row in range(len(frame.instances))]
+    assert [row["area_px"] for row in rows if not row["coasting"]] == whole
+
+
 def test_mots_text_is_disjoint_and_complete(tmp_path):
     lines = [line.split() for line in written(tmp_path, "out.mots.txt").read_text().splitlines()]
     assert {len(fields) for fields in lines} == {6}
     by_frame: dict[int, list[np.ndarray]] = {}
     for frame, identity, class_id, height, width, counts in lines:
-        assert (int(class_id), int(height), int(width)) == ({"1": 3, "2": 1}[identity], 120, 160)
+        assert (int(class_id), int(height), int(width)) == ({"1": 1, "2": 2}[identity], 120, 160)
         mask = decode_rle({"size": [int(height), int(width)], "counts": counts})
         by_frame.setdefault(int(frame), []).append(mask)
     overlaps = 0
@@ -263,6 +298,10 @@ def test_coco_results_refuse_unlisted_images(tmp_path):
         ("{", "no JSON"),
         ("[]", "images"),
         ('{"images": [{"id": 1}]}', "file_name"),
+        ('{"images": [{"id": 1, "file_name": "a"}, {"id": 2, "file_name": "a"}]}', "each file_name once, found 'a'"),
+        ('{"images": [], "categories": [{"id": 1}]}', "categories with name"),
+        ('{"images": [], "categories": 3}', "categories with name"),
+        ("[" * 100_000, "no JSON"),
         ('{"images": [], "categories": [{"id": 1, "name": "dog"}]}', "dog"),
     ],
 )

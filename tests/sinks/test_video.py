@@ -12,9 +12,9 @@ import pytest
 
 from tests.sinks.streams import CLASS_NAMES, stream, tracked_frame
 from tracker.errors import ConfigError, SinkError
+from tracker.plugins import open_sink
 from tracker.render.annotate import Annotator
 from tracker.sinks.encoder import VideoEncoder
-from tracker.sinks.open import open_sink
 from tracker.sinks.video import VideoSink
 
 
@@ -118,7 +118,13 @@ def test_frames_of_other_sizes_are_fitted_into_the_first(tmp_path):
 def test_what_is_drawn_is_what_is_encoded(tmp_path):
     path = tmp_path / "out.mkv"
     drawn = []
-    with open_sink(path, class_names=CLASS_NAMES, crf=5, on_drawn=lambda image, _: drawn.append(image)) as sink:
+    annotator = Annotator()
+
+    def draw(tracked):
+        drawn.append(annotator.draw(tracked))
+        return drawn[-1]
+
+    with open_sink(path, class_names=CLASS_NAMES, crf=5, draw=draw) as sink:
         for frame in stream():
             sink.write(frame)
     _, pictures = read(path)
@@ -160,7 +166,7 @@ def test_the_queue_is_bounded(tmp_path):
             gate.wait(10)
             return super().draw(tracked_frame)
 
-    sink = VideoSink(tmp_path / "out.mp4", annotator=Slow())
+    sink = VideoSink(tmp_path / "out.mp4", draw=Slow().draw)
     written = []
 
     def write_all():

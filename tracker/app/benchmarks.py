@@ -100,9 +100,9 @@ def run_memory_bench(*, minutes: float, console: Console) -> dict[str, Any]:
     """
     from tracker.associate.tracker import Tracker
     from tracker.engine.pipeline import Pipeline, Summary
+    from tracker.plugins import open_sink
     from tracker.segment.session import OnnxSegmenter
     from tracker.sinks.multi import MultiSink
-    from tracker.sinks.open import open_sink
     from tracker.sources.open import open_source
 
     segmenter = OnnxSegmenter("yolact-nano", device="cpu")

@@ -200,6 +200,8 @@ def associate(
         console.print(
             f"{result.name}: {result.identities} identities in {result.frames} frames -> {result.path}", highlight=False
         )
+        for note in result.notes:
+            console.print(f"  {note}", highlight=False, markup=False, soft_wrap=True)
         if result.problem:
             console.print(f"  second pass failed, the online result stands: {result.problem}", highlight=False)
     if any(result.interrupted for result in results):
@@ -215,7 +217,9 @@ def evaluate(
     truth: Annotated[
         Path, typer.Option("--gt", help="Folder of sequence folders with gt.txt and seqinfo.ini, or KITTI's label_02.")
     ],
-    protocol: Annotated[str | None, typer.Option(help="Clean-up rules: plain, mot15, mot17, kitti, kittimots.")] = None,
+    protocol: Annotated[
+        str | None, typer.Option(help="Clean-up rules: plain, mot15, mot16, mot17, mot20, kitti, kittimots.")
+    ] = None,
     per_sequence: Annotated[bool, typer.Option("--per-sequence", help="A row for each sequence too.")] = False,
     json_path: Json = None,
     quiet: Quiet = False,

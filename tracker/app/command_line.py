@@ -3,6 +3,9 @@
 Linux keeps the words of a command line at the top of the process's memory and reads them from there whenever somebody
 looks into ``/proc/PID/cmdline``, so the process itself can write over them. What was shown before Python got here, a
 few hundredths of a second, and the shell's history are out of reach: passwords belong into ``${NAME}``.
+
+Not by setproctitle: it makes one word of all, so that ``/proc/PID/cmdline`` cannot be taken apart, and renames the
+process for ``pgrep``, ``killall`` and ``ps -C``. Here every word stays and only the password changes.
 """
 
 from __future__ import annotations

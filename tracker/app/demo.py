@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tracker.app.clips import CLIPS, NoNetworkError, fetch, rendered
@@ -12,8 +13,6 @@ from tracker.sinks.claims import Claim, check_claims
 from tracker.sources.address import expand_sources
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from rich.console import Console
 
     from tracker.app.clips import Clip
@@ -49,8 +48,8 @@ def run_demo(out: Path, *, video: str | None, device: str, console: Console) -> 
         request = StreamRequest(
             sources=[source],
             device=device,
-            save=out / "{name}.tracked.mp4",
-            records=[out / "{name}.tracks.jsonl", out / "{name}.mot.txt"],
+            save=str(out / "{name}.tracked.mp4"),
+            records=[str(out / "{name}.tracks.jsonl"), str(out / "{name}.mot.txt")],
         )
         outcomes += run_request(request, console=console)
         if outcomes[-1].interrupted:
@@ -86,7 +85,7 @@ def _finish(out: Path, outcomes: list[Outcome], console: Console) -> None:
     """The contact sheet and where to look."""
     from tracker.app.overview import write_contact_sheet
 
-    videos = [path for outcome in outcomes for path in outcome.outputs if path.suffix == ".mp4"]
+    videos = [Path(path) for outcome in outcomes for path in outcome.outputs if path.endswith(".mp4")]
     if videos:
         sheet = out / SHEET
         write_contact_sheet(sheet, videos)

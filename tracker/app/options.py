@@ -18,11 +18,11 @@ Sources = Annotated[
     ),
 ]
 Save = Annotated[
-    Path | None,
+    str | None,
     typer.Option(metavar="FILE", help="Annotated video (.mp4, .mkv, ...); a folder or {name} with several sources."),
 ]
 Records = Annotated[
-    list[Path] | None,
+    list[str] | None,
     typer.Option(
         metavar="FILE", help="Records by suffix: .jsonl .csv .parquet .txt (MOT) .mots.txt .coco.json; repeatable."
     ),

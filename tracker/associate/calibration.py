@@ -167,6 +167,8 @@ class _Column:
 
     Plain numbers: a frame changes a few bins, and only what lies above the lowest of them is pooled anew. On arrays of
     19 bins the same took three times as long (20 µs a frame, a seventh of the tracker's time with one object).
+    :func:`scipy.optimize.isotonic_regression` in its place costs 13 % of the tracker's time with one object, 5 % with
+    300, 0.4 s and 60 MB at its import, and differs in the last bit of every fifth column.
 
     Attributes:
         seen, found: What was counted, a number for each bin.

@@ -5,32 +5,31 @@ from __future__ import annotations
 import dataclasses
 import logging
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tracker.engine.claims import camera_outputs
-from tracker.engine.join import why_not_joined
 from tracker.engine.resume import CHECKPOINT_FRAMES, ChunkedSink, Resumption
 from tracker.engine.snapshot import Kept
 from tracker.engine.steady import SteadyTracker
 from tracker.engine.stream import Stream
 from tracker.errors import ConfigError, SinkError, TrackerError
+from tracker.sinks.base import Sink, SinkContext, file_of
 from tracker.sinks.rotate import RotatingSink
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from tracker.associate.camera import CameraMotion
     from tracker.config import CameraConfig
-    from tracker.engine.resume import Checkpoint
     from tracker.engine.steady import Associator
-    from tracker.sinks.rotate import PartSink
+    from tracker.sinks.base import Checkpoint
     from tracker.sources.address import Address
     from tracker.sources.reconnect import Link
     from tracker.sources.source import Source
-    from tracker.types import Frame, Instances, Segmenter, Sink, TrackedFrame
+    from tracker.types import Frame, Instances, Segmenter, TrackedFrame
 
 __all__ = ["build_stream", "check_camera", "open_outputs"]
 
@@ -46,7 +45,7 @@ def check_camera(camera: CameraConfig, class_names: tuple[str, ...]) -> Address:
     Raises:
         TrackerError: An unknown class, a recording that is not there, an output that cannot be written.
     """
-    from tracker.sinks.open import kind_of
+    from tracker.plugins import sink_class
     from tracker.sources.address import expand_sources
     from tracker.sources.hardware import choose
 
@@ -55,8 +54,11 @@ def check_camera(camera: CameraConfig, class_names: tuple[str, ...]) -> Address:
     if len(addresses) > 1:
         problem = f"expected one stream, found {len(addresses)}"
         raise ConfigError(camera.name, problem, "write a camera entry for each of them")
-    for path in camera_outputs(camera):
-        kind_of(path)
+    for output in camera_outputs(camera):
+        sink_class(output)
+        path = file_of(output)
+        if path is None:
+            continue
         folder = path.parent
         if not folder.is_dir():
             raise SinkError(path, f"expected the folder {folder} to exist, found nothing", f"mkdir -p {folder}")
@@ -97,12 +99,12 @@ def build_stream(
         TrackerError: As for :func:`check_camera`.
     """
     address = check_camera(camera, segmenter.class_names)
-    paths = camera_outputs(camera)
+    outputs = camera_outputs(camera)
 
     def open_source(on_ready: Callable[[], None], on_link: Callable[[Link], None]) -> Source:
         return _open_source(camera, address, segmenter, queue_frames=queue_frames, on_ready=on_ready, on_link=on_link)
 
-    chunked = resumption if resumption is not None and _is_chunked(camera, paths) else None
+    chunked = resumption if resumption is not None and _is_chunked(camera, outputs) else None
     checkpoint, chunks = (chunked.load() if chunked is not None else None) or (None, 0)
     if checkpoint is not None:
         kept = Kept(state=checkpoint.state or {}, elapsed_s=None)
@@ -112,15 +114,15 @@ def build_stream(
 
     def open_sink(source: Source) -> Sink:
         if chunked is None:
-            return open_outputs(camera, paths, source, segmenter.class_names)
+            return open_outputs(camera, outputs, source, segmenter.class_names, on_failure=stream.meter.output_failed)
         open_part = _opener(camera, source, segmenter.class_names)
-        return ChunkedSink(paths, open_part, chunked, chunks=chunks)
+        return ChunkedSink([Path(output) for output in outputs], open_part, chunked, chunks=chunks)
 
     stream = Stream(
         name=camera.name,
         open_source=open_source,
         tracker=steady,
-        open_sink=open_sink if paths else None,
+        open_sink=open_sink if outputs else None,
         keep=_keep(camera, segmenter.class_names, lowest_score),
         embed=embed,
         camera_motion=_camera_motion(camera, checkpoint),
@@ -160,14 +162,25 @@ def _camera_motion(camera: CameraConfig, checkpoint: Checkpoint | None) -> Camer
     return estimator
 
 
-def _is_chunked(camera: CameraConfig, paths: list[Path]) -> bool:
+def _is_chunked(camera: CameraConfig, outputs: list[str]) -> bool:
     """Whether all outputs of a recording can be written in chunks; the log says why not."""
-    for path in paths:
-        if why := why_not_joined(path):
-            problem = f"{path.name} cannot be gone on with, and this recording begins anew after a kill: {why}"
+    from tracker.plugins import sink_class
+    from tracker.sources.address import redact
+
+    for output in outputs:
+        if why := sink_class(output).why_not_joined(redact(output)):
+            name = Path(redact(output)).name
+            problem = f"{name} cannot be gone on with, and this recording begins anew after a kill: {why}"
             logger.warning("not resumable", extra={"camera": camera.name, "problem": problem})
             return False
-    return bool(paths)
+    return bool(outputs)
+
+
+def _wants_images(camera: CameraConfig) -> bool:
+    """Whether an output or a network of its own looks at the full-size pictures."""
+    from tracker.plugins import sink_class
+
+    return camera.reid is not None or any(sink_class(output).needs_images for output in camera_outputs(camera))
 
 
 def _open_source(
@@ -188,7 +201,7 @@ def _open_source(
             address,
             network_size=segmenter.network_size,
             keep_aspect=segmenter.keep_aspect,
-            want_image=camera.save is not None or camera.reid is not None,
+            want_image=_wants_images(camera),
             stride=camera.stride,
             fps=camera.fps,
             policy=camera.policy,
@@ -206,7 +219,7 @@ def _open_source(
         address,
         network_size=segmenter.network_size,
         keep_aspect=segmenter.keep_aspect,
-        want_image=camera.save is not None or camera.reid is not None,
+        want_image=_wants_images(camera),
         stride=camera.stride,
         fps=camera.fps,
         policy="latest" if camera.policy == "latest" else "all",
@@ -248,28 +261,38 @@ def _keep(
     return keep
 
 
-def _opener(camera: CameraConfig, source: Source, class_names: tuple[str, ...]) -> Callable[[Path], PartSink]:
+def _opener(
+    camera: CameraConfig, source: Source, class_names: tuple[str, ...]
+) -> Callable[[str | os.PathLike[str]], Sink]:
     """Opens a part of an output; what is remembered for drawing (trails) goes on from part to part."""
+    from tracker.plugins import open_sink
     from tracker.render.annotate import Annotator
-    from tracker.sinks.open import open_sink
 
     frame_rate = source.info.fps / camera.stride if source.info.fps > 0 else None
-    annotator = Annotator() if camera.save is not None else None
+    context = SinkContext(class_names=class_names, frame_rate=frame_rate, draw=Annotator().draw, masks=camera.masks)
 
-    def open_part(path: Path) -> PartSink:
-        return open_sink(path, class_names=class_names, frame_rate=frame_rate, annotator=annotator, masks=camera.masks)
+    def open_part(output: str | os.PathLike[str]) -> Sink:
+        return open_sink(output, context)
 
     return open_part
 
 
-def open_outputs(camera: CameraConfig, paths: list[Path], source: Source, class_names: tuple[str, ...]) -> Sink:
+def open_outputs(
+    camera: CameraConfig,
+    outputs: list[str],
+    source: Source,
+    class_names: tuple[str, ...],
+    *,
+    on_failure: Callable[[SinkError], None] | None = None,
+) -> Sink:
     """Every output of a camera as one sink: what dies is reported and ended, the others go on.
 
     Args:
         camera: Its settings.
-        paths: Of the outputs, with the camera's name filled in.
+        outputs: Their addresses, with the camera's name filled in.
         source: Whose frames will come.
         class_names: Names in ``class_ids`` order.
+        on_failure: Told of every output, or part of one, that could not be written.
     """
     from tracker.sinks.multi import MultiSink
 
@@ -277,23 +300,26 @@ def open_outputs(camera: CameraConfig, paths: list[Path], source: Source, class_
 
     def report(failure: SinkError) -> None:
         logger.error("output failed", extra={"camera": camera.name, "problem": str(failure)})
+        if on_failure is not None:
+            on_failure(failure)
 
     sinks: list[Sink] = []
-    for path in paths:
-        if "{time}" in path.name:
+    for output in outputs:
+        path = file_of(output)
+        if path is not None and "{time}" in path.name:
             rotating = RotatingSink(
-                str(path), open_part, every_s=camera.rotate_s, max_bytes=camera.rotate_bytes, on_error=report
+                output, open_part, every_s=camera.rotate_s, max_bytes=camera.rotate_bytes, on_error=report
             )
             sinks.append(rotating)
             continue
         try:
-            sinks.append(open_part(path))
+            sinks.append(open_part(output))
         except TrackerError as failure:
             sinks.append(_Refused(failure))
     return MultiSink(sinks, on_error=report)
 
 
-class _Refused:
+class _Refused(Sink):
     """An output that could not be opened: dies of that at the first frame, and is reported like any that dies."""
 
     def __init__(self, failure: TrackerError) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from tracker.config import is_camera
 from tracker.errors import SourceError
 from tracker.segment.zoo import model_files
+from tracker.sinks.base import files_of
 from tracker.sinks.claims import Claim, check_claims
 from tracker.sinks.exclusive import check_free, reserved
 from tracker.sources.address import expand_sources
@@ -21,10 +22,10 @@ if TYPE_CHECKING:
 __all__ = ["camera_outputs", "check_cameras", "held_names"]
 
 
-def camera_outputs(camera: CameraConfig) -> list[Path]:
-    """Every output's path with ``{name}`` filled in, the video first; ``{time}`` stands for itself."""
+def camera_outputs(camera: CameraConfig) -> list[str]:
+    """Every output's address with ``{name}`` filled in, the video first; ``{time}`` stands for itself."""
     wanted = [*([camera.save] if camera.save else []), *camera.records]
-    return [Path(path.replace("{name}", camera.name)) for path in wanted]
+    return [output.replace("{name}", camera.name) for output in wanted]
 
 
 def check_cameras(config: LiveConfig, added: Sequence[CameraConfig], running: Sequence[CameraConfig] = ()) -> None:
@@ -56,12 +57,12 @@ def held_names(config: LiveConfig, camera: CameraConfig) -> Iterator[None]:
         SinkError: Another process has one of them.
     """
     state = [Path(config.state) / camera.name] if config.state is not None else []
-    with reserved(*camera_outputs(camera), *state):
+    with reserved(*files_of(camera_outputs(camera)), *state):
         yield
 
 
 def _written(camera: CameraConfig) -> Iterator[Claim]:
-    for path in camera_outputs(camera):
+    for path in files_of(camera_outputs(camera)):
         yield Claim(path=path, who=_place(camera))
 
 

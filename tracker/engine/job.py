@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tracker.engine.outputs import check_outputs, output_paths
+from tracker.engine.outputs import check_outputs, output_addresses
 from tracker.engine.stream_job import StreamJob
 from tracker.segment.device import available_cores
 from tracker.sinks.summary import open_summary
@@ -45,7 +45,7 @@ def run_request(request: StreamRequest, *, console: Console, summary: Path | Non
     from tracker.sources.address import expand_sources
 
     addresses = expand_sources(request.sources)
-    outputs = [output_paths(request, address, several=len(addresses) > 1) for address in addresses]
+    outputs = [output_addresses(request, address, several=len(addresses) > 1) for address in addresses]
     check_outputs(request, addresses, outputs, summary=summary)
     with open_summary(summary) as write_summary:
         outcomes = _run_streams(request, addresses, outputs, console)
@@ -54,12 +54,12 @@ def run_request(request: StreamRequest, *, console: Console, summary: Path | Non
 
 
 def _run_streams(
-    request: StreamRequest, addresses: list[Address], outputs: list[list[Path]], console: Console
+    request: StreamRequest, addresses: list[Address], outputs: list[list[str]], console: Console
 ) -> list[Outcome]:
     embedder = _embedder(request, console)
     segmenters: dict[tuple[int, int] | None, OnnxSegmenter] = {}
     outcomes = []
-    for address, paths in zip(addresses, outputs, strict=True):
+    for address, written in zip(addresses, outputs, strict=True):
         size = _probe_size(address)
         if size not in segmenters:
             # One at a time in memory: recordings of one folder mostly share their size.
@@ -68,7 +68,7 @@ def _run_streams(
         job = StreamJob(
             request=request,
             address=address,
-            paths=paths,
+            outputs=written,
             segmenter=segmenters[size],
             embedder=embedder,
             console=console,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
+    from tracker.errors import TrackerError
     from tracker.types import TrackedFrame
 
 __all__ = ["StreamFigures", "StreamMeter"]
@@ -37,6 +38,8 @@ class StreamFigures:
         media_s: Media time of the latest frame.
         silence_s: Seconds since the latest frame was tracked, or since the start.
         stage_s: Seconds spent by stage since the start.
+        output_failures: Outputs, or parts of them, that could not be written since the start.
+        output_problem: What the latest of them said; empty where there was none.
     """
 
     frames: int
@@ -49,6 +52,8 @@ class StreamFigures:
     media_s: float
     silence_s: float
     stage_s: dict[str, float] = field(default_factory=dict)
+    output_failures: int = 0
+    output_problem: str = ""
 
 
 class StreamMeter:
@@ -62,6 +67,7 @@ class StreamMeter:
         self._stage_s: defaultdict[str, float] = defaultdict(float)
         self._frames = self._instances = self._living = self._identities = 0
         self._media_s = 0.0
+        self._output_failures, self._output_problem = 0, ""
 
     def add(self, tracked_frame: TrackedFrame) -> None:
         """Count a frame whose tracks were just found."""
@@ -79,6 +85,12 @@ class StreamMeter:
                 self._living = len(tracks)
                 # Ids are gapless from 1 in order of confirmation: the highest is the number of identities.
                 self._identities = max(self._identities, int(tracks.ids.max(initial=0)))
+
+    def output_failed(self, failure: TrackerError) -> None:
+        """Count an output, or a part of one, that could not be written."""
+        with self._lock:
+            self._output_failures += 1
+            self._output_problem = f"{failure.offender}: {failure.problem}"
 
     def figures(self) -> StreamFigures:
         """The figures now."""
@@ -98,6 +110,8 @@ class StreamMeter:
                 media_s=self._media_s,
                 silence_s=now_s - (self._done_s[-1] if self._done_s else self._begun_s),
                 stage_s=dict(self._stage_s),
+                output_failures=self._output_failures,
+                output_problem=self._output_problem,
             )
 
     def reset_ages(self) -> None:

@@ -17,13 +17,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from tracker.errors import TrackerError
-from tracker.types import Frame, Instances, Segmenter, Sink, TrackedFrame, Tracks
+from tracker.types import Frame, Instances, Segmenter, TrackedFrame, Tracks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
+
+    from tracker.sinks.base import Sink
 
 __all__ = ["Associator", "Pipeline", "Summary", "WarpEstimator"]
 

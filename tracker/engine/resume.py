@@ -11,39 +11,24 @@ import contextlib
 import hashlib
 import json
 import shutil
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tracker.engine.join import join_chunks
 from tracker.engine.snapshot import Snapshots
 from tracker.errors import ConfigError
-from tracker.sinks.part_file import write_whole
+from tracker.plugins import sink_class
+from tracker.sinks.base import Checkpoint, Sink
+from tracker.sinks.part_file import refusal, write_whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from tracker.types import Sink, TrackedFrame
+    from tracker.types import TrackedFrame
 
-__all__ = ["CHECKPOINT_FRAMES", "Checkpoint", "ChunkedSink", "Resumption"]
+__all__ = ["CHECKPOINT_FRAMES", "ChunkedSink", "Resumption"]
 
 CHECKPOINT_FRAMES = 100
 """A kill costs so many frames of work at most; a checkpoint costs about 10 ms in the writer's thread."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Checkpoint:
-    """A place between two frames from which a recording can be gone on with.
-
-    Attributes:
-        next_index: Frames from this index on are still to come.
-        state: The tracker's state there.
-        complete: The recording is at its end.
-    """
-
-    next_index: int
-    state: dict[str, Any] | None
-    complete: bool = False
 
 
 class Resumption:
@@ -102,7 +87,7 @@ class Resumption:
             raise ConfigError(f"state {self._done.parent}", problem, "make the folder writable, or remove it") from None
 
 
-class ChunkedSink:
+class ChunkedSink(Sink):
     """Outputs of one recording, written in chunks.
 
     Args:
@@ -150,7 +135,11 @@ class ChunkedSink:
         for number, path in enumerate(self._paths):
             if self._chunks:
                 starts_s = [float(self._start(chunk).read_text(encoding="utf-8")) for chunk in range(self._chunks)]
-                join_chunks(path, [self._chunk(chunk, number) for chunk in range(self._chunks)], starts_s)
+                chunks = [self._chunk(chunk, number) for chunk in range(self._chunks)]
+                try:
+                    sink_class(path).join(path, chunks, starts_s)
+                except OSError as failure:
+                    raise refusal(path, failure, "put its chunks together") from failure
             else:
                 self._open_part(path).close()  # no frame at all: what the format makes of that
         if self._complete:

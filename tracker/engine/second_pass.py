@@ -18,10 +18,12 @@ import numpy as np
 
 from tracker.app.interrupt import interruptible
 from tracker.errors import ConfigError, TrackerError
+from tracker.plugins import sink_class
 from tracker.refine.filled import with_filled
 from tracker.refine.refine import Refined, refine
+from tracker.sinks.base import file_of
 from tracker.sinks.exclusive import reserved, staged_name
-from tracker.sinks.open import kind_of
+from tracker.sources.address import redact
 from tracker.types import Frame, TrackedFrame, Tracks
 
 if TYPE_CHECKING:
@@ -32,12 +34,10 @@ if TYPE_CHECKING:
 
     from tracker.refine.recording import Recording
     from tracker.refine.spool import Spool
-    from tracker.types import Instances, Sink
+    from tracker.sinks.base import Sink
+    from tracker.types import Instances
 
 __all__ = ["Rewritten", "SecondPass", "check_replaceable"]
-
-SHAPED = ("video", "mots")
-"""Outputs that show silhouettes and name no detection: they get those of filled rows as well."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,17 +59,18 @@ class _InterruptedError(Exception):
     """Ctrl-C, on its way out of the second pass."""
 
 
-def check_replaceable(paths: Sequence[Path]) -> None:
+def check_replaceable(outputs: Sequence[str | os.PathLike[str]]) -> None:
     """Outputs are written twice.
 
     Raises:
-        ConfigError: One of them is a device or a pipe, from which nothing can be taken back.
+        ConfigError: One of them is a device, a pipe or a URL, from which nothing can be taken back.
     """
-    for path in paths:
-        if path.exists() and not path.is_dir() and not stat.S_ISREG(path.stat().st_mode):
-            raise ConfigError(
-                f"--refine with {path}", "expected a file that can be replaced, found a device or pipe", "name a file"
-            )
+    for output in outputs:
+        path = file_of(output)
+        if path is None or (path.exists() and not path.is_dir() and not stat.S_ISREG(path.stat().st_mode)):
+            found = "an address" if path is None else "a device or pipe"
+            problem = f"expected a file that can be replaced, found {found}"
+            raise ConfigError(f"--refine with {redact(os.fspath(output))}", problem, "name a file")
 
 
 class SecondPass:
@@ -139,9 +140,9 @@ class SecondPass:
                 sinks = []
                 for path in paths:
                     sink = self._open_sink(staged[path])
-                    stack.callback(getattr(sink, "abort", sink.close))  # after close: nothing
-                    sinks.append((sink, kind_of(path) in SHAPED))
-                draws = any(kind_of(path) == "video" for path in paths)
+                    stack.callback(sink.abort)  # after close: nothing
+                    sinks.append((sink, sink_class(path).shows_silhouettes))
+                draws = any(sink_class(path).needs_images for path in paths)
                 pictures = stack.enter_context(self._pictures()) if draws else None
                 for number in range(len(self._spool)) if sinks else ():
                     self._write_frame(number, sinks, recording, refined, pictures)

@@ -10,18 +10,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from tracker.engine.meter import StreamMeter
-from tracker.engine.resume import Checkpoint
 from tracker.engine.steady import Associator, SteadyTracker
 from tracker.errors import TrackerError
+from tracker.sinks.base import Checkpoint
 from tracker.types import Frame, Instances, TrackedFrame
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from tracker.associate.camera import CameraMotion
+    from tracker.sinks.base import Sink
     from tracker.sources.reconnect import Link
     from tracker.sources.source import Source
-    from tracker.types import Sink
 
 __all__ = ["CLOSE_S", "Stream", "StreamState", "Ticket", "unforeseen"]
 
@@ -339,12 +339,15 @@ class _Writer:
             try:
                 if sink is None and not broken:
                     sink = self._open_sink(self._stream.source)
-                if isinstance(item, Checkpoint):
-                    getattr(sink, "checkpoint", lambda _: None)(item)
-                elif sink is not None:
+                if sink is None:
+                    pass
+                elif isinstance(item, Checkpoint):
+                    sink.checkpoint(item)
+                else:
                     sink.write(item)
             except Exception as failure:  # noqa: BLE001 - a camera is tracked on without this output
                 broken = True
+                self._stream.meter.output_failed(self._named(failure))
                 if self._stream.checkpointed:  # of a recording nothing would come of the rest: it is gone on with later
                     self._stream.fail(self._named(failure))
                 else:

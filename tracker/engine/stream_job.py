@@ -14,11 +14,11 @@ from tracker.engine.outputs import open_output, open_outputs
 from tracker.engine.pipeline import Pipeline, Summary
 from tracker.errors import ConfigError, TrackerError
 from tracker.segment.device import available_cores
+from tracker.sinks.base import file_of, files_of
 from tracker.sinks.exclusive import reserved
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from rich.console import Console
 
@@ -27,9 +27,10 @@ if TYPE_CHECKING:
     from tracker.request import StreamRequest
     from tracker.segment.reid import OnnxEmbedder
     from tracker.segment.session import OnnxSegmenter
+    from tracker.sinks.base import Sink
     from tracker.sources.address import Address
     from tracker.sources.source import Source
-    from tracker.types import Frame, Sink
+    from tracker.types import Frame
 
 __all__ = ["Outcome", "StreamJob", "flow"]
 
@@ -42,7 +43,7 @@ class Outcome:
         name: The stream's name.
         summary: Frames, identities, times.
         stage_ms: Milliseconds per frame by stage; stages overlap, so they add up to more than the wall time.
-        outputs: Files that were written.
+        outputs: Files that were written, and addresses that were written to, free of credentials.
         failures: Errors that ended an output or the source early; empty when all went well.
         interrupted: Whether the user stopped it.
         notes: What the source had to skip or repair, in words.
@@ -51,7 +52,7 @@ class Outcome:
     name: str
     summary: Summary
     stage_ms: dict[str, float]
-    outputs: list[Path]
+    outputs: list[str]
     failures: list[TrackerError]
     interrupted: bool = False
     notes: list[str] = field(default_factory=list)
@@ -68,7 +69,7 @@ class Outcome:
             "wall_s": round(summary.wall_s, 3),
             "fps": round(summary.frames_per_s, 2),
             "stage_ms": {name: round(ms, 3) for name, ms in self.stage_ms.items()},
-            "outputs": [str(path) for path in self.outputs],
+            "outputs": self.outputs,
             "failures": [str(failure) for failure in self.failures],
             "interrupted": self.interrupted,
             "notes": self.notes,
@@ -82,7 +83,7 @@ class StreamJob:
     Attributes:
         request: What to do.
         address: The stream.
-        paths: Its outputs.
+        outputs: Addresses of its outputs.
         segmenter: Shared with the other streams, as is the embedder.
         embedder: The network of ``--reid``.
         console: Progress and the table go there.
@@ -90,7 +91,7 @@ class StreamJob:
 
     request: StreamRequest
     address: Address
-    paths: list[Path]
+    outputs: list[str]
     segmenter: OnnxSegmenter
     embedder: OnnxEmbedder | None
     console: Console
@@ -101,7 +102,7 @@ class StreamJob:
         Raises:
             TrackerError: The source or an output cannot be opened, or an option does not fit.
         """
-        with reserved(*self.paths), self._spooling() as spool:
+        with reserved(*files_of(self.outputs)), self._spooling() as spool:
             camera_motion = self._camera_motion()
             with self._open_source() as source:
                 if spool is not None and source.info.is_live:
@@ -109,7 +110,7 @@ class StreamJob:
                 opener = functools.partial(
                     open_output, self.request, self.address, source.info.fps, self.segmenter.class_names
                 )
-                sink = open_outputs(self.paths, opener, spool=spool, console=self.console)
+                sink = open_outputs(self.outputs, opener, spool=spool, console=self.console)
                 summary, interrupted, failures = self._first_pass(source, sink, camera_motion)
             outcome = self._outcome(source, summary, failures, interrupted=interrupted)
             if spool is not None:
@@ -128,7 +129,7 @@ class StreamJob:
         from tracker.engine.second_pass import check_replaceable
         from tracker.refine.spool import Spool
 
-        check_replaceable(self.paths)
+        check_replaceable(self.outputs)
         with contextlib.closing(Spool()) as spool:
             yield spool
 
@@ -138,13 +139,14 @@ class StreamJob:
 
     def _open_source(self) -> Source:
         from tracker.app.progress import link_teller
+        from tracker.plugins import sink_class
         from tracker.sources.open import open_steady
 
         return open_steady(
             self.address,
             network_size=self.segmenter.network_size,
             keep_aspect=self.segmenter.keep_aspect,
-            want_image=self.request.save is not None or self.embedder is not None,
+            want_image=self.embedder is not None or any(sink_class(output).needs_images for output in self.outputs),
             stride=self.request.stride,
             decode=self.request.decode,
             rtsp_transport=self.request.transport,
@@ -214,13 +216,14 @@ class StreamJob:
         return min(strided, limit) if limit else strided
 
     def _outcome(self, source: Source, summary: Summary, failures: list[TrackerError], *, interrupted: bool) -> Outcome:
+        from tracker.sources.address import redact
         from tracker.sources.notes import notes
 
         return Outcome(
             name=self.address.name,
             summary=summary,
             stage_ms=_stage_ms(summary, source),
-            outputs=[path for path in self.paths if path.exists()],
+            outputs=[redact(output) for output in self.outputs if _is_there(output)],
             failures=failures,
             interrupted=interrupted,
             notes=notes(source.info, source.counters),
@@ -241,7 +244,7 @@ class StreamJob:
             open_sink=functools.partial(opener, coasting=True),
             pictures=self._pictures,
         )
-        rewritten = second.replace(self.paths, console=self.console)
+        rewritten = second.replace(files_of(self.outputs), console=self.console)
         if rewritten.identities is not None:
             outcome.summary.identities = rewritten.identities
             return outcome
@@ -262,12 +265,18 @@ class StreamJob:
         from tracker.app.progress import summary_table
 
         self.console.print(summary_table(outcome.name, outcome.summary, outcome.stage_ms))
-        for path in outcome.outputs:
-            self.console.print(f"  wrote {path}", highlight=False)
+        for output in outcome.outputs:
+            self.console.print(f"  wrote {output}", highlight=False)
         for note in outcome.notes:
             self.console.print(f"  [yellow]note[/yellow]: {note}", highlight=False)
         for failure in outcome.failures:
             self.console.print(f"  [red]failed[/red]: {failure}", highlight=False)
+
+
+def _is_there(output: str) -> bool:
+    """Whether something was written: a file that could not be opened or stayed empty is not there."""
+    path = file_of(output)
+    return path is None or path.exists()
 
 
 def flow(request: StreamRequest, segmenter: OnnxSegmenter, *, is_live: bool) -> dict[str, int]:

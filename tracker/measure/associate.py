@@ -11,20 +11,20 @@ import numpy as np
 
 from tracker.associate.tracker import Tracker
 from tracker.errors import ConfigError, SinkError, TrackerError
-from tracker.measure.box_lines import box_line
+from tracker.formats.detection_files import box_line
+from tracker.formats.mots import mots_line
+from tracker.formats.sequences import open_sequences
 from tracker.sinks.claims import Claim, check_claims, check_folders_differ
 from tracker.sinks.exclusive import reserved
 from tracker.sinks.part_file import PartFile
-from tracker.sinks.results import mots_line
-from tracker.sources.sequences import open_sequences
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from numpy.typing import NDArray
 
-    from tracker.sources.detections import Detections
-    from tracker.sources.sequences import Sequence
+    from tracker.formats.detections import Detections
+    from tracker.formats.sequences import Sequence
     from tracker.types import Tracks
 
     Rows = NDArray[np.int64]
@@ -50,6 +50,7 @@ class Associated:
         refined: Whether the file holds the second pass's result.
         problem: Why it holds the online result although a second pass was asked for; else empty.
         interrupted: Whether Ctrl-C ended the second pass.
+        notes: What was read otherwise than it stands in the file, left out, or is strange about the result.
     """
 
     name: str
@@ -61,6 +62,7 @@ class Associated:
     refined: bool = False
     problem: str = ""
     interrupted: bool = False
+    notes: tuple[str, ...] = ()
 
 
 def associate(
@@ -80,8 +82,8 @@ def associate(
     Identities are unique over all classes of a file.
 
     Args:
-        path: A detections file, a sequence folder with ``seqinfo.ini``, a folder of such folders, or a folder of files
-            ``0000.txt``, ``0001.txt``, ... as KITTI has.
+        path: A detections file (of one video or, in COCO, of several), a sequence folder with ``seqinfo.ini``, a folder
+            of such folders, or a folder of files ``0000.txt``, ``0001.txt``, ... as KITTI has.
         out: The result file; an existing folder, or many sequences as ``path``, give ``<out>/<sequence>.txt``.
         fps: Frames per second; overrides ``seqinfo.ini`` and KITTI's 10, and stands in where neither is (else 30).
         coasting: Also write identities that are presumed present but not seen: boxes (visibility 0; in KITTI's text
@@ -102,6 +104,12 @@ def associate(
     path, out = Path(path), Path(out)
     sequences = open_sequences(path)
     many = path.is_dir() and not (path / "seqinfo.ini").is_file()
+    if len(sequences) > 1 and not many:
+        if not out.is_dir() and out.suffix:
+            raise SinkError(
+                out, f"expected a folder for {len(sequences)} videos of one file, found a file name", "name a folder"
+            )
+        many = True
     check_folders_differ(out, path)
     if many:
         _make_folder(out)
@@ -122,10 +130,27 @@ def associate(
             )
             if refine:
                 result = _second_pass(sequence, result, rows, rate=rate, coasting=coasting, progress=progress)
-        results.append(result)
+        results.append(replace(result, notes=_notes(sequence, result)))
         if result.interrupted:
             break
     return results
+
+
+def _notes(sequence: Sequence, result: Associated) -> tuple[str, ...]:
+    """What the user should know about a result."""
+    detections = sequence.detections
+    notes = list(detections.notes)
+    if detections.skipped_empty:
+        notes.append(f"{detections.skipped_empty} detections without area are left out")
+    if len(detections) and not result.identities:
+        notes.append(
+            f"no identity: {len(detections)} detections with scores from {detections.scores.min():.3g} to "
+            f"{detections.scores.max():.3g}, none of them often or surely enough in one place"
+        )
+    if result.path.suffix.lower() == ".json":
+        layout = "MOTS" if detections.image_size is not None else "MOTChallenge"
+        notes.append(f"the result is {layout} text although its name ends in .json")
+    return tuple(notes)
 
 
 def _make_folder(out: Path) -> None:

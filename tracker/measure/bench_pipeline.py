@@ -21,12 +21,12 @@ import numpy as np
 
 from tracker.associate.tracker import Tracker
 from tracker.engine.pipeline import Pipeline
+from tracker.plugins import open_sink
 from tracker.render.annotate import Annotator
 from tracker.segment.session import OnnxSegmenter
 from tracker.segment.survey import processor_name, survey
 from tracker.sinks.encoder import VideoEncoder
 from tracker.sinks.multi import MultiSink
-from tracker.sinks.open import open_sink
 from tracker.sources.open import open_source
 from tracker.types import TrackedFrame
 

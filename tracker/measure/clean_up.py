@@ -1,16 +1,18 @@
 """Clean-up rules of each benchmark, applied before metrics are counted.
 
-Before counting, each benchmark forgives certain results. The rules kept here, by ``[Bench] protocol`` of
-``seqinfo.ini``:
+Each benchmark forgives certain results. The rules kept here, by ``[Bench] protocol`` of ``seqinfo.ini``:
 
 ==============  =====================================================================================================
 ``mot17``       results on static persons, persons on vehicles, distractors and reflections are removed; only class 1
-                with conf 1 counts (MOTChallenge, Dendorfer et al. 2020, section 4.1)
+                with conf 1 counts (MOTChallenge, Dendorfer et al. 2020, section 4.1); ``mot16`` is the same, ``mot20``
+                forgives results on vehicles without motors too
 ``kitti``       per class; results on the neighbouring class, on truncated or heavily occluded truth, of 25 px height or
                 less, or more than half inside a DontCare region are removed (KITTI tracking, Geiger et al. 2012)
 ``kittimots``   per class; unmatched masks more than half inside an ignore region are removed (MOTS, section 5)
-``plain``       truth with conf 0 is dropped (``mot15`` is the same)
+``plain``       per class of the truth; truth with conf 0 is dropped (``mot15`` is the same)
 ==============  =====================================================================================================
+
+A result without a class (-1) is of the class that is scored. Where the truth says no class, every result counts.
 """
 
 from __future__ import annotations
@@ -21,18 +23,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tracker import boxes as box_math
-from tracker.measure.truth import CLASS, CONF, ID, MOT17_DISTRACTORS, X1, Y1, Y2
+from tracker.formats.mots import MOTS_IGNORE
+from tracker.measure.truth import CLASS, CONF, ID, MOT_DISTRACTORS, X1, Y1, Y2
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from tracker.measure.truth import MaskRow, Table, Truth
+    from tracker.formats.mots import MaskRow
+    from tracker.measure.truth import Table, Truth
 
 __all__ = ["OVERLAP", "Similarities", "disjoint", "similarities"]
 
 KITTI_NEIGHBOURS = {3: 21, 1: 7}  # car: van; pedestrian: person sitting
 KITTI_DONT_CARE = 13
-MOTS_IGNORE = 10
 OVERLAP = 0.5
 EPSILON = float(np.finfo(float).eps)
 
@@ -60,8 +63,11 @@ def _box_frame(truth: NDArray[np.float64], rows: NDArray[np.float64], code: int,
         rows = rows[row_classes == code]
         truth = truth[(classes == code) | (classes == KITTI_NEIGHBOURS[code])]
         classes = truth[:, CLASS].astype(int)
-    else:
+    elif code >= 0:
         rows = rows[(row_classes == code) | (row_classes < 0)]
+    if protocol not in MOT_DISTRACTORS and protocol != "kitti":
+        truth = truth[(classes == code) | ((classes < 0) & (code < 0))]
+        classes = truth[:, CLASS].astype(int)
     overlaps = np.asarray(box_math.iou(truth[:, X1 : Y2 + 1], rows[:, X1 : Y2 + 1]), np.float64)
     removed = np.zeros(len(rows), np.bool_)
     kept = truth[:, CONF] != 0
@@ -72,10 +78,10 @@ def _box_frame(truth: NDArray[np.float64], rows: NDArray[np.float64], code: int,
         unmatched = np.ones(len(rows), np.bool_)
         unmatched[matched] = False
         removed |= unmatched & _forgiven_by_kitti(rows, ignored)
-    elif protocol == "mot17":
+    elif protocol in MOT_DISTRACTORS:
         kept &= classes == 1
         matched_truth, matched = _matched(overlaps)
-        removed[matched[np.isin(classes[matched_truth], MOT17_DISTRACTORS)]] = True
+        removed[matched[np.isin(classes[matched_truth], MOT_DISTRACTORS[protocol])]] = True
     return Similarities(
         true_ids=truth[kept, ID].astype(np.int64),
         ids=rows[~removed, ID].astype(np.int64),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import warnings
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,12 +14,13 @@ import numpy as np
 
 from tracker.errors import ConfigError, DetectionsError, SourceError
 from tracker.measure.clean_up import OVERLAP, disjoint, similarities
-from tracker.measure.truth import CLASS_CODES, open_truth, read_table
+from tracker.measure.truth import CLASS, classes_of, open_truth, read_table
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tracker.measure.clean_up import Similarities
+    from tracker.measure.truth import Truth
 
 __all__ = ["COUNTS", "FIGURES", "Evaluation", "evaluate", "evaluated_files", "metrics_of"]
 
@@ -33,14 +35,16 @@ class Evaluation:
     """Figures in percent and counts.
 
     Attributes:
-        combined: By class name; ``all`` is the mean over classes (counts are sums).
+        combined: By class name; ``all`` is the mean over the classes that the truth has (counts are sums over all).
         sequences: By sequence name, then class name.
         missing: Sequences without a result file; they count as empty.
+        notes: What of the results was not scored, and why.
     """
 
     combined: dict[str, dict[str, float]]
     sequences: dict[str, dict[str, dict[str, float]]]
     missing: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
 
 def evaluate(
@@ -52,12 +56,15 @@ def evaluate(
 ) -> Evaluation:
     """Score ``results_root/<sequence>.txt`` against ``truth_root/<sequence>/gt.txt`` (or ``gt/``), or KITTI's labels.
 
+    Of masks ``<sequence>.mots.txt``, as ``track`` writes it, is read first.
+
     Args:
         truth_root: Folder of sequence folders, one sequence folder, or KITTI's ``label_02`` (see :func:`open_truth`).
         results_root: Folder of result files; MOTChallenge text (frames from 1) or KITTI text (frames from 0) for
             boxes whichever the truth is, MOTS text for masks.
         protocol: Clean-up rules; by default what ``seqinfo.ini`` says, else ``kittimots`` for masks, ``kitti`` for
-            KITTI text, ``mot17`` where truth has MOT17's classes, ``plain`` otherwise.
+            KITTI text, ``mot20`` for sequences of this name, ``mot17`` where truth has MOT17's distractors, ``plain``
+            otherwise.
         progress: Called with sequence name, number done and total.
 
     Raises:
@@ -72,25 +79,58 @@ def evaluate(
             results_root, "expected a folder of <sequence>.txt, found none", "name the folder that associate wrote"
         )
     missing: list[str] = []
-    names = sorted({name for truth in truths for name in CLASS_CODES[truth.protocol]})
-    raw: dict[str, dict[str, list[Any]]] = {name: {} for name in names}
+    notes: list[str] = []
+    protocols = sorted({truth.protocol for truth in truths})
+    codes = {name: classes_of([truth for truth in truths if truth.protocol == name]) for name in protocols}
+    raw: dict[str, dict[str, list[Any]]] = {name: {} for name in sorted({name for c in codes.values() for name in c})}
     for done, truth in enumerate(truths):
         path = results_root / f"{truth.name}.txt"
+        masks = results_root / f"{truth.name}.mots.txt"
+        if truth.masks and masks.is_file():
+            path = masks
         if not path.is_file():
             missing.append(truth.name)
-        table = read_table(path, masks=truth.masks, length=truth.length)
+        table = read_table(path, masks=truth.masks, length=truth.length, size=truth.mask_size)
+        notes += _unscored(path, table, truth, codes[truth.protocol])
         if truth.masks:
             table = [disjoint(rows) for rows in table]
-        for name, code in CLASS_CODES[truth.protocol].items():
+        for name, code in codes[truth.protocol].items():
             frames = [similarities(truth, frame, table[frame], code) for frame in range(1, truth.length + 1)]
             raw[name][truth.name] = metrics_of(frames, metrics, truth.name)
         if progress is not None:
             progress(truth.name, done + 1, len(truths))
     return Evaluation(
         combined=_combine(raw, metrics),
-        sequences={t.name: {n: _figures(raw[n][t.name]) for n in CLASS_CODES[t.protocol]} for t in truths},
+        sequences={t.name: {n: _figures(raw[n][t.name]) for n in codes[t.protocol]} for t in truths},
         missing=tuple(missing),
+        notes=tuple(notes),
     )
+
+
+def _unscored(path: Path, table: list[Any], truth: Truth, codes: dict[str, int]) -> list[str]:
+    """Which classes of a result are not scored.
+
+    Raises:
+        DetectionsError: The result says no class and the truth has several.
+    """
+    found: Counter[int] = Counter()
+    for rows in table:
+        found.update(row[2] for row in rows) if truth.masks else found.update(rows[:, CLASS].astype(int).tolist())
+    scored = set(codes.values())
+    unknown = sum(count for code, count in found.items() if code < 0)
+    if unknown and len(scored) > 1:
+        expected = ", ".join(f"{code} ({name})" for name, code in codes.items())
+        raise DetectionsError(
+            path, f"expected a class of {expected} in each row, found none in {unknown}", "write the class column"
+        )
+    if -1 in scored:
+        return []
+    return [
+        f"{path.name}: {count} rows of class {code} are not scored; {truth.protocol} scores "
+        + ", ".join(f"{number} ({name})" for name, number in codes.items())
+        for code, count in sorted(found.items())
+        if code >= 0 and code not in scored
+    ]
 
 
 def evaluated_files(truth_root: Path, results_root: Path) -> list[Path]:
@@ -153,7 +193,11 @@ def _combine(raw: dict[str, dict[str, list[Any]]], metrics: list[Any]) -> dict[s
         counts = np.sum([result[-1] for result in sequences.values()], axis=0)
         combined[name] = _figures([*joined, tuple(counts)])
     values = list(combined.values())
-    combined["all"] = {key: sum(v[key] for v in values) / (1 if key in COUNTS else len(values)) for key in values[0]}
+    true = [figures for figures in values if figures["true_identities"]] or values
+    combined["all"] = {
+        key: sum(v[key] for v in values) if key in COUNTS else sum(v[key] for v in true) / len(true)
+        for key in values[0]
+    }
     return combined
 
 

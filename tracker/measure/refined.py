@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tracker import masks as mask_math
-from tracker.measure.box_lines import box_line
+from tracker.formats.detection_files import box_line
+from tracker.formats.mots import mots_line
 from tracker.refine.morph import between
 from tracker.refine.recording import Recording
-from tracker.sinks.results import mots_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
 
+    from tracker.formats.detections import Detections
+    from tracker.formats.sequences import Sequence
     from tracker.refine.refine import Refined
-    from tracker.sources.detections import Detections
-    from tracker.sources.sequences import Sequence
 
 __all__ = ["recording_of", "refined_lines"]
 

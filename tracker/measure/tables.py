@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rich.table import Table
+from rich.text import Text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,8 +33,11 @@ def evaluation_table(evaluation: Evaluation, *, per_sequence: bool) -> Table:
         table.add_section()
     for name, figures in evaluation.combined.items():
         table.add_row(name, *_cells(figures), style="bold" if name == "all" else "")
+    notes = list(evaluation.notes)
     if evaluation.missing:
-        table.caption = f"no result file, counted as empty: {', '.join(evaluation.missing)}"
+        notes.insert(0, f"no result file, counted as empty: {', '.join(evaluation.missing)}")
+    if notes:
+        table.caption, table.caption_justify = Text("\n".join(notes)), "left"
     return table
 
 

@@ -1,32 +1,51 @@
-"""Truth (sequence folders, or KITTI's label files) and result files enter, their rows by frame leave."""
+"""Truth of a benchmark (sequence folders, or KITTI's label files) and results as rows by frame."""
 
 from __future__ import annotations
 
-import configparser
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tracker.errors import ConfigError, DetectionsError, SourceError
-from tracker.measure.kitti_truth import kitti_lengths, kitti_rows, label_files
-from tracker.sources.kitti import is_kitti
+from tracker.formats.columns import lines_of, read_text
+from tracker.formats.kitti import is_kitti, kitti_lengths, kitti_rows, label_files
+from tracker.formats.mot import mot_rows
+from tracker.formats.mots import MOTS_IGNORE, is_mots, mots_rows
+from tracker.formats.sequences import read_seqinfo
 
-__all__ = ["CLASS_CODES", "MaskRow", "Table", "Truth", "open_truth", "read_table"]
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
-CLASS_CODES: dict[str, dict[str, int]] = {
+__all__ = ["MOT_DISTRACTORS", "PROTOCOLS", "Table", "Truth", "classes_of", "open_truth", "read_table"]
+
+PROTOCOLS: dict[str, dict[str, int]] = {
     "kitti": {"car": 3, "pedestrian": 1},
     "kittimots": {"car": 1, "pedestrian": 2},
+    "mot16": {"pedestrian": 1},
     "mot17": {"pedestrian": 1},
-    "plain": {"pedestrian": 1},
-    "mot15": {"pedestrian": 1},
+    "mot20": {"pedestrian": 1},
+    "mot15": {},
+    "plain": {},
 }
+"""The classes that each protocol scores, by name; those of the truth where it names none."""
+NAMES = {1: "pedestrian", 3: "car"}
+"""Names of classes in MOTChallenge text, other than of KITTI; the rest are ``class 2``, ``class 4``, ..."""
+UNKNOWN = "object"
+"""Objects whose class the truth does not say."""
 MOT17_DISTRACTORS = (2, 7, 8, 12)  # person on vehicle, static person, distractor, reflection
+MOT_DISTRACTORS = {"mot16": MOT17_DISTRACTORS, "mot17": MOT17_DISTRACTORS, "mot20": (*MOT17_DISTRACTORS, 6)}
+"""Classes on which results are forgiven; MOT20 adds vehicles without motors (TrackEval's ``MotChallenge2DBox``)."""
+
+TRUTH_FILES = ("gt.txt", "gt/gt.txt")
+MASK_FILES = ("gt_mots.txt", "gt/gt_mots.txt")
+"""Read instead where masks are asked for by name."""
+GREATEST_LENGTH = 10_000_000
+"""Frames of four days at 30 a second."""
 
 FRAME, ID, X1, Y1, X2, Y2, CONF, CLASS = range(8)
 Table = Any  # (D, 8) floats for boxes, list of MaskRow for masks
-MaskRow = tuple[int, int, int, int, int, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,12 +56,37 @@ class Truth:
     folder: Path
     length: int
     protocol: str
+    masks: bool
     table: list[Table]
 
     @property
-    def masks(self) -> bool:
-        """Whether rows are masks."""
-        return self.protocol == "kittimots"
+    def mask_size(self) -> tuple[int, int] | None:
+        """``(width, height)`` of the masks; ``None`` for boxes and where there are none."""
+        row = next((row for rows in self.table for row in rows), None) if self.masks else None
+        return None if row is None else (row[4], row[3])
+
+    def counted(self) -> set[int]:
+        """Classes of the rows that count; -1 where the truth says none."""
+        if self.masks:
+            return {row[2] for rows in self.table for row in rows} - {MOTS_IGNORE}
+        return {int(class_id) for rows in self.table for class_id in rows[rows[:, CONF] != 0, CLASS]}
+
+
+def classes_of(truths: Sequence[Truth]) -> dict[str, int]:
+    """The classes to score in sequences of one protocol, by name; -1 stands for objects of unknown class.
+
+    They are the protocol's own, and for masks and where it has none also those of the truth, ordered by number.
+    """
+    protocol = truths[0].protocol
+    names = dict(PROTOCOLS[protocol])
+    if names and protocol != "kittimots":
+        return names
+    known = {code: name for name, code in names.items()} if names else NAMES
+    for code in sorted(set().union(*(truth.counted() for truth in truths))):
+        # MOT15 knows no classes: all of it is pedestrians.
+        unknown = "pedestrian" if protocol == "mot15" and code < 0 else UNKNOWN
+        names[unknown if code < 0 else known.get(code, f"class {code}")] = max(code, -1)
+    return names or {"pedestrian": 1}
 
 
 def open_truth(root: str | Path, *, protocol: str | None = None) -> list[Truth]:
@@ -57,9 +101,9 @@ def open_truth(root: str | Path, *, protocol: str | None = None) -> list[Truth]:
         ConfigError: An unknown protocol.
     """
     root = Path(root)
-    if protocol is not None and protocol not in CLASS_CODES:
+    if protocol is not None and protocol not in PROTOCOLS:
         raise ConfigError(
-            "protocol", f"expected one of {', '.join(CLASS_CODES)}, found {protocol!r}", "choose one of these"
+            "protocol", f"expected one of {', '.join(PROTOCOLS)}, found {protocol!r}", "choose one of these"
         )
     folders = [root] if (root / "seqinfo.ini").is_file() else []
     if not folders and root.is_dir():
@@ -87,7 +131,7 @@ def _open_labels(path: Path, length: int | None, protocol: str | None) -> Truth:
     """One of KITTI's label files, ``length`` frames long, or up to its last row where not known."""
     if protocol == "kittimots":
         raise ConfigError("protocol", f"kittimots: expected masks, found boxes in {path}", "leave the option out")
-    lines = _lines_of(path)
+    lines = lines_of(read_text(path))
     if lines and not is_kitti(lines[0][1]):
         raise SourceError(
             path,
@@ -97,65 +141,89 @@ def _open_labels(path: Path, length: int | None, protocol: str | None) -> Truth:
     if length is None:
         length = int(max((row[FRAME] for row in kitti_rows(path, lines, length=None)), default=1))
     table = read_table(path, masks=False, length=length)
-    return Truth(name=path.stem, folder=path.parent, length=length, protocol=protocol or "kitti", table=table)
+    return Truth(
+        name=path.stem, folder=path.parent, length=length, protocol=protocol or "kitti", masks=False, table=table
+    )
 
 
 def _open_one(folder: Path, protocol: str | None) -> Truth:
-    parser = configparser.ConfigParser()
-    try:
-        parser.read(folder / "seqinfo.ini", encoding="utf-8")
-        length = int(parser["Sequence"]["seqLength"])
-    except (configparser.Error, KeyError, ValueError) as error:
+    info = read_seqinfo(folder / "seqinfo.ini")
+    said = info["Sequence"].get("seqLength", "")
+    if not said.isdecimal() or not 0 < int(said) <= GREATEST_LENGTH:
         raise SourceError(
-            folder / "seqinfo.ini", f"expected [Sequence] with seqLength, found {error}", "correct it"
-        ) from error
-    path = next((folder / name for name in ("gt.txt", "gt/gt.txt") if (folder / name).is_file()), None)
+            folder / "seqinfo.ini",
+            f"expected [Sequence] with seqLength, a whole number from 1, found {said or 'none'!r}",
+            "correct it",
+        )
+    files = MASK_FILES + TRUTH_FILES if protocol == "kittimots" else TRUTH_FILES
+    path = next((folder / name for name in files if (folder / name).is_file()), None)
     if path is None:
         raise SourceError(
             folder, "expected gt.txt or gt/gt.txt, found neither", "add the truth or leave the folder out"
         )
-    first = _first_line(path)
-    masks = _looks_like_masks(first)
-    protocol = protocol or parser.get("Bench", "protocol", fallback=None)
-    table = read_table(path, masks=masks, length=length)
+    first = next((line for _, line in lines_of(read_text(path))), "")
+    masks = is_mots(first)
+    protocol = protocol or info.get("Bench", "protocol", fallback=None)
+    table = read_table(path, masks=masks, length=int(said))
     if protocol is None:
-        distractors = not masks and any(np.isin(rows[:, CLASS], MOT17_DISTRACTORS).any() for rows in table)
-        protocol = "kittimots" if masks else "kitti" if is_kitti(first) else "mot17" if distractors else "plain"
-    if protocol not in CLASS_CODES:
+        mot20 = info["Sequence"].get("name", folder.name).upper().startswith("MOT20")
+        protocol = "kittimots" if masks else "kitti" if is_kitti(first) else _mot_protocol(table, mot20=mot20)
+    if protocol not in PROTOCOLS:
         raise ConfigError(
-            folder / "seqinfo.ini", f"unknown protocol {protocol!r}", f"use one of {', '.join(CLASS_CODES)}"
+            folder / "seqinfo.ini", f"unknown protocol {protocol!r}", f"use one of {', '.join(PROTOCOLS)}"
         )
-    return Truth(name=folder.name, folder=folder, length=length, protocol=protocol, table=table)
+    if masks != (protocol == "kittimots") and first:
+        raise ConfigError(
+            "protocol",
+            f"{protocol}: expected {'boxes, found masks' if masks else 'masks, found boxes'} in {path}",
+            "leave the option out",
+        )
+    return Truth(
+        name=folder.name, folder=folder, length=int(said), protocol=protocol, masks=protocol == "kittimots", table=table
+    )
 
 
-def read_table(path: Path, *, masks: bool, length: int) -> list[Table]:
+def _mot_protocol(table: list[Table], *, mot20: bool) -> str:
+    """MOT17's rules, or MOT20's, where truth has its distractors and nothing else than pedestrians counts."""
+    if mot20:
+        return "mot20"
+    rows = np.concatenate(table)
+    counted = set(rows[rows[:, CONF] != 0, CLASS].astype(int).tolist())
+    distractors = np.isin(rows[:, CLASS], MOT17_DISTRACTORS).any()
+    return "mot17" if distractors and 1 in counted and counted <= {1, 7, 8, 12} else "plain"
+
+
+def read_table(path: Path, *, masks: bool, length: int, size: tuple[int, int] | None = None) -> list[Table]:
     """Rows of a truth or result file by frame from 1, ``length + 1`` entries; a missing file is empty.
 
     Boxes may be MOTChallenge text, frames from 1, or KITTI text, frames from 0; the first line tells.
 
+    Args:
+        path: The file.
+        masks: Whether its rows must be masks.
+        length: Frames of the sequence.
+        size: ``(width, height)`` that masks must have.
+
     Raises:
         DetectionsError: A malformed line, or a frame outside the sequence.
     """
-    rows: list[Any] = []
-    lines = _lines_of(path)
-    if not masks and lines and is_kitti(lines[0][1]):
-        rows, lines = kitti_rows(path, lines, length=length), []
-    for number, line in lines:
-        row = _mask_row(line) if masks else _box_row(line)
-        if row is None:
-            form = "frame id class h w rle" if masks else "frame,id,x,y,w,h,conf,class,visibility"
-            raise DetectionsError(
-                f"{path}:{number}", f"expected {form}, found {line[:60]!r}", "correct or remove the line"
-            )
+    lines = lines_of(read_text(path)) if path.is_file() else []
+    rows: Sequence[Any]
+    if masks:
+        rows = mots_rows(path, lines, size=size)
+    elif lines and is_kitti(lines[0][1]):
+        rows = kitti_rows(path, lines, length=length)
+    else:
+        rows = _box_rows(path, lines)
+    for row, (number, _) in zip(rows, lines, strict=True):
         if not 1 <= row[0] <= length:
             raise DetectionsError(
                 f"{path}:{number}", f"expected a frame in 1..{length}, found {row[0]:g}", "number frames from 1"
             )
-        rows.append(row)
     if masks:
-        table: list[list[MaskRow]] = [[] for _ in range(length + 1)]
+        table: list[Table] = [[] for _ in range(length + 1)]
         for row in rows:
-            table[row[0]].append(row)
+            table[int(row[0])].append(row)
         return table
     values = np.array(rows, np.float64).reshape(-1, 8)
     values = values[np.argsort(values[:, FRAME], kind="stable")]
@@ -163,38 +231,11 @@ def read_table(path: Path, *, masks: bool, length: int) -> list[Table]:
     return [values[starts[frame] : starts[frame + 1]] for frame in range(length + 1)]
 
 
-def _lines_of(path: Path) -> list[tuple[int, str]]:
-    """The lines that are not blank, and their numbers."""
-    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-    return [(number, line) for number, line in enumerate(lines, 1) if line.strip()]
-
-
-def _box_row(line: str) -> tuple[float, ...] | None:
-    try:
-        values = [float(field) for field in line.replace(",", " ").split()[:9]]
-    except ValueError:
-        return None
-    if len(values) < 6 or not np.isfinite(values[:6]).all():
-        return None
-    values += [1.0, -1.0][len(values) - 6 :] if len(values) < 8 else []
-    frame, identity, x, y, width, height, conf, class_id = values[:8]
-    return frame, identity, x, y, x + width, y + height, conf, class_id
-
-
-def _mask_row(line: str) -> MaskRow | None:
-    fields = line.split()
-    try:
-        frame, identity, class_id, height, width = map(int, fields[:5])
-    except ValueError:
-        return None
-    return (frame, identity, class_id, height, width, fields[5]) if len(fields) >= 6 else None
-
-
-def _first_line(path: Path) -> str:
-    """The first line that is not blank, or nothing."""
-    with path.open(encoding="utf-8") as file:
-        return next((line for line in file if line.strip()), "")
-
-
-def _looks_like_masks(line: str) -> bool:
-    return _box_row(line) is None and _mask_row(line) is not None
+def _box_rows(path: Path, lines: list[tuple[int, str]]) -> Sequence[Any]:
+    if lines and is_mots(lines[0][1]) and not all(field.isdigit() for field in lines[0][1].split()):
+        raise DetectionsError(
+            f"{path}:{lines[0][0]}",
+            "expected boxes as in the truth, frame,id,x,y,w,h,conf,class,visibility, found masks (MOTS text)",
+            "score masks against truth with masks",
+        )
+    return mot_rows(path, lines)

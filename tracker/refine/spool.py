@@ -14,6 +14,7 @@ import numpy as np
 
 from tracker.errors import SinkError
 from tracker.refine.recording import Recording, tracklets_of
+from tracker.sinks.base import Sink
 from tracker.types import Frame, InstanceMasks, Instances
 
 if TYPE_CHECKING:
@@ -146,13 +147,16 @@ class Spool:
         return frame, Instances(boxes=boxes, scores=scores, class_ids=class_ids, masks=masks)
 
 
-class SpoolSink:
+class SpoolSink(Sink):
     """The spool as a sink beside others; when it is closed, reading begins."""
-
-    path = "temporary file of the second pass"
 
     def __init__(self, spool: Spool) -> None:
         self._spool = spool
+
+    @property
+    def address(self) -> str:
+        """What messages call it."""
+        return "temporary file of the second pass"
 
     def write(self, tracked_frame: TrackedFrame) -> None:
         """Add one frame; see :meth:`Spool.write`."""

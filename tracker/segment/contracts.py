@@ -7,35 +7,58 @@ from __future__ import annotations
 
 import ast
 import json
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from tracker import plugins
 from tracker.errors import ModelError
 from tracker.segment import end2end, yolact, yolo
 from tracker.segment.manifest import InputSpec, parse_input
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from tracker.segment.decoder import Decoder, ModelInfo, TensorInfo
     from tracker.segment.manifest import Dtype
 
-__all__ = ["CONTRACTS", "declared_input", "network_size", "recognise"]
+__all__ = ["Contract", "declared_input", "network_size", "recognise"]
 
-KNOWN: dict[str, tuple[Callable[[ModelInfo], dict[str, str] | None], Callable[..., Decoder], str]] = {
-    end2end.CONTRACT: (
-        end2end.match,
-        end2end.End2EndDecoder,
-        "boxes (B, K, 4), scores (B, K), class_ids (B, K), masks (B, K, h, w) uint8",
-    ),
-    yolact.CONTRACT: (
-        yolact.match,
-        yolact.YolactDecoder,
-        "loc (B, P, 4), conf (B, P, C + 1), mask (B, P, M), proto (B, h, w, M), optional priors (P, 4)",
-    ),
-    yolo.CONTRACT: (yolo.match, yolo.YoloDecoder, "predictions (B, 4 + C + M, A), prototypes (B, M, h, w)"),
-}
-CONTRACTS = tuple(KNOWN)
-"""Names of the output contracts that can be decoded."""
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contract:
+    """One model family.
+
+    Attributes:
+        name: As in ``masktrail.contract`` of a file's metadata and in a manifest.
+        form: The outputs in words and shapes, for errors.
+        match: Output names by role if the outputs have the contract's shapes, else ``None``; order does not matter.
+        decoder: Builds the decoder of a model with these names.
+    """
+
+    name: str
+    form: str
+    match: Callable[[ModelInfo], Mapping[str, str] | None]
+    decoder: Callable[[ModelInfo, Mapping[str, str]], Decoder]
+
+
+END2END = Contract(
+    name=end2end.CONTRACT,
+    form="boxes (B, K, 4), scores (B, K), class_ids (B, K), masks (B, K, h, w) uint8",
+    match=end2end.match,
+    decoder=end2end.End2EndDecoder,
+)
+YOLACT = Contract(
+    name=yolact.CONTRACT,
+    form="loc (B, P, 4), conf (B, P, C + 1), mask (B, P, M), proto (B, h, w, M), optional priors (P, 4)",
+    match=yolact.match,
+    decoder=yolact.YolactDecoder,
+)
+YOLO = Contract(
+    name=yolo.CONTRACT,
+    form="predictions (B, 4 + C + M, A), prototypes (B, M, h, w)",
+    match=yolo.match,
+    decoder=yolo.YoloDecoder,
+)
 
 DEFAULT_LONG_SIDE_PX = 640
 DEFAULT_STRIDE = 32
@@ -47,23 +70,25 @@ def recognise(info: ModelInfo) -> Decoder:
     Raises:
         ModelError: No known contract fits; the message lists the outputs found and the contracts known.
     """
+    known = plugins.CONTRACTS.names
     asked = info.metadata.get("masktrail.contract") or (info.manifest.contract if info.manifest else None)
-    if asked is not None and asked not in KNOWN:
+    if asked is not None and asked not in known:
         raise ModelError(
             info.label,
-            f"contract {asked!r}; this version knows {', '.join(CONTRACTS)}",
+            f"contract {asked!r}; this version knows {', '.join(known)}",
             "export the file again with this version, or update masktrail",
         )
-    for contract in [asked] if asked else CONTRACTS:
-        matcher, build, _ = KNOWN[contract]
-        names = matcher(info)
+    tried: list[Contract] = []
+    for name in [asked] if asked else known:
+        tried.append(plugins.CONTRACTS.load(name))
+        names = tried[-1].match(info)
         if names is not None:
-            return build(info, names)
+            return tried[-1].decoder(info, names)
     found = "; ".join(str(output) for output in info.outputs) or "no outputs"
-    known = "; ".join(f"{name} = {form}" for name, (_, _, form) in KNOWN.items() if asked in {None, name})
+    forms = "; ".join(f"{contract.name} = {contract.form}" for contract in tried)
     raise ModelError(
         info.label,
-        f"outputs of no known instance segmentation contract: {found}. Known: {known}",
+        f"outputs of no known instance segmentation contract: {found}. Known: {forms}",
         "export a segmentation model (YOLACT, YOLOv8-seg or `python -m export`), or name the contract in manifest.toml",
     )
 

@@ -13,12 +13,14 @@ A is the number of cells at strides 8, 16 and 32 (or with 4 or 64 added). Names 
 from __future__ import annotations
 
 import ast
+import json
 import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tracker.boxes import xyxy_from_cxcywh
+from tracker.errors import ModelError
 from tracker.segment.decoder import Decoded, default_class_names
 from tracker.segment.manifest import InputSpec
 from tracker.segment.prototypes import assemble
@@ -35,6 +37,8 @@ __all__ = ["YoloDecoder"]
 
 CONTRACT = "yolo"
 IOU_THRESHOLD = 0.7
+MOST_CLASSES = 100_000
+"""Class numbers beyond are no class numbers."""
 MAX_CANDIDATES = 1000
 """Boxes that enter NMS; a crowd at score 0.1 gives some hundreds."""
 STRIDE_SETS = ((8, 16, 32), (8, 16, 32, 64), (4, 8, 16, 32))
@@ -66,7 +70,7 @@ class YoloDecoder:
         self._objectness = self._form == "objectness"
         self._class_count = channels - 4 - self._objectness - self._coefficients
         count = None if self._form == "suppressed" else self._class_count
-        self.class_names = default_class_names(info, count, _metadata_names(info.metadata.get("names", "")))
+        self.class_names = default_class_names(info, count, _names_of(info, count))
 
     def decode(self, outputs: Mapping[str, NDArray[Any]], row: int, limits: Limits) -> Decoded:
         """The instances of image ``row`` of the batch."""
@@ -154,16 +158,45 @@ def _form(shape: tuple[int | None, ...], coefficients: int, network_size: tuple[
     return "rows-first" if columns > rows else "rows-last"
 
 
-def _metadata_names(text: str) -> tuple[str, ...] | None:
-    """Class names from the Python literal that Ultralytics writes: ``{0: 'person', 1: 'bicycle'}`` or a list.
+def _names_of(info: ModelInfo, count: int | None) -> tuple[str, ...] | None:
+    """Class names from the metadata key ``names``; ``None`` where it is empty or another source of names goes before.
 
-    >>> _metadata_names("{1: 'bicycle', 0: 'person'}")
-    ('person', 'bicycle')
+    Raises:
+        ModelError: They cannot be read, and nothing else names the classes.
+    """
+    text = info.metadata.get("names", "")
+    names = _metadata_names(text, count)
+    elsewhere = info.metadata.get("masktrail.classes") or (info.manifest and info.manifest.classes)
+    if names is None and text.strip() and not elsewhere:
+        raise ModelError(
+            info.label,
+            f"metadata names: expected a list of names, or names by class number from 0, found {text[:60]!r}",
+            "export the file again, or list the classes in a manifest.toml beside it",
+        )
+    return names
+
+
+def _metadata_names(text: str, count: int | None = None) -> tuple[str, ...] | None:
+    """Class names from JSON or the Python literal that Ultralytics writes, by class number or a list.
+
+    Numbers without a name, up to ``count``, are called ``class 0``, ``class 1``, ...
+
+    >>> _metadata_names("{1: 'bicycle', 0: 'person'}"), _metadata_names('{"0": "helmet", "1": "vest"}')
+    (('person', 'bicycle'), ('helmet', 'vest'))
+    >>> _metadata_names("{1: 'helmet', 2: 'vest'}"), _metadata_names('["vest"]', 2)
+    (('class 0', 'helmet', 'vest'), ('vest',))
     """
     try:
-        names = ast.literal_eval(text)
-    except (ValueError, SyntaxError):
-        return None
+        names = json.loads(text)
+    except (ValueError, RecursionError):
+        try:
+            names = ast.literal_eval(text)
+        except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+            return None
     if isinstance(names, dict):
-        names = [names[key] for key in sorted(names)] if set(names) == set(range(len(names))) else None
+        numbers = [int(key) if str(key).isdecimal() else -1 for key in names]
+        if not numbers or min(numbers) < 0 or max(numbers) >= MOST_CLASSES or len(set(numbers)) != len(numbers):
+            return None
+        by_number = dict(zip(numbers, names.values(), strict=True))
+        names = [by_number.get(n, f"class {n}") for n in range(max(max(numbers) + 1, count or 0))]
     return tuple(str(name) for name in names) if isinstance(names, list | tuple) and names else None

@@ -3,49 +3,58 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import threading
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from tracker.errors import ConfigError
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["JsonFormatter", "TextFormatter", "faults_logged", "logging_to_stderr"]
+    from structlog.stdlib import ProcessorFormatter
+    from structlog.typing import EventDict
 
-_USUAL = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
-
-
-def _fields(record: logging.LogRecord) -> dict[str, object]:
-    """What the program said beyond the message: the ``extra`` of the call."""
-    return {key: value for key, value in vars(record).items() if key not in _USUAL}
+__all__ = ["faults_logged", "formatter", "logging_to_stderr"]
 
 
-class JsonFormatter(logging.Formatter):
-    """One object per line: ``time``, ``level``, ``event`` and what belongs to the event."""
+def formatter(style: str) -> ProcessorFormatter:
+    """What makes lines of the log's records, with the ``extra`` of the call, a traceback and the moment.
 
-    def format(self, record: logging.LogRecord) -> str:
-        """The line of a record."""
-        moment = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
-        line = {"time": moment, "level": record.levelname.lower(), "event": record.getMessage(), **_fields(record)}
-        if record.exc_info:
-            line["traceback"] = self.formatException(record.exc_info)
-        return json.dumps(line, ensure_ascii=False, default=str)
+    Args:
+        style: ``text``: ``14:55:01 warning  gate: camera lost (retry_s=2.0)``; the date is the journal's business.
+            ``json``: one object per line, ``time``, ``level``, ``event`` and what belongs to the event.
+
+    Raises:
+        ConfigError: structlog is not installed.
+    """
+    try:
+        from structlog.processors import JSONRenderer, format_exc_info
+        from structlog.stdlib import ExtraAdder, ProcessorFormatter
+    except ImportError:
+        raise ConfigError(
+            "log", "expected structlog, found it is not installed", "pip install 'masktrail[live]'"
+        ) from None
+    render = JSONRenderer(ensure_ascii=False, default=str) if style == "json" else _text
+    return ProcessorFormatter(foreign_pre_chain=[ExtraAdder()], processors=[format_exc_info, _ordered, render])
 
 
-class TextFormatter(logging.Formatter):
-    """``14:55:01 warning gate: camera lost (problem, retry_s=2.0)``; the date is the journal's business."""
+def _ordered(_: object, level: str, event: EventDict) -> EventDict:
+    """Time and level before the event, the traceback after all that belongs to it."""
+    moment = datetime.fromtimestamp(event.pop("_record").created, UTC).isoformat(timespec="milliseconds")
+    del event["_from_structlog"]
+    traceback = event.pop("exception", None)
+    line = {"time": moment, "level": level, **event}
+    return line if traceback is None else {**line, "traceback": traceback}
 
-    def format(self, record: logging.LogRecord) -> str:
-        """The line of a record."""
-        extra = _fields(record)
-        camera = extra.pop("camera", None)
-        moment = datetime.fromtimestamp(record.created, UTC).strftime("%H:%M:%S")
-        rest = ", ".join(f"{key}={value}" for key, value in extra.items())
-        said = f"{camera}: {record.getMessage()}" if camera else record.getMessage()
-        line = f"{moment} {record.levelname.lower():<8} {said}" + (f" ({rest})" if rest else "")
-        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+
+def _text(_: object, __: str, line: EventDict) -> str:
+    moment, level, event = line.pop("time")[11:19], line.pop("level"), line.pop("event")
+    camera, traceback = line.pop("camera", None), line.pop("traceback", None)
+    rest = ", ".join(f"{key}={value}" for key, value in line.items())
+    said = f"{moment} {level:<8} " + (f"{camera}: {event}" if camera else event) + (f" ({rest})" if rest else "")
+    return said if traceback is None else f"{said}\n{traceback}"
 
 
 @contextlib.contextmanager
@@ -69,7 +78,7 @@ def faults_logged() -> Iterator[None]:
 def logging_to_stderr(style: str) -> Iterator[None]:
     """This package's log goes to stderr, ``text`` or ``json``, while the block runs, and nowhere else."""
     handler = logging.StreamHandler()
-    handler.setFormatter(JsonFormatter() if style == "json" else TextFormatter())
+    handler.setFormatter(formatter(style))
     logger = logging.getLogger("tracker.live")
     before = logger.level, logger.propagate
     logger.addHandler(handler)

@@ -369,6 +369,7 @@ def _signals() -> Iterator[queue.SimpleQueue[int]]:
 
 def _notify(state: str) -> None:
     """Tell systemd, where it listens (sd_notify(3)): ready, alive, stopping."""
+    # Not by the package sdnotify, which never closes its socket and loses one where nobody listens.
     address = os.environ.get("NOTIFY_SOCKET")
     if not address:
         return

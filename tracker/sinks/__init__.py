@@ -1,1 +1,1 @@
-"""Tracked frames enter; annotated video, records and contact sheets leave."""
+"""Outputs of tracked frames: annotated video, records, contact sheets."""

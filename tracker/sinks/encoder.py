@@ -1,4 +1,4 @@
-"""Pictures with their times enter; an encoded video file that is readable up to its last second leaves.
+"""Video encoder whose file is readable up to its last second.
 
 MP4 is written in fragments, so that a full disk or a killed process leaves a readable part file, and is rewritten
 with its index in front (``faststart``) when it is finished: no picture is encoded twice.

@@ -1,11 +1,11 @@
-"""Tracked frames enter; JSON Lines (one object per identity and frame) or CSV leave."""
+"""JSON Lines (one object per identity and frame) and CSV."""
 
 from __future__ import annotations
 
 import csv
 import io
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from tracker.sinks.rows import MaskFormat, Row, RowBuilder
 from tracker.sinks.text import TextSink
@@ -13,6 +13,7 @@ from tracker.sinks.text import TextSink
 if TYPE_CHECKING:
     import os
 
+    from tracker.sinks.base import SinkContext
     from tracker.types import TrackedFrame
 
 __all__ = ["CsvSink", "JsonLinesSink", "flat"]
@@ -41,6 +42,16 @@ class JsonLinesSink(TextSink):
         self._builder = RowBuilder(masks=masks, image_names=image_names, coasting=coasting)
         self._masks, self._image_names = masks != "none", image_names
         super().__init__(path)
+
+    @classmethod
+    def open(cls, address: str, context: SinkContext) -> Self:
+        """Open it at a path; see :class:`tracker.sinks.base.Sink`."""
+        return cls(
+            address,
+            masks=context.masks or "rle",
+            image_names=context.image_names,
+            coasting=context.coasting is not False,
+        )
 
     def _lines(self, tracked_frame: TrackedFrame) -> str:
         return "".join(
@@ -110,6 +121,8 @@ class CsvSink(TextSink):
         coasting: Keep rows of identities that are predicted but not seen.
     """
 
+    head_lines: ClassVar[int] = 1
+
     def __init__(
         self,
         path: str | os.PathLike[str],
@@ -122,6 +135,16 @@ class CsvSink(TextSink):
         self._masks, self._image_names = masks != "none", image_names
         columns = [*COLUMNS[:2], *(["image"] if image_names else []), *COLUMNS[2:], *(["mask"] if self._masks else [])]
         super().__init__(path, head=",".join(columns) + "\n")
+
+    @classmethod
+    def open(cls, address: str, context: SinkContext) -> Self:
+        """Open it at a path; see :class:`tracker.sinks.base.Sink`."""
+        return cls(
+            address,
+            masks=context.masks or "none",
+            image_names=context.image_names,
+            coasting=context.coasting is not False,
+        )
 
     def _lines(self, tracked_frame: TrackedFrame) -> str:
         text = io.StringIO()

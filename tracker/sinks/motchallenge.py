@@ -1,23 +1,25 @@
-"""Tracked frames enter; MOTChallenge text (boxes) or MOTS text (disjoint masks as COCO run-length codes) leave.
+"""Records as MOTChallenge text (boxes) and MOTS text (disjoint masks as COCO run-length codes); frames count from 1.
 
-Frames count from 1 there, and classes are ``class_id + 1``: with the classes that ship, person is 1 and car is 3 as
-in MOTChallenge.
+Classes are numbered by name, as readers of each format expect: see :func:`tracker.formats.mot.mot_classes` and
+:func:`tracker.formats.mots.mots_classes`.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar, Self
 
 import numpy as np
 
-from tracker.sinks.results import mot_line
-from tracker.sinks.run_length import disjoint_crops, encode_crop
+from tracker.formats.mot import mot_classes, mot_line
+from tracker.formats.mots import mots_classes, mots_line
+from tracker.formats.run_length import disjoint_crops, encode_crop
 from tracker.sinks.silhouettes import silhouette_of
 from tracker.sinks.text import TextSink
 
 if TYPE_CHECKING:
     import os
 
+    from tracker.sinks.base import SinkContext
     from tracker.types import TrackedFrame
 
 __all__ = ["MotSink", "MotsSink"]
@@ -30,12 +32,18 @@ class MotSink(TextSink):
 
     Args:
         path: The final path.
-        coasting: Keep lines of identities that are predicted but not seen; their visibility is 0, of the others 1.
+        coasting: Keep lines of identities that are predicted but not seen, or filled in by a second pass; their
+            visibility is 0, of the others 1.
     """
 
-    def __init__(self, path: str | os.PathLike[str], *, coasting: bool = False) -> None:
+    def __init__(self, path: str | os.PathLike[str], *, coasting: bool = True) -> None:
         self._coasting = coasting
         super().__init__(path)
+
+    @classmethod
+    def open(cls, address: str, context: SinkContext) -> Self:
+        """Open it at a path; see :class:`tracker.sinks.base.Sink`."""
+        return cls(address, coasting=context.coasting is not False)
 
     def _lines(self, tracked_frame: TrackedFrame) -> str:
         tracks, instances = tracked_frame.tracks, tracked_frame.instances
@@ -44,8 +52,9 @@ class MotSink(TextSink):
         ids = [-1] * count if tracks is None else tracks.ids.tolist()
         visibility = [-1] * count if tracks is None else (tracks.detection_rows >= 0).astype(int).tolist()
         frame = tracked_frame.frame.index + 1
+        numbers = mot_classes(tracked_frame.class_names)
         return "".join(
-            mot_line(frame, identity, tuple(box), score=round(score, 4), class_id=class_id + 1, visibility=visible)
+            mot_line(frame, identity, tuple(box), score=round(score, 4), class_id=numbers[class_id], visibility=visible)
             for identity, visible, box, score, class_id in zip(
                 ids, visibility, owner.boxes.tolist(), owner.scores.tolist(), owner.class_ids.tolist(), strict=True
             )
@@ -62,6 +71,13 @@ class MotsSink(TextSink):
     are left out.
     """
 
+    shows_silhouettes: ClassVar[bool] = True
+
+    @classmethod
+    def open(cls, address: str, context: SinkContext) -> Self:  # noqa: ARG003 - the format has no choices
+        """Open it at a path; see :class:`tracker.sinks.base.Sink`."""
+        return cls(address)
+
     def _lines(self, tracked_frame: TrackedFrame) -> str:
         tracks, instances = tracked_frame.tracks, tracked_frame.instances
         masks = instances.masks
@@ -73,12 +89,19 @@ class MotsSink(TextSink):
         crops = [silhouette_of(instances, int(rows[n])) for n in kept]
         crops = disjoint_crops(crops, np.argsort(-owner.scores[kept], kind="stable"), masks.image_size)
         frame = tracked_frame.frame.index + 1
+        numbers = mots_classes(tracked_frame.class_names)
         lines = []
         for n, (crop, origin) in zip(kept.tolist(), crops, strict=True):
             if crop.any():
                 code = encode_crop(crop, origin, masks.image_size)
-                height, width = code["size"]
-                identity = 0 if tracks is None else int(tracks.ids[n])
-                score = f" {instances.scores[n]:.4f}" if tracks is None else ""
-                lines.append(f"{frame} {identity} {owner.class_ids[n] + 1} {height} {width} {code['counts']}{score}\n")
+                lines.append(
+                    mots_line(
+                        frame,
+                        0 if tracks is None else int(tracks.ids[n]),
+                        code["counts"],
+                        masks.image_size,
+                        class_id=numbers[int(owner.class_ids[n])],
+                        score=float(instances.scores[n]) if tracks is None else None,
+                    )
+                )
         return "".join(lines)

@@ -1,4 +1,4 @@
-"""Tracked frames enter; each goes to several sinks, and one that dies does not stop the others."""
+"""Several outputs as one; one that dies does not stop the others."""
 
 from __future__ import annotations
 
@@ -6,17 +6,18 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from tracker.errors import SinkError
-from tracker.sinks.closing import Closing
+from tracker.sinks.base import Sink
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from tracker.types import Sink, TrackedFrame
+    from tracker.sinks.base import Checkpoint
+    from tracker.types import TrackedFrame
 
 __all__ = ["MultiSink"]
 
 
-class MultiSink(Closing):
+class MultiSink(Sink):
     """Several sinks as one.
 
     A sink that raises is finished at once, so that what it wrote is kept, and gets no further frame.
@@ -31,7 +32,7 @@ class MultiSink(Closing):
 
     def __init__(self, sinks: Sequence[Sink], *, on_error: Callable[[SinkError], None] | None = None) -> None:
         self._living = list(sinks)
-        self._cpu_of = list(sinks)
+        self._all = list(sinks)
         self._on_error = on_error
         self._reported = False
         self.errors: list[SinkError] = []
@@ -45,8 +46,8 @@ class MultiSink(Closing):
     def cpu_s(self) -> dict[str, float]:
         """CPU seconds by stage, summed over the sinks that count them."""
         total: dict[str, float] = {}
-        for sink in self._cpu_of:
-            for stage, seconds in getattr(sink, "cpu_s", {}).items():
+        for sink in self._all:
+            for stage, seconds in sink.cpu_s.items():
                 total[stage] = total.get(stage, 0.0) + seconds
         return total
 
@@ -56,7 +57,19 @@ class MultiSink(Closing):
             try:
                 sink.write(tracked_frame)
             except Exception as failure:  # noqa: BLE001 - collected, told to on_error and raised by close
-                self._bury(sink, failure)
+                self._drop(sink, failure)
+
+    def checkpoint(self, checkpoint: Checkpoint) -> None:
+        """Tell every living sink; never raises for one that dies."""
+        for sink in tuple(self._living):
+            try:
+                sink.checkpoint(checkpoint)
+            except Exception as failure:  # noqa: BLE001 - as in write
+                self._drop(sink, failure)
+
+    def part_bytes(self) -> int:
+        """Bytes that are outside so far, of all living sinks."""
+        return sum(sink.part_bytes() for sink in self._living)
 
     def close(self) -> None:
         """Finish every sink; safe to call twice.
@@ -69,7 +82,7 @@ class MultiSink(Closing):
                 sink.close()
                 self._living.remove(sink)
             except Exception as failure:  # noqa: BLE001 - collected, told to on_error and raised below
-                self._bury(sink, failure)
+                self._drop(sink, failure)
         if not self.errors or self._reported:
             return
         self._reported = True
@@ -84,23 +97,18 @@ class MultiSink(Closing):
         """Keep what is done without raising."""
         for sink in self._living:
             with contextlib.suppress(Exception):
-                _abort(sink)
+                sink.abort()
         self._living = []
 
-    def _bury(self, sink: Sink, failure: Exception) -> None:
+    def _drop(self, sink: Sink, failure: Exception) -> None:
         self._living.remove(sink)
         if not isinstance(failure, SinkError):
-            name = getattr(sink, "path", type(sink).__name__)
-            wrapped = SinkError(name, f"expected to write, found {type(failure).__name__}: {failure}", "see the log")
+            problem = f"expected to write, found {type(failure).__name__}: {failure}"
+            wrapped = SinkError(sink.address, problem, "see the log")
             wrapped.__cause__ = failure
             failure = wrapped
         self.errors.append(failure)
         with contextlib.suppress(Exception):
-            _abort(sink)
+            sink.abort()
         if self._on_error is not None:
             self._on_error(failure)
-
-
-def _abort(sink: Sink) -> None:
-    """Keep what a sink has done; sinks made by others may know only ``close``."""
-    getattr(sink, "abort", sink.close)()

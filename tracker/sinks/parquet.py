@@ -1,4 +1,4 @@
-"""Tracked frames enter; a Parquet file leaves. Needs the ``parquet`` extra (pyarrow).
+"""Parquet table with one row per identity and frame. Needs the ``parquet`` extra (pyarrow).
 
 A Parquet file ends with an index of its row groups; one without its end is lost. When the disk fills up, the index of
 the row groups that are whole is made and put in the place of the one that did not fit. Against a killed process only
@@ -9,28 +9,34 @@ from __future__ import annotations
 
 import contextlib
 import io
-import os
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from tracker.errors import ConfigError, SinkError
-from tracker.sinks.closing import Closing
+from tracker.sinks.base import Sink
 from tracker.sinks.lines import flat
 from tracker.sinks.part_file import PartFile, refusal
 from tracker.sinks.rows import MaskFormat, RowBuilder
 
 if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterator, Mapping, Sequence
     from io import FileIO
+    from pathlib import Path
 
+    from tracker.sinks.base import SinkContext
     from tracker.types import TrackedFrame
 
 __all__ = ["ParquetSink"]
+
+MAGIC = b"PAR1"
+"""What every Parquet file, and every index that stands alone, begins with."""
 
 GROUP_ROWS = 16_384
 """Rows per row group: about 10 MB in memory with run-length codes."""
 
 
-class _Sink(io.RawIOBase):
+class _RowGroups(io.RawIOBase):
     """What pyarrow writes into: collects a row group in memory until :meth:`settle` puts it on the disk."""
 
     def __init__(self, file: FileIO) -> None:
@@ -53,60 +59,17 @@ class _Sink(io.RawIOBase):
         self.waiting = bytearray()
 
 
-class _Retrace(io.RawIOBase):
-    """What pyarrow writes into when it makes an index again: the disk's bytes must come out again."""
-
-    def __init__(self, file: FileIO, length: int) -> None:
-        super().__init__()
-        self._file, self._length, self._place = file, length, 0
-        self.same = True
-        self.rest = bytearray()
+class _Nothing(io.RawIOBase):
+    """What pyarrow writes into when only the places of what it writes are of interest."""
 
     def writable(self) -> bool:
         return True
 
     def write(self, data: Any, /) -> int:
-        data = bytes(data)
-        known = data[: max(self._length - self._place, 0)]
-        if known:
-            self._file.seek(self._place)
-            self.same = self.same and self._file.read(len(known)) == known
-        self.rest += data[len(known) :]
-        self._place += len(data)
         return len(data)
 
 
-class _View(io.RawIOBase):
-    """A file whose end is in memory, for reading."""
-
-    def __init__(self, file: FileIO, length: int, rest: bytes) -> None:
-        super().__init__()
-        self._file, self._length, self._rest, self._place = file, length, rest, 0
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def tell(self) -> int:
-        return self._place
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
-        start = {os.SEEK_SET: 0, os.SEEK_CUR: self._place, os.SEEK_END: self._length + len(self._rest)}[whence]
-        self._place = start + offset
-        return self._place
-
-    def read(self, size: int = -1, /) -> bytes:
-        end = self._length + len(self._rest) if size < 0 else self._place + size
-        self._file.seek(self._place)
-        data = self._file.read(max(min(end, self._length) - self._place, 0))
-        data += self._rest[max(self._place - self._length, 0) : max(end - self._length, 0)]
-        self._place += len(data)
-        return data
-
-
-class ParquetSink(Closing):
+class ParquetSink(Sink):
     """One row per identity and frame, with the columns of CSV and ``mask`` as a struct.
 
     Args:
@@ -119,7 +82,6 @@ class ParquetSink(Closing):
     Attributes:
         path: The final path, as the user wrote it.
         frames: Frames written.
-        cpu_s: CPU seconds spent by stage, for benchmarks.
 
     Raises:
         ConfigError: pyarrow is not installed.
@@ -149,14 +111,56 @@ class ParquetSink(Closing):
                 path, "expected a regular file for Parquet, found a device or a pipe", "write JSON Lines there"
             )
         self._file = self._part.open()
-        self._sink = _Sink(self._file)
-        self._writer = _writer(self._sink, self._schema)
+        self._rows_file = _RowGroups(self._file)
+        self._index: list[Any] = []
+        self._writer = _writer(self._rows_file, self._schema, self._index)
         self.path = self._part.path
         self.frames = 0
-        self.cpu_s = {"records": 0.0}
+        self._cpu_s = {"records": 0.0}
         self._rows: list[dict[str, Any]] = []
         self._failure: SinkError | None = None
         self._closed = False
+
+    @classmethod
+    def open(cls, address: str, context: SinkContext) -> Self:
+        """Open it at a path; see :class:`tracker.sinks.base.Sink`."""
+        return cls(
+            address,
+            masks=context.masks or "rle",
+            image_names=context.image_names,
+            coasting=context.coasting is not False,
+        )
+
+    @classmethod
+    def why_not_joined(cls, address: str) -> str:  # noqa: ARG003 - every table can be
+        """Nothing: tables can be written in chunks."""
+        return ""
+
+    @classmethod
+    def join(cls, path: Path, chunks: Sequence[Path], starts_s: Sequence[float]) -> None:  # noqa: ARG003 - as written
+        """Write all rows again, since the chunks' row groups would make a slow file of many small ones."""
+        import pyarrow as pa
+        from pyarrow import parquet
+
+        schema = pa.schema([(field.name, _plain(field.type)) for field in parquet.read_schema(chunks[0])])
+        with (
+            PartFile(path) as part,
+            io.BufferedWriter(part.open()) as raw,
+            parquet.ParquetWriter(raw, schema, compression="zstd") as writer,
+        ):
+            for rows in _groups(parquet.read_table(chunk).cast(schema) for chunk in chunks):
+                table = pa.concat_tables(rows).combine_chunks()
+                writer.write_table(table, row_group_size=len(table))
+
+    @property
+    def address(self) -> str:
+        """The final path, as the user wrote it."""
+        return str(self.path)
+
+    @property
+    def cpu_s(self) -> Mapping[str, float]:
+        """CPU seconds spent by stage."""
+        return self._cpu_s
 
     def write(self, tracked_frame: TrackedFrame) -> None:
         """Add one frame.
@@ -175,7 +179,7 @@ class ParquetSink(Closing):
         self.frames += 1
         if len(self._rows) >= self._group_rows:
             self._end_group()
-        self.cpu_s["records"] += time.thread_time() - started_s
+        self._cpu_s["records"] += time.thread_time() - started_s
 
     def close(self) -> None:
         """Write the last row group and publish the file; safe to call twice.
@@ -231,7 +235,7 @@ class ParquetSink(Closing):
 
     def _settle(self) -> None:
         try:
-            self._sink.settle()
+            self._rows_file.settle()
         except OSError as failure:
             self._failure = refusal(self.path, failure, f"write frame {self.frames}")
             with contextlib.suppress(OSError):
@@ -241,31 +245,34 @@ class ParquetSink(Closing):
     def _mend(self) -> None:
         """End the file behind its last whole row group.
 
-        The index of a file that is still open cannot be had from pyarrow. So the file is ended in memory, its whole
-        row groups are read and written again into nothing, which gives the same bytes, and the index that follows
-        them is put on the disk. It takes the room that the part of the refused row group had; where that was less,
-        the file is given up from its last row group on, until it fits.
+        pyarrow gives the index of all row groups only, the refused one included. One of the first few is had by
+        writing these again, into nothing: they take the same places, since the same rows give the same bytes. The
+        index takes the room that the refused row group had; where that was less, the file is given up from its last
+        row group on, until it fits.
         """
+        import pyarrow as pa
         from pyarrow import parquet
 
         self._writer.close()
-        length, rest = self._sink.settled, bytes(self._sink.waiting)
+        (known,) = self._index
+        ends = [_group_end(known.row_group(number)) for number in range(known.num_row_groups)]
         with self._part.open() as file:
-            source = parquet.ParquetFile(_View(file, length, rest))
-            groups = source.metadata.num_row_groups
-            ends = [_group_end(source.metadata.row_group(number)) for number in range(groups)]
-            for keep in range(sum(end <= length for end in ends), -1, -1):
-                retrace = _Retrace(file, ends[keep - 1] if keep else 0)
-                with _writer(retrace, self._schema) as again:
+            for keep in range(sum(end <= self._rows_file.settled for end in ends), -1, -1):
+                index: list[Any] = []
+                source = parquet.ParquetFile(file, metadata=known)
+                with _writer(_Nothing(), self._schema, index) as again:
                     for number in range(keep):
                         table = source.read_row_group(number)
                         again.write_table(table, row_group_size=len(table))
-                if not retrace.same:
+                (again_known,) = index
+                if [_group_end(again_known.row_group(number)) for number in range(keep)] != ends[:keep]:
                     continue
+                foot = pa.BufferOutputStream()
+                again_known.write_metadata_file(foot)
                 with contextlib.suppress(OSError):
-                    file.seek(ends[keep - 1] if keep else 0)
+                    file.seek(ends[keep - 1] if keep else len(MAGIC))
                     file.truncate()
-                    _write_all(file, bytes(retrace.rest))
+                    _write_all(file, foot.getvalue().to_pybytes()[len(MAGIC) :])
                     return
 
 
@@ -275,10 +282,11 @@ def _write_all(file: FileIO, data: bytes) -> None:
         view = view[file.write(view) :]
 
 
-def _writer(target: io.RawIOBase, schema: Any) -> Any:
+def _writer(target: io.RawIOBase, schema: Any, index: list[Any]) -> Any:
+    """A writer that adds its index (``pyarrow.parquet.FileMetaData``) to a list when it is closed."""
     from pyarrow import parquet
 
-    return parquet.ParquetWriter(target, schema, compression="zstd")
+    return parquet.ParquetWriter(target, schema, compression="zstd", metadata_collector=index)
 
 
 def _group_end(group: Any) -> int:
@@ -310,3 +318,33 @@ def _schema(pa: Any, masks: MaskFormat, *, image_names: bool) -> Any:
     elif masks == "polygon":
         columns.append(("mask", pa.list_(pa.list_(pa.int32()))))
     return pa.schema(columns)
+
+
+def _plain(kind: Any) -> Any:
+    """A column's type without what reading adds to it: numbers of nested fields."""
+    import pyarrow as pa
+
+    if pa.types.is_struct(kind):
+        return pa.struct([(field.name, _plain(field.type)) for field in kind])
+    return pa.list_(_plain(kind.value_type)) if pa.types.is_list(kind) else kind
+
+
+def _groups(tables: Iterator[Any]) -> Iterator[list[Any]]:
+    """Tables whose rows make one row group each, as :class:`ParquetSink` has them: it is full when a frame fills it."""
+    waiting: list[Any] = []
+    count = 0
+    for table in tables:
+        rest = table
+        while len(rest):
+            frames = rest.column("frame").to_numpy()
+            room = GROUP_ROWS - count  # the row that fills the group; those of the same frame belong to it
+            if len(rest) < room:
+                break
+            end = int(frames.searchsorted(frames[room - 1], side="right"))
+            yield [*waiting, rest.slice(0, end)]
+            waiting, count, rest = [], 0, rest.slice(end)
+        if len(rest):
+            waiting.append(rest)
+            count += len(rest)
+    if waiting:
+        yield waiting

@@ -1,37 +1,29 @@
-"""Tracked frames enter; one file after another leaves, each complete: what endless cameras are recorded into."""
+"""Rotation of endless recordings: one complete file after another, by time or size."""
 
 from __future__ import annotations
 
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from tracker.errors import SinkError
+from tracker.sinks.base import Sink
 from tracker.sinks.exclusive import check_free
-from tracker.types import Sink
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tracker.types import TrackedFrame
 
-__all__ = ["PartSink", "RotatingSink"]
+__all__ = ["RotatingSink"]
 
 SIZE_CHECK_S = 1.0
 RETRY_S = 30.0
 """After a refusal (disk full, folder gone) a new part is begun this much later: somebody may have made room."""
 
 
-class PartSink(Sink, Protocol):
-    """A sink that knows how much of its file is on the disk."""
-
-    def part_bytes(self) -> int:
-        """Bytes so far; raises :class:`tracker.errors.SinkError` where the file was removed."""
-        ...
-
-
-class RotatingSink:
+class RotatingSink(Sink):
     """Begins a new file by time or size; a part appears under its name when it is complete.
 
     Args:
@@ -47,7 +39,7 @@ class RotatingSink:
     def __init__(
         self,
         template: str,
-        opener: Callable[[Path], PartSink],
+        opener: Callable[[Path], Sink],
         *,
         every_s: float | None = 3600.0,
         max_bytes: int | None = None,
@@ -55,17 +47,21 @@ class RotatingSink:
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.path = template
         self.parts: int = 0
         self._template, self._opener = template, opener
         self._every_s, self._max_bytes = every_s, max_bytes
         self._on_error, self._now, self._monotonic = on_error, now, monotonic
-        self._sink: PartSink | None = None
+        self._sink: Sink | None = None
         self._begun_s = 0.0
         self._checked_s = 0.0
         self._bytes = 0
         self._retry_at_s: float | None = None
         self._closed = False
+
+    @property
+    def address(self) -> str:
+        """The template of the parts' paths."""
+        return self._template
 
     def write(self, tracked_frame: TrackedFrame) -> None:
         """Add one frame, in a new part where the current one is full; never raises for a refusal of the system."""
@@ -132,7 +128,7 @@ class RotatingSink:
         self._retry_at_s = now_s + RETRY_S
         if sink is not None:
             try:
-                getattr(sink, "abort", sink.close)()
+                sink.abort()
             except SinkError as another:
                 failure = another
         if self._on_error is not None:

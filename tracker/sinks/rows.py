@@ -1,4 +1,4 @@
-"""A tracked frame enters, one plain row per identity (or per instance) leaves: what every record format writes down."""
+"""One plain row per identity (or per instance) of a frame: what every record format writes down."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from tracker.errors import ConfigError
-from tracker.masks import areas_px
-from tracker.sinks.run_length import polygons
+from tracker.formats.run_length import polygons
 from tracker.sinks.silhouettes import code_of, silhouette_of
 
 if TYPE_CHECKING:
@@ -37,7 +36,8 @@ class Row:
         box: xyxy in image pixels, to a hundredth.
         velocity_px_s: Of the box centre, ``None`` without tracking.
         age_s: Seconds since the identity was first detected, ``None`` without tracking.
-        area_px: Of the silhouette; ``None`` where there is none.
+        area_px: Pixels of the silhouette at image resolution, of which ``mask`` is the code; ``None`` where there is
+            none, also while coasting.
         detection: Row of the instance in this frame, ``None`` while coasting.
         coasting: The box is predicted, not seen.
         mask: COCO run-length code or polygons at image resolution; ``None`` where there is none or none is asked for.
@@ -122,18 +122,17 @@ class RowBuilder:
         ]
 
     def _shapes(self, instances: Instances, detections: list[int]) -> list[tuple[int | None, Any]]:
-        """Area and exported mask per row. Areas are counted on the grid where nothing is lifted to the image."""
+        """Area of the silhouette at image resolution, and the exported mask, per row."""
         if instances.masks is None:
             return [(None, None)] * len(detections)
-        if self._masks == "none":
-            areas = areas_px(instances.masks)
-            return [(round(float(areas[row])) if row >= 0 else None, None) for row in detections]
         shapes: list[tuple[int | None, Any]] = []
         for row in detections:
             if row < 0:
                 shapes.append((None, None))
                 continue
             crop, origin = silhouette_of(instances, row)
-            shape = code_of(instances, row) if self._masks == "rle" else polygons(crop, origin)
+            shape = None
+            if self._masks != "none":
+                shape = code_of(instances, row) if self._masks == "rle" else polygons(crop, origin)
             shapes.append((int(np.count_nonzero(crop)), shape))
         return shapes

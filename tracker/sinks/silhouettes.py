@@ -1,12 +1,12 @@
-"""Instances of one frame enter; their silhouettes and run-length codes leave, made once however many records ask."""
+"""Silhouettes and run-length codes of one frame's instances, made once however many records ask."""
 
 from __future__ import annotations
 
 import threading
 from typing import TYPE_CHECKING, Any
 
+from tracker.formats.run_length import Crop, encode_crop
 from tracker.masks import lift
-from tracker.sinks.run_length import Crop, encode_crop
 
 if TYPE_CHECKING:
     from tracker.types import InstanceMasks, Instances

@@ -1,4 +1,4 @@
-"""Tracked frames enter as whole lines; a text file that is valid after every frame leaves.
+"""Base of all records that are lines of text; the file is valid after every frame.
 
 The base of all line-wise records. Lines of one frame go out together; when the system refuses (disk full), the file
 is cut back to its last whole line, finished and published, so that what was written stays readable. A file without any
@@ -10,15 +10,19 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import shutil
 import time
 from abc import abstractmethod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from tracker.errors import SinkError
-from tracker.sinks.closing import Closing
+from tracker.sinks.base import Sink
 from tracker.sinks.part_file import PartFile, refusal
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
     from tracker.types import TrackedFrame
 
 __all__ = ["TextSink"]
@@ -30,7 +34,7 @@ FLUSH_S = 1.0
 TAIL_BYTES = 1 << 16
 
 
-class TextSink(Closing):
+class TextSink(Sink):
     """A file of lines under a temporary name until it is closed.
 
     Args:
@@ -40,18 +44,20 @@ class TextSink(Closing):
     Attributes:
         path: The final path, as the user wrote it.
         frames: Frames written.
-        cpu_s: CPU seconds spent by stage, for benchmarks.
 
     Raises:
         SinkError: The folder is missing or not writable.
     """
+
+    head_lines: ClassVar[int] = 0
+    """Lines that every file begins with, once."""
 
     def __init__(self, path: str | os.PathLike[str], *, head: str = "") -> None:
         self._part = PartFile(path)
         self._file = self._part.open()
         self.path = self._part.path
         self.frames = 0
-        self.cpu_s: dict[str, float] = {"records": 0.0}
+        self._cpu_s = {"records": 0.0}
         self._waiting: list[bytes] = [head.encode()] if head else []
         self._waiting_bytes = len(head)
         self._flushed_s = time.monotonic()
@@ -59,6 +65,31 @@ class TextSink(Closing):
         self._failure: SinkError | None = None
         self._nothing_kept = False
         self._closed = False
+
+    @classmethod
+    def why_not_joined(cls, address: str) -> str:  # noqa: ARG003 - every file of lines can be
+        """Nothing: lines can be written in chunks."""
+        return ""
+
+    @classmethod
+    def join(cls, path: Path, chunks: Sequence[Path], starts_s: Sequence[float]) -> None:  # noqa: ARG003 - as written
+        """Copy the lines of one chunk after another."""
+        with PartFile(path) as part, io.BufferedWriter(part.open()) as raw:
+            for number, chunk in enumerate(chunks):
+                with chunk.open("rb") as lines:
+                    for _ in range(cls.head_lines if number else 0):
+                        lines.readline()
+                    shutil.copyfileobj(lines, raw)
+
+    @property
+    def address(self) -> str:
+        """The final path, as the user wrote it."""
+        return str(self.path)
+
+    @property
+    def cpu_s(self) -> Mapping[str, float]:
+        """CPU seconds spent by stage."""
+        return self._cpu_s
 
     @abstractmethod
     def _lines(self, tracked_frame: TrackedFrame) -> str:
@@ -88,7 +119,7 @@ class TextSink(Closing):
         self.frames += 1
         if self._waiting_bytes >= FLUSH_BYTES or time.monotonic() - self._flushed_s >= FLUSH_S:
             self._flush()
-        self.cpu_s["records"] += time.thread_time() - started_s
+        self._cpu_s["records"] += time.thread_time() - started_s
 
     def close(self) -> None:
         """Finish the file and give it its final name; safe to call twice.

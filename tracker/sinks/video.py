@@ -1,4 +1,4 @@
-"""Tracked frames enter; an annotated video leaves, drawn and encoded in a thread behind a bounded queue."""
+"""Annotated video, drawn and encoded in a thread behind a bounded queue."""
 
 from __future__ import annotations
 
@@ -6,74 +6,119 @@ import contextlib
 import queue
 import threading
 import time
-from typing import TYPE_CHECKING
+from pathlib import PurePath
+from typing import TYPE_CHECKING, ClassVar, Self
 
-from tracker.errors import SinkError
-from tracker.render.annotate import Annotator
-from tracker.sinks.closing import Closing
+from tracker.errors import ConfigError, SinkError
+from tracker.sinks.base import Sink
 from tracker.sinks.encoder import VideoEncoder
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
 
     import numpy as np
     from numpy.typing import NDArray
 
+    from tracker.sinks.base import SinkContext
     from tracker.types import TrackedFrame
 
 __all__ = ["VideoSink"]
+
+SINGLE = {
+    ".gif": "a GIF holds its colours once for all pictures",
+    ".avi": "an AVI knows no times, and chunks could not be put at theirs",
+}
+"""Containers that are written in one piece, and why."""
 
 QUEUE_FRAMES = 4
 """Frames that may wait: enough to even out key frames, 100 MB at 4K."""
 
 
-class VideoSink(Closing):
+class VideoSink(Sink):
     """Draws every frame and encodes it.
 
     Args:
         path: The final path; its suffix chooses the container.
-        annotator: How frames are drawn; a plain :class:`~tracker.render.annotate.Annotator` by default.
+        draw: Makes the annotated picture ``(H, W, 3)`` uint8 BGR of a frame, in the drawing thread; usually
+            :meth:`tracker.render.annotate.Annotator.draw`.
         crf: Constant rate factor, smaller is better and larger.
         preset: x264's speed preset; ``None`` chooses by size. Measured on ``traffic.mp4`` (640 x 360) in CPU ms per
             frame, kB/s and dB against the drawn picture: ultrafast 1.3, 154, 40.2; superfast 1.6, 84, 39.8;
             veryfast 2.7, 40, 37.8.
         frame_rate: Nominal rate of the source.
         encoder_threads: Threads of the encoder; ``None`` chooses by size.
-        on_drawn: Called with every drawn picture and its frame, in the drawing thread; must not change the picture.
 
     Attributes:
         path: The final path, as the user wrote it.
-        cpu_s: CPU seconds spent in ``draw`` and ``encode`` by the drawing thread, which is all of it with one encoder
-            thread.
 
     Raises:
         ConfigError: The suffix is unknown or FFmpeg has no encoder for it.
         SinkError: The folder is missing or not writable.
     """
 
+    needs_images: ClassVar[bool] = True
+    shows_silhouettes: ClassVar[bool] = True
+
     def __init__(
         self,
         path: str | os.PathLike[str],
         *,
-        annotator: Annotator | None = None,
+        draw: Callable[[TrackedFrame], NDArray[np.uint8]],
         crf: int | None = None,
         preset: str | None = None,
         frame_rate: float | None = None,
         encoder_threads: int | None = None,
-        on_drawn: Callable[[NDArray[np.uint8], TrackedFrame], None] | None = None,
     ) -> None:
         self._encoder = VideoEncoder(path, crf=crf, preset=preset, frame_rate=frame_rate, threads=encoder_threads)
-        self._annotator = annotator or Annotator()
-        self._on_drawn = on_drawn
+        self._draw = draw
         self.path = path
-        self.cpu_s = {"draw": 0.0, "encode": 0.0}
+        self._cpu_s = {"draw": 0.0, "encode": 0.0}
         self._frames: queue.Queue[TrackedFrame | None] = queue.Queue(maxsize=QUEUE_FRAMES)
         self._failure: Exception | None = None
         self._reported = False
         self._closed = False
         self._thread = threading.Thread(target=self._run, name="masktrail-video", daemon=True)
         self._thread.start()
+
+    @classmethod
+    def open(cls, address: str, context: SinkContext) -> Self:
+        """Open it at a path; see :class:`tracker.sinks.base.Sink`.
+
+        Raises:
+            ConfigError: The context says nothing of how to draw.
+        """
+        if context.draw is None:
+            problem = "expected a context with a drawing function for a video, found none"
+            raise ConfigError(address, problem, "open it with tracker.open_sink, or set SinkContext.draw")
+        return cls(address, draw=context.draw, frame_rate=context.frame_rate, crf=context.crf)
+
+    @classmethod
+    def why_not_joined(cls, address: str) -> str:
+        """Why a container is written in one piece; nothing for most.
+
+        >>> VideoSink.why_not_joined("out/a.gif"), VideoSink.why_not_joined("out/a.mp4")
+        ('a GIF holds its colours once for all pictures', '')
+        """
+        return SINGLE.get(PurePath(address).suffix.lower(), "")
+
+    @classmethod
+    def join(cls, path: Path, chunks: Sequence[Path], starts_s: Sequence[float]) -> None:
+        """Copy the packets of all chunks."""
+        from tracker.sinks.remux import join_videos
+
+        join_videos(path, chunks, starts_s)
+
+    @property
+    def address(self) -> str:
+        """The final path, as the user wrote it."""
+        return str(self.path)
+
+    @property
+    def cpu_s(self) -> Mapping[str, float]:
+        """CPU seconds of ``draw`` and ``encode`` in the drawing thread: all of it, with one encoder thread."""
+        return self._cpu_s
 
     @property
     def frames(self) -> int:
@@ -128,17 +173,15 @@ class VideoSink(Closing):
         try:
             started_s = time.thread_time()
             self._encoder.finish()
-            self.cpu_s["encode"] += time.thread_time() - started_s
+            self._cpu_s["encode"] += time.thread_time() - started_s
         except SinkError as failure:
             self._failure = self._failure or failure
 
     def _take(self, tracked_frame: TrackedFrame) -> None:
         started_s = time.thread_time()
-        image = self._annotator.draw(tracked_frame)
-        if self._on_drawn is not None:
-            self._on_drawn(image, tracked_frame)
+        image = self._draw(tracked_frame)
         drawn_s = time.thread_time()
         frame = tracked_frame.frame
         self._encoder.encode(image, frame.time_s, pixel_aspect=frame.pixel_aspect)
-        self.cpu_s["draw"] += drawn_s - started_s
-        self.cpu_s["encode"] += time.thread_time() - drawn_s
+        self._cpu_s["draw"] += drawn_s - started_s
+        self._cpu_s["encode"] += time.thread_time() - drawn_s

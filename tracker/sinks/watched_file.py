@@ -1,4 +1,4 @@
-"""Bytes that FFmpeg wants written enter; a file leaves, and the first refusal of the system is kept for whoever asks.
+"""File object for FFmpeg that keeps the first refusal of the system for whoever asks.
 
 FFmpeg writes behind a buffer and reports a full disk late, or, while it ends a file, not at all.
 """

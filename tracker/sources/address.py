@@ -9,9 +9,10 @@ import re
 import sys
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
+from tracker import plugins
 from tracker.errors import SourceError
 from tracker.sources.picture_files import is_animated_png
 from tracker.sources.pipes import is_pipe
@@ -48,6 +49,9 @@ _SCHEME = re.compile(r"^[A-Za-z][A-Za-z0-9+.-]+://")
 _MISTYPED = re.compile(r":[^:@/\s][^@\s]*@")  # a password where a slash or the scheme is missing: rtsp:/me:it@host
 _DEVICE = re.compile(r"^(?P<device>\d+|/dev/video\d+)(?P<query>\?.*)?$", re.DOTALL)
 
+KINDS = ("video", "images", "camera", "network")
+"""Kinds of sources that this package reads itself."""
+
 CAMERA_SETTINGS = {
     "size": (re.compile(r"\d{1,5}x\d{1,5}"), "1280x720"),
     "fps": (re.compile(r"\d+(\.\d+)?"), "30"),
@@ -61,7 +65,8 @@ class Address:
     """One stream that can be opened.
 
     Attributes:
-        kind: How it is read.
+        kind: How it is read: ``video``, ``images``, ``camera``, ``network`` (by FFmpeg), or the URL scheme that another
+            package reads; a name of :data:`tracker.plugins.SOURCES`.
         name: What messages, records and ``Frame.source`` say; free of credentials.
         target: What FFmpeg opens; may hold credentials and is therefore not part of ``repr``.
         files: The images of an image sequence, in order; empty for every other kind.
@@ -69,7 +74,7 @@ class Address:
         once: It can be opened a single time and read from start to end: a pipe or standard input.
     """
 
-    kind: Literal["video", "images", "camera", "network"]
+    kind: str
     name: str
     target: str = field(repr=False)
     files: tuple[Path, ...] = field(default=(), repr=False)
@@ -191,9 +196,8 @@ def _expand_list(sources: Sequence[SourceLike]) -> list[Address]:
 def _expand_text(text: str) -> list[Address]:
     text = text.removeprefix("file://")
     path = Path(text).expanduser()
-    if _SCHEME.match(text):
-        check_scheme(text, redact(text))
-        return [Address(kind="network", name=redact(text), target=text)]
+    if scheme := _SCHEME.match(text):
+        return [_network(text, scheme[0].removesuffix("://").lower())]
     if (camera := _DEVICE.match(text)) and (text.startswith("/") or not path.exists()):
         device, settings = camera["device"], _camera_settings(text, camera["query"] or "")
         if device.startswith("/"):
@@ -207,6 +211,14 @@ def _expand_text(text: str) -> list[Address]:
         found = (Path(match) for match in glob.glob(str(path), recursive=True))  # noqa: PTH207 - absolute patterns too
         return _expand_files(text, (match for match in found if match.is_file()), "pattern")
     raise _not_there(text, path)
+
+
+def _network(text: str, scheme: str) -> Address:
+    """A network address, which another package reads where it has the scheme."""
+    if scheme not in KINDS and scheme in plugins.SOURCES.names:
+        return Address(kind=scheme, name=redact(text), target=text)
+    check_scheme(text, redact(text))
+    return Address(kind="network", name=redact(text), target=text)
 
 
 def _file(text: str, path: Path) -> Address:

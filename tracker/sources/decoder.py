@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from tracker.sources.address import Address
     from tracker.types import TimeFrom
 
-__all__ = ["Decoder", "Picture", "VideoDecoder"]
+__all__ = ["Decoder", "Picture", "SourceContext", "VideoDecoder"]
 
 DEFAULT_FPS = 30.0
 """Frame rate of image sequences, and of streams that do not know their own."""
@@ -66,6 +66,29 @@ class Picture:
     source: str
     time_from: TimeFrom = "stamps"
     pixel_aspect: Fraction = SQUARE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceContext:
+    """What the opener of a source may want to know; each kind takes what it has a use for.
+
+    Attributes:
+        timeout_s: Longest wait for a network stream or camera, on opening and on each read.
+        fps: Frames per second of streams that carry no time stamps; ``None`` for the kind's default.
+        threads: FFmpeg's decoding threads, 0 = one more than there are cores.
+        decode: Where to decode; see :func:`tracker.sources.hardware.choose`.
+        rtsp_transport: ``tcp`` or ``udp``.
+        ffmpeg_options: Further options of FFmpeg's demuxer.
+        max_pixels: Most pixels of a picture.
+    """
+
+    timeout_s: float = 10.0
+    fps: float | None = None
+    threads: int = 0
+    decode: hardware.DecodeChoice = "auto"
+    rtsp_transport: str = "tcp"
+    ffmpeg_options: Mapping[str, str] | None = None
+    max_pixels: int = MAX_PIXELS
 
 
 class Decoder(Protocol):
@@ -108,13 +131,7 @@ class VideoDecoder:
 
     Args:
         address: What to open; its kind is ``video``, ``camera`` or ``network``.
-        timeout_s: Longest wait for a network stream or camera, on opening and on each read.
-        fps: Frame rate of streams that carry no time stamps.
-        threads: FFmpeg's decoding threads, 0 = one more than there are cores.
-        decode: Where to decode; see :func:`tracker.sources.hardware.choose`.
-        rtsp_transport: ``tcp`` or ``udp``.
-        ffmpeg_options: Further options of FFmpeg's demuxer, such as ``video_size`` of a camera.
-        max_pixels: Most pixels of a picture.
+        context: Time-outs, threads, the device that decodes, limits, options of FFmpeg's demuxer.
 
     Raises:
         SourceError: When it cannot be opened, holds no video, or no frame of it can be decoded, not even by the device
@@ -122,39 +139,28 @@ class VideoDecoder:
         ConfigError: There is no such device here.
     """
 
-    def __init__(
-        self,
-        address: Address,
-        *,
-        timeout_s: float,
-        fps: float | None = None,
-        threads: int = 0,
-        decode: hardware.DecodeChoice = "auto",
-        rtsp_transport: str = "tcp",
-        ffmpeg_options: Mapping[str, str] | None = None,
-        max_pixels: int = MAX_PIXELS,
-    ) -> None:
-        self._accelerator = hardware.choose(decode)
+    def __init__(self, address: Address, context: SourceContext) -> None:
+        self._accelerator = hardware.choose(context.decode)
         self.counters = SourceCounters()
         self._name = address.name
-        self._fps = fps
-        self._timeout_s = PIPE_S if address.once else timeout_s
-        self._max_pixels = max_pixels
+        self._fps = fps = context.fps
+        self._timeout_s = PIPE_S if address.once else context.timeout_s
+        self._max_pixels = context.max_pixels
         self._pipe = open_pipe(address) if address.once and can_wait() else None
         self._container: Any = None
         try:
             self._container = open_container(
                 address,
                 timeout_s=self._timeout_s,
-                rtsp_transport=rtsp_transport,
-                ffmpeg_options=ffmpeg_options or {},
+                rtsp_transport=context.rtsp_transport,
+                ffmpeg_options=context.ffmpeg_options or {},
                 accelerator=self._accelerator,
                 pipe=self._pipe,
             )
             self._stream: Any
             self._stream, self._notes = choose_stream(self._name, self._container)
-            context = self._stream.codec_context
-            problems.check_pixels(self._name, (context.width, context.height), max_pixels)
+            codec = self._stream.codec_context
+            problems.check_pixels(self._name, (codec.width, codec.height), context.max_pixels)
             self._is_pipe = address.once
             self._is_remote = address.kind != "video" or address.once
             self._is_live = address.kind == "camera" or is_endless(address, self._container)
@@ -169,12 +175,12 @@ class VideoDecoder:
             with WorkerClock.recording() as self.workers:
                 # Threads that each take a frame hold frames back, two of them here: too late for a live view
                 self._stream.thread_type = "SLICE" if self._is_live else "AUTO"
-                context.thread_count = threads
-                context.options = codec_options(max_pixels)
+                codec.thread_count = context.threads
+                codec.options = codec_options(context.max_pixels)
                 try:
-                    context.open(strict=False)
+                    codec.open(strict=False)
                 except problems.READ_ERRORS as error:
-                    raise problems.damaged_header(self._name, context.name, error) from error
+                    raise problems.damaged_header(self._name, codec.name, error) from error
             self._end_s = 0.0  # of the last frame's showing, on the clock of the first
             self._stamped_end_s = 0.0  # the same on the container's clock
             self._pixel_aspect: Fraction | None = None

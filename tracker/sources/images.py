@@ -16,7 +16,7 @@ from tracker.sources.address import shown_name
 from tracker.sources.convert import orientation
 from tracker.sources.cpu import WorkerClock
 from tracker.sources.decoder import DEFAULT_FPS, Picture
-from tracker.sources.limits import MAX_PIXELS, codec_options
+from tracker.sources.limits import codec_options
 from tracker.sources.picture_files import is_cut_off_jpeg, picture_count
 from tracker.sources.seqinfo import sequence_fps
 from tracker.sources.source import SourceCounters, SourceInfo
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tracker.sources.address import Address
+    from tracker.sources.decoder import SourceContext
 
 __all__ = ["ImagesDecoder"]
 
@@ -35,21 +36,21 @@ class ImagesDecoder:
 
     Args:
         address: Of kind ``images``.
-        fps: Images per second of media time; ``None`` for what a ``seqinfo.ini`` beside them says, else 30.
-        max_pixels: Most pixels of an image.
+        context: Of which it takes the images per second of media time, by default what a ``seqinfo.ini`` beside them
+            says, else 30, and the most pixels of an image.
 
     Raises:
         SourceError: When not one of the files is a readable image, or ``seqinfo.ini`` is damaged.
     """
 
-    def __init__(self, address: Address, *, fps: float | None = None, max_pixels: int = MAX_PIXELS) -> None:
-        rate = fps or sequence_fps(address.files) or DEFAULT_FPS
+    def __init__(self, address: Address, context: SourceContext) -> None:
+        rate = context.fps or sequence_fps(address.files) or DEFAULT_FPS
         self.counters = SourceCounters()
         self.workers = WorkerClock()
         self._files = address.files
         self._rate = rate
         self._codec = ""
-        self._max_pixels = max_pixels
+        self._max_pixels = context.max_pixels
         self._too_large: SourceError | None = None  # of the first image beyond the limit
         self._too_large_count = 0
         self._several: list[tuple[str, int]] = []  # files of which only the first picture is used, and how many it has

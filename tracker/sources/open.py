@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Literal
 
+from tracker import plugins
 from tracker.errors import ConfigError, SourceError
 from tracker.sources.address import expand_sources
 from tracker.sources.hardware import DECODE_CHOICES
@@ -45,8 +46,9 @@ def open_source(
 
     Args:
         source: A video file, an image, a folder or pattern or list of images, a camera (``0``, ``"0"``,
-            ``"/dev/video0"``), an ``rtsp://``, ``http(s)://``, ``rtmp://``, ``srt://`` or ``udp://`` address, or an
-            entry of :func:`tracker.sources.address.expand_sources`, which also splits what stands for several streams.
+            ``"/dev/video0"``), an ``rtsp://``, ``http(s)://``, ``rtmp://``, ``srt://`` or ``udp://`` address, one with
+            a scheme of :data:`tracker.plugins.SOURCES`, or an entry of
+            :func:`tracker.sources.address.expand_sources`, which also splits what stands for several streams.
         network_size: ``(width, height)`` of the segmenter's input; frames then carry ``network_image`` at that size.
         keep_aspect: Letterbox into ``network_size`` rather than stretch.
         want_image: Whether frames carry the full-size image; without it, pixels are converted at network size only.
@@ -99,24 +101,19 @@ def open_source(
         )
     # Only now, since FFmpeg's libraries take their time to load
     from tracker.sources.convert import FrameConverter
-    from tracker.sources.decoder import VideoDecoder
-    from tracker.sources.images import ImagesDecoder
+    from tracker.sources.decoder import SourceContext
 
     started_s = time.thread_time()
-    decoder: Decoder
-    if addresses[0].kind == "images":
-        decoder = ImagesDecoder(addresses[0], fps=fps, max_pixels=max_pixels)
-    else:
-        decoder = VideoDecoder(
-            addresses[0],
-            timeout_s=timeout_s,
-            fps=fps,
-            threads=decode_threads,
-            decode=decode,
-            rtsp_transport=rtsp_transport,
-            ffmpeg_options=ffmpeg_options,
-            max_pixels=max_pixels,
-        )
+    context = SourceContext(
+        timeout_s=timeout_s,
+        fps=fps,
+        threads=decode_threads,
+        decode=decode,
+        rtsp_transport=rtsp_transport,
+        ffmpeg_options=ffmpeg_options,
+        max_pixels=max_pixels,
+    )
+    decoder: Decoder = plugins.SOURCES.load(addresses[0].kind)(addresses[0], context)
     chosen: Literal["all", "latest"] = ("latest" if decoder.info.is_live else "all") if policy == "auto" else policy
     return Source(
         decoder=decoder,

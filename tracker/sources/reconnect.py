@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 import numpy as np
 
+from tracker import plugins
 from tracker.errors import ConfigError, SourceError
 from tracker.sources.address import expand_sources
 from tracker.sources.connection import Connection, ConnectionsClock, Door
@@ -327,7 +328,7 @@ def open_live(
     """
     from tracker.sources import hardware
     from tracker.sources.convert import FrameConverter
-    from tracker.sources.decoder import VideoDecoder
+    from tracker.sources.decoder import SourceContext
 
     addresses = expand_sources(source)
     address = addresses[0]
@@ -340,17 +341,20 @@ def open_live(
     silence_s = max(stall_s, PLAYLIST_SILENCE_S) if is_playlist(address) else stall_s
     options = {**(PROBE_OPTIONS if address.kind == "network" else {}), **(ffmpeg_options or {})}
 
+    context = SourceContext(
+        timeout_s=timeout_s,
+        fps=fps,
+        threads=decode_threads,
+        decode=decode,
+        rtsp_transport=rtsp_transport,
+        ffmpeg_options=options,
+        max_pixels=max_pixels,
+    )
+    opener = plugins.SOURCES.load(address.kind)
+
     def connect() -> Decoder:
-        return VideoDecoder(
-            address,
-            timeout_s=timeout_s,
-            fps=fps,
-            threads=decode_threads,
-            decode=decode,
-            rtsp_transport=rtsp_transport,
-            ffmpeg_options=options,
-            max_pixels=max_pixels,
-        )
+        decoder: Decoder = opener(address, context)
+        return decoder
 
     decoder = ReconnectingDecoder(
         connect,

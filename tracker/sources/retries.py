@@ -73,6 +73,8 @@ class Retries:
         return self._delay_s(), news
 
     def _delay_s(self) -> float:
+        # Not tenacity's: its waits are asked with the state of a call that is made again, and draw from the global
+        # random numbers; what is left of it, with this jitter, is one power of two.
         shortest_s, longest_s = self._retry_s
         wanted_s = shortest_s * 2.0 ** min(max(self._failures - 1, 0), 16) * self._generator.uniform(0.75, 1.25)
         return float(np.clip(wanted_s, shortest_s, longest_s))

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from pycocotools import mask as coco_mask
 
+from tracker.formats.run_length import disjoint_crops, encode_crop, polygons
 from tracker.masks import decode_rle, encode_rle, make_disjoint
-from tracker.sinks.run_length import disjoint_crops, encode_crop, polygons
 
 
 @st.composite

@@ -1,4 +1,4 @@
-"""A silhouette cut to its box enters; its COCO run-length code or its polygons at full image resolution leave."""
+"""COCO run-length codes of silhouettes: checking before anything decodes them, encoding of crops, outlines."""
 
 from __future__ import annotations
 
@@ -9,7 +9,13 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["disjoint_crops", "encode_crop", "polygons"]
+__all__ = ["coco_code", "disjoint_crops", "encode_crop", "encode_polygons", "encode_runs", "polygons", "run_total"]
+
+GREATEST_PIXELS = 2**28
+"""Images beyond are refused: a code of a few letters could ask for any amount of memory."""
+GROUP_BITS = 5
+LONGEST_GROUPS = 7
+"""Groups of five bits that a run below ``2**31`` and its sign need; more is no code that an encoder writes."""
 
 Crop = tuple["NDArray[np.bool_]", tuple[int, int]]
 """A boolean crop ``(h, w)`` and its top left ``(x, y)`` in the image, from :func:`tracker.masks.lift`."""
@@ -92,3 +98,55 @@ def polygons(crop: NDArray[np.bool_], origin: tuple[int, int]) -> list[list[int]
     doubled = crop.view(np.uint8).repeat(2, axis=0).repeat(2, axis=1)
     outlines, _ = cv2.findContours(doubled, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
     return [((outline.reshape(-1, 2) + 1) // 2 + np.array(origin)).reshape(-1).tolist() for outline in outlines]
+
+
+def run_total(code: str) -> int:
+    """Pixels that a compressed COCO run-length code describes; -1 for text that is no such code.
+
+    pycocotools trusts codes: cut ones make it read on behind their end, and hang. Check here first.
+
+    >>> run_total("13"), run_total("13o"), run_total("b'13'")
+    (4, -1, -1)
+    """
+    if not code or not code.isascii():
+        return -1
+    bits = np.frombuffer(code.encode("ascii"), np.uint8).astype(np.int64) - 48
+    if bits.min() < 0 or bits.max() > 63:
+        return -1
+    last = (bits & 32) == 0
+    if not last[-1]:
+        return -1
+    ends = np.flatnonzero(last)
+    starts = np.concatenate([[0], ends[:-1] + 1])
+    lengths = ends - starts + 1
+    if lengths.max() > LONGEST_GROUPS:
+        return -1
+    shifts = GROUP_BITS * (np.arange(len(bits)) - np.repeat(starts, lengths))
+    values = np.add.reduceat((bits & 31) << shifts, starts)
+    values -= np.where(bits[ends] & 16, np.int64(1) << (GROUP_BITS * lengths), 0)
+    # From the fourth run on, a number is the difference to the run before the last.
+    values[1::2] = np.cumsum(values[1::2])
+    values[2::2] = np.cumsum(values[2::2])
+    return int(values.sum()) if values.min() >= 0 else -1
+
+
+def coco_code(code: str, size: tuple[int, int]) -> dict[str, Any]:
+    """A run-length code as pycocotools takes it; ``size`` is ``(width, height)``."""
+    return {"size": [size[1], size[0]], "counts": code.encode("ascii")}
+
+
+def encode_runs(lengths: NDArray[np.int64], size: tuple[int, int]) -> str:
+    """The compressed code of uncompressed run lengths, zeros first, whose sum is the image's area."""
+    from pycocotools import mask as coco_mask
+
+    width, height = size
+    code = coco_mask.frPyObjects({"size": [height, width], "counts": lengths.tolist()}, height, width)
+    return str(code["counts"].decode("ascii"))
+
+
+def encode_polygons(outlines: list[list[float]], size: tuple[int, int]) -> str:
+    """The compressed code of the union of polygons ``[x, y, x, y, ...]`` near or inside the image."""
+    from pycocotools import mask as coco_mask
+
+    width, height = size
+    return str(coco_mask.merge(coco_mask.frPyObjects(outlines, height, width))["counts"].decode("ascii"))

@@ -10,8 +10,9 @@ import pytest
 
 from tracker import masks as mask_math
 from tracker.errors import DetectionsError, SourceError
-from tracker.sources.detection_files import read_detections, run_total
-from tracker.sources.sequences import open_sequences
+from tracker.formats.detection_files import read_detections
+from tracker.formats.run_length import run_total
+from tracker.formats.sequences import open_sequences
 
 INFO = "[Sequence]\nname=a\nframeRate=3.333333\nseqLength=9\nimWidth=64\nimHeight=48\n"
 

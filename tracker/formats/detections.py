@@ -1,22 +1,30 @@
-"""Detections of a sequence as arrays enter, instances by frame leave, their masks averaged to a small grid."""
+"""Detections of one sequence as arrays ordered by frame; masks averaged to a small grid on demand."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tracker.errors import DetectionsError
+from tracker.formats.columns import GREATEST_NUMBER, GREATEST_PX
+from tracker.formats.run_length import coco_code
 from tracker.types import InstanceMasks, Instances
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
     from numpy.typing import NDArray
 
-__all__ = ["Detections", "coco_code"]
+__all__ = ["Detections", "pack"]
 
 GRID_STEP_PX = 4
 """Cell size of the mask grid: the stride of YOLACT's prototypes; doubled until the longer side fits ``GRID_CELLS``."""
 GRID_CELLS = 480
+GREATEST_GAP = 1_000_000
+"""Frames without a detection between two with one (nine hours at 30 fps); more is a wrong number."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +43,7 @@ class Detections:
             ``height width length x y z rotation_y``; else empty.
         image_size: ``(width, height)`` of the masks, ``None`` for boxes.
         skipped_empty: Rows left out because their box or mask had no area (published detection files contain a few).
+        notes: What was read otherwise than it stands in the file, or left out; for the user.
     """
 
     format: str
@@ -47,6 +56,7 @@ class Detections:
     extras: tuple[tuple[str, str], ...] = ()
     image_size: tuple[int, int] | None = None
     skipped_empty: int = 0
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.frames)
@@ -80,11 +90,6 @@ class Detections:
         return InstanceMasks(probabilities=grids, step_px=(float(step), float(step)), image_size=self.image_size)
 
 
-def coco_code(code: str, size: tuple[int, int]) -> dict[str, Any]:
-    """A run-length code as pycocotools takes it; ``size`` is ``(width, height)``."""
-    return {"size": [size[1], size[0]], "counts": code.encode("ascii")}
-
-
 def _average(code: str, image_size: tuple[int, int], step: int, grid: NDArray[np.uint8]) -> None:
     """Fill ``grid`` with the share of each ``step`` x ``step`` cell that the mask covers, 255 = all of it."""
     from pycocotools import mask as coco_mask
@@ -101,3 +106,76 @@ def _average(code: str, image_size: tuple[int, int], step: int, grid: NDArray[np
         np.add.reduceat(padded, np.arange(0, padded.shape[0], step), 0), np.arange(0, padded.shape[1], step), 1
     )
     grid[top:bottom, left:right] = np.minimum(sums * (256 // step) // step, 255)
+
+
+def pack(
+    path: Path,
+    layout: str,
+    rows: Sequence[tuple[float, ...]],
+    *,
+    places: Sequence[int],
+    unit: str = "",
+    codes: Sequence[str] = (),
+    extras: Sequence[tuple[str, str]] = (),
+    skipped: int = 0,
+    size: tuple[int, int] | None = None,
+    notes: tuple[str, ...] = (),
+) -> Detections:
+    """Rows ``frame, x1, y1, x2, y2, score, class, visibility`` in any order as detections.
+
+    Args:
+        path: The file, for messages.
+        layout: Its format.
+        rows: What was read.
+        places: Line (or entry) of each row.
+        unit: What ``places`` count where not lines.
+        codes: A run-length code for each row, or none.
+        extras: KITTI's further fields for each row, or none.
+        skipped: Rows left out already.
+        size: ``(width, height)`` of the masks.
+        notes: What the user should know.
+
+    Raises:
+        DetectionsError: Numbers out of any range, or frame numbers that jump by a million; names ``file:line``.
+    """
+    table = np.array(rows, np.float64).reshape(-1, 8)
+    _check_range(path, table, places, unit)
+    order = np.argsort(table[:, 0], kind="stable")
+    table = table[order]
+    gaps = np.diff(table[:, 0], prepend=0.0)
+    if len(table) and gaps.max() > GREATEST_GAP:
+        place = int(gaps.argmax())
+        raise DetectionsError(
+            f"{path}:{unit}{places[order[place]]}",
+            f"expected frame numbers without great gaps, found {table[place, 0]:.0f} after "
+            f"{table[place, 0] - gaps[place]:.0f}",
+            "number the frames from 0 or 1",
+        )
+    return Detections(
+        format=layout,
+        frames=table[:, 0].astype(np.int64),
+        boxes=table[:, 1:5],
+        scores=table[:, 5],
+        class_ids=table[:, 6].astype(np.int64),
+        visibilities=table[:, 7],
+        codes=tuple(codes[place] for place in order) if codes else (),
+        extras=tuple(extras[place] for place in order) if extras else (),
+        image_size=size if codes else None,
+        skipped_empty=skipped,
+        notes=notes,
+    )
+
+
+def _check_range(path: Path, table: NDArray[np.float64], places: Sequence[int], unit: str) -> None:
+    for columns, least, greatest, what in (
+        (slice(0, 1), 0, GREATEST_NUMBER, "a frame number from 0"),
+        (slice(1, 5), -GREATEST_PX, GREATEST_PX, "a box in pixels"),
+        (slice(6, 7), -GREATEST_NUMBER, GREATEST_NUMBER, "a class number"),
+    ):
+        wrong = ~((table[:, columns] >= least) & (table[:, columns] <= greatest)).all(axis=1)
+        if wrong.any():
+            row = int(wrong.argmax())
+            found = ", ".join(f"{value:g}" for value in table[row, columns])
+            raise DetectionsError(
+                f"{path}:{unit}{places[row]}", f"expected {what}, found {found}", "correct the number"
+            )

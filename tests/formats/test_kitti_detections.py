@@ -9,8 +9,8 @@ import pytest
 
 from tracker import masks as mask_math
 from tracker.errors import DetectionsError, SourceError
-from tracker.sources.detection_files import read_detections
-from tracker.sources.sequences import open_sequences
+from tracker.formats.detection_files import read_detections
+from tracker.formats.sequences import open_sequences
 
 PLACE = "1.5 1.6 3.9 1.0 2.0 30.0 0.1"
 

@@ -1,0 +1,1 @@
+"""MOT, MOTS, KITTI and COCO files: one module a format, reading and writing."""

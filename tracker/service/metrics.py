@@ -1,0 +1,167 @@
+"""Prometheus metrics: each is declared once, as a field with its kind and its help, and read at every scrape."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import Field, asdict, dataclass, field, fields
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from tracker.engine.batcher import Batcher
+    from tracker.engine.meter import StreamFigures
+    from tracker.engine.scheduler import LiveEngine
+    from tracker.engine.stream import Stream
+
+__all__ = ["CameraMetrics", "Collector", "ModelMetrics", "shares"]
+
+STATES = ("connecting", "live", "lost", "ended", "failed")
+
+
+class _Declared(NamedTuple):
+    """How a field is told: whether it only ever grows, what it says, and the label that tells its values apart."""
+
+    counts: bool
+    said: str
+    label: str
+
+
+def _gauge(said: str, *, label: str = "") -> Any:
+    """A value that goes up and down; with a ``label`` the field is a mapping from the label's values to numbers."""
+    return field(metadata={"metric": _Declared(counts=False, said=said, label=label)})
+
+
+def _counter(said: str, *, label: str = "") -> Any:
+    """A sum since the start; ``_total`` is added to its name."""
+    return field(metadata={"metric": _Declared(counts=True, said=said, label=label)})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CameraMetrics:
+    """Metrics with the label ``camera``: ``masktrail_`` and the field's name; ``None`` where there is nothing yet."""
+
+    fps: float = _gauge("Frames tracked per second over the last ten seconds")
+    living: int = _gauge("Identities visible or coasting")
+    silence_seconds: float = _gauge("Seconds since the latest tracked frame")
+    media_seconds: float = _gauge("Media time of the latest frame")
+    frame_age_seconds: Mapping[str, float] = _gauge("From a frame's arrival to its tracks", label="quantile")
+    state: Mapping[str, float] = _gauge("1 for the state it is in", label="state")
+    frames: int = _counter("Frames tracked")
+    instances: int = _counter("Instances segmented")
+    identities: int = _counter("Identities confirmed")
+    output_failures: int = _counter("Outputs, or parts of outputs, that could not be written")
+    stage_seconds: Mapping[str, float] = _counter("Seconds per stage", label="stage")
+    model_share: float = _gauge("Share of the time that the models have worked")
+    decoded: int | None = _counter("Frames decoded")
+    dropped: int | None = _counter("Frames dropped because a newer one was there")
+    late: int | None = _counter("Frames dropped because they were too old")
+    broken: int | None = _counter("Packets that could not be decoded")
+    concealed: int | None = _counter("Frames with patched damage")
+    repaired_times: int | None = _counter("Time stamps repaired")
+    missing: int | None = _counter("Frames that a recording announced and that never came")
+    reconnects: int | None = _counter("Connections after the first")
+    stalls: int | None = _counter("Connections given up because no frame came")
+    clock_takeovers: int | None = _counter("Connections whose clock was not believed")
+
+    @classmethod
+    def of(cls, stream: Stream, figures: StreamFigures, share: float) -> CameraMetrics:
+        """What a stream says now; ``share``: its part of the models' time."""
+        counted = asdict(stream.source.counters) if stream.opened else dict.fromkeys(_of_the_source())
+        return cls(
+            fps=figures.fps,
+            living=figures.living,
+            silence_seconds=figures.silence_s,
+            media_seconds=figures.media_s,
+            frame_age_seconds={"0.5": figures.age_p50_s, "0.99": figures.age_p99_s} if figures.frames else {},
+            state={name: float(stream.state == name) for name in STATES},
+            frames=figures.frames,
+            instances=figures.instances,
+            identities=figures.identities,
+            output_failures=figures.output_failures,
+            stage_seconds=figures.stage_s,
+            model_share=share,
+            **counted,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelMetrics:
+    """Metrics with the label ``model``."""
+
+    batches: int = _counter("Runs of the model")
+    batched_frames: int = _counter("Frames in them")
+    model_busy_seconds: float = _counter("Seconds in the model, summed over workers")
+    gpu_share: Mapping[str, float] = _gauge("Share of the model's operators that runs on a GPU", label="device")
+
+    @classmethod
+    def of(cls, batcher: Batcher) -> ModelMetrics:
+        """What a model says now."""
+        return cls(
+            batches=batcher.batches,
+            batched_frames=batcher.batched_frames,
+            model_busy_seconds=batcher.busy_s,
+            gpu_share={batcher.device: batcher.gpu_share},
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _ProcessMetrics:
+    """Metrics without a label of their own."""
+
+    up_seconds: float = _gauge("Seconds since the start")
+
+
+class Collector:
+    """Asks the engine at every scrape, so that counting costs the hot path nothing."""
+
+    def __init__(self, engine: LiveEngine) -> None:
+        self._engine = engine
+        self._begun_s = time.monotonic()
+
+    def collect(self) -> Iterator[Any]:
+        """Every family of metrics, in the order of the fields."""
+        figures = {stream: stream.meter.figures() for stream in self._engine.streams}
+        shared = shares(figures)
+        cameras = {stream.name: CameraMetrics.of(stream, figures[stream], shared[stream]) for stream in figures}
+        yield from _families(CameraMetrics, "camera", cameras)
+        yield from _families(ModelMetrics, "model", {one.name: ModelMetrics.of(one) for one in self._engine.batchers})
+        up = _ProcessMetrics(up_seconds=time.monotonic() - self._begun_s)
+        yield from _families(_ProcessMetrics, "", {"": up})
+
+
+def shares(figures: Mapping[Stream, StreamFigures]) -> dict[Stream, float]:
+    """Each stream's share of the time that the models have worked, since the start."""
+    spent_s = {stream: values.stage_s.get("segment", 0.0) for stream, values in figures.items()}
+    total_s = sum(spent_s.values())
+    return {stream: seconds / total_s if total_s > 0 else 0.0 for stream, seconds in spent_s.items()}
+
+
+def _of_the_source() -> list[str]:
+    from tracker.sources.source import SourceCounters
+
+    return [one.name for one in fields(SourceCounters)]
+
+
+def _families(kind: Any, label: str, rows: Mapping[str, Any]) -> Iterator[Any]:
+    """The families of a class of metrics, with a sample for each row, or for each of a mapping's values."""
+    for one in fields(kind):
+        yield _family(one, label, {name: getattr(values, one.name) for name, values in rows.items()})
+
+
+def _family(one: Field[Any], label: str, values: Mapping[str, Any]) -> Any:
+    from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+
+    declared: _Declared = one.metadata["metric"]
+    labels = [name for name in (label, declared.label) if name]
+    family = (CounterMetricFamily if declared.counts else GaugeMetricFamily)(
+        f"masktrail_{one.name}", declared.said, labels=labels
+    )
+    for name, value in values.items():
+        told = [name] if label else []
+        if declared.label:
+            for key, number in value.items():
+                family.add_metric([*told, key], number)
+        elif value is not None:
+            family.add_metric(told, value)
+    return family

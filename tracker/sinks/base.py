@@ -1,0 +1,193 @@
+"""The contract of outputs: one base class for everything that takes tracked frames, and what it is opened with."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from types import TracebackType
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from tracker.sinks.rows import MaskFormat
+    from tracker.types import TrackedFrame
+
+__all__ = ["Checkpoint", "Sink", "SinkContext", "file_of", "files_of"]
+
+
+def file_of(address: str | os.PathLike[str]) -> Path | None:
+    """The file that the address of an output names; ``None`` for a URL.
+
+    >>> file_of("mqtt://host/topic"), str(file_of("out/tracks.jsonl"))
+    (None, 'out/tracks.jsonl')
+    """
+    return None if "://" in os.fspath(address) else Path(address)
+
+
+def files_of(addresses: Iterable[str]) -> list[Path]:
+    """The files among the addresses of outputs."""
+    return [path for address in addresses if (path := file_of(address)) is not None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SinkContext:
+    """What the opener of an output may want to know; each format takes what it has a use for.
+
+    Attributes:
+        class_names: Names in ``class_ids`` order.
+        frame_rate: Nominal frames per second that will come, or ``None`` where it is not known.
+        masks: Shapes in records: ``"rle"``, ``"polygon"`` or ``"none"``; ``None`` for the format's default.
+        image_names: The source is a folder of images: rows name the file.
+        coasting: Keep identities that are predicted but not seen; ``None`` for the format's default.
+        draw: Makes the annotated picture ``(H, W, 3)`` uint8 BGR of a frame; remembers trails, so one per stream.
+        crf: Videos: constant rate factor of the encoder; ``None`` for the encoder's default.
+        coco_annotations: COCO results: a COCO file whose image and category numbers are followed.
+    """
+
+    class_names: Sequence[str] = ()
+    frame_rate: float | None = None
+    masks: MaskFormat | None = None
+    image_names: bool = False
+    coasting: bool | None = None
+    draw: Callable[[TrackedFrame], NDArray[np.uint8]] | None = None
+    crf: int | None = None
+    coco_annotations: str | os.PathLike[str] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checkpoint:
+    """A place between two frames from which a recording can be resumed.
+
+    Attributes:
+        next_index: Frames from this index on are still to come.
+        state: The state of the stream's stages there.
+        complete: The recording is at its end.
+    """
+
+    next_index: int
+    state: dict[str, Any] | None
+    complete: bool = False
+
+
+class Sink(ABC):
+    """Where tracked frames go: a file, a database, a broker. This class is the whole contract.
+
+    Life: opening checks that the outside takes what will come and raises at once where it does not. Then
+    :meth:`write` is called for every frame in stream order and :meth:`checkpoint` between two frames; :meth:`close`
+    or :meth:`abort` ends it, whichever comes first; both may be called again and then do nothing. All calls of one
+    sink come one after another, from the stream's writing thread or, at the end, from the one that stops it.
+
+    A sink with an address of its own (a suffix or a URL scheme in :mod:`tracker.plugins`) also has :meth:`open`.
+
+    Class attributes:
+        needs_images: Frames must carry their full-size picture, and :attr:`SinkContext.draw` is given.
+        shows_silhouettes: It shows silhouettes and names no detection: a second pass gives it those of the rows that it
+            filled in as well.
+    """
+
+    needs_images: ClassVar[bool] = False
+    shows_silhouettes: ClassVar[bool] = False
+
+    @classmethod
+    def open(cls, address: str, context: SinkContext) -> Self:
+        """Open the output at an address.
+
+        Args:
+            address: A path or a URL, as the user wrote it.
+            context: What is known about the stream.
+
+        Raises:
+            SinkError: The outside refuses: a folder is missing, a server does not answer.
+            ConfigError: An optional package is missing, or a value of the context does not fit.
+        """
+        message = f"{cls.__name__} has no address of its own and cannot be opened by one ({address}, {context})"
+        raise TypeError(message)
+
+    @classmethod
+    def why_not_joined(cls, address: str) -> str:
+        """Why what goes to this address cannot be written in chunks and resumed; empty where it can."""
+        return f"{address} is not made of files that could be put together"
+
+    @classmethod
+    def join(cls, path: Path, chunks: Sequence[Path], starts_s: Sequence[float]) -> None:
+        """Put the chunks of an output together into the file that they would have been, and publish it.
+
+        Called where :meth:`why_not_joined` has nothing to say.
+
+        Args:
+            path: The final file.
+            chunks: Files that sinks of this class have completed, at least one, in order.
+            starts_s: Media time of each chunk's first frame in seconds.
+
+        Raises:
+            SinkError: The system refuses; the chunks stay.
+            OSError: The same, to be told by the caller.
+        """
+        message = f"{cls.__name__} is not written in chunks ({path}, {len(chunks)} from {starts_s[:1]} s)"
+        raise TypeError(message)
+
+    @property
+    def address(self) -> str:
+        """Where it writes, for messages; free of credentials."""
+        return type(self).__name__
+
+    @property
+    def cpu_s(self) -> Mapping[str, float]:
+        """CPU seconds that it spent so far, by stage; empty where it does not count them."""
+        return MappingProxyType({})
+
+    def part_bytes(self) -> int:
+        """Bytes that are outside so far, by which endless recordings are cut into parts; 0 where there is no size.
+
+        Raises:
+            SinkError: What was written is no longer there: its file was removed.
+        """
+        return 0
+
+    @abstractmethod
+    def write(self, tracked_frame: TrackedFrame) -> None:
+        """Take one frame.
+
+        Raises:
+            SinkError: The outside refuses for good; what was written before stays whole, and :meth:`close` or
+                :meth:`abort` keeps it.
+        """
+
+    def checkpoint(self, checkpoint: Checkpoint) -> None:  # noqa: B027 - most sinks cannot be resumed
+        """Make everything before the checkpoint final, so that a later process can resume from it; does nothing here.
+
+        Raises:
+            SinkError: The outside refuses.
+        """
+
+    @abstractmethod
+    def close(self) -> None:
+        """Finish and publish what was written; safe to call twice and after :meth:`abort`.
+
+        Raises:
+            SinkError: The outside refuses something that :meth:`write` has not reported.
+        """
+
+    def abort(self) -> None:
+        """Keep what is done without raising; where nothing was written, leave what was there before."""
+        with contextlib.suppress(Exception):
+            self.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self.abort()
