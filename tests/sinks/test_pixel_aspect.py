@@ -24,7 +24,7 @@ def aspects(path) -> tuple[Fraction | None, Fraction | None]:
         return stream.sample_aspect_ratio, stream.codec_context.sample_aspect_ratio
 
 
-@pytest.mark.parametrize("suffix", ["mp4", "mov", "mkv", "ts", "webm"])
+@pytest.mark.parametrize("suffix", ["mp4", "mov", "mkv", "ts"])
 def test_the_aspect_of_a_recording_s_pixels_stays_in_the_video(tmp_path, suffix: str) -> None:
     recording = write_streams(tmp_path / "pal.mp4", [(64, 48)], aspect=Fraction(16, 11))
     path = tmp_path / f"out.{suffix}"
@@ -36,6 +36,17 @@ def test_the_aspect_of_a_recording_s_pixels_stays_in_the_video(tmp_path, suffix:
                 TrackedFrame(frame=frame, instances=plain.instances, tracks=plain.tracks, class_names=CLASS_NAMES)
             )
     assert Fraction(16, 11) in aspects(path)
+
+
+@pytest.mark.parametrize("suffix", ["webm", "gif"])
+def test_pictures_are_stretched_where_the_format_cannot_say_it(tmp_path, suffix: str) -> None:
+    path = tmp_path / f"out.{suffix}"
+    encoder = VideoEncoder(path, frame_rate=5)
+    for index in range(3):
+        encoder.encode(np.full((48, 66, 3), 90, np.uint8), index / 5, pixel_aspect=Fraction(16, 11))
+    encoder.finish()
+    with av.open(str(path)) as container:
+        assert {(frame.width, frame.height) for frame in container.decode(video=0)} == {(96, 48)}
 
 
 def test_square_pixels_are_written_as_before(tmp_path) -> None:

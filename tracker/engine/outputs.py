@@ -10,6 +10,7 @@ from tracker.errors import ConfigError, TrackerError
 from tracker.request import DISPLAY_SCORE
 from tracker.sinks.base import SinkContext, file_of
 from tracker.sinks.claims import Claim, check_claims
+from tracker.sinks.pictures import picture_files
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -37,7 +38,7 @@ def output_addresses(request: StreamRequest, address: Address, *, several: bool)
     if request.save is not None:
         folder = Path(request.save).is_dir() or request.save.endswith(("/", os.sep))
         if file_of(request.save) is not None and (folder or _lacks_name(request.save, several)):
-            addresses.append(str(Path(request.save) / f"{name}.mp4"))
+            addresses.append(str(Path(request.save) / ("{image}.jpg" if address.kind == "images" else f"{name}.mp4")))
         else:
             addresses.append(request.save)
     for output in request.records or []:
@@ -75,7 +76,8 @@ def check_outputs(
         for output, who in zip(written, options, strict=True):
             path = file_of(output)
             if path is not None:
-                claims.append(Claim(path=path, who=f"{who}, {address.name}"))
+                files = picture_files(path, address.files)
+                claims += [Claim(path=file, who=f"{who}, {address.name}") for file in files]
     if summary is not None:
         claims.append(Claim(path=summary, who="--json"))
     inputs = [Claim(path=file, who="source") for address in addresses for file in address.local_files]

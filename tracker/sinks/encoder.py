@@ -45,6 +45,9 @@ class _Container:
     fragmented: bool = False
 
 
+SQUARE_ONLY = frozenset({"webm", "gif"})
+"""Formats in which PyAV cannot say how wide a pixel is; their pictures are stretched."""
+
 H264 = ("libx264", "h264_videotoolbox", "libopenh264", "mpeg4")
 """The first that the FFmpeg at hand has; PyAV's wheels carry libx264."""
 
@@ -113,6 +116,8 @@ class VideoEncoder:
         """
         import av
 
+        if pixel_aspect != SQUARE and self._container.format in SQUARE_ONLY:
+            image, pixel_aspect = _stretched(image, pixel_aspect), SQUARE
         try:
             if self._output is None:
                 self._open(image.shape[1], image.shape[0], pixel_aspect)
@@ -312,6 +317,15 @@ def _readable(part: PartFile) -> bool:
             return next(container.decode(video=0), None) is not None
     except (OSError, av.FFmpegError, IndexError):
         return False
+
+
+def _stretched(image: NDArray[np.uint8], pixel_aspect: Fraction) -> NDArray[np.uint8]:
+    """The picture with pixels that are as wide as high."""
+    import cv2
+
+    height, width = image.shape[:2]
+    size = max(round(width * pixel_aspect), 1), height
+    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_LINEAR), np.uint8)
 
 
 def _fitted(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:
