@@ -284,8 +284,13 @@ class VideoDecoder:
         if self._container is None:
             return 0
         if self.info.frame_count is not None:
-            decoded, end_s = self.counters.decoded, self._stamped_end_s
-            return missing_frames(self._stream, self._container, decoded=decoded, end_s=end_s)
+            return missing_frames(
+                self._stream,
+                self._container,
+                packets=self._packets_read,
+                decoded=self.counters.decoded,
+                end_s=self._stamped_end_s,
+            )
         if self.info.duration_s is None or len(self._container.streams) > 1:
             return 0
         # A length counts from the first frame in some files, from the clock's zero in others

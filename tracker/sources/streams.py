@@ -45,7 +45,7 @@ def choose_stream(name: str, container: Any) -> tuple[Any, tuple[str, ...]]:
     return chosen, (f"{len(streams)} video streams: the largest is read ({number})",)
 
 
-def missing_frames(stream: Any, container: Any, *, decoded: int, end_s: float) -> int:
+def missing_frames(stream: Any, container: Any, *, packets: int, decoded: int, end_s: float) -> int:
     """How many of the frames that a container announces, and that are to be shown, did not come.
 
     An edit list of an MP4 hides the frames before a cut, and an AVI counts intervals in which the picture before stays.
@@ -53,6 +53,7 @@ def missing_frames(stream: Any, container: Any, *, decoded: int, end_s: float) -
     Args:
         stream: The video stream, read to its end; it announces a number of frames.
         container: Its container.
+        packets: Packets that came, those without content left out.
         decoded: Frames that came.
         end_s: Where the last of them ended on the stream's clock, in seconds.
     """
@@ -61,7 +62,8 @@ def missing_frames(stream: Any, container: Any, *, decoded: int, end_s: float) -
         announced = sum(not entry.is_discard for entry in stream.index_entries)
     missing = announced - decoded
     if container.format.name == "avi" and stream.average_rate:
-        missing = min(missing, announced - round(end_s * float(stream.average_rate)))
+        at_end = announced - round(end_s * float(stream.average_rate))
+        missing = min(missing, max(at_end, packets - decoded))
     return max(missing, 0)
 
 
