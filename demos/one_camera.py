@@ -8,10 +8,10 @@ import sys
 from tracker import OnnxSegmenter, Tracker, open_source
 
 segmenter = OnnxSegmenter("yolact-nano")
-tracker = Tracker(class_count=len(segmenter.class_names))
+tracker = Tracker.for_model(segmenter)
 next_report_s = 0.0
 
-with open_source(sys.argv[1], network_size=segmenter.network_size, want_image=False) as source:
+with open_source(sys.argv[1], like=segmenter, want_image=False) as source:
     for frame in source:
         tracks = tracker.update(segmenter.segment([frame])[0], frame.time_s)
         if frame.time_s >= next_report_s:

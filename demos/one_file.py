@@ -9,11 +9,11 @@ from collections import defaultdict
 from tracker import OnnxSegmenter, Tracker, open_source
 
 segmenter = OnnxSegmenter("yolact-nano")
-tracker = Tracker(class_count=len(segmenter.class_names))
+tracker = Tracker.for_model(segmenter)
 seen_s: dict[int, list[float]] = defaultdict(list)
 names: dict[int, str] = {}
 
-with open_source(sys.argv[1], network_size=segmenter.network_size, want_image=False) as source:
+with open_source(sys.argv[1], like=segmenter, want_image=False) as source:
     for frame in source:
         tracks = tracker.update(segmenter.segment([frame])[0], frame.time_s)
         for identity, class_id in zip(tracks.ids.tolist(), tracks.class_ids.tolist(), strict=True):

@@ -12,14 +12,13 @@ from demos.scenes.road import road
 from demos.scenes.shop import shop
 from tracker import OnnxSegmenter, TrackedFrame, Tracker
 from tracker.render.annotate import Annotator
-from tracker.request import CONFIRM_SCORE
 
 FPS, SIZE = 10.0, (960, 540)
 segmenter = OnnxSegmenter("yolact-nano")
 pictures = []
 
 for scene, moment_s in ((road(seed=1, size=SIZE), 9.0), (shop(seed=1, size=SIZE), 9.4)):
-    tracker = Tracker(class_count=len(segmenter.class_names), confirmation_score=CONFIRM_SCORE)
+    tracker = Tracker.for_model(segmenter)
     annotator = Annotator(scale=1.25)
     for frame, _ in scene.frames(FPS, moment_s):
         instances = segmenter.segment([frame])[0]

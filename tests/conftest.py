@@ -10,7 +10,7 @@ import pytest
 from tests.command import Run, runner
 
 # Run by the system's Python, which alone has GStreamer's bindings.
-collect_ignore = ["live/rtsp_server.py"]
+collect_ignore = ["engine/rtsp_server.py"]
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -14,7 +14,7 @@ from pycocotools import mask as coco_mask
 
 from tracker.associate.tracker import Tracker
 from tracker.errors import ConfigError
-from tracker.masks import encode_rle, full
+from tracker.masks import encode_rle
 from tracker.types import Instances
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def discs(size: tuple[int, int] = SIZE, boxes: NDArray[np.float32] = BOXES) -> N
 
 def overlap(instances: Instances, silhouettes: NDArray[np.bool_]) -> list[float]:
     """IoU of each lifted mask with what it was made of."""
-    lifted = [full(instances.masks, row, box) for row, box in enumerate(instances.boxes)]
+    lifted = [instances.masks.full(row, box) for row, box in enumerate(instances.boxes)]
     return [float((a & b).sum() / (a | b).sum()) for a, b in zip(lifted, silhouettes, strict=True)]
 
 
@@ -134,7 +134,7 @@ def test_tracks_for_supervision() -> None:
     assert detections.data["visible"].tolist() == [True, True]
     assert np.array_equal(detections.data["velocity"], tracks.velocities)
     for place, row in enumerate(order):
-        assert np.array_equal(detections.mask[place], full(instances.masks, row, BOXES[row]))
+        assert np.array_equal(detections.mask[place], instances.masks.full(row, BOXES[row]))
     one = replace(tracks, detection_rows=np.array([order[0], -1]))
     gone = one.to_supervision(instances)
     assert gone.data["visible"].tolist() == [True, False]

@@ -14,10 +14,13 @@ from demos.scenes.shop import shop
 from demos.scenes.world import Scene
 from tracker import boxes
 from tracker.associate.tracker import Tracker
-from tracker.engine.pipeline import Pipeline
+from tracker.engine.run import serve
+from tracker.engine.scheduler import Engine
+from tracker.engine.steady import SteadyTracker
+from tracker.engine.stream import Stream
 from tracker.plugins import open_sink
-from tracker.request import CONFIRM_SCORE
 from tracker.segment.session import OnnxSegmenter
+from tracker.sources.frames import FrameSource
 
 FPS = 10.0
 DURATION_S = 8.0
@@ -35,10 +38,14 @@ def tracked(
 ) -> tuple[list[dict[str, object]], list[object]]:
     """Rows of the JSONL records, and the truth of every frame."""
     rendered = list(scene.frames(FPS, duration_s))
-    sink = open_sink(path, class_names=segmenter.class_names)
-    tracker = Tracker(class_count=len(segmenter.class_names), confirmation_score=CONFIRM_SCORE)
-    Pipeline(source=(frame for frame, _ in rendered), segmenter=segmenter, tracker=tracker, sink=sink).run()
-    sink.close()
+    stream = Stream(
+        name="scene",
+        open_source=FrameSource(frame for frame, _ in rendered).open,
+        stages=[SteadyTracker(Tracker.for_model(segmenter))],
+        open_sink=lambda _: open_sink(path, class_names=segmenter.class_names),
+    )
+    serve(stream, Engine(segmenter=segmenter))
+    assert not stream.failures
     rows = [json.loads(line) for line in path.read_text().splitlines()]
     return rows, [truth for _, truth in rendered]
 

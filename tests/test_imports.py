@@ -45,6 +45,15 @@ def test_stages_never_import_each_other(stage: str) -> None:
                 assert not imports_of(path, f"tracker.{other}"), f"{path.relative_to(ROOT)} imports tracker.{other}"
 
 
+def test_inference_knows_no_pictures_and_no_other_stage() -> None:
+    """An .onnx on a device: neither boxes nor masks nor the stages that use it."""
+    for path in modules("tracker/inference"):
+        found = {name for name in imports_of(path, "tracker") if not name.startswith("tracker.inference")}
+        assert found - {"tracker"} <= {"tracker.errors", "tracker.errors.ModelError", "tracker.errors.ConfigError"}, (
+            path
+        )
+
+
 def test_formats_import_only_central_modules_and_each_other() -> None:
     for path in modules("tracker/formats"):
         for name in imports_of(path, "tracker") - {"tracker"}:
@@ -59,7 +68,7 @@ def test_central_modules_import_nothing_but_each_other() -> None:
             assert any(found == allowed or found.startswith(allowed + ".") for allowed in CENTRAL), f"{path}: {found}"
 
 
-def test_only_the_command_line_sees_the_pipeline() -> None:
+def test_only_the_top_of_the_house_sees_the_engine() -> None:
     allowed = {
         "tracker/__init__.py",
         "tracker/app",
@@ -69,7 +78,7 @@ def test_only_the_command_line_sees_the_pipeline() -> None:
     }
     for path in modules("tracker"):
         name = path.relative_to(ROOT).as_posix()
-        if imports_of(path, "tracker.engine.pipeline"):
+        if imports_of(path, "tracker.engine"):
             assert any(name == entry or name.startswith(entry + "/") for entry in allowed), name
 
 

@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 from tracker import masks
-from tracker.types import InstanceMasks
+from tracker.types import GridMasks
 
 
-def grid_masks(probabilities: np.ndarray, step: tuple[float, float], size: tuple[int, int]) -> InstanceMasks:
-    return InstanceMasks(probabilities=probabilities.astype(np.uint8), step_px=step, image_size=size)
+def grid_masks(probabilities: np.ndarray, step: tuple[float, float], size: tuple[int, int]) -> GridMasks:
+    return GridMasks(probabilities=probabilities.astype(np.uint8), step_px=step, image_size=size)
 
 
 def slow_lift(probabilities: np.ndarray, step: tuple[float, float], size: tuple[int, int]) -> np.ndarray:
@@ -39,7 +39,7 @@ def test_lift_equals_slow_bilinear(step: tuple[float, float]) -> None:
     probabilities = rng.integers(0, 256, (6, 8))
     size = (int(8 * step[0]), int(6 * step[1]))
     expected = slow_lift(probabilities, step, size)
-    found = masks.full(grid_masks(probabilities[None], step, size), 0, np.array([0, 0, *size], np.float32))
+    found = grid_masks(probabilities[None], step, size).full(0, np.array([0, 0, *size], np.float32))
     clear = np.abs(expected - masks.PROBABILITY_THRESHOLD) > 5  # OpenCV interpolates in steps of 1/32
     assert clear.mean() > 0.8
     np.testing.assert_array_equal(found[clear], (expected >= masks.PROBABILITY_THRESHOLD)[clear])
@@ -50,8 +50,8 @@ def test_lift_is_the_full_mask_cut_to_the_box(x: float, y: float, width: float, 
     probabilities = np.random.default_rng(1).integers(0, 256, (1, 8, 10))
     grid = grid_masks(probabilities, (4.0, 4.0), (40, 30))  # the grid reaches two pixels past the image
     box = np.array([x, y, x + width, y + height])
-    whole = masks.full(grid, 0, np.array([0.0, 0.0, 40.0, 30.0]))
-    crop, (left, top) = masks.lift(grid, 0, box)
+    whole = grid.full(0, np.array([0.0, 0.0, 40.0, 30.0]))
+    crop, (left, top) = grid.lift(0, box)
     if crop.size == 0:
         return
     assert left >= 0
@@ -64,14 +64,14 @@ def test_lift_is_the_full_mask_cut_to_the_box(x: float, y: float, width: float, 
 
 def test_a_box_outside_the_image_lifts_to_nothing() -> None:
     grid = grid_masks(np.full((1, 4, 4), 255), (4.0, 4.0), (16, 16))
-    crop, _ = masks.lift(grid, 0, np.array([20.0, 20.0, 30.0, 30.0]))
+    crop, _ = grid.lift(0, np.array([20.0, 20.0, 30.0, 30.0]))
     assert crop.shape == (0, 0)
 
 
 def test_areas_count_the_grid() -> None:
     probabilities = np.zeros((2, 4, 4))
     probabilities[0, :2, :3] = 255
-    np.testing.assert_array_equal(masks.areas_px(grid_masks(probabilities, (4.0, 2.0), (16, 8))), [6 * 8, 0])
+    np.testing.assert_array_equal(grid_masks(probabilities, (4.0, 2.0), (16, 8)).areas_px(), [6 * 8, 0])
 
 
 @given(arrays(np.bool_, array_shapes(min_dims=2, max_dims=2, max_side=20)))

@@ -7,17 +7,23 @@ import pytest
 import tracker
 
 PUBLIC = [
+    "BoxMasks",
     "ConfigError",
     "DetectionsError",
+    "Engine",
     "Frame",
+    "GridMasks",
     "InstanceMasks",
     "Instances",
     "Letterbox",
     "ModelError",
     "OnnxSegmenter",
-    "Pipeline",
+    "Outcome",
+    "RunSettings",
     "SinkError",
     "SourceError",
+    "Stage",
+    "Stream",
     "TrackedFrame",
     "Tracker",
     "TrackerError",
@@ -25,6 +31,7 @@ PUBLIC = [
     "__version__",
     "open_sink",
     "open_source",
+    "run",
 ]
 
 

@@ -17,9 +17,9 @@ import pytest
 from tests.command import Run
 from tests.segment.models import end2end_model
 from tests.sources.videos import write_video
-from tracker.config import load_live_config
 from tracker.errors import SinkError
 from tracker.service.run import LiveService
+from tracker.settings.yaml_file import load_service_settings
 from tracker.sinks.exclusive import check_free, reserved
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -310,7 +310,7 @@ def test_live_holds_its_outputs_parts_and_states(folder: Path) -> None:
     text = "model: constant.onnx\ndevice: cpu\nmetrics: off\nstate: st\ncameras:\n"
     text += "  - {name: c, url: a.mp4, records: ['x-{time}.jsonl', c.csv]}\n"
     (folder / "l.yaml").write_text(text)
-    service = LiveService(load_live_config("l.yaml"))
+    service = LiveService(load_service_settings("l.yaml"))
     try:
         for path in held:
             with python(CHECK, path) as other:

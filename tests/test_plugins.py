@@ -62,25 +62,22 @@ def open_archive(address, context):
 '''
 
 CONTRACT = '''
-from types import SimpleNamespace
-
 import numpy as np
 
-from tracker.segment.decoder import Decoded
+from tracker.segment.contracts.contract import Contract
+from tracker.segment.contracts.decoder import Decoded, Decoder
 from tracker.segment.manifest import InputSpec
 
 def match(info):
     names = [output.name for output in info.outputs if output.shape[2:] == (3,)]
     return {"points": names[0]} if len(names) == len(info.outputs) == 1 else None
 
-class PointDecoder:
+class PointDecoder(Decoder):
     """Objects as points: (B, K, 3) of x and y in network pixels and a score."""
 
     contract = "points-1"
     input_defaults = InputSpec(channels="BGR", resize="stretch", pad_value=0, mean=(0.0,) * 3, std=(1.0,) * 3)
     class_names = ("point",)
-    row_outputs = ()
-    iou_threshold = None
 
     def __init__(self, info, names):
         self.output_names = dict(names)
@@ -95,15 +92,19 @@ class PointDecoder:
             masks=np.full((len(points), 12, 20), 255, np.uint8),
         )
 
-POINTS = SimpleNamespace(name="points-1", form="points (B, K, 3)", match=match, decoder=PointDecoder)
+POINTS = Contract(name="points-1", form="points (B, K, 3)", match=match, decoder=PointDecoder)
 '''
 
 STAGE = """
 from dataclasses import replace
 
-class Loudest:
+from tracker.engine.stage import Stage
+
+class Loudest(Stage):
+    name = "loudest"
+
     def __init__(self, context):
-        self._least = context.settings["least_score"]
+        self._least = context.settings.get("least_score", 0.85)
 
     def process(self, tracked):
         return replace(tracked, instances=tracked.instances.take(tracked.instances.scores >= self._least))
@@ -217,13 +218,13 @@ def test_the_command_line_writes_to_a_scheme(install, tmp_path, run):
 
 def test_a_camera_writes_to_a_scheme(install, tmp_path):
     """Endless files need parts; what an address takes is for its package to say."""
-    from tracker.config import parse_live_config
-    from tracker.engine.build import check_camera
+    from tracker.engine.plan import plan_camera
+    from tracker.settings.yaml_file import parse_service_settings
 
     install("tally", {"tally_package": SINK}, {"sinks": {"tally": "tally_package:TallySink"}})
     text = "cameras: [{name: gate, url: 'rtsp://10.0.0.7/1', records: 'tally://host/{name}'}]"
-    [camera] = parse_live_config(text).cameras
-    assert check_camera(camera, CLASS_NAMES).name == "gate"
+    [camera] = parse_service_settings(text).cameras
+    assert plan_camera(camera).outputs == ("tally://host/gate",)
 
 
 def test_a_source_comes_in_by_scheme(install, tmp_path):
@@ -275,6 +276,21 @@ def test_a_stage_comes_in_by_name(install):
     kept = stage.process(frame).instances
     assert len(frame.instances) > len(kept) > 0
     assert (kept.scores >= 0.8).all()
+
+
+def test_a_stage_of_the_settings_works_after_the_association(install, tmp_path):
+    from tests.segment.models import end2end_model
+    from tracker.engine.run import run
+
+    install("loud", {"loud_package": STAGE}, {"stages": {"loudest": "loud_package:Loudest"}})
+    options = {"model": end2end_model(tmp_path / "constant.onnx"), "device": "cpu"}
+    video = write_video(tmp_path / "in.mp4")
+    [plain], [loud] = run(video, **options), run(video, stages="loudest", **options)
+    assert list(loud.stage_ms)[-1] == "loudest"
+    assert 0 < loud.figures.instances < plain.figures.instances
+    assert loud.figures.frames == plain.figures.frames
+    with pytest.raises(ConfigError, match="expected one of camera, filter, reid, associate, loudest, found 'shy'"):
+        run(video, stages="shy", **options)
 
 
 def test_an_unknown_address_is_refused_with_the_list(install, tmp_path):

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tracker.errors import SourceError, TrackerError
-from tracker.types import Frame, InstanceMasks, Instances, Letterbox, Tracks
+from tracker.types import Frame, GridMasks, Instances, Letterbox, Tracks
 
 
 def instances(count: int, **changes: object) -> Instances:
@@ -33,13 +33,13 @@ def test_wrong_shapes_name_field_expected_and_found() -> None:
         instances(3, scores=np.zeros(2, np.float32))
     with pytest.raises(ValueError, match=r"Instances\.class_ids: .*float64"):
         instances(3, class_ids=np.zeros(3))
-    masks = InstanceMasks(probabilities=np.zeros((2, 4, 4), np.uint8), step_px=(4, 4), image_size=(16, 16))
+    masks = GridMasks(probabilities=np.zeros((2, 4, 4), np.uint8), step_px=(4, 4), image_size=(16, 16))
     with pytest.raises(ValueError, match="expected 3 masks, one per box, found 2"):
         instances(3, masks=masks)
 
 
 def test_take_selects_every_field() -> None:
-    masks = InstanceMasks(
+    masks = GridMasks(
         probabilities=np.arange(3, dtype=np.uint8)[:, None, None] * np.ones((1, 2, 2), np.uint8),
         step_px=(4, 4),
         image_size=(8, 8),

@@ -1,18 +1,26 @@
 """masktrail: video in, persistent identities out.
 
-The pipeline in six lines::
+A whole recording, with its files::
+
+    from tracker import run
+
+    for outcome in run("street.mp4", save="street.tracked.mp4", records="street.jsonl"):
+        print(outcome.name, outcome.identities)
+
+Frame by frame, in six lines::
 
     from tracker import OnnxSegmenter, Tracker, open_source
 
     segmenter = OnnxSegmenter("yolact-nano")
-    tracker = Tracker(class_count=len(segmenter.class_names))
-    for frame in open_source("street.mp4", network_size=segmenter.network_size):
+    tracker = Tracker.for_model(segmenter)
+    for frame in open_source("street.mp4", like=segmenter):
         tracks = tracker.update(segmenter.segment([frame])[0], frame.time_s)
 """
 
 from __future__ import annotations
 
 import importlib
+import logging
 from typing import TYPE_CHECKING, Any
 
 from tracker.errors import ConfigError, DetectionsError, ModelError, SinkError, SourceError, TrackerError
@@ -20,24 +28,35 @@ from tracker.version import __version__
 
 if TYPE_CHECKING:
     from tracker.associate.tracker import Tracker
-    from tracker.engine.pipeline import Pipeline
+    from tracker.engine.run import Outcome, run
+    from tracker.engine.scheduler import Engine
+    from tracker.engine.stage import Stage
+    from tracker.engine.stream import Stream
+    from tracker.masks import BoxMasks, GridMasks, InstanceMasks
     from tracker.plugins import open_sink
     from tracker.segment.session import OnnxSegmenter
+    from tracker.settings.stream import RunSettings
     from tracker.sources.open import open_source
-    from tracker.types import Frame, InstanceMasks, Instances, Letterbox, TrackedFrame, Tracks
+    from tracker.types import Frame, Instances, Letterbox, TrackedFrame, Tracks
 
 __all__ = [
+    "BoxMasks",
     "ConfigError",
     "DetectionsError",
+    "Engine",
     "Frame",
+    "GridMasks",
     "InstanceMasks",
     "Instances",
     "Letterbox",
     "ModelError",
     "OnnxSegmenter",
-    "Pipeline",
+    "Outcome",
+    "RunSettings",
     "SinkError",
     "SourceError",
+    "Stage",
+    "Stream",
     "TrackedFrame",
     "Tracker",
     "TrackerError",
@@ -45,22 +64,32 @@ __all__ = [
     "__version__",
     "open_sink",
     "open_source",
+    "run",
 ]
 
 # Loaded on first use, so that `import tracker` and `masktrail --help` stay fast (no OpenCV, FFmpeg or ONNX Runtime).
 _HOMES = {
+    "Engine": "tracker.engine.scheduler",
+    "BoxMasks": "tracker.masks",
     "Frame": "tracker.types",
-    "InstanceMasks": "tracker.types",
+    "GridMasks": "tracker.masks",
+    "InstanceMasks": "tracker.masks",
     "Instances": "tracker.types",
     "Letterbox": "tracker.types",
     "OnnxSegmenter": "tracker.segment.session",
-    "Pipeline": "tracker.engine.pipeline",
+    "Outcome": "tracker.engine.run",
+    "RunSettings": "tracker.settings.stream",
+    "Stage": "tracker.engine.stage",
+    "Stream": "tracker.engine.stream",
     "TrackedFrame": "tracker.types",
     "Tracker": "tracker.associate.tracker",
     "Tracks": "tracker.types",
     "open_sink": "tracker.plugins",
     "open_source": "tracker.sources.open",
+    "run": "tracker.engine.run",
 }
+
+logging.getLogger("tracker").addHandler(logging.NullHandler())  # a library says nothing that nobody asked for
 
 
 def __getattr__(name: str) -> Any:

@@ -1,4 +1,4 @@
-"""The error tree: what goes wrong enters as context, what leaves is one sentence a user can act on.
+"""The error tree: every expected failure as one sentence that a user can act on.
 
 ::
 
@@ -15,7 +15,20 @@ without a traceback and exits with status 2.
 
 from __future__ import annotations
 
-__all__ = ["ConfigError", "DetectionsError", "ModelError", "SinkError", "SourceError", "TrackerError"]
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = [
+    "ConfigError",
+    "DetectionsError",
+    "ModelError",
+    "SinkError",
+    "SourceError",
+    "TrackerError",
+    "expect_array",
+]
 
 
 class TrackerError(Exception):
@@ -32,6 +45,10 @@ class TrackerError(Exception):
         self.problem = problem
         self.remedy = remedy
         super().__init__(f"{self.offender}: {problem}" + (f"\n  remedy: {remedy}" if remedy else ""))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """The three parts, since an exception's own way would hand the finished sentence to the constructor."""
+        return type(self), (self.offender, self.problem, self.remedy)
 
 
 class SourceError(TrackerError):
@@ -52,3 +69,16 @@ class ConfigError(TrackerError):
 
 class SinkError(TrackerError):
     """An output cannot be opened, written or finished."""
+
+
+def expect_array(name: str, array: NDArray[Any], shape: tuple[int | None, ...], kind: str) -> None:
+    """Raise ``ValueError`` naming the field unless ``array`` has ``shape`` (``None`` = any) and a dtype of ``kind``."""
+    if array.shape == shape and array.dtype.kind in kind:
+        return
+    fits = array.ndim == len(shape) and all(
+        want is None or want == got for want, got in zip(shape, array.shape, strict=True)
+    )
+    if not fits or array.dtype.kind not in kind:
+        wanted = tuple("n" if size is None else size for size in shape)
+        message = f"{name}: expected shape {wanted} and dtype kind {kind!r}, found {array.shape} of {array.dtype}"
+        raise ValueError(message)

@@ -151,7 +151,7 @@ def _is_sink(loaded: Any) -> bool:
 
 
 def _is_contract(loaded: Any) -> bool:
-    return all(hasattr(loaded, name) for name in ("name", "form", "match", "decoder"))
+    return all(hasattr(loaded, name) for name in ("name", "form", "match", "decoder", "extra_inputs"))
 
 
 SOURCES = ExtensionPoint(
@@ -171,17 +171,27 @@ source of another package sees to that itself."""
 
 CONTRACTS = ExtensionPoint(
     "masktrail.contracts",
-    expects="an object with name, form, match and decoder",
+    expects="a tracker.segment.contracts.contract.Contract with name, form, match and decoder",
     fits=_is_contract,
     built_in={
-        "end2end-1": "tracker.segment.contracts:END2END",
-        "yolact": "tracker.segment.contracts:YOLACT",
-        "yolo": "tracker.segment.contracts:YOLO",
+        "end2end-1": "tracker.segment.contracts.end2end:CONTRACT",
+        "yolact": "tracker.segment.contracts.yolact:CONTRACT",
+        "yolo": "tracker.segment.contracts.yolo:CONTRACT",
     },
 )
 """Output contracts of networks, tried in this order where a model does not name its own."""
 
-STAGES = ExtensionPoint("masktrail.stages", expects="a function that makes a stage", fits=callable)
+STAGES = ExtensionPoint(
+    "masktrail.stages",
+    expects="a function that makes a stage",
+    fits=callable,
+    built_in={
+        "camera": "tracker.engine.stage:camera_motion",
+        "filter": "tracker.engine.stage:instance_filter",
+        "reid": "tracker.engine.stage:embeddings",
+        "associate": "tracker.engine.steady:associate",
+    },
+)
 """Steps of a stream between segmentation and its outputs, made anew for each stream."""
 
 SINKS = ExtensionPoint(

@@ -1,4 +1,4 @@
-"""The values that flow between the stages: arrays enter, validated frozen structs of arrays leave.
+"""The values that flow between the stages: frozen structs of arrays, validated once.
 
 ``Frame -> Instances -> Tracks -> TrackedFrame``. Each is checked once, when it is built at a stage's boundary. Zero
 objects is an array of zero rows, never ``None``.
@@ -12,19 +12,24 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 
-from tracker.errors import ConfigError
+from tracker.errors import ConfigError, expect_array
+from tracker.masks import BoxMasks, GridMasks, InstanceMasks, decode_coco, on_grid
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from datetime import datetime
 
     from numpy.typing import NDArray
 
 __all__ = [
     "SQUARE",
+    "BoxMasks",
     "Frame",
+    "GridMasks",
     "InstanceMasks",
     "Instances",
     "Letterbox",
+    "NetworkInput",
     "Segmenter",
     "TimeFrom",
     "TrackedFrame",
@@ -35,19 +40,6 @@ TimeFrom = Literal["stamps", "arrival", "rate"]
 
 SQUARE = Fraction(1)
 """The aspect of pixels that are as wide as high."""
-
-
-def _expect(name: str, array: NDArray[Any], shape: tuple[int | None, ...], kind: str) -> None:
-    """Raise ``ValueError`` naming the field unless ``array`` has ``shape`` (``None`` = any) and a dtype of ``kind``."""
-    if array.shape == shape and array.dtype.kind in kind:
-        return
-    fits = array.ndim == len(shape) and all(
-        want is None or want == got for want, got in zip(shape, array.shape, strict=True)
-    )
-    if not fits or array.dtype.kind not in kind:
-        wanted = tuple("n" if size is None else size for size in shape)
-        message = f"{name}: expected shape {wanted} and dtype kind {kind!r}, found {array.shape} of {array.dtype}"
-        raise ValueError(message)
 
 
 def _on_cpu(values: Any) -> NDArray[Any]:
@@ -103,6 +95,8 @@ class Frame:
     Attributes:
         index: Position in the stream, counted from 0, without gaps for frames that could not be decoded.
         time_s: Media time in seconds: presentation time of the recording, or arrival time where there is none.
+        captured_at: When the picture was taken, UTC, where that is known: a camera's time of arrival, a recording's own
+            date of creation plus the media time; ``None`` elsewhere.
         arrived_s: ``time.monotonic()`` when the frame was decoded, for ages and latencies.
         source: The stream's name as the user gave it; for image folders the image's own path.
         size: ``(width, height)`` of the picture in pixels, after rotation.
@@ -124,42 +118,17 @@ class Frame:
     letterbox: Letterbox | None = None
     time_from: TimeFrom = "stamps"
     pixel_aspect: Fraction = SQUARE
+    captured_at: datetime | None = None
 
     def __post_init__(self) -> None:
         if self.image is not None:
-            _expect("Frame.image", self.image, (self.size[1], self.size[0], 3), "u")
+            expect_array("Frame.image", self.image, (self.size[1], self.size[0], 3), "u")
         if (self.network_image is None) != (self.letterbox is None):
             message = "Frame: network_image and letterbox belong together, found one without the other"
             raise ValueError(message)
         if self.network_image is not None and self.letterbox is not None:
             width, height = self.letterbox.network_size
-            _expect("Frame.network_image", self.network_image, (height, width, 3), "u")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InstanceMasks:
-    """Mask probabilities on the segmenter's small grid, with the map to the image (see :mod:`tracker.masks`).
-
-    Attributes:
-        probabilities: ``(N, h, w)`` uint8, 255 = certainly inside, zero outside the instance's box.
-        step_px: Image pixels per grid cell, ``(x, y)``; the grid's origin is the image's top left corner. The grid may
-            reach past the image where the input was padded.
-        image_size: ``(width, height)`` of the image in pixels.
-    """
-
-    probabilities: NDArray[np.uint8]
-    step_px: tuple[float, float]
-    image_size: tuple[int, int]
-
-    def __post_init__(self) -> None:
-        _expect("InstanceMasks.probabilities", self.probabilities, (None, None, None), "u")
-
-    def __len__(self) -> int:
-        return len(self.probabilities)
-
-    def take(self, rows: NDArray[Any]) -> InstanceMasks:
-        """The masks of ``rows`` (numbers or a boolean selection), in that order."""
-        return InstanceMasks(probabilities=self.probabilities[rows], step_px=self.step_px, image_size=self.image_size)
+            expect_array("Frame.network_image", self.network_image, (height, width, 3), "u")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,7 +139,7 @@ class Instances:
         boxes: ``(N, 4)`` float32 xyxy in image pixels.
         scores: ``(N,)`` float32 in 0..1.
         class_ids: ``(N,)`` int64 into the segmenter's ``class_names``.
-        masks: Grid masks of the ``N`` instances, or ``None`` for detections without shape.
+        masks: Masks of the ``N`` instances, or ``None`` for detections without shape.
         embeddings: ``(N, E)`` float32, L2-normalised appearance, a row of zeros where it is not known; or ``None``.
     """
 
@@ -181,15 +150,15 @@ class Instances:
     embeddings: NDArray[np.float32] | None = None
 
     def __post_init__(self) -> None:
-        _expect("Instances.boxes", self.boxes, (None, 4), "f")
+        expect_array("Instances.boxes", self.boxes, (None, 4), "f")
         count = len(self.boxes)
-        _expect("Instances.scores", self.scores, (count,), "f")
-        _expect("Instances.class_ids", self.class_ids, (count,), "i")
+        expect_array("Instances.scores", self.scores, (count,), "f")
+        expect_array("Instances.class_ids", self.class_ids, (count,), "i")
         if self.masks is not None and len(self.masks) != count:
             message = f"Instances.masks: expected {count} masks, one per box, found {len(self.masks)}"
             raise ValueError(message)
         if self.embeddings is not None:
-            _expect("Instances.embeddings", self.embeddings, (count, None), "f")
+            expect_array("Instances.embeddings", self.embeddings, (count, None), "f")
 
     def __len__(self) -> int:
         return len(self.boxes)
@@ -268,8 +237,6 @@ class Instances:
         Raises:
             ValueError: A category that is not among ``category_ids``, or a mask that cannot be read.
         """
-        from tracker.masks import decode_coco
-
         class_ids = [int(one["category_id"]) for one in annotations]
         if category_ids is not None:
             places = {category: place for place, category in enumerate(category_ids)}
@@ -296,13 +263,11 @@ class Instances:
         image_size: tuple[int, ...] | None,
     ) -> Instances:
         """Instances of somebody else's arrays, with silhouettes of the whole image or none."""
-        from tracker.masks import on_grid
-
         masks = None
         if silhouettes is not None and len(silhouettes) and image_size is not None:
             size = (int(image_size[0]), int(image_size[1]))
             probabilities, step_px = on_grid(silhouettes, boxes, size)
-            masks = InstanceMasks(probabilities=probabilities, step_px=step_px, image_size=size)
+            masks = GridMasks(probabilities=probabilities, step_px=step_px, image_size=size)
         return cls(
             boxes=boxes,
             scores=np.asarray(scores, np.float32),
@@ -350,14 +315,14 @@ class Tracks:
 
     def __post_init__(self) -> None:
         count = len(self.ids)
-        _expect("Tracks.ids", self.ids, (count,), "i")
-        _expect("Tracks.detection_rows", self.detection_rows, (count,), "i")
-        _expect("Tracks.boxes", self.boxes, (count, 4), "f")
-        _expect("Tracks.velocities", self.velocities, (count, 2), "f")
-        _expect("Tracks.class_ids", self.class_ids, (count,), "i")
-        _expect("Tracks.scores", self.scores, (count,), "f")
-        _expect("Tracks.ages_s", self.ages_s, (count,), "f")
-        _expect("Tracks.ended_ids", self.ended_ids, (len(self.ended_ids),), "i")
+        expect_array("Tracks.ids", self.ids, (count,), "i")
+        expect_array("Tracks.detection_rows", self.detection_rows, (count,), "i")
+        expect_array("Tracks.boxes", self.boxes, (count, 4), "f")
+        expect_array("Tracks.velocities", self.velocities, (count, 2), "f")
+        expect_array("Tracks.class_ids", self.class_ids, (count,), "i")
+        expect_array("Tracks.scores", self.scores, (count,), "f")
+        expect_array("Tracks.ages_s", self.ages_s, (count,), "f")
+        expect_array("Tracks.ended_ids", self.ended_ids, (len(self.ended_ids),), "i")
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -375,8 +340,6 @@ class Tracks:
         Raises:
             ConfigError: supervision is not installed.
         """
-        from tracker.masks import full
-
         try:
             from supervision import Detections
         except ImportError:
@@ -387,7 +350,7 @@ class Tracks:
             width, height = instances.masks.image_size
             silhouettes = np.zeros((len(self), height, width), np.bool_)
             for place in np.flatnonzero(self.detection_rows >= 0):
-                silhouettes[place] = full(instances.masks, int(self.detection_rows[place]), self.boxes[place])
+                silhouettes[place] = instances.masks.full(int(self.detection_rows[place]), self.boxes[place])
         return Detections(
             xyxy=self.boxes,
             mask=silhouettes,
@@ -408,6 +371,8 @@ class TrackedFrame:
         tracks: The identities, or ``None`` when only segmentation was asked for.
         class_names: Names in ``class_ids`` order.
         stage_times_s: Seconds of work per stage for this frame, by stage name.
+        warp: ``(2, 3)`` float64, how the camera moved: image pixels of the frame before to those of this one; ``None``
+            for no motion, or where nobody looked.
     """
 
     frame: Frame
@@ -415,15 +380,11 @@ class TrackedFrame:
     tracks: Tracks | None
     class_names: Sequence[str]
     stage_times_s: Mapping[str, float] = field(default_factory=dict)
+    warp: NDArray[np.float64] | None = None
 
 
-class Segmenter(Protocol):
-    """Frames in, instances out. :class:`tracker.segment.session.OnnxSegmenter` is the one that ships."""
-
-    @property
-    def class_names(self) -> tuple[str, ...]:
-        """Names in ``class_ids`` order."""
-        ...
+class NetworkInput(Protocol):
+    """How a network wants its pictures; a segmenter is one."""
 
     @property
     def network_size(self) -> tuple[int, int]:
@@ -433,6 +394,20 @@ class Segmenter(Protocol):
     @property
     def keep_aspect(self) -> bool:
         """Whether images are letterboxed (else stretched) to ``network_size``."""
+        ...
+
+
+class Segmenter(NetworkInput, Protocol):
+    """Instance segmentation of frames. :class:`tracker.segment.session.OnnxSegmenter` is the one that ships."""
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Names in ``class_ids`` order."""
+        ...
+
+    @property
+    def confirmation_score(self) -> float:
+        """Score that an instance must have to confirm a track; 0 where scores are not known to mean something."""
         ...
 
     def segment(self, frames: Sequence[Frame]) -> list[Instances]:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 
-from tracker.types import InstanceMasks, Instances
+from tracker.masks import GridMasks
+from tracker.types import Instances
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -84,9 +85,7 @@ def detect(
             noise = rng.normal(size=(extra, embedding_size))
             noise /= np.linalg.norm(noise, axis=1, keepdims=True)
             embeddings = np.concatenate([embeddings, noise.astype(np.float32)])
-    masks = InstanceMasks(
-        probabilities=probabilities, step_px=(float(stride_px), float(stride_px)), image_size=truth.size
-    )
+    masks = GridMasks(probabilities=probabilities, step_px=(float(stride_px), float(stride_px)), image_size=truth.size)
     found = Instances(
         boxes=boxes,
         scores=np.clip(scores, 0.01, 0.99).astype(np.float32),

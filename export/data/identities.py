@@ -64,7 +64,7 @@ def collect(videos: list[Path], model: Path, network: YolactNano, *, every_s: fl
         segmenter = OnnxSegmenter(model, device="cpu", threads=1)
         tracker = Tracker(class_count=len(segmenter.class_names))
         due_s, largest = 0.0, 0
-        with open_source(video, network_size=segmenter.network_size, want_image=False) as source:
+        with open_source(video, like=segmenter, want_image=False) as source:
             for frame in source:
                 instances = segmenter.segment([frame])[0]
                 tracks = tracker.update(instances, frame.time_s)
@@ -164,7 +164,7 @@ def pool_instances(
     assert frame.letterbox is not None
     assert instances.masks is not None
     picture = degrade(frame.network_image, rng) if rng.random() < JITTERED else frame.network_image
-    masks = torch.from_numpy(np.array(instances.masks.probabilities[rows])).float() / 255.0
+    masks = torch.from_numpy(np.stack([instances.masks.grid(row) for row in rows])).float() / 255.0
     scale = np.array([*frame.letterbox.scale, *frame.letterbox.scale], np.float32)
     return pool_maps(network, picture, masks, instances.boxes[rows] * scale)
 

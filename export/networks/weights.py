@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from export.networks.yolact_nano import CLASSES, FOCUS_ORDER, YolactNano
 from tracker.errors import ModelError
-from tracker.segment.decoder import COCO_CLASSES
+from tracker.segment.contracts.decoder import COCO_CLASSES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

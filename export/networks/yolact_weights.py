@@ -21,7 +21,7 @@ from export.networks.yolact import (
     Yolact,
 )
 from tracker.errors import ModelError
-from tracker.segment.decoder import COCO_CLASSES
+from tracker.segment.contracts.decoder import COCO_CLASSES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

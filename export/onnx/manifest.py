@@ -14,6 +14,7 @@ def write_manifest(
     metadata: dict[str, str],
     files: list[dict[str, Any]],
     score_threshold: float,
+    confirmation_score: float = 0.5,
     training: dict[str, Any] | None = None,
 ) -> None:
     """Write the manifest.
@@ -23,6 +24,7 @@ def write_manifest(
         metadata: the `masktrail.*` properties of one of the files; what differs by file is under `files`.
         files: per file `path`, `height`, `width`, `parity` and `accuracy` (set -> figures of `export evaluate`).
         score_threshold: default for showing and tracking.
+        confirmation_score: a track is confirmed by an instance of this score or above.
         training: what is known of how the weights were made; numbers, texts and tables of such.
     """
     classes = json.loads(metadata["masktrail.classes"])
@@ -36,6 +38,7 @@ def write_manifest(
         f"contract = {quote(metadata['masktrail.contract'])}",
         f"classes = [{', '.join(quote(name) for name in classes)}]",
         f"score_threshold = {score_threshold}",
+        f"confirmation_score = {confirmation_score}",
         f"default_variant = {quote(variant(files[0]))}",
         f"files = [{', '.join(quote(Path(item['path']).name) for item in files)}]",
         "",

@@ -39,7 +39,7 @@ from export.onnx.to_onnx import (
     quantise_masks,
 )
 from tracker.errors import ModelError
-from tracker.segment.decoder import COCO_CLASSES
+from tracker.segment.contracts.decoder import COCO_CLASSES
 
 if TYPE_CHECKING:
     import argparse

@@ -7,7 +7,7 @@ import pytest
 
 from tracker import boxes as box_math
 from tracker.associate import affinity, occlusion, silhouettes
-from tracker.types import InstanceMasks
+from tracker.types import GridMasks
 
 
 def some_boxes(generator: np.random.Generator, count: int) -> np.ndarray:
@@ -45,14 +45,14 @@ def test_a_box_is_hidden_only_by_what_stands_nearer() -> None:
     assert occlusion.hidden_share(behind, np.zeros((4, 0))) == pytest.approx([0.0])
 
 
-def ellipse_masks(boxes: np.ndarray, step: float = 4.0) -> InstanceMasks:
+def ellipse_masks(boxes: np.ndarray, step: float = 4.0) -> GridMasks:
     x = (np.arange(160) + 0.5) * step
     y = (np.arange(120) + 0.5) * step
     grids = [
         255.0 * (((x - (a + c) / 2) / (c - a) * 2) ** 2 + ((y[:, None] - (b + d) / 2) / (d - b) * 2) ** 2 <= 1)
         for a, b, c, d in boxes.T
     ]
-    return InstanceMasks(probabilities=np.array(grids, np.uint8), step_px=(step, step), image_size=(640, 480))
+    return GridMasks(probabilities=np.array(grids, np.uint8), step_px=(step, step), image_size=(640, 480))
 
 
 def full_iou(a: np.ndarray, b: np.ndarray) -> float:

@@ -19,9 +19,14 @@ from tracker import boxes
 from tracker.associate import camera
 from tracker.associate.camera import CameraMotion
 from tracker.associate.tracker import Tracker
-from tracker.config import parse_live_config
-from tracker.engine.pipeline import Pipeline
+from tracker.engine.run import serve
+from tracker.engine.scheduler import Engine
+from tracker.engine.stage import CameraMotionStage
+from tracker.engine.steady import SteadyTracker
+from tracker.engine.stream import Stream
 from tracker.errors import ConfigError
+from tracker.settings.yaml_file import parse_service_settings
+from tracker.sources.frames import FrameSource
 from tracker.types import Frame, Instances, Letterbox
 
 SIZE = (640, 360)
@@ -246,9 +251,9 @@ def test_objects_that_fill_half_of_the_picture_do_not_lead_it(shape: str) -> Non
 
 
 def camera_masks(probabilities: np.ndarray):
-    from tracker.types import InstanceMasks
+    from tracker.types import GridMasks
 
-    return InstanceMasks(probabilities=probabilities, step_px=(4.0, 4.0), image_size=SIZE)
+    return GridMasks(probabilities=probabilities, step_px=(4.0, 4.0), image_size=SIZE)
 
 
 def test_no_picture_and_another_size_tell_nothing() -> None:
@@ -320,24 +325,21 @@ class Replay:
         return [self._instances[frame.index] for frame in frames]
 
 
-def test_the_pipeline_tells_its_tracker() -> None:
+def test_the_engine_tells_its_tracker() -> None:
     frames = shaken(road, 5.0, 4.0, shake_px=4.0)
     summaries = {}
     for estimator in (None, CameraMotion()):
-        pipeline = Pipeline(
-            source=(frame for frame, _, _ in frames),
-            segmenter=Replay(frames),
-            tracker=Tracker(),
-            camera_motion=estimator,
-        )
-        summaries[estimator is not None] = pipeline.run()
-    assert summaries[True].identities.total() < 0.7 * summaries[False].identities.total()
+        motion = [] if estimator is None else [CameraMotionStage(estimator)]
+        source = FrameSource(frame for frame, _, _ in frames)
+        stream = Stream(name="road", open_source=source.open, stages=[*motion, SteadyTracker(Tracker())])
+        summaries[estimator is not None] = serve(stream, Engine(segmenter=Replay(frames)))
+    assert summaries[True].identities < 0.7 * summaries[False].identities
     assert "camera" in summaries[True].stage_s
     assert "camera" not in summaries[False].stage_s
 
 
 def test_a_camera_of_the_file_says_whether_it_moves() -> None:
     text = "cameras:\n  - {name: a, url: a.mp4, camera_motion: off}\n  - {name: b, url: b.mp4}\n"
-    assert [one.camera_motion for one in parse_live_config(text).cameras] == ["off", "auto"]
+    assert [one.camera_motion for one in parse_service_settings(text).cameras] == ["off", "auto"]
     with pytest.raises(ConfigError, match="auto, off"):
-        parse_live_config(text.replace("off", "sometimes"))
+        parse_service_settings(text.replace("off", "sometimes"))

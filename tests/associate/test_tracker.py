@@ -167,7 +167,7 @@ def test_velocities_are_pixels_per_second_and_ages_seconds() -> None:
 
 
 def test_masks_tell_two_objects_with_the_same_box_apart() -> None:
-    from tracker.types import InstanceMasks
+    from tracker.types import GridMasks
 
     # Two triangles share a box: upper left and lower right half. Rows are swapped in every other frame.
     x, y = np.meshgrid(np.arange(40), np.arange(30))
@@ -179,7 +179,7 @@ def test_masks_tell_two_objects_with_the_same_box_apart() -> None:
     for frame in range(20):
         order = [0, 1] if frame % 2 else [1, 0]
         boxes = np.array([[80, 40, 240, 200], [80, 40, 240, 200]], np.float32)
-        masks = InstanceMasks(probabilities=np.stack([upper, lower])[order], step_px=(8.0, 8.0), image_size=(320, 240))
+        masks = GridMasks(probabilities=np.stack([upper, lower])[order], step_px=(8.0, 8.0), image_size=(320, 240))
         instances = Instances(
             boxes=boxes, scores=np.full(2, 0.9, np.float32), class_ids=np.zeros(2, np.int64), masks=masks
         )

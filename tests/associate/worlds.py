@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tracker.associate.tracker import Tracker
-from tracker.types import InstanceMasks, Instances, Tracks
+from tracker.types import GridMasks, Instances, Tracks
 
 Path = Callable[[float], tuple[float, float, float, float] | None]
 """Time in seconds to centre x, centre y, width, height; ``None`` where the object is not in view."""
@@ -198,7 +198,7 @@ def hidden(box: Box, others: Sequence[Box], pillars: Sequence[tuple[float, float
 
 def ellipses(
     boxes: NDArray[np.float32], parts: NDArray[np.float32], step_px: float = 8.0, size: tuple[int, int] = (720, 480)
-) -> InstanceMasks:
+) -> GridMasks:
     """Silhouettes that fill ``boxes`` as ellipses do, inside ``parts``, less those whose lower edge is lower."""
     x = (np.arange(int(size[0] / step_px)) + 0.5) * step_px
     y = ((np.arange(int(size[1] / step_px)) + 0.5) * step_px)[:, None]
@@ -210,7 +210,7 @@ def ellipses(
         inside &= (x >= parts[number, 0]) & (x <= parts[number, 2])
         grids[number] = np.where(inside & ~covered, 255, 0)
         covered |= inside
-    return InstanceMasks(probabilities=grids, step_px=(step_px, step_px), image_size=size)
+    return GridMasks(probabilities=grids, step_px=(step_px, step_px), image_size=size)
 
 
 def check(tracks: Tracks, instances: Instances) -> None:
@@ -236,7 +236,5 @@ def random_instances(generator: np.random.Generator, count: int, *, masks: bool 
         boxes=boxes,
         scores=generator.uniform(0, 1, count).astype(np.float32),
         class_ids=generator.integers(0, classes, count),
-        masks=InstanceMasks(probabilities=probabilities, step_px=(16.0, 16.0), image_size=(640, 480))
-        if masks
-        else None,
+        masks=GridMasks(probabilities=probabilities, step_px=(16.0, 16.0), image_size=(640, 480)) if masks else None,
     )

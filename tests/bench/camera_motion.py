@@ -23,7 +23,7 @@ from tests.associate.test_camera import closest_similarity, distance_px
 from tracker import boxes
 from tracker.associate.camera import CameraMotion
 from tracker.associate.tracker import Tracker
-from tracker.request import CONFIRM_SCORE
+from tracker.segment.session import DEFAULT_CONFIRMATION_SCORE
 from tracker.types import Frame, Instances, Tracks
 
 SCENES: tuple[tuple[Callable[..., Scene], dict[str, float], float, float], ...] = (
@@ -96,7 +96,9 @@ def clip(path: str) -> None:
     for stride in STRIDES:
         milliseconds: list[float] = []
         estimator = CameraMotion()
-        trackers = {name: Tracker(class_count=6, confirmation_score=CONFIRM_SCORE) for name in ("off", "auto")}
+        trackers = {
+            name: Tracker(class_count=6, confirmation_score=DEFAULT_CONFIRMATION_SCORE) for name in ("off", "auto")
+        }
         spans: dict[str, dict[int, tuple[float, float]]] = {"off": {}, "auto": {}}
         rows, told = {"off": 0, "auto": 0}, 0
         for frame, instances in frames[::stride]:

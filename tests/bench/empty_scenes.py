@@ -14,8 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from tracker.request import DISPLAY_SCORE
 from tracker.segment.session import OnnxSegmenter
+from tracker.settings.stream import DISPLAY_SCORE
 from tracker.sources.open import open_source
 
 EMPTY = {

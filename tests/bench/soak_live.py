@@ -20,7 +20,7 @@ import psutil
 
 from tests.engine.fakes import FakeSource, frame, stream
 from tracker.associate.tracker import Tracker
-from tracker.engine.scheduler import LiveEngine
+from tracker.engine.scheduler import Engine
 from tracker.plugins import open_sink
 from tracker.service.memory import give_back, limit_pools
 from tracker.service.status import StatusServer, health
@@ -71,7 +71,7 @@ def soak(
     process = psutil.Process()
     if steady:
         limit_pools()
-    engine = LiveEngine(segmenter=Passers(), workers=2)  # type: ignore[arg-type]
+    engine = Engine(segmenter=Passers(), workers=2)  # type: ignore[arg-type]
     status = StatusServer(engine, "127.0.0.1:0")
     source = FakeSource("soak", capacity=8)
     reports: list[dict[str, Any]] = []

@@ -21,11 +21,12 @@ import numpy as np
 
 from tests.engine.rtsp import RtspServer, elementary, film, pattern, why_not
 from tracker.associate.tracker import Tracker
-from tracker.config import CameraConfig
 from tracker.engine.batcher import Batcher
-from tracker.engine.build import build_stream
-from tracker.engine.scheduler import LiveEngine
+from tracker.engine.opener import Flow, open_stream
+from tracker.engine.plan import plan_camera
+from tracker.engine.scheduler import Engine
 from tracker.segment.session import OnnxSegmenter
+from tracker.settings.stream import CameraSettings
 from tracker.sources.open import open_source
 from tracker.sources.reconnect import open_live
 
@@ -55,15 +56,15 @@ def cameras(clip: Path, count: int, seconds: float) -> None:
 
 def watch(segmenters: list[OnnxSegmenter], url: str, count: int, dead: int, seconds: float) -> dict[str, object]:
     """Cameras take the models in turn, as ``model:`` in their settings would have it."""
-    engine = LiveEngine(workers=CORES)
+    engine = Engine(workers=CORES)
     batchers = [Batcher(segmenter, name=segmenter.file.label) for segmenter in segmenters]
     for batcher in batchers:
         engine.add_model(batcher)
-    configs = [CameraConfig(name=f"camera-{n}", url=url) for n in range(count)]
-    configs += [CameraConfig(name=f"dead-{n}", url="rtsp://127.0.0.1:9/x") for n in range(dead)]
+    configs = [CameraSettings(name=f"camera-{n}", url=url) for n in range(count)]
+    configs += [CameraSettings(name=f"dead-{n}", url="rtsp://127.0.0.1:9/x") for n in range(dead)]
     for number, config in enumerate(configs):
         which = number % len(segmenters)
-        one = build_stream(config, segmenter=segmenters[which], tracker=lambda: Tracker(class_count=6))
+        one = open_stream(plan_camera(config), segmenter=segmenters[which], tracker=lambda: Tracker(class_count=6))
         engine.add(one, batchers[which])
     streams = engine.streams[:count]
     while any(one.meter.figures().frames < 5 for one in streams):
@@ -132,10 +133,11 @@ class Spent:
 
 
 def run_recordings(segmenter: OnnxSegmenter, clips: list[Path]) -> int:
-    engine = LiveEngine(segmenter=segmenter, workers=CORES)
+    engine = Engine(segmenter=segmenter, workers=CORES)
     for number, clip in enumerate(clips):
-        config = CameraConfig(name=f"r{number}", url=str(clip), stride=4)
-        engine.add(build_stream(config, segmenter=segmenter, tracker=lambda: Tracker(class_count=6)))
+        config = CameraSettings(name=f"r{number}", url=str(clip), stride=4)
+        flow = Flow(max_in_flight=CORES + 1)
+        engine.add(open_stream(plan_camera(config), segmenter=segmenter, flow=flow))
     engine.wait()
     frames = sum(one.meter.figures().frames for one in engine.streams)
     engine.close()
@@ -144,7 +146,7 @@ def run_recordings(segmenter: OnnxSegmenter, clips: list[Path]) -> int:
 
 def bare_run(segmenter: OnnxSegmenter, clip: Path, count: int = 120) -> int:
     """The session alone on packed batches, one thread per core."""
-    with open_source(str(clip), network_size=segmenter.network_size, want_image=False) as source:
+    with open_source(str(clip), like=segmenter, want_image=False) as source:
         frames = [picture for picture, _ in zip(source, range(8), strict=False)]
     batches = [segmenter.pack([one]).copy() for one in frames]
 

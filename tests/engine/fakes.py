@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tracker.engine.steady import SteadyTracker
 from tracker.engine.stream import Stream
 from tracker.sinks.base import Sink
 from tracker.sources.handoff import Handoff
@@ -47,6 +48,7 @@ class SlowSegmenter:
     class_names = ("person", "car")
     network_size = SIZE
     keep_aspect = True
+    confirmation_score = 0.5
 
     def __init__(self, seconds: float = 0.0, *, fails_after: int | None = None, jitter: float = 0.0) -> None:
         self.batches: list[list[tuple[str, int]]] = []
@@ -124,6 +126,10 @@ class FakeSource:
     def ended(self) -> bool:
         return self.handoff.over
 
+    @property
+    def exhausted(self) -> bool:
+        return self.handoff.exhausted
+
     def poll(self) -> Frame | None:
         import queue
 
@@ -175,11 +181,12 @@ class ListSink(Sink):
         self.closed += 1
 
 
-def stream(source: FakeSource, *, sink: ListSink | None = None, tracker=None, **options) -> Stream:
+def stream(source: FakeSource, *, sink: ListSink | None = None, tracker=None, stages=(), **options) -> Stream:
+    """A stream whose last stage is the tracker."""
     return Stream(
         name=source.name,
         open_source=source.open,
-        tracker=tracker or CountingTracker(),
+        stages=[*stages, SteadyTracker(tracker or CountingTracker())],
         open_sink=(lambda _: sink) if sink is not None else None,
         **options,
     )

@@ -11,10 +11,11 @@ import pytest
 from tests.segment.models import end2end_model
 from tests.sources.cameras import MjpegCamera, wait_until
 from tracker.associate.tracker import Tracker
-from tracker.config import CameraConfig
-from tracker.engine.build import build_stream
-from tracker.engine.scheduler import LiveEngine
+from tracker.engine.opener import open_stream
+from tracker.engine.plan import plan_camera
+from tracker.engine.scheduler import Engine
 from tracker.segment.session import OnnxSegmenter
+from tracker.settings.stream import CameraSettings
 
 
 @pytest.fixture
@@ -25,14 +26,14 @@ def segmenter(tmp_path):
 @pytest.fixture
 def engine(segmenter):
     """Closed at the end of a test that failed, too: its connections would be counted in the next one."""
-    running = LiveEngine(segmenter=segmenter, workers=2)
+    running = Engine(segmenter=segmenter, workers=2)
     yield running
     running.close()
 
 
-def add(engine: LiveEngine, segmenter, name: str, url: str, **settings):
-    config = CameraConfig(name=name, url=url, **settings)
-    stream = build_stream(config, segmenter=segmenter, tracker=lambda: Tracker(class_count=2))
+def add(engine: Engine, segmenter, name: str, url: str, **settings):
+    config = CameraSettings(name=name, url=url, **settings)
+    stream = open_stream(plan_camera(config), segmenter=segmenter, tracker=lambda: Tracker(class_count=2))
     engine.add(stream)
     return stream
 

@@ -10,7 +10,7 @@ import pytest
 
 from tests.engine.fakes import CountingTracker, FakeSource, ListSink, SlowSegmenter, frame, stream
 from tests.sources.cameras import wait_until
-from tracker.engine.scheduler import LiveEngine
+from tracker.engine.scheduler import Engine
 from tracker.errors import SourceError
 from tracker.sources.reconnect import Link
 
@@ -18,10 +18,10 @@ from tracker.sources.reconnect import Link
 @pytest.fixture
 def engines():
     """Engines that are closed whatever happens."""
-    made: list[LiveEngine] = []
+    made: list[Engine] = []
 
-    def make(segmenter, **options) -> LiveEngine:
-        made.append(LiveEngine(segmenter=segmenter, **options))
+    def make(segmenter, **options) -> Engine:
+        made.append(Engine(segmenter=segmenter, **options))
         return made[-1]
 
     yield make

@@ -18,11 +18,14 @@ from tests.engine.fakes import SIZE, CountingTracker, FakeSource, ListSink, fram
 from tests.sinks.full_disk import small_files
 from tests.sinks.streams import disk_masks
 from tests.sources.cameras import wait_until
-from tracker.config import CameraConfig
-from tracker.engine.build import open_outputs
-from tracker.engine.scheduler import LiveEngine
+from tracker.engine.outputs import Outputs
+from tracker.engine.plan import StreamPlan
+from tracker.engine.scheduler import Engine
+from tracker.engine.steady import SteadyTracker
 from tracker.engine.stream import Stream
 from tracker.plugins import SINKS, sink_class
+from tracker.settings.stream import StreamSettings
+from tracker.sources.address import Address
 from tracker.types import Instances
 
 FRAMES = 120
@@ -59,15 +62,20 @@ class Scene:
     """
 
     def __init__(self, paths: list[Path]) -> None:
-        camera = CameraConfig(name="trouble", url="trouble.mp4", save="drawn", rotate_s=3600.0)
-        self.engine = LiveEngine(segmenter=Walker(), workers=2)
+        plan = StreamPlan(
+            name="trouble",
+            address=Address(kind="video", name="trouble", target="trouble.mp4"),
+            settings=StreamSettings(rotate_s=3600.0),
+            outputs=tuple(map(str, paths)),
+        )
+        self.engine = Engine(segmenter=Walker(), workers=2)
         self.kept = ListSink()
         self.sources = [FakeSource("trouble"), FakeSource("well")]
         self.trouble = Stream(
             name="trouble",
             open_source=self.sources[0].open,
-            tracker=CountingTracker(),
-            open_sink=lambda source: open_outputs(camera, [str(path) for path in paths], source, Walker.class_names),
+            stages=[SteadyTracker(CountingTracker())],
+            open_sink=lambda source: Outputs(plan, source.info, Walker.class_names).open(strict=False),
         )
         self.well = stream(self.sources[1], sink=self.kept)
         self.engine.add(self.trouble)

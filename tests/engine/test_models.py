@@ -8,24 +8,25 @@ import os
 import signal
 import threading
 import weakref
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tests.engine.fakes import FakeSource, SlowSegmenter, stream
-from tests.engine.test_service import Service
+from tests.engine.fakes import FakeSource, SlowSegmenter, frame, stream
 from tests.segment.models import end2end_model
+from tests.service.test_service import Service
 from tests.sources.cameras import MjpegCamera, wait_until
 from tests.sources.videos import write_video
 from tracker.associate.tracker import Tracker
-from tracker.config import CameraConfig, LiveConfig
 from tracker.engine.batcher import Batcher, Turns
 from tracker.engine.models import Models
+from tracker.engine.plan import plan_camera
 from tracker.engine.resume import Resumption
-from tracker.engine.scheduler import LiveEngine
+from tracker.engine.scheduler import Engine
 from tracker.errors import ConfigError, TrackerError
 from tracker.service.run import LiveService
+from tracker.settings.service import ServiceSettings
+from tracker.settings.stream import CameraSettings, DeviceSettings
 
 
 def costing(seconds: float, cameras: int = 1) -> Batcher:
@@ -87,7 +88,7 @@ def test_a_guess_of_the_cost_is_set_right() -> None:
 
 
 def test_models_share_the_workers_and_none_starves() -> None:
-    engine = LiveEngine(workers=2)
+    engine = Engine(workers=2)
     batchers = {cost: Batcher(SlowSegmenter(cost), name=str(cost)) for cost in (0.002, 0.02)}
     sources = []
     for cost, batcher in batchers.items():
@@ -109,14 +110,14 @@ def test_models_share_the_workers_and_none_starves() -> None:
 
 
 def test_a_batch_that_is_held_for_more_frames_holds_no_other_model_up() -> None:
-    engine = LiveEngine(workers=1)
+    engine = Engine(workers=1)
     patient = Batcher(SlowSegmenter(), name="patient", batch_size=4, batch_wait_s=30.0)
     prompt = Batcher(SlowSegmenter(), name="prompt")
     sources = [FakeSource("slow"), FakeSource("quick")]
     for batcher, source in zip((patient, prompt), sources, strict=True):
         engine.add_model(batcher)
         engine.add(stream(source), batcher)
-    sources[0].fill(1)
+    sources[0].handoff.put(frame(0, source="slow"))
     sources[1].fill(50)
     assert wait_until(lambda: prompt.batches == 50, 10)
     assert patient.batches == 0
@@ -128,24 +129,31 @@ def model(tmp_path) -> Path:
     return end2end_model(tmp_path / "constant.onnx")
 
 
-def camera(name: str, model: Path, **settings) -> CameraConfig:
-    return CameraConfig(name=name, url="rtsp://127.0.0.1:9/x", model=str(model), timeout_s=0.2, **settings)
+def camera(name: str, model: Path, **settings) -> CameraSettings:
+    return CameraSettings(name=name, url="rtsp://127.0.0.1:9/x", model=str(model), timeout_s=0.2, **settings)
 
 
 def test_cameras_of_one_model_share_a_session_that_lets_through_what_the_least_strict_wants(tmp_path, model) -> None:
     other = end2end_model(tmp_path / "other.onnx", order=("scores", "boxes", "class_ids", "masks"))
-    models = Models(LiveConfig(cameras=(), device="cpu"))
-    a, b, c = camera("a", model, conf=0.6), camera("b", model), camera("c", other, conf=0.7)
-    plan = models.plan([a, b, c])
-    assert len(plan.sessions) == 2
-    assert sorted(lowest for _, lowest in plan.sessions.values()) == [0.1, 0.7]
-    engine = LiveEngine(workers=1)
-    models.carry_out(plan, engine)
+    models = Models(DeviceSettings(device="cpu"), batch_wait_s=0.0)
+    a, b, c = plans = [
+        plan_camera(one)
+        for one in (
+            camera("a", model, score_threshold=0.6),
+            camera("b", model),
+            camera("c", other, score_threshold=0.7),
+        )
+    ]
+    change = models.change(plans)
+    assert len(change.sessions) == 2
+    assert sorted(lowest for _, lowest in change.sessions.values()) == [0.1, 0.7]
+    engine = Engine(workers=1)
+    models.carry_out(change, engine)
     assert models.batcher(a) is models.batcher(b) is not models.batcher(c)
     before = models.segmenter(c)
-    assert models.plan([a, b, c]).sessions == {}
-    lower = replace(c, name="d", conf=0.05)
-    models.carry_out(models.plan([a, b, c, lower]), engine)  # another session, the same batcher
+    assert models.change(plans).sessions == {}
+    lower = plan_camera(camera("d", other, score_threshold=0.05))
+    models.carry_out(models.change([*plans, lower]), engine)  # another session, the same batcher
     assert models.segmenter(c) is models.segmenter(lower) is not before
     assert len(engine.batchers) == 2
     engine.close()
@@ -154,20 +162,22 @@ def test_cameras_of_one_model_share_a_session_that_lets_through_what_the_least_s
 def test_sessions_end_with_their_last_camera(model, tmp_path) -> None:
     other = end2end_model(tmp_path / "other.onnx")
     service = LiveService(
-        LiveConfig(cameras=(camera("a", model), camera("b", other), camera("c", other)), device="cpu", metrics=None)
+        ServiceSettings(
+            cameras=(camera("a", model), camera("b", other), camera("c", other)), device="cpu", metrics=None
+        )
     )
     sessions = {batcher.name: weakref.ref(batcher.segmenter) for batcher in service.engine.batchers}
     stays = service.engine.streams[0]
     assert len(sessions) == 2
-    service.reload(LiveConfig(cameras=(camera("a", model), camera("b", other)), device="cpu"))
+    service.reload(ServiceSettings(cameras=(camera("a", model), camera("b", other)), device="cpu"))
     assert len(service.engine.batchers) == 2
-    service.reload(LiveConfig(cameras=(camera("a", model),), device="cpu"))
+    service.reload(ServiceSettings(cameras=(camera("a", model),), device="cpu"))
     gc.collect()
     assert [batcher.name for batcher in service.engine.batchers] == [str(model)]
     assert sessions[str(other)]() is None
     assert sessions[str(model)]() is not None
     assert service.engine.streams == [stays]
-    service.reload(LiveConfig(cameras=(camera("a", model), camera("d", other)), device="cpu"))
+    service.reload(ServiceSettings(cameras=(camera("a", model), camera("d", other)), device="cpu"))
     assert len(service.engine.batchers) == 2
     assert service.close() == 0
 
@@ -176,6 +186,9 @@ def test_networks_for_appearance_end_with_their_last_camera(model, monkeypatch) 
     class Embedder:
         def embed(self, frame, instances):
             return instances
+
+        def describe(self) -> str:
+            return "people"
 
     made: list[weakref.ref] = []
 
@@ -186,24 +199,24 @@ def test_networks_for_appearance_end_with_their_last_camera(model, monkeypatch) 
 
     monkeypatch.setattr(Models, "_open_embedder", open_embedder)
     a, b = camera("a", model, reid="people"), camera("b", model, reid="people")
-    service = LiveService(LiveConfig(cameras=(a, b), device="cpu"))
-    service.reload(LiveConfig(cameras=(a,), device="cpu"))
+    service = LiveService(ServiceSettings(cameras=(a, b), device="cpu"))
+    service.reload(ServiceSettings(cameras=(a,), device="cpu"))
     gc.collect()
     assert [reference() is not None for reference in made] == [True]
-    service.reload(LiveConfig(cameras=(replace(a, reid=None),), device="cpu"))
+    service.reload(ServiceSettings(cameras=(a.replace(reid=None),), device="cpu"))
     gc.collect()
     assert [reference() is not None for reference in made] == [False]
     assert service.close() == 0
 
 
 def test_a_model_that_cannot_be_used_changes_nothing(model, tmp_path) -> None:
-    service = LiveService(LiveConfig(cameras=(camera("a", model),), device="cpu"))
+    service = LiveService(ServiceSettings(cameras=(camera("a", model),), device="cpu"))
     before = service.engine.streams
     for wrong in (tmp_path / "none.onnx", Path("no-such-model")):
         with pytest.raises(TrackerError, match="no"):
-            service.reload(LiveConfig(cameras=(camera("a", model, stride=2), camera("b", wrong)), device="cpu"))
+            service.reload(ServiceSettings(cameras=(camera("a", model, stride=2), camera("b", wrong)), device="cpu"))
     with pytest.raises(TrackerError, match="found 'lorry'"):
-        service.reload(LiveConfig(cameras=(camera("a", model, classes=("lorry",)),), device="cpu"))
+        service.reload(ServiceSettings(cameras=(camera("a", model, classes=("lorry",)),), device="cpu"))
     assert service.engine.streams == before
     assert service.close() == 0
 
@@ -222,12 +235,13 @@ def test_a_camera_that_failed_begins_anew_on_reload(model, monkeypatch) -> None:
     monkeypatch.setattr(Tracker, "update", fail)
     with MjpegCamera(size=(160, 96), rate=25) as gate, MjpegCamera(size=(160, 96), rate=25) as lobby:
         cameras = tuple(
-            CameraConfig(name=name, url=one.url(), model=str(model)) for name, one in (("gate", gate), ("lobby", lobby))
+            CameraSettings(name=name, url=one.url(), model=str(model))
+            for name, one in (("gate", gate), ("lobby", lobby))
         )
-        config = LiveConfig(cameras=cameras, device="cpu")
+        config = ServiceSettings(cameras=cameras, device="cpu")
         service = LiveService(config)
         before = {stream.name: stream for stream in service.engine.streams}
-        doomed = before["gate"]._tracker._tracker
+        doomed = before["gate"]._stages[-1]._tracker
         assert wait_until(lambda: all(one.meter.figures().identities == 2 for one in before.values()))
         failing.set()
         assert wait_until(lambda: before["gate"].state == "failed")
@@ -246,10 +260,10 @@ def test_a_camera_that_cannot_be_started_on_reload_keeps_no_other_out(model, tmp
 
     monkeypatch.setattr(Resumption, "restart", refuse)
     clip = write_video(tmp_path / "a.mp4", count=5, size=(160, 96))
-    service = LiveService(LiveConfig(cameras=(camera("a", model),), device="cpu", state=str(tmp_path / "st")))
-    tape = CameraConfig(name="b", url=str(clip), model=str(model))
-    wanted = (camera("a", model), tape, replace(tape, name="c"))
-    service.reload(LiveConfig(cameras=wanted, device="cpu", state=str(tmp_path / "st")))
+    service = LiveService(ServiceSettings(cameras=(camera("a", model),), device="cpu", state=str(tmp_path / "st")))
+    tape = CameraSettings(name="b", url=str(clip), model=str(model))
+    wanted = (camera("a", model), tape, tape.replace(name="c"))
+    service.reload(ServiceSettings(cameras=wanted, device="cpu", state=str(tmp_path / "st")))
     assert [stream.name for stream in service.engine.streams] == ["a", "c"]
     [record] = [record for record in caplog.records if record.message == "camera not started"]
     assert (record.camera, "not permitted" in record.problem) == ("b", True)

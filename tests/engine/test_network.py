@@ -20,10 +20,11 @@ from tests.engine.fakes import CountingTracker, SlowSegmenter
 from tests.engine.proxy import TcpProxy
 from tests.sources.cameras import HlsCamera, MjpegCamera, TsCamera, wait_until
 from tests.sources.videos import drain, textured, write_video
-from tracker.config import CameraConfig
-from tracker.engine.build import build_stream
-from tracker.engine.scheduler import LiveEngine
+from tracker.engine.opener import open_stream
+from tracker.engine.plan import plan_camera
+from tracker.engine.scheduler import Engine
 from tracker.errors import ConfigError, SourceError
+from tracker.settings.stream import CameraSettings
 from tracker.sources import decoder
 from tracker.sources.notes import notes
 from tracker.sources.reconnect import Link, open_live
@@ -430,11 +431,11 @@ def test_an_unknown_transport_is_refused() -> None:
 
 def test_every_frame_of_a_recording_on_the_network_is_tracked(tmp_path) -> None:
     """``policy: auto`` of ``masktrail live``: the newest frame of a camera, every frame of what has an end."""
-    engine = LiveEngine(segmenter=SlowSegmenter(0.01), workers=1)
+    engine = Engine(segmenter=SlowSegmenter(0.01), workers=1)
     tracker = CountingTracker()
     with HlsCamera(tmp_path, count=4) as camera:
-        config = CameraConfig(name="tape", url=camera.url("all"))
-        stream = build_stream(config, segmenter=SlowSegmenter(), tracker=lambda: tracker)
+        config = CameraSettings(name="tape", url=camera.url("all"))
+        stream = open_stream(plan_camera(config), segmenter=SlowSegmenter(), tracker=lambda: tracker)
         engine.add(stream)
         assert engine.wait(30)
         engine.close()

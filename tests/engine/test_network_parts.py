@@ -7,12 +7,13 @@ import logging
 import numpy as np
 
 from tests.engine.fakes import CountingTracker, FakeSource, SlowSegmenter, box, frame, stream
-from tracker.config import parse_live_config
-from tracker.engine.build import build_stream
-from tracker.engine.sized import SizedTracker
+from tracker.engine.opener import open_stream
+from tracker.engine.plan import plan_camera
+from tracker.engine.steady import SteadyTracker
+from tracker.settings.yaml_file import parse_service_settings
 from tracker.sources.address import Address
 from tracker.sources.reconnect import Link
-from tracker.types import Instances, Tracks
+from tracker.types import Frame, Instances, TrackedFrame, Tracks
 
 
 def test_everything_that_the_file_says_of_a_camera_reaches_its_connection(monkeypatch) -> None:
@@ -37,8 +38,8 @@ cameras:
     policy: latest
     options: {buffer_size: 1000000}
 """
-    camera = parse_live_config(text, environment={"GATE": "c4n4ry"}).cameras[0]
-    one = build_stream(camera, segmenter=SlowSegmenter(), tracker=CountingTracker)
+    camera = parse_service_settings(text, environment={"GATE": "c4n4ry"}).cameras[0]
+    one = open_stream(plan_camera(camera), segmenter=SlowSegmenter(), tracker=CountingTracker)
     one.start(lambda: None)
     assert told["address"].target == "rtsp://viewer:c4n4ry@127.0.0.1:9/x"
     assert told["address"].name == "gate"
@@ -79,14 +80,17 @@ class WarpTracker:
         )
 
 
+def untracked(one: Frame, instances: Instances, warp: np.ndarray) -> TrackedFrame:
+    return TrackedFrame(frame=one, instances=instances, tracks=None, class_names=("person",), warp=warp)
+
+
 def test_a_tracker_sees_one_size_and_no_motion_across_a_change_of_it() -> None:
     inner = WarpTracker()
-    sized = SizedTracker(inner)
+    sized = SteadyTracker(inner)
     frames = [frame(0, size=(64, 48)), frame(1, size=(128, 96)), frame(2, size=(64, 48))]
-    assert list(sized.watch(iter(frames))) == frames
     warp = np.eye(2, 3)
     boxes = [box(10, 10, 20), box(20, 20, 40), box(10, 10, 20)]
-    tracks = [sized.update(one, k / 25, warp=warp) for k, one in enumerate(boxes)]
+    tracks = [sized.process(untracked(one, found, warp)).tracks for one, found in zip(frames, boxes, strict=True)]
     assert [values for _, values, _ in inner.seen] == [[10, 10, 30, 30]] * 3
     assert [given is warp for _, _, given in inner.seen] == [True, False, True]
     assert [one.boxes.ravel().tolist() for one in tracks] == [one.boxes.ravel().tolist() for one in boxes]
@@ -94,11 +98,9 @@ def test_a_tracker_sees_one_size_and_no_motion_across_a_change_of_it() -> None:
 
 def test_after_an_outage_the_tracker_sees_nobody_first() -> None:
     inner = WarpTracker()
-    sized = SizedTracker(inner)
-    times_s = [0.0, 0.04, 0.08, 0.12, 9.0]
-    list(sized.watch(frame(k, time_s=time_s) for k, time_s in enumerate(times_s)))
-    for time_s in times_s:
-        sized.update(box(), time_s, warp=np.eye(2, 3))
+    sized = SteadyTracker(inner)
+    for k, time_s in enumerate([0.0, 0.04, 0.08, 0.12, 9.0]):
+        sized.process(untracked(frame(k, time_s=time_s), box(), np.eye(2, 3)))
     assert [count for count, _, _ in inner.seen] == [1, 1, 1, 1, 0, 1]
 
 

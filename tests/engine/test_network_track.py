@@ -216,7 +216,10 @@ def test_a_variable_that_is_not_set_is_named(track, monkeypatch) -> None:
 
 @pytest.mark.parametrize(
     ("option", "value", "said"),
-    [("--transport", "carrier-pigeon", "expected tcp or udp"), ("--decode", "abacus", "expected one of auto, cpu")],
+    [
+        ("--transport", "carrier-pigeon", "expected one of tcp, udp"),
+        ("--decode", "abacus", "expected one of auto, cpu"),
+    ],
 )
 def test_options_that_do_not_exist(track, option: str, value: str, said: str) -> None:
     status, text = track("rtsp://127.0.0.1:9/x", option, value)

@@ -22,8 +22,8 @@ from tests.sources.cameras import wait_until
 from tests.sources.videos import write_video
 from tracker.associate.tracker import Tracker
 from tracker.engine.resume import ChunkedSink, Resumption
-from tracker.engine.scheduler import LiveEngine
-from tracker.engine.stream import Stream, _Writer
+from tracker.engine.scheduler import Engine
+from tracker.engine.stream import Stream
 from tracker.errors import ConfigError, SinkError
 from tracker.plugins import open_sink, sink_class
 from tracker.sinks.base import Checkpoint, Sink
@@ -177,11 +177,15 @@ def test_a_disk_that_is_full_stops_a_recording_which_goes_on_when_there_is_room(
         checkpoint, chunks = resumption.load() or (None, 0)
         source = FakeSource("a", capacity=2)
         paths = [out / "a.csv", out / "a.jsonl"]
-        one = stream(source, checkpoint_frames=10, tracker=Tracker(class_count=1))
-        one._writer = _Writer(one, lambda _: ChunkedSink(paths, open_part, resumption, chunks=chunks))
+        one = stream(
+            source,
+            checkpoint_frames=10,
+            tracker=Tracker(class_count=1),
+            sink=ChunkedSink(paths, open_part, resumption, chunks=chunks),
+        )
         if checkpoint is not None:
             one.resume(checkpoint.next_index)
-        engine = LiveEngine(segmenter=SlowSegmenter())
+        engine = Engine(segmenter=SlowSegmenter())
         engine.add(one)
         filling = threading.Thread(target=source.fill, args=(400,), daemon=True)
         filling.start()

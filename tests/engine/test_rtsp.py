@@ -17,11 +17,13 @@ from tests.engine.proxy import RtspUdpProxy
 from tests.engine.rtsp import RtspServer, elementary, film, need_rtsp, pattern
 from tests.sources.cameras import wait_until
 from tracker.associate.tracker import Tracker
-from tracker.config import CameraConfig
-from tracker.engine.build import build_stream
-from tracker.engine.scheduler import LiveEngine
+from tracker.engine.opener import Flow, open_stream
+from tracker.engine.plan import plan_camera
+from tracker.engine.scheduler import Engine
+from tracker.engine.steady import SteadyTracker
 from tracker.engine.stream import Stream
 from tracker.segment.session import OnnxSegmenter
+from tracker.settings.stream import CameraSettings
 from tracker.sources.open import open_source
 from tracker.sources.reconnect import Link, open_live
 
@@ -139,7 +141,7 @@ def render(name: str, folder: Path) -> Path:
 def watch_file(path: Path, segmenter: OnnxSegmenter) -> tuple[int, set[str], int]:
     """Frames, classes and identities of a recording."""
     tracker, classes, identities, frames = Tracker(class_count=6, confirmation_score=0.5), set(), 0, 0
-    with open_source(path, network_size=segmenter.network_size, want_image=False, fps=FILM_FPS) as source:
+    with open_source(path, like=segmenter, want_image=False, fps=FILM_FPS) as source:
         for frame in source:
             tracks = tracker.update(segmenter.segment([frame])[0], frame.time_s)
             classes |= {segmenter.class_names[one] for one in tracks.class_ids}
@@ -158,12 +160,12 @@ def test_rendered_scenes_and_a_real_clip_are_tracked_as_from_a_file(request, tmp
     assert frames == FILM_S * FILM_FPS
     assert identities >= 2
     records = tmp_path / "{name}-{time}.jsonl"
-    engine = LiveEngine(segmenter=segmenter, workers=1)
+    engine = Engine(segmenter=segmenter, workers=1)
     with RtspServer({"film": film(path, FILM_FPS)}) as server:
-        config = CameraConfig(name="gate", url=server.url("film"), policy="all", records=(str(records),), masks="none")
-        stream = build_stream(
-            config, segmenter=segmenter, tracker=lambda: Tracker(class_count=6, confirmation_score=0.5), queue_frames=60
+        config = CameraSettings(
+            name="gate", url=server.url("film"), policy="all", records=(str(records),), masks="none"
         )
+        stream = open_stream(plan_camera(config), segmenter=segmenter, flow=Flow(queue_frames=60))
         engine.add(stream)
         assert wait_until(lambda: stream.meter.figures().frames >= frames - FILM_FPS or stream.state == "lost", 60)
         engine.close()
@@ -186,14 +188,16 @@ def opener(url: str):
 def test_one_camera_dies_and_the_others_lose_nothing() -> None:
     """Two servers, one engine: while one is dead, the other's frames all come, over one and the same connection."""
     stable, shaky = RtspServer({"a": pattern()}), RtspServer({"b": pattern()})
-    engine = LiveEngine(segmenter=SlowSegmenter(0.002), workers=1)
+    engine = Engine(segmenter=SlowSegmenter(0.002), workers=1)
     streams = {}
     trackers = {}
     with stable, shaky:
         for name, server in (("a", stable), ("b", shaky)):
             trackers[name] = CountingTracker()
 
-            streams[name] = Stream(name=name, open_source=opener(server.url(name)), tracker=trackers[name])
+            streams[name] = Stream(
+                name=name, open_source=opener(server.url(name)), stages=[SteadyTracker(trackers[name])]
+            )
             engine.add(streams[name])
         assert wait_until(lambda: all(one.meter.figures().frames > 25 for one in streams.values()))
         shaky.kill()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import json
 from collections import Counter
 from collections.abc import Iterator
@@ -11,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from rich.console import Console
 
 from tracker import masks as mask_math
 from tracker.associate.tracker import Tracker
@@ -20,7 +18,7 @@ from tracker.errors import ConfigError, SinkError
 from tracker.plugins import open_sink
 from tracker.refine.spool import Spool
 from tracker.sinks.base import Sink
-from tracker.types import Frame, InstanceMasks, Instances, TrackedFrame
+from tracker.types import Frame, GridMasks, Instances, TrackedFrame
 
 FRAMES = 40
 SIZE = (160, 96)
@@ -35,7 +33,7 @@ def square(frame: int) -> tuple[int, int, int, int]:
 def seen(frame: int) -> Instances:
     """One object that moves, with a mask on a grid of 4 px and an embedding; missed while hidden."""
     if frame in HIDDEN:
-        masks = InstanceMasks(probabilities=np.zeros((0, 24, 40), np.uint8), step_px=(4.0, 4.0), image_size=SIZE)
+        masks = GridMasks(probabilities=np.zeros((0, 24, 40), np.uint8), step_px=(4.0, 4.0), image_size=SIZE)
         return Instances(
             boxes=np.zeros((0, 4), np.float32),
             scores=np.zeros(0, np.float32),
@@ -51,7 +49,7 @@ def seen(frame: int) -> Instances:
         boxes=np.array([[x1, y1, x2, y2]], np.float32),
         scores=np.array([0.9], np.float32),
         class_ids=np.array([1]),
-        masks=InstanceMasks(probabilities=grid, step_px=(4.0, 4.0), image_size=SIZE),
+        masks=GridMasks(probabilities=grid, step_px=(4.0, 4.0), image_size=SIZE),
         embeddings=np.full((1, 8), 8**-0.5, np.float32),
     )
 
@@ -117,7 +115,7 @@ def test_outputs_are_replaced_with_gaps_filled_and_shapes_where_nothing_names_a_
     paths = [tmp_path / name for name in ("t.jsonl", "t.txt", "t.mots.txt", "t.mp4", "t.csv", "t.coco.json")]
     with contextlib.closing(first_pass(paths)) as spool:
         online = {path: path.read_bytes() for path in paths}
-        rewritten = second(spool).replace(paths, console=Console(file=io.StringIO()))
+        rewritten = second(spool).run(paths)
     assert rewritten.problem == ""
     assert rewritten.identities == Counter({"car": 1})
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(path.name for path in paths)
@@ -160,7 +158,7 @@ def test_whatever_fails_the_online_result_stands(tmp_path: Path, monkeypatch: py
             run = second(spool, frames=iter(list(pictures())[:20]))
         else:
             run = second(spool, refused=".mp4")
-        rewritten = run.replace(paths, console=Console(file=io.StringIO()))
+        rewritten = run.run(paths)
     assert rewritten.identities is None
     assert rewritten.problem
     assert rewritten.interrupted == (way == "interrupted")

@@ -8,15 +8,13 @@ from tests.engine.fakes import CountingTracker
 from tracker.associate.tracker import Tracker
 from tracker.engine.snapshot import Kept
 from tracker.engine.steady import SteadyTracker
-from tracker.types import InstanceMasks, Instances
+from tracker.types import GridMasks, Instances
 
 
 def seen(scale: float, x: float) -> Instances:
     """A walker 40 wide in a picture 640 wide, all of it times ``scale``, with a mask on a grid of 160 columns."""
     size = (round(640 * scale), round(360 * scale))
-    masks = InstanceMasks(
-        probabilities=np.zeros((1, 90, 160), np.uint8), step_px=(4 * scale, 4 * scale), image_size=size
-    )
+    masks = GridMasks(probabilities=np.zeros((1, 90, 160), np.uint8), step_px=(4 * scale, 4 * scale), image_size=size)
     boxes = np.array([[x, 100, x + 40, 200]], np.float32) * np.float32(scale)
     return Instances(boxes=boxes, scores=np.array([0.9], np.float32), class_ids=np.array([0]), masks=masks)
 

@@ -18,11 +18,10 @@ from export.networks.yolact import (  # noqa: E402
 )
 from export.networks.yolact_weights import random_network  # noqa: E402
 from export.onnx import yolact_export  # noqa: E402
-from tracker import masks  # noqa: E402
 from tracker.segment.check import check_model  # noqa: E402
+from tracker.segment.contracts.yolact import make_priors as build_priors  # noqa: E402
 from tracker.segment.manifest import load_manifest  # noqa: E402
 from tracker.segment.session import OnnxSegmenter  # noqa: E402
-from tracker.segment.yolact import make_priors as build_priors  # noqa: E402
 from tracker.types import Frame  # noqa: E402
 
 pytestmark = pytest.mark.export
@@ -116,7 +115,7 @@ def test_raw_heads_decoded_at_run_time_equal_the_end_to_end_file(exported):
 
 
 def mask_iou(ours, row, theirs, other):
-    a, b = masks.full(ours.masks, row, ours.boxes[row]), masks.full(theirs.masks, other, theirs.boxes[other])
+    a, b = ours.masks.full(row, ours.boxes[row]), theirs.masks.full(other, theirs.boxes[other])
     return (a & b).sum() / (a | b).sum() if (a | b).any() else 1.0
 
 

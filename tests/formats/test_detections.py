@@ -73,7 +73,7 @@ def test_large_masks_get_coarser_cells(tmp_path: Path) -> None:
     grid = read_detections(path).instances(1).masks
     assert grid is not None
     assert grid.step_px == (8.0, 8.0)
-    assert mask_math.areas_px(grid)[0] == pytest.approx(mask.sum())
+    assert grid.areas_px()[0] == pytest.approx(mask.sum())
 
 
 def test_coco_results_count_image_ids_as_frames(tmp_path: Path) -> None:

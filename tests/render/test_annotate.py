@@ -9,7 +9,6 @@ import pytest
 
 from tests.sinks.streams import stream, tracked_frame
 from tracker.errors import ConfigError
-from tracker.masks import lift
 from tracker.render.annotate import Annotator, clock_text
 from tracker.render.canvas import Canvas
 from tracker.render.colour import class_colour, identity_colour
@@ -39,7 +38,7 @@ def test_silhouette_is_tinted_inside_the_box_only():
     outside = touched.copy()
     outside[40:90, 40:100] = False
     assert not outside.any()
-    crop, (x, y) = lift(frame.instances.masks, 0, frame.instances.boxes[0])
+    crop, (x, y) = frame.instances.masks.lift(0, frame.instances.boxes[0])
     inside = np.zeros_like(touched)
     inside[y : y + crop.shape[0], x : x + crop.shape[1]] = crop
     assert touched[inside].all()

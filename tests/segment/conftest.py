@@ -7,21 +7,19 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.segment.test_memory import FakeDriver
-from tracker.segment import backend
-from tracker.segment.device import open_session
-from tracker.segment.memory import CudaMemory
+from tracker.inference import network
+from tracker.inference.device import open_session
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tracker.segment.device import OpenedSession
+    from tracker.inference.device import OpenedSession
 
 
 @pytest.fixture
 def card(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """The CPU plays a card: sessions, drivers and the wrapped session may be looked at and changed."""
-    stage: dict[str, Any] = {"opened": [], "wrap": lambda session, _graphs: session, "driver": FakeDriver()}
+    """The CPU plays a card: what was opened is noted, and ``wrap`` may stand a session of the test's in between."""
+    stage: dict[str, Any] = {"opened": [], "wrap": lambda session, _graphs: session}
 
     def open_card(path: Path, *, label: object, device: str, graphs: bool = False, **_options: Any) -> OpenedSession:
         opened = open_session(path, label=label, device="cpu", threads=1)
@@ -37,6 +35,6 @@ def card(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
             graphs=graphs,
         )
 
-    monkeypatch.setattr(backend, "open_session", open_card)
-    monkeypatch.setattr(backend, "device_memory", lambda _opened: (CudaMemory(0, driver=stage["driver"]), "cpu"))
+    monkeypatch.setattr(network, "open_session", open_card)
+    monkeypatch.setattr(network, "device_type", lambda _opened: "cpu")
     return stage

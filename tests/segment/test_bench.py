@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from tests.segment.models import end2end_model
+from tracker.inference.survey import DeviceSurvey, processor_name
 from tracker.measure import bench_pipeline as bench_module
 from tracker.measure.bench_pipeline import bench_pipeline
 from tracker.measure.tables import pipeline_table
-from tracker.segment.survey import DeviceSurvey, processor_name
 from tracker.sinks.encoder import VideoEncoder
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def test_the_pipelines_own_cost_is_told_from_decoding(
     options: dict[str, Any] = {"model": str(model), "device": "auto", "rounds": 1, "workers": 2}
     bench = bench_pipeline(video, frames=16, batch=None if where == "card" else 4, **options)
     assert bench.device == ("NVIDIA L4" if where == "card" else processor_name())
-    assert (bench.batch, bench.workers) == ((8, 3) if where == "card" else (4, 2))
+    assert (bench.batch, bench.workers) == ((8, 2) if where == "card" else (4, 2))
     assert bench.frames == 16
     for fps, ratio in (
         (bench.predecoded_fps, bench.predecoded_ratio),

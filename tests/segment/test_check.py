@@ -12,8 +12,8 @@ from onnx import helper
 
 from tests.segment.models import constant_model, end2end_model, end2end_outputs
 from tracker.errors import ModelError
+from tracker.inference.graph import read_graph
 from tracker.segment.check import check_model
-from tracker.segment.graph import read_graph
 from tracker.segment.zoo import find_model
 
 if TYPE_CHECKING:

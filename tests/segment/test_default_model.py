@@ -8,9 +8,8 @@ import cv2
 import numpy as np
 import pytest
 
-from tracker.masks import areas_px
+from tracker.inference.device import survey
 from tracker.segment.check import check_model
-from tracker.segment.device import survey
 from tracker.segment.session import OnnxSegmenter
 from tracker.segment.zoo import list_models
 from tracker.types import Frame, Letterbox
@@ -54,7 +53,7 @@ def test_vehicles_on_the_highway_have_silhouettes(data_root: Path) -> None:
     assert all(vehicles)
     assert instances.masks is not None
     width, height = (instances.boxes[:, 2:] - instances.boxes[:, :2]).T
-    fill = areas_px(instances.masks) / (width * height)
+    fill = instances.masks.areas_px() / (width * height)
     # A mask ends at whole cells of its grid, up to half a cell beyond the box: a tenth of a vehicle of 20 px.
     assert ((fill > 0.4) & (fill < 1.15)).all(), fill
 

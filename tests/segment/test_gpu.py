@@ -9,10 +9,9 @@ import numpy as np
 import pytest
 
 from tests.segment.models import brightness_model
-from tracker.segment.device import provider_shares
-from tracker.segment.memory import CudaMemory
+from tracker.inference.device import provider_shares
+from tracker.inference.survey import survey
 from tracker.segment.session import OnnxSegmenter
-from tracker.segment.survey import survey
 from tracker.types import Frame
 
 if TYPE_CHECKING:
@@ -44,7 +43,7 @@ def on_card() -> OnnxSegmenter:
 def test_the_whole_default_model_runs_on_the_card(on_card: OnnxSegmenter) -> None:
     assert (on_card.device, on_card.provider) == ("cuda", "CUDAExecutionProvider")
     assert provider_shares(on_card.session) == {"CUDAExecutionProvider": 1.0}
-    assert on_card.manner == "3 slots, batches of 1, 4, 8, 16, CUDA graphs, page-locked buffers"
+    assert on_card.manner == "batches of 16, a CUDA graph"
 
 
 @pytest.mark.parametrize("count", [1, 3, 4, 8, 16])
@@ -71,11 +70,3 @@ def test_every_thread_gets_its_own_pictures_back(tmp_path: Path) -> None:
     with ThreadPoolExecutor(6) as executor:
         for grey, scores in zip(greys, executor.map(work, greys), strict=True):
             np.testing.assert_allclose(scores, grey / 255, atol=1e-3)
-
-
-def test_page_locked_memory_is_given(on_card: OnnxSegmenter) -> None:
-    memory = CudaMemory(0)
-    array = memory.host((1 << 20,), np.uint8)
-    assert memory.pinned
-    assert not array.any()
-    assert "page-locked" in on_card.describe()

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tracker.segment.decoder import Decoded
+from tracker.segment.contracts.decoder import Decoded
 from tracker.segment.manifest import InputSpec
 from tracker.segment.placing import place
 from tracker.segment.preprocess import Preprocessor

@@ -13,7 +13,7 @@ from tests.segment.models import end2end_model
 from tracker.errors import ModelError
 from tracker.segment.reid import EmbeddingSegmenter, OnnxEmbedder
 from tracker.segment.session import OnnxSegmenter
-from tracker.types import Frame, InstanceMasks, Instances
+from tracker.types import Frame, GridMasks, Instances
 
 SIZE = (160, 96)
 
@@ -120,7 +120,7 @@ def test_what_lies_around_the_silhouette_is_blotted_out(tmp_path, halves) -> Non
     file = mean_colour_model(tmp_path / "reid.onnx", metadata={"masktrail.masked": "true"})
     grid = np.zeros((1, 24, 40), np.uint8)
     grid[0, :, :20] = 255  # the red half of a box over both
-    masks = InstanceMasks(probabilities=grid, step_px=(4.0, 4.0), image_size=SIZE)
+    masks = GridMasks(probabilities=grid, step_px=(4.0, 4.0), image_size=SIZE)
     found = instances([(40, 16, 120, 80)], masks=masks)
     masked = OnnxEmbedder(file, device="cpu")
     grey = np.rint([123.675, 116.28, 103.53])
@@ -178,22 +178,25 @@ def test_a_cameras_network_looks_at_what_the_camera_wants(tmp_path, halves) -> N
     from dataclasses import replace
 
     from tests.engine.fakes import CountingTracker, FakeSource, stream
-    from tracker.config import parse_live_config
     from tracker.engine.models import Models
+    from tracker.engine.plan import plan_camera
+    from tracker.engine.stage import EmbeddingStage, FilterStage
+    from tracker.settings.yaml_file import parse_service_settings
 
     reid = mean_colour_model(tmp_path / "reid.onnx")
     segmenter = end2end_model(tmp_path / "segmenter.onnx")
-    config = parse_live_config(
+    config = parse_service_settings(
         f"model: {segmenter}\ndevice: cpu\ncameras:\n"
         f"  - {{name: a, url: rtsp://a/1, reid: {reid}}}\n  - {{name: b, url: rtsp://b/1, reid: {reid}}}\n"
         "  - {name: c, url: rtsp://c/1}\n"
     )
-    models = Models(config)
-    models.plan(config.cameras)
-    embeds = [models.embed(camera) for camera in config.cameras]
-    assert embeds[0] is not None
-    assert embeds[0] == embeds[1], "one session for both"
-    assert embeds[2] is None
+    models = Models(config, batch_wait_s=0.0)
+    plans = [plan_camera(camera) for camera in config.cameras]
+    models.change(plans)
+    embedders = [models.embedder(plan) for plan in plans]
+    assert embedders[0] is not None
+    assert embedders[0] is embedders[1], "one session for both"
+    assert embedders[2] is None
 
     class Spy(CountingTracker):
         def update(self, instances, time_s):
@@ -201,7 +204,7 @@ def test_a_cameras_network_looks_at_what_the_camera_wants(tmp_path, halves) -> N
             return super().update(instances, time_s)
 
     spy, source = Spy(), FakeSource("a")
-    one = stream(source, tracker=spy, keep=lambda found: found.take(found.scores > 0.5), embed=embeds[0])
+    one = stream(source, tracker=spy, stages=[FilterStage(lowest_score=0.5), EmbeddingStage(embedders[0])])
     one.start(lambda: None)
     source.fill(1)
     ticket = one.take()
@@ -211,12 +214,13 @@ def test_a_cameras_network_looks_at_what_the_camera_wants(tmp_path, halves) -> N
 
 
 def test_a_wrong_network_stops_a_service_before_it_starts(tmp_path) -> None:
-    from tracker.config import parse_live_config
     from tracker.engine.models import Models
+    from tracker.engine.plan import plan_camera
+    from tracker.settings.yaml_file import parse_service_settings
 
     segmenter = end2end_model(tmp_path / "segmenter.onnx")
-    config = parse_live_config(
+    config = parse_service_settings(
         f"model: {segmenter}\ndevice: cpu\ncameras:\n  - {{name: a, url: rtsp://a/1, reid: {segmenter}}}\n"
     )
     with pytest.raises(ModelError, match=r"one output \(N, E\)"):
-        Models(config).plan(config.cameras)
+        Models(config, batch_wait_s=0.0).change([plan_camera(camera) for camera in config.cameras])

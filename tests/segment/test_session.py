@@ -1,18 +1,22 @@
-"""Frames and constant models enter; the instances that leave must be the known ones, in image pixels."""
+"""The segmenter on constant models: the known instances, in image pixels."""
 
 from __future__ import annotations
 
 import itertools
+import json
 import threading
 from typing import TYPE_CHECKING
 
+import cv2
 import numpy as np
 import pytest
 
 from tests.segment.models import END2END_INPUT, brightness_model, constant_model, end2end_model, end2end_outputs
-from tracker import masks as mask_algebra
+from tracker.associate.parameters import TrackerSettings
+from tracker.associate.tracker import Tracker
 from tracker.errors import ConfigError, ModelError
-from tracker.segment.session import OnnxSegmenter
+from tracker.segment.session import DEFAULT_CONFIRMATION_SCORE, OnnxSegmenter
+from tracker.sources.open import open_source
 from tracker.types import Frame, Letterbox
 
 if TYPE_CHECKING:
@@ -52,7 +56,7 @@ def test_masks_lie_on_their_boxes(model: Path) -> None:
     assert masks.image_size == (320, 180)
     assert masks.step_px == (8.0, 8.0)
     assert masks.probabilities.shape == (2, 23, 40)  # 24 rows, of which the last lies wholly in the padding
-    crop, corner = mask_algebra.lift(masks, 0, instances.boxes[0])
+    crop, corner = masks.lift(0, instances.boxes[0])
     assert corner == (160, 48)
     assert crop.shape == (96, 128)
     assert crop[:, 8:-8].all()  # only the corners are rounded by the interpolation
@@ -218,6 +222,13 @@ def test_a_contract_of_the_future_is_named(tmp_path: Path) -> None:
         OnnxSegmenter(path)
 
 
+def test_an_unknown_contract_of_a_manifest_is_named(tmp_path: Path) -> None:
+    path = end2end_model(tmp_path / "m.onnx", metadata=False)
+    path.with_suffix(".toml").write_text("contract = 'yolo9'")
+    with pytest.raises(ModelError, match="contract 'yolo9'; this version knows end2end-1, yolact, yolo"):
+        OnnxSegmenter(path)
+
+
 @pytest.mark.parametrize(
     ("metadata", "message"),
     [
@@ -309,3 +320,47 @@ def test_a_class_beyond_the_names_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="an instance of class 90, but there are 80 class names"):
         OnnxSegmenter(path).segment([picture()])
     assert OnnxSegmenter(path, classes=["person"]).segment([picture()])[0].class_ids.tolist() == [0]
+
+
+def stretching_model(path: Path) -> Path:
+    """Our contract, except that pictures are stretched to the input, as official YOLACT wants it."""
+    props = {"masktrail.contract": "end2end-1", "masktrail.input": json.dumps(END2END_INPUT | {"resize": "stretch"})}
+    return constant_model(path, end2end_outputs(), input_shape=(1, 96, 160, 3), input_dtype="uint8", metadata=props)
+
+
+def test_a_source_opened_for_a_segmenter_fits_it(tmp_path: Path) -> None:
+    """Square pictures through a stretching network: without ``like`` they would come letterboxed and be refused."""
+    image = np.full((200, 200, 3), 90, np.uint8)
+    cv2.imwrite(str(tmp_path / "0001.png"), image)
+    segmenter = OnnxSegmenter(stretching_model(tmp_path / "m.onnx"))
+    with open_source(tmp_path / "0001.png", like=segmenter, want_image=False) as source:
+        (frame,) = source
+    assert frame.letterbox == Letterbox.fit((200, 200), (160, 96), keep_aspect=False)
+    (found,) = segmenter.segment([frame])
+    np.testing.assert_allclose(found.boxes[0], [100, 50, 180, 150], rtol=1e-6)
+    with pytest.raises(ConfigError, match="network_size: expected one of like and network_size, found both"):
+        open_source(tmp_path / "0001.png", like=segmenter, network_size=(160, 96))
+
+
+def test_the_confirmation_score_is_the_models(tmp_path: Path) -> None:
+    path = end2end_model(tmp_path / "m.onnx")
+    assert OnnxSegmenter(path).confirmation_score == DEFAULT_CONFIRMATION_SCORE == 0.5
+    path.with_suffix(".toml").write_text("confirmation_score = 0.3")
+    assert OnnxSegmenter(path).confirmation_score == 0.3
+    assert OnnxSegmenter("yolact-nano").confirmation_score == 0.5
+
+
+@pytest.mark.parametrize(
+    ("noted", "asked", "confirmed"), [(0.95, None, 0), (0.85, None, 1), (0.55, None, 2), (0.95, 0.7, 1), (0.5, 0.0, 2)]
+)
+def test_a_tracker_for_a_model_confirms_from_its_score_on(
+    tmp_path: Path, noted: float, asked: float | None, confirmed: int
+) -> None:
+    """The instances have scores 0.9 and 0.6; a score that is asked for goes before the model's."""
+    path = end2end_model(tmp_path / "m.onnx")
+    path.with_suffix(".toml").write_text(f"confirmation_score = {noted}")
+    segmenter = OnnxSegmenter(path)
+    tracker = Tracker.for_model(segmenter, confirmation_score=asked, settings=TrackerSettings(lost_s=1.0))
+    for number in range(20):
+        tracks = tracker.update(segmenter.segment([picture()])[0], number / 10)
+    assert len(tracks) == confirmed

@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 
 from tests.engine.fakes import FakeSource, SlowSegmenter, stream
-from tracker.engine.scheduler import LiveEngine
+from tracker.engine.scheduler import Engine
 from tracker.plugins import open_sink
 from tracker.service.status import StatusServer, health
 from tracker.sinks.multi import MultiSink
@@ -46,7 +46,7 @@ def main(folder: Path) -> None:
     logging.getLogger("tracker.live").addHandler(said)
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (FILES, most))
-    engine = LiveEngine(segmenter=SlowSegmenter(0.001), workers=1)
+    engine = Engine(segmenter=SlowSegmenter(0.001), workers=1)
     server = StatusServer(engine, "127.0.0.1:0")
     camera = FakeSource("a", policy="latest")
 

@@ -14,10 +14,11 @@ from pathlib import Path
 import pytest
 
 from tests.engine.fakes import SlowSegmenter
-from tracker.config import METRICS_ADDRESS, load_live_config
-from tracker.engine.scheduler import WORKERS_S, LiveEngine
+from tracker.engine.scheduler import WORKERS_S, Engine
 from tracker.engine.stream import CLOSE_S
 from tracker.service.status import StatusServer
+from tracker.settings.service import METRICS_ADDRESS
+from tracker.settings.yaml_file import load_service_settings
 
 ROOT = Path(__file__).parents[2]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
@@ -26,7 +27,7 @@ DOCKERFILE = (ROOT / "examples" / "Dockerfile").read_text()
 
 
 def test_the_cameras_are_valid() -> None:
-    config = load_live_config(ROOT / "examples" / "cameras.yaml", {"GATE_PASSWORD": "x"})
+    config = load_service_settings(ROOT / "examples" / "cameras.yaml", {"GATE_PASSWORD": "x"})
     assert [camera.name for camera in config.cameras] == ["gate", "lobby", "loading-dock", "yesterday"]
     assert config.metrics == METRICS_ADDRESS
 
@@ -71,7 +72,7 @@ def test_the_image_runs_as_somebody_and_can_write_where_it_has_to() -> None:
 
 def test_the_health_check_tells_the_well_from_the_stuck(monkeypatch) -> None:
     check = re.search(r'CMD python -c "(.*)"$', DOCKERFILE, re.MULTILINE)[1]
-    engine = LiveEngine(segmenter=SlowSegmenter(), workers=1)
+    engine = Engine(segmenter=SlowSegmenter(), workers=1)
     server = StatusServer(engine, "127.0.0.1:0")
 
     def healthy() -> bool:

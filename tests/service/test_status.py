@@ -21,7 +21,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.engine.fakes import FakeSource, SlowSegmenter, stream
 from tests.sources.cameras import wait_until
 from tracker.engine.meter import StreamFigures
-from tracker.engine.scheduler import LiveEngine
+from tracker.engine.scheduler import Engine
 from tracker.errors import ConfigError, SinkError
 from tracker.service import status as status_module
 from tracker.service.bounded import CLIENT_S, CLIENTS
@@ -55,7 +55,7 @@ def get(server: StatusServer, path: str) -> tuple[int, str]:
 
 @pytest.fixture
 def engine():
-    engine = LiveEngine(segmenter=SlowSegmenter(0.001), workers=1)
+    engine = Engine(segmenter=SlowSegmenter(0.001), workers=1)
     yield engine
     engine.close()
 

@@ -6,13 +6,13 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from tracker.types import Frame, InstanceMasks, Instances, TrackedFrame, Tracks
+from tracker.types import Frame, GridMasks, Instances, TrackedFrame, Tracks
 
 CLASS_NAMES = ("person", "bicycle", "car")
 STEP_PX = 4
 
 
-def disk_masks(boxes: np.ndarray, size: tuple[int, int]) -> InstanceMasks:
+def disk_masks(boxes: np.ndarray, size: tuple[int, int]) -> GridMasks:
     """Ellipses that fill the boxes, on a grid of 4 pixels."""
     width, height = size
     x = (np.arange(-(-width // STEP_PX)) + 0.5) * STEP_PX
@@ -22,7 +22,7 @@ def disk_masks(boxes: np.ndarray, size: tuple[int, int]) -> InstanceMasks:
         distance = ((x[None] - (x1 + x2) / 2) / max((x2 - x1) / 2, 1)) ** 2
         distance = distance + ((y[:, None] - (y1 + y2) / 2) / max((y2 - y1) / 2, 1)) ** 2
         probabilities[row] = np.clip(255 * (1.5 - distance), 0, 255)
-    return InstanceMasks(probabilities=probabilities, step_px=(STEP_PX, STEP_PX), image_size=size)
+    return GridMasks(probabilities=probabilities, step_px=(STEP_PX, STEP_PX), image_size=size)
 
 
 def tracked_frame(

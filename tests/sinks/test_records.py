@@ -12,7 +12,7 @@ import pytest
 
 from tests.sinks.streams import CLASS_NAMES, stream, tracked_frame
 from tracker.errors import ConfigError, SinkError
-from tracker.masks import decode_rle, full
+from tracker.masks import decode_rle
 from tracker.plugins import open_sink
 
 FRAMES = list(stream())
@@ -29,7 +29,7 @@ def written(tmp_path: Path, name: str, frames=FRAMES, **options) -> Path:
 
 
 def whole_mask(frame, row):
-    return full(frame.instances.masks, row, frame.instances.boxes[row])
+    return frame.instances.masks.full(row, frame.instances.boxes[row])
 
 
 def test_json_lines_hold_every_identity(tmp_path):
@@ -318,16 +318,15 @@ def test_coco_results_of_an_empty_stream_are_an_empty_list(tmp_path):
 
 
 def test_every_record_of_a_frame_shares_one_lift(tmp_path, monkeypatch):
-    from tracker.masks import lift
-    from tracker.sinks import silhouettes
+    from tracker.masks import GridMasks
 
-    lifted = []
+    lifted, lift = [], GridMasks.lift
 
     def counting(masks, row, box):
         lifted.append(row)
         return lift(masks, row, box)
 
-    monkeypatch.setattr(silhouettes, "lift", counting)
+    monkeypatch.setattr(GridMasks, "lift", counting)
     sinks = [open_sink(tmp_path / name, class_names=CLASS_NAMES) for name in ("a.jsonl", "a.mots.txt", "a.coco.json")]
     for frame in stream():
         for sink in sinks:

@@ -68,7 +68,7 @@ def seeds(folder: Path) -> list[Path]:
 
 
 def mutated(data: bytes, generator: np.random.Generator) -> bytes:
-    """The data with one kind of damage: flipped bytes, a number replaced, a piece cut, doubled, moved or overwritten."""
+    """The data with one kind of damage: flipped bytes, a number replaced, a piece cut, doubled or overwritten."""
     changed = bytearray(data)
     size = len(changed)
     # Half of the damage goes into the first bytes, where headers are
@@ -118,6 +118,7 @@ def verdict(path: Path) -> str:
     """
     started_s = time.monotonic()
     last_s = -1.0
+    refusal: SourceError | None = None
     try:
         with open_source(path, network_size=(32, 32), decode="cpu") as source:
             for frame in source:
@@ -126,9 +127,10 @@ def verdict(path: Path) -> str:
                 last_s = frame.time_s
             outcome = "noted" if notes(source.info, source.counters) else "read"
     except SourceError as error:
-        assert error.remedy
-        assert "\n" not in error.problem + error.remedy
-        outcome = "refused"
+        outcome, refusal = "refused", error
+    if refusal is not None:
+        assert refusal.remedy
+        assert "\n" not in refusal.problem + refusal.remedy
     assert time.monotonic() - started_s < HANG_S
     return outcome
 
@@ -144,10 +146,10 @@ def main(count: int, seed: int) -> None:
                 outcome = verdict(path)
             except Exception as error:  # noqa: BLE001 - what is looked for
                 outcome = f"FAULT {type(error).__name__}"
-                print(path.name, repr(error)[:300])
+                sys.stdout.write(f"{path.name} {error!r:.300}\n")
             tally[outcome] += 1
             slowest = max(slowest, (time.monotonic() - started_s, path.name))
-    print(dict(tally), f"slowest {slowest[0]:.2f} s ({slowest[1]})")
+    sys.stdout.write(f"{dict(tally)}, slowest {slowest[0]:.2f} s ({slowest[1]})\n")
 
 
 if __name__ == "__main__":

@@ -8,9 +8,10 @@ import av
 import pytest
 
 from tests.segment.models import end2end_model
-from tracker.config import is_camera, parse_live_config
-from tracker.engine.build import check_camera
+from tracker.engine.plan import plan_camera
 from tracker.errors import ConfigError, SourceError
+from tracker.settings.stream import is_camera
+from tracker.settings.yaml_file import parse_service_settings
 from tracker.sources.address import expand_sources
 from tracker.sources.open import open_source
 from tracker.sources.protocols import container_options
@@ -20,7 +21,7 @@ linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="V4L2 is
 
 def camera(extra: str, url: str = "/dev/video3"):
     text = f"cameras:\n  - name: desk\n    url: '{url}'\n    records: '{{name}}-{{time}}.jsonl'\n{extra}"
-    return parse_live_config(text).cameras[0]
+    return parse_service_settings(text).cameras[0]
 
 
 @linux
@@ -59,7 +60,7 @@ def test_settings_that_do_not_exist(query: str) -> None:
 
 @linux
 def test_settings_in_the_file_go_before_those_in_the_address() -> None:
-    address = check_camera(camera("    size: 640x480\n    fps: 15\n", "/dev/video3?size=1x1&format=mjpeg"), ("car",))
+    address = plan_camera(camera("    size: 640x480\n    fps: 15\n", "/dev/video3?size=1x1&format=mjpeg")).address
     assert dict(address.settings) == {"size": "640x480", "fps": "15", "format": "mjpeg"}
     assert address.name == "desk"
 
@@ -79,8 +80,8 @@ def test_mistakes_in_the_file(extra: str, said: str) -> None:
 
 def test_only_webcams_can_be_asked() -> None:
     with pytest.raises(SourceError, match="expected a webcam for size, found another source"):
-        check_camera(camera("    size: 640x480\n", "rtsp://127.0.0.1/x"), ("car",))
-    assert check_camera(camera("    fps: 15\n", "rtsp://127.0.0.1/x"), ("car",)).settings == ()
+        plan_camera(camera("    size: 640x480\n", "rtsp://127.0.0.1/x"))
+    assert plan_camera(camera("    fps: 15\n", "rtsp://127.0.0.1/x")).address.settings == ()
 
 
 @linux

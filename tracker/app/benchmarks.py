@@ -9,7 +9,8 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from tracker.app.clips import CLIPS, NoNetworkError, fetch, rendered
-from tracker.segment.device import available_cores
+from tracker.errors import ConfigError
+from tracker.inference.device import available_cores
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from tracker.types import Frame, Instances
 
-__all__ = ["run_associate_bench", "run_memory_bench", "run_pipeline_bench"]
+__all__ = ["run_associate_bench", "run_gpu_bench", "run_memory_bench", "run_pipeline_bench"]
 
 STREAM_FPS = 25
 LOOP_S = 10.0
@@ -57,6 +58,36 @@ def run_pipeline_bench(
     return bench.as_json()
 
 
+def run_gpu_bench(
+    video: str | None,
+    *,
+    console: Console,
+    model: str = "yolact-nano",
+    device: str = "cuda",
+    batch: int | None = None,
+    fp16: bool = False,
+) -> dict[str, Any]:
+    """A card against the CPU, and its speed; the video as for :func:`run_pipeline_bench`.
+
+    Raises:
+        ConfigError: ``device`` is no GPU.
+        ModelError: The device cannot run here.
+    """
+    from tracker.measure.bench_gpu import bench_gpu
+    from tracker.measure.tables import gpu_table
+    from tracker.segment.session import OnnxSegmenter
+
+    if device.partition(":")[0] not in {"cuda", "tensorrt"}:
+        offender = f"--device {device}"
+        raise ConfigError(offender, "expected cuda or tensorrt: a card is compared with the CPU", "cuda:1 picks a card")
+    segmenter = OnnxSegmenter(model, device=device, max_batch=batch, fp16=fp16)
+    source = video or _default_video(console)
+    with console.status("") as status:
+        bench = bench_gpu(segmenter, source, progress=status.update)
+    console.print(gpu_table(bench))
+    return bench.as_json() | {"agrees": bench.agrees}
+
+
 def _default_video(console: Console) -> str:
     try:
         return str(fetch(CLIPS[0]))
@@ -81,6 +112,7 @@ class _Replay:
 
     network_size = (640, 384)
     keep_aspect = True
+    confirmation_score = 0.0
 
     def __init__(self, class_names: tuple[str, ...], instances: list[Instances]) -> None:
         self.class_names = class_names
@@ -99,10 +131,14 @@ def run_memory_bench(*, minutes: float, console: Console) -> dict[str, Any]:
         ``frames``, ``identities``, ``rss_mb`` (samples over the stream), ``growth`` of its second half and ``flat``.
     """
     from tracker.associate.tracker import Tracker
-    from tracker.engine.pipeline import Pipeline, Summary
+    from tracker.engine.run import serve
+    from tracker.engine.scheduler import Engine
+    from tracker.engine.steady import SteadyTracker
+    from tracker.engine.stream import Stream
     from tracker.plugins import open_sink
     from tracker.segment.session import OnnxSegmenter
     from tracker.sinks.multi import MultiSink
+    from tracker.sources.frames import FrameSource
     from tracker.sources.open import open_source
 
     segmenter = OnnxSegmenter("yolact-nano", device="cpu")
@@ -111,42 +147,36 @@ def run_memory_bench(*, minutes: float, console: Console) -> dict[str, Any]:
     total = int(minutes * 60 * STREAM_FPS)
     rss_mb: list[float] = []
 
-    def stream() -> Iterator[Frame]:
+    def frames() -> Iterator[Frame]:
         import dataclasses
 
         for index in range(total):
+            if index and index % max(total // SAMPLES, 1) == 0:
+                rss_mb.append(resident_mb())
+                status.update(f"{index} of {total} frames, {rss_mb[-1]:.0f} MB")
             yield dataclasses.replace(loop[index % len(loop)][0], index=index, time_s=index / STREAM_FPS)
-
-    def sample(summary: Summary) -> None:
-        if summary.frames % max(total // SAMPLES, 1) == 0:
-            rss_mb.append(resident_mb())
-            status.update(f"{summary.frames} of {total} frames, {rss_mb[-1]:.0f} MB")
+        rss_mb.append(resident_mb())
 
     with TemporaryDirectory() as folder, console.status("starting") as status:
         names = segmenter.class_names
-        sink = MultiSink(
-            [open_sink(Path(folder) / file, class_names=names) for file in ("out.mp4", "out.jsonl", "out.mot.txt")]
+        files = ("out.mp4", "out.jsonl", "out.mot.txt")
+        stream = Stream(
+            name="shop",
+            open_source=FrameSource(frames()).open,
+            stages=[SteadyTracker(Tracker(class_count=len(names)))],
+            open_sink=lambda _: MultiSink([open_sink(Path(folder) / file, class_names=names) for file in files]),
         )
-        pipeline = Pipeline(
-            source=stream(),
-            segmenter=_Replay(names, [instances for _, instances in loop]),
-            tracker=Tracker(class_count=len(names)),
-            sink=sink,
-            on_frame=sample,
-        )
-        summary = pipeline.run()
-        sink.close()
+        figures = serve(stream, Engine(segmenter=_Replay(names, [instances for _, instances in loop])))
     half = len(rss_mb) // 2
     growth = rss_mb[-1] / rss_mb[half - 1] - 1 if half else 0.0
-    identities = sum(summary.identities.values())
     console.print(
-        f"memory: {summary.frames} frames ({minutes:g} minutes), {identities} identities, "
+        f"memory: {figures.frames} frames ({minutes:g} minutes), {figures.identities} identities, "
         f"{rss_mb[half - 1]:.0f} MB at half time, {rss_mb[-1]:.0f} MB at the end ({growth:+.1%})",
         highlight=False,
     )
     return {
-        "frames": summary.frames,
-        "identities": identities,
+        "frames": figures.frames,
+        "identities": figures.identities,
         "rss_mb": [round(value, 1) for value in rss_mb],
         "growth": round(growth, 4),
         "flat": growth < FLAT_FRACTION,

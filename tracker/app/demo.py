@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tracker.app.clips import CLIPS, NoNetworkError, fetch, rendered
-from tracker.engine.job import run_request
+from tracker.app.run import run_on_terminal
 from tracker.errors import SinkError
-from tracker.request import StreamRequest
+from tracker.settings.stream import RunSettings
 from tracker.sinks.claims import Claim, check_claims
 from tracker.sources.address import expand_sources
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from tracker.app.clips import Clip
-    from tracker.engine.stream_job import Outcome
+    from tracker.engine.run import Outcome
 
 __all__ = ["run_demo"]
 
@@ -45,13 +45,13 @@ def run_demo(out: Path, *, video: str | None, device: str, console: Console) -> 
     sources = [video] if video is not None else _clips(console)
     outcomes = []
     for source in sources:
-        request = StreamRequest(
-            sources=[source],
+        settings = RunSettings(
+            sources=(source,),
             device=device,
             save=str(out / "{name}.tracked.mp4"),
-            records=[str(out / "{name}.tracks.jsonl"), str(out / "{name}.mot.txt")],
+            records=(str(out / "{name}.tracks.jsonl"), str(out / "{name}.mot.txt")),
         )
-        outcomes += run_request(request, console=console)
+        outcomes += run_on_terminal(settings, console=console)
         if outcomes[-1].interrupted:
             break
     _finish(out, outcomes, console)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
+import itertools
 import platform
 import sys
 from dataclasses import dataclass
@@ -14,9 +15,12 @@ from tracker.errors import TrackerError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tracker.segment.survey import DeviceSurvey
+    from tracker.inference.survey import DeviceSurvey
 
 __all__ = ["Finding", "examine"]
+
+LEAST_ONNXRUNTIME = (1, 25)
+"""Before it a model's external weights may be any file that the process can read."""
 
 State = Literal["ok", "note", "problem"]
 
@@ -60,7 +64,7 @@ def _version(distribution: str) -> str | None:
 
 
 def _machine() -> Finding:
-    from tracker.segment.survey import processor_name
+    from tracker.inference.survey import processor_name
 
     found = f"{platform.system()} {platform.machine()}, {processor_name()}"
     return Finding(name="machine", state="ok", found=found)
@@ -159,16 +163,33 @@ def _onnxruntime() -> Iterator[Finding]:
             remedy="pip uninstall onnxruntime onnxruntime-gpu && pip install onnxruntime-gpu",
         )
         return
+    if _release(ort.__version__) < LEAST_ONNXRUNTIME:
+        yield Finding(
+            name="onnxruntime",
+            state="problem",
+            found=f"onnxruntime {ort.__version__}, which loads any file that a model names as its weights",
+            remedy=f"pip install 'onnxruntime-gpu>={'.'.join(map(str, LEAST_ONNXRUNTIME))}'",
+        )
+        return
     providers = ", ".join(name.removesuffix("ExecutionProvider") for name in ort.get_available_providers())
     package = f"onnxruntime-gpu {gpu}" if gpu else f"onnxruntime {cpu}"
     yield Finding(name="onnxruntime", state="ok", found=f"{package}, listed providers: {providers}")
 
 
+def _release(version: str) -> tuple[int, ...]:
+    """The numbers of a version, as far as they are numbers.
+
+    >>> _release("1.25.0rc1")
+    (1, 25)
+    """
+    return tuple(int(part) for part in itertools.takewhile(str.isdigit, version.split(".")))
+
+
 def _cuda_really_runs() -> Iterator[Finding]:
     """A listed provider is not a used one: open the default model on it and ask the session."""
-    from tracker.segment.device import provider_shares
+    from tracker.inference.device import provider_shares
+    from tracker.inference.survey import survey
     from tracker.segment.session import OnnxSegmenter
-    from tracker.segment.survey import survey
 
     found = survey()
     if obstacle := found.obstacle("cuda"):
@@ -196,7 +217,7 @@ def _cuda_really_runs() -> Iterator[Finding]:
 
 def _tensorrt(found: DeviceSurvey) -> Finding:
     """Whether TensorRT's libraries load; no engine is built, for that takes minutes."""
-    from tracker.segment.survey import tensorrt_version
+    from tracker.inference.survey import tensorrt_version
 
     if obstacle := found.obstacle("tensorrt"):
         return Finding(name="tensorrt", state="note", found=obstacle[0], remedy=obstacle[1])

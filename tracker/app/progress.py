@@ -11,12 +11,13 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
     from types import TracebackType
 
     from rich.console import Console
 
-    from tracker.engine.pipeline import Summary
+    from tracker.engine.meter import StreamFigures
+    from tracker.engine.run import Outcome
     from tracker.sources.reconnect import Link
 
 __all__ = ["StreamProgress", "link_teller", "short_title", "summary_table"]
@@ -66,57 +67,56 @@ class StreamProgress:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Take the line away; safe to call twice."""
         if self._progress is not None:
             self._progress.stop()
 
-    def __call__(self, summary: Summary) -> None:
-        """Show the summary, at most ten times a second on a terminal."""
+    def __call__(self, figures: StreamFigures) -> None:
+        """Show the figures, at most ten times a second on a terminal."""
         now_s = time.monotonic()
         interval_s = REFRESH_S if self._progress is not None else PLAIN_INTERVAL_S
         if now_s - self._shown_s < interval_s:
             return
         self._shown_s = now_s
-        facts = self._facts(summary)
+        facts = self._facts(figures)
         if self._progress is not None:
-            self._progress.update(self._task, completed=summary.frames, facts=facts, refresh=True)
+            self._progress.update(self._task, completed=figures.frames, facts=facts, refresh=True)
         else:
             self._console.print(f"{self._title}: {facts}", highlight=False)
 
-    def _facts(self, summary: Summary) -> str:
-        count = f"{summary.frames}" if self._frame_count is None else f"{summary.frames}/{self._frame_count}"
-        parts = [f"{count} frames", f"{summary.frames_per_s:.1f} fps"]
-        if summary.wall_s > 0 and summary.media_s > 0:
-            parts.append(f"{summary.media_s / summary.wall_s:.2f} x real time")
-        if self._frame_count is not None and summary.frames_per_s > 0:
-            left_s = max(self._frame_count - summary.frames, 0) / summary.frames_per_s
+    def _facts(self, figures: StreamFigures) -> str:
+        count = f"{figures.frames}" if self._frame_count is None else f"{figures.frames}/{self._frame_count}"
+        parts = [f"{count} frames", f"{figures.frames_per_s:.1f} fps"]
+        if figures.wall_s > 0 and figures.media_s > 0:
+            parts.append(f"{figures.media_s / figures.wall_s:.2f} x real time")
+        if self._frame_count is not None and figures.frames_per_s > 0:
+            left_s = max(self._frame_count - figures.frames, 0) / figures.frames_per_s
             parts.append(f"{int(left_s) // 60}:{int(left_s) % 60:02d} left")
         if self._shows_identities:
-            parts.append(f"{summary.living} living")
+            parts.append(f"{figures.living} living")
         return ", ".join(parts)
 
 
-def summary_table(title: str, summary: Summary, stage_ms: Mapping[str, float]) -> Table:
-    """The closing table of a run.
-
-    Args:
-        title: The stream's name.
-        summary: The finished run's summary.
-        stage_ms: Milliseconds per frame of each stage.
-    """
-    table = Table(title=Text(title, style="bold"), title_justify="left", show_header=False, box=None, padding=(0, 2))
+def summary_table(outcome: Outcome) -> Table:
+    """The closing table of a stream."""
+    figures, title = outcome.figures, Text(outcome.name, style="bold")
+    table = Table(title=title, title_justify="left", show_header=False, box=None, padding=(0, 2))
     table.add_column(style="cyan")
     table.add_column()
-    if summary.identities:
-        total = sum(summary.identities.values())
-        detail = ", ".join(f"{count} {name}" for name, count in summary.identities.most_common())
+    if outcome.identities:
+        total = outcome.identities.total()
+        detail = ", ".join(f"{count} {name}" for name, count in outcome.identities.most_common())
         table.add_row("identities", f"{total}  ({detail})")
     else:
-        per_frame = summary.instances / summary.frames if summary.frames else 0.0
-        table.add_row("instances", f"{summary.instances}  ({per_frame:.1f} a frame)")
-    table.add_row("frames", f"{summary.frames}  ({summary.media_s:.1f} s of media in {summary.wall_s:.1f} s)")
-    real_time = f", {summary.media_s / summary.wall_s:.2f} x real time" if summary.wall_s > 0 else ""
-    table.add_row("speed", f"{summary.frames_per_s:.1f} fps{real_time}")
-    stages = ", ".join(f"{name} {ms:.1f}" for name, ms in stage_ms.items())
+        per_frame = figures.instances / figures.frames if figures.frames else 0.0
+        table.add_row("instances", f"{figures.instances}  ({per_frame:.1f} a frame)")
+    table.add_row("frames", f"{figures.frames}  ({figures.media_s:.1f} s of media in {figures.wall_s:.1f} s)")
+    real_time = f", {figures.media_s / figures.wall_s:.2f} x real time" if figures.wall_s > 0 else ""
+    table.add_row("speed", f"{figures.frames_per_s:.1f} fps{real_time}")
+    stages = ", ".join(f"{name} {ms:.1f}" for name, ms in outcome.stage_ms.items())
     table.add_row("ms a frame", f"{stages}  (stages overlap)")
     return table
 

@@ -182,14 +182,14 @@ def _scenery(picture: Picture, frame: Frame, instances: Instances) -> Picture:
         for x0, y0, x1, y1 in zip(low_x, low_y, high_x, high_y, strict=True):
             scenery[y0:y1, x0:x1] = 0
         return scenery
-    rows, columns = masks.probabilities.shape[1:]
-    covered = np.zeros((rows, columns), np.uint8)
-    low_x, low_y, high_x, high_y = _cells(instances.boxes[shown], masks.step_px)
+    covered = np.zeros(masks.grid_shape, np.uint8)
+    low_x, low_y, high_x, high_y = _cells(instances.boxes[shown], masks.grid_step_px)
     for row, x0, y0, x1, y1 in zip(shown.tolist(), low_x, low_y, high_x, high_y, strict=True):
         part = covered[y0:y1, x0:x1]
-        np.maximum(part, masks.probabilities[row, y0:y1, x0:x1], out=part)
+        np.maximum(part, masks.grid(row)[y0:y1, x0:x1], out=part)
     # The grid may reach past the picture where the network's input was padded.
-    seen = covered[: max(round(frame.size[1] / masks.step_px[1]), 1), : max(round(frame.size[0] / masks.step_px[0]), 1)]
+    step_x, step_y = masks.grid_step_px
+    seen = covered[: max(round(frame.size[1] / step_y), 1), : max(round(frame.size[0] / step_x), 1)]
     grown = cv2.dilate(seen, np.ones((3, 3), np.uint8))
     free = np.where(grown < EXCLUDED_PROBABILITY, np.uint8(255), np.uint8(0))
     return np.asarray(cv2.resize(free, (width, height), interpolation=cv2.INTER_NEAREST))

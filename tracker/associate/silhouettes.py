@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from tracker.types import InstanceMasks
+    from tracker.masks import InstanceMasks
 
 Floats = NDArray[np.float64]
 Crops = NDArray[np.uint8]
@@ -27,13 +27,7 @@ _CENTRES = (np.arange(CELLS) + 0.5) / CELLS
 
 def crop(masks: InstanceMasks, boxes: Floats, rows: Rows) -> Crops:
     """Sample the masks of ``rows`` on a regular grid over their ``boxes (4, M)`` xyxy: ``(M, CELLS * CELLS)`` uint8."""
-    height, width = masks.probabilities.shape[1:]
-    x = (boxes[0, :, None] + (boxes[2] - boxes[0])[:, None] * _CENTRES) / masks.step_px[0]
-    y = (boxes[1, :, None] + (boxes[3] - boxes[1])[:, None] * _CENTRES) / masks.step_px[1]
-    columns = np.minimum(np.maximum(x, 0), width - 1).astype(np.int64)
-    lines = np.minimum(np.maximum(y, 0), height - 1).astype(np.int64)
-    flat = ((rows[:, None] * height + lines) * width)[:, :, None] + columns[:, None, :]
-    return np.asarray(masks.probabilities.reshape(-1).take(flat.reshape(len(rows), CELLS * CELLS)))
+    return masks.sample(boxes, rows, CELLS)
 
 
 def mask_iou(

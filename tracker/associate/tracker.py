@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,7 @@ from tracker.associate.matching import Matcher, unclaimed
 from tracker.associate.motion import EPSILON_S, Motion, check_warp, elapsed, xyxy
 from tracker.associate.occlusion import hidden_share, visible_share
 from tracker.associate.parameters import TrackerSettings
-from tracker.types import Instances, Tracks
+from tracker.types import Instances, Segmenter, Tracks
 
 Floats = NDArray[np.float64]
 Rows = NDArray[np.int64]
@@ -43,8 +43,7 @@ class Tracker:
     Args:
         class_count: Number of classes the model knows; more are taken as they appear.
         confirmation_score: Raw score that the latest instance of a track must have for the track to be confirmed. A
-            property of the model; 0 trusts calibration alone, as detections made elsewhere need. Set it where scores
-            are known to mean something and false alarms persist in place (fixed cameras).
+            property of the model, see :meth:`for_model`; 0 trusts calibration alone, as detections made elsewhere need.
         settings: Everything else.
     """
 
@@ -85,6 +84,20 @@ class Tracker:
         self._reserve(np.arange(class_count or 0))
         self._next_id = 1
         self._time_s: float | None = None
+
+    @classmethod
+    def for_model(
+        cls, model: Segmenter, *, confirmation_score: float | None = None, settings: TrackerSettings = DEFAULT
+    ) -> Self:
+        """A tracker for what a model segments: its classes, and the score from which its instances confirm a track.
+
+        Args:
+            model: The segmenter.
+            confirmation_score: In place of the model's.
+            settings: As for the constructor.
+        """
+        score = model.confirmation_score if confirmation_score is None else confirmation_score
+        return cls(class_count=len(model.class_names), confirmation_score=score, settings=settings)
 
     def update(self, instances: Instances, time_s: float, *, warp: Floats | None = None) -> Tracks:
         """Take the instances of the next frame.

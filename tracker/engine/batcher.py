@@ -1,4 +1,4 @@
-"""One model's streams enter; batches of their waiting frames leave, and the model's share of the machine is kept.
+"""Batches over the streams of one model, and each model's fair share of the machine.
 
 A batch takes up to ``batch_size`` frames from the streams that have one: first those with the fewest frames under way,
 among them the one that was served longest ago. When fewer wait, it is held for at most ``batch_wait_s``: a slow or dead
@@ -86,6 +86,8 @@ class Batcher:
         if waiting == 0:
             self._waiting_since_s = None
             return None
+        if not any(stream.growing for stream in self.streams):
+            return now_s  # the rest of recordings: nothing would come of waiting
         if self._waiting_since_s is None:
             self._waiting_since_s = now_s
         return max(self._waiting_since_s + self._batch_wait_s, now_s)

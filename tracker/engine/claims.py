@@ -1,4 +1,4 @@
-"""Output claims of a service's cameras: which files each writes and reads, checked before a model is opened."""
+"""Output claims of streams: which files each writes and reads, checked before a model is opened."""
 
 from __future__ import annotations
 
@@ -6,29 +6,48 @@ import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tracker.config import is_camera
-from tracker.errors import SourceError
 from tracker.segment.zoo import model_files
-from tracker.sinks.base import files_of
+from tracker.settings.stream import CameraSettings, RunSettings
+from tracker.sinks.base import file_of
 from tracker.sinks.claims import Claim, check_claims
 from tracker.sinks.exclusive import check_free, reserved
-from tracker.sources.address import expand_sources
+from tracker.sinks.pictures import picture_files
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from tracker.config import CameraConfig, LiveConfig
+    from tracker.engine.plan import StreamPlan
+    from tracker.settings.service import ServiceSettings
 
-__all__ = ["camera_outputs", "check_cameras", "held_names"]
-
-
-def camera_outputs(camera: CameraConfig) -> list[str]:
-    """Every output's address with ``{name}`` filled in, the video first; ``{time}`` stands for itself."""
-    wanted = [*([camera.save] if camera.save else []), *camera.records]
-    return [output.replace("{name}", camera.name) for output in wanted]
+__all__ = ["check_cameras", "check_run", "files_of", "held_names"]
 
 
-def check_cameras(config: LiveConfig, added: Sequence[CameraConfig], running: Sequence[CameraConfig] = ()) -> None:
+def files_of(plan: StreamPlan) -> list[Path]:
+    """The outputs of a stream that are files; ``{time}`` stands for itself."""
+    return [path for output in plan.outputs if (path := file_of(output)) is not None]
+
+
+def check_run(settings: RunSettings, plans: Sequence[StreamPlan], *, summary: Path | None = None) -> None:
+    """Look at every file of a run before any work; see :func:`tracker.sinks.claims.check_claims`.
+
+    Args:
+        settings: What is to be run; its models and its COCO file are read.
+        plans: Its streams.
+        summary: The file of ``--json``.
+
+    Raises:
+        SinkError: See :func:`tracker.sinks.claims.check_claims`.
+    """
+    claims = [claim for plan in plans for claim in _written(plan)]
+    if summary is not None:
+        claims.append(Claim(path=summary, who="--json"))
+    inputs = [claim for plan in plans for claim in _read(plan)]
+    if settings.coco_annotations is not None:
+        inputs.append(Claim(path=Path(settings.coco_annotations), who="--coco"))
+    check_claims(claims, inputs)
+
+
+def check_cameras(config: ServiceSettings, added: Sequence[StreamPlan], running: Sequence[StreamPlan] = ()) -> None:
     """Look at the outputs of cameras that are to be added.
 
     Args:
@@ -40,40 +59,51 @@ def check_cameras(config: LiveConfig, added: Sequence[CameraConfig], running: Se
         SinkError: See :func:`tracker.sinks.claims.check_claims`; offenders are named by line. Or another process keeps
             the state of a camera of this name in this folder.
     """
-    outputs = [claim for camera in added for claim in _written(camera)]
-    inputs = [claim for camera in (*added, *running) for claim in _read(camera)]
+    outputs = [claim for plan in added for claim in _written(plan)]
+    inputs = [claim for plan in (*added, *running) for claim in _read(plan)]
     if config.path is not None:
         inputs.append(Claim(path=Path(config.path), who="the settings"))
-    check_claims(outputs, inputs, running=[claim for camera in running for claim in _written(camera)])
-    for camera in added if config.state is not None else ():
-        check_free(Path(config.state or "") / camera.name)
+    check_claims(outputs, inputs, running=[claim for plan in running for claim in _written(plan)])
+    for plan in added if config.state is not None else ():
+        check_free(Path(config.state or "") / plan.name)
 
 
 @contextlib.contextmanager
-def held_names(config: LiveConfig, camera: CameraConfig) -> Iterator[None]:
+def held_names(config: ServiceSettings, plan: StreamPlan) -> Iterator[None]:
     """Hold a camera's outputs, and its name in the folder of states, against other processes.
 
     Raises:
         SinkError: Another process has one of them.
     """
-    state = [Path(config.state) / camera.name] if config.state is not None else []
-    with reserved(*files_of(camera_outputs(camera)), *state):
+    state = [Path(config.state) / plan.name] if config.state is not None else []
+    with reserved(*files_of(plan), *state):
         yield
 
 
-def _written(camera: CameraConfig) -> Iterator[Claim]:
-    for path in files_of(camera_outputs(camera)):
-        yield Claim(path=path, who=_place(camera))
+def _written(plan: StreamPlan) -> Iterator[Claim]:
+    settings = plan.settings
+    options = ["--save"] * (settings.save is not None) + ["--records"] * len(settings.records)
+    for output, option in zip(plan.outputs, options, strict=True):
+        path = file_of(output)
+        for file in picture_files(path, plan.address.files) if path is not None else ():
+            yield Claim(path=file, who=_owner(plan, option))
 
 
-def _read(camera: CameraConfig) -> Iterator[Claim]:
-    files = [*model_files(camera.model), *(model_files(camera.reid) if camera.reid else [])]
-    if not is_camera(camera.url):
-        with contextlib.suppress(SourceError):  # told when it is opened
-            files += [file for address in expand_sources(camera.url) for file in address.local_files]
-    for file in files:
-        yield Claim(path=file, who=_place(camera))
+def _read(plan: StreamPlan) -> Iterator[Claim]:
+    settings = plan.settings
+    for file in plan.address.local_files:
+        yield Claim(path=file, who=_owner(plan, ""))
+    for file in model_files(settings.model):
+        yield Claim(path=file, who=_owner(plan, "--model"))
+    for file in model_files(settings.reid) if settings.reid is not None else ():
+        yield Claim(path=file, who=_owner(plan, "--reid"))
 
 
-def _place(camera: CameraConfig) -> str:
-    return f"{camera.place}, {camera.name}" if camera.place else camera.name
+def _owner(plan: StreamPlan, option: str) -> str:
+    """Who names a file, for messages: an option of the command, or a camera and its line."""
+    settings = plan.settings
+    if isinstance(settings, CameraSettings):
+        return f"{settings.place}, {settings.name}" if settings.place else settings.name
+    if option in {"", "--model", "--reid"}:
+        return option or "source"
+    return f"{option}, {plan.name}"

@@ -1,20 +1,22 @@
-"""What happens to one stream's frames enters as it happens; rates, ages and sums leave for logs and metrics."""
+"""Figures of one stream: frames, rates, ages, seconds by stage, and how many identities there were by class."""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections import defaultdict, deque
+from collections import Counter, defaultdict, deque
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 if TYPE_CHECKING:
-    from tracker.errors import TrackerError
-    from tracker.types import TrackedFrame
+    from collections.abc import Mapping, Sequence
 
-__all__ = ["StreamFigures", "StreamMeter"]
+    from tracker.errors import TrackerError
+    from tracker.types import TrackedFrame, Tracks
+
+__all__ = ["Census", "StreamFigures", "StreamMeter"]
 
 WINDOW_S = 10.0
 """Rates are over the last ten seconds: long enough for slow cameras, short enough to see a fault."""
@@ -28,63 +30,129 @@ class StreamFigures:
     """A stream's figures at one moment.
 
     Attributes:
-        frames: Frames tracked since the start.
-        instances: Instances segmented since the start.
-        fps: Frames tracked per second over the last ten seconds.
+        frames: Frames that went through since the start.
+        instances: Instances in them.
+        fps: Frames per second over the last ten seconds.
         age_p50_s: Median seconds from a frame's arrival to its tracks; NaN before the first frame.
         age_p99_s: The 99th percentile of that.
         living: Identities that are visible or coasting.
-        identities: Identities confirmed since the start.
+        identities_by_class: Identities so far by class name, with those of the process before that was continued.
         media_s: Media time of the latest frame.
-        silence_s: Seconds since the latest frame was tracked, or since the start.
-        stage_s: Seconds spent by stage since the start.
+        wall_s: Seconds since the start, until the outputs were complete.
+        silence_s: Seconds since the latest frame, or since the start.
+        stage_s: Seconds of work by stage since the start; stages overlap.
         output_failures: Outputs, or parts of them, that could not be written since the start.
         output_problem: What the latest of them said; empty where there was none.
     """
 
-    frames: int
-    instances: int
-    fps: float
-    age_p50_s: float
-    age_p99_s: float
-    living: int
-    identities: int
-    media_s: float
-    silence_s: float
+    frames: int = 0
+    instances: int = 0
+    fps: float = 0.0
+    age_p50_s: float = float("nan")
+    age_p99_s: float = float("nan")
+    living: int = 0
+    identities_by_class: Counter[str] = field(default_factory=Counter)
+    media_s: float = 0.0
+    wall_s: float = 0.0
+    silence_s: float = 0.0
     stage_s: dict[str, float] = field(default_factory=dict)
     output_failures: int = 0
     output_problem: str = ""
+
+    @property
+    def identities(self) -> int:
+        """Identities so far."""
+        return self.identities_by_class.total()
+
+    @property
+    def frames_per_s(self) -> float:
+        """Throughput since the start."""
+        return self.frames / self.wall_s if self.wall_s > 0 else 0.0
+
+
+class Census:
+    """Identities by class, with memory for the living ones only: a class is final when its identity ends."""
+
+    def __init__(self) -> None:
+        self._living: dict[int, int] = {}
+        self._ended: Counter[str] = Counter()
+        self._class_names: Sequence[str] = ()
+
+    def update(self, tracks: Tracks, class_names: Sequence[str]) -> None:
+        """Count the identities of the next frame."""
+        self._class_names = class_names
+        self._living.update(zip(tracks.ids.tolist(), tracks.class_ids.tolist(), strict=True))
+        for identity in tracks.ended_ids.tolist():
+            class_id = self._living.pop(identity, None)
+            if class_id is not None:
+                self._ended[class_names[class_id]] += 1
+
+    def by_class(self) -> Counter[str]:
+        """How many there were so far, those of the living by their present class."""
+        return self._ended + Counter(self._class_names[class_id] for class_id in self._living.values())
+
+    def state(self) -> dict[str, Any]:
+        """What :meth:`restore` needs, as plain values."""
+        return {
+            "ended": dict(self._ended),
+            "living": np.array(list(self._living.items()), np.int64).reshape(-1, 2),
+            "class_names": list(self._class_names),
+        }
+
+    def restore(self, state: Mapping[str, Any], *, living: bool = True) -> None:
+        """Continue from what :meth:`state` returned.
+
+        Args:
+            state: Of an earlier census of the same stream.
+            living: Whether its living identities live on; else they ended.
+        """
+        self._class_names = [str(name) for name in state["class_names"]]
+        self._ended = Counter({str(name): int(count) for name, count in state["ended"].items()})
+        living_ids, class_ids = np.asarray(state["living"], np.int64).reshape(-1, 2).T.tolist()
+        self._living = dict(zip(living_ids, class_ids, strict=True))
+        if not living:
+            self._ended, self._living = self.by_class(), {}
 
 
 class StreamMeter:
     """Counts of one stream; written by the thread that tracks, read by any."""
 
     def __init__(self) -> None:
+        self.census = Census()
         self._lock = threading.Lock()
-        self._begun_s = time.monotonic()
+        self._begun_s = self._window_from_s = time.monotonic()
+        self._ended_s: float | None = None
         self._done_s: deque[float] = deque(maxlen=AGES)
         self._ages_s: deque[float] = deque(maxlen=AGES)
         self._stage_s: defaultdict[str, float] = defaultdict(float)
-        self._frames = self._instances = self._living = self._identities = 0
+        self._frames = self._instances = self._living = 0
         self._media_s = 0.0
         self._output_failures, self._output_problem = 0, ""
 
-    def add(self, tracked_frame: TrackedFrame) -> None:
-        """Count a frame whose tracks were just found."""
+    def begin(self) -> None:
+        """The stream starts now."""
+        with self._lock:
+            self._begun_s = self._window_from_s = time.monotonic()
+
+    def end(self) -> None:
+        """The stream is over and its outputs are complete."""
+        with self._lock:
+            self._ended_s = time.monotonic()
+
+    def add(self, tracked: TrackedFrame) -> None:
+        """Count a frame that went through all stages."""
         now_s = time.monotonic()
-        tracks = tracked_frame.tracks
         with self._lock:
             self._frames += 1
-            self._instances += len(tracked_frame.instances)
-            self._media_s = tracked_frame.frame.time_s
+            self._instances += len(tracked.instances)
+            self._media_s = tracked.frame.time_s
             self._done_s.append(now_s)
-            self._ages_s.append(now_s - tracked_frame.frame.arrived_s)
-            for stage, seconds in tracked_frame.stage_times_s.items():
+            self._ages_s.append(now_s - tracked.frame.arrived_s)
+            for stage, seconds in tracked.stage_times_s.items():
                 self._stage_s[stage] += seconds
-            if tracks is not None:
-                self._living = len(tracks)
-                # Ids are gapless from 1 in order of confirmation: the highest is the number of identities.
-                self._identities = max(self._identities, int(tracks.ids.max(initial=0)))
+            if tracked.tracks is not None:
+                self._living = len(tracked.tracks)
+                self.census.update(tracked.tracks, tracked.class_names)
 
     def output_failed(self, failure: TrackerError) -> None:
         """Count an output, or a part of one, that could not be written."""
@@ -92,11 +160,15 @@ class StreamMeter:
             self._output_failures += 1
             self._output_problem = f"{failure.offender}: {failure.problem}"
 
-    def figures(self) -> StreamFigures:
-        """The figures now."""
+    def figures(self, *, write_s: float | None = None) -> StreamFigures:
+        """The figures now.
+
+        Args:
+            write_s: Seconds in the outputs, which work in a thread of their own; ``None`` = there are none.
+        """
         now_s = time.monotonic()
         with self._lock:
-            window_s = min(WINDOW_S, max(now_s - self._begun_s, 1e-3))
+            window_s = min(WINDOW_S, max(now_s - self._window_from_s, 1e-3))
             recent = sum(done_s >= now_s - window_s for done_s in self._done_s)
             p50_s, p99_s = np.percentile(self._ages_s, (50, 99)).tolist() if self._ages_s else (float("nan"),) * 2
             return StreamFigures(
@@ -106,17 +178,23 @@ class StreamMeter:
                 age_p50_s=p50_s,
                 age_p99_s=p99_s,
                 living=self._living,
-                identities=self._identities,
+                identities_by_class=self.census.by_class(),
                 media_s=self._media_s,
-                silence_s=now_s - (self._done_s[-1] if self._done_s else self._begun_s),
-                stage_s=dict(self._stage_s),
+                wall_s=(now_s if self._ended_s is None else self._ended_s) - self._begun_s,
+                silence_s=now_s - (self._done_s[-1] if self._done_s else self._window_from_s),
+                stage_s=dict(self._stage_s) | ({} if write_s is None else {"write": write_s}),
                 output_failures=self._output_failures,
                 output_problem=self._output_problem,
             )
 
+    def census_state(self) -> dict[str, Any]:
+        """The state of :attr:`census` between two frames."""
+        with self._lock:
+            return self.census.state()
+
     def reset_ages(self) -> None:
         """Forget the ages and rates so far: benchmarks leave the start out."""
         with self._lock:
-            self._begun_s = time.monotonic()
+            self._window_from_s = time.monotonic()
             self._ages_s.clear()
             self._done_s.clear()

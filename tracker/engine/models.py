@@ -1,42 +1,44 @@
-"""Cameras' settings enter; the models they name leave as batchers of an engine, one session for each.
+"""Sessions of the models that streams name: one for all streams of the same model, open for as long as one runs.
 
-A model is opened for the first camera that names it and closed when the last one is gone. All of its cameras share the
-session, which lets through what the least strict of them wants; each camera filters for itself.
+A shared session lets through what the least strict of its streams wants; each stream filters for itself.
 """
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tracker.engine.batcher import Batcher
-from tracker.segment.device import available_cores, provider_shares
+from tracker.errors import SourceError
+from tracker.inference.device import available_cores, provider_shares
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
-    from tracker.config import CameraConfig, LiveConfig
-    from tracker.engine.scheduler import LiveEngine
+    from tracker.engine.plan import StreamPlan
+    from tracker.engine.scheduler import Engine
     from tracker.segment.reid import OnnxEmbedder
     from tracker.segment.session import OnnxSegmenter
-    from tracker.types import Frame, Instances
+    from tracker.settings.stream import DeviceSettings
+    from tracker.sources.address import Address
 
-__all__ = ["Models", "Plan"]
-
-logger = logging.getLogger("tracker.live")
-
-GPU_WORKERS = 2
-"""While one batch is on the card, the next is packed and the last is decoded."""
+__all__ = ["Change", "Models"]
 
 
 @dataclass(frozen=True, slots=True)
 class ModelKey:
-    """What makes a session another one."""
+    """What makes a session another one.
+
+    Attributes:
+        path: Of the file.
+        iou_threshold: Overlap at which suppression acts; ``None`` = the model's own.
+        source_size: ``(width, height)`` of the pictures, for files whose input size is chosen by it; else ``None``.
+    """
 
     path: Path
-    iou: float | None
+    iou_threshold: float | None
+    source_size: tuple[int, int] | None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -49,63 +51,79 @@ class _Served:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """Sessions that were opened for a change of cameras and are not in use yet, with their lowest scores."""
+class Change:
+    """What was opened for a change of streams.
+
+    Attributes:
+        sessions: Not in use yet, with their lowest scores.
+        opened: What is new, for a person: the role of a network and its description.
+    """
 
     sessions: dict[ModelKey, tuple[OnnxSegmenter, float]]
+    opened: list[tuple[str, str]]
 
 
 class Models:
-    """The sessions of a service.
+    """The sessions of an engine.
 
     Args:
-        config: Device, batch and workers; ``cameras`` are looked at by :meth:`plan` only.
+        device: Where models run, how many frames at once.
+        batch_wait_s: Longest wait for a batch to fill.
     """
 
-    def __init__(self, config: LiveConfig) -> None:
-        self._config = config
+    def __init__(self, device: DeviceSettings, *, batch_wait_s: float) -> None:
+        self._device = device
+        self._batch_wait_s = batch_wait_s
         self._served: dict[ModelKey, _Served] = {}
         self._embedders: dict[str, OnnxEmbedder] = {}
+        self._sizes: dict[Address, tuple[int, int] | None] = {}
 
-    def plan(self, cameras: Sequence[CameraConfig]) -> Plan:
-        """Open what these cameras need beyond what is open; what is in use stays as it is.
+    def change(self, plans: Sequence[StreamPlan]) -> Change:
+        """Open what these streams need beyond what is open; what is in use stays as it is.
 
         Raises:
             TrackerError: A model cannot be used.
         """
-        wanted: dict[ModelKey, list[CameraConfig]] = {}
-        for camera in cameras:
-            wanted.setdefault(_key(camera), []).append(camera)
-        sessions = {}
+        self._sizes = {address: size for address, size in self._sizes.items() if size is not None}  # may be mended now
+        wanted: dict[ModelKey, list[StreamPlan]] = {}
+        for plan in plans:
+            wanted.setdefault(self._key(plan), []).append(plan)
+        sessions: dict[ModelKey, tuple[OnnxSegmenter, float]] = {}
+        opened: list[tuple[str, str]] = []
         for key, users in wanted.items():
-            lowest = min(lowest_score(camera) for camera in users)
+            lowest = min(lowest_score(plan) for plan in users)
             served = self._served.get(key)
             if served is None or lowest < served.lowest:
-                sessions[key] = (self._open(users[0], lowest), lowest)
-        for camera in cameras:
-            if camera.reid is not None and camera.reid not in self._embedders:
-                self._embedders[camera.reid] = self._open_embedder(camera.reid)
-        return Plan(sessions)
+                sessions[key] = (self._open(users[0], key, lowest), lowest)
+                opened.append(("model", sessions[key][0].describe()))
+        for plan in plans:
+            reid = _reid(plan)
+            if reid is not None and reid not in self._embedders:
+                self._embedders[reid] = self._open_embedder(reid)
+                opened.append(("re-identification", self._embedders[reid].describe()))
+        return Change(sessions, opened)
 
-    def embed(self, camera: CameraConfig) -> Callable[[Frame, Instances], Instances] | None:
-        """What gives a camera's instances embeddings; cameras that name the same network share its session."""
-        return None if camera.reid is None else self._embedders[camera.reid].embed
+    def embedder(self, plan: StreamPlan) -> OnnxEmbedder | None:
+        """What gives a stream's instances embeddings; streams that name the same network share its session."""
+        reid = _reid(plan)
+        return None if reid is None else self._embedders[reid]
 
-    def segmenter(self, camera: CameraConfig, plan: Plan | None = None) -> OnnxSegmenter:
-        """The session of a camera, now or once a plan is carried out."""
-        key = _key(camera)
-        if plan is not None and key in plan.sessions:
-            return plan.sessions[key][0]
+    def segmenter(self, plan: StreamPlan, change: Change | None = None) -> OnnxSegmenter:
+        """The session of a stream, now or once a change is carried out."""
+        key = self._key(plan)
+        if change is not None and key in change.sessions:
+            return change.sessions[key][0]
         return self._served[key].segmenter
 
-    def workers(self, plan: Plan) -> int:
-        """Batches to have under way at the same time: one per core on the CPU, two with a GPU."""
-        on_cpu = all(segmenter.device == "cpu" for segmenter, _ in plan.sessions.values())
-        return self._config.workers or (available_cores() if on_cpu else GPU_WORKERS)
+    def workers(self, segmenters: Sequence[OnnxSegmenter]) -> int:
+        """Batches to have under way at the same time: one per core on the CPU, what a GPU has a use for."""
+        if all(segmenter.device == "cpu" for segmenter in segmenters):
+            return self._device.workers or available_cores()
+        return self._device.workers or max(segmenter.useful_workers for segmenter in segmenters)
 
-    def carry_out(self, plan: Plan, engine: LiveEngine) -> None:
+    def carry_out(self, change: Change, engine: Engine) -> None:
         """Put the opened sessions to work."""
-        for key, (segmenter, lowest) in plan.sessions.items():
+        for key, (segmenter, lowest) in change.sessions.items():
             served = self._served.get(key)
             if served is not None:
                 engine.replace_session(served.batcher, segmenter)
@@ -113,68 +131,96 @@ class Models:
                 continue
             batcher = Batcher(
                 segmenter,
-                name=str(segmenter.file.label) + ("" if key.iou is None else f" iou {key.iou:g}"),
-                batch_size=min(self._config.batch or segmenter.batch_size, segmenter.batch_size),
-                batch_wait_s=self._config.batch_wait_s,
+                name=str(segmenter.file.label) + ("" if key.iou_threshold is None else f" iou {key.iou_threshold:g}"),
+                batch_size=min(self._device.batch or segmenter.batch_size, segmenter.batch_size),
+                batch_wait_s=self._batch_wait_s,
                 device=segmenter.device,
                 gpu_share=_gpu_share(segmenter),
             )
             engine.add_model(batcher)
             self._served[key] = _Served(batcher=batcher, segmenter=segmenter, lowest=lowest)
 
-    def batcher(self, camera: CameraConfig) -> Batcher:
-        """The batcher that serves a camera."""
-        return self._served[_key(camera)].batcher
+    def batcher(self, plan: StreamPlan) -> Batcher:
+        """The batcher that serves a stream."""
+        return self._served[self._key(plan)].batcher
 
-    def close_unused(self, engine: LiveEngine, running: Sequence[CameraConfig]) -> list[str]:
-        """Close every session without a stream that runs, and every network for appearance that no camera names.
+    def let_go(self, running: Sequence[StreamPlan]) -> list[Batcher]:
+        """Forget every session and every network for appearance that no running stream uses.
 
         Args:
-            engine: What serves the streams.
-            running: The cameras whose streams run.
+            running: The streams that run or are about to.
 
         Returns:
-            Names of the sessions.
+            The batchers of the sessions, which the engine is to close.
         """
-        named = {camera.reid for camera in running}
+        named = {_reid(plan) for plan in running}
         self._embedders = {name: embedder for name, embedder in self._embedders.items() if name in named}
-        unused = [key for key, served in self._served.items() if all(stream.over for stream in served.batcher.streams)]
-        closed = [self._served.pop(key) for key in unused]
-        for served in closed:
-            engine.close_model(served.batcher)
-        return [served.batcher.name for served in closed]
+        used = {self._key(plan) for plan in running}
+        return [self._served.pop(key).batcher for key in list(self._served) if key not in used]
+
+    def _key(self, plan: StreamPlan) -> ModelKey:
+        from tracker.segment.zoo import find_model
+
+        size = self._size(plan.address)
+        file = find_model(plan.settings.model, source_size=size)
+        return ModelKey(file.path.resolve(), plan.settings.iou_threshold, None if file.variant else size)
+
+    def _size(self, address: Address) -> tuple[int, int] | None:
+        """``(width, height)`` of a video; ``None`` for what should not be opened twice, or has many sizes."""
+        if address.kind != "video" or address.once:
+            return None
+        if address not in self._sizes:
+            self._sizes[address] = _probe_size(address)
+        return self._sizes[address]
 
     def _open_embedder(self, model: str) -> OnnxEmbedder:
         from tracker.segment.reid import OnnxEmbedder
 
-        embedder = OnnxEmbedder(model, device=self._config.device, threads=1)
-        logger.info("re-identification", extra={"model": embedder.describe()})
-        return embedder
+        threads = None if self._device.workers == 1 else 1
+        return OnnxEmbedder(model, device=self._device.device, threads=threads)
 
-    def _open(self, camera: CameraConfig, lowest: float) -> OnnxSegmenter:
+    def _open(self, plan: StreamPlan, key: ModelKey, lowest: float) -> OnnxSegmenter:
         from tracker.segment.session import OnnxSegmenter
 
-        workers = self._config.workers or available_cores()
+        workers = self._device.workers or available_cores()
         return OnnxSegmenter(
-            camera.model,
-            device=self._config.device,
+            plan.settings.model,
+            device=self._device.device,
             score_threshold=lowest,
-            iou_threshold=camera.iou,
+            iou_threshold=key.iou_threshold,
+            source_size=self._size(plan.address),
             threads=max(available_cores() // workers, 1),
-            max_batch=self._config.batch,
+            max_batch=self._device.batch,
+            fp16=self._device.fp16,
         )
 
 
-def lowest_score(camera: CameraConfig) -> float:
-    """The lowest score that a camera looks at: its own setting, else the model's."""
+def lowest_score(plan: StreamPlan) -> float:
+    """The lowest score that a stream looks at: its own setting, else the model's."""
     from tracker.segment.session import DEFAULT_SCORE_THRESHOLD
     from tracker.segment.zoo import find_model
 
-    if camera.conf is not None:
-        return camera.conf
-    manifest = find_model(camera.model).manifest
+    if plan.lowest_score is not None:
+        return plan.lowest_score
+    manifest = find_model(plan.settings.model).manifest
     noted = manifest.score_threshold if manifest is not None else None
     return DEFAULT_SCORE_THRESHOLD if noted is None else noted
+
+
+def _reid(plan: StreamPlan) -> str | None:
+    """The network for appearance, where there are identities that it could serve."""
+    return plan.settings.reid if plan.associates else None
+
+
+def _probe_size(address: Address) -> tuple[int, int] | None:
+    """``(width, height)`` of a video; ``None`` where it cannot be opened, which is told when it is to be read."""
+    from tracker.sources.open import open_source
+
+    try:
+        with open_source(address, want_image=False, queue_size=1, decode="cpu") as source:
+            return source.info.size
+    except SourceError:
+        return None
 
 
 def _gpu_share(segmenter: OnnxSegmenter) -> float:
@@ -183,9 +229,3 @@ def _gpu_share(segmenter: OnnxSegmenter) -> float:
         return 0.0
     shares = provider_shares(segmenter.session)
     return 1.0 - shares.get("CPUExecutionProvider", 0.0) if shares else float("nan")
-
-
-def _key(camera: CameraConfig) -> ModelKey:
-    from tracker.segment.zoo import find_model
-
-    return ModelKey(find_model(camera.model).path.resolve(), camera.iou)

@@ -1,139 +1,119 @@
-"""Outputs of one stream of a request: their addresses, and how each is opened."""
+"""Outputs of one stream, opened: every file of its plan as one sink."""
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
+import logging
 from typing import TYPE_CHECKING
 
-from tracker.errors import ConfigError, TrackerError
-from tracker.request import DISPLAY_SCORE
-from tracker.sinks.base import SinkContext, file_of
-from tracker.sinks.claims import Claim, check_claims
-from tracker.sinks.pictures import picture_files
+from tracker.errors import SinkError, TrackerError
+from tracker.plugins import open_sink
+from tracker.settings.stream import DISPLAY_SCORE
+from tracker.sinks.base import Sink, SinkContext, file_of
+from tracker.sinks.multi import MultiSink
+from tracker.sinks.rotate import RotatingSink
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable, Sequence
 
-    from rich.console import Console
+    from tracker.engine.plan import StreamPlan
+    from tracker.sources.source import SourceInfo
+    from tracker.types import TrackedFrame
 
-    from tracker.refine.spool import Spool
-    from tracker.request import StreamRequest
-    from tracker.sinks.base import Sink
-    from tracker.sources.address import Address
+__all__ = ["Outputs"]
 
-__all__ = ["check_outputs", "open_output", "open_outputs", "output_addresses"]
-
-
-def output_addresses(request: StreamRequest, address: Address, *, several: bool) -> list[str]:
-    """Where one stream is written: the video first, then the records, with ``{name}`` filled in.
-
-    Raises:
-        ConfigError: There are ``several`` streams, and all of them would write to one file.
-    """
-    name = Path(address.name).stem or "stream"
-    if address.kind not in {"video", "images"}:
-        name = "".join(letter if letter.isalnum() else "-" for letter in address.name.rpartition("://")[2]).strip("-")
-    addresses = []
-    if request.save is not None:
-        folder = Path(request.save).is_dir() or request.save.endswith(("/", os.sep))
-        if file_of(request.save) is not None and (folder or _lacks_name(request.save, several)):
-            addresses.append(str(Path(request.save) / ("{image}.jpg" if address.kind == "images" else f"{name}.mp4")))
-        else:
-            addresses.append(request.save)
-    for output in request.records or []:
-        path = file_of(output)
-        if path is not None and _lacks_name(output, several):
-            raise ConfigError(
-                f"--records {output}",
-                "expected one file per stream, found one path for several streams",
-                f"write {{name}} where the stream's name goes: {path.with_name('{name}' + path.suffix)}",
-            )
-        addresses.append(output)
-    return [output.replace("{name}", name) for output in addresses]
+logger = logging.getLogger("tracker.live")
 
 
-def _lacks_name(output: str, several: bool) -> bool:  # noqa: FBT001 - a plain predicate
-    return several and "{name}" not in output
-
-
-def check_outputs(
-    request: StreamRequest, addresses: Sequence[Address], outputs: Sequence[list[str]], *, summary: Path | None = None
-) -> None:
-    """Look at every file of a request before any work; see :func:`tracker.sinks.claims.check_claims`.
+class Outputs:
+    """Opens what a stream writes.
 
     Args:
-        request: What is to be run; its models and its COCO file are read.
-        addresses: Its streams.
-        outputs: The :func:`output_addresses` of each.
-        summary: The file of ``--json``.
+        plan: Of the stream.
+        info: Of its open source.
+        class_names: Names in ``class_ids`` order.
+        on_lost: Called in the writing thread with the failure of an output that ends before its time.
     """
-    from tracker.segment.zoo import model_files
 
-    claims = []
-    for address, written in zip(addresses, outputs, strict=True):
-        options = ["--save"] * (request.save is not None) + ["--records"] * len(request.records or [])
-        for output, who in zip(written, options, strict=True):
-            path = file_of(output)
-            if path is not None:
-                files = picture_files(path, address.files)
-                claims += [Claim(path=file, who=f"{who}, {address.name}") for file in files]
-    if summary is not None:
-        claims.append(Claim(path=summary, who="--json"))
-    inputs = [Claim(path=file, who="source") for address in addresses for file in address.local_files]
-    inputs += [Claim(path=file, who="--model") for file in model_files(request.model)]
-    inputs += [Claim(path=file, who="--reid") for file in (model_files(request.reid) if request.reid else ())]
-    inputs += [Claim(path=request.coco_images, who="--coco")] if request.coco_images is not None else []
-    check_claims(claims, inputs)
+    def __init__(
+        self,
+        plan: StreamPlan,
+        info: SourceInfo,
+        class_names: Sequence[str],
+        *,
+        on_lost: Callable[[SinkError], None] = lambda _failure: None,
+    ) -> None:
+        self._plan = plan
+        self._class_names = class_names
+        self._frame_rate = info.fps / plan.settings.stride if info.fps > 0 else None
+        self._on_lost = on_lost
+
+    def opener(self, *, coasting: bool | None = None) -> Callable[[str | os.PathLike[str]], Sink]:
+        """What opens one output, part after part: trails that are drawn go on from one to the next.
+
+        Args:
+            coasting: Write identities that are predicted and not seen; ``None`` = as the format does.
+        """
+        from tracker.render.annotate import Annotator
+
+        settings = self._plan.settings
+        context = SinkContext(
+            class_names=self._class_names,
+            frame_rate=self._frame_rate,
+            draw=Annotator(lowest_score=DISPLAY_SCORE if settings.score_threshold is None else 0.0).draw,
+            masks=settings.masks,
+            image_names=self._plan.address.kind == "images",
+            coasting=coasting,
+            coco_annotations=self._plan.coco_annotations,
+        )
+        return lambda output: open_sink(output, context)
+
+    def open(self, *, strict: bool, beside: Sequence[Sink] = ()) -> Sink:
+        """Every output as one sink: what dies is reported and ended, the others go on.
+
+        Args:
+            strict: An output that cannot be opened is raised; else it is reported like one that dies.
+            beside: Further sinks that take the same frames.
+
+        Raises:
+            TrackerError: With ``strict``, an output cannot be opened; those before it are given up.
+        """
+        sinks: list[Sink] = []
+        try:
+            for output in self._plan.outputs:
+                sinks.append(self._open_one(output, strict=strict))  # noqa: PERF401 - those opened must be given up
+        except TrackerError:
+            MultiSink(sinks).abort()
+            raise
+        return MultiSink([*sinks, *beside], on_error=self._report)
+
+    def _open_one(self, output: str, *, strict: bool) -> Sink:
+        settings = self._plan.settings
+        opener = self.opener()
+        path = file_of(output)
+        if path is not None and "{time}" in path.name:
+            every_s, most = settings.rotate_s, settings.rotate_bytes
+            return RotatingSink(output, opener, every_s=every_s, max_bytes=most, on_error=self._report)
+        try:
+            return opener(output)
+        except TrackerError as failure:
+            if strict:
+                raise
+            return _Refused(failure)
+
+    def _report(self, failure: SinkError) -> None:
+        logger.error("output failed", extra={"camera": self._plan.name, "problem": str(failure)})
+        self._on_lost(failure)
 
 
-def open_output(
-    request: StreamRequest,
-    address: Address,
-    fps: float,
-    class_names: Sequence[str],
-    output: str | os.PathLike[str],
-    *,
-    coasting: bool | None = None,
-) -> Sink:
-    """One output of a stream of ``fps`` frames per second.
+class _Refused(Sink):
+    """An output that could not be opened: dies of that at the first frame, and is reported like any that dies."""
 
-    Raises:
-        SinkError: It cannot be written there.
-        ConfigError: A suffix or an option that does not exist.
-    """
-    from tracker.plugins import open_sink
-    from tracker.render.annotate import Annotator
+    def __init__(self, failure: TrackerError) -> None:
+        self._failure = failure
 
-    context = SinkContext(
-        class_names=class_names,
-        frame_rate=fps / request.stride,
-        draw=Annotator(lowest_score=DISPLAY_SCORE if request.conf is None else 0.0).draw,
-        masks=request.masks,
-        image_names=address.kind == "images",
-        coasting=coasting,
-        coco_annotations=request.coco_images,
-    )
-    return open_sink(output, context)
+    def write(self, _: TrackedFrame) -> None:
+        raise self._failure
 
-
-def open_outputs(
-    addresses: list[str], opener: Callable[[str], Sink], *, spool: Spool | None, console: Console
-) -> Sink | None:
-    """Every output of one stream as one sink; one that dies is reported at the end and does not stop the others."""
-    from tracker.sinks.multi import MultiSink
-
-    if not addresses and spool is None:
-        return None
-    sinks: list[Sink] = []
-    try:
-        for address in addresses:
-            sinks.append(opener(address))  # noqa: PERF401 - those opened must be closed when the next one cannot be
-    except TrackerError:
-        MultiSink(sinks).abort()
-        raise
-    if spool is not None:
-        sinks.append(spool.sink)
-    return MultiSink(
-        sinks, on_error=lambda failure: console.print(f"[red]output lost[/red]: {failure}", highlight=False)
-    )
+    def close(self) -> None:
+        pass

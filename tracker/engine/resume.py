@@ -1,6 +1,6 @@
-"""A recording's tracked frames enter; chunks with a checkpoint after each leave, and in the end its files.
+"""Resuming: stages that continue from an earlier state, and recordings written in chunks with checkpoints.
 
-Whatever kills the process, the next one takes up the tracker's exact state at the last checkpoint, skips the frames
+Whatever kills the process, the next one takes up the stages' exact state at the last checkpoint, skips the frames
 before it, throws away what was written after it, and so writes the same records as a run without interruption, byte by
 byte. A video has the same frames at the same times; what was drawn from memory (trails) begins anew at the seam.
 """
@@ -11,6 +11,7 @@ import contextlib
 import hashlib
 import json
 import shutil
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from tracker.engine.snapshot import Snapshots
@@ -23,12 +24,36 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from tracker.engine.meter import StreamMeter
+    from tracker.engine.snapshot import Kept
+    from tracker.engine.stage import Stage
     from tracker.types import TrackedFrame
 
-__all__ = ["CHECKPOINT_FRAMES", "ChunkedSink", "Resumption"]
+__all__ = ["CHECKPOINT_FRAMES", "ChunkedSink", "Resumption", "restore"]
 
 CHECKPOINT_FRAMES = 100
 """A kill costs so many frames of work at most; a checkpoint costs about 10 ms in the writer's thread."""
+
+
+def restore(stages: Sequence[Stage], meter: StreamMeter, kept: Kept) -> None:
+    """Have new stages and a new meter continue from what an earlier stream kept.
+
+    Args:
+        stages: Of the stream that begins.
+        meter: Its count of identities goes on.
+        kept: Of the earlier stream.
+
+    Raises:
+        Exception: Whatever a stage makes of a state that it does not understand.
+    """
+    state = kept.state
+    if "stages" not in state:  # kept by a version that had the tracker's state only
+        state = {"stages": {"associate": state}}
+    for stage in stages:
+        if stage.name in state["stages"]:
+            stage.restore(replace(kept, state=state["stages"][stage.name]))
+    if "census" in state:
+        meter.census.restore(state["census"], living=not kept.numbers_only)
 
 
 class Resumption:

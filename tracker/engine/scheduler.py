@@ -1,4 +1,4 @@
-"""Streams and their models enter; every stream is served in turn, in batches, until it ends or somebody stops it.
+"""Fair scheduler of streams over models and workers: one recording at full speed, or many cameras in turn.
 
 Streams of one model form batches together (:mod:`tracker.engine.batcher`); models have their turns by what they cost.
 Each worker takes, converts and segments a batch and hands the instances back to their streams, which put them into
@@ -13,13 +13,14 @@ import time
 from typing import TYPE_CHECKING
 
 from tracker.engine.batcher import Batcher, Turns
-from tracker.engine.stream import CLOSE_S, unforeseen
+from tracker.engine.stream import CLOSE_S
+from tracker.engine.writer import unforeseen
 
 if TYPE_CHECKING:
     from tracker.engine.stream import Stream, Ticket
     from tracker.types import Segmenter
 
-__all__ = ["LiveEngine"]
+__all__ = ["Engine"]
 
 WORKERS_S = 30.0
 """Longest wait for batches that are under way when the program stops, all of them together."""
@@ -30,7 +31,7 @@ IDLE_S = 1.0
 logger = logging.getLogger("tracker.live")
 
 
-class LiveEngine:
+class Engine:
     """Serves any number of streams with one model or several.
 
     Args:
@@ -50,9 +51,11 @@ class LiveEngine:
         workers: int = 1,
     ) -> None:
         if workers < 1:
-            message = f"LiveEngine: expected at least 1 worker, found {workers}"
+            message = f"Engine: expected at least 1 worker, found {workers}"
             raise ValueError(message)
-        self._changed = threading.Condition()
+        lock = threading.RLock()
+        self._changed = threading.Condition(lock)  # something for the workers
+        self._settled = threading.Condition(lock)  # something for :meth:`wait`: it sleeps through the frames
         self._batchers: list[Batcher] = []
         self._streams: dict[Stream, Batcher] = {}
         self._turns = Turns()
@@ -124,16 +127,21 @@ class LiveEngine:
         with self._changed:
             self._streams[stream] = served_by
             served_by.streams.append(stream)
-            self._changed.notify_all()
+            self._wake()
 
-    def remove(self, stream: Stream) -> None:
-        """Serve a stream no more: its source is closed, what is under way goes through, its outputs are completed."""
+    def remove(self, stream: Stream, *, patience_s: float = CLOSE_S) -> None:
+        """Serve a stream no more: its source is closed, what is under way goes through, its outputs are completed.
+
+        Args:
+            stream: One of :attr:`streams`.
+            patience_s: Longest wait for its outputs.
+        """
         stream.close()
         with self._changed:
             self._changed.wait_for(lambda: stream.in_flight == 0 or self._failure is not None, timeout=30)
             self._streams.pop(stream).streams.remove(stream)
         stream.finish()
-        stream.wait_written()
+        stream.wait_written(patience_s)
 
     def wait(self, timeout_s: float | None = None) -> bool:
         """Wait until all streams are over and written, :meth:`stop` is called or the segmenter fails.
@@ -146,17 +154,20 @@ class LiveEngine:
             over = bool(self._streams) and all(stream.over and stream.written for stream in self._streams)
             return over or self._stopping or self._failure is not None
 
-        with self._changed:
-            return self._changed.wait_for(done, timeout_s)
+        with self._settled:
+            return self._settled.wait_for(done, timeout_s)
 
     def stop(self) -> None:
         """End :meth:`wait` and take no further frames; callable from any thread, not from a signal handler."""
         with self._changed:
             self._stopping = True
-            self._changed.notify_all()
+            self._wake()
 
-    def close(self) -> None:
+    def close(self, *, patience_s: float = CLOSE_S) -> None:
         """Stop, let what is under way go through, and complete all outputs.
+
+        Args:
+            patience_s: Longest wait for the outputs, all of them together.
 
         Raises:
             TrackerError: The segmenter failed.
@@ -171,7 +182,7 @@ class LiveEngine:
             closer.start()
         for stream in streams:
             stream.finish()
-        until_s = time.monotonic() + CLOSE_S
+        until_s = time.monotonic() + patience_s
         for stream in streams:
             if not stream.wait_written(max(until_s - time.monotonic(), 0)):
                 logger.error("output not completed in time", extra={"camera": stream.name})
@@ -181,8 +192,11 @@ class LiveEngine:
             raise self._failure
 
     def _wake(self) -> None:
+        """Have the workers look, and whoever waits for the end where something came to one."""
         with self._changed:
             self._changed.notify_all()
+            if self._stopping or self._failure is not None or any(stream.over for stream in self._streams):
+                self._settled.notify_all()
 
     def _work(self) -> None:
         """A worker's life; whatever ends it before its time ends the engine, which would stand still without a word."""
@@ -192,7 +206,7 @@ class LiveEngine:
         except BaseException as failure:  # noqa: BLE001 - raised by close()
             with self._changed:
                 self._failure = self._failure or failure
-                self._changed.notify_all()
+                self._wake()
 
     def _run(self, batcher: Batcher, charged: float, batch: list[Stream]) -> None:
         tickets: list[Ticket] = []
@@ -211,7 +225,7 @@ class LiveEngine:
                 batcher.in_flight -= 1
                 batcher.progress_s = time.monotonic()
                 self._turns.end(batcher, charged, seconds)
-                self._changed.notify_all()
+                self._wake()
 
     def _next_batch(self) -> tuple[Batcher, float, list[Stream]] | None:
         """Whose turn it is, what is charged for it, and the streams to take frames from; ``None`` = time to stop."""
@@ -234,7 +248,7 @@ class LiveEngine:
         for stream in self._streams:
             if not stream.over and stream.drained:
                 stream.end()
-                self._changed.notify_all()
+                self._wake()
 
     def _take(self, batch: list[Stream]) -> list[Ticket]:
         tickets = []

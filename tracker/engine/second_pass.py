@@ -1,4 +1,4 @@
-"""A spooled recording enters; its outputs, written anew from the second pass, leave in the place of the online ones.
+"""Second pass over a spooled recording: its outputs are written anew, in the place of the online ones.
 
 The online outputs were published before. New ones are written beside them under another name and take their place
 together, when all are whole; whatever goes wrong before, the online ones stay.
@@ -11,12 +11,11 @@ import os
 import stat
 import threading
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tracker.app.interrupt import interruptible
 from tracker.errors import ConfigError, TrackerError
 from tracker.plugins import sink_class
 from tracker.refine.filled import with_filled
@@ -30,8 +29,6 @@ from tracker.types import Frame, TrackedFrame, Tracks
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
-
-    from rich.console import Console
 
     from tracker.refine.recording import Recording
     from tracker.refine.spool import Spool
@@ -48,7 +45,7 @@ class Rewritten:
     Attributes:
         identities: How many there are by class name; ``None`` where the online result stands.
         problem: Why it does; empty where all went well.
-        interrupted: Whether it was Ctrl-C.
+        interrupted: Whether it was stopped.
     """
 
     identities: Counter[str] | None = None
@@ -57,7 +54,7 @@ class Rewritten:
 
 
 class _InterruptedError(Exception):
-    """Ctrl-C, on its way out of the second pass."""
+    """The way out of the second pass after :meth:`SecondPass.stop`."""
 
 
 def check_replaceable(outputs: Sequence[str | os.PathLike[str]]) -> None:
@@ -85,6 +82,7 @@ class SecondPass:
         class_names: Names in ``class_ids`` order.
         open_sink: Opens an output at a path; its suffix says of which kind.
         pictures: Decodes the recording again; called where an output draws.
+        progress: Called with the steps done and their total; refining is the first half of them, writing the second.
     """
 
     def __init__(
@@ -94,24 +92,16 @@ class SecondPass:
         class_names: Sequence[str],
         open_sink: Callable[[Path], Sink],
         pictures: Callable[[], contextlib.AbstractContextManager[Iterator[Frame]]],
+        progress: Callable[[int, int], None] = lambda _done, _total: None,
     ) -> None:
         self._spool, self._class_names = spool, class_names
         self._open_sink, self._pictures = open_sink, pictures
-        self._progress: Callable[[int, int], None] = lambda _done, _total: None
+        self._progress = progress
         self._stopping = threading.Event()
 
     def stop(self) -> None:
         """End soon, with the online result; callable from any thread."""
         self._stopping.set()
-
-    def replace(self, paths: Sequence[Path], *, console: Console) -> Rewritten:
-        """:meth:`run` with a progress bar on ``console``; Ctrl-C ends it with the online result."""
-        from rich.progress import Progress
-
-        with Progress(console=console, transient=True) as progress, interruptible(self.stop):
-            task = progress.add_task("second pass", total=None)
-            self._progress = lambda done, total: progress.update(task, completed=done, total=total)
-            return self.run(paths)
 
     def run(self, paths: Sequence[Path]) -> Rewritten:
         """Replace ``paths``; never raises for what can go wrong on the way."""
@@ -131,7 +121,6 @@ class SecondPass:
     def _tell(self, done: int, total: int) -> None:
         if self._stopping.is_set():
             raise _InterruptedError
-        # Refining is the first half of the bar, writing the second.
         self._progress(done, 2 * total)
 
     def _rewrite(self, paths: Sequence[Path], recording: Recording, refined: Refined) -> None:
@@ -214,15 +203,7 @@ def _pictured(frame: Frame, pictures: Iterator[Frame]) -> Frame:
     if found is None or found.index != frame.index or found.size != frame.size:
         problem = f"expected frame {frame.index} again, found {'the end' if found is None else f'frame {found.index}'}"
         raise TrackerError(frame.source, problem, "leave the recording alone while it is processed")
-    return Frame(
-        index=frame.index,
-        time_s=frame.time_s,
-        arrived_s=frame.arrived_s,
-        source=frame.source,
-        size=frame.size,
-        image=found.image,
-        pixel_aspect=found.pixel_aspect,
-    )
+    return replace(frame, image=found.image, pixel_aspect=found.pixel_aspect)
 
 
 def _tracks(refined: Refined, number: int, start: int) -> Tracks:

@@ -1,7 +1,7 @@
-"""A tracker's state enters a file, atomically, and leaves it after a restart; values only, nothing is executed.
+"""Snapshots of a stream's state on disk: written atomically, read after a restart; values only, nothing is executed.
 
 The file is a NumPy archive: every array under a number of its own, and ``layout``, JSON that says where in the state
-which array goes. So whatever a tracker keeps (dictionaries, lists, numbers, texts, arrays, in any depth) comes back as
+which array goes. So whatever a stage keeps (dictionaries, lists, numbers, texts, arrays, in any depth) comes back as
 it was.
 """
 
@@ -60,7 +60,7 @@ class Kept:
         elapsed_s: Seconds that passed since, for a camera, whose media time begins anew; ``None`` for a recording,
             whose media time goes on.
         skip_ids: Numbers to leave out, since they may have been given after the state was kept.
-        numbers_only: Nobody is who he was (another scene, another model), but no number is given twice.
+        numbers_only: No identity goes on (another scene, another model), but no number is given twice.
     """
 
     state: dict[str, Any] = field(repr=False)
@@ -70,7 +70,7 @@ class Kept:
 
 
 class Snapshots:
-    """One file per stream in a folder, replaced as a whole: whoever is killed leaves the last complete one.
+    """One file per stream in a folder, replaced as a whole: after a kill the last complete one is there.
 
     Args:
         folder: Where the files are; made where it is missing.

@@ -1,4 +1,4 @@
-"""Instances and the picture's size enter, tracks leave; identities survive a change of size and a restart."""
+"""Association of one stream: a tracker that survives changes of size, outages and restarts of the process."""
 
 from __future__ import annotations
 
@@ -9,17 +9,20 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from tracker.types import InstanceMasks, Instances, Tracks
+from tracker.engine.stage import Stage
+from tracker.types import Instances, Tracks
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from tracker.engine.snapshot import Kept
+    from tracker.plugins import StageContext
+    from tracker.types import TrackedFrame
 
-__all__ = ["Associator", "SteadyTracker"]
+__all__ = ["Associator", "SteadyTracker", "associate"]
 
 OUTAGE_S = 2.0
-"""A camera that showed nothing for longer shows another scene: who stands where somebody stood is somebody else."""
+"""A stream that showed nothing for longer shows another scene: what stands in an old place is something else."""
 
 OUTAGE_INTERVALS = 5
 """And longer than this many usual intervals: cameras of one frame in three seconds have no outage all the time."""
@@ -35,16 +38,18 @@ class Associator(Protocol):
         ...
 
 
-class SteadyTracker:
-    """A tracker of one stream that lives.
+class SteadyTracker(Stage):
+    """The associate stage: a tracker of one stream.
 
     It always sees pictures of the first size, since cameras and playlists switch resolution in mid-stream. After an
-    outage it is shown an empty picture first, so that no new arrival takes the identity of somebody who was there
-    before. Its state can be kept and taken up by another process.
+    outage it is shown an empty picture first, so that no new arrival takes an identity of before. Its state can be kept
+    and taken up by another process.
 
     Args:
         tracker: The tracker of one stream.
     """
+
+    name = "associate"
 
     def __init__(self, tracker: Associator) -> None:
         self._tracker = tracker
@@ -53,6 +58,11 @@ class SteadyTracker:
         self._offset_s = 0.0
         self._restored_s: float | None = None
         self._intervals_s: deque[float] = deque(maxlen=5)
+
+    def process(self, tracked: TrackedFrame) -> TrackedFrame:
+        """The frame with its tracks."""
+        frame = tracked.frame
+        return replace(tracked, tracks=self.update(tracked.instances, frame.time_s, frame.size, warp=tracked.warp))
 
     def update(
         self,
@@ -93,7 +103,7 @@ class SteadyTracker:
         return tracks
 
     def state(self) -> dict[str, Any] | None:
-        """What :meth:`restore` needs: numbers, arrays and nested dictionaries of them; ``None`` if there is nothing."""
+        """The tracker's own state and the clock; ``None`` before the first frame, or where the tracker keeps none."""
         tracker: Any = self._tracker
         if self._last_s is None or self._size is None or not hasattr(tracker, "state"):
             return None
@@ -105,7 +115,7 @@ class SteadyTracker:
         }
 
     def restore(self, kept: Kept) -> None:
-        """Go on from what :meth:`state` gave in another tracker of the same kind."""
+        """Continue from what :meth:`state` gave in another tracker of the same kind."""
         tracker: Any = self._tracker
         next_id = int(kept.state["tracker"]["next_id"]) + kept.skip_ids
         if kept.numbers_only:
@@ -124,7 +134,7 @@ class SteadyTracker:
         return self._tracker.update(instances, time_s, warp=warp)
 
     def _end_outage(self, time_s: float) -> NDArray[np.int64]:
-        """Note the time; after an outage show the tracker an empty picture, and tell whom it gave up."""
+        """Note the time; after an outage show the tracker an empty picture, and tell which identities it gave up."""
         last_s, self._last_s = self._last_s, time_s
         if last_s is None:
             return np.zeros(0, np.int64)
@@ -139,6 +149,10 @@ class SteadyTracker:
 def _scaled(instances: Instances, scale: NDArray[np.float32], size: tuple[int, int]) -> Instances:
     masks = instances.masks
     if masks is not None:
-        step_px = (masks.step_px[0] * float(scale[0]), masks.step_px[1] * float(scale[1]))
-        masks = InstanceMasks(probabilities=masks.probabilities, step_px=step_px, image_size=size)
+        masks = masks.scaled((float(scale[0]), float(scale[1])), size)
     return replace(instances, boxes=instances.boxes * np.tile(scale, 2), masks=masks)
+
+
+def associate(context: StageContext) -> SteadyTracker:
+    """The stage ``associate``; its setting ``tracker`` makes the tracker."""
+    return SteadyTracker(context.settings["tracker"]())

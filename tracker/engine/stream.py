@@ -1,16 +1,15 @@
-"""One stream's source, tracker and sinks enter; its frames leave tracked and in order, whoever segments them."""
+"""One stream of the engine: its source, its ordered stages and its outputs."""
 
 from __future__ import annotations
 
 import logging
-import queue
 import threading
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from tracker.engine.meter import StreamMeter
-from tracker.engine.steady import Associator, SteadyTracker
+from tracker.engine.writer import Writer, unforeseen
 from tracker.errors import TrackerError
 from tracker.sinks.base import Checkpoint
 from tracker.types import Frame, Instances, TrackedFrame
@@ -18,12 +17,13 @@ from tracker.types import Frame, Instances, TrackedFrame
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from tracker.associate.camera import CameraMotion
+    from tracker.engine.meter import StreamFigures
+    from tracker.engine.stage import Stage
     from tracker.sinks.base import Sink
+    from tracker.sources.frames import FrameFeed
     from tracker.sources.reconnect import Link
-    from tracker.sources.source import Source
 
-__all__ = ["CLOSE_S", "Stream", "StreamState", "Ticket", "unforeseen"]
+__all__ = ["BACKLOG_FRAMES", "CLOSE_S", "Stream", "StreamState", "Ticket"]
 
 StreamState = Literal["connecting", "live", "lost", "ended", "failed"]
 
@@ -51,57 +51,61 @@ class Stream:
     Args:
         name: Of the camera; unique in the engine and free of credentials.
         open_source: Opens the source; receives what to call when a frame waits and when the connection changes.
-        tracker: Gives identities; a :class:`SteadyTracker` may go on with those of an earlier stream.
-        open_sink: Opens the outputs on the first frame, with the frame's source known, or ``None`` for no output.
-        keep: Which instances of the shared model this stream wants.
-        embed: Gives those instances embeddings from the picture, or ``None``: the model's own, if any.
-        camera_motion: Tells the tracker how the camera moved, or ``None`` for a camera that stands.
-        max_in_flight: Most of its frames in the segmenter at a time.
-        checkpoint_frames: Give the outputs a :class:`tracker.engine.resume.Checkpoint` after so many frames.
+        stages: What is done to each segmented frame, in order.
+        open_sink: Opens the outputs, with the source known, or ``None`` for no output.
+        meter: Counts; one that goes on from an earlier stream's count, or ``None`` for a new one.
+        max_in_flight: Most of its frames in the segmenter or waiting for one that is.
+        limit: Most frames to take; the stream ends after them.
+        checkpoint_frames: Give the outputs a :class:`tracker.sinks.base.Checkpoint` after so many frames.
+        on_link: Called when the connection changes, in the source's thread.
     """
 
     def __init__(
         self,
         *,
         name: str,
-        open_source: Callable[[Callable[[], None], Callable[[Link], None]], Source],
-        tracker: Associator | SteadyTracker,
-        open_sink: Callable[[Source], Sink] | None = None,
-        keep: Callable[[Instances], Instances] | None = None,
-        embed: Callable[[Frame, Instances], Instances] | None = None,
-        camera_motion: CameraMotion | None = None,
+        open_source: Callable[[Callable[[], None], Callable[[Link], None]], FrameFeed],
+        stages: Sequence[Stage] = (),
+        open_sink: Callable[[FrameFeed], Sink] | None = None,
+        meter: StreamMeter | None = None,
         max_in_flight: int = 2,
+        limit: int | None = None,
         checkpoint_frames: int | None = None,
+        on_link: Callable[[Link], None] | None = None,
     ) -> None:
         self.name = name
         self.state: StreamState = "connecting"
         self.problem = ""
         self.failures: list[TrackerError] = []
-        self.meter = StreamMeter()
+        self.meter = meter or StreamMeter()
         self.in_flight = 0  # the engine's, under its lock, like the next two
         self.reserved = 0
         self.served = 0
         self._open_source = open_source
-        self._keep = keep
-        self._embed = embed
-        self._camera_motion = camera_motion
-        self._tracker = tracker if isinstance(tracker, SteadyTracker) else SteadyTracker(tracker)
+        self._stages = list(stages)
         self._max_in_flight = max_in_flight
+        self._limit = limit
         self._checkpoint_frames = checkpoint_frames
+        self._tell_link = on_link
+        self._on_change: Callable[[], None] = lambda: None
         self._deciding = threading.Lock()  # of the state: the camera's, the workers' and the engine's threads change it
         self._skip_before = 0
         self._next_index = 0
-        self._source: Source | None = None
+        self._source: FrameFeed | None = None
         self._broken_off: TrackerError | None = None
         self._taking = threading.Lock()
         self._taken = 0
-        self._finding = threading.Lock()
-        self._found: dict[int, tuple[Frame, Instances, float]] = {}
+        self._sorting = threading.Lock()  # of the frames whose turn has not come
+        self._found: dict[int, tuple[Frame, Instances, float, Sequence[str]]] = {}
         self._next = 0
-        self._writer = _Writer(self, open_sink) if open_sink is not None else None
+        self._processing = False
+        self._stepping = threading.Lock()  # of the stages, held for a frame at a time
+        self._writer = (
+            Writer(name, lambda: open_sink(self.source), on_failure=self._on_write_failure) if open_sink else None
+        )
 
     @property
-    def source(self) -> Source:
+    def source(self) -> FrameFeed:
         """The open source."""
         if self._source is None:
             message = f"stream {self.name!r} has not been started"
@@ -119,11 +123,6 @@ class Stream:
         return self.state in {"ended", "failed"}
 
     @property
-    def checkpointed(self) -> bool:
-        """Whether it is a recording that can be gone on with from its last checkpoint."""
-        return self._checkpoint_frames is not None
-
-    @property
     def written(self) -> bool:
         """Whether its outputs are complete."""
         return self._writer is None or self._writer.finished.is_set()
@@ -133,23 +132,53 @@ class Stream:
         """Frames that can be taken now and will find room on their way."""
         if self.over or self._source is None or (self._writer is not None and self._writer.backlog >= BACKLOG_FRAMES):
             return 0
-        return max(min(self._max_in_flight - self.in_flight, self._source.waiting - self.reserved), 0)
+        room = self._max_in_flight - self.in_flight - len(self._found)
+        return max(min(room, self._source.waiting - self.reserved, self._left), 0)
+
+    @property
+    def growing(self) -> bool:
+        """Whether more of its frames may become takeable, so that a batch is worth waiting for."""
+        return not self.over and self._source is not None and not self._source.exhausted and self._left > 0
 
     @property
     def drained(self) -> bool:
         """Whether the source is at its end and everything taken from it is done."""
-        return self._source is not None and self.in_flight == 0 and self._source.ended
+        return self._source is not None and self.in_flight == 0 and (self._source.ended or self._left <= 0)
+
+    @property
+    def _left(self) -> int:
+        """Frames up to the limit; many where there is none."""
+        return 1 << 62 if self._limit is None else self._limit - self._taken - self.reserved
+
+    def open(self) -> None:
+        """Open source and outputs now, in this thread: what is wrong with them is raised and fails no stream.
+
+        Raises:
+            TrackerError: The source or an output cannot be opened.
+        """
+        self._source = self._open_source(self._changed, self._on_link)
+        if self._writer is not None:
+            try:
+                self._writer.open()
+            except BaseException:
+                self._source.close()
+                raise
 
     def start(self, on_change: Callable[[], None]) -> None:
-        """Open the source; one that cannot be opened fails this stream only.
+        """Begin; a source that is not open yet and cannot be opened fails this stream only.
 
         Args:
             on_change: Called from any thread when :attr:`takeable` or :attr:`drained` may have changed.
         """
+        self._on_change = on_change
+        self.meter.begin()
         if self._writer is not None:
-            self._writer.on_change = on_change
+            self._writer.on_change = self._on_written
+            self._writer.start()
+        if self._source is not None:
+            return
         try:
-            self._source = self._open_source(on_change, self._on_link)
+            self._source = self._open_source(self._changed, self._on_link)
         except TrackerError as failure:
             self.fail(failure)
         except Exception as failure:  # noqa: BLE001 - one stream's fault is no other's: no thread can be started, say
@@ -181,13 +210,28 @@ class Stream:
             return ticket
 
     def complete(self, ticket: Ticket, instances: Instances, segment_s: float, class_names: Sequence[str]) -> None:
-        """Give a frame's instances back; tracks and writes all frames whose turn it is."""
-        with self._finding:
-            self._found[ticket.number] = (ticket.frame, instances, segment_s)
-            while self._next in self._found:
-                frame, found, seconds = self._found.pop(self._next)
+        """Give a frame's instances back; the frames whose turn it is go through the stages and to the outputs.
+
+        Never waits for another worker: while one is at it, that one takes this frame along.
+        """
+        with self._sorting:
+            self._found[ticket.number] = (ticket.frame, instances, segment_s, class_names)
+            if self._processing:
+                return
+            self._processing = True
+        while True:
+            with self._sorting:
+                found = self._found.pop(self._next, None)
+                if found is None:
+                    self._processing = False
+                    return
                 self._next += 1
-                self._track(frame, found, seconds, class_names)
+            try:
+                with self._stepping:
+                    self._process(*found)
+            except BaseException:
+                self._processing = False
+                raise
 
     def fail(self, failure: TrackerError) -> None:
         """End this stream because of an error; what was done is kept, and its connection is let go of."""
@@ -221,16 +265,22 @@ class Stream:
                 return False
             self.state = state
             self.problem = problem or self.problem
-        if self._writer is not None:
-            if complete and self._checkpoint_frames is not None:
-                self._writer.put(Checkpoint(next_index=self._next_index, state=None, complete=True))
-            self._writer.put(None)
+        if self._writer is None:
+            self.meter.end()
+            return True
+        if complete and self._checkpoint_frames is not None:
+            self._writer.put(Checkpoint(next_index=self._next_index, state=None, complete=True))
+        self._writer.put(None)
         return True
 
-    def tracker_state(self) -> dict[str, Any] | None:
-        """The tracker's state between two frames, or ``None`` where there is none yet."""
-        with self._finding:
-            return self._tracker.state()
+    def figures(self) -> StreamFigures:
+        """The figures now."""
+        return self.meter.figures(write_s=None if self._writer is None else self._writer.busy_s)
+
+    def snapshot(self) -> dict[str, Any] | None:
+        """What a later stream of this camera continues from, between two frames; ``None`` while there is nothing."""
+        with self._stepping:
+            return self._state([stage for stage in self._stages if stage.outlasts_restart])
 
     def resume(self, next_index: int) -> None:
         """Leave out the frames before an index, which another process has done; before the stream is started."""
@@ -242,48 +292,59 @@ class Stream:
         if self._source is not None:
             self._source.close()
 
+    def abandon(self) -> None:
+        """Undo :meth:`open`, where :meth:`start` will not come."""
+        self.close()
+        if self._writer is not None:
+            self._writer.abort()
+
     def wait_written(self, timeout_s: float = CLOSE_S) -> bool:
         """Whether the outputs were completed in time."""
         return self._writer is None or self._writer.finished.wait(timeout_s)
 
-    def _track(self, frame: Frame, instances: Instances, segment_s: float, class_names: Sequence[str]) -> None:
+    def _process(self, frame: Frame, instances: Instances, segment_s: float, class_names: Sequence[str]) -> None:
+        """Take one frame through the stages."""
         if self.state == "failed":
             return
         times_s = {"segment": segment_s}
-        started_s = time.perf_counter()
-        warp = None
-        if self._camera_motion is not None:
-            warp = self._camera_motion.update(frame, instances)
-            times_s["camera"] = time.perf_counter() - started_s
-            started_s += times_s["camera"]
-        if self._keep is not None:
-            instances = self._keep(instances)
-        if self._embed is not None:
-            instances = self._embed(frame, instances)
-            times_s["reid"] = time.perf_counter() - started_s
-            started_s += times_s["reid"]
-        tracks = self._tracker.update(instances, frame.time_s, frame.size, warp=warp)
-        tracked_frame = TrackedFrame(
-            frame=frame,
-            instances=instances,
-            tracks=tracks,
-            class_names=class_names,
-            stage_times_s={**times_s, "associate": time.perf_counter() - started_s},
+        tracked = TrackedFrame(
+            frame=frame, instances=instances, tracks=None, class_names=class_names, stage_times_s=times_s
         )
-        self.meter.add(tracked_frame)
+        started_s = time.perf_counter()
+        for stage in self._stages:
+            tracked = stage.process(tracked)
+            done_s = time.perf_counter()
+            times_s[stage.name] = done_s - started_s
+            started_s = done_s
+        self.meter.add(tracked)
         self._next_index = frame.index + 1
         if self._writer is not None:
-            self._writer.put(tracked_frame)
+            self._writer.put(tracked)
             every = self._checkpoint_frames
             if every is not None and self._next % every == 0:
-                self._writer.put(Checkpoint(next_index=self._next_index, state=self._exact_state()))
+                self._writer.put(Checkpoint(next_index=self._next_index, state=self._state(self._stages)))
 
-    def _exact_state(self) -> dict[str, Any] | None:
-        """What another process needs to go on as if nothing had happened: the tracker's state and the camera's view."""
-        state = self._tracker.state()
-        if state is None or self._camera_motion is None:
-            return state
-        return {**state, "camera_motion": self._camera_motion.state()}
+    def _state(self, stages: Sequence[Stage]) -> dict[str, Any] | None:
+        """What these stages keep, by name, and the count of identities."""
+        states = {stage.name: state for stage in stages if (state := stage.state()) is not None}
+        return {"stages": states, "census": self.meter.census_state()} if states else None
+
+    def _changed(self) -> None:
+        self._on_change()
+
+    def _on_written(self) -> None:
+        if self._writer is not None and self._writer.finished.is_set():
+            self.meter.end()
+        self._on_change()
+
+    def _on_write_failure(self, failure: TrackerError, writing: bool) -> None:  # noqa: FBT001 - see Writer
+        if writing:
+            self.meter.output_failed(failure)
+        if writing and self._checkpoint_frames is not None:
+            self.fail(failure)  # nothing would come of the rest of the recording: it is resumed later
+            return
+        logger.error("output failed", extra={"camera": self.name, "problem": str(failure)})
+        self.failures.append(failure)
 
     def _on_link(self, link: Link) -> None:
         state: StreamState = "live" if link.state == "live" else "lost"
@@ -294,6 +355,8 @@ class Stream:
             if link.state != "ended":  # then the engine ends it, once its last frames are taken
                 self.state = state
             self.problem = link.problem
+        if self._tell_link is not None:
+            self._tell_link(link)
         if link.state == "live":
             if before != "live":
                 logger.info("camera back" if before == "lost" else "camera connected", extra={"camera": self.name})
@@ -303,73 +366,3 @@ class Stream:
             # Not once per attempt while it is away
             extra = {"camera": self.name, "problem": link.problem, "retry_s": round(link.retry_s or 0.0, 1)}
             logger.warning("camera lost", extra=extra)
-
-
-def unforeseen(name: str, doing: str, failure: Exception) -> TrackerError:
-    """A fault of the program itself in one stream, as an error of that stream."""
-    problem = f"expected to {doing}, found {type(failure).__name__}: {failure}"
-    return TrackerError(name, problem, "report it; the other streams go on")
-
-
-class _Writer:
-    """Feeds one stream's sinks in a thread of its own; a sink that raises is reported and ends, the stream goes on."""
-
-    def __init__(self, stream: Stream, open_sink: Callable[[Source], Sink]) -> None:
-        self.finished = threading.Event()
-        self.on_change: Callable[[], None] = lambda: None
-        self._stream = stream
-        self._open_sink = open_sink
-        self._frames: queue.SimpleQueue[TrackedFrame | Checkpoint | None] = (
-            queue.SimpleQueue()
-        )  # bounded by Stream.takeable
-        self._thread = threading.Thread(target=self._run, name=f"writer-{stream.name}", daemon=True)
-        self._thread.start()
-
-    @property
-    def backlog(self) -> int:
-        return self._frames.qsize()
-
-    def put(self, item: TrackedFrame | Checkpoint | None) -> None:
-        self._frames.put(item)
-
-    def _run(self) -> None:
-        sink: Sink | None = None
-        broken = False
-        while (item := self._frames.get()) is not None:
-            try:
-                if sink is None and not broken:
-                    sink = self._open_sink(self._stream.source)
-                if sink is None:
-                    pass
-                elif isinstance(item, Checkpoint):
-                    sink.checkpoint(item)
-                else:
-                    sink.write(item)
-            except Exception as failure:  # noqa: BLE001 - a camera is tracked on without this output
-                broken = True
-                self._stream.meter.output_failed(self._named(failure))
-                if self._stream.checkpointed:  # of a recording nothing would come of the rest: it is gone on with later
-                    self._stream.fail(self._named(failure))
-                else:
-                    self._report(failure)
-                self._close(sink)
-                sink = None
-            self.on_change()
-        self._close(sink)
-        self.finished.set()
-        self.on_change()
-
-    def _close(self, sink: Sink | None) -> None:
-        if sink is None:
-            return
-        try:
-            sink.close()
-        except Exception as failure:  # noqa: BLE001 - there is nobody above to tell
-            self._report(failure)
-
-    def _report(self, failure: Exception) -> None:
-        logger.error("output failed", extra={"camera": self._stream.name, "problem": str(failure)})
-        self._stream.failures.append(self._named(failure))
-
-    def _named(self, failure: Exception) -> TrackerError:
-        return failure if isinstance(failure, TrackerError) else unforeseen(self._stream.name, "write", failure)

@@ -10,7 +10,8 @@ import numpy as np
 from tracker.errors import DetectionsError
 from tracker.formats.columns import GREATEST_NUMBER, GREATEST_PX
 from tracker.formats.run_length import coco_code
-from tracker.types import InstanceMasks, Instances
+from tracker.masks import GridMasks
+from tracker.types import Instances
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -76,7 +77,7 @@ class Detections:
             masks=self._masks(rows),
         )
 
-    def _masks(self, rows: slice) -> InstanceMasks | None:
+    def _masks(self, rows: slice) -> GridMasks | None:
         if self.image_size is None:
             return None
         width, height = self.image_size
@@ -87,7 +88,7 @@ class Detections:
         grids = np.zeros((rows.stop - rows.start, *shape), np.uint8)
         for grid, code in zip(grids, self.codes[rows], strict=True):
             _average(code, self.image_size, step, grid)
-        return InstanceMasks(probabilities=grids, step_px=(float(step), float(step)), image_size=self.image_size)
+        return GridMasks(probabilities=grids, step_px=(float(step), float(step)), image_size=self.image_size)
 
 
 def _average(code: str, image_size: tuple[int, int], step: int, grid: NDArray[np.uint8]) -> None:

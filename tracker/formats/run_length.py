@@ -18,7 +18,7 @@ LONGEST_GROUPS = 7
 """Groups of five bits that a run below ``2**31`` and its sign need; more is no code that an encoder writes."""
 
 Crop = tuple["NDArray[np.bool_]", tuple[int, int]]
-"""A boolean crop ``(h, w)`` and its top left ``(x, y)`` in the image, from :func:`tracker.masks.lift`."""
+"""A boolean crop ``(h, w)`` and its top left ``(x, y)`` in the image, from :meth:`tracker.masks.InstanceMasks.lift`."""
 
 
 def encode_crop(crop: NDArray[np.bool_], origin: tuple[int, int], image_size: tuple[int, int]) -> dict[str, Any]:

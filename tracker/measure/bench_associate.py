@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tracker.associate.tracker import Tracker
-from tracker.types import InstanceMasks, Instances
+from tracker.masks import GridMasks
+from tracker.types import Instances
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -150,7 +151,7 @@ def _with_masks(instances: Instances) -> Instances:
             x = ((np.arange(left, right) + 0.5) * GRID_STEP - (x1 + x2) / 2) / max((x2 - x1) / 2, 1)
             y = ((np.arange(top, bottom) + 0.5) * GRID_STEP - (y1 + y2) / 2) / max((y2 - y1) / 2, 1)
             grid[top:bottom, left:right] = 255 * (x[None] ** 2 + y[:, None] ** 2 < 1)
-    masks = InstanceMasks(probabilities=grids, step_px=(float(GRID_STEP),) * 2, image_size=IMAGE_SIZE)
+    masks = GridMasks(probabilities=grids, step_px=(float(GRID_STEP),) * 2, image_size=IMAGE_SIZE)
     return Instances(boxes=instances.boxes, scores=instances.scores, class_ids=instances.class_ids, masks=masks)
 
 

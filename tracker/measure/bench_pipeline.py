@@ -20,18 +20,22 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tracker.associate.tracker import Tracker
-from tracker.engine.pipeline import Pipeline
+from tracker.engine.run import FULL_BATCH_S, serve
+from tracker.engine.scheduler import Engine
+from tracker.engine.steady import SteadyTracker
+from tracker.engine.stream import Stream
+from tracker.inference.survey import processor_name, survey
 from tracker.plugins import open_sink
 from tracker.render.annotate import Annotator
 from tracker.segment.session import OnnxSegmenter
-from tracker.segment.survey import processor_name, survey
 from tracker.sinks.encoder import VideoEncoder
 from tracker.sinks.multi import MultiSink
+from tracker.sources.frames import FrameSource
 from tracker.sources.open import open_source
 from tracker.types import TrackedFrame
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -130,7 +134,7 @@ def bench_pipeline(
         device: As for ``masktrail track``.
         frames: Most frames to use.
         rounds: How often bare model and pipelines run in turn.
-        workers: Batches segmented at once on the CPU, and threads that share the bare network; a card has its slots.
+        workers: Batches segmented at once on the CPU, and threads that share the bare network; a card takes two.
         batch: Frames of one run of the network; ``None`` = 8 on a card, 1 on the CPU.
         progress: Called with the name of each step.
     """
@@ -140,7 +144,7 @@ def bench_pipeline(
         model, device=device, source_size=info.size, threads=1 if workers > 1 else None, max_batch=batch
     )
     if segmenter.device != "cpu":
-        workers = segmenter.slots
+        workers = segmenter.useful_workers
     kept = max(min(frames, MAX_KEPT_BYTES // (info.size[0] * info.size[1] * 3 + 750_000)), 16)
     result = PipelineBench(
         source=f"{Path(info.name).name} {info.size[0]} x {info.size[1]}",
@@ -181,7 +185,7 @@ class _Bench:
         self._folder, self._source, self._segmenter = folder, source, segmenter
         self._count, self._workers = count, workers
         self._frames: list[Frame] = []
-        self._inputs: list[NDArray[Any]] = []
+        self._inputs: list[dict[str, NDArray[Any]]] = []
         self._passes = 1
 
     def measure_stages(self, result: PipelineBench) -> None:
@@ -192,7 +196,8 @@ class _Bench:
         self._frames = [dataclasses.replace(frame, image=None) for frame in frames]
         size = self._segmenter.batch_size
         self._inputs = [
-            self._segmenter.pack(self._frames[start : start + size]).copy() for start in range(0, len(frames), size)
+            {name: value.copy() for name, value in self._segmenter.pack(self._frames[start : start + size]).items()}
+            for start in range(0, len(frames), size)
         ]
         segmented: list[Instances]
         segmented, result.stages["segment"] = _stage(self._segmenter.segment([frame])[0] for frame in frames)
@@ -237,10 +242,9 @@ class _Bench:
     def _predecoded_fps(self) -> float:
         count = len(self._frames) * self._passes
         sink = self._records("predecoded.jsonl")
-        pipeline = self._pipeline(_again(self._frames, self._passes), sink)
+        source = FrameSource(_again(self._frames, self._passes))
         started_s = time.perf_counter()
-        pipeline.run()
-        sink.close()
+        self._serve(self._stream(source.open, sink))
         return count / (time.perf_counter() - started_s)
 
     def _pipeline_fps(self, *, with_video: bool) -> tuple[float, float]:
@@ -248,30 +252,41 @@ class _Bench:
         video = [open_sink(self._folder / "pipeline.mp4", class_names=())] if with_video else []
         sink = MultiSink([*video, records])
         count = len(self._frames)
-        with self._open(want_image=with_video) as source:
-            pipeline = self._pipeline(_first(source, count), sink)
-            started_s, cpu_s = time.perf_counter(), time.process_time()
-            pipeline.run()
-            sink.close()
-            wall_s, cpu_s = time.perf_counter() - started_s, time.process_time() - cpu_s
+        stream = self._stream(
+            lambda on_ready, _on_link: self._open(want_image=with_video, on_ready=on_ready), sink, limit=count
+        )
+        stream.open()
+        started_s, cpu_s = time.perf_counter(), time.process_time()
+        self._serve(stream)
+        wall_s, cpu_s = time.perf_counter() - started_s, time.process_time() - cpu_s
         return count / wall_s, cpu_s / count * 1000
 
-    def _pipeline(self, source: Iterable[Frame], sink: Any) -> Pipeline:
-        return Pipeline(
-            source=source,
-            segmenter=self._segmenter,
-            tracker=Tracker(class_count=len(self._segmenter.class_names)),
-            sink=sink,
-            workers=self._workers,
-            batch_size=self._segmenter.batch_size,
+    def _stream(self, open_source: Callable[..., Any], sink: Any, *, limit: int | None = None) -> Stream:
+        return Stream(
+            name="bench",
+            open_source=open_source,
+            stages=[SteadyTracker(Tracker(class_count=len(self._segmenter.class_names)))],
+            open_sink=lambda _source: sink,
+            max_in_flight=self._segmenter.batch_size * (self._workers + 1),
+            limit=limit,
         )
 
-    def _open(self, *, want_image: bool) -> Any:
+    def _serve(self, stream: Stream) -> None:
+        """Track a stream to its end and complete its output."""
+        batch_size = self._segmenter.batch_size
+        engine = Engine(
+            segmenter=self._segmenter, batch_size=batch_size, batch_wait_s=FULL_BATCH_S, workers=self._workers
+        )
+        serve(stream, engine)
+        if stream.failures:
+            raise stream.failures[0]
+
+    def _open(self, *, want_image: bool, on_ready: Callable[[], None] | None = None) -> Any:
         return open_source(
             self._source,
-            network_size=self._segmenter.network_size,
-            keep_aspect=self._segmenter.keep_aspect,
+            like=self._segmenter,
             want_image=want_image,
+            on_ready=on_ready,
         )
 
     def _records(self, name: str) -> Any:
@@ -283,11 +298,6 @@ def _each(consume: Callable[..., None], *columns: Sequence[Any]) -> Iterator[Non
     for row in zip(*columns, strict=True):
         consume(*row)
         yield
-
-
-def _first(frames: Iterable[Frame], count: int) -> Iterator[Frame]:
-    for frame, _ in zip(frames, range(count), strict=False):
-        yield frame
 
 
 def _again(frames: Sequence[Frame], passes: int) -> Iterator[Frame]:

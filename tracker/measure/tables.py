@@ -11,10 +11,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from tracker.measure.bench_associate import AssociationBench
+    from tracker.measure.bench_gpu import GpuBench
     from tracker.measure.bench_pipeline import PipelineBench
     from tracker.measure.evaluate import Evaluation
 
-__all__ = ["association_table", "evaluation_table", "pipeline_table"]
+__all__ = ["association_table", "evaluation_table", "gpu_table", "pipeline_table"]
 
 FIGURES = ("HOTA", "DetA", "AssA", "IDF1", "MOTA", "sMOTSA")
 COUNTS = ("IDSW", "Frag", "FP", "FN")
@@ -43,6 +44,23 @@ def evaluation_table(evaluation: Evaluation, *, per_sequence: bool) -> Table:
 
 def _cells(figures: Mapping[str, float]) -> list[str]:
     return [f"{figures[name]:.1f}" for name in FIGURES] + [f"{figures[name]:.0f}" for name in COUNTS]
+
+
+def gpu_table(bench: GpuBench) -> Table:
+    """What a card gave, one figure a row."""
+    table = Table(title=bench.model, title_justify="left", box=None, show_header=False)
+    for name, value in (
+        ("card", bench.card),
+        ("provider", f"{bench.provider}, {bench.placement}"),
+        (
+            "agrees with the CPU",
+            f"{'yes' if bench.agrees else 'NO'}: {100 * bench.agreement:.1f} % of {bench.compared} instances",
+        ),
+        ("bare model", f"{bench.bare_fps:.1f} fps"),
+        ("segment", f"{bench.segment_fps:.1f} fps on {bench.frames} frames decoded before"),
+    ):
+        table.add_row(f"[cyan]{name}[/cyan]", value)
+    return table
 
 
 def pipeline_table(bench: PipelineBench) -> Table:

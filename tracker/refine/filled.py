@@ -9,13 +9,14 @@ import numpy as np
 
 from tracker.masks import PROBABILITY_THRESHOLD
 from tracker.refine.morph import between
-from tracker.types import InstanceMasks, Instances, Tracks
+from tracker.types import Instances, Tracks
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
 
+    from tracker.masks import InstanceMasks
     from tracker.refine.refine import Refined
 
 __all__ = ["LEAST_VISIBLE", "with_filled"]
@@ -46,8 +47,9 @@ def with_filled(
     missing = np.flatnonzero(tracks.detection_rows < 0)
     if masks is None or not len(missing):
         return instances, tracks
-    seen = masks.probabilities[tracks.detection_rows[tracks.detection_rows >= 0]]
-    free = ~(seen >= PROBABILITY_THRESHOLD).any(axis=0)
+    free = np.ones(masks.grid_shape, np.bool_)
+    for row in tracks.detection_rows[tracks.detection_rows >= 0].tolist():
+        free &= masks.grid(row) < PROBABILITY_THRESHOLD
     grids, filled = [], []
     # On a common ground what stands lower in the image is nearer.
     for row in sorted(missing.tolist(), key=lambda row: (-tracks.boxes[row, 3], row)):
@@ -67,7 +69,7 @@ def with_filled(
         boxes=np.concatenate([instances.boxes, tracks.boxes[rows]]),
         scores=np.concatenate([instances.scores, tracks.scores[rows]]),
         class_ids=np.concatenate([instances.class_ids, tracks.class_ids[rows]]),
-        masks=replace(masks, probabilities=np.concatenate([masks.probabilities, grids])),
+        masks=masks.extended(grids, tracks.boxes[rows]),
     )
     detection_rows = tracks.detection_rows.copy()
     detection_rows[rows] = len(instances) + np.arange(len(rows))
@@ -80,11 +82,11 @@ def _cut(instances: Instances, row: int) -> NDArray[np.bool_]:
     if masks is None:
         return np.zeros((1, 1), np.bool_)
     left, top, right, bottom = _cells(instances.boxes[row], masks)
-    height, width = masks.probabilities.shape[1:]
+    height, width = masks.grid_shape
     inside = np.zeros((bottom - top, right - left), np.bool_)
     x, y, x_end, y_end = max(left, 0), max(top, 0), min(right, width), min(bottom, height)
     if x_end > x and y_end > y:
-        part = masks.probabilities[row, y:y_end, x:x_end] >= PROBABILITY_THRESHOLD
+        part = masks.grid(row)[y:y_end, x:x_end] >= PROBABILITY_THRESHOLD
         inside[y - top : y_end - top, x - left : x_end - left] = part
     return inside
 
@@ -93,7 +95,7 @@ def _placed(
     before: NDArray[np.bool_], after: NDArray[np.bool_], share: float, box: NDArray[np.float32], masks: InstanceMasks
 ) -> NDArray[np.uint8]:
     """The silhouette in between on the frame's grid, as probabilities that fall from 1 to 0 over one cell."""
-    height, width = masks.probabilities.shape[1:]
+    height, width = masks.grid_shape
     left, top, right, bottom = _cells(box, masks)
     distances = between(before, after, share, (right - left, bottom - top))
     probabilities = np.clip(255 * (distances + 0.5) + 0.5, 0, 255).astype(np.uint8)
@@ -106,6 +108,6 @@ def _placed(
 
 def _cells(box: NDArray[np.float32], masks: InstanceMasks) -> tuple[int, int, int, int]:
     """The cells of the grid that a box touches, xyxy, at least one."""
-    x, y = masks.step_px
+    x, y = masks.grid_step_px
     left, top = int(np.floor(box[0] / x)), int(np.floor(box[1] / y))
     return left, top, max(int(np.ceil(box[2] / x)), left + 1), max(int(np.ceil(box[3] / y)), top + 1)

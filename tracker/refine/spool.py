@@ -7,15 +7,17 @@ The file has no name: the system removes it however the process ends.
 from __future__ import annotations
 
 import tempfile
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tracker.errors import SinkError
+from tracker.masks import unpack_masks
 from tracker.refine.recording import Recording, tracklets_of
 from tracker.sinks.base import Sink
-from tracker.types import Frame, InstanceMasks, Instances
+from tracker.types import Frame, Instances
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["Spool", "SpoolSink"]
 
 CACHED_FRAMES = 32
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 ARRAYS = 10
 
 
@@ -55,17 +58,15 @@ class Spool:
         """
         frame, instances, tracks = tracked_frame.frame, tracked_frame.instances, tracked_frame.tracks
         empty = np.zeros(0, np.int64)
-        rects, cells, grid = _cropped(instances)
+        nothing = [np.zeros((0, 4), np.int64), np.zeros(0, np.uint8), np.zeros(0)]
         arrays: list[NDArray[Any]] = [
-            np.array([frame.index, *frame.size], np.int64),
+            np.array([frame.index, *frame.size, _microseconds(frame.captured_at)], np.int64),
             np.array([frame.time_s, frame.arrived_s], np.float64),
             np.frombuffer(frame.source.encode("utf-8", "surrogateescape"), np.uint8),
             instances.boxes,
             instances.scores,
             instances.class_ids,
-            grid,
-            rects,
-            cells,
+            *(nothing if instances.masks is None else instances.masks.pack()),
             np.stack([empty, empty] if tracks is None else [tracks.ids, tracks.detection_rows]),
         ]
         try:
@@ -133,17 +134,19 @@ class Spool:
         return [np.load(self._file) for _ in range(ARRAYS)]
 
     def _read(self, number: int) -> tuple[Frame, Instances]:
-        (index, width, height), (time_s, arrived_s), source, boxes, scores, class_ids, grid, rects, cells, _ = (
-            self._load(self._offsets[number])
+        facts, (time_s, arrived_s), source, boxes, scores, class_ids, rects, cells, measures, _ = self._load(
+            self._offsets[number]
         )
+        index, width, height, captured_us = facts.tolist()
         frame = Frame(
             index=int(index),
             time_s=float(time_s),
             arrived_s=float(arrived_s),
             source=source.tobytes().decode("utf-8", "surrogateescape"),
             size=(int(width), int(height)),
+            captured_at=None if captured_us < 0 else EPOCH + timedelta(microseconds=int(captured_us)),
         )
-        masks = _restored(rects, cells, grid) if len(grid) else None
+        masks = unpack_masks([rects, cells, measures]) if len(measures) else None
         return frame, Instances(boxes=boxes, scores=scores, class_ids=class_ids, masks=masks)
 
 
@@ -166,36 +169,9 @@ class SpoolSink(Sink):
         """Nothing is to be done."""
 
 
-def _cropped(instances: Instances) -> tuple[NDArray[np.int64], NDArray[np.uint8], NDArray[np.float64]]:
-    """Where each mask lies on its grid ``(N, 4)`` xyxy, its cells one after another, and the grid's measures."""
-    masks = instances.masks
-    if masks is None:
-        return np.zeros((0, 4), np.int64), np.zeros(0, np.uint8), np.zeros(0)
-    count, height, width = masks.probabilities.shape
-    rects = np.zeros((count, 4), np.int64)
-    crops = []
-    for row in range(count):
-        grid = masks.probabilities[row]
-        lines, columns = np.flatnonzero(grid.any(axis=1)), np.flatnonzero(grid.any(axis=0))
-        if len(lines):
-            rects[row] = columns[0], lines[0], columns[-1] + 1, lines[-1] + 1
-            crops.append(grid[lines[0] : lines[-1] + 1, columns[0] : columns[-1] + 1].ravel())
-    measures = np.array([*masks.step_px, *masks.image_size, height, width], np.float64)
-    return rects, np.concatenate([np.zeros(0, np.uint8), *crops]), measures
-
-
-def _restored(rects: NDArray[np.int64], cells: NDArray[np.uint8], grid: NDArray[np.float64]) -> InstanceMasks:
-    step_x, step_y, image_width, image_height, height, width = grid.tolist()
-    probabilities = np.zeros((len(rects), int(height), int(width)), np.uint8)
-    place = 0
-    for row, (left, top, right, bottom) in enumerate(rects.tolist()):
-        size = (right - left) * (bottom - top)
-        crop = cells[place : place + size].reshape(bottom - top, right - left)
-        probabilities[row, top:bottom, left:right] = crop
-        place += size
-    return InstanceMasks(
-        probabilities=probabilities, step_px=(step_x, step_y), image_size=(int(image_width), int(image_height))
-    )
+def _microseconds(moment: datetime | None) -> int:
+    """Since 1970; -1 = not known."""
+    return -1 if moment is None else (moment - EPOCH) // timedelta(microseconds=1)
 
 
 def _refused(failure: OSError) -> SinkError:

@@ -13,7 +13,6 @@ import numpy as np
 
 from tracker.boxes import areas, clip, iou
 from tracker.errors import ConfigError
-from tracker.masks import lift
 from tracker.render.canvas import Canvas
 from tracker.render.colour import class_colour, identity_colour
 from tracker.render.label import plain_sprite, stamp
@@ -169,7 +168,7 @@ class Annotator:
         """The instance's silhouette, cut to its own box; its box where it has none."""
         drawn = False
         if instances.masks is not None and self._masks:
-            silhouette, origin = lift(instances.masks, row, instances.boxes[row])
+            silhouette, origin = instances.masks.lift(row, instances.boxes[row])
             drawn = bool(silhouette.any())
             if drawn:
                 canvas.draw_silhouette(silhouette, origin, colour, self._opacity)

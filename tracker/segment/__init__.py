@@ -1,1 +1,1 @@
-"""Frames enter, instances leave: ONNX Runtime sessions, the model zoo, and one decoder per output contract."""
+"""Instance segmentation of frames: model zoo, preprocessing, output contracts, embeddings."""

@@ -1,4 +1,4 @@
-"""A model file enters; what it is, how fast it runs and what is wrong with it leaves (``masktrail models check``)."""
+"""Examination of a model file: what it is, how fast it runs and what is wrong with it (``masktrail models check``)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tracker.errors import ModelError
-from tracker.segment.graph import GraphSummary, read_graph
+from tracker.inference.graph import GraphSummary, read_graph
 from tracker.segment.session import OnnxSegmenter
 from tracker.segment.zoo import ModelFile, find_model
 from tracker.types import Frame
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from tracker.segment.decoder import TensorInfo
+    from tracker.inference.tensors import TensorInfo
 
 __all__ = ["ModelReport", "check_model"]
 
@@ -143,7 +143,10 @@ def check_model(model: str | Path | ModelFile, *, device: str = "auto", threads:
     picture = np.ascontiguousarray(coarse.repeat(16, axis=0).repeat(16, axis=1)[:height, :width])
     frame = Frame(index=0, time_s=0.0, arrived_s=0.0, source="trial", size=(width, height), image=picture)
     outputs = segmenter.run(segmenter.pack([frame]))
-    problems = [*_output_problems(outputs), *_contract_problems(segmenter, outputs)]
+    varying = SHAPE_BY_VALUE & graph.operators.keys()
+    problems = [*_output_problems(outputs), *segmenter.decoder.problems(outputs)]
+    if varying and segmenter.decoder.fixed_sizes:
+        problems.append(f"operators {', '.join(sorted(varying))} keep the graph from CUDA graphs and TensorRT")
     instances, segment_ms = 0, None
     try:
         instances = len(segmenter.segment([frame])[0])
@@ -203,51 +206,11 @@ def _output_problems(outputs: Mapping[str, NDArray[Any]]) -> list[str]:
     ]
 
 
-def _contract_problems(segmenter: OnnxSegmenter, outputs: Mapping[str, NDArray[Any]]) -> list[str]:
-    """What a contract promises beyond its shapes."""
-    names = segmenter.output_names
-    if segmenter.contract == "yolact":
-        return _prior_problems(outputs[names["priors"]]) if "priors" in names else []
-    if segmenter.contract != "end2end-1":
-        return []
-    boxes, scores, class_ids = (outputs[names[role]] for role in ("boxes", "scores", "class_ids"))
-    used = scores > 0
-    problems = []
-    if scores.min(initial=0) < 0 or scores.max(initial=0) > 1:
-        problems.append(f"scores reach from {scores.min():g} to {scores.max():g}, expected 0 to 1")
-    if boxes[used].min(initial=0) < -1e-3 or boxes[used].max(initial=0) > 1 + 1e-3:
-        problems.append(
-            f"boxes reach from {boxes[used].min():g} to {boxes[used].max():g}, expected fractions of 0 to 1"
-        )
-    if (boxes[used][:, 2:] < boxes[used][:, :2]).any():
-        problems.append("boxes with x2 < x1 or y2 < y1")
-    if class_ids.min(initial=0) < 0 or class_ids.max(initial=0) >= len(segmenter.class_names):
-        found = f"{class_ids.min()} to {class_ids.max()}"
-        problems.append(f"class ids from {found}, but there are {len(segmenter.class_names)} class names")
-    if "embeddings" in names:
-        lengths = np.linalg.norm(outputs[names["embeddings"]][used].astype(np.float64), axis=-1)
-        if lengths.size and not np.allclose(lengths, 1, atol=1e-2):
-            problems.append(f"embeddings have lengths from {lengths.min():.3g} to {lengths.max():.3g}, expected 1")
-    shape_by_value = SHAPE_BY_VALUE & read_graph(segmenter.file.path).operators.keys()
-    if shape_by_value:
-        problems.append(f"operators {', '.join(sorted(shape_by_value))} keep the graph from CUDA graphs and TensorRT")
-    return problems
-
-
-def _prior_problems(priors: NDArray[Any]) -> list[str]:
-    """Anchors are centre and size as fractions of the input, not corners and not pixels."""
-    centres, sides = priors[..., :2], priors[..., 2:]
-    if centres.min() < 0 or centres.max() > 1 or sides.min() <= 0:
-        found = f"centres from {centres.min():g} to {centres.max():g}, sides from {sides.min():g}"
-        return [f"priors: expected centre x, centre y, width, height as fractions of 0 to 1, found {found}"]
-    return []
-
-
 def _notes(segmenter: OnnxSegmenter, graph: GraphSummary) -> list[str]:
     notes = []
-    shape_by_value = SHAPE_BY_VALUE & graph.operators.keys()
-    if shape_by_value and segmenter.contract != "end2end-1":
-        notes.append(f"operators {', '.join(sorted(shape_by_value))} keep the graph from CUDA graphs")
+    varying = SHAPE_BY_VALUE & graph.operators.keys()
+    if varying and not segmenter.decoder.fixed_sizes:
+        notes.append(f"operators {', '.join(sorted(varying))} keep the graph from CUDA graphs")
     if graph.opset >= 19 and "Resize" in graph.operators:
         notes.append(
             f"Resize of opset {graph.opset} falls back to the CPU in older GPU builds; opset 17 or 18 does not"

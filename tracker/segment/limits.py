@@ -1,4 +1,4 @@
-"""What the caller wants of a model's instances enters, in the words of the command line; checked limits leave."""
+"""Which instances the caller wants of a model, checked: thresholds, classes, number."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tracker.errors import ConfigError
-from tracker.segment.decoder import Limits
+from tracker.segment.contracts.decoder import Limits
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-    from tracker.segment.decoder import Decoder
+    from tracker.segment.contracts.decoder import Decoder
     from tracker.segment.manifest import Manifest
 
 __all__ = ["DEFAULT_SCORE_THRESHOLD", "make_limits"]

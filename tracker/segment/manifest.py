@@ -1,4 +1,4 @@
-"""A ``manifest.toml`` enters, a checked :class:`Manifest` leaves: what a file made by others does not say itself.
+"""``manifest.toml``: what a file made by others does not say itself, read and checked.
 
 ::
 
@@ -6,9 +6,10 @@
     version = "1"
     licence = "Apache-2.0"
     description = "one line"
-    contract = "yolact"                     # end2end-1 | yolact | yolo; else recognised by shape
+    contract = "yolact"                     # see contracts/known.py for the names; else recognised by shape
     classes = ["car", "van"]                # without the background
     score_threshold = 0.1
+    confirmation_score = 0.5                # a track is confirmed by an instance of this score or above; absent = 0.5
     iou_threshold = 0.5
     default_variant = "384x640"             # height x width, as in street-cars-384x640.onnx
     files = ["street.onnx"]                 # which .onnx files of the folder this manifest describes; absent = all
@@ -57,7 +58,6 @@ Layout = Literal["NCHW", "NHWC"]
 Dtype = Literal["uint8", "float32", "float16"]
 Channels = Literal["RGB", "BGR"]
 Resize = Literal["letterbox-top-left", "stretch"]
-ContractName = Literal["end2end-1", "yolact", "yolo"]
 Activation = Literal["none", "softmax", "sigmoid"]
 
 FREE_TABLES = frozenset({"card", "parity", "provenance", "metrics", "training", "export", "speed"})
@@ -129,9 +129,10 @@ class Manifest:
     version: str | None = None
     licence: str | None = None
     description: str | None = None
-    contract: ContractName | None = None
+    contract: str | None = None
     classes: tuple[str, ...] | None = None
     score_threshold: float | None = None
+    confirmation_score: float | None = None
     iou_threshold: float | None = None
     default_variant: str | None = None
     files: tuple[str, ...] | None = None
@@ -275,9 +276,10 @@ MANIFEST_KEYS: dict[str, Callable[..., Any]] = {
     "version": _text,
     "licence": _text,
     "description": _text,
-    "contract": _one_of(get_args(ContractName)),
+    "contract": _text,
     "classes": _list_of(_text),
     "score_threshold": _number(0, 1),
+    "confirmation_score": _number(0, 1),
     "iou_threshold": _number(0, 1),
     "default_variant": _text,
     "files": _list_of(_text),

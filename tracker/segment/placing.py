@@ -1,4 +1,4 @@
-"""Instances in network pixels enter, instances in image pixels leave."""
+"""Instances from network pixels to image pixels: boxes clipped, masks with their map to the image."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tracker.types import InstanceMasks, Instances
+from tracker.masks import BoxMasks, GridMasks
+from tracker.types import Instances
 
 if TYPE_CHECKING:
-    from tracker.segment.decoder import Decoded
+    from tracker.segment.contracts.decoder import Decoded
     from tracker.types import Letterbox
 
 __all__ = ["place"]
@@ -20,7 +21,7 @@ def place(decoded: Decoded, letterbox: Letterbox) -> Instances:
     """Instances from network pixels to image pixels.
 
     Boxes are clipped to the image, and boxes that are empty afterwards or not finite are dropped. Rows and columns of
-    the mask grid that lie wholly in the padding are cut off.
+    a mask grid over the network's input that lie wholly in the padding are cut off.
 
     Args:
         decoded: Instances in network pixels.
@@ -28,23 +29,30 @@ def place(decoded: Decoded, letterbox: Letterbox) -> Instances:
     """
     scale_x, scale_y = letterbox.scale
     width, height = letterbox.image_size
-    boxes = decoded.boxes * np.array([1 / scale_x, 1 / scale_y, 1 / scale_x, 1 / scale_y], np.float32)
-    np.clip(boxes, 0, np.array([width, height, width, height], np.float32), out=boxes)
-    rows, columns = decoded.masks.shape[1:]
-    step_x, step_y = letterbox.network_size[0] / columns, letterbox.network_size[1] / rows  # network pixels per cell
-    content_columns = min(math.ceil(letterbox.content_size[0] / step_x), columns)
-    content_rows = min(math.ceil(letterbox.content_size[1] / step_y), rows)
+    whole = decoded.boxes * np.array([1 / scale_x, 1 / scale_y, 1 / scale_x, 1 / scale_y], np.float32)
+    boxes = np.clip(whole, 0, np.array([width, height, width, height], np.float32))
     instances = Instances(
         boxes=boxes,
         scores=np.clip(decoded.scores, 0, 1),
         class_ids=decoded.class_ids,
-        masks=InstanceMasks(
-            probabilities=decoded.masks[:, :content_rows, :content_columns],
-            step_px=(step_x / scale_x, step_y / scale_y),
-            image_size=letterbox.image_size,
-        ),
+        masks=BoxMasks(probabilities=decoded.masks, boxes=whole, image_size=letterbox.image_size)
+        if decoded.per_box
+        else _grid_masks(decoded, letterbox),
         embeddings=decoded.embeddings,
     )
     # NaN compares false, so a box that is not finite goes as well.
     visible = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
     return instances if visible.all() else instances.take(visible)
+
+
+def _grid_masks(decoded: Decoded, letterbox: Letterbox) -> GridMasks:
+    scale_x, scale_y = letterbox.scale
+    rows, columns = decoded.masks.shape[1:]
+    step_x, step_y = letterbox.network_size[0] / columns, letterbox.network_size[1] / rows  # network pixels per cell
+    content_columns = min(math.ceil(letterbox.content_size[0] / step_x), columns)
+    content_rows = min(math.ceil(letterbox.content_size[1] / step_y), rows)
+    return GridMasks(
+        probabilities=decoded.masks[:, :content_rows, :content_columns],
+        step_px=(step_x / scale_x, step_y / scale_y),
+        image_size=letterbox.image_size,
+    )

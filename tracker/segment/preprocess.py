@@ -1,4 +1,4 @@
-"""Frames enter, one contiguous network input batch leaves, with the letterbox that says where each image lies in it."""
+"""Preprocessing: frames as one contiguous input batch, each with the letterbox that says where it lies."""
 
 from __future__ import annotations
 
@@ -60,13 +60,11 @@ class Preprocessor:
             spec.layout == "NHWC" and spec.dtype == "uint8" and not self._flip and self._normalisation is None
         )
 
-    def pack(
-        self, frames: Sequence[Frame], buffer: NDArray[np.generic] | None = None
-    ) -> tuple[NDArray[np.generic], list[Letterbox]]:
+    def pack(self, frames: Sequence[Frame]) -> tuple[NDArray[np.generic], list[Letterbox]]:
         """The batch for ``frames`` and where each image lies in it.
 
-        Without a ``buffer`` to write to, a single frame whose ``network_image`` already is the network's input is
-        handed on without a copy, and else the batch is an own buffer that the next call overwrites.
+        A single frame whose ``network_image`` already is the network's input is handed on without a copy; else the
+        batch is an own buffer that the next call overwrites.
 
         Raises:
             ModelError: A frame has neither a fitting ``network_image`` nor an ``image``.
@@ -75,12 +73,10 @@ class Preprocessor:
         for row, frame in enumerate(frames):
             image, letterbox = self._place(frame)
             letterboxes.append(letterbox)
-            if buffer is None:
-                if len(frames) == 1 and self._passes_through and image.flags.c_contiguous:
-                    return image[None], letterboxes
-                buffer = self.full_batch()
-            self._write(image, buffer[row])
-        return (self.full_batch() if buffer is None else buffer)[: len(frames)], letterboxes
+            if len(frames) == 1 and self._passes_through and image.flags.c_contiguous:
+                return image[None], letterboxes
+            self._write(image, self.full_batch()[row])
+        return self.full_batch()[: len(frames)], letterboxes
 
     def full_batch(self, rows: NDArray[np.generic] | None = None) -> NDArray[np.generic]:
         """The whole buffer, for files with a fixed batch; ``rows`` go first, the rest holds older pictures."""
@@ -105,7 +101,7 @@ class Preprocessor:
             raise ModelError(
                 frame.source,
                 f"frame {frame.index} has no image and no network image for {self._size}, found {found}",
-                "open the source with the segmenter's network_size and keep_aspect, or let it keep images",
+                "open the source with like=segmenter, or let it keep images",
             )
         self._canvas[content_height:] = self._pad
         self._canvas[:content_height, content_width:] = self._pad

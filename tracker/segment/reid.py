@@ -1,4 +1,4 @@
-"""A frame and its instances enter, the same instances with embeddings leave: an external re-identification network.
+"""Embeddings of instances by an external re-identification network.
 
 Any ``.onnx`` with one image input and one vector per image will do; most published ones take ``(N, 3, 256, 128)`` RGB
 with ImageNet's normalisation, which holds where the file does not say otherwise. It says so as a segmentation model
@@ -14,13 +14,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tracker.errors import ModelError
-from tracker.masks import lift
-from tracker.segment.backend import declared
-from tracker.segment.contracts import declared_input
-from tracker.segment.device import open_session
+from tracker.inference.device import open_session
+from tracker.inference.runner import PlainRunner
+from tracker.inference.tensors import declared
+from tracker.segment.inputs import declared_input, model_info
 from tracker.segment.manifest import InputSpec
 from tracker.segment.preprocess import PerThread
-from tracker.segment.runner import PlainRunner
 from tracker.segment.zoo import find_model
 from tracker.types import Frame, Instances, Segmenter
 
@@ -70,7 +69,11 @@ class OnnxEmbedder:
         self._score_threshold = score_threshold
         opened = open_session(file.path, label=file.label, device=device, threads=threads, graphs=False)
         session = opened.session
-        info = declared(file, session)
+        info = model_info(file, declared(session))
+        if len(info.inputs) > 1:
+            found = "; ".join(map(str, info.inputs))
+            raise ModelError(file.label, f"expected one input, found {len(info.inputs)}: {found}", "export it with one")
+        self._input_name = info.inputs[0].name
         said = declared_input(info)
         spec = said.over(BYTES if said.dtype == "uint8" else IMAGENET)
         self._spec = dataclasses.replace(spec, height=spec.height or HEIGHT_PX, width=spec.width or WIDTH_PX)
@@ -79,7 +82,6 @@ class OnnxEmbedder:
         self._runner = PlainRunner(
             session,
             label=file.label,
-            input_name=info.inputs[0].name,
             output_names=[output.name for output in info.outputs],
         )
         self._preprocessors = PerThread(spec=self._spec, network_size=self.size, batch=self._batch)
@@ -137,7 +139,7 @@ class OnnxEmbedder:
             return None
         crop = image[top:bottom, left:right]
         if self._masked and instances.masks is not None:
-            silhouette, _ = lift(instances.masks, row, box)
+            silhouette, _ = instances.masks.lift(row, box)
             mean = np.array(self._spec.mean or (114.0,) * 3)
             grey = np.rint(mean[::-1] if self._spec.channels == "RGB" else mean).astype(np.uint8)
             crop = np.where(silhouette[..., None], crop, grey)
@@ -153,7 +155,9 @@ class OnnxEmbedder:
         batch, _ = preprocessor.pack(frames)
         if self._fixed_batch is not None and len(batch) < self._fixed_batch:
             batch = preprocessor.full_batch(batch)
-        values = np.asarray(self._runner.run(batch)[self._output], np.float32).reshape(len(batch), -1)[: len(crops)]
+        values = np.asarray(self._runner.run({self._input_name: batch})[self._output], np.float32).reshape(
+            len(batch), -1
+        )[: len(crops)]
         with np.errstate(invalid="ignore", over="ignore"):
             lengths = np.linalg.norm(values, axis=1, keepdims=True)
         usable = np.isfinite(lengths) & (lengths > 0)
@@ -171,7 +175,7 @@ class OnnxEmbedder:
             size=(width, height),
             image=np.full((height, width, 3), 114, np.uint8),
         )
-        outputs = self._runner.run(self._preprocessors.own().pack([frame] * count)[0])
+        outputs = self._runner.run({self._input_name: self._preprocessors.own().pack([frame] * count)[0]})
         chosen = "embeddings" if "embeddings" in outputs else next(iter(outputs))
         vectors = outputs[chosen]
         only = len(outputs) == 1 or chosen == "embeddings"
@@ -202,6 +206,11 @@ class EmbeddingSegmenter:
     def class_names(self) -> tuple[str, ...]:
         """The segmenter's."""
         return self._segmenter.class_names
+
+    @property
+    def confirmation_score(self) -> float:
+        """The segmenter's."""
+        return self._segmenter.confirmation_score
 
     @property
     def network_size(self) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""Frames enter, instances in image pixels leave: the segmenter that ships.
+"""The segmenter that ships: ONNX instance segmentation of frames, in image pixels.
 
 A network on its device, the decoder that its outputs call for, and the geometry between image, network and mask grid.
 """
@@ -8,34 +8,44 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tracker.errors import ModelError
-from tracker.segment import contracts
-from tracker.segment.backend import BackendRequest, open_backend
-from tracker.segment.device import placement
+from tracker.inference.device import available_cores, placement
+from tracker.inference.network import NetworkRequest, open_network
+from tracker.segment.contracts import known
+from tracker.segment.inputs import plan_inputs
 from tracker.segment.limits import DEFAULT_SCORE_THRESHOLD, make_limits
 from tracker.segment.placing import place
 from tracker.segment.preprocess import PerThread
-from tracker.segment.runner import Gate
 from tracker.segment.zoo import DEFAULT_MODEL, ModelFile, find_model
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
 
-    from tracker.segment.decoder import Decoded, Decoder, ModelInfo
+    from tracker.inference.tensors import FileInfo
+    from tracker.segment.contracts.decoder import Decoded, Decoder, ModelInfo
+    from tracker.segment.inputs import InputPlan
     from tracker.segment.manifest import InputSpec
     from tracker.types import Frame, Instances, Letterbox
 
-__all__ = ["DEFAULT_SCORE_THRESHOLD", "OnnxSegmenter"]
+__all__ = ["DEFAULT_CONFIRMATION_SCORE", "DEFAULT_SCORE_THRESHOLD", "OnnxSegmenter"]
+
+DEFAULT_CONFIRMATION_SCORE = 0.5
+"""Of models whose manifest names none: scores of the decoded contracts are probabilities after softmax or sigmoid, and
+from one half on an object is more probably there than not. With yolact-nano 0.5 left 38, 20 and 20 identities in the
+street, retail and traffic clips, 150, 36 and 20 stood without it: leaves and goods on shelves that persist at low
+scores."""
+GPU_WORKERS = 2
+"""While one batch is on the card, the next is packed or the last is decoded."""
 
 
 class OnnxSegmenter:
-    """Segments frames with an ONNX file whose output contract is recognised (see :mod:`tracker.segment.contracts`).
+    """Segments frames with an ONNX file whose contract is recognised (see :mod:`tracker.segment.contracts.known`).
 
-    The network runs once on an empty picture when the segmenter is made, on a card once in every batch size and slot:
-    outputs get their sizes, and the first real frame waits for no allocation, choice of kernels or recording.
-    ``segment`` may be called from several threads at once: each has its own input buffers.
+    The network runs once on an empty picture when the segmenter is made, on a card also in the whole batch: outputs get
+    their sizes, and the first real frame waits for no allocation, choice of kernels or recording. ``segment`` may be
+    called from several threads at once: each has its own input buffers.
 
     Args:
         model: A name of the zoo, an ``.onnx`` file, or what :func:`tracker.segment.zoo.find_model` gave.
@@ -49,8 +59,7 @@ class OnnxSegmenter:
         network_size: ``(width, height)`` for files with an open input size.
         source_size: ``(width, height)`` of the pictures to come, from which variant or open size are chosen.
         max_batch: Most frames per run where the file takes any number; ``None`` = 8 on a GPU, 1 on the CPU: batches
-            gain nothing there (34.1 ms a frame alone, 33.5 and 34.2 in batches of 2 and 4, one core, yolact-nano). On
-            a GPU fewer frames are padded to the next of 1, 4, 8 and 16.
+            gain nothing there (34.1 ms a frame alone, 33.5 and 34.2 in batches of 2 and 4, one core, yolact-nano).
         fp16: Half precision in TensorRT.
 
     Raises:
@@ -81,20 +90,26 @@ class OnnxSegmenter:
         self._file = (
             model if isinstance(model, ModelFile) else find_model(model, variant=variant, source_size=source_size)
         )
-        self._backend = open_backend(
-            BackendRequest(
-                file=self._file,
+
+        def plan(found: FileInfo) -> InputPlan:
+            return plan_inputs(self._file, found, network_size=network_size, source_size=source_size)
+
+        self._network = open_network(
+            NetworkRequest(
+                path=self._file.path,
+                label=self._file.label,
                 device=device,
                 threads=threads,
                 fp16=fp16,
-                network_size=network_size,
-                source_size=source_size,
                 max_batch=max_batch,
-            )
+            ),
+            lambda found: plan(found).sample(),
         )
-        self._runner = self._backend.runner
-        self._decoder: Decoder = contracts.recognise(self._backend.info)
-        self._spec = self._backend.spec.over(self._decoder.input_defaults)
+        planned = plan(self._network.file)
+        self._info: ModelInfo = planned.info
+        decoder, self._extras = known.recognise(self._info)
+        self._decoder: Decoder = decoder
+        self._spec = planned.spec.over(decoder.input_defaults)
         self._limits = make_limits(
             self._decoder,
             self._file.manifest,
@@ -103,7 +118,6 @@ class OnnxSegmenter:
             classes=classes,
             max_instances=max_instances,
         )
-        self._gate = self._make_gate()
         self._preprocessors = PerThread(spec=self._spec, network_size=self.network_size, batch=self.batch_size)
 
     @property
@@ -114,7 +128,7 @@ class OnnxSegmenter:
     @property
     def network_size(self) -> tuple[int, int]:
         """``(width, height)`` of the network's input in pixels."""
-        return self._backend.info.network_size
+        return self._info.network_size
 
     @property
     def keep_aspect(self) -> bool:
@@ -124,17 +138,23 @@ class OnnxSegmenter:
     @property
     def batch_size(self) -> int:
         """Most frames that one run of the network takes."""
-        return self._backend.batch
+        return self._network.batch
+
+    @property
+    def confirmation_score(self) -> float:
+        """Score that an instance must have to confirm a track: the manifest's ``confirmation_score``, else 0.5."""
+        noted = self._file.manifest.confirmation_score if self._file.manifest else None
+        return DEFAULT_CONFIRMATION_SCORE if noted is None else noted
 
     @property
     def manner(self) -> str:
-        """How batches are run on a card: slots, sizes, graphs; empty on the CPU."""
-        return self._backend.manner
+        """How batches are run on a card: size, graph; empty on the CPU."""
+        return self._network.manner
 
     @property
-    def slots(self) -> int:
-        """Calls of ``segment`` that are worth having under way at the same time on a GPU; 1 on the CPU."""
-        return self._backend.slots
+    def useful_workers(self) -> int:
+        """Calls of ``segment`` that are worth having under way at once: one per core on the CPU, two on a GPU."""
+        return available_cores() if self.device == "cpu" else GPU_WORKERS
 
     @property
     def placement(self) -> str:
@@ -144,22 +164,22 @@ class OnnxSegmenter:
     @property
     def device(self) -> str:
         """``cpu``, ``cuda`` or ``tensorrt``: where the network really runs."""
-        return self._backend.opened.device
+        return self._network.opened.device
 
     @property
     def provider(self) -> str:
         """ONNX Runtime's name for it."""
-        return self._backend.opened.provider
+        return self._network.opened.provider
 
     @property
     def card(self) -> int:
         """Number of the card on a GPU, 0 on the CPU."""
-        return self._backend.opened.card
+        return self._network.opened.card
 
     @property
     def device_reason(self) -> str:
         """Why it runs there, one clause."""
-        return self._backend.opened.reason
+        return self._network.opened.reason
 
     @property
     def contract(self) -> str:
@@ -167,9 +187,14 @@ class OnnxSegmenter:
         return self._decoder.contract
 
     @property
+    def decoder(self) -> Decoder:
+        """The contract's decoder, bound to this file's outputs."""
+        return self._decoder
+
+    @property
     def info(self) -> ModelInfo:
         """What the file says about itself, with the output sizes of the trial run."""
-        return self._backend.info
+        return self._info
 
     @property
     def input_spec(self) -> InputSpec:
@@ -189,12 +214,12 @@ class OnnxSegmenter:
     @property
     def session(self) -> Any:
         """The ``onnxruntime.InferenceSession``, for reports on its nodes."""
-        return self._backend.opened.session
+        return self._network.opened.session
 
     def describe(self) -> str:
         """One line for a person: model, size, contract, classes, device and why."""
         width, height = self.network_size
-        threads = self._backend.opened.threads
+        threads = self._network.opened.threads
         size = (
             ""
             if self._file.variant == f"{height}x{width}" and self._file.variant in self._file.label
@@ -218,14 +243,12 @@ class OnnxSegmenter:
         results: list[Instances] = []
         for start in range(0, len(frames), self.batch_size):
             chunk = frames[start : start + self.batch_size]
-            with self._runner.slot() as slot:
-                batch, letterboxes = self._pack(chunk, slot.buffer)
-                outputs = slot.run(batch, self._gate)
-                # Decoders copy what they take, so that the slot may be used again afterwards.
-                for row, letterbox in enumerate(letterboxes):
-                    decoded = self._decoder.decode(outputs, row, self._limits)
-                    self._check_classes(decoded)
-                    results.append(place(decoded, letterbox))
+            feeds, letterboxes = self._pack(chunk)
+            outputs = self._network.runner.run(feeds)
+            for row, letterbox in enumerate(letterboxes):
+                decoded = self._decoder.decode(outputs, row, self._limits)
+                self._check_classes(decoded)
+                results.append(place(decoded, letterbox))
         return results
 
     def _check_classes(self, decoded: Decoded) -> None:
@@ -238,29 +261,24 @@ class OnnxSegmenter:
                 "name all classes under `classes` in manifest.toml",
             )
 
-    def pack(self, frames: Sequence[Frame]) -> NDArray[Any]:
-        """The network's input for at most ``batch_size`` frames; the next call from this thread may overwrite it."""
+    def pack(self, frames: Sequence[Frame]) -> dict[str, NDArray[Any]]:
+        """The inputs by name for at most ``batch_size`` frames; the next call from this thread may overwrite them."""
         return self._pack(frames)[0]
 
-    def run(self, batch: NDArray[Any]) -> dict[str, NDArray[Any]]:
-        """The network on a batch from :meth:`pack`: outputs by name, undecoded. For checks and benchmarks."""
-        return self._runner.run(batch)
+    def run(self, feeds: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        """The network on what :meth:`pack` gave: outputs by name, undecoded. For checks and benchmarks."""
+        return self._network.runner.run(feeds)
 
-    def run_bare(self, batch: NDArray[Any]) -> None:
+    def run_bare(self, feeds: Mapping[str, NDArray[Any]]) -> None:
         """The network alone, on a GPU without the copies to and from the card: the upper bound of what can be had."""
-        self._runner.run_bare(batch)
+        self._network.runner.run_bare(feeds)
 
-    def _pack(
-        self, frames: Sequence[Frame], buffer: NDArray[Any] | None = None
-    ) -> tuple[NDArray[Any], list[Letterbox]]:
+    def _pack(self, frames: Sequence[Frame]) -> tuple[dict[str, NDArray[Any]], list[Letterbox]]:
         preprocessor = self._preprocessors.own()
-        batch, letterboxes = preprocessor.pack(frames, buffer)
-        if buffer is None and self._backend.fixed_batch and len(batch) < self._backend.batch:
+        batch, letterboxes = preprocessor.pack(frames)
+        missing = self._network.batch - len(batch) if self._network.fixed_batch else 0
+        if missing:
             batch = preprocessor.full_batch(batch)
-        return batch, letterboxes
-
-    def _make_gate(self) -> Gate | None:
-        """What need not leave the card: rows of large outputs whose score nobody asked for."""
-        names = self._decoder.output_names
-        rows = tuple(names[role] for role in self._decoder.row_outputs if role in names)
-        return Gate(scores=names["scores"], threshold=self._limits.score_threshold, outputs=rows) if rows else None
+        placed = [*letterboxes, *letterboxes[-1:] * missing]
+        extras = {name: make(placed) for name, make in self._extras.items()}
+        return {self._info.inputs[0].name: batch, **extras}, letterboxes

@@ -1,4 +1,4 @@
-"""A model's name or path enters, the file to open and its manifest leave.
+"""The model zoo: the file and the manifest that a model's name or path stands for.
 
 Names are folders of the zoo: ``tracker/_models/<name>/`` in an installed wheel, ``models/<name>/`` in a checkout. A
 folder holds ``<name>-<height>x<width>.onnx`` variants or one ``<name>.onnx``, and a ``manifest.toml``.

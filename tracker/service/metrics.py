@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from tracker.engine.batcher import Batcher
     from tracker.engine.meter import StreamFigures
-    from tracker.engine.scheduler import LiveEngine
+    from tracker.engine.scheduler import Engine
     from tracker.engine.stream import Stream
 
 __all__ = ["CameraMetrics", "Collector", "ModelMetrics", "shares"]
@@ -115,7 +115,7 @@ class _ProcessMetrics:
 class Collector:
     """Asks the engine at every scrape, so that counting costs the hot path nothing."""
 
-    def __init__(self, engine: LiveEngine) -> None:
+    def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._begun_s = time.monotonic()
 

@@ -14,31 +14,33 @@ import signal
 import socket
 import threading
 import time
-from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from tracker.config import is_camera, load_live_config
-from tracker.engine.build import build_stream, check_camera
 from tracker.engine.claims import check_cameras, held_names
 from tracker.engine.models import Models, lowest_score
+from tracker.engine.opener import Flow, open_stream
+from tracker.engine.plan import chosen_classes, plan_camera
 from tracker.engine.resume import Resumption
-from tracker.engine.scheduler import LiveEngine
+from tracker.engine.scheduler import Engine
 from tracker.engine.snapshot import Kept, Snapshots
 from tracker.errors import ConfigError, SourceError, TrackerError
-from tracker.request import CONFIRM_SCORE
 from tracker.service.logs import faults_logged, logging_to_stderr
 from tracker.service.memory import give_back, limit_pools, raise_file_limit
 from tracker.service.status import STUCK_S, StatusServer
+from tracker.settings.stream import is_camera
+from tracker.settings.yaml_file import load_service_settings
 from tracker.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from tracker.config import CameraConfig, LiveConfig
-    from tracker.engine.models import Plan
+    from tracker.engine.models import Change
+    from tracker.engine.plan import StreamPlan
     from tracker.engine.stream import Stream
     from tracker.segment.session import OnnxSegmenter
+    from tracker.settings.service import ServiceSettings
+    from tracker.settings.stream import CameraSettings
 
 __all__ = ["LiveService", "run_live"]
 
@@ -61,9 +63,10 @@ logger = logging.getLogger("tracker.live")
 
 
 class _Running(NamedTuple):
-    """A camera as the file had it when it was started, its stream, and the names of its model's classes."""
+    """A camera as the file had it when it was started, its plan, its stream, and the names of its model's classes."""
 
-    camera: CameraConfig
+    camera: CameraSettings
+    plan: StreamPlan
     stream: Stream
     class_names: tuple[str, ...]
 
@@ -79,13 +82,14 @@ class LiveService:
         TrackerError: A model, a recording or an output cannot be used.
     """
 
-    def __init__(self, config: LiveConfig, *, resume: bool = False) -> None:
+    def __init__(self, config: ServiceSettings, *, resume: bool = False) -> None:
         self._resume = resume
         self._config = config
-        self._models = Models(config)
-        plan = self._plan(config, config.cameras)
-        self.engine = LiveEngine(workers=self._models.workers(plan))
-        self._models.carry_out(plan, self.engine)
+        self._models = Models(config, batch_wait_s=config.batch_wait_s)
+        plans = [plan_camera(camera) for camera in config.cameras]
+        change = self._change(config, plans)
+        self.engine = Engine(workers=self._models.workers([segmenter for segmenter, _ in change.sessions.values()]))
+        self._models.carry_out(change, self.engine)
         self._snapshots = (
             Snapshots(Path(config.state), max_age_s=config.state_max_age_s) if config.state is not None else None
         )
@@ -93,13 +97,13 @@ class LiveService:
         self._failures: list[TrackerError] = []
         self._held: dict[str, contextlib.ExitStack] = {}
         try:
-            for camera in config.cameras:
-                self._add(camera, self._kept(camera))
+            for camera, plan in zip(config.cameras, plans, strict=True):
+                self._add(camera, plan, self._kept(camera, plan))
         except BaseException:
             self._let_go(*self._held)
             raise
 
-    def reload(self, config: LiveConfig) -> None:
+    def reload(self, config: ServiceSettings) -> None:
         """Make the cameras what the file says now; those that did not change run on with their identities.
 
         A camera that changed begins anew; where it shows the same scene through the same model, with its identities,
@@ -112,29 +116,31 @@ class LiveService:
         failed = {name for name, one in self._running.items() if one.stream.state == "failed"}
         changed = [name for name, one in self._running.items() if name in failed or wanted.get(name) != one.camera]
         added = [camera for name, camera in wanted.items() if name in changed or name not in self._running]
-        going_on = [one.camera for name, one in self._running.items() if name not in changed and not one.stream.over]
-        plan = self._plan(config, added, going_on)
-        self._models.carry_out(plan, self.engine)
+        plans = {camera.name: plan_camera(camera) for camera in added}
+        going_on = [one.plan for name, one in self._running.items() if name not in changed and not one.stream.over]
+        change = self._change(config, list(plans.values()), going_on)
+        self._models.carry_out(change, self.engine)
         kept: dict[str, Kept] = {}
         for name in changed:
-            before, stream, _ = self._running.pop(name)
+            before, _, stream, _ = self._running.pop(name)
             self.engine.remove(stream)
             self._let_go(name)
             if name not in failed or name not in wanted:
                 self._failures += stream.failures
-            if name in wanted and is_camera(before.url) and (state := stream.tracker_state()) is not None:
+            if name in wanted and is_camera(before.url) and (state := stream.snapshot()) is not None:
                 after = wanted[name]
                 same = (before.url, before.model, before.reid) == (after.url, after.model, after.reid)
                 same = same and name not in failed  # what its tracker failed on may still be in there
                 kept[name] = Kept(state=state, elapsed_s=stream.meter.figures().silence_s, numbers_only=not same)
         for camera in added:
             try:
-                self._add(camera, kept.get(camera.name) or self._kept(camera))
+                plan = plans[camera.name]
+                self._add(camera, plan, kept.get(camera.name) or self._kept(camera, plan))
             except TrackerError as failure:  # after all that was looked at before: the other cameras are still wanted
                 logger.error("camera not started", extra={"camera": camera.name, "problem": str(failure)})  # noqa: TRY400
                 self._failures.append(failure)
         self.release()
-        fixed = ("device", "batch", "workers", "metrics", "log", "batch_wait_s", "state")
+        fixed = ("device", "batch", "workers", "metrics", "log", "batch_wait_ms", "state", "fp16")
         differs = [name for name in fixed if getattr(config, name) != getattr(self._config, name)]
         if differs:
             logger.warning("settings that need a restart", extra={"settings": ", ".join(differs)})
@@ -150,14 +156,14 @@ class LiveService:
 
     def release(self) -> None:
         """Close the sessions that no running stream uses any more."""
-        running = [one.camera for one in self._running.values() if not one.stream.over]
-        for name in self._models.close_unused(self.engine, running):
-            logger.info("model closed", extra={"model": name})
+        for batcher in self._models.let_go([one.plan for one in self._running.values() if not one.stream.over]):
+            self.engine.close_model(batcher)
+            logger.info("model closed", extra={"model": batcher.name})
 
     def save_states(self, *, final: bool = False) -> None:
         """Write every camera's identities to disk, where the settings ask for it; ``final``: none will come after."""
-        for camera, stream, class_names in self._running.values():
-            if self._snapshots is not None and is_camera(camera.url) and (state := stream.tracker_state()) is not None:
+        for camera, _, stream, class_names in self._running.values():
+            if self._snapshots is not None and is_camera(camera.url) and (state := stream.snapshot()) is not None:
                 facts = {"final": final, "class_names": list(class_names)}
                 self._snapshots.save(camera.name, state, facts=facts)
 
@@ -194,41 +200,42 @@ class LiveService:
         failures = self._failures + [failure for stream in self.engine.streams for failure in stream.failures]
         return 1 if failures else 0
 
-    def _plan(self, config: LiveConfig, added: Sequence[CameraConfig], running: Sequence[CameraConfig] = ()) -> Plan:
-        """Look at everything that can be wrong with the cameras to be added, and open the models that are missing."""
+    def _change(
+        self, config: ServiceSettings, added: Sequence[StreamPlan], running: Sequence[StreamPlan] = ()
+    ) -> Change:
+        """Look at everything that can be wrong with the streams to be added, and open the models that are missing."""
         check_cameras(config, added, running)
-        plan = self._models.plan([*running, *added])
-        for segmenter, _ in plan.sessions.values():
-            logger.info("model", extra={"model": segmenter.describe()})
-        for camera in added:
-            check_camera(camera, self._models.segmenter(camera, plan).class_names)
-        return plan
+        change = self._models.change([*running, *added])
+        for role, description in change.opened:
+            logger.info(role, extra={"model": description})
+        for plan in added:
+            chosen_classes(plan, self._models.segmenter(plan, change).class_names)
+        return change
 
-    def _add(self, camera: CameraConfig, kept: Kept | None) -> None:
-        from tracker.associate.tracker import Tracker
-
-        batcher, segmenter = self._models.batcher(camera), self._models.segmenter(camera)
+    def _add(self, camera: CameraSettings, plan: StreamPlan, kept: Kept | None) -> None:
+        batcher, segmenter = self._models.batcher(plan), self._models.segmenter(plan)
         self._let_go(camera.name)
         self._held[camera.name] = contextlib.ExitStack()
-        self._held[camera.name].enter_context(held_names(self._config, camera))
+        self._held[camera.name].enter_context(held_names(self._config, plan))
         resumption = self._resumption(camera, segmenter)
         if resumption is not None and not self._resume:
             resumption.restart()
         elif resumption is not None and resumption.done:
             logger.info("already done", extra={"camera": camera.name})
             return
-        stream = build_stream(
-            camera,
+        stream = open_stream(
+            plan,
             segmenter=segmenter,
-            tracker=lambda: Tracker(class_count=len(segmenter.class_names), confirmation_score=CONFIRM_SCORE),
-            embed=self._models.embed(camera),
-            lowest_score=lowest_score(camera),
-            queue_frames=max(4, 2 * batcher.batch_size),
-            max_in_flight=batcher.batch_size * self.engine.workers,
+            embedder=self._models.embedder(plan),
+            lowest_score=lowest_score(plan),
+            flow=Flow(
+                queue_frames=max(4, 2 * batcher.batch_size),
+                max_in_flight=batcher.batch_size * (self.engine.workers + 1),
+            ),
             kept=kept,
             resumption=resumption,
         )
-        self._running[camera.name] = _Running(camera, stream, segmenter.class_names)
+        self._running[camera.name] = _Running(camera, plan, stream, segmenter.class_names)
         self.engine.add(stream, batcher)
 
     def _let_go(self, *names: str) -> None:
@@ -237,20 +244,20 @@ class LiveService:
             if (held := self._held.pop(name, None)) is not None:
                 held.close()
 
-    def _kept(self, camera: CameraConfig) -> Kept | None:
+    def _kept(self, camera: CameraSettings, plan: StreamPlan) -> Kept | None:
         """What an earlier run left of a camera's identities."""
         if self._snapshots is None or not is_camera(camera.url):
             return None
         loaded = self._snapshots.load(camera.name)
         if loaded is None:
             return None
-        other = loaded.facts.get("class_names") != list(self._models.segmenter(camera).class_names)
+        other = loaded.facts.get("class_names") != list(self._models.segmenter(plan).class_names)
         if other:
             logger.warning("state of other classes", extra={"camera": camera.name})
         skip_ids = 0 if loaded.facts.get("final") else CRASH_SKIP_IDS
         return Kept(state=loaded.state, elapsed_s=loaded.elapsed_s, skip_ids=skip_ids, numbers_only=other)
 
-    def _resumption(self, camera: CameraConfig, segmenter: OnnxSegmenter) -> Resumption | None:
+    def _resumption(self, camera: CameraSettings, segmenter: OnnxSegmenter) -> Resumption | None:
         """Where a recording's chunks are, and everything its rows depend on."""
         if self._config.state is None or is_camera(camera.url) or camera.policy == "latest":
             return None
@@ -260,7 +267,7 @@ class LiveService:
             problem = f"expected a recording, found: {error.strerror}"
             raise SourceError(camera.url, problem, "check the path") from None
         key = {
-            "camera": {item.name: getattr(camera, item.name) for item in fields(camera) if item.compare},
+            "camera": camera.chosen(),
             "file": (facts.st_size, facts.st_mtime_ns) if facts is not None else None,
             "model": segmenter.describe(),
             "version": __version__,
@@ -272,7 +279,7 @@ def run_live(path: Path, *, log: str | None = None, resume: bool = False) -> int
     """Run the cameras of a file until a signal or until all of them are recordings that are done.
 
     Args:
-        path: The YAML file; see :mod:`tracker.config`.
+        path: The YAML file; see :mod:`tracker.settings.yaml_file`.
         log: ``text`` or ``json``, over the file's own choice.
         resume: Go on with recordings where an earlier run was cut off; the settings need a ``state`` folder.
 
@@ -285,7 +292,7 @@ def run_live(path: Path, *, log: str | None = None, resume: bool = False) -> int
     if log not in {None, "text", "json"}:
         problem = f"expected text or json, found {log!r}"
         raise ConfigError("--log", problem, "choose one of the two")
-    config = load_live_config(path)
+    config = load_service_settings(path)
     if resume and config.state is None:
         raise ConfigError("--resume", "expected a folder for states, found none in the settings", "add `state: FOLDER`")
     with logging_to_stderr(log or config.log), faults_logged(), _signals() as signals, contextlib.ExitStack() as stack:
@@ -329,7 +336,7 @@ def _loop(service: LiveService, path: Path, signals: queue.SimpleQueue[int]) -> 
                 return
             try:
                 with _at_work():
-                    service.reload(load_live_config(path))
+                    service.reload(load_service_settings(path))
             except TrackerError as failure:
                 logger.error("not reloaded", extra={"problem": str(failure)})  # noqa: TRY400 - expected, no traceback
 

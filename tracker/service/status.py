@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
     from tracker.engine.batcher import Batcher
-    from tracker.engine.scheduler import LiveEngine
+    from tracker.engine.scheduler import Engine
     from tracker.engine.stream import Stream
 
 __all__ = ["StatusServer", "health"]
@@ -32,7 +32,7 @@ STUCK_S = 60.0
 NEEDED = ("prometheus_client", "starlette", "uvicorn")
 
 
-def health(engine: LiveEngine) -> dict[str, Any]:
+def health(engine: Engine) -> dict[str, Any]:
     """The state of everything as plain values: ``ok``, ``degraded`` (some stream is not well) or ``stuck``."""
     served = engine.served
     shared = shares({stream: stream.meter.figures() for stream in served})
@@ -100,7 +100,7 @@ class StatusServer:
         ConfigError: The address cannot be used, or a package that it needs is not installed.
     """
 
-    def __init__(self, engine: LiveEngine, address: str) -> None:
+    def __init__(self, engine: Engine, address: str) -> None:
         host, _, port = address.rpartition(":")
         family = socket.AF_INET6 if host.startswith("[") else socket.AF_INET
         absent = [name for name in NEEDED if importlib.util.find_spec(name) is None]
@@ -138,7 +138,7 @@ class StatusServer:
         serve(self._server, self._socket)
 
 
-def _application(engine: LiveEngine, hosts: list[str]) -> ASGIApp:
+def _application(engine: Engine, hosts: list[str]) -> ASGIApp:
     """``/healthz`` and ``/metrics`` of an engine, for requests that name one of ``hosts``."""
     from prometheus_client import CollectorRegistry, generate_latest
     from starlette.applications import Starlette

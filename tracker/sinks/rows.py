@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 
 from tracker.errors import ConfigError
 from tracker.formats.run_length import polygons
+from tracker.settings.choices import MaskFormat
 from tracker.sinks.silhouettes import code_of, silhouette_of
 
 if TYPE_CHECKING:
@@ -17,8 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["MASK_FORMATS", "MaskFormat", "Row", "RowBuilder"]
 
-MaskFormat = Literal["rle", "polygon", "none"]
-MASK_FORMATS: tuple[MaskFormat, ...] = ("rle", "polygon", "none")
+MASK_FORMATS: tuple[MaskFormat, ...] = get_args(MaskFormat)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

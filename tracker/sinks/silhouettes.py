@@ -6,10 +6,10 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from tracker.formats.run_length import Crop, encode_crop
-from tracker.masks import lift
 
 if TYPE_CHECKING:
-    from tracker.types import InstanceMasks, Instances
+    from tracker.masks import InstanceMasks
+    from tracker.types import Instances
 
 __all__ = ["code_of", "silhouette_of"]
 
@@ -27,7 +27,7 @@ _last = _LastFrame()
 
 
 def silhouette_of(instances: Instances, row: int) -> Crop:
-    """The silhouette of one instance that has a mask, cut to its box: see :func:`tracker.masks.lift`."""
+    """The silhouette of one instance that has a mask, cut to its box: see :meth:`tracker.masks.InstanceMasks.lift`."""
     masks = instances.masks
     if masks is None:
         message = "silhouette_of: expected instances with masks, found none"
@@ -35,7 +35,7 @@ def silhouette_of(instances: Instances, row: int) -> Crop:
     if _last.masks is not masks:
         _last.masks, _last.crops, _last.codes = masks, {}, {}
     if row not in _last.crops:
-        _last.crops[row] = lift(masks, row, instances.boxes[row])
+        _last.crops[row] = masks.lift(row, instances.boxes[row])
     return _last.crops[row]
 
 

@@ -173,6 +173,8 @@ def expand_sources(source: SourceLike | Sequence[SourceLike]) -> list[Address]:
 
 
 def _expand_list(sources: Sequence[SourceLike]) -> list[Address]:
+    if len(sources) == 1:
+        return expand_sources(sources[0])
     addresses: list[Address] = []
     images: list[Path] = []
     for source in sources:

@@ -102,6 +102,7 @@ class FrameConverter:
             letterbox=letterbox,
             time_from=picture.time_from,
             pixel_aspect=picture.pixel_aspect,
+            captured_at=picture.captured_at,
         )
 
     def _orientation(self, frame: av.VideoFrame, coded: tuple[int, int]) -> tuple[bool, bool, bool]:

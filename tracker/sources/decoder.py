@@ -9,11 +9,13 @@ from __future__ import annotations
 import os
 import time
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
 import av
 
 from tracker.sources import hardware, problems
+from tracker.sources.capture import created_at, shown_at
 from tracker.sources.clock import MediaClock
 from tracker.sources.container import open_container
 from tracker.sources.convert import orientation
@@ -66,6 +68,7 @@ class Picture:
     source: str
     time_from: TimeFrom = "stamps"
     pixel_aspect: Fraction = SQUARE
+    captured_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,6 +192,7 @@ class VideoDecoder:
             self._coded_size: tuple[int, int] | None = None
             self._damaged: set[int] = set()  # stamps of packets that the demuxer found damaged
             self._time_from: TimeFrom = "stamps"
+            self._created = created_at({**self._stream.metadata, **self._container.metadata})
             self._decoded = self._decode()
             self._first: Picture | None = next(self._decoded, None)
             self.info = self._describe(rate)
@@ -332,6 +336,7 @@ class VideoDecoder:
                     source=self._name,
                     time_from=self._time_from,
                     pixel_aspect=self._aspect_of(frame),
+                    captured_at=datetime.now(UTC) if self._is_live else shown_at(self._created, time_s),
                 )
 
     def _aspect_of(self, frame: av.VideoFrame) -> Fraction:

@@ -70,6 +70,11 @@ class Handoff(Generic[Item]):
         with self._changed:
             return self._closed or (self._finished and not self._items and self._error is None)
 
+    @property
+    def exhausted(self) -> bool:
+        """Whether nothing will come beyond what waits."""
+        return self._finished or self._closed
+
     def put(self, item: Item) -> bool:
         """Hand an item over, waiting or dropping the oldest when full; false when the consumer has closed."""
         size = self._size_of(item) if self._size_of is not None else 0

@@ -9,18 +9,17 @@ from __future__ import annotations
 import functools
 import io
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, get_args
 
 from tracker.errors import ConfigError
+from tracker.settings.choices import DecodeChoice
 
 if TYPE_CHECKING:
     from av.codec.hwaccel import HWAccel
 
 __all__ = ["DECODE_CHOICES", "Accelerator", "DecodeChoice", "choose", "obstacle", "trial"]
 
-DecodeChoice = Literal["auto", "cpu", "cuda", "vaapi", "videotoolbox"]
-
-DECODE_CHOICES = ("auto", "cpu", "cuda", "vaapi", "videotoolbox")
+DECODE_CHOICES = get_args(DecodeChoice)
 
 PIXEL_FORMATS = {"cuda": "cuda", "vaapi": "vaapi", "videotoolbox": "videotoolbox_vld"}
 """FFmpeg's pixel format of pictures that are on the device; ``auto`` tries the devices in this order."""

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from tracker.sources.decoder import Decoder
     from tracker.sources.hardware import DecodeChoice
     from tracker.sources.reconnect import Link
+    from tracker.types import NetworkInput
 
 __all__ = ["open_source", "open_steady"]
 
@@ -26,6 +27,7 @@ __all__ = ["open_source", "open_steady"]
 def open_source(
     source: SourceLike | Sequence[SourceLike],
     *,
+    like: NetworkInput | None = None,
     network_size: tuple[int, int] | None = None,
     keep_aspect: bool = True,
     want_image: bool = True,
@@ -49,6 +51,7 @@ def open_source(
             ``"/dev/video0"``), an ``rtsp://``, ``http(s)://``, ``rtmp://``, ``srt://`` or ``udp://`` address, one with
             a scheme of :data:`tracker.plugins.SOURCES`, or an entry of
             :func:`tracker.sources.address.expand_sources`, which also splits what stands for several streams.
+        like: The segmenter that is to see the frames: stands for its ``network_size`` and ``keep_aspect``.
         network_size: ``(width, height)`` of the segmenter's input; frames then carry ``network_image`` at that size.
         keep_aspect: Letterbox into ``network_size`` rather than stretch.
         want_image: Whether frames carry the full-size image; without it, pixels are converted at network size only.
@@ -77,6 +80,10 @@ def open_source(
         SourceError: Not there, not a video, no video stream, no frame, or not one stream but several.
         ConfigError: An argument out of range, or a decoding device that is not there.
     """
+    if like is not None:
+        if network_size is not None:
+            raise ConfigError("network_size", "expected one of like and network_size, found both", "leave one out")
+        network_size, keep_aspect = like.network_size, like.keep_aspect
     for fits, name, expected, found in (
         (stride >= 1, "stride", "1 or more", stride),
         (fps is None or 0 < fps <= 1000, "fps", "a rate above 0 and up to 1000", fps),

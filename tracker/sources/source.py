@@ -219,6 +219,11 @@ class Source:
         """Whether no frame waits and none will come."""
         return self._handoff.over
 
+    @property
+    def exhausted(self) -> bool:
+        """Whether no frame will come beyond those that wait."""
+        return self._handoff.exhausted
+
     def wait(self) -> None:
         """Wait for the first frame, which stays there to be taken: from now on :attr:`info` is known.
 

@@ -8,7 +8,6 @@ import pytest
 from demos.scenes import script
 from demos.scenes.detector import detect, grid_masks
 from tracker import boxes as box_math
-from tracker import masks as mask_math
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +32,7 @@ def test_perfect_boxes_and_masks(truth):
     assert (overlap.max(axis=1) == 1).all()
     for row in range(len(found)):
         own = int(overlap[row].argmax())
-        lifted, exact = mask_math.full(found.masks, row, found.boxes[row]), truth.mask(own)
+        lifted, exact = found.masks.full(row, found.boxes[row]), truth.mask(own)
         # Slivers two cells wide lose the most on a grid of four pixels.
         assert (lifted & exact).sum() / (lifted | exact).sum() > (0.9 if truth.visibility[own] == 1 else 0.8)
     assert found.masks.step_px == (4.0, 4.0)
@@ -76,7 +75,7 @@ def test_jitter_moves_boxes_a_little(truth):
     overlap = box_math.iou_paired(clean.boxes, noisy.boxes)
     assert (overlap < 1).all()
     assert (overlap > 0.6).all()
-    lifted, box = mask_math.full(noisy.masks, 0, noisy.boxes[0]), noisy.boxes[0]
+    lifted, box = noisy.masks.full(0, noisy.boxes[0]), noisy.boxes[0]
     rows, columns = np.nonzero(lifted)
     assert columns.min() >= box[0] - 4
     assert columns.max() <= box[2] + 4
@@ -97,7 +96,7 @@ def test_merged_objects_come_out_as_one(truth):
     assert len(found) == 1
     hull = [*truth.boxes[:, :2].min(axis=0), *truth.boxes[:, 2:].max(axis=0)]
     assert found.boxes[0].tolist() == hull
-    assert mask_math.areas_px(found.masks)[0] == pytest.approx(truth.areas_px.sum(), rel=0.1)
+    assert found.masks.areas_px()[0] == pytest.approx(truth.areas_px.sum(), rel=0.1)
 
 
 def test_class_noise_touches_vehicles_only(crowd):

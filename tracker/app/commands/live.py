@@ -1,0 +1,27 @@
+"""``masktrail live``: the cameras of a file, until stopped."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tracker.app.flags import option
+from tracker.settings.service import ServiceSettings
+
+__all__ = ["live"]
+
+
+def live(
+    cameras: Annotated[
+        Path, typer.Argument(metavar="CAMERAS.YAML", help="The cameras and what becomes of each; see docs/live.md.")
+    ],
+    *,
+    log: Annotated[str | None, option(ServiceSettings, "log")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue recordings that were cut off.")] = False,
+) -> None:
+    """Follow many cameras until stopped: reconnects, records in parts, tells health and metrics over HTTP."""
+    from tracker.service.run import run_live
+
+    raise typer.Exit(run_live(cameras, log=log, resume=resume))

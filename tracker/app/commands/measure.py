@@ -1,0 +1,76 @@
+"""``masktrail associate`` and ``masktrail eval``: identities for detections made elsewhere, and how good they are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tracker.app.console import Json, Quiet, console_for, steps
+from tracker.app.flags import option
+from tracker.settings.stream import RunSettings
+
+__all__ = ["associate", "evaluate"]
+
+
+def associate(
+    detections: Annotated[
+        Path,
+        typer.Argument(help="MOT, MOTS or KITTI text, COCO results, a sequence folder, or a folder of many of either."),
+    ],
+    *,
+    out: Annotated[Path, typer.Option(help="Result file; a folder for many sequences.")],
+    fps: Annotated[
+        float | None, typer.Option(min=0.01, help="Frames per second; else seqinfo.ini's, 10 for KITTI text, 30.")
+    ] = None,
+    refine: Annotated[bool, option(RunSettings, "refine")] = False,
+    quiet: Quiet = False,
+) -> None:
+    """Give identities to detections made elsewhere, in their format; no video needed."""
+    from tracker.measure.associate import associate as associate_files
+
+    console = console_for(quiet=quiet)
+    with steps(console, "associating") as show:
+        results = associate_files(detections, out, fps=fps, refine=refine, progress=show)
+    for result in results:
+        console.print(
+            f"{result.name}: {result.identities} identities in {result.frames} frames -> {result.path}", highlight=False
+        )
+        for note in result.notes:
+            console.print(f"  {note}", highlight=False, markup=False, soft_wrap=True)
+        if result.problem:
+            console.print(f"  second pass failed, the online result stands: {result.problem}", highlight=False)
+    if any(result.interrupted for result in results):
+        raise typer.Exit(130)
+    if any(result.problem for result in results):
+        raise typer.Exit(1)
+
+
+def evaluate(
+    results: Annotated[Path, typer.Argument(help="Folder of <sequence>.txt, as `masktrail associate` writes them.")],
+    *,
+    truth: Annotated[
+        Path, typer.Option("--gt", help="Folder of sequence folders with gt.txt and seqinfo.ini, or KITTI's label_02.")
+    ],
+    protocol: Annotated[
+        str | None, typer.Option(help="Clean-up rules: plain, mot15, mot16, mot17, mot20, kitti, kittimots.")
+    ] = None,
+    per_sequence: Annotated[bool, typer.Option("--per-sequence", help="A row for each sequence too.")] = False,
+    json_path: Json = None,
+    quiet: Quiet = False,
+) -> None:
+    """HOTA, DetA, AssA, IDF1, MOTA and sMOTSA of MOT, MOTS or KITTI results, by TrackEval's metrics."""
+    from dataclasses import asdict
+
+    from tracker.measure.evaluate import evaluate as evaluate_results
+    from tracker.measure.evaluate import evaluated_files
+    from tracker.measure.tables import evaluation_table
+    from tracker.sinks.summary import open_summary
+
+    console = console_for(quiet=quiet)
+    with open_summary(json_path, inputs=evaluated_files(truth, results)) as write_summary:
+        with steps(console, "evaluating") as show:
+            evaluation = evaluate_results(truth, results, protocol=protocol, progress=show)
+        console.print(evaluation_table(evaluation, per_sequence=per_sequence))
+        write_summary(asdict(evaluation))

@@ -1,0 +1,66 @@
+"""``masktrail models``: the models at hand, their cards, and whether a file can be used."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from tracker.app.console import console_for
+from tracker.app.flags import option
+from tracker.settings.stream import RunSettings
+
+__all__ = ["models_app"]
+
+models_app = typer.Typer(help="The segmentation models at hand.", no_args_is_help=True)
+
+
+@models_app.command(name="list")
+def models_list() -> None:
+    """Name every model at hand."""
+    from rich.table import Table
+
+    from tracker.segment.zoo import list_models
+
+    table = Table("model", "inputs (height x width)", "classes", "size", box=None, padding=(0, 2), header_style="cyan")
+    for entry in list_models():
+        size = sum(file.stat().st_size for file in entry.files) / len(entry.files)
+        classes = ", ".join(entry.manifest.classes or ()) if entry.manifest else ""
+        table.add_row(entry.name, ", ".join(filter(None, entry.variants)), classes, f"{size / 1e6:.1f} MB")
+    console_for().print(table)
+
+
+@models_app.command(name="show")
+def models_show(name: Annotated[str, typer.Argument(help="A name from `masktrail models list`.")]) -> None:
+    """Print a model's card: data, figures, limits, licences; and where it would run here."""
+    from rich.markdown import Markdown
+
+    from tracker.segment.session import OnnxSegmenter
+    from tracker.segment.zoo import find_model
+
+    card = find_model(name).path.with_name("README.md")
+    if not card.is_file():
+        from tracker.errors import ModelError
+
+        raise ModelError(name, f"expected a card {card}, found none", "only models of the zoo have one")
+    console = console_for()
+    console.print(Markdown(card.read_text(encoding="utf-8")))
+    segmenter = OnnxSegmenter(name)
+    console.print(f"Here: {segmenter.describe()}; {segmenter.placement}", highlight=False)
+
+
+@models_app.command(name="check")
+def models_check(
+    model: Annotated[str, typer.Argument(help="An .onnx file or a model's name.")],
+    *,
+    device: Annotated[str, option(RunSettings, "device")] = "cpu",
+) -> None:
+    """Say whether a file can be used and how it was understood, with a trial run."""
+    from tracker.segment.check import check_model
+
+    report = check_model(model, device=device)
+    console = console_for()
+    for name, value in report.rows():
+        console.print(f"[cyan]{name:>10}[/cyan]  {value}", highlight=False)
+    if not report.passed:
+        raise typer.Exit(1)

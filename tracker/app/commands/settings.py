@@ -1,0 +1,43 @@
+"""``masktrail settings``: the settings of cameras.yaml as a JSON schema, and all of them as a reference page."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = ["settings_app"]
+
+settings_app = typer.Typer(help="What can be set, for editors and readers.", no_args_is_help=True)
+
+Out = Annotated[Path | None, typer.Option(metavar="FILE", help="Write it there instead of printing it.")]
+
+
+@settings_app.command(name="schema")
+def settings_schema(*, out: Out = None) -> None:
+    """The JSON schema of cameras.yaml: editors complete its keys and mark mistakes."""
+    from tracker.settings.reference import file_schema
+
+    _give(json.dumps(file_schema(), indent=2) + "\n", out)
+
+
+@settings_app.command(name="docs")
+def settings_docs(*, out: Out = None) -> None:
+    """The reference of all settings in Markdown: keys, options, defaults, values."""
+    from tracker.settings.reference import reference_page
+
+    _give(reference_page(), out)
+
+
+def _give(text: str, out: Path | None) -> None:
+    if out is None:
+        typer.echo(text, nl=False)
+        return
+    try:
+        out.write_text(text, encoding="utf-8")
+    except OSError as error:
+        from tracker.errors import SinkError
+
+        raise SinkError(out, f"expected a file that can be written, found: {error.strerror}", "check --out") from None

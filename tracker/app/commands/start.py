@@ -1,0 +1,46 @@
+"""``masktrail demo`` and ``masktrail doctor``: the first commands on a new machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tracker.app.console import console_for
+from tracker.app.flags import option
+from tracker.settings.stream import RunSettings
+
+__all__ = ["demo", "doctor"]
+
+
+def demo(
+    video: Annotated[str | None, typer.Argument(help="Your own video instead of the two pinned clips.")] = None,
+    *,
+    out: Annotated[Path, typer.Option(help="Folder for everything that is written.")] = Path("demo-output"),
+    device: Annotated[str, option(RunSettings, "device")] = "auto",
+) -> None:
+    """Track two real clips (or, without network, two rendered scenes) and show where to look."""
+    from tracker.app.demo import run_demo
+
+    outcomes = run_demo(out, video=video, device=device, console=console_for())
+    if any(outcome.failures for outcome in outcomes):
+        raise typer.Exit(1)
+    if any(outcome.interrupted for outcome in outcomes):
+        raise typer.Exit(130)
+
+
+def doctor() -> None:
+    """Look at versions, devices and codecs, and say what to do about each problem."""
+    from tracker.app.doctor import examine
+
+    console = console_for()
+    marks = {"ok": "[green]ok     [/green]", "note": "[yellow]note   [/yellow]", "problem": "[red]problem[/red]"}
+    problems = 0
+    for finding in examine():
+        console.print(f"{marks[finding.state]} [bold]{finding.name}[/bold]: {finding.found}", highlight=False)
+        if finding.remedy:
+            console.print(f"        -> {finding.remedy}", highlight=False, markup=False)
+        problems += finding.state == "problem"
+    if problems:
+        raise typer.Exit(1)

@@ -1,0 +1,119 @@
+"""``track``, ``segment`` and ``demo`` on a terminal: a run of the engine with progress, tables and Ctrl-C."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING
+
+from tracker.app.interrupt import interruptible
+from tracker.app.progress import StreamProgress, link_teller, short_title, summary_table
+from tracker.engine.claims import check_run
+from tracker.engine.run import Listener, Run
+from tracker.sinks.summary import open_summary
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from rich.console import Console
+    from rich.progress import Progress, TaskID
+
+    from tracker.engine.meter import StreamFigures
+    from tracker.engine.run import Outcome
+    from tracker.errors import SinkError
+    from tracker.settings.stream import RunSettings
+    from tracker.sources.reconnect import Link
+    from tracker.sources.source import SourceInfo
+
+__all__ = ["run_on_terminal"]
+
+
+def run_on_terminal(settings: RunSettings, *, console: Console, summary: Path | None = None) -> list[Outcome]:
+    """Run every stream, one after another; the first Ctrl-C ends the one that runs, with what is done.
+
+    Args:
+        settings: What to do.
+        console: Progress and tables go there.
+        summary: JSON file of all outcomes.
+
+    Returns:
+        One outcome per stream.
+
+    Raises:
+        TrackerError: A source, model or output cannot be opened, or an output is a source or another output.
+    """
+    terminal = _Terminal(console, shows_identities=settings.associates)
+    run = Run(settings, listener=terminal)
+    terminal.stop = run.stop
+    check_run(settings, run.plans, summary=summary)
+    with open_summary(summary) as write_summary:
+        outcomes = run.run()
+        write_summary([outcome.as_json() for outcome in outcomes])
+    return outcomes
+
+
+class _Terminal(Listener):
+    """Prints what a run tells, and catches Ctrl-C from a stream's start to its end."""
+
+    def __init__(self, console: Console, *, shows_identities: bool) -> None:
+        self.stop: Callable[[], None] = lambda: None
+        self._console = console
+        self._shows_identities = shows_identities
+        self._running = contextlib.ExitStack()
+        self._progress: StreamProgress | None = None
+        self._second_pass: tuple[Progress, TaskID] | None = None
+        self._tell_link = link_teller(console)
+
+    def model_opened(self, role: str, description: str) -> None:
+        self._console.print(f"[dim]{role}: {description}[/dim]", highlight=False)
+
+    def started(self, name: str, info: SourceInfo, frame_count: int | None) -> None:
+        del info
+        self._running.enter_context(interruptible(self.stop))
+        self._progress = StreamProgress(
+            console=self._console,
+            title=short_title(name),
+            frame_count=frame_count,
+            shows_identities=self._shows_identities,
+        )
+        self._running.enter_context(self._progress)
+
+    def progressed(self, name: str, figures: StreamFigures) -> None:
+        del name
+        if self._progress is not None:
+            self._progress(figures)
+
+    def link_changed(self, name: str, link: Link) -> None:
+        del name
+        self._tell_link(link)
+
+    def output_lost(self, name: str, failure: SinkError) -> None:
+        del name
+        self._console.print(f"[red]output lost[/red]: {failure}", highlight=False)
+
+    def refined(self, name: str, done: int, total: int) -> None:
+        del name
+        if self._second_pass is None:
+            from rich.progress import Progress
+
+            if self._progress is not None:
+                self._progress.close()
+            progress = self._running.enter_context(Progress(console=self._console, transient=True))
+            self._second_pass = progress, progress.add_task("second pass", total=None)
+        progress, task = self._second_pass
+        progress.update(task, completed=done, total=total)
+
+    def ended(self, name: str, outcome: Outcome | None) -> None:
+        del name
+        self._running.close()
+        self._progress = self._second_pass = None
+        self._tell_link = link_teller(self._console)
+        if outcome is None:
+            return
+        self._console.print(summary_table(outcome))
+        for path in outcome.outputs:
+            self._console.print(f"  wrote {path}", highlight=False)
+        for note in outcome.notes:
+            self._console.print(f"  [yellow]note[/yellow]: {note}", highlight=False)
+        for failure in outcome.failures:
+            self._console.print(f"  [red]failed[/red]: {failure}", highlight=False)

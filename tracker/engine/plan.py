@@ -1,0 +1,166 @@
+"""What one stream is to do: its settings with the address that is opened and the outputs that are written."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tracker.errors import ConfigError, SinkError
+from tracker.plugins import sink_class
+from tracker.sinks.base import file_of
+
+if TYPE_CHECKING:
+    from tracker.settings.stream import CameraSettings, RunSettings, StreamSettings
+    from tracker.sources.address import Address
+
+__all__ = ["StreamPlan", "chosen_classes", "plan_camera", "plan_run"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamPlan:
+    """One stream before anything of it is opened.
+
+    Attributes:
+        name: Of the stream, free of credentials.
+        address: What is opened.
+        settings: How; the same settings give the same result, whoever runs them.
+        outputs: Where it is written, the annotated video first, with the stream's name filled in.
+        lowest_score: Of the instances to look at; ``None`` = the model's own.
+        associates: Whether instances get identities.
+        limit: Most frames.
+        coco_annotations: A COCO file whose image and category numbers COCO results follow.
+    """
+
+    name: str
+    address: Address
+    settings: StreamSettings
+    outputs: tuple[str, ...]
+    lowest_score: float | None = None
+    associates: bool = True
+    limit: int | None = None
+    coco_annotations: str | None = None
+
+    @property
+    def is_recording(self) -> bool:
+        """Whether it has an end: files and images, not cameras and addresses."""
+        return self.address.kind in {"video", "images"}
+
+    @property
+    def wants_images(self) -> bool:
+        """Whether an output or a network of its own looks at the full-size pictures."""
+        embeds = self.associates and self.settings.reid is not None
+        return embeds or any(sink_class(output).needs_images for output in self.outputs)
+
+
+def plan_camera(camera: CameraSettings) -> StreamPlan:
+    """The stream of a camera of a service.
+
+    Raises:
+        TrackerError: A recording that is not there, an output that cannot be written, a device that cannot decode.
+    """
+    from tracker.sources.address import expand_sources
+    from tracker.sources.hardware import choose
+
+    addresses = expand_sources(camera.url)
+    if len(addresses) > 1:
+        problem = f"expected one stream, found {len(addresses)}"
+        raise ConfigError(camera.name, problem, "write a camera entry for each of them")
+    outputs = tuple(output.replace("{name}", camera.name) for output in _outputs(camera))
+    for output in outputs:
+        sink_class(output)
+        path = file_of(output)
+        if path is None:
+            continue
+        folder = path.parent
+        if not folder.is_dir():
+            raise SinkError(path, f"expected the folder {folder} to exist, found nothing", f"mkdir -p {folder}")
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise SinkError(path, f"expected a writable folder {folder}, found no permission", f"chmod u+wx {folder}")
+    choose(camera.decode)
+    return StreamPlan(
+        name=camera.name,
+        address=_asking(dataclasses.replace(addresses[0], name=camera.name), camera),
+        settings=camera,
+        outputs=outputs,
+        lowest_score=camera.score_threshold,
+    )
+
+
+def plan_run(settings: RunSettings) -> list[StreamPlan]:
+    """The streams of a run, one after another.
+
+    Raises:
+        SourceError: A source is not there.
+        ConfigError: Several streams would write to one path.
+    """
+    from tracker.sources.address import expand_sources
+
+    addresses = expand_sources(list(settings.sources))
+    return [
+        StreamPlan(
+            name=address.name,
+            address=_asking(address, settings),
+            settings=settings,
+            outputs=tuple(_named_outputs(settings, address, several=len(addresses) > 1)),
+            lowest_score=settings.lowest_score,
+            associates=settings.associates,
+            limit=settings.limit,
+            coco_annotations=settings.coco_annotations,
+        )
+        for address in addresses
+    ]
+
+
+def chosen_classes(plan: StreamPlan, class_names: tuple[str, ...]) -> list[int]:
+    """Numbers of the classes that a stream keeps; empty = all.
+
+    Raises:
+        ConfigError: The model has no such class.
+    """
+    lowered = [name.lower() for name in class_names]
+    for name in plan.settings.classes:
+        if name.lower() not in lowered:
+            shown = ", ".join(class_names[:20]) + (f", ... ({len(class_names)} in all)" * (len(class_names) > 20))
+            close = difflib.get_close_matches(name.lower(), lowered, 1)
+            problem = f"expected classes of the model, found {name!r}; it has {shown}"
+            remedy = f"did you mean {class_names[lowered.index(close[0])]!r}?" if close else "choose among these"
+            raise ConfigError(f"classes of {plan.name}", problem, remedy)
+    return [lowered.index(name.lower()) for name in plan.settings.classes]
+
+
+def _asking(address: Address, settings: StreamSettings) -> Address:
+    """What is asked of a webcam."""
+    rate = f"{settings.fps:g}" if settings.fps is not None and address.kind == "camera" else None
+    return address.asking(size=settings.size, fps=rate, format=settings.format)
+
+
+def _outputs(settings: StreamSettings) -> list[str]:
+    return [*([settings.save] if settings.save else []), *settings.records]
+
+
+def _named_outputs(settings: RunSettings, address: Address, *, several: bool) -> list[str]:
+    """The outputs of one of the streams of a run; ``save`` may be a folder."""
+    name = Path(address.name).stem or "stream"
+    if address.kind not in {"video", "images"}:
+        name = "".join(letter if letter.isalnum() else "-" for letter in address.name.rpartition("://")[2]).strip("-")
+    outputs = []
+    if settings.save is not None:
+        folder = Path(settings.save).is_dir() or settings.save.endswith(("/", os.sep))
+        lacks_name = several and "{name}" not in settings.save
+        into = file_of(settings.save) is not None and (folder or lacks_name)
+        inside = "{image}.jpg" if address.kind == "images" else f"{name}.mp4"
+        outputs.append(str(Path(settings.save) / inside) if into else settings.save)
+    for output in settings.records:
+        path = file_of(output)
+        if path is not None and several and "{name}" not in output:
+            raise ConfigError(
+                f"--records {output}",
+                "expected one file per stream, found one path for several streams",
+                f"write {{name}} where the stream's name goes: {path.with_name('{name}' + path.suffix)}",
+            )
+        outputs.append(output)
+    return [output.replace("{name}", name) for output in outputs]

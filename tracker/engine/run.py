@@ -1,0 +1,401 @@
+"""Runs of the engine over recordings, one after another: what ``track``, ``segment`` and Python programs call."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import threading
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tracker.engine.claims import check_run, files_of
+from tracker.engine.models import Models
+from tracker.engine.opener import Flow, Watch, open_stream
+from tracker.engine.outputs import Outputs
+from tracker.engine.plan import plan_run
+from tracker.engine.scheduler import Engine
+from tracker.errors import ConfigError, TrackerError
+from tracker.settings.stream import RunSettings
+from tracker.sinks.base import file_of
+from tracker.sinks.exclusive import reserved
+
+if TYPE_CHECKING:
+    import os
+    from collections import Counter
+    from collections.abc import Callable, Iterator, Sequence
+
+    from tracker.engine.batcher import Batcher
+    from tracker.engine.meter import StreamFigures
+    from tracker.engine.plan import StreamPlan
+    from tracker.engine.stream import Stream
+    from tracker.errors import SinkError
+    from tracker.refine.spool import Spool
+    from tracker.sources.reconnect import Link
+    from tracker.sources.source import SourceInfo
+    from tracker.types import Frame
+
+__all__ = ["Listener", "Outcome", "Run", "run", "serve"]
+
+PROGRESS_S = 0.1
+"""How often progress is told."""
+
+FULL_BATCH_S = 5.0
+"""A recording's batches wait for their frames, so that the same frames are always batched together."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """How one stream went; plain values that another process can be told.
+
+    Attributes:
+        name: The stream's name.
+        figures: Frames, rates, times.
+        identities: How many there were by class name, after the second pass where there was one.
+        stage_ms: Milliseconds per frame by stage; stages overlap, so they add up to more than the wall time.
+        outputs: Files that were written, and addresses that were written to, free of credentials.
+        failures: Errors that ended an output or the source early; empty when all went well.
+        interrupted: Whether it was stopped before its end.
+        notes: What the source had to skip or repair, in words.
+    """
+
+    name: str
+    figures: StreamFigures
+    identities: Counter[str]
+    stage_ms: dict[str, float]
+    outputs: list[str]
+    failures: list[TrackerError]
+    interrupted: bool = False
+    notes: list[str] = field(default_factory=list)
+
+    def as_json(self) -> dict[str, Any]:
+        """Everything as plain values for ``--json``."""
+        figures = self.figures
+        return {
+            "source": self.name,
+            "frames": figures.frames,
+            "instances": figures.instances,
+            "identities": dict(self.identities),
+            "media_s": round(figures.media_s, 3),
+            "wall_s": round(figures.wall_s, 3),
+            "fps": round(figures.frames_per_s, 2),
+            "stage_ms": {name: round(ms, 3) for name, ms in self.stage_ms.items()},
+            "outputs": self.outputs,
+            "failures": [str(failure) for failure in self.failures],
+            "interrupted": self.interrupted,
+            "notes": self.notes,
+        }
+
+
+class Listener:
+    """What a run tells while it goes; derive from it and override. Nothing here does anything."""
+
+    def model_opened(self, role: str, description: str) -> None:
+        """A network is ready: ``model`` or ``re-identification``, and one line for a person."""
+
+    def started(self, name: str, info: SourceInfo, frame_count: int | None) -> None:
+        """A stream is open, and :meth:`Run.stop` ends it; ``frame_count`` is what its container announces."""
+
+    def progressed(self, name: str, figures: StreamFigures) -> None:
+        """How far a stream is, some ten times a second and once at its end."""
+
+    def link_changed(self, name: str, link: Link) -> None:
+        """A camera's connection changed; called in the source's thread."""
+
+    def output_lost(self, name: str, failure: SinkError) -> None:
+        """An output ended before its time; called in the writing thread."""
+
+    def refined(self, name: str, done: int, total: int) -> None:
+        """How far the second pass of a stream is, in steps."""
+
+    def ended(self, name: str, outcome: Outcome | None) -> None:
+        """A stream is over; ``None`` after an error that is about to be raised."""
+
+
+class _Progress(Listener):
+    """A listener that tells progress only."""
+
+    def __init__(self, on_progress: Callable[[str, StreamFigures], None]) -> None:
+        self._on_progress = on_progress
+
+    def progressed(self, name: str, figures: StreamFigures) -> None:
+        self._on_progress(name, figures)
+
+
+def run(
+    source: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | RunSettings,
+    *,
+    on_progress: Callable[[str, StreamFigures], None] | None = None,
+    **options: Any,
+) -> list[Outcome]:
+    """Track (or segment) one source or several, one after another, each with identities of its own.
+
+    Settings and outcomes can be pickled, so that a process pool may call this.
+
+    Args:
+        source: A video, folder, pattern, camera or address, a list of them, or finished settings.
+        on_progress: Called some ten times a second with the stream's name and its figures.
+        options: Fields of :class:`tracker.settings.stream.RunSettings`, such as ``records="out.jsonl"``.
+
+    Returns:
+        An outcome per stream.
+
+    Raises:
+        TrackerError: A source, model or output cannot be opened, or an option does not fit.
+    """
+    if not isinstance(source, RunSettings):
+        source = RunSettings.model_validate({"sources": source, **options})
+    elif options:
+        source = source.replace(**options)
+    return Run(source, listener=None if on_progress is None else _Progress(on_progress)).run()
+
+
+def serve(
+    stream: Stream,
+    engine: Engine,
+    batcher: Batcher | None = None,
+    *,
+    on_progress: Callable[[StreamFigures], None] = lambda _figures: None,
+) -> StreamFigures:
+    """Take one stream to its end, complete its outputs and close the engine.
+
+    Args:
+        stream: Not yet started.
+        engine: Serves it; :meth:`~tracker.engine.scheduler.Engine.stop` ends it early.
+        batcher: One of the engine's models; ``None`` = the first.
+        on_progress: Called some ten times a second, in this thread, and once at the end.
+
+    Returns:
+        The figures at the end. What went wrong with source or outputs is in ``stream.failures``.
+
+    Raises:
+        TrackerError: The model failed; what was done before is written.
+    """
+    engine.add(stream, batcher)
+    try:
+        while not engine.wait(PROGRESS_S):
+            on_progress(stream.figures())
+    finally:
+        engine.close(patience_s=threading.TIMEOUT_MAX)
+    figures = stream.figures()
+    on_progress(figures)
+    return figures
+
+
+class Run:
+    """One run over the sources of its settings.
+
+    Args:
+        settings: What to do.
+        listener: What is told meanwhile.
+
+    Attributes:
+        plans: Its streams.
+
+    Raises:
+        TrackerError: A source is not there, or several streams would write to one file.
+    """
+
+    def __init__(self, settings: RunSettings, *, listener: Listener | None = None) -> None:
+        self.plans = plan_run(settings)
+        self._settings = settings
+        self._listener = listener or Listener()
+        self._stops: list[Callable[[], None]] = []
+        self._stopped = False
+
+    def stop(self) -> None:
+        """End soon, as if the stream ended here; what is done is kept. Callable from any thread."""
+        self._stopped = True
+        for stop in list(self._stops):
+            stop()
+
+    def run(self) -> list[Outcome]:
+        """Run every stream, one after another; the one that is stopped is the last.
+
+        Raises:
+            TrackerError: A source, model or output cannot be opened, or an option does not fit.
+        """
+        check_run(self._settings, self.plans)
+        models = Models(self._settings, batch_wait_s=FULL_BATCH_S)
+        outcomes = []
+        for plan in self.plans:
+            outcome = None
+            try:
+                outcome = self._run_one(plan, models)
+            finally:
+                self._listener.ended(plan.name, outcome)
+            outcomes.append(outcome)
+            if outcome.interrupted:
+                break
+        return outcomes
+
+    def _run_one(self, plan: StreamPlan, models: Models) -> Outcome:
+        """One stream to its end, the first :meth:`stop` or a failure; its outputs are completed in every case."""
+        with reserved(*files_of(plan)), self._spooling(plan) as spool, self._engine(plan, models) as engine:
+            stream = self._open(plan, models, engine, spool)
+            info = stream.source.info
+            with self._stoppable(engine.stop, stream.close):
+                self._listener.started(plan.name, info, _frames_to_come(info, plan))
+                failures = self._serve(stream, engine, models.batcher(plan))
+            outcome = _outcome(plan, stream, failures, interrupted=self._stopped)
+            if spool is None:
+                return outcome
+            return self._second_pass(plan, outcome, spool, info, models.segmenter(plan).class_names)
+
+    @contextlib.contextmanager
+    def _spooling(self, plan: StreamPlan) -> Iterator[Spool | None]:
+        """The temporary file of the second pass, where one is asked for."""
+        if not self._settings.refine:
+            yield None
+            return
+        if plan.address.kind == "camera":
+            raise _needs_an_end(plan)
+        if plan.address.once and plan.wants_images:
+            problem = "expected a recording that can be read twice, found a pipe: a second pass draws its pictures anew"
+            raise ConfigError(f"--refine with {plan.name}", problem, "save the recording first, or leave --refine out")
+        from tracker.engine.second_pass import check_replaceable
+        from tracker.refine.spool import Spool
+
+        check_replaceable(plan.outputs)
+        with contextlib.closing(Spool()) as spool:
+            yield spool
+
+    @contextlib.contextmanager
+    def _engine(self, plan: StreamPlan, models: Models) -> Iterator[Engine]:
+        """An engine with the session of a stream; recordings mostly share their size, and so their session."""
+        models.let_go([plan])  # before another is opened: one at a time in memory
+        change = models.change([plan])
+        for role, description in change.opened:
+            self._listener.model_opened(role, description)
+        engine = Engine(workers=models.workers([models.segmenter(plan, change)]))
+        models.carry_out(change, engine)
+        batcher = models.batcher(plan)
+        if not change.sessions:
+            engine.add_model(batcher)
+        try:
+            yield engine
+        finally:
+            engine.stop()
+            batcher.streams.clear()
+
+    def _open(self, plan: StreamPlan, models: Models, engine: Engine, spool: Spool | None) -> Stream:
+        """The stream with its source and its outputs open."""
+        batcher = models.batcher(plan)
+        stream = open_stream(
+            plan,
+            segmenter=models.segmenter(plan),
+            embedder=models.embedder(plan),
+            patient=False,
+            flow=Flow(
+                queue_frames=max(4, 2 * batcher.batch_size),
+                max_in_flight=batcher.batch_size * (engine.workers + 1),
+                decode_threads=0,
+            ),
+            beside=[] if spool is None else [spool.sink],
+            watch=Watch(
+                on_link=lambda link: self._listener.link_changed(plan.name, link),
+                on_lost=lambda failure: self._listener.output_lost(plan.name, failure),
+            ),
+        )
+        stream.open()
+        if spool is not None and stream.source.info.is_live:
+            stream.abandon()
+            raise _needs_an_end(plan)
+        return stream
+
+    @contextlib.contextmanager
+    def _stoppable(self, *stops: Callable[[], None]) -> Iterator[None]:
+        """While the block runs, :meth:`stop` calls these."""
+        self._stops = list(stops)
+        try:
+            if self._stopped:
+                self.stop()
+            yield
+        finally:
+            self._stops = []
+
+    def _serve(self, stream: Stream, engine: Engine, batcher: Batcher) -> list[TrackerError]:
+        """What failed; a fault of the program itself is raised as it is."""
+        failures: list[TrackerError] = []
+        try:
+            serve(stream, engine, batcher, on_progress=lambda figures: self._listener.progressed(stream.name, figures))
+        except TrackerError as failure:
+            failures.append(failure)
+        for fault in (one.__cause__ for one in stream.failures if type(one) is TrackerError):
+            if fault is not None:
+                raise fault
+        return [*failures, *stream.failures]
+
+    def _second_pass(
+        self, plan: StreamPlan, outcome: Outcome, spool: Spool, info: SourceInfo, class_names: Sequence[str]
+    ) -> Outcome:
+        """Write the outputs anew; the outcome says so, or why the online ones stand."""
+        from tracker.engine.second_pass import SecondPass
+
+        if outcome.interrupted:
+            note = "no second pass, because the first was interrupted: this is the online result"
+            return replace(outcome, notes=[*outcome.notes, note])
+        if outcome.failures:
+            return outcome
+        second = SecondPass(
+            spool=spool,
+            class_names=class_names,
+            open_sink=Outputs(plan, info, class_names).opener(coasting=True),
+            pictures=lambda: _pictures(plan),
+            progress=lambda done, total: self._listener.refined(plan.name, done, total),
+        )
+        with self._stoppable(second.stop):
+            rewritten = second.run([Path(output) for output in plan.outputs])
+        if rewritten.identities is not None:
+            return replace(outcome, identities=rewritten.identities)
+        if rewritten.interrupted:
+            note = "second pass interrupted: this is the online result"
+            return replace(outcome, interrupted=True, notes=[*outcome.notes, note])
+        return replace(outcome, failures=[TrackerError("second pass", rewritten.problem, "the online result stands")])
+
+
+def _needs_an_end(plan: StreamPlan) -> ConfigError:
+    problem = "expected a recording, found a live source: a second pass needs an end"
+    return ConfigError(f"--refine with {plan.name}", problem, "leave --refine out, or record first")
+
+
+def _frames_to_come(info: SourceInfo, plan: StreamPlan) -> int | None:
+    """How many frames the run will have, where the container announces it."""
+    if info.frame_count is None:
+        return plan.limit
+    strided = -(-info.frame_count // plan.settings.stride)
+    return min(strided, plan.limit) if plan.limit else strided
+
+
+def _outcome(plan: StreamPlan, stream: Stream, failures: list[TrackerError], *, interrupted: bool) -> Outcome:
+    from tracker.sources.address import redact
+    from tracker.sources.notes import notes
+
+    source, figures = stream.source, stream.figures()
+    frames, times = max(figures.frames, 1), source.stage_times
+    stage_s = {"decode": times.decode_s + times.convert_s, **figures.stage_s}
+    return Outcome(
+        name=plan.name,
+        figures=figures,
+        identities=figures.identities_by_class,
+        stage_ms={name: seconds / frames * 1000 for name, seconds in stage_s.items()},
+        outputs=[redact(output) for output in plan.outputs if _is_there(output)],
+        failures=failures,
+        interrupted=interrupted,
+        notes=notes(source.info, source.counters),
+    )
+
+
+def _is_there(output: str) -> bool:
+    """Whether something was written: a file that could not be opened or stayed empty is not there."""
+    path = file_of(output)
+    return path is None or path.exists()
+
+
+@contextlib.contextmanager
+def _pictures(plan: StreamPlan) -> Iterator[Iterator[Frame]]:
+    """The frames of the first pass again, for drawing."""
+    from tracker.sources.open import open_source
+
+    with open_source(plan.address, stride=plan.settings.stride, decode=plan.settings.decode) as source:
+        yield itertools.islice(source, plan.limit)

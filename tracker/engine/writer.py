@@ -1,0 +1,118 @@
+"""Writer thread of one stream: a bounded way from tracking to the outputs, so that neither waits for the other."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from tracker.errors import TrackerError
+from tracker.sinks.base import Checkpoint
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tracker.sinks.base import Sink
+    from tracker.types import TrackedFrame
+
+__all__ = ["Writer", "unforeseen"]
+
+
+def unforeseen(name: str, doing: str, failure: Exception) -> TrackerError:
+    """A fault of the program itself in one stream, as an error of that stream; ``__cause__`` is the fault."""
+    problem = f"expected to {doing}, found {type(failure).__name__}: {failure}"
+    error = TrackerError(name, problem, "report it; the other streams go on")
+    error.__cause__ = failure
+    return error
+
+
+class Writer:
+    """Feeds one stream's outputs in a thread of its own; a sink that raises is reported and ended.
+
+    What is put waits in memory: whoever puts looks at :attr:`backlog` first.
+
+    Args:
+        name: Of the stream.
+        open_sink: Opens the outputs; called for the first frame, unless :meth:`open` came before.
+        on_failure: Called in the writing thread with what a sink raised, and whether frames after it are lost too.
+
+    Attributes:
+        finished: Set when everything is written and the outputs are complete.
+        busy_s: Seconds spent in the sinks.
+        on_change: Called in the writing thread after every frame and at the end.
+    """
+
+    def __init__(
+        self, name: str, open_sink: Callable[[], Sink], *, on_failure: Callable[[TrackerError, bool], None]
+    ) -> None:
+        self.finished = threading.Event()
+        self.busy_s = 0.0
+        self.on_change: Callable[[], None] = lambda: None
+        self._name = name
+        self._open_sink = open_sink
+        self._on_failure = on_failure
+        self._sink: Sink | None = None
+        self._broken = False
+        self._items: queue.SimpleQueue[TrackedFrame | Checkpoint | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name=f"writer-{name}", daemon=True)
+
+    @property
+    def backlog(self) -> int:
+        """Frames that wait."""
+        return self._items.qsize()
+
+    def open(self) -> None:
+        """Open the outputs now, before :meth:`start`; what is wrong with them is raised here."""
+        self._sink = self._open_sink()
+
+    def abort(self) -> None:
+        """Give the outputs of :meth:`open` up, where :meth:`start` will not come."""
+        if self._sink is not None:
+            self._sink.abort()
+
+    def start(self) -> None:
+        """Begin to write."""
+        self._thread.start()
+
+    def put(self, item: TrackedFrame | Checkpoint | None) -> None:
+        """Write a frame, make everything before it final, or (``None``) complete the outputs."""
+        self._items.put(item)
+
+    def _run(self) -> None:
+        while (item := self._items.get()) is not None:
+            if not self._broken:
+                self._write(item)
+            self.on_change()
+        self._close()
+        self.finished.set()
+        self.on_change()
+
+    def _write(self, item: TrackedFrame | Checkpoint) -> None:
+        started_s = time.perf_counter()
+        try:
+            if self._sink is None:
+                self._sink = self._open_sink()
+            if isinstance(item, Checkpoint):
+                self._sink.checkpoint(item)
+            else:
+                self._sink.write(item)
+        except Exception as failure:  # noqa: BLE001 - the stream is tracked on without this output
+            self._broken = True
+            self._on_failure(self._named(failure), True)
+            self._close()
+        self.busy_s += time.perf_counter() - started_s
+
+    def _close(self) -> None:
+        sink, self._sink = self._sink, None
+        if sink is None:
+            return
+        started_s = time.perf_counter()
+        try:
+            sink.close()
+        except Exception as failure:  # noqa: BLE001 - there is nobody above to tell
+            self._on_failure(self._named(failure), False)
+        self.busy_s += time.perf_counter() - started_s
+
+    def _named(self, failure: Exception) -> TrackerError:
+        return failure if isinstance(failure, TrackerError) else unforeseen(self._name, "write", failure)

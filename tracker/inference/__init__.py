@@ -1,0 +1,1 @@
+"""An .onnx file on a device: sessions, providers, batches, buffers; any number of named inputs."""

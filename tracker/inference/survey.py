@@ -1,0 +1,176 @@
+"""What this machine offers to ONNX Runtime: cores, driver, cards, and the libraries it lacks."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import functools
+import importlib.metadata
+import importlib.util
+import io
+import os
+import platform
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["DRIVER", "PROVIDERS", "DeviceSurvey", "available_cores", "processor_name", "survey", "tensorrt_version"]
+
+PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider", "tensorrt": "TensorrtExecutionProvider"}
+DRIVER = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
+TENSORRT_PACKAGES = ("tensorrt-cu13", "tensorrt-cu12", "tensorrt")
+TENSORRT_LIBRARIES = ("libnvinfer.so.10", "libnvinfer_plugin.so.10", "libnvonnxparser.so.10")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceSurvey:
+    """What this machine offers to ONNX Runtime.
+
+    Attributes:
+        version: Of ONNX Runtime.
+        listed: Providers that the installed build lists, whether they can run or not.
+        cuda_version: CUDA version the build was made for, ``None`` for a CPU build.
+        driver: What was found of the NVIDIA driver, for example ``CUDA 13.0``; ``None`` = no working driver.
+        driver_problem: Why there is no working driver.
+        cards: Names of the NVIDIA cards.
+        missing: Per device, the first library that could not be loaded; only looked at where there is a driver.
+    """
+
+    version: str
+    listed: tuple[str, ...]
+    cuda_version: str | None = None
+    driver: str | None = None
+    driver_problem: str = ""
+    cards: tuple[str, ...] = ()
+    missing: Mapping[str, str] = field(default_factory=dict)
+
+    def obstacle(self, device: str) -> tuple[str, str] | None:
+        """Why ``cuda`` or ``tensorrt`` cannot run here and the remedy, or ``None`` where nothing speaks against it."""
+        if PROVIDERS[device] not in self.listed:
+            remedy = (
+                "pip uninstall onnxruntime && pip install 'masktrail[cuda]'"
+                if sys.platform != "darwin"
+                else "use --device cpu"
+            )
+            return f"onnxruntime {self.version} lists {', '.join(self.listed)}, not {PROVIDERS[device]}", remedy
+        if self.driver is None:
+            return (
+                self.driver_problem,
+                "install the NVIDIA driver, check it with `nvidia-smi` (containers: `--gpus all`), or use --device cpu",
+            )
+        if device in self.missing:
+            return (
+                f"onnxruntime {self.version} needs {self.missing[device]}",
+                f"pip install {self._package(device)}, or use --device cpu",
+            )
+        return None
+
+    def _package(self, device: str) -> str:
+        """What brings the missing library; TensorRT's wheels are named after the CUDA version that they are for."""
+        if device == "tensorrt" and "nvinfer" in self.missing[device]:
+            return f"tensorrt-cu{(self.cuda_version or '13').partition('.')[0]}"
+        return "'masktrail[cuda]'"
+
+
+@functools.cache
+def survey() -> DeviceSurvey:
+    """Look at ONNX Runtime, the NVIDIA driver and the CUDA libraries; once per process, quietly."""
+    import onnxruntime
+
+    listed = tuple(onnxruntime.get_available_providers())
+    driver, problem, cards = _driver()
+    missing = {}
+    if driver is not None:
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(AttributeError, OSError):
+            onnxruntime.preload_dlls()
+        _preload_tensorrt()
+        for device in ("cuda", "tensorrt"):
+            if PROVIDERS[device] in listed:
+                complaint = _missing_library(Path(onnxruntime.__file__).parent / "capi", device)
+                if complaint:
+                    missing[device] = complaint
+    return DeviceSurvey(
+        version=onnxruntime.__version__,
+        listed=listed,
+        cuda_version=getattr(onnxruntime, "cuda_version", None) or None,
+        driver=driver,
+        driver_problem=problem,
+        cards=cards,
+        missing=missing,
+    )
+
+
+def _driver() -> tuple[str | None, str, tuple[str, ...]]:
+    """The driver's CUDA version, else the problem, and the names of the cards, asked from the driver library itself."""
+    try:
+        library = ctypes.CDLL(DRIVER)
+    except OSError:
+        return None, f"no NVIDIA driver ({DRIVER} not found)", ()
+    status = library.cuInit(0)
+    count, version = ctypes.c_int(0), ctypes.c_int(0)
+    if status == 0:
+        library.cuDriverGetVersion(ctypes.byref(version))
+        status = library.cuDeviceGetCount(ctypes.byref(count))
+    if status != 0 or count.value == 0:
+        return None, f"the NVIDIA driver reports no usable card (cuInit gave {status})", ()
+    cards = []
+    for number in range(count.value):
+        text = ctypes.create_string_buffer(128)
+        library.cuDeviceGetName(text, len(text), number)
+        cards.append(text.value.decode("utf-8", "replace"))
+    return f"CUDA {version.value // 1000}.{version.value % 1000 // 10}", "", tuple(cards)
+
+
+def _preload_tensorrt() -> None:
+    """Load TensorRT's libraries from its wheel: ``onnxruntime.preload_dlls`` knows CUDA's and cuDNN's only."""
+    found = importlib.util.find_spec("tensorrt_libs")
+    for folder in found.submodule_search_locations or () if found else ():
+        for name in TENSORRT_LIBRARIES:
+            with contextlib.suppress(OSError):
+                ctypes.CDLL(str(Path(folder) / name), mode=ctypes.RTLD_GLOBAL)
+
+
+def _missing_library(folder: Path, device: str) -> str | None:
+    """The loader's complaint about a provider's library, ``None`` where it loads or its name is not known here."""
+    if sys.platform != "linux":
+        return None
+    for name in ("shared", device):
+        library = folder / f"libonnxruntime_providers_{name}.so"
+        if library.exists():
+            try:
+                ctypes.CDLL(str(library), mode=os.RTLD_GLOBAL | os.RTLD_LAZY)
+            except OSError as error:
+                return str(error).split(": cannot open", maxsplit=1)[0]
+    return None
+
+
+def tensorrt_version() -> str:
+    """TensorRT's version, from the loaded library, else from the installed wheel; ``unknown`` where neither tells."""
+    with contextlib.suppress(OSError, AttributeError):
+        number = ctypes.CDLL(TENSORRT_LIBRARIES[0]).getInferLibVersion()  # 101303 is 10.13.3 since TensorRT 10
+        return f"{number // 10000}.{number // 100 % 100}.{number % 100}"
+    for package in TENSORRT_PACKAGES:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            return importlib.metadata.version(package)
+    return "unknown"
+
+
+def available_cores() -> int:
+    """Cores this process may use, which a container may limit below what the machine has."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def processor_name() -> str:
+    """The processor as it calls itself, with the cores at hand."""
+    name = platform.processor() or platform.machine()
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.startswith("model name"):
+                name = line.partition(":")[2].strip()
+                break
+    cores = available_cores()
+    return f"{name}, {cores} core{'s' if cores > 1 else ''}"

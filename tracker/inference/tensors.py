@@ -1,0 +1,85 @@
+"""Named tensors of an ONNX file: what it declares, and what one run of it is fed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+__all__ = ["FileInfo", "Inputs", "TensorInfo", "declared"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TensorInfo:
+    """One input or output as the file declares it.
+
+    Attributes:
+        name: The tensor's name in the graph.
+        dtype: NumPy's name of the element type, for example ``float32``.
+        shape: Sizes; ``None`` where the file leaves a dimension open.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int | None, ...]
+
+    def __str__(self) -> str:
+        sizes = ", ".join("?" if size is None else str(size) for size in self.shape)
+        return f"{self.name} ({sizes}) {self.dtype}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileInfo:
+    """What an ONNX file says about itself.
+
+    Attributes:
+        inputs: Declared inputs, in the file's order.
+        outputs: Declared outputs, in the file's order.
+        metadata: The file's ``metadata_props``.
+    """
+
+    inputs: tuple[TensorInfo, ...]
+    outputs: tuple[TensorInfo, ...]
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inputs:
+    """A sample of every named input, from which batches of any size are made for trial runs.
+
+    Attributes:
+        sample: By input name, ``(1, ...)`` in the element type that the network takes.
+        fixed_batch: The batch where the file takes no other, else ``None``.
+    """
+
+    sample: Mapping[str, NDArray[Any]]
+    fixed_batch: int | None = None
+
+    def batch(self, count: int) -> dict[str, NDArray[Any]]:
+        """The sample ``count`` times over: ``(count, ...)`` by input name."""
+        return {name: np.repeat(value, count, axis=0) for name, value in self.sample.items()}
+
+
+def declared(session: Any) -> FileInfo:
+    """What the file of an ``onnxruntime.InferenceSession`` declares."""
+    return FileInfo(
+        inputs=tuple(_tensor(tensor) for tensor in session.get_inputs()),
+        outputs=tuple(_tensor(tensor) for tensor in session.get_outputs()),
+        metadata=dict(session.get_modelmeta().custom_metadata_map),
+    )
+
+
+def _tensor(value: Any) -> TensorInfo:
+    dtype = value.type.removeprefix("tensor(").removesuffix(")")
+    names = {"float": "float32", "double": "float64"}
+    return TensorInfo(
+        name=value.name,
+        dtype=names.get(dtype, dtype),
+        shape=tuple(size if isinstance(size, int) else None for size in value.shape),
+    )

@@ -1,0 +1,1 @@
+"""Output contracts of instance segmentation networks, one file for each model family."""

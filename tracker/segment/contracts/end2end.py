@@ -1,0 +1,139 @@
+"""Decoder of masktrail's own end-to-end networks, whose graph does all but the threshold.
+
+Contract ``end2end-1``, K slots per image, unused slots with score 0: ``boxes (B, K, 4)`` float xyxy as fractions of the
+network's input, ``scores (B, K)``, ``class_ids (B, K)`` whole numbers, ``masks (B, K, h, w)`` uint8 probabilities, and
+optionally ``embeddings (B, K, E)``, L2-normalised.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tracker.segment.contracts.contract import Contract
+from tracker.segment.contracts.decoder import Decoded, Decoder, default_class_names
+from tracker.segment.contracts.suppress import greedy_nms, top_rows
+from tracker.segment.manifest import InputSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from tracker.inference.tensors import TensorInfo
+    from tracker.segment.contracts.decoder import Limits, ModelInfo
+
+__all__ = ["CONTRACT", "End2EndDecoder"]
+
+
+class End2EndDecoder(Decoder):
+    """Decoder of ``end2end-1``.
+
+    Args:
+        info: The model.
+        names: Output names by role: ``boxes``, ``scores``, ``class_ids``, ``masks``, optionally ``embeddings``.
+    """
+
+    contract = "end2end-1"
+    fixed_sizes = True
+    input_defaults = InputSpec(
+        channels="BGR", resize="letterbox-top-left", pad_value=114, mean=(0.0,) * 3, std=(1.0,) * 3
+    )
+
+    def __init__(self, info: ModelInfo, names: Mapping[str, str]) -> None:
+        self.output_names = dict(names)
+        self._size = np.array([*info.network_size, *info.network_size], np.float32)
+        self.class_names = default_class_names(info, None)
+
+    def decode(self, outputs: Mapping[str, NDArray[Any]], row: int, limits: Limits) -> Decoded:
+        """The instances of image ``row`` of the batch."""
+        names = self.output_names
+        scores = outputs[names["scores"]][row]  # (K,)
+        class_ids = outputs[names["class_ids"]][row]  # (K,)
+        wanted = (scores >= limits.score_threshold) & (scores > 0)  # 0 = an unused or suppressed slot
+        rows = wanted.nonzero()[0]
+        if limits.classes is not None:
+            rows = rows[limits.classes.take(class_ids[rows], mode="clip")]
+        rows = rows[top_rows(scores[rows], limits.max_instances)]
+        boxes = outputs[names["boxes"]][row, rows].astype(np.float32, copy=False) * self._size  # (N, 4)
+        if limits.iou_threshold is not None:
+            kept = greedy_nms(boxes, None, limits.iou_threshold, limits.max_instances)
+            rows, boxes = rows[kept], boxes[kept]
+        embeddings = names.get("embeddings")
+        return Decoded(
+            boxes=boxes,
+            scores=scores[rows].astype(np.float32, copy=False),
+            class_ids=class_ids[rows].astype(np.int64, copy=False),
+            masks=outputs[names["masks"]][row, rows],
+            embeddings=None if embeddings is None else outputs[embeddings][row, rows].astype(np.float32, copy=False),
+        )
+
+    def problems(self, outputs: Mapping[str, NDArray[Any]]) -> list[str]:
+        """Scores, boxes, classes and embeddings out of range."""
+        names = self.output_names
+        boxes, scores, class_ids = (outputs[names[role]] for role in ("boxes", "scores", "class_ids"))
+        used = scores > 0
+        problems = []
+        if scores.min(initial=0) < 0 or scores.max(initial=0) > 1:
+            problems.append(f"scores reach from {scores.min():g} to {scores.max():g}, expected 0 to 1")
+        if boxes[used].min(initial=0) < -1e-3 or boxes[used].max(initial=0) > 1 + 1e-3:
+            problems.append(
+                f"boxes reach from {boxes[used].min():g} to {boxes[used].max():g}, expected fractions of 0 to 1"
+            )
+        if (boxes[used][:, 2:] < boxes[used][:, :2]).any():
+            problems.append("boxes with x2 < x1 or y2 < y1")
+        if class_ids.min(initial=0) < 0 or class_ids.max(initial=0) >= len(self.class_names):
+            found = f"{class_ids.min()} to {class_ids.max()}"
+            problems.append(f"class ids from {found}, but there are {len(self.class_names)} class names")
+        if "embeddings" in names:
+            lengths = np.linalg.norm(outputs[names["embeddings"]][used].astype(np.float64), axis=-1)
+            if lengths.size and not np.allclose(lengths, 1, atol=1e-2):
+                problems.append(f"embeddings have lengths from {lengths.min():.3g} to {lengths.max():.3g}, expected 1")
+        return problems
+
+
+def match(info: ModelInfo) -> dict[str, str] | None:
+    """Output names by role if the outputs have this contract's shapes, else ``None``; order does not matter."""
+    by_name = {output.name: output for output in info.outputs}
+    masks = [output for output in info.outputs if output.dtype == "uint8" and len(output.shape) == 4]
+    if len(masks) != 1:
+        return None
+    batch, slots = masks[0].shape[:2]
+
+    def role(name: str, rank: int, kinds: tuple[str, ...], last: int | None = None) -> TensorInfo | None:
+        """The output of this form; of several, the one that carries the contract's name."""
+        fits = [
+            output
+            for output in info.outputs
+            if len(output.shape) == rank
+            and output.shape[:2] == (batch, slots)
+            and output.dtype.startswith(kinds)
+            and (last is None or output.shape[-1] == last)
+        ]
+        named = by_name.get(name)
+        return named if named in fits else (fits[0] if len(fits) == 1 else None)
+
+    found = {
+        "masks": masks[0],
+        "boxes": role("boxes", 3, ("float",), 4),
+        "scores": role("scores", 2, ("float",)),
+        "class_ids": role("class_ids", 2, ("int", "uint")),
+    }
+    if any(output is None for output in found.values()):
+        return None
+    names = {key: output.name for key, output in found.items() if output is not None}
+    rest = [
+        o for o in info.outputs if o.name not in names.values() and len(o.shape) == 3 and o.dtype.startswith("float")
+    ]
+    if len(rest) == 1:
+        names["embeddings"] = rest[0].name
+    return names
+
+
+CONTRACT = Contract(
+    name=End2EndDecoder.contract,
+    form="boxes (B, K, 4), scores (B, K), class_ids (B, K), masks (B, K, h, w) uint8",
+    match=match,
+    decoder=End2EndDecoder,
+)

@@ -1,0 +1,89 @@
+"""Non-maximum suppression, greedy and Fast NMS, and top-k rows; pure functions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tracker import boxes as box_algebra
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["fast_nms", "greedy_nms", "top_rows"]
+
+
+def top_rows(scores: NDArray[np.float32], count: int) -> NDArray[np.int64]:
+    """Rows of the ``count`` best scores, best first; ties keep their order.
+
+    >>> top_rows(np.array([0.2, 0.9, 0.5], np.float32), 2)
+    array([1, 2])
+    """
+    if len(scores) > count:
+        chosen = np.sort(np.argpartition(-scores, count - 1)[:count])
+        return chosen[np.argsort(-scores[chosen], kind="stable")]
+    return np.argsort(-scores, kind="stable")
+
+
+def fast_nms(boxes: NDArray[np.float32], iou_threshold: float) -> NDArray[np.bool_]:
+    """Fast NMS (YOLACT, Bolya et al. 2019, section 3.3): a box goes when any better box overlaps it, kept or not.
+
+    Args:
+        boxes: ``(N, 4)`` xyxy, best first.
+        iou_threshold: Overlap above which the weaker box goes.
+
+    Returns:
+        ``(N,)`` bool, which rows stay.
+
+    >>> fast_nms(np.array([[0, 0, 4, 4], [0, 0, 4, 3], [9, 9, 10, 10]], np.float32), 0.5)
+    array([ True, False,  True])
+    """
+    if not len(boxes):
+        return np.zeros(0, np.bool_)
+    overlaps = np.triu(box_algebra.iou(boxes, boxes), 1)  # (N, N), row = better box
+    return np.asarray(overlaps.max(axis=0) <= iou_threshold)
+
+
+def greedy_nms(
+    boxes: NDArray[np.float32], class_ids: NDArray[np.int64] | None, iou_threshold: float, max_kept: int
+) -> NDArray[np.int64]:
+    """Greedy NMS: walk down from the best box, each kept box removes the weaker ones it overlaps.
+
+    Costs O(kept x N), so that a thousand candidates of a crowd stay cheap.
+
+    Args:
+        boxes: ``(N, 4)`` xyxy, best first.
+        class_ids: ``(N,)``; boxes of different classes never suppress one another. ``None`` = across classes.
+        iou_threshold: Overlap above which the weaker box goes.
+        max_kept: Stop after this many.
+
+    Returns:
+        Kept row numbers, best first.
+
+    >>> greedy_nms(np.array([[0, 0, 4, 4], [0, 0, 4, 3], [0, 0, 4, 3]], np.float32), np.array([0, 0, 1]), 0.5, 10)
+    array([0, 2])
+    """
+    if not len(boxes):
+        return np.zeros(0, np.int64)
+    if class_ids is not None:
+        # One far-away plane per class makes a single pass class-aware (torchvision's batched_nms trick).
+        span = float(boxes.max() - boxes.min()) + 1.0
+        boxes = boxes + (class_ids * span).astype(np.float32)[:, None]
+    left, top, right, bottom = np.ascontiguousarray(boxes.T)  # (N,) each
+    sizes = np.maximum(right - left, 0) * np.maximum(bottom - top, 0)
+    alive = np.ones(len(boxes), np.bool_)
+    kept: list[int] = []
+    row = 0
+    while len(kept) < max_kept:
+        kept.append(row)
+        alive[row] = False
+        width = np.minimum(right, right[row]) - np.maximum(left, left[row])
+        height = np.minimum(bottom, bottom[row]) - np.maximum(top, top[row])
+        shared = np.maximum(width, 0) * np.maximum(height, 0)
+        # shared / (a + b - shared) > t without the division, which an empty box would make 0 / 0.
+        alive &= shared <= iou_threshold * (sizes + sizes[row] - shared)
+        row = int(alive.argmax())
+        if not alive[row]:
+            break
+    return np.asarray(kept, np.int64)

@@ -1,0 +1,200 @@
+"""The inputs of a segmentation network: which one is the image, how pictures become it, and at which size."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tracker.errors import ModelError
+from tracker.inference.tensors import Inputs
+from tracker.segment.contracts.decoder import ModelInfo
+from tracker.segment.contracts.known import extra_inputs
+from tracker.segment.manifest import InputSpec, parse_input
+from tracker.types import Letterbox
+
+if TYPE_CHECKING:
+    from tracker.inference.tensors import FileInfo, TensorInfo
+    from tracker.segment.manifest import Dtype
+    from tracker.segment.zoo import ModelFile
+
+__all__ = ["InputPlan", "declared_input", "model_info", "plan_inputs"]
+
+DTYPES: dict[str, Dtype] = {"uint8": "uint8", "float32": "float32", "float16": "float16"}
+DEFAULT_LONG_SIDE_PX = 640
+DEFAULT_STRIDE = 32
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InputPlan:
+    """The inputs of one file at one size.
+
+    Attributes:
+        info: What the file says, the image input first, with the size that it is run at.
+        spec: How pictures become the image input, as far as the file and its manifest tell.
+    """
+
+    info: ModelInfo
+    spec: InputSpec
+
+    def sample(self) -> Inputs:
+        """A sample of every input: a black picture that fills the network's input, and what goes with it.
+
+        Raises:
+            ModelError: Inputs beside the image that no contract knows how to make.
+        """
+        width, height = self.info.network_size
+        image = self.info.inputs[0]
+        shape = (1, height, width, 3) if self.spec.layout == "NHWC" else (1, 3, height, width)
+        sample: dict[str, Any] = {image.name: np.zeros(shape, np.dtype(self.spec.dtype))}
+        letterbox = Letterbox.fit((width, height), (width, height))
+        sample |= {name: make([letterbox]) for name, make in extra_inputs(self.info).items()}
+        return Inputs(sample=sample, fixed_batch=image.shape[0])
+
+
+def plan_inputs(
+    file: ModelFile,
+    found: FileInfo,
+    *,
+    network_size: tuple[int, int] | None = None,
+    source_size: tuple[int, int] | None = None,
+) -> InputPlan:
+    """Which inputs a file has and how they are filled.
+
+    Args:
+        file: The file with its manifest.
+        found: What it declares.
+        network_size: ``(width, height)`` for files with an open input size.
+        source_size: ``(width, height)`` of the pictures to come, from which an open size is chosen.
+
+    Raises:
+        ModelError: No image input, or ``network_size`` differs from a fixed size.
+    """
+    info = model_info(file, found)
+    spec = declared_input(info)
+    size = _network_size(info, spec, asked=network_size, source_size=source_size)
+    return InputPlan(info=dataclasses.replace(info, network_size=size), spec=spec)
+
+
+def model_info(file: ModelFile, found: FileInfo) -> ModelInfo:
+    """What a file and its manifest say, the image input first.
+
+    Raises:
+        ModelError: Not exactly one input of four axes with three channels.
+    """
+    images = [tensor for tensor in found.inputs if _is_image(tensor)]
+    if len(images) != 1:
+        shown = "; ".join(str(tensor) for tensor in found.inputs) or "none"
+        raise ModelError(
+            file.label,
+            f"expected one image input (B, H, W, 3) or (B, 3, H, W) of {', '.join(DTYPES)}, found {shown}",
+            "export the model with one image input",
+        )
+    return ModelInfo(
+        label=file.label,
+        inputs=(images[0], *(tensor for tensor in found.inputs if tensor is not images[0])),
+        outputs=found.outputs,
+        metadata=found.metadata,
+        manifest=file.manifest,
+    )
+
+
+def _is_image(tensor: TensorInfo) -> bool:
+    """Four axes, of which the second or the last may be the three channels."""
+    shape = tensor.shape
+    return len(shape) == 4 and tensor.dtype in DTYPES and (shape[1] in {3, None} or shape[3] in {3, None})
+
+
+def declared_input(info: ModelInfo) -> InputSpec:
+    """What the file's metadata, its manifest and its image input say about the input, in this order.
+
+    Raises:
+        ModelError: An image input whose layout nothing tells, or metadata that does not parse.
+    """
+    spec = InputSpec()
+    text = info.metadata.get("masktrail.input")
+    if text is not None:
+        try:
+            table = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise ModelError(
+                info.label, f"metadata masktrail.input is not JSON ({error})", "export the file again"
+            ) from error
+        if not isinstance(table, dict):
+            raise ModelError(
+                info.label, f"metadata masktrail.input: expected an object, found {text}", "export the file again"
+            )
+        spec = parse_input(info.label, "masktrail.input", table)
+    if info.manifest is not None:
+        spec = spec.over(info.manifest.input)
+    return _tensor_input(info, spec).over(spec)
+
+
+def _tensor_input(info: ModelInfo, spec: InputSpec) -> InputSpec:
+    """Layout, element type and size as the image input itself has them."""
+    tensor = info.inputs[0]
+    last, second = tensor.shape[3], tensor.shape[1]
+    layout = spec.layout if second == last == 3 or (last is None and second is None) else None
+    if layout is None:
+        layout = "NHWC" if last == 3 else ("NCHW" if second == 3 else None)
+    if layout is None:
+        raise ModelError(
+            info.label,
+            f"expected one image input (B, H, W, 3) or (B, 3, H, W) of {', '.join(DTYPES)}, found {tensor}",
+            "export the model with an image input",
+        )
+    height, width = tensor.shape[1:3] if layout == "NHWC" else tensor.shape[2:4]
+    return InputSpec(layout=layout, dtype=DTYPES[tensor.dtype], height=height, width=width)
+
+
+def _network_size(
+    info: ModelInfo, spec: InputSpec, *, asked: tuple[int, int] | None, source_size: tuple[int, int] | None
+) -> tuple[int, int]:
+    """``(width, height)`` to run the network at.
+
+    A fixed size is what it is. An open one follows ``asked``, else the manifest, else the size the exporter noted
+    (Ultralytics' ``imgsz``) brought to the source's aspect, as that exporter's own ``rect`` inference does.
+
+    Raises:
+        ModelError: ``asked`` differs from a fixed size.
+    """
+    tensor = info.inputs[0]
+    fixed_height, fixed_width = tensor.shape[1:3] if spec.layout == "NHWC" else tensor.shape[2:4]
+    if fixed_height is not None and fixed_width is not None:
+        if asked not in {None, (fixed_width, fixed_height)}:
+            raise ModelError(
+                info.label,
+                f"the input is fixed at {fixed_width} x {fixed_height} pixels, asked was {asked[0]} x {asked[1]}"
+                if asked
+                else "",
+                "leave the size out, choose another variant, or export with open height and width",
+            )
+        return fixed_width, fixed_height
+    if asked is not None:
+        return asked
+    noted = _noted_size(info)
+    if spec.width is not None and spec.height is not None:
+        return spec.width, spec.height
+    long_side = max(noted or (DEFAULT_LONG_SIDE_PX, DEFAULT_LONG_SIDE_PX))
+    if source_size is None or spec.resize == "stretch":
+        return noted or (long_side, long_side)
+    scale = long_side / max(source_size)
+    width, height = (max(-(-round(side * scale) // DEFAULT_STRIDE), 1) * DEFAULT_STRIDE for side in source_size)
+    return (fixed_width or width), (fixed_height or height)
+
+
+def _noted_size(info: ModelInfo) -> tuple[int, int] | None:
+    """Ultralytics' ``imgsz`` ``[height, width]`` as ``(width, height)``."""
+    try:
+        value = ast.literal_eval(info.metadata.get("imgsz", ""))
+    except (ValueError, SyntaxError):
+        return None
+    if isinstance(value, int):
+        return value, value
+    if isinstance(value, list | tuple) and len(value) == 2 and all(isinstance(side, int) for side in value):
+        return int(value[1]), int(value[0])
+    return None

@@ -1,0 +1,25 @@
+"""Words that settings and stages both know, each list once; imports nothing, so that stages may use it."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+__all__ = ["CameraMotionChoice", "DecodeChoice", "LogForm", "MaskFormat", "Policy", "Transport"]
+
+DecodeChoice = Literal["auto", "cpu", "cuda", "vaapi", "videotoolbox"]
+"""Where video is decoded; ``auto`` takes the first device that works here, else the CPU."""
+
+MaskFormat = Literal["rle", "polygon", "none"]
+"""Shapes in records: run-length code, outline, or none."""
+
+Policy = Literal["auto", "latest", "all"]
+"""Which frames of a stream are taken when the engine is behind; ``auto`` is ``latest`` for what is live."""
+
+Transport = Literal["tcp", "udp"]
+"""How RTSP sends its packets."""
+
+CameraMotionChoice = Literal["auto", "off"]
+"""Whether the camera's own motion is estimated; ``off``: it stands still."""
+
+LogForm = Literal["text", "json"]
+"""Lines for people, or one JSON object each."""

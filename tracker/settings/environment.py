@@ -1,0 +1,41 @@
+"""``${NAME}`` in a text replaced by environment variables: no password need stand in a file or a command line."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import TYPE_CHECKING
+
+from tracker.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["fill_in"]
+
+_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+
+
+def fill_in(text: str, environment: Mapping[str, str] | None = None) -> str:
+    """The text with every ``${NAME}`` filled in.
+
+    Args:
+        text: What may name variables.
+        environment: Their values; the process's environment where not given.
+
+    Raises:
+        ConfigError: A variable is not set.
+
+    >>> fill_in("rtsp://viewer:${GATE}@10.0.0.7/stream1", {"GATE": "hunter2"})
+    'rtsp://viewer:hunter2@10.0.0.7/stream1'
+    """
+    environment = os.environ if environment is None else environment
+
+    def value_of(match: re.Match[str]) -> str:
+        variable = match.group(1)
+        if variable not in environment:
+            problem = f"expected the environment variable {variable}, found it is not set"
+            raise ConfigError("${" + variable + "}", problem, f"export {variable}=...")
+        return environment[variable]
+
+    return _VARIABLE.sub(value_of, text)

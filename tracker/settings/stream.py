@@ -1,0 +1,315 @@
+"""Settings of one stream: its source, its model, its tracking and its outputs; of a camera; of a run of the command."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import PurePath
+from typing import Annotated, Any, Self
+
+from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
+
+from tracker.settings.choices import CameraMotionChoice, DecodeChoice, MaskFormat, Policy, Transport
+from tracker.settings.model import Also, Flag, Note, Origin, Refusal, SettingError, Settings, Wanted
+
+__all__ = [
+    "DEFAULT_MODEL",
+    "DISPLAY_SCORE",
+    "CameraSettings",
+    "DeviceSettings",
+    "RunSettings",
+    "StreamSettings",
+    "is_camera",
+]
+
+DEFAULT_MODEL = "yolact-nano"
+
+DISPLAY_SCORE = 0.3
+"""``segment`` keeps instances from here on where nobody asked for another score."""
+
+AVERAGE_PRECISION_SCORE = 0.01
+"""COCO results hold weak instances as well: average precision is measured over all scores."""
+
+TRACKING, INPUT, SEGMENTATION = "Tracking", "Input", "Segmentation"
+"""Headings of options that few need; the others stand first."""
+
+DAY_S = 86_400
+
+
+def _text(value: Any) -> Any:
+    """Paths are texts here: an output may be an address as well."""
+    return os.fspath(value) if isinstance(value, os.PathLike) else value
+
+
+def _texts(value: Any) -> Any:
+    """One text is a list of one."""
+    return (value,) if isinstance(value, str | os.PathLike) else value
+
+
+def _pairs(value: Any) -> Any:
+    """A mapping as pairs, which are frozen."""
+    return tuple(value.items()) if isinstance(value, Mapping) else value
+
+
+Text = Annotated[str, BeforeValidator(_text), Field(min_length=1)]
+Texts = Annotated[
+    tuple[Text, ...],
+    BeforeValidator(_texts),
+    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}),
+]
+Pairs = Annotated[
+    tuple[tuple[Text, Text], ...],
+    BeforeValidator(_pairs),
+    WithJsonSchema({"type": "object", "additionalProperties": {"type": "string"}}),
+]
+
+
+class StreamSettings(Settings):
+    """One stream, whoever runs it: ``track``, ``segment``, or ``live`` with a camera of its file."""
+
+    save: Annotated[
+        Text | None,
+        Field(description="Annotated video (.mp4, .mkv, ...); a folder or {name} with several sources."),
+        Note("In a file `{name}` is the camera's name, and `{time}` begins a new part every `rotate_s`."),
+        Flag("FILE"),
+    ] = None
+    records: Annotated[
+        Texts,
+        Field(description="Records by suffix: .jsonl .csv .parquet .txt (MOT) .mots.txt .coco.json; repeatable."),
+        Note("`{name}` and `{time}` are filled in as for `save`."),
+        Flag("FILE"),
+    ] = ()
+    masks: Annotated[
+        MaskFormat | None,
+        Field(
+            description="Shapes in JSONL, CSV and Parquet: rle, polygon or none; by default rle, in CSV none.",
+        ),
+        Flag("FORM"),
+    ] = None
+    model: Annotated[
+        Text,
+        Field(description="A model of the zoo (see: masktrail models list) or an .onnx file."),
+        Note("Cameras with the same model and `iou_threshold` share one session and its batches."),
+        Flag("NAME"),
+    ] = DEFAULT_MODEL
+    classes: Annotated[
+        Texts,
+        Field(description="Only these classes: --classes car,bus; repeatable."),
+        Flag("NAMES", split=","),
+    ] = ()
+
+    confirmation_score: Annotated[
+        float | None,
+        Field(ge=0, le=1, description="A track gets its number once it has this score; by default the model's own."),
+        Also("confirm"),
+        Flag("SCORE", panel=TRACKING, command="track"),
+    ] = None
+    camera_motion: Annotated[
+        CameraMotionChoice,
+        Field(description="auto: tracks go along when the camera moves; off: it stands."),
+        Flag("MODE", panel=TRACKING, command="track"),
+    ] = "auto"
+    reid: Annotated[
+        Text | None,
+        Field(description="Re-identification: an .onnx network that knows objects again by their looks."),
+        Note("Without it the model's own embeddings, if it has any; cameras that name the same network share it."),
+        Flag("FILE", panel=TRACKING, command="track"),
+    ] = None
+
+    stages: Annotated[
+        Texts,
+        Field(description="Further steps by name, from other packages, between tracking and outputs."),
+        Note("Names of the entry points `masktrail.stages` of installed packages."),
+    ] = ()
+
+    stride: Annotated[
+        int,
+        Field(ge=1, le=10_000, description="Use every n-th frame."),
+        Flag("N", panel=INPUT),
+    ] = 1
+    decode: Annotated[
+        DecodeChoice,
+        Field(description="Where video is decoded: auto, cpu, cuda, vaapi or videotoolbox."),
+        Note("A device that is named must do it; `auto` takes one that works, else the CPU."),
+        Flag("NAME", panel=INPUT),
+    ] = "auto"
+    rtsp_transport: Annotated[
+        Transport,
+        Field(description="How RTSP cameras send: tcp or udp."),
+        Also("transport"),
+        Flag("NAME", panel=INPUT),
+    ] = "tcp"
+    policy: Annotated[
+        Policy,
+        Field(description="latest: the newest frame; all: every frame, the reader waits; auto: latest for cameras."),
+    ] = "auto"
+    max_age_s: Annotated[
+        float | None,
+        Field(ge=0.001, le=DAY_S, description="A frame that waited longer is dropped and counted as late."),
+    ] = None
+    timeout_s: Annotated[
+        float,
+        Field(ge=0.001, le=DAY_S, description="Longest wait for an answer of a source."),
+    ] = 5.0
+    stall_s: Annotated[
+        float,
+        Field(ge=0.001, le=DAY_S, description="Without a frame for this long, the camera is connected anew."),
+        Note("Playlists: at least 30."),
+    ] = 10.0
+    fps: Annotated[
+        float | None,
+        Field(ge=0.01, le=1000, description="Rate of images and of streams without times; asked of a webcam."),
+        Note("Images by default: the frameRate of a seqinfo.ini beside or above them, else 30."),
+        Flag("RATE", panel=INPUT),
+    ] = None
+    size: Annotated[
+        Text | None,
+        Field(pattern="^[0-9]{1,5}x[0-9]{1,5}$", description="Size of picture that is asked of a webcam, 1280x720."),
+        Wanted("a size such as 1280x720"),
+    ] = None
+    format: Annotated[
+        Text | None,
+        Field(pattern="^[A-Za-z0-9_]{3,16}$", description="Format that is asked of a webcam: mjpeg or yuyv422, say."),
+        Wanted("a format such as mjpeg"),
+    ] = None
+    ffmpeg_options: Annotated[
+        Pairs,
+        Field(description="FFmpeg's own options of the source, {buffer_size: 1000000}."),
+        Also("options"),
+        Wanted("`key: value` options", "write {buffer_size: 1000000}"),
+    ] = ()
+
+    score_threshold: Annotated[
+        float | None,
+        Field(ge=0, le=1, description="Lowest score to look at; by default the model's own."),
+        Also("conf"),
+        Flag("SCORE", panel=SEGMENTATION),
+    ] = None
+    iou_threshold: Annotated[
+        float | None,
+        Field(ge=0, le=1, description="Overlap from which two instances are one; by default the model's own."),
+        Also("iou"),
+        Flag("SHARE", panel=SEGMENTATION),
+    ] = None
+
+    rotate_s: Annotated[
+        float,
+        Field(ge=1, le=31 * DAY_S, description="Length of the parts of outputs with {time} in their name."),
+    ] = 3600.0
+    rotate_mb: Annotated[
+        float | None,
+        Field(ge=0.01, le=1e6, description="Size at which a part is ended; by default by time only."),
+    ] = None
+
+    @property
+    def rotate_bytes(self) -> int | None:
+        """Size in bytes at which a part is ended."""
+        return None if self.rotate_mb is None else int(self.rotate_mb * 1e6)
+
+
+class CameraSettings(StreamSettings):
+    """One camera or recording of cameras.yaml."""
+
+    name: Annotated[
+        Text,
+        Field(pattern="^[A-Za-z0-9][A-Za-z0-9_.-]*$", description="Names the camera in files, records and metrics."),
+        Note("Letters, digits, `_`, `-` and `.`."),
+        Wanted("a name of letters, digits, _, - and .", "it becomes part of file names and metrics"),
+    ]
+    url: Annotated[
+        Text,
+        Field(repr=False, description="What is opened: rtsp://, http:// (MJPEG, HLS), srt://, a device, a file."),
+        Note("Passwords belong in the environment: `rtsp://viewer:${GATE_PASSWORD}@10.0.0.7/stream1`."),
+    ]
+    place: Annotated[str, Field(repr=False, description="`file:line` where it was read, for messages."), Origin()] = ""
+
+    @model_validator(mode="after")
+    def _endless_outputs_come_in_parts(self) -> Self:
+        for name in ("records", "save") if is_camera(self.url) else ():
+            value = getattr(self, name)
+            for text in (value,) if isinstance(value, str) else value or ():
+                if "{time}" not in text and "://" not in text:
+                    path = PurePath(text)
+                    expected = f"a file per part of an endless camera for {path}"
+                    found = "one file that would grow without end, and be replaced at the next start"
+                    remedy = f"write {{time}} into its name: {path.with_name('{name}-{time}' + path.suffix)}"
+                    raise SettingError(type(self).__name__, (Refusal(name, expected, found, remedy),), found)
+        return self
+
+
+class DeviceSettings(Settings):
+    """Where the models of a run or a service run, and how many frames at once."""
+
+    device: Annotated[
+        Text,
+        Field(description="Where models run: auto, cpu, cuda or tensorrt."),
+        Note("`cuda:1` is the second card."),
+        Flag("NAME"),
+    ] = "auto"
+    workers: Annotated[
+        int | None,
+        Field(ge=1, le=256, description="Batches at once; by default one per core on the CPU, one per slot on a GPU."),
+        Note("A service on a GPU has two by default."),
+        Flag("N", panel=SEGMENTATION),
+    ] = None
+    batch: Annotated[
+        int | None,
+        Field(
+            ge=1,
+            le=256,
+            description="Frames of a recording per run of the model; by default 8 on a GPU, 1 on the CPU.",
+        ),
+        Note("A service runs frames of several cameras together: by default as many as the model takes."),
+        Flag("N", panel=SEGMENTATION),
+    ] = None
+    fp16: Annotated[
+        bool,
+        Field(description="Half precision, with --device tensorrt."),
+        Flag(panel=SEGMENTATION),
+    ] = False
+
+
+class RunSettings(DeviceSettings, StreamSettings):
+    """One run of ``masktrail track`` or ``segment`` over its sources."""
+
+    sources: Annotated[
+        Texts,
+        Field(
+            min_length=1,
+            repr=False,
+            description="Videos, folders or patterns of images or videos, a webcam (0), RTSP or HTTP addresses.",
+        ),
+        Flag("SOURCE", argument=True),
+    ]
+    associates: Annotated[bool, Field(description="Identities are given; off for segment.")] = True
+    coco_annotations: Annotated[
+        Text | None,
+        Field(description="A COCO images.json: .coco.json takes its image ids and categories."),
+        Also("coco"),
+        Flag("FILE", command="segment"),
+    ] = None
+    refine: Annotated[
+        bool,
+        Field(description="A second pass over recordings: fills gaps, joins tracks, drops false ones."),
+        Flag(panel=TRACKING, command="track"),
+    ] = False
+    limit: Annotated[
+        int | None,
+        Field(ge=1, description="Stop after this many frames."),
+        Flag("N", panel=INPUT),
+    ] = None
+
+    @property
+    def lowest_score(self) -> float | None:
+        """The lowest score the segmenter keeps; ``None`` = the model's own, which the tracker wants low."""
+        if self.score_threshold is not None or self.associates:
+            return self.score_threshold
+        exports_coco = any(path.endswith(".coco.json") for path in self.records)
+        return AVERAGE_PRECISION_SCORE if exports_coco else DISPLAY_SCORE
+
+
+def is_camera(url: str) -> bool:
+    """Whether a camera's address is endless: a device or a network address."""
+    if url.partition("?")[0].isdecimal() or url.startswith("/dev/video"):
+        return True
+    return "://" in url and not url.startswith("file://")
