@@ -75,7 +75,7 @@ class FrameConverter:
         letterbox, image, network_image = None, None, None
         try:
             if self._want_image:
-                image = _upright(_bgr(self._image_scaler, decoded, coded), turn)
+                image = np.ascontiguousarray(_upright(_bgr(self._image_scaler, decoded, coded), turn))
             if self._network_size is not None:
                 letterbox = Letterbox.fit(size, self._network_size, keep_aspect=self._keep_aspect)
                 content = letterbox.content_size
@@ -97,7 +97,7 @@ class FrameConverter:
             arrived_s=picture.arrived_s,
             source=picture.source,
             size=size,
-            image=None if image is None else np.ascontiguousarray(image),
+            image=image,
             network_image=network_image,
             letterbox=letterbox,
             time_from=picture.time_from,
