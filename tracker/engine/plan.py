@@ -147,7 +147,8 @@ def _named_outputs(settings: RunSettings, address: Address, *, several: bool) ->
         folder = Path(settings.save).is_dir() or settings.save.endswith(("/", os.sep))
         lacks_name = several and "{name}" not in settings.save
         into = file_of(settings.save) is not None and (folder or lacks_name)
-        outputs.append(str(Path(settings.save) / f"{name}.mp4") if into else settings.save)
+        inside = "{image}.jpg" if address.kind == "images" else f"{name}.mp4"
+        outputs.append(str(Path(settings.save) / inside) if into else settings.save)
     for output in settings.records:
         path = file_of(output)
         if path is not None and several and "{name}" not in output:
