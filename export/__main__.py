@@ -200,9 +200,9 @@ def check(options: argparse.Namespace) -> None:
     """Run `check`."""
     from export.networks.weights import load_network
     from export.onnx.to_onnx import EndToEnd
-    from export.training.evaluate import Segmenter
+    from tracker.segment.session import OnnxSegmenter
 
-    height, width = Segmenter(options.model).size
+    width, height = OnnxSegmenter(options.model, device="cpu").network_size
     module = EndToEnd(load_network(options.weights), height=height, width=width)
     for kind in ("random", "real") if val_sets() else ("random",):
         print(kind, json.dumps(compare(module, options.model, kind)))

@@ -4,108 +4,70 @@ from __future__ import annotations
 
 import contextlib
 import io
-import json
 from typing import TYPE_CHECKING, Any
 
-import cv2
 import numpy as np
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from export.data.archive import PAD_VALUE
-from export.data.augment import letterbox_scale
-from export.onnx.sessions import cpu_session
 from tracker.errors import ConfigError
+from tracker.segment.contracts.end2end import End2EndDecoder
+from tracker.segment.manifest import InputSpec
+from tracker.segment.preprocess import Preprocessor
+from tracker.segment.session import OnnxSegmenter
+from tracker.sources.open import open_source
+from tracker.types import Frame
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 SCORE_FLOOR = 0.005
-
-
-class Segmenter:
-    """The plainest possible runner of an end-to-end file: one image at a time, masks at image resolution."""
-
-    def __init__(self, path: Path, *, threads: int = 1) -> None:
-        self.session = cpu_session(path, threads=threads)
-        metadata = self.session.get_modelmeta().custom_metadata_map
-        self.classes: list[str] = json.loads(metadata["masktrail.classes"])
-        layout = json.loads(metadata["masktrail.input"])
-        self.size: tuple[int, int] = (layout["height"], layout["width"])
-        self.mask_stride = int(metadata["masktrail.mask_stride"])
-
-    def __call__(self, image: np.ndarray, *, score_floor: float = SCORE_FLOOR) -> dict[str, np.ndarray]:
-        """Image (H, W, 3) BGR -> boxes (N, 4) in image pixels, scores, class_ids, masks (N, H, W) bool."""
-        frame, scale = letterbox(image, self.size)
-        boxes, scores, class_ids, masks = (
-            output[0] for output in self.session.run(["boxes", "scores", "class_ids", "masks"], {"frames": frame[None]})
-        )
-        kept = scores > score_floor
-        size = np.array([self.size[1], self.size[0]] * 2, np.float32)
-        return {
-            "boxes": boxes[kept] * size / scale,
-            "scores": scores[kept],
-            "class_ids": class_ids[kept],
-            "masks": np.stack([lift(mask, image.shape[:2], scale / self.mask_stride) for mask in masks[kept]])
-            if kept.any()
-            else np.zeros((0, *image.shape[:2]), bool),
-        }
+INPUT = InputSpec(layout="NHWC", dtype="uint8").over(End2EndDecoder.input_defaults)  # of this project's own exports
 
 
 def letterbox(image: np.ndarray, size: tuple[int, int]) -> tuple[np.ndarray, float]:
-    """Fit the image into (height, width), top left, grey beside and below; returns the frame and the scale."""
-    scale = letterbox_scale(image.shape[:2], size)
-    shape = (min(size[1], round(image.shape[1] * scale)), min(size[0], round(image.shape[0] * scale)))
-    resized = cv2.resize(image, shape, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
-    frame = np.full((*size, 3), PAD_VALUE, np.uint8)
-    frame[: shape[1], : shape[0]] = resized
-    return frame, scale
+    """An image in (height, width) as the product's own preprocessing lays it; returns the frame and the scale."""
+    network_size = (size[1], size[0])
+    preprocessor = Preprocessor(spec=INPUT, network_size=network_size, batch=1)
+    picture = Frame(index=0, time_s=0.0, arrived_s=0.0, source="", size=(image.shape[1], image.shape[0]), image=image)
+    batch, (laid,) = preprocessor.pack([picture])
+    return np.array(batch[0]), min(network_size[0] / laid.image_size[0], network_size[1] / laid.image_size[1])
 
 
-def lift(mask: np.ndarray, size: tuple[int, int], scale: float) -> np.ndarray:
-    """Probabilities 0..255 on the grid -> bool at image size (height, width): bilinear, then a threshold at 0.5.
-
-    `scale` is grid cells per image pixel.
-    """
-    half = 0.5 * (scale - 1.0)
-    matrix = np.array([[scale, 0.0, half], [0.0, scale, half]])
-    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    lifted = cv2.warpAffine(mask, matrix, (size[1], size[0]), flags=flags, borderMode=cv2.BORDER_REPLICATE)
-    return lifted > 127
-
-
-def evaluate(model: Path, folder: Path, *, threads: int = 1, segmenter: Segmenter | None = None) -> dict[str, Any]:
+def evaluate(model: Path, folder: Path, *, threads: int = 1) -> dict[str, Any]:
     """Mask AP over one COCO folder (`annotations.json` beside `images/`), with pycocotools.
+
+    Pictures are opened, segmented and lifted as `masktrail segment` does it.
 
     Returns:
         `AP`, `AP50`, `AP_small|medium|large`, `box_AP`, `box_AP50`, `classes` (name -> AP and AP50) and
         `mean_best_iou`.
     """
-    segmenter = segmenter or Segmenter(model, threads=threads)
+    segmenter = OnnxSegmenter(model, device="cpu", score_threshold=SCORE_FLOOR, threads=threads)
     with contextlib.redirect_stdout(io.StringIO()):
         truth = COCO(str(folder / "annotations.json"))
     names = {item["name"]: item["id"] for item in truth.loadCats(truth.getCatIds())}
-    if not set(names) & set(segmenter.classes):
+    if not set(names) & set(segmenter.class_names):
         raise ConfigError(
             folder,
-            f"has {', '.join(names)}, and the model knows {', '.join(segmenter.classes)}",
+            f"has {', '.join(names)}, and the model knows {', '.join(segmenter.class_names)}",
             "evaluate on pictures with classes of the model",
         )
     results: list[dict[str, Any]] = []
     for record in truth.loadImgs(truth.getImgIds()):
-        image = cv2.imread(str(folder / "images" / record["file_name"]), cv2.IMREAD_COLOR)
-        found = segmenter(image)
-        for box, score, class_id, mask in zip(*found.values(), strict=True):
-            if segmenter.classes[class_id] not in names:  # the folder knows nothing of it
+        with open_source(folder / "images" / record["file_name"], like=segmenter, want_image=False) as source:
+            (found,) = segmenter.segment(list(source))
+        for row, (box, score, class_id) in enumerate(zip(found.boxes, found.scores, found.class_ids, strict=True)):
+            name = segmenter.class_names[class_id]
+            if name not in names:  # the folder knows nothing of it
                 continue
-            code = coco_mask.encode(np.asfortranarray(mask.astype(np.uint8)))
             results.append(
                 {
                     "image_id": record["id"],
-                    "category_id": names[segmenter.classes[class_id]],
+                    "category_id": names[name],
                     "score": float(score),
-                    "segmentation": code,
+                    "segmentation": coco_mask.encode(np.asfortranarray(found.masks.full(row, box).astype(np.uint8))),
                     "bbox": [float(box[0]), float(box[1]), float(box[2] - box[0]), float(box[3] - box[1])],
                 }
             )

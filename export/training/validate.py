@@ -15,7 +15,8 @@ from pycocotools.coco import COCO
 from export.data.archive import IGNORE
 from export.networks.yolact_nano import MASK_STRIDE, STRIDES
 from export.onnx.to_onnx import EndToEnd
-from export.training.evaluate import letterbox, lift, summarise
+from export.training.evaluate import letterbox, summarise
+from tracker.masks import GridMasks
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,7 +37,10 @@ class Found:
         kept = scores > SCORE_FLOOR
         self.boxes = boxes[kept] * np.array([network.width, network.height] * 2, np.float32) / scale
         self.scores, self.class_ids = scores[kept], class_ids[kept]
-        self.masks = [lift(mask, size, scale / MASK_STRIDE) for mask in masks[kept]]
+        grids = GridMasks(
+            probabilities=masks[kept], step_px=(MASK_STRIDE / scale, MASK_STRIDE / scale), image_size=(size[1], size[0])
+        )
+        self.masks = [grids.full(row, box) for row, box in enumerate(self.boxes)]
 
 
 def validate(

@@ -19,6 +19,7 @@ from export.networks.yolact_nano import CLASSES, STRIDES, YolactNano, decode, fo
 from export.onnx import parity, to_onnx  # noqa: E402
 from export.training import evaluate, losses, train  # noqa: E402
 from tests.export.pictures import write_coco  # noqa: E402
+from tracker.engine.run import run  # noqa: E402
 from tracker.errors import ModelError  # noqa: E402
 
 pytestmark = pytest.mark.export
@@ -295,15 +296,31 @@ def test_folded_first_convolution_equals_focus():
     torch.testing.assert_close(folded.backbone.stem(images), network.backbone.stem(focus(images)), rtol=1e-4, atol=1e-2)
 
 
-def test_lifted_masks_keep_their_place():
-    """A box of whole cells comes back within a pixel, at scales that shrink and enlarge."""
-    mask = np.zeros((24, 40), np.uint8)
-    mask[6:18, 10:30] = 255
-    for scale in (0.5, 1.0, 1.7):  # network pixels per image pixel
-        lifted = evaluate.lift(mask, (round(96 / scale), round(160 / scale)), scale / 4)
-        rows, columns = np.flatnonzero(lifted.any(axis=1)), np.flatnonzero(lifted.any(axis=0))
-        found = np.array([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1])
-        assert np.abs(found - np.array([40, 24, 120, 72]) / scale).max() <= 1.0
+def test_average_precision_is_of_what_segment_writes(tmp_path):
+    """The results that are scored are those of `masktrail segment --records x.coco.json`, mask by mask."""
+    folder = write_coco(tmp_path, labelled=list(CLASSES))
+    path = tmp_path / "net.onnx"
+    to_onnx.export_onnx(
+        to_onnx.EndToEnd(YolactNano(), height=64, width=96, candidates=60, instances=20),
+        path,
+        name="net",
+        version="0",
+        licence="none",
+    )
+    scored = []
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(evaluate, "summarise", lambda _truth, results: scored.extend(results) or {})
+        evaluate.evaluate(path, folder)
+    written = tmp_path / "out.coco.json"
+    run(
+        str(folder / "images"), associates=False, model=str(path), records=str(written), device="cpu",
+        coco_annotations=folder / "annotations.json", score_threshold=evaluate.SCORE_FLOOR,
+    )  # fmt: skip
+    names = {item["name"] for item in json.loads((folder / "annotations.json").read_text())["categories"]}
+    assert names <= set(CLASSES)
+    expected = [(item["image_id"], item["segmentation"]["counts"]) for item in json.loads(written.read_text())]
+    assert scored
+    assert sorted((item["image_id"], item["segmentation"]["counts"].decode()) for item in scored) == sorted(expected)
 
 
 def test_perfect_masks_score_one(tmp_path):
