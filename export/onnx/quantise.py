@@ -71,7 +71,7 @@ class Pictures(CalibrationDataReader):
             raise ConfigError(path, "expected a picture, found none that can be read", "remove or replace the file")
         size = (image.shape[1], image.shape[0])
         frame = Frame(index=0, time_s=0.0, arrived_s=0.0, source=path.name, size=size, image=image)
-        return {self.segmenter.info.inputs[0].name: self.segmenter.pack([frame]).copy()}
+        return {name: array.copy() for name, array in self.segmenter.pack([frame]).items()}
 
 
 def calibration_pictures(folder: Path, count: int) -> list[Path]:
