@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -160,6 +160,25 @@ class SceneTruth:
         if not (0 <= x <= self.size[0] and 0 <= y <= self.size[1]):
             return "outside"
         return "seen" if self.contact_seen[rows[0]] else "hidden"
+
+    def take(self, rows: NDArray[np.integer[Any]], *, ids: NDArray[np.int64] | None = None) -> SceneTruth:
+        """Some rows in a new order, under other numbers where ``ids (R,)`` are given; the rest is not there."""
+        numbers = np.zeros(len(self) + 1, np.uint16)
+        numbers[rows + 1] = np.arange(1, len(rows) + 1)
+        return replace(
+            self,
+            ids=self.ids[rows] if ids is None else ids,
+            class_ids=self.class_ids[rows],
+            labels=numbers[self.labels],
+            boxes=self.boxes[rows],
+            amodal_boxes=self.amodal_boxes[rows],
+            visibility=self.visibility[rows],
+            areas_px=self.areas_px[rows],
+            positions_m=self.positions_m[rows],
+            velocities_m_s=self.velocities_m_s[rows],
+            contact_px=self.contact_px[rows],
+            contact_shown=self.contact_shown[rows],
+        )
 
     def mask(self, row: int) -> NDArray[np.bool_]:
         """The visible silhouette ``(H, W)`` of one row."""
