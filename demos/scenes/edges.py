@@ -153,10 +153,10 @@ def along_line(size: Size) -> Recording:
 
 @_script
 def line_end(size: Size) -> Recording:
-    """Two persons pass 0.3 m on this and on that side of the line's end: one passage."""
+    """Two persons pass 0.3 m on this and on that side of the line's end, one after the other: one passage."""
     line: Polyline = ((4.0, 0.0), (8.0, 0.0))
-    paths = [across(-2, 2, x=7.7), across(2, -2, x=8.3)]
-    return _recording("line_end", paths, size, 4.0, lines={"line": line}, counts={"line": (1, 0)})
+    paths = [across(-2, 2, x=7.7), across(2, -2, x=8.3, start_s=1.5)]
+    return _recording("line_end", paths, size, 5.5, lines={"line": line}, counts={"line": (1, 0)})
 
 
 @_script
@@ -177,18 +177,19 @@ def cut_corner(size: Size) -> Recording:
 
 @_script
 def simultaneous(size: Size) -> Recording:
-    """Five persons one behind another pass at the same instant, 2.0 s."""
-    paths = [across(-2, 2, x=6.0 + n) for n in range(5)]
-    return _recording("simultaneous", paths, size, 4.0, counts={"line": (5, 0)})
+    """Five persons abreast, walking away from the camera, pass at the same instant, 2.0 s."""
+    paths = [spline([(0, 6, 2 - n, 1, 0), (4, 10, 2 - n, 1, 0)]) for n in range(5)]
+    line: Polyline = ((8.0, 3.0), (8.0, -3.0))
+    return _recording("simultaneous", paths, size, 4.0, lines={"line": line}, counts={"line": (5, 0)})
 
 
 @_script
 def split_line(size: Size) -> Recording:
     """The whole line and its two halves; one of three persons passes where the halves meet."""
     lines: dict[str, Polyline] = {"line": LINE, "near": ((4.0, 0.0), (8.0, 0.0)), "far": ((8.0, 0.0), (12.0, 0.0))}
-    paths = [across(-2, 2, x=6.5), across(2, -2, x=8.0), across(-2, 2, x=9.5, start_s=0.5)]
+    paths = [across(-2, 2, x=6.5), across(2, -2, x=8.0, start_s=1.0), across(-2, 2, x=9.5, start_s=2.0)]
     counts = {"line": (2, 1), "near": (1, 0), "far": (1, 1)}
-    return _recording("split_line", paths, size, 4.5, lines=lines, counts=counts)
+    return _recording("split_line", paths, size, 6.0, lines=lines, counts=counts)
 
 
 @_script
@@ -205,18 +206,18 @@ def near_edge(size: Size) -> Recording:
 @_script
 def fast(size: Size) -> Recording:
     """A car at 50 m/s, 12 m from frame to frame at 4.2 fps: seen in few frames, past the line in one step."""
-    path = across(40, -40, x=45.0, speed_m_s=50.0)
+    path = across(40, -40, x=35.0, speed_m_s=50.0)
     return _recording(
         "fast",
         [path],
         size,
         1.6,
-        lines={"line": ((30.0, 0.0), (60.0, 0.0))},
-        zones={"thin": ((40.0, -5.0), (50.0, -5.0), (50.0, -4.0), (40.0, -4.0))},
+        lines={"line": ((25.0, 0.0), (50.0, 0.0))},
+        zones={"thin": ((30.0, -5.0), (40.0, -5.0), (40.0, -4.0), (30.0, -4.0))},
         counts={"line": (0, 1)},
         class_id=CAR,
-        height_m=9.0,
-        pitch_deg=14.0,
+        height_m=7.0,
+        pitch_deg=13.0,
     )
 
 
@@ -233,7 +234,7 @@ def appears_inside(size: Size) -> Recording:
 @_script
 def already_inside(size: Size) -> Recording:
     """One person is inside from the start to 1 s, another to the end and beyond."""
-    paths = [across(-1, 3, start_s=-1.0), rests((-5, 7, 0.2), (20, 7, 0.2))]
+    paths = [across(-1, 3, start_s=-1.0), rests((-5, 6, -0.6), (20, 6, -0.6))]
     return _recording("already_inside", paths, size, 3.0, lines={}, zones={"zone": ZONE})
 
 
