@@ -50,6 +50,8 @@ SHELVES_M = tuple(((9.6, y), (12.0, y + 0.9)) for y in (-7.4, -4.9, 1.7, 4.0, 6.
 BACK_M, CEILING_M = 12.5, 3.4
 STEP_S = 1.6
 """Seconds from one place to the next; all times here are whole multiples of 0.05 s."""
+LAG_S = 0.4
+"""Seconds after which one follows the one ahead."""
 STAFF = 1
 
 
@@ -138,39 +140,33 @@ def customers(seed: int, people: int) -> list[Customer]:
     rng = np.random.default_rng(seed)
     arrivals = _rounded(np.cumsum(rng.uniform(3.0, 5.2, people)) - 8.0)
     services = _rounded(rng.uniform(4.5, 7.0, people))
-    found: list[Customer] = []
-    free_s = -1e9
-    moves: list[float] = []  # when those still in the queue may go on by one place
-    waiting: list[tuple[float, float]] = []  # (joined, left the queue) of those before
+    # When each place of the queue, and the till, were last left.
+    vacated, till_s = np.full(people + 1, -np.inf), -np.inf
+    found = []
     for number, (arrival, service) in enumerate(zip(arrivals, services, strict=True)):
-        ahead = sorted(left for _, left in waiting if left > arrival)
-        gives_up = number == 4 and len(ahead) > 0
-        start = max(free_s, *ahead, arrival) if ahead else max(free_s, arrival)
-        left = min(_round(arrival + 9.0), start) if gives_up else start
-        # Each departure ahead frees a place; one follows 0.4 s later.
-        moves = [_round(moment + 0.4) for moment in ahead if moment + 0.4 + STEP_S <= left]
-        place = len(ahead)
-        nodes = _arrives(place, arrival)
-        for moment in moves:
-            begin = max(moment, nodes[-1][0])
-            nodes += [(begin, *_slot(place)), (_round(begin + STEP_S), *_slot(place - 1))]
+        place = int(max(np.flatnonzero(vacated + LAG_S > arrival - 1.0), default=-1)) + 1
+        patience = arrival + 7.0 if number == 4 else np.inf
+        nodes = [(_round(arrival - 6.5), HEAD_M[0], _slot(place)[1] + 8.0), (arrival, *_slot(place))]
+        moment, served = arrival, None
+        while True:
+            free = till_s if place == 0 else vacated[place - 1]
+            go = _round(max(moment, float(free) + LAG_S))
+            if go > patience:
+                gone = vacated[place] = _round(max(moment, patience))
+                nodes += [(gone, *_slot(place)), (_round(gone + 2.5), 5.4, _slot(place)[1] + 0.8)]
+                nodes.append((_round(gone + 9.0), 4.6, 8.8))
+                break
+            vacated[place] = go
+            nodes.append((go, *_slot(place)))
             place -= 1
-        begin = max(left, nodes[-1][0])
-        nodes.append((begin, *_slot(place)))
-        if gives_up:
-            nodes += [(_round(begin + 2.5), 5.4, _slot(place)[1] + 0.8), (_round(begin + 9.0), 4.6, 8.8)]
-            served, gone = None, begin
-        else:
-            served = _round(begin + STEP_S * (place + 1))
-            gone = _round(served + service)
-            nodes += [
-                (served, *TILL_M),
-                (gone, *TILL_M),
-                (_round(gone + 2.2), 6.6, -2.6),
-                (_round(gone + 7.5), 5.6, -8.0),
-            ]
-            free_s = gone
-        waiting.append((arrival, begin))
+            if place < 0:
+                served = _round(go + 2.0)
+                gone = till_s = _round(served + service)
+                nodes += [(served, *TILL_M), (gone, *TILL_M)]
+                nodes += [(_round(gone + 2.2), 6.6, -2.6), (_round(gone + 7.5), 5.6, -8.0)]
+                break
+            moment = _round(go + STEP_S)
+            nodes.append((moment, *_slot(place)))
         path = _through(nodes)
         found.append(Customer(identity=number + 2, joined_s=arrival, served_s=served, left_s=gone, path=path))
     return found
@@ -196,17 +192,11 @@ def _rounded(seconds: Sequence[float] | np.ndarray) -> list[float]:
 
 
 def _through(nodes: Sequence[tuple[float, float, float]]) -> Trajectory:
-    """From rest to rest, except at places that are passed: there with the mean speed of both sides."""
+    """From rest to rest, but the last place but one is passed with the mean speed of both sides."""
     kept = [node for number, node in enumerate(nodes) if number == 0 or node[0] > nodes[number - 1][0]]
-    table = []
-    for number, (moment, x, y) in enumerate(kept):
-        velocity = (0.0, 0.0)
-        if 0 < number < len(kept) - 1:
-            (t0, x0, y0), (t1, x1, y1) = kept[number - 1], kept[number + 1]
-            passes = math.hypot(x - x0, y - y0) > 1.2 and math.hypot(x1 - x, y1 - y) > 1.2
-            if passes:
-                velocity = ((x1 - x0) / (t1 - t0), (y1 - y0) / (t1 - t0))
-        table.append((moment, x, y, *velocity))
+    table = [(*node, 0.0, 0.0) for node in kept]
+    (t0, x0, y0), (moment, x, y), (t1, x1, y1) = kept[-3:]
+    table[-2] = (moment, x, y, (x1 - x0) / (t1 - t0), (y1 - y0) / (t1 - t0))
     return spline(table)
 
 

@@ -70,10 +70,14 @@ def occupied(
 
     Looked at every 0.1 s and bisected where it changes, so that a visit shorter than that may be missed.
     """
-    return {
-        name: _spells([v for v in vehicles if _comes_near(v, bay)], bay, duration_s, share)
-        for name, bay in bays_m.items()
-    }
+    moments = [*np.arange(0.0, duration_s, 0.1).tolist(), duration_s]
+    moved = [_moves(vehicle, moments) for vehicle in vehicles]
+    found = {}
+    for name, bay in bays_m.items():
+        rows = [row for row, vehicle in enumerate(vehicles) if _comes_near(vehicle, bay)]
+        changes = np.any([moved[row] for row in rows], axis=0) if rows else np.zeros(len(moments), np.bool_)
+        found[name] = _spells([vehicles[row] for row in rows], bay, moments, changes, share)
+    return found
 
 
 def _comes_near(vehicle: Vehicle, bay_m: ArrayLike) -> bool:
@@ -82,16 +86,21 @@ def _comes_near(vehicle: Vehicle, bay_m: ArrayLike) -> bool:
     return any((np.linalg.norm(path.positions_m - middle, axis=1) < 8).any() for path in vehicle.trajectories)
 
 
-def _spells(vehicles: Sequence[Vehicle], bay: ArrayLike, duration_s: float, share: float) -> list[tuple[float, float]]:
+def _spells(
+    vehicles: Sequence[Vehicle],
+    bay: ArrayLike,
+    moments: Sequence[float],
+    changes: NDArray[np.bool_],
+    share: float,
+) -> list[tuple[float, float]]:
+    """Spells above the threshold; ``changes (T,)`` says whether anything moved since the moment before."""
+
     def full(moment: float) -> bool:
         return covered_share(vehicles, bay, moment) > share
 
-    moments = [*np.arange(0.0, duration_s, 0.1).tolist(), duration_s]
-    states: list[bool] = []
-    for number, moment in enumerate(moments):
-        # What does not move covers what it covered before.
-        same = number > 0 and not any(_moves(vehicle, moments[number - 1], moment) for vehicle in vehicles)
-        states.append(states[-1] if same else full(moment))
+    states = [full(moments[0])]
+    for moment, change in zip(moments[1:], changes[1:].tolist(), strict=True):
+        states.append(full(moment) if change else states[-1])
     marks = [0.0] if states[0] else []
     for number in range(1, len(moments)):
         if states[number] != states[number - 1]:
@@ -101,19 +110,16 @@ def _spells(vehicles: Sequence[Vehicle], bay: ArrayLike, duration_s: float, shar
                 low, high = (middle, high) if full(middle) == states[number - 1] else (low, middle)
             marks.append(high)
     if states[-1]:
-        marks.append(duration_s)
+        marks.append(moments[-1])
     return list(zip(marks[::2], marks[1::2], strict=True))
 
 
-def _moves(vehicle: Vehicle, low_s: float, high_s: float) -> bool:
-    """Whether a vehicle comes, goes, moves or turns between two moments."""
-    for path in vehicle.trajectories:
-        before, after = path.at(low_s), path.at(high_s)
-        if before is None and after is None:
-            continue
-        if before is None or after is None:
-            return True
-        turned = abs(after.heading_rad - before.heading_rad)
-        if math.dist(before.position_m, after.position_m) > 1e-9 or turned > 1e-9:
-            return True
-    return False
+def _moves(vehicle: Vehicle, moments: Sequence[float]) -> NDArray[np.bool_]:
+    """Whether a vehicle came, went, moved or turned since the moment before ``(T,)``."""
+    states = np.full((len(moments), 3), np.nan)
+    for row, moment in enumerate(moments):
+        poses = [pose for path in vehicle.trajectories if (pose := path.at(moment)) is not None]
+        if poses:
+            states[row] = *poses[0].position_m, poses[0].heading_rad
+    same = np.isclose(states[1:], states[:-1], rtol=0, atol=1e-9, equal_nan=True).all(axis=1)
+    return np.concatenate([[True], ~same])
