@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -167,19 +167,17 @@ def _cars(rng: np.random.Generator, duration_s: float, parked: int, moves: int) 
     for bay in standing[len(leaving) :]:
         paths.append(_arrival(bay, -60.0, duration_s + 1.0))
         traffic.join(paths[-1], _CLEAR_M)
+    way: Callable[[float], Trajectory]
     pause = max((duration_s - 16.0) / max(moves, 1), 1.0)
     for number in range(moves):
         moment = 2.0 + pause * number
         if number % 2 == 0 and leaving:
-            bay = leaving.pop(0)
-            path = _first_free(traffic, lambda start, bay=bay: _departure(bay, start), moment, duration_s)
+            way = partial(_departure, leaving.pop(0))
         elif free:
-            bay = free.pop(0)
-            path = _first_free(
-                traffic, lambda start, bay=bay: _arrival(bay, start, duration_s + 1.0), moment, duration_s
-            )
+            way = partial(_arrival, free.pop(0), until_s=duration_s + 1.0)
         else:
             continue
+        path = _first_free(traffic, way, moment, duration_s)
         if path is not None:
             paths.append(path)
     lane = sum(AISLE_M) / 2

@@ -208,8 +208,8 @@ def _backdrop(camera: Camera, seed: int) -> Backdrop:
     builder.add(
         box_quads((FRONT_M - 0.04, -WIDTH_M / 2, LINTEL_M - 0.06), (FRONT_M + 0.2, WIDTH_M / 2, LINTEL_M + 0.06)), steel
     )
-    for y in ((1.8, 4.6), (5.2, 8.0), (-4.6, -1.8), (-8.0, -5.2)):
-        add_window(builder, rng, FRONT_M, y, 2.4)
+    for pane in ((1.8, 4.6), (5.2, 8.0), (-4.6, -1.8), (-8.0, -5.2)):
+        add_window(builder, rng, FRONT_M, pane, 2.4)
     add_poster(builder, FRONT_M, (-2.0, 2.0), (2.75, 3.35), (120, 60, 30))
     add_gondola(builder, rng, (11.6, -3.2), (13.6, -2.4))
     add_gondola(builder, rng, (11.8, 2.6), (13.6, 3.4))

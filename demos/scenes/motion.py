@@ -210,7 +210,7 @@ def bezier(start_m: ArrayLike, leaves: ArrayLike, arrives: ArrayLike, end_m: Arr
     p0, p3 = np.asarray(start_m, dtype=np.float64), np.asarray(end_m, dtype=np.float64)
     p1, p2 = p0 + np.asarray(leaves), p3 - np.asarray(arrives)
     u = np.linspace(0, 1, 100)[:, None]
-    return (1 - u) ** 3 * p0 + 3 * (1 - u) ** 2 * u * p1 + 3 * (1 - u) * u**2 * p2 + u**3 * p3
+    return np.asarray((1 - u) ** 3 * p0 + 3 * (1 - u) ** 2 * u * p1 + 3 * (1 - u) * u**2 * p2 + u**3 * p3)
 
 
 def follow(

@@ -189,4 +189,4 @@ def _discs(path: Trajectory, size: tuple[float, float], moments: NDArray[np.floa
     middle = np.stack([np.interp(moments, path.times_s, path.positions_m[:, axis]) for axis in (0, 1)], axis=1)
     heading = np.interp(moments, path.times_s, path.heading_rad)
     ahead = np.stack([np.cos(heading), np.sin(heading)], axis=1)
-    return middle[:, None] + np.linspace(-half, half, count)[:, None] * ahead[:, None]
+    return np.asarray(middle[:, None] + np.linspace(-half, half, count)[:, None] * ahead[:, None])
