@@ -23,6 +23,8 @@ __all__ = ["Backdrop", "Placed", "measure", "paint", "painters_order"]
 
 COVERED = 128
 """A pixel belongs to an object from this coverage on (255 = all of it)."""
+BAND_SHARE = 0.06
+"""The part of a silhouette's height that counts as its contact with the ground."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,9 +43,20 @@ class Backdrop:
     shadowed: NDArray[np.uint8]
 
 
+@dataclass(frozen=True, slots=True)
+class Band:
+    """The lowest part of a whole silhouette: mask ``(h, w)`` and the image position of its top left corner."""
+
+    origin_px: tuple[int, int]
+    mask: NDArray[np.bool_]
+
+
 @dataclass(slots=True)
 class Placed:
-    """An actor in one frame: where it is, how it is drawn, the part of the image it touches and its supersampling."""
+    """An actor in one frame: where it is, how it is drawn, the part of the image it touches and its supersampling.
+
+    ``band`` is measured when the actor is painted.
+    """
 
     identity: int
     class_id: int
@@ -51,6 +64,7 @@ class Placed:
     drawing: Drawing
     bounds: tuple[float, float, float, float]
     supersample: int = field(init=False)
+    band: Band | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         extent = max(self.bounds[2] - self.bounds[0], self.bounds[3] - self.bounds[1])
@@ -152,8 +166,60 @@ def paint(
     covered = coverage >= COVERED
     labels[region][covered & clear] = label
     if one.bounds[0] >= 0 and one.bounds[1] >= 0 and one.bounds[2] <= width and one.bounds[3] <= height:
+        one.band = _low_band(covered, (x0, y0), one.bounds)
         return int(covered.sum())
+    one.band = _outlying_band(one)
     return _whole_area(one, (width, height))
+
+
+def _band_px(bounds: tuple[float, float, float, float]) -> int:
+    """Rows of pixels in the lowest band."""
+    return max(round(BAND_SHARE * (bounds[3] - bounds[1])), 1)
+
+
+def _low_band(
+    covered: NDArray[np.bool_], origin_px: tuple[int, int], bounds: tuple[float, float, float, float]
+) -> Band | None:
+    """The lowest band of a silhouette ``(h, w)`` at ``origin_px``; ``None`` where it covers no pixel."""
+    down = np.flatnonzero(covered.any(axis=1))
+    if not len(down):
+        return None
+    high = max(int(down[-1]) + 1 - _band_px(bounds), 0)
+    return Band((origin_px[0], origin_px[1] + high), covered[high : down[-1] + 1])
+
+
+def _outlying_band(one: Placed) -> Band | None:
+    """The lowest band of a silhouette that reaches past the image."""
+    x0, y1 = int(np.floor(one.bounds[0])), int(np.ceil(one.bounds[3])) + 1
+    y0 = y1 - _band_px(one.bounds) - 3
+    wide = int(np.ceil(one.bounds[2])) + 1 - x0
+    if wide > 1 << 14:
+        return None
+    canvas = np.zeros((y1 - y0, wide), np.uint8)
+    polygons = one.drawing.polygons_px
+    fill(canvas, polygons, [255] * len(polygons), origin_px=(x0, y0), supersample=1)
+    return _low_band(canvas > 0, (x0, y0), one.bounds)
+
+
+def _shown(band: Band | None, labels: NDArray[np.uint16], label: int) -> float:
+    """Visible share of a band; what lies outside the image is not visible."""
+    if band is None:
+        return 0.0
+    (x, y), (high, wide) = band.origin_px, band.mask.shape
+    height, width = labels.shape
+    x0, y0, x1, y1 = max(x, 0), max(y, 0), min(x + wide, width), min(y + high, height)
+    if x1 <= x0 or y1 <= y0:
+        return 0.0
+    inside = band.mask[y0 - y : y1 - y, x0 - x : x1 - x]
+    return float((inside & (labels[y0:y1, x0:x1] == label)).sum() / band.mask.sum())
+
+
+def _contact_px(one: Placed) -> tuple[float, float]:
+    """Where a whole silhouette meets the ground: middle of its lowest band, at its lower edge."""
+    if one.band is None:
+        return (one.bounds[0] + one.bounds[2]) / 2, one.bounds[3]
+    columns = np.nonzero(one.band.mask)[1]
+    return float(one.band.origin_px[0] + columns.mean() + 0.5), one.bounds[3]
 
 
 def _clear(
@@ -224,4 +290,6 @@ def measure(
         positions_m=np.array([one.pose.position_m for one in placed]).reshape(-1, 2),
         velocities_m_s=np.array([one.pose.velocity_m_s for one in placed]).reshape(-1, 2),
         homography=camera.homography,
+        contact_px=np.array([_contact_px(one) for one in placed]).reshape(-1, 2),
+        contact_shown=np.array([_shown(one.band, labels, row + 1) for row, one in enumerate(placed)], np.float32),
     )

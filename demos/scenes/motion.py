@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["Pose", "Trajectory", "drive", "walk"]
+__all__ = ["Pose", "Trajectory", "bezier", "drive", "follow", "spline", "walk"]
 
 STEP_S = 0.05
 """Distance of the knots in time; between them the motion is a cubic with the stored velocities."""
@@ -43,6 +43,7 @@ class Trajectory:
         times_s: ``(T,)`` equally spaced, at least two.
         positions_m: ``(T, 2)``.
         heading_rad: ``(T,)``; by default the direction of motion, held while standing, smoothed over 0.3 s.
+        velocities_m_s: ``(T, 2)``; by default from the neighbouring positions.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class Trajectory:
         times_s: NDArray[np.floating[Any]],
         positions_m: NDArray[np.floating[Any]],
         heading_rad: NDArray[np.floating[Any]] | None = None,
+        velocities_m_s: NDArray[np.floating[Any]] | None = None,
     ) -> None:
         self.times_s = np.asarray(times_s, dtype=np.float64)
         self.positions_m = np.asarray(positions_m, dtype=np.float64)
@@ -58,7 +60,11 @@ class Trajectory:
             found = f"{self.times_s.shape} and {self.positions_m.shape}"
             message = f"Trajectory: expected (T,) times and (T, 2) positions, T >= 2, found {found}"
             raise ValueError(message)
-        self.velocities_m_s = np.gradient(self.positions_m, self.times_s, axis=0)
+        self.velocities_m_s = (
+            np.gradient(self.positions_m, self.times_s, axis=0)
+            if velocities_m_s is None
+            else np.asarray(velocities_m_s, dtype=np.float64)
+        )
         self.heading_rad = _headings(self.velocities_m_s) if heading_rad is None else np.asarray(heading_rad)
         steps = np.linalg.norm(np.diff(self.positions_m, axis=0), axis=1)
         self.distances_m = np.concatenate([[0.0], np.cumsum(steps)])
@@ -72,6 +78,21 @@ class Trajectory:
     def end_s(self) -> float:
         """Last moment of existence."""
         return float(self.times_s[-1])
+
+    def later(self, seconds: float) -> Trajectory:
+        """The same motion so much later."""
+        return Trajectory(
+            times_s=self.times_s + seconds,
+            positions_m=self.positions_m,
+            heading_rad=self.heading_rad,
+            velocities_m_s=self.velocities_m_s,
+        )
+
+    def position(self, time_s: float) -> NDArray[np.float64]:
+        """Where the thing is ``(2,)``; before its first and after its last moment, where it is then."""
+        pose = self.at(min(max(time_s, self.start_s), self.end_s))
+        assert pose is not None  # noqa: S101 - clamped above
+        return pose.position_m
 
     def at(self, time_s: float) -> Pose | None:
         """The pose at a time, or ``None`` where the thing does not exist then."""
@@ -121,6 +142,32 @@ def _headings(velocities: NDArray[np.float64]) -> NDArray[np.float64]:
     return _smooth(np.unwrap(held), 0.15 / STEP_S)
 
 
+def spline(nodes: ArrayLike) -> Trajectory:
+    """Motion known in closed form: one cubic between each two nodes.
+
+    Equal velocities along the way are a constant speed, zeros at both ends are a smooth step from rest to rest; so
+    nothing overshoots, and the moments at which a place is reached can be computed by hand.
+
+    Args:
+        nodes: ``(K, 5)``: time in seconds, ``x``, ``y``, and their velocities in m/s. Times are whole multiples of
+            0.05 s after the first.
+
+    >>> spline([(0, 0, 0, 0, 0), (2, 4, 0, 0, 0)]).at(0.5).position_m.tolist()
+    [0.625, 0.0]
+    """
+    table = np.asarray(nodes, dtype=np.float64)
+    times = table[0, 0] + STEP_S * np.arange(round((table[-1, 0] - table[0, 0]) / STEP_S) + 1)
+    piece = np.clip(np.searchsorted(table[:, 0], times + STEP_S / 2) - 1, 0, len(table) - 2)
+    low, high = table[piece], table[piece + 1]
+    spans = (high[:, :1] - low[:, :1]).clip(STEP_S)
+    u = (times[:, None] - low[:, :1]) / spans
+    p0, p1, m0, m1 = low[:, 1:3], high[:, 1:3], low[:, 3:] * spans, high[:, 3:] * spans
+    rise = 3 * (p1 - p0) - 2 * m0 - m1
+    positions = p0 + m0 * u + rise * u**2 + (2 * (p0 - p1) + m0 + m1) * u**3
+    velocities = (m0 + 2 * rise * u + 3 * (2 * (p0 - p1) + m0 + m1) * u**2) / spans
+    return Trajectory(times_s=times, positions_m=positions, velocities_m_s=velocities)
+
+
 def drive(
     *,
     start_s: float,
@@ -156,6 +203,60 @@ def drive(
     positions = np.stack([start_m + direction * travelled, lanes], axis=1)
     heading = np.arctan2(np.gradient(lanes, STEP_S), direction * np.maximum(speeds, 1.0))
     return Trajectory(times_s=times, positions_m=positions, heading_rad=np.unwrap(heading))
+
+
+def bezier(start_m: ArrayLike, leaves: ArrayLike, arrives: ArrayLike, end_m: ArrayLike) -> NDArray[np.float64]:
+    """A smooth way ``(100, 2)`` between two points; ``leaves`` and ``arrives`` are its directions times their pull."""
+    p0, p3 = np.asarray(start_m, dtype=np.float64), np.asarray(end_m, dtype=np.float64)
+    p1, p2 = p0 + np.asarray(leaves), p3 - np.asarray(arrives)
+    u = np.linspace(0, 1, 100)[:, None]
+    return np.asarray((1 - u) ** 3 * p0 + 3 * (1 - u) ** 2 * u * p1 + 3 * (1 - u) * u**2 * p2 + u**3 * p3)
+
+
+def follow(
+    path_m: NDArray[np.floating[Any]],
+    *,
+    start_s: float,
+    speed_m_s: float,
+    rest: tuple[bool, bool] = (False, False),
+    sideways_m_s2: float = 2.2,
+) -> Trajectory:
+    """A vehicle along a way, slower where it bends (at most ``sideways_m_s2`` across, 2.5 m/s2 along).
+
+    Args:
+        path_m: ``(P, 2)`` waypoints, dense in bends.
+        start_s: First moment.
+        speed_m_s: Speed where nothing hinders.
+        rest: Whether it starts and whether it ends at rest.
+        sideways_m_s2: Comfort in bends.
+    """
+    gaps = np.linalg.norm(np.diff(path_m, axis=0), axis=1)
+    reach = np.concatenate([[0.0], np.cumsum(gaps)])
+    step_m = 0.05
+    along = np.arange(0.0, reach[-1], step_m)
+    way = np.stack([np.interp(along, reach, path_m[:, axis]) for axis in range(2)], axis=1)
+    way = _smooth(way, 8.0)
+    tangent = np.gradient(way, step_m, axis=0)
+    heading = np.unwrap(np.arctan2(tangent[:, 1], tangent[:, 0]))
+    bend = np.abs(_smooth(np.gradient(heading, step_m), 6.0))
+    squared = np.minimum(speed_m_s**2, sideways_m_s2 / np.maximum(bend, 1e-6))
+    if rest[0]:
+        squared[0] = 0.0
+    if rest[1]:
+        squared[-1] = 0.0
+    for order in (range(1, len(squared)), range(len(squared) - 2, -1, -1)):
+        back = -1 if order.step > 0 else 1
+        for place in order:
+            squared[place] = min(squared[place], squared[place + back] + 2 * 2.5 * step_m)
+    pace = np.sqrt(squared)
+    moments = np.concatenate([[0.0], np.cumsum(2 * step_m / np.maximum(pace[1:] + pace[:-1], 0.05))])
+    times = np.arange(0.0, moments[-1], STEP_S)
+    positions = np.stack([np.interp(times, moments, way[:, axis]) for axis in range(2)], axis=1)
+    return Trajectory(
+        times_s=start_s + times,
+        positions_m=_smooth(positions, 2.0),
+        heading_rad=_smooth(np.interp(times, moments, heading), 2.0),
+    )
 
 
 def walk(

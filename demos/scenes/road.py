@@ -20,7 +20,7 @@ from demos.scenes.world import Backdrop, Scene
 
 Floats = NDArray[np.floating[Any]]
 
-__all__ = ["COUNT_LINE_M", "road"]
+__all__ = ["COUNT_LINE_M", "mark", "road", "sky"]
 
 LANE_M = 3.6
 NEAR_LANES_M = (-1.8, 1.8)
@@ -185,14 +185,14 @@ def _backdrop(camera: Camera, seed: int) -> Backdrop:
     rng = np.random.default_rng((seed, 1))
     light, noise = Light(), Noise(np.random.default_rng(7))
     plate = Plate(camera, light)
-    _sky(plate, noise)
+    sky(plate, noise)
     _ground(plate, noise)
     plate.mesh(_furniture(rng))
     _trees(plate, noise, rng)
     return plate.finish(blur_px=0.45 * camera.focal_px / 1.32 / 640)
 
 
-def _sky(plate: Plate, noise: Noise) -> None:
+def sky(plate: Plate, noise: Noise) -> None:
     """A bright horizon, blue above, thin clouds, and three chains of hills."""
     mask, rays = plate.sky(above=-0.03)
     rise = np.clip(rays[:, 2:3], 0, 1)
@@ -237,9 +237,9 @@ def _ground(plate: Plate, noise: Noise) -> None:
         paved = soft_step(5.75, 5.6, off + 0.15 * ragged)[:, None]
         colour = colour + (asphalt - colour) * paved
         for line in (middle - LANE_M - 0.15, middle + LANE_M + 0.15):
-            colour = _mark(colour, np.abs(y - line) - 0.085, noise, x, y)
+            colour = mark(colour, np.abs(y - line) - 0.085, noise, x, y)
         dashes = np.maximum(np.abs(y - middle) - 0.07, np.abs((x % 9.0) - 1.5) - 1.5)
-        colour = _mark(colour, dashes, noise, x, y)
+        colour = mark(colour, dashes, noise, x, y)
     lit = colour * (plate.light.sky_colour + plate.light.sun_colour * plate.light.sun[2])
     faded = np.exp(-depths / plate.light.haze_m)[:, None]
     plate.paint(mask, depths, lit * faded + plate.light.haze_colour * (1 - faded), is_ground=True)
@@ -258,7 +258,7 @@ def _asphalt(noise: Noise, x: Floats, y: Floats, fine: Floats) -> Floats:
     return np.asarray(to_linear((128, 126, 124)) * np.clip(tone, 0.3, 2)[:, None])
 
 
-def _mark(colour: Floats, outside_m: Floats, noise: Noise, x: Floats, y: Floats) -> Floats:
+def mark(colour: Floats, outside_m: Floats, noise: Noise, x: Floats, y: Floats) -> Floats:
     """White paint where the signed distance is negative, worn in places."""
     wear = 0.92 - 0.55 * soft_step(0.5, 0.85, noise.field(x * 1.7, y * 7, octaves=2))
     share = (soft_step(0.012, -0.012, outside_m) * wear)[:, None]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import cv2
@@ -20,9 +21,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from demos.scenes.motion import Pose
+    from demos.scenes.plan import Plan
 
 __all__ = [
     "CutOut",
+    "cast",
     "crossing",
     "dense",
     "empty",
@@ -30,6 +33,7 @@ __all__ = [
     "full_occlusion",
     "group_walk",
     "overtaking",
+    "stage",
     "stop_and_go",
     "u_turn",
 ]
@@ -110,7 +114,7 @@ _COLOURS = (
 )
 
 
-def _cast(trajectories: Sequence[Trajectory | Sequence[Trajectory]], class_id: int = PERSON) -> list[CutOut]:
+def cast(trajectories: Sequence[Trajectory | Sequence[Trajectory]], class_id: int = PERSON) -> list[CutOut]:
     """Cut-outs 1, 2, ... with a colour each."""
     return [
         CutOut(
@@ -123,7 +127,7 @@ def _cast(trajectories: Sequence[Trajectory | Sequence[Trajectory]], class_id: i
     ]
 
 
-def _stage(
+def stage(
     name: str,
     actors: Sequence[CutOut],
     duration_s: float,
@@ -133,6 +137,8 @@ def _stage(
     pitch_deg: float = 20.0,
     pillar: tuple[float, float, float] | None = None,
     shake_px: float = 0.0,
+    slab_height_m: float = 2.6,
+    plan: Plan | None = None,
 ) -> Scene:
     """Actors before a plain floor; the camera stands at the origin and looks along ``+x``.
 
@@ -146,12 +152,14 @@ def _stage(
         size=size,
     )
     rig = Rig(camera=camera, shake_px=shake_px)
-    return Scene(name=name, actors=actors, rig=rig, backdrop=_floor(rig, pillar), duration_s=duration_s)
+    slab = None if pillar is None else (*pillar, slab_height_m)
+    backdrop = _floor(rig.panorama, slab)
+    return Scene(name=name, actors=actors, rig=rig, backdrop=backdrop, duration_s=duration_s, plan=plan)
 
 
-def _floor(rig: Rig, pillar: tuple[float, float, float] | None) -> Backdrop:
+@lru_cache(maxsize=16)
+def _floor(camera: Camera, slab: tuple[float, float, float, float] | None) -> Backdrop:
     """Checkered tiles of one metre under a light wall, with a slab where one is asked for."""
-    camera = rig.panorama
     width, height = camera.size
     centres = np.stack(np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5), axis=-1)
     ground = camera.ground(centres.reshape(-1, 2)).reshape(height, width, 2)
@@ -159,10 +167,10 @@ def _floor(rig: Rig, pillar: tuple[float, float, float] | None) -> Backdrop:
     odd = (np.floor(np.nan_to_num(ground)).sum(axis=-1) % 2).astype(np.bool_)
     image = np.where(seen[..., None], np.where(odd[..., None], 150, 165), 205).astype(np.uint8).repeat(3, axis=2)
     range_m = np.full((height, width), np.inf, np.float32)
-    if pillar is not None:
-        x, y, broad = pillar
+    if slab is not None:
+        x, y, broad, high = slab
         corners = np.array(
-            [(x, y - broad / 2, 0), (x, y + broad / 2, 0), (x, y + broad / 2, 2.6), (x, y - broad / 2, 2.6)]
+            [(x, y - broad / 2, 0), (x, y + broad / 2, 0), (x, y + broad / 2, high), (x, y - broad / 2, high)]
         )
         outline = np.rint(camera.project(corners)[0] - 0.5).astype(np.int32)
         cv2.fillConvexPoly(image, outline, (110, 120, 130))
@@ -174,13 +182,13 @@ def crossing(*, size: tuple[int, int] = (640, 360), shake_px: float = 0.0) -> Sc
     """Two persons walk towards each other and pass; the nearer one hides the other for a moment (at 3.0 s)."""
     left = walk(points_m=[(7.0, 3.9), (7.0, -3.9)], start_s=0.0)
     right = walk(points_m=[(8.0, -3.9), (8.0, 3.9)], start_s=0.0)
-    return _stage("crossing", _cast([left, right]), 6.0, size=size, shake_px=shake_px)
+    return stage("crossing", cast([left, right]), 6.0, size=size, shake_px=shake_px)
 
 
 def full_occlusion(*, size: tuple[int, int] = (640, 360)) -> Scene:
     """One person passes behind a slab and is fully hidden for about a second."""
     path = walk(points_m=[(8.0, 4.0), (8.0, -4.0)], start_s=0.0, speed_m_s=1.3)
-    return _stage("full_occlusion", _cast([path]), 6.0, size=size, pillar=(6.0, 0.0, 1.8))
+    return stage("full_occlusion", cast([path]), 6.0, size=size, pillar=(6.0, 0.0, 1.8))
 
 
 def exit_and_reentry(*, size: tuple[int, int] = (640, 360), away_s: float = 3.0) -> Scene:
@@ -188,24 +196,24 @@ def exit_and_reentry(*, size: tuple[int, int] = (640, 360), away_s: float = 3.0)
     out = walk(points_m=[(7.0, 0.0), (7.0, 5.5)], start_s=0.0)
     back = walk(points_m=[(7.0, 5.5), (7.0, 0.0)], start_s=out.end_s + away_s)
     stays = walk(points_m=[(9.0, -2.0), (9.0, -1.0)], start_s=0.0, end_s=back.end_s)
-    return _stage("exit_and_reentry", _cast([(out, back), stays]), back.end_s, size=size)
+    return stage("exit_and_reentry", cast([(out, back), stays]), back.end_s, size=size)
 
 
 def empty(*, size: tuple[int, int] = (640, 360), duration_s: float = 2.0) -> Scene:
     """Nobody."""
-    return _stage("empty", [], duration_s, size=size)
+    return stage("empty", [], duration_s, size=size)
 
 
 def u_turn(*, size: tuple[int, int] = (640, 360)) -> Scene:
     """One person walks across, turns and walks back."""
     path = walk(points_m=[(7.0, 3.0), (7.0, -2.0), (7.3, -2.0), (7.3, 3.0)], start_s=0.0)
-    return _stage("u_turn", _cast([path]), 7.5, size=size)
+    return stage("u_turn", cast([path]), 7.5, size=size)
 
 
 def group_walk(*, size: tuple[int, int] = (640, 360), count: int = 4) -> Scene:
     """Persons walk abreast in one direction and hide each other in part all the way."""
     paths = [walk(points_m=[(6.5 + 0.45 * n, 2.6), (6.5 + 0.45 * n, -2.6)], start_s=0.0) for n in range(count)]
-    return _stage("group_walk", _cast(paths), 4.0, size=size)
+    return stage("group_walk", cast(paths), 4.0, size=size)
 
 
 def overtaking(*, size: tuple[int, int] = (640, 360)) -> Scene:
@@ -217,9 +225,9 @@ def overtaking(*, size: tuple[int, int] = (640, 360)) -> Scene:
             times_s=times, positions_m=np.stack([np.full(len(times), lane), 14 - speed * (times - start_s)], 1)
         )
 
-    return _stage(
+    return stage(
         "overtaking",
-        _cast([across(0.0, 4.0, 20.0), across(1.2, 8.0, 16.0)], CAR),
+        cast([across(0.0, 4.0, 20.0), across(1.2, 8.0, 16.0)], CAR),
         6.0,
         size=size,
         height_m=5.0,
@@ -234,8 +242,8 @@ def stop_and_go(*, size: tuple[int, int] = (640, 360)) -> Scene:
     speed = 3.0 - 2.6 * np.exp(-0.5 * ((times - 4.0) / 1.0) ** 2)
     place = -10 + np.concatenate([[0.0], np.cumsum((speed[1:] + speed[:-1]) / 2 * 0.05)])
     car = Trajectory(times_s=times, positions_m=np.stack([np.full(len(times), 22.0), place], axis=1))
-    actors = [*_cast([person]), CutOut(identity=2, class_id=CAR, trajectories=(car,), colour=_COLOURS[1])]
-    return _stage("stop_and_go", actors, 8.0, size=size)
+    actors = [*cast([person]), CutOut(identity=2, class_id=CAR, trajectories=(car,), colour=_COLOURS[1])]
+    return stage("stop_and_go", actors, 8.0, size=size)
 
 
 def dense(
@@ -269,4 +277,4 @@ def dense(
                 scale=float(rng.uniform(0.9, 1.1)),
             )
         )
-    return _stage(f"dense-{count}", actors, duration_s, size=size, height_m=side * 0.55, pitch_deg=24.0)
+    return stage(f"dense-{count}", actors, duration_s, size=size, height_m=side * 0.55, pitch_deg=24.0)

@@ -51,6 +51,12 @@ def vehicle_mesh(kind: str, colour: Colour, *, detail: int) -> Mesh:
     return replace(mesh, albedo=np.where(painted[:, None], to_linear(colour), mesh.albedo))
 
 
+def _turn(pose: Pose) -> NDArray[np.float64]:
+    """``(2, 2)``, the vehicle's axes to those of the ground plane."""
+    cos, sin = math.cos(pose.heading_rad), math.sin(pose.heading_rad)
+    return np.array([[cos, -sin], [sin, cos]])
+
+
 @dataclass(frozen=True, kw_only=True)
 class Vehicle:
     """A vehicle on its way.
@@ -72,14 +78,17 @@ class Vehicle:
         """2 car, 4 bus, 5 truck."""
         return KINDS[self.kind].class_id
 
+    def footprint(self, pose: Pose) -> NDArray[np.float64]:
+        """The four corners ``(4, 2)`` on the ground plane, counter-clockwise."""
+        length, width, _ = KINDS[self.kind].size_m
+        corners = np.array([(1, 1), (-1, 1), (-1, -1), (1, -1)]) * (length / 2, width / 2)
+        return np.asarray(corners @ _turn(pose).T + pose.position_m)
+
     def draw(self, pose: Pose, time_s: float, camera: Camera, light: Light | None) -> Drawing:
         """The mesh from this camera, with its shadow."""
         del time_s
-        length, width, height = KINDS[self.kind].size_m
-        cos, sin = math.cos(pose.heading_rad), math.sin(pose.heading_rad)
-        turn = np.array([[cos, -sin], [sin, cos]])
-        corners = np.array([(1, 1), (-1, 1), (-1, -1), (1, -1)]) * (length / 2, width / 2)
-        footprint = corners @ turn.T + pose.position_m
+        _, width, height = KINDS[self.kind].size_m
+        turn, footprint = _turn(pose), self.footprint(pose)
         reach = float(np.linalg.norm(np.append(pose.position_m, height / 2) - np.array(camera.position_m)))
         wide_px = camera.focal_px * width / max(reach, 1.0)
         detail = 0 if wide_px < 18 else 1 if wide_px < 50 else 2

@@ -15,18 +15,32 @@ import numpy as np
 
 from demos.scenes.drawing import Drawing, Light
 from demos.scenes.layers import Backdrop, Placed, measure, paint, painters_order
-from demos.scenes.truth import CLASS_NAMES, Crossing, RenderedFrame, SceneTruth
+from demos.scenes.passages import line_contacts, point_rings, presence_in_zone
+from demos.scenes.plan import Plan
+from demos.scenes.truth import CLASS_NAMES, Crossing, Journey, RenderedFrame, SceneTruth, Stay
 from tracker.types import Frame
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike, NDArray
 
     from demos.scenes.camera import Camera, Rig
     from demos.scenes.motion import Pose, Trajectory
+    from demos.scenes.plan import Polygon, Polyline
 
-__all__ = ["CLASS_NAMES", "Actor", "Backdrop", "Crossing", "RenderedFrame", "Scene", "SceneTruth", "frame_count"]
+__all__ = [
+    "CLASS_NAMES",
+    "Actor",
+    "Backdrop",
+    "Crossing",
+    "Journey",
+    "RenderedFrame",
+    "Scene",
+    "SceneTruth",
+    "Stay",
+    "frame_count",
+]
 
 
 class Actor(Protocol):
@@ -64,6 +78,7 @@ class Scene:
         light: What lights it.
         noise: Standard deviation of the sensor's noise in grey levels; 0 = none.
         seed: Of the noise.
+        plan: Lines, zones and roles that the scene is counted by.
     """
 
     def __init__(
@@ -77,6 +92,7 @@ class Scene:
         light: Light | None = None,
         noise: float = 0.0,
         seed: int = 0,
+        plan: Plan | None = None,
     ) -> None:
         if len({actor.identity for actor in actors}) != len(actors):
             message = f"Scene {name}: expected one identity per actor, found {sorted(a.identity for a in actors)}"
@@ -87,6 +103,7 @@ class Scene:
         self.backdrop = backdrop
         self.duration_s = duration_s
         self.light = light or Light()
+        self.plan = plan or Plan()
         self.class_names = CLASS_NAMES
         presences = [(actor, path) for actor in self.actors for path in actor.trajectories]
         self._presences = presences
@@ -126,27 +143,116 @@ class Scene:
         for index in range(frame_count(fps, self.duration_s if duration_s is None else duration_s)):
             yield self.truth(index / fps)
 
-    def crossings(
-        self, line_m: tuple[tuple[float, float], tuple[float, float]], duration_s: float | None = None
-    ) -> list[Crossing]:
-        """Who passes the segment ``line_m`` (two ground points) when and which way, in order of time."""
-        start, end = np.array(line_m[0]), np.array(line_m[1])
-        along = end - start
-        found = []
-        last_s = self.duration_s if duration_s is None else duration_s
-        for actor in self.actors:
-            for trajectory in actor.trajectories:
-                times = trajectory.times_s[trajectory.times_s <= last_s]
-                offsets = trajectory.positions_m[: len(times)] - start
-                side = along[0] * offsets[:, 1] - along[1] * offsets[:, 0]
-                for knot in np.flatnonzero((side[:-1] >= 0) != (side[1:] >= 0)):
-                    share = side[knot] / (side[knot] - side[knot + 1])
-                    place = offsets[knot] + share * (offsets[knot + 1] - offsets[knot])
-                    moment = float(times[knot] + share * (times[knot + 1] - times[knot]))
-                    if 0 <= place @ along <= along @ along and moment >= 0:
-                        direction = 1 if side[knot + 1] >= 0 else -1
-                        found.append(Crossing(time_s=moment, identity=actor.identity, direction=direction))
+    def crossings(self, line_m: Polyline, duration_s: float | None = None, *, contacts: bool = False) -> list[Crossing]:
+        """Who passes a line on the ground when and which way, in order of time.
+
+        Args:
+            line_m: At least two ground points; see :meth:`on_ground` for a line that was drawn on the picture.
+            duration_s: Seconds that are looked at; the scene's by default.
+            contacts: Say whether the contact with the ground shows, which draws each moment.
+        """
+        line = np.asarray(line_m, dtype=np.float64)
+        last = self._last(duration_s)
+        found = [
+            self._crossing(actor, path, spell, contacts=contacts)
+            for actor, path in self._presences
+            for spell in line_contacts(path, line)
+            if 0 <= spell[0] <= last
+        ]
         return sorted(found, key=lambda crossing: (crossing.time_s, crossing.identity))
+
+    def _crossing(self, actor: Actor, path: Trajectory, spell: tuple[float, float, int], *, contacts: bool) -> Crossing:
+        time_s, left_s, direction = spell
+        x, y = path.position(time_s).tolist()
+        pixels, depth = self.rig.at(time_s).project(np.array([[x, y, 0.0]]))
+        u, v = pixels[0].tolist() if depth[0] > 0 else (np.nan, np.nan)
+        return Crossing(
+            time_s=time_s,
+            left_s=left_s,
+            identity=actor.identity,
+            class_id=actor.class_id,
+            direction=direction,
+            position_m=(x, y),
+            position_px=(u, v),
+            contact=self.truth(time_s).contact(actor.identity) if contacts else None,
+        )
+
+    def stays(self, zones_m: Mapping[str, Polygon], duration_s: float | None = None) -> list[Stay]:
+        """Who is in which zone from when to when, in order of time.
+
+        Args:
+            zones_m: Zones on the ground by name; a point on an edge that two zones share is in exactly one of them.
+            duration_s: Seconds that are looked at; the scene's by default.
+        """
+        last = self._last(duration_s)
+        found = []
+        for zone, polygon in zones_m.items():
+            rings = point_rings(polygon)
+            for actor, path in self._presences:
+                for low, high in presence_in_zone(path, rings, (0.0, last)):
+                    began = "already_inside" if low == 0 else "appeared" if low == path.start_s else "entered"
+                    end = "open" if high == last else "lost" if high == path.end_s else "left"
+                    found.append(
+                        Stay(
+                            zone=zone,
+                            identity=actor.identity,
+                            class_id=actor.class_id,
+                            entered_s=low,
+                            left_s=high,
+                            began=began,
+                            end=end,
+                        )
+                    )
+        return sorted(found, key=lambda stay: (stay.entered_s, stay.identity, stay.zone))
+
+    def od(self, sections_m: Mapping[str, Polyline], duration_s: float | None = None) -> list[Journey]:
+        """Who goes from which section to which: of all pairs of passages the one that lasts longest, one per identity.
+
+        Args:
+            sections_m: Lines by name, passed either way; where the last point is the first, an area that is entered.
+            duration_s: Seconds that are looked at; the scene's by default.
+
+        Returns:
+            In order of arrival. Who passes fewer than two sections (or one section once) has no journey.
+        """
+        events: dict[int, list[tuple[float, str]]] = {}
+        for name, section in sections_m.items():
+            if len(section) > 3 and tuple(section[0]) == tuple(section[-1]):
+                passed = [(s.entered_s, s.identity) for s in self.stays({name: section[:-1]}, duration_s)]
+            else:
+                passed = [(c.time_s, c.identity) for c in self.crossings(section, duration_s)]
+            for moment, identity in passed:
+                events.setdefault(identity, []).append((moment, name))
+        classes = {actor.identity: actor.class_id for actor in self.actors}
+        found = [
+            Journey(
+                identity=identity,
+                class_id=classes[identity],
+                origin=min(passed)[1],
+                destination=max(passed)[1],
+                start_s=min(passed)[0],
+                end_s=max(passed)[0],
+            )
+            for identity, passed in events.items()
+            if len(passed) > 1
+        ]
+        return sorted(found, key=lambda journey: (journey.end_s, journey.identity))
+
+    def on_picture(self, points_m: ArrayLike, time_s: float = 0.0) -> NDArray[np.float64]:
+        """Pixels ``(N, 2)`` of ground points ``(N, 2)`` at a time; ``nan`` behind the camera."""
+        points = np.asarray(points_m, dtype=np.float64)
+        pixels, depth = self.rig.at(time_s).project(np.column_stack([points, np.zeros(len(points))]))
+        return np.where(depth[:, None] > 0, pixels, np.nan)
+
+    def on_ground(self, points_px: ArrayLike, time_s: float = 0.0) -> NDArray[np.float64]:
+        """Ground points ``(N, 2)`` under pixels ``(N, 2)`` at a time; ``nan`` above the horizon.
+
+        Straight lines of the picture stay straight on the ground, so a line or zone drawn there is one here.
+        """
+        return self.rig.at(time_s).ground(np.asarray(points_px, dtype=np.float64))
+
+    def _last(self, duration_s: float | None) -> float:
+        return self.duration_s if duration_s is None else duration_s
 
     def count_visible(
         self,

@@ -23,13 +23,13 @@ from tracker.sinks.part_file import PartFile
 from tracker.sinks.watched_file import BUFFER_BYTES, WatchedFile
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
     from demos.scenes.world import Scene, SceneTruth
 
-__all__ = ["coco_document", "mot_lines", "mots_lines", "write_sequence", "write_video"]
+__all__ = ["coco_document", "mot_lines", "mots_lines", "write_sequence", "write_text", "write_video"]
 
 MOT_CLASSES = {0: 1, 1: 2, 2: 3, 3: 4, 4: 5, 5: 6}
 """Our class ids to ``gt.txt``: 1 pedestrian, 2 cyclist, 3 car; then 4 motorcycle, 5 bus, 6 truck."""
@@ -59,6 +59,7 @@ def write_video(
     duration_s: float | None = None,
     *,
     quality: int = 20,
+    times_s: Sequence[float] | None = None,
     on_frame: Callable[[NDArray[np.uint8], SceneTruth], None] | None = None,
 ) -> int:
     """Render a scene to an H.264 file.
@@ -69,6 +70,7 @@ def write_video(
         fps: Frames per second.
         duration_s: Length; the scene's own by default.
         quality: x264's constant rate factor, 0 best to 51.
+        times_s: Moments of the frames, for uneven ones; every ``1 / fps`` until ``duration_s`` by default.
         on_frame: Called with each picture and its truth.
 
     Returns:
@@ -91,15 +93,19 @@ def write_video(
         # H.264 with 4:2:0 chroma needs even sides; the odd row or column is repeated.
         width, height = scene.size
         stream.width, stream.height, stream.pix_fmt = width + width % 2, height + height % 2, "yuv420p"
-        stream.time_base = 1 / rate
-        for frame, truth in scene.frames(fps, duration_s):
-            if frame.image is None:  # pragma: no cover - scenes always draw
-                continue
+        tick = 1 / rate if times_s is None else Fraction(1, 90_000)
+        stream.time_base = stream.codec_context.time_base = tick
+        if times_s is None:
+            times_s = [
+                index / fps for index in range(frame_count(fps, scene.duration_s if duration_s is None else duration_s))
+            ]
+        for time_s in times_s:
+            rendered = scene.render(time_s)
             if on_frame is not None:
-                on_frame(frame.image, truth)
-            picture = np.pad(frame.image, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
+                on_frame(rendered.image, rendered.truth)
+            picture = np.pad(rendered.image, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
             packed = av.VideoFrame.from_ndarray(picture, format="bgr24")
-            packed.pts, packed.time_base = frame.index, 1 / rate
+            packed.pts, packed.time_base = round(time_s / tick), tick
             container.mux(stream.encode(packed))
             count += 1
         container.mux(stream.encode(None))
@@ -238,11 +244,11 @@ def write_sequence(
     else:
         for truth in scene.truths(fps, duration_s):
             keep(None, truth)
-    _write_text(home / "gt" / "gt.txt", "".join(f"{line}\n" for line in boxes))
-    _write_text(home / "gt" / "gt_mots.txt", "".join(f"{line}\n" for line in masks))
+    write_text(home / "gt" / "gt.txt", "".join(f"{line}\n" for line in boxes))
+    write_text(home / "gt" / "gt_mots.txt", "".join(f"{line}\n" for line in masks))
     if images:
         document = coco_document(pictures, min_area_px=min_area_px, min_visibility=min_visibility)
-        _write_text(home / "instances.json", json.dumps(document))
+        write_text(home / "instances.json", json.dumps(document))
     _write_seqinfo(
         home / "seqinfo.ini", scene, name, fps, frame_count(fps, scene.duration_s if duration_s is None else duration_s)
     )
@@ -266,7 +272,8 @@ def _write_seqinfo(path: Path, scene: Scene, name: str, fps: float, frames: int)
         parser.write(file, space_around_delimiters=False)
 
 
-def _write_text(path: Path, text: str) -> None:
+def write_text(path: Path, text: str) -> None:
+    """A text file, whole or not at all."""
     with _atomic(path) as part, part.open_text() as file:
         file.write(text)
 
