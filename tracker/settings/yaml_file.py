@@ -124,7 +124,7 @@ class _Reader:
 
     def service(self, root: Any, settings: type[_Service]) -> _Service:
         if root is None:
-            raise ConfigError(self._name, "expected a list of cameras, found an empty file", "see docs/live.md")
+            raise ConfigError(self._name, "expected a list of cameras, found an empty file", "see docs/guide/cameras.md")
         camera = camera_class(settings)
         of_camera = names_of(camera)
         shared = {key: name for key, name in of_camera.items() if name in SHARED}

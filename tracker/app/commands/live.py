@@ -15,7 +15,7 @@ __all__ = ["live"]
 
 def live(
     cameras: Annotated[
-        Path, typer.Argument(metavar="CAMERAS.YAML", help="The cameras and what becomes of each; see docs/live.md.")
+        Path, typer.Argument(metavar="CAMERAS.YAML", help="The cameras and what becomes of each; see docs/guide/cameras.md.")
     ],
     *,
     log: Annotated[str | None, option(ServiceSettings, "log")] = None,
