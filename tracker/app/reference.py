@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -18,11 +17,11 @@ _PAGE = """\
 # Command line
 
 Written by `masktrail settings commands`; change the help in `tracker/app/commands/` or the descriptions in
-`tracker/settings/`, then run `masktrail settings commands --out docs/reference/commands.md`. Values, ranges and the keys of
+`tracker/settings/`, then run `masktrail settings commands --out docs/reference/commands.md`. Values, ranges and keys of
 cameras.yaml: [settings](settings.md).
 
-Exit status: 0 all is done, 1 a source or an output failed, 2 refused before any work (a wrong option, a file that is in the
-way), 130 stopped by Ctrl-C with everything done so far kept. `masktrail live`: [service](service.md#exit-status).
+Exit status: 0 all is done, 1 a source or an output failed, 2 refused before any work (a wrong option, a name that is
+taken), 130 stopped by Ctrl-C with everything done so far kept. `masktrail live`: [service](service.md#exit-status).
 
 """
 
@@ -88,8 +87,6 @@ def _default(parameter: Any) -> str:
     if parameter.required:
         return "required"
     value = parameter.default
-    if value is None or value is False or value == [] or value == ():
+    if not value and value != 0 or value is False:
         return ""
-    if callable(value) or isinstance(value, os.PathLike):
-        return f"`{value}`" if isinstance(value, os.PathLike) else ""
     return f"`{value:.12g}`" if isinstance(value, float) else f"`{value}`"

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 __all__ = ["Listener", "Outcome", "Run", "run", "serve"]
 
 PROGRESS_S = 0.1
-"""How often progress is told."""
+"""How often progress is reported."""
 
 FULL_BATCH_S = 5.0
 """A recording's batches wait for their frames, so that the same frames are always batched together."""
@@ -46,7 +46,7 @@ FULL_BATCH_S = 5.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """How one stream went; plain values that another process can be told.
+    """How one stream went; plain values that can be sent to another process.
 
     Attributes:
         name: The stream's name.
@@ -88,7 +88,7 @@ class Outcome:
 
 
 class Listener:
-    """What a run tells while it goes; derive from it and override. Nothing here does anything."""
+    """Callbacks of a run, all of which do nothing; derive from it and override."""
 
     def model_opened(self, role: str, description: str) -> None:
         """A network is ready: ``model`` or ``re-identification``, and one line for a person."""
@@ -113,7 +113,7 @@ class Listener:
 
 
 class _Progress(Listener):
-    """A listener that tells progress only."""
+    """A listener to progress only."""
 
     def __init__(self, on_progress: Callable[[str, StreamFigures], None]) -> None:
         self._on_progress = on_progress
@@ -187,7 +187,7 @@ class Run:
 
     Args:
         settings: What to do.
-        listener: What is told meanwhile.
+        listener: Its callbacks.
 
     Attributes:
         plans: Its streams.
@@ -326,7 +326,7 @@ class Run:
     def _second_pass(
         self, plan: StreamPlan, outcome: Outcome, spool: Spool, info: SourceInfo, class_names: Sequence[str]
     ) -> Outcome:
-        """Write the outputs anew; the outcome says so, or why the online ones stand."""
+        """Rewrite the outputs; the outcome says so, or why the online ones stand."""
         from tracker.engine.second_pass import SecondPass
 
         if outcome.interrupted:

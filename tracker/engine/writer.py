@@ -30,7 +30,7 @@ def unforeseen(name: str, doing: str, failure: Exception) -> TrackerError:
 class Writer:
     """Feeds one stream's outputs in a thread of its own; a sink that raises is reported and ended.
 
-    What is put waits in memory: whoever puts looks at :attr:`backlog` first.
+    Frames wait in memory: callers check :attr:`backlog` before they put one.
 
     Args:
         name: Of the stream.
@@ -110,7 +110,7 @@ class Writer:
         started_s = time.perf_counter()
         try:
             sink.close()
-        except Exception as failure:  # noqa: BLE001 - there is nobody above to tell
+        except Exception as failure:  # noqa: BLE001 - no caller above could handle it
             self._on_failure(self._named(failure), False)
         self.busy_s += time.perf_counter() - started_s
 

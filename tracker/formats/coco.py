@@ -107,7 +107,7 @@ def read_coco(path: Path, text: str, *, image_size: Size | None = None) -> Mappi
 
 
 def _entry_videos(path: Path, entries: list[Any]) -> list[str]:
-    """Names of the videos that entries without listed images tell by ``video_id``."""
+    """Names of the videos that entries without listed images name by ``video_id``."""
     ids = [entry.get("video_id") if isinstance(entry, dict) else None for entry in entries]
     known = sorted({number for number in map(whole_of, ids) if number is not None})
     if len(known) < 2:

@@ -51,7 +51,7 @@ SAVE_S = 5.0
 """How often identities are written to disk: what a crash costs at most."""
 
 CRASH_SKIP_IDS = 1000
-"""Numbers left out after a crash, more than a camera gives in :data:`SAVE_S`: nobody gets another's number."""
+"""Numbers left out after a crash, more than a camera gives in :data:`SAVE_S`: no number is given twice."""
 
 POLL_S = 0.25
 
@@ -106,7 +106,7 @@ class LiveService:
     def reload(self, config: ServiceSettings) -> None:
         """Make the cameras what the file says now; those that did not change run on with their identities.
 
-        A camera that changed begins anew; where it shows the same scene through the same model, with its identities,
+        A camera that changed is restarted; where it shows the same scene through the same model, with its identities,
         else with new ones under numbers that were not given yet. So does one that had failed, changed or not.
 
         Raises:
@@ -136,7 +136,7 @@ class LiveService:
             try:
                 plan = plans[camera.name]
                 self._add(camera, plan, kept.get(camera.name) or self._kept(camera, plan))
-            except TrackerError as failure:  # after all that was looked at before: the other cameras are still wanted
+            except TrackerError as failure:  # in spite of all checks before: the other cameras are still wanted
                 logger.error("camera not started", extra={"camera": camera.name, "problem": str(failure)})  # noqa: TRY400
                 self._failures.append(failure)
         self.release()
@@ -376,7 +376,7 @@ def _signals() -> Iterator[queue.SimpleQueue[int]]:
 
 def _notify(state: str) -> None:
     """Tell systemd, where it listens (sd_notify(3)): ready, alive, stopping."""
-    # Not by the package sdnotify, which never closes its socket and loses one where nobody listens.
+    # Not by the package sdnotify, which never closes its socket and loses one where no socket listens.
     address = os.environ.get("NOTIFY_SOCKET")
     if not address:
         return

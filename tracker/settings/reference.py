@@ -33,7 +33,7 @@ After `masktrail settings schema --out cameras.schema.json` editors complete and
 ## A stream
 
 In cameras.yaml per camera, or under `defaults` for all of them (any but `name` and `url`); {shared}
-may stand at the top too. Options without a word in brackets belong to `masktrail track` and `segment`.
+may stand at the top level too. Options without a word in brackets belong to `masktrail track` and `segment`.
 
 {stream}
 

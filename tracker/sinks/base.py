@@ -129,7 +129,7 @@ class Sink(ABC):
 
         Raises:
             SinkError: The system refuses; the chunks stay.
-            OSError: The same, to be told by the caller.
+            OSError: The same, to be reported by the caller.
         """
         message = f"{cls.__name__} is not written in chunks ({path}, {len(chunks)} from {starts_s[:1]} s)"
         raise TypeError(message)

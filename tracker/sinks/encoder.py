@@ -45,7 +45,7 @@ class _Container:
 
 
 H264 = ("libx264", "h264_videotoolbox", "libopenh264", "mpeg4")
-"""The first that the FFmpeg at hand has; PyAV's wheels carry libx264."""
+"""The first that the installed FFmpeg has; PyAV's wheels carry libx264."""
 
 CONTAINERS = {
     ".mp4": _Container("mp4", H264, fragmented=True),
@@ -104,8 +104,8 @@ class VideoEncoder:
         """Add one picture ``(H, W, 3)`` uint8 BGR, shown from ``time_s`` on.
 
         The first picture sets the size of the video, rounded up to even numbers; later ones of other sizes are fitted
-        into it. A time that does not advance is moved on by one tick; when the clock jumps back, the video goes on with
-        the next frame's time.
+        into it. A time that does not advance is moved on by one tick; when the clock jumps back, the video continues
+        with the next frame's time.
 
         Raises:
             SinkError: The system refuses to write.

@@ -20,7 +20,7 @@ __all__ = ["RotatingSink"]
 
 SIZE_CHECK_S = 1.0
 RETRY_S = 30.0
-"""After a refusal (disk full, folder gone) a new part is begun this much later: somebody may have made room."""
+"""After a refusal (disk full, folder gone) a new part is begun this much later: there may be room by then."""
 
 
 class RotatingSink(Sink):

@@ -160,7 +160,7 @@ class TextSink(Sink):
         """Bytes on the disk so far.
 
         Raises:
-            SinkError: What was written was removed by somebody else.
+            SinkError: What was written was removed from outside.
         """
         return self._part.size()
 
