@@ -87,6 +87,6 @@ def _default(parameter: Any) -> str:
     if parameter.required:
         return "required"
     value = parameter.default
-    if not value and value != 0 or value is False:
+    if (not value and value != 0) or value is False:
         return ""
     return f"`{value:.12g}`" if isinstance(value, float) else f"`{value}`"
