@@ -9,7 +9,7 @@ BIN    := $(VENV)/bin
 UV     := $(shell command -v uv 2>/dev/null)
 OUT    ?= demo-output
 
-.PHONY: demo test test-export test-wheel lint format bench wheel clean
+.PHONY: demo test test-export test-wheel lint format bench wheel wheel-cpu clean
 .DEFAULT_GOAL := demo
 
 # ---- environments: uv where present, else venv and pip ------------------------------------------------------------
@@ -58,23 +58,21 @@ test-export: $(VENV)/.export
 	@$(BIN)/python -m pytest -m export tests/export $(ARGS)
 
 test-wheel: $(VENV)/.dev
-	@$(BIN)/python -m pytest -m wheel tests/test_wheel.py $(ARGS)
-
-lint: $(VENV)/.dev
-	@$(BIN)/ruff check .
-	@$(BIN)/ruff format --check .
-	@$(BIN)/mypy
-
-format: $(VENV)/.dev
-	@$(BIN)/ruff check --fix-only --quiet .
-	@$(BIN)/ruff format .
-
-bench: $(VENV)/.dev
-	@$(BIN)/masktrail bench all $(if $(VIDEO),"$(VIDEO)",) --json runs/bench.json
-
-wheel: $(VENV)/.dev
 	@$(INSTALL) --quiet build
 	@$(BIN)/python -m build --wheel --outdir dist .
+
+# The same tree as masktrail-cpu, for servers: ONNX Runtime for the CPU in the place of the GPU wheel, OpenCV without windows (no libGL).
+DIST ?= dist
+CPU_TREE = $(DIST)/cpu-tree
+wheel-cpu: $(VENV)/.dev
+	@$(INSTALL) --quiet build
+	@rm -rf $(CPU_TREE) && mkdir -p $(CPU_TREE)/demos
+	@cp -R tracker models masktrail.py pyproject.toml README.md LICENSE NOTICE $(CPU_TREE)/ && cp -R demos/clips $(CPU_TREE)/demos/
+	@sed -i.before -E -e 's/^name = "masktrail"/name = "masktrail-cpu"/' -e '/^cuda = \[/d' \
+	  -e 's/"opencv-python>/"opencv-python-headless>/' -e '/"onnxruntime>=[^"]*darwin/d' -e "s/\"onnxruntime-gpu(>=[^;]*); sys_platform != 'darwin'\"/\"onnxruntime\1\"/" \
+	  $(CPU_TREE)/pyproject.toml
+	@$(BIN)/python -m build --wheel --outdir $(DIST) $(CPU_TREE)
+	@rm -rf $(CPU_TREE)
 
 clean:
 	rm -rf $(VENV) dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

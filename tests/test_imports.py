@@ -49,9 +49,12 @@ def test_inference_knows_no_pictures_and_no_other_stage() -> None:
     """An .onnx on a device: neither boxes nor masks nor the stages that use it."""
     for path in modules("tracker/inference"):
         found = {name for name in imports_of(path, "tracker") if not name.startswith("tracker.inference")}
-        assert found - {"tracker"} <= {"tracker.errors", "tracker.errors.ModelError", "tracker.errors.ConfigError"}, (
-            path
-        )
+        assert found - {"tracker"} <= {
+            "tracker.errors",
+            "tracker.errors.ModelError",
+            "tracker.errors.ConfigError",
+            "tracker.errors.install_command",
+        }, path
 
 
 def test_formats_import_only_central_modules_and_each_other() -> None:
@@ -66,6 +69,12 @@ def test_central_modules_import_nothing_but_each_other() -> None:
         path = ROOT / (name.replace(".", "/") + ".py")
         for found in imports_of(path, "tracker") - {"tracker"}:
             assert any(found == allowed or found.startswith(allowed + ".") for allowed in CENTRAL), f"{path}: {found}"
+
+
+def test_the_engine_has_no_console_no_signals_and_no_yaml() -> None:
+    for path in modules("tracker/engine"):
+        for package in ("rich", "typer", "signal", "yaml", "tracker.app", "tracker.service"):
+            assert not imports_of(path, package), f"{path.relative_to(ROOT)} imports {package}"
 
 
 def test_only_the_top_of_the_house_sees_the_engine() -> None:

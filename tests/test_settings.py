@@ -138,7 +138,7 @@ def test_files_that_cannot_be_read(tmp_path) -> None:
 
 def test_without_the_extra_the_pip_command_is_told(monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, "yaml", None)
-    with pytest.raises(ConfigError, match=r"pip install 'masktrail\[live\]'"):
+    with pytest.raises(ConfigError, match=r"pip install 'prometheus-client"):
         parse_service_settings(CAMERA)
 
 

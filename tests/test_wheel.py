@@ -40,7 +40,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_wheel_holds_one_package_and_the_default_model(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     tops = {name.split("/")[0] for name in names if ".dist-info/" not in name}
-    assert tops == {"tracker"}, "models and export would collide with other people's packages"
+    assert tops == {"tracker", "masktrail.py"}, "models and export would collide with other people's packages"
     for name in ("yolact-nano-384x640.onnx", "yolact-nano-416x416.onnx", "manifest.toml", "README.md"):
         assert f"tracker/_models/yolact-nano/{name}" in names
     assert "tracker/py.typed" in names
@@ -72,3 +72,15 @@ def test_installed_it_tracks_from_another_directory(wheel: Path, tmp_path: Path)
     assert summary["failures"] == []
     assert (tmp_path / "out.mp4").stat().st_size > 10_000
     assert "yolact-nano" in run(masktrail, "models", "list", cwd=tmp_path)
+
+
+def test_the_wheel_for_servers_needs_no_gpu_package_and_no_window_system(tmp_path: Path) -> None:
+    run("make", f"PYTHON={sys.executable}", "-o", ".venv/.dev", f"DIST={tmp_path}", "wheel-cpu", cwd=ROOT)
+    (found,) = tmp_path.glob("masktrail_cpu-*.whl")
+    archive = zipfile.ZipFile(found)
+    (metadata,) = (name for name in archive.namelist() if name.endswith("METADATA"))
+    needed = [line for line in archive.read(metadata).decode().splitlines() if line.startswith("Requires-Dist")]
+    assert sum("onnxruntime" in line for line in needed) == 1
+    assert "Requires-Dist: onnxruntime>=1.25" in needed
+    assert "Requires-Dist: opencv-python-headless>=4.10" in needed
+    assert "tracker/_models/yolact-nano/yolact-nano-384x640.onnx" in archive.namelist()

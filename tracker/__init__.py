@@ -1,13 +1,6 @@
 """masktrail: video in, persistent identities out.
 
-A whole recording, with its files::
-
-    from tracker import run
-
-    for outcome in run("street.mp4", save="street.tracked.mp4", records="street.jsonl"):
-        print(outcome.name, outcome.identities)
-
-Frame by frame, in six lines::
+The pipeline in six lines::
 
     from tracker import OnnxSegmenter, Tracker, open_source
 
@@ -15,6 +8,13 @@ Frame by frame, in six lines::
     tracker = Tracker.for_model(segmenter)
     for frame in open_source("street.mp4", like=segmenter):
         tracks = tracker.update(segmenter.segment([frame])[0], frame.time_s)
+
+Whole recordings with their files, in a process pool too::
+
+    from tracker import run
+
+    for outcome in run("street.mp4", save="street.tracked.mp4", records="street.jsonl"):
+        print(outcome.name, outcome.identities)
 """
 
 from __future__ import annotations

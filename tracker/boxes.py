@@ -1,4 +1,4 @@
-"""Boxes ``(N, 4)`` xyxy enter, boxes, areas and overlaps leave; pure functions, no state.
+"""Boxes ``(N, 4)`` xyxy as arrays: areas, overlaps and conversions; pure functions, no state.
 
 A box is ``x1, y1, x2, y2`` in pixels with ``x2 >= x1``; an edge at ``x`` lies between pixels, so a box that covers
 exactly one pixel is ``0, 0, 1, 1``. Functions keep the floating type they are given.

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 __all__ = [
+    "DISTRIBUTIONS",
     "ConfigError",
     "DetectionsError",
     "ModelError",
@@ -28,7 +29,11 @@ __all__ = [
     "SourceError",
     "TrackerError",
     "expect_array",
+    "install_command",
 ]
+
+DISTRIBUTIONS = ("masktrail", "masktrail-cpu")
+"""Names under which masktrail may be installed; the second comes with ONNX Runtime for the CPU only."""
 
 
 class TrackerError(Exception):
@@ -69,6 +74,27 @@ class ConfigError(TrackerError):
 
 class SinkError(TrackerError):
     """An output cannot be opened, written or finished."""
+
+
+def install_command(extra: str) -> str:
+    """The pip command that installs the packages of an optional extra.
+
+    It names the packages, since ``masktrail[extra]`` needs an index that has masktrail.
+    """
+    from importlib.metadata import PackageNotFoundError, requires
+
+    named: list[str] = []
+    for distribution in DISTRIBUTIONS:
+        try:
+            needed = requires(distribution) or []
+        except PackageNotFoundError:
+            continue
+        for requirement in needed:
+            package, _, condition = requirement.partition(";")
+            if f'extra == "{extra}"' in condition.replace("'", '"'):
+                named.append(f"'{package.strip()}'")
+    packages = " ".join(dict.fromkeys(named)) or f"'masktrail[{extra}]'"
+    return f"pip install {packages}"
 
 
 def expect_array(name: str, array: NDArray[Any], shape: tuple[int | None, ...], kind: str) -> None:

@@ -214,6 +214,9 @@ SINKS = ExtensionPoint(
         ".webm": "tracker.sinks.video:VideoSink",
         ".avi": "tracker.sinks.video:VideoSink",
         ".gif": "tracker.sinks.video:VideoSink",
+        ".jpg": "tracker.sinks.pictures:PictureSink",
+        ".jpeg": "tracker.sinks.pictures:PictureSink",
+        ".png": "tracker.sinks.pictures:PictureSink",
     },
 )
 """Outputs; of several suffixes that a name ends in, the longest is meant."""

@@ -7,6 +7,7 @@ objects is an array of zero rows, never ``None``.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 __all__ = [
+    "SQUARE",
     "BoxMasks",
     "Frame",
     "GridMasks",
@@ -35,6 +37,9 @@ __all__ = [
 ]
 
 TimeFrom = Literal["stamps", "arrival", "rate"]
+
+SQUARE = Fraction(1)
+"""The aspect of pixels that are as wide as high."""
 
 
 def _on_cpu(values: Any) -> NDArray[Any]:
@@ -100,6 +105,7 @@ class Frame:
         letterbox: How ``network_image`` was made; ``None`` exactly where ``network_image`` is.
         time_from: Where ``time_s`` comes from: the stream's ``stamps``, its ``arrival`` here because the stream has no
             clock or one that is not believed, or the frame ``rate``.
+        pixel_aspect: Width by height of one pixel as it is to be shown; 1 where pixels are square.
     """
 
     index: int
@@ -111,6 +117,7 @@ class Frame:
     network_image: NDArray[np.uint8] | None = None
     letterbox: Letterbox | None = None
     time_from: TimeFrom = "stamps"
+    pixel_aspect: Fraction = SQUARE
     captured_at: datetime | None = None
 
     def __post_init__(self) -> None:

@@ -65,7 +65,7 @@ def test_a_missing_driver_is_named(model: Path, monkeypatch: pytest.MonkeyPatch)
 
 def test_a_missing_library_is_named(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pretend(monkeypatch, missing={"cuda": "libcublasLt.so.13", "tensorrt": "libnvinfer.so.10"})
-    with pytest.raises(ModelError, match=r"needs libcublasLt.so.13\n.*pip install 'masktrail\[cuda\]'"):
+    with pytest.raises(ModelError, match=r"needs libcublasLt.so.13\n.*pip install 'onnxruntime-gpu\[cuda,cudnn\]"):
         OnnxSegmenter(model, device="cuda")
     with pytest.raises(ModelError, match=r"needs libnvinfer.so.10\n.*pip install tensorrt"):
         OnnxSegmenter(model, device="tensorrt")

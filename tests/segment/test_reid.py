@@ -11,8 +11,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from tests.segment.models import end2end_model
 from tracker.errors import ModelError
-from tracker.segment.reid import EmbeddingSegmenter, OnnxEmbedder
-from tracker.segment.session import OnnxSegmenter
+from tracker.segment.reid import OnnxEmbedder
 from tracker.types import Frame, GridMasks, Instances
 
 SIZE = (160, 96)
@@ -162,16 +161,19 @@ def test_files_that_will_not_do(tmp_path) -> None:
         OnnxEmbedder(mean_colour_model(tmp_path / "four.onnx", shape=("n", 4, 8, 4)), device="cpu")
 
 
-def test_a_segmenters_instances_get_embeddings(tmp_path, halves) -> None:
-    segmenter = OnnxSegmenter(end2end_model(tmp_path / "segmenter.onnx", embeddings=6), device="cpu")
-    both = EmbeddingSegmenter(
-        segmenter, OnnxEmbedder(mean_colour_model(tmp_path / "reid.onnx", metadata={"masktrail.masked": "false"}))
+def test_a_run_with_a_network_of_its_own(tmp_path) -> None:
+    """Embeddings come after the camera's motion and before the association, in place of the segmenter's."""
+    from tests.sources.videos import write_video
+    from tracker.engine.run import run
+
+    [outcome] = run(
+        write_video(tmp_path / "a.mp4", count=4, size=(160, 96)),
+        model=end2end_model(tmp_path / "segmenter.onnx", embeddings=6),
+        reid=mean_colour_model(tmp_path / "reid.onnx", metadata={"masktrail.masked": "false"}),
+        device="cpu",
     )
-    assert both.class_names == ("person", "car")
-    assert (both.network_size, both.keep_aspect) == (segmenter.network_size, segmenter.keep_aspect)
-    (found,) = both.segment([halves])
-    assert found.embeddings.shape == (2, 4)
-    np.testing.assert_allclose(np.linalg.norm(found.embeddings, axis=1), 1, rtol=1e-5)
+    assert list(outcome.stage_ms) == ["decode", "segment", "camera", "reid", "associate"]
+    assert (outcome.figures.frames, outcome.figures.instances, outcome.failures) == (4, 8, [])
 
 
 def test_a_cameras_network_looks_at_what_the_camera_wants(tmp_path, halves) -> None:

@@ -51,7 +51,7 @@ def test_fields_keep_their_order_and_a_traceback_comes_last(record) -> None:
 
 def test_without_structlog_there_is_one_line(monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, "structlog.processors", None)
-    with pytest.raises(ConfigError, match="pip install 'masktrail\\[live\\]'"), logging_to_stderr("text"):
+    with pytest.raises(ConfigError, match="pip install 'prometheus-client"), logging_to_stderr("text"):
         pass
     assert logging.getLogger("tracker.live").handlers == []
 

@@ -95,3 +95,31 @@ def test_waiting_raises_what_ended_a_queue_before_its_first_item() -> None:
     assert filled.get() == 1
     with pytest.raises(ValueError, match="later"):
         filled.get()
+
+
+def test_bytes_bound_the_queue_and_one_item_always_fits() -> None:
+    handoff: Handoff[int] = Handoff(capacity=4, drop_oldest=True, max_bytes=10, size_of=lambda item: item)
+    for item in (3, 4, 3):
+        handoff.put(item)
+    assert (len(handoff), handoff.dropped) == (3, 0)
+    handoff.put(5)  # two of the three must go
+    assert (len(handoff), handoff.dropped) == (2, 2)
+    handoff.put(99)
+    assert (len(handoff), handoff.dropped) == (1, 4)
+    assert handoff.get() == 99
+    handoff.put(4)
+    handoff.put(6)
+    assert [handoff.get(), handoff.get()] == [4, 6]
+
+
+def test_a_producer_waits_for_bytes_as_for_places() -> None:
+    handoff: Handoff[int] = Handoff(capacity=4, drop_oldest=False, max_bytes=10, size_of=lambda item: item)
+    handoff.put(8)
+    done = threading.Event()
+    producer = threading.Thread(target=lambda: (handoff.put(3), done.set()))
+    producer.start()
+    assert not done.wait(0.05)
+    assert handoff.get() == 8
+    producer.join(5)
+    assert done.is_set()
+    assert handoff.get() == 3

@@ -8,6 +8,7 @@ import threading
 import time
 from dataclasses import replace
 
+import av
 import numpy as np
 import pytest
 
@@ -45,7 +46,7 @@ class Scripted:
     def pictures(self):
         for index, (arrived_s, time_s) in enumerate(self._times):
             self.counters.decoded += 1
-            yield Picture(frame=None, index=index, time_s=time_s, arrived_s=arrived_s, source="gate")
+            yield Picture(frame=av.VideoFrame(16, 16), index=index, time_s=time_s, arrived_s=arrived_s, source="gate")
         if self._hang is not None:
             self._hang.wait(30)
         if self._error is not None:

@@ -13,6 +13,7 @@ from tracker.app.commands.models import models_app
 from tracker.app.commands.settings import settings_app
 from tracker.app.commands.start import demo, doctor
 from tracker.app.commands.track import segment, track
+from tracker.app.habits import HabitCommand
 
 __all__ = ["app"]
 
@@ -38,8 +39,8 @@ def _version(
 
 
 for command in (track, segment, live, associate):
-    app.command()(command)
-app.command(name="eval")(evaluate)
+    app.command(cls=HabitCommand)(command)
+app.command(name="eval", cls=HabitCommand)(evaluate)
 for command in (demo, doctor):
     app.command()(command)
 app.add_typer(models_app, name="models")

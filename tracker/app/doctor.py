@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import importlib.metadata
 import itertools
 import platform
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from tracker.errors import TrackerError
+from tracker.errors import DISTRIBUTIONS, TrackerError, install_command
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -71,7 +73,8 @@ def _machine() -> Finding:
 
 
 def _packages() -> Iterator[Finding]:
-    wanted = ["masktrail", "numpy", "opencv-python", "av", "lap", "filterpy", "pycocotools"]
+    yield _installation()
+    wanted = ["numpy", *_opencv_names()[:1], "av", "lap", "filterpy", "pycocotools"]
     versions = {name: _version(name) for name in wanted}
     missing = [name for name, version in versions.items() if version is None]
     yield Finding(
@@ -82,8 +85,62 @@ def _packages() -> Iterator[Finding]:
     )
 
 
+def _installation() -> Finding:
+    """Which wheel is installed, and how much disk it and all that it needs take."""
+    names = [name for name in DISTRIBUTIONS if _version(name)]
+    if not names:
+        return Finding(
+            name="masktrail", state="problem", found="run from files, not installed", remedy="pip install -e ."
+        )
+    if len(names) > 1:
+        return Finding(
+            name="masktrail",
+            state="problem",
+            found=f"{' and '.join(names)} are installed side by side; they overwrite each other's files",
+            remedy=f"pip uninstall {' '.join(names)} onnxruntime onnxruntime-gpu && pip install one of them",
+        )
+    needed = _with_requirements(names[0])
+    size = sum(map(_size_bytes, needed))
+    found = f"{names[0]} {_version(names[0])}; with the {len(needed) - 1} packages that it needs {size / 1e6:,.0f} MB"
+    return Finding(name="masktrail", state="ok", found=found)
+
+
+def _with_requirements(name: str) -> dict[str, importlib.metadata.Distribution]:
+    """An installed distribution and all that it needs, extras apart, by name."""
+    from packaging.requirements import Requirement
+    from packaging.utils import canonicalize_name
+
+    found: dict[str, importlib.metadata.Distribution] = {}
+    waiting = [name]
+    while waiting:
+        name = canonicalize_name(waiting.pop())
+        if name in found:
+            continue
+        try:
+            found[name] = importlib.metadata.distribution(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+        requirements = [Requirement(text) for text in found[name].requires or []]
+        waiting += [one.name for one in requirements if one.marker is None or one.marker.evaluate({"extra": ""})]
+    return found
+
+
+def _size_bytes(name: str) -> int:
+    """Bytes on disk of an installed distribution's files."""
+    total = 0
+    for file in importlib.metadata.distribution(name).files or ():
+        with contextlib.suppress(OSError):
+            total += Path(str(file.locate())).stat().st_size
+    return total
+
+
+def _opencv_names() -> list[str]:
+    names = ("opencv-python", "opencv-python-headless", "opencv-contrib-python")
+    return [name for name in names if _version(name)] or ["opencv-python"]
+
+
 def _opencv() -> Finding:
-    both = [name for name in ("opencv-python", "opencv-python-headless", "opencv-contrib-python") if _version(name)]
+    both = _opencv_names()
     try:
         cv2 = importlib.import_module("cv2")
     except ImportError as error:
@@ -246,5 +303,5 @@ def _extras() -> Iterator[Finding]:
             name=f"extra {extra}",
             state="ok" if version else "note",
             found=f"{distribution} {version}" if version else f"{distribution} is not installed ({purpose} needs it)",
-            remedy="" if version else f"pip install 'masktrail[{extra}]'",
+            remedy="" if version else install_command(extra),
         )

@@ -11,6 +11,7 @@ from tracker.settings.stream import CameraSettings, RunSettings
 from tracker.sinks.base import file_of
 from tracker.sinks.claims import Claim, check_claims
 from tracker.sinks.exclusive import check_free, reserved
+from tracker.sinks.pictures import picture_files
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -84,8 +85,8 @@ def _written(plan: StreamPlan) -> Iterator[Claim]:
     options = ["--save"] * (settings.save is not None) + ["--records"] * len(settings.records)
     for output, option in zip(plan.outputs, options, strict=True):
         path = file_of(output)
-        if path is not None:
-            yield Claim(path=path, who=_owner(plan, option))
+        for file in picture_files(path, plan.address.files) if path is not None else ():
+            yield Claim(path=file, who=_owner(plan, option))
 
 
 def _read(plan: StreamPlan) -> Iterator[Claim]:

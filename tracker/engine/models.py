@@ -167,7 +167,7 @@ class Models:
 
     def _size(self, address: Address) -> tuple[int, int] | None:
         """``(width, height)`` of a video; ``None`` for what should not be opened twice, or has many sizes."""
-        if address.kind != "video":
+        if address.kind != "video" or address.once:
             return None
         if address not in self._sizes:
             self._sizes[address] = _probe_size(address)

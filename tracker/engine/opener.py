@@ -224,7 +224,6 @@ def _open_source(
 
     settings = plan.settings
     if plan.address.kind not in {"camera", "network"}:
-        latest = settings.policy == "latest"
         return open_source(
             plan.address,
             network_size=segmenter.network_size,
@@ -232,8 +231,8 @@ def _open_source(
             want_image=plan.wants_images,
             stride=settings.stride,
             fps=settings.fps,
-            policy="latest" if latest else "all",
-            queue_size=1 if latest else flow.queue_frames,
+            policy=settings.policy,
+            queue_size=1 if settings.policy == "latest" else flow.queue_frames,
             max_age_s=settings.max_age_s,
             decode=settings.decode,
             decode_threads=flow.decode_threads,

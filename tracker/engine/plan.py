@@ -45,11 +45,6 @@ class StreamPlan:
     coco_annotations: str | None = None
 
     @property
-    def is_recording(self) -> bool:
-        """Whether it has an end: files and images, not cameras and addresses."""
-        return self.address.kind in {"video", "images"}
-
-    @property
     def wants_images(self) -> bool:
         """Whether an output or a network of its own needs the full-size pictures."""
         embeds = self.associates and self.settings.reid is not None
@@ -152,7 +147,8 @@ def _named_outputs(settings: RunSettings, address: Address, *, several: bool) ->
         folder = Path(settings.save).is_dir() or settings.save.endswith(("/", os.sep))
         lacks_name = several and "{name}" not in settings.save
         into = file_of(settings.save) is not None and (folder or lacks_name)
-        outputs.append(str(Path(settings.save) / f"{name}.mp4") if into else settings.save)
+        inside = "{image}.jpg" if address.kind == "images" else f"{name}.mp4"
+        outputs.append(str(Path(settings.save) / inside) if into else settings.save)
     for output in settings.records:
         path = file_of(output)
         if path is not None and several and "{name}" not in output:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import threading
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,6 +38,9 @@ __all__ = ["Listener", "Outcome", "Run", "run", "serve"]
 
 PROGRESS_S = 0.1
 """How often progress is reported."""
+
+PATIENCE_S = 86_400.0
+"""Longest wait for the outputs of a run: a long video on a slow disk is rewritten at its end."""
 
 FULL_BATCH_S = 5.0
 """A recording's batches wait for their frames, so that the same frames are always batched together."""
@@ -176,7 +178,7 @@ def serve(
         while not engine.wait(PROGRESS_S):
             on_progress(stream.figures())
     finally:
-        engine.close(patience_s=threading.TIMEOUT_MAX)
+        engine.close(patience_s=PATIENCE_S)
     figures = stream.figures()
     on_progress(figures)
     return figures
@@ -250,6 +252,9 @@ class Run:
             return
         if plan.address.kind == "camera":
             raise _needs_an_end(plan)
+        if plan.address.once and plan.wants_images:
+            problem = "expected a recording that can be read twice, found a pipe: a second pass draws its pictures anew"
+            raise ConfigError(f"--refine with {plan.name}", problem, "save the recording first, or leave --refine out")
         from tracker.engine.second_pass import check_replaceable
         from tracker.refine.spool import Spool
 

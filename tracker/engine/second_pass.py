@@ -22,6 +22,7 @@ from tracker.refine.filled import with_filled
 from tracker.refine.refine import Refined, refine
 from tracker.sinks.base import file_of
 from tracker.sinks.exclusive import reserved, staged_name
+from tracker.sinks.pictures import SUFFIXES
 from tracker.sources.address import redact
 from tracker.types import Frame, TrackedFrame, Tracks
 
@@ -68,6 +69,9 @@ def check_replaceable(outputs: Sequence[str | os.PathLike[str]]) -> None:
             found = "an address" if path is None else "a device or pipe"
             problem = f"expected a file that can be replaced, found {found}"
             raise ConfigError(f"--refine with {redact(os.fspath(output))}", problem, "name a file")
+        if path.suffix.lower() in SUFFIXES:
+            problem = "expected a file that can be replaced, found pictures"
+            raise ConfigError(f"--refine with {path}", problem, "save a video, or leave --refine out")
 
 
 class SecondPass:
@@ -199,7 +203,7 @@ def _pictured(frame: Frame, pictures: Iterator[Frame]) -> Frame:
     if found is None or found.index != frame.index or found.size != frame.size:
         problem = f"expected frame {frame.index} again, found {'the end' if found is None else f'frame {found.index}'}"
         raise TrackerError(frame.source, problem, "leave the recording alone while it is processed")
-    return replace(frame, image=found.image)
+    return replace(frame, image=found.image, pixel_aspect=found.pixel_aspect)
 
 
 def _tracks(refined: Refined, number: int, start: int) -> Tracks:

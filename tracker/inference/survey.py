@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tracker.errors import install_command
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -52,7 +54,7 @@ class DeviceSurvey:
         """Why ``cuda`` or ``tensorrt`` cannot run here and the remedy, or ``None`` where nothing speaks against it."""
         if PROVIDERS[device] not in self.listed:
             remedy = (
-                "pip uninstall onnxruntime && pip install 'masktrail[cuda]'"
+                f"pip uninstall onnxruntime && {install_command('cuda')}"
                 if sys.platform != "darwin"
                 else "use --device cpu"
             )
@@ -65,15 +67,15 @@ class DeviceSurvey:
         if device in self.missing:
             return (
                 f"onnxruntime {self.version} needs {self.missing[device]}",
-                f"pip install {self._package(device)}, or use --device cpu",
+                f"{self._installing(device)}, or use --device cpu",
             )
         return None
 
-    def _package(self, device: str) -> str:
-        """What brings the missing library; TensorRT's wheels are named after the CUDA version that they are for."""
+    def _installing(self, device: str) -> str:
+        """The command for the missing library; TensorRT's wheels are named after the CUDA version that they are for."""
         if device == "tensorrt" and "nvinfer" in self.missing[device]:
-            return f"tensorrt-cu{(self.cuda_version or '13').partition('.')[0]}"
-        return "'masktrail[cuda]'"
+            return f"pip install tensorrt-cu{(self.cuda_version or '13').partition('.')[0]}"
+        return install_command("cuda")
 
 
 @functools.cache

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tracker.errors import ConfigError, DetectionsError, SourceError
+from tracker.errors import ConfigError, DetectionsError, SourceError, install_command
 from tracker.measure.clean_up import OVERLAP, disjoint, similarities
 from tracker.measure.truth import CLASS, classes_of, open_truth, read_table
 
@@ -147,7 +147,7 @@ def _metric_classes() -> list[Any]:
             from trackeval.metrics import CLEAR, HOTA, Identity
     except ImportError as error:
         raise ConfigError(
-            "eval", f"needs a package that is not installed ({error.name})", "pip install 'masktrail[eval]'"
+            "eval", f"needs a package that is not installed ({error.name})", install_command("eval")
         ) from error
     quiet = {"PRINT_CONFIG": False, "THRESHOLD": OVERLAP}
     return [HOTA(), CLEAR(quiet), Identity(quiet)]

@@ -21,7 +21,7 @@ from tracker.segment.inputs import declared_input, model_info
 from tracker.segment.manifest import InputSpec
 from tracker.segment.preprocess import PerThread
 from tracker.segment.zoo import find_model
-from tracker.types import Frame, Instances, Segmenter
+from tracker.types import Frame, Instances
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["EmbeddingSegmenter", "OnnxEmbedder"]
+__all__ = ["OnnxEmbedder"]
 
 IMAGENET = InputSpec(channels="RGB", resize="stretch", mean=(123.675, 116.28, 103.53), std=(58.395, 57.12, 57.375))
 BYTES = InputSpec(channels="RGB", resize="stretch", mean=(0.0,) * 3, std=(1.0,) * 3)
@@ -188,45 +188,3 @@ class OnnxEmbedder:
                 "export a re-identification network, without its classifier; of several outputs name one `embeddings`",
             )
         return chosen, int(vectors.shape[1])
-
-
-class EmbeddingSegmenter:
-    """A segmenter whose instances also get embeddings from another network.
-
-    Args:
-        segmenter: Frames to instances.
-        embedder: Crops to embeddings; they replace those of the segmenter's own network.
-    """
-
-    def __init__(self, segmenter: Segmenter, embedder: OnnxEmbedder) -> None:
-        self._segmenter = segmenter
-        self._embedder = embedder
-
-    @property
-    def class_names(self) -> tuple[str, ...]:
-        """The segmenter's."""
-        return self._segmenter.class_names
-
-    @property
-    def confirmation_score(self) -> float:
-        """The segmenter's."""
-        return self._segmenter.confirmation_score
-
-    @property
-    def network_size(self) -> tuple[int, int]:
-        """The segmenter's."""
-        return self._segmenter.network_size
-
-    @property
-    def keep_aspect(self) -> bool:
-        """The segmenter's."""
-        return self._segmenter.keep_aspect
-
-    def segment(self, frames: Sequence[Frame]) -> list[Instances]:
-        """The instances of each frame, with embeddings.
-
-        Raises:
-            ModelError: A frame without an image, or a network failed.
-        """
-        segmented = self._segmenter.segment(frames)
-        return [self._embedder.embed(frame, found) for frame, found in zip(frames, segmented, strict=True)]

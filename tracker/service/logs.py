@@ -8,7 +8,7 @@ import threading
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from tracker.errors import ConfigError
+from tracker.errors import ConfigError, install_command
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,9 +33,7 @@ def formatter(style: str) -> ProcessorFormatter:
         from structlog.processors import JSONRenderer, format_exc_info
         from structlog.stdlib import ExtraAdder, ProcessorFormatter
     except ImportError:
-        raise ConfigError(
-            "log", "expected structlog, found it is not installed", "pip install 'masktrail[live]'"
-        ) from None
+        raise ConfigError("log", "expected structlog, found it is not installed", install_command("live")) from None
     render = JSONRenderer(ensure_ascii=False, default=str) if style == "json" else _text
     return ProcessorFormatter(foreign_pre_chain=[ExtraAdder()], processors=[format_exc_info, _ordered, render])
 

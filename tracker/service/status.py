@@ -11,7 +11,7 @@ import threading
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, cast
 
-from tracker.errors import ConfigError
+from tracker.errors import ConfigError, install_command
 from tracker.service.metrics import Collector, shares
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ class StatusServer:
         absent = [name for name in NEEDED if importlib.util.find_spec(name) is None]
         if absent:
             problem = f"expected {', '.join(NEEDED)}, found no {', '.join(absent)}"
-            raise ConfigError("metrics", problem, "pip install 'masktrail[live]', or write `metrics: off`")
+            raise ConfigError("metrics", problem, f"{install_command('live')}, or write `metrics: off`")
         from tracker.service.bounded import BACKLOG, bounded_server
 
         try:

@@ -158,7 +158,9 @@ class StreamSettings(Settings):
     ] = 10.0
     fps: Annotated[
         float | None,
-        Field(ge=0.01, le=1000, description="Rate of streams without times; asked of a webcam."),
+        Field(ge=0.01, le=1000, description="Rate of images and of streams without times; asked of a webcam."),
+        Note("Images by default: the frameRate of a seqinfo.ini beside or above them, else 30."),
+        Flag("RATE", panel=INPUT),
     ] = None
     size: Annotated[
         Text | None,

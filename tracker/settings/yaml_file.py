@@ -22,7 +22,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
-from tracker.errors import ConfigError
+from tracker.errors import ConfigError, install_command
 from tracker.settings.environment import fill_in
 from tracker.settings.model import SettingError, Settings, names_of, nearest, shown
 from tracker.settings.service import SHARED, ServiceSettings
@@ -98,7 +98,7 @@ def _compose(text: str, name: str) -> Any:
         import yaml
     except ImportError:
         problem = "expected PyYAML to read it, found it is not installed"
-        raise ConfigError(name, problem, "pip install 'masktrail[live]'") from None
+        raise ConfigError(name, problem, install_command("live")) from None
 
     if len(text.encode()) > LARGEST_FILE:
         raise ConfigError(name, f"expected at most {LARGEST_FILE:,} bytes, found more", "is it the right file?")

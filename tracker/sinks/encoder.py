@@ -20,6 +20,7 @@ import numpy as np
 from tracker.errors import ConfigError, SinkError
 from tracker.sinks.part_file import PartFile, refusal
 from tracker.sinks.watched_file import BUFFER_BYTES, WatchedFile
+from tracker.types import SQUARE
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -43,6 +44,9 @@ class _Container:
     ticks_per_s: int | None = TICKS_PER_S
     fragmented: bool = False
 
+
+SQUARE_ONLY = frozenset({"webm", "gif"})
+"""Formats in which PyAV cannot say how wide a pixel is; their pictures are stretched."""
 
 H264 = ("libx264", "h264_videotoolbox", "libopenh264", "mpeg4")
 """The first that the installed FFmpeg has; PyAV's wheels carry libx264."""
@@ -100,21 +104,23 @@ class VideoEncoder:
         self.size: tuple[int, int] | None = None
         self.frames = 0
 
-    def encode(self, image: NDArray[np.uint8], time_s: float) -> None:
+    def encode(self, image: NDArray[np.uint8], time_s: float, *, pixel_aspect: Fraction = SQUARE) -> None:
         """Add one picture ``(H, W, 3)`` uint8 BGR, shown from ``time_s`` on.
 
-        The first picture sets the size of the video, rounded up to even numbers; later ones of other sizes are fitted
-        into it. A time that does not advance is moved on by one tick; when the clock jumps back, the video continues
-        with the next frame's time.
+        The first picture sets the size of the video and the aspect of its pixels, as wide as high by default. The size
+        is rounded up to even numbers; later ones of other sizes are fitted into it. A time that does not advance is
+        moved on by one tick; when the clock jumps back, the video continues with the next frame's time.
 
         Raises:
             SinkError: The system refuses to write.
         """
         import av
 
+        if pixel_aspect != SQUARE and self._container.format in SQUARE_ONLY:
+            image, pixel_aspect = _stretched(image, pixel_aspect), SQUARE
         try:
             if self._output is None:
-                self._open(image.shape[1], image.shape[0])
+                self._open(image.shape[1], image.shape[0], pixel_aspect)
                 self._start_s = time_s
             time_base = self._stream.codec_context.time_base
             last_s = self._start_s + float(self._last_tick * time_base)
@@ -178,7 +184,7 @@ class VideoEncoder:
         self._file.close()
         return self._file.failure or failure
 
-    def _open(self, width: int, height: int) -> None:
+    def _open(self, width: int, height: int, pixel_aspect: Fraction) -> None:
         import av
 
         # A fragment or cluster every second: what a killed process loses. The header waits for the first one, because
@@ -197,6 +203,8 @@ class VideoEncoder:
         stream = self._output.add_stream(self._codec, rate=self._rate, options=self._codec_options())
         stream.width, stream.height = self.size
         stream.pix_fmt = self._container.pixel_format
+        if pixel_aspect != SQUARE:
+            stream.codec_context.sample_aspect_ratio = pixel_aspect
         ticks_per_s = self._container.ticks_per_s
         stream.codec_context.time_base = Fraction(1, ticks_per_s) if ticks_per_s else 1 / self._rate
         stream.time_base = stream.codec_context.time_base
@@ -309,6 +317,15 @@ def _readable(part: PartFile) -> bool:
             return next(container.decode(video=0), None) is not None
     except (OSError, av.FFmpegError, IndexError):
         return False
+
+
+def _stretched(image: NDArray[np.uint8], pixel_aspect: Fraction) -> NDArray[np.uint8]:
+    """The picture with pixels that are as wide as high."""
+    import cv2
+
+    height, width = image.shape[:2]
+    size = max(round(width * pixel_aspect), 1), height
+    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_LINEAR), np.uint8)
 
 
 def _fitted(image: NDArray[np.uint8], size: tuple[int, int]) -> NDArray[np.uint8]:

@@ -12,7 +12,7 @@ import io
 import time
 from typing import TYPE_CHECKING, Any, Self
 
-from tracker.errors import ConfigError, SinkError
+from tracker.errors import ConfigError, SinkError, install_command
 from tracker.sinks.base import Sink
 from tracker.sinks.lines import flat
 from tracker.sinks.part_file import PartFile, refusal
@@ -100,7 +100,7 @@ class ParquetSink(Sink):
         try:
             import pyarrow as pa
         except ImportError as missing:
-            remedy = 'pip install "masktrail[parquet]"'
+            remedy = install_command("parquet")
             raise ConfigError(path, "expected the package pyarrow for Parquet, found none", remedy) from missing
         self._builder = RowBuilder(masks=masks, image_names=image_names, coasting=coasting)
         self._masks, self._image_names, self._group_rows = masks != "none", image_names, group_rows

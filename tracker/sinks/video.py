@@ -181,6 +181,7 @@ class VideoSink(Sink):
         started_s = time.thread_time()
         image = self._draw(tracked_frame)
         drawn_s = time.thread_time()
-        self._encoder.encode(image, tracked_frame.frame.time_s)
+        frame = tracked_frame.frame
+        self._encoder.encode(image, frame.time_s, pixel_aspect=frame.pixel_aspect)
         self._cpu_s["draw"] += drawn_s - started_s
         self._cpu_s["encode"] += time.thread_time() - drawn_s

@@ -14,11 +14,23 @@ from urllib.parse import parse_qsl
 
 from tracker import plugins
 from tracker.errors import SourceError
+from tracker.sources.picture_files import is_animated_png
+from tracker.sources.pipes import is_pipe
+from tracker.sources.schemes import check_scheme
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-__all__ = ["CAMERA_SETTINGS", "IMAGE_SUFFIXES", "VIDEO_SUFFIXES", "Address", "SourceLike", "expand_sources", "redact"]
+__all__ = [
+    "CAMERA_SETTINGS",
+    "IMAGE_SUFFIXES",
+    "VIDEO_SUFFIXES",
+    "Address",
+    "SourceLike",
+    "expand_sources",
+    "redact",
+    "shown_name",
+]
 
 IMAGE_SUFFIXES = frozenset(
     ".avif .bmp .jpe .jpeg .jpg .jp2 .pbm .pgm .png .pnm .ppm .tga .tif .tiff .webp".split()  # noqa: SIM905 - reads as a list
@@ -26,8 +38,8 @@ IMAGE_SUFFIXES = frozenset(
 """Suffixes that make a file of a folder an image. GIF is a video: it has times."""
 
 VIDEO_SUFFIXES = frozenset(
-    ".264 .265 .3gp .asf .avi .flv .gif .h264 .h265 .hevc .m2ts .m4v .mjpeg .mjpg .mkv .mov .mp4 .mpeg .mpg .mts .mxf .ogv .ts .vob"  # noqa: SIM905, E501
-    " .webm .wmv".split()
+    ".264 .265 .3g2 .3gp .apng .asf .avi .divx .dv .f4v .flv .gif .h264 .h265 .hevc .ivf .m2t .m2ts .m2v"  # noqa: SIM905
+    " .m4v .mjpeg .mjpg .mkv .mov .mp4 .mpeg .mpg .mts .mxf .nut .obu .ogv .rm .rmvb .ts .vob .webm .wmv .y4m".split()
 )
 """Suffixes that make a file of a folder a video. A file that is named directly is opened whatever its suffix."""
 
@@ -59,6 +71,7 @@ class Address:
         target: What FFmpeg opens; may hold credentials and is therefore not part of ``repr``.
         files: The images of an image sequence, in order; empty for every other kind.
         settings: What is asked of a webcam, ``size``, ``fps`` or ``format`` with its value.
+        once: It can be opened a single time and read from start to end: a pipe or standard input.
     """
 
     kind: str
@@ -66,6 +79,7 @@ class Address:
     target: str = field(repr=False)
     files: tuple[Path, ...] = field(default=(), repr=False)
     settings: tuple[tuple[str, str], ...] = ()
+    once: bool = False
 
     @property
     def local_files(self) -> tuple[Path, ...]:
@@ -84,6 +98,8 @@ class Address:
             raise SourceError(self.name, problem, "only webcams can be asked for them; remove them")
         return replace(self, settings=tuple(({**dict(self.settings), **given}).items()))
 
+
+STDIN = Path("/dev/stdin")
 
 SourceLike = str | int | os.PathLike[str] | Address
 
@@ -121,6 +137,15 @@ def redact(address: str) -> str:
     return f"{scheme}{user}{base}{mark}{query}"
 
 
+def shown_name(path: str | os.PathLike[str]) -> str:
+    r"""A path as text that can be printed and stored: bytes that are no UTF-8 are written as ``\xe9``.
+
+    >>> shown_name("b\udce9.png")
+    'b\\xe9.png'
+    """
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
 def expand_sources(source: SourceLike | Sequence[SourceLike]) -> list[Address]:
     """The single streams that a source stands for; nothing is opened.
 
@@ -148,6 +173,8 @@ def expand_sources(source: SourceLike | Sequence[SourceLike]) -> list[Address]:
 
 
 def _expand_list(sources: Sequence[SourceLike]) -> list[Address]:
+    if len(sources) == 1:
+        return expand_sources(sources[0])
     addresses: list[Address] = []
     images: list[Path] = []
     for source in sources:
@@ -160,6 +187,11 @@ def _expand_list(sources: Sequence[SourceLike]) -> list[Address]:
     if not addresses:
         problem = "expected at least one source, found an empty list"
         raise SourceError(sources, problem, "name a video, folder, camera or address")
+    pipes = [address.target for address in addresses if address.once]
+    for address in addresses:
+        if address.once and pipes.count(address.target) > 1:
+            problem = f"expected a pipe to be named once, found it {pipes.count(address.target)} times"
+            raise SourceError(address.name, problem, "a pipe cannot be read twice: save it first, and name the file")
     return addresses
 
 
@@ -167,9 +199,7 @@ def _expand_text(text: str) -> list[Address]:
     text = text.removeprefix("file://")
     path = Path(text).expanduser()
     if scheme := _SCHEME.match(text):
-        name = scheme[0].removesuffix("://").lower()
-        is_theirs = name not in KINDS and name in plugins.SOURCES.names
-        return [Address(kind=name if is_theirs else "network", name=redact(text), target=text)]
+        return [_network(text, scheme[0].removesuffix("://").lower())]
     if (camera := _DEVICE.match(text)) and (text.startswith("/") or not path.exists()):
         device, settings = camera["device"], _camera_settings(text, camera["query"] or "")
         if device.startswith("/"):
@@ -177,14 +207,38 @@ def _expand_text(text: str) -> list[Address]:
         return [replace(_camera(int(device)), settings=settings)]
     if path.is_dir():
         return _expand_files(text, (entry for entry in path.iterdir() if entry.is_file()), "folder")
-    if path.exists():
-        kind = "images" if _is_image(path) else "video"
-        return [Address(kind=kind, name=text, target=str(path), files=(path,) if kind == "images" else ())]
+    if path.exists() or text == "-":
+        return [_file(text, path)]
     if glob.has_magic(text):
         found = (Path(match) for match in glob.glob(str(path), recursive=True))  # noqa: PTH207 - absolute patterns too
         return _expand_files(text, (match for match in found if match.is_file()), "pattern")
-    shown = _MISTYPED.sub(":***@", text)
-    raise SourceError(
+    raise _not_there(text, path)
+
+
+def _network(text: str, scheme: str) -> Address:
+    """A network address, which another package reads where it has the scheme."""
+    if scheme not in KINDS and scheme in plugins.SOURCES.names:
+        return Address(kind=scheme, name=redact(text), target=text)
+    check_scheme(text, redact(text))
+    return Address(kind="network", name=redact(text), target=text)
+
+
+def _file(text: str, path: Path) -> Address:
+    """A file that was named by itself, or a pipe."""
+    if text == "-" and not path.exists():
+        return Address(kind="video", name="stdin", target=str(STDIN), once=not STDIN.is_file())
+    once = is_pipe(path)
+    if _is_image(path) and not once and not _is_moving(path):
+        return Address(kind="images", name=shown_name(text), target=str(path), files=(path,))
+    return Address(kind="video", name=shown_name(text), target=str(path), once=once)
+
+
+def _not_there(text: str, path: Path) -> SourceError:
+    shown = _MISTYPED.sub(":***@", shown_name(text))
+    if path.is_symlink():
+        problem = f"expected a video or a folder, found a link that leads to nothing ({shown_name(path.readlink())})"
+        return SourceError(shown, problem, "correct the link, or name the file itself")
+    return SourceError(
         shown, "expected a video, a folder, a pattern or an address, found no such file", _suggestion(path)
     )
 
@@ -201,9 +255,9 @@ def _expand_files(text: str, entries: Iterable[Path], what: str) -> list[Address
             f"choose with a pattern, such as *{images[0].suffix} or *{videos[0].suffix}",
         )
     if images:
-        return [Address(kind="images", name=text, target=text, files=tuple(images))]
+        return [Address(kind="images", name=shown_name(text), target=text, files=tuple(images))]
     if videos:
-        return [Address(kind="video", name=str(video), target=str(video)) for video in videos]
+        return [Address(kind="video", name=shown_name(video), target=str(video)) for video in videos]
     raise SourceError(
         text,
         f"expected images or videos in this {what}, found {f'{len(files)} other files' if files else 'no file'}",
@@ -215,7 +269,7 @@ def _images(files: list[Path]) -> list[Address]:
     if not files:
         return []
     name = str(files[0]) if len(files) == 1 else os.path.commonpath([file.parent for file in files]) or "."
-    return [Address(kind="images", name=name, target=name, files=tuple(files))]
+    return [Address(kind="images", name=shown_name(name), target=name, files=tuple(files))]
 
 
 def _camera(number: int) -> Address:
@@ -239,6 +293,17 @@ def _camera_settings(text: str, query: str) -> tuple[tuple[str, str], ...]:
 
 def _is_image(path: Path) -> bool:
     return path.suffix.lower() in IMAGE_SUFFIXES
+
+
+def _is_moving(path: Path) -> bool:
+    """Whether an image file is an animated PNG, which is read as a video; FFmpeg knows its times."""
+    if path.suffix.lower() != ".png":
+        return False
+    try:
+        with path.open("rb") as file:
+            return is_animated_png(file.read(1 << 16))
+    except OSError:  # told when it is opened
+        return False
 
 
 def _natural(path: Path) -> list[tuple[int, int, str]]:

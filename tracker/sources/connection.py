@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from tracker.sources.cpu import WorkerClock
 from tracker.sources.handoff import Handoff
+from tracker.sources.limits import QUEUE_BYTES, bytes_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -67,7 +68,7 @@ class Connection:
     """
 
     def __init__(self, opener: Callable[[], Decoder], *, delay_s: float, door: Door | None, closed: bool) -> None:
-        self.handoff: Handoff[Picture] = Handoff(capacity=2, drop_oldest=False)
+        self.handoff: Handoff[Picture] = Handoff(capacity=2, drop_oldest=False, max_bytes=QUEUE_BYTES, size_of=bytes_of)
         self.decoder: Decoder | None = None
         self.knocked_in_vain = False
         self.cpu_s = 0.0

@@ -28,7 +28,7 @@ import numpy as np
 from av.video.reformatter import Interpolation, VideoReformatter
 
 from tracker.errors import SourceError
-from tracker.sources.problems import READ_ERRORS
+from tracker.sources.problems import READ_ERRORS, out_of_means
 from tracker.types import Frame, Letterbox
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ class FrameConverter:
         """The frame of a picture, upright, with the images that were asked for.
 
         Raises:
-            SourceError: When swscale cannot read the pixel format.
+            SourceError: When swscale cannot read the pixel format, or memory is out.
         """
         decoded = picture.frame
         coded = (decoded.width, decoded.height)
@@ -75,7 +75,7 @@ class FrameConverter:
         letterbox, image, network_image = None, None, None
         try:
             if self._want_image:
-                image = _upright(_bgr(self._image_scaler, decoded, coded), turn)
+                image = np.ascontiguousarray(_upright(_bgr(self._image_scaler, decoded, coded), turn))
             if self._network_size is not None:
                 letterbox = Letterbox.fit(size, self._network_size, keep_aspect=self._keep_aspect)
                 content = letterbox.content_size
@@ -84,7 +84,9 @@ class FrameConverter:
                 else:
                     scaled = _bgr(self._network_scaler, decoded, content[::-1] if turn[0] else content)
                     network_image = _padded(_upright(scaled, turn), self._network_size)
-        except READ_ERRORS as error:
+        except (*READ_ERRORS, MemoryError) as error:
+            if failure := out_of_means(picture.source, error):
+                raise failure from error
             problem = f"expected pixels that can be shown in colour, found {decoded.format.name} ({error})"
             raise SourceError(
                 picture.source, problem, "convert the video, for example with ffmpeg -pix_fmt yuv420p"
@@ -95,10 +97,11 @@ class FrameConverter:
             arrived_s=picture.arrived_s,
             source=picture.source,
             size=size,
-            image=None if image is None else np.ascontiguousarray(image),
+            image=image,
             network_image=network_image,
             letterbox=letterbox,
             time_from=picture.time_from,
+            pixel_aspect=picture.pixel_aspect,
             captured_at=picture.captured_at,
         )
 

@@ -6,6 +6,7 @@ first picture on construction, so whatever makes a source unusable is an error a
 
 from __future__ import annotations
 
+import os
 import time
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -16,16 +17,21 @@ import av
 from tracker.sources import hardware, problems
 from tracker.sources.capture import created_at, shown_at
 from tracker.sources.clock import MediaClock
+from tracker.sources.container import open_container
 from tracker.sources.convert import orientation
 from tracker.sources.cpu import WorkerClock
-from tracker.sources.protocols import container_options, is_endless
+from tracker.sources.limits import MAX_PIXELS, codec_options
+from tracker.sources.pipes import PIPE_S, can_wait, open_pipe
+from tracker.sources.protocols import is_endless
 from tracker.sources.source import SourceCounters, SourceInfo
+from tracker.sources.stamps import DECODING_TIMES_ONLY, FrameStamps
+from tracker.sources.streams import choose_stream, missing_frames, pixel_aspect
+from tracker.types import SQUARE
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Mapping
     from fractions import Fraction
 
-    from tracker.errors import SourceError
     from tracker.sources.address import Address
     from tracker.types import TimeFrom
 
@@ -61,6 +67,7 @@ class Picture:
     arrived_s: float
     source: str
     time_from: TimeFrom = "stamps"
+    pixel_aspect: Fraction = SQUARE
     captured_at: datetime | None = None
 
 
@@ -75,6 +82,7 @@ class SourceContext:
         decode: Where to decode; see :func:`tracker.sources.hardware.choose`.
         rtsp_transport: ``tcp`` or ``udp``.
         ffmpeg_options: Further options of FFmpeg's demuxer.
+        max_pixels: Most pixels of a picture.
     """
 
     timeout_s: float = 10.0
@@ -83,6 +91,7 @@ class SourceContext:
     decode: hardware.DecodeChoice = "auto"
     rtsp_transport: str = "tcp"
     ffmpeg_options: Mapping[str, str] | None = None
+    max_pixels: int = MAX_PIXELS
 
 
 class Decoder(Protocol):
@@ -125,7 +134,7 @@ class VideoDecoder:
 
     Args:
         address: What to open; its kind is ``video``, ``camera`` or ``network``.
-        context: Time-outs, threads, the device that decodes, options of FFmpeg's demuxer.
+        context: Time-outs, threads, the device that decodes, limits, options of FFmpeg's demuxer.
 
     Raises:
         SourceError: When it cannot be opened, holds no video, or no frame of it can be decoded, not even by the device
@@ -138,20 +147,47 @@ class VideoDecoder:
         self.counters = SourceCounters()
         self._name = address.name
         self._fps = fps = context.fps
-        self._timeout_s = context.timeout_s
-        self._container: Any = _open_container(address, context, self._accelerator)
+        self._timeout_s = PIPE_S if address.once else context.timeout_s
+        self._max_pixels = context.max_pixels
+        self._pipe = open_pipe(address) if address.once and can_wait() else None
+        self._container: Any = None
         try:
-            self._stream: Any = self._video_stream()
-            self._is_remote = address.kind != "video"
+            self._container = open_container(
+                address,
+                timeout_s=self._timeout_s,
+                rtsp_transport=context.rtsp_transport,
+                ffmpeg_options=context.ffmpeg_options or {},
+                accelerator=self._accelerator,
+                pipe=self._pipe,
+            )
+            self._stream: Any
+            self._stream, self._notes = choose_stream(self._name, self._container)
+            codec = self._stream.codec_context
+            problems.check_pixels(self._name, (codec.width, codec.height), context.max_pixels)
+            self._is_pipe = address.once
+            self._is_remote = address.kind != "video" or address.once
             self._is_live = address.kind == "camera" or is_endless(address, self._container)
             rate = self._rate()
-            self._clock = MediaClock(interval_s=1 / (fps or rate))
+            self._interval_s = 1 / (fps or rate)
+            self._clock = MediaClock(interval_s=self._interval_s)
+            self._stamps = FrameStamps(
+                time_base=self._stream.time_base,
+                rate=rate,
+                decoding_times_only=self._container.format.name in DECODING_TIMES_ONLY,
+            )
             with WorkerClock.recording() as self.workers:
                 # Threads that each take a frame hold frames back, two of them here: too late for a live view
                 self._stream.thread_type = "SLICE" if self._is_live else "AUTO"
-                self._stream.codec_context.thread_count = context.threads
-                self._stream.codec_context.open(strict=False)
-            self._end_s = 0.0
+                codec.thread_count = context.threads
+                codec.options = codec_options(context.max_pixels)
+                try:
+                    codec.open(strict=False)
+                except problems.READ_ERRORS as error:
+                    raise problems.damaged_header(self._name, codec.name, error) from error
+            self._end_s = 0.0  # of the last frame's showing, on the clock of the first
+            self._stamped_end_s = 0.0  # the same on the container's clock
+            self._pixel_aspect: Fraction | None = None
+            self._packets_read = 0
             self._unstamped = 0
             self._coded_size: tuple[int, int] | None = None
             self._damaged: set[int] = set()  # stamps of packets that the demuxer found damaged
@@ -179,6 +215,9 @@ class VideoDecoder:
     def close(self) -> None:
         """Let go of the file or connection and of FFmpeg's threads."""
         container, self._container = self._container, None
+        pipe, self._pipe = self._pipe, None
+        if pipe is not None:
+            os.close(pipe)
         if container is None:
             return
         self._first = None
@@ -190,16 +229,6 @@ class VideoDecoder:
         self._stream = None
         container.close()
 
-    def _video_stream(self) -> Any:
-        """The video stream FFmpeg thinks best, cover pictures of music files aside."""
-        if self._container.format.name == "tty":  # FFmpeg would render a text file as a film
-            raise problems.not_a_video(self._name, "a text file")
-        streams = [s for s in self._container.streams.video if s.codec_context is not None and not _is_cover(s)]
-        if not streams:
-            raise problems.no_video_stream(self._name, self._container)
-        best = self._container.streams.best("video")
-        return best if best is not None and best.index in {s.index for s in streams} else streams[0]
-
     def _rate(self) -> float:
         """Average frames per second; containers that lie wildly (90000, 0) are not believed."""
         for rate in (self._stream.average_rate, self._stream.guessed_rate):
@@ -209,7 +238,7 @@ class VideoDecoder:
 
     def _describe(self, rate: float) -> SourceInfo:
         if self._first is None:
-            raise problems.no_frames(self._name, self.counters.broken)
+            raise problems.no_frames(self._name, packets=self._packets_read, broken=self.counters.broken)
         stream, container, first = self._stream, self._container, self._first.frame
         duration_s = float(stream.duration * stream.time_base) if stream.duration and stream.time_base else 0.0
         if duration_s <= 0 and container.duration:
@@ -226,6 +255,8 @@ class VideoDecoder:
             time_from=self._time_from,
             decoder=self._device() or "cpu",
             decoder_refused=self._accelerator.name if self._accelerator is not None and not self._device() else "",
+            pixel_aspect=self._aspect_of(first),
+            notes=self._notes,
         )
 
     def _device(self) -> str:
@@ -254,11 +285,20 @@ class VideoDecoder:
 
     def _missing(self) -> int:
         """Frames that were announced and did not come: by count, else by length where no sound can be longer."""
-        if self.info.frame_count is not None:
-            return max(self.info.frame_count - self.counters.decoded, 0)
-        if self.info.duration_s is None or self._container is None or len(self._container.streams) > 1:
+        if self._container is None:
             return 0
-        short_s = self.info.duration_s - self._end_s
+        if self.info.frame_count is not None:
+            return missing_frames(
+                self._stream,
+                self._container,
+                packets=self._packets_read,
+                decoded=self.counters.decoded,
+                end_s=self._stamped_end_s,
+            )
+        if self.info.duration_s is None or len(self._container.streams) > 1:
+            return 0
+        # A length counts from the first frame in some files, from the clock's zero in others
+        short_s = self.info.duration_s - max(self._end_s, self._stamped_end_s)
         return round(short_s * self.info.fps) if short_s > LENGTH_SLACK_S else 0
 
     def _decode(self) -> Generator[Picture]:
@@ -269,7 +309,11 @@ class VideoDecoder:
                 frames = self._stream.decode(packet)
             except EOFError:
                 return
-            except problems.READ_ERRORS:
+            except problems.READ_ERRORS as error:
+                if failure := problems.out_of_means(self._name, error):
+                    raise failure from error
+                context = self._stream.codec_context
+                problems.check_pixels(self._name, (context.width, context.height), self._max_pixels)
                 counters.broken += 1
                 continue
             if packet is not None and packet.is_corrupt and packet.pts is not None:
@@ -277,7 +321,8 @@ class VideoDecoder:
             for frame in frames:
                 self._look_where_decoded(frame)
                 arrived_s = time.monotonic()
-                time_s = self._end_s = clock.time_s(self._stamp_s(frame, arrived_s))
+                time_s = clock.time_s(self._stamp_s(frame, arrived_s))
+                self._end_s = time_s + self._shown_s(frame)
                 counters.repaired_times = clock.repairs
                 counters.concealed += frame.is_corrupt or frame.pts in self._damaged
                 self._damaged.discard(frame.pts)
@@ -290,12 +335,19 @@ class VideoDecoder:
                     arrived_s=arrived_s,
                     source=self._name,
                     time_from=self._time_from,
+                    pixel_aspect=self._aspect_of(frame),
                     captured_at=datetime.now(UTC) if self._is_live else shown_at(self._created, time_s),
                 )
 
+    def _aspect_of(self, frame: av.VideoFrame) -> Fraction:
+        """The aspect of the stream's pixels; known for good from the first picture on."""
+        if self._pixel_aspect is None:
+            self._pixel_aspect = pixel_aspect(self._stream, turned=orientation(frame)[0])
+        return self._pixel_aspect
+
     def _stamp_s(self, frame: av.VideoFrame, arrived_s: float) -> Fraction | float | None:
         """When the frame is to be shown, on the stream's own clock or, where that is worthless, on this machine's."""
-        stamp = frame.pts if frame.pts is not None else frame.dts
+        stamp: Fraction | int | None = frame.pts if frame.pts is not None else frame.dts
         if self.counters.decoded == 0:
             if self._is_live and self._container.format.name in UNTIMED_FORMATS:
                 self._time_from = "arrival"
@@ -308,21 +360,35 @@ class VideoDecoder:
                 self.info = replace(self.info, time_from="arrival")
         if self._time_from == "arrival":
             return arrived_s
+        if not self._is_live:
+            return self._stamps.of(frame)
         base = frame.time_base or self._stream.time_base
         return None if stamp is None or base is None else stamp * base
+
+    def _shown_s(self, frame: av.VideoFrame) -> float:
+        """How long a frame is shown, in seconds; the container's word, else the interval of its rate."""
+        base = frame.time_base or self._stream.time_base
+        shown_s = float(frame.duration * base) if frame.duration and base else self._interval_s
+        stamp = self._stamps.last_s
+        if stamp is not None:
+            self._stamped_end_s = max(self._stamped_end_s, float(stamp) + shown_s)
+        return shown_s
 
     def _packets(self) -> Iterator[Any]:
         """Packets to the end, over read errors of recordings; PyAV's generator ends at each error and is begun anew."""
         errors = 0
         while True:
             try:
-                for packet in self._container.demux(self._stream):
+                for packet in self._container.demux(self._stream.index):
                     errors = 0
+                    self._packets_read += packet.size > 0
                     yield packet
             except av.error.InvalidDataError:
                 failure = None
             except problems.READ_ERRORS as error:  # a remote end that is gone will not come back by itself
-                failure = problems.explain_read(self._name, error, self._timeout_s) if self._is_remote else None
+                failure = problems.out_of_means(self._name, error)
+                if failure is None and self._is_remote:
+                    failure = problems.explain_read(self._name, error, self._timeout_s, is_pipe=self._is_pipe)
             else:
                 return
             if failure is not None:
@@ -332,31 +398,3 @@ class VideoDecoder:
             if errors >= MAX_READ_ERRORS:
                 yield None
                 return
-
-
-def _is_cover(stream: Any) -> bool:
-    return bool(stream.disposition & av.stream.Disposition.attached_pic)
-
-
-def _open_container(address: Address, context: SourceContext, accelerator: hardware.Accelerator | None) -> Any:
-    """FFmpeg's demuxer of the address, or the error that explains why not."""
-    problems.check_file(address)
-    timeout_s = context.timeout_s
-    target, file_format, options = container_options(
-        address, timeout_s=timeout_s, rtsp_transport=context.rtsp_transport
-    )
-    # FFmpeg asks Python for the time on every wait when a timeout is set: not for files, which cannot hang
-    timeout = None if address.kind == "video" else (timeout_s, timeout_s)
-    started_s = time.monotonic()
-    failure: SourceError  # raised outside "except", so that no traceback holds FFmpeg's message with the password
-    try:
-        return av.open(
-            target,
-            format=file_format,
-            options={**options, **(context.ffmpeg_options or {})},
-            timeout=timeout,
-            hwaccel=accelerator.settings() if accelerator is not None else None,
-        )
-    except problems.READ_ERRORS as error:
-        failure = problems.explain_open(address, error, timeout_s=timeout_s, waited_s=time.monotonic() - started_s)
-    raise failure

@@ -25,14 +25,27 @@ class Handoff(Generic[Item]):
         capacity: Most items waiting at one time.
         drop_oldest: A full queue drops its oldest item (live); else the producer waits (recordings).
         on_change: Called on the producer's thread after every item and at the end, for consumers of many queues.
+        max_bytes: Most bytes waiting at one time; a single item may be larger. ``None`` for no such bound.
+        size_of: Bytes of an item, where ``max_bytes`` bounds them.
     """
 
-    def __init__(self, *, capacity: int, drop_oldest: bool, on_change: Callable[[], None] | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        capacity: int,
+        drop_oldest: bool,
+        on_change: Callable[[], None] | None = None,
+        max_bytes: int | None = None,
+        size_of: Callable[[Item], int] | None = None,
+    ) -> None:
         self.dropped = 0
         self.drop_oldest = drop_oldest  # may be settled by the producer before its first item
         self._on_change = on_change
         self._capacity = capacity
+        self._max_bytes = max_bytes
+        self._size_of = size_of if max_bytes is not None else None
         self._items: deque[Item] = deque()
+        self._sizes: deque[int] = deque()  # bytes, one for each item
         self._error: BaseException | None = None
         self._finished = False
         self._closed = False
@@ -64,16 +77,18 @@ class Handoff(Generic[Item]):
 
     def put(self, item: Item) -> bool:
         """Hand an item over, waiting or dropping the oldest when full; false when the consumer has closed."""
+        size = self._size_of(item) if self._size_of is not None else 0
         with self._changed:
             if self.drop_oldest:
-                while len(self._items) >= self._capacity:
-                    self._items.popleft()
+                while not self._has_room(size):
+                    self._take()
                     self.dropped += 1
             else:
-                self._changed.wait_for(lambda: self._closed or len(self._items) < self._capacity)
+                self._changed.wait_for(lambda: self._closed or self._has_room(size))
             if self._closed:
                 return False
             self._items.append(item)
+            self._sizes.append(size)
             self._changed.notify_all()
         if self._on_change is not None:
             self._on_change()
@@ -101,7 +116,7 @@ class Handoff(Generic[Item]):
             if not self._changed.wait_for(lambda: self._items or self._finished or self._closed, timeout_s):
                 raise queue.Empty
             if self._items:
-                item = self._items.popleft()
+                item = self._take()
                 self._changed.notify_all()
                 return item
             error, self._error = self._error, None
@@ -128,5 +143,17 @@ class Handoff(Generic[Item]):
         with self._changed:
             self._closed = True
             self._items.clear()
+            self._sizes.clear()
             self._error = None
             self._changed.notify_all()
+
+    def _has_room(self, size: int) -> bool:
+        """Whether an item of ``size`` bytes fits; into an empty queue any does."""
+        if not self._items:
+            return True
+        fits = self._max_bytes is None or sum(self._sizes) + size <= self._max_bytes
+        return fits and len(self._items) < self._capacity
+
+    def _take(self) -> Item:
+        self._sizes.popleft()
+        return self._items.popleft()

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import io
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import av
+import numpy as np
 
+from tracker.errors import SourceError
 from tracker.sources import problems
+from tracker.sources.address import shown_name
 from tracker.sources.convert import orientation
 from tracker.sources.cpu import WorkerClock
 from tracker.sources.decoder import DEFAULT_FPS, Picture
+from tracker.sources.limits import codec_options
+from tracker.sources.picture_files import is_cut_off_jpeg, picture_count
+from tracker.sources.seqinfo import sequence_fps
 from tracker.sources.source import SourceCounters, SourceInfo
 
 if TYPE_CHECKING:
@@ -29,23 +36,28 @@ class ImagesDecoder:
 
     Args:
         address: Of kind ``images``.
-        context: Of which it takes the images per second of media time.
+        context: Of which it takes the images per second of media time, by default what a ``seqinfo.ini`` beside them
+            says, else 30, and the most pixels of an image.
 
     Raises:
-        SourceError: When not one of the files is a readable image.
+        SourceError: When not one of the files is a readable image, or ``seqinfo.ini`` is damaged.
     """
 
     def __init__(self, address: Address, context: SourceContext) -> None:
-        rate = context.fps or DEFAULT_FPS
+        rate = context.fps or sequence_fps(address.files) or DEFAULT_FPS
         self.counters = SourceCounters()
         self.workers = WorkerClock()
         self._files = address.files
         self._rate = rate
         self._codec = ""
+        self._max_pixels = context.max_pixels
+        self._too_large: SourceError | None = None  # of the first image beyond the limit
+        self._too_large_count = 0
+        self._several: list[tuple[str, int]] = []  # files of which only the first picture is used, and how many it has
         self._decoded = self._decode()
         self._first = next(self._decoded, None)
         if self._first is None:
-            raise problems.no_images(address.name, self._files)
+            raise self._too_large or problems.no_images(address.name, self._files)
         first = self._first.frame
         size = (first.width, first.height)
         self.info = SourceInfo(
@@ -67,6 +79,7 @@ class ImagesDecoder:
             del first
         yield from self._decoded
         self.counters.missing = len(self._files) - self.counters.decoded
+        self.info = replace(self.info, notes=self._notes())
 
     def interrupt(self) -> None:
         """Nothing to wake: files do not wait."""
@@ -89,17 +102,66 @@ class ImagesDecoder:
                 index=index,
                 time_s=position / self._rate,
                 arrived_s=time.monotonic(),
-                source=str(file),
+                source=shown_name(file),
                 time_from="rate",
             )
 
+    def _notes(self) -> tuple[str, ...]:
+        notes = []
+        if self._too_large is not None:
+            limit = f"{self._max_pixels / 1e6:g} megapixels"
+            notes.append(f"{self._too_large_count} images of more than {limit} skipped")
+        if self._several:
+            name, count = self._several[0]
+            among = f"{len(self._several)} files hold several pictures, such as {name}"
+            what = f"{name} holds {count} pictures" if len(self._several) == 1 else among
+            remedy = "ffmpeg or another converter makes a GIF, an MP4 or single images of it"
+            notes.append(f"{what}: only the first is used ({remedy})")
+        return tuple(notes)
+
     def _read(self, file: Path) -> av.VideoFrame | None:
-        """The image, or ``None`` when it is not one. From memory: FFmpeg takes ``%`` in a name for a pattern."""
+        """The image, or ``None`` when it is not one. From memory: FFmpeg takes ``%`` in a name for a pattern.
+
+        Raises:
+            SourceError: The machine has run out of memory or files.
+        """
         try:
-            with av.open(io.BytesIO(file.read_bytes()), "r") as container:
-                if not container.streams.video:
-                    return None
-                self._codec = container.streams.video[0].codec_context.name
-                return next(iter(container.decode(video=0)), None)
-        except problems.READ_ERRORS:
+            data = file.read_bytes()
+            count = picture_count(data)
+            frame = self._decode_first(shown_name(file), data, animated=count > 1)
+        except SourceError as error:
+            self._too_large = self._too_large or error
+            self._too_large_count += 1
             return None
+        except (*problems.READ_ERRORS, MemoryError) as error:
+            if failure := problems.out_of_means(shown_name(file), error):
+                raise failure from error
+            return None
+        if frame is not None:
+            self.counters.concealed += is_cut_off_jpeg(data)
+            self._several += [(file.name, count)] if count > 1 else []
+        return frame
+
+    def _decode_first(self, name: str, data: bytes, *, animated: bool) -> av.VideoFrame | None:
+        """The first picture of an image file, ``None`` where there is none.
+
+        Raises:
+            SourceError: It has too many pixels.
+        """
+        with av.open(io.BytesIO(data), "r") as container:
+            if not container.streams.video:
+                return None
+            context = container.streams.video[0].codec_context
+            problems.check_pixels(name, (context.width, context.height), self._max_pixels)
+            self._codec = context.name
+            if animated and context.name == "webp":  # FFmpeg 8.1 reads none of its pictures
+                return _first_of_webp(data)
+            context.options = codec_options(self._max_pixels)
+            return next(iter(container.decode(video=0)), None)
+
+
+def _first_of_webp(data: bytes) -> av.VideoFrame | None:
+    import cv2
+
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    return None if image is None else av.VideoFrame.from_ndarray(np.ascontiguousarray(image, np.uint8), "bgr24")

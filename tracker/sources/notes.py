@@ -26,12 +26,13 @@ def notes(info: SourceInfo, counters: SourceCounters) -> list[str]:
             (counters.broken, "broken packets skipped"),
             (counters.concealed, "damaged frames patched by the decoder"),
             (counters.repaired_times, "time stamps repaired"),
-            (counters.missing, "announced frames missing at the end"),
+            (counters.missing, "announced frames missing"),
             (counters.dropped, "frames dropped because processing was slower than the camera"),
             (counters.late, "frames too old to be worth processing"),
         )
         if count
     ]
+    told += info.notes
     if info.is_live and info.time_from == "arrival" and not counters.clock_takeovers:
         told.append("the stream has no clock of its own: times are those of arrival")
     if info.decoder != "cpu":

@@ -9,18 +9,18 @@ from tracker import plugins
 from tracker.errors import ConfigError, SourceError
 from tracker.sources.address import expand_sources
 from tracker.sources.hardware import DECODE_CHOICES
+from tracker.sources.limits import MAX_PIXELS
 from tracker.sources.source import Source
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from tracker.sources.address import Address, SourceLike
+    from tracker.sources.address import SourceLike
     from tracker.sources.decoder import Decoder
     from tracker.sources.hardware import DecodeChoice
-    from tracker.sources.reconnect import Link
     from tracker.types import NetworkInput
 
-__all__ = ["open_source", "open_steady"]
+__all__ = ["open_source"]
 
 
 def open_source(
@@ -40,6 +40,7 @@ def open_source(
     decode_threads: int = 0,
     rtsp_transport: Literal["tcp", "udp"] = "tcp",
     ffmpeg_options: Mapping[str, str] | None = None,
+    max_pixels: int = MAX_PIXELS,
     on_ready: Callable[[], None] | None = None,
 ) -> Source:
     """Open one stream of frames; its first frame is decoded before this returns: an unusable source is an error here.
@@ -54,10 +55,12 @@ def open_source(
         keep_aspect: Letterbox into ``network_size`` rather than stretch.
         want_image: Whether frames carry the full-size image; without it, pixels are converted at network size only.
         stride: Deliver every n-th frame; indexes and times stay those of the stream.
-        fps: Frames per second of image sequences (default 30), and of streams without time stamps.
+        fps: Frames per second of image sequences (default: what a ``seqinfo.ini`` beside or above them says, else 30),
+            and of streams without time stamps.
         policy: ``all`` delivers every frame and lets the reader wait; ``latest`` drops the oldest waiting frame when
             the consumer is slow. ``auto``: ``latest`` for live streams, else ``all``.
-        queue_size: Most frames waiting, which bounds memory; default 4 for ``all``, 2 for ``latest``.
+        queue_size: Most frames waiting; default 4 for ``all``, 2 for ``latest``. Together they hold at most 256 MB,
+            :data:`tracker.sources.limits.QUEUE_BYTES`, a single frame apart.
         max_age_s: With ``latest``, skip frames that waited longer than this while a newer one is there.
         timeout_s: Longest wait for a network stream or camera, on opening and on each read.
         decode: Where to decode: ``cpu``, ``cuda``, ``vaapi`` or ``videotoolbox``; ``auto`` takes the first device that
@@ -65,6 +68,8 @@ def open_source(
         decode_threads: FFmpeg's threads, 0 = one more than there are cores.
         rtsp_transport: ``tcp``, or ``udp`` for cameras that have nothing else.
         ffmpeg_options: Further demuxer options, such as ``{"video_size": "1280x720"}`` for a camera.
+        max_pixels: Most pixels of a picture; larger ones are an error, in the middle of a stream too. In a folder of
+            images they are skipped, and a note says so.
         on_ready: Called on the reader's thread when a frame waits; see :meth:`Source.poll`.
 
     Returns:
@@ -85,6 +90,7 @@ def open_source(
         (queue_size is None or queue_size >= 1, "queue_size", "1 or more", queue_size),
         (timeout_s > 0, "timeout_s", "more than 0 seconds", timeout_s),
         (decode in DECODE_CHOICES, "decode", f"one of {', '.join(DECODE_CHOICES)}", decode),
+        (max_pixels >= 1, "max_pixels", "1 or more", max_pixels),
         (decode_threads >= 0, "decode_threads", "0 or more", decode_threads),
         (rtsp_transport in {"tcp", "udp"}, "rtsp_transport", "tcp or udp", rtsp_transport),
         (network_size is None or min(network_size) >= 1, "network_size", "(width, height) in pixels", network_size),
@@ -111,6 +117,7 @@ def open_source(
         decode=decode,
         rtsp_transport=rtsp_transport,
         ffmpeg_options=ffmpeg_options,
+        max_pixels=max_pixels,
     )
     decoder: Decoder = plugins.SOURCES.load(addresses[0].kind)(addresses[0], context)
     chosen: Literal["all", "latest"] = ("latest" if decoder.info.is_live else "all") if policy == "auto" else policy
@@ -124,66 +131,3 @@ def open_source(
         opening_s=time.thread_time() - started_s,
         on_ready=on_ready,
     )
-
-
-def open_steady(
-    address: Address,
-    *,
-    network_size: tuple[int, int] | None = None,
-    keep_aspect: bool = True,
-    want_image: bool = True,
-    stride: int = 1,
-    decode: DecodeChoice = "auto",
-    rtsp_transport: Literal["tcp", "udp"] = "tcp",
-    on_link: Callable[[Link], None] | None = None,
-) -> Source:
-    """A file, or a camera or address that is connected anew whenever it breaks off; the first frame waits.
-
-    Args:
-        address: From :func:`tracker.sources.address.expand_sources`.
-        network_size: As for :func:`open_source`.
-        keep_aspect: The same.
-        want_image: The same.
-        stride: The same.
-        decode: The same.
-        rtsp_transport: The same.
-        on_link: Called on every change of a camera's connection, on the reader's thread.
-
-    Returns:
-        An open source whose ``info`` is known. Closing it, from any thread, ends a wait for its next frame at once.
-
-    Raises:
-        SourceError: Not there, or nothing that can be used.
-        ConfigError: A decoding device that is not there.
-    """
-    from tracker.sources.reconnect import open_live
-
-    if address.kind not in {"camera", "network"}:
-        return open_source(
-            address,
-            network_size=network_size,
-            keep_aspect=keep_aspect,
-            want_image=want_image,
-            stride=stride,
-            decode=decode,
-        )
-    source = open_live(
-        address,
-        network_size=network_size,
-        keep_aspect=keep_aspect,
-        want_image=want_image,
-        stride=stride,
-        decode=decode,
-        rtsp_transport=rtsp_transport,
-        policy="auto",
-        queue_size=2,
-        decode_threads=0,
-        patient=False,
-        on_link=on_link,
-    )
-    try:
-        source.wait()
-    except BaseException:
-        source.close()
-        raise
-    return source

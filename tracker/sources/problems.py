@@ -5,6 +5,7 @@ Nothing here quotes FFmpeg's messages about network addresses, since those repea
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import av.error
 
 from tracker.errors import SourceError
+from tracker.sources.pipes import unreadable_pipe
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 __all__ = [
     "READ_ERRORS",
     "check_file",
+    "check_pixels",
+    "damaged_header",
     "explain_open",
     "explain_read",
     "no_frames",
@@ -29,17 +33,29 @@ __all__ = [
     "no_video_stream",
     "not_a_video",
     "not_on_device",
+    "out_of_means",
 ]
 
 READ_ERRORS = (av.error.FFmpegError, OSError, ValueError)
 """What PyAV raises for unreadable data; anything else is a fault of this program."""
+
+_MEANS = {
+    errno.ENOMEM: (
+        "the system out of memory",
+        "close other programs, or give it more memory; smaller pictures and fewer streams at once need less",
+    ),
+    errno.ENOSPC: ("the disk full", "make room on the disk, then run it again"),
+    errno.EMFILE: ("too many open files in this program", "open fewer streams at once, or raise ulimit -n"),
+    errno.ENFILE: ("too many open files on this machine", "close other programs, or raise fs.file-max"),
+}
+"""What a machine can run out of, which says nothing about the file: words and remedy by error number."""
 
 _CONVERT = "if it plays elsewhere, convert it: ffmpeg -i IN -c:v libx264 OUT.mp4"
 
 
 def check_file(address: Address) -> None:
     """Raise for files that need not even be opened: missing, forbidden, empty."""
-    if address.kind != "video":
+    if address.kind != "video" or address.once:
         return
     try:
         status = os.stat(address.target)  # noqa: PTH116 - keeps the user's spelling
@@ -55,8 +71,33 @@ def check_file(address: Address) -> None:
         )
 
 
+def check_pixels(name: str, size: tuple[int, int], max_pixels: int) -> None:
+    """Refuse pictures that are too large, before one is decoded.
+
+    Args:
+        name: The stream's name, free of credentials.
+        size: ``(width, height)`` that its header announces.
+        max_pixels: Most pixels of a picture.
+
+    Raises:
+        SourceError: It has more.
+    """
+    if size[0] * size[1] > max_pixels:
+        found = f"{size[0]} x {size[1]} ({size[0] * size[1] / 1e6:.0f} megapixels)"
+        raise SourceError(
+            name,
+            f"expected pictures of at most {max_pixels / 1e6:g} megapixels, found {found}",
+            "scale it down: ffmpeg -i IN -vf scale=3840:-2 OUT; or open_source(..., max_pixels=...) where memory "
+            "allows it",
+        )
+
+
 def explain_open(address: Address, error: Exception, *, timeout_s: float, waited_s: float) -> SourceError:
     """Why FFmpeg could not open an address."""
+    if failure := out_of_means(address.name, error):
+        return failure
+    if address.once:
+        return unreadable_pipe(address)
     if address.kind == "video":
         return _explain_file(address, error)
     if address.kind == "camera":
@@ -66,13 +107,36 @@ def explain_open(address: Address, error: Exception, *, timeout_s: float, waited
     return _explain_network(address, error, timeout_s)
 
 
-def explain_read(name: str, error: Exception, timeout_s: float) -> SourceError:
-    """Why a camera or network stream ended in the middle."""
+def explain_read(name: str, error: Exception, timeout_s: float, *, is_pipe: bool = False) -> SourceError:
+    """Why a camera, network stream or pipe ended in the middle."""
+    if is_pipe:
+        silent = isinstance(error, (TimeoutError, av.error.ExitError))
+        found = f"silence for {timeout_s:g} s" if silent else f"the pipe broken off ({_brief(error)})"
+        return SourceError(name, f"expected more frames, found {found}", "check the program that writes into the pipe")
     if isinstance(error, (TimeoutError, av.error.ExitError)):
         problem = f"expected more frames, found silence for {timeout_s:g} s"
         return SourceError(name, problem, "check the camera and the network, or raise the time-out")
     return SourceError(
         name, f"expected more frames, found the stream broken off ({_brief(error)})", "check the camera and the network"
+    )
+
+
+def out_of_means(name: str, error: BaseException) -> SourceError | None:
+    """The error for a machine that ran out of memory, disk or files; ``None`` where something else is the matter."""
+    number = errno.ENOMEM if isinstance(error, MemoryError) else getattr(error, "errno", None)
+    if number not in _MEANS:
+        return None
+    found, remedy = _MEANS[number]
+    return SourceError(name, f"expected the next frame, found {found}", remedy)
+
+
+def damaged_header(name: str, codec: str, error: Exception) -> SourceError:
+    """A stream whose decoder cannot be set up from what the container says of it."""
+    return SourceError(
+        name,
+        f"expected a video stream that can be decoded, found a damaged or unusual header of its {codec} stream "
+        f"({_brief(error)})",
+        f"copy or record it again; {_CONVERT}",
     )
 
 
@@ -95,9 +159,13 @@ def no_video_stream(name: str, container: Any) -> SourceError:
     )
 
 
-def no_frames(name: str, broken: int) -> SourceError:
+def no_frames(name: str, *, packets: int, broken: int) -> SourceError:
     """A video stream from which nothing comes."""
-    found = f"none in {broken} broken packets" if broken else "a video of zero frames"
+    found = "a video of zero frames"
+    if broken:
+        found = f"none in {broken} broken packets"
+    elif packets:
+        found = f"none in {packets} packets: the stream's header or its first pictures are damaged"
     return SourceError(
         name, f"expected at least one frame, found {found}", "record or copy it again: its pictures are missing"
     )
@@ -128,6 +196,9 @@ def _explain_file(address: Address, error: Exception) -> SourceError:
             "expected a complete MP4 or MOV, found none or a damaged index (moov atom): it was cut off",
             "copy it again, or rebuild the index with a tool such as untrunc; mkv and ts survive being cut off",
         )
+    if start.lstrip(b"\xef\xbb\xbf \r\n\t").startswith((b"#EXTM3U", b"ffconcat", b"<MPD")):
+        problem = "expected a video, found a playlist, which names other files"
+        return SourceError(address.name, problem, "name those files themselves, or the playlist's http address")
     if _is_text(start):
         return not_a_video(address.name, "a text file")
     return not_a_video(address.name, f"data that FFmpeg does not recognise ({_brief(error)})")

@@ -21,6 +21,7 @@ from tracker import plugins
 from tracker.errors import ConfigError, SourceError
 from tracker.sources.address import expand_sources
 from tracker.sources.connection import Connection, ConnectionsClock, Door
+from tracker.sources.limits import MAX_PIXELS
 from tracker.sources.live_clock import LiveClock
 from tracker.sources.retries import Ending, Retries
 from tracker.sources.source import Source, SourceCounters, SourceInfo
@@ -289,6 +290,7 @@ def open_live(
     decode: DecodeChoice = "auto",
     decode_threads: int = 1,
     ffmpeg_options: Mapping[str, str] | None = None,
+    max_pixels: int = MAX_PIXELS,
     patient: bool = True,
     on_ready: Callable[[], None] | None = None,
     on_link: Callable[[Link], None] | None = None,
@@ -306,6 +308,7 @@ def open_live(
         rtsp_transport: The same.
         decode: The same.
         ffmpeg_options: The same.
+        max_pixels: The same.
         policy: ``latest`` keeps the newest frame only; with ``all`` a slow consumer makes the camera wait or break off;
             ``auto`` is ``latest`` where the first connection proves to be live, ``all`` for recordings.
         queue_size: Most frames waiting; with 1 a frame's age is bounded by the time between two frames.
@@ -345,6 +348,7 @@ def open_live(
         decode=decode,
         rtsp_transport=rtsp_transport,
         ffmpeg_options=options,
+        max_pixels=max_pixels,
     )
     opener = plugins.SOURCES.load(address.kind)
 

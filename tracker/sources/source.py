@@ -12,9 +12,12 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, Self
 
 from tracker.sources.handoff import Handoff
+from tracker.sources.limits import QUEUE_BYTES, bytes_of
+from tracker.types import SQUARE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from fractions import Fraction
     from types import TracebackType
 
     from tracker.sources.convert import FrameConverter
@@ -48,6 +51,8 @@ class SourceInfo:
             for images.
         decoder: Where pictures are decoded: ``cpu``, ``cuda``, ``vaapi`` or ``videotoolbox``.
         decoder_refused: A device that works here but did not take this stream, so that the CPU decodes; else empty.
+        pixel_aspect: Width by height of one pixel of the upright picture; 1 where pixels are square or nothing is said.
+        notes: What else a user should know: which of several streams is read, say.
     """
 
     name: str
@@ -60,6 +65,8 @@ class SourceInfo:
     time_from: TimeFrom
     decoder: str = "cpu"
     decoder_refused: str = ""
+    pixel_aspect: Fraction = SQUARE
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(slots=True, kw_only=True)
@@ -127,7 +134,8 @@ class Source:
         decoder: An open stream.
         converter: Turns its pictures into frames.
         policy: ``all``, ``latest``, or ``auto`` where only the first picture tells: ``latest`` for live streams.
-        queue_size: Most frames waiting.
+        queue_size: Most frames waiting; fewer where they are so large that they pass
+            :data:`tracker.sources.limits.QUEUE_BYTES`.
         stride: Deliver every n-th frame.
         max_age_s: With ``latest``, skip frames that waited longer while a newer one is there.
         opening_s: CPU seconds that opening the decoder took, charged to decoding.
@@ -153,7 +161,11 @@ class Source:
         self._late = 0
         self._meter = _Meter(opening_s)
         self._handoff: Handoff[Picture | Frame] = Handoff(
-            capacity=queue_size, drop_oldest=policy == "latest", on_change=on_ready
+            capacity=queue_size,
+            drop_oldest=policy == "latest",
+            on_change=on_ready,
+            max_bytes=QUEUE_BYTES,
+            size_of=bytes_of,
         )
         arguments = (decoder, converter, self._handoff, self._meter)
         options = {"stride": stride, "chooses": policy == "auto"}

@@ -1,0 +1,88 @@
+"""Choice of a container's video stream, and what the container says of it."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Any
+
+import av
+
+from tracker.sources import problems
+from tracker.types import SQUARE
+
+__all__ = ["choose_stream", "missing_frames", "pixel_aspect"]
+
+WIDEST = Fraction(16)
+"""Anamorphic recordings stay below 3; what is further from square is damage."""
+
+
+def choose_stream(name: str, container: Any) -> tuple[Any, tuple[str, ...]]:
+    """The video stream with the largest picture, FFmpeg's own choice among equals; covers of music files are none.
+
+    Args:
+        name: The source's name, free of credentials.
+        container: An open input.
+
+    Returns:
+        The stream, and a note where there are others.
+
+    Raises:
+        SourceError: There is none that can be decoded.
+    """
+    if container.format.name == "tty":  # FFmpeg would render a text file as a film
+        raise problems.not_a_video(name, "a text file")
+    streams = [s for s in container.streams.video if s.codec_context is not None and not _is_cover(s)]
+    if not streams:
+        raise problems.no_video_stream(name, container)
+    best = container.streams.best("video")
+    # The first of the largest, with FFmpeg's choice looked at before all others
+    candidates = sorted(streams, key=lambda s: best is None or s.index != best.index)
+    chosen = max(candidates, key=_pixels)
+    if len(streams) == 1:
+        return chosen, ()
+    context = chosen.codec_context
+    number = f"number {streams.index(chosen) + 1}, {context.width} x {context.height}"
+    return chosen, (f"{len(streams)} video streams: the largest is read ({number})",)
+
+
+def missing_frames(stream: Any, container: Any, *, packets: int, decoded: int, end_s: float) -> int:
+    """How many of the frames that a container announces, and that are to be shown, did not come.
+
+    An edit list of an MP4 hides the frames before a cut, and an AVI counts intervals in which the picture before stays.
+
+    Args:
+        stream: The video stream, read to its end; it announces a number of frames.
+        container: Its container.
+        packets: Packets that came, those without content left out.
+        decoded: Frames that came.
+        end_s: Where the last of them ended on the stream's clock, in seconds.
+    """
+    announced = int(stream.frames)
+    if container.format.name.startswith("mov,") and len(stream.index_entries):
+        announced = sum(not entry.is_discard for entry in stream.index_entries)
+    missing = announced - decoded
+    if container.format.name == "avi" and stream.average_rate:
+        at_end = announced - round(end_s * float(stream.average_rate))
+        missing = min(missing, max(at_end, packets - decoded))
+    return max(missing, 0)
+
+
+def pixel_aspect(stream: Any, *, turned: bool) -> Fraction:
+    """Width by height of one pixel; 1 where they are square or the stream does not say, or says what cannot be.
+
+    Args:
+        stream: An open video stream.
+        turned: Whether its pictures are turned by a quarter to be upright.
+    """
+    aspect = stream.sample_aspect_ratio or stream.codec_context.sample_aspect_ratio
+    if not aspect or not 1 / WIDEST <= aspect <= WIDEST:
+        return SQUARE
+    return 1 / Fraction(aspect) if turned else Fraction(aspect)
+
+
+def _pixels(stream: Any) -> int:
+    return int(stream.codec_context.width * stream.codec_context.height)
+
+
+def _is_cover(stream: Any) -> bool:
+    return bool(stream.disposition & av.stream.Disposition.attached_pic)
