@@ -201,9 +201,7 @@ def _is_chunked(plan: StreamPlan) -> bool:
 
     for output in plan.outputs:
         if why := sink_class(output).why_not_joined(redact(output)):
-            problem = (
-                f"{Path(redact(output)).name} cannot be resumed, and this recording begins anew after a kill: {why}"
-            )
+            problem = f"{Path(redact(output)).name} cannot be resumed, and this recording restarts from its beginning after a kill: {why}"
             logger.warning("not resumable", extra={"camera": plan.name, "problem": problem})
             return False
     return bool(plan.outputs)

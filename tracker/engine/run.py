@@ -253,7 +253,7 @@ class Run:
         if plan.address.kind == "camera":
             raise _needs_an_end(plan)
         if plan.address.once and plan.wants_images:
-            problem = "expected a recording that can be read twice, found a pipe: a second pass draws its pictures anew"
+            problem = "expected a recording that can be read twice, found a pipe: a second pass reads it again"
             raise ConfigError(f"--refine with {plan.name}", problem, "save the recording first, or leave --refine out")
         from tracker.engine.second_pass import check_replaceable
         from tracker.refine.spool import Spool

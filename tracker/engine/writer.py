@@ -22,7 +22,7 @@ __all__ = ["Writer", "unforeseen"]
 def unforeseen(name: str, doing: str, failure: Exception) -> TrackerError:
     """A fault of the program itself in one stream, as an error of that stream; ``__cause__`` is the fault."""
     problem = f"expected to {doing}, found {type(failure).__name__}: {failure}"
-    error = TrackerError(name, problem, "report it; the other streams go on")
+    error = TrackerError(name, problem, "report it; the other streams continue")
     error.__cause__ = failure
     return error
 

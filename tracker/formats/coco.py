@@ -161,10 +161,10 @@ def _json(path: Path, text: str) -> Any:
         return json.loads(text)
     except json.JSONDecodeError as error:
         raise DetectionsError(
-            f"{path}:{error.lineno}", f"expected JSON, found {error.msg}", "write the file anew"
+            f"{path}:{error.lineno}", f"expected JSON, found {error.msg}", "write the file again"
         ) from error
     except (ValueError, RecursionError) as error:
-        raise DetectionsError(path, f"expected JSON of COCO, found {error}", "write the file anew") from error
+        raise DetectionsError(path, f"expected JSON of COCO, found {error}", "write the file again") from error
 
 
 def _read_entry(

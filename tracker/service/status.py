@@ -128,7 +128,7 @@ class StatusServer:
         self._thread.start()
 
     def close(self) -> None:
-        """Serve no more."""
+        """Stop serving."""
         self._server.should_exit = True
         self._thread.join(5)
 
@@ -171,6 +171,6 @@ def _application(engine: Engine, hosts: list[str]) -> ASGIApp:
         try:
             await application(scope, receive, send)
         except Exception as failure:  # noqa: BLE001 - a fault here must not end what it reports on
-            logger.error("status not told", extra={"problem": f"{type(failure).__name__}: {failure}"})  # noqa: TRY400
+            logger.error("status request failed", extra={"problem": f"{type(failure).__name__}: {failure}"})  # noqa: TRY400
 
     return guarded

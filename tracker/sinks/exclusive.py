@@ -122,7 +122,7 @@ def reserved(*targets: Path) -> Iterator[None]:
 
 
 def check_free(target: Path) -> None:
-    """Look whether another process writes an output; nothing is created or removed.
+    """Check whether another process writes an output; nothing is created or removed.
 
     Args:
         target: The output, as the user wrote it.
@@ -204,7 +204,7 @@ def _look_around(target: Path, folder: int, *, shown: Path, own_part_refuses: bo
 
 
 def _state(name: str, folder: int) -> str:
-    """``own`` (of this process), ``foreign`` (of a living one), ``dead``, or ``unknown``: neither ours nor told."""
+    """``own`` (of this process), ``foreign`` (of a living one), ``dead``, or ``unknown``: neither of this process nor known."""
     try:
         # A pipe that was planted there is opened without waiting, a link not at all.
         fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)

@@ -68,14 +68,14 @@ class MultiSink(Sink):
                 self._drop(sink, failure)
 
     def part_bytes(self) -> int:
-        """Bytes that are outside so far, of all working sinks."""
+        """Bytes written so far, of all working sinks."""
         return sum(sink.part_bytes() for sink in self._living)
 
     def close(self) -> None:
         """Finish every sink; safe to call twice.
 
         Raises:
-            SinkError: Sinks died, now or before; the first call names them all.
+            SinkError: Sinks failed, now or before; the first call names them all.
         """
         for sink in tuple(self._living):
             try:

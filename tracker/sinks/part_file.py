@@ -118,7 +118,7 @@ class PartFile:
         return ExclusiveFile(self._target, sibling=True)
 
     def adopt(self, sibling: ExclusiveFile) -> None:
-        """Go on with the sibling in the place of the part file, which is removed."""
+        """Continue with the sibling instead of the part file, which is removed."""
         before, self._file = self._file, sibling
         if before is not None:
             before.remove()
@@ -189,7 +189,7 @@ def write_whole(path: str | os.PathLike[str], data: bytes) -> None:
 
 
 def check_place(path: Path) -> None:
-    """Look whether a file can be written there; nothing is created.
+    """Check whether a file can be written there; nothing is created.
 
     Raises:
         SinkError: The folder is missing or not writable, or the path is a folder.

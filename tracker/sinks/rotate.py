@@ -31,8 +31,8 @@ class RotatingSink(Sink):
         opener: Opens one part.
         every_s: Longest part in seconds, or ``None``.
         max_bytes: A part is ended when it has this size, checked once a second, or ``None``.
-        on_error: Told of parts that could not be written; frames are lost until a new part can be begun.
-        now: What the clock on the wall says, in UTC.
+        on_error: Called for parts that could not be written; frames are lost until a new part can be begun.
+        now: The current time in UTC.
         monotonic: A clock for durations.
     """
 
