@@ -201,7 +201,8 @@ def _is_chunked(plan: StreamPlan) -> bool:
 
     for output in plan.outputs:
         if why := sink_class(output).why_not_joined(redact(output)):
-            problem = f"{Path(redact(output)).name} cannot be resumed, and this recording restarts from its beginning after a kill: {why}"
+            name = Path(redact(output)).name
+            problem = f"{name} cannot be resumed, and this recording restarts from its beginning after a kill: {why}"
             logger.warning("not resumable", extra={"camera": plan.name, "problem": problem})
             return False
     return bool(plan.outputs)

@@ -1,4 +1,4 @@
-"""Base class of all outputs of tracked frames, with its whole contract, and the context that outputs are opened with."""
+"""Base class of all outputs of tracked frames, with its whole contract, and the context of their opening."""
 
 from __future__ import annotations
 

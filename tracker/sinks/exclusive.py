@@ -204,7 +204,7 @@ def _look_around(target: Path, folder: int, *, shown: Path, own_part_refuses: bo
 
 
 def _state(name: str, folder: int) -> str:
-    """``own`` (of this process), ``foreign`` (of a living one), ``dead``, or ``unknown``: neither of this process nor known."""
+    """``own`` (of this process), ``foreign`` (of a living one), ``dead``, or ``unknown``."""
     try:
         # A pipe that was planted there is opened without waiting, a link not at all.
         fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
