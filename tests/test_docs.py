@@ -1,13 +1,21 @@
-"""Links in the documentation: files that are there, and headings that are there."""
+"""Documentation: links lead somewhere, reference pages agree with the code, README keeps its measure."""
 
 from __future__ import annotations
 
 import re
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
+from tests.sinks.streams import CLASS_NAMES, stream
+from tracker.app.cli import app
+from tracker.app.reference import command_page
+from tracker.plugins import SINKS, open_sink
+from tracker.service.metrics import CameraMetrics, ModelMetrics
+
 ROOT = Path(__file__).resolve().parent.parent
+REFERENCE = ROOT / "docs" / "reference"
 PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("models/*/*.md"), *ROOT.glob("demos/*.md")]
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
@@ -35,3 +43,58 @@ def test_links_lead_somewhere(page):
 
 def test_pages_are_looked_at():
     assert len(PAGES) >= 7
+
+
+def test_every_page_is_of_one_kind_and_in_the_index():
+    pages = {page.relative_to(ROOT / "docs").as_posix() for page in ROOT.glob("docs/**/*.md")} - {"README.md"}
+    assert {page.split("/")[0] for page in pages} == {"guide", "reference", "experiments"}
+    assert pages <= set(LINK.findall((ROOT / "docs" / "README.md").read_text("utf-8")))
+
+
+def test_code_names_pages_that_are_there():
+    named = {
+        (path, page)
+        for folder in ("tracker", "export", "demos", "tests", "examples")
+        for path in (ROOT / folder).rglob("*")
+        if path.suffix in {".py", ".yaml", ".toml"} or path.name == "Dockerfile"
+        for page in re.findall(r"\bdocs/[\w/.-]+\.md\b", path.read_text("utf-8"))
+    }
+    assert named
+    assert [(str(path.relative_to(ROOT)), page) for path, page in named if not (ROOT / page).is_file()] == []
+
+
+def test_the_command_reference_is_the_command_line():
+    page = (REFERENCE / "commands.md").read_text("utf-8")
+    assert page == command_page(app), "run: masktrail settings commands --out docs/reference/commands.md"
+
+
+def test_every_suffix_and_column_is_described(tmp_path):
+    page = (REFERENCE / "records.md").read_text("utf-8")
+    described = set(re.findall(r"`([^`]+)`", page))
+    records = {name for name in SINKS.names if not SINKS.load(name).needs_images} - {".ndjson"}
+    assert records <= described
+    pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    for suffix in (".csv", ".parquet"):
+        with open_sink(tmp_path / f"out{suffix}", class_names=CLASS_NAMES, masks="rle", image_names=True) as sink:
+            for frame in stream():
+                sink.write(frame)
+    header = (tmp_path / "out.csv").read_text("utf-8").splitlines()[0].split(",")
+    columns = parquet.read_schema(tmp_path / "out.parquet").names
+    assert header == columns
+    assert set(columns) <= described
+
+
+def test_every_metric_is_described():
+    described = set(re.findall(r"`(masktrail_\w+)`", (REFERENCE / "service.md").read_text("utf-8")))
+    for one in (*fields(CameraMetrics), *fields(ModelMetrics)):
+        assert f"masktrail_{one.name}" + "_total" * one.metadata["metric"].counts in described
+
+
+def test_readme_is_short_and_at_most_a_fifth_benchmarks():
+    text = (ROOT / "README.md").read_text("utf-8")
+    measured = text[text.index("\n## Measured") :]
+    tables = [line for line in measured.splitlines() if line.startswith("|")]
+    assert len(text.splitlines()) <= 160
+    assert sum(map(len, tables)) <= len(text) / 5

@@ -89,7 +89,7 @@ _HOMES = {
     "run": "tracker.engine.run",
 }
 
-logging.getLogger("tracker").addHandler(logging.NullHandler())  # a library says nothing that nobody asked for
+logging.getLogger("tracker").addHandler(logging.NullHandler())  # libraries stay silent by default
 
 
 def __getattr__(name: str) -> Any:

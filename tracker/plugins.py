@@ -6,8 +6,8 @@ A new one is a file, a line here and a test; or, in a package of your own, a fil
     ".svg" = "their_package.svg:SvgSink"         # --records tracks.svg
     tally = "their_package.tally:TallySink"      # --records tally://host/table
 
-Both come in by the same tables. Nothing is imported before it is used: a line names a module and an object in it. One
-name belongs to one package; that two want it is an error which names both.
+Both stand in the same tables. Nothing is imported before it is used: a line names a module and an object in it. One
+name belongs to one package; two that want it are an error which names both.
 
 | point | entry points | a name is | the object is |
 |---|---|---|---|
@@ -52,7 +52,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StageContext:
-    """What the factory of a stage may want to know of its stream.
+    """Facts about a stream for the factory of a stage.
 
     Attributes:
         stream: The stream's name, free of credentials.
@@ -71,7 +71,7 @@ class ExtensionPoint:
     """One table of names and what stands behind them.
 
     Args:
-        group: The entry-point group of other people's packages.
+        group: The entry-point group of other packages.
         expects: What an object must be, in words, for errors.
         fits: Whether an object is that.
         built_in: Ours, by name, as ``module:object``.
@@ -134,7 +134,7 @@ class ExtensionPoint:
 
 @cache
 def _installed(group: str) -> tuple[Entry, ...]:
-    """The entry points of other packages, by name; looking for them takes 10 ms."""
+    """The entry points of other packages, by name; the search takes 10 ms."""
     from importlib.metadata import entry_points  # takes longer to import than this page
 
     found = {
@@ -166,8 +166,8 @@ SOURCES = ExtensionPoint(
     },
 )
 """Kinds of :class:`tracker.sources.address.Address`. Another package's name is a URL scheme, which it takes over from
-FFmpeg; ``network`` is FFmpeg, for all the others. Only what FFmpeg reads is connected anew when it breaks off: a live
-source of another package sees to that itself."""
+FFmpeg; ``network`` is FFmpeg, for all the others. Only what FFmpeg reads is reconnected when it breaks off: a live
+source of another package reconnects by itself."""
 
 CONTRACTS = ExtensionPoint(
     "masktrail.contracts",
@@ -192,7 +192,7 @@ STAGES = ExtensionPoint(
         "associate": "tracker.engine.steady:associate",
     },
 )
-"""Steps of a stream between segmentation and its outputs, made anew for each stream."""
+"""Steps of a stream between segmentation and its outputs, one instance per stream."""
 
 SINKS = ExtensionPoint(
     "masktrail.sinks",

@@ -28,7 +28,7 @@ DECODER_OUTPUTS = ("masks", "iou_predictions", "low_res_masks")
 LOGIT_CUT = -1.0  # distilled segmenters draw thin limbs too thin at 0
 BOX_MARGIN = 0.06  # of a box's sides, that a mask may stand out
 CLOSING_PX = 3
-START_WITH = "give the two files of a Segment Anything export, see docs/training.md"
+START_WITH = "give the two files of a Segment Anything export, see docs/guide/training.md"
 
 
 class Embedded(NamedTuple):

@@ -1,4 +1,4 @@
-"""A clip and the shipped model enter; the figures of docs/live.md leave: fairness, ages, a dead camera, recordings.
+"""Figures of docs/experiments/live.md: fairness, frame ages, a dead camera, recordings, recovery, kills.
 
 ``python -m tests.engine.bench cameras CLIP`` (needs GStreamer's RTSP server), ``... recordings CLIP [CLIP ...]``,
 ``... recovery``, ``... kills CLIP --count 20``.

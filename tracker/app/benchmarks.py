@@ -184,7 +184,7 @@ def run_memory_bench(*, minutes: float, console: Console) -> dict[str, Any]:
 
 
 def resident_mb() -> float:
-    """Resident memory of this process in MB; its peak where the system does not tell the present."""
+    """Resident memory of this process in MB; its peak where the system does not report the present."""
     statm = Path("/proc/self/statm")
     if statm.exists():
         return int(statm.read_text().split()[1]) * resource.getpagesize() / 1e6

@@ -28,13 +28,13 @@ class NoNetworkError(SourceError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Clip:
-    """A video somebody else hosts, pinned to one commit and one checksum.
+    """A video hosted elsewhere, pinned to one commit and one checksum.
 
     Attributes:
         name: Its name here and in the cache (``<name>.mp4``).
         url: Where it is downloaded from.
         sha256: Checksum of the file; the address alone is never trusted.
-        credit: Whose it is and under which licence its repository stands.
+        credit: Its author and under which licence its repository stands.
     """
 
     name: str
@@ -101,7 +101,7 @@ class _Bar:
         self._received = 0
 
     def close(self) -> None:
-        """Nothing to let go of."""
+        """Nothing to release."""
 
 
 def fetch(clip: Clip, on_progress: Callable[[int, int | None], None] | None = None) -> Path:

@@ -1,7 +1,7 @@
 """Passwords masked in the process's own command line, as ``ps`` shows it.
 
-Linux keeps the words of a command line at the top of the process's memory and reads them from there whenever somebody
-looks into ``/proc/PID/cmdline``, so the process itself can write over them. What was shown before Python got here, a
+Linux keeps the words of a command line at the top of the process's memory and reads them from there whenever
+``/proc/PID/cmdline`` is read, so the process itself can write over them. What was shown before Python got here, a
 few hundredths of a second, and the shell's history are out of reach: passwords belong into ``${NAME}``.
 
 Not by setproctitle: it makes one word of all, so that ``/proc/PID/cmdline`` cannot be taken apart, and renames the
@@ -24,7 +24,7 @@ ARG_START, ARG_END = 48, 49
 def hide_passwords() -> bool:
     """Write over passwords in addresses of this process's command line; whether there were any that could be.
 
-    Nothing happens on other systems than Linux, or where the system does not tell the place.
+    Nothing happens on other systems than Linux, or where the system does not say where it is.
     """
     if sys.platform != "linux" or not any("://" in argument for argument in sys.argv):
         return False

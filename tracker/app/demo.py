@@ -63,7 +63,7 @@ def _clips(console: Console) -> list[str]:
         return [str(_fetch(clip, console)) for clip in CLIPS]
     except NoNetworkError as error:
         console.print(
-            f"[yellow]No network[/yellow]: {error.problem}.\nThe demo goes on with two rendered clips of its own.",
+            f"[yellow]No network[/yellow]: {error.problem}.\nThe demo uses two rendered clips instead.",
             highlight=False,
         )
         return [str(rendered(name)) for name in ("road", "shop")]

@@ -29,10 +29,10 @@ State = Literal["ok", "note", "problem"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """One thing looked at.
+    """Result of one check.
 
     Attributes:
-        name: What was looked at.
+        name: What was checked.
         state: ``ok``; ``note`` = works, but could be better; ``problem`` = something does not work.
         found: What was found.
         remedy: What to do about it; empty where nothing is wrong.
@@ -189,7 +189,7 @@ def _has_codec(av: object, name: str, mode: str) -> bool:
 
 
 def _hardware_decoding() -> Finding:
-    """Decode a clip on each device and ask the decoder where it did: FFmpeg falls back without a word."""
+    """Decode a clip on each device and ask the decoder where it did: FFmpeg falls back silently."""
     try:
         from tracker.sources.hardware import PIXEL_FORMATS, obstacle, trial
     except ImportError as error:

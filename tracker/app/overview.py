@@ -102,7 +102,7 @@ def _pixels(picture: av.VideoFrame) -> NDArray[np.uint8]:
 
 
 class _Presence:
-    """Who is seen when, from a records file."""
+    """Which identities are seen when, from a records file."""
 
     def __init__(self) -> None:
         self.times_s: list[float] = []
@@ -110,7 +110,7 @@ class _Presence:
         self.class_of: dict[int, str] = {}
 
     def at(self, time_s: float) -> Counter[str]:
-        """What was seen at the frame nearest to ``time_s``; nothing where no frame with anyone is near."""
+        """What was seen at the frame nearest to ``time_s``; nothing where no frame with an identity is near."""
         place = bisect_left(self.times_s, time_s - 2e-3)
         if place < len(self.times_s) and abs(self.times_s[place] - time_s) <= 2e-3:
             return self.present[place]

@@ -134,7 +134,7 @@ def link_teller(console: Console) -> Callable[[Link], None]:
     def tell(link: Link) -> None:
         nonlocal state
         if link.state == "lost" and state != "lost":
-            text = f"connection lost ({link.problem}); connecting anew until it is back, Ctrl-C ends it"
+            text = f"connection lost ({link.problem}); reconnecting until it is back, Ctrl-C ends it"
             console.print(Text(text, "yellow"))
         elif link.state == "live" and (state == "lost" or link.note):
             console.print(Text(link.note or "connected again", "yellow"))

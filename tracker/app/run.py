@@ -53,7 +53,7 @@ def run_on_terminal(settings: RunSettings, *, console: Console, summary: Path | 
 
 
 class _Terminal(Listener):
-    """Prints what a run tells, and catches Ctrl-C from a stream's start to its end."""
+    """Prints the progress of a run, and catches Ctrl-C from a stream's start to its end."""
 
     def __init__(self, console: Console, *, shows_identities: bool) -> None:
         self.stop: Callable[[], None] = lambda: None

@@ -10,7 +10,7 @@ Three stages over one list of candidate pairs, each an optimal assignment among 
 The affinity of a pair is the intersection over union of the enlarged boxes (C-BIoU, Yang et al. 2023), times the ratio
 of heights, times a factor for another class, times a share of the calibrated chance. Boxes grow further by the
 uncertainty of the prediction, which is large for new tracks, long steps and long gaps. Silhouettes add a bonus where
-boxes overlap anyway; in their place they lose (measured in docs/association.md). Embeddings add or take what the
+boxes overlap anyway; in their place they lose (see docs/experiments/association.md). Embeddings add or take what the
 stream itself has shown them to be worth. No class is a wall: detectors confuse car and truck.
 """
 

@@ -2,7 +2,7 @@
 
 A batch takes up to ``batch_size`` frames from the streams that have one: first those with the fewest frames under way,
 among them the one that was served longest ago. When fewer wait, it is held for at most ``batch_wait_s``: a slow or dead
-camera has no frame, and so takes no part and holds nobody up.
+camera has no frame, and so takes no part and holds no other up.
 """
 
 from __future__ import annotations
@@ -116,7 +116,7 @@ class Turns:
     """Divides the machine between models: every camera has the same claim to its time, whatever its model costs.
 
     Start-time fair queueing (Goyal, Vin and Cheng 1996): a model's next turn is at the virtual time at which its last
-    one ended, and a turn lasts its cost divided by the model's cameras. Who had nothing to do saves no claim up.
+    one ended, and a turn lasts its cost divided by the model's cameras. An idle model accumulates no claim.
     """
 
     def __init__(self) -> None:
@@ -124,7 +124,7 @@ class Turns:
         self._ends: dict[Batcher, float] = {}
 
     def begin(self, due: list[Batcher]) -> tuple[Batcher, float]:
-        """Whose turn it is among those with a batch, and what is charged for it until its real cost is known."""
+        """The model whose turn it is among those with a batch, and the charge for it until its real cost is known."""
         batcher = min(due, key=lambda candidate: self._ends.get(candidate, 0.0))
         self._now = max(self._now, self._ends.get(batcher, 0.0))
         charged = batcher.cost_s / batcher.weight

@@ -28,7 +28,7 @@ def files_of(plan: StreamPlan) -> list[Path]:
 
 
 def check_run(settings: RunSettings, plans: Sequence[StreamPlan], *, summary: Path | None = None) -> None:
-    """Look at every file of a run before any work; see :func:`tracker.sinks.claims.check_claims`.
+    """Check every file of a run before any work; see :func:`tracker.sinks.claims.check_claims`.
 
     Args:
         settings: What is to be run; its models and its COCO file are read.
@@ -48,7 +48,7 @@ def check_run(settings: RunSettings, plans: Sequence[StreamPlan], *, summary: Pa
 
 
 def check_cameras(config: ServiceSettings, added: Sequence[StreamPlan], running: Sequence[StreamPlan] = ()) -> None:
-    """Look at the outputs of cameras that are to be added.
+    """Check the outputs of cameras that are to be added.
 
     Args:
         config: The whole file.
@@ -100,7 +100,7 @@ def _read(plan: StreamPlan) -> Iterator[Claim]:
 
 
 def _owner(plan: StreamPlan, option: str) -> str:
-    """Who names a file, for messages: an option of the command, or a camera and its line."""
+    """What names a file, for messages: an option of the command, or a camera and its line."""
     settings = plan.settings
     if isinstance(settings, CameraSettings):
         return f"{settings.place}, {settings.name}" if settings.place else settings.name

@@ -193,7 +193,7 @@ class StreamMeter:
             return self.census.state()
 
     def reset_ages(self) -> None:
-        """Forget the ages and rates so far: benchmarks leave the start out."""
+        """Discard the ages and rates so far: benchmarks leave the start out."""
         with self._lock:
             self._window_from_s = time.monotonic()
             self._ages_s.clear()

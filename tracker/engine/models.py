@@ -84,7 +84,7 @@ class Models:
         Raises:
             TrackerError: A model cannot be used.
         """
-        self._sizes = {address: size for address, size in self._sizes.items() if size is not None}  # may be mended now
+        self._sizes = {address: size for address, size in self._sizes.items() if size is not None}  # try again
         wanted: dict[ModelKey, list[StreamPlan]] = {}
         for plan in plans:
             wanted.setdefault(self._key(plan), []).append(plan)
@@ -145,7 +145,7 @@ class Models:
         return self._served[self._key(plan)].batcher
 
     def let_go(self, running: Sequence[StreamPlan]) -> list[Batcher]:
-        """Forget every session and every network for appearance that no running stream uses.
+        """Release every session and every network for appearance that no running stream uses.
 
         Args:
             running: The streams that run or are about to.
@@ -196,7 +196,7 @@ class Models:
 
 
 def lowest_score(plan: StreamPlan) -> float:
-    """The lowest score that a stream looks at: its own setting, else the model's."""
+    """The lowest score that a stream uses: its own setting, else the model's."""
     from tracker.segment.session import DEFAULT_SCORE_THRESHOLD
     from tracker.segment.zoo import find_model
 
@@ -213,7 +213,7 @@ def _reid(plan: StreamPlan) -> str | None:
 
 
 def _probe_size(address: Address) -> tuple[int, int] | None:
-    """``(width, height)`` of a video; ``None`` where it cannot be opened, which is told when it is to be read."""
+    """``(width, height)`` of a video; ``None`` where it cannot be opened, which is an error once it is to be read."""
     from tracker.sources.open import open_source
 
     try:
@@ -224,7 +224,7 @@ def _probe_size(address: Address) -> tuple[int, int] | None:
 
 
 def _gpu_share(segmenter: OnnxSegmenter) -> float:
-    """Share of the graph's operators that runs on the GPU: what a provider does not know runs on the CPU in silence."""
+    """Share of the graph's operators that runs on the GPU: what a provider does not know runs on the CPU silently."""
     if segmenter.device == "cpu":
         return 0.0
     shares = provider_shares(segmenter.session)

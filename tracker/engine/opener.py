@@ -51,7 +51,7 @@ class Flow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Watch:
-    """What is to be told about a stream while it runs.
+    """Callbacks about a stream while it runs.
 
     Attributes:
         on_link: Called when a camera's connection changes, in the source's thread.
@@ -82,7 +82,7 @@ def open_stream(
         plan: What it is to do.
         segmenter: The shared model: names, input size and shape.
         embedder: Gives instances embeddings from the picture, where the settings name a network for that.
-        lowest_score: Of the instances to look at, since a shared model may let through more; ``None`` = all.
+        lowest_score: Of the instances to use, since a shared model may let through more; ``None`` = all.
         tracker: Makes a tracker; ``None`` = the one that the settings describe.
         patient: A camera that is not there is waited for, and an output that cannot be opened is left out and reported;
             else both are errors.
@@ -90,7 +90,7 @@ def open_stream(
         kept: State of an earlier stream to continue.
         resumption: Of a recording whose records are to be written in chunks, and resumed where there are some.
         beside: Further sinks that take the same frames.
-        watch: What is to be told.
+        watch: Callbacks.
 
     Raises:
         ConfigError: A class that the model does not have.
@@ -201,9 +201,8 @@ def _is_chunked(plan: StreamPlan) -> bool:
 
     for output in plan.outputs:
         if why := sink_class(output).why_not_joined(redact(output)):
-            problem = (
-                f"{Path(redact(output)).name} cannot be resumed, and this recording begins anew after a kill: {why}"
-            )
+            name = Path(redact(output)).name
+            problem = f"{name} cannot be resumed, and this recording restarts from its beginning after a kill: {why}"
             logger.warning("not resumable", extra={"camera": plan.name, "problem": problem})
             return False
     return bool(plan.outputs)

@@ -49,7 +49,7 @@ class Outputs:
         self._on_lost = on_lost
 
     def opener(self, *, coasting: bool | None = None) -> Callable[[str | os.PathLike[str]], Sink]:
-        """What opens one output, part after part: trails that are drawn go on from one to the next.
+        """What opens one output, part after part: drawn trails continue from one to the next.
 
         Args:
             coasting: Write identities that are predicted and not seen; ``None`` = as the format does.
@@ -69,10 +69,10 @@ class Outputs:
         return lambda output: open_sink(output, context)
 
     def open(self, *, strict: bool, beside: Sequence[Sink] = ()) -> Sink:
-        """Every output as one sink: what dies is reported and ended, the others go on.
+        """Every output as one sink: one that fails is reported and ended, the others continue.
 
         Args:
-            strict: An output that cannot be opened is raised; else it is reported like one that dies.
+            strict: An output that cannot be opened is raised; else it is reported like one that fails later.
             beside: Further sinks that take the same frames.
 
         Raises:
@@ -107,7 +107,7 @@ class Outputs:
 
 
 class _Refused(Sink):
-    """An output that could not be opened: dies of that at the first frame, and is reported like any that dies."""
+    """An output that could not be opened: fails at the first frame, and is reported like any that fails."""
 
     def __init__(self, failure: TrackerError) -> None:
         self._failure = failure

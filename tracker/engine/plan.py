@@ -27,9 +27,9 @@ class StreamPlan:
     Attributes:
         name: Of the stream, free of credentials.
         address: What is opened.
-        settings: How; the same settings give the same result, whoever runs them.
+        settings: How; the same settings give the same result in every command.
         outputs: Where it is written, the annotated video first, with the stream's name filled in.
-        lowest_score: Of the instances to look at; ``None`` = the model's own.
+        lowest_score: Of the instances to use; ``None`` = the model's own.
         associates: Whether instances get identities.
         limit: Most frames.
         coco_annotations: A COCO file whose image and category numbers COCO results follow.
@@ -46,7 +46,7 @@ class StreamPlan:
 
     @property
     def wants_images(self) -> bool:
-        """Whether an output or a network of its own looks at the full-size pictures."""
+        """Whether an output or a network of its own needs the full-size pictures."""
         embeds = self.associates and self.settings.reid is not None
         return embeds or any(sink_class(output).needs_images for output in self.outputs)
 

@@ -1,8 +1,8 @@
 """Resuming: stages that continue from an earlier state, and recordings written in chunks with checkpoints.
 
-Whatever kills the process, the next one takes up the stages' exact state at the last checkpoint, skips the frames
+However a process ends, the next one restores the stages' exact state at the last checkpoint, skips the frames
 before it, throws away what was written after it, and so writes the same records as a run without interruption, byte by
-byte. A video has the same frames at the same times; what was drawn from memory (trails) begins anew at the seam.
+byte. A video has the same frames at the same times; what was drawn from memory (trails) starts empty at the seam.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def restore(stages: Sequence[Stage], meter: StreamMeter, kept: Kept) -> None:
 
     Args:
         stages: Of the stream that begins.
-        meter: Its count of identities goes on.
+        meter: Its count of identities continues.
         kept: Of the earlier stream.
 
     Raises:
@@ -62,7 +62,7 @@ class Resumption:
     Args:
         folder: Of states; one recording has ``NAME.chunks/`` while it runs and ``NAME.done`` afterwards.
         name: Of the recording.
-        key: Everything its rows depend on; what was written under another key is not gone on with. Only a digest of it
+        key: Everything its rows depend on; chunks written under another key are not resumed. Only a digest of it
             is kept on disk, since settings may hold what was a secret in the environment.
     """
 
@@ -94,7 +94,7 @@ class Resumption:
         Snapshots(self.chunks).save("checkpoint", checkpoint.state or {}, facts=facts)
 
     def finish(self) -> None:
-        """Note that it is done, and let go of the chunks."""
+        """Note that it is done, and delete the chunks."""
         write_whole(self._done, self._key.encode())
         shutil.rmtree(self.chunks, ignore_errors=True)
 
@@ -119,7 +119,7 @@ class ChunkedSink(Sink):
         paths: The final files.
         open_part: Opens a sink at a path.
         resumption: Where chunks and checkpoints are.
-        chunks: How many chunks of an earlier run are gone on from.
+        chunks: How many chunks of an earlier run are kept.
     """
 
     def __init__(
@@ -145,7 +145,7 @@ class ChunkedSink(Sink):
             sink.write(tracked_frame)
 
     def checkpoint(self, checkpoint: Checkpoint) -> None:
-        """Complete the chunk, so that a later process can go on from here."""
+        """Complete the chunk, so that a later process can resume from here."""
         self._end_chunk()
         self._complete = checkpoint.complete
         if checkpoint.state is not None and not checkpoint.complete:

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 __all__ = ["Listener", "Outcome", "Run", "run", "serve"]
 
 PROGRESS_S = 0.1
-"""How often progress is told."""
+"""How often progress is reported."""
 
 PATIENCE_S = 86_400.0
 """Longest wait for the outputs of a run: a long video on a slow disk is rewritten at its end."""
@@ -48,7 +48,7 @@ FULL_BATCH_S = 5.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """How one stream went; plain values that another process can be told.
+    """How one stream went; plain values that can be sent to another process.
 
     Attributes:
         name: The stream's name.
@@ -90,7 +90,7 @@ class Outcome:
 
 
 class Listener:
-    """What a run tells while it goes; derive from it and override. Nothing here does anything."""
+    """Callbacks of a run, all of which do nothing; derive from it and override."""
 
     def model_opened(self, role: str, description: str) -> None:
         """A network is ready: ``model`` or ``re-identification``, and one line for a person."""
@@ -115,7 +115,7 @@ class Listener:
 
 
 class _Progress(Listener):
-    """A listener that tells progress only."""
+    """A listener to progress only."""
 
     def __init__(self, on_progress: Callable[[str, StreamFigures], None]) -> None:
         self._on_progress = on_progress
@@ -189,7 +189,7 @@ class Run:
 
     Args:
         settings: What to do.
-        listener: What is told meanwhile.
+        listener: Its callbacks.
 
     Attributes:
         plans: Its streams.
@@ -253,7 +253,7 @@ class Run:
         if plan.address.kind == "camera":
             raise _needs_an_end(plan)
         if plan.address.once and plan.wants_images:
-            problem = "expected a recording that can be read twice, found a pipe: a second pass draws its pictures anew"
+            problem = "expected a recording that can be read twice, found a pipe: a second pass reads it again"
             raise ConfigError(f"--refine with {plan.name}", problem, "save the recording first, or leave --refine out")
         from tracker.engine.second_pass import check_replaceable
         from tracker.refine.spool import Spool
@@ -331,7 +331,7 @@ class Run:
     def _second_pass(
         self, plan: StreamPlan, outcome: Outcome, spool: Spool, info: SourceInfo, class_names: Sequence[str]
     ) -> Outcome:
-        """Write the outputs anew; the outcome says so, or why the online ones stand."""
+        """Rewrite the outputs; the outcome says so, or why the online ones stand."""
         from tracker.engine.second_pass import SecondPass
 
         if outcome.interrupted:

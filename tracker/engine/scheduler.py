@@ -26,7 +26,7 @@ WORKERS_S = 30.0
 """Longest wait for batches that are under way when the program stops, all of them together."""
 
 IDLE_S = 1.0
-"""Workers look around this often even if nobody wakes them."""
+"""Workers check for work this often even when they are not woken."""
 
 logger = logging.getLogger("tracker.live")
 
@@ -110,7 +110,7 @@ class Engine:
             batcher.segmenter = segmenter
 
     def close_model(self, batcher: Batcher) -> None:
-        """Let go of a model whose streams are all over or removed; its session ends with the last reference."""
+        """Release a model whose streams are all over or removed; its session ends with the last reference."""
         with self._changed:
             if any(not stream.over for stream in batcher.streams):
                 message = f"{batcher.name}: expected no running stream, found one"
@@ -192,14 +192,14 @@ class Engine:
             raise self._failure
 
     def _wake(self) -> None:
-        """Have the workers look, and whoever waits for the end where something came to one."""
+        """Wake the workers; where a stream or the engine ended, also the threads that wait for the end."""
         with self._changed:
             self._changed.notify_all()
             if self._stopping or self._failure is not None or any(stream.over for stream in self._streams):
                 self._settled.notify_all()
 
     def _work(self) -> None:
-        """A worker's life; whatever ends it before its time ends the engine, which would stand still without a word."""
+        """A worker's life; whatever ends it before its time ends the engine, which would otherwise stall silently."""
         try:
             while (turn := self._next_batch()) is not None:
                 self._run(*turn)
@@ -228,7 +228,7 @@ class Engine:
                 self._wake()
 
     def _next_batch(self) -> tuple[Batcher, float, list[Stream]] | None:
-        """Whose turn it is, what is charged for it, and the streams to take frames from; ``None`` = time to stop."""
+        """The model to serve, the charge for it, and the streams to take frames from; ``None`` = time to stop."""
         with self._changed:
             while not self._stopping and self._failure is None:
                 self._end_drained()

@@ -1,4 +1,4 @@
-"""Second pass over a spooled recording: its outputs are written anew, in the place of the online ones.
+"""Second pass over a spooled recording: its outputs are rewritten and replace the online ones.
 
 The online outputs were published before. New ones are written beside them under another name and take their place
 together, when all are whole; whatever goes wrong before, the online ones stay.
@@ -75,7 +75,7 @@ def check_replaceable(outputs: Sequence[str | os.PathLike[str]]) -> None:
 
 
 class SecondPass:
-    """Refines one spooled recording and writes its outputs anew.
+    """Refines one spooled recording and rewrites its outputs.
 
     Args:
         spool: Every frame of the first pass.

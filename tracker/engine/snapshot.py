@@ -53,14 +53,14 @@ class Loaded:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kept:
-    """What a new stream takes up of an earlier one.
+    """State of an earlier stream for a new one to continue.
 
     Attributes:
         state: Of its tracker.
-        elapsed_s: Seconds that passed since, for a camera, whose media time begins anew; ``None`` for a recording,
-            whose media time goes on.
+        elapsed_s: Seconds that passed since, for a camera, whose media time restarts; ``None`` for a recording,
+            whose media time continues.
         skip_ids: Numbers to leave out, since they may have been given after the state was kept.
-        numbers_only: No identity goes on (another scene, another model), but no number is given twice.
+        numbers_only: No identity continues (another scene, another model), but no number is given twice.
     """
 
     state: dict[str, Any] = field(repr=False)
@@ -74,7 +74,7 @@ class Snapshots:
 
     Args:
         folder: Where the files are; made where it is missing.
-        max_age_s: Older states are not taken up.
+        max_age_s: Older states are not restored.
 
     Raises:
         ConfigError: The folder cannot be made or written.
@@ -92,7 +92,7 @@ class Snapshots:
             raise ConfigError(f"state {folder}", "expected a writable folder, found no permission", "chmod u+w")
 
     def save(self, name: str, state: Mapping[str, Any], *, facts: Mapping[str, Any] | None = None) -> None:
-        """Write a stream's state and facts about it; a refusal of the system is logged, tracking goes on.
+        """Write a stream's state and facts about it; a refusal of the system is logged, tracking continues.
 
         Raises:
             TypeError: Something in it is neither an array, a number, a text, ``None``, nor a list or dictionary of

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["Associator", "SteadyTracker", "associate"]
 
 OUTAGE_S = 2.0
-"""A stream that showed nothing for longer shows another scene: what stands in an old place is something else."""
+"""A stream that showed nothing for longer shows another scene: an object in an old place is another one."""
 
 OUTAGE_INTERVALS = 5
 """And longer than this many usual intervals: cameras of one frame in three seconds have no outage all the time."""
@@ -43,7 +43,7 @@ class SteadyTracker(Stage):
 
     It always sees pictures of the first size, since cameras and playlists switch resolution in mid-stream. After an
     outage it is shown an empty picture first, so that no new arrival takes an identity of before. Its state can be kept
-    and taken up by another process.
+    and restored in another process.
 
     Args:
         tracker: The tracker of one stream.
@@ -54,7 +54,7 @@ class SteadyTracker(Stage):
     def __init__(self, tracker: Associator) -> None:
         self._tracker = tracker
         self._size: tuple[int, int] | None = None
-        self._last_s: float | None = None  # on the tracker's clock, which goes on over restarts
+        self._last_s: float | None = None  # on the tracker's clock, which continues over restarts
         self._offset_s = 0.0
         self._restored_s: float | None = None
         self._intervals_s: deque[float] = deque(maxlen=5)
@@ -134,7 +134,7 @@ class SteadyTracker(Stage):
         return self._tracker.update(instances, time_s, warp=warp)
 
     def _end_outage(self, time_s: float) -> NDArray[np.int64]:
-        """Note the time; after an outage show the tracker an empty picture, and tell which identities it gave up."""
+        """Note the time; after an outage show the tracker an empty picture, and return the identities that it ended."""
         last_s, self._last_s = self._last_s, time_s
         if last_s is None:
             return np.zeros(0, np.int64)

@@ -53,7 +53,7 @@ class Stream:
         open_source: Opens the source; receives what to call when a frame waits and when the connection changes.
         stages: What is done to each segmented frame, in order.
         open_sink: Opens the outputs, with the source known, or ``None`` for no output.
-        meter: Counts; one that goes on from an earlier stream's count, or ``None`` for a new one.
+        meter: Counts; one that continues an earlier stream's count, or ``None`` for a new one.
         max_in_flight: Most of its frames in the segmenter or waiting for one that is.
         limit: Most frames to take; the stream ends after them.
         checkpoint_frames: Give the outputs a :class:`tracker.sinks.base.Checkpoint` after so many frames.
@@ -193,7 +193,7 @@ class Stream:
                     frame = self.source.poll()
             except TrackerError as failure:
                 if self.source.ended:
-                    self._broken_off = failure  # told by end(), once the frames before it are done
+                    self._broken_off = failure  # reported by end(), once the frames before it are done
                 else:
                     self.fail(failure)
                 return None
@@ -212,7 +212,7 @@ class Stream:
     def complete(self, ticket: Ticket, instances: Instances, segment_s: float, class_names: Sequence[str]) -> None:
         """Give a frame's instances back; the frames whose turn it is go through the stages and to the outputs.
 
-        Never waits for another worker: while one is at it, that one takes this frame along.
+        Never waits for another worker: one that is processing frames takes this one along.
         """
         with self._sorting:
             self._found[ticket.number] = (ticket.frame, instances, segment_s, class_names)
@@ -234,7 +234,7 @@ class Stream:
                 raise
 
     def fail(self, failure: TrackerError) -> None:
-        """End this stream because of an error; what was done is kept, and its connection is let go of."""
+        """End this stream because of an error; what was done is kept, and its connection is released."""
         if not self.finish("failed", problem=failure.problem):
             return  # another thread was first, or it had ended
         logger.error("stream failed", extra={"camera": self.name, "problem": str(failure)})

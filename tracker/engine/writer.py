@@ -22,7 +22,7 @@ __all__ = ["Writer", "unforeseen"]
 def unforeseen(name: str, doing: str, failure: Exception) -> TrackerError:
     """A fault of the program itself in one stream, as an error of that stream; ``__cause__`` is the fault."""
     problem = f"expected to {doing}, found {type(failure).__name__}: {failure}"
-    error = TrackerError(name, problem, "report it; the other streams go on")
+    error = TrackerError(name, problem, "report it; the other streams continue")
     error.__cause__ = failure
     return error
 
@@ -30,7 +30,7 @@ def unforeseen(name: str, doing: str, failure: Exception) -> TrackerError:
 class Writer:
     """Feeds one stream's outputs in a thread of its own; a sink that raises is reported and ended.
 
-    What is put waits in memory: whoever puts looks at :attr:`backlog` first.
+    Frames wait in memory: callers check :attr:`backlog` before they put one.
 
     Args:
         name: Of the stream.
@@ -110,7 +110,7 @@ class Writer:
         started_s = time.perf_counter()
         try:
             sink.close()
-        except Exception as failure:  # noqa: BLE001 - there is nobody above to tell
+        except Exception as failure:  # noqa: BLE001 - no caller above could handle it
             self._on_failure(self._named(failure), False)
         self.busy_s += time.perf_counter() - started_s
 

@@ -107,7 +107,7 @@ def read_coco(path: Path, text: str, *, image_size: Size | None = None) -> Mappi
 
 
 def _entry_videos(path: Path, entries: list[Any]) -> list[str]:
-    """Names of the videos that entries without listed images tell by ``video_id``."""
+    """Names of the videos that entries without listed images name by ``video_id``."""
     ids = [entry.get("video_id") if isinstance(entry, dict) else None for entry in entries]
     known = sorted({number for number in map(whole_of, ids) if number is not None})
     if len(known) < 2:
@@ -161,10 +161,10 @@ def _json(path: Path, text: str) -> Any:
         return json.loads(text)
     except json.JSONDecodeError as error:
         raise DetectionsError(
-            f"{path}:{error.lineno}", f"expected JSON, found {error.msg}", "write the file anew"
+            f"{path}:{error.lineno}", f"expected JSON, found {error.msg}", "write the file again"
         ) from error
     except (ValueError, RecursionError) as error:
-        raise DetectionsError(path, f"expected JSON of COCO, found {error}", "write the file anew") from error
+        raise DetectionsError(path, f"expected JSON of COCO, found {error}", "write the file again") from error
 
 
 def _read_entry(

@@ -16,7 +16,7 @@ __all__ = ["class_numbers", "lines_of", "number_in", "quote", "read_text", "reje
 GREATEST_PX = 1e7
 """Coordinates beyond are no pixels."""
 GREATEST_NUMBER = 2**31 - 1
-"""Largest frame, class or image number; identities of any file at hand are smaller too."""
+"""Largest frame, class or image number; identities of all known files are smaller too."""
 
 
 def read_text(path: str | Path) -> str:

@@ -216,7 +216,7 @@ def kitti_rows(path: Path, lines: Iterable[tuple[int, str]], *, length: int | No
             raise DetectionsError(
                 f"{path}:{number}",
                 f"expected a frame in 0..{length - 1}, found {row.frame}",
-                "KITTI counts from 0; tell the length in an evaluate_tracking.seqmap beside label_02",
+                "KITTI counts from 0; give the length in an evaluate_tracking.seqmap beside label_02",
             )
         counts = row.class_id in COUNTED and row.truncated <= MOST_TRUNCATED and row.occluded <= MOST_OCCLUDED
         identity = DONT_CARE_IDS + 1 + len(rows) if row.class_id == DONT_CARE else row.identity

@@ -124,7 +124,7 @@ def _values(path: Path, number: int, line: str, *, least: int) -> list[float]:
 
 
 def _floats(line: str, fields: Sequence[str]) -> list[float]:
-    """The numbers of the fields, not finite where one is none; most lines need no look at each."""
+    """The numbers of the fields, not finite where one is none; most lines need no check of each."""
     if line.isascii() and "_" not in line:
         try:
             return [float(field) for field in fields]

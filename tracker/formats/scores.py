@@ -44,7 +44,7 @@ def to_chances(
         unit: What ``places`` count where not lines.
 
     Raises:
-        DetectionsError: The scale cannot be told; names ``file:line``.
+        DetectionsError: The scale cannot be determined; names ``file:line``.
     """
     said = ~np.isnan(scores)
     chances = np.where(said, scores, 1.0)

@@ -49,7 +49,7 @@ def refined_lines(sequence: Sequence, refined: Refined, *, filled: bool = True) 
 
     Args:
         sequence: The detections.
-        refined: What the second pass made of them.
+        refined: Result of the second pass.
         filled: Also write places where an identity was not seen (visibility 0, KITTI's occluded 2; masks morphed).
     """
     detections = sequence.detections

@@ -196,7 +196,7 @@ def _mot_protocol(table: list[Table], *, mot20: bool) -> str:
 def read_table(path: Path, *, masks: bool, length: int, size: tuple[int, int] | None = None) -> list[Table]:
     """Rows of a truth or result file by frame from 1, ``length + 1`` entries; a missing file is empty.
 
-    Boxes may be MOTChallenge text, frames from 1, or KITTI text, frames from 0; the first line tells.
+    Boxes may be MOTChallenge text, frames from 1, or KITTI text, frames from 0; the first line decides.
 
     Args:
         path: The file.

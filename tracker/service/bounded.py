@@ -2,7 +2,7 @@
 
 Uvicorn waits for ever for the end of a request's head and takes every connection. Here a connection is cut five seconds
 after it was made, whatever it has sent or read by then, and while sixteen are open a new one takes the place of the
-oldest that has not asked yet: slow clients keep nobody away, and leave the files of the process to its outputs. Where
+oldest that has not asked yet: slow clients keep no other away, and leave the files of the process to its outputs. Where
 these run out all the same, asyncio pauses for a second before it accepts again.
 """
 
@@ -44,7 +44,7 @@ class _BoundedProtocol(H11Protocol):
         self._made_s = self.loop.time()
         super().connection_made(transport)
         self._end = self.loop.call_later(CLIENT_S, transport.abort)
-        # After the loop's next look at what there is to read: in a burst of connections the oldest may be one whose
+        # After the loop's next poll for data to read: in a burst of connections the oldest may be one whose
         # request lies there already.
         self.loop.call_soon(self.loop.call_soon, self._make_room)
 

@@ -57,7 +57,7 @@ def _text(_: object, __: str, line: EventDict) -> str:
 
 @contextlib.contextmanager
 def faults_logged() -> Iterator[None]:
-    """What nobody caught in a thread becomes a line of the log; Python's own way is a traceback between those lines."""
+    """An exception that ends a thread becomes a line of the log; Python would print a traceback between the lines."""
 
     def report(fault: threading.ExceptHookArgs) -> None:
         if fault.exc_value is not None:

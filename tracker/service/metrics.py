@@ -20,7 +20,7 @@ STATES = ("connecting", "live", "lost", "ended", "failed")
 
 
 class _Declared(NamedTuple):
-    """How a field is told: whether it only ever grows, what it says, and the label that tells its values apart."""
+    """Declaration of one metric: whether it only ever grows, its help, and the label that distinguishes its values."""
 
     counts: bool
     said: str

@@ -45,19 +45,19 @@ if TYPE_CHECKING:
 __all__ = ["LiveService", "run_live"]
 
 REPORT_S = 60.0
-"""How often the log says how every stream is doing."""
+"""How often the log has a line of figures per stream."""
 
 SAVE_S = 5.0
 """How often identities are written to disk: what a crash costs at most."""
 
 CRASH_SKIP_IDS = 1000
-"""Numbers left out after a crash, more than a camera gives in :data:`SAVE_S`: nobody gets another's number."""
+"""Numbers left out after a crash, more than a camera gives in :data:`SAVE_S`: no number is given twice."""
 
 POLL_S = 0.25
 
 WATCHDOG_S = 10.0
 OPENING_S = 900.0
-"""Longest time for a reload, after which the watchdog may bite."""
+"""Longest time for a reload, after which the watchdog may restart the service."""
 
 logger = logging.getLogger("tracker.live")
 
@@ -76,7 +76,7 @@ class LiveService:
 
     Args:
         config: Checked settings.
-        resume: Go on with recordings where an earlier run was cut off, and leave out those that are done.
+        resume: Resume recordings where an earlier run was cut off, and leave out those that are done.
 
     Raises:
         TrackerError: A model, a recording or an output cannot be used.
@@ -104,9 +104,9 @@ class LiveService:
             raise
 
     def reload(self, config: ServiceSettings) -> None:
-        """Make the cameras what the file says now; those that did not change run on with their identities.
+        """Change the cameras to those of the file; unchanged ones run on with their identities.
 
-        A camera that changed begins anew; where it shows the same scene through the same model, with its identities,
+        A camera that changed is restarted; where it shows the same scene through the same model, with its identities,
         else with new ones under numbers that were not given yet. So does one that had failed, changed or not.
 
         Raises:
@@ -136,7 +136,7 @@ class LiveService:
             try:
                 plan = plans[camera.name]
                 self._add(camera, plan, kept.get(camera.name) or self._kept(camera, plan))
-            except TrackerError as failure:  # after all that was looked at before: the other cameras are still wanted
+            except TrackerError as failure:  # in spite of all checks before: the other cameras are still wanted
                 logger.error("camera not started", extra={"camera": camera.name, "problem": str(failure)})  # noqa: TRY400
                 self._failures.append(failure)
         self.release()
@@ -203,7 +203,7 @@ class LiveService:
     def _change(
         self, config: ServiceSettings, added: Sequence[StreamPlan], running: Sequence[StreamPlan] = ()
     ) -> Change:
-        """Look at everything that can be wrong with the streams to be added, and open the models that are missing."""
+        """Check everything that can be wrong with the streams to be added, and open the models that are missing."""
         check_cameras(config, added, running)
         change = self._models.change([*running, *added])
         for role, description in change.opened:
@@ -239,7 +239,7 @@ class LiveService:
         self.engine.add(stream, batcher)
 
     def _let_go(self, *names: str) -> None:
-        """Give up the names of cameras' outputs and states."""
+        """Release the names of cameras' outputs and states."""
         for name in names:
             if (held := self._held.pop(name, None)) is not None:
                 held.close()
@@ -281,7 +281,7 @@ def run_live(path: Path, *, log: str | None = None, resume: bool = False) -> int
     Args:
         path: The YAML file; see :mod:`tracker.settings.yaml_file`.
         log: ``text`` or ``json``, over the file's own choice.
-        resume: Go on with recordings where an earlier run was cut off; the settings need a ``state`` folder.
+        resume: Resume recordings where an earlier run was cut off; the settings need a ``state`` folder.
 
     Returns:
         The exit status; see the module.
@@ -376,7 +376,7 @@ def _signals() -> Iterator[queue.SimpleQueue[int]]:
 
 def _notify(state: str) -> None:
     """Tell systemd, where it listens (sd_notify(3)): ready, alive, stopping."""
-    # Not by the package sdnotify, which never closes its socket and loses one where nobody listens.
+    # Not by the package sdnotify, which never closes its socket and loses one where no socket listens.
     address = os.environ.get("NOTIFY_SOCKET")
     if not address:
         return

@@ -27,7 +27,7 @@ __all__ = ["StatusServer", "health"]
 logger = logging.getLogger("tracker.live")
 
 STUCK_S = 60.0
-"""With frames under way and none finished for this long the program is sick, and should be started anew."""
+"""With frames under way and none finished for this long the program is stuck, and should be restarted."""
 
 NEEDED = ("prometheus_client", "starlette", "uvicorn")
 
@@ -90,7 +90,7 @@ class StatusServer:
     """Serves a running engine's health and metrics from a thread of its own.
 
     Args:
-        engine: What is looked at.
+        engine: Whose state is served.
         address: ``host:port``; port 0 takes a free one.
 
     Attributes:
@@ -128,7 +128,7 @@ class StatusServer:
         self._thread.start()
 
     def close(self) -> None:
-        """Serve no more."""
+        """Stop serving."""
         self._server.should_exit = True
         self._thread.join(5)
 
@@ -166,11 +166,11 @@ def _application(engine: Engine, hosts: list[str]) -> ASGIApp:
         exception_handlers={404: other},
     )
 
-    async def told(scope: Scope, receive: Receive, send: Send) -> None:
+    async def guarded(scope: Scope, receive: Receive, send: Send) -> None:
         # Starlette answers with 500 and raises on; the server would write the traceback between the log's lines.
         try:
             await application(scope, receive, send)
-        except Exception as failure:  # noqa: BLE001 - a fault here must not end what it tells of
-            logger.error("status not told", extra={"problem": f"{type(failure).__name__}: {failure}"})  # noqa: TRY400
+        except Exception as failure:  # noqa: BLE001 - a fault here must not end what it reports on
+            logger.error("status request failed", extra={"problem": f"{type(failure).__name__}: {failure}"})  # noqa: TRY400
 
-    return told
+    return guarded

@@ -1,4 +1,4 @@
-"""What people choose, each thing declared once: flags, keys, errors, schema and reference page come from it.
+"""Settings, each declared once: flags, keys, errors, schema and reference page come from it.
 
 ``stream``       one stream (:class:`~tracker.settings.stream.StreamSettings`), a camera of a file, a run of the command
 ``service``      a whole cameras.yaml, and the device that models run on

@@ -20,7 +20,8 @@ _PAGE = """\
 # Settings
 
 Written by `masktrail settings docs`; change the descriptions in `tracker/settings/`, then run
-`masktrail settings docs --out docs/reference/settings.md`. Guides: [live](../live.md), `masktrail track --help`.
+`masktrail settings docs --out docs/reference/settings.md`. Guide: [cameras](../guide/cameras.md).
+Every command: [command line](commands.md).
 
 A setting has one name in a file (`key`), on the command line (`option`) and in Python (the key, or the last one where
 there are several: the others are aliases). In a file `${{NAME}}` stands for an environment variable: passwords belong
@@ -32,7 +33,7 @@ After `masktrail settings schema --out cameras.schema.json` editors complete and
 ## A stream
 
 In cameras.yaml per camera, or under `defaults` for all of them (any but `name` and `url`); {shared}
-may stand at the top too. Options without a word in brackets belong to `masktrail track` and `segment`.
+may stand at the top level too. Options without a word in brackets belong to `masktrail track` and `segment`.
 
 {stream}
 

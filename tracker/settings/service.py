@@ -54,7 +54,7 @@ class ServiceSettings(DeviceSettings):
     ] = None
     state_max_age_s: Annotated[
         float,
-        Field(ge=0.001, le=DAY_S, description="States older than this are not taken up."),
+        Field(ge=0.001, le=DAY_S, description="States older than this are not restored."),
     ] = 86_400.0
     batch_wait_ms: Annotated[
         float,

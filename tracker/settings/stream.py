@@ -25,7 +25,7 @@ __all__ = [
 DEFAULT_MODEL = "yolact-nano"
 
 DISPLAY_SCORE = 0.3
-"""``segment`` keeps instances from here on where nobody asked for another score."""
+"""``segment`` keeps instances from here on unless another score is asked for."""
 
 AVERAGE_PRECISION_SCORE = 0.01
 """COCO results hold weak instances as well: average precision is measured over all scores."""
@@ -65,7 +65,7 @@ Pairs = Annotated[
 
 
 class StreamSettings(Settings):
-    """One stream, whoever runs it: ``track``, ``segment``, or ``live`` with a camera of its file."""
+    """One stream, for every command: ``track``, ``segment``, or ``live`` with a camera of its file."""
 
     save: Annotated[
         Text | None,
@@ -106,12 +106,12 @@ class StreamSettings(Settings):
     ] = None
     camera_motion: Annotated[
         CameraMotionChoice,
-        Field(description="auto: tracks go along when the camera moves; off: it stands."),
+        Field(description="auto: tracks move along with the camera; off: it stands still."),
         Flag("MODE", panel=TRACKING, command="track"),
     ] = "auto"
     reid: Annotated[
         Text | None,
-        Field(description="Re-identification: an .onnx network that knows objects again by their looks."),
+        Field(description="Re-identification: an .onnx network that recognises objects by their appearance."),
         Note("Without it the model's own embeddings, if it has any; cameras that name the same network share it."),
         Flag("FILE", panel=TRACKING, command="track"),
     ] = None
@@ -153,7 +153,7 @@ class StreamSettings(Settings):
     ] = 5.0
     stall_s: Annotated[
         float,
-        Field(ge=0.001, le=DAY_S, description="Without a frame for this long, the camera is connected anew."),
+        Field(ge=0.001, le=DAY_S, description="Without a frame for this long, the camera is reconnected."),
         Note("Playlists: at least 30."),
     ] = 10.0
     fps: Annotated[
@@ -181,7 +181,7 @@ class StreamSettings(Settings):
 
     score_threshold: Annotated[
         float | None,
-        Field(ge=0, le=1, description="Lowest score to look at; by default the model's own."),
+        Field(ge=0, le=1, description="Lowest score to use; by default the model's own."),
         Also("conf"),
         Flag("SCORE", panel=SEGMENTATION),
     ] = None

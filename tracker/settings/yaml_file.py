@@ -77,7 +77,7 @@ def parse_service_settings(
         text: YAML.
         name: Stands for the file in errors.
         environment: What ``${NAME}`` stands for.
-        settings: A class with further fields, where somebody has one.
+        settings: A class with further fields, where there are any.
     """
     return _Reader(name, os.environ if environment is None else environment).service(_compose(text, name), settings)
 
@@ -124,7 +124,8 @@ class _Reader:
 
     def service(self, root: Any, settings: type[_Service]) -> _Service:
         if root is None:
-            raise ConfigError(self._name, "expected a list of cameras, found an empty file", "see docs/live.md")
+            problem = "expected a list of cameras, found an empty file"
+            raise ConfigError(self._name, problem, "see docs/guide/cameras.md")
         camera = camera_class(settings)
         of_camera = names_of(camera)
         shared = {key: name for key, name in of_camera.items() if name in SHARED}
@@ -135,7 +136,7 @@ class _Reader:
         if (defaults := nodes.pop("defaults", None)) is not None:
             of_stream = {key: name for key, name in of_camera.items() if _may_be_shared(name)}
             for_all |= self._nodes(defaults, of_stream, "defaults")
-        self._made(camera, root, for_all, name="defaults", url="defaults")  # a mistake there is told first, and once
+        self._made(camera, root, for_all, name="defaults", url="defaults")  # a mistake there is reported once
         listed = nodes.pop("cameras", None)
         if listed is None or not _is(listed, "sequence") or not listed.value:
             raise self._wrong(
@@ -239,5 +240,5 @@ def _kind(node: Any) -> str:
 
 
 def _shown(node: Any) -> str:
-    """A value as the file spells it: variables unexpanded, so that no secret is told."""
+    """A value as the file spells it: variables unexpanded, so that no secret is shown."""
     return shown(node.value) if _is(node, "scalar") else f"a {_kind(node)}"

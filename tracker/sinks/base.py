@@ -1,4 +1,4 @@
-"""The contract of outputs: one base class for everything that takes tracked frames, and what it is opened with."""
+"""Base class of all outputs of tracked frames, with its whole contract, and the context of their opening."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def files_of(addresses: Iterable[str]) -> list[Path]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SinkContext:
-    """What the opener of an output may want to know; each format takes what it has a use for.
+    """Facts about a stream for the opener of an output; each format takes those that it needs.
 
     Attributes:
         class_names: Names in ``class_ids`` order.
@@ -80,7 +80,7 @@ class Checkpoint:
 class Sink(ABC):
     """Where tracked frames go: a file, a database, a broker. This class is the whole contract.
 
-    Life: opening checks that the outside takes what will come and raises at once where it does not. Then
+    Life: opening checks that the destination accepts what will come and raises at once where it does not. Then
     :meth:`write` is called for every frame in stream order and :meth:`checkpoint` between two frames; :meth:`close`
     or :meth:`abort` ends it, whichever comes first; both may be called again and then do nothing. All calls of one
     sink come one after another, from the stream's writing thread or, at the end, from the one that stops it.
@@ -105,7 +105,7 @@ class Sink(ABC):
             context: What is known about the stream.
 
         Raises:
-            SinkError: The outside refuses: a folder is missing, a server does not answer.
+            SinkError: The destination refuses: a folder is missing, a server does not answer.
             ConfigError: An optional package is missing, or a value of the context does not fit.
         """
         message = f"{cls.__name__} has no address of its own and cannot be opened by one ({address}, {context})"
@@ -113,14 +113,14 @@ class Sink(ABC):
 
     @classmethod
     def why_not_joined(cls, address: str) -> str:
-        """Why what goes to this address cannot be written in chunks and resumed; empty where it can."""
+        """Why an output at this address cannot be written in chunks and resumed; empty where it can."""
         return f"{address} is not made of files that could be put together"
 
     @classmethod
     def join(cls, path: Path, chunks: Sequence[Path], starts_s: Sequence[float]) -> None:
         """Put the chunks of an output together into the file that they would have been, and publish it.
 
-        Called where :meth:`why_not_joined` has nothing to say.
+        Called where :meth:`why_not_joined` is empty.
 
         Args:
             path: The final file.
@@ -129,7 +129,7 @@ class Sink(ABC):
 
         Raises:
             SinkError: The system refuses; the chunks stay.
-            OSError: The same, to be told by the caller.
+            OSError: The same, to be reported by the caller.
         """
         message = f"{cls.__name__} is not written in chunks ({path}, {len(chunks)} from {starts_s[:1]} s)"
         raise TypeError(message)
@@ -145,7 +145,7 @@ class Sink(ABC):
         return MappingProxyType({})
 
     def part_bytes(self) -> int:
-        """Bytes that are outside so far, by which endless recordings are cut into parts; 0 where there is no size.
+        """Bytes written so far, by which endless recordings are cut into parts; 0 where there is no size.
 
         Raises:
             SinkError: What was written is no longer there: its file was removed.
@@ -157,7 +157,7 @@ class Sink(ABC):
         """Take one frame.
 
         Raises:
-            SinkError: The outside refuses for good; what was written before stays whole, and :meth:`close` or
+            SinkError: The destination refuses for good; what was written before stays whole, and :meth:`close` or
                 :meth:`abort` keeps it.
         """
 
@@ -165,7 +165,7 @@ class Sink(ABC):
         """Make everything before the checkpoint final, so that a later process can resume from it; does nothing here.
 
         Raises:
-            SinkError: The outside refuses.
+            SinkError: The destination refuses.
         """
 
     @abstractmethod
@@ -173,7 +173,7 @@ class Sink(ABC):
         """Finish and publish what was written; safe to call twice and after :meth:`abort`.
 
         Raises:
-            SinkError: The outside refuses something that :meth:`write` has not reported.
+            SinkError: The destination refuses something that :meth:`write` has not reported.
         """
 
     def abort(self) -> None:

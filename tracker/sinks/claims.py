@@ -42,7 +42,7 @@ class Claim:
 
 
 def check_claims(outputs: Sequence[Claim], inputs: Iterable[Claim] = (), *, running: Iterable[Claim] = ()) -> None:
-    """Look at all outputs of a run before anything is read, decoded or created.
+    """Check all outputs of a run before anything is read, decoded or created.
 
     Args:
         outputs: Everything that will be written.
@@ -84,7 +84,7 @@ def check_claims(outputs: Sequence[Claim], inputs: Iterable[Claim] = (), *, runn
 
 
 def check_folders_differ(folder: Path, source: Path) -> None:
-    """Results go to another folder than that of what they are made from.
+    """Refuse results in the folder of the detections that they are made from.
 
     Raises:
         SinkError: Both are one folder, or links to one.

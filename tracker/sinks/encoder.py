@@ -49,7 +49,7 @@ SQUARE_ONLY = frozenset({"webm", "gif"})
 """Formats in which PyAV cannot say how wide a pixel is; their pictures are stretched."""
 
 H264 = ("libx264", "h264_videotoolbox", "libopenh264", "mpeg4")
-"""The first that the FFmpeg at hand has; PyAV's wheels carry libx264."""
+"""The first that the installed FFmpeg has; PyAV's wheels carry libx264."""
 
 CONTAINERS = {
     ".mp4": _Container("mp4", H264, fragmented=True),
@@ -109,7 +109,7 @@ class VideoEncoder:
 
         The first picture sets the size of the video and the aspect of its pixels, as wide as high by default. The size
         is rounded up to even numbers; later ones of other sizes are fitted into it. A time that does not advance is
-        moved on by one tick; when the clock jumps back, the video goes on with the next frame's time.
+        moved on by one tick; when the clock jumps back, the video continues with the next frame's time.
 
         Raises:
             SinkError: The system refuses to write.

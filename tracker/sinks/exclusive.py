@@ -1,14 +1,14 @@
 """Exclusive temporary files beside an output: unguessable names, never followed, locked as long as their process lives.
 
 A file is created with ``O_CREAT | O_EXCL | O_NOFOLLOW`` under ``.<name>.<16 hex digits>.part`` (or ``.lock``, an empty
-file that only reserves the name) and holds an advisory lock (flock(2)), which the system lets go of however the process
-ends. So of every such file it can be told whether its writer is alive:
+file that only reserves the name) and holds an advisory lock (flock(2)), which the system releases however the process
+ends. So every such file shows whether its writer is alive:
 
-- One that is locked belongs to a living process: the name is taken, and whoever comes later is refused.
+- One that is locked belongs to a living process: the name is taken, and later processes are refused.
 - One that is not locked is a left-over of a killed process. It is removed by the next run that writes the same output,
   if it belongs to the same user; nothing else is. Parts of rotating outputs have names of their own, so theirs stay.
 
-Where the file system knows no locks, names are still exclusive and unguessable; nobody is refused, nothing is removed.
+Where the file system knows no locks, names are still exclusive and unguessable; nothing is refused or removed.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ if TYPE_CHECKING:
 __all__ = ["ExclusiveFile", "check_free", "reserved", "staged_name"]
 
 LONGEST_NAME_BYTES = 180
-"""Of an output's name inside a temporary one, which may have 255: longer ones are cut and told apart by a digest."""
+"""Of an output's name inside a temporary one, which may have 255: longer ones are cut and distinguished by a digest."""
 
 FOLDER_LOCK_S = 2.0
-"""Longest wait for the folder's lock, which is held for a look around and the creation of one file. Whoever holds it
-longer is no run of ours (``flock FOLDER masktrail ...`` in a script, say), and is not waited for."""
+"""Longest wait for the folder's lock, which is held for a listing and the creation of one file. A holder that keeps it
+longer is no run of masktrail (``flock FOLDER masktrail ...`` in a script, say), and is not waited for."""
 
 _own: set[tuple[int, int]] = set()
 """Device and inode of every exclusive file that this process holds."""
@@ -79,7 +79,7 @@ class ExclusiveFile:
 
     @property
     def fd(self) -> int:
-        """The open file; whoever writes to it takes a duplicate."""
+        """The open file; writers take a duplicate."""
         return self._fd
 
     def stands(self) -> bool:
@@ -107,7 +107,7 @@ def reserved(*targets: Path) -> Iterator[None]:
 
     Args:
         targets: Outputs; what cannot be held since its folder is missing or not writable, or since it is a device, a
-            pipe or a folder, is left to whoever opens it.
+            pipe or a folder, is left to its opener.
 
     Raises:
         SinkError: Another process writes one of them.
@@ -122,7 +122,7 @@ def reserved(*targets: Path) -> Iterator[None]:
 
 
 def check_free(target: Path) -> None:
-    """Look whether another process writes an output; nothing is created or removed.
+    """Check whether another process writes an output; nothing is created or removed.
 
     Args:
         target: The output, as the user wrote it.
@@ -138,7 +138,7 @@ def check_free(target: Path) -> None:
 def staged_name(target: Path) -> Path:
     """An unguessable name with an output's suffix, beside its file, under which a second version becomes whole.
 
-    Whoever uses it holds the output's name (see :func:`reserved`): one that is found by the next holder is a left-over.
+    Its user holds the output's name (see :func:`reserved`): one that is found by the next holder is a left-over.
     """
     return Path(os.path.realpath(target)).with_name(f".refined-{secrets.token_hex(8)}-{target.name}")
 
@@ -182,7 +182,7 @@ def _folder(path: Path) -> Iterator[int]:
 
 
 def _look_around(target: Path, folder: int, *, shown: Path, own_part_refuses: bool, clean: bool) -> None:
-    """Refuse where somebody writes the output, and remove what killed processes of this user left of it."""
+    """Refuse where another process writes the output, and remove what killed processes of this user left of it."""
     temporary = re.compile(rf"\.{re.escape(_short(target.name))}\.[0-9a-f]{{16}}\.(?P<ending>part|lock)")
     staged = re.compile(rf"\.{{1,2}}refined-[0-9a-f]{{16}}-{re.escape(target.name)}(\.[0-9a-f]{{16}}\.part)?")
     left_over = []
@@ -204,7 +204,7 @@ def _look_around(target: Path, folder: int, *, shown: Path, own_part_refuses: bo
 
 
 def _state(name: str, folder: int) -> str:
-    """``own`` (of this process), ``foreign`` (of a living one), ``dead``, or ``unknown``: neither ours nor told."""
+    """``own`` (of this process), ``foreign`` (of a living one), ``dead``, or ``unknown``."""
     try:
         # A pipe that was planted there is opened without waiting, a link not at all.
         fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)

@@ -1,4 +1,4 @@
-"""Several outputs as one; one that dies does not stop the others."""
+"""Several outputs as one; one that fails does not stop the others."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ class MultiSink(Sink):
 
     Args:
         sinks: Where frames go, in this order.
-        on_error: Called once for every sink that dies, when it happens, in the writing thread.
+        on_error: Called once for every sink that fails, when it happens, in the writing thread.
 
     Attributes:
-        errors: What the dead sinks raised, in order.
+        errors: What the failed sinks raised, in order.
     """
 
     def __init__(self, sinks: Sequence[Sink], *, on_error: Callable[[SinkError], None] | None = None) -> None:
@@ -52,15 +52,15 @@ class MultiSink(Sink):
         return total
 
     def write(self, tracked_frame: TrackedFrame) -> None:
-        """Give the frame to every living sink; never raises for one that dies."""
+        """Give the frame to every working sink; never raises for one that fails."""
         for sink in tuple(self._living):
             try:
                 sink.write(tracked_frame)
-            except Exception as failure:  # noqa: BLE001 - collected, told to on_error and raised by close
+            except Exception as failure:  # noqa: BLE001 - collected, passed to on_error and raised by close
                 self._drop(sink, failure)
 
     def checkpoint(self, checkpoint: Checkpoint) -> None:
-        """Tell every living sink; never raises for one that dies."""
+        """Pass it to every working sink; never raises for one that fails."""
         for sink in tuple(self._living):
             try:
                 sink.checkpoint(checkpoint)
@@ -68,20 +68,20 @@ class MultiSink(Sink):
                 self._drop(sink, failure)
 
     def part_bytes(self) -> int:
-        """Bytes that are outside so far, of all living sinks."""
+        """Bytes written so far, of all working sinks."""
         return sum(sink.part_bytes() for sink in self._living)
 
     def close(self) -> None:
         """Finish every sink; safe to call twice.
 
         Raises:
-            SinkError: Sinks died, now or before; the first call names them all.
+            SinkError: Sinks failed, now or before; the first call names them all.
         """
         for sink in tuple(self._living):
             try:
                 sink.close()
                 self._living.remove(sink)
-            except Exception as failure:  # noqa: BLE001 - collected, told to on_error and raised below
+            except Exception as failure:  # noqa: BLE001 - collected, passed to on_error and raised below
                 self._drop(sink, failure)
         if not self.errors or self._reported:
             return

@@ -245,7 +245,7 @@ class ParquetSink(Sink):
     def _mend(self) -> None:
         """End the file behind its last whole row group.
 
-        pyarrow gives the index of all row groups only, the refused one included. One of the first few is had by
+        pyarrow gives the index of all row groups only, the refused one included. An index of the first few is made by
         writing these again, into nothing: they take the same places, since the same rows give the same bytes. The
         index takes the room that the refused row group had; where that was less, the file is given up from its last
         row group on, until it fits.

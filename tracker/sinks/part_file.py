@@ -2,7 +2,7 @@
 
 Everything is written to ``.<name>.<16 hex digits>.part`` in the same folder (see :mod:`tracker.sinks.exclusive`), so
 that a reader never sees half a file and two processes never share one. Devices and pipes (``/dev/stdout``, a FIFO)
-cannot be renamed over and are written directly. The part file is opened once: whoever writes or reads it has a
+cannot be renamed over and are written directly. The part file is opened once: writers and readers have a
 duplicate of that descriptor, so that nothing is ever found by its name again.
 """
 
@@ -31,7 +31,7 @@ REMEDIES = {
     errno.EROFS: "the file system is read-only: choose another folder",
     errno.EACCES: "change the folder's permissions or choose another folder",
     errno.EPERM: "change the folder's permissions or choose another folder",
-    errno.EPIPE: "whoever read this pipe went away: start it again",
+    errno.EPIPE: "the reader of this pipe went away: start it again",
 }
 
 
@@ -100,7 +100,7 @@ class PartFile:
         """Bytes that are on the disk.
 
         Raises:
-            SinkError: The part file was removed or replaced by somebody else.
+            SinkError: The part file was removed or replaced from outside.
         """
         if self._file is None:
             return 0
@@ -118,7 +118,7 @@ class PartFile:
         return ExclusiveFile(self._target, sibling=True)
 
     def adopt(self, sibling: ExclusiveFile) -> None:
-        """Go on with the sibling in the place of the part file, which is removed."""
+        """Continue with the sibling instead of the part file, which is removed."""
         before, self._file = self._file, sibling
         if before is not None:
             before.remove()
@@ -189,7 +189,7 @@ def write_whole(path: str | os.PathLike[str], data: bytes) -> None:
 
 
 def check_place(path: Path) -> None:
-    """Look whether a file can be written there; nothing is created.
+    """Check whether a file can be written there; nothing is created.
 
     Raises:
         SinkError: The folder is missing or not writable, or the path is a folder.

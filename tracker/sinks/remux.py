@@ -54,7 +54,7 @@ def _moved(packets: Iterator[Any], start_s: float, last: int | None) -> Iterator
     """A chunk's packets, the first shown at ``start_s`` and decoded after ``last``."""
     found = [packet for packet in packets if packet.pts is not None]  # what ends a demuxer's stream has none
     known = [packet.dts for packet in found if packet.dts is not None]
-    unknown = len(found) - len(known)  # Matroska notes no times of decoding; the first few cannot be told from it
+    unknown = len(found) - len(known)  # Matroska notes no times of decoding; the first few cannot be derived
     shift = round(start_s / found[0].time_base) - found[0].pts if found else 0
     for number, packet in enumerate(found):
         decoded = (known[0] if known else found[0].pts) - unknown + number if packet.dts is None else packet.dts

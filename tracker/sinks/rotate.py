@@ -20,7 +20,7 @@ __all__ = ["RotatingSink"]
 
 SIZE_CHECK_S = 1.0
 RETRY_S = 30.0
-"""After a refusal (disk full, folder gone) a new part is begun this much later: somebody may have made room."""
+"""After a refusal (disk full, folder gone) a new part is begun this much later: there may be room by then."""
 
 
 class RotatingSink(Sink):
@@ -31,8 +31,8 @@ class RotatingSink(Sink):
         opener: Opens one part.
         every_s: Longest part in seconds, or ``None``.
         max_bytes: A part is ended when it has this size, checked once a second, or ``None``.
-        on_error: Told of parts that could not be written; frames are lost until a new part can be begun.
-        now: What the clock on the wall says, in UTC.
+        on_error: Called for parts that could not be written; frames are lost until a new part can be begun.
+        now: The current time in UTC.
         monotonic: A clock for durations.
     """
 

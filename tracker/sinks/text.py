@@ -1,6 +1,6 @@
 """Base of all records that are lines of text; the file is valid after every frame.
 
-The base of all line-wise records. Lines of one frame go out together; when the system refuses (disk full), the file
+Lines of one frame are written together; when the system refuses (disk full), the file
 is cut back to its last whole line, finished and published, so that what was written stays readable. A file without any
 line is not: a camera on a full disk would leave an empty one with every attempt.
 """
@@ -160,7 +160,7 @@ class TextSink(Sink):
         """Bytes on the disk so far.
 
         Raises:
-            SinkError: What was written was removed by somebody else.
+            SinkError: What was written was removed from outside.
         """
         return self._part.size()
 

@@ -164,7 +164,7 @@ class VideoSink(Sink):
 
     def _run(self) -> None:
         while (tracked_frame := self._frames.get()) is not None:
-            # After a failure the queue is drained all the same, so that nobody waits for ever on a full one.
+            # After a failure the queue is drained all the same, so that no thread waits for ever on a full one.
             if self._failure is None:
                 try:
                     self._take(tracked_frame)

@@ -1,4 +1,4 @@
-"""File object for FFmpeg that keeps the first refusal of the system for whoever asks.
+"""File object for FFmpeg that keeps the first refusal of the system for later inspection.
 
 FFmpeg writes behind a buffer and reports a full disk late, or, while it ends a file, not at all.
 """

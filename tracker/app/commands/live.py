@@ -15,13 +15,13 @@ __all__ = ["live"]
 
 def live(
     cameras: Annotated[
-        Path, typer.Argument(metavar="CAMERAS.YAML", help="The cameras and what becomes of each; see docs/live.md.")
+        Path, typer.Argument(metavar="CAMERAS.YAML", help="The file of cameras; see docs/guide/cameras.md.")
     ],
     *,
     log: Annotated[str | None, option(ServiceSettings, "log")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue recordings that were cut off.")] = False,
 ) -> None:
-    """Follow many cameras until stopped: reconnects, records in parts, tells health and metrics over HTTP."""
+    """Follow many cameras until stopped: reconnects, records in parts, health and metrics over HTTP."""
     from tracker.service.run import run_live
 
     raise typer.Exit(run_live(cameras, log=log, resume=resume))

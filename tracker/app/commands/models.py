@@ -1,4 +1,4 @@
-"""``masktrail models``: the models at hand, their cards, and whether a file can be used."""
+"""``masktrail models``: available models, their cards, and whether a file can be used."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from tracker.settings.stream import RunSettings
 
 __all__ = ["models_app"]
 
-models_app = typer.Typer(help="The segmentation models at hand.", no_args_is_help=True)
+models_app = typer.Typer(help="Available segmentation models.", no_args_is_help=True)
 
 
 @models_app.command(name="list")
 def models_list() -> None:
-    """Name every model at hand."""
+    """List the available models."""
     from rich.table import Table
 
     from tracker.segment.zoo import list_models

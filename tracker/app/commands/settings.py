@@ -1,4 +1,4 @@
-"""``masktrail settings``: the settings of cameras.yaml as a JSON schema, and all of them as a reference page."""
+"""``masktrail settings``: JSON schema of cameras.yaml, reference pages of the settings and of the command line."""
 
 from __future__ import annotations
 
@@ -29,6 +29,15 @@ def settings_docs(*, out: Out = None) -> None:
     from tracker.settings.reference import reference_page
 
     _give(reference_page(), out)
+
+
+@settings_app.command(name="commands")
+def settings_commands(*, out: Out = None) -> None:
+    """The reference of all commands in Markdown: arguments, options, defaults, help."""
+    from tracker.app.cli import app
+    from tracker.app.reference import command_page
+
+    _give(command_page(app), out)
 
 
 def _give(text: str, out: Path | None) -> None:

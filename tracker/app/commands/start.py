@@ -31,7 +31,7 @@ def demo(
 
 
 def doctor() -> None:
-    """Look at versions, devices and codecs, and say what to do about each problem."""
+    """Check versions, devices and codecs, and name the remedy for each problem."""
     from tracker.app.doctor import examine
 
     console = console_for()
