@@ -119,7 +119,7 @@ class StatusServer:
         self.address = f"{host}:{free_port}"
         on_loopback = ipaddress.ip_address(bound).is_loopback
         if not on_loopback:
-            note = "anyone who reaches this machine can read health and metrics"
+            note = "health and metrics can be read from every machine that reaches this one"
             logger.warning("status open to the network", extra={"address": self.address, "note": note})
         # A page whose name was made to point here (DNS rebinding) has its own name in Host.
         hosts = ["localhost", "127.0.0.1", "[::1]", host] if on_loopback else ["*"]

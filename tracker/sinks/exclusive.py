@@ -194,8 +194,8 @@ def _look_around(target: Path, folder: int, *, shown: Path, own_part_refuses: bo
             continue
         state = _state(name, folder)
         if state == "foreign" or (state == "own" and own_part_refuses and found["ending"] == "part"):
-            who = "another process" if state == "foreign" else "this process"
-            problem = f"expected to be the only one that writes it, found that {who} does ({name})"
+            writer = "another process" if state == "foreign" else "this process"
+            problem = f"expected to be the only one that writes it, found that {writer} does ({name})"
             raise SinkError(shown, problem, "wait until it is done, or name another file")
         if state == "dead":
             left_over.append(name)
