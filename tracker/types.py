@@ -11,8 +11,12 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 
+from tracker.boxes import Letterbox
 from tracker.errors import ConfigError, expect_array
-from tracker.masks import BoxMasks, GridMasks, InstanceMasks, decode_coco, on_grid
+from tracker.masks.adapters import decode_coco, on_grid
+from tracker.masks.box_masks import BoxMasks
+from tracker.masks.grid_masks import GridMasks
+from tracker.masks.instance_masks import InstanceMasks
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -40,47 +44,6 @@ TimeFrom = Literal["stamps", "arrival", "rate"]
 def _on_cpu(values: Any) -> NDArray[Any]:
     """An array of a tensor, wherever it is, or of an array."""
     return np.asarray(values.cpu().numpy() if hasattr(values, "cpu") else values)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Letterbox:
-    """How an image lies in the network's input: scaled, anchored at the top left, the rest padded.
-
-    Attributes:
-        image_size: ``(width, height)`` of the image in pixels.
-        network_size: ``(width, height)`` of the network's input in pixels.
-        content_size: ``(width, height)`` of the scaled image inside the input.
-    """
-
-    image_size: tuple[int, int]
-    network_size: tuple[int, int]
-    content_size: tuple[int, int]
-
-    @classmethod
-    def fit(cls, image_size: tuple[int, int], network_size: tuple[int, int], *, keep_aspect: bool = True) -> Letterbox:
-        """The largest placement of the image in the network's input.
-
-        Args:
-            image_size: ``(width, height)`` in pixels.
-            network_size: ``(width, height)`` in pixels.
-            keep_aspect: Scale both axes alike and pad right and below; else stretch to fill (official YOLACT).
-
-        >>> Letterbox.fit((1280, 720), (640, 384)).content_size
-        (640, 360)
-        """
-        if not keep_aspect:
-            return cls(image_size=image_size, network_size=network_size, content_size=network_size)
-        scale = min(network_size[0] / image_size[0], network_size[1] / image_size[1])
-        content = (
-            min(max(round(image_size[0] * scale), 1), network_size[0]),
-            min(max(round(image_size[1] * scale), 1), network_size[1]),
-        )
-        return cls(image_size=image_size, network_size=network_size, content_size=content)
-
-    @property
-    def scale(self) -> tuple[float, float]:
-        """Network pixels per image pixel, ``(x, y)``."""
-        return self.content_size[0] / self.image_size[0], self.content_size[1] / self.image_size[1]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,8 +128,8 @@ class Instances:
     def from_supervision(cls, detections: Any) -> Instances:
         """Instances of a ``supervision.Detections``.
 
-        Masks of the whole image are averaged to a small grid (:func:`tracker.masks.on_grid`): edges keep about 2 pixels
-        in images of up to 1,920, and lifting them gives back nearly, not exactly, what was there.
+        Masks of the whole image are averaged to a small grid (:func:`tracker.masks.adapters.on_grid`). In images of up
+        to 1,920 pixels an edge is kept to about 2 pixels; a lifted mask is near the original, not equal to it.
 
         Args:
             detections: Scores and classes that it does not have are 1 and 0; its ``tracker_id`` and ``data`` are not

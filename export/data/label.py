@@ -14,7 +14,7 @@ from export.data.coco import annotation_mask
 from export.data.pack import MIN_PSEUDO_MASK_SCORE, PSEUDO_WEIGHT
 from export.onnx.to_onnx import NMS_GROUPS
 from tracker.boxes import areas, intersections, iou, xywh, xyxy_from_xywh
-from tracker.masks import decode_rle, encode_rle
+from tracker.formats.run_length import decode_rle, encode_rle
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tracker import masks as mask_math
 from tracker.associate.tracker import Tracker
 from tracker.engine.second_pass import SecondPass, check_replaceable
 from tracker.errors import ConfigError, SinkError
+from tracker.formats.run_length import decode_rle
 from tracker.plugins import open_sink
 from tracker.refine.spool import Spool
 from tracker.sinks.base import Sink
@@ -135,7 +135,7 @@ def test_outputs_are_replaced_with_gaps_filled_and_shapes_where_nothing_names_a_
     lines = [line.split() for line in paths[2].read_text().splitlines()]
     assert len(lines) == FRAMES
     for frame in HIDDEN:
-        mask = mask_math.decode_rle({"size": [SIZE[1], SIZE[0]], "counts": lines[frame][5]})
+        mask = decode_rle({"size": [SIZE[1], SIZE[0]], "counts": lines[frame][5]})
         x1, y1, x2, y2 = square(frame)
         truth = np.zeros_like(mask)
         truth[y1:y2, x1:x2] = True

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from tracker.masks import InstanceMasks
+    from tracker.masks.instance_masks import InstanceMasks
 
 Floats = NDArray[np.float64]
 Crops = NDArray[np.uint8]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tracker.masks import PROBABILITY_THRESHOLD
+from tracker.masks.instance_masks import PROBABILITY_THRESHOLD
 from tracker.refine.morph import between
 from tracker.types import Instances, Tracks
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from tracker.masks import InstanceMasks
+    from tracker.masks.instance_masks import InstanceMasks
     from tracker.refine.refine import Refined
 
 __all__ = ["LEAST_VISIBLE", "with_filled"]

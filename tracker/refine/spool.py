@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tracker.errors import SinkError
-from tracker.masks import unpack_masks
+from tracker.masks.packing import unpack_masks
 from tracker.refine.recording import Recording, tracklets_of
 from tracker.sinks.base import Sink
 from tracker.types import Frame, Instances
