@@ -330,13 +330,13 @@ def test_an_ended_identity_never_returns_and_new_ones_are_gapless() -> None:
 def test_the_threshold_waits_for_knowledge_and_rises_with_candidates_and_look_alikes() -> None:
     separation = Separation(false_chance=0.005)
     assert separation.threshold(1) == np.inf
-    separation.learn_strangers(np.array([0.1, -0.1, 0.2, 0.0]))
+    separation.learn_negatives(np.array([0.1, -0.1, 0.2, 0.0]))
     assert not separation.useful
-    separation.learn_same(np.array([0.9]))
+    separation.learn_positives(np.array([0.9]))
     assert separation.useful
     one, many = separation.threshold(1), separation.threshold(200)
     assert 0.4 < one < many < 1
-    separation.learn_strangers(np.array([0.95]))
+    separation.learn_negatives(np.array([0.95]))
     assert separation.threshold(1) > 0.9
     assert not separation.useful
 
@@ -346,13 +346,15 @@ def test_the_gallery_by_itself() -> None:
     assert not len(gallery.clear(3))
     looks = np.eye(3, dtype=np.float32)
     times_s = np.array([[1.0, 0, 0, 5], [3, 0, 2, 5], [2, 0, 0, 5]])
-    gallery.add(np.array([7, 8, 9]), times=times_s, looks=looks, votes=np.ones((3, 1)))
+    gallery.add(np.array([7, 8, 9]), times=times_s, embeddings=looks, votes=np.ones((3, 1)))
     assert gallery.expire(4.0).tolist() == [7], "the one seen least recently"
-    gallery.add(np.array([11]), times=np.array([[4.0, 4, 4, 5]]), looks=looks[:1], votes=np.array([[0.0, 2.0]]))
+    gallery.add(np.array([11]), times=np.array([[4.0, 4, 4, 5]]), embeddings=looks[:1], votes=np.array([[0.0, 2.0]]))
     assert gallery.votes.shape == (3, 2)
-    everybody = gallery.with_others(looks=looks[:0], seen_s=np.zeros(0), born_s=np.zeros(0), votes=np.zeros((2, 0)))
+    everybody = gallery.joined_with(
+        embeddings=looks[:0], seen_s=np.zeros(0), born_s=np.zeros(0), votes=np.zeros((2, 0))
+    )
     assert everybody.classes.tolist() == [0, 0, 1]
     # 8 was there from 2 to 3, 9 from 0 to 2: not together.
-    assert everybody.rivals(0).tolist() == [False, False, False]
+    assert everybody.concurrent(0).tolist() == [False, False, False]
     assert gallery.expire(12.5).tolist() == [9]
     assert gallery.expire(100.0).tolist() == [8, 11]

@@ -120,10 +120,10 @@ def test_down_the_picture_as_along_it() -> None:
 def completed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Numbers of the tracks that were made whole."""
     numbers: list[int] = []
-    become = completion._become
+    become = completion._write_whole
     monkeypatch.setattr(
         completion,
-        "_become",
+        "_write_whole",
         lambda table, row, *rest: (numbers.append(int(table.ids[row])), become(table, row, *rest)),
     )
     return numbers
