@@ -140,7 +140,7 @@ def xyxy_from_xywh(boxes: Boxes) -> Boxes:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Letterbox:
-    """How an image lies in the network's input: scaled, anchored at the top left, the rest padded.
+    """Placement of an image in the network's input: scaled, anchored at the top left, the rest padded.
 
     Attributes:
         image_size: ``(width, height)`` of the image in pixels.

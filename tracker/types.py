@@ -1,4 +1,4 @@
-"""The values that flow between the stages: frozen structs of arrays, validated once.
+"""Values between the stages: frozen structs of arrays, validated once.
 
 ``Frame -> Instances -> Tracks -> TrackedFrame``. Each is checked once, when it is built at a stage's boundary. Zero
 objects is an array of zero rows, never ``None``.
@@ -42,7 +42,7 @@ TimeFrom = Literal["stamps", "arrival", "rate"]
 
 
 def _on_cpu(values: Any) -> NDArray[Any]:
-    """An array of a tensor, wherever it is, or of an array."""
+    """A NumPy array of a tensor on any device, or of an array."""
     return np.asarray(values.cpu().numpy() if hasattr(values, "cpu") else values)
 
 
@@ -58,11 +58,11 @@ class Frame:
         arrived_s: ``time.monotonic()`` when the frame was decoded, for ages and latencies.
         source: The stream's name as the user gave it; for image folders the image's own path.
         size: ``(width, height)`` of the picture in pixels, after rotation.
-        image: ``(H, W, 3)`` uint8 BGR, or ``None`` where the source was told that nobody draws or exports pixels.
+        image: ``(H, W, 3)`` uint8 BGR, or ``None`` where the source was opened without images.
         network_image: ``(h, w, 3)`` uint8 BGR, already resized and padded for the segmenter, or ``None``.
         letterbox: How ``network_image`` was made; ``None`` exactly where ``network_image`` is.
-        time_from: Where ``time_s`` comes from: the stream's ``stamps``, its ``arrival`` here because the stream has no
-            clock or one that is not believed, or the frame ``rate``.
+        time_from: Where ``time_s`` comes from: the stream's ``stamps``, its ``arrival`` here where the stream has no
+            clock or an unreliable one, or the frame ``rate``.
     """
 
     index: int
@@ -89,7 +89,7 @@ class Frame:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Instances:
-    """What the segmenter saw in one frame, best score first where the segmenter orders them.
+    """Detected instances of one frame, best score first where the segmenter orders them.
 
     Attributes:
         boxes: ``(N, 4)`` float32 xyxy in image pixels.
@@ -145,7 +145,7 @@ class Instances:
 
     @classmethod
     def from_ultralytics(cls, result: Any) -> Instances:
-        """Instances of one of Ultralytics' ``Results``, on whatever device its tensors are.
+        """Instances of one of Ultralytics' ``Results``, with tensors on any device.
 
         Masks come without the padding of the network's input, averaged to a small grid as in :meth:`from_supervision`.
 
@@ -218,7 +218,7 @@ class Instances:
         silhouettes: Sequence[NDArray[Any]] | NDArray[Any] | None,
         image_size: tuple[int, ...] | None,
     ) -> Instances:
-        """Instances of somebody else's arrays, with silhouettes of the whole image or none."""
+        """Instances of arrays of another framework, with silhouettes of the whole image or none."""
         masks = None
         if silhouettes is not None and len(silhouettes) and image_size is not None:
             size = (int(image_size[0]), int(image_size[1]))
@@ -247,17 +247,17 @@ class Tracks:
     """The identities that are visible or coasting at one time, ordered by id.
 
     Attributes:
-        ids: ``(N,)`` int64, gapless from 1 in order of confirmation, unique for ever within one tracker.
-        detection_rows: ``(N,)`` int64, which instance row each identity took in this frame; -1 = coasting (predicted,
-            not seen).
-        boxes: ``(N, 4)`` float32 xyxy in image pixels; the instance's box where one was taken, else the prediction.
+        ids: ``(N,)`` int64, gapless from 1 in order of confirmation, unique within one tracker.
+        detection_rows: ``(N,)`` int64, row of the matched instance of each identity in this frame; -1 = coasting
+            (predicted, not seen).
+        boxes: ``(N, 4)`` float32 xyxy in image pixels; the instance's box where one is matched, else the prediction.
         velocities: ``(N, 2)`` float32, centre velocity in pixels per second, ``(x, y)``.
         class_ids: ``(N,)`` int64, by vote over the identity's life.
         scores: ``(N,)`` float32, the instance's score, or the last one while coasting.
         ages_s: ``(N,)`` float32, seconds since the identity was first detected, absences included.
-        ended_ids: ``(M,)`` int64, identities that were given up for good in this update: none of them ever returns.
-            With embeddings an identity may be out of view for minutes and come back under its number; it is in
-            neither ``ids`` nor ``ended_ids`` meanwhile, and ends when it is remembered no longer.
+        ended_ids: ``(M,)`` int64, identities that ended in this update; none of them is ever resumed. With embeddings
+            an identity may be re-identified after minutes out of view; meanwhile it is in neither ``ids`` nor
+            ``ended_ids``, and it ends when it leaves the gallery.
     """
 
     ids: NDArray[np.int64]
@@ -290,7 +290,7 @@ class Tracks:
         and ``age_s``.
 
         Args:
-            instances: Those that the tracks were found in, for their masks: ``(N, H, W)`` booleans at the image's
+            instances: The frame's instances, for their masks: ``(N, H, W)`` booleans at the image's
                 size, empty for tracks that coast.
 
         Raises:
@@ -319,16 +319,16 @@ class Tracks:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrackedFrame:
-    """Everything known about one frame: what sinks receive.
+    """One frame with its instances and tracks, as sinks receive it.
 
     Attributes:
         frame: The picture and its times.
-        instances: What was segmented; ``tracks.detection_rows`` points into it.
-        tracks: The identities, or ``None`` when only segmentation was asked for.
+        instances: The detected instances; ``tracks.detection_rows`` points into them.
+        tracks: The identities, or ``None`` without tracking.
         class_names: Names in ``class_ids`` order.
         stage_times_s: Seconds of work per stage for this frame, by stage name.
-        warp: ``(2, 3)`` float64, how the camera moved: image pixels of the frame before to those of this one; ``None``
-            for no motion, or where nobody looked.
+        warp: ``(2, 3)`` float64, camera motion, image pixels of the frame before to those of this one; ``None``
+            for no motion, or where it was not estimated.
     """
 
     frame: Frame
@@ -340,7 +340,7 @@ class TrackedFrame:
 
 
 class NetworkInput(Protocol):
-    """How a network wants its pictures; a segmenter is one."""
+    """Input size and resizing of a network; every segmenter has them."""
 
     @property
     def network_size(self) -> tuple[int, int]:
@@ -363,7 +363,7 @@ class Segmenter(NetworkInput, Protocol):
 
     @property
     def confirmation_score(self) -> float:
-        """Score that an instance must have to confirm a track; 0 where scores are not known to mean something."""
+        """Score that an instance must have to confirm a track; 0 for uncalibrated scores of unknown meaning."""
         ...
 
     def segment(self, frames: Sequence[Frame]) -> list[Instances]:

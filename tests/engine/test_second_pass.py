@@ -102,11 +102,11 @@ def test_what_is_spooled_comes_back() -> None:
             assert expected.masks is not None
             np.testing.assert_array_equal(instances.masks.probabilities, expected.masks.probabilities)
             assert instances.masks.step_px == expected.masks.step_px
-        recording, tracklets, looks = spool.recording()
+        recording, tracklets, embeddings = spool.recording()
         assert len(recording) == FRAMES - len(HIDDEN)
         assert len(tracklets) == 1
-        assert looks is not None
-        np.testing.assert_allclose(looks[0] / np.linalg.norm(looks[0]), np.full(8, 8**-0.5), rtol=1e-6)
+        assert embeddings is not None
+        np.testing.assert_allclose(embeddings[0] / np.linalg.norm(embeddings[0]), np.full(8, 8**-0.5), rtol=1e-6)
 
 
 def test_outputs_are_replaced_with_gaps_filled_and_shapes_where_nothing_names_a_detection(tmp_path: Path) -> None:

@@ -164,7 +164,7 @@ def test_trails_are_bounded_and_forgotten():
         trails.add(1, (step * 10.0, 0.0), step * 0.01, 100)
     assert len(trails._points[1]) == 10
     trails.add(2, (0.0, 0.0), 10.0, 100)
-    trails.forget([1])
+    trails.drop([1])
     assert len(trails) == 1
     trails.expire(13.0)
     assert len(trails) == 0

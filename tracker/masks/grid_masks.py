@@ -115,12 +115,12 @@ class GridMasks(InstanceMasks):
 
     @property
     def grid_step_px(self) -> tuple[float, float]:
-        """The masks' own."""
+        """Of the masks themselves."""
         return self.step_px
 
     @property
     def grid_shape(self) -> tuple[int, int]:
-        """The masks' own."""
+        """Of the masks themselves."""
         height, width = self.probabilities.shape[1:]
         return height, width
 

@@ -22,11 +22,11 @@ __all__ = ["PROBABILITY_THRESHOLD", "InstanceMasks"]
 PROBABILITY_THRESHOLD = 128
 """A grid value from here on counts as inside: probability one half on the 0-255 scale."""
 LOWEST_SHARE = 0.06
-"""Share of a silhouette's height that is its lowest band, where it stands on the ground."""
+"""Share of a silhouette's height that is its lowest band, where the object stands on the ground."""
 
 
 class InstanceMasks(ABC):
-    """Masks of one frame's instances; :class:`GridMasks` and :class:`BoxMasks` are the two ways to keep them.
+    """Masks of one frame's instances; ``GridMasks`` and ``BoxMasks`` are the two forms.
 
     Attributes:
         image_size: ``(width, height)`` of the image in pixels.
@@ -98,7 +98,7 @@ class InstanceMasks(ABC):
 
     @abstractmethod
     def pack(self) -> list[NDArray[Any]]:
-        """Three arrays without what is empty, for :func:`unpack_masks`."""
+        """Three arrays without the empty parts of grids, for :func:`tracker.masks.packing.unpack_masks`."""
 
     def full(self, row: int, box: NDArray[np.floating[Any]]) -> NDArray[np.bool_]:
         """One silhouette as a boolean image ``(H, W)``; see :meth:`lift`."""
@@ -111,7 +111,7 @@ class InstanceMasks(ABC):
     def lowest_band(
         self, row: int, box: NDArray[np.floating[Any]], share: float = LOWEST_SHARE
     ) -> tuple[float, float] | None:
-        """Where an object stands: mean ``x`` of the lowest ``share`` of its silhouette, ``y`` of its lower edge.
+        """Ground contact point: mean ``x`` of the lowest ``share`` of its silhouette, ``y`` of its lower edge.
 
         Args:
             row: Which instance.
@@ -119,7 +119,7 @@ class InstanceMasks(ABC):
             share: Of the silhouette's height, at least one row of pixels.
 
         Returns:
-            Image pixels, or ``None`` where nothing of the silhouette lies in the box.
+            Image pixels ``(x, y)``, or ``None`` where no part of the silhouette lies in the box.
         """
         crop, (left, top) = self.lift(row, box)
         rows = np.flatnonzero(crop.any(axis=1)) if crop.size else np.zeros(0, np.int64)

@@ -1,4 +1,4 @@
-"""Masks of either kind from the three arrays that :meth:`InstanceMasks.pack` makes of them."""
+"""Masks of either kind from their packed form, three arrays."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["unpack_masks"]
 
 
 def unpack_masks(arrays: Sequence[NDArray[Any]]) -> InstanceMasks:
-    """The masks that :meth:`InstanceMasks.pack` made these arrays of."""
+    """The masks of three arrays that ``InstanceMasks.pack`` made."""
     first, cells, measures = arrays
     if len(measures) == 2:
         width, height = measures.tolist()
