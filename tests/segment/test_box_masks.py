@@ -1,4 +1,4 @@
-"""Masks per box go the whole way, from a contract of a test's own to pictures, records and the second pass."""
+"""Masks per box end to end, from a contract of the test's own to pictures, records and the second pass."""
 
 from __future__ import annotations
 

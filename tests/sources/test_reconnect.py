@@ -76,7 +76,7 @@ def supervised(connections, links=None, **options):
 BROKEN = SourceError("gate", "expected more frames, found the stream broken off", "check")
 
 
-BROKEN_AT_FIRST = SourceError("gate", "expected a video stream, found nobody listening there", "check")
+BROKEN_AT_FIRST = SourceError("gate", "expected a video stream, found no server listening there", "check")
 
 
 def test_time_and_index_go_on_over_connections() -> None:
@@ -160,7 +160,7 @@ def test_a_live_stream_that_ends_is_asked_for_again() -> None:
 
 def test_delays_double_up_to_the_longest_and_are_jittered() -> None:
     links: list[Link] = []
-    refused = [SourceError("gate", "found nobody listening there (connection refused)", "")] * 9
+    refused = [SourceError("gate", "found no server listening there (connection refused)", "")] * 9
     decoder = supervised(
         [*refused, Scripted([(1.0, 0.0)])], links, retry_s=(0.004, 0.03), generator=np.random.default_rng(1)
     )

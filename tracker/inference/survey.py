@@ -1,4 +1,4 @@
-"""What this machine offers to ONNX Runtime: cores, driver, cards, and the libraries it lacks."""
+"""Survey of this machine for ONNX Runtime: cores, driver, GPUs, and missing libraries."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class DeviceSurvey:
     missing: Mapping[str, str] = field(default_factory=dict)
 
     def obstacle(self, device: str) -> tuple[str, str] | None:
-        """Why ``cuda`` or ``tensorrt`` cannot run here and the remedy, or ``None`` where nothing speaks against it."""
+        """Why ``cuda`` or ``tensorrt`` cannot run here and the remedy, or ``None`` where no obstacle was found."""
         if PROVIDERS[device] not in self.listed:
             remedy = (
                 "pip uninstall onnxruntime && pip install 'masktrail[cuda]'"
@@ -70,7 +70,7 @@ class DeviceSurvey:
         return None
 
     def _package(self, device: str) -> str:
-        """What brings the missing library; TensorRT's wheels are named after the CUDA version that they are for."""
+        """The package of the missing library; TensorRT's wheels are named after the CUDA version that they are for."""
         if device == "tensorrt" and "nvinfer" in self.missing[device]:
             return f"tensorrt-cu{(self.cuda_version or '13').partition('.')[0]}"
         return "'masktrail[cuda]'"
@@ -78,7 +78,7 @@ class DeviceSurvey:
 
 @functools.cache
 def survey() -> DeviceSurvey:
-    """Look at ONNX Runtime, the NVIDIA driver and the CUDA libraries; once per process, quietly."""
+    """Examine ONNX Runtime, the NVIDIA driver and the CUDA libraries; once per process, without log output."""
     import onnxruntime
 
     listed = tuple(onnxruntime.get_available_providers())
@@ -135,7 +135,7 @@ def _preload_tensorrt() -> None:
 
 
 def _missing_library(folder: Path, device: str) -> str | None:
-    """The loader's complaint about a provider's library, ``None`` where it loads or its name is not known here."""
+    """The loader's error for a provider's library, ``None`` where it loads or its name is not known here."""
     if sys.platform != "linux":
         return None
     for name in ("shared", device):
@@ -149,7 +149,7 @@ def _missing_library(folder: Path, device: str) -> str | None:
 
 
 def tensorrt_version() -> str:
-    """TensorRT's version, from the loaded library, else from the installed wheel; ``unknown`` where neither tells."""
+    """TensorRT's version, from the loaded library, else from the installed wheel; ``unknown`` where neither has it."""
     with contextlib.suppress(OSError, AttributeError):
         number = ctypes.CDLL(TENSORRT_LIBRARIES[0]).getInferLibVersion()  # 101303 is 10.13.3 since TensorRT 10
         return f"{number // 10000}.{number // 100 % 100}.{number % 100}"
@@ -165,7 +165,7 @@ def available_cores() -> int:
 
 
 def processor_name() -> str:
-    """The processor as it calls itself, with the cores at hand."""
+    """The processor's own name, with the usable cores."""
     name = platform.processor() or platform.machine()
     with contextlib.suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines():

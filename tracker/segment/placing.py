@@ -41,7 +41,7 @@ def place(decoded: Decoded, letterbox: Letterbox) -> Instances:
         else _grid_masks(decoded, letterbox),
         embeddings=decoded.embeddings,
     )
-    # NaN compares false, so a box that is not finite goes as well.
+    # NaN compares false, so a box that is not finite is dropped too.
     visible = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
     return instances if visible.all() else instances.take(visible)
 

@@ -17,7 +17,7 @@ RESET_FRAMES = 3
 
 
 class MediaClock:
-    """Media time of one stream: 0 at its first frame, faithful to variable rates, repaired where stamps are unusable.
+    """Media time of one stream: 0 at its first frame, true to variable rates, repaired where stamps are unusable.
 
     ========================================  =================================================================
     stamp                                     time given

@@ -41,11 +41,11 @@ UNTIMED_FORMATS = frozenset({"mpjpeg", "mjpeg", "h264", "hevc", "m4v"})
 """Formats that carry no time: FFmpeg numbers their frames at 25 a second, whatever the camera does."""
 
 UNSTAMPED_FRAMES = 5
-"""So many frames without a stamp at the start of a live stream, and there will be none: the first of an RTSP stream
+"""After so many frames without a stamp at the start of a live stream none is expected: the first of an RTSP stream
 never has one (FFmpeg 8.1), those after it do."""
 
 MAX_DAMAGED = 64
-"""Damaged packets that are remembered; some never become a picture, and a camera runs for ever."""
+"""Most damaged packets that are kept in the list; some never become a picture, and a camera runs without end."""
 
 LENGTH_SLACK_S = 0.5
 """A container's length may exceed its last frame's time by this much without anything missing."""
@@ -66,7 +66,7 @@ class Picture:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceContext:
-    """What the opener of a source may want to know; each kind takes what it has a use for.
+    """Options of the opener of a source; each kind of source uses those that apply to it.
 
     Attributes:
         timeout_s: Longest wait for a network stream or camera, on opening and on each read.
@@ -90,12 +90,12 @@ class Decoder(Protocol):
 
     @property
     def info(self) -> SourceInfo:
-        """What is known about the stream."""
+        """Description of the stream."""
         ...
 
     @property
     def counters(self) -> SourceCounters:
-        """What became of packets and frames so far."""
+        """Counts of packets and frames so far."""
         ...
 
     @property
@@ -112,11 +112,11 @@ class Decoder(Protocol):
         ...
 
     def interrupt(self) -> None:
-        """Wake :meth:`pictures` from a wait of its own, from any thread; what waits inside FFmpeg ends by time-out."""
+        """Wake :meth:`pictures` from a wait of its own, from any thread; waits inside FFmpeg end by time-out."""
         ...
 
     def close(self) -> None:
-        """Let go of files, connections and threads; safe to call twice."""
+        """Release files, connections and threads; safe to call twice."""
         ...
 
 
@@ -177,7 +177,7 @@ class VideoDecoder:
         """Nothing to wake: every wait is FFmpeg's and ends by time-out."""
 
     def close(self) -> None:
-        """Let go of the file or connection and of FFmpeg's threads."""
+        """Release the file or connection and FFmpeg's threads."""
         container, self._container = self._container, None
         if container is None:
             return
@@ -201,7 +201,7 @@ class VideoDecoder:
         return best if best is not None and best.index in {s.index for s in streams} else streams[0]
 
     def _rate(self) -> float:
-        """Average frames per second; containers that lie wildly (90000, 0) are not believed."""
+        """Average frames per second; implausible values of containers (90000, 0) are ignored."""
         for rate in (self._stream.average_rate, self._stream.guessed_rate):
             if rate is not None and 0.01 <= rate <= 1000:
                 return float(rate)
@@ -253,7 +253,7 @@ class VideoDecoder:
         self.info = replace(self.info, decoder=device or "cpu", decoder_refused=refused)
 
     def _missing(self) -> int:
-        """Frames that were announced and did not come: by count, else by length where no sound can be longer."""
+        """Frames that were announced and are missing: by count, else by length where no sound can be longer."""
         if self.info.frame_count is not None:
             return max(self.info.frame_count - self.counters.decoded, 0)
         if self.info.duration_s is None or self._container is None or len(self._container.streams) > 1:
@@ -294,7 +294,7 @@ class VideoDecoder:
                 )
 
     def _stamp_s(self, frame: av.VideoFrame, arrived_s: float) -> Fraction | float | None:
-        """When the frame is to be shown, on the stream's own clock or, where that is worthless, on this machine's."""
+        """When the frame is to be shown, on the stream's own clock or, where that is unusable, on this machine's."""
         stamp = frame.pts if frame.pts is not None else frame.dts
         if self.counters.decoded == 0:
             if self._is_live and self._container.format.name in UNTIMED_FORMATS:
@@ -321,7 +321,7 @@ class VideoDecoder:
                     yield packet
             except av.error.InvalidDataError:
                 failure = None
-            except problems.READ_ERRORS as error:  # a remote end that is gone will not come back by itself
+            except problems.READ_ERRORS as error:  # a closed remote end does not recover by itself
                 failure = problems.explain_read(self._name, error, self._timeout_s) if self._is_remote else None
             else:
                 return

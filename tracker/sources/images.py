@@ -94,7 +94,7 @@ class ImagesDecoder:
             )
 
     def _read(self, file: Path) -> av.VideoFrame | None:
-        """The image, or ``None`` when it is not one. From memory: FFmpeg takes ``%`` in a name for a pattern."""
+        """The image, or ``None`` when it is not one. From memory: FFmpeg reads ``%`` in a name as a pattern."""
         try:
             with av.open(io.BytesIO(file.read_bytes()), "r") as container:
                 if not container.streams.video:

@@ -9,7 +9,7 @@ MIN_STEP_S = 0.001
 
 
 class LiveClock:
-    """Media time of a camera over broken connections and clocks that lie.
+    """Media time of a camera over broken connections and wrong clocks.
 
     ======================================  ====================================================================
     what happens                            time given

@@ -99,7 +99,7 @@ def open_source(
             f"expected one stream, found {len(addresses)} ({shown})",
             "open them one by one: each video is a stream with a tracker of its own",
         )
-    # Only now, since FFmpeg's libraries take their time to load
+    # Only now: FFmpeg's libraries load slowly
     from tracker.sources.convert import FrameConverter
     from tracker.sources.decoder import SourceContext
 
@@ -137,7 +137,7 @@ def open_steady(
     rtsp_transport: Literal["tcp", "udp"] = "tcp",
     on_link: Callable[[Link], None] | None = None,
 ) -> Source:
-    """A file, or a camera or address that is connected anew whenever it breaks off; the first frame waits.
+    """A file, or a camera or address that is reconnected after every failure; the first frame waits.
 
     Args:
         address: From :func:`tracker.sources.address.expand_sources`.

@@ -32,7 +32,7 @@ SAMPLES = 4096
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceInfo:
-    """What is known about a stream once it is open.
+    """Description of an open stream.
 
     Attributes:
         name: As the user gave it, without credentials.
@@ -64,7 +64,7 @@ class SourceInfo:
 
 @dataclass(slots=True, kw_only=True)
 class SourceCounters:
-    """What became of a stream's packets and frames so far.
+    """Counts of a stream's packets and frames so far.
 
     Attributes:
         decoded: Frames decoded, including those dropped or strided over later.
@@ -158,7 +158,8 @@ class Source:
         arguments = (decoder, converter, self._handoff, self._meter)
         options = {"stride": stride, "chooses": policy == "auto"}
         self._thread = threading.Thread(target=_read, args=arguments, kwargs=options, name="source-reader", daemon=True)
-        # The thread holds no reference to this object: a source forgotten half-way is collected and stops its thread
+        # The thread holds no reference to this object: a source that is dropped half-way is collected and stops its
+        # thread
         self._finalizer = weakref.finalize(self, _stop, decoder, self._handoff, self._thread)
         self._thread.start()
 
@@ -194,22 +195,22 @@ class Source:
 
     @property
     def info(self) -> SourceInfo:
-        """What is known about the stream; of one that is kept alive, about its latest connection."""
+        """Description of the stream; of a reconnecting one, of its latest connection."""
         return self._decoder.info
 
     @property
     def waiting(self) -> int:
-        """How often :meth:`poll` has something to say: frames, and the error that ended the stream."""
+        """Frames that wait, plus one for the error that ended the stream."""
         return self._handoff.waiting
 
     @property
     def ended(self) -> bool:
-        """Whether no frame waits and none will come."""
+        """Whether no frame waits and none will arrive."""
         return self._handoff.over
 
     @property
     def exhausted(self) -> bool:
-        """Whether no frame will come beyond those that wait."""
+        """Whether no further frame will arrive after those that wait."""
         return self._handoff.exhausted
 
     def wait(self) -> None:
@@ -235,7 +236,7 @@ class Source:
 
     @property
     def counters(self) -> SourceCounters:
-        """A snapshot of what became of packets and frames; the reader may be a few frames ahead of the consumer."""
+        """A snapshot of the counts of packets and frames; the reader may be a few frames ahead of the consumer."""
         return replace(self._decoder.counters, dropped=self._handoff.dropped, late=self._late)
 
     @property
@@ -254,7 +255,7 @@ class Source:
         return list(self._meter.samples)
 
     def close(self) -> None:
-        """Stop reading and let go of everything; frames still waiting are lost. Safe in any state, and twice."""
+        """Stop reading and release everything; frames still waiting are dropped. Safe in any state, and twice."""
         self._finalizer()
 
     def _is_stale(self, item: Picture | Frame) -> bool:
