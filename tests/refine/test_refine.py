@@ -131,17 +131,17 @@ def test_looks_join_what_motion_doubts_and_part_what_it_would_join() -> None:
     crowd = [walk(100 + 150 * n, 500, 0) for n in range(8)]
     found, owners = recording([turn, *crowd], seen=lambda number, frame: number > 0 or not 30 <= frame < 35)
     tracklets = [owners[0][:30], owners[0][30:], *owners[1:]]
-    looks = generator.normal(size=(len(tracklets), 64))
+    embeddings = generator.normal(size=(len(tracklets), 64))
     assert len(stitch(found, tracklets)) == 10
-    looks[1] = looks[0] + 0.1 * generator.normal(size=64)
-    assert len(stitch(found, tracklets, looks)) == 9
+    embeddings[1] = embeddings[0] + 0.1 * generator.normal(size=64)
+    assert len(stitch(found, tracklets, embeddings)) == 9
     straight, owners = recording(
         [walk(100, 200, 30), *crowd], seen=lambda number, frame: number > 0 or not 30 <= frame < 35
     )
     tracklets = [owners[0][:30], owners[0][30:], *owners[1:]]
     assert len(stitch(straight, tracklets)) == 9
-    looks[1] = -looks[0]
-    assert len(stitch(straight, tracklets, looks)) == 10
+    embeddings[1] = -embeddings[0]
+    assert len(stitch(straight, tracklets, embeddings)) == 10
 
 
 def test_instances_before_the_first_are_found_on_the_way_back() -> None:
