@@ -1,4 +1,4 @@
-"""What a frame's exact answer holds: identities, masks, boxes, places and speeds."""
+"""Ground truth of a frame: identities, masks, boxes, positions and velocities."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Crossing:
 
     Attributes:
         time_s: When.
-        identity: Who.
+        identity: Its identity.
         direction: 1 from the right to the left of the line seen along it, -1 back.
     """
 
@@ -33,7 +33,7 @@ class Crossing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SceneTruth:
-    """The exact answer for one frame, ordered by identity; objects whose amodal box misses the image are left out.
+    """The ground truth of one frame, ordered by identity; objects whose amodal box misses the image are left out.
 
     Attributes:
         time_s: Scene time in seconds.

@@ -1,4 +1,4 @@
-"""Vehicle actors: kind, colour and way."""
+"""Vehicle actors: kind, colour and path."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def vehicle_mesh(kind: str, colour: Colour, *, detail: int) -> Mesh:
 
 @dataclass(frozen=True, kw_only=True)
 class Vehicle:
-    """A vehicle on its way.
+    """A moving vehicle.
 
     Attributes:
         identity: Unique in its scene, from 1.

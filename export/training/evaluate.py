@@ -25,7 +25,7 @@ SCORE_FLOOR = 0.005
 
 
 class Segmenter:
-    """The plainest possible runner of an end-to-end file: one image at a time, masks at image resolution."""
+    """A minimal runner of an end-to-end file: one image at a time, masks at image resolution."""
 
     def __init__(self, path: Path, *, threads: int = 1) -> None:
         self.session = cpu_session(path, threads=threads)
