@@ -237,11 +237,11 @@ def test_a_clock_that_jumps_ahead_is_not_believed() -> None:
     clock = LiveClock(max_drift_s=5.0)
     times = [clock.time_s(stream_s, arrived_s) for arrived_s, stream_s in ((10, 0), (10.04, 0.04), (10.08, 3600.08))]
     assert times == pytest.approx([0, 0.04, 0.08])
-    assert (clock.takeovers, clock.believed) == (1, False)
+    assert (clock.takeovers, clock.trusted) == (1, False)
     assert clock.time_s(3600.12, 10.12) == pytest.approx(0.12)
     clock.begin()
     assert clock.time_s(0.0, 20.12) == pytest.approx(10.12)
-    assert clock.believed
+    assert clock.trusted
 
 
 def test_a_clock_of_the_wrong_rate_is_found_out() -> None:

@@ -95,11 +95,11 @@ class Completion:
         if time_s - self._recorded_s < STEP_S - EPSILON_S:
             return
         self._recorded_s = time_s
-        gone = int(self._times_s.searchsorted(time_s - SPAN_S))
+        expired = int(self._times_s.searchsorted(time_s - SPAN_S))
         rows = ((table.ids > 0) & (table.detection_rows >= 0)).nonzero()[0]
-        self._ids = np.concatenate([self._ids[gone:], table.ids[rows]])
-        self._times_s = np.concatenate([self._times_s[gone:], np.full(len(rows), time_s)])
-        self._boxes = np.concatenate([self._boxes[:, gone:], _centred(table.boxes.take(rows, axis=1))], axis=1)
+        self._ids = np.concatenate([self._ids[expired:], table.ids[rows]])
+        self._times_s = np.concatenate([self._times_s[expired:], np.full(len(rows), time_s)])
+        self._boxes = np.concatenate([self._boxes[:, expired:], _centred(table.boxes.take(rows, axis=1))], axis=1)
 
     def warp(self, matrix: Floats) -> None:
         """Carry the history into the present image by ``matrix (2, 3)``."""

@@ -34,7 +34,7 @@ class BoundRunner:
     """Runs of one batch size through buffers that stay on the card.
 
     The bound batch has run before the constructor returns: memory is allocated, kernels are chosen, a graph is recorded
-    and has been seen to give what a plain run gives.
+    and verified against a plain run.
 
     Args:
         session: ``onnxruntime.InferenceSession``.

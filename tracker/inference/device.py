@@ -90,7 +90,7 @@ def open_session(
         fp16: Let TensorRT compute in half precision.
         single_on_cpu: On the CPU fix an open batch to 1, so that shape arithmetic folds away.
         graphs: On CUDA record graphs where the model can be recorded: every node on the card. Such a session is for
-            :class:`tracker.inference.bound.BoundRunner` only; ``session.run`` would replay on buffers that are gone.
+            :class:`tracker.inference.bound.BoundRunner` only; ``session.run`` would replay on freed buffers.
         profile: Shapes for TensorRT where the file leaves the batch open.
 
     Raises:

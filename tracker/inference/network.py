@@ -59,7 +59,7 @@ class Network:
     Attributes:
         opened: The session and where it runs.
         runner: How it is run.
-        file: What the file says about itself, with the output sizes of a trial run.
+        file: Declarations of the file, with the output sizes of a trial run.
         inputs: A sample of every input.
         batch: Most samples of one run.
     """

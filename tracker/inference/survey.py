@@ -28,7 +28,7 @@ TENSORRT_LIBRARIES = ("libnvinfer.so.10", "libnvinfer_plugin.so.10", "libnvonnxp
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeviceSurvey:
-    """What this machine offers to ONNX Runtime.
+    """Devices and libraries of this machine for ONNX Runtime.
 
     Attributes:
         version: Of ONNX Runtime.

@@ -3,7 +3,7 @@
 Any ``.onnx`` with one image input and one vector per image will do; most published ones take ``(N, 3, 256, 128)`` RGB
 with ImageNet's normalisation, which holds where the file does not say otherwise. It says so as a segmentation model
 does: ``masktrail.input`` in its metadata, or ``[input]`` in a ``manifest.toml`` beside it. ``masktrail.masked`` =
-``true`` in the metadata: it wants everything around the silhouette blotted out.
+``true`` in the metadata: pixels outside the silhouette are masked out.
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ class OnnxEmbedder:
         model: The ``.onnx`` file.
         device: ``auto``, ``cpu``, ``cuda``, ``tensorrt``; ``cuda:1`` picks a card.
         threads: Threads inside an operator on the CPU; ``None`` = the cores there are, at most 8.
-        masked: Blot out what is not the instance; ``None`` = as the file says, else no: networks are mostly trained on
-            whole boxes.
+        masked: Mask out pixels outside the silhouette; ``None`` = as the file says, else no: most networks are trained
+            on whole boxes.
         score_threshold: Instances below get no embedding (a row of zeros): the tracker does not use them.
 
     Raises:

@@ -1,4 +1,4 @@
-"""The segmenter that ships: ONNX instance segmentation of frames, in image pixels.
+"""ONNX instance segmentation of frames, in image pixels.
 
 A network on its device, the decoder that its outputs call for, and the geometry between image, network and mask grid.
 """
@@ -51,7 +51,7 @@ class OnnxSegmenter:
         model: A name of the zoo, an ``.onnx`` file, or what :func:`tracker.segment.zoo.find_model` gave.
         device: ``auto``, ``cpu``, ``cuda``, ``tensorrt``; ``cuda:1`` picks a card.
         score_threshold: Instances below are dropped; ``None`` = the manifest's, else 0.1.
-        iou_threshold: Overlap at which suppression acts; ``None`` = the manifest's, else the contract's habit.
+        iou_threshold: Overlap at which suppression acts; ``None`` = the manifest's, else the contract's default.
         classes: Names of the classes to keep; ``None`` = all.
         max_instances: Most instances per frame, best first.
         threads: Threads inside an operator on the CPU; ``None`` = the cores there are, at most 8.

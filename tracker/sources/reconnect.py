@@ -54,7 +54,7 @@ class Link:
         problem: Why it was lost, free of credentials.
         stalled: Whether it was given up because no frame came.
         retry_s: Seconds to the next attempt, where one follows.
-        note: What else is to be known of a live connection: that its clock is believed no more, say.
+        note: Further facts about a live connection, for example that its clock was rejected.
     """
 
     state: Literal["live", "lost", "ended"]
@@ -230,14 +230,14 @@ class ReconnectingDecoder:
             time_s = picture.time_s
             if self._latest.is_live:  # a recording arrives as fast as it is read: arrival times say nothing
                 time_s = self._clock.time_s(picture.time_s, picture.arrived_s)
-            if not self._clock.believed and self._latest.time_from != "arrival":
+            if not self._clock.trusted and self._latest.time_from != "arrival":
                 self._latest = replace(self._latest, time_from="arrival")
                 self._tell(Link(state="live", note="its clock runs off: times are those of arrival from here on"))
             yield replace(
                 picture,
                 index=first_index + picture.index,
                 time_s=time_s,
-                time_from=picture.time_from if self._clock.believed else "arrival",
+                time_from=picture.time_from if self._clock.trusted else "arrival",
             )
             del picture
 
@@ -248,7 +248,7 @@ class ReconnectingDecoder:
             note = f"{info.decoder_refused} does not take it: the CPU decodes"
         elif followed is not None and info.time_from != followed.time_from:
             note = "it has no clock: times are those of arrival"
-        self._latest = info if self._clock.believed else replace(info, time_from="arrival")
+        self._latest = info if self._clock.trusted else replace(info, time_from="arrival")
         if followed is None or note:
             self._tell(Link(state="live", note=note))
 

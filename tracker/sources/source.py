@@ -41,10 +41,10 @@ class SourceInfo:
         fps: Average frames per second.
         frame_count: Frames the container announces, ``None`` where it does not say.
         duration_s: Length in seconds, ``None`` where unknown or endless.
-        is_live: Whether it goes on by itself: cameras and endless network streams.
+        is_live: Whether it has no end of its own: cameras and endless network streams.
         codec: FFmpeg's name of the codec.
         time_from: Where ``Frame.time_s`` comes from: the stream's time ``stamps``; ``arrival`` for live streams without
-            stamps of their own, or whose stamps were not believed; the frame ``rate`` for recordings without stamps and
+            stamps of their own, or whose stamps were rejected; the frame ``rate`` for recordings without stamps and
             for images.
         decoder: Where pictures are decoded: ``cpu``, ``cuda``, ``vaapi`` or ``videotoolbox``.
         decoder_refused: A device that works here but did not take this stream, so that the CPU decodes; else empty.
@@ -76,7 +76,7 @@ class SourceCounters:
         late: Frames thrown away because they had waited longer than ``max_age_s`` (policy ``latest``).
         reconnects: Connections made after the first one (live streams that are kept alive).
         stalls: Connections given up because no frame came for too long.
-        clock_takeovers: Connections whose own clock was not believed, so that arrival time took over.
+        clock_takeovers: Connections whose own clock was rejected, so that arrival time is used.
     """
 
     decoded: int = 0

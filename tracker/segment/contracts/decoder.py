@@ -64,7 +64,7 @@ class Limits:
         iou_threshold: Overlap at which the weaker of two boxes is suppressed; ``None`` = the graph's own suppression
             only, where the graph has one.
         classes: ``(C,)`` bool, which classes are wanted, or ``None`` for all.
-        max_instances: How many may leave, best first.
+        max_instances: Most instances that are returned, best first.
     """
 
     score_threshold: float

@@ -1,6 +1,6 @@
 """Decoder of the YOLOv5/v8/v9/11-seg kind: box decode, NMS and mask assembly in NumPy.
 
-Two outputs: predictions and prototypes ``(B, M, h, w)``. Predictions come in three forms, told apart by shape:
+Two outputs: predictions and prototypes ``(B, M, h, w)``. Predictions have one of three forms, recognised by shape:
 
 - ``(B, 4 + C + M, A)`` or transposed: centre x, centre y, width, height in input pixels, class scores, coefficients (v8
   and later);
