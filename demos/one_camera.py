@@ -1,4 +1,4 @@
-"""Who is in view of a webcam or network camera, every second.
+"""Identities in view of a webcam or network camera, every second.
 
 Usage: python demos/one_camera.py 0
 """

@@ -1,4 +1,4 @@
-"""docs/images/demo.jpg: the rendered road and shop floor, tracked by the shipped model.
+"""Picture of the README, docs/images/demo.jpg: the rendered road and shop floor, tracked by the shipped model.
 
 Usage: python demos/readme_picture.py
 """

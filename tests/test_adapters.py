@@ -14,7 +14,7 @@ from pycocotools import mask as coco_mask
 
 from tracker.associate.tracker import Tracker
 from tracker.errors import ConfigError
-from tracker.masks import encode_rle
+from tracker.formats.run_length import encode_rle
 from tracker.types import Instances
 
 if TYPE_CHECKING:

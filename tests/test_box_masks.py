@@ -7,7 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tracker.masks import PROBABILITY_THRESHOLD, BoxMasks, GridMasks, InstanceMasks, unpack_masks
+from tracker.masks.box_masks import BoxMasks
+from tracker.masks.grid_masks import GridMasks
+from tracker.masks.instance_masks import PROBABILITY_THRESHOLD, InstanceMasks
+from tracker.masks.packing import unpack_masks
 
 SIZE = (48, 36)
 WHOLE = np.array([0.0, 0.0, *SIZE])

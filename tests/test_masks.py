@@ -1,15 +1,14 @@
-"""Mask algebra: the lift against an independent slow one, run-length codes and disjointness as laws."""
+"""Masks on a grid over the image: the lift against an independent slow one, areas."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
-from hypothesis.extra.numpy import array_shapes, arrays
 
-from tracker import masks
-from tracker.types import GridMasks
+from tracker.masks.grid_masks import GridMasks
+from tracker.masks.instance_masks import PROBABILITY_THRESHOLD
 
 
 def grid_masks(probabilities: np.ndarray, step: tuple[float, float], size: tuple[int, int]) -> GridMasks:
@@ -40,9 +39,9 @@ def test_lift_equals_slow_bilinear(step: tuple[float, float]) -> None:
     size = (int(8 * step[0]), int(6 * step[1]))
     expected = slow_lift(probabilities, step, size)
     found = grid_masks(probabilities[None], step, size).full(0, np.array([0, 0, *size], np.float32))
-    clear = np.abs(expected - masks.PROBABILITY_THRESHOLD) > 5  # OpenCV interpolates in steps of 1/32
+    clear = np.abs(expected - PROBABILITY_THRESHOLD) > 5  # OpenCV interpolates in steps of 1/32
     assert clear.mean() > 0.8
-    np.testing.assert_array_equal(found[clear], (expected >= masks.PROBABILITY_THRESHOLD)[clear])
+    np.testing.assert_array_equal(found[clear], (expected >= PROBABILITY_THRESHOLD)[clear])
 
 
 @given(st.floats(-10, 40), st.floats(-10, 30), st.floats(0, 50), st.floats(0, 40))
@@ -72,25 +71,3 @@ def test_areas_count_the_grid() -> None:
     probabilities = np.zeros((2, 4, 4))
     probabilities[0, :2, :3] = 255
     np.testing.assert_array_equal(grid_masks(probabilities, (4.0, 2.0), (16, 8)).areas_px(), [6 * 8, 0])
-
-
-@given(arrays(np.bool_, array_shapes(min_dims=2, max_dims=2, max_side=20)))
-def test_run_length_codes_return(mask: np.ndarray) -> None:
-    code = masks.encode_rle(mask)
-    assert code["size"] == list(mask.shape)
-    np.testing.assert_array_equal(masks.decode_rle(code), mask)
-
-
-@settings(max_examples=50)
-@given(st.integers(0, 5), st.integers(0, 2**32 - 1))
-def test_disjoint_masks_share_nothing_and_lose_nothing(count: int, seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    silhouettes = [rng.random((5, 6)) < 0.5 for _ in range(count)]
-    order = rng.permutation(count)
-    result = masks.make_disjoint(silhouettes, order)
-    assert sum((mask.astype(int) for mask in result), np.zeros((5, 6), int)).max(initial=0) <= 1
-    union_before = np.any(silhouettes, axis=0) if count else np.zeros((5, 6), bool)
-    union_after = np.any(result, axis=0) if count else np.zeros((5, 6), bool)
-    np.testing.assert_array_equal(union_before, union_after)
-    if count:
-        np.testing.assert_array_equal(result[order[0]], silhouettes[order[0]])

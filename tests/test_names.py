@@ -1,4 +1,4 @@
-"""The public names are pinned: adding one is a decision, removing one breaks somebody."""
+"""The public names are pinned: adding one is a decision, removing one breaks users."""
 
 from __future__ import annotations
 

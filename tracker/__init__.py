@@ -32,7 +32,9 @@ if TYPE_CHECKING:
     from tracker.engine.scheduler import Engine
     from tracker.engine.stage import Stage
     from tracker.engine.stream import Stream
-    from tracker.masks import BoxMasks, GridMasks, InstanceMasks
+    from tracker.masks.box_masks import BoxMasks
+    from tracker.masks.grid_masks import GridMasks
+    from tracker.masks.instance_masks import InstanceMasks
     from tracker.plugins import open_sink
     from tracker.segment.session import OnnxSegmenter
     from tracker.settings.stream import RunSettings
@@ -70,10 +72,10 @@ __all__ = [
 # Loaded on first use, so that `import tracker` and `masktrail --help` stay fast (no OpenCV, FFmpeg or ONNX Runtime).
 _HOMES = {
     "Engine": "tracker.engine.scheduler",
-    "BoxMasks": "tracker.masks",
+    "BoxMasks": "tracker.masks.box_masks",
     "Frame": "tracker.types",
-    "GridMasks": "tracker.masks",
-    "InstanceMasks": "tracker.masks",
+    "GridMasks": "tracker.masks.grid_masks",
+    "InstanceMasks": "tracker.masks.instance_masks",
     "Instances": "tracker.types",
     "Letterbox": "tracker.types",
     "OnnxSegmenter": "tracker.segment.session",

@@ -18,7 +18,7 @@ def main() -> None:
     try:
         app()
     except TrackerError as error:
-        print(f"masktrail: {error}", file=sys.stderr)  # noqa: T201 - the one place where an error meets the user
+        print(f"masktrail: {error}", file=sys.stderr)  # noqa: T201 - the one place where an error is printed
         sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)

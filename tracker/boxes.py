@@ -1,4 +1,4 @@
-"""Boxes ``(N, 4)`` xyxy as arrays: areas, overlaps and conversions; pure functions, no state.
+"""Box geometry: areas, overlaps and conversions of boxes ``(N, 4)`` xyxy; the placement of an image in a network.
 
 A box is ``x1, y1, x2, y2`` in pixels with ``x2 >= x1``; an edge at ``x`` lies between pixels, so a box that covers
 exactly one pixel is ``0, 0, 1, 1``. Functions keep the floating type they are given.
@@ -6,6 +6,7 @@ exactly one pixel is ``0, 0, 1, 1``. Functions keep the floating type they are g
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 Boxes = NDArray[np.floating[Any]]
 
 __all__ = [
+    "Letterbox",
     "areas",
     "clip",
     "cxcywh",
@@ -134,3 +136,44 @@ def xyxy_from_xywh(boxes: Boxes) -> Boxes:
     array([[1., 1., 4., 3.]])
     """
     return np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], axis=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Letterbox:
+    """Placement of an image in the network's input: scaled, anchored at the top left, the rest padded.
+
+    Attributes:
+        image_size: ``(width, height)`` of the image in pixels.
+        network_size: ``(width, height)`` of the network's input in pixels.
+        content_size: ``(width, height)`` of the scaled image inside the input.
+    """
+
+    image_size: tuple[int, int]
+    network_size: tuple[int, int]
+    content_size: tuple[int, int]
+
+    @classmethod
+    def fit(cls, image_size: tuple[int, int], network_size: tuple[int, int], *, keep_aspect: bool = True) -> Letterbox:
+        """The largest placement of the image in the network's input.
+
+        Args:
+            image_size: ``(width, height)`` in pixels.
+            network_size: ``(width, height)`` in pixels.
+            keep_aspect: Scale both axes alike and pad right and below; else stretch to fill (official YOLACT).
+
+        >>> Letterbox.fit((1280, 720), (640, 384)).content_size
+        (640, 360)
+        """
+        if not keep_aspect:
+            return cls(image_size=image_size, network_size=network_size, content_size=network_size)
+        scale = min(network_size[0] / image_size[0], network_size[1] / image_size[1])
+        content = (
+            min(max(round(image_size[0] * scale), 1), network_size[0]),
+            min(max(round(image_size[1] * scale), 1), network_size[1]),
+        )
+        return cls(image_size=image_size, network_size=network_size, content_size=content)
+
+    @property
+    def scale(self) -> tuple[float, float]:
+        """Network pixels per image pixel, ``(x, y)``."""
+        return self.content_size[0] / self.image_size[0], self.content_size[1] / self.image_size[1]

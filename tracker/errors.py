@@ -1,4 +1,4 @@
-"""The error tree: every expected failure as one sentence that a user can act on.
+"""Exceptions of masktrail: every expected failure as one sentence with a remedy.
 
 ::
 
@@ -52,7 +52,7 @@ class TrackerError(Exception):
         super().__init__(f"{self.offender}: {problem}" + (f"\n  remedy: {remedy}" if remedy else ""))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """The three parts, since an exception's own way would hand the finished sentence to the constructor."""
+        """The three parts, since the default would pass the finished sentence to the constructor."""
         return type(self), (self.offender, self.problem, self.remedy)
 
 

@@ -1,4 +1,4 @@
-"""The values that flow between the stages: frozen structs of arrays, validated once.
+"""Values between the stages: frozen structs of arrays, validated once.
 
 ``Frame -> Instances -> Tracks -> TrackedFrame``. Each is checked once, when it is built at a stage's boundary. Zero
 objects is an array of zero rows, never ``None``.
@@ -12,8 +12,12 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 
+from tracker.boxes import Letterbox
 from tracker.errors import ConfigError, expect_array
-from tracker.masks import BoxMasks, GridMasks, InstanceMasks, decode_coco, on_grid
+from tracker.masks.adapters import decode_coco, on_grid
+from tracker.masks.box_masks import BoxMasks
+from tracker.masks.grid_masks import GridMasks
+from tracker.masks.instance_masks import InstanceMasks
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -43,49 +47,8 @@ SQUARE = Fraction(1)
 
 
 def _on_cpu(values: Any) -> NDArray[Any]:
-    """An array of a tensor, wherever it is, or of an array."""
+    """A NumPy array of a tensor on any device, or of an array."""
     return np.asarray(values.cpu().numpy() if hasattr(values, "cpu") else values)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Letterbox:
-    """How an image lies in the network's input: scaled, anchored at the top left, the rest padded.
-
-    Attributes:
-        image_size: ``(width, height)`` of the image in pixels.
-        network_size: ``(width, height)`` of the network's input in pixels.
-        content_size: ``(width, height)`` of the scaled image inside the input.
-    """
-
-    image_size: tuple[int, int]
-    network_size: tuple[int, int]
-    content_size: tuple[int, int]
-
-    @classmethod
-    def fit(cls, image_size: tuple[int, int], network_size: tuple[int, int], *, keep_aspect: bool = True) -> Letterbox:
-        """The largest placement of the image in the network's input.
-
-        Args:
-            image_size: ``(width, height)`` in pixels.
-            network_size: ``(width, height)`` in pixels.
-            keep_aspect: Scale both axes alike and pad right and below; else stretch to fill (official YOLACT).
-
-        >>> Letterbox.fit((1280, 720), (640, 384)).content_size
-        (640, 360)
-        """
-        if not keep_aspect:
-            return cls(image_size=image_size, network_size=network_size, content_size=network_size)
-        scale = min(network_size[0] / image_size[0], network_size[1] / image_size[1])
-        content = (
-            min(max(round(image_size[0] * scale), 1), network_size[0]),
-            min(max(round(image_size[1] * scale), 1), network_size[1]),
-        )
-        return cls(image_size=image_size, network_size=network_size, content_size=content)
-
-    @property
-    def scale(self) -> tuple[float, float]:
-        """Network pixels per image pixel, ``(x, y)``."""
-        return self.content_size[0] / self.image_size[0], self.content_size[1] / self.image_size[1]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,11 +63,11 @@ class Frame:
         arrived_s: ``time.monotonic()`` when the frame was decoded, for ages and latencies.
         source: The stream's name as the user gave it; for image folders the image's own path.
         size: ``(width, height)`` of the picture in pixels, after rotation.
-        image: ``(H, W, 3)`` uint8 BGR, or ``None`` where the source was told that nobody draws or exports pixels.
+        image: ``(H, W, 3)`` uint8 BGR, or ``None`` where the source was opened without images.
         network_image: ``(h, w, 3)`` uint8 BGR, already resized and padded for the segmenter, or ``None``.
         letterbox: How ``network_image`` was made; ``None`` exactly where ``network_image`` is.
-        time_from: Where ``time_s`` comes from: the stream's ``stamps``, its ``arrival`` here because the stream has no
-            clock or one that is not believed, or the frame ``rate``.
+        time_from: Where ``time_s`` comes from: the stream's ``stamps``, its ``arrival`` here where the stream has no
+            clock or an unreliable one, or the frame ``rate``.
         pixel_aspect: Width by height of one pixel as it is to be shown; 1 where pixels are square.
     """
 
@@ -133,7 +96,7 @@ class Frame:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Instances:
-    """What the segmenter saw in one frame, best score first where the segmenter orders them.
+    """Detected instances of one frame, best score first where the segmenter orders them.
 
     Attributes:
         boxes: ``(N, 4)`` float32 xyxy in image pixels.
@@ -172,8 +135,8 @@ class Instances:
     def from_supervision(cls, detections: Any) -> Instances:
         """Instances of a ``supervision.Detections``.
 
-        Masks of the whole image are averaged to a small grid (:func:`tracker.masks.on_grid`): edges keep about 2 pixels
-        in images of up to 1,920, and lifting them gives back nearly, not exactly, what was there.
+        Masks of the whole image are averaged to a small grid (:func:`tracker.masks.adapters.on_grid`). In images of up
+        to 1,920 pixels an edge is kept to about 2 pixels; a lifted mask is near the original, not equal to it.
 
         Args:
             detections: Scores and classes that it does not have are 1 and 0; its ``tracker_id`` and ``data`` are not
@@ -189,7 +152,7 @@ class Instances:
 
     @classmethod
     def from_ultralytics(cls, result: Any) -> Instances:
-        """Instances of one of Ultralytics' ``Results``, on whatever device its tensors are.
+        """Instances of one of Ultralytics' ``Results``, with tensors on any device.
 
         Masks come without the padding of the network's input, averaged to a small grid as in :meth:`from_supervision`.
 
@@ -262,7 +225,7 @@ class Instances:
         silhouettes: Sequence[NDArray[Any]] | NDArray[Any] | None,
         image_size: tuple[int, ...] | None,
     ) -> Instances:
-        """Instances of somebody else's arrays, with silhouettes of the whole image or none."""
+        """Instances of arrays of another framework, with silhouettes of the whole image or none."""
         masks = None
         if silhouettes is not None and len(silhouettes) and image_size is not None:
             size = (int(image_size[0]), int(image_size[1]))
@@ -291,17 +254,17 @@ class Tracks:
     """The identities that are visible or coasting at one time, ordered by id.
 
     Attributes:
-        ids: ``(N,)`` int64, gapless from 1 in order of confirmation, unique for ever within one tracker.
-        detection_rows: ``(N,)`` int64, which instance row each identity took in this frame; -1 = coasting (predicted,
-            not seen).
-        boxes: ``(N, 4)`` float32 xyxy in image pixels; the instance's box where one was taken, else the prediction.
+        ids: ``(N,)`` int64, gapless from 1 in order of confirmation, unique within one tracker.
+        detection_rows: ``(N,)`` int64, row of the matched instance of each identity in this frame; -1 = coasting
+            (predicted, not seen).
+        boxes: ``(N, 4)`` float32 xyxy in image pixels; the instance's box where one is matched, else the prediction.
         velocities: ``(N, 2)`` float32, centre velocity in pixels per second, ``(x, y)``.
         class_ids: ``(N,)`` int64, by vote over the identity's life.
         scores: ``(N,)`` float32, the instance's score, or the last one while coasting.
         ages_s: ``(N,)`` float32, seconds since the identity was first detected, absences included.
-        ended_ids: ``(M,)`` int64, identities that were given up for good in this update: none of them ever returns.
-            With embeddings an identity may be out of view for minutes and come back under its number; it is in
-            neither ``ids`` nor ``ended_ids`` meanwhile, and ends when it is remembered no longer.
+        ended_ids: ``(M,)`` int64, identities that ended in this update; none of them is ever resumed. With embeddings
+            an identity may be re-identified after minutes out of view; meanwhile it is in neither ``ids`` nor
+            ``ended_ids``, and it ends when it leaves the gallery.
     """
 
     ids: NDArray[np.int64]
@@ -334,7 +297,7 @@ class Tracks:
         and ``age_s``.
 
         Args:
-            instances: Those that the tracks were found in, for their masks: ``(N, H, W)`` booleans at the image's
+            instances: The frame's instances, for their masks: ``(N, H, W)`` booleans at the image's
                 size, empty for tracks that coast.
 
         Raises:
@@ -363,16 +326,16 @@ class Tracks:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrackedFrame:
-    """Everything known about one frame: what sinks receive.
+    """One frame with its instances and tracks, as sinks receive it.
 
     Attributes:
         frame: The picture and its times.
-        instances: What was segmented; ``tracks.detection_rows`` points into it.
-        tracks: The identities, or ``None`` when only segmentation was asked for.
+        instances: The detected instances; ``tracks.detection_rows`` points into them.
+        tracks: The identities, or ``None`` without tracking.
         class_names: Names in ``class_ids`` order.
         stage_times_s: Seconds of work per stage for this frame, by stage name.
-        warp: ``(2, 3)`` float64, how the camera moved: image pixels of the frame before to those of this one; ``None``
-            for no motion, or where nobody looked.
+        warp: ``(2, 3)`` float64, camera motion, image pixels of the frame before to those of this one; ``None``
+            for no motion, or where it was not estimated.
     """
 
     frame: Frame
@@ -384,7 +347,7 @@ class TrackedFrame:
 
 
 class NetworkInput(Protocol):
-    """How a network wants its pictures; a segmenter is one."""
+    """Input size and resizing of a network; every segmenter has them."""
 
     @property
     def network_size(self) -> tuple[int, int]:
@@ -407,7 +370,7 @@ class Segmenter(NetworkInput, Protocol):
 
     @property
     def confirmation_score(self) -> float:
-        """Score that an instance must have to confirm a track; 0 where scores are not known to mean something."""
+        """Score that an instance must have to confirm a track; 0 for uncalibrated scores of unknown meaning."""
         ...
 
     def segment(self, frames: Sequence[Frame]) -> list[Instances]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import cv2
 import numpy as np
 
-from tracker.masks import GridMasks
+from tracker.masks.grid_masks import GridMasks
 from tracker.types import Instances
 
 if TYPE_CHECKING:

@@ -106,7 +106,8 @@ def painters_order(footprints: Sequence[NDArray[np.floating[Any]]], eye: NDArray
     waiting = list(np.argsort(-reach, kind="stable"))
     order = []
     while waiting:
-        # The farthest that hides nobody still waiting; a cycle (three cars around a corner) falls back to distance.
+        # The farthest that hides none of those still waiting; a cycle (three cars around a corner) falls back to
+        # distance.
         pick = next((row for row in waiting if not hides[row, waiting].any()), waiting[0])
         waiting.remove(pick)
         order.append(int(pick))

@@ -17,7 +17,7 @@ Colour = tuple[float, float, float]
 
 @dataclass(frozen=True, kw_only=True)
 class Outfit:
-    """What a person looks like; colours are BGR 0..255.
+    """Clothes, hair and skin of a person; colours are BGR 0..255.
 
     Attributes:
         top: Shirt, pullover or jacket.
@@ -75,7 +75,7 @@ _BAGS = ((44, 60, 84), (50, 50, 130), (56, 56, 58), (92, 70, 48), (60, 84, 62), 
 
 
 def random_outfit(rng: np.random.Generator) -> Outfit:
-    """One of very many looks."""
+    """One of very many outfits."""
 
     def pick(colours: Sequence[Colour]) -> Colour:
         base = np.array(colours[int(rng.integers(len(colours)))]) * rng.uniform(0.85, 1.12)
@@ -104,7 +104,7 @@ def part_colour(outfit: Outfit, place: tuple[str, int], forward_deg: float) -> C
     """The colour of one face of the body.
 
     Args:
-        outfit: Looks.
+        outfit: Clothes, hair and skin.
         place: Which tube (``trunk``, ``head``, ``thigh``, ...) and which ring of it, from its start.
         forward_deg: How far around the tube from straight ahead, 0..180.
     """

@@ -120,7 +120,7 @@ def _elsewhere(camera: Camera, rng: np.random.Generator) -> Camera:
 
 
 def _traffic(rng: np.random.Generator, duration_s: float, density: float) -> list[Vehicle]:
-    """Vehicles of all lanes; within a lane nobody comes nearer than a second's way to the one ahead."""
+    """Vehicles of all lanes; within a lane each keeps at least one second behind the one ahead."""
     lanes = [(lane, 1, fast) for lane, fast in zip(NEAR_LANES_M, (False, True), strict=True)]
     lanes += [(lane, -1, fast) for lane, fast in zip(FAR_LANES_M, (True, False), strict=True)]
     vehicles: list[tuple[float, str, tuple[float, float, float], Trajectory]] = []

@@ -200,7 +200,7 @@ def exit_and_reentry(*, size: tuple[int, int] = (640, 360), away_s: float = 3.0)
 
 
 def empty(*, size: tuple[int, int] = (640, 360), duration_s: float = 2.0) -> Scene:
-    """Nobody."""
+    """An empty scene."""
     return stage("empty", [], duration_s, size=size)
 
 
@@ -211,7 +211,7 @@ def u_turn(*, size: tuple[int, int] = (640, 360)) -> Scene:
 
 
 def group_walk(*, size: tuple[int, int] = (640, 360), count: int = 4) -> Scene:
-    """Persons walk abreast in one direction and hide each other in part all the way."""
+    """Persons walk abreast in one direction and partly hide each other throughout."""
     paths = [walk(points_m=[(6.5 + 0.45 * n, 2.6), (6.5 + 0.45 * n, -2.6)], start_s=0.0) for n in range(count)]
     return stage("group_walk", cast(paths), 4.0, size=size)
 
@@ -249,7 +249,7 @@ def stop_and_go(*, size: tuple[int, int] = (640, 360)) -> Scene:
 def dense(
     count: int, *, rng: np.random.Generator, size: tuple[int, int] = (1280, 720), duration_s: float = 10.0
 ) -> Scene:
-    """``count`` persons who wander on a square, seen from above at an angle.
+    """``count`` persons who walk about on a square, seen from above at an angle.
 
     Args:
         count: Persons, all present all the time.

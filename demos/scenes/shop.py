@@ -27,7 +27,7 @@ GONDOLAS_M = (((4.4, 3.75), (9.2, 4.75)), ((4.4, 6.85), (9.2, 7.85)))
 """Low and high corner of the free-standing shelves."""
 PILLAR_M = ((10.0, 7.0), (10.45, 7.45))
 COUNT_LINE_M = ((4.3, 3.0), (0.2, 3.0))
-"""A line from the front shelf to the left, for counting who goes to the back of the shop."""
+"""A line from the front shelf to the left, for counting people who go to the back of the shop."""
 
 _NODES = {
     "A": (3.1, 2.3),
@@ -156,13 +156,13 @@ def _crowd(rng: np.random.Generator, duration_s: float, people: int) -> list[Wal
 
 
 def _free_route(rng: np.random.Generator, start_s: float, speed: float, taken: list[Trajectory]) -> Trajectory:
-    """Of six random routes the one that keeps farthest from those who are there already."""
+    """Of six random routes the one that keeps farthest from the people already there."""
     routes = [_route(rng, start_s, speed) for _ in range(6)]
     return max(routes, key=lambda route: _clearance(route, taken))
 
 
 def _clearance(route: Trajectory, taken: list[Trajectory]) -> float:
-    """Smallest distance in metres to anybody at any time, 0.8 at most."""
+    """Smallest distance in metres to any other person at any time, 0.8 at most."""
     nearest = 0.8
     for other in taken:
         low, high = max(route.start_s, other.start_s), min(route.end_s, other.end_s)
@@ -195,7 +195,7 @@ def _route(rng: np.random.Generator, start_s: float, speed: float) -> Trajectory
 
 
 def _way_out(node: str) -> list[str]:
-    """The shortest way to a door."""
+    """The shortest path to a door."""
     seen, queue = {node}, [[node]]
     while queue:
         path = queue.pop(0)

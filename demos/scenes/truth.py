@@ -1,4 +1,4 @@
-"""What a frame's exact answer holds: identities, masks, boxes, places and speeds."""
+"""Ground truth of a frame: identities, masks, boxes, positions and velocities."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ class Journey:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SceneTruth:
-    """The exact answer for one frame, ordered by identity; objects whose amodal box misses the image are left out.
+    """The ground truth of one frame, ordered by identity; objects whose amodal box misses the image are left out.
 
     Attributes:
         time_s: Scene time in seconds.

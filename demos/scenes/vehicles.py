@@ -1,4 +1,4 @@
-"""Vehicle actors: kind, colour and way."""
+"""Vehicle actors: kind, colour and path."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def _turn(pose: Pose) -> NDArray[np.float64]:
 
 @dataclass(frozen=True, kw_only=True)
 class Vehicle:
-    """A vehicle on its way.
+    """A moving vehicle.
 
     Attributes:
         identity: Unique in its scene, from 1.

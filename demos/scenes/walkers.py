@@ -1,4 +1,4 @@
-"""Walking persons as actors: outfit and way."""
+"""Walking persons as actors: outfit and path."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ __all__ = ["Walker"]
 
 
 @dataclass(frozen=True, slots=True)
-class _Look:
+class _Faces:
     """Per face: first ring, colour, mirror strength, cloth folds, glow and order bias."""
 
     rings: NDArray[np.intp]
@@ -42,12 +42,12 @@ _CIRCLE = np.stack([np.cos(np.arange(16) * math.pi / 8), np.sin(np.arange(16) * 
 
 @dataclass(frozen=True, kw_only=True)
 class Walker:
-    """A person on the way.
+    """A walking person.
 
     Attributes:
         identity: Unique in its scene, from 1.
         trajectories: One per presence.
-        outfit: Looks.
+        outfit: Clothes, hair and skin.
         height_m: Body height.
         gait: Phase of the legs at the start, radians.
     """
@@ -57,7 +57,7 @@ class Walker:
     outfit: Outfit
     height_m: float = 1.75
     gait: float = 0.0
-    _looks: dict[int, _Look] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _faces: dict[int, _Faces] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def class_id(self) -> int:
@@ -102,7 +102,7 @@ class Walker:
         smooth = (
             np.cos(angles)[:, None] * across[:, None] / size[0] + np.sin(angles)[:, None] * along[:, None] / size[1]
         )
-        look = self._look(count)
+        look = self._faces_of(count)
         low, following = look.rings, (np.arange(count) + 1) % count
         quads = np.stack(
             [points[low], points[low][:, following], points[low + 1][:, following], points[low + 1]], axis=2
@@ -137,15 +137,15 @@ class Walker:
             clock=time_s * 1.7 + 3 * self.gait,
         )
 
-    def _look(self, sides: int) -> _Look:
+    def _faces_of(self, sides: int) -> _Faces:
         """Colours of all faces of a body whose tubes have so many sides."""
-        if sides not in self._looks:
+        if sides not in self._faces:
             rings = skeleton(self.outfit, Posture(phase=0.0, drive=0.0, idle=0.0, clock=0.0))
-            self._looks[sides] = _look(self.outfit, rings, sides, self.identity)
-        return self._looks[sides]
+            self._faces[sides] = _faces_of(self.outfit, rings, sides, self.identity)
+        return self._faces[sides]
 
 
-def _look(outfit: Outfit, rings: Rings, count: int, seed: int) -> _Look:
+def _faces_of(outfit: Outfit, rings: Rings, count: int, seed: int) -> _Faces:
     rng = np.random.default_rng(seed)
     ends = {start - 1 for start in rings.starts} | {len(rings.centres) - 1}
     low = np.array([ring for ring in range(len(rings.centres)) if ring not in ends])
@@ -163,7 +163,7 @@ def _look(outfit: Outfit, rings: Rings, count: int, seed: int) -> _Look:
         count, axis=1
     )
     faces = len(low) * count
-    return _Look(
+    return _Faces(
         rings=low,
         albedo=(to_linear(colours) * worn).reshape(faces, 3),
         gloss=gloss.reshape(faces),

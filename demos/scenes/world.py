@@ -62,7 +62,7 @@ class Actor(Protocol):
         ...
 
     def draw(self, pose: Pose, time_s: float, camera: Camera, light: Light | None) -> Drawing:
-        """How it looks; without colours where ``light`` is ``None``."""
+        """The drawing of the actor; without colours where ``light`` is ``None``."""
         ...
 
 
@@ -71,7 +71,7 @@ class Scene:
 
     Args:
         name: What it shows.
-        actors: Who moves in it.
+        actors: Moving objects.
         rig: The camera and how it moves.
         backdrop: The scenery.
         duration_s: How long something happens; other times are legal and may be empty.
@@ -275,8 +275,8 @@ class Scene:
         seen: dict[tuple[int, int], int] = {}
         for truth in self.truths(fps, duration_s):
             for row in np.flatnonzero((truth.visibility >= min_visibility) & (truth.areas_px >= min_area_px)):
-                who = int(truth.class_ids[row]), int(truth.ids[row])
-                seen[who] = seen.get(who, 0) + 1
+                identity = int(truth.class_ids[row]), int(truth.ids[row])
+                seen[identity] = seen.get(identity, 0) + 1
         counted: dict[int, set[int]] = {}
         for (class_id, identity), frames in seen.items():
             if frames >= min_frames:

@@ -18,7 +18,7 @@ import numpy as np
 
 from demos.scenes.world import CLASS_NAMES, frame_count
 from tracker.errors import SinkError
-from tracker.masks import encode_rle
+from tracker.formats.run_length import encode_rle
 from tracker.sinks.part_file import PartFile
 from tracker.sinks.watched_file import BUFFER_BYTES, WatchedFile
 

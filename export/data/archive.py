@@ -41,7 +41,7 @@ class Picture(NamedTuple):
 
 
 class Sample(NamedTuple):
-    """One training picture at network size. N objects; regions that nobody labelled are in `ignore`."""
+    """One training picture at network size. N objects; regions without labels are in `ignore`."""
 
     image: np.ndarray  # (H, W, 3) uint8 BGR
     boxes: np.ndarray  # (N, 4) float32 xyxy, network pixels

@@ -1,8 +1,8 @@
 """Fused detections over several sizes and mirrored views of one picture, with class probabilities.
 
-A small network sees more when it looks at several sizes and in the mirror. What the looks find is fused by weighted
-boxes fusion (Solovyev et al. 2021): boxes of one object become their mean, weighted by score, and an object that only
-some looks see scores less.
+Test-time augmentation: a small network finds more at several sizes and in mirrored pictures. The detections of all
+views are fused by weighted boxes fusion (Solovyev et al. 2021): boxes of one object become their mean, weighted by
+score, and an object that only some views contain gets a lower score.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
 
 SIZES = (448, 640, 832)  # longer sides, in pixels
 CELL = 64  # pixels that the shorter side is padded to a multiple of: few input sizes, few sessions
-LOOK_FLOOR = 0.05  # of a score in one look
+VIEW_FLOOR = 0.05  # lowest score in one view
 NMS_IOU = 0.65
 FUSE_IOU = 0.55
 
 
-class Looks(NamedTuple):
-    """What is found in a picture, best first; N objects, C classes."""
+class Detections(NamedTuple):
+    """Detections in a picture, best first; N objects, C classes."""
 
     boxes: np.ndarray  # (N, 4) xyxy, picture pixels
     scores: np.ndarray  # (N, C)
@@ -44,11 +44,11 @@ class Looks(NamedTuple):
 
 
 class FusedDetector:
-    """A network of `load_network` that looks at a picture in several sizes, plain and mirrored.
+    """A network of `load_network` on several sizes of a picture, plain and mirrored.
 
     Args:
         network: it brings the class names.
-        sizes: longer sides of the pictures it sees, in pixels.
+        sizes: longer sides of its input pictures, in pixels.
     """
 
     def __init__(self, network: YolactNano, sizes: Sequence[int] = SIZES) -> None:
@@ -57,19 +57,19 @@ class FusedDetector:
         self.groups = np.array(group_numbers(network.classes, NMS_GROUPS))
         self.detections = FrozenTeacher(network, network.classes, torch.device("cpu"))
 
-    def __call__(self, picture: np.ndarray) -> Looks:
-        """Picture (H, W, 3) uint8 BGR -> what all looks together find."""
-        looks = []
+    def __call__(self, picture: np.ndarray) -> Detections:
+        """Picture (H, W, 3) uint8 BGR -> the fused detections of all views."""
+        views = []
         for size in self.sizes:
             frame, scale = self.frame(picture, size)
             for image, mirrored in ((frame, False), (np.ascontiguousarray(frame[:, ::-1]), True)):
-                found = self.look(image)
+                found = self.detect(image)
                 if mirrored:
                     found.boxes[:, [0, 2]] = frame.shape[1] - found.boxes[:, [2, 0]]
-                looks.append(Looks(found.boxes / scale, found.scores))
-        fused = fuse(looks, self.groups)
+                views.append(Detections(found.boxes / scale, found.scores))
+        fused = fuse(views, self.groups)
         high = np.array([picture.shape[1], picture.shape[0]] * 2, float)
-        return Looks(fused.boxes.clip(0, high), fused.scores)
+        return Detections(fused.boxes.clip(0, high), fused.scores)
 
     @staticmethod
     def frame(picture: np.ndarray, size: int) -> tuple[np.ndarray, float]:
@@ -78,38 +78,38 @@ class FusedDetector:
         height, width = (int(np.ceil(round(length * scale) / CELL)) * CELL for length in picture.shape[:2])
         return letterbox(picture, (height, width))
 
-    def look(self, frame: np.ndarray) -> Looks:
-        """One run of the network, without doubles; boxes in pixels of the frame."""
+    def detect(self, frame: np.ndarray) -> Detections:
+        """One run of the network, after NMS; boxes in pixels of the frame."""
         image = torch.from_numpy(frame.transpose(2, 0, 1)[None].astype(np.float32))
         boxes, objectness, classes = (output[0].numpy() for output in self.detections(image))
         scores = objectness[:, None] * classes
-        kept = scores.max(axis=1) >= LOOK_FLOOR
+        kept = scores.max(axis=1) >= VIEW_FLOOR
         boxes, scores = boxes[kept], scores[kept]
         rows = np.zeros(0, int)
         if len(boxes):
             groups = self.groups[scores.argmax(axis=1)]
             rows = np.array(
                 cv2.dnn.NMSBoxesBatched(
-                    xywh(boxes).tolist(), scores.max(axis=1).tolist(), groups.tolist(), LOOK_FLOOR, NMS_IOU
+                    xywh(boxes).tolist(), scores.max(axis=1).tolist(), groups.tolist(), VIEW_FLOOR, NMS_IOU
                 ),
                 int,
             )
-        return Looks(boxes[rows].astype(float), scores[rows].astype(float))
+        return Detections(boxes[rows].astype(float), scores[rows].astype(float))
 
 
-def fuse(looks: Sequence[Looks], groups: np.ndarray, *, iou: float = FUSE_IOU) -> Looks:
-    """Weighted boxes fusion of several looks; classes of one group are taken for one another.
+def fuse(views: Sequence[Detections], groups: np.ndarray, *, iou: float = FUSE_IOU) -> Detections:
+    """Weighted boxes fusion of several views; classes of one group count as the same.
 
     Args:
-        looks: of one picture, boxes in its pixels.
+        views: detections of each view of one picture, boxes in its pixels.
         groups: (C,) a number for each class.
         iou: from which on two boxes are of one object.
 
     Returns:
-        Boxes that are means weighted by score; class scores that are sums over the looks, divided by their number.
+        Boxes that are means weighted by score; class scores that are sums over the views, divided by their number.
     """
-    boxes = np.concatenate([item.boxes for item in looks])
-    scores = np.concatenate([item.scores for item in looks])
+    boxes = np.concatenate([item.boxes for item in views])
+    scores = np.concatenate([item.scores for item in views])
     best = scores.max(axis=1) if len(scores) else np.zeros(0)
     clusters: list[list[int]] = []
     means: list[np.ndarray] = []
@@ -126,6 +126,6 @@ def fuse(looks: Sequence[Looks], groups: np.ndarray, *, iou: float = FUSE_IOU) -
         clusters[place].append(int(row))
         means[place] = np.average(boxes[clusters[place]], axis=0, weights=best[clusters[place]])
     summed = np.array([scores[rows].sum(axis=0) for rows in clusters]).reshape(-1, len(groups))
-    summed = (summed / len(looks)).clip(0.0, 1.0)
+    summed = (summed / len(views)).clip(0.0, 1.0)
     order = np.argsort(-summed.max(axis=1), kind="stable") if len(summed) else np.zeros(0, int)
-    return Looks(np.array(means).reshape(-1, 4)[order], summed[order])
+    return Detections(np.array(means).reshape(-1, 4)[order], summed[order])

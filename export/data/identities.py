@@ -1,8 +1,8 @@
-"""Looks of identities: crops of tracked objects with the features that the frozen network has of them.
+"""Training samples of identities: pooled features of tracked objects, by a frozen network.
 
-This is what likeness is learned from. In pictures, an object shown twice with other colours is the same one. In videos,
-identities come from this project's own tracker: over short times, motion and silhouettes tell who is who without
-looking at appearance. What touches somebody else is left out, and so are small and doubtful instances.
+Appearance embeddings are learned from these samples. In pictures, an object shown twice with other colours is one
+identity. In videos, identities come from this project's own tracker: over short times, motion and silhouettes are
+enough without appearance. Instances that touch another one are left out, and so are small and doubtful ones.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ if TYPE_CHECKING:
     from export.networks.yolact_nano import YolactNano
     from tracker.types import Frame, Instances
 
-LOOK_SIZE = (384, 640)
+SAMPLE_SIZE = (384, 640)
 LEAST_SCORE = 0.4
 LEAST_SIDE_PX = 16.0  # of the box in network pixels
-LARGEST_OVERLAP = 0.15  # box IoU with anybody else
-JITTERED = 0.5  # of the frames, so that light and colour of the day do not make the person
+LARGEST_OVERLAP = 0.15  # box IoU with any other instance
+JITTERED = 0.5  # of the frames, so that lighting and colour do not identify an object
 
 
 class Sightings(NamedTuple):
-    """N looks at objects; those of one clip and one track are the same object."""
+    """N samples of objects; those of one clip and one track are the same object."""
 
     pooled: np.ndarray  # (N, 2 * F) float32, what `export.networks.embedding.pool` gives
     clips: np.ndarray  # (N,) int64
@@ -48,13 +48,13 @@ class Sightings(NamedTuple):
 
 
 def collect(videos: list[Path], model: Path, network: YolactNano, *, every_s: float = 0.25, seed: int = 1) -> Sightings:
-    """Track every video with `model` and pool what `network` sees of each clean instance.
+    """Track every video with `model` and pool the features of `network` for each clean instance.
 
     Args:
         videos: recordings.
         model: the exported file of the same network.
         network: gives the feature maps.
-        every_s: time between two looks.
+        every_s: time between two samples.
         seed: of the colour changes.
     """
     rows: list[tuple[np.ndarray, int, int, float, int]] = []
@@ -86,7 +86,7 @@ def collect(videos: list[Path], model: Path, network: YolactNano, *, every_s: fl
 
 
 def clean_rows(instances: Instances, frame: Frame) -> np.ndarray:
-    """Which instances show one object and enough of it, (N,) bool."""
+    """Flags of the instances that show one object and enough of it, (N,) bool."""
     overlaps = iou(instances.boxes, instances.boxes) - np.eye(len(instances), dtype=np.float32)
     others = overlaps * (instances.scores[None] >= LEAST_SCORE / 2)
     assert frame.letterbox is not None
@@ -95,15 +95,15 @@ def clean_rows(instances: Instances, frame: Frame) -> np.ndarray:
     return np.asarray(clear & (instances.scores >= LEAST_SCORE) & (sides >= LEAST_SIDE_PX))
 
 
-def look_again(
-    archive: Archive, network: YolactNano, *, looks: int = 4, pictures: int = 800, seed: int = 1
+def augmented_views(
+    archive: Archive, network: YolactNano, *, views: int = 4, pictures: int = 800, seed: int = 1
 ) -> Sightings:
     """Objects of labelled pictures, each at several places, scales and colours: all of a picture are different.
 
     Args:
         archive: labelled pictures; machine-made labels are left out.
         network: gives the feature maps.
-        looks: how often each picture is shown.
+        views: how often each picture is shown.
         pictures: how many are drawn.
         seed: of the choice and the changes.
     """
@@ -121,8 +121,8 @@ def look_again(
         numbered = picture._replace(
             items=[item._replace(weight=float(number)) for number, item in enumerate(picture.items)]
         )
-        for _ in range(looks):
-            sample = to_sample(numbered, LOOK_SIZE, rng)
+        for _ in range(views):
+            sample = to_sample(numbered, SAMPLE_SIZE, rng)
             sides = (sample.boxes[:, 2:] - sample.boxes[:, :2]).min(axis=1, initial=np.inf)
             shown = np.flatnonzero(sides >= LEAST_SIDE_PX)
             if not len(shown):
@@ -140,7 +140,7 @@ def look_again(
 
 
 def gather(rows: list[tuple[np.ndarray, int, int, float, int]]) -> Sightings:
-    """One look a row -> arrays."""
+    """One sample a row -> arrays."""
     features, clips, tracks, times_s, class_ids = zip(*rows, strict=True)
     return Sightings(np.stack(features), np.array(clips), np.array(tracks), np.array(times_s), np.array(class_ids))
 
@@ -170,7 +170,7 @@ def pool_instances(
 
 
 def pool_maps(network: YolactNano, picture: np.ndarray, masks: Tensor, boxes: np.ndarray) -> np.ndarray:
-    """What the network sees inside masks (N, h, w), 0..1, with boxes (N, 4) in network pixels, (N, 2 * F)."""
+    """Pooled features inside masks (N, h, w), 0..1, with boxes (N, 4) in network pixels, (N, 2 * F)."""
     with torch.no_grad():
         images = torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1))[None]).float()
         c2, c3, c4, c5 = network.backbone(focus(images))

@@ -14,18 +14,18 @@ from export.data.coco import annotation_mask
 from export.data.pack import MIN_PSEUDO_MASK_SCORE, PSEUDO_WEIGHT
 from export.onnx.to_onnx import NMS_GROUPS
 from tracker.boxes import areas, intersections, iou, xywh, xyxy_from_xywh
-from tracker.masks import decode_rle, encode_rle
+from tracker.formats.run_length import decode_rle, encode_rle
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from export.data.coco import Collection
-    from export.data.fused import FusedDetector, Looks
+    from export.data.fused import Detections, FusedDetector
     from export.data.promptable import Embedded, PromptableSegmenter
 
 ACCEPT, DOUBT = 0.40, 0.15  # scores from which on a find is an object, and a region that teaches nothing
 STRICTER = {"bus": 0.45, "truck": 0.50}  # taken for one another, and for cars
-SAME_IOU, SAME_COVER = 0.5, 0.8  # box IoU, and share of a found box, from which on it is what somebody labelled
+SAME_IOU, SAME_COVER = 0.5, 0.8  # box IoU, and share of a found box, from which on it is a labelled object
 TOUCHING_IOU = 0.1  # from which on it may be a part or a double of it
 LEAST_AREA_PX, LEAST_FILL = 100, 0.15  # of a mask in pixels, and as a share of its box
 FULL_SCORE = 0.6  # of the detector, from which on it does not lower a weight
@@ -51,7 +51,7 @@ class Check(NamedTuple):
 
 
 class Labelled(NamedTuple):
-    """What a file says of one picture: N annotations."""
+    """The annotations of one picture: N rows."""
 
     annotations: list[dict[str, Any]]
     names: list[str]
@@ -60,7 +60,7 @@ class Labelled(NamedTuple):
 
 
 class Rules(NamedTuple):
-    """What is taken for an object."""
+    """Which finds count as objects."""
 
     classes: tuple[str, ...]  # to look for
     accept: Mapping[str, float]  # by class, `ACCEPT` where there is none
@@ -123,11 +123,11 @@ def find(
     check: bool,
 ) -> tuple[list[Find], list[Check]]:
     """What of a picture (H, W, 3) is not labelled, and, with `check`, how well labelled objects are outlined."""
-    looks = detector(picture)
-    names = [detector.classes[row] for row in looks.scores.argmax(axis=1)]
+    detected = detector(picture)
+    names = [detector.classes[row] for row in detected.scores.argmax(axis=1)]
     embedded: Embedded | None = None
     finds, checks = [], []
-    for name, score, box in zip(names, looks.best.tolist(), looks.boxes, strict=True):
+    for name, score, box in zip(names, detected.best.tolist(), detected.boxes, strict=True):
         kind = verdict(name, score, box, there, rules)
         if kind == "nothing":
             continue
@@ -137,24 +137,26 @@ def find(
             outline = segmenter.outline(embedded, box)
             code, certain = encode(outline.mask), outline.score
         finds.append(Find(name, score, box.round(1).tolist(), code, certain))
-    for row, column in same_objects(looks, names, there) if check else ():
+    for row, column in same_objects(detected, names, there) if check else ():
         embedded = embedded or segmenter.embed(picture)
-        outline = segmenter.outline(embedded, looks.boxes[row])
+        outline = segmenter.outline(embedded, detected.boxes[row])
         truth = annotation_mask(there.annotations[column], *picture.shape[:2]) > 0
         overlap = float((outline.mask & truth).sum() / max((outline.mask | truth).sum(), 1))
         checks.append(Check(names[row], overlap, outline.score))
     return finds, checks
 
 
-def same_objects(looks: Looks, names: Sequence[str], there: Labelled, *, most: int = 4) -> list[tuple[int, int]]:
+def same_objects(
+    detected: Detections, names: Sequence[str], there: Labelled, *, most: int = 4
+) -> list[tuple[int, int]]:
     """Finds and annotations with masks that are of the same object, the surest first."""
     drawn = [column for column, item in enumerate(there.annotations) if item.get("segmentation")]
     usable = [column for column in drawn if not there.crowd[column] and "score" not in there.annotations[column]]
-    if not usable or not len(looks.boxes):
+    if not usable or not len(detected.boxes):
         return []
-    overlaps = iou(looks.boxes, there.boxes[usable])
+    overlaps = iou(detected.boxes, there.boxes[usable])
     pairs = []
-    for row in np.flatnonzero(looks.best >= ACCEPT)[:most]:
+    for row in np.flatnonzero(detected.best >= ACCEPT)[:most]:
         column = int(overlaps[row].argmax())
         if overlaps[row, column] >= CHECK_IOU and there.names[usable[column]] == names[row]:
             pairs.append((int(row), usable[column]))
@@ -213,7 +215,7 @@ def annotate(
         there: what is labelled in it: what a person drew is taken out of the masks.
         size: (height, width) of the picture.
         ratio: what the masks are worth, by comparison with people's, of what the decoder expects.
-        machine_made: nobody labelled anything: say `score`, so that the teacher keeps deciding about classes.
+        machine_made: the set has no labels of people: write `score`, so that the teacher decides about classes.
     """
     taken = np.zeros(size, bool)
     for item, crowd in zip(there.annotations, there.crowd, strict=True):

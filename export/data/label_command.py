@@ -1,7 +1,7 @@
 """`python -m export label`: COCO folders with machine-made objects and their measured quality.
 
-Looking is slow and done once: what was found is kept by picture in `found.jsonl`, so that a killed run goes on where
-it stood.
+Detection is slow and done once: the results are kept by picture in `found.jsonl`, from which an interrupted run is
+resumed.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ SHOWN_PICTURES = 9
 
 
 class Tools(NamedTuple):
-    """What labels are made with."""
+    """The networks and thresholds that make labels."""
 
     detector: FusedDetector
     segmenter: PromptableSegmenter
@@ -39,7 +39,7 @@ class Tools(NamedTuple):
 
 def add_label(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """`label`: pictures, labelled in part or not at all -> COCO folders with machine-made objects."""
-    parser = commands.add_parser("label", help="find and outline objects that nobody labelled, for `prepare`")
+    parser = commands.add_parser("label", help="find and outline unlabelled objects, for `prepare`")
     parser.add_argument(
         "sets", nargs="+", type=Path, help="COCO files or folders, labelled in part; or folders of pictures"
     )
@@ -148,7 +148,7 @@ def open_tools(options: argparse.Namespace) -> Tools:
 
 
 def read_set(path: Path) -> Collection:
-    """A COCO file or folder, or a folder of pictures that nobody labelled."""
+    """A COCO file or folder, or a folder of pictures without labels."""
     from export.data.coco import Collection, pictures_below, read_coco
 
     if path.is_file() or any(path.glob("*.json")):

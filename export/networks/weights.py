@@ -68,7 +68,7 @@ def convolutions_in_order(network: YolactNano) -> list[nn.Conv2d]:
 
 
 def load_exported(path: Path) -> YolactNano:
-    """The network inside an exported `yolact-nano` file: whoever has the file can train it further.
+    """The network inside an exported `yolact-nano` file: the file is enough to train it further.
 
     The graph keeps every parameter under its own name; only the first convolution was folded with `focus`, and is
     taken apart again.
@@ -147,7 +147,7 @@ def load_network(path: Path) -> YolactNano:
 
 
 def training_facts(path: Path) -> dict[str, Any]:
-    """What a checkpoint tells of its training, for the manifest: steps, network size, validation figures."""
+    """Facts of a checkpoint's training, for the manifest: steps, network size, validation figures."""
     if path.suffix == ".onnx":
         return {}
     state = load_checkpoint(path)

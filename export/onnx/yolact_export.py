@@ -1,7 +1,7 @@
 """ONNX export of dbolya's YOLACT checkpoints, end to end or with raw heads.
 
 What the graph holds is what the published code does at test time: `Detect` with Fast NMS (section 4.1), `postprocess`
-up to its crop. Masks leave at prototype resolution; lifting them to the picture comes later.
+up to its crop. Masks are output at prototype resolution; lifting them to the picture is not in the graph.
 """
 
 from __future__ import annotations

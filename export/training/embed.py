@@ -1,4 +1,4 @@
-"""`EmbeddingHead` fitted in closed form on looks of identities, and its rank-1 accuracy.
+"""`EmbeddingHead` fitted in closed form on samples of identities, and its rank-1 accuracy.
 
 The layer is Fisher's linear discriminant (1936), in closed form: directions in which objects differ most from one
 another, measured against how much one and the same object varies. Deeper heads trained with a contrastive loss (Khosla
@@ -28,17 +28,17 @@ def fisher(sightings: Sightings, *, size: int = EMBEDDING, shrinkage: float = SH
         sightings: several of each of many more objects than `size`.
         size: of the embeddings.
         shrinkage: how far the scatter within objects is drawn towards a multiple of the identity (Ledoit, Wolf 2004):
-            0 believes a few thousand looks at 192 averages, 1 leaves the principal components.
+            0 trusts a few thousand samples of 192 averages, 1 leaves the principal components.
     """
     mean, spread = sightings.pooled.mean(axis=0, dtype=float), sightings.pooled.std(axis=0, dtype=float) + 1e-3
-    looks = (sightings.pooled - mean) / spread  # (N, F)
+    samples = (sightings.pooled - mean) / spread  # (N, F)
     _, objects = np.unique(sightings.tracks, return_inverse=True)
     counts = np.bincount(objects)
-    centres = np.zeros((len(counts), looks.shape[1]))
-    np.add.at(centres, objects, looks)
+    centres = np.zeros((len(counts), samples.shape[1]))
+    np.add.at(centres, objects, samples)
     centres /= counts[:, None]
     repeated = counts[objects] > 1
-    within = np.cov((looks - centres[objects])[repeated].T)
+    within = np.cov((samples - centres[objects])[repeated].T)
     within = (1 - shrinkage) * within + shrinkage * np.trace(within) / len(within) * np.eye(len(within))
     values, vectors = np.linalg.eigh(within)
     whiten = vectors / np.sqrt(values)
@@ -52,20 +52,20 @@ def fisher(sightings: Sightings, *, size: int = EMBEDDING, shrinkage: float = SH
 
 
 def embeddings_of(head: EmbeddingHead, sightings: Sightings) -> np.ndarray:
-    """What the head makes of the sightings, (N, E)."""
+    """Embeddings of the sightings, (N, E)."""
     with torch.no_grad():
         return np.asarray(head.embed(torch.from_numpy(sightings.pooled).T[None])[0].numpy())
 
 
 def judge(embeddings: np.ndarray, sightings: Sightings, *, gap_s: float = 1.0) -> dict[str, float]:
-    """How well embeddings (N, E) tell who is who among those in view together.
+    """How well embeddings (N, E) separate identities in view together.
 
     Returns:
-        `rank1`: share of looks whose most similar look among all that are `gap_s` to `gap_s` + 1 s later belongs to the
-        same track, where several tracks are to choose from; `auc`: chance that a pair of one track is more similar than
-        a pair of different tracks in view together; `looks`: how many were asked.
+        `rank1`: share of samples whose most similar sample among all that are `gap_s` to `gap_s` + 1 s later belongs to
+        the same track, where there are several tracks; `auc`: chance that a pair of one track is more similar than
+        a pair of different tracks in view together; `looks`: number of samples compared.
     """
-    hits, asked, same_pairs, other_pairs = 0, 0, [], []
+    hits, compared, same_pairs, other_pairs = 0, 0, [], []
     for clip in np.unique(sightings.clips):
         of_clip = np.flatnonzero(sightings.clips == clip)
         times, tracks = sightings.times_s[of_clip], sightings.tracks[of_clip]
@@ -76,12 +76,12 @@ def judge(embeddings: np.ndarray, sightings: Sightings, *, gap_s: float = 1.0) -
                 continue
             likeness = embeddings[of_clip[later]] @ embeddings[of_clip[row]]
             hits += bool(mine[likeness.argmax()])
-            asked += 1
+            compared += 1
             same_pairs.append(likeness[mine])
             other_pairs.append(likeness[~mine])
     same, other = np.concatenate(same_pairs), np.sort(np.concatenate(other_pairs))
     auc = np.searchsorted(other, same).mean() / len(other)
-    return {"rank1": hits / asked, "auc": float(auc), "looks": asked}
+    return {"rank1": hits / compared, "auc": float(auc), "looks": compared}
 
 
 def unit(values: np.ndarray) -> np.ndarray:

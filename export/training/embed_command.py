@@ -24,7 +24,9 @@ def add_embed(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     add_blend(parser)
     parser.add_argument("--archive", type=Path, help="made by `prepare`: its pictures' objects, each shown four times")
     parser.add_argument("--pictures", type=int, default=800, help="how many of them")
-    parser.add_argument("--videos", type=Path, nargs="+", default=[], help="recordings; our tracker says who is who")
+    parser.add_argument(
+        "--videos", type=Path, nargs="+", default=[], help="recordings; the tracker gives the identities"
+    )
     parser.add_argument("--val-videos", type=Path, nargs="+", default=[], help="recordings to judge on")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--out", type=Path, required=True, help="checkpoint for `nano`")
@@ -35,7 +37,7 @@ def embed(options: argparse.Namespace) -> None:
     """Run `embed`."""
     import torch
 
-    from export.data.identities import join, look_again
+    from export.data.identities import augmented_views, join
     from export.networks.blend import load_blended
     from export.training.embed import embeddings_of, fisher, judge, unit
 
@@ -47,7 +49,7 @@ def embed(options: argparse.Namespace) -> None:
     if options.archive:
         from export.data.archive import Archive
 
-        parts.append(look_again(Archive(options.archive), network, pictures=options.pictures, seed=options.seed))
+        parts.append(augmented_views(Archive(options.archive), network, pictures=options.pictures, seed=options.seed))
     seen = join(parts)
     print(f"{len(seen.tracks)} sightings of {len(set(seen.tracks.tolist()))} objects", flush=True)
     head = fisher(seen)
@@ -64,7 +66,7 @@ def embed(options: argparse.Namespace) -> None:
 
 
 def sightings(videos: list[Path], network: YolactNano) -> Sightings:
-    """Who was seen in the videos, by the network itself, exported for the time being."""
+    """Samples of the identities in the videos, found by the network itself in a temporary export."""
     from export.data.identities import collect
     from export.onnx.to_onnx import EndToEnd, export_onnx
 

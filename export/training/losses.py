@@ -247,7 +247,7 @@ def background(target: Target, teacher: Teacher, corners: Tensor, strides: Tenso
 def untaught_background(target: Target, objectness: Tensor, corners: Tensor, strides: Tensor) -> tuple[Tensor, Tensor]:
     """`background` without a teacher: nothing is there, trusted less the surer the network is where labels may miss it.
 
-    A picture whose labels are known to be incomplete has objects that nobody marked; the network's own opinion stands
+    A picture whose labels are known to be incomplete has unlabelled objects; the network's own prediction stands
     in (after the bootstrapping of Reed et al. 2015).
     """
     wanted = torch.zeros_like(objectness)

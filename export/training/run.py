@@ -1,8 +1,8 @@
 """Run folder of a training: checkpoints, log, curves and pictures.
 
-`last.pt` is all that the run goes on from, `best.pt` the averaged weights that validated best (the last where there is
-nothing to validate on), `log.jsonl` a line every few steps, `curves.png` that log, `batch-*.png` what the network was
-shown, `predictions.png` what it finds on validation pictures.
+`last.pt` is the state from which the run is resumed, `best.pt` the averaged weights that validated best (the last where
+there is nothing to validate on), `log.jsonl` a line every few steps, `curves.png` that log, `batch-*.png` what the
+network was shown, `predictions.png` what it finds on validation pictures.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ class Run:
         partial.replace(self.out / name)
 
     def resume(self) -> bool:
-        """Go on from `last.pt`, if it is there; the log loses what came after it."""
+        """Resume from `last.pt`, if it is there; later lines of the log are dropped."""
         if not (self.out / "last.pt").exists():
             return False
         state = load_checkpoint(self.out / "last.pt")

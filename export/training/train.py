@@ -37,7 +37,7 @@ class Trainer:
 
     Args:
         network: to train, from its initial weights.
-        teacher: answers where labels are silent; None = nobody does.
+        teacher: gives targets where there are no labels; None = no teacher.
         seed: of the run.
         mask_steps: steps with the detector frozen.
         all_steps: steps with every layer after these.
@@ -173,7 +173,7 @@ class Trainer:
         return total, dict(zip(terms, values, strict=True))
 
     def state(self) -> dict[str, Any]:
-        """All that a run goes on from."""
+        """The state from which a run is resumed."""
         return {
             "network": self.network.state_dict(),
             "average": self.average,
@@ -184,7 +184,7 @@ class Trainer:
         }
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Go on from `state`."""
+        """Resume from `state`."""
         self.network.load_state_dict(state["network"])
         self.average = {key: value.to(self.device) for key, value in state["average"].items()}
         self.optimiser.load_state_dict(state["optimiser"])

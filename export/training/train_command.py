@@ -43,7 +43,7 @@ def add_train(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
 
 
 def add_schedule(parser: argparse.ArgumentParser) -> None:
-    """How long, how fast, on what."""
+    """Options of the schedule and the data."""
     parser.add_argument(
         "--epochs", type=float, default=40.0, help="how often every picture is seen; default: %(default)s"
     )
@@ -63,7 +63,7 @@ def add_schedule(parser: argparse.ArgumentParser) -> None:
 
 
 def add_machine(parser: argparse.ArgumentParser) -> None:
-    """Where it runs and how often it looks up; none of this changes what is learned but by rounding."""
+    """Options of the device and the intervals of reports; they change the result by rounding only."""
     parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
     parser.add_argument("--precision", choices=["auto", "float32", "bfloat16", "float16"], default="auto")
     parser.add_argument("--threads", type=int, default=max(1, min(8, os.cpu_count() or 1)), help="on the processor")

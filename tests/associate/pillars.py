@@ -1,4 +1,4 @@
-"""Walkers and cars behind pillars enter, who keeps one identity leaves; ``python -m tests.associate.pillars`` counts.
+"""Identity switches of walkers and cars behind pillars; ``python -m tests.associate.pillars`` counts them.
 
 The part of an object that stands beside the pillar is its instance, as a detector would report it: the larger part,
 and none where that is under the least visible share. Lengths are in widths of the object.
@@ -17,7 +17,7 @@ from tests.associate.worlds import Story, line, play
 
 PILLAR_X_PX = 360.0
 LEAD_S = 1.5
-"""At least so long is everybody seen before and after."""
+"""Least time in view before and after."""
 
 
 @dataclass(frozen=True, kw_only=True)

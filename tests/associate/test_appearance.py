@@ -1,4 +1,4 @@
-"""Embeddings: who comes back keeps his number, strangers never get it, and what says nothing changes nothing."""
+"""Embeddings: returning objects are re-identified, other objects never, and uninformative embeddings change nothing."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Face = Callable[[int, np.random.Generator], np.ndarray]
 
 
 def faces(noise: float = 0.5, count: int = 60, like: dict[int, int] | None = None) -> Face:
-    """A direction of its own for everybody, plus noise; ``like`` gives somebody another one's."""
+    """A direction per object, plus noise; ``like`` gives one object the direction of another."""
     own = np.random.default_rng(99).normal(size=(count, LENGTH))
     own /= np.linalg.norm(own, axis=1, keepdims=True)
 
@@ -44,7 +44,7 @@ def film(
     paths: Sequence[Path], times_s: np.ndarray, face: Face | None, *, jitter_px: float = 1.0
 ) -> list[tuple[Instances, list[int]]]:
     """Instances frame by frame with their owners; boxes do not depend on the embeddings."""
-    generator, looks = np.random.default_rng(0), np.random.default_rng(1)
+    generator, faces = np.random.default_rng(0), np.random.default_rng(1)
     frames = []
     for time_s in times_s:
         seen = [(n, place) for n, path in enumerate(paths) if (place := path(time_s)) is not None]
@@ -53,7 +53,7 @@ def film(
         )
         embeddings = None
         if face is not None:
-            embeddings = np.array([face(n, looks) for n, _ in seen], np.float32).reshape(-1, LENGTH)
+            embeddings = np.array([face(n, faces) for n, _ in seen], np.float32).reshape(-1, LENGTH)
         instances = Instances(
             boxes=boxes.reshape(-1, 4),
             scores=np.full(len(seen), 0.9, np.float32),
@@ -83,7 +83,7 @@ def times(seconds: float, fps: float = 5.0) -> np.ndarray:
 
 
 def presences(*spans: tuple[float, float], row: int = 0) -> Path:
-    """Somebody who crosses the picture in every span and is away in between."""
+    """An object that crosses the picture in every span and is away in between."""
 
     def path(time_s: float) -> tuple[float, float, float, float] | None:
         for start, end in spans:
@@ -95,7 +95,7 @@ def presences(*spans: tuple[float, float], row: int = 0) -> Path:
 
 
 BYSTANDERS = [line((150 + 110 * k, 420), (3, 0)) for k in range(5)]
-"""People who stay, from whom the tracker learns what strangers look like; numbers from 0."""
+"""People who stay in view, from whom the tracker learns negative pairs; numbers from 0."""
 FIRST = len(BYSTANDERS)
 
 
@@ -104,7 +104,7 @@ def ended(story: list[Tracks]) -> list[int]:
 
 
 @pytest.mark.parametrize("noise", [0.3, 0.8])
-def test_who_comes_back_after_half_a_minute_keeps_his_number(noise: float) -> None:
+def test_an_object_back_after_half_a_minute_keeps_its_identity(noise: float) -> None:
     clock = times(50)
     paths = [*BYSTANDERS, presences((2, 9), (40, 47))]
     story, owners = follow(film(paths, clock, faces(noise)), clock, Tracker())
@@ -113,17 +113,17 @@ def test_who_comes_back_after_half_a_minute_keeps_his_number(noise: float) -> No
     assert not ended(story)
     back = next(t for t in story[200:] if owners[FIRST][0] in t.ids)
     age_s = back.ages_s[back.ids.tolist().index(owners[FIRST][0])]
-    assert age_s == pytest.approx(38, abs=1), "since he was first seen"
+    assert age_s == pytest.approx(38, abs=1), "since it was first seen"
 
 
 def test_without_embeddings_he_is_somebody_else() -> None:
     clock = times(50)
     story, owners = follow(film([*BYSTANDERS, presences((2, 9), (40, 47))], clock, None), clock, Tracker())
     assert len(owners[FIRST]) == 2
-    assert ended(story) == owners[FIRST], "2 s after he was last seen, both times"
+    assert ended(story) == owners[FIRST], "2 s after it was last seen, both times"
 
 
-def test_strangers_through_the_same_door_are_never_merged() -> None:
+def test_different_objects_through_the_same_door_are_never_merged() -> None:
     clock = times(90)
     visitors = [presences((2 + 6 * k, 7 + 6 * k), row=k % 2) for k in range(14)]
     _, owners = follow(film([*BYSTANDERS, *visitors], clock, faces(0.8)), clock, Tracker())
@@ -132,7 +132,7 @@ def test_strangers_through_the_same_door_are_never_merged() -> None:
 
 
 def test_one_of_two_that_look_alike_is_not_taken_for_the_other() -> None:
-    # Both were seen together, so the tracker knows that there are such pairs, and a third one gets a number of his own.
+    # Both were seen together, so the tracker knows that there are such pairs, and a third one gets a number of its own.
     clock = times(50)
     alike = [presences((2, 9)), presences((2, 9), row=1), presences((40, 47))]
     _, owners = follow(
@@ -141,8 +141,8 @@ def test_one_of_two_that_look_alike_is_not_taken_for_the_other() -> None:
     assert len({identity for ids in owners.values() for identity in ids}) == len(BYSTANDERS) + 3
 
 
-def test_who_is_in_view_together_is_two_even_with_one_face() -> None:
-    # The second one comes before the first one leaves, and is still there when he has left.
+def test_objects_in_view_together_are_two_even_with_equal_embeddings() -> None:
+    # The second one comes before the first one leaves, and is still there when that one has left.
     clock = times(30)
     pair = [presences((2, 9)), presences((7, 14), row=1)]
     _, owners = follow(film([*BYSTANDERS, *pair], clock, faces(0.3, like={FIRST + 1: FIRST})), clock, Tracker())
@@ -172,14 +172,14 @@ def test_without_embeddings_no_setting_of_appearance_matters() -> None:
 
 
 def meet_and_turn_back(time_s: float, side: int) -> tuple[float, float, float, float] | None:
-    """Two meet in the middle, stand before one another for a second unseen, and each goes back where he came from."""
+    """Two meet in the middle, are unseen for a second, and each goes back to where it came from."""
     if 8 <= time_s < 9:
         return None
     way = min(time_s - 4, 4) if time_s < 8.5 else max(13 - time_s, 0)
     return 300 + side * (20 + 40 * (4 - max(way, 0))), 150, 40, 100
 
 
-def test_faces_tell_apart_who_meet_and_turn_back() -> None:
+def test_embeddings_separate_objects_that_meet_and_turn_back() -> None:
     clock = times(14, 15)
     paths = [*BYSTANDERS, lambda t: meet_and_turn_back(t, -1), lambda t: meet_and_turn_back(t, 1)]
     _, blind = follow(film(paths, clock, None), clock, Tracker())
@@ -197,7 +197,7 @@ def test_the_gallery_forgets_after_its_time_and_tells_so_once() -> None:
     assert len(owners[FIRST]) == 2
     when = [k for k, tracks in enumerate(story) if len(tracks.ended_ids)]
     assert ended(story) == [owners[FIRST][0]]
-    assert when[0] / 5 == pytest.approx(29, abs=0.5), "20 s after he was last seen"
+    assert when[0] / 5 == pytest.approx(29, abs=0.5), "20 s after it was last seen"
 
 
 def test_the_gallery_is_bounded_and_forgets_the_oldest_first() -> None:
@@ -238,7 +238,7 @@ def test_a_state_from_before_there_was_appearance_is_taken_up() -> None:
     assert sorted(ids[0] for ids in owners.values()) == [1, 2, 3, 4, 5]
 
 
-def test_vectors_of_another_length_begin_anew_and_end_who_is_only_remembered() -> None:
+def test_embeddings_of_another_length_reset_and_end_the_gallery() -> None:
     clock = times(30)
     frames = film([*BYSTANDERS, presences((2, 9))], clock, faces(0.3))
     shorter = [
@@ -330,13 +330,13 @@ def test_an_ended_identity_never_returns_and_new_ones_are_gapless() -> None:
 def test_the_threshold_waits_for_knowledge_and_rises_with_candidates_and_look_alikes() -> None:
     separation = Separation(false_chance=0.005)
     assert separation.threshold(1) == np.inf
-    separation.learn_strangers(np.array([0.1, -0.1, 0.2, 0.0]))
+    separation.learn_negatives(np.array([0.1, -0.1, 0.2, 0.0]))
     assert not separation.useful
-    separation.learn_same(np.array([0.9]))
+    separation.learn_positives(np.array([0.9]))
     assert separation.useful
     one, many = separation.threshold(1), separation.threshold(200)
     assert 0.4 < one < many < 1
-    separation.learn_strangers(np.array([0.95]))
+    separation.learn_negatives(np.array([0.95]))
     assert separation.threshold(1) > 0.9
     assert not separation.useful
 
@@ -344,15 +344,15 @@ def test_the_threshold_waits_for_knowledge_and_rises_with_candidates_and_look_al
 def test_the_gallery_by_itself() -> None:
     gallery = Gallery(retention_s=10, size=2)
     assert not len(gallery.clear(3))
-    looks = np.eye(3, dtype=np.float32)
+    vectors = np.eye(3, dtype=np.float32)
     times_s = np.array([[1.0, 0, 0, 5], [3, 0, 2, 5], [2, 0, 0, 5]])
-    gallery.add(np.array([7, 8, 9]), times=times_s, looks=looks, votes=np.ones((3, 1)))
+    gallery.add(np.array([7, 8, 9]), times=times_s, embeddings=vectors, votes=np.ones((3, 1)))
     assert gallery.expire(4.0).tolist() == [7], "the one seen least recently"
-    gallery.add(np.array([11]), times=np.array([[4.0, 4, 4, 5]]), looks=looks[:1], votes=np.array([[0.0, 2.0]]))
+    gallery.add(np.array([11]), times=np.array([[4.0, 4, 4, 5]]), embeddings=vectors[:1], votes=np.array([[0.0, 2.0]]))
     assert gallery.votes.shape == (3, 2)
-    everybody = gallery.with_others(looks=looks[:0], seen_s=np.zeros(0), born_s=np.zeros(0), votes=np.zeros((2, 0)))
-    assert everybody.classes.tolist() == [0, 0, 1]
+    absent = gallery.joined_with(embeddings=vectors[:0], seen_s=np.zeros(0), born_s=np.zeros(0), votes=np.zeros((2, 0)))
+    assert absent.classes.tolist() == [0, 0, 1]
     # 8 was there from 2 to 3, 9 from 0 to 2: not together.
-    assert everybody.rivals(0).tolist() == [False, False, False]
+    assert absent.concurrent(0).tolist() == [False, False, False]
     assert gallery.expire(12.5).tolist() == [9]
     assert gallery.expire(100.0).tolist() == [8, 11]

@@ -1,4 +1,4 @@
-"""What the calibration learns, from streams whose truth is known."""
+"""Score calibration on streams with exact truth."""
 
 from __future__ import annotations
 

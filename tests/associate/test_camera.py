@@ -1,4 +1,4 @@
-"""Camera motion: what a warp does to tracks, and the estimate against rendered worlds whose camera is known."""
+"""Camera motion: warped tracks, and the estimate against rendered worlds whose camera is known."""
 
 from __future__ import annotations
 
@@ -160,7 +160,7 @@ def test_frames_that_were_dropped_are_not_missed() -> None:
 
 
 @pytest.fixture
-def looks(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+def checks(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Which frames an estimator really looked at."""
     seen: list[int] = []
     small_picture = camera._small_picture
@@ -173,10 +173,10 @@ def looks(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return seen
 
 
-def test_a_standing_camera_is_told_nothing_and_is_hardly_looked_at(looks: list[int]) -> None:
+def test_a_standing_camera_has_no_warp_and_is_rarely_checked(checks: list[int]) -> None:
     noisy = [taken(np.eye(2, 3), noise=1 + k) for k in range(5)]
     assert not any(warp is not None for warp in warps(frame_of(noisy[k % 5], k, fps=30) for k in range(120)))
-    assert sum(index >= 60 for index in looks) <= 20, "ten times a second, two seconds"
+    assert sum(index >= 60 for index in checks) <= 20, "ten times a second, two seconds"
 
 
 def test_a_resting_camera_that_begins_to_pan_is_noticed_at_the_next_look() -> None:

@@ -1,4 +1,4 @@
-"""Who is cut by a pillar goes on as a whole; who is not cut, and who only happens to be near, is left alone."""
+"""Completion behind static occluders: truncated tracks become whole objects, all other tracks stay unchanged."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SPEED_PX_S, WIDTH, HEIGHT = 80.0, 40.0, 100.0
 PILLAR = (260.0, 330.0)
 """One and three quarters of a width: nothing is seen for 0.375 s, less than 30 % for 0.675 s."""
 HIDDEN_S = (PILLAR[0] + WIDTH / 2 - 100) / SPEED_PX_S
-"""When the last of somebody who starts at x = 100 is gone."""
+"""When an object that starts at x = 100 is wholly occluded."""
 walker = line((100, 200), (SPEED_PX_S, 0), (WIDTH, HEIGHT))
 
 
@@ -62,7 +62,7 @@ def identities(tracks: list[Tracks]) -> set[int]:
 def test_a_hidden_walker_is_expected_whole_and_where_he_is() -> None:
     tracker = Tracker(settings=TrackerSettings(coast_s=1.0, coast_log_odds=-100))
     before = walk(tracker, frames(0, HIDDEN_S - 0.2))
-    assert before[-1].boxes[0, 2] - before[-1].boxes[0, 0] < 0.6 * WIDTH, "cut when he was seen last"
+    assert before[-1].boxes[0, 2] - before[-1].boxes[0, 0] < 0.6 * WIDTH, "truncated in its last box"
     for time_s in frames(HIDDEN_S, HIDDEN_S + 0.3):
         tracks = walk(tracker, [time_s])[0]
         assert tracks.detection_rows.tolist() == [-1]
@@ -71,7 +71,7 @@ def test_a_hidden_walker_is_expected_whole_and_where_he_is() -> None:
 
 
 def test_a_part_that_comes_back_keeps_the_velocity() -> None:
-    # The centre of the first sliver lies a third of a width before the whole's: no leap, he is not whole yet.
+    # The centre of the first sliver lies a third of a width before the whole's: no sudden motion, it is not whole yet.
     tracker = Tracker()
     tracks = walk(tracker, frames(0, HIDDEN_S + 0.75))
     assert identities(tracks) == {1}
@@ -86,7 +86,7 @@ def test_nearly_every_passage_at_ten_frames_a_second_keeps_the_identity() -> Non
         assert (story.switches, story.shared) == (0, set()), passage
     for passage in passages(10, car=True):
         story = passage.play()
-        assert (not story.switches) == (passage.unseen_s < 2), "after two seconds nobody is remembered"
+        assert (not story.switches) == (passage.unseen_s < 2), "after two seconds the track has ended"
     two = [passage.play() for passage in passages(10, crossing=True)]
     assert 3 * sum(bool(story.switches or story.shared) for story in two) <= len(two)
 
@@ -106,7 +106,7 @@ def test_a_rendered_walker_behind_a_slab_keeps_the_identity(fps: float) -> None:
 
 
 def test_down_the_picture_as_along_it() -> None:
-    # Seen from above, somebody walks down the picture under a beam.
+    # Seen from above, a person walks down the picture under a beam.
     def turned(instances: Instances, time_s: float) -> Instances:
         boxes = instances.boxes[:, [1, 0, 3, 2]]
         return Instances(boxes=boxes, scores=instances.scores, class_ids=instances.class_ids)
@@ -118,25 +118,26 @@ def test_down_the_picture_as_along_it() -> None:
 
 @pytest.fixture
 def completed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Numbers of the tracks that were made whole."""
+    """Identities of the tracks that were completed."""
     numbers: list[int] = []
-    become = completion._become
+    write_whole = completion._write_whole
     monkeypatch.setattr(
         completion,
-        "_become",
-        lambda table, row, *rest: (numbers.append(int(table.ids[row])), become(table, row, *rest)),
+        "_write_whole",
+        lambda table, row, *rest: (numbers.append(int(table.ids[row])), write_whole(table, row, *rest)),
     )
     return numbers
 
 
-def test_the_fixture_sees_who_is_made_whole(completed: list[int]) -> None:
+def test_the_fixture_sees_completed_tracks(completed: list[int]) -> None:
     walk(Tracker(), frames(0, HIDDEN_S + 0.2))
     assert completed == [1]
 
 
 @pytest.mark.parametrize("side", [-1, 1])
-def test_who_stands_behind_nothing_and_takes_an_arm_down_is_not_cut(side: int, completed: list[int]) -> None:
-    # One edge comes in by half of the width within half a second, then the detector misses him; he sways a little.
+def test_a_person_in_plain_view_that_lowers_an_arm_is_not_completed(side: int, completed: list[int]) -> None:
+    # One edge comes in by half of the width within half a second, then the detector misses the person, swaying a
+    # little.
     def person(time_s: float):
         width = WIDTH * (1 - np.clip(time_s - 2, 0, 0.5))
         return 200 + side * ((WIDTH - width) / 2 - WIDTH / 8 * time_s), 200, width, HEIGHT
@@ -146,7 +147,7 @@ def test_who_stands_behind_nothing_and_takes_an_arm_down_is_not_cut(side: int, c
     assert not completed
 
 
-def test_walkers_in_plain_view_are_not_cut(completed: list[int]) -> None:
+def test_walkers_in_plain_view_are_not_completed(completed: list[int]) -> None:
     # Legs make them a fifth wider and narrower, one instance in ten is missed, edges are off by a twentieth.
     def strolling(number: int):
         def path(time_s: float):
@@ -186,8 +187,8 @@ def test_a_child_that_comes_out_when_the_walker_should_is_somebody_else() -> Non
 
 
 @pytest.mark.parametrize("early_s", [0.6, 0.9])
-def test_who_comes_out_too_early_is_somebody_else(early_s: float) -> None:
-    # As tall as the walker and at the same height, ahead of him behind the pillar from the start.
+def test_an_object_that_appears_too_early_is_another_one(early_s: float) -> None:
+    # As tall as the walker and at the same height, ahead of it behind the pillar from the start.
     ahead = line((100 + early_s * SPEED_PX_S, 200), (SPEED_PX_S, 0), (WIDTH, HEIGHT), from_s=HIDDEN_S)
     story = play([walker, ahead], frames(0, 5), pillars=[PILLAR])
     assert (story.switches, story.shared) == (0, set())
@@ -206,7 +207,7 @@ def test_another_class_does_not_come_back_as_the_walker() -> None:
 
 
 @pytest.mark.parametrize("after_s", [HIDDEN_S - 0.4, HIDDEN_S + 0.1])
-def test_a_snapshot_carries_the_past_and_who_is_cut(after_s: float) -> None:
+def test_a_snapshot_carries_the_history_and_the_truncated_tracks(after_s: float) -> None:
     before = Tracker()
     walk(before, frames(0, after_s))
     after = Tracker()
@@ -235,7 +236,7 @@ def test_snapshots_of_other_versions_still_load(foreign: bool) -> None:
 
 @pytest.mark.parametrize("zoom", [0.0, 0.1])
 def test_the_past_moves_with_the_camera(zoom: float) -> None:
-    # The camera pans to and fro faster than anybody walks, and zooms in by a tenth a second.
+    # The camera pans to and fro faster than a person walks, and zooms in by a tenth a second.
     def view(time_s: float) -> np.ndarray:
         return similarity(1 + zoom * time_s, 0.0, (60 * np.sin(4 * time_s), -20 * time_s))
 

@@ -1,4 +1,4 @@
-"""Scripted scenes with exact truth: who is who must hold through what cameras and detectors do."""
+"""Scripted scenes with exact truth: identities must hold through what cameras and detectors do."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_full_occlusion_and_reappearance(masks: bool) -> None:
     assert story.holds()
 
 
-def test_who_is_hidden_behind_another_track_is_still_reported() -> None:
+def test_a_track_hidden_behind_another_one_is_still_reported() -> None:
     # The walker behind stops, is covered by the one in front (whose feet are lower) for 0.7 s and seen again.
     behind, front = line((300, 200), (0, 0), (40, 100)), line((100, 205), (100, 0), (60, 130))
     story = play([behind, front], frames(4), seen=gap(0, 1.8, 2.4))
@@ -118,7 +118,7 @@ def test_the_silhouette_beside_a_pillar_is_cut_and_not_squeezed() -> None:
     ],
     ids=["walker", "thin", "two", "car"],
 )
-def test_who_passes_behind_a_pillar_keeps_the_identity(passage: Passage, masks: bool) -> None:
+def test_a_track_behind_a_pillar_keeps_its_identity(passage: Passage, masks: bool) -> None:
     story = passage.play(masks=masks)
     assert (story.switches, story.shared) == (0, set())
 

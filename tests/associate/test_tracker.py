@@ -69,7 +69,7 @@ def test_the_order_of_instances_decides_nothing_but_numbers(seed: int, masks: bo
         order = generator.permutation(len(instances))
         one = straight.update(instances, frame / 10)
         other = shuffled.update(instances.take(order), frame / 10)
-        # Who is confirmed in the same frame is numbered in the order of rows: a number has one counterpart for ever.
+        # Tracks confirmed in the same frame are numbered in the order of rows: a number has one counterpart for ever.
         rows = dict(zip(one.detection_rows.tolist(), one.ids.tolist(), strict=True))
         for row, identity in zip(other.detection_rows.tolist(), other.ids.tolist(), strict=True):
             if row >= 0:

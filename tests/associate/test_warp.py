@@ -1,4 +1,4 @@
-"""What a warp does to tracks: exact where the state allows, nothing where nobody moved, refused where no camera can."""
+"""Warped tracks: exact where the state allows, unchanged without motion, an error for impossible warps."""
 
 from __future__ import annotations
 

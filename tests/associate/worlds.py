@@ -1,4 +1,4 @@
-"""Paths of objects enter, what a detector sees of them and who is who leaves: exact truth for the tracker's tests."""
+"""Simulated paths, detections and exact identities for the tracker's tests."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ class Story:
         return sum(map(len, self.owners[first:])) / sum(map(len, self.seen[first:]))
 
     def holds(self, *, found: float = 0.95) -> bool:
-        """Whether every object had one identity of its own, nobody else had any, and few instances had none."""
+        """Whether every object had one identity of its own, no false instance had one, and few instances had none."""
         faults = {"switches": self.switches, "shared": self.shared, "strangers": self.strangers}
         assert not any(faults.values()), faults
         assert len(self.all_ids) == len(self.objects), (self.all_ids, self.objects)

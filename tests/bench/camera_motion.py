@@ -1,4 +1,4 @@
-"""Rendered scenes and clips enter; switched numbers with and without camera motion, its error and its price leave.
+"""Benchmark of camera motion on rendered scenes and clips: identity switches with and without, error and cost.
 
 ``python -m tests.bench.camera_motion`` renders; with paths of clips it segments those instead. Milliseconds are
 thread-CPU with OpenCV on one thread.
@@ -41,7 +41,7 @@ STRIDES = (1, 2, 5)
 
 @dataclass(slots=True)
 class Tally:
-    """Who had which number, and how often that changed; ``clear`` counts plainly visible objects, frame by frame."""
+    """Identities of objects, and how often they changed; ``clear`` counts plainly visible objects per frame."""
 
     switches: int = 0
     found: int = 0
@@ -58,10 +58,10 @@ class Tally:
             best = int(overlaps[place].argmax())
             if overlaps[place, best] < 0.5 or int(overlaps[:, best].argmax()) != place:
                 continue
-            who, number = (seed, int(truth.ids[row])), int(tracks.ids[best])
+            thing, number = (seed, int(truth.ids[row])), int(tracks.ids[best])
             self.found += 1
-            self.switches += self.numbers.get(who, number) != number
-            self.numbers[who] = number
+            self.switches += self.numbers.get(thing, number) != number
+            self.numbers[thing] = number
 
 
 def scenes() -> None:

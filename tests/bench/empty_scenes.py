@@ -1,4 +1,4 @@
-"""Clips with stretches where nothing is to be seen enter; how often the default model sees something there leaves.
+"""False detections of the default model in stretches of clips without objects.
 
     python -m tests.bench.empty_scenes [MODEL]
 

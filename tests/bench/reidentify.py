@@ -1,4 +1,4 @@
-"""Rendered scenes enter, tables leave: identities with and without embeddings, and what embeddings cost.
+"""Benchmark of re-identification on rendered scenes: identities with and without embeddings, and their cost.
 
 ``python -m tests.bench.reidentify scenes`` compares embeddings of several qualities, among them some that say nothing;
 ``python -m tests.bench.reidentify speed`` times crowds with vectors of 32 and 128 numbers.
@@ -26,7 +26,7 @@ from tracker.types import Instances, Tracks
 LENGTH = 32
 LEAST_IOU = 0.4
 GAP_S = 2.1
-"""Longer than a lost track is kept: who has his number again after this came out of the gallery."""
+"""Longer than a lost track is kept: an identity that is back after this came out of the gallery."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def watch(scene: Scene, fps: float) -> list[Seen]:
 
 
 def spoilt(kind: str, found: Instances, rng: np.random.Generator) -> Instances:
-    """The same instances with embeddings of a quality: a noise, or one that says nothing about who it is."""
+    """The same instances with embeddings of a quality: a noise, or one without information on the identity."""
     own = found.embeddings
     assert own is not None
     noise = rng.normal(size=own.shape)

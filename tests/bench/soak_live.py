@@ -1,4 +1,4 @@
-"""A hundred thousand frames, each with a new identity, go through one live stream; memory, files and threads leave.
+"""Soak test of one live stream: memory, files and threads over a hundred thousand frames of new identities.
 
 ``python -m tests.bench.soak_live`` takes a few minutes: a segmenter without a network, the real engine, tracker and
 rotating files, and memory kept as the service keeps it (``--plain``: not so). ``--trace`` tells what is Python's own.

@@ -188,7 +188,7 @@ def test_arrival_takes_over_from_a_clock_that_runs_off_and_the_record_says_so(tm
     assert (told[0], told[-1]) == ("stamps", "arrival")
     assert any("those of arrival" in note for note in notes(info, counters))
     assert "arrival" in next(link.note for link in reader.links if link.note)
-    # At most what was believed before the lie was found out
+    # At most what was trusted before the lie was found out
     assert abs((last.time_s - first.time_s) - (last.arrived_s - first.arrived_s)) < 6
     assert min(reader.steps_s) > 0
 

@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tracker import masks as mask_math
 from tracker.associate.tracker import Tracker
 from tracker.engine.second_pass import SecondPass, check_replaceable
 from tracker.errors import ConfigError, SinkError
+from tracker.formats.run_length import decode_rle
 from tracker.plugins import open_sink
 from tracker.refine.spool import Spool
 from tracker.sinks.base import Sink
@@ -102,11 +102,11 @@ def test_what_is_spooled_comes_back() -> None:
             assert expected.masks is not None
             np.testing.assert_array_equal(instances.masks.probabilities, expected.masks.probabilities)
             assert instances.masks.step_px == expected.masks.step_px
-        recording, tracklets, looks = spool.recording()
+        recording, tracklets, embeddings = spool.recording()
         assert len(recording) == FRAMES - len(HIDDEN)
         assert len(tracklets) == 1
-        assert looks is not None
-        np.testing.assert_allclose(looks[0] / np.linalg.norm(looks[0]), np.full(8, 8**-0.5), rtol=1e-6)
+        assert embeddings is not None
+        np.testing.assert_allclose(embeddings[0] / np.linalg.norm(embeddings[0]), np.full(8, 8**-0.5), rtol=1e-6)
 
 
 def test_outputs_are_replaced_with_gaps_filled_and_shapes_where_nothing_names_a_detection(tmp_path: Path) -> None:
@@ -135,7 +135,7 @@ def test_outputs_are_replaced_with_gaps_filled_and_shapes_where_nothing_names_a_
     lines = [line.split() for line in paths[2].read_text().splitlines()]
     assert len(lines) == FRAMES
     for frame in HIDDEN:
-        mask = mask_math.decode_rle({"size": [SIZE[1], SIZE[0]], "counts": lines[frame][5]})
+        mask = decode_rle({"size": [SIZE[1], SIZE[0]], "counts": lines[frame][5]})
         x1, y1, x2, y2 = square(frame)
         truth = np.zeros_like(mask)
         truth[y1:y2, x1:x2] = True

@@ -19,17 +19,17 @@ from export.training.embed import embeddings_of, fisher, judge, unit  # noqa: E4
 pytestmark = pytest.mark.export
 
 
-def sightings(rng, *, tracks: int = 24, looks: int = 8, noise: float = 0.5) -> Sightings:
+def sightings(rng, *, tracks: int = 24, views: int = 8, noise: float = 0.5) -> Sightings:
     """Objects of fixed appearance in two clips, seen once a second, with noise and a nuisance that is not theirs."""
     looks_like = rng.normal(size=(tracks, 2 * MAP_CHANNELS))
-    nuisance = np.outer(rng.normal(size=tracks * looks), rng.normal(size=2 * MAP_CHANNELS)) * 3
-    rows = np.repeat(np.arange(tracks), looks)
+    nuisance = np.outer(rng.normal(size=tracks * views), rng.normal(size=2 * MAP_CHANNELS)) * 3
+    rows = np.repeat(np.arange(tracks), views)
     pooled = looks_like[rows] + nuisance + rng.normal(size=(len(rows), 2 * MAP_CHANNELS)) * noise
     return Sightings(
         pooled.astype(np.float32),
         clips=rows % 2,
         tracks=rows,
-        times_s=np.tile(np.arange(looks, dtype=float), tracks),
+        times_s=np.tile(np.arange(views, dtype=float), tracks),
         class_ids=np.zeros(len(rows), np.int64),
     )
 
@@ -55,7 +55,7 @@ def test_boxes_beyond_the_grid_are_sampled_inside():
 
 def test_joined_sightings_keep_their_objects_apart():
     rng = np.random.default_rng(6)
-    first, second = sightings(rng, tracks=4, looks=3), sightings(rng, tracks=5, looks=3)
+    first, second = sightings(rng, tracks=4, views=3), sightings(rng, tracks=5, views=3)
     both = join([first, second])
     assert len(both.tracks) == 27
     assert len(np.unique(both.tracks)) == 9

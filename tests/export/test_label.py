@@ -1,4 +1,4 @@
-"""Labels by machine: outlines of boxes, fused looks, what is added, what is in doubt, going on, and mistakes."""
+"""Labels by machine: outlines of boxes, fused views, what is added, what is in doubt, going on, and mistakes."""
 
 from __future__ import annotations
 
@@ -51,13 +51,13 @@ def ellipse(box, size=(96, 128)):
     return ((xs - (x0 + x1) / 2) / ((x1 - x0) / 2)) ** 2 + ((ys - (y0 + y1) / 2) / ((y1 - y0) / 2)) ** 2 < 1
 
 
-def looks(*rows):
-    """``(box, class, score)`` -> what one look found."""
+def views(*rows):
+    """``(box, class, score)`` -> what one detect found."""
     boxes = np.array([row[0] for row in rows], float).reshape(-1, 4)
     scores = np.zeros((len(rows), len(CLASSES)))
     for row, (_, name, score) in enumerate(rows):
         scores[row, CLASSES.index(name)] = score
-    return fused.Looks(boxes, scores)
+    return fused.Detections(boxes, scores)
 
 
 def labelled(*rows, crowd=False):
@@ -131,26 +131,26 @@ def test_other_files_are_named(files, tmp_path, broken, message):
     assert message in str(error.value)
 
 
-# fused looks
+# fused views
 
 
-def test_looks_at_one_object_become_its_mean():
+def test_views_of_one_object_become_its_mean():
     box, moved = [10.0, 10.0, 50.0, 50.0], [14.0, 10.0, 54.0, 50.0]
-    found = fused.fuse([looks((box, "car", 0.9)), looks((moved, "car", 0.3))], GROUPS)
+    found = fused.fuse([views((box, "car", 0.9)), views((moved, "car", 0.3))], GROUPS)
     np.testing.assert_allclose(found.boxes, [[11.0, 10.0, 51.0, 50.0]])
     assert found.best[0] == pytest.approx(0.6)
-    alone = fused.fuse([looks((box, "car", 0.9)), looks()], GROUPS)
+    alone = fused.fuse([views((box, "car", 0.9)), views()], GROUPS)
     assert alone.best[0] == pytest.approx(0.45)
 
 
 def test_classes_of_one_group_vote_and_others_stay_apart():
     box = [10.0, 10.0, 50.0, 50.0]
-    voted = fused.fuse([looks((box, "car", 0.8)), looks((box, "truck", 0.5)), looks((box, "truck", 0.5))], GROUPS)
+    voted = fused.fuse([views((box, "car", 0.8)), views((box, "truck", 0.5)), views((box, "truck", 0.5))], GROUPS)
     assert len(voted.boxes) == 1
     assert CLASSES[voted.scores[0].argmax()] == "truck"
-    apart = fused.fuse([looks((box, "person", 0.8), (box, "motorcycle", 0.6))], GROUPS)
+    apart = fused.fuse([views((box, "person", 0.8), (box, "motorcycle", 0.6))], GROUPS)
     assert [CLASSES[row.argmax()] for row in apart.scores] == ["person", "motorcycle"]
-    assert fused.fuse([looks(), looks()], GROUPS).boxes.shape == (0, 4)
+    assert fused.fuse([views(), views()], GROUPS).boxes.shape == (0, 4)
 
 
 def test_a_picture_and_its_mirror_image_are_found_alike(street):
@@ -246,7 +246,7 @@ def command(sets, files, out, *more):
 
 
 def only_cars(street, folder):
-    """The road as somebody would label it who cares for cars."""
+    """The road with labels of cars only."""
     shutil.copytree(street, folder)
     document = json.loads((folder / "annotations.json").read_text())
     car = next(item["id"] for item in document["categories"] if item["name"] == "car")

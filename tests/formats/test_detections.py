@@ -8,17 +8,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tracker import masks as mask_math
 from tracker.errors import DetectionsError, SourceError
 from tracker.formats.detection_files import read_detections
-from tracker.formats.run_length import run_total
+from tracker.formats.run_length import encode_rle, run_total
 from tracker.formats.sequences import open_sequences
 
 INFO = "[Sequence]\nname=a\nframeRate=3.333333\nseqLength=9\nimWidth=64\nimHeight=48\n"
 
 
 def code_of(mask: np.ndarray) -> str:
-    return mask_math.encode_rle(mask)["counts"]
+    return encode_rle(mask)["counts"]
 
 
 def silhouette() -> np.ndarray:

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tracker import masks as mask_math
 from tracker.errors import DetectionsError, SourceError
 from tracker.formats.detection_files import read_detections
+from tracker.formats.run_length import encode_rle
 from tracker.formats.sequences import open_sequences
 
 PLACE = "1.5 1.6 3.9 1.0 2.0 30.0 0.1"
@@ -98,7 +98,7 @@ def test_a_malformed_line_names_file_and_line(tmp_path: Path, line: str, found: 
 
 
 def test_other_formats_are_not_taken_for_it(tmp_path: Path) -> None:
-    code = mask_math.encode_rle(np.eye(48, 62, dtype=np.bool_))["counts"]
+    code = encode_rle(np.eye(48, 62, dtype=np.bool_))["counts"]
     assert read_detections(write(tmp_path / "d.txt", "1 -1 10 20 30 40 0.5")).format == "mot"
     assert read_detections(write(tmp_path / "d.txt", f"1 0 2 48 62 {code}")).format == "mots"
     with pytest.raises(DetectionsError, match="finite"):

@@ -11,9 +11,8 @@ import pytest
 from tests.measure.test_evaluate import boxes, mots, write
 from tracker.errors import TrackerError
 from tracker.formats.detection_files import read_videos
-from tracker.formats.run_length import encode_runs, run_total
+from tracker.formats.run_length import encode_rle, encode_runs, run_total
 from tracker.formats.sequences import open_sequences
-from tracker.masks import encode_rle
 from tracker.measure.associate import associate
 from tracker.measure.evaluate import evaluate
 

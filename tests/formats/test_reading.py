@@ -12,8 +12,8 @@ from pycocotools import mask as coco_mask
 
 from tracker.errors import DetectionsError, SinkError, SourceError
 from tracker.formats.detection_files import read_detections, read_videos
+from tracker.formats.run_length import decode_rle, encode_rle
 from tracker.formats.sequences import open_sequences
-from tracker.masks import decode_rle, encode_rle
 from tracker.measure.associate import associate
 
 

@@ -8,8 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from pycocotools import mask as coco_mask
 
-from tracker.formats.run_length import disjoint_crops, encode_crop, polygons
-from tracker.masks import decode_rle, encode_rle, make_disjoint
+from tracker.formats.run_length import decode_rle, disjoint_crops, encode_crop, encode_rle, polygons
 
 
 @st.composite
@@ -54,14 +53,32 @@ def test_large_image_with_long_runs():
     assert encode_crop(*placed) == encode_rle(whole(*placed))
 
 
+def disjoint_masks(masks, order):
+    """The same on whole images, one claim after another."""
+    result, taken = list(masks), np.zeros(masks[0].shape, np.bool_)
+    for row in order:
+        result[row] = masks[row] & ~taken
+        taken |= masks[row]
+    return result
+
+
 @given(st.lists(hnp.arrays(np.bool_, (5, 6)), min_size=1, max_size=4), st.randoms())
 def test_disjoint_crops_are_disjoint_masks(masks, random):
     order = list(range(len(masks)))
     random.shuffle(order)
     crops = disjoint_crops([(mask, (0, 0)) for mask in masks], np.array(order), (6, 5))
-    expected = make_disjoint(masks, np.array(order))
+    expected = disjoint_masks(masks, order)
     assert all(np.array_equal(crop, want) for (crop, _), want in zip(crops, expected, strict=True))
     assert sum(crop.astype(int) for crop, _ in crops).max() <= 1
+    np.testing.assert_array_equal(np.any([crop for crop, _ in crops], axis=0), np.any(masks, axis=0))
+    np.testing.assert_array_equal(crops[order[0]][0], masks[order[0]])
+
+
+@given(hnp.arrays(np.bool_, hnp.array_shapes(min_dims=2, max_dims=2, max_side=20)))
+def test_run_length_codes_return(mask):
+    code = encode_rle(mask)
+    assert code["size"] == list(mask.shape)
+    np.testing.assert_array_equal(decode_rle(code), mask)
 
 
 def test_disjoint_crops_with_different_origins():

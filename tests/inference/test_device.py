@@ -1,4 +1,4 @@
-"""Device names enter; a session that really runs there leaves, or an error with what was found and the remedy."""
+"""Sessions on named devices: they really run there, or the error has the finding and the remedy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Models, cards and precisions enter; options that the installed ONNX Runtime knows must leave, and folders apart."""
+"""Provider options: known to the installed ONNX Runtime, with a cache folder per model, card and precision."""
 
 from __future__ import annotations
 

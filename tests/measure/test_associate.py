@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tracker import masks as mask_math
 from tracker.errors import ConfigError, DetectionsError, SinkError
+from tracker.formats.run_length import decode_rle, encode_rle
 from tracker.measure.associate import associate
 
 
@@ -69,7 +69,7 @@ def test_masks_pass_through_unchanged(tmp_path: Path) -> None:
         for frame in range(1, 15):
             mask = np.zeros((60, 90), np.bool_)
             mask[10:40, 5 + frame : 25 + frame] = True
-            codes[frame] = mask_math.encode_rle(mask)["counts"]
+            codes[frame] = encode_rle(mask)["counts"]
             file.write(f"{frame} 0 2 60 90 {codes[frame]} 0.95\n")
     associate(tmp_path / "det_mots.txt", tmp_path / "out.txt", fps=10)
     lines = [line.split() for line in (tmp_path / "out.txt").read_text().splitlines()]
@@ -134,12 +134,12 @@ def test_a_second_pass_morphs_masks_that_share_no_pixel_with_seen_ones(tmp_path:
                 if number == 0:
                     mask[10:40, 80:] = False
                 if mask.any():
-                    file.write(f"{frame} 0 2 80 200 {mask_math.encode_rle(mask)['counts']} 0.95\n")
+                    file.write(f"{frame} 0 2 80 200 {encode_rle(mask)['counts']} 0.95\n")
     associate(tmp_path / "det_mots.txt", tmp_path / "out.txt", fps=10, refine=True)
     by_frame: dict[int, dict[str, np.ndarray]] = {}
     for line in (tmp_path / "out.txt").read_text().splitlines():
         frame, identity, _, height, width, code = line.split()
-        mask = mask_math.decode_rle({"size": [int(height), int(width)], "counts": code})
+        mask = decode_rle({"size": [int(height), int(width)], "counts": code})
         by_frame.setdefault(int(frame), {})[identity] = mask
     moving = next(name for name, mask in by_frame[10].items() if mask[20, 30])
     for frame in range(18, 23):

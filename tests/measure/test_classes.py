@@ -16,7 +16,7 @@ from demos.scenes.writers import write_sequence
 from tests.measure.test_evaluate import boxes, mots, write
 from tracker.associate.tracker import Tracker
 from tracker.errors import ConfigError, DetectionsError
-from tracker.masks import encode_rle
+from tracker.formats.run_length import encode_rle
 from tracker.measure.evaluate import Evaluation, evaluate
 from tracker.plugins import open_sink
 from tracker.types import Frame, TrackedFrame

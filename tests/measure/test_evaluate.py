@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tracker import masks as mask_math
 from tracker.errors import ConfigError, DetectionsError, SourceError
+from tracker.formats.run_length import encode_rle
 from tracker.measure.associate import associate
 from tracker.measure.evaluate import evaluate
 
@@ -92,7 +92,7 @@ def test_kitti_forgives_vans_small_boxes_and_ignored_regions(tmp_path: Path) -> 
 def mots(frames: range, identity: int, x: int, *, class_id: int = 1, width: int = 20) -> list[str]:
     mask = np.zeros((60, 200), np.bool_)
     mask[10:40, x : x + width] = True
-    code = mask_math.encode_rle(mask)["counts"]
+    code = encode_rle(mask)["counts"]
     return [f"{frame} {identity} {class_id} 60 200 {code}" for frame in frames]
 
 

@@ -12,7 +12,7 @@ from filterpy.kalman import KalmanFilter
 from tracker.refine.evidence import chances_of, convincing
 from tracker.refine.morph import between, signed_distance
 from tracker.refine.recording import Recording, tracklets_of
-from tracker.refine.recover import reach_back
+from tracker.refine.recover import extend_backward
 from tracker.refine.refine import Refined, refine
 from tracker.refine.smooth import ACCELERATION, DRIFT, MEASUREMENT, smooth
 from tracker.refine.stitch import stitch
@@ -131,24 +131,24 @@ def test_looks_join_what_motion_doubts_and_part_what_it_would_join() -> None:
     crowd = [walk(100 + 150 * n, 500, 0) for n in range(8)]
     found, owners = recording([turn, *crowd], seen=lambda number, frame: number > 0 or not 30 <= frame < 35)
     tracklets = [owners[0][:30], owners[0][30:], *owners[1:]]
-    looks = generator.normal(size=(len(tracklets), 64))
+    embeddings = generator.normal(size=(len(tracklets), 64))
     assert len(stitch(found, tracklets)) == 10
-    looks[1] = looks[0] + 0.1 * generator.normal(size=64)
-    assert len(stitch(found, tracklets, looks)) == 9
+    embeddings[1] = embeddings[0] + 0.1 * generator.normal(size=64)
+    assert len(stitch(found, tracklets, embeddings)) == 9
     straight, owners = recording(
         [walk(100, 200, 30), *crowd], seen=lambda number, frame: number > 0 or not 30 <= frame < 35
     )
     tracklets = [owners[0][:30], owners[0][30:], *owners[1:]]
     assert len(stitch(straight, tracklets)) == 9
-    looks[1] = -looks[0]
-    assert len(stitch(straight, tracklets, looks)) == 10
+    embeddings[1] = -embeddings[0]
+    assert len(stitch(straight, tracklets, embeddings)) == 10
 
 
 def test_instances_before_the_first_are_found_on_the_way_back() -> None:
     found, owners = recording([walk(100, 200, 60), walk(300, 600, 0)], seen=lambda number, frame: frame % 4 != 1)
     late = [owners[0][12:], owners[1]]
     chances = chances_of(found, late)
-    np.testing.assert_array_equal(reach_back(found, late, chances)[0], owners[0])
+    np.testing.assert_array_equal(extend_backward(found, late, chances)[0], owners[0])
     refined = refine(found, late)
     check(refined, found)
     assert (refined.ids == 1).sum() == 60, "from the first sight, the gaps filled"

@@ -119,7 +119,7 @@ def test_coasting_identities_are_dashed_then_gone_or_hidden():
     assert not changed(late.frame.image, faint.draw(late)).any()
 
 
-def test_coasting_on_somebody_who_is_seen_is_not_drawn():
+def test_a_coasting_identity_on_a_detected_one_is_not_drawn():
     annotator = Annotator(labels=False, trail_s=0)
     annotator.draw(tracked_frame(0, boxes=[BOX, BOX], ids=[1, 2], age_s=3))
     both = tracked_frame(5, boxes=[BOX, BOX], ids=[1, 2], coasting=[False, True], age_s=3)
@@ -158,13 +158,13 @@ def test_trail_follows_and_fades():
     assert strength[100:115].mean() > 2 * strength[25:40].mean() > 0
 
 
-def test_trails_are_bounded_and_forgotten():
+def test_trails_are_bounded_and_dropped():
     trails = Trails(length_s=2, max_points=10)
     for step in range(1000):
         trails.add(1, (step * 10.0, 0.0), step * 0.01, 100)
     assert len(trails._points[1]) == 10
     trails.add(2, (0.0, 0.0), 10.0, 100)
-    trails.forget([1])
+    trails.drop([1])
     assert len(trails) == 1
     trails.expire(13.0)
     assert len(trails) == 0

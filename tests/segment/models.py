@@ -1,4 +1,4 @@
-"""Contracts enter, tiny ONNX files with constant outputs leave: models whose every instance is known beforehand."""
+"""Tiny ONNX files with constant outputs: models of every contract whose instances are known beforehand."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A short video enters the pipeline's benchmark; its figures must be there, on the CPU and on a card."""
+"""The pipeline's benchmark on a short video: all figures are there, on the CPU and on a GPU."""
 
 from __future__ import annotations
 

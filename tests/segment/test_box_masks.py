@@ -1,4 +1,4 @@
-"""Masks per box go the whole way, from a contract of a test's own to pictures, records and the second pass."""
+"""Masks per box end to end, from a contract of the test's own to pictures, records and the second pass."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from tests.segment.models import constant_model
 from tracker import plugins
 from tracker.associate.camera import CameraMotion
 from tracker.associate.tracker import Tracker
-from tracker.masks import BoxMasks, decode_rle
+from tracker.formats.run_length import decode_rle
+from tracker.masks.box_masks import BoxMasks
 from tracker.plugins import open_sink
 from tracker.refine.filled import with_filled
 from tracker.refine.refine import refine

@@ -1,4 +1,4 @@
-"""Model files enter; the report must say what they are and what is wrong with them."""
+"""Reports of the model check: properties and faults of model files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The models of the zoo and real pictures enter; what leaves must be usable, and see what a person sees."""
+"""The zoo's models on real pictures: usable instances, and those that a person would mark."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Frames enter a real card; what leaves must be what the CPU gives, in every batch, with graphs and from threads."""
+"""Segmentation on a real GPU equals the CPU's, in every batch, with graphs and from threads."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""TOML texts enter; the settings that leave, or the error, must name exactly what was written."""
+"""Manifests from TOML texts: exact settings, and errors that name what was written."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Images and letterboxes enter; pixels must land where the letterbox says, and boxes must come back."""
+"""Preprocessing: pixels lie where the letterbox says, and boxes map back."""
 
 from __future__ import annotations
 

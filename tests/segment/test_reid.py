@@ -1,4 +1,4 @@
-"""Re-identification networks: what a crop looks like at the input, one unit vector each, and files that will not do."""
+"""Re-identification networks: crops at the input, one unit vector each, and files that will not do."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Names and paths enter; the file that leaves must be the one that was meant."""
+"""Model zoo: every name and path finds its file."""
 
 from __future__ import annotations
 

@@ -79,7 +79,7 @@ def test_figures_of_every_stream(engine, server) -> None:
     good, dead = FakeSource("good"), FakeSource("dead", policy="latest")
     engine.add(stream(good))
     engine.add(stream(dead))
-    dead.on_link(Link(state="lost", problem="nobody listening", retry_s=2.0))
+    dead.on_link(Link(state="lost", problem="no server listening", retry_s=2.0))
     good.fill(7)
     assert wait_until(lambda: engine.streams[0].state == "ended")
     code, text = get(server, "/healthz")
@@ -87,7 +87,7 @@ def test_figures_of_every_stream(engine, server) -> None:
     assert code == 200
     assert (state["status"], state["not_well"]) == ("degraded", ["dead"])
     assert state["cameras"]["good"]["frames"] == 7
-    assert state["cameras"]["dead"]["problem"] == "nobody listening"
+    assert state["cameras"]["dead"]["problem"] == "no server listening"
     assert state["cameras"]["dead"]["age_p99_s"] is None
     told = state["cameras"]["good"]
     assert {"fps", "age_p50_s", "age_p99_s", "dropped", "late", "reconnects", "stalls", "identities"} <= set(told)

@@ -12,7 +12,7 @@ import pytest
 
 from tests.sinks.streams import CLASS_NAMES, stream, tracked_frame
 from tracker.errors import ConfigError, SinkError
-from tracker.masks import decode_rle
+from tracker.formats.run_length import decode_rle
 from tracker.plugins import open_sink
 
 FRAMES = list(stream())
@@ -318,7 +318,7 @@ def test_coco_results_of_an_empty_stream_are_an_empty_list(tmp_path):
 
 
 def test_every_record_of_a_frame_shares_one_lift(tmp_path, monkeypatch):
-    from tracker.masks import GridMasks
+    from tracker.masks.grid_masks import GridMasks
 
     lifted, lift = [], GridMasks.lift
 

@@ -1,4 +1,4 @@
-"""Cameras on the loopback that can be killed, restarted, frozen and changed while somebody watches them."""
+"""Cameras on the loopback that can be killed, restarted, frozen and changed during a test."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class MjpegCamera(LoopbackServer):
     def _serve(self, connection: socket.socket) -> None:
         with contextlib.suppress(OSError), connection:
             request = connection.recv(4096)
-            if request.startswith(b"OPTIONS"):  # a knock
+            if request.startswith(b"OPTIONS"):  # a probe
                 connection.sendall(b"HTTP/1.0 200 OK\r\nAllow: GET\r\n\r\n")
             if not request.startswith(b"GET"):
                 return

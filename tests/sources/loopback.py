@@ -1,4 +1,4 @@
-"""Connections on the loopback enter, each is handed on; the port can be closed with all of them and opened again."""
+"""Proxy on the loopback; its port can be closed with all connections and opened again."""
 
 from __future__ import annotations
 

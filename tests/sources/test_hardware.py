@@ -1,4 +1,4 @@
-"""Decoding on a device: which one is taken, what is refused, and a fall-back to the CPU that nobody announces."""
+"""Decoding on a device: which one is taken, what is refused, and a silent fall-back to the CPU."""
 
 from __future__ import annotations
 

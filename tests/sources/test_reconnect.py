@@ -77,7 +77,7 @@ def supervised(connections, links=None, **options):
 BROKEN = SourceError("gate", "expected more frames, found the stream broken off", "check")
 
 
-BROKEN_AT_FIRST = SourceError("gate", "expected a video stream, found nobody listening there", "check")
+BROKEN_AT_FIRST = SourceError("gate", "expected a video stream, found no server listening there", "check")
 
 
 def test_time_and_index_go_on_over_connections() -> None:
@@ -161,7 +161,7 @@ def test_a_live_stream_that_ends_is_asked_for_again() -> None:
 
 def test_delays_double_up_to_the_longest_and_are_jittered() -> None:
     links: list[Link] = []
-    refused = [SourceError("gate", "found nobody listening there (connection refused)", "")] * 9
+    refused = [SourceError("gate", "found no server listening there (connection refused)", "")] * 9
     decoder = supervised(
         [*refused, Scripted([(1.0, 0.0)])], links, retry_s=(0.004, 0.03), generator=np.random.default_rng(1)
     )
@@ -238,11 +238,11 @@ def test_a_clock_that_jumps_ahead_is_not_believed() -> None:
     clock = LiveClock(max_drift_s=5.0)
     times = [clock.time_s(stream_s, arrived_s) for arrived_s, stream_s in ((10, 0), (10.04, 0.04), (10.08, 3600.08))]
     assert times == pytest.approx([0, 0.04, 0.08])
-    assert (clock.takeovers, clock.believed) == (1, False)
+    assert (clock.takeovers, clock.trusted) == (1, False)
     assert clock.time_s(3600.12, 10.12) == pytest.approx(0.12)
     clock.begin()
     assert clock.time_s(0.0, 20.12) == pytest.approx(10.12)
-    assert clock.believed
+    assert clock.trusted
 
 
 def test_a_clock_of_the_wrong_rate_is_found_out() -> None:

@@ -1,7 +1,7 @@
-"""Sparse affinities between predicted tracks and instances: candidate pairs by enlarged boxes, nothing dense.
+"""Sparse affinities between predicted tracks and instances: candidate pairs whose enlarged boxes overlap.
 
-All comparison is done on a list of candidate pairs: ``rows`` (tracks) and ``columns`` (instances) whose enlarged boxes
-    overlap.
+Every comparison runs on a list of candidate pairs, ``rows (P,)`` (tracks) and ``columns (P,)`` (instances); there is no
+dense matrix of all pairs.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ Rows = NDArray[np.int64]
 __all__ = ["around", "buffered_iou", "overlapping_pairs", "ratio"]
 
 FEW_PAIRS = 500
-"""Up to this many pairs NumPy finds rows and columns at once faster than flat places that must be divided."""
+"""Up to this many pairs one call for rows and columns is faster than flat indices that must be divided."""
 DENSE_PAIRS = 20_000
 """Up to this many pairs four dense comparisons are cheaper than sorting (2-core x86, NumPy 2.4)."""
 

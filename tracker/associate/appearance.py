@@ -1,13 +1,15 @@
 """Appearance evidence from embeddings: per-track mean embeddings, pair log-odds and re-identification.
 
-Every track keeps a *look*: the mean of its embeddings, bounded in memory, in which each weighs by its chance and by how
-much of the instance is not covered (the dynamic appearance of Deep OC-SORT, Maggiolino et al. 2023, section 3.2, with
-visibility beside the score). What similarities mean differs from network to network and is learned while running:
+Every track keeps the mean of its embeddings, an exponential average after ``MEMORY`` instances. Each embedding is
+weighted by the calibrated chance and the visible share of its instance (the dynamic appearance of Deep OC-SORT,
+Maggiolino et al. 2023, section 3.2, with visibility beside the score). The range of similarities differs between
+networks and is learned while running:
 
-- for pairs in matching, from pairs that boxes alone decide: how similar a track as it was when new is to its own
-  instance now, and to the nearest other track's. The learned chance of being the same, as evidence from -1 to 1, is
-  added to the affinity. Embeddings that do not tell the two apart (``LEAST_SEPARATION``) change nothing at all;
-- for identities that left, see :mod:`tracker.associate.gallery`.
+- for matching, from pairs that boxes alone decide: the similarity of a track's anchor (its mean embedding when it was
+  new) to its own instance now (positive pair), and to the nearest other instance of its class (negative pair). The
+  learned chance of a positive pair, as evidence from -1 to 1, is added to the affinity. Embeddings that do not separate
+  the two (``LEAST_SEPARATION``) change nothing;
+- for identities out of view, see :mod:`tracker.associate.gallery`.
 """
 
 from __future__ import annotations
@@ -26,64 +28,64 @@ if TYPE_CHECKING:
     from tracker.associate.lifecycle import TrackTable
 
 Floats = NDArray[np.float64]
-Looks = NDArray[np.float32]
+Embeddings = NDArray[np.float32]
 Rows = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 
 __all__ = ["Appearance"]
 
 MEMORY = 10.0
-"""Good instances after which the mean moves as an exponential average with factor 0.9."""
+"""Good instances after which the mean is an exponential average with factor 0.9."""
 SETTLED = 2.0
-"""Weight from which on a look stands for its identity: three good instances."""
+"""Weight from which on a mean embedding represents its identity: three good instances."""
 LEAST_CHANCE, LEAST_VISIBLE = 0.55, 0.5
-"""Instances below say nothing about looks: they may be somebody else's, or mostly somebody else."""
+"""Embeddings of instances below are not used: false detections, or mostly another object."""
 LEAST_CLEAR, RIVAL_SHARE = 0.5, 0.5
-"""Pairs from this affinity on with no rival of this share of it are decided by boxes alone."""
+"""A pair with this affinity or more, and no competing pair of this share of it, is decided by boxes alone."""
 MOST_CLEAR = 64
-"""Clear pairs that are learned from in one frame."""
+"""Most clear pairs that are learned from in one frame."""
 PLENTY_CLEAR, PLENTY_FRAMES = 16, 4
-"""Where there are so many clear pairs, one frame in a few is enough to learn from."""
+"""With so many clear pairs, one frame in ``PLENTY_FRAMES`` is enough to learn from."""
 REFRESH_FRAMES = 8
 PRIOR_WEIGHT = 10.0
-"""Pairs per bin that "as likely the same as not" is worth."""
+"""Pairs per bin that "a chance of one half" is worth."""
 PAIR_MEMORY = 20_000.0
 """Pairs of either kind after which old ones fade."""
 LEAST_PAIRS = 100.0
-"""Pairs of either kind before appearance has a say in matching."""
+"""Pairs of either kind before appearance counts in matching."""
 LEAST_SEPARATION = 0.8
 """The chance that a track resembles its own instance more than another one; 0.5 is noise."""
 LEAST_LAG_S, FIRST_LAG_S = 1.0, 2.0
-"""An identity is compared with its look when it was new no sooner than this: what only encodes place or pose changes
-meanwhile. The gallery learns from it after ``FIRST_LAG_S``, then after twice that, and so on."""
+"""An identity is compared with its anchor no sooner than this: what only encodes position or pose changes meanwhile.
+The gallery learns from it after ``FIRST_LAG_S``, then after twice that, and so on."""
 RECENT_FRAMES, GAP_FACTOR = 4, 2.0
-"""For tracks unseen for so many frames appearance weighs so much more: where they are is a guess by then."""
+"""For tracks unseen for so many frames appearance weighs so much more: their position is uncertain by then."""
 IMPOSSIBLE = -2.0
 BORN, ANCHORED, DUE = range(3)
 
 
 class Appearance:
-    """Looks of the living tracks, one row for each column of the track table, and the gallery of those that left.
+    """Mean embeddings of the tracks, one row per column of the track table, and the gallery of identities out of view.
 
     Nothing is stored and nothing computed before the first embedding.
 
     Args:
-        weight: What certain evidence adds to the affinity of a pair.
-        gallery_s: An identity that left may come back for this long; 0 = never.
-        gallery_size: Most identities that are remembered.
-        false_return: Accepted chance that a stranger is taken for one of them.
-        wait_s: Longest time that a newcomer waits for a better view before it gets a number.
+        weight: Affinity that certain evidence adds.
+        gallery_s: An identity out of view may be re-identified for this long; 0 = never.
+        gallery_size: Most identities in the gallery.
+        false_return: Accepted false match rate of re-identification.
+        wait_s: Longest delay of a confirmation for a better view.
     """
 
     def __init__(
         self, *, weight: float, gallery_s: float, gallery_size: int, false_return: float, wait_s: float
     ) -> None:
         self._weight, self._wait_s = weight, wait_s
-        self._remembers = gallery_s > 0 and gallery_size > 0
+        self._retains = gallery_s > 0 and gallery_size > 0
         self._gallery = Gallery(retention_s=gallery_s, size=gallery_size)
         self._separation = Separation(false_chance=false_return)
-        self._looks: Looks = np.zeros((0, 0), np.float32)
-        self._anchors: Looks = np.zeros((0, 0), np.float32)
+        self._means: Embeddings = np.zeros((0, 0), np.float32)
+        self._anchors: Embeddings = np.zeros((0, 0), np.float32)
         self._weights: Floats = np.zeros(0)
         self._times: Floats = np.zeros((0, 3))
         self._pairs: Floats = np.zeros((2, BINS))
@@ -93,28 +95,28 @@ class Appearance:
 
     @property
     def active(self) -> bool:
-        """Whether there ever was an embedding."""
-        return bool(self._looks.shape[1])
+        """Whether there has been an embedding."""
+        return bool(self._means.shape[1])
 
-    def prepare(self, embeddings: NDArray[Any] | None, rows: Rows, table: TrackTable) -> Looks | None:
-        """The ``rows`` of embeddings ``(N, E)`` as unit vectors, zero where there is none; a new ``E`` forgets all."""
+    def prepare(self, embeddings: NDArray[Any] | None, rows: Rows, table: TrackTable) -> Embeddings | None:
+        """The ``rows`` of embeddings ``(N, E)`` as unit vectors, zero where there is none; a new ``E`` resets all."""
         if embeddings is None or not embeddings.shape[1]:
             return None
-        looks = np.ascontiguousarray(embeddings[rows], np.float32)
-        if looks.shape[1] != self._looks.shape[1]:
-            self._reset(table.count, looks.shape[1])
+        embeddings = np.ascontiguousarray(embeddings[rows], np.float32)
+        if embeddings.shape[1] != self._means.shape[1]:
+            self._reset(table.count, embeddings.shape[1])
         with np.errstate(invalid="ignore", over="ignore"):
-            lengths = np.sqrt(np.einsum("ij,ij->i", looks, looks))
+            lengths = np.sqrt(np.einsum("ij,ij->i", embeddings, embeddings))
         usable = np.isfinite(lengths) & (lengths > 0)
         if not usable.all():
-            looks = np.where(usable[:, None], looks, np.float32(0))
+            embeddings = np.where(usable[:, None], embeddings, np.float32(0))
             lengths = np.where(usable, lengths, np.float32(1))
-        return np.asarray(looks / lengths[:, None])
+        return np.asarray(embeddings / lengths[:, None])
 
     def evidence(self, table: TrackTable, detected: Detected, rows: Rows, columns: Rows, overlap: Floats) -> Floats:
-        """What appearance adds to the affinities ``overlap (P,)`` of candidate pairs; learns from the clear ones."""
+        """Terms ``(P,)`` to add to the affinities ``overlap (P,)`` of candidate pairs; clear pairs are learned from."""
         added = np.zeros(len(rows))
-        if detected.looks is None or not len(rows):
+        if detected.embeddings is None or not len(rows):
             return added
         clear = _clear(rows, columns, overlap, (table.count, len(detected)))
         known = self._weights[rows] > 0
@@ -123,73 +125,73 @@ class Appearance:
         if not self._evidence.any():
             return added
         pairs = np.flatnonzero(~clear & known)
-        found = detected.looks[columns[pairs]]
-        similar = np.einsum("ij,ij->i", self._looks[rows[pairs]], found).astype(np.float64)
+        found = detected.embeddings[columns[pairs]]
+        similar = np.einsum("ij,ij->i", self._means[rows[pairs]], found).astype(np.float64)
         weights = np.where((table.history[:RECENT_FRAMES] < 0).all(axis=0), GAP_FACTOR, 1.0) * self._weight
         added[pairs] = weights[rows[pairs]] * self._evidence[distance_bins(similar)] * found.any(axis=1)
         return added
 
     def append(self, new: slice, time_s: float) -> None:
-        """Room for the ``new`` tracks."""
+        """Add rows for the ``new`` tracks."""
         if not self.active:
             return
         count = new.stop - new.start
-        empty = np.zeros((count, self._looks.shape[1]), np.float32)
-        self._looks, self._anchors = np.concatenate([self._looks, empty]), np.concatenate([self._anchors, empty])
+        empty = np.zeros((count, self._means.shape[1]), np.float32)
+        self._means, self._anchors = np.concatenate([self._means, empty]), np.concatenate([self._anchors, empty])
         self._weights = np.concatenate([self._weights, np.zeros(count)])
         times = np.full((count, 3), np.nan)
         times[:, BORN] = time_s
         self._times = np.concatenate([self._times, times])
 
-    def note(self, rows: Rows, taken: Rows, detected: Detected) -> None:
-        """Fold the instances ``taken`` into the looks of ``rows``; doubtful and covered ones count little or not."""
-        if detected.looks is None:
+    def update(self, rows: Rows, taken: Rows, detected: Detected) -> None:
+        """Update the mean embeddings of the tracks ``rows (P,)`` with the instances ``taken (P,)``."""
+        if detected.embeddings is None:
             return
-        looks = detected.looks[taken]
-        weights = _trust(detected.chances[taken], detected.visible[taken]) * looks.any(axis=1)
+        embeddings = detected.embeddings[taken]
+        weights = _weights_of(detected.chances[taken], detected.visible[taken]) * embeddings.any(axis=1)
         good = np.flatnonzero(weights > 0)
-        rows, looks, weights = rows[good], looks[good], weights[good].astype(np.float32)
+        rows, embeddings, weights = rows[good], embeddings[good], weights[good].astype(np.float32)
         old = self._weights[rows]
-        mixed = self._looks[rows] * old[:, None].astype(np.float32) + looks * weights[:, None]
+        mixed = self._means[rows] * old[:, None].astype(np.float32) + embeddings * weights[:, None]
         lengths = np.sqrt(np.einsum("ij,ij->i", mixed, mixed))
-        self._looks[rows] = mixed / np.maximum(lengths, 1e-6)[:, None]
+        self._means[rows] = mixed / np.maximum(lengths, 1e-6)[:, None]
         self._weights[rows] = np.minimum(old + weights, MEMORY)
 
-    def recognise(self, table: TrackTable, ready: Rows, time_s: float) -> Rows:
-        """Give newcomers the identity they had before, where their look clearly says so.
+    def reidentify(self, table: TrackTable, ready: Rows, time_s: float) -> Rows:
+        """Give new tracks the identity that they had before, where the similarity is clear.
 
-        A lost track whose identity is taken over becomes a tentative one, which nobody misses.
+        A lost track whose identity is given to a new one becomes tentative, and is dropped without an ended identity.
 
         Args:
-            table: The tracks; identity, first sight, votes and evidence of those who are back are changed.
-            ready: Tentative tracks about to get a number.
+            table: The tracks; identity, first time, votes and evidence of re-identified ones are changed.
+            ready: Tentative tracks about to be confirmed.
             time_s: Now.
 
         Returns:
-            Those of them that get a new number now: neither back, nor waiting for a better view.
+            Those of them that get a new identity now: neither re-identified, nor waiting for a better view.
         """
-        if not (self.active and self._remembers and len(ready) and self._separation.useful):
+        if not (self.active and self._retains and len(ready) and self._separation.useful):
             return ready
         lost = np.flatnonzero((table.ids > 0) & (table.detection_rows < 0) & (self._weights >= SETTLED))
         count = len(self._gallery)
         if not count + len(lost):
             return ready
-        absent = self._gallery.with_others(
-            looks=self._looks[lost],
+        absent = self._gallery.joined_with(
+            embeddings=self._means[lost],
             seen_s=table.seen_s[lost],
             born_s=self._times[lost, BORN],
             votes=table.votes[:, lost],
         )
-        # Who was in view at the same time is somebody else.
+        # Tracks that were in view at the same time are different identities.
         possible = table.first_s[ready][:, None] > absent.seen_s
         possible &= table.votes[:, ready].argmax(axis=0)[:, None] == absent.classes
-        similar = np.where(possible, self._looks[ready] @ absent.looks.T, IMPOSSIBLE)
+        similar = np.where(possible, self._means[ready] @ absent.embeddings.T, IMPOSSIBLE)
         numbered = np.ones(len(ready), np.bool_)
         back = []
         for place in np.argsort(-similar.max(axis=1), kind="stable").tolist():
             row, best = int(ready[place]), int(similar[place].argmax())
             top = float(similar[place, best])
-            second = float(similar[place][absent.rivals(best)].max(initial=IMPOSSIBLE))
+            second = float(similar[place][absent.concurrent(best)].max(initial=IMPOSSIBLE))
             least = max(self._separation.threshold(int(possible[place].sum())), second + self._separation.lead)
             if self._weights[row] < SETTLED:
                 waited = time_s - table.first_s[row] >= self._wait_s
@@ -199,14 +201,14 @@ class Appearance:
                 similar[:, best] = IMPOSSIBLE
                 if best < count:
                     back.append(best)
-                    self._gallery.return_to(table, row, best)
+                    self._gallery.restore_to(table, row, best)
                 else:
-                    _take_over(table, row, int(lost[best - count]))
+                    _merge(table, row, int(lost[best - count]))
         self._gallery.remove(np.array(back, np.int64))
         return ready[numbered]
 
-    def observe(self, table: TrackTable, time_s: float) -> None:
-        """Learn how alike strangers are, and one identity over time, from the tracks that are seen now."""
+    def learn_similarities(self, table: TrackTable, time_s: float) -> None:
+        """Learn the similarities of negative and positive pairs from the tracks that are matched now."""
         if not self.active:
             return
         settled = (table.ids > 0) & (table.detection_rows >= 0) & (self._weights >= SETTLED)
@@ -214,51 +216,51 @@ class Appearance:
         fresh = np.flatnonzero(settled & np.isnan(anchored))
         if len(fresh):
             others = np.flatnonzero(settled)
-            strangers = (others < fresh[:, None]) | ~np.isnan(anchored[others])  # every pair once
-            strangers &= table.classes[fresh][:, None] == table.classes[others]
-            # What overlaps may be one object seen twice.
+            negatives = (others < fresh[:, None]) | ~np.isnan(anchored[others])  # every pair once
+            negatives &= table.classes[fresh][:, None] == table.classes[others]
+            # Overlapping boxes may be two detections of one object.
             overlapping = affinity.overlapping_pairs(table.boxes[:, fresh], table.boxes[:, others])
-            strangers[overlapping] = False
-            self._separation.learn_strangers((self._looks[fresh] @ self._looks[others].T)[strangers].astype(np.float64))
-            self._anchors[fresh] = self._looks[fresh]
+            negatives[overlapping] = False
+            self._separation.learn_negatives((self._means[fresh] @ self._means[others].T)[negatives].astype(np.float64))
+            self._anchors[fresh] = self._means[fresh]
             self._times[fresh, ANCHORED], self._times[fresh, DUE] = time_s, time_s + FIRST_LAG_S
         again = np.flatnonzero(settled & (due <= time_s))
         if len(again):
-            self._separation.learn_same(self._constancy(again))
+            self._separation.learn_positives(self._self_similarity(again))
             self._times[again, DUE] = 2 * time_s - anchored[again]
 
     def retire(self, table: TrackTable, dead: Flags | None, time_s: float) -> Rows:
-        """Drop the ``dead (N,)`` tracks' looks, remember whom it is worth to; returns the identities that end."""
+        """Drop the ``dead (N,)`` tracks, adding the usable ones to the gallery; returns the identities that end."""
         leaving = np.zeros(0, np.int64) if dead is None else np.flatnonzero(dead & (table.ids > 0))
         if not self.active:
             return table.ids[leaving]
-        forgotten, self._dropped = self._dropped, self._dropped[:0]
-        ended = [forgotten]
-        if self._remembers and len(leaving):
+        dropped, self._dropped = self._dropped, self._dropped[:0]
+        ended = [dropped]
+        if self._retains and len(leaving):
             lasting = leaving[table.seen_s[leaving] - self._times[leaving, ANCHORED] >= LEAST_LAG_S]
-            self._separation.learn_same(self._constancy(lasting))
+            self._separation.learn_positives(self._self_similarity(lasting))
             known = self._weights[leaving] >= SETTLED
-            remembered = leaving[known & (self._separation.useful or not self._separation.known)]
-            self._learn_from_gallery(table, remembered)
+            retained = leaving[known & (self._separation.useful or not self._separation.known)]
+            self._learn_from_gallery(table, retained)
             times = [table.seen_s, table.first_s, self._times[:, BORN], table.evidence]
             self._gallery.add(
-                table.ids[remembered],
-                times=np.stack([time[remembered] for time in times], axis=1),
-                looks=self._looks[remembered],
-                votes=table.votes[:, remembered].T,
+                table.ids[retained],
+                times=np.stack([time[retained] for time in times], axis=1),
+                embeddings=self._means[retained],
+                votes=table.votes[:, retained].T,
             )
-            leaving = np.setdiff1d(leaving, remembered)
+            leaving = np.setdiff1d(leaving, retained)
         ended += [table.ids[leaving], self._gallery.expire(time_s)]
         if dead is not None:
             kept = ~dead
-            self._looks, self._anchors = self._looks[kept], self._anchors[kept]
+            self._means, self._anchors = self._means[kept], self._anchors[kept]
             self._times, self._weights = self._times[kept], self._weights[kept]
         return np.concatenate(ended)
 
     def state(self) -> dict[str, Any]:
         """Everything needed to continue later, as plain arrays."""
         arrays: dict[str, NDArray[Any]] = {
-            "looks": self._looks,
+            "looks": self._means,
             "anchors": self._anchors,
             "times": self._times,
             "weights": self._weights,
@@ -276,7 +278,7 @@ class Appearance:
         if state is None:
             self._reset(table.count, 0)
             return
-        self._looks, self._anchors, self._times, self._weights, self._pairs, self._dropped = (
+        self._means, self._anchors, self._times, self._weights, self._pairs, self._dropped = (
             state[name].copy() for name in ("looks", "anchors", "times", "weights", "pairs", "dropped")
         )
         self._frames = int(state["frames"])
@@ -285,8 +287,8 @@ class Appearance:
         self._refresh()
 
     def _reset(self, count: int, length: int) -> None:
-        """Forget all looks and start anew with embeddings of ``length`` numbers."""
-        self._looks = np.zeros((count, length), np.float32)
+        """Drop all embeddings and start anew with embeddings of ``length`` numbers."""
+        self._means = np.zeros((count, length), np.float32)
         self._anchors = np.zeros((count, length), np.float32)
         self._weights = np.zeros(count)
         self._times = np.full((count, 3), np.nan)
@@ -295,30 +297,30 @@ class Appearance:
         self._separation.clear()
         self._dropped = np.concatenate([self._dropped, self._gallery.clear(length)])
 
-    def _constancy(self, rows: Rows) -> Floats:
-        """Similarity of tracks to themselves when they were new."""
-        return np.asarray(np.einsum("ij,ij->i", self._looks[rows], self._anchors[rows]), np.float64)
+    def _self_similarity(self, rows: Rows) -> Floats:
+        """Cosine similarities ``(P,)`` of the tracks' mean embeddings to their anchors."""
+        return np.asarray(np.einsum("ij,ij->i", self._means[rows], self._anchors[rows]), np.float64)
 
     def _learn_from_gallery(self, table: TrackTable, rows: Rows) -> None:
-        """Compare who leaves with those who left while he was in view: strangers, seen at other times and places."""
+        """Learn negative pairs of tracks that leave and gallery identities that left while those were in view."""
         gallery = self._gallery
         if not (len(rows) and len(gallery)):
             return
-        strangers = gallery.seen_s > self._times[rows, BORN][:, None]
-        strangers &= table.votes[:, rows].argmax(axis=0)[:, None] == gallery.votes.argmax(axis=1)
-        self._separation.learn_strangers((self._looks[rows] @ gallery.looks.T)[strangers].astype(np.float64))
+        negatives = gallery.seen_s > self._times[rows, BORN][:, None]
+        negatives &= table.votes[:, rows].argmax(axis=0)[:, None] == gallery.votes.argmax(axis=1)
+        self._separation.learn_negatives((self._means[rows] @ gallery.embeddings.T)[negatives].astype(np.float64))
 
     def _learn_pairs(self, detected: Detected, rows: Rows, columns: Rows) -> None:
-        """Count the similarity of tracks when new to their own instances, and to the nearest other of the class."""
+        """Count the similarities of anchors to their own instances, and to the nearest other instance of the class."""
         self._frames += 1
-        if len(rows) < 2 or detected.looks is None or (len(rows) >= PLENTY_CLEAR and self._frames % PLENTY_FRAMES):
+        if len(rows) < 2 or detected.embeddings is None or (len(rows) >= PLENTY_CLEAR and self._frames % PLENTY_FRAMES):
             return
         if len(rows) > MOST_CLEAR:
             chosen = np.arange(MOST_CLEAR) * len(rows) // MOST_CLEAR
             rows, columns = rows[chosen], columns[chosen]
         x, y = detected.measured[:2, columns]
         distances = np.hypot(x[:, None] - x, y[:, None] - y)
-        classes, found = detected.classes[columns], detected.looks[columns]
+        classes, found = detected.classes[columns], detected.embeddings[columns]
         seen = found.any(axis=1)
         distances[(classes[:, None] != classes) | ~seen] = np.inf
         np.fill_diagonal(distances, np.inf)
@@ -333,7 +335,7 @@ class Appearance:
             self._refresh()
 
     def _refresh(self) -> None:
-        """Evidence per bin of similarity; none where own and other instances look much the same."""
+        """Recompute the evidence per bin of similarity; zero where positive and negative pairs are not separated."""
         same, other = self._pairs
         counts = float(same.sum()), float(other.sum())
         self._evidence = np.zeros(BINS)
@@ -347,13 +349,13 @@ class Appearance:
         self._evidence = 2 * chances - 1
 
 
-def _trust(chances: Floats, visible: Floats) -> Floats:
-    """The weight of an instance in its track's look."""
+def _weights_of(chances: Floats, visible: Floats) -> Floats:
+    """Weights ``(P,)`` of instances in the mean embeddings of their tracks."""
     return np.where(chances >= LEAST_CHANCE, chances, 0.0) * np.where(visible >= LEAST_VISIBLE, visible, 0.0)
 
 
 def _clear(rows: Rows, columns: Rows, overlap: Floats, shape: tuple[int, int]) -> Flags:
-    """Which candidate pairs boxes alone decide: a good overlap without a rival of half as much."""
+    """Flags ``(P,)`` of the candidate pairs that boxes alone decide: a good overlap without competition."""
     best_of_row, best_of_column = np.zeros(shape[0]), np.zeros(shape[1])
     np.maximum.at(best_of_row, rows, overlap)
     np.maximum.at(best_of_column, columns, overlap)
@@ -365,8 +367,8 @@ def _clear(rows: Rows, columns: Rows, overlap: Floats, shape: tuple[int, int]) -
     return np.asarray(best & (np.maximum(best_of_row[rows], best_of_column[columns]) <= RIVAL_SHARE * overlap))
 
 
-def _take_over(table: TrackTable, row: int, lost: int) -> None:
-    """A newcomer is the lost track: it goes on with what that one was, which becomes a tentative track unseen."""
+def _merge(table: TrackTable, row: int, lost: int) -> None:
+    """Give the new track ``row`` the identity and history of the ``lost`` one, which becomes tentative."""
     table.ids[row], table.ids[lost] = table.ids[lost], 0
     table.first_s[row] = table.first_s[lost]
     table.evidence[row] = max(table.evidence[row], table.evidence[lost])

@@ -1,7 +1,7 @@
 """Sparse linear assignment: components of one pair are settled directly, the rest goes to ``lap``.
 
 Only pairs that passed a gate exist. A pair that is the only one of its row and of its column is settled without a
-solver; what remains is small even in crowds, and goes to ``lap.lapjv`` as one dense matrix in which "unmatched" is a
+solver; the rest is small even in crowds: ``lap.lapjv`` solves it as one dense matrix in which "unmatched" is a
 gain of zero. That is the ``cost_limit`` problem of ``lap`` without its doubled matrix.
 """
 

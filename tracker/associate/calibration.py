@@ -1,11 +1,11 @@
 """Online score calibration: how often a detection of a class and score is found again in the next frames.
 
-A score of 0.6 means different things for every model, class and export. What can be compared is what the stream itself
-shows: how often a detection of that class and score is still found where its track expects it a moment (``horizon_s``)
-later. That is counted per class and score bin while running, shrunk to a prior, and made monotone in the score. A
-second count, how many new tracks of a
-class live that long at all, gives the prior odds of a birth: a detector that fires into the void must show more before
-it is believed. Every threshold of the tracker sits on these chances and none on a raw score.
+A score of 0.6 means different things for every model, class and export. The stream itself shows what can be compared:
+how often the track of a detection of that class and score is matched again ``horizon_s`` later. This rate is counted
+per class and score bin while running, shrunk to a prior, and made monotone in the score (isotonic regression). A second
+count, the share of new tracks of a class that live for the horizon, gives the prior odds of a birth: tracks of a class
+with many false detections need more evidence. Every threshold of the tracker applies to these calibrated chances, none
+to a raw score.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ Blocks = tuple[float, float, int, Any]
 
 __all__ = ["BINS", "HISTORY", "ScoreCalibration", "monotone"]
 
-# Bins are even in log-odds, one octave wide, written as odds so that no transcendental function decides (same bytes
-# on any machine).
+# Bins are even in log-odds: the odds double from one to the next. Powers of two need no transcendental function, so
+# the edges are the same bytes on every machine.
 _ODDS = 2.0 ** np.arange(-6.0, 12.0)
 EDGES: Floats = _ODDS / (1 + _ODDS)
 BINS = len(EDGES) + 1
@@ -46,7 +46,7 @@ class ScoreCalibration:
         horizon_s: A detection was real if its track is matched this much later.
         prior_weight: Observations that the prior (the raw score) is worth in each bin.
         memory: Observations per bin or class after which old ones fade, so that a change of light or model is followed.
-        birth_prior: Share of new tracks that live for the horizon, before anything was seen; odds are relative to it.
+        birth_prior: Prior share of new tracks that live for the horizon; odds are relative to it.
         birth_weight: Observations that this prior is worth.
     """
 
@@ -68,7 +68,7 @@ class ScoreCalibration:
         self._columns: list[_Column] = []
         self._learned: Floats = np.zeros((2, 0, BINS))
         self.births: Floats = np.zeros((2, 0))
-        # Of every class, until more is known of any.
+        # Per class, (C,); None = must be computed anew.
         self._birth_odds: Floats | None = None
 
     @property
@@ -97,7 +97,7 @@ class ScoreCalibration:
         return EDGES.searchsorted(scores, side="right")
 
     def learned(self, codes: Rows) -> Floats:
-        """What is known of detections with these codes, ``class column * BINS + bin``.
+        """Calibrated chances of detections with these codes ``(M,)``, ``class column * BINS + bin``.
 
         Returns:
             ``(2, M)`` the chance in 0..1 that each is real, and its log-odds: what it adds to a track's evidence.
@@ -105,7 +105,7 @@ class ScoreCalibration:
         return self._learned.reshape(2, -1).take(codes, axis=1)
 
     def birth_log_odds(self, classes: Rows) -> Floats:
-        """How much more (or less) new tracks of a class can be trusted than the prior says, in log-odds."""
+        """Log-odds ``(P,)`` that a new track of each class column ``(P,)`` is real, relative to the prior's."""
         if self._birth_odds is None:
             weight, prior = self._birth_weight, self._birth_prior
             rates = (self.births[1] + weight * prior) / (self.births[0] + weight)
@@ -115,7 +115,7 @@ class ScoreCalibration:
 
     def frames(self, dt_s: float) -> int:
         """The horizon in frames of ``dt_s`` seconds, at least one."""
-        # Halves go up by a margin: at 25 fps 7.5 frames must not flip with the last bit of a difference of times.
+        # Rounded with a margin: at 25 fps the horizon is 7.5 frames, and rounding must not depend on the last bit.
         return min(max(int(self._horizon_s / dt_s + 0.501), 1), HISTORY) if dt_s > 0 else 1
 
     def learn(self, seen: Codes, found: Codes) -> None:
@@ -182,7 +182,7 @@ class _Column:
         self._weights, self._rates = [0.0] * BINS, [0.0] * BINS
         # The blocks of all bins below each.
         self._pooled: list[Blocks] = [NO_BLOCKS] * (BINS + 1)
-        # The blocks that were told last, by where they end.
+        # The blocks written into ``learned`` by the last refresh, by the bin at which they end.
         self._shown: list[Blocks | None] = [None] * (BINS + 1)
         for score_bin in range(BINS):
             self._rate(score_bin)
@@ -216,7 +216,7 @@ class _Column:
         chances: list[float] = []
         log_odds: list[float] = []
         end = BINS
-        # A chain that was told already is told whole: blocks never change.
+        # A block that was written before needs no more work, nor do those before it: blocks never change.
         while end and shown[end] is not blocks:
             start = end - blocks[2]
             shown[start + 1 : end + 1] = [None] * (blocks[2] - 1) + [blocks]

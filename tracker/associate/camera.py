@@ -2,12 +2,12 @@
 
 Sparse global motion compensation as BoT-SORT does it (Aharon et al. 2022, section 3.2): corners of the scenery
 (Shi and Tomasi 1994) are followed by pyramidal Lucas-Kanade and a rotation with scale and shift is fitted by RANSAC.
-Here it runs on a picture of about 320 px made from the network's input, corners on instances are left out, and a camera
-that stands costs next to nothing.
+Here it runs on a picture of about 320 px made from the network's input, and corners on instances are left out.
 
-The *reference* is the picture that the next one is compared with. While less than ``still_px`` has moved since, nothing
-is told and the reference stays, so that sub-pixel noise never adds up. After ``rest_s`` of that the camera counts as
-resting: it is looked at every ``check_s`` only, with a third of the corners, and not at all in between.
+The *reference* is the picture that the next one is compared with. While the scenery has moved by less than ``still_px``
+since, no warp is reported and the reference stays, so that sub-pixel noise never adds up. After ``rest_s`` without
+motion the camera counts as resting: motion is estimated every ``check_s`` only, with a third of the corners, which
+costs next to nothing.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ Picture = NDArray[np.uint8]
 __all__ = ["CameraMotion"]
 
 LONGER_SIDE_PX = 320
-"""About the size of the picture that is looked at: corners cost 0.4 ms there and 1.4 ms at twice the size."""
+"""About the size of the picture on which motion is estimated: corners cost 0.4 ms there and 1.4 ms at twice the
+size."""
 CORNERS = 100
 CORNER_QUALITY, CORNER_DISTANCE_PX = 0.01, 8
 WINDOW_PX, PYRAMID_LEVELS = 13, 3
@@ -37,13 +38,14 @@ LEAST_AGREEING, LEAST_SHARE = 12, 0.35
 """How many corners must agree, and what share of all: one consensus of what is seen, lost corners count against it."""
 LEAST_SPREAD = 0.12
 """Standard deviation of the agreeing corners about their centre, as a share of the picture's diagonal (0.29 where they
-lie everywhere): a warp fitted to one spot says nothing about the rest. A band will do, as house fronts over a road."""
+lie everywhere): a warp fitted to one spot says nothing about the rest. A band is enough, as house fronts over a
+road."""
 LARGEST_SCALE, LARGEST_TURN_RAD, LARGEST_SHIFT = 1.25, 0.3, 0.5
-"""What no camera does between two frames: zoom factor, roll, shift as a share of the picture's side."""
+"""Limits of a possible warp between two frames: zoom factor, roll, shift as a share of the picture's side."""
 EXCLUDED_SCORE = 0.2
 """Instances from this score on are left out of the scenery."""
 EXCLUDED_PROBABILITY = 64
-"""So are mask cells from here on: a silhouette's rim moves with it."""
+"""Mask cells from this probability (0-255) on are left out too: the rim of a silhouette moves with the object."""
 
 
 class CameraMotion:
@@ -51,8 +53,8 @@ class CameraMotion:
 
     Args:
         still_px: A picture whose corners moved by less, in pixels of the small picture, counts as the same view.
-        rest_s: Seconds of stillness after which a camera is looked at now and then only.
-        check_s: Seconds between two looks at a resting camera.
+        rest_s: Seconds without motion after which the camera counts as resting.
+        check_s: Seconds between two estimates for a resting camera.
     """
 
     def __init__(self, *, still_px: float = 0.25, rest_s: float = 1.0, check_s: float = 0.1) -> None:
@@ -61,21 +63,21 @@ class CameraMotion:
         self._corners: NDArray[np.float32] = np.zeros((0, 2), np.float32)
         self._size: tuple[int, int] | None = None
         self._moved_s = 0.0
-        self._looked_s = 0.0
+        self._checked_s = 0.0
         self._skipped = False
 
     def update(self, frame: Frame, instances: Instances) -> Floats | None:
-        """Look at the next frame.
+        """The warp from the frame before to this one.
 
         Args:
-            frame: With ``network_image`` or ``image``; without either there is no answer.
+            frame: With ``network_image`` or ``image``; without either the result is ``None``.
             instances: What was segmented in it, in image pixels.
 
         Returns:
             ``(2, 3)`` rotation with scale and shift from image pixels of the frame before to those of this one.
-            ``None`` for no motion, and where it cannot be told: nothing to hold on to, a cut, a jump too far.
+            ``None`` for no motion, and where it cannot be estimated: too few corners, a cut, too large a shift.
         """
-        if self._is_resting(frame.time_s) and frame.time_s - self._looked_s < self._check_s:
+        if self._is_resting(frame.time_s) and frame.time_s - self._checked_s < self._check_s:
             self._skipped = True
             return None
         picture = _small_picture(frame)
@@ -83,20 +85,20 @@ class CameraMotion:
             return None
         if self._reference is None or self._reference.shape != picture.shape or self._size != frame.size:
             self._moved_s = frame.time_s
-            self._refer_to(picture, frame, instances)
+            self._set_reference(picture, frame, instances)
             return None
         warp, agreeing = self._follow(picture, frame)
-        self._looked_s = frame.time_s
+        self._checked_s = frame.time_s
         if warp is not None and _farthest(warp, frame.size) * picture.shape[1] < self._still_px * frame.size[0]:
             self._skipped = False
-            if agreeing < 0.6:  # light and objects change: corners wear out
-                self._refer_to(picture, frame, instances)
+            if agreeing < 0.6:  # light and objects change, corners get lost
+                self._set_reference(picture, frame, instances)
             return None
-        # Frames that were not looked at belong to the warp, but the tracks that were seen in them have moved with it.
-        told = None if self._skipped else warp
+        # The warp spans the skipped frames too, but the tracks that were matched in them have already moved with it.
+        reported = None if self._skipped else warp
         self._moved_s = frame.time_s
-        self._refer_to(picture, frame, instances)
-        return told
+        self._set_reference(picture, frame, instances)
+        return reported
 
     def state(self) -> dict[str, Any]:
         """Everything needed to continue later, as plain arrays and numbers."""
@@ -105,7 +107,7 @@ class CameraMotion:
             "corners": self._corners.copy(),
             "size": None if self._size is None else np.array(self._size),
             "moved_s": self._moved_s,
-            "looked_s": self._looked_s,
+            "looked_s": self._checked_s,
             "skipped": self._skipped,
         }
 
@@ -115,19 +117,19 @@ class CameraMotion:
         self._reference = None if reference is None or not np.size(reference) else np.asarray(reference, np.uint8)
         self._size = None if size is None or not len(size) else (int(size[0]), int(size[1]))
         self._corners = np.asarray(state["corners"], np.float32).reshape(-1, 2)
-        self._moved_s, self._looked_s = float(state["moved_s"]), float(state["looked_s"])
+        self._moved_s, self._checked_s = float(state["moved_s"]), float(state["looked_s"])
         self._skipped = bool(state["skipped"])
 
     def _is_resting(self, time_s: float) -> bool:
         return self._reference is not None and time_s - self._moved_s > self._rest_s
 
-    def _refer_to(self, picture: Picture, frame: Frame, instances: Instances) -> None:
+    def _set_reference(self, picture: Picture, frame: Frame, instances: Instances) -> None:
         """Make this picture the one that later ones are compared with."""
         scenery = _scenery(picture, frame, instances)
         found = cv2.goodFeaturesToTrack(picture, CORNERS, CORNER_QUALITY, CORNER_DISTANCE_PX, mask=scenery)
         self._corners = np.zeros((0, 2), np.float32) if found is None else found.reshape(-1, 2)
         self._reference, self._size = picture, frame.size
-        self._looked_s, self._skipped = frame.time_s, False
+        self._checked_s, self._skipped = frame.time_s, False
 
     def _follow(self, picture: Picture, frame: Frame) -> tuple[Floats | None, float]:
         """The warp from the reference to ``picture`` in image pixels, and the share of corners that agree with it."""
@@ -172,7 +174,7 @@ def _small_picture(frame: Frame) -> Picture | None:
 
 
 def _scenery(picture: Picture, frame: Frame, instances: Instances) -> Picture:
-    """255 where corners may be looked for: not on instances, whose masks say where they are, or else their boxes."""
+    """``(h, w)`` 255 where corners may lie: outside the masks of instances, or outside their boxes without masks."""
     height, width = picture.shape
     shown = np.flatnonzero(instances.scores >= EXCLUDED_SCORE)
     masks = instances.masks
@@ -212,7 +214,7 @@ def _farthest(warp: Floats, size: tuple[int, int]) -> float:
 
 
 def _is_possible(warp: Floats, size: tuple[int, int]) -> bool:
-    """Whether a camera may do this between two frames."""
+    """Whether the warp lies within the limits of a camera's motion between two frames."""
     scale, turn = float(np.hypot(warp[0, 0], warp[1, 0])), float(np.arctan2(warp[1, 0], warp[0, 0]))
     middle = np.array(size) / 2
     shift = np.abs(warp[:, :2] @ middle + warp[:, 2] - middle) / size

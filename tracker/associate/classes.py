@@ -11,7 +11,7 @@ __all__ = ["ClassColumns"]
 
 
 class ClassColumns:
-    """Which column of a table belongs to which class id.
+    """Columns of per-class tables by class id.
 
     Attributes:
         ids: ``(C,)`` the class id of each column.
@@ -37,7 +37,7 @@ class ClassColumns:
         self.ids = np.concatenate([self.ids, np.setdiff1d(class_ids, self.ids)])
         self._order = np.argsort(self.ids, kind="stable")
         self._ascending = self.ids[self._order]
-        # What is looked up beyond the greatest id meets the least integer, which is never beyond.
+        # An id above the greatest one finds the least integer, which is never equal to it.
         self._padded = np.append(self._ascending, np.iinfo(np.int64).min)
         return self._order[self._ascending.searchsorted(class_ids)]
 

@@ -1,12 +1,12 @@
 """Occlusion by static occluders: truncated tracks are completed to whole objects while unseen.
 
-An object that passes behind a pillar is detected as the part that the pillar leaves of it: its leading edge stops, its
-trailing edge moves on. The filter follows that part, which slows down and shrinks; while the object is seen that is
-right, since the next box will be such a part again. Once the object is unseen, the part is the wrong prediction. So the
-boxes of the last seconds are kept, and in the first frame without an instance they decide:
+An object that passes behind a static occluder (a pillar, a post) is detected as its visible part: the leading edge
+stops, the trailing edge continues. The filter follows that part, which slows down and shrinks. While the object is
+visible that is right, since the next box is such a part again. Once the object is unseen, the part is the wrong
+prediction. So the boxes of the last seconds are kept, and in the first frame without an instance they decide:
 
 - if the last box was truncated in the direction of motion, the track becomes the whole object at its earlier velocity;
-- an instance that would start a new track may be the first part of it behind the pillar: of the same extent across,
+- an instance that would start a new track may be its first visible part behind the occluder: of the same extent across,
   with its leading edge where the whole object's is expected;
 - where a part is matched again, the filter follows that part, at the velocity of the whole.
 
@@ -42,9 +42,9 @@ TREND_S, TREND_BOXES = 1.0, 3
 """A velocity is fitted to the last second and takes three boxes."""
 USUAL = 0.75
 """Quantile of the aspect ratios that stands for the whole: more than half of the history may be truncated."""
-LEAST_CUT = 1 / 3
-"""Least missing share of a truncated box: legs change the width of visible walkers by a quarter (MOT17-02), and what
-the filter predicts from such a box is still close enough to be matched."""
+LEAST_TRUNCATED = 1 / 3
+"""Least missing share of a truncated box: legs change the width of visible pedestrians by a quarter (MOT17-02), and
+what the filter predicts from such a box is still close enough to be matched."""
 WHOLE = 0.9
 """From this share of its size on a box is whole: twice the noise of an edge (``TrackerSettings.measurement``, 5 %)."""
 ONE_SIDED = 0.5
@@ -63,7 +63,7 @@ class _Whole(NamedTuple):
 
     Attributes:
         axis: 0 = truncated in x, 1 = in y.
-        edge: The edge that went on: -1 = left or top, 1 = right or bottom.
+        edge: The edge that was not truncated: -1 = left or top, 1 = right or bottom.
         size: Width or height, px.
         place: Position of that edge at the track's last instance, px.
         rate: Its velocity, px/s.
@@ -85,21 +85,21 @@ class Completion:
 
     def __init__(self, *, least_chance: float = 0.0) -> None:
         self._least_chance = least_chance
-        self._noted_s = -np.inf
+        self._recorded_s = -np.inf
         # One column per box of the history, oldest first: identity, time, and centre x, centre y, width, height.
         self._ids, self._times_s, self._boxes = NO_ROWS, np.zeros(0), np.zeros((4, 0))
-        self._cut: dict[int, int] = {}
+        self._truncated: dict[int, int] = {}
 
-    def remember(self, table: TrackTable, time_s: float) -> None:
+    def record(self, table: TrackTable, time_s: float) -> None:
         """Add the boxes that confirmed tracks took in this frame to the history, at most every ``STEP_S``."""
-        if time_s - self._noted_s < STEP_S - EPSILON_S:
+        if time_s - self._recorded_s < STEP_S - EPSILON_S:
             return
-        self._noted_s = time_s
-        gone = int(self._times_s.searchsorted(time_s - SPAN_S))
+        self._recorded_s = time_s
+        expired = int(self._times_s.searchsorted(time_s - SPAN_S))
         rows = ((table.ids > 0) & (table.detection_rows >= 0)).nonzero()[0]
-        self._ids = np.concatenate([self._ids[gone:], table.ids[rows]])
-        self._times_s = np.concatenate([self._times_s[gone:], np.full(len(rows), time_s)])
-        self._boxes = np.concatenate([self._boxes[:, gone:], _centred(table.boxes.take(rows, axis=1))], axis=1)
+        self._ids = np.concatenate([self._ids[expired:], table.ids[rows]])
+        self._times_s = np.concatenate([self._times_s[expired:], np.full(len(rows), time_s)])
+        self._boxes = np.concatenate([self._boxes[:, expired:], _centred(table.boxes.take(rows, axis=1))], axis=1)
 
     def warp(self, matrix: Floats) -> None:
         """Carry the history into the present image by ``matrix (2, 3)``."""
@@ -115,12 +115,12 @@ class Completion:
             time_s: Now.
             dt_s: Seconds since the last update.
         """
-        if matched == table.count and not self._cut:
+        if matched == table.count and not self._truncated:
             return
         unseen = ((table.detection_rows < 0) & (table.ids > 0)).nonzero()[0]
-        if self._cut:
+        if self._truncated:
             waiting = set(table.ids[unseen].tolist())
-            self._cut = {identity: axis for identity, axis in self._cut.items() if identity in waiting}
+            self._truncated = {identity: axis for identity, axis in self._truncated.items() if identity in waiting}
         if not len(unseen):
             return
         growth = table.rates[2:, unseen] / table.values[2:, unseen]
@@ -128,10 +128,10 @@ class Completion:
         for row in unseen[fresh & (np.abs(growth[0] - growth[1]) >= SHRINKING)].tolist():
             whole = self._whole(table, row)
             if whole is not None:
-                _become(table, row, whole, time_s)
-                self._cut[int(table.ids[row])] = whole.axis
+                _write_whole(table, row, whole, time_s)
+                self._truncated[int(table.ids[row])] = whole.axis
 
-    def rescue(self, table: TrackTable, detected: Detected, free: Rows) -> tuple[Rows, Rows, Rows]:
+    def match_parts(self, table: TrackTable, detected: Detected, free: Rows) -> tuple[Rows, Rows, Rows]:
         """Match completed tracks to unmatched instances, by leading edge and extent.
 
         Args:
@@ -142,11 +142,11 @@ class Completion:
         Returns:
             ``(P,)`` tracks, ascending, ``(P,)`` the instances they take, and ``(F - P,)`` those that are left.
         """
-        possible = free[detected.chances[free] >= self._least_chance] if self._cut else free[:0]
+        possible = free[detected.chances[free] >= self._least_chance] if self._truncated else free[:0]
         if not len(possible):
             return NO_ROWS, NO_ROWS, free
         rows = (table.detection_rows < 0).nonzero()[0]
-        axes = np.array([self._cut.get(identity, -1) for identity in table.ids[rows].tolist()], np.int64)
+        axes = np.array([self._truncated.get(identity, -1) for identity in table.ids[rows].tolist()], np.int64)
         rows, axes = rows[axes >= 0], axes[axes >= 0]
         if not len(rows):
             return NO_ROWS, NO_ROWS, free
@@ -165,19 +165,19 @@ class Completion:
         return rows[found], possible[taken], np.setdiff1d(free, possible[taken])
 
     def resume(self, table: TrackTable, rows: Rows, measured: Floats) -> None:
-        """Set the state of completed tracks that are matched to a part to that part, at the velocity of the whole.
+        """Set completed tracks that are matched to a part to the state of that part, at the velocity of the whole.
 
-        Corrected from the whole by a part, the filter would take the missing half for a leap.
+        Corrected from the whole by a part, the filter would read the missing half as a sudden motion.
 
         Args:
             table: The tracks.
             rows: ``(P,)`` tracks that took an instance.
             measured: ``(4, P)`` its centre x, centre y, width, height.
         """
-        if not self._cut:
+        if not self._truncated:
             return
         for place, identity in enumerate(table.ids[rows].tolist()):
-            axis = self._cut.pop(identity, -1)
+            axis = self._truncated.pop(identity, -1)
             if axis >= 0:
                 row, size = rows[place], 2 + axis
                 if measured[size, place] < WHOLE * table.values[size, row]:
@@ -187,20 +187,20 @@ class Completion:
     def state(self) -> dict[str, Any]:
         """Everything needed to continue later, as plain arrays."""
         return {
-            "noted_s": self._noted_s,
+            "noted_s": self._recorded_s,
             "ids": self._ids.copy(),
             "times_s": self._times_s.copy(),
             "boxes": self._boxes.copy(),
-            "cut": np.array([list(self._cut), list(self._cut.values())], np.int64).reshape(2, -1),
+            "cut": np.array([list(self._truncated), list(self._truncated.values())], np.int64).reshape(2, -1),
         }
 
     def restore(self, state: dict[str, Any] | None) -> None:
         """Continue from what :meth:`state` returned; the history starts empty from snapshots of other versions."""
         if state is None or "noted_s" not in state:
             state = Completion().state()
-        self._noted_s = float(state["noted_s"])
+        self._recorded_s = float(state["noted_s"])
         self._ids, self._times_s, self._boxes = (state[name].copy() for name in ("ids", "times_s", "boxes"))
-        self._cut = dict(zip(*state["cut"].tolist(), strict=True))
+        self._truncated = dict(zip(*state["cut"].tolist(), strict=True))
 
     def _whole(self, table: TrackTable, row: int) -> _Whole | None:
         """The whole object by the track's history, if its last box is truncated."""
@@ -211,14 +211,14 @@ class Completion:
         boxes = np.concatenate([self._boxes[:, own], _centred(table.boxes[:, row : row + 1])], axis=1)
         times_s = np.append(self._times_s[own], seen_s) - seen_s
         for axis in (0, 1):
-            whole = _cut_along(axis, times_s, boxes[:2], boxes[2:], float(table.values[3 - axis, row]))
+            whole = _truncated_along(axis, times_s, boxes[:2], boxes[2:], float(table.values[3 - axis, row]))
             if whole is not None:
                 return whole
         return None
 
 
-def _cut_along(axis: int, times_s: Floats, centres: Floats, sides: Floats, across: float) -> _Whole | None:
-    """What was cut along one axis, if the last box was.
+def _truncated_along(axis: int, times_s: Floats, centres: Floats, sides: Floats, across: float) -> _Whole | None:
+    """The whole object, if its last box was truncated along one axis.
 
     Args:
         axis: 0 = x, 1 = y.
@@ -228,11 +228,11 @@ def _cut_along(axis: int, times_s: Floats, centres: Floats, sides: Floats, acros
         across: The filtered size along the other axis, px.
     """
     shapes, places, lengths = sides[axis] / sides[1 - axis], centres[axis], sides[axis]
-    # The side across goes on changing with the distance: the whole is as broad for its height as it was.
+    # The side across still changes with the distance to the camera; the aspect ratio of the whole does not.
     usual = float(np.quantile(shapes, USUAL))
     size, last = usual * across, float(lengths[-1])
     lacking, shrunk = 1 - last / size, 1 - last / float(np.quantile(lengths, USUAL))
-    if lacking < LEAST_CUT or shrunk < lacking / 2:  # else it grew across and was not cut along
+    if lacking < LEAST_TRUNCATED or shrunk < lacking / 2:  # else it grew across and was not truncated along
         return None
     lacking *= size
     start_s = float(times_s[shapes >= WHOLE * usual][-1])
@@ -249,8 +249,8 @@ def _cut_along(axis: int, times_s: Floats, centres: Floats, sides: Floats, acros
     return _Whole(axis, edge, size, place, rate)
 
 
-def _become(table: TrackTable, row: int, whole: _Whole, time_s: float) -> None:
-    """Write the whole object into the track, where it is now; it grows as the side across does."""
+def _write_whole(table: TrackTable, row: int, whole: _Whole, time_s: float) -> None:
+    """Set the track to the whole object at its present position; it grows as the side across does."""
     axis, half = whole.axis, whole.edge * whole.size / 2
     growth = float(table.rates[3 - axis, row] / table.values[3 - axis, row])
     rate = whole.rate - growth * half

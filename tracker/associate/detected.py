@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 Rows = NDArray[np.int64]
 Crops = NDArray[np.uint8]
-Looks = NDArray[np.float32]
+Embeddings = NDArray[np.float32]
 
 __all__ = ["EMPTY", "NONE", "Detected", "measured"]
 
@@ -31,7 +31,7 @@ class Detected:
         scores, chances, log_odds: ``(M,)`` raw score, calibrated chance, the same as log-odds.
         classes, codes: ``(M,)`` class column, and calibration code ``class column * BINS + score bin``.
         crops: ``(M, CELLS²)`` silhouettes, ``None`` for boxes only.
-        looks: ``(M, E)`` embeddings as unit vectors, zero where there is none; ``None`` without any.
+        embeddings: ``(M, E)`` embeddings as unit vectors, zero where there is none; ``None`` without any.
         visible: ``(M,)`` share that no nearer instance covers; empty without embeddings.
     """
 
@@ -43,7 +43,7 @@ class Detected:
     classes: Rows
     codes: Rows
     crops: Crops | None
-    looks: Looks | None
+    embeddings: Embeddings | None
     visible: Floats
 
     def __len__(self) -> int:
@@ -59,7 +59,7 @@ NONE = Detected(
     classes=np.zeros(0, np.int64),
     codes=np.zeros(0, np.int64),
     crops=None,
-    looks=None,
+    embeddings=None,
     visible=EMPTY,
 )
 """A frame without any instance."""

@@ -2,9 +2,9 @@
 
 The state of one axis is ``(value, rate)``; a track has four axes: centre x, centre y, width, height. Measurement noise
 is diagonal and the transition couples a value only with its own rate, so the 8 x 8 covariance of SORT (Bewley et al.
-2016, section 3.2) stays
-block diagonal for ever: 2 x 2 per axis, three numbers. Keeping only those is exact, not an approximation, and lets
-every track and axis advance in a dozen array operations. ``tests/associate/test_kalman.py`` holds the equality with
+2016, section 3.2) always
+stays block diagonal: 2 x 2 per axis, three numbers. Keeping only those is exact, not an approximation, and lets every
+track and axis advance in a dozen array operations. ``tests/associate/test_kalman.py`` holds the equality with
 filterpy.
 
 Arrays are axis first, ``(4, N)``; covariances are ``(3, 4, N)``: variance of the value, covariance, variance of the
@@ -20,16 +20,14 @@ Floats = NDArray[np.float64]
 
 __all__ = ["correct", "initiate", "mixing", "predict", "process_noise", "warp"]
 
-"""As an array: NumPy makes one of every number that it meets, which takes as long as the sum (0.2 µs)."""
-
 
 def process_noise(dt_s: float, *, acceleration_density: Floats, drift_density: Floats) -> Floats:
     """What ``dt_s`` seconds of white-noise acceleration (Bar-Shalom et al. 2001, eq. 6.2.2-4) and drift add.
 
     Args:
         dt_s: Seconds.
-        acceleration_density: ``(4, N)`` px²/s³, how fast the rate wanders.
-        drift_density: ``(4, N)`` px²/s, how fast the value wanders by itself (camera jitter, articulation).
+        acceleration_density: ``(4, N)`` px²/s³, random walk of the rate.
+        drift_density: ``(4, N)`` px²/s, random walk of the value itself (camera jitter, articulation).
 
     Returns:
         ``(3, 4, N)`` variance of the value, covariance, variance of the rate.
@@ -68,9 +66,9 @@ def predict(values: Floats, rates: Floats, covariances: Floats, dt_s: float, noi
         noise: ``(3, 4, N)`` process noise of these seconds.
 
     Returns:
-        Predicted values and covariances; inputs are left alone.
+        Predicted values and covariances; inputs are not changed.
     """
-    step = np.array(dt_s)
+    step = np.array(dt_s)  # NumPy converts a plain number in every operation, 0.2 µs each
     predicted = covariances + noise
     _, cross, carried = covariances
     carried = step * carried
@@ -85,7 +83,7 @@ def predict(values: Floats, rates: Floats, covariances: Floats, dt_s: float, noi
 def correct(
     values: Floats, rates: Floats, covariances: Floats, measured: Floats, noise: Floats
 ) -> tuple[Floats, Floats, Floats]:
-    """Fold one measurement into each track.
+    """Kalman correction of each track by one measurement.
 
     Args:
         values: ``(4, N)`` predicted.
@@ -115,7 +113,7 @@ def warp(values: Floats, rates: Floats, covariances: Floats, matrix: Floats) -> 
     Centres and their rates are mapped exactly (BoT-SORT, Aharon et al. 2022, eq. 6-8). So are their covariances while
     those of x and y are equal, which :class:`tracker.associate.motion.Motion` keeps them: a rotation of
     ``diag(p, p)`` is itself. Where they differ, each axis gets its exact variance and only the covariance of x
-    with y, which the state has no place for, is dropped. Upright boxes have no angle: width and height are scaled, and
+    with y, which the state does not hold, is dropped. Upright boxes have no angle: width and height are scaled, and
     mixed by the squared sine, which is exact without rotation and at quarter turns and of second order in between.
 
     Args:

@@ -4,10 +4,10 @@
 
     tentative --enough evidence--> confirmed --unseen--> lost --seen again--> confirmed
         |                              |                   |
-        `--unseen too long--> gone     `-------------------`--unseen for ``lost_s``--> ended
+        `--unseen too long--> dropped  `-------------------`--unseen for ``lost_s``--> ended
 
-An identity number is given on confirmation only, so numbers are gapless. "Lost" is a confirmed track that was not seen
-now.
+An identity number is given on confirmation only, so numbers are gapless. "Lost" is a confirmed track without an
+instance in this frame.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ __all__ = ["TrackTable"]
 
 
 class TrackTable:
-    """The living tracks, one column each; attributes are views, written with ``[:]``.
+    """The tracks that have not ended, one column each; attributes are views, written with ``[:]``.
 
     The arrays are exactly ``count`` wide. NumPy works on whole rows without a nested iterator then, which makes most
     calls on few tracks three times as fast as on the first columns of wider arrays (0.26 against 0.76 µs, NumPy 2.4).
@@ -81,7 +81,7 @@ class TrackTable:
         self.history = np.zeros((HISTORY, 0), np.int32)
         self.votes = np.zeros((0, 0))
         self.crops = np.zeros((0, crop_cells), np.uint8)
-        self._drawn = False
+        self._has_crops = False
         self._bind()
 
     def reserve_classes(self, count: int) -> None:
@@ -111,13 +111,13 @@ class TrackTable:
         self.crops = self.crops.take(columns, axis=0)
         self._bind()
 
-    def remember(self, codes: Rows) -> None:
-        """Put the ``codes (N,)`` of this frame's instances, -1 = none, on top of the history."""
+    def push_history(self, codes: Rows) -> None:
+        """Add the ``codes (N,)`` of this frame's instances, -1 = none, to the history as its newest row."""
         self.history[1:] = self.history[:-1]
         self.history[0] = codes
 
     def outcomes(self, horizon: int, unseen: Rows, dead: Flags | None) -> tuple[Codes, Codes, Flags]:
-        """What became of the instances that were taken ``horizon`` frames ago; those of dead tracks are lost.
+        """Outcomes of the instances matched ``horizon`` frames ago; those of dead tracks were not found again.
 
         Args:
             horizon: Frames, at most ``HISTORY``.
@@ -126,7 +126,7 @@ class TrackTable:
 
         Returns:
             The codes of these instances; those of them whose track is seen now, the same array where all are; and
-            ``(N,)`` whose first instance was among them.
+            ``(N,)`` the tracks whose first instance was among them.
         """
         due = self.history[horizon - 1]
         counted = due >= 0
@@ -141,12 +141,12 @@ class TrackTable:
             born |= dead & (self.frames < horizon)
         return expected, found, born
 
-    def draw(self, rows: Rows, crops: NDArray[np.uint8] | None) -> None:
-        """The silhouettes ``(P, crop_cells)`` of the last instances of ``rows``; ``None`` = these have no shape."""
+    def set_crops(self, rows: Rows, crops: NDArray[np.uint8] | None) -> None:
+        """Store the mask crops ``(P, crop_cells)`` of the last instances of ``rows``; ``None`` = they have no masks."""
         if crops is not None:
-            self._drawn = True
+            self._has_crops = True
             self.crops[rows] = crops
-        elif self._drawn:
+        elif self._has_crops:
             self.crops[rows] = 0
 
     def state(self) -> dict[str, NDArray[np.generic]]:
@@ -169,7 +169,7 @@ class TrackTable:
         self.history = np.array(state["history"], np.int32, order="C")
         self.votes = np.array(state["votes"], np.float64, order="C")
         self.crops = np.array(state["crops"], np.uint8, order="C")
-        self._drawn = True
+        self._has_crops = True
         self._bind()
 
     def _bind(self) -> None:

@@ -4,14 +4,14 @@ Three stages over one list of candidate pairs, each an optimal assignment among 
 
 1. confirmed tracks and instances that are probably real;
 2. confirmed tracks that were seen in the last few frames and the doubtful instances (ByteTrack, Zhang et al. 2022): an
-   occluded object scores low, and only its own track may say so;
-3. tentative tracks and whatever remains.
+   occluded object scores low, so a low score may continue a track and never starts one;
+3. tentative tracks and all remaining instances.
 
 The affinity of a pair is the intersection over union of the enlarged boxes (C-BIoU, Yang et al. 2023), times the ratio
 of heights, times a factor for another class, times a share of the calibrated chance. Boxes grow further by the
-uncertainty of the prediction, which is large for new tracks, long steps and long gaps. Silhouettes add a bonus where
-boxes overlap anyway; in their place they lose (see docs/experiments/association.md). Embeddings add or take what the
-stream itself has shown them to be worth. No class is a wall: detectors confuse car and truck.
+uncertainty of the prediction, which is large for new tracks, long steps and long gaps. A mask IoU adds a bonus
+where boxes overlap; in place of the box IoU it loses (see docs/experiments/association.md). Embeddings add or subtract
+evidence that is calibrated on the stream itself. Different classes may match: detectors confuse car and truck.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 Rows = NDArray[np.int64]
 
-__all__ = ["Matcher", "unclaimed"]
+__all__ = ["Matcher", "unmatched"]
 
 RECENT_FRAMES = 3.5
-"""Doubtful instances go to tracks that missed at most three frames."""
+"""Doubtful instances continue only tracks that missed at most three frames."""
 FEW_PAIRS = 64
-"""Up to so many pairs it costs less to compare all than to find those that overlap (6 µs of 120 with one object). The
-others come out with an affinity of zero, which no gate lets pass; only embeddings could lift it."""
+"""Up to so many pairs comparing all costs less than finding those that overlap (6 µs of 120 with one object). Pairs
+without overlap get an affinity of zero, which passes no gate; only embeddings could raise it."""
 LEAST_MASK_OVERLAP = 0.1
 """Silhouettes are compared from this overlap of the predicted and the detected box on."""
 
@@ -64,7 +64,7 @@ class Matcher:
         """Match tracks to instances.
 
         Args:
-            table: Tracks, moved to the present.
+            table: Tracks, predicted for this frame.
             detected: The instances.
             time_s: Now.
             dt_s: Seconds since the last update.
@@ -109,19 +109,19 @@ class Matcher:
         settings = self._settings
         half = 0.5 + settings.buffer  # of a box, enlarged
         centres, sides = table.values[:2], table.values[2:]
-        # What pairs need of a track, in one array that is read once: enlarged box, margin, height.
+        # Values of a track that its pairs need, in one array that is read once: enlarged box (4), margin (2), height.
         own = np.empty((7, shape[0]))
         margin = np.sqrt(table.covariances[0, :2], out=own[4:6])
         margin *= settings.uncertainty
-        # At most one size: after a gap of seconds anything could be anywhere.
+        # At most one object size: after a gap of seconds the predicted position says little.
         np.minimum(margin, np.sqrt(sides[0] * sides[1]), out=margin)
         own[6] = sides[1]
-        # A track is uncertain on its own, and so is where the instance lies from it.
+        # The margin enlarges the track's box here and the instance's box below, per pair.
         reach = sides * half
         reach += margin
         np.subtract(centres, reach, out=own[:2])
         np.add(centres, reach, out=own[2:4])
-        # And of an instance: enlarged box, height, weight of its chance.
+        # The same of an instance: enlarged box (4), height, weight of its chance.
         other = np.empty((6, shape[1]))
         middles, lengths = detected.measured[:2], detected.measured[2:]
         other[4] = lengths[1]
@@ -129,7 +129,7 @@ class Matcher:
         np.subtract(middles, lengths, out=other[:2])
         np.add(middles, lengths, out=other[2:4])
         np.add(1 - settings.chance_weight, settings.chance_weight * detected.chances, out=other[5])
-        if detected.looks is None and shape[0] * shape[1] <= self._few_pairs:
+        if detected.embeddings is None and shape[0] * shape[1] <= self._few_pairs:
             rows, columns = _all_pairs(*shape)
         else:
             rows, columns = affinity.overlapping_pairs(affinity.around(centres, reach + margin), other[:4])
@@ -144,18 +144,18 @@ class Matcher:
         heights = affinity.ratio(own[6], other[4])
         similarity = similarity * (heights if settings.height_power == 1 else heights**settings.height_power)
         if len(table.votes) > 1:
-            foreign = table.votes.argmax(axis=0).take(rows) != detected.classes.take(columns)
-            if np.count_nonzero(foreign):
-                similarity[foreign] *= settings.class_factor
+            differs = table.votes.argmax(axis=0).take(rows) != detected.classes.take(columns)
+            if np.count_nonzero(differs):
+                similarity[differs] *= settings.class_factor
         if detected.crops is not None and settings.mask_bonus:
-            # A silhouette lies in its box: where the boxes themselves hardly overlap there is nothing to add.
+            # A silhouette lies in its box: where the boxes hardly overlap there is no bonus.
             predicted = xyxy(table.values)
             overlaps = affinity.buffered_iou(predicted.take(rows, axis=1), detected.boxes.take(columns, axis=1))
             near = (overlaps > LEAST_MASK_OVERLAP).nonzero()[0]
             similarity[near] += settings.mask_bonus * silhouettes.mask_iou(
                 table.crops, predicted, detected.crops, detected.boxes, rows=rows[near], columns=columns[near]
             )
-        if detected.looks is not None:
+        if detected.embeddings is not None:
             similarity += self._appearance.evidence(table, detected, rows, columns, similarity)
         return rows, columns, similarity, similarity * other[5]
 
@@ -169,13 +169,13 @@ def _all_pairs(count: int, other: int) -> tuple[Rows, Rows]:
     return rows, columns
 
 
-def unclaimed(detected: Detected, taken: Rows, duplicate_iou: float) -> Rows:
-    """The instances that nobody took and that are no duplicates of a taken or of a better free one.
+def unmatched(detected: Detected, taken: Rows, duplicate_iou: float) -> Rows:
+    """Unmatched instances that duplicate neither a matched nor a better unmatched one (non-maximum suppression).
 
     Args:
         detected: The instances.
-        taken: ``(P,)`` those that tracks took.
-        duplicate_iou: Boxes that overlap by more are the same object seen twice.
+        taken: ``(P,)`` the matched ones.
+        duplicate_iou: Boxes that overlap by more are two detections of one object.
     """
     usable = np.ones(len(detected), np.bool_)
     usable[taken] = False

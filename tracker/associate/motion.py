@@ -1,7 +1,7 @@
 """Motion model of the track table: prediction, correction and initiation, with noise in object sizes.
 
-Noise is stated in object sizes, ``sqrt(width * height)``, so one setting serves a car that fills the image and one at
-the horizon, and in seconds, so a dropped frame is a longer step and nothing else.
+Noise is stated in object sizes, ``sqrt(width * height)``: one setting serves a car that fills the image and one at the
+horizon. Time is in seconds: a dropped frame is a longer step.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ SIZE_RATE = 0.2
 
 
 class Motion:
-    """Constant velocity for all tracks at once.
+    """Constant-velocity model of all tracks at once.
 
     Args:
         measurement: Standard deviation of a measured edge, in sizes.
-        acceleration: How much a velocity wanders in one second, in sizes per second.
+        acceleration: Random walk of a velocity in one second, in sizes per second.
         size_acceleration: The same for width and height.
-        drift: How far a position wanders in one second by itself, in sizes.
+        drift: Random walk of a position in one second, in sizes.
         initial_rate: Standard deviation of the unknown velocity of a new track, in sizes per second.
     """
 
@@ -53,9 +53,9 @@ class Motion:
         self._initial_rate = np.array([initial_rate**2] * 2 + [(SIZE_RATE * initial_rate) ** 2] * 2)[:, None]
 
     def warp(self, table: TrackTable, matrix: Floats) -> None:
-        """Carry every track into the present image by ``matrix (2, 3)``: filtered states and last boxes.
+        """Map every track to the present image by ``matrix (2, 3)``: filtered states and last boxes.
 
-        Silhouettes are kept relative to their boxes and so move along.
+        Mask crops are relative to their boxes and need no change.
         """
         values, rates, covariances = kalman.warp(table.values, table.rates, table.covariances, matrix)
         np.maximum(values[2:], MINIMUM_SIDE_PX, out=values[2:])
@@ -66,7 +66,7 @@ class Motion:
         table.covariances[:] = covariances
 
     def predict(self, table: TrackTable, dt_s: float) -> None:
-        """Move every track to the present."""
+        """Predict every track ``dt_s`` seconds ahead."""
         step = self._steps.get(dt_s)
         if step is None:
             if len(self._steps) == MOST_STEPS:
@@ -81,7 +81,7 @@ class Motion:
         np.maximum(sides, MINIMUM_SIDE_PX, out=sides)
 
     def correct(self, table: TrackTable, rows: Rows, measured: Floats) -> None:
-        """Fold the measured ``(4, P)`` centre x, centre y, width, height into the tracks ``rows``, ascending."""
+        """Correct the tracks ``rows``, ascending, by ``measured (4, P)`` centre x, centre y, width, height."""
         _, _, width, height = measured
         noise = self._measurement * np.maximum(width * height, 1)
         whole = len(rows) == table.count
@@ -108,7 +108,7 @@ def xyxy(values: Floats) -> Floats:
 
 
 def check_warp(warp: Floats) -> None:
-    """Raise ``TrackerError`` unless ``warp`` is ``(2, 3)``, finite, and something that a camera can do."""
+    """Raise ``TrackerError`` unless ``warp`` is ``(2, 3)``, finite, and without a reflection."""
     fits = np.shape(warp) == (2, 3) and bool(np.isfinite(warp).all())
     if not fits or warp[0, 0] * warp[1, 1] - warp[0, 1] * warp[1, 0] <= 0:
         found = np.array2string(np.asarray(warp), precision=4)
@@ -120,7 +120,7 @@ def check_warp(warp: Floats) -> None:
 
 
 def elapsed(before_s: float | None, time_s: float) -> float:
-    """Seconds since the last frame (``None`` = there was none); ``TrackerError`` unless they are a length of time."""
+    """Seconds since the last frame (``None`` = there was none); ``TrackerError`` unless finite and not negative."""
     if not math.isfinite(time_s):
         raise TrackerError("time_s", f"expected seconds, found {time_s}", "pass the frame's media time")
     if before_s is None:

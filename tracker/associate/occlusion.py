@@ -18,7 +18,7 @@ DEPTH_TOLERANCE = 0.1
 def hidden_share(unseen: Floats, seen: Floats) -> Floats:
     """The largest share of each unseen box that one nearer seen box covers.
 
-    On a common ground the lower edge orders depth: what stands lower in the image is nearer.
+    On a common ground plane the lower edge orders depth: the lower it lies in the image, the nearer the object.
 
     Args:
         unseen: ``(4, N)`` xyxy, predicted.
@@ -40,7 +40,7 @@ def hidden_share(unseen: Floats, seen: Floats) -> Floats:
 
 
 def visible_share(boxes: Floats) -> Floats:
-    """What the nearer box that covers most of it leaves of each of ``boxes (4, N)``: ``(N,)`` in 0..1.
+    """Share ``(N,)`` in 0..1 of each of ``boxes (4, N)`` that is left visible by the nearer box that covers most of it.
 
     >>> visible_share(np.array([[0.0, 5.0], [0.0, 0.0], [10.0, 20.0], [10.0, 12.0]]))
     array([0.5, 1. ])

@@ -1,8 +1,8 @@
 """Box-normalised mask crops of tracks, and their IoU.
 
-A silhouette is kept as ``CELLS`` x ``CELLS`` probabilities over its box. That is what a track carries: 256 numbers that
-move and grow with the box, so the mask is propagated by the motion of the box for nothing. Two silhouettes are compared
-where the track is predicted to be, on the instance's cells.
+A track keeps its silhouette as ``CELLS`` x ``CELLS`` probabilities over its box. They move and grow with the box, so
+the mask is propagated by the predicted box at no cost. Two silhouettes are compared at the predicted position of the
+track, on the cells of the instance.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from tracker.masks import InstanceMasks
+    from tracker.masks.instance_masks import InstanceMasks
 
 Floats = NDArray[np.float64]
 Crops = NDArray[np.uint8]
@@ -45,14 +45,14 @@ def mask_iou(
     """
     a, b = track_boxes.take(rows, axis=1), instance_boxes.take(columns, axis=1)
     a_sides, b_sides = a[2:] - a[:2], b[2:] - b[:2]
-    # Where the centres of the instance's cells fall in the track's crop, per axis: (2, P, CELLS).
+    # Positions of the instance's cell centres in the track's crop, per axis: (2, P, CELLS).
     places = (b[:2, :, None] - a[:2, :, None] + b_sides[:, :, None] * _CENTRES) * (CELLS / a_sides)[:, :, None]
     inside = (places >= 0) & (places < CELLS)
     cells = (places * inside).astype(np.int64)
     flat = (rows[:, None] * CELLS + cells[1])[:, :, None] * CELLS + cells[0][:, None, :]
     moved = tracks.reshape(-1).take(flat.reshape(len(rows), CELLS * CELLS))
     moved *= (inside[1][:, :, None] & inside[0][:, None, :]).reshape(len(rows), CELLS * CELLS)
-    # Whole numbers until the last line: the sums are exact.
+    # Integer arithmetic until the last line: the sums are exact.
     cell_area = b_sides[0] * b_sides[1]
     sums = np.add.reduce
     shared = sums(np.minimum(moved, instances.take(columns, axis=0)), axis=1, dtype=np.int64) * cell_area

@@ -14,7 +14,7 @@ from tracker.associate.classes import ClassColumns
 from tracker.associate.completion import Completion
 from tracker.associate.detected import EMPTY, NONE, Detected, measured
 from tracker.associate.lifecycle import TrackTable
-from tracker.associate.matching import Matcher, unclaimed
+from tracker.associate.matching import Matcher, unmatched
 from tracker.associate.motion import EPSILON_S, Motion, check_warp, elapsed, xyxy
 from tracker.associate.occlusion import hidden_share, visible_share
 from tracker.associate.parameters import TrackerSettings
@@ -30,7 +30,7 @@ DEFAULT = TrackerSettings()
 
 CERTAIN_HITS = 4
 LEAST_EVIDENCE = -10.0
-"""A bad start is forgotten after a few good frames."""
+"""Bound of the evidence from below: a few good frames outweigh a bad start."""
 
 
 class Tracker:
@@ -89,7 +89,7 @@ class Tracker:
     def for_model(
         cls, model: Segmenter, *, confirmation_score: float | None = None, settings: TrackerSettings = DEFAULT
     ) -> Self:
-        """A tracker for what a model segments: its classes, and the score from which its instances confirm a track.
+        """A tracker with the classes and the confirmation score of a model.
 
         Args:
             model: The segmenter.
@@ -100,22 +100,22 @@ class Tracker:
         return cls(class_count=len(model.class_names), confirmation_score=score, settings=settings)
 
     def update(self, instances: Instances, time_s: float, *, warp: Floats | None = None) -> Tracks:
-        """Take the instances of the next frame.
+        """Match the instances of the next frame to the tracks.
 
         Args:
-            instances: What the segmenter saw; rows with a box that is not finite or has no area are ignored.
+            instances: The segmenter's detections; rows with a box that is not finite or has no area are ignored.
             time_s: Media time of the frame in seconds, not before the last one's.
-            warp: ``(2, 3)`` how the camera moved: image pixels of the last update to those of this one, as
-                :class:`tracker.associate.camera.CameraMotion` finds it. Velocities are relative to the scene then.
-                ``None`` = it stood, or nobody knows.
+            warp: ``(2, 3)`` camera motion: image pixels of the last update to those of this one, as
+                :class:`tracker.associate.camera.CameraMotion` estimates it. Velocities are then relative to the scene.
+                ``None`` = the camera stood still, or its motion is not known.
 
         Returns:
-            The identities seen in this frame and those presumed present though unseen (``detection_rows`` -1), ordered
-            by id. Lost tracks whose place is not known well enough are left out; they may come back until they appear
+            The identities matched in this frame and those that coast (``detection_rows`` -1), ordered by id. Lost
+            tracks whose predicted position is too uncertain are left out; they may be matched again until they appear
             in ``ended_ids``.
 
         Raises:
-            TrackerError: Time is not a number or goes backwards, or the warp is none that a camera can make.
+            TrackerError: Time is not a number or goes backwards, or the warp is not finite or mirrors the image.
         """
         if warp is not None:
             check_warp(warp)
@@ -132,12 +132,12 @@ class Tracker:
             table.frames += 1
         rows, taken = self._matcher.match(table, detected, time_s, dt_s)
         if len(rows):
-            self._take(rows, taken, detected, time_s)
+            self._continue_tracks(rows, taken, detected, time_s)
         self._completion.complete(table, len(rows), time_s, dt_s)
         if len(taken) < len(detected):
-            self._bear(taken, detected, time_s)
+            self._start_tracks(taken, detected, time_s)
         self._confirm(time_s)
-        self._completion.remember(table, time_s)
+        self._completion.record(table, time_s)
         ended = self._retire(time_s, dt_s)
         return self._report(numbers, time_s, ended)
 
@@ -184,29 +184,29 @@ class Tracker:
             classes=classes,
             codes=codes,
             crops=None if instances.masks is None else silhouettes.crop(instances.masks, boxes, numbers),
-            looks=self._appearance.prepare(instances.embeddings, numbers, self._table),
+            embeddings=self._appearance.prepare(instances.embeddings, numbers, self._table),
             visible=EMPTY if instances.embeddings is None else visible_share(boxes),
         )
         return detected, numbers
 
     def _reserve(self, class_ids: Rows) -> Rows:
-        """Give every class id that is new a column in the vote and calibration tables; returns their columns."""
+        """Add a column to the vote and calibration tables for every new class id; returns all columns ``(M,)``."""
         columns, count = self._classes.add(class_ids), len(self._classes)
         self._calibration.reserve(count)
         self._table.reserve_classes(count)
         return columns
 
-    def _take(self, rows: Rows, taken: Rows, detected: Detected, time_s: float) -> None:
-        """The tracks ``rows`` continue with the instances ``taken``."""
+    def _continue_tracks(self, rows: Rows, taken: Rows, detected: Detected, time_s: float) -> None:
+        """Correct the tracks ``rows (P,)`` by the instances ``taken (P,)``."""
         measured = detected.measured.take(taken, axis=1)
         self._completion.resume(self._table, rows, measured)
         self._motion.correct(self._table, rows, measured)
-        self._note(rows, taken, detected, time_s)
+        self._record_matches(rows, taken, detected, time_s)
 
-    def _note(self, rows: Rows, taken: Rows, detected: Detected, time_s: float) -> None:
-        """Write what the tracks ``rows`` took into the table."""
+    def _record_matches(self, rows: Rows, taken: Rows, detected: Detected, time_s: float) -> None:
+        """Write the matched instances ``taken (P,)`` into the rows ``rows (P,)`` of the table."""
         table = self._table
-        # Views where every track took an instance, as in most frames: a selection by numbers takes four times as long.
+        # Views where every track is matched, as in most frames: a selection by row numbers takes four times as long.
         chosen = slice(None) if len(rows) == table.count else rows
         classes, scores = detected.classes.take(taken), detected.scores.take(taken)
         table.boxes[:, chosen] = detected.boxes.take(taken, axis=1)
@@ -221,44 +221,46 @@ class Tracker:
             votes[chosen] = votes[chosen] + scores
         else:
             table.votes[classes, rows] += scores
-        table.draw(rows, None if detected.crops is None else detected.crops[taken])
-        if detected.looks is not None:
-            self._appearance.note(rows, taken, detected)
+        table.set_crops(rows, None if detected.crops is None else detected.crops[taken])
+        if detected.embeddings is not None:
+            self._appearance.update(rows, taken, detected)
         evidence = table.evidence[chosen] + (detected.log_odds.take(taken) + self.settings.hit_log_odds)
         table.evidence[chosen] = np.minimum(np.maximum(evidence, LEAST_EVIDENCE), self.settings.evidence_limit)
 
-    def _bear(self, taken: Rows, detected: Detected, time_s: float) -> None:
-        """Start a tentative track from every free instance that is no duplicate of a matched or a better free one."""
-        free = unclaimed(detected, taken, self.settings.duplicate_iou)
+    def _start_tracks(self, taken: Rows, detected: Detected, time_s: float) -> None:
+        """Start a tentative track from every unmatched instance that duplicates no other one."""
+        free = unmatched(detected, taken, self.settings.duplicate_iou)
         table = self._table
-        rows, found, free = self._completion.rescue(table, detected, free)
+        rows, found, free = self._completion.match_parts(table, detected, free)
         if len(rows):
-            self._take(rows, found, detected, time_s)
+            self._continue_tracks(rows, found, detected, time_s)
         if not len(free):
             return
         new = table.append(len(free))
         table.first_s[new] = time_s
         self._appearance.append(new, time_s)
         self._motion.initiate(table, new, detected.measured.take(free, axis=1))
-        self._note(np.arange(new.start, new.stop), free, detected, time_s)
+        self._record_matches(np.arange(new.start, new.stop), free, detected, time_s)
         table.evidence[new] += self.settings.birth_share * self._calibration.birth_log_odds(detected.classes[free])
 
     def _confirm(self, time_s: float) -> None:
-        """Number the tentative tracks that have shown enough, in order of birth."""
+        """Confirm the tentative tracks with enough evidence: give them identities, in order of birth."""
         table = self._table
         if np.count_nonzero(table.ids) < table.count:
-            lived = (table.seen_s - table.first_s >= self.settings.certain_s - EPSILON_S) & (table.hits >= CERTAIN_HITS)
-            convincing = ((table.evidence >= self.settings.confirm_log_odds) | lived) & (
+            lasting = (table.seen_s - table.first_s >= self.settings.certain_s - EPSILON_S) & (
+                table.hits >= CERTAIN_HITS
+            )
+            convincing = ((table.evidence >= self.settings.confirm_log_odds) | lasting) & (
                 table.scores >= self._confirmation_score
             )
             ready = ((table.ids == 0) & (table.detection_rows >= 0) & convincing).nonzero()[0]
-            ready = self._appearance.recognise(table, ready, time_s)
+            ready = self._appearance.reidentify(table, ready, time_s)
             table.ids[ready] = np.arange(self._next_id, self._next_id + len(ready))
             self._next_id += len(ready)
-        self._appearance.observe(table, time_s)
+        self._appearance.learn_similarities(table, time_s)
 
     def _retire(self, time_s: float, dt_s: float) -> Rows:
-        """Learn from what became of earlier instances, drop tracks unseen for too long; returns ended identities."""
+        """Update the calibration, drop tracks unseen for too long; returns the ended identities, ascending."""
         table = self._table
         codes, unseen = table.codes, (table.detection_rows < 0).nonzero()[0]
         dead: Flags | None = None
@@ -270,14 +272,14 @@ class Tracker:
             if len(late):
                 dead = np.bincount(late, minlength=table.count) > 0
         self._learn(unseen, dead, dt_s)
-        table.remember(codes)
+        table.push_history(codes)
         ended = self._appearance.retire(table, dead, time_s)
         if dead is not None:
             table.keep(~dead)
         return np.sort(ended) if len(ended) else ended
 
     def _learn(self, unseen: Rows, dead: Flags | None, dt_s: float) -> None:
-        """Tell the calibration which earlier instances were found again; those of dead tracks never will be."""
+        """Count which earlier instances were found again; those of dead tracks never will be."""
         table = self._table
         expected, found, born = table.outcomes(self._calibration.frames(dt_s), unseen, dead)
         self._calibration.learn(expected, found)
@@ -285,13 +287,13 @@ class Tracker:
             self._calibration.learn_births(table.classes[born], table.detection_rows[born] >= 0)
 
     def _report(self, numbers: Rows, time_s: float, ended: Rows) -> Tracks:
-        """What is seen, and what is presumed present though unseen."""
+        """The identities that are matched in this frame and those that coast."""
         table = self._table
         seen = (table.ids > 0) & (table.detection_rows >= 0)
         rows, coasting = seen.nonzero()[0], 0
         if len(rows) < table.count:
-            presumed = self._coasting(seen, time_s)
-            rows, coasting = np.concatenate([rows, presumed]), len(presumed)
+            coasting_rows = self._coasting(seen, time_s)
+            rows, coasting = np.concatenate([rows, coasting_rows]), len(coasting_rows)
         ids = table.ids.take(rows)
         if len(rows) > 1:
             order = ids.argsort()
@@ -318,7 +320,7 @@ class Tracker:
         )
 
     def _coasting(self, seen: Flags, time_s: float) -> Rows:
-        """Confirmed tracks that are presumed present though not ``seen (N,)``."""
+        """Confirmed tracks, not ``seen (N,)``, that are still reported at their predicted position."""
         table = self._table
         trusted = ((table.ids > 0) & ~seen & (table.evidence >= self.settings.coast_log_odds)).nonzero()[0]
         if not len(trusted):

@@ -106,8 +106,8 @@ class SecondPass:
     def run(self, paths: Sequence[Path]) -> Rewritten:
         """Replace ``paths``; never raises for what can go wrong on the way."""
         try:
-            recording, tracklets, looks = self._spool.recording()
-            refined = refine(recording, tracklets, looks=looks, progress=self._tell)
+            recording, tracklets, embeddings = self._spool.recording()
+            refined = refine(recording, tracklets, embeddings=embeddings, progress=self._tell)
             self._rewrite(paths, recording, refined)
         except _InterruptedError:
             return Rewritten(problem="interrupted", interrupted=True)

@@ -10,7 +10,7 @@ import numpy as np
 from tracker.errors import DetectionsError
 from tracker.formats.columns import GREATEST_NUMBER, GREATEST_PX
 from tracker.formats.run_length import coco_code
-from tracker.masks import GridMasks
+from tracker.masks.grid_masks import GridMasks
 from tracker.types import Instances
 
 if TYPE_CHECKING:

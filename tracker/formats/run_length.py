@@ -1,4 +1,4 @@
-"""COCO run-length codes of silhouettes: checking before anything decodes them, encoding of crops, outlines."""
+"""COCO run-length codes of silhouettes: check before decoding, encode, decode; outlines as polygons."""
 
 from __future__ import annotations
 
@@ -9,7 +9,17 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["coco_code", "disjoint_crops", "encode_crop", "encode_polygons", "encode_runs", "polygons", "run_total"]
+__all__ = [
+    "coco_code",
+    "decode_rle",
+    "disjoint_crops",
+    "encode_crop",
+    "encode_polygons",
+    "encode_rle",
+    "encode_runs",
+    "polygons",
+    "run_total",
+]
 
 GREATEST_PIXELS = 2**28
 """Images beyond are refused: a code of a few letters could ask for any amount of memory."""
@@ -18,7 +28,33 @@ LONGEST_GROUPS = 7
 """Groups of five bits that a run below ``2**31`` and its sign need; more is no code that an encoder writes."""
 
 Crop = tuple["NDArray[np.bool_]", tuple[int, int]]
-"""A boolean crop ``(h, w)`` and its top left ``(x, y)`` in the image, from :meth:`tracker.masks.InstanceMasks.lift`."""
+"""A boolean crop ``(h, w)`` and its top left ``(x, y)`` in the image, from ``InstanceMasks.lift``."""
+
+
+def encode_rle(mask: NDArray[np.bool_]) -> dict[str, Any]:
+    """A boolean image ``(H, W)`` as a compressed COCO run-length code ``{"size": [H, W], "counts": str}``.
+
+    >>> encode_rle(np.array([[False, True], [True, True]]))
+    {'size': [2, 2], 'counts': '13'}
+    """
+    from pycocotools import mask as coco_mask
+
+    code = coco_mask.encode(np.asfortranarray(mask, dtype=np.uint8))
+    return {"size": [int(mask.shape[0]), int(mask.shape[1])], "counts": code["counts"].decode("ascii")}
+
+
+def decode_rle(code: dict[str, Any]) -> NDArray[np.bool_]:
+    """A compressed COCO run-length code as a boolean image ``(H, W)``; the inverse of :func:`encode_rle`.
+
+    >>> decode_rle({"size": [2, 2], "counts": "13"})
+    array([[False,  True],
+           [ True,  True]])
+    """
+    from pycocotools import mask as coco_mask
+
+    counts = code["counts"]
+    packed = {"size": list(code["size"]), "counts": counts.encode("ascii") if isinstance(counts, str) else counts}
+    return np.asarray(coco_mask.decode(packed), dtype=np.bool_)
 
 
 def encode_crop(crop: NDArray[np.bool_], origin: tuple[int, int], image_size: tuple[int, int]) -> dict[str, Any]:
@@ -72,7 +108,17 @@ def run_lengths(crop: NDArray[np.bool_], origin: tuple[int, int], image_size: tu
 
 
 def disjoint_crops(crops: list[Crop], order: NDArray[np.integer[Any]], image_size: tuple[int, int]) -> list[Crop]:
-    """:func:`tracker.masks.make_disjoint` on crops: each pixel stays with the first of ``order`` that claims it."""
+    """Silhouettes of one image without shared pixels, as MOTS asks: each pixel stays with the first of ``order``.
+
+    Args:
+        crops: Boolean crops with their image positions.
+        order: ``(N,)`` row numbers, best first.
+        image_size: ``(width, height)`` of the image in pixels.
+
+    >>> crops = [(np.array([[True, True]]), (0, 0)), (np.array([[True, True]]), (1, 0))]
+    >>> [crop.tolist() for crop, _ in disjoint_crops(crops, np.array([1, 0]), (3, 1))]
+    [[[True, False]], [[True, True]]]
+    """
     taken = np.zeros(image_size[::-1], np.bool_)
     result = list(crops)
     for row in order.tolist():

@@ -1,4 +1,4 @@
-"""IO binding on a card: fixed device buffers for one batch size, replayed as a CUDA graph where the session records.
+"""IO binding on a GPU: fixed device buffers for one batch size, replayed as a CUDA graph where the session records.
 
 Other batch sizes are plain runs. One thread runs everything, since ONNX Runtime keeps graphs per thread; while it waits
 for the card, other threads pack the next batch and decode the last. With ``device_type="cpu"`` the same code runs on a
@@ -34,7 +34,7 @@ class BoundRunner:
     """Runs of one batch size through buffers that stay on the card.
 
     The bound batch has run before the constructor returns: memory is allocated, kernels are chosen, a graph is recorded
-    and has been seen to give what a plain run gives.
+    and verified against a plain run.
 
     Args:
         session: ``onnxruntime.InferenceSession``.

@@ -1,7 +1,7 @@
-"""An ONNX Runtime session that really runs on the device that was asked for, with the reason for the choice.
+"""ONNX Runtime sessions with a verified device, and the reason for the choice.
 
 A listed provider is not a used provider: ONNX Runtime falls back to the CPU in silence when a library or the driver is
-missing, so the driver and the libraries are looked at first and ``session.get_providers()`` afterwards.
+missing, so the driver and the libraries are checked first and ``session.get_providers()`` afterwards.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def open_session(
         fp16: Let TensorRT compute in half precision.
         single_on_cpu: On the CPU fix an open batch to 1, so that shape arithmetic folds away.
         graphs: On CUDA record graphs where the model can be recorded: every node on the card. Such a session is for
-            :class:`tracker.inference.bound.BoundRunner` only; ``session.run`` would replay on buffers that are gone.
+            :class:`tracker.inference.bound.BoundRunner` only; ``session.run`` would replay on freed buffers.
         profile: Shapes for TensorRT where the file leaves the batch open.
 
     Raises:
@@ -131,7 +131,7 @@ def open_session(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Request:
-    """The file to open and what holds on any device."""
+    """The file to open and the options that hold on any device."""
 
     path: Path
     label: object
@@ -143,7 +143,7 @@ class _Request:
 
 
 def bare_session(path: Path, *, label: object) -> Any:
-    """A session that was opened in a hurry on the CPU: for what the file says of itself, not for running it.
+    """A session opened quickly on the CPU: for reading the file's declarations, not for running it.
 
     Raises:
         ModelError: The file is not a model.
@@ -253,7 +253,7 @@ def _quiet() -> Iterator[None]:
 
 
 def _load_error(path: Path, label: object, error: Exception, version: str) -> ModelError:
-    """One line for what ONNX Runtime says in five."""
+    """A message of ONNX Runtime in one line."""
     head = path.read_bytes()[:4] if path.is_file() else b""
     size = path.stat().st_size if path.is_file() else 0
     complaint = str(error).splitlines()[0].rsplit(" : ", 1)[-1].replace(f"Load model from {path} failed:", "").strip()
@@ -284,7 +284,7 @@ def provider_shares(session: Any) -> dict[str, float]:
 
 
 def placement(session: Any) -> str:
-    """Where the graph's nodes run, for a person: ``CUDA 99.8 %, CPU 0.174 % of 576 nodes``."""
+    """Where the graph's nodes run, as a text: ``CUDA 99.8 %, CPU 0.174 % of 576 nodes``."""
     counts = _provider_counts(session)
     total = sum(counts.values())
     if not total:

@@ -23,7 +23,7 @@ VARINT, FIXED64, LENGTH, FIXED32 = 0, 1, 2, 5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GraphSummary:
-    """What a graph is made of.
+    """Operators of a graph.
 
     Attributes:
         opset: Version of the standard operator set; 0 where the file names none.

@@ -1,4 +1,4 @@
-"""A network that is ready to run: an .onnx file opened on a device, tried out, with its way of running chosen."""
+"""Network ready to run: an .onnx file opened on a device, tested by trial runs, with its runner chosen."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ __all__ = ["Network", "NetworkRequest", "open_network"]
 GPU_MAX_BATCH = 8
 
 _getting_ready = threading.Lock()
-"""While a graph is recorded no other thread may ask the card for memory: sessions get ready one after another."""
+"""While a graph is recorded no other thread may ask the card for memory: sessions are prepared one after another."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NetworkRequest:
-    """What the caller wants.
+    """Request for a network.
 
     Attributes:
         path: The ``.onnx`` file.
@@ -59,7 +59,7 @@ class Network:
     Attributes:
         opened: The session and where it runs.
         runner: How it is run.
-        file: What the file says about itself, with the output sizes of a trial run.
+        file: Declarations of the file, with the output sizes of a trial run.
         inputs: A sample of every input.
         batch: Most samples of one run.
     """
@@ -77,7 +77,7 @@ class Network:
 
     @property
     def manner(self) -> str:
-        """How batches are run on a card, for a person; empty on the CPU."""
+        """How batches are run on a GPU, as a text; empty on the CPU."""
         if not isinstance(self.runner, BoundRunner):
             return ""
         graph = "a CUDA graph" if self.opened.graphs else "no CUDA graph"
@@ -87,7 +87,7 @@ class Network:
 
 
 def open_network(request: NetworkRequest, describe: Callable[[FileInfo], Inputs]) -> Network:
-    """Open a file and get it ready: on a card its batch has been run when this returns.
+    """Open a file and prepare it: on a GPU its batch has been run when this returns.
 
     Args:
         request: File, device and options.

@@ -53,12 +53,12 @@ class PlainRunner:
         return dict(zip(self._output_names, values, strict=True))
 
     def run_bare(self, feeds: Mapping[str, NDArray[Any]]) -> None:
-        """``session.run``, the outputs thrown away."""
+        """``session.run`` with the outputs dropped."""
         self._session.run(self._output_names, feeds)
 
 
 def run_error(label: object, feeds: Mapping[str, NDArray[Any]], error: Exception) -> ModelError:
-    """One line for what ONNX Runtime says about a run."""
+    """An error of ONNX Runtime about a run, in one line."""
     complaint = str(error).splitlines()[0].rsplit(" : ", 1)[-1]
     batch = ", ".join(f"{value.shape} of {value.dtype}" for value in feeds.values())
     return ModelError(

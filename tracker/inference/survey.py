@@ -1,4 +1,4 @@
-"""What this machine offers to ONNX Runtime: cores, driver, cards, and the libraries it lacks."""
+"""Survey of this machine for ONNX Runtime: cores, driver, GPUs, and missing libraries."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ TENSORRT_LIBRARIES = ("libnvinfer.so.10", "libnvinfer_plugin.so.10", "libnvonnxp
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeviceSurvey:
-    """What this machine offers to ONNX Runtime.
+    """Devices and libraries of this machine for ONNX Runtime.
 
     Attributes:
         version: Of ONNX Runtime.
@@ -51,7 +51,7 @@ class DeviceSurvey:
     missing: Mapping[str, str] = field(default_factory=dict)
 
     def obstacle(self, device: str) -> tuple[str, str] | None:
-        """Why ``cuda`` or ``tensorrt`` cannot run here and the remedy, or ``None`` where nothing speaks against it."""
+        """Why ``cuda`` or ``tensorrt`` cannot run here and the remedy, or ``None`` where no obstacle was found."""
         if PROVIDERS[device] not in self.listed:
             remedy = (
                 f"pip uninstall onnxruntime && {install_command('cuda')}"
@@ -80,7 +80,7 @@ class DeviceSurvey:
 
 @functools.cache
 def survey() -> DeviceSurvey:
-    """Look at ONNX Runtime, the NVIDIA driver and the CUDA libraries; once per process, quietly."""
+    """Examine ONNX Runtime, the NVIDIA driver and the CUDA libraries; once per process, without log output."""
     import onnxruntime
 
     listed = tuple(onnxruntime.get_available_providers())
@@ -137,7 +137,7 @@ def _preload_tensorrt() -> None:
 
 
 def _missing_library(folder: Path, device: str) -> str | None:
-    """The loader's complaint about a provider's library, ``None`` where it loads or its name is not known here."""
+    """The loader's error for a provider's library, ``None`` where it loads or its name is not known here."""
     if sys.platform != "linux":
         return None
     for name in ("shared", device):
@@ -151,7 +151,7 @@ def _missing_library(folder: Path, device: str) -> str | None:
 
 
 def tensorrt_version() -> str:
-    """TensorRT's version, from the loaded library, else from the installed wheel; ``unknown`` where neither tells."""
+    """TensorRT's version, from the loaded library, else from the installed wheel; ``unknown`` where neither has it."""
     with contextlib.suppress(OSError, AttributeError):
         number = ctypes.CDLL(TENSORRT_LIBRARIES[0]).getInferLibVersion()  # 101303 is 10.13.3 since TensorRT 10
         return f"{number // 10000}.{number // 100 % 100}.{number % 100}"
@@ -167,7 +167,7 @@ def available_cores() -> int:
 
 
 def processor_name() -> str:
-    """The processor as it calls itself, with the cores at hand."""
+    """The processor's own name, with the usable cores."""
     name = platform.processor() or platform.machine()
     with contextlib.suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines():

@@ -1,4 +1,4 @@
-"""Named tensors of an ONNX file: what it declares, and what one run of it is fed."""
+"""Named tensors of an ONNX file: declared inputs and outputs, and samples for trial runs."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class TensorInfo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileInfo:
-    """What an ONNX file says about itself.
+    """Declarations of an ONNX file.
 
     Attributes:
         inputs: Declared inputs, in the file's order.

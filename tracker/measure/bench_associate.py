@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tracker.associate.tracker import Tracker
-from tracker.masks import GridMasks
+from tracker.masks.grid_masks import GridMasks
 from tracker.types import Instances
 
 if TYPE_CHECKING:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tracker import masks as mask_math
 from tracker.formats.detection_files import box_line
 from tracker.formats.mots import mots_line
+from tracker.formats.run_length import decode_rle, encode_rle
 from tracker.refine.morph import between
 from tracker.refine.recording import Recording
 
@@ -97,7 +97,7 @@ def _morphed(
     width, height = size
     free = np.ones((height, width), np.bool_)
     for code in seen:
-        free &= ~mask_math.decode_rle({"size": [height, width], "counts": code})
+        free &= ~decode_rle({"size": [height, width], "counts": code})
     codes = {}
     # On a common ground what stands lower in the image is nearer.
     for place in sorted(places, key=lambda place: (-refined.boxes[place, 3], place)):
@@ -112,7 +112,7 @@ def _morphed(
             full = np.zeros((height, width), np.bool_)
             full[y : y + part.shape[0], x : x + part.shape[1]] = mask
             free &= ~full
-            codes[place] = str(mask_math.encode_rle(full)["counts"])
+            codes[place] = str(encode_rle(full)["counts"])
     return codes
 
 
@@ -120,5 +120,5 @@ def _crop(detections: Detections, row: int) -> Crop:
     """The mask of one detection, cut to its box, and where its top left pixel lies."""
     width, height = detections.image_size or (0, 0)
     left, top, right, bottom = detections.boxes[row].astype(int).tolist()
-    mask = mask_math.decode_rle({"size": [height, width], "counts": detections.codes[row]})
+    mask = decode_rle({"size": [height, width], "counts": detections.codes[row]})
     return mask[top:bottom, left:right], (left, top)

@@ -1,7 +1,7 @@
 """Log-odds of tracklets over a whole recording: which instances and which tracklets are real.
 
-What the tracker learns while running (:mod:`tracker.associate.calibration`) is here counted over the whole recording,
-in both directions of time: an instance was found again if its tracklet has another one within ``HORIZON_S`` of it.
+The calibration of :mod:`tracker.associate.calibration` is here computed over the whole recording, in both directions of
+time: an instance was found again if its tracklet has another one within ``HORIZON_S`` of it.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ __all__ = ["chances_of", "convincing"]
 
 HORIZON_S = 0.3
 PRIOR_WEIGHT = 3.0
-"""Instances per score bin that "the raw score is the chance" is worth."""
+"""Instances per score bin that the prior, the raw score, is worth."""
 CERTAINTY = 0.98
 LEAST_LOG_ODDS = 3.0
 """Log-odds of 20 to 1."""
 
 
 def chances_of(recording: Recording, tracklets: list[Rows]) -> Floats:
-    """The chance ``(D,)`` of each instance that such an instance is found again, by class and score."""
+    """Calibrated chance ``(D,)`` of each instance: how often instances of its class and score are found again."""
     found = np.zeros(len(recording), np.bool_)
     frames = recording.frames
     # Half a frame of tolerance; at a low rate the next frame always counts.
@@ -53,6 +53,6 @@ def chances_of(recording: Recording, tracklets: list[Rows]) -> Floats:
 
 
 def convincing(tracklet: Rows, chances: Floats) -> bool:
-    """Whether a tracklet's instances together make it real: their log-odds sum to :data:`LEAST_LOG_ODDS`."""
+    """Whether the log-odds of a tracklet's instances sum to :data:`LEAST_LOG_ODDS` or more."""
     bounded = np.clip(chances[tracklet], 1 - CERTAINTY, CERTAINTY)
     return float(np.log(bounded / (1 - bounded)).sum()) >= LEAST_LOG_ODDS

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tracker.masks import PROBABILITY_THRESHOLD
+from tracker.masks.instance_masks import PROBABILITY_THRESHOLD
 from tracker.refine.morph import between
 from tracker.types import Instances, Tracks
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from tracker.masks import InstanceMasks
+    from tracker.masks.instance_masks import InstanceMasks
     from tracker.refine.refine import Refined
 
 __all__ = ["LEAST_VISIBLE", "with_filled"]
 
 LEAST_VISIBLE = 0.5
-"""Share of a morphed mask that no seen mask covers, below which it is left out: the object is hidden, not missed."""
+"""Least visible share of a morphed mask: with less the object is occluded, not missed, and the mask is left out."""
 
 
 def with_filled(
@@ -32,13 +32,14 @@ def with_filled(
     frame: int,
     find: Callable[[int], tuple[Instances, int]],
 ) -> tuple[Instances, Tracks]:
-    """The same with a further instance for every filled row whose silhouette shows, to which the track then points.
+    """Instances and tracks with a further instance for every filled row whose silhouette is visible.
 
-    For outputs that show silhouettes and name no detection: seen and morphed ones look alike there.
+    The track of such a row then points to the new instance. For outputs that show silhouettes and do not tell detected
+    from interpolated ones.
 
     Args:
-        instances: What was seen in the frame.
-        tracks: Its refined tracks, in the order of ``refined``; -1 where a place was filled in.
+        instances: The detected instances of the frame.
+        tracks: Its refined tracks, in the order of ``refined``; -1 for filled rows.
         refined: The second pass's result.
         frame: The frame's number in it.
         find: From a flat row to its frame's instances and its row there.
@@ -51,7 +52,7 @@ def with_filled(
     for row in tracks.detection_rows[tracks.detection_rows >= 0].tolist():
         free &= masks.grid(row) < PROBABILITY_THRESHOLD
     grids, filled = [], []
-    # On a common ground what stands lower in the image is nearer.
+    # On a common ground plane a lower edge further down in the image is nearer to the camera.
     for row in sorted(missing.tolist(), key=lambda row: (-tracks.boxes[row, 3], row)):
         place = start + row
         ends = [_cut(*find(int(flat))) for flat in (refined.befores[place], refined.afters[place])]

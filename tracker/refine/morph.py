@@ -16,12 +16,12 @@ __all__ = ["between", "signed_distance"]
 
 
 def between(before: Flags, after: Flags, share: float, size: tuple[int, int]) -> Distances:
-    """Signed distance ``(height, width)`` of the silhouette that is ``share`` of the way from one to the other.
+    """Signed distance ``(height, width)`` of the silhouette between two others, at ``share`` of the gap.
 
     Args:
         before: ``(h, w)`` silhouette cut to its box, non-empty.
         after: ``(h', w')`` the same at the other end.
-        share: 0 gives ``before``, 1 gives ``after``, at the size asked for.
+        share: 0 gives ``before``, 1 gives ``after``, at ``size``.
         size: ``(width, height)`` in cells of the box in between, at least 1 x 1.
     """
     a, b = (signed_distance(_resized(mask, size)) for mask in (before, after))

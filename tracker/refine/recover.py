@@ -1,8 +1,8 @@
 """Backward extension of tracklets to the first instances of their objects.
 
-A tracker that runs forward learns only after some frames that a track is real, and where it goes; what it saw before
-is lost. Read backward, the tracklet's own motion leads to those instances: a small tracker runs from the last frame to
-the first, starts each tracklet's state where the tracklet begins, and matches free instances to it.
+A tracker that runs forward knows only after some frames that a track is real, and its velocity; earlier instances stay
+unmatched. Backward in time the tracklet's own motion predicts them: a small tracker runs from the last frame to the
+first, starts each tracklet's state at its first instance, and matches unmatched instances to it.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 Rows = NDArray[np.int64]
 
-__all__ = ["reach_back"]
+__all__ = ["extend_backward"]
 
 GATE = 0.35
-"""Least affinity, as of the tracker's doubtful instances."""
+"""Least affinity, that of the tracker's second stage."""
 BUFFER = 0.15
 CLASS_FACTOR = 0.5
 LEAST_CHANCE = 0.05
 LOST_S = 2.0
 
 
-def reach_back(
+def extend_backward(
     recording: Recording, tracklets: list[Rows], chances: Floats, *, progress: Callable[[int, int], None] | None = None
 ) -> list[Rows]:
-    """Give each tracklet the free instances that lie before it on its way, seen within :data:`LOST_S` of each other.
+    """Extend each tracklet by unmatched instances before it on its path, within :data:`LOST_S` of each other.
 
     Args:
         recording: All instances.
@@ -55,20 +55,20 @@ def reach_back(
         starting.setdefault(int(frames[tracklet[0]]), []).append(number)
     found: list[list[int]] = [[] for _ in tracklets]
     classes = [majority(recording.class_ids[rows], recording.scores[rows]) for rows in tracklets]
-    walkers = _Walkers()
+    active = _BackwardTracks()
     count = len(recording.times_s)
     for done, frame in enumerate(reversed(range(count)), 1):
-        walkers.move_to(float(recording.times_s[frame]))
+        active.move_to(float(recording.times_s[frame]))
         first, last = recording.starts[frame], recording.starts[frame + 1]
         rows = np.arange(first, last)[free[first:last] & (chances[first:last] >= LEAST_CHANCE)]
-        if len(rows) and len(walkers.numbers):
-            for number, row in walkers.match(rows, recording, measured):
+        if len(rows) and len(active.numbers):
+            for number, row in active.match(rows, recording, measured):
                 found[number].append(row)
                 free[row] = False
         for number in starting.get(frame, ()):
             mirrored = tracklets[number][::-1]
             state = end_state(measured[mirrored], -recording.times_s[frames[mirrored]])
-            walkers.add(number, classes[number], state)
+            active.add(number, classes[number], state)
         if progress is not None:
             progress(done, count)
     return [
@@ -82,8 +82,8 @@ def _enlarged(values: Floats) -> Floats:
     return affinity.around(values[:2], (0.5 + BUFFER) * values[2:])
 
 
-class _Walkers:
-    """The tracklets that are on their way back, in mirrored time; one column each."""
+class _BackwardTracks:
+    """The tracklets that are being extended, in mirrored time; one column each."""
 
     def __init__(self) -> None:
         self.numbers: Rows = np.zeros(0, np.int64)
@@ -93,7 +93,7 @@ class _Walkers:
         self._time_s = 0.0
 
     def move_to(self, time_s: float) -> None:
-        """Predict all of them for an earlier time; those unseen for too long stop."""
+        """Predict all of them for an earlier time; those unseen for too long are dropped."""
         dt_s, self._time_s = self._time_s - time_s, time_s
         if not len(self.numbers):
             return
@@ -104,11 +104,11 @@ class _Walkers:
         self._state = move((values[:, kept], rates[:, kept], covariances[:, :, kept]), dt_s)
 
     def match(self, rows: Rows, recording: Recording, measured: Floats) -> list[tuple[int, int]]:
-        """Tracklet numbers and the flat rows among ``rows`` that they take."""
+        """Matches of tracklet numbers to flat rows among ``rows``."""
         values, rates, covariances = self._state
-        walkers, instances = _enlarged(values), _enlarged(measured[rows].T)
-        places, columns = affinity.overlapping_pairs(walkers, instances)
-        affinities = affinity.buffered_iou(walkers[:, places], instances[:, columns])
+        active, instances = _enlarged(values), _enlarged(measured[rows].T)
+        places, columns = affinity.overlapping_pairs(active, instances)
+        affinities = affinity.buffered_iou(active[:, places], instances[:, columns])
         affinities *= affinity.ratio(values[3][places], measured[rows[columns], 3])
         affinities[self._classes[places] != recording.class_ids[rows[columns]]] *= CLASS_FACTOR
         taken, taken_columns = assign(places, columns, affinities - GATE, (len(self.numbers), len(rows)))
@@ -122,7 +122,7 @@ class _Walkers:
         return list(zip(self.numbers[taken].tolist(), rows[taken_columns].tolist(), strict=True))
 
     def add(self, number: int, class_id: int, state: State) -> None:
-        """A tracklet whose first instance is in this frame starts its way back."""
+        """Start the backward track of a tracklet whose first instance is in this frame."""
         self.numbers = np.append(self.numbers, number)
         self._classes = np.append(self._classes, class_id)
         self._unseen_s = np.append(self._unseen_s, 0.0)

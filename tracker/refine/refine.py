@@ -1,14 +1,14 @@
 """Second pass over a tracked recording: whole tracks, filled gaps, final identities.
 
-What a tracker that runs forward cannot know, the whole recording tells:
+The steps use the whole recording, which a tracker that runs forward does not have:
 
-1. how much each score of each class means (:mod:`tracker.refine.evidence`);
-2. where an object was before its track was believed (:mod:`tracker.refine.recover`);
-3. which tracks are not objects: their instances together do not outweigh the doubt;
-4. which tracklets are one object (:mod:`tracker.refine.stitch`);
-5. where it was while nobody saw it: on the line between, for gaps that are short. What the first pass predicted past
-   the last sight is left out (kept, it costs 0.2 HOTA on the people sets);
-6. where the box really lay (:mod:`tracker.refine.smooth`).
+1. calibrate scores per class (:mod:`tracker.refine.evidence`);
+2. extend tracklets backward to instances before their confirmation (:mod:`tracker.refine.recover`);
+3. drop tracklets whose instances together do not have enough evidence;
+4. stitch tracklets of one object (:mod:`tracker.refine.stitch`);
+5. fill short gaps by linear interpolation. Predictions of the first pass after the last instance of a track are left
+   out (kept, they cost 0.2 HOTA on the people sets);
+6. smooth the boxes (:mod:`tracker.refine.smooth`).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from tracker import boxes as box_math
 from tracker.refine.evidence import chances_of, convincing
 from tracker.refine.recording import Recording, majority
-from tracker.refine.recover import reach_back
+from tracker.refine.recover import extend_backward
 from tracker.refine.smooth import smooth
 from tracker.refine.stitch import stitch
 
@@ -35,7 +35,7 @@ Rows = NDArray[np.int64]
 __all__ = ["Refined", "refine"]
 
 LONGEST_GAP_S = 2.0
-"""As long as the tracker itself waits for a lost object."""
+"""The tracker's own ``lost_s``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,15 +44,15 @@ class Refined:
 
     Attributes:
         frames: ``(R,)`` frame, from 0.
-        ids: ``(R,)`` identity, gapless from 1 in order of first sight.
-        detections: ``(R,)`` flat row of the instance, -1 where the object was not seen and its place is filled in.
+        ids: ``(R,)`` identity, gapless from 1 in order of first instance.
+        detections: ``(R,)`` flat row of the instance, -1 where the row fills a gap.
         boxes: ``(R, 4)`` xyxy, image px, smoothed.
         velocities: ``(R, 2)`` px/s of the centre.
         class_ids: ``(R,)`` by vote over the identity's whole life.
         scores: ``(R,)`` the instance's; filled rows lie between those at either end.
         ages_s: ``(R,)`` seconds since the identity was first seen.
         befores, afters: ``(R,)`` flat rows of the instances at either end of a gap; both the row itself where seen.
-        shares: ``(R,)`` how far a filled row is on its way from the one to the other, in 0..1.
+        shares: ``(R,)`` position of a filled row between the two, as a share of the gap's duration, in 0..1.
     """
 
     frames: Rows
@@ -80,24 +80,24 @@ def refine(
     recording: Recording,
     tracklets: list[Rows],
     *,
-    looks: Floats | None = None,
+    embeddings: Floats | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Refined:
-    """The second pass over what a first one tracked.
+    """Refine the tracks of a first pass.
 
     Args:
-        recording: All instances, taken or not.
+        recording: All instances, matched or not.
         tracklets: Flat rows of each identity of the first pass; see
             :func:`tracker.refine.recording.tracklets_of`.
-        looks: ``(N, E)`` mean embedding of each tracklet, zero where there is none, or ``None``.
+        embeddings: ``(N, E)`` mean embedding of each tracklet, zero where there is none, or ``None``.
         progress: Called with steps done and their number.
     """
     total = len(recording.times_s) + len(tracklets)
     tell = progress or (lambda _done, _total: None)
     chances = chances_of(recording, tracklets)
-    tracklets = reach_back(recording, tracklets, chances, progress=lambda done, _: tell(done, total))
+    tracklets = extend_backward(recording, tracklets, chances, progress=lambda done, _: tell(done, total))
     kept = [number for number, rows in enumerate(tracklets) if convincing(rows, chances)]
-    joined = stitch(recording, [tracklets[number] for number in kept], None if looks is None else looks[kept])
+    joined = stitch(recording, [tracklets[number] for number in kept], None if embeddings is None else embeddings[kept])
     joined.sort(key=lambda rows: int(rows[0]))
     frames, measured = recording.frames, recording.measured
     parts = []
@@ -114,7 +114,7 @@ def _rows_of(
     own = frames[tracklet]
     times_s = recording.times_s[own]
     values, rates = smooth(measured[tracklet], times_s)
-    # Frames between two sights, where the gap is short.
+    # Frames between two instances, where the gap is short.
     steps = np.diff(own, append=own[-1] + 1)
     steps[:-1][np.diff(times_s) > LONGEST_GAP_S] = 1
     left = np.repeat(np.arange(len(own)), steps)
@@ -124,9 +124,9 @@ def _rows_of(
     now_s = recording.times_s[now]
     span_s = np.maximum(times_s[right] - times_s[left], 1e-9)
     shares = np.where(offsets > 0, (now_s - times_s[left]) / span_s, 0.0)
-    way = shares[:, None]
+    fraction = shares[:, None]  # (R, 1)
     scores = recording.scores[tracklet]
-    places = (1 - way) * values[left] + way * values[right]
+    places = (1 - fraction) * values[left] + fraction * values[right]
     slopes = (values[right] - values[left]) / span_s[:, None]
     return {
         "frames": now,

@@ -1,7 +1,7 @@
 """Spool of tracked frames in a temporary file, with random access; masks cropped to their boxes.
 
-What stays in memory is one number per frame and one look per identity, so the length of a recording does not matter.
-The file has no name: the system removes it however the process ends.
+Memory holds one number per frame and one mean embedding per identity, so the length of a recording does not matter. The
+file has no name: the system removes it however the process ends.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tracker.errors import SinkError
-from tracker.masks import unpack_masks
+from tracker.masks.packing import unpack_masks
 from tracker.refine.recording import Recording, tracklets_of
 from tracker.sinks.base import Sink
 from tracker.types import Frame, Instances
@@ -35,7 +35,7 @@ class Spool:
     """Tracked frames that can be read back; write through :attr:`sink`.
 
     Raises:
-        SinkError: The system refuses a temporary file.
+        SinkError: The system cannot make a temporary file.
     """
 
     def __init__(self) -> None:
@@ -44,7 +44,7 @@ class Spool:
         except OSError as failure:
             raise _refused(failure) from failure
         self._offsets: list[int] = []
-        self._looks: dict[int, NDArray[np.float64]] = {}
+        self._embeddings: dict[int, NDArray[np.float64]] = {}
         self._cached = lru_cache(CACHED_FRAMES)(self._read)
 
     def __len__(self) -> int:
@@ -77,11 +77,11 @@ class Spool:
             raise _refused(failure) from failure
         self._offsets.append(offset)
         if tracks is not None and instances.embeddings is not None:
-            self._look(instances, tracks.ids, tracks.detection_rows)
+            self._add_embeddings(instances, tracks.ids, tracks.detection_rows)
 
     @property
     def sink(self) -> SpoolSink:
-        """What a pipeline writes to: ending it keeps the file."""
+        """The sink that a pipeline writes to; closing it keeps the file."""
         return SpoolSink(self)
 
     def close(self) -> None:
@@ -94,7 +94,7 @@ class Spool:
         return self._cached(number)
 
     def recording(self) -> tuple[Recording, list[NDArray[np.int64]], NDArray[np.float64] | None]:
-        """All instances as flat arrays, the flat rows of every identity, and the mean look of each, if any is known."""
+        """All instances as flat arrays, the flat rows of every identity, and their mean embeddings or ``None``."""
         times_s, counts, columns, pairs = [], [], [], []
         total = 0
         for offset in self._offsets:
@@ -114,20 +114,22 @@ class Spool:
             scores=np.concatenate([np.zeros(0), *(scores for _, scores, _ in columns)]).astype(np.float64),
             class_ids=np.concatenate([np.zeros(0, np.int64), *(classes for _, _, classes in columns)]),
         )
-        looks = None
-        if self._looks:
-            nothing = np.zeros_like(next(iter(self._looks.values())))
-            looks = np.array([self._looks.get(identity, nothing) for identity in np.unique(owners[0]).tolist()])
-        return recording, tracklets_of(owners[0], owners[1]), looks
+        embeddings = None
+        if self._embeddings:
+            nothing = np.zeros_like(next(iter(self._embeddings.values())))
+            identities = np.unique(owners[0]).tolist()
+            embeddings = np.array([self._embeddings.get(identity, nothing) for identity in identities])
+        return recording, tracklets_of(owners[0], owners[1]), embeddings
 
-    def _look(self, instances: Instances, ids: NDArray[np.int64], rows: NDArray[np.int64]) -> None:
+    def _add_embeddings(self, instances: Instances, ids: NDArray[np.int64], rows: NDArray[np.int64]) -> None:
         embeddings = instances.embeddings
         if embeddings is None:
             return
         for identity, row in zip(ids.tolist(), rows.tolist(), strict=True):
             if row >= 0 and np.isfinite(embeddings[row]).all():
-                look = float(instances.scores[row]) * embeddings[row].astype(np.float64)
-                self._looks[identity] = self._looks[identity] + look if identity in self._looks else look
+                weighted = float(instances.scores[row]) * embeddings[row].astype(np.float64)
+                known = self._embeddings.get(identity)
+                self._embeddings[identity] = weighted if known is None else known + weighted
 
     def _load(self, offset: int) -> list[NDArray[Any]]:
         self._file.seek(offset)
@@ -151,14 +153,14 @@ class Spool:
 
 
 class SpoolSink(Sink):
-    """The spool as a sink beside others; when it is closed, reading begins."""
+    """The spool as a sink; frames are read back after it is closed."""
 
     def __init__(self, spool: Spool) -> None:
         self._spool = spool
 
     @property
     def address(self) -> str:
-        """What messages call it."""
+        """Its name in messages."""
         return "temporary file of the second pass"
 
     def write(self, tracked_frame: TrackedFrame) -> None:
@@ -166,7 +168,7 @@ class SpoolSink(Sink):
         self._spool.write(tracked_frame)
 
     def close(self) -> None:
-        """Nothing is to be done."""
+        """Does nothing: the spool stays readable."""
 
 
 def _microseconds(moment: datetime | None) -> int:

@@ -2,8 +2,8 @@
 
 Two tracklets are one object if the first, moved forward over the gap, arrives where the second begins, *and* the
 second, moved backward, arrives where the first ends, in object sizes. Both must agree: a single prediction over
-seconds hits somebody by chance. Where instances have embeddings, tracklets in view at the same time are strangers for
-certain; what their similarities are tells what "alike" means for this network, without any threshold.
+seconds hits another object by chance. Where instances have embeddings, tracklets in view at the same time are certain
+negative pairs; the distribution of their similarities gives the thresholds for this network.
 """
 
 from __future__ import annotations
@@ -26,12 +26,13 @@ LONGEST_S = 4.0
 GATE = 0.5
 """Largest distance between prediction and place, in object sizes (roots of box areas)."""
 ALIKE_GATE = 2.0
-"""The same for two tracklets that look more alike than strangers ever do here."""
+"""The same for two tracklets that are more similar than nearly all negative pairs."""
 HEIGHT_WEIGHT = 0.5
 """Sizes of distance that a ratio of heights of e is worth."""
 ALIKE, UNLIKE = 0.99, 0.75
-"""Quantiles of the strangers' similarities: from the first on two are alike, below the second they are not one."""
-LEAST_STRANGERS = 20
+"""Quantiles of the similarities of negative pairs: two tracklets are alike from the first on, different below the
+second."""
+LEAST_NEGATIVES = 20
 ROUNDS = 3
 
 
@@ -64,18 +65,18 @@ class Ends:
         )
 
 
-def stitch(recording: Recording, tracklets: list[Rows], looks: Floats | None = None) -> list[Rows]:
+def stitch(recording: Recording, tracklets: list[Rows], embeddings: Floats | None = None) -> list[Rows]:
     """Join tracklets of one object over gaps of up to :data:`LONGEST_S`.
 
     Args:
         recording: All instances.
         tracklets: Flat rows of each, ascending.
-        looks: ``(N, E)`` mean embedding of each tracklet, zero where there is none; ``None`` = motion alone.
+        embeddings: ``(N, E)`` mean embedding of each tracklet, zero where there is none; ``None`` = motion alone.
     """
     for _ in range(ROUNDS):
         if len(tracklets) < 2:
             break
-        following = _followers(Ends.of(recording, tracklets), looks)
+        following = _followers(Ends.of(recording, tracklets), embeddings)
         if not following:
             break
         chains, tails = [], set(following.values())
@@ -86,11 +87,11 @@ def stitch(recording: Recording, tracklets: list[Rows], looks: Floats | None = N
                     chain.append(following[chain[-1]])
                 chains.append(chain)
         tracklets = [np.concatenate([tracklets[number] for number in chain]) for chain in chains]
-        looks = None if looks is None else np.array([looks[chain].sum(axis=0) for chain in chains])
+        embeddings = None if embeddings is None else np.array([embeddings[chain].sum(axis=0) for chain in chains])
     return tracklets
 
 
-def _followers(ends: Ends, looks: Floats | None) -> dict[int, int]:
+def _followers(ends: Ends, embeddings: Floats | None) -> dict[int, int]:
     """The tracklet that continues each one, where one does."""
     order = np.argsort(ends.first_s, kind="stable")
     begin_s = ends.first_s[order]
@@ -101,7 +102,7 @@ def _followers(ends: Ends, looks: Floats | None) -> dict[int, int]:
     columns = order[np.arange(len(rows)) - np.repeat(np.cumsum(lengths) - lengths - lows, lengths)]
     same = ends.classes[rows] == ends.classes[columns]
     rows, columns = rows[same], columns[same]
-    room = _gates(ends, looks, rows, columns) - _distances(ends, rows, columns)
+    room = _gates(ends, embeddings, rows, columns) - _distances(ends, rows, columns)
     count = len(ends.first_s)
     joined, to = assign(rows, columns, room, (count, count))
     return dict(zip(joined.tolist(), to.tolist(), strict=True))
@@ -118,21 +119,21 @@ def _distances(ends: Ends, rows: Rows, columns: Rows) -> Floats:
     return np.asarray(worse + HEIGHT_WEIGHT * np.abs(np.log(last[:, 3] / first[:, 3])))
 
 
-def _gates(ends: Ends, looks: Floats | None, rows: Rows, columns: Rows) -> Floats:
-    """The largest distance of each pair: by looks, where enough is known about strangers."""
+def _gates(ends: Ends, embeddings: Floats | None, rows: Rows, columns: Rows) -> Floats:
+    """The largest distance of each pair: by embeddings, where there are enough negative pairs."""
     gates = np.full(len(rows), GATE)
-    if looks is None or not len(rows):
+    if embeddings is None or not len(rows):
         return gates
-    lengths = np.linalg.norm(looks, axis=1)
+    lengths = np.linalg.norm(embeddings, axis=1)
     known = lengths > 0
-    unit = looks / np.where(known, lengths, 1.0)[:, None]
+    unit = embeddings / np.where(known, lengths, 1.0)[:, None]
     similar = unit @ unit.T
     together = (ends.first_s[:, None] <= ends.last_s) & (ends.first_s <= ends.last_s[:, None])
     together &= (ends.classes[:, None] == ends.classes) & known[:, None] & known
-    strangers = similar[np.triu(together, 1)]
-    if len(strangers) < LEAST_STRANGERS:
+    negatives = similar[np.triu(together, 1)]
+    if len(negatives) < LEAST_NEGATIVES:
         return gates
-    unlike, alike = np.quantile(strangers, [UNLIKE, ALIKE])
+    unlike, alike = np.quantile(negatives, [UNLIKE, ALIKE])
     pairs = similar[rows, columns]
     gates[pairs >= alike] = ALIKE_GATE
     gates[pairs < unlike] = 0.0

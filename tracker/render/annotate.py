@@ -1,7 +1,7 @@
 """Annotated frames: masks, labels and trails drawn over the footage.
 
-Sizes follow the picture's diagonal, so that 360p and 4K read alike. Everything is blended in the region it covers;
-the cost follows the objects, not the picture.
+Sizes follow the picture's diagonal, so that 360p and 4K are equally readable. Everything is blended in the region it
+covers; the cost follows the objects, not the picture.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Annotator:
         coasting: ``"faint"`` shows identities that are predicted but not seen as dashed boxes, ``"hidden"`` does not.
         coasting_s: How long a coasting identity is shown at most: later predictions drift away from the object.
             Identities that were seen for less than this before (false alarms), whose prediction lies mostly outside the
-            picture (gone) or on somebody who is seen (the same, or covered) are not shown either.
+            picture or on a detected identity (a duplicate, or occluded) are not shown either.
         header: Write the time and how many identities are in view in the top left corner.
         opacity: Of the silhouettes, 0..1.
         lowest_score: Without identities, instances below this score are not drawn.
@@ -121,7 +121,7 @@ class Annotator:
         time_s, names = tracked_frame.frame.time_s, tracked_frame.class_names
         ids, rows = tracks.ids.tolist(), tracks.detection_rows.tolist()
         boxes, class_ids = tracks.boxes.tolist(), tracks.class_ids.tolist()
-        self._remember(time_s, tracks, canvas.diagonal_px)
+        self._update(time_s, tracks, canvas.diagonal_px)
         shown = (tracks.detection_rows >= 0) | self._shown_while_coasting(tracks, time_s, tracked_frame.frame.size)
         order = [n for n in _back_to_front(tracks.boxes) if shown[n]]
         if self._trails is not None:
@@ -138,7 +138,7 @@ class Annotator:
             board.add(text, boxes[n], colour, short=short, identity=ids[n], faint=rows[n] < 0)
 
     def _shown_while_coasting(self, tracks: Tracks, time_s: float, size: tuple[int, int]) -> NDArray[np.bool_]:
-        """Which identities would be shown if they coasted; see ``coasting_s``."""
+        """Flags ``(N,)`` of the identities that may be shown while coasting; see ``coasting_s``."""
         if self._coasting == "hidden":
             return np.zeros(len(tracks), np.bool_)
         unseen_s = np.array([time_s - self._seen_s.get(identity, -math.inf) for identity in tracks.ids.tolist()])
@@ -148,8 +148,8 @@ class Annotator:
         recent = (unseen_s >= 0) & (unseen_s <= self._coasting_s)
         return np.asarray(recent & visible & free & (tracks.ages_s - unseen_s >= self._coasting_s))
 
-    def _remember(self, time_s: float, tracks: Tracks, diagonal_px: float) -> None:
-        """Take note of who is seen where, and forget who has ended."""
+    def _update(self, time_s: float, tracks: Tracks, diagonal_px: float) -> None:
+        """Update trails and times of the detected identities, and drop ended ones."""
         ids = tracks.ids.tolist()
         for identity, row, box in zip(ids, tracks.detection_rows.tolist(), tracks.boxes.tolist(), strict=True):
             if row >= 0:
@@ -157,7 +157,7 @@ class Annotator:
                 if self._trails is not None:
                     self._trails.add(identity, _foot(box), time_s, diagonal_px)
         if self._trails is not None:
-            self._trails.forget(tracks.ended_ids.tolist())
+            self._trails.drop(tracks.ended_ids.tolist())
             self._trails.expire(time_s)
         if len(self._seen_s) > len(ids):
             living = set(ids)
@@ -177,7 +177,7 @@ class Annotator:
 
 
 def clock_text(time_s: float) -> str:
-    """Media time as people read it.
+    """Media time as minutes and seconds, with hours where needed.
 
     >>> clock_text(75.25), clock_text(3600.0)
     ('1:15.2', '1:00:00.0')
@@ -191,13 +191,13 @@ def clock_text(time_s: float) -> str:
 
 
 def _back_to_front(boxes: NDArray[np.float32]) -> list[int]:
-    """Rows by where they touch the ground: what stands lower in the picture is nearer and covers what is behind."""
+    """Rows by their lower edge: the lower it lies in the picture, the nearer is the object, which is drawn later."""
     rows: list[int] = np.argsort(boxes[:, 3], kind="stable").tolist()
     return rows
 
 
 def _foot(box: list[float]) -> tuple[float, float]:
-    """Where a body stands: a little above the lower edge, which is its nearest wheel or toe."""
+    """Ground contact point of a box: a little above the lower edge, which is the nearest wheel or toe."""
     x1, y1, x2, y2 = box
     return (x1 + x2) / 2, y2 - 0.06 * (y2 - y1)
 

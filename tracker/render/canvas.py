@@ -19,7 +19,7 @@ __all__ = ["Canvas"]
 
 
 class Canvas:
-    """A picture that is drawn on, and the untouched footage under it.
+    """Annotated picture, and the unchanged footage under it.
 
     Args:
         footage: ``(H, W, 3)`` uint8 BGR; copied.
@@ -53,7 +53,7 @@ class Canvas:
     ) -> None:
         """Tint the footage under a silhouette and outline it.
 
-        The tint starts from the untouched footage: a nearer body covers trails and bodies behind it, as in the world.
+        The tint starts from the untouched footage: a nearer object covers trails and objects behind it.
 
         Args:
             silhouette: Boolean crop ``(h, w)``, inside the picture.

@@ -34,7 +34,7 @@ def identity_colour(identity: int) -> Bgr:
     """
     lightness, chroma = TIERS[identity % len(TIERS)]
     hue = math.radians((FIRST_HUE_DEG + GOLDEN_ANGLE_DEG * (identity - 1)) % 360)
-    # What the screen cannot show is brought inside by lowering the chroma: hue and lightness stay.
+    # Colours out of gamut are brought inside by lowering the chroma: hue and lightness stay.
     for step in range(20):
         red_green_blue = _srgb(lightness, chroma * (1 - step / 20), hue)
         if all(-0.001 <= channel <= 1.001 for channel in red_green_blue):

@@ -33,7 +33,7 @@ class Moment:
     Attributes:
         image: ``(H, W, 3)`` uint8 BGR.
         time_s: Media time in seconds.
-        present: What is seen then, by class name; empty where that is not known.
+        present: Number of objects in view, by class name; empty where that is not known.
     """
 
     image: NDArray[np.uint8]
@@ -42,7 +42,7 @@ class Moment:
 
     @property
     def caption(self) -> str:
-        """The time, and who is there.
+        """The time, and the number of objects per class.
 
         >>> Moment(image=np.zeros((1, 1, 3), np.uint8), time_s=4.6, present=Counter(car=6, truck=1)).caption
         '0:04.6    6 cars   1 truck'

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["Sprite", "label_sprite", "plain_sprite", "render_text", "rounded", "stamp"]
 
 SUPERSAMPLING = 4
-PILL_OPACITY = 0.92
+BOX_OPACITY = 0.92
 
 _font_lock = threading.Lock()
 """OpenCV's font object keeps state between calls, and sinks draw in threads of their own."""
@@ -62,12 +62,12 @@ def stamp(image: NDArray[np.uint8], sprite: Sprite, x: int, y: int) -> None:
 
 @lru_cache(maxsize=512)  # 5 MB at 360p, 60 MB at 4K
 def label_sprite(text: str, font_px: int, colour: Bgr, opacity: float = 1.0) -> Sprite:
-    """``text`` on a rounded pill of ``colour``, in black or white, whichever reads better.
+    """``text`` on a rounded box of ``colour``, in black or white by contrast.
 
     Args:
         text: One line.
         font_px: Font size in pixels, at least 6.
-        colour: The pill's colour.
+        colour: The box's colour.
         opacity: Of the whole sprite; identities that are only predicted are shown fainter.
     """
     pad_x, pad_y = max(round(font_px * 0.42), 3), max(round(font_px * 0.22), 2)
@@ -77,7 +77,7 @@ def label_sprite(text: str, font_px: int, colour: Bgr, opacity: float = 1.0) -> 
     shape = rounded(width, height, radius=height / 2.6)
     ink = np.array(ink_for(colour), np.float32)
     paint = np.array(colour, np.float32) * (1 - letters[..., None]) + ink * letters[..., None]
-    alpha = shape * np.maximum(PILL_OPACITY, letters) * opacity
+    alpha = shape * np.maximum(BOX_OPACITY, letters) * opacity
     return _sprite(paint, alpha)
 
 

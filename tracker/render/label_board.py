@@ -24,11 +24,11 @@ PLACES = ((0.5, 0.0, -1.0), (0.0, 0.0, -1.0), (1.0, 0.0, -1.0), (0.5, 1.0, 0.0),
 moved from there: above in the middle, left and right, below, inside."""
 
 CELL_PX = 4
-"""Grid of the map of occupied places: looking a place up costs a microsecond whatever the number of labels."""
+"""Grid of the map of occupied places: a look-up costs a microsecond for any number of labels."""
 
 
 CROWD = 16
-"""More labels than this are written small, and at narrow objects short."""
+"""With more labels than this all are written small, and those at narrow objects short."""
 
 
 class _Label(NamedTuple):
@@ -56,20 +56,20 @@ class LabelBoard:
     def add(
         self, text: str, box: Box, colour: Bgr, *, short: str, identity: int | None = None, faint: bool = False
     ) -> None:
-        """Ask for a label.
+        """Add a label.
 
         Args:
-            text: What it says.
+            text: The label.
             box: xyxy in pixels.
             colour: Of its ground.
-            short: What it says at narrow objects in a crowd.
-            identity: Whose label it is, so that it keeps its place from picture to picture.
+            short: The label at narrow objects in a crowd.
+            identity: The object's identity, so that its label keeps its place from picture to picture.
             faint: The identity is predicted, not seen: its label is left out where no place is free.
         """
         self._wanted.append(_Label(text, short, box, colour, identity, faint))
 
     def stamp(self, places: dict[int, int]) -> None:
-        """Stamp all labels, the nearest object choosing first.
+        """Place and stamp all labels; the nearest object has the first choice.
 
         Args:
             places: Each identity's choice in the picture before, updated: a label stays where it was while it can.

@@ -20,13 +20,13 @@ SMOOTHING = 3
 """How often every point of a trail is averaged with its neighbours before it is drawn."""
 
 LEAST_EXTENT = 0.025
-"""No trail shorter than this fraction of the diagonal: who stands still has a restless box, not a way."""
+"""Shorter trails, as a fraction of the diagonal, are not drawn: the box of a standing object jitters."""
 
 PIECES = 6
 """Opacity and width grow from the trail's end to the identity in this many steps."""
 
 POINT_SPACING = 0.008
-"""A point is kept when the identity moved by this fraction of the diagonal: jitter leaves no knots."""
+"""A point is kept when the identity moved by this fraction of the diagonal: jitter adds no points."""
 
 
 class Trails:
@@ -47,7 +47,7 @@ class Trails:
         return len(self._heads)
 
     def add(self, identity: int, place: tuple[float, float], time_s: float, diagonal_px: float) -> None:
-        """The identity touched the ground at ``place`` (x, y in image pixels) at ``time_s``."""
+        """Add a ground contact point of the identity at ``place`` (x, y in image pixels) at ``time_s``."""
         x, y = place
         head = self._heads.get(identity)
         if head is not None:
@@ -59,20 +59,20 @@ class Trails:
             points.append((x, y, time_s))
         self._expire(points, time_s)
 
-    def forget(self, identities: Iterable[int]) -> None:
-        """These identities ended."""
+    def drop(self, identities: Iterable[int]) -> None:
+        """Drop the trails of these identities."""
         for identity in identities:
             self._points.pop(identity, None)
             self._heads.pop(identity, None)
 
     def expire(self, time_s: float) -> None:
-        """Drop what has not been seen for longer than a trail, or lies in the future after a clock jump."""
+        """Drop identities not seen for longer than a trail, and those in the future after a clock jump."""
         stale = [
             identity
             for identity, head in self._heads.items()
             if not -self._length_s <= time_s - head[2] <= self._length_s
         ]
-        self.forget(stale)
+        self.drop(stale)
 
     def draw(self, image: NDArray[np.uint8], identity: int, colour: Bgr, width_px: int, opacity: float) -> None:
         """Draw one trail onto ``image``, opaque at the identity and transparent at its end."""

@@ -1,4 +1,4 @@
-"""Examination of a model file: what it is, how fast it runs and what is wrong with it (``masktrail models check``)."""
+"""Check of a model file: properties, speed and faults (``masktrail models check``)."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ class ModelReport:
 
     @property
     def headline(self) -> str:
-        """One line: what it is and how fast."""
+        """One line: properties and speed."""
         width, height = self.network_size
         title = f"{self.name} {self.version}".strip()
         state = "" if self.passed else f", {len(self.problems)} problem{'s' if len(self.problems) > 1 else ''}"
@@ -123,7 +123,7 @@ class ModelReport:
 
 
 def check_model(model: str | Path | ModelFile, *, device: str = "auto", threads: int | None = None) -> ModelReport:
-    """Open a model, recognise its contract, run it on a random picture and validate what comes out.
+    """Open a model, recognise its contract, run it on a random picture and validate its outputs.
 
     Args:
         model: A name of the zoo, an ``.onnx`` file, or what :func:`tracker.segment.zoo.find_model` gave.
@@ -137,7 +137,7 @@ def check_model(model: str | Path | ModelFile, *, device: str = "auto", threads:
     graph = read_graph(file.path)
     segmenter = OnnxSegmenter(file, device=device, threads=threads, score_threshold=ANY_SCORE, max_batch=1)
     width, height = segmenter.network_size
-    # Smooth noise: white noise has no shape at all that a network could answer to.
+    # Smooth noise: white noise has no shapes that a network could detect.
     generator = np.random.default_rng(0)
     coarse = generator.integers(0, 256, (height // 16 + 1, width // 16 + 1, 3), dtype=np.uint8)
     picture = np.ascontiguousarray(coarse.repeat(16, axis=0).repeat(16, axis=1)[:height, :width])

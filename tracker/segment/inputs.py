@@ -1,4 +1,4 @@
-"""The inputs of a segmentation network: which one is the image, how pictures become it, and at which size."""
+"""Inputs of a segmentation network: the image input, its format and size, and further named inputs."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def plan_inputs(
 
 
 def model_info(file: ModelFile, found: FileInfo) -> ModelInfo:
-    """What a file and its manifest say, the image input first.
+    """The inputs from a file and its manifest, the image input first.
 
     Raises:
         ModelError: Not exactly one input of four axes with three channels.
@@ -110,7 +110,7 @@ def _is_image(tensor: TensorInfo) -> bool:
 
 
 def declared_input(info: ModelInfo) -> InputSpec:
-    """What the file's metadata, its manifest and its image input say about the input, in this order.
+    """The input specification from the file's metadata, its manifest and its image input, in this order.
 
     Raises:
         ModelError: An image input whose layout nothing tells, or metadata that does not parse.

@@ -1,4 +1,4 @@
-"""Which instances the caller wants of a model, checked: thresholds, classes, number."""
+"""Limits on the decoded instances of a model, checked: thresholds, classes, number."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["DEFAULT_SCORE_THRESHOLD", "make_limits"]
 
 DEFAULT_SCORE_THRESHOLD = 0.1
-"""Low on purpose: the tracker's second stage lives on weak detections (ByteTrack, Zhang et al. 2022)."""
+"""Low on purpose: the tracker's second stage needs weak detections (ByteTrack, Zhang et al. 2022)."""
 
 
 def make_limits(
@@ -33,7 +33,7 @@ def make_limits(
     classes: Sequence[str] | None,
     max_instances: int,
 ) -> Limits:
-    """What the caller asked for, else the manifest, else the contract's habit.
+    """Limits from the caller, else the manifest, else the contract's defaults.
 
     Raises:
         ConfigError: An unknown class name or a threshold out of range.

@@ -1,4 +1,4 @@
-"""``manifest.toml``: what a file made by others does not say itself, read and checked.
+"""Model manifest ``manifest.toml``: properties that an .onnx file of others does not carry, read and checked.
 
 ::
 
@@ -65,7 +65,7 @@ FREE_TABLES = frozenset({"card", "parity", "provenance", "metrics", "training", 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InputSpec:
-    """How a picture becomes the network's input; ``None`` = not said, the contract's habit holds.
+    """How a picture becomes the network's input; ``None`` = not given, the contract's default holds.
 
     Attributes:
         layout: ``NCHW`` or ``NHWC``.
@@ -90,14 +90,14 @@ class InputSpec:
     std: tuple[float, ...] | None = None
 
     def over(self, other: InputSpec) -> InputSpec:
-        """This specification, with ``other`` where this one says nothing."""
+        """This specification, completed by ``other``."""
         values = {item.name: getattr(self, item.name) for item in fields(self)}
         return InputSpec(**{name: getattr(other, name) if value is None else value for name, value in values.items()})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class YolactSettings:
-    """What the raw heads of a YOLACT do not say (names as in dbolya's configuration where it has them).
+    """Properties that the raw heads of a YOLACT do not carry (names as in dbolya's configuration where it has them).
 
     Attributes:
         background_index: Position of the background in ``conf``; -1 = no background channel.
@@ -122,7 +122,7 @@ class YolactSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
-    """What ``manifest.toml`` says; see the module's docstring for the meaning of each key."""
+    """Contents of ``manifest.toml``; see the module's docstring for the meaning of each key."""
 
     path: Path
     name: str | None = None

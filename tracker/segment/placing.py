@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tracker.masks import BoxMasks, GridMasks
+from tracker.masks.box_masks import BoxMasks
+from tracker.masks.grid_masks import GridMasks
 from tracker.types import Instances
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def place(decoded: Decoded, letterbox: Letterbox) -> Instances:
         else _grid_masks(decoded, letterbox),
         embeddings=decoded.embeddings,
     )
-    # NaN compares false, so a box that is not finite goes as well.
+    # NaN compares false, so a box that is not finite is dropped too.
     visible = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
     return instances if visible.all() else instances.take(visible)
 

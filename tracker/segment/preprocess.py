@@ -1,4 +1,4 @@
-"""Preprocessing: frames as one contiguous input batch, each with the letterbox that says where it lies."""
+"""Preprocessing: frames as one contiguous input batch, each image with its letterbox."""
 
 from __future__ import annotations
 

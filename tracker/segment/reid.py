@@ -3,7 +3,7 @@
 Any ``.onnx`` with one image input and one vector per image will do; most published ones take ``(N, 3, 256, 128)`` RGB
 with ImageNet's normalisation, which holds where the file does not say otherwise. It says so as a segmentation model
 does: ``masktrail.input`` in its metadata, or ``[input]`` in a ``manifest.toml`` beside it. ``masktrail.masked`` =
-``true`` in the metadata: it wants everything around the silhouette blotted out.
+``true`` in the metadata: pixels outside the silhouette are masked out.
 """
 
 from __future__ import annotations
@@ -37,19 +37,19 @@ BYTES = InputSpec(channels="RGB", resize="stretch", mean=(0.0,) * 3, std=(1.0,) 
 HEIGHT_PX, WIDTH_PX = 256, 128
 MAX_BATCH = 16
 SMALLEST_PX = 4
-"""Crops of fewer pixels a side show nobody."""
+"""Smaller crops, in pixels a side, get no embedding."""
 
 
 class OnnxEmbedder:
-    """Gives instances embeddings from their crops of the picture. May be called from several threads at once.
+    """Embeddings of instances from their crops of the picture. May be called from several threads at once.
 
     Args:
         model: The ``.onnx`` file.
         device: ``auto``, ``cpu``, ``cuda``, ``tensorrt``; ``cuda:1`` picks a card.
         threads: Threads inside an operator on the CPU; ``None`` = the cores there are, at most 8.
-        masked: Blot out what is not the instance; ``None`` = as the file says, else no: networks are mostly trained on
-            whole boxes.
-        score_threshold: Instances below get no embedding (a row of zeros): the tracker does not trust their looks.
+        masked: Mask out pixels outside the silhouette; ``None`` = as the file says, else no: most networks are trained
+            on whole boxes.
+        score_threshold: Instances below get no embedding (a row of zeros): the tracker does not use them.
 
     Raises:
         ModelError: No such file, not a model, or none that makes one vector of each image.
@@ -94,13 +94,13 @@ class OnnxEmbedder:
         return self._spec.width or WIDTH_PX, self._spec.height or HEIGHT_PX
 
     def describe(self) -> str:
-        """One line for a person: file, size, length, device."""
+        """One line for reports: file, size, length, device."""
         width, height = self.size
         masked = ", silhouettes only" if self._masked else ""
         return f"{self._label}, crops of {width} x {height}{masked}, {self.length} numbers each, on {self.device}"
 
     def embed(self, frame: Frame, instances: Instances) -> Instances:
-        """The instances with embeddings ``(N, E)``, L2-normalised; zeros where there is nothing to see.
+        """The instances with embeddings ``(N, E)``, L2-normalised; zeros for crops too small or of low score.
 
         Raises:
             ModelError: The frame has no image, or the network failed.

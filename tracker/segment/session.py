@@ -1,4 +1,4 @@
-"""The segmenter that ships: ONNX instance segmentation of frames, in image pixels.
+"""ONNX instance segmentation of frames, in image pixels.
 
 A network on its device, the decoder that its outputs call for, and the geometry between image, network and mask grid.
 """
@@ -51,7 +51,7 @@ class OnnxSegmenter:
         model: A name of the zoo, an ``.onnx`` file, or what :func:`tracker.segment.zoo.find_model` gave.
         device: ``auto``, ``cpu``, ``cuda``, ``tensorrt``; ``cuda:1`` picks a card.
         score_threshold: Instances below are dropped; ``None`` = the manifest's, else 0.1.
-        iou_threshold: Overlap at which suppression acts; ``None`` = the manifest's, else the contract's habit.
+        iou_threshold: Overlap at which suppression acts; ``None`` = the manifest's, else the contract's default.
         classes: Names of the classes to keep; ``None`` = all.
         max_instances: Most instances per frame, best first.
         threads: Threads inside an operator on the CPU; ``None`` = the cores there are, at most 8.
@@ -158,7 +158,7 @@ class OnnxSegmenter:
 
     @property
     def placement(self) -> str:
-        """Which share of the graph's nodes runs on which provider, for a person."""
+        """Share of the graph's nodes on each provider, as a text."""
         return placement(self.session)
 
     @property
@@ -193,7 +193,7 @@ class OnnxSegmenter:
 
     @property
     def info(self) -> ModelInfo:
-        """What the file says about itself, with the output sizes of the trial run."""
+        """Metadata and tensors of the file, with the output sizes of the trial run."""
         return self._info
 
     @property
@@ -217,7 +217,7 @@ class OnnxSegmenter:
         return self._network.opened.session
 
     def describe(self) -> str:
-        """One line for a person: model, size, contract, classes, device and why."""
+        """One line for reports: model, size, contract, classes, device and why."""
         width, height = self.network_size
         threads = self._network.opened.threads
         size = (
@@ -252,7 +252,7 @@ class OnnxSegmenter:
         return results
 
     def _check_classes(self, decoded: Decoded) -> None:
-        """Files without class names get COCO's; a class beyond them shows that these are the wrong ones."""
+        """Files without class names get COCO's; a class beyond them shows that the names are wrong."""
         highest = int(decoded.class_ids.max(initial=0))
         if highest >= len(self.class_names):
             raise ModelError(
@@ -266,11 +266,11 @@ class OnnxSegmenter:
         return self._pack(frames)[0]
 
     def run(self, feeds: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-        """The network on what :meth:`pack` gave: outputs by name, undecoded. For checks and benchmarks."""
+        """Run the network on inputs of :meth:`pack`: outputs by name, undecoded. For checks and benchmarks."""
         return self._network.runner.run(feeds)
 
     def run_bare(self, feeds: Mapping[str, NDArray[Any]]) -> None:
-        """The network alone, on a GPU without the copies to and from the card: the upper bound of what can be had."""
+        """The network alone, on a GPU without the copies to and from the card: the upper bound of the frame rate."""
         self._network.runner.run_bare(feeds)
 
     def _pack(self, frames: Sequence[Frame]) -> tuple[dict[str, NDArray[Any]], list[Letterbox]]:

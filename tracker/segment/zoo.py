@@ -1,4 +1,4 @@
-"""The model zoo: the file and the manifest that a model's name or path stands for.
+"""Model zoo: file and manifest of a model by name or path.
 
 Names are folders of the zoo: ``tracker/_models/<name>/`` in an installed wheel, ``models/<name>/`` in a checkout. A
 folder holds ``<name>-<height>x<width>.onnx`` variants or one ``<name>.onnx``, and a ``manifest.toml``.
@@ -174,7 +174,7 @@ def _choose(entry: ZooEntry, label: str, variant: str | None, source_size: tuple
         )
     chosen = entry.files[0] if variant is None else files[variant]
     if variant is None and source_size is not None:
-        # Most content pixels at network size wins; the default where it is a draw.
+        # The variant with most content pixels at network size; the default among equals.
         chosen = max(entry.files, key=lambda file: _content_pixels(file, source_size))
     return ModelFile(label=label, path=chosen, variant=variant_of(chosen), manifest=entry.manifest)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from tracker.formats.run_length import Crop, encode_crop
 
 if TYPE_CHECKING:
-    from tracker.masks import InstanceMasks
+    from tracker.masks.instance_masks import InstanceMasks
     from tracker.types import Instances
 
 __all__ = ["code_of", "silhouette_of"]
@@ -27,7 +27,7 @@ _last = _LastFrame()
 
 
 def silhouette_of(instances: Instances, row: int) -> Crop:
-    """The silhouette of one instance that has a mask, cut to its box: see :meth:`tracker.masks.InstanceMasks.lift`."""
+    """The silhouette of one instance that has a mask, cut to its box (``InstanceMasks.lift``)."""
     masks = instances.masks
     if masks is None:
         message = "silhouette_of: expected instances with masks, found none"

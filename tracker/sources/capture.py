@@ -11,11 +11,12 @@ if TYPE_CHECKING:
 __all__ = ["created_at", "shown_at"]
 
 EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)
-"""Earlier dates come from clocks that nobody set: 1904 and 1970 are the zero of MP4's and of most systems' clocks."""
+"""Earlier dates come from clocks that were never set: 1904 and 1970 are the zero of MP4's and of most systems'
+clocks."""
 
 
 def created_at(metadata: Mapping[str, str]) -> datetime | None:
-    """When a recording was begun, UTC, as its container notes it; ``None`` where it does not, or cannot be believed.
+    """Start of a recording, UTC, from its container; ``None`` where it is missing or implausible.
 
     >>> created_at({"creation_time": "2026-03-01T12:30:00.500000Z"})
     datetime.datetime(2026, 3, 1, 12, 30, 0, 500000, tzinfo=datetime.timezone.utc)
@@ -34,5 +35,5 @@ def shown_at(created: datetime | None, time_s: float) -> datetime | None:
     """When a picture of a recording was taken, from its media time in seconds."""
     try:
         return None if created is None else created + timedelta(seconds=time_s)
-    except OverflowError:  # a time stamp out of this world
+    except OverflowError:  # beyond the range of dates
         return None

@@ -17,7 +17,7 @@ RESET_FRAMES = 3
 
 
 class MediaClock:
-    """Media time of one stream: 0 at its first frame, faithful to variable rates, repaired where stamps are unusable.
+    """Media time of one stream: 0 at its first frame, true to variable rates, repaired where stamps are unusable.
 
     ========================================  =================================================================
     stamp                                     time given
@@ -26,7 +26,7 @@ class MediaClock:
     absent                                    one frame interval after the last frame
     repeated, or up to 1 s back, once         half an interval after the last frame: the next stamp may still fit
     the same, again and again                 one interval after the last frame
-    more than 1 s back                        one interval after the last frame, and the clock goes on from there
+    more than 1 s back                        one interval after the last frame, and the clock continues from there
     in order, but behind for the third time   the same
     ========================================  =================================================================
 

@@ -17,22 +17,22 @@ if TYPE_CHECKING:
 
     from tracker.sources.decoder import Decoder, Picture
 
-__all__ = ["Connection", "ConnectionsClock", "Door"]
+__all__ = ["Connection", "ConnectionsClock", "Probe"]
 
-KNOCK_S = 1.0
-"""While nobody answers at the address, its door is tried this often between attempts: a server that comes back is met
-within a second or two however long it was away, and a knock costs less than an attempt."""
+PROBE_S = 1.0
+"""Seconds between two probes of an unreachable server: a server that is up again is connected within a second or two
+after any absence, and a probe costs less than an attempt."""
 
 
 @dataclass(frozen=True, slots=True)
-class Door:
-    """Where a server listens.
+class Probe:
+    """Probe of a server: a TCP connection, with a greeting where the protocol has one.
 
     Attributes:
-        host: Name or number.
+        host: Name or IP address.
         port: Of TCP.
-        greeting: What a server that is well answers at once, whatever it thinks of it: the kernel of one that hangs
-            still lets everybody in. Empty: being let in is answer enough.
+        greeting: Request that a healthy server answers at once, if only with an error: for a server that hangs, the
+            kernel still accepts connections. Empty = an accepted connection is enough.
     """
 
     host: str
@@ -40,41 +40,41 @@ class Door:
     greeting: bytes = b""
 
     def answers(self) -> bool:
-        """Knock: whether somebody is there, within two seconds."""
+        """Whether the server answers within two seconds."""
         try:
-            with socket.create_connection((self.host, self.port), timeout=KNOCK_S) as connection:
+            with socket.create_connection((self.host, self.port), timeout=PROBE_S) as connection:
                 if self.greeting:
                     connection.sendall(self.greeting)
-                    connection.recv(1)  # nothing at all, and the line closed, is an answer as well
+                    connection.recv(1)  # a closed connection without data is an answer too
                 return True
         except OSError:
             return False
 
 
 class Connection:
-    """One attempt in a thread of its own: wait, open, hand pictures over until told to stop.
+    """One attempt in a thread of its own: wait, open, hand over pictures until told to stop.
 
     Args:
         opener: Makes the connection.
         delay_s: How long to wait before that.
-        door: Where to knock in the meantime; ``None`` for nowhere.
-        closed: Whether nobody answered the attempt before this one, so that an answer to a knock is news.
+        probe: Probe to run in the meantime; ``None`` = none.
+        closed: Whether the server did not answer the attempt before, so that an answered probe ends the delay.
 
     Attributes:
         handoff: Its pictures.
         decoder: Once it is open.
-        knocked_in_vain: Whether nobody answered a knock.
+        probe_failed: Whether a probe was not answered.
         cpu_s: CPU time of its thread and its decoder's.
     """
 
-    def __init__(self, opener: Callable[[], Decoder], *, delay_s: float, door: Door | None, closed: bool) -> None:
+    def __init__(self, opener: Callable[[], Decoder], *, delay_s: float, probe: Probe | None, closed: bool) -> None:
         self.handoff: Handoff[Picture] = Handoff(capacity=2, drop_oldest=False, max_bytes=QUEUE_BYTES, size_of=bytes_of)
         self.decoder: Decoder | None = None
-        self.knocked_in_vain = False
+        self.probe_failed = False
         self.cpu_s = 0.0
         self._opener = opener
         self._delay_s = delay_s
-        self._door = door
+        self._probe = probe
         self._closed = closed
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="camera-connection", daemon=True)
@@ -82,11 +82,11 @@ class Connection:
 
     @property
     def alive(self) -> bool:
-        """Whether its thread is still somewhere."""
+        """Whether its thread still runs."""
         return self._thread.is_alive()
 
     def abandon(self) -> None:
-        """Use nothing more of it; its thread closes the decoder as soon as it comes back from FFmpeg."""
+        """Discard everything it still delivers; its thread closes the decoder when FFmpeg's call returns."""
         self._stop.set()
         self.handoff.close()
 
@@ -109,16 +109,16 @@ class Connection:
             self.handoff.finish(failure)
 
     def _wait(self) -> bool:
-        """Sit out the delay, less where nobody answered and somebody does again; false when told to stop."""
+        """Wait for the delay, or until a probe is answered after a failed one; false when told to stop."""
         until_s = time.monotonic() + self._delay_s
         while (left_s := until_s - time.monotonic()) > 0:
-            if self._stop.wait(min(left_s, KNOCK_S)):
+            if self._stop.wait(min(left_s, PROBE_S)):
                 return False
-            if self._door is None:
+            if self._probe is None:
                 continue
-            # A door that was open all the time says nothing: it is the stream behind it that is gone.
-            if not self._door.answers():
-                self._closed = self.knocked_in_vain = True
+            # A server that answers all the time says nothing: only its stream has ended.
+            if not self._probe.answers():
+                self._closed = self.probe_failed = True
             elif self._closed:
                 break
         return not self._stop.is_set()

@@ -126,7 +126,7 @@ def orientation(frame: av.VideoFrame) -> tuple[bool, bool, bool]:
     rotation = frame.rotation
     try:
         data = frame.side_data.get("DISPLAYMATRIX")
-    except ValueError:  # PyAV 18 cannot list side data of kinds it has no name for, such as EXIF: the angle must do
+    except ValueError:  # PyAV 18 cannot list side data of kinds it has no name for, such as EXIF: the angle is used
         quarter = round(rotation / 90) % 4  # counter-clockwise
         return quarter % 2 == 1, quarter in {2, 3}, quarter in {1, 2}
     if data is None:
@@ -158,7 +158,7 @@ def _bgr(scaler: VideoReformatter, frame: av.VideoFrame, size: tuple[int, int]) 
 
 
 def _upright(pixels: NDArray[np.uint8], turn: tuple[bool, bool, bool]) -> NDArray[np.uint8]:
-    """Stored pixels as they are to be seen."""
+    """Stored pixels in upright orientation, ``(h, w, 3)``."""
     transpose, mirror_x, mirror_y = turn
     if transpose:
         import cv2  # only rotated video needs it: faster than a strided NumPy copy

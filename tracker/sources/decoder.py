@@ -47,11 +47,11 @@ UNTIMED_FORMATS = frozenset({"mpjpeg", "mjpeg", "h264", "hevc", "m4v"})
 """Formats that carry no time: FFmpeg numbers their frames at 25 a second, whatever the camera does."""
 
 UNSTAMPED_FRAMES = 5
-"""So many frames without a stamp at the start of a live stream, and there will be none: the first of an RTSP stream
+"""After so many frames without a stamp at the start of a live stream none is expected: the first of an RTSP stream
 never has one (FFmpeg 8.1), those after it do."""
 
 MAX_DAMAGED = 64
-"""Damaged packets that are remembered; some never become a picture, and a camera runs for ever."""
+"""Most damaged packets that are kept in the list; some never become a picture, and a camera runs without end."""
 
 LENGTH_SLACK_S = 0.5
 """A container's length may exceed its last frame's time by this much without anything missing."""
@@ -73,7 +73,7 @@ class Picture:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceContext:
-    """What the opener of a source may want to know; each kind takes what it has a use for.
+    """Options of the opener of a source; each kind of source uses those that apply to it.
 
     Attributes:
         timeout_s: Longest wait for a network stream or camera, on opening and on each read.
@@ -99,12 +99,12 @@ class Decoder(Protocol):
 
     @property
     def info(self) -> SourceInfo:
-        """What is known about the stream."""
+        """Description of the stream."""
         ...
 
     @property
     def counters(self) -> SourceCounters:
-        """What became of packets and frames so far."""
+        """Counts of packets and frames so far."""
         ...
 
     @property
@@ -121,11 +121,11 @@ class Decoder(Protocol):
         ...
 
     def interrupt(self) -> None:
-        """Wake :meth:`pictures` from a wait of its own, from any thread; what waits inside FFmpeg ends by time-out."""
+        """Wake :meth:`pictures` from a wait of its own, from any thread; waits inside FFmpeg end by time-out."""
         ...
 
     def close(self) -> None:
-        """Let go of files, connections and threads; safe to call twice."""
+        """Release files, connections and threads; safe to call twice."""
         ...
 
 
@@ -213,7 +213,7 @@ class VideoDecoder:
         """Nothing to wake: every wait is FFmpeg's and ends by time-out."""
 
     def close(self) -> None:
-        """Let go of the file or connection and of FFmpeg's threads."""
+        """Release the file or connection and FFmpeg's threads."""
         container, self._container = self._container, None
         pipe, self._pipe = self._pipe, None
         if pipe is not None:
@@ -230,7 +230,7 @@ class VideoDecoder:
         container.close()
 
     def _rate(self) -> float:
-        """Average frames per second; containers that lie wildly (90000, 0) are not believed."""
+        """Average frames per second; implausible values of containers (90000, 0) are ignored."""
         for rate in (self._stream.average_rate, self._stream.guessed_rate):
             if rate is not None and 0.01 <= rate <= 1000:
                 return float(rate)

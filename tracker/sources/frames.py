@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["FrameFeed", "FrameSource"]
 
 ONE_AFTER_ANOTHER = 1 << 30
-"""How many frames wait, as far as anybody can tell: the iterable makes each when it is asked for it."""
+"""Reported number of waiting frames: the iterable makes each on demand, so any large number will do."""
 
 
 class FrameFeed(Protocol):
@@ -24,12 +24,12 @@ class FrameFeed(Protocol):
 
     @property
     def info(self) -> SourceInfo:
-        """What is known about the stream."""
+        """Description of the stream."""
         ...
 
     @property
     def counters(self) -> SourceCounters:
-        """What became of its frames so far."""
+        """Counts of its frames so far."""
         ...
 
     @property
@@ -39,17 +39,17 @@ class FrameFeed(Protocol):
 
     @property
     def waiting(self) -> int:
-        """How often :meth:`poll` has something to say now: frames, and an error that is to be raised."""
+        """Frames that wait, plus one for an error that is to be raised."""
         ...
 
     @property
     def exhausted(self) -> bool:
-        """Whether no frame will come beyond those that wait."""
+        """Whether no further frame will arrive after those that wait."""
         ...
 
     @property
     def ended(self) -> bool:
-        """Whether no frame waits and none will come."""
+        """Whether no frame waits and none will arrive."""
         ...
 
     def poll(self) -> Frame | None:
@@ -95,12 +95,12 @@ class FrameSource:
 
     @property
     def info(self) -> SourceInfo:
-        """What is known; ``size`` is ``(0, 0)`` before the first frame."""
+        """Description of the stream; ``size`` is ``(0, 0)`` before the first frame."""
         return self._info
 
     @property
     def counters(self) -> SourceCounters:
-        """Frames that were taken."""
+        """Counts of the frames so far."""
         return SourceCounters(decoded=self._taken)
 
     @property

@@ -56,23 +56,23 @@ class Handoff(Generic[Item]):
 
     @property
     def closed(self) -> bool:
-        """Whether the consumer gave up."""
+        """Whether the consumer has closed."""
         return self._closed
 
     @property
     def waiting(self) -> int:
-        """How often :meth:`get` answers at once: items, and an error that is still to be raised."""
+        """Calls of :meth:`get` that return at once: waiting items, plus one for an error that is still to be raised."""
         return len(self._items) + (self._error is not None)
 
     @property
     def over(self) -> bool:
-        """Whether nothing waits and nothing will come; an error that is still to be raised counts as waiting."""
+        """Whether no item waits and none will arrive; an error that is still to be raised counts as waiting."""
         with self._changed:
             return self._closed or (self._finished and not self._items and self._error is None)
 
     @property
     def exhausted(self) -> bool:
-        """Whether nothing will come beyond what waits."""
+        """Whether no further item will arrive after those that wait."""
         return self._finished or self._closed
 
     def put(self, item: Item) -> bool:
@@ -139,7 +139,7 @@ class Handoff(Generic[Item]):
             raise error
 
     def close(self) -> None:
-        """The consumer wants nothing more: waiting items are let go, both sides wake."""
+        """Close from the consumer's side: waiting items are dropped, both sides wake."""
         with self._changed:
             self._closed = True
             self._items.clear()

@@ -112,6 +112,11 @@ def obstacle(name: str) -> str:
         HWAccel(name).create(Codec("h264", "r"))
     except NotImplementedError:
         return "an FFmpeg whose H.264 decoder does not use it"
-    except (av.error.FFmpegError, OSError, ValueError, RuntimeError):  # whose words say nothing: "not permitted"
+    except (
+        av.error.FFmpegError,
+        OSError,
+        ValueError,
+        RuntimeError,
+    ):  # with a message that does not help: "not permitted"
         return "no working driver or device"
     return ""

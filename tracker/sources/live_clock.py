@@ -9,7 +9,7 @@ MIN_STEP_S = 0.001
 
 
 class LiveClock:
-    """Media time of a camera over broken connections and clocks that lie.
+    """Media time of a camera over broken connections and wrong clocks.
 
     ======================================  ====================================================================
     what happens                            time given
@@ -28,13 +28,13 @@ class LiveClock:
             of pictures at once on connecting, playlists whole segments.
 
     Attributes:
-        takeovers: Connections whose own clock was not believed.
-        believed: Whether the current connection's clock is in use.
+        takeovers: Connections whose own clock was rejected.
+        trusted: Whether the current connection's clock is in use.
     """
 
     def __init__(self, *, max_drift_s: float = 5.0) -> None:
         self.takeovers = 0
-        self.believed = True
+        self.trusted = True
         self._max_drift_s = max_drift_s
         self._first_arrived_s: float | None = None
         self._last: tuple[float, float] | None = None  # (time_s, arrived_s) of the frame before
@@ -43,7 +43,7 @@ class LiveClock:
     def begin(self) -> None:
         """The next frame is the first of a new connection."""
         self._begun = None
-        self.believed = True
+        self.trusted = True
 
     def time_s(self, stream_s: float, arrived_s: float) -> float:
         """The frame's place on the one time axis, in seconds.
@@ -65,11 +65,11 @@ class LiveClock:
             self._begun = (stream_s, arrived_s, arrived_s - self._first_arrived_s)
         begun_stream_s, begun_arrived_s, begun_s = self._begun
         stream_elapsed_s = stream_s - begun_stream_s
-        if self.believed and abs(stream_elapsed_s - (arrived_s - begun_arrived_s)) > self._max_drift_s:
-            self.believed = False
+        if self.trusted and abs(stream_elapsed_s - (arrived_s - begun_arrived_s)) > self._max_drift_s:
+            self.trusted = False
             self.takeovers += 1
         time_s = begun_s + stream_elapsed_s
-        if not self.believed and self._last is not None:
+        if not self.trusted and self._last is not None:
             time_s = self._last[0] + arrived_s - self._last[1]
         if self._last is not None:
             time_s = max(time_s, self._last[0] + MIN_STEP_S)

@@ -105,7 +105,7 @@ def open_source(
             f"expected one stream, found {len(addresses)} ({shown})",
             "open them one by one: each video is a stream with a tracker of its own",
         )
-    # Only now, since FFmpeg's libraries take their time to load
+    # Only now: FFmpeg's libraries load slowly
     from tracker.sources.convert import FrameConverter
     from tracker.sources.decoder import SourceContext
 

@@ -229,7 +229,7 @@ def _explain_network(address: Address, error: Exception, timeout_s: float) -> So
         ((av.error.HTTPNotFoundError,), "no such stream on the server (404)", "check the path in the address"),
         (
             (ConnectionRefusedError,),
-            "nobody listening there (connection refused)",
+            "no server listening there (connection refused)",
             "check host and port, and that the server runs",
         ),
         (

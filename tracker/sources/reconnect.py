@@ -2,7 +2,7 @@
 
 Each connection is opened and read in a thread of its own. FFmpeg's time-outs end most waits; what they do not cover
 (name resolution, drivers) cannot be interrupted at all, so a connection that falls silent is abandoned and replaced:
-its thread closes it when the call comes back, and nothing that it still delivers is used.
+its thread closes it when the call returns, and everything that it still delivers is discarded.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import numpy as np
 from tracker import plugins
 from tracker.errors import ConfigError, SourceError
 from tracker.sources.address import expand_sources
-from tracker.sources.connection import Connection, ConnectionsClock, Door
+from tracker.sources.connection import Connection, ConnectionsClock, Probe
 from tracker.sources.limits import MAX_PIXELS
 from tracker.sources.live_clock import LiveClock
 from tracker.sources.retries import Ending, Retries
@@ -36,14 +36,14 @@ if TYPE_CHECKING:
 __all__ = ["Link", "ReconnectingDecoder", "is_playlist", "open_live"]
 
 HUNG_CONNECTIONS = 4
-"""Most connections that hang at the same time; no further one is made before one of them comes back."""
+"""Most connections that hang at the same time; no further one is made before one of them ends."""
 
 PLAYLIST_SILENCE_S = 30.0
 """Playlists deliver a segment of 2 to 10 s at once and then nothing until the next."""
 
 PROBE_OPTIONS = {"analyzeduration": "1000000"}
-"""FFmpeg looks at 5 s of a stream before it begins; one is enough for a picture, and recovery waits for it. Not
-``fflags=nobuffer``: it throws away what was looked at, and with it the key frame that the first picture needs."""
+"""FFmpeg probes 5 s of a stream before it begins; one is enough for a picture, and recovery waits for it. Not
+``fflags=nobuffer``: it drops the probed packets, and with them the key frame that the first picture needs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +55,7 @@ class Link:
         problem: Why it was lost, free of credentials.
         stalled: Whether it was given up because no frame came.
         retry_s: Seconds to the next attempt, where one follows.
-        note: What else is to be known of a live connection: that its clock is believed no more, say.
+        note: Further facts about a live connection, for example that its clock was rejected.
     """
 
     state: Literal["live", "lost", "ended"]
@@ -71,7 +71,7 @@ def is_playlist(address: Address) -> bool:
 
 
 class ReconnectingDecoder:
-    """A decoder over as many connections as it takes; ends only with a stream that proves to be no live one.
+    """A decoder over any number of connections; ends only with a stream that turns out to be a recording.
 
     Args:
         opener: Makes a connection: blocks until its first picture is there, or raises.
@@ -80,9 +80,9 @@ class ReconnectingDecoder:
         open_s: Seconds that opening may take on top of that.
         retry_s: Shortest and longest delay before an attempt; doubled with each failure, and jittered by a quarter.
         generator: Where the jitter comes from.
-        door: Where to knock while nobody answers; ``None`` for nowhere.
+        probe: Probe to run while the server is unreachable; ``None`` = none.
         max_drift_s: See :class:`tracker.sources.live_clock.LiveClock`.
-        patient: Whether a stream that was never there is waited for; else its first failure is raised.
+        patient: Whether to wait for a stream that was never available; else its first failure is raised.
         on_link: Called on every change of the connection, in the reading thread; must not wait.
     """
 
@@ -95,7 +95,7 @@ class ReconnectingDecoder:
         open_s: float,
         retry_s: tuple[float, float] = (1.0, 30.0),
         generator: np.random.Generator | None = None,
-        door: Door | None = None,
+        probe: Probe | None = None,
         max_drift_s: float = 5.0,
         patient: bool = True,
         on_link: Callable[[Link], None] | None = None,
@@ -105,7 +105,7 @@ class ReconnectingDecoder:
         self._stall_s = stall_s
         self._open_s = open_s
         self._retries = Retries(retry_s, generator if generator is not None else np.random.default_rng())
-        self._door = door
+        self._probe = probe
         self._patient = patient
         self._on_link = on_link
         self._clock = LiveClock(max_drift_s=max_drift_s)
@@ -142,10 +142,11 @@ class ReconnectingDecoder:
         return total
 
     def pictures(self) -> Iterator[Picture]:
-        """Pictures of one connection after another, indexes and times going on, until :meth:`interrupt`.
+        """Pictures of one connection after another, with continuing indexes and times, until :meth:`interrupt`.
 
         Raises:
-            SourceError: A recording on the network broke off, or an impatient user's stream was never there.
+            SourceError: A recording on the network broke off, or the stream was never available and ``patient`` is
+                false.
         """
         closed = False
         delay_s = 0.0
@@ -170,7 +171,7 @@ class ReconnectingDecoder:
             if recorded:
                 self._tell(Link(state="ended"))
                 return
-            delay_s, closed = self._retries.after(ending, begun_s, knocked_in_vain=connection.knocked_in_vain)
+            delay_s, closed = self._retries.after(ending, begun_s, probe_failed=connection.probe_failed)
             self._tell(Link(state="lost", problem=ending.problem, stalled=ending.stalled, retry_s=delay_s))
 
     def interrupt(self) -> None:
@@ -185,9 +186,9 @@ class ReconnectingDecoder:
         self.interrupt()
 
     def _ending(self, error: Exception) -> Ending:
-        """What an error of a connection says."""
+        """The kind of ending that an error of a connection means."""
         if isinstance(error, SourceError):
-            refused = "nobody listening" in error.problem
+            refused = "no server listening" in error.problem
             silent = "no answer" in error.problem or "silence" in error.problem
             return Ending(error.problem, failure=error, refused=refused, silent=silent)
         stalled = isinstance(error, queue.Empty)
@@ -207,7 +208,7 @@ class ReconnectingDecoder:
 
     def _connect(self, delay_s: float, *, closed: bool) -> Connection:
         self._clock.begin()
-        connection = Connection(self._opener, delay_s=delay_s, door=self._door, closed=closed)
+        connection = Connection(self._opener, delay_s=delay_s, probe=self._probe, closed=closed)
         self._past.reconnects += self._connected
         self._connected = True
         self._connection = connection
@@ -228,36 +229,36 @@ class ReconnectingDecoder:
                 self._follow(info, followed)
                 followed = info
             time_s = picture.time_s
-            if self._latest.is_live:  # a recording comes as fast as it is taken: its arrival says nothing
+            if self._latest.is_live:  # a recording arrives as fast as it is read: arrival times say nothing
                 time_s = self._clock.time_s(picture.time_s, picture.arrived_s)
-            if not self._clock.believed and self._latest.time_from != "arrival":
+            if not self._clock.trusted and self._latest.time_from != "arrival":
                 self._latest = replace(self._latest, time_from="arrival")
                 self._tell(Link(state="live", note="its clock runs off: times are those of arrival from here on"))
             yield replace(
                 picture,
                 index=first_index + picture.index,
                 time_s=time_s,
-                time_from=picture.time_from if self._clock.believed else "arrival",
+                time_from=picture.time_from if self._clock.trusted else "arrival",
             )
             del picture
 
     def _follow(self, info: SourceInfo, followed: SourceInfo | None) -> None:
-        """Take over what a connection says of itself, at its first picture and whenever it changes, and tell it."""
+        """Copy a connection's description, at its first picture and at every change, and report it."""
         note = ""
         if info.decoder_refused and (followed is None or not followed.decoder_refused):
             note = f"{info.decoder_refused} does not take it: the CPU decodes"
         elif followed is not None and info.time_from != followed.time_from:
             note = "it has no clock: times are those of arrival"
-        self._latest = info if self._clock.believed else replace(info, time_from="arrival")
+        self._latest = info if self._clock.trusted else replace(info, time_from="arrival")
         if followed is None or note:
             self._tell(Link(state="live", note=note))
 
     def _retire(self, connection: Connection, *, stalled: bool) -> None:
-        """Take a connection's counts over and leave it to itself."""
+        """Abandon a connection and add its counts."""
         connection.abandon()
         self._hung.append(connection)
         past = self.counters
-        with self._counting:  # whoever asks meanwhile must not see counts go down: a scraper takes that for a restart
+        with self._counting:  # counts must never go down for a reader: a scraper takes that for a restart
             self._connection, self._past = None, replace(past, stalls=past.stalls + stalled)
 
     def _tell(self, link: Link) -> None:
@@ -295,7 +296,7 @@ def open_live(
     on_ready: Callable[[], None] | None = None,
     on_link: Callable[[Link], None] | None = None,
 ) -> Source:
-    """A camera or network stream that is kept alive: returns at once and connects in the background, again and again.
+    """A camera or network stream with reconnection: returns at once, connects in the background after every failure.
 
     Args:
         source: A camera or a network address.
@@ -363,7 +364,7 @@ def open_live(
         open_s=2 * timeout_s,
         retry_s=retry_s,
         generator=generator,
-        door=_door(address),
+        probe=_probe(address),
         max_drift_s=60.0 if is_playlist(address) else 5.0,
         patient=patient,
         on_link=on_link,
@@ -380,14 +381,14 @@ def open_live(
 
 
 _PORTS = {"rtsp": 554, "rtsps": 322, "http": 80, "https": 443, "rtmp": 1935, "rtmps": 443}
-"""Schemes where a knock makes sense; a plain TCP server takes one for its client."""
+"""Schemes that can be probed; a plain TCP server would take the probe for its client."""
 
 _GREETINGS = {"rtsp": b"OPTIONS * RTSP/1.0\r\nCSeq: 1\r\n\r\n", "http": b"OPTIONS * HTTP/1.0\r\n\r\n"}
-"""Asks for nothing, tells nothing. The encrypted ones and RTMP begin with a longer conversation."""
+"""Requests without effect. Encrypted protocols and RTMP begin with a longer handshake."""
 
 
-def _door(address: Address) -> Door | None:
-    """Where to knock, for an address where that makes sense."""
+def _probe(address: Address) -> Probe | None:
+    """The probe of an address, ``None`` where its scheme cannot be probed."""
     try:
         parts = urlsplit(address.target)
         scheme = parts.scheme.lower()
@@ -396,4 +397,4 @@ def _door(address: Address) -> Door | None:
         host, port = parts.hostname, parts.port or _PORTS[scheme]
     except ValueError:  # a password with brackets, which FFmpeg takes; the words of the error quote it
         return None
-    return Door(host, port, _GREETINGS.get(scheme, b"")) if host else None
+    return Probe(host, port, _GREETINGS.get(scheme, b"")) if host else None

@@ -14,19 +14,19 @@ if TYPE_CHECKING:
 __all__ = ["Ending", "Retries"]
 
 SETTLED_S = 10.0
-"""A connection that lasted this long was sound: the next failure begins again with the shortest delay."""
+"""After a connection that lasted this long the delay starts from the shortest again."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How a connection came to its end.
+    """The end of a connection.
 
     Attributes:
         problem: Why, free of credentials.
         failure: The same as an error; ``None`` where the stream merely ended.
         stalled: No frame came for too long.
-        refused: Nobody listened.
-        silent: Nobody answered, or went on answering.
+        refused: No server listened.
+        silent: The server did not answer, or stopped answering.
     """
 
     problem: str
@@ -41,36 +41,36 @@ class Retries:
 
     Args:
         retry_s: Shortest and longest delay in seconds.
-        generator: Where the jitter comes from: a quarter more or less, so that cameras of one switch do not come at
-            once.
+        generator: Where the jitter comes from: a quarter more or less, so that cameras of one switch do not
+            reconnect at once.
     """
 
     def __init__(self, retry_s: tuple[float, float], generator: np.random.Generator) -> None:
         self._retry_s = retry_s
         self._generator = generator
         self._failures = 0
-        self._indulged = False
+        self._retried_early = False
 
-    def after(self, ending: Ending, begun_s: float | None, *, knocked_in_vain: bool) -> tuple[float, bool]:
+    def after(self, ending: Ending, begun_s: float | None, *, probe_failed: bool) -> tuple[float, bool]:
         """Count a connection that is over.
 
         Args:
-            ending: How it came to its end.
+            ending: How it ended.
             begun_s: When its first picture came, on the monotonic clock; ``None`` where none came.
-            knocked_in_vain: Whether nobody had answered before it was made.
+            probe_failed: Whether a probe before it was not answered.
 
         Returns:
-            Seconds to wait, and whether an answer at the door is news before they are over. After a refusal it is.
-            After silence it is too, since the line may have come back in this very moment, but not twice: a server
-            that answers and whose stream is dead would be asked without end.
+            Seconds to wait, and whether an answered probe may end the wait early. After a refusal it may. After silence
+            it may too, since the line may have been restored meanwhile, but not twice: a server that answers and
+            whose stream is dead would be asked without end.
         """
         settled = begun_s is not None and time.monotonic() - begun_s >= SETTLED_S
         self._failures = 0 if settled else self._failures + 1
-        if knocked_in_vain or begun_s is not None:
-            self._indulged = False
-        news = ending.refused or (ending.silent and not self._indulged)
-        self._indulged = self._indulged or ending.silent
-        return self._delay_s(), news
+        if probe_failed or begun_s is not None:
+            self._retried_early = False
+        end_early = ending.refused or (ending.silent and not self._retried_early)
+        self._retried_early = self._retried_early or ending.silent
+        return self._delay_s(), end_early
 
     def _delay_s(self) -> float:
         # Not tenacity's: its waits are asked with the state of a call that is made again, and draw from the global

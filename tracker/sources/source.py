@@ -35,7 +35,7 @@ SAMPLES = 4096
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceInfo:
-    """What is known about a stream once it is open.
+    """Description of an open stream.
 
     Attributes:
         name: As the user gave it, without credentials.
@@ -44,10 +44,10 @@ class SourceInfo:
         fps: Average frames per second.
         frame_count: Frames the container announces, ``None`` where it does not say.
         duration_s: Length in seconds, ``None`` where unknown or endless.
-        is_live: Whether it goes on by itself: cameras and endless network streams.
+        is_live: Whether it has no end of its own: cameras and endless network streams.
         codec: FFmpeg's name of the codec.
         time_from: Where ``Frame.time_s`` comes from: the stream's time ``stamps``; ``arrival`` for live streams without
-            stamps of their own, or whose stamps were not believed; the frame ``rate`` for recordings without stamps and
+            stamps of their own, or whose stamps were rejected; the frame ``rate`` for recordings without stamps and
             for images.
         decoder: Where pictures are decoded: ``cpu``, ``cuda``, ``vaapi`` or ``videotoolbox``.
         decoder_refused: A device that works here but did not take this stream, so that the CPU decodes; else empty.
@@ -71,7 +71,7 @@ class SourceInfo:
 
 @dataclass(slots=True, kw_only=True)
 class SourceCounters:
-    """What became of a stream's packets and frames so far.
+    """Counts of a stream's packets and frames so far.
 
     Attributes:
         decoded: Frames decoded, including those dropped or strided over later.
@@ -83,7 +83,7 @@ class SourceCounters:
         late: Frames thrown away because they had waited longer than ``max_age_s`` (policy ``latest``).
         reconnects: Connections made after the first one (live streams that are kept alive).
         stalls: Connections given up because no frame came for too long.
-        clock_takeovers: Connections whose own clock was not believed, so that arrival time took over.
+        clock_takeovers: Connections whose own clock was rejected, so that arrival time is used.
     """
 
     decoded: int = 0
@@ -170,7 +170,8 @@ class Source:
         arguments = (decoder, converter, self._handoff, self._meter)
         options = {"stride": stride, "chooses": policy == "auto"}
         self._thread = threading.Thread(target=_read, args=arguments, kwargs=options, name="source-reader", daemon=True)
-        # The thread holds no reference to this object: a source forgotten half-way is collected and stops its thread
+        # The thread holds no reference to this object: a source that is dropped half-way is collected and stops its
+        # thread
         self._finalizer = weakref.finalize(self, _stop, decoder, self._handoff, self._thread)
         self._thread.start()
 
@@ -206,22 +207,22 @@ class Source:
 
     @property
     def info(self) -> SourceInfo:
-        """What is known about the stream; of one that is kept alive, about its latest connection."""
+        """Description of the stream; of a reconnecting one, of its latest connection."""
         return self._decoder.info
 
     @property
     def waiting(self) -> int:
-        """How often :meth:`poll` has something to say: frames, and the error that ended the stream."""
+        """Frames that wait, plus one for the error that ended the stream."""
         return self._handoff.waiting
 
     @property
     def ended(self) -> bool:
-        """Whether no frame waits and none will come."""
+        """Whether no frame waits and none will arrive."""
         return self._handoff.over
 
     @property
     def exhausted(self) -> bool:
-        """Whether no frame will come beyond those that wait."""
+        """Whether no further frame will arrive after those that wait."""
         return self._handoff.exhausted
 
     def wait(self) -> None:
@@ -247,7 +248,7 @@ class Source:
 
     @property
     def counters(self) -> SourceCounters:
-        """A snapshot of what became of packets and frames; the reader may be a few frames ahead of the consumer."""
+        """A snapshot of the counts of packets and frames; the reader may be a few frames ahead of the consumer."""
         return replace(self._decoder.counters, dropped=self._handoff.dropped, late=self._late)
 
     @property
@@ -266,7 +267,7 @@ class Source:
         return list(self._meter.samples)
 
     def close(self) -> None:
-        """Stop reading and let go of everything; frames still waiting are lost. Safe in any state, and twice."""
+        """Stop reading and release everything; frames still waiting are dropped. Safe in any state, and twice."""
         self._finalizer()
 
     def _is_stale(self, item: Picture | Frame) -> bool:

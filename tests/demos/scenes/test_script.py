@@ -20,7 +20,7 @@ def series(scene, identity, field, fps=10):
 
 
 def test_crossing_hides_the_farther_person_for_a_moment():
-    near, far = (np.array(series(script.crossing(size=SIZE), who, "visibility")) for who in (1, 2))
+    near, far = (np.array(series(script.crossing(size=SIZE), identity, "visibility")) for identity in (1, 2))
     assert near[10:50].min() == 1
     assert far[27:34].min() < 0.5
     assert far[15] == far[45] == 1

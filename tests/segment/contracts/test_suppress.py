@@ -1,4 +1,4 @@
-"""Random boxes enter; suppression must equal its definition, one pair at a time."""
+"""Non-maximum suppression of random boxes equals its definition, one pair at a time."""
 
 from __future__ import annotations
 

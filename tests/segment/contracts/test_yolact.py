@@ -1,4 +1,4 @@
-"""Raw YOLACT heads enter; instances must equal a slow reference written from the paper and dbolya's code."""
+"""Raw YOLACT heads decoded equal to a slow reference written from the paper and dbolya's code."""
 
 from __future__ import annotations
 

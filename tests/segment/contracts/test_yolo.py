@@ -1,4 +1,4 @@
-"""YOLO-style outputs enter; instances must be those computed by hand."""
+"""YOLO-style outputs decoded to instances computed by hand."""
 
 from __future__ import annotations
 

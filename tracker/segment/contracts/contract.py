@@ -1,4 +1,4 @@
-"""An output contract: how a model family is recognised by shape, decoded, and fed beside the image."""
+"""Output contract of a model family: recognition by shape, decoder, and inputs besides the image."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ InputMaker = Callable[[Sequence[Letterbox]], NDArray[Any]]
 
 
 def size_inputs(extras: Sequence[TensorInfo]) -> dict[str, InputMaker] | None:
-    """Inputs that tell the network sizes of the pictures, as PaddleDetection's exports have them.
+    """Inputs that hold the sizes of the pictures, as PaddleDetection's exports have them.
 
     Each is ``(B, 2)`` of numbers, height before width. By name: with ``scale`` the network pixels per image pixel,
     with ``ori`` the size of the image in pixels, with ``shape`` or ``size`` else the size of the scaled image in the

@@ -1,4 +1,4 @@
-"""Base of the output decoders: network outputs to instances in network pixels, and what they share."""
+"""Base class and shared values of the output decoders: network outputs to instances in network pixels."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ COCO_CLASSES = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelInfo:
-    """Everything a file says before it has run on a picture.
+    """Properties of a file that are known before a run.
 
     Attributes:
         label: How errors name the model: its path as the user gave it.
@@ -57,14 +57,14 @@ class ModelInfo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """Which instances the caller wants.
+    """Limits on the decoded instances.
 
     Attributes:
         score_threshold: Instances below are dropped.
         iou_threshold: Overlap at which the weaker of two boxes is suppressed; ``None`` = the graph's own suppression
             only, where the graph has one.
         classes: ``(C,)`` bool, which classes are wanted, or ``None`` for all.
-        max_instances: How many may leave, best first.
+        max_instances: Most instances that are returned, best first.
     """
 
     score_threshold: float
@@ -118,7 +118,7 @@ class Decoder(ABC):
         """The instances of image ``row`` of the batch."""
 
     def problems(self, outputs: Mapping[str, NDArray[Any]]) -> list[str]:  # noqa: ARG002
-        """What outputs by name, undecoded, show to be against the contract; for ``masktrail models check``."""
+        """Violations of the contract in undecoded outputs by name; for ``masktrail models check``."""
         return []
 
 

@@ -1,4 +1,4 @@
-"""Decoder of masktrail's own end-to-end networks, whose graph does all but the threshold.
+"""Decoder of masktrail's own end-to-end networks, whose graph does everything but the threshold.
 
 Contract ``end2end-1``, K slots per image, unused slots with score 0: ``boxes (B, K, 4)`` float xyxy as fractions of the
 network's input, ``scores (B, K)``, ``class_ids (B, K)`` whole numbers, ``masks (B, K, h, w)`` uint8 probabilities, and

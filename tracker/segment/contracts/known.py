@@ -46,7 +46,7 @@ def candidates(info: ModelInfo) -> list[tuple[Contract, Mapping[str, InputMaker]
 
 
 def extra_inputs(info: ModelInfo) -> Mapping[str, InputMaker]:
-    """How the inputs beside the image are made for a trial run, before the outputs have told the contract."""
+    """Makers of the inputs besides the image for a trial run, before the contract is known from the outputs."""
     return candidates(info)[0][1]
 
 

@@ -27,7 +27,7 @@ def top_rows(scores: NDArray[np.float32], count: int) -> NDArray[np.int64]:
 
 
 def fast_nms(boxes: NDArray[np.float32], iou_threshold: float) -> NDArray[np.bool_]:
-    """Fast NMS (YOLACT, Bolya et al. 2019, section 3.3): a box goes when any better box overlaps it, kept or not.
+    """Fast NMS (YOLACT, Bolya et al. 2019, section 3.3): a box is dropped when any better box overlaps it, kept or not.
 
     Args:
         boxes: ``(N, 4)`` xyxy, best first.
@@ -48,7 +48,7 @@ def fast_nms(boxes: NDArray[np.float32], iou_threshold: float) -> NDArray[np.boo
 def greedy_nms(
     boxes: NDArray[np.float32], class_ids: NDArray[np.int64] | None, iou_threshold: float, max_kept: int
 ) -> NDArray[np.int64]:
-    """Greedy NMS: walk down from the best box, each kept box removes the weaker ones it overlaps.
+    """Greedy NMS: from the best box down, each kept box removes the weaker ones that it overlaps.
 
     Costs O(kept x N), so that a thousand candidates of a crowd stay cheap.
 

@@ -1,6 +1,6 @@
 """Decoder of the YOLOv5/v8/v9/11-seg kind: box decode, NMS and mask assembly in NumPy.
 
-Two outputs: predictions and prototypes ``(B, M, h, w)``. Predictions come in three forms, told apart by shape:
+Two outputs: predictions and prototypes ``(B, M, h, w)``. Predictions have one of three forms, recognised by shape:
 
 - ``(B, 4 + C + M, A)`` or transposed: centre x, centre y, width, height in input pixels, class scores, coefficients (v8
   and later);
@@ -38,7 +38,7 @@ __all__ = ["CONTRACT", "YoloDecoder"]
 
 IOU_THRESHOLD = 0.7
 MOST_CLASSES = 100_000
-"""Class numbers beyond are no class numbers."""
+"""Larger values are no class numbers."""
 MAX_CANDIDATES = 1000
 """Boxes that enter NMS; a crowd at score 0.1 gives some hundreds."""
 STRIDE_SETS = ((8, 16, 32), (8, 16, 32, 64), (4, 8, 16, 32))
@@ -158,7 +158,7 @@ def _form(shape: tuple[int | None, ...], coefficients: int, network_size: tuple[
 
 
 def _names_of(info: ModelInfo, count: int | None) -> tuple[str, ...] | None:
-    """Class names from the metadata key ``names``; ``None`` where it is empty or another source of names goes before.
+    """Class names from the metadata key ``names``; ``None`` where it is empty or another source of names has priority.
 
     Raises:
         ModelError: They cannot be read, and nothing else names the classes.
