@@ -119,7 +119,8 @@ def open_stream(
         outputs = Outputs(plan, source.info, segmenter.class_names, on_lost=lost)
         if chunked is None:
             return outputs.open(strict=not patient, beside=beside)
-        return ChunkedSink([Path(output) for output in plan.outputs], outputs.opener(), chunked, chunks=chunks)
+        open_chunk = outputs.opener(final_classes=False)
+        return ChunkedSink([Path(output) for output in plan.outputs], open_chunk, chunked, chunks=chunks)
 
     stream = Stream(
         name=plan.name,

@@ -48,11 +48,14 @@ class Outputs:
         self._frame_rate = info.fps / plan.settings.stride if info.fps > 0 else None
         self._on_lost = on_lost
 
-    def opener(self, *, coasting: bool | None = None) -> Callable[[str | os.PathLike[str]], Sink]:
+    def opener(
+        self, *, coasting: bool | None = None, final_classes: bool = True
+    ) -> Callable[[str | os.PathLike[str]], Sink]:
         """What opens one output, part after part: trails that are drawn go on from one to the next.
 
         Args:
             coasting: Write identities that are predicted and not seen; ``None`` = as the format does.
+            final_classes: Of what is not the whole stream (parts, chunks) the classes are not final yet.
         """
         from tracker.render.annotate import Annotator
 
@@ -65,6 +68,7 @@ class Outputs:
             image_names=self._plan.address.kind == "images",
             coasting=coasting,
             coco_annotations=self._plan.coco_annotations,
+            final_classes=final_classes,
         )
         return lambda output: open_sink(output, context)
 
@@ -89,9 +93,10 @@ class Outputs:
 
     def _open_one(self, output: str, *, strict: bool) -> Sink:
         settings = self._plan.settings
-        opener = self.opener()
         path = file_of(output)
-        if path is not None and "{time}" in path.name:
+        parts = path is not None and "{time}" in path.name
+        opener = self.opener(final_classes=not parts)
+        if parts:
             every_s, most = settings.rotate_s, settings.rotate_bytes
             return RotatingSink(output, opener, every_s=every_s, max_bytes=most, on_error=self._report)
         try:

@@ -50,6 +50,8 @@ class SinkContext:
         draw: Makes the annotated picture ``(H, W, 3)`` uint8 BGR of a frame; remembers trails, so one per stream.
         crf: Videos: constant rate factor of the encoder; ``None`` for the encoder's default.
         coco_annotations: COCO results: a COCO file whose image and category numbers are followed.
+        final_classes: Give an identity its final class in all of its rows when the file is complete; else rows keep the
+            vote so far, as in the parts of a camera's records, where nothing is final yet.
     """
 
     class_names: Sequence[str] = ()
@@ -60,6 +62,7 @@ class SinkContext:
     draw: Callable[[TrackedFrame], NDArray[np.uint8]] | None = None
     crf: int | None = None
     coco_annotations: str | os.PathLike[str] | None = None
+    final_classes: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
