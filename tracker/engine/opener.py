@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,7 @@ from tracker.engine.meter import StreamMeter
 from tracker.engine.outputs import Outputs
 from tracker.engine.plan import chosen_classes
 from tracker.engine.resume import CHECKPOINT_FRAMES, ChunkedSink, restore
-from tracker.engine.snapshot import Kept
+from tracker.engine.snapshot import Kept, next_number, numbered
 from tracker.engine.stream import Stream
 from tracker.plugins import STAGES, StageContext
 
@@ -187,10 +187,15 @@ def _continued(name: str, make: Callable[[], list[Stage]], kept: Kept | None) ->
     try:
         restore(stages, meter, kept)
     except Exception as failure:  # noqa: BLE001 - whatever a state of another version makes of this one's stages
-        problem = f"expected a state of this tracker, found {type(failure).__name__}: {failure}; starting fresh"
+        number = next_number(kept.state)
+        then = "starting fresh" if number is None else f"numbers go on from {number + kept.skip_ids}"
+        problem = f"expected a state of this tracker, found {type(failure).__name__}: {failure}; {then}"
         logger.warning("state not used", extra={"camera": name, "problem": problem})
-        return False, make(), StreamMeter()
-    if kept.elapsed_s is not None:
+        stages, meter = make(), StreamMeter()
+        if number is not None:
+            restore(stages, meter, replace(kept, state=numbered(number), numbers_only=True))
+        return False, stages, meter
+    if kept.elapsed_s is not None and not kept.numbers_only:
         logger.info("state restored", extra={"camera": name, "age_s": round(kept.elapsed_s, 1)})
     return True, stages, meter
 

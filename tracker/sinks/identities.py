@@ -20,7 +20,7 @@ from tracker.sinks.rows import IDENTITY_FIELDS
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from tracker.sinks.base import SinkContext
     from tracker.types import TrackedFrame
@@ -193,7 +193,12 @@ def _read(path: Path) -> list[dict[str, Any]]:
     text = path.read_text(encoding="utf-8")
     if suffix != ".csv":
         return [json.loads(line) for line in text.splitlines()]
-    makes = {"text": str, "number": float, "whole": int, "flag": lambda value: value == "1"}
+    makes: dict[str, Callable[[str], Any]] = {
+        "text": str,
+        "number": float,
+        "whole": int,
+        "flag": lambda value: value == "1",
+    }
     kinds = {field.name: makes[field.kind] for field in IDENTITY_FIELDS}
     table = csv.DictReader(io.StringIO(text, newline=""))
     return [{name: kinds[name](value) if value else None for name, value in row.items()} for row in table]

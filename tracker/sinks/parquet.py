@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import io
 import time
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, BinaryIO, Self
 
 from tracker.errors import ConfigError, SinkError
 from tracker.sinks.base import Sink
@@ -324,7 +324,7 @@ def _write_all(file: FileIO, data: bytes) -> None:
         view = view[file.write(view) :]
 
 
-def _writer(target: io.RawIOBase, schema: Any, index: list[Any]) -> Any:
+def _writer(target: io.RawIOBase | BinaryIO, schema: Any, index: list[Any]) -> Any:
     """A writer that adds its index (``pyarrow.parquet.FileMetaData``) to a list when it is closed."""
     from pyarrow import parquet
 

@@ -15,7 +15,7 @@ import os
 import stat
 from io import FileIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Self, TextIO
+from typing import TYPE_CHECKING, BinaryIO, Self, TextIO
 
 from tracker.errors import SinkError
 from tracker.sinks.exclusive import ExclusiveFile
@@ -126,7 +126,7 @@ class PartFile:
             before.remove()
 
     @contextlib.contextmanager
-    def rewriting(self) -> Iterator[tuple[io.BufferedReader, io.BufferedWriter]]:
+    def rewriting(self) -> Iterator[tuple[BinaryIO, BinaryIO]]:
         """What was written so far, to be read, and a new part file, which takes its place when the block ends well.
 
         Raises:
