@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
 import textwrap
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import pytest
 
 import tracker
 from demos.scenes.road import road
 from demos.scenes.writers import write_video
-
-if TYPE_CHECKING:
-    from tracker import Tracks
 
 ROOT = Path(__file__).resolve().parent.parent
 FPS, SECONDS = 10, 3.0
@@ -30,25 +28,33 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def readme_recipe() -> str:
-    (found,) = re.findall(r"^```python\n(.*?)^```", (ROOT / "README.md").read_text("utf-8"), re.MULTILINE | re.DOTALL)
-    return str(found)
+def readme_recipes() -> list[str]:
+    return re.findall(r"^```python\n(.*?)^```", (ROOT / "README.md").read_text("utf-8"), re.MULTILINE | re.DOTALL)
 
 
-def docstring_recipe() -> str:
+def docstring_recipes() -> list[str]:
     assert tracker.__doc__ is not None
-    return textwrap.dedent(tracker.__doc__.split("::\n", 1)[1])
+    return [textwrap.dedent(one) for one in re.findall(r"::\n\n((?:(?: {4}.*)?\n)+)", tracker.__doc__)]
 
 
-def test_readme_and_docstring_show_one_recipe() -> None:
-    assert readme_recipe().split() == docstring_recipe().split()
+def test_readme_and_docstring_show_the_same_recipes() -> None:
+    assert [recipe.split() for recipe in readme_recipes()] == [recipe.split() for recipe in docstring_recipes()]
 
 
-def test_the_recipe_gives_identities(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_recipes_give_the_identities_of_the_command(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.chdir(folder)
-    names: dict[str, Tracks] = {}
-    exec(compile(readme_recipe(), "README.md", "exec"), names)
-    assert len(names["tracks"]) > 0
+    names: dict[str, Any] = {}
+    frames, files = readme_recipes()
+    exec(compile(frames, "README.md", "exec"), names)
+    assert names["tracked"].frame.index == FPS * SECONDS - 1
+    assert len(names["tracked"].tracks) > 0
+    printed = capsys.readouterr().out
+    exec(compile(files, "README.md", "exec"), names)
+    rows = map(json.loads, (folder / "street.jsonl").read_text("utf-8").splitlines())
+    assert printed.count("[[") == len({row["frame"] for row in rows})
+    assert names["outcome"].identities.total() == max(names["tracked"].tracks.ids)
 
 
 @pytest.mark.parametrize(

@@ -1,20 +1,18 @@
 """masktrail: video in, persistent identities out.
 
+Frame by frame::
+
+    from tracker import track
+
+    for tracked in track("street.mp4"):
+        print(tracked.frame.time_s, tracked.tracks.ids, tracked.tracks.boxes)
+
 A whole recording, with its files::
 
     from tracker import run
 
     for outcome in run("street.mp4", save="street.tracked.mp4", records="street.jsonl"):
         print(outcome.name, outcome.identities)
-
-Frame by frame, in six lines::
-
-    from tracker import OnnxSegmenter, Tracker, open_source
-
-    segmenter = OnnxSegmenter("yolact-nano")
-    tracker = Tracker.for_model(segmenter)
-    for frame in open_source("street.mp4", like=segmenter):
-        tracks = tracker.update(segmenter.segment([frame])[0], frame.time_s)
 """
 
 from __future__ import annotations
@@ -28,6 +26,7 @@ from tracker.version import __version__
 
 if TYPE_CHECKING:
     from tracker.associate.tracker import Tracker
+    from tracker.engine.frames import track
     from tracker.engine.run import Outcome, run
     from tracker.engine.scheduler import Engine
     from tracker.engine.stage import Stage
@@ -65,6 +64,7 @@ __all__ = [
     "open_sink",
     "open_source",
     "run",
+    "track",
 ]
 
 # Loaded on first use, so that `import tracker` and `masktrail --help` stay fast (no OpenCV, FFmpeg or ONNX Runtime).
@@ -87,6 +87,7 @@ _HOMES = {
     "open_sink": "tracker.plugins",
     "open_source": "tracker.sources.open",
     "run": "tracker.engine.run",
+    "track": "tracker.engine.frames",
 }
 
 logging.getLogger("tracker").addHandler(logging.NullHandler())  # a library says nothing that nobody asked for

@@ -206,6 +206,7 @@ SINKS = ExtensionPoint(
         ".identities.jsonl": "tracker.sinks.identities:IdentitySink",
         ".identities.csv": "tracker.sinks.identities:IdentitySink",
         ".identities.parquet": "tracker.sinks.identities:IdentitySink",
+        ".instances": "tracker.sinks.instances:InstancesSink",
         ".txt": "tracker.sinks.motchallenge:MotSink",
         ".mots.txt": "tracker.sinks.motchallenge:MotsSink",
         ".coco.json": "tracker.sinks.coco:CocoSink",

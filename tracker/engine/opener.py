@@ -116,7 +116,7 @@ def open_stream(
         watch.on_lost(failure)
 
     def open_sink(source: FrameFeed) -> Sink:
-        outputs = Outputs(plan, source.info, segmenter.class_names, on_lost=lost)
+        outputs = Outputs(plan, source.info, segmenter, on_lost=lost)
         if chunked is None:
             return outputs.open(strict=not patient, beside=beside)
         open_chunk = outputs.opener(final_classes=False)
@@ -161,15 +161,15 @@ def stages_of(
     settings, class_names = plan.settings, segmenter.class_names
     class_ids = chosen_classes(plan, class_names)
     steps: list[tuple[str, dict[str, Any]]] = []
-    if plan.associates and settings.camera_motion != "off":
+    if plan.looks_for_tracks and settings.camera_motion != "off":
         steps.append(("camera", {}))
     if class_ids or lowest_score is not None:
         steps.append(("filter", {"class_ids": class_ids, "lowest_score": lowest_score}))
+    if embedder is not None and plan.looks_for_tracks:
+        steps.append(("reid", {"embedder": embedder}))
     if plan.associates:
         from tracker.associate.tracker import Tracker
 
-        if embedder is not None:
-            steps.append(("reid", {"embedder": embedder}))
         make = tracker or (lambda: Tracker.for_model(segmenter, confirmation_score=settings.confirmation_score))
         steps.append(("associate", {"tracker": make}))
     steps += [(name, {}) for name in settings.stages]

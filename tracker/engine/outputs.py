@@ -6,7 +6,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from tracker.errors import SinkError, TrackerError
-from tracker.plugins import open_sink
+from tracker.plugins import open_sink, sink_class
 from tracker.settings.stream import DISPLAY_SCORE
 from tracker.sinks.base import Sink, SinkContext, file_of
 from tracker.sinks.multi import MultiSink
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from tracker.engine.plan import StreamPlan
     from tracker.sources.source import SourceInfo
-    from tracker.types import TrackedFrame
+    from tracker.types import Segmenter, TrackedFrame
 
 __all__ = ["Outputs"]
 
@@ -31,7 +31,7 @@ class Outputs:
     Args:
         plan: Of the stream.
         info: Of its open source.
-        class_names: Names in ``class_ids`` order.
+        model: Its segmenter.
         on_lost: Called in the writing thread with the failure of an output that ends before its time.
     """
 
@@ -39,12 +39,12 @@ class Outputs:
         self,
         plan: StreamPlan,
         info: SourceInfo,
-        class_names: Sequence[str],
+        model: Segmenter,
         *,
         on_lost: Callable[[SinkError], None] = lambda _failure: None,
     ) -> None:
         self._plan = plan
-        self._class_names = class_names
+        self._model = model
         self._frame_rate = info.fps / plan.settings.stride if info.fps > 0 else None
         self._on_lost = on_lost
 
@@ -60,8 +60,9 @@ class Outputs:
         from tracker.render.annotate import Annotator
 
         settings = self._plan.settings
+        keeps_instances = any(sink_class(output).keeps_instances for output in self._plan.outputs)
         context = SinkContext(
-            class_names=self._class_names,
+            class_names=self._model.class_names,
             frame_rate=self._frame_rate,
             draw=Annotator(lowest_score=DISPLAY_SCORE if settings.score_threshold is None else 0.0).draw,
             masks=settings.masks,
@@ -69,8 +70,15 @@ class Outputs:
             coasting=coasting,
             coco_annotations=self._plan.coco_annotations,
             final_classes=final_classes,
+            confirmation_score=self._confirmation_score,
+            model_digest=self._model.digest if keeps_instances else "",
         )
         return lambda output: open_sink(output, context)
+
+    @property
+    def _confirmation_score(self) -> float:
+        chosen = self._plan.settings.confirmation_score
+        return self._model.confirmation_score if chosen is None else chosen
 
     def open(self, *, strict: bool, beside: Sequence[Sink] = ()) -> Sink:
         """Every output as one sink: what dies is reported and ended, the others go on.
