@@ -75,7 +75,7 @@ class Scene:
             name="trouble",
             open_source=self.sources[0].open,
             stages=[SteadyTracker(CountingTracker())],
-            open_sink=lambda source: Outputs(plan, source.info, Walker.class_names).open(strict=False),
+            open_sink=lambda source: Outputs(plan, source.info, Walker()).open(strict=False),
         )
         self.well = stream(self.sources[1], sink=self.kept)
         self.engine.add(self.trouble)

@@ -14,18 +14,22 @@ from pyarrow import parquet
 
 from demos.scenes.road import road
 from demos.scenes.writers import write_video
-from tests.engine.fakes import box, frame
+from tests.engine.fakes import FakeSource, SlowSegmenter, box, frame
 from tracker.app.overview import strip_of_video
+from tracker.engine.outputs import Outputs
+from tracker.engine.plan import StreamPlan
 from tracker.engine.resume import ChunkedSink, Resumption
 from tracker.engine.run import run
 from tracker.plugins import open_sink
 from tracker.render.contact_sheet import counted
 from tracker.segment.session import OnnxSegmenter
+from tracker.settings.stream import StreamSettings
 from tracker.sinks.base import Checkpoint
 from tracker.sinks.exclusive import ExclusiveFile
 from tracker.sinks.lines import CsvSink, JsonLinesSink, flat
 from tracker.sinks.reference import record_fields_page
 from tracker.sinks.rows import IDENTITY_FIELDS, ROW_FIELDS, RowBuilder
+from tracker.sources.address import Address
 from tracker.types import TrackedFrame, Tracks
 
 NAMES = ('bus, "old"', "car", "truck\nlong")
@@ -54,6 +58,10 @@ def tracked(index: int) -> TrackedFrame:
         ages_s=np.zeros(3, np.float32),
     )
     return TrackedFrame(frame=frame(index), instances=instances, tracks=tracks, class_names=NAMES)
+
+
+class Named(SlowSegmenter):
+    class_names = NAMES
 
 
 def opener(path: Path, **options):
@@ -189,6 +197,27 @@ def test_a_rendered_scene_is_counted_alike_everywhere(tmp_path, monkeypatch) -> 
     assert {row["class"]: row["id_count_distinct"] for row in table} == dict(outcome.identities)
     sheet = strip_of_video(save, moments=2).subtitle.split("    ")[2:]
     assert sorted(sheet) == sorted(counted(count, name) for name, count in outcome.identities.items())
+
+
+def test_parts_of_a_camera_have_the_votes_so_far_and_a_table_each(tmp_path) -> None:
+    """What an engine opens for ``{time}``; the last table of an identity holds."""
+    plan = StreamPlan(
+        name="gate",
+        address=Address(kind="camera", name="gate", target="0"),
+        settings=StreamSettings(rotate_s=3600.0),
+        outputs=(str(tmp_path / "a-{time}.jsonl"), str(tmp_path / "a-{time}.identities.jsonl")),
+    )
+    for start in (0, 5):  # two parts
+        sink = Outputs(plan, FakeSource("gate").info, Named()).open(strict=True)
+        for index in range(start, start + 5):
+            sink.write(tracked(index))
+        sink.close()
+    by_part = sorted(tmp_path.iterdir(), key=lambda path: (len(path.name), path.name))  # -2 in the same second
+    records = [path for path in by_part if "identities" not in path.name]
+    tables = [path for path in by_part if "identities" in path.name]
+    assert [classes_in(path)[2] for path in records] == [{"car"}, {"car", NAMES[2]}]
+    assert [classes_in(path)[2] for path in tables] == [{"car"}, {NAMES[2]}]
+    assert [json.loads(path.read_text().splitlines()[1])["frames"] for path in tables] == [5, 5]
 
 
 def test_every_column_is_described(tmp_path) -> None:
