@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md")), *sorted((ROOT / "models").glob("*/README.md"))]
 SNIPPET = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
-SECONDS = 3.0
+SECONDS, FPS = 3.0, 25
 
 
 def snippets() -> Iterator[tuple[str, str]]:
@@ -74,6 +74,9 @@ def test_a_snippet_runs(name: str, folder: Path, capsys: pytest.CaptureFixture[s
     names: dict[str, Any] = {}
     exec(compile(SNIPPETS[name], name, "exec"), names)
     text = SNIPPETS[name]
+    if "in track(" in text:
+        assert len(names["tracked"].tracks) > 0
+        assert names["tracked"].frame.index == FPS * SECONDS - 1
     if "tracks =" in text:
         assert names["tracks"].ids.tolist() == sorted(set(names["tracks"].ids.tolist())) != []
     if "street.tracked.mp4" in text:

@@ -1,13 +1,11 @@
 """masktrail: video in, persistent identities out.
 
-The pipeline in six lines::
+Frame by frame::
 
-    from tracker import OnnxSegmenter, Tracker, open_source
+    from tracker import track
 
-    segmenter = OnnxSegmenter("yolact-nano")
-    tracker = Tracker.for_model(segmenter)
-    for frame in open_source("street.mp4", like=segmenter):
-        tracks = tracker.update(segmenter.segment([frame])[0], frame.time_s)
+    for tracked in track("street.mp4"):
+        print(tracked.frame.time_s, tracked.tracks.ids, tracked.tracks.boxes)
 
 Whole recordings with their files, in a process pool too::
 
@@ -28,6 +26,7 @@ from tracker.version import __version__
 
 if TYPE_CHECKING:
     from tracker.associate.tracker import Tracker
+    from tracker.engine.frames import track
     from tracker.engine.run import Outcome, run
     from tracker.engine.scheduler import Engine
     from tracker.engine.stage import Stage
@@ -67,6 +66,7 @@ __all__ = [
     "open_sink",
     "open_source",
     "run",
+    "track",
 ]
 
 # Loaded on first use, so that `import tracker` and `masktrail --help` stay fast (no OpenCV, FFmpeg or ONNX Runtime).
@@ -89,6 +89,7 @@ _HOMES = {
     "open_sink": "tracker.plugins",
     "open_source": "tracker.sources.open",
     "run": "tracker.engine.run",
+    "track": "tracker.engine.frames",
 }
 
 logging.getLogger("tracker").addHandler(logging.NullHandler())  # libraries stay silent by default

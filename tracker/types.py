@@ -373,6 +373,11 @@ class Segmenter(NetworkInput, Protocol):
         """Score that an instance must have to confirm a track; 0 for uncalibrated scores of unknown meaning."""
         ...
 
+    @property
+    def digest(self) -> str:
+        """SHA-256 of everything that the instances depend on besides the pictures."""
+        ...
+
     def segment(self, frames: Sequence[Frame]) -> list[Instances]:
         """The instances of each frame, in image pixels, one entry per frame in order."""
         ...

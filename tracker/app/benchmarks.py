@@ -113,6 +113,7 @@ class _Replay:
     network_size = (640, 384)
     keep_aspect = True
     confirmation_score = 0.0
+    digest = ""
 
     def __init__(self, class_names: tuple[str, ...], instances: list[Instances]) -> None:
         self.class_names = class_names

@@ -209,7 +209,7 @@ def lowest_score(plan: StreamPlan) -> float:
 
 def _reid(plan: StreamPlan) -> str | None:
     """The network for appearance, where there are identities that it could serve."""
-    return plan.settings.reid if plan.associates else None
+    return plan.settings.reid if plan.looks_for_tracks else None
 
 
 def _probe_size(address: Address) -> tuple[int, int] | None:

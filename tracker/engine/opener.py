@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,7 @@ from tracker.engine.meter import StreamMeter
 from tracker.engine.outputs import Outputs
 from tracker.engine.plan import chosen_classes
 from tracker.engine.resume import CHECKPOINT_FRAMES, ChunkedSink, restore
-from tracker.engine.snapshot import Kept
+from tracker.engine.snapshot import Kept, next_number, numbered
 from tracker.engine.stream import Stream
 from tracker.plugins import STAGES, StageContext
 
@@ -116,10 +116,11 @@ def open_stream(
         watch.on_lost(failure)
 
     def open_sink(source: FrameFeed) -> Sink:
-        outputs = Outputs(plan, source.info, segmenter.class_names, on_lost=lost)
+        outputs = Outputs(plan, source.info, segmenter, on_lost=lost)
         if chunked is None:
             return outputs.open(strict=not patient, beside=beside)
-        return ChunkedSink([Path(output) for output in plan.outputs], outputs.opener(), chunked, chunks=chunks)
+        open_chunk = outputs.opener(final_classes=False)
+        return ChunkedSink([Path(output) for output in plan.outputs], open_chunk, chunked, chunks=chunks)
 
     stream = Stream(
         name=plan.name,
@@ -160,15 +161,15 @@ def stages_of(
     settings, class_names = plan.settings, segmenter.class_names
     class_ids = chosen_classes(plan, class_names)
     steps: list[tuple[str, dict[str, Any]]] = []
-    if plan.associates and settings.camera_motion != "off":
+    if plan.looks_for_tracks and settings.camera_motion != "off":
         steps.append(("camera", {}))
     if class_ids or lowest_score is not None:
         steps.append(("filter", {"class_ids": class_ids, "lowest_score": lowest_score}))
+    if embedder is not None and plan.looks_for_tracks:
+        steps.append(("reid", {"embedder": embedder}))
     if plan.associates:
         from tracker.associate.tracker import Tracker
 
-        if embedder is not None:
-            steps.append(("reid", {"embedder": embedder}))
         make = tracker or (lambda: Tracker.for_model(segmenter, confirmation_score=settings.confirmation_score))
         steps.append(("associate", {"tracker": make}))
     steps += [(name, {}) for name in settings.stages]
@@ -186,10 +187,15 @@ def _continued(name: str, make: Callable[[], list[Stage]], kept: Kept | None) ->
     try:
         restore(stages, meter, kept)
     except Exception as failure:  # noqa: BLE001 - whatever a state of another version makes of this one's stages
-        problem = f"expected a state of this tracker, found {type(failure).__name__}: {failure}; starting fresh"
+        number = next_number(kept.state)
+        then = "starting fresh" if number is None else f"numbers go on from {number + kept.skip_ids}"
+        problem = f"expected a state of this tracker, found {type(failure).__name__}: {failure}; {then}"
         logger.warning("state not used", extra={"camera": name, "problem": problem})
-        return False, make(), StreamMeter()
-    if kept.elapsed_s is not None:
+        stages, meter = make(), StreamMeter()
+        if number is not None:
+            restore(stages, meter, replace(kept, state=numbered(number), numbers_only=True))
+        return False, stages, meter
+    if kept.elapsed_s is not None and not kept.numbers_only:
         logger.info("state restored", extra={"camera": name, "age_s": round(kept.elapsed_s, 1)})
     return True, stages, meter
 

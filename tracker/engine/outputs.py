@@ -6,7 +6,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from tracker.errors import SinkError, TrackerError
-from tracker.plugins import open_sink
+from tracker.plugins import open_sink, sink_class
 from tracker.settings.stream import DISPLAY_SCORE
 from tracker.sinks.base import Sink, SinkContext, file_of
 from tracker.sinks.multi import MultiSink
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from tracker.engine.plan import StreamPlan
     from tracker.sources.source import SourceInfo
-    from tracker.types import TrackedFrame
+    from tracker.types import Segmenter, TrackedFrame
 
 __all__ = ["Outputs"]
 
@@ -31,7 +31,7 @@ class Outputs:
     Args:
         plan: Of the stream.
         info: Of its open source.
-        class_names: Names in ``class_ids`` order.
+        model: Its segmenter.
         on_lost: Called in the writing thread with the failure of an output that ends before its time.
     """
 
@@ -39,34 +39,46 @@ class Outputs:
         self,
         plan: StreamPlan,
         info: SourceInfo,
-        class_names: Sequence[str],
+        model: Segmenter,
         *,
         on_lost: Callable[[SinkError], None] = lambda _failure: None,
     ) -> None:
         self._plan = plan
-        self._class_names = class_names
+        self._model = model
         self._frame_rate = info.fps / plan.settings.stride if info.fps > 0 else None
         self._on_lost = on_lost
 
-    def opener(self, *, coasting: bool | None = None) -> Callable[[str | os.PathLike[str]], Sink]:
+    def opener(
+        self, *, coasting: bool | None = None, final_classes: bool = True
+    ) -> Callable[[str | os.PathLike[str]], Sink]:
         """What opens one output, part after part: drawn trails continue from one to the next.
 
         Args:
             coasting: Write identities that are predicted and not seen; ``None`` = as the format does.
+            final_classes: Of what is not the whole stream (parts, chunks) the classes are not final yet.
         """
         from tracker.render.annotate import Annotator
 
         settings = self._plan.settings
+        keeps_instances = any(sink_class(output).keeps_instances for output in self._plan.outputs)
         context = SinkContext(
-            class_names=self._class_names,
+            class_names=self._model.class_names,
             frame_rate=self._frame_rate,
             draw=Annotator(lowest_score=DISPLAY_SCORE if settings.score_threshold is None else 0.0).draw,
             masks=settings.masks,
             image_names=self._plan.address.kind == "images",
             coasting=coasting,
             coco_annotations=self._plan.coco_annotations,
+            final_classes=final_classes,
+            confirmation_score=self._confirmation_score,
+            model_digest=self._model.digest if keeps_instances else "",
         )
         return lambda output: open_sink(output, context)
+
+    @property
+    def _confirmation_score(self) -> float:
+        chosen = self._plan.settings.confirmation_score
+        return self._model.confirmation_score if chosen is None else chosen
 
     def open(self, *, strict: bool, beside: Sequence[Sink] = ()) -> Sink:
         """Every output as one sink: one that fails is reported and ended, the others continue.
@@ -89,9 +101,10 @@ class Outputs:
 
     def _open_one(self, output: str, *, strict: bool) -> Sink:
         settings = self._plan.settings
-        opener = self.opener()
         path = file_of(output)
-        if path is not None and "{time}" in path.name:
+        parts = path is not None and "{time}" in path.name
+        opener = self.opener(final_classes=not parts)
+        if parts:
             every_s, most = settings.rotate_s, settings.rotate_bytes
             return RotatingSink(output, opener, every_s=every_s, max_bytes=most, on_error=self._report)
         try:

@@ -33,6 +33,7 @@ class StreamPlan:
         associates: Whether instances get identities.
         limit: Most frames.
         coco_annotations: A COCO file whose image and category numbers COCO results follow.
+        shows_images: Frames carry their full-size pictures whatever the outputs want.
     """
 
     name: str
@@ -43,12 +44,18 @@ class StreamPlan:
     associates: bool = True
     limit: int | None = None
     coco_annotations: str | None = None
+    shows_images: bool = False
+
+    @property
+    def looks_for_tracks(self) -> bool:
+        """Whether what tracking needs is to be found, to be used now or kept for later."""
+        return self.associates or any(sink_class(output).keeps_instances for output in self.outputs)
 
     @property
     def wants_images(self) -> bool:
         """Whether an output or a network of its own needs the full-size pictures."""
-        embeds = self.associates and self.settings.reid is not None
-        return embeds or any(sink_class(output).needs_images for output in self.outputs)
+        embeds = self.looks_for_tracks and self.settings.reid is not None
+        return self.shows_images or embeds or any(sink_class(output).needs_images for output in self.outputs)
 
 
 def plan_camera(camera: CameraSettings) -> StreamPlan:

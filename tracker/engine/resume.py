@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import logging
 import shutil
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from tracker.types import TrackedFrame
 
 __all__ = ["CHECKPOINT_FRAMES", "ChunkedSink", "Resumption", "restore"]
+
+logger = logging.getLogger("tracker.live")
 
 CHECKPOINT_FRAMES = 100
 """A kill costs so many frames of work at most; a checkpoint costs about 10 ms in the writer's thread."""
@@ -62,31 +65,56 @@ class Resumption:
     Args:
         folder: Of states; one recording has ``NAME.chunks/`` while it runs and ``NAME.done`` afterwards.
         name: Of the recording.
-        key: Everything its rows depend on; chunks written under another key are not resumed. Only a digest of it
-            is kept on disk, since settings may hold what was a secret in the environment.
+        key: Everything its rows depend on, by what it is (``model``, ``settings``, ``recording``): chunks written
+            under another key are not resumed. Only digests are kept on disk, since settings may hold what was a
+            secret in the environment.
     """
 
     def __init__(self, folder: Path, name: str, key: dict[str, Any]) -> None:
         self.chunks = folder / f"{name}.chunks"
+        self._name = name
         self._done = folder / f"{name}.done"
-        self._key = hashlib.sha256(json.dumps(key, sort_keys=True, default=str).encode()).hexdigest()
+        self._key = {
+            part: hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()
+            for part, value in sorted(key.items())
+        }
 
     @property
     def done(self) -> bool:
         """Whether the recording was finished with the same settings."""
-        with contextlib.suppress(OSError):
-            return self._done.read_text(encoding="utf-8") == self._key
+        with contextlib.suppress(OSError, ValueError):
+            return bool(json.loads(self._done.read_text(encoding="utf-8")) == self._key)
         return False
 
     def load(self) -> tuple[Checkpoint, int] | None:
-        """The last checkpoint and the number of chunks before it, or ``None``."""
+        """The last checkpoint and the number of chunks before it, or ``None``; the log says why there is none."""
         if not self.chunks.is_dir():
+            if self._done.exists():
+                self._tell("it was finished before, with another model, other settings or other pictures")
             return None
-        loaded = Snapshots(self.chunks, max_age_s=float("inf")).load("checkpoint")
-        if loaded is None or loaded.facts.get("key") != self._key:
+        loaded = Snapshots(self.chunks).load("checkpoint", any_age=True)
+        if loaded is None or loaded.numbers_only:
+            self._tell("no checkpoint that can be read")
             return None
-        facts = loaded.facts
-        return Checkpoint(next_index=int(facts["next_index"]), state=loaded.state), int(facts["chunks"])
+        facts, found = loaded.facts, loaded.facts.get("key")
+        if found != self._key:
+            before = found if isinstance(found, dict) else {}
+            differs = [part for part in self._key if before.get(part) != self._key[part]]
+            self._tell(f"another {', another '.join(differs) or 'key'} than before")
+            return None
+        next_index, chunks = facts.get("next_index"), facts.get("chunks")
+        if not (isinstance(next_index, int) and isinstance(chunks, int) and min(next_index, chunks) >= 0):
+            self._tell("no checkpoint that can be read")
+            return None
+        missing = [chunk for chunk in range(chunks) if not (self.chunks / f"{chunk:06d}-start").exists()]
+        if missing:
+            self._tell(f"chunk {missing[0]} of {chunks} is missing")
+            return None
+        return Checkpoint(next_index=next_index, state=loaded.state), chunks
+
+    def _tell(self, why: str) -> None:
+        problem = f"{self.chunks.name}: {why}; the recording begins anew"
+        logger.warning("not resumed", extra={"camera": self._name, "problem": problem})
 
     def save(self, checkpoint: Checkpoint, chunks: int) -> None:
         """Note that everything before the checkpoint is in the first ``chunks`` chunks."""
@@ -95,7 +123,7 @@ class Resumption:
 
     def finish(self) -> None:
         """Note that it is done, and delete the chunks."""
-        write_whole(self._done, self._key.encode())
+        write_whole(self._done, json.dumps(self._key).encode())
         shutil.rmtree(self.chunks, ignore_errors=True)
 
     def restart(self) -> None:

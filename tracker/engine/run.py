@@ -30,9 +30,10 @@ if TYPE_CHECKING:
     from tracker.engine.stream import Stream
     from tracker.errors import SinkError
     from tracker.refine.spool import Spool
+    from tracker.sinks.base import Sink
     from tracker.sources.reconnect import Link
     from tracker.sources.source import SourceInfo
-    from tracker.types import Frame
+    from tracker.types import Frame, Segmenter
 
 __all__ = ["Listener", "Outcome", "Run", "run", "serve"]
 
@@ -190,6 +191,7 @@ class Run:
     Args:
         settings: What to do.
         listener: Its callbacks.
+        beside: Further sinks that take every frame; they are closed with each stream.
 
     Attributes:
         plans: Its streams.
@@ -198,8 +200,10 @@ class Run:
         TrackerError: A source is not there, or several streams would write to one file.
     """
 
-    def __init__(self, settings: RunSettings, *, listener: Listener | None = None) -> None:
-        self.plans = plan_run(settings)
+    def __init__(self, settings: RunSettings, *, listener: Listener | None = None, beside: Sequence[Sink] = ()) -> None:
+        shows_images = any(sink.needs_images for sink in beside)
+        self.plans = [replace(plan, shows_images=shows_images) for plan in plan_run(settings)]
+        self._beside = list(beside)
         self._settings = settings
         self._listener = listener or Listener()
         self._stops: list[Callable[[], None]] = []
@@ -242,7 +246,7 @@ class Run:
             outcome = _outcome(plan, stream, failures, interrupted=self._stopped)
             if spool is None:
                 return outcome
-            return self._second_pass(plan, outcome, spool, info, models.segmenter(plan).class_names)
+            return self._second_pass(plan, outcome, spool, info, models.segmenter(plan))
 
     @contextlib.contextmanager
     def _spooling(self, plan: StreamPlan) -> Iterator[Spool | None]:
@@ -293,7 +297,7 @@ class Run:
                 max_in_flight=batcher.batch_size * (engine.workers + 1),
                 decode_threads=0,
             ),
-            beside=[] if spool is None else [spool.sink],
+            beside=[*self._beside, *([] if spool is None else [spool.sink])],
             watch=Watch(
                 on_link=lambda link: self._listener.link_changed(plan.name, link),
                 on_lost=lambda failure: self._listener.output_lost(plan.name, failure),
@@ -329,7 +333,7 @@ class Run:
         return [*failures, *stream.failures]
 
     def _second_pass(
-        self, plan: StreamPlan, outcome: Outcome, spool: Spool, info: SourceInfo, class_names: Sequence[str]
+        self, plan: StreamPlan, outcome: Outcome, spool: Spool, info: SourceInfo, model: Segmenter
     ) -> Outcome:
         """Rewrite the outputs; the outcome says so, or why the online ones stand."""
         from tracker.engine.second_pass import SecondPass
@@ -341,8 +345,8 @@ class Run:
             return outcome
         second = SecondPass(
             spool=spool,
-            class_names=class_names,
-            open_sink=Outputs(plan, info, class_names).opener(coasting=True),
+            class_names=model.class_names,
+            open_sink=Outputs(plan, info, model).opener(coasting=True),
             pictures=lambda: _pictures(plan),
             progress=lambda done, total: self._listener.refined(plan.name, done, total),
         )

@@ -1,16 +1,21 @@
 """Snapshots of a stream's state on disk: written atomically, read after a restart; values only, nothing is executed.
 
 The file is a NumPy archive: every array under a number of its own, and ``layout``, JSON that says where in the state
-which array goes. So whatever a stage keeps (dictionaries, lists, numbers, texts, arrays, in any depth) comes back as
-it was.
+which array goes. So whatever a stage keeps (dictionaries, lists, numbers, texts, arrays) comes back as it was.
+
+A number is never given twice: beside each state stands a line with the next number, for the day on which the state
+itself is damaged, too old or of another version.
 """
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import logging
+import math
 import os
+import re
 import time
 import zipfile
 from dataclasses import dataclass, field
@@ -28,10 +33,16 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["Kept", "Loaded", "Snapshots"]
+__all__ = ["Kept", "Loaded", "Snapshots", "next_number", "numbered"]
 
 FORMAT = "masktrail state"
 VERSION = 2
+
+MOST_BYTES = 1 << 28
+"""Of a state, packed or unpacked: a camera's has a megabyte, a thousand identities with embeddings 20."""
+
+MOST_IDS = 1 << 53
+"""Numbers beyond this are damage: no camera gives so many, and JSON's readers lose them."""
 
 logger = logging.getLogger("tracker.live")
 
@@ -44,11 +55,13 @@ class Loaded:
         state: As it was saved.
         elapsed_s: Seconds since.
         facts: What was noted beside it.
+        numbers_only: The identities are not to be gone on with; ``state`` holds the next number and no more.
     """
 
-    state: dict[str, Any]
+    state: dict[str, Any] = field(repr=False)
     elapsed_s: float
     facts: dict[str, Any]
+    numbers_only: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,49 +111,119 @@ class Snapshots:
             TypeError: Something in it is neither an array, a number, a text, ``None``, nor a list or dictionary of
                 them.
         """
-        path = self._path(name)
         arrays: list[NDArray[Any]] = []
         values = {"state": state, "facts": facts or {}, "saved_s": time.time(), "made_by": __version__}
         layout = json.dumps({"format": FORMAT, "version": VERSION, "values": _packed(values, arrays)})
         buffer = io.BytesIO()
         named = {f"array{number}": array for number, array in enumerate(arrays)}
         np.savez(buffer, allow_pickle=False, layout=np.array(layout), **named)
+        number = next_number(state)
         try:
-            write_whole(path, buffer.getvalue())
+            if number is not None:  # first: a kill between the two leaves out numbers and gives none twice
+                write_whole(self._numbers(name), f"{number}\n".encode())
+            write_whole(self._path(name), buffer.getvalue())
         except SinkError as error:
             logger.error("state not saved", extra={"camera": name, "problem": error.problem})  # noqa: TRY400
 
-    def load(self, name: str) -> Loaded | None:
-        """A stream's state; ``None`` where there is none or none to be used, and then the log says why."""
+    def load(self, name: str, *, any_age: bool = False) -> Loaded | None:
+        """A stream's state; ``None`` where there is none at all.
+
+        One that is damaged, too old or from the future (the clock was set back) gives the next number only, and the log
+        says why.
+
+        Args:
+            name: Of the stream.
+            any_age: The state of a recording, whose media time does not depend on the clock on the wall.
+        """
         path = self._path(name)
-        if not path.exists():
-            return None
+        values: dict[str, Any] = {}
         try:
-            with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-                values, problem = _read(archive)
-        except (OSError, ValueError, KeyError, TypeError, IndexError, EOFError, zipfile.BadZipFile) as error:
-            values, problem = {}, f"expected {FORMAT} {VERSION}, found a file that cannot be read ({error})"
-        if not problem:
-            elapsed_s = time.time() - float(values["saved_s"])
-            if 0 <= elapsed_s <= self._max_age_s:
+            if not path.exists() and not self._numbers(name).exists():
+                return None
+            values, problem = _read(path)
+            elapsed_s = time.time() - float(values["saved_s"]) if not problem else 0.0
+            fits = any_age or 0 <= elapsed_s <= self._max_age_s
+            if not problem and fits and isinstance(values["state"], dict) and isinstance(values["facts"], dict):
                 return Loaded(state=values["state"], elapsed_s=elapsed_s, facts=values["facts"])
-            problem = f"expected a state of the last {self._max_age_s:.0f} s, found one of {elapsed_s:.0f} s ago"
-        logger.warning("state not used", extra={"camera": name, "problem": f"{path.name}: {problem}; starting fresh"})
-        return None
+            if not problem:
+                found = f"one of {elapsed_s:.0f} s ago" if elapsed_s >= 0 else f"one of {-elapsed_s:.0f} s ahead"
+                problem = f"expected a state of the last {self._max_age_s:.0f} s, found {found}"
+        except Exception as error:  # noqa: BLE001 - whatever damage does to whatever reads it
+            problem = f"expected {FORMAT} {VERSION}, found a file that cannot be read ({type(error).__name__}: {error})"
+        number = max(self._noted_number(name), next_number(values.get("state")) or 0)
+        then = f"numbers go on from {number}" if number else "starting fresh"
+        logger.warning("state not used", extra={"camera": name, "problem": f"{path.name}: {problem}; {then}"})
+        if not number:
+            return None
+        return Loaded(state=numbered(number), elapsed_s=0.0, facts={}, numbers_only=True)
+
+    def _noted_number(self, name: str) -> int:
+        """The next number by the line beside the state; 0 where there is none."""
+        with contextlib.suppress(OSError), self._numbers(name).open("rb") as file:
+            line = file.read(32)
+            if re.fullmatch(rb"[0-9]{1,16}\n", line) and int(line) <= MOST_IDS:
+                return int(line)
+        return 0
+
+    def _numbers(self, name: str) -> Path:
+        return self._folder / f"{name}.next-id"
 
     def _path(self, name: str) -> Path:
         return self._folder / f"{name}.state.npz"
 
 
-def _read(archive: Any) -> tuple[dict[str, Any], str]:
-    """The values of an archive, or the reason why it is none of ours."""
-    if "layout" not in archive.files:
+def next_number(state: Any) -> int | None:
+    """The number that a stream's next identity takes, by its state; ``None`` where that does not say."""
+    keys: tuple[str, ...] = ("stages", "associate", "tracker", "next_id")
+    if isinstance(state, dict) and "stages" not in state:  # kept by a version that had the tracker's state only
+        keys = keys[2:]
+    for key in keys:
+        state = state.get(key) if isinstance(state, dict) else None
+    return state if isinstance(state, int) and 1 <= state <= MOST_IDS else None
+
+
+def numbered(number: int) -> dict[str, Any]:
+    """A state that holds the next number and no identity."""
+    return {"stages": {"associate": {"tracker": {"next_id": number}}}}
+
+
+def _read(path: Path) -> tuple[dict[str, Any], str]:
+    """The values of a file, or the reason why it is none of ours.
+
+    Raises:
+        Exception: Whatever a damaged file leads to.
+    """
+    size = path.stat().st_size
+    if size > MOST_BYTES:
+        return {}, f"expected at most {MOST_BYTES} bytes, found {size}"
+    with zipfile.ZipFile(path) as archive:
+        members = {member.filename.removesuffix(".npy"): member for member in archive.infolist()}
+        unpacked = sum(member.file_size for member in members.values())
+        if unpacked > MOST_BYTES:
+            return {}, f"expected at most {MOST_BYTES} bytes when unpacked, found {unpacked}"
+        arrays = {name: _array(archive.read(member), name) for name, member in members.items()}
+    if "layout" not in arrays:
         return {}, f"expected {FORMAT} {VERSION}, found a file without a layout, of an older version or foreign"
-    layout = json.loads(str(archive["layout"]))
+    layout = json.loads(str(arrays["layout"]))
     if layout.get("format") != FORMAT or layout.get("version") != VERSION:
         found = f"{layout.get('format')} {layout.get('version')}"
         return {}, f"expected {FORMAT} {VERSION}, found {found}"
-    return _unpacked(layout["values"], archive), ""
+    values = _unpacked(layout["values"], arrays)
+    return (values, "") if isinstance(values, dict) else ({}, "expected a table of values, found another")
+
+
+def _array(data: bytes, name: str) -> NDArray[Any]:
+    """An array of a whole ``.npy`` file; its header is believed only as far as the bytes go."""
+    file = io.BytesIO(data)
+    version = np.lib.format.read_magic(file)
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, _, dtype = read(file)
+    count = math.prod(shape)
+    if dtype.hasobject or count * dtype.itemsize != len(data) - file.tell():
+        message = f"{name}: expected {shape} of {dtype}, found {len(data) - file.tell()} bytes"
+        raise ValueError(message)
+    file.seek(0)
+    return np.asarray(np.load(file, allow_pickle=False))
 
 
 def _packed(value: Any, arrays: list[NDArray[Any]]) -> Any:
@@ -168,7 +251,7 @@ def _packed(value: Any, arrays: list[NDArray[Any]]) -> Any:
     raise TypeError(message)
 
 
-def _unpacked(value: Any, archive: Any) -> Any:
+def _unpacked(value: Any, archive: Mapping[str, NDArray[Any]]) -> Any:
     """The reverse; tuples come back as lists."""
     if isinstance(value, list):
         return [_unpacked(inner, archive) for inner in value]

@@ -7,28 +7,25 @@ file has no name: the system removes it however the process ends.
 from __future__ import annotations
 
 import tempfile
-from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tracker.errors import SinkError
-from tracker.masks.packing import unpack_masks
+from tracker.formats.instances import pack_frame, unpack_frame
 from tracker.refine.recording import Recording, tracklets_of
 from tracker.sinks.base import Sink
-from tracker.types import Frame, Instances
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from tracker.types import TrackedFrame
+    from tracker.formats.instances import SavedFrame
+    from tracker.types import Frame, Instances, TrackedFrame
 
 __all__ = ["Spool", "SpoolSink"]
 
 CACHED_FRAMES = 32
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-ARRAYS = 10
 
 
 class Spool:
@@ -56,23 +53,11 @@ class Spool:
         Raises:
             SinkError: The system refuses.
         """
-        frame, instances, tracks = tracked_frame.frame, tracked_frame.instances, tracked_frame.tracks
-        empty = np.zeros(0, np.int64)
-        nothing = [np.zeros((0, 4), np.int64), np.zeros(0, np.uint8), np.zeros(0)]
-        arrays: list[NDArray[Any]] = [
-            np.array([frame.index, *frame.size, _microseconds(frame.captured_at)], np.int64),
-            np.array([frame.time_s, frame.arrived_s], np.float64),
-            np.frombuffer(frame.source.encode("utf-8", "surrogateescape"), np.uint8),
-            instances.boxes,
-            instances.scores,
-            instances.class_ids,
-            *(nothing if instances.masks is None else instances.masks.pack()),
-            np.stack([empty, empty] if tracks is None else [tracks.ids, tracks.detection_rows]),
-        ]
+        instances, tracks = tracked_frame.instances, tracked_frame.tracks
+        block = pack_frame(tracked_frame, embeddings=False)
         try:
             offset = self._file.seek(0, 2)
-            for array in arrays:
-                np.save(self._file, array)
+            self._file.write(block)
         except OSError as failure:
             raise _refused(failure) from failure
         self._offsets.append(offset)
@@ -99,13 +84,13 @@ class Spool:
         total = 0
         for offset in self._offsets:
             loaded = self._load(offset)
-            boxes, (ids, rows) = loaded[3], loaded[9]
+            instances, ids, rows = loaded.instances, loaded.ids, loaded.rows
             seen = rows >= 0
             pairs.append(np.stack([ids[seen], total + rows[seen]]))
-            times_s.append(float(loaded[1][0]))
-            counts.append(len(boxes))
-            columns.append((boxes, loaded[4], loaded[5]))
-            total += len(boxes)
+            times_s.append(loaded.frame.time_s)
+            counts.append(len(instances))
+            columns.append((instances.boxes, instances.scores, instances.class_ids))
+            total += len(instances)
         owners = np.concatenate([np.zeros((2, 0), np.int64), *pairs], axis=1)
         recording = Recording(
             times_s=np.array(times_s, np.float64),
@@ -131,25 +116,17 @@ class Spool:
                 known = self._embeddings.get(identity)
                 self._embeddings[identity] = weighted if known is None else known + weighted
 
-    def _load(self, offset: int) -> list[NDArray[Any]]:
+    def _load(self, offset: int) -> SavedFrame:
         self._file.seek(offset)
-        return [np.load(self._file) for _ in range(ARRAYS)]
+        found = unpack_frame(self._file)
+        if found is None:
+            message = f"expected a frame at byte {offset} of the temporary file, found its end"
+            raise ValueError(message)
+        return found
 
     def _read(self, number: int) -> tuple[Frame, Instances]:
-        facts, (time_s, arrived_s), source, boxes, scores, class_ids, rects, cells, measures, _ = self._load(
-            self._offsets[number]
-        )
-        index, width, height, captured_us = facts.tolist()
-        frame = Frame(
-            index=int(index),
-            time_s=float(time_s),
-            arrived_s=float(arrived_s),
-            source=source.tobytes().decode("utf-8", "surrogateescape"),
-            size=(int(width), int(height)),
-            captured_at=None if captured_us < 0 else EPOCH + timedelta(microseconds=int(captured_us)),
-        )
-        masks = unpack_masks([rects, cells, measures]) if len(measures) else None
-        return frame, Instances(boxes=boxes, scores=scores, class_ids=class_ids, masks=masks)
+        loaded = self._load(self._offsets[number])
+        return loaded.frame, loaded.instances
 
 
 class SpoolSink(Sink):
@@ -169,11 +146,6 @@ class SpoolSink(Sink):
 
     def close(self) -> None:
         """Does nothing: the spool stays readable."""
-
-
-def _microseconds(moment: datetime | None) -> int:
-    """Since 1970; -1 = not known."""
-    return -1 if moment is None else (moment - EPOCH) // timedelta(microseconds=1)
 
 
 def _refused(failure: OSError) -> SinkError:

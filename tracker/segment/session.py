@@ -147,6 +147,11 @@ class OnnxSegmenter:
         return DEFAULT_CONFIRMATION_SCORE if noted is None else noted
 
     @property
+    def digest(self) -> str:
+        """SHA-256 of the model's file and manifest; see :meth:`tracker.segment.zoo.ModelFile.digest`."""
+        return self._file.digest()
+
+    @property
     def manner(self) -> str:
         """How batches are run on a card: size, graph; empty on the CPU."""
         return self._network.manner

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import difflib
 import glob
+import hashlib
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -42,6 +43,17 @@ class ModelFile:
     path: Path
     variant: str
     manifest: Manifest | None
+
+    def digest(self) -> str:
+        """SHA-256 of the network, what lies beside it under its name (weights) and the manifest; of no path."""
+        manifest = self.manifest
+        said = [] if manifest is None else [(one.name, getattr(manifest, one.name)) for one in fields(manifest)]
+        total = hashlib.sha256(repr([(name, value) for name, value in said if name != "path"]).encode())
+        beside = sorted(self.path.parent.glob(f"{glob.escape(self.path.name)}?*"))
+        for file in (self.path, *(path for path in beside if path.is_file())):
+            with file.open("rb") as data:
+                total.update(hashlib.file_digest(data, "sha256").digest())
+        return total.hexdigest()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

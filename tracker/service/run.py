@@ -15,7 +15,7 @@ import socket
 import threading
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tracker.engine.claims import check_cameras, held_names
 from tracker.engine.models import Models, lowest_score
@@ -52,6 +52,9 @@ SAVE_S = 5.0
 
 CRASH_SKIP_IDS = 1000
 """Numbers left out after a crash, more than a camera gives in :data:`SAVE_S`: no number is given twice."""
+
+PLACES = frozenset({"name", "url", "place", "model", "reid", "save", "records", "decode", "timeout_s", "stall_s"})
+"""Settings of a recording that change none of its rows; of the models and the outputs what counts is looked at."""
 
 POLL_S = 0.25
 
@@ -251,8 +254,9 @@ class LiveService:
         loaded = self._snapshots.load(camera.name)
         if loaded is None:
             return None
-        other = loaded.facts.get("class_names") != list(self._models.segmenter(plan).class_names)
-        if other:
+        other = loaded.numbers_only
+        if not other and loaded.facts.get("class_names") != list(self._models.segmenter(plan).class_names):
+            other = True
             logger.warning("state of other classes", extra={"camera": camera.name})
         skip_ids = 0 if loaded.facts.get("final") else CRASH_SKIP_IDS
         return Kept(state=loaded.state, elapsed_s=loaded.elapsed_s, skip_ids=skip_ids, numbers_only=other)
@@ -261,18 +265,46 @@ class LiveService:
         """Where a recording's chunks are, and everything its rows depend on."""
         if self._config.state is None or is_camera(camera.url) or camera.policy == "latest":
             return None
-        try:
-            facts = Path(camera.url).stat() if Path(camera.url).is_file() else None
-        except OSError as error:
-            problem = f"expected a recording, found: {error.strerror}"
-            raise SourceError(camera.url, problem, "check the path") from None
         key = {
-            "camera": camera.chosen(),
-            "file": (facts.st_size, facts.st_mtime_ns) if facts is not None else None,
-            "model": segmenter.describe(),
-            "version": __version__,
+            "recording": _recording(camera.url),
+            "model": [segmenter.file.digest(), _digest(camera.reid)],
+            "settings": result_settings(camera),
+            "version of masktrail": __version__,
         }
         return Resumption(Path(self._config.state), camera.name, key)
+
+
+def result_settings(camera: CameraSettings) -> dict[str, Any]:
+    """The settings that a recording's rows depend on: not where it lies, where it is written and what decodes it."""
+    chosen = {name: value for name, value in camera.chosen().items() if name not in PLACES}
+    outputs = [camera.save, *camera.records]
+    return chosen | {"outputs": [None if output is None else Path(output).name for output in outputs]}
+
+
+def _recording(url: str) -> list[tuple[str, int, int]]:
+    """Name, size and time of change of every file of a recording; of one file without its name.
+
+    Raises:
+        SourceError: It is not there.
+    """
+    path = Path(url.removeprefix("file://"))
+    try:
+        if path.is_dir():
+            files = sorted(entry for entry in path.iterdir() if entry.is_file())
+            return [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files]
+        if path.is_file():
+            facts = path.stat()
+            return [("", facts.st_size, facts.st_mtime_ns)]
+    except OSError as error:
+        raise SourceError(url, f"expected a recording, found: {error.strerror}", "check the path") from None
+    return []
+
+
+def _digest(model: str | None) -> str | None:
+    """Of the network for appearance."""
+    from tracker.segment.zoo import find_model
+
+    return None if model is None else find_model(model).digest()
 
 
 def run_live(path: Path, *, log: str | None = None, resume: bool = False) -> int:

@@ -75,7 +75,7 @@ class StreamSettings(Settings):
     ] = None
     records: Annotated[
         Texts,
-        Field(description="Records by suffix: .jsonl .csv .parquet .txt (MOT) .mots.txt .coco.json; repeatable."),
+        Field(description="Records by suffix: .jsonl .csv .parquet .txt .mots.txt .coco.json .instances; repeatable."),
         Note("`{name}` and `{time}` are filled in as for `save`."),
         Flag("FILE"),
     ] = ()
@@ -302,7 +302,8 @@ class RunSettings(DeviceSettings, StreamSettings):
     @property
     def lowest_score(self) -> float | None:
         """The lowest score the segmenter keeps; ``None`` = the model's own, which the tracker wants low."""
-        if self.score_threshold is not None or self.associates:
+        keeps_instances = any(path.endswith(".instances") for path in self.records)  # to be tracked later
+        if self.score_threshold is not None or self.associates or keeps_instances:
             return self.score_threshold
         exports_coco = any(path.endswith(".coco.json") for path in self.records)
         return AVERAGE_PRECISION_SCORE if exports_coco else DISPLAY_SCORE

@@ -50,6 +50,10 @@ class SinkContext:
         draw: Makes the annotated picture ``(H, W, 3)`` uint8 BGR of a frame; remembers trails, so one per stream.
         crf: Videos: constant rate factor of the encoder; ``None`` for the encoder's default.
         coco_annotations: COCO results: a COCO file whose image and category numbers are followed.
+        final_classes: Give an identity its final class in all of its rows when the file is complete; else rows keep the
+            vote so far, as in the parts of a camera's records, where nothing is final yet.
+        confirmation_score: Of the model: score that an instance must have to confirm a track.
+        model_digest: SHA-256 of the model; empty where nobody asked for it.
     """
 
     class_names: Sequence[str] = ()
@@ -60,6 +64,9 @@ class SinkContext:
     draw: Callable[[TrackedFrame], NDArray[np.uint8]] | None = None
     crf: int | None = None
     coco_annotations: str | os.PathLike[str] | None = None
+    final_classes: bool = True
+    confirmation_score: float = 0.0
+    model_digest: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,10 +98,12 @@ class Sink(ABC):
         needs_images: Frames must carry their full-size picture, and :attr:`SinkContext.draw` is given.
         shows_silhouettes: It shows silhouettes and names no detection: a second pass gives it those of the rows that it
             filled in as well.
+        keeps_instances: It keeps what tracking needs later: without tracking too, the camera's motion is looked for.
     """
 
     needs_images: ClassVar[bool] = False
     shows_silhouettes: ClassVar[bool] = False
+    keeps_instances: ClassVar[bool] = False
 
     @classmethod
     def open(cls, address: str, context: SinkContext) -> Self:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from tracker.formats.coco import CocoIds, result_entry
@@ -33,19 +34,24 @@ class CocoSink(TextSink):
     Args:
         path: The final path.
         ids: Image and category numbers.
+        final_classes: As for :class:`tracker.sinks.text.TextSink`.
     """
 
     shows_silhouettes: ClassVar[bool] = True
+    row_pattern: ClassVar[re.Pattern[bytes]] = re.compile(
+        rb'\{"image_id":\d+,"category_id":(?P<class>\d+),.*"track_id":(?P<id>\d+)\}'
+    )
 
-    def __init__(self, path: str | os.PathLike[str], *, ids: CocoIds) -> None:
+    def __init__(self, path: str | os.PathLike[str], *, ids: CocoIds, final_classes: bool = True) -> None:
         self._ids = ids
         self._first = True
-        super().__init__(path, head=HEAD)
+        super().__init__(path, head=HEAD, final_classes=final_classes)
 
     @classmethod
     def open(cls, address: str, context: SinkContext) -> Self:
         """Open it at a path; see :class:`tracker.sinks.base.Sink`."""
-        return cls(address, ids=CocoIds(class_names=context.class_names, annotations=context.coco_annotations))
+        ids = CocoIds(class_names=context.class_names, annotations=context.coco_annotations)
+        return cls(address, ids=ids, final_classes=context.final_classes)
 
     @classmethod
     def join(cls, path: Path, chunks: Sequence[Path], starts_s: Sequence[float]) -> None:  # noqa: ARG003 - as written
@@ -60,6 +66,8 @@ class CocoSink(TextSink):
                     raw.write(b",\n" * before + entries)
                     before = True
             raw.write(tail)
+            raw.flush()
+            cls._write_final_classes(part)
 
     def _lines(self, tracked_frame: TrackedFrame) -> str:
         entries = self._results(tracked_frame)

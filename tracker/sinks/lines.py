@@ -5,15 +5,19 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
+from tracker.sinks.final_classes import write_final_classes
 from tracker.sinks.rows import MaskFormat, Row, RowBuilder
 from tracker.sinks.text import TextSink
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Iterable, Iterator
 
     from tracker.sinks.base import SinkContext
+    from tracker.sinks.part_file import PartFile
     from tracker.types import TrackedFrame
 
 __all__ = ["CsvSink", "JsonLinesSink", "flat"]
@@ -29,7 +33,13 @@ class JsonLinesSink(TextSink):
         masks: ``"rle"`` (``{"size": [height, width], "counts": ...}``, compressed COCO), ``"polygon"`` or ``"none"``.
         image_names: The source is a folder of images: rows name the file.
         coasting: Keep rows of identities that are predicted but not seen.
+        final_classes: As for :class:`tracker.sinks.text.TextSink`.
     """
+
+    # Quotes inside a text are escaped, so that the keys stand nowhere else.
+    row_pattern: ClassVar[re.Pattern[bytes]] = re.compile(
+        rb'.*?,"id":(?P<id>\d+),"class":(?P<class>"(?:[^"\\]|\\.)*"),'
+    )
 
     def __init__(
         self,
@@ -38,10 +48,11 @@ class JsonLinesSink(TextSink):
         masks: MaskFormat = "rle",
         image_names: bool = False,
         coasting: bool = True,
+        final_classes: bool = True,
     ) -> None:
         self._builder = RowBuilder(masks=masks, image_names=image_names, coasting=coasting)
         self._masks, self._image_names = masks != "none", image_names
-        super().__init__(path)
+        super().__init__(path, final_classes=final_classes)
 
     @classmethod
     def open(cls, address: str, context: SinkContext) -> Self:
@@ -51,6 +62,7 @@ class JsonLinesSink(TextSink):
             masks=context.masks or "rle",
             image_names=context.image_names,
             coasting=context.coasting is not False,
+            final_classes=context.final_classes,
         )
 
     def _lines(self, tracked_frame: TrackedFrame) -> str:
@@ -110,6 +122,8 @@ COLUMNS = (
     *("age_s", "area_px", "detection", "coasting"),
 )
 
+CELL = rb'(?:"(?:[^"]|"")*"|[^",]*)'
+
 
 class CsvSink(TextSink):
     """Comma-separated values with a header line; empty where a value is unknown, masks as JSON text.
@@ -119,9 +133,14 @@ class CsvSink(TextSink):
         masks: As for :class:`JsonLinesSink`.
         image_names: The source is a folder of images: rows name the file.
         coasting: Keep rows of identities that are predicted but not seen.
+        final_classes: As for :class:`tracker.sinks.text.TextSink`.
     """
 
     head_lines: ClassVar[int] = 1
+    row_pattern: ClassVar[re.Pattern[bytes]] = re.compile(rb"\d+,[^,]*,(?P<id>\d+),(?P<class>" + CELL + rb"),")
+    row_pattern_of_images: ClassVar[re.Pattern[bytes]] = re.compile(
+        rb"\d+,[^,]*," + CELL + rb",(?P<id>\d+),(?P<class>" + CELL + rb"),"
+    )
 
     def __init__(
         self,
@@ -130,11 +149,12 @@ class CsvSink(TextSink):
         masks: MaskFormat = "none",
         image_names: bool = False,
         coasting: bool = True,
+        final_classes: bool = True,
     ) -> None:
         self._builder = RowBuilder(masks=masks, image_names=image_names, coasting=coasting)
         self._masks, self._image_names = masks != "none", image_names
         columns = [*COLUMNS[:2], *(["image"] if image_names else []), *COLUMNS[2:], *(["mask"] if self._masks else [])]
-        super().__init__(path, head=",".join(columns) + "\n")
+        super().__init__(path, head=",".join(columns) + "\n", final_classes=final_classes)
 
     @classmethod
     def open(cls, address: str, context: SinkContext) -> Self:
@@ -144,6 +164,7 @@ class CsvSink(TextSink):
             masks=context.masks or "none",
             image_names=context.image_names,
             coasting=context.coasting is not False,
+            final_classes=context.final_classes,
         )
 
     def _lines(self, tracked_frame: TrackedFrame) -> str:
@@ -157,3 +178,21 @@ class CsvSink(TextSink):
                 values.append("" if row.mask is None else json.dumps(row.mask, separators=(",", ":")))
             writer.writerow(values)
         return text.getvalue()
+
+    @classmethod
+    def _write_final_classes(cls, part: PartFile) -> None:
+        with part.open() as file:
+            named = file.readline().split(b",")[2:3] == [b"image"]
+        write_final_classes(part, cls.row_pattern_of_images if named else cls.row_pattern, _whole_rows)
+
+
+def _whole_rows(lines: Iterable[bytes]) -> Iterator[bytes]:
+    """Rows of a CSV file; a text in quotes may hold line breaks."""
+    row = b""
+    for line in lines:
+        row += line
+        if row.count(b'"') % 2 == 0:
+            yield row
+            row = b""
+    if row:
+        yield row

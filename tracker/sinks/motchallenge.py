@@ -6,6 +6,7 @@ Classes are numbered by name, as readers of each format expect: see :func:`track
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, ClassVar, Self
 
 import numpy as np
@@ -34,16 +35,19 @@ class MotSink(TextSink):
         path: The final path.
         coasting: Keep lines of identities that are predicted but not seen, or filled in by a second pass; their
             visibility is 0, of the others 1.
+        final_classes: As for :class:`tracker.sinks.text.TextSink`.
     """
 
-    def __init__(self, path: str | os.PathLike[str], *, coasting: bool = True) -> None:
+    row_pattern: ClassVar[re.Pattern[bytes]] = re.compile(rb"\d+,(?P<id>\d+),(?:[^,]*,){5}(?P<class>[^,]+),")
+
+    def __init__(self, path: str | os.PathLike[str], *, coasting: bool = True, final_classes: bool = True) -> None:
         self._coasting = coasting
-        super().__init__(path)
+        super().__init__(path, final_classes=final_classes)
 
     @classmethod
     def open(cls, address: str, context: SinkContext) -> Self:
         """Open it at a path; see :class:`tracker.sinks.base.Sink`."""
-        return cls(address, coasting=context.coasting is not False)
+        return cls(address, coasting=context.coasting is not False, final_classes=context.final_classes)
 
     def _lines(self, tracked_frame: TrackedFrame) -> str:
         tracks, instances = tracked_frame.tracks, tracked_frame.instances
@@ -72,11 +76,13 @@ class MotsSink(TextSink):
     """
 
     shows_silhouettes: ClassVar[bool] = True
+    # Of a detections file, whose ids are all 0, the lines end in a seventh column.
+    row_pattern: ClassVar[re.Pattern[bytes]] = re.compile(rb"\d+ (?P<id>\d+) (?P<class>\d+) \d+ \d+ [^ ]+$")
 
     @classmethod
-    def open(cls, address: str, context: SinkContext) -> Self:  # noqa: ARG003 - the format has no choices
+    def open(cls, address: str, context: SinkContext) -> Self:
         """Open it at a path; see :class:`tracker.sinks.base.Sink`."""
-        return cls(address)
+        return cls(address, final_classes=context.final_classes)
 
     def _lines(self, tracked_frame: TrackedFrame) -> str:
         tracks, instances = tracked_frame.tracks, tracked_frame.instances

@@ -10,10 +10,11 @@ from __future__ import annotations
 import contextlib
 import io
 import time
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, BinaryIO, Self
 
 from tracker.errors import ConfigError, SinkError, install_command
 from tracker.sinks.base import Sink
+from tracker.sinks.final_classes import ClassWatch
 from tracker.sinks.lines import flat
 from tracker.sinks.part_file import PartFile, refusal
 from tracker.sinks.rows import MaskFormat, RowBuilder
@@ -78,6 +79,7 @@ class ParquetSink(Sink):
         image_names: The source is a folder of images: rows name the file.
         coasting: Keep rows of identities that are predicted but not seen.
         group_rows: Rows per row group.
+        final_classes: As for :class:`tracker.sinks.text.TextSink`.
 
     Attributes:
         path: The final path, as the user wrote it.
@@ -96,6 +98,7 @@ class ParquetSink(Sink):
         image_names: bool = False,
         coasting: bool = True,
         group_rows: int = GROUP_ROWS,
+        final_classes: bool = True,
     ) -> None:
         try:
             import pyarrow as pa
@@ -118,6 +121,7 @@ class ParquetSink(Sink):
         self.frames = 0
         self._cpu_s = {"records": 0.0}
         self._rows: list[dict[str, Any]] = []
+        self._watch = ClassWatch() if final_classes else None
         self._failure: SinkError | None = None
         self._closed = False
 
@@ -129,6 +133,7 @@ class ParquetSink(Sink):
             masks=context.masks or "rle",
             image_names=context.image_names,
             coasting=context.coasting is not False,
+            final_classes=context.final_classes,
         )
 
     @classmethod
@@ -143,14 +148,15 @@ class ParquetSink(Sink):
         from pyarrow import parquet
 
         schema = pa.schema([(field.name, _plain(field.type)) for field in parquet.read_schema(chunks[0])])
-        with (
-            PartFile(path) as part,
-            io.BufferedWriter(part.open()) as raw,
-            parquet.ParquetWriter(raw, schema, compression="zstd") as writer,
-        ):
-            for rows in _groups(parquet.read_table(chunk).cast(schema) for chunk in chunks):
-                table = pa.concat_tables(rows).combine_chunks()
-                writer.write_table(table, row_group_size=len(table))
+        with PartFile(path) as part:
+            with (
+                io.BufferedWriter(part.open()) as raw,
+                parquet.ParquetWriter(raw, schema, compression="zstd") as writer,
+            ):
+                for rows in _groups(parquet.read_table(chunk).cast(schema) for chunk in chunks):
+                    table = pa.concat_tables(rows).combine_chunks()
+                    writer.write_table(table, row_group_size=len(table))
+            _write_final_classes(part, schema)
 
     @property
     def address(self) -> str:
@@ -171,6 +177,8 @@ class ParquetSink(Sink):
         if self._failure is not None:
             raise self._failure
         started_s = time.thread_time()
+        if self._watch is not None:
+            self._watch.see(tracked_frame)
         for row in self._builder.rows(tracked_frame):
             values = flat(row, image_names=self._image_names)
             if self._masks:
@@ -200,6 +208,11 @@ class ParquetSink(Sink):
                     self._end_file()
         finally:
             self._file.close()
+        if self._watch is not None and self._watch.changed:
+            try:
+                _write_final_classes(self._part, self._schema)
+            except OSError as failure:
+                self._failure = self._failure or refusal(self.path, failure, "write the final classes")
         self._part.publish()
         if self._failure is not None and not raised_before:
             raise self._failure
@@ -276,13 +289,42 @@ class ParquetSink(Sink):
                     return
 
 
+def _write_final_classes(part: PartFile, schema: Any) -> None:
+    """Write a complete table again, row group by row group, with the last class of every identity in all of its rows.
+
+    Raises:
+        OSError: The system refuses; the part file is as it was.
+    """
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    last: dict[int, str] = {}
+    changed = False
+    with part.open() as file:
+        for batch in parquet.ParquetFile(file).iter_batches(columns=["id", "class"]):
+            for identity, name in zip(*(column.to_pylist() for column in batch.columns), strict=True):
+                changed |= identity is not None and last.get(identity, name) != name
+                last[identity] = name
+    if not changed:
+        return
+    with part.rewriting() as (source, target), _writer(target, schema, []) as writer:
+        known = parquet.ParquetFile(source)
+        place = schema.get_field_index("class")
+        for number in range(known.num_row_groups):
+            table = known.read_row_group(number).cast(schema)
+            ids, names = table.column("id").to_pylist(), table.column("class").to_pylist()
+            final = [name if one is None else last[one] for one, name in zip(ids, names, strict=True)]
+            table = table.set_column(place, schema.field(place), pa.array(final, pa.string())).combine_chunks()
+            writer.write_table(table, row_group_size=len(table))
+
+
 def _write_all(file: FileIO, data: bytes) -> None:
     view = memoryview(data)
     while view:
         view = view[file.write(view) :]
 
 
-def _writer(target: io.RawIOBase, schema: Any, index: list[Any]) -> Any:
+def _writer(target: io.RawIOBase | BinaryIO, schema: Any, index: list[Any]) -> Any:
     """A writer that adds its index (``pyarrow.parquet.FileMetaData``) to a list when it is closed."""
     from pyarrow import parquet
 

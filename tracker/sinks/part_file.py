@@ -8,18 +8,20 @@ duplicate of that descriptor, so that nothing is ever found by its name again.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import io
 import os
 import stat
 from io import FileIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Self, TextIO
+from typing import TYPE_CHECKING, BinaryIO, Self, TextIO
 
 from tracker.errors import SinkError
 from tracker.sinks.exclusive import ExclusiveFile
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from types import TracebackType
 
 __all__ = ["PartFile", "check_place", "refusal", "write_whole"]
@@ -122,6 +124,23 @@ class PartFile:
         before, self._file = self._file, sibling
         if before is not None:
             before.remove()
+
+    @contextlib.contextmanager
+    def rewriting(self) -> Iterator[tuple[BinaryIO, BinaryIO]]:
+        """What was written so far, to be read, and a new part file, which takes its place when the block ends well.
+
+        Raises:
+            OSError: The system refuses; the part file is as it was.
+        """
+        sibling = self.sibling()
+        try:
+            copy = FileIO(os.dup(sibling.fd), "r+b")
+            with io.BufferedReader(self.open()) as source, io.BufferedWriter(copy) as target:
+                yield source, target
+        except BaseException:
+            sibling.remove()
+            raise
+        self.adopt(sibling)
 
     def publish(self) -> None:
         """Give the finished part file its final name, replacing what was there when it was opened.

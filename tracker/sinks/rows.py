@@ -16,9 +16,99 @@ from tracker.sinks.silhouettes import code_of, silhouette_of
 if TYPE_CHECKING:
     from tracker.types import Instances, TimeFrom, TrackedFrame
 
-__all__ = ["MASK_FORMATS", "MaskFormat", "Row", "RowBuilder"]
+__all__ = ["IDENTITY_FIELDS", "MASK_FORMATS", "ROW_FIELDS", "Field", "MaskFormat", "Row", "RowBuilder"]
 
 MASK_FORMATS: tuple[MaskFormat, ...] = get_args(MaskFormat)
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A column of a record as the reference describes it.
+
+    Attributes:
+        name: In JSON Lines; CSV and Parquet have ``columns`` in its place where they differ.
+        kind: ``whole`` number, ``number``, ``text``, ``flag`` or ``list``.
+        unit: Of numbers; empty where there is none.
+        meaning: One or two sentences.
+        columns: Names in CSV and Parquet, which have no nesting; empty = the same.
+        present: When there is such a column; empty = always.
+    """
+
+    name: str
+    kind: str
+    unit: str
+    meaning: str
+    columns: tuple[str, ...] = ()
+    present: str = ""
+
+
+ROW_FIELDS = (
+    Field("frame", "whole", "", "Position in the stream, from 0; MOT, MOTS and KITTI text count from 1."),
+    Field("time_s", "number", "s", "Media time, to the microsecond."),
+    Field(
+        "time_from",
+        "text",
+        "",
+        "`arrival`: the camera has no clock that is believed, and `time_s` is when the frame came here.",
+        present="JSON Lines, in rows of such cameras",
+    ),
+    Field("image", "text", "", "The image's file name.", present="folders of images"),
+    Field("id", "whole", "", "The identity; null without tracking."),
+    Field(
+        "class",
+        "text",
+        "",
+        "By vote over the identity's life. The final vote in all rows of a file written as a whole; in parts of "
+        "a camera's records, in pipes and in what a killed process leaves, the vote so far. Without tracking the "
+        "instance's own.",
+    ),
+    Field("score", "number", "0 to 1", "Of the instance; while coasting the last one. To four digits."),
+    Field(
+        "box",
+        "list",
+        "px",
+        "x1, y1, x2, y2 of the picture, to a hundredth: the instance's, or while coasting where it is presumed to be.",
+        columns=("x1", "y1", "x2", "y2"),
+    ),
+    Field(
+        "velocity_px_s",
+        "list",
+        "px/s",
+        "x and y of the box centre's velocity, relative to the scene where the camera moves; null without tracking.",
+        columns=("vx_px_s", "vy_px_s"),
+    ),
+    Field("age_s", "number", "s", "Since the identity was first detected, absences included; null without tracking."),
+    Field("area_px", "whole", "px", "Pixels of the silhouette at the picture's resolution; null where there is none."),
+    Field("detection", "whole", "", "Row of the instance among those of the frame; null while coasting."),
+    Field(
+        "coasting",
+        "flag",
+        "",
+        "Predicted, or filled in by a second pass, and not seen. CSV has 0 and 1; MOT text has visibility 0; "
+        "MOTS text and COCO results leave such rows out, unless a second pass has a silhouette for them.",
+    ),
+    Field(
+        "mask",
+        "list",
+        "",
+        "COCO's compressed run-length code or polygons, at the picture's resolution; null where there is none.",
+        present="with masks",
+    ),
+)
+"""Columns of JSON Lines, CSV and Parquet in their order: a row per identity (or else instance) and frame."""
+
+IDENTITY_FIELDS = (
+    Field("id", "whole", "", "The identity."),
+    Field("class", "text", "", "The vote at the end of the file; final where the identity has ended."),
+    Field("first_frame", "whole", "", "The first frame of the file that has a row of it."),
+    Field("last_frame", "whole", "", "The last one."),
+    Field("first_s", "number", "s", "Media time of the first."),
+    Field("last_s", "number", "s", "Media time of the last."),
+    Field("frames", "whole", "", "In how many frames it was seen: rows that coast are not counted."),
+    Field("score", "number", "0 to 1", "Mean over these frames; null where there is none."),
+    Field("ended", "flag", "", "Given up within the file: it does not return."),
+)
+"""Columns of ``*.identities.jsonl``, ``.csv`` and ``.parquet``, a row per identity."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

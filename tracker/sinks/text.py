@@ -17,9 +17,11 @@ from typing import TYPE_CHECKING, ClassVar
 
 from tracker.errors import SinkError
 from tracker.sinks.base import Sink
+from tracker.sinks.final_classes import ClassWatch, write_final_classes
 from tracker.sinks.part_file import PartFile, refusal
 
 if TYPE_CHECKING:
+    import re
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
@@ -40,6 +42,8 @@ class TextSink(Sink):
     Args:
         path: The final path.
         head: What the file starts with, published even when no frame comes.
+        final_classes: When the file is complete, give every identity its final class in all of its rows. A device or a
+            pipe, and what a full disk has no room to copy, keeps the vote so far.
 
     Attributes:
         path: The final path, as the user wrote it.
@@ -52,7 +56,10 @@ class TextSink(Sink):
     head_lines: ClassVar[int] = 0
     """Lines that every file begins with, once."""
 
-    def __init__(self, path: str | os.PathLike[str], *, head: str = "") -> None:
+    row_pattern: ClassVar[re.Pattern[bytes]]
+    """A line from its beginning, with the groups ``id`` and ``class``; lines of no identity do not match."""
+
+    def __init__(self, path: str | os.PathLike[str], *, head: str = "", final_classes: bool = True) -> None:
         self._part = PartFile(path)
         self._file = self._part.open()
         self.path = self._part.path
@@ -62,6 +69,7 @@ class TextSink(Sink):
         self._waiting_bytes = len(head)
         self._flushed_s = time.monotonic()
         self._head_bytes = len(head.encode())
+        self._watch = ClassWatch() if final_classes and not self._part.direct else None
         self._failure: SinkError | None = None
         self._nothing_kept = False
         self._closed = False
@@ -80,6 +88,8 @@ class TextSink(Sink):
                     for _ in range(cls.head_lines if number else 0):
                         lines.readline()
                     shutil.copyfileobj(lines, raw)
+            raw.flush()
+            cls._write_final_classes(part)
 
     @property
     def address(self) -> str:
@@ -90,6 +100,11 @@ class TextSink(Sink):
     def cpu_s(self) -> Mapping[str, float]:
         """CPU seconds spent by stage."""
         return self._cpu_s
+
+    @classmethod
+    def _write_final_classes(cls, part: PartFile) -> None:
+        """Give every identity of a complete file its final class; see :func:`write_final_classes`."""
+        write_final_classes(part, cls.row_pattern)
 
     @abstractmethod
     def _lines(self, tracked_frame: TrackedFrame) -> str:
@@ -114,6 +129,8 @@ class TextSink(Sink):
             raise self._failure
         started_s = time.thread_time()
         data = self._lines(tracked_frame).encode()
+        if self._watch is not None:
+            self._watch.see(tracked_frame)
         self._waiting.append(data)
         self._waiting_bytes += len(data)
         self.frames += 1
@@ -142,6 +159,7 @@ class TextSink(Sink):
         if self._nothing_kept:
             self._part.discard()
         else:
+            self._settle_classes()
             self._part.publish()
         if self._failure is not None and not raised_before:
             raise self._failure
@@ -174,6 +192,15 @@ class TextSink(Sink):
             self._failure = refusal(self.path, failure, f"write frame {self.frames}")
             self._repair()
             raise self._failure from failure
+
+    def _settle_classes(self) -> None:
+        """Write the final classes; where the disk has no room for that, the rows stay as they are."""
+        if self._watch is None or not self._watch.changed:
+            return
+        try:
+            self._write_final_classes(self._part)
+        except OSError as failure:
+            self._failure = self._failure or refusal(self.path, failure, "write the final classes")
 
     def _repair(self) -> None:
         """Cut back to the last whole line and end the file there."""

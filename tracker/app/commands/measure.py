@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,13 +11,16 @@ from tracker.app.console import Json, Quiet, console_for, steps
 from tracker.app.flags import option
 from tracker.settings.stream import RunSettings
 
+if TYPE_CHECKING:
+    from rich.console import Console
+
 __all__ = ["associate", "evaluate"]
 
 
 def associate(
     detections: Annotated[
         Path,
-        typer.Argument(help="MOT, MOTS or KITTI text, COCO results, a sequence folder, or a folder of many of either."),
+        typer.Argument(help="MOT, MOTS or KITTI text, COCO results, a sequence folder, many of either, or .instances."),
     ],
     *,
     out: Annotated[Path, typer.Option(help="Result file; a folder for many sequences.")],
@@ -27,10 +30,18 @@ def associate(
     refine: Annotated[bool, option(RunSettings, "refine")] = False,
     quiet: Quiet = False,
 ) -> None:
-    """Give identities to detections made elsewhere, in their format; no video needed."""
+    """Give identities to detections made elsewhere, in their format; no video needed.
+
+    Of instances saved by ``masktrail segment X --records x.instances`` the result has the format of --out, and the
+    identities of ``masktrail track X``.
+    """
+    from tracker.formats.instances import is_saved_instances
     from tracker.measure.associate import associate as associate_files
 
     console = console_for(quiet=quiet)
+    if is_saved_instances(detections):
+        _associate_saved(detections, out, fps=fps, refine=refine, console=console)
+        return
     with steps(console, "associating") as show:
         results = associate_files(detections, out, fps=fps, refine=refine, progress=show)
     for result in results:
@@ -44,6 +55,23 @@ def associate(
     if any(result.interrupted for result in results):
         raise typer.Exit(130)
     if any(result.problem for result in results):
+        raise typer.Exit(1)
+
+
+def _associate_saved(path: Path, out: Path, *, fps: float | None, refine: bool, console: Console) -> None:
+    from tracker.engine.saved import associate_saved
+    from tracker.errors import ConfigError
+
+    if fps is not None:
+        problem = "expected no rate, found one: saved instances have times of their own"
+        raise ConfigError(f"--fps {fps:g}", problem, "leave --fps out")
+    with steps(console, "associating") as show:
+        result = associate_saved(path, out, refine=refine, progress=lambda done: show(path.name, done, done))
+    total = result.identities.total()
+    console.print(f"{path.name}: {total} identities in {result.frames} frames -> {out}", highlight=False, markup=False)
+    if result.problem:
+        text = f"  second pass failed, the online result stands: {result.problem}"
+        console.print(text, highlight=False, markup=False)
         raise typer.Exit(1)
 
 

@@ -40,6 +40,14 @@ def settings_commands(*, out: Out = None) -> None:
     _give(command_page(app), out)
 
 
+@settings_app.command(name="fields")
+def settings_fields(*, out: Out = None) -> None:
+    """The reference of the fields of all records in Markdown: names, units, meaning."""
+    from tracker.sinks.reference import record_fields_page
+
+    _give(record_fields_page(), out)
+
+
 def _give(text: str, out: Path | None) -> None:
     if out is None:
         typer.echo(text, nl=False)

@@ -1,0 +1,145 @@
+"""Saved instances as an output: segment a recording once, track it many times; see :mod:`tracker.formats.instances`."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import shutil
+import time
+from typing import TYPE_CHECKING, ClassVar, Self
+
+from tracker.formats.instances import SavedModel, pack_frame
+from tracker.sinks.base import Sink
+from tracker.sinks.part_file import PartFile, refusal
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from tracker.errors import SinkError
+    from tracker.sinks.base import SinkContext
+    from tracker.types import TrackedFrame
+
+__all__ = ["InstancesSink"]
+
+
+class InstancesSink(Sink):
+    """One block per frame, valid after every one.
+
+    Args:
+        path: The final path.
+        model: Of the stream.
+
+    Raises:
+        SinkError: The folder is missing or not writable.
+    """
+
+    keeps_instances: ClassVar[bool] = True
+
+    def __init__(self, path: str | os.PathLike[str], model: SavedModel) -> None:
+        self._part = PartFile(path)
+        self._file = self._part.open()
+        self.path = self._part.path
+        self.frames = 0
+        self._head = model.head()
+        self._size = 0
+        self._cpu_s = {"records": 0.0}
+        self._failure: SinkError | None = None
+        self._closed = False
+
+    @classmethod
+    def open(cls, address: str, context: SinkContext) -> Self:
+        """Open it at a path; see :class:`tracker.sinks.base.Sink`."""
+        model = SavedModel(
+            class_names=tuple(context.class_names),
+            confirmation_score=context.confirmation_score,
+            digest=context.model_digest,
+            frame_rate=context.frame_rate,
+            image_names=context.image_names,
+        )
+        return cls(address, model)
+
+    @classmethod
+    def why_not_joined(cls, address: str) -> str:  # noqa: ARG003 - every file can be
+        """Nothing: frames stand one after another."""
+        return ""
+
+    @classmethod
+    def join(cls, path: Path, chunks: Sequence[Path], starts_s: Sequence[float]) -> None:  # noqa: ARG003 - in the frames
+        """Copy the frames of one chunk after another."""
+        with PartFile(path) as part, io.BufferedWriter(part.open()) as raw:
+            for number, chunk in enumerate(chunks):
+                with chunk.open("rb") as file:
+                    head = file.readline()
+                    if not number:
+                        raw.write(head)
+                    shutil.copyfileobj(file, raw)
+
+    @property
+    def address(self) -> str:
+        """The final path, as the user wrote it."""
+        return str(self.path)
+
+    @property
+    def cpu_s(self) -> Mapping[str, float]:
+        """CPU seconds spent by stage."""
+        return self._cpu_s
+
+    def part_bytes(self) -> int:
+        """Bytes on the disk so far; raises as :meth:`tracker.sinks.part_file.PartFile.size` does."""
+        return self._part.size()
+
+    def write(self, tracked_frame: TrackedFrame) -> None:
+        """Add one frame.
+
+        Raises:
+            SinkError: The system refuses; the frames before are kept.
+        """
+        if self._failure is not None:
+            raise self._failure
+        started_s = time.thread_time()
+        self._put((b"" if self._size else self._head) + pack_frame(tracked_frame))
+        self.frames += 1
+        self._cpu_s["records"] += time.thread_time() - started_s
+
+    def close(self) -> None:
+        """Publish the file; safe to call twice.
+
+        Raises:
+            SinkError: The system refuses.
+        """
+        if self._closed:
+            return
+        self._closed = True
+        raised_before = self._failure is not None
+        if not self._size and not raised_before:
+            with contextlib.suppress(Exception):
+                self._put(self._head)
+        self._file.close()
+        if self._size:
+            self._part.publish()
+        else:
+            self._part.discard()
+        if self._failure is not None and not raised_before:
+            raise self._failure
+
+    def abort(self) -> None:
+        """Keep what is done without raising; without a frame nothing is published."""
+        if self.frames == 0 and not self._closed:
+            self._closed = True
+            self._file.close()
+            self._part.discard()
+        super().abort()
+
+    def _put(self, data: bytes) -> None:
+        view = memoryview(data)
+        try:
+            while view:
+                view = view[self._file.write(view) :]
+        except OSError as failure:
+            with contextlib.suppress(OSError):
+                self._file.truncate(self._size)
+            self._failure = refusal(self.path, failure, f"write frame {self.frames}")
+            raise self._failure from failure
+        self._size += len(data)
