@@ -32,6 +32,7 @@ PUBLIC = [
     "open_sink",
     "open_source",
     "run",
+    "track",
 ]
 
 
