@@ -16,7 +16,7 @@ from export.data.archive import IGNORE
 from export.networks.yolact_nano import MASK_STRIDE, STRIDES
 from export.onnx.to_onnx import EndToEnd
 from export.training.evaluate import letterbox, summarise
-from tracker.masks import GridMasks
+from tracker.masks.grid_masks import GridMasks
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

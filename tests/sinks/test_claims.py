@@ -12,7 +12,7 @@ from tracker.sinks.claims import Claim, check_claims, check_folders_differ
 
 
 def claims(*paths):
-    return [Claim(path=path, who=f"--{path.name}") for path in paths]
+    return [Claim(path=path, named_by=f"--{path.name}") for path in paths]
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def test_an_output_that_is_a_source(tmp_path, monkeypatch, source, way):
         (tmp_path / "sub").mkdir()
         output = tmp_path / "sub" / ".." / "a.mp4"
     with pytest.raises(SinkError, match="expected a file of its own, found that it is read here") as caught:
-        check_claims([Claim(path=output, who="--save")], [Claim(path=source, who="source")])
+        check_claims([Claim(path=output, named_by="--save")], [Claim(path=source, named_by="source")])
     assert caught.value.offender == f"{output} (--save)"
     assert str(source) in caught.value.problem
 
@@ -74,7 +74,7 @@ def test_two_outputs_that_are_one_file(tmp_path, way):
         (tmp_path / "folder").symlink_to(tmp_path)
         second = tmp_path / "folder" / "a.jsonl"
     with pytest.raises(SinkError, match="another output is the same file") as caught:
-        check_claims([Claim(path=first, who="one"), Claim(path=second, who="two")])
+        check_claims([Claim(path=first, named_by="one"), Claim(path=second, named_by="two")])
     assert caught.value.offender == f"{second} (two)"
     assert f"{first} (one)" in caught.value.problem
 

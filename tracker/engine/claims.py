@@ -40,10 +40,10 @@ def check_run(settings: RunSettings, plans: Sequence[StreamPlan], *, summary: Pa
     """
     claims = [claim for plan in plans for claim in _written(plan)]
     if summary is not None:
-        claims.append(Claim(path=summary, who="--json"))
+        claims.append(Claim(path=summary, named_by="--json"))
     inputs = [claim for plan in plans for claim in _read(plan)]
     if settings.coco_annotations is not None:
-        inputs.append(Claim(path=Path(settings.coco_annotations), who="--coco"))
+        inputs.append(Claim(path=Path(settings.coco_annotations), named_by="--coco"))
     check_claims(claims, inputs)
 
 
@@ -62,7 +62,7 @@ def check_cameras(config: ServiceSettings, added: Sequence[StreamPlan], running:
     outputs = [claim for plan in added for claim in _written(plan)]
     inputs = [claim for plan in (*added, *running) for claim in _read(plan)]
     if config.path is not None:
-        inputs.append(Claim(path=Path(config.path), who="the settings"))
+        inputs.append(Claim(path=Path(config.path), named_by="the settings"))
     check_claims(outputs, inputs, running=[claim for plan in running for claim in _written(plan)])
     for plan in added if config.state is not None else ():
         check_free(Path(config.state or "") / plan.name)
@@ -86,17 +86,17 @@ def _written(plan: StreamPlan) -> Iterator[Claim]:
     for output, option in zip(plan.outputs, options, strict=True):
         path = file_of(output)
         for file in picture_files(path, plan.address.files) if path is not None else ():
-            yield Claim(path=file, who=_owner(plan, option))
+            yield Claim(path=file, named_by=_owner(plan, option))
 
 
 def _read(plan: StreamPlan) -> Iterator[Claim]:
     settings = plan.settings
     for file in plan.address.local_files:
-        yield Claim(path=file, who=_owner(plan, ""))
+        yield Claim(path=file, named_by=_owner(plan, ""))
     for file in model_files(settings.model):
-        yield Claim(path=file, who=_owner(plan, "--model"))
+        yield Claim(path=file, named_by=_owner(plan, "--model"))
     for file in model_files(settings.reid) if settings.reid is not None else ():
-        yield Claim(path=file, who=_owner(plan, "--reid"))
+        yield Claim(path=file, named_by=_owner(plan, "--reid"))
 
 
 def _owner(plan: StreamPlan, option: str) -> str:

@@ -81,7 +81,7 @@ class _Handover(Sink):
         self._left = False
 
     def write(self, tracked_frame: TrackedFrame) -> None:
-        """Wait until there is room, or nobody wants it."""
+        """Wait until there is room, or the consumer has stopped."""
         self._put(tracked_frame)
 
     def close(self) -> None:

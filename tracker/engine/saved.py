@@ -98,7 +98,7 @@ def associate_saved(
     if refine:
         check_replaceable([out])
     targets = [found] if (found := file_of(out)) is not None else []
-    check_claims([Claim(path=target, who="--out") for target in targets], [Claim(path=Path(path))])
+    check_claims([Claim(path=target, named_by="--out") for target in targets], [Claim(path=Path(path))])
     with contextlib.ExitStack() as stack:
         model, saved = open_saved(path, stack.enter_context(Path(path).open("rb")))
         stack.enter_context(reserved(*targets))

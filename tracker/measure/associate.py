@@ -116,10 +116,10 @@ def associate(
     targets = [out / f"{sequence.name}.txt" if many or out.is_dir() else out for sequence in sequences]
     check_claims(
         [
-            Claim(path=target, who=f"--out, {sequence.name}")
+            Claim(path=target, named_by=f"--out, {sequence.name}")
             for target, sequence in zip(targets, sequences, strict=True)
         ],
-        [Claim(path=file, who=sequence.name) for sequence in sequences for file in sequence.files],
+        [Claim(path=file, named_by=sequence.name) for sequence in sequences for file in sequence.files],
     )
     results = []
     for sequence, target in zip(sequences, targets, strict=True):

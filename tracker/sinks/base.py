@@ -53,7 +53,7 @@ class SinkContext:
         final_classes: Give an identity its final class in all of its rows when the file is complete; else rows keep the
             vote so far, as in the parts of a camera's records, where nothing is final yet.
         confirmation_score: Of the model: score that an instance must have to confirm a track.
-        model_digest: SHA-256 of the model; empty where nobody asked for it.
+        model_digest: SHA-256 of the model; empty where no output asked for it.
     """
 
     class_names: Sequence[str] = ()

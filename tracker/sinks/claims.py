@@ -31,14 +31,14 @@ class Claim:
 
     Attributes:
         path: As the user wrote it, with what stood for names filled in.
-        who: The option, setting or line that names it, for messages.
+        named_by: The option, setting or line that names it, for messages.
     """
 
     path: Path
-    who: str = ""
+    named_by: str = ""
 
     def __str__(self) -> str:
-        return f"{self.path} ({self.who})" if self.who else str(self.path)
+        return f"{self.path} ({self.named_by})" if self.named_by else str(self.path)
 
 
 def check_claims(outputs: Sequence[Claim], inputs: Iterable[Claim] = (), *, running: Iterable[Claim] = ()) -> None:

@@ -30,7 +30,7 @@ def open_summary(path: Path | None, *, inputs: Iterable[Path] = ()) -> Iterator[
     if path is None:
         yield lambda _results: None
         return
-    check_claims([Claim(path=path, who="--json")], [Claim(path=source) for source in inputs])
+    check_claims([Claim(path=path, named_by="--json")], [Claim(path=source) for source in inputs])
     results: list[object] = []
     with PartFile(path) as part:
         yield results.append

@@ -1,6 +1,6 @@
 """Where an HTTP address leads: redirects and playlists, kept away from this machine and its local link.
 
-FFmpeg follows redirects and playlists by itself and asks nobody. A server elsewhere could so make it call on services
+FFmpeg follows redirects and playlists by itself. A server elsewhere could so make it call on services
 that listen on this machine only (server-side request forgery).
 """
 
@@ -53,7 +53,7 @@ def is_inside(host: str | None) -> bool:
         return False
     try:
         found = {entry[4][0] for entry in socket.getaddrinfo(host, None)}
-    except (OSError, UnicodeError):  # nobody will be called on
+    except (OSError, UnicodeError):  # never contacted
         return False
     return any(_is_inside(str(address)) for address in found)
 
