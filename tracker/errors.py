@@ -17,6 +17,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from tracker.foreign import mask, one_line, printable
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -46,9 +48,10 @@ class TrackerError(Exception):
     """
 
     def __init__(self, offender: object, problem: str, remedy: str = "") -> None:
-        self.offender = str(offender)
-        self.problem = problem
-        self.remedy = remedy
+        # Masked here, where it is known what is secret: errors travel to other processes, logs and pages.
+        self.offender = one_line(mask(str(offender)))
+        self.problem = printable(mask(problem))
+        self.remedy = printable(mask(remedy))
         super().__init__(f"{self.offender}: {problem}" + (f"\n  remedy: {remedy}" if remedy else ""))
 
     def __reduce__(self) -> tuple[Any, ...]:

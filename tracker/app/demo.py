@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tracker.app.clips import CLIPS, NoNetworkError, fetch, rendered
+from tracker.app.console import foreign
 from tracker.app.run import run_on_terminal
 from tracker.errors import SinkError
 from tracker.settings.stream import RunSettings
@@ -63,7 +64,7 @@ def _clips(console: Console) -> list[str]:
         return [str(_fetch(clip, console)) for clip in CLIPS]
     except NoNetworkError as error:
         console.print(
-            f"[yellow]No network[/yellow]: {error.problem}.\nThe demo goes on with two rendered clips of its own.",
+            f"[yellow]No network[/yellow]: {foreign(error.problem)}.\nThe demo goes on with two rendered clips of its own.",
             highlight=False,
         )
         return [str(rendered(name)) for name in ("road", "shop")]
@@ -77,7 +78,7 @@ def _fetch(clip: Clip, console: Console) -> Path:
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task("", total=None)
         path = fetch(clip, lambda received, total: progress.update(task, completed=received, total=total))
-    console.print(f"[dim]{clip.name}: {path}  ({clip.credit})[/dim]", highlight=False)
+    console.print(f"[dim]{clip.name}: {foreign(path)}  ({clip.credit})[/dim]", highlight=False)
     return path
 
 
@@ -89,6 +90,6 @@ def _finish(out: Path, outcomes: list[Outcome], console: Console) -> None:
     if videos:
         sheet = out / SHEET
         write_contact_sheet(sheet, videos)
-        console.print(f"\nLook at [bold]{sheet}[/bold] first, then at the videos:", highlight=False)
+        console.print(f"\nLook at [bold]{foreign(sheet)}[/bold] first, then at the videos:", highlight=False)
         for path in videos:
-            console.print(f"  {path}", highlight=False)
+            console.print(f"  {foreign(path)}", highlight=False)

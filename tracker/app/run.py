@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING
 
+from tracker.app.console import error_console, foreign
 from tracker.app.interrupt import interruptible
 from tracker.app.progress import StreamProgress, link_teller, short_title, summary_table
 from tracker.engine.claims import check_run
@@ -33,7 +34,7 @@ def run_on_terminal(settings: RunSettings, *, console: Console, summary: Path | 
 
     Args:
         settings: What to do.
-        console: Progress and tables go there.
+        console: Progress and tables go there; failures go to stderr, also where it is quiet.
         summary: JSON file of all outcomes.
 
     Returns:
@@ -58,6 +59,8 @@ class _Terminal(Listener):
     def __init__(self, console: Console, *, shows_identities: bool) -> None:
         self.stop: Callable[[], None] = lambda: None
         self._console = console
+        self._errors = error_console()
+        self._told: set[str] = set()
         self._shows_identities = shows_identities
         self._running = contextlib.ExitStack()
         self._progress: StreamProgress | None = None
@@ -65,7 +68,7 @@ class _Terminal(Listener):
         self._tell_link = link_teller(console)
 
     def model_opened(self, role: str, description: str) -> None:
-        self._console.print(f"[dim]{role}: {description}[/dim]", highlight=False)
+        self._console.print(f"[dim]{role}: {foreign(description)}[/dim]", highlight=False)
 
     def started(self, name: str, info: SourceInfo, frame_count: int | None) -> None:
         del info
@@ -89,7 +92,8 @@ class _Terminal(Listener):
 
     def output_lost(self, name: str, failure: SinkError) -> None:
         del name
-        self._console.print(f"[red]output lost[/red]: {failure}", highlight=False)
+        self._told.add(str(failure))
+        self._errors.print(f"[red]output lost[/red]: {foreign(failure)}", highlight=False, soft_wrap=True)
 
     def refined(self, name: str, done: int, total: int) -> None:
         del name
@@ -110,10 +114,13 @@ class _Terminal(Listener):
         self._tell_link = link_teller(self._console)
         if outcome is None:
             return
+        self._console.print(f"[bold]{foreign(outcome.name)}[/bold]", highlight=False, soft_wrap=True)
         self._console.print(summary_table(outcome))
         for path in outcome.outputs:
-            self._console.print(f"  wrote {path}", highlight=False)
+            self._console.print(f"  wrote {foreign(path)}", highlight=False, soft_wrap=True)
         for note in outcome.notes:
-            self._console.print(f"  [yellow]note[/yellow]: {note}", highlight=False)
+            self._console.print(f"  [yellow]note[/yellow]: {foreign(note)}", highlight=False)
         for failure in outcome.failures:
-            self._console.print(f"  [red]failed[/red]: {failure}", highlight=False)
+            if self._console.quiet and str(failure) in self._told:
+                continue
+            self._errors.print(f"  [red]failed[/red]: {foreign(failure)}", highlight=False, soft_wrap=True)

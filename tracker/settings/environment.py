@@ -7,6 +7,7 @@ import re
 from typing import TYPE_CHECKING
 
 from tracker.errors import ConfigError
+from tracker.foreign import remember_secret
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,7 +18,7 @@ _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
 def fill_in(text: str, environment: Mapping[str, str] | None = None) -> str:
-    """The text with every ``${NAME}`` filled in.
+    """The text with every ``${NAME}`` filled in; the values are masked in whatever is told from then on.
 
     Args:
         text: What may name variables.
@@ -36,6 +37,7 @@ def fill_in(text: str, environment: Mapping[str, str] | None = None) -> str:
         if variable not in environment:
             problem = f"expected the environment variable {variable}, found it is not set"
             raise ConfigError("${" + variable + "}", problem, f"export {variable}=...")
+        remember_secret(environment[variable])
         return environment[variable]
 
     return _VARIABLE.sub(value_of, text)

@@ -14,6 +14,7 @@ from urllib.parse import parse_qsl
 
 from tracker import plugins
 from tracker.errors import SourceError
+from tracker.foreign import mask
 from tracker.sources.picture_files import is_animated_png
 from tracker.sources.pipes import is_pipe
 from tracker.sources.schemes import check_scheme
@@ -116,6 +117,7 @@ def redact(address: str) -> str:
     >>> redact("clips/street.mp4")
     'clips/street.mp4'
     """
+    address = mask(address)
     match = _SCHEME.match(address)
     if match is None:
         return address
