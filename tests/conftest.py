@@ -12,6 +12,9 @@ from tests.command import Run, runner
 # Run by the system's Python, which alone has GStreamer's bindings.
 collect_ignore = ["engine/rtsp_server.py"]
 
+# A trial of every small model in a process of its own costs a second each; tests/inference/test_trial.py is about it.
+os.environ.setdefault("MASKTRAIL_TRIAL", "off")
+
 ROOT = Path(__file__).resolve().parent.parent
 
 

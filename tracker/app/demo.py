@@ -52,7 +52,7 @@ def run_demo(out: Path, *, video: str | None, device: str, console: Console) -> 
             save=str(out / "{name}.tracked.mp4"),
             records=(str(out / "{name}.tracks.jsonl"), str(out / "{name}.mot.txt")),
         )
-        outcomes += run_on_terminal(settings, console=console)
+        outcomes += run_on_terminal(settings, console=console, brief=True)
         if outcomes[-1].interrupted:
             break
     _finish(out, outcomes, console)
@@ -78,7 +78,7 @@ def _fetch(clip: Clip, console: Console) -> Path:
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task("", total=None)
         path = fetch(clip, lambda received, total: progress.update(task, completed=received, total=total))
-    console.print(f"[dim]{clip.name}: {foreign(path)}  ({clip.credit})[/dim]", highlight=False)
+    console.print(f"[dim]{clip.name}: {foreign(path)}  ({clip.credit})[/dim]", highlight=False, soft_wrap=True)
     return path
 
 
@@ -90,6 +90,6 @@ def _finish(out: Path, outcomes: list[Outcome], console: Console) -> None:
     if videos:
         sheet = out / SHEET
         write_contact_sheet(sheet, videos)
-        console.print(f"\nLook at [bold]{foreign(sheet)}[/bold] first, then at the videos:", highlight=False)
+        console.print(f"Look at [bold]{foreign(sheet)}[/bold] first, then at the videos:", highlight=False, soft_wrap=True)
         for path in videos:
-            console.print(f"  {foreign(path)}", highlight=False)
+            console.print(f"  {foreign(path)}", highlight=False, soft_wrap=True)

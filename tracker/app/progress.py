@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tracker.engine.run import Outcome
     from tracker.sources.reconnect import Link
 
-__all__ = ["StreamProgress", "link_teller", "short_title", "summary_table"]
+__all__ = ["StreamProgress", "link_teller", "short_title", "summary_line", "summary_table"]
 
 PLAIN_INTERVAL_S = 10.0
 """Seconds between progress lines where the output is no terminal, so that logs stay short."""
@@ -104,6 +104,14 @@ class StreamProgress:
         if self._shows_identities:
             parts.append(f"{figures.living} living")
         return ", ".join(parts)
+
+
+def summary_line(outcome: Outcome) -> str:
+    """What a stream gave, on one line."""
+    figures = outcome.figures
+    found = ", ".join(f"{count} {name}" for name, count in outcome.identities.most_common()) or "none"
+    speed = f"{figures.frames} frames at {figures.frames_per_s:.1f} fps"
+    return f"{Path(outcome.name).name}: {outcome.identities.total()} identities ({found}), {speed}"
 
 
 def summary_table(outcome: Outcome) -> Table:

@@ -132,7 +132,8 @@ def chosen_classes(plan: StreamPlan, class_names: tuple[str, ...]) -> list[int]:
             problem = f"expected classes of the model, found {name!r}; it has {shown}"
             remedy = f"did you mean {class_names[lowered.index(close[0])]!r}?" if close else "choose among these"
             raise ConfigError(f"classes of {plan.name}", problem, remedy)
-    return [lowered.index(name.lower()) for name in plan.settings.classes]
+    wanted = {name.lower() for name in plan.settings.classes}
+    return [number for number, name in enumerate(lowered) if name in wanted]
 
 
 def _asking(address: Address, settings: StreamSettings) -> Address:

@@ -20,7 +20,7 @@ from tracker.types import Letterbox
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["DEFAULT_MODEL", "ModelFile", "ZooEntry", "find_model", "list_models", "model_files", "zoo_folders"]
+__all__ = ["DEFAULT_MODEL", "ModelFile", "ZooEntry", "find_model", "is_of_zoo", "list_models", "model_files", "zoo_folders"]
 
 DEFAULT_MODEL = "yolact-nano"
 SIZE = re.compile(r"-(\d+)x(\d+)$")
@@ -83,6 +83,11 @@ def zoo_folders() -> list[Path]:
     if (checkout / "pyproject.toml").is_file():
         candidates.append(checkout / "models")
     return [folder for folder in candidates if folder.is_dir()]
+
+
+def is_of_zoo(path: Path) -> bool:
+    """Whether a file is one of the zoo's, which came with masktrail and are opened without a trial."""
+    return any(path.resolve().is_relative_to(folder.resolve()) for folder in zoo_folders())
 
 
 def list_models(folders: Sequence[Path] | None = None) -> list[ZooEntry]:
