@@ -52,7 +52,8 @@ class TrackerError(Exception):
         self.offender = one_line(mask(str(offender)))
         self.problem = printable(mask(problem))
         self.remedy = printable(mask(remedy))
-        super().__init__(f"{self.offender}: {problem}" + (f"\n  remedy: {remedy}" if remedy else ""))
+        told = f"\n  remedy: {self.remedy}" if remedy else ""
+        super().__init__(f"{self.offender}: {self.problem}{told}")
 
     def __reduce__(self) -> tuple[Any, ...]:
         """The three parts, since an exception's own way would hand the finished sentence to the constructor."""

@@ -73,7 +73,10 @@ class Run:
 
     def save(self) -> None:
         """Write `last.pt`; it appears whole or not at all."""
-        self.write({**self.trainer.state(), "best": self.best, "before": self.before, "size": list(self.sampler.recipe.size)}, "last.pt")
+        self.write(
+            {**self.trainer.state(), "best": self.best, "before": self.before, "size": list(self.sampler.recipe.size)},
+            "last.pt",
+        )
 
     def write(self, state: dict[str, Any], name: str) -> None:
         """Write a checkpoint so that no half of it is ever found under its name."""

@@ -145,7 +145,7 @@ def test_the_command_line_of_the_trial_names_no_path(tmp_path: Path, monkeypatch
 
 def test_a_process_that_dies_is_the_files_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     script = tmp_path / "dies.py"
-    script.write_text("import os, sys\nsys.stdin.readline()\nprint('{\"state\": \"ready\"}', flush=True)\nos.abort()\n")
+    script.write_text('import os, sys\nsys.stdin.readline()\nprint(\'{"state": "ready"}\', flush=True)\nos.abort()\n')
     monkeypatch.setattr(trial, "SCRIPT", script)
     with pytest.raises(ModelError, match=r"found that it ends ONNX Runtime \(exit status -6\)"):
         OnnxSegmenter(end2end_model(tmp_path / "m.onnx"))

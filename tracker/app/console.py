@@ -53,6 +53,4 @@ def steps(console: Console, title: str) -> Iterator[Callable[[str, int, int], No
 
     with Progress(console=console, transient=True) as progress:
         task = progress.add_task(title, total=None)
-        yield lambda name, done, total: progress.update(
-            task, description=foreign(name), completed=done, total=total
-        )
+        yield lambda name, done, total: progress.update(task, description=foreign(name), completed=done, total=total)

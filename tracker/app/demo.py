@@ -63,10 +63,8 @@ def _clips(console: Console) -> list[str]:
     try:
         return [str(_fetch(clip, console)) for clip in CLIPS]
     except NoNetworkError as error:
-        console.print(
-            f"[yellow]No network[/yellow]: {foreign(error.problem)}.\nThe demo goes on with two rendered clips of its own.",
-            highlight=False,
-        )
+        goes_on = "The demo goes on with two rendered clips of its own."
+        console.print(f"[yellow]No network[/yellow]: {foreign(error.problem)}.\n{goes_on}", highlight=False)
         return [str(rendered(name)) for name in ("road", "shop")]
 
 
@@ -90,6 +88,8 @@ def _finish(out: Path, outcomes: list[Outcome], console: Console) -> None:
     if videos:
         sheet = out / SHEET
         write_contact_sheet(sheet, videos)
-        console.print(f"Look at [bold]{foreign(sheet)}[/bold] first, then at the videos:", highlight=False, soft_wrap=True)
+        console.print(
+            f"Look at [bold]{foreign(sheet)}[/bold] first, then at the videos:", highlight=False, soft_wrap=True
+        )
         for path in videos:
             console.print(f"  {foreign(path)}", highlight=False, soft_wrap=True)

@@ -197,8 +197,8 @@ class Tracker:
         """Warn once of boxes (4, N) that can hardly be pixels: motion and gates would be wrong without a sign of it."""
         if boxes.max() <= 1.0:
             text = (
-                "Tracker.update: expected boxes in image pixels, found all of them within 0..1. If they are fractions of "
-                "the picture, multiply x by its width and y by its height."
+                "Tracker.update: expected boxes in image pixels, found all of them within 0..1. If they are fractions "
+                "of the picture, multiply x by its width and y by its height."
             )
             warnings.warn(text, stacklevel=4)
         self._sees_pixels = True  # said, or settled

@@ -175,9 +175,11 @@ def _named_outputs(settings: RunSettings, address: Address, *, several: bool) ->
         lacks_name = several and "{name}" not in settings.save
         into = file_of(settings.save) is not None and (folder or lacks_name)
         if into and not folder and PurePath(settings.save).suffix.lower() in plugins.SINKS.names:
-            path = PurePath(settings.save)
+            named = PurePath(settings.save)
             problem = "expected a file per source, found one name for several sources"
-            raise ConfigError(f"--save {path}", problem, f"write {path.with_name('{name}' + path.suffix)}, or a folder")
+            raise ConfigError(
+                f"--save {named}", problem, f"write {named.with_name('{name}' + named.suffix)}, or a folder"
+            )
         inside = "{image}.jpg" if address.kind == "images" else f"{name}.mp4"
         outputs.append(str(Path(settings.save) / inside) if into else settings.save)
     for output in settings.records:

@@ -45,7 +45,7 @@ class GraphSummary:
     operators: Mapping[str, int]
 
 
-class _Unusable(ValueError):
+class _UnusableError(ValueError):
     """The bytes parse, and say what no model may say."""
 
 
@@ -72,7 +72,7 @@ def read_graph(path: Path) -> GraphSummary:
                 _count_graph(value, operators, depth=1)
             elif field == 25 and isinstance(value, memoryview):
                 _count_nodes(value, 7, operators, depth=1)
-    except _Unusable as error:
+    except _UnusableError as error:
         raise ModelError(path, str(error), "export it again; do not use a file of unknown origin") from error
     except (IndexError, ValueError) as error:
         raise ModelError(
@@ -89,7 +89,7 @@ def _text(value: object) -> str:
 def _count_graph(graph: memoryview, operators: Counter[str], *, depth: int) -> None:
     if depth > DEEPEST:
         message = f"expected graphs at most {DEEPEST} deep in one another, found more"
-        raise _Unusable(message)
+        raise _UnusableError(message)
     for field, tensor in _fields(graph):
         if field == 5 and isinstance(tensor, memoryview):
             _check_tensor(tensor)
@@ -126,7 +126,7 @@ def _check_tensor(tensor: memoryview) -> None:
             external = value == 1
     if elements > ELEMENTS_PER_BYTE * len(tensor) and not external:
         message = f"expected weights {name!r} of {elements:,} elements, found {len(tensor):,} bytes for them"
-        raise _Unusable(message)
+        raise _UnusableError(message)
 
 
 def _varints(packed: memoryview) -> list[int]:

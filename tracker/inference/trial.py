@@ -1,7 +1,7 @@
 """Limits on what an unknown model file may cost: its bytes are looked at, then it is tried in a process of its own.
 
-A small file can ask for any amount of memory (a constant of 8 GB takes 100 bytes) and any amount of time (a loop without
-end), when it is opened as well as when it is run. Models of the zoo are not tried.
+A small file can ask for any amount of memory (a constant of 8 GB takes 100 bytes) and any amount of time (a loop
+without end), when it is opened as well as when it is run. Models of the zoo are not tried.
 """
 
 from __future__ import annotations
@@ -69,8 +69,15 @@ def try_model(path: Path, *, label: object, describe: Callable[[FileInfo], Input
     if not _is_onnx(path):
         return  # told by who opens it, in better words
     read_graph(path)
-    weights = facts.st_size + sum(file.stat().st_size for file in path.parent.glob(f"{path.name}*data") if file.is_file())
-    trial = _Trial(path, label, memory_bytes=MEMORY_BYTES + MEMORY_PER_FILE_BYTE * weights, cpu_s=CPU_S + int(CPU_S_PER_MB * weights / 1e6))
+    weights = facts.st_size + sum(
+        file.stat().st_size for file in path.parent.glob(f"{path.name}*data") if file.is_file()
+    )
+    trial = _Trial(
+        path,
+        label,
+        memory_bytes=MEMORY_BYTES + MEMORY_PER_FILE_BYTE * weights,
+        cpu_s=CPU_S + int(CPU_S_PER_MB * weights / 1e6),
+    )
     trial.run(describe)
     _passed.add(known)
 

@@ -1,11 +1,12 @@
 """Trial of a model in a process of its own: opens the file and runs it once, within limits of memory and time.
 
-Started by :mod:`tracker.inference.trial` as a script, since it must not need the package on the path. It talks in lines of
-JSON on stdout; the inputs come on stdin, named arrays as ``numpy.savez`` writes them.
+Started by :mod:`tracker.inference.trial` as a script, since it must not need the package on the path. It talks in lines
+of JSON on stdout; the inputs come on stdin, named arrays as ``numpy.savez`` writes them.
 """
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import sys
@@ -14,7 +15,7 @@ from typing import Any
 
 
 def main() -> None:
-    """Read the job, say ``ready``, ``opened`` with what the file declares, and ``ran``; or ``failed`` with the reason."""
+    """Read the job; say ``ready``, ``opened`` with what the file declares and ``ran``, or ``failed`` and why."""
     job = json.loads(sys.stdin.buffer.readline())
     import numpy as np
     import onnxruntime
@@ -35,7 +36,9 @@ def main() -> None:
         given = sys.stdin.buffer.read()
         if given:
             with np.load(io.BytesIO(given), allow_pickle=False) as arrays:
-                session.run(None, {str(arrays["names"][place]): arrays[f"i{place}"] for place in range(len(arrays["names"]))})
+                session.run(
+                    None, {str(arrays["names"][place]): arrays[f"i{place}"] for place in range(len(arrays["names"]))}
+                )
         _tell(state="ran")
     except MemoryError:
         _tell(state="failed", reason="bad allocation")
@@ -56,14 +59,13 @@ def _limit(memory_bytes: int, cpu_s: int) -> None:
         return
     import time
 
-    try:
+    with contextlib.suppress(OSError, ValueError):  # no /proc, or a system that does not limit it
         pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
         limit = pages * resource.getpagesize() + memory_bytes
         resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
-    except (OSError, ValueError):  # no /proc, or a system that does not limit it
-        pass
     used_s = int(time.process_time()) + 1
-    resource.setrlimit(resource.RLIMIT_CPU, (used_s + cpu_s, used_s + cpu_s + 5))
+    with contextlib.suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_CPU, (used_s + cpu_s, used_s + cpu_s + 5))
 
 
 if __name__ == "__main__":

@@ -67,7 +67,9 @@ def gpu_table(bench: GpuBench) -> Table:
 
 def pipeline_table(bench: PipelineBench) -> Table:
     """CPU and wall milliseconds by stage, and the throughputs with their ratios to the bare model."""
-    table = Table(title=Text(one_line(f"{bench.source}, {bench.model}")), title_justify="left", box=None, header_style="cyan")
+    table = Table(
+        title=Text(one_line(f"{bench.source}, {bench.model}")), title_justify="left", box=None, header_style="cyan"
+    )
     for name in ("stage", "CPU ms", "p50 ms", "p99 ms"):
         table.add_column(name, justify="left" if name == "stage" else "right")
     for name, cost in bench.stages.items():

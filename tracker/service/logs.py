@@ -46,7 +46,10 @@ def _ordered(_: object, level: str, event: EventDict) -> EventDict:
     traceback = event.pop("exception", None)
     line = {"time": moment, "level": level, **event}
     line = line if traceback is None else {**line, "traceback": traceback}
-    return {key: mask_values(value) if isinstance(value, str | list | tuple | dict) else value for key, value in line.items()}
+    return {
+        key: mask_values(value) if isinstance(value, str | list | tuple | dict) else value
+        for key, value in line.items()
+    }
 
 
 def _text(_: object, __: str, line: EventDict) -> str:

@@ -52,8 +52,13 @@ H264 = ("libx264", "h264_videotoolbox", "libopenh264", "mpeg4")
 """The first that the FFmpeg at hand has; PyAV's wheels carry libx264."""
 
 LARGEST_SIDE_PX = {
-    **{"libx264": 16384, "h264_videotoolbox": 4096, "libopenh264": 4096, "mpeg4": 8190},
-    **{"libvpx-vp9": 65535, "libvpx": 16383, "gif": 65535},
+    "libx264": 16384,
+    "h264_videotoolbox": 4096,
+    "libopenh264": 4096,
+    "mpeg4": 8190,
+    "libvpx-vp9": 65535,
+    "libvpx": 16383,
+    "gif": 65535,
 }
 """Sides beyond are refused by encoder or format; in their own words that is an error without a name."""
 

@@ -116,7 +116,7 @@ FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
 def _cell(value: Any) -> Any:
-    """A value as it stands in a CSV file.
+    r"""A value as it stands in a CSV file.
 
     The csv module writes True and False, tables elsewhere expect 0 and 1. A text that a spreadsheet would run as a
     formula gets an apostrophe in front, which spreadsheets do not show.

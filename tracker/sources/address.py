@@ -324,5 +324,7 @@ def _suggestion(path: Path) -> str:
         while not parent.is_dir():
             parent = parent.parent
         return f"check the path: only {parent.resolve()} exists"
-    close = difflib.get_close_matches(path.name, [entry.name for entry in parent.iterdir()], n=1, cutoff=0.75)
+    names = [entry.name for entry in parent.iterdir()]
+    close = sorted(name for name in names if name.rpartition(".")[0] == path.name)[:1]  # the suffix was forgotten
+    close = close or difflib.get_close_matches(path.name, names, n=1, cutoff=0.75)
     return f"did you mean {parent / close[0]}?" if close else f"check the name; the folder is {parent.resolve()}"

@@ -34,11 +34,8 @@ def associate(
     with steps(console, "associating") as show:
         results = associate_files(detections, out, fps=fps, refine=refine, progress=show)
     for result in results:
-        console.print(
-            f"{foreign(result.name)}: {result.identities} identities in {result.frames} frames -> {foreign(result.path)}",
-            highlight=False,
-            soft_wrap=True,
-        )
+        counts = f"{result.identities} identities in {result.frames} frames"
+        console.print(f"{foreign(result.name)}: {counts} -> {foreign(result.path)}", highlight=False, soft_wrap=True)
         for note in result.notes:
             console.print(f"  {foreign(note)}", highlight=False, soft_wrap=True)
         if result.problem:

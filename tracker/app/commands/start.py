@@ -38,7 +38,9 @@ def doctor() -> None:
     marks = {"ok": "[green]ok     [/green]", "note": "[yellow]note   [/yellow]", "problem": "[red]problem[/red]"}
     problems = 0
     for finding in examine():
-        console.print(f"{marks[finding.state]} [bold]{foreign(finding.name)}[/bold]: {foreign(finding.found)}", highlight=False)
+        console.print(
+            f"{marks[finding.state]} [bold]{foreign(finding.name)}[/bold]: {foreign(finding.found)}", highlight=False
+        )
         if finding.remedy:
             console.print(f"        -> {foreign(finding.remedy)}", highlight=False)
         problems += finding.state == "problem"

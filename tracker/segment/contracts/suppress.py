@@ -32,7 +32,7 @@ def plausible_rows(boxes: NDArray[np.floating], class_ids: NDArray[np.integer]) 
     >>> plausible_rows(np.array([[0, 0, 1, 1], [0, np.nan, 1, 1], [0, 0, 1, 1]]), np.array([2, 0, -1]))
     array([0])
     """
-    return (np.isfinite(boxes).all(axis=1) & (class_ids >= 0)).nonzero()[0]
+    return np.asarray((np.isfinite(boxes).all(axis=1) & (class_ids >= 0)).nonzero()[0])
 
 
 def fast_nms(boxes: NDArray[np.float32], iou_threshold: float) -> NDArray[np.bool_]:

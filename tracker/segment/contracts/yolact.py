@@ -96,7 +96,8 @@ class YolactDecoder(Decoder):
         """The instances of image ``row`` of the batch."""
         names = self.output_names
         rows, scores, class_ids = self._candidates(outputs[names["conf"]][row], limits)  # (P, C + 1) ->
-        boxes = self._boxes(outputs, row, rows)  # (R, 4)
+        with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is dropped below
+            boxes = self._boxes(outputs, row, rows)  # (R, 4)
         possible = plausible_rows(boxes, class_ids)
         rows, boxes, scores, class_ids = rows[possible], boxes[possible], scores[possible], class_ids[possible]
         iou_threshold = IOU_THRESHOLD if limits.iou_threshold is None else limits.iou_threshold

@@ -1,6 +1,7 @@
 """Decoder of the YOLOv5/v8/v9/11-seg kind: box decode, NMS and mask assembly in NumPy.
 
-Two outputs: predictions and prototypes ``(B, M, h, w)`` or ``(B, h, w, M)``. Predictions come in three forms, told apart by shape:
+Two outputs: predictions and prototypes ``(B, M, h, w)`` or ``(B, h, w, M)``. Predictions come in three forms, told
+apart by shape:
 
 - ``(B, 4 + C + M, A)`` or transposed: centre x, centre y, width, height in input pixels, class scores, coefficients (v8
   and later);
@@ -80,7 +81,7 @@ class YoloDecoder(Decoder):
         else:
             channels_first = predictions if self._form == "rows-first" else predictions.T
             boxes, scores, class_ids, coefficients = self._dense(channels_first, limits)
-        possible = plausible_rows(boxes, class_ids)
+        possible = plausible_rows(np.concatenate([boxes, coefficients], axis=1), class_ids)
         boxes, scores = boxes[possible], scores[possible]
         class_ids, coefficients = class_ids[possible], coefficients[possible]
         if limits.iou_threshold is not None:
@@ -108,6 +109,8 @@ class YoloDecoder(Decoder):
         best = top_rows(scores[cells], MAX_CANDIDATES)
         cells, class_ids = cells[best], class_ids[best]
         chosen = predictions[:, cells].T.astype(np.float32)  # (R, 4 [+ 1] + C + M)
+        finite = np.isfinite(chosen).all(axis=1)
+        cells, class_ids, chosen = cells[finite], class_ids[finite], chosen[finite]
         return (
             xyxy_from_cxcywh(chosen[:, :4]),
             scores[cells].astype(np.float32),
