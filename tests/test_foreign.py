@@ -43,18 +43,18 @@ def test_encoded_forms_are_masked_and_short_values_as_words_only() -> None:
 
 
 @pytest.mark.parametrize("style", ["text", "json"])
-def test_logs_mask_everything_and_forge_no_line(style: str) -> None:
+def test_logs_mask_everything_and_forge_no_line(style: str, monkeypatch: pytest.MonkeyPatch) -> None:
     fill_in("${TOKEN}", {"TOKEN": "t0ken"})
     stream = io.StringIO()
     handler = logging.StreamHandler(stream)
     handler.setFormatter(formatter(style))
-    logger = logging.Logger("test")
-    logger.addHandler(handler)
+    logger = logging.getLogger("tests.foreign")
+    monkeypatch.setattr(logger, "handlers", [handler])
+    monkeypatch.setattr(logger, "propagate", False)
+    extra = {"camera": "gate\n12:00:00 error forged", "problem": "at t0ken\x1b[2J", "paths": ["/t0ken/a"]}
     try:
-        message = "no t0ken"
-        raise ValueError(message)
+        int("t0ken")
     except ValueError:
-        extra = {"camera": "gate\n12:00:00 error forged", "problem": "at t0ken\x1b[2J", "paths": ["/t0ken/a"]}
         logger.exception("lost t0ken", extra=extra)
     text = stream.getvalue()
     assert "t0ken" not in text
@@ -97,7 +97,8 @@ def test_health_masks_values_and_keys() -> None:
 
 def test_a_file_of_cameras_gives_no_value_away() -> None:
     pytest.importorskip("yaml")
-    text = "cameras:\n  - {name: gate, url: 'rtsp://h/${TOKEN}', records: '${TOKEN}/{name}-{time}.jsonl', stride: '${TOKEN}'}\n"
+    camera = "{name: gate, url: 'rtsp://h/${TOKEN}', records: '${TOKEN}/{name}-{time}.jsonl', stride: '${TOKEN}'}"
+    text = f"cameras:\n  - {camera}\n"
     with pytest.raises(Exception, match=r"cameras\.yaml:2: expected a whole number") as failure:
         parse_service_settings(text, environment={"TOKEN": "t0ken"})
     assert "t0ken" not in str(failure.value)

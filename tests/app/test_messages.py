@@ -1,4 +1,4 @@
-"""What a user is told: failures that are never quiet, foreign text that does no harm, options that say what they take."""
+"""What a user is told: failures that are never quiet, harmless foreign text, options that say what they take."""
 
 from __future__ import annotations
 
@@ -170,7 +170,7 @@ def test_the_demo_tells_a_stream_on_one_line() -> None:
     ],
 )
 def test_options_say_what_they_take(
-    run: Run, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], message: str
+    run: Run, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, words: list[str], message: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "x.mp4").write_bytes(clip.read_bytes())

@@ -58,7 +58,7 @@ def endless(path: Path) -> Path:
     )
     return saved(
         path,
-        [helper.make_node("Loop", ["", "go"] + ["images"], ["o"], body=body)],
+        [helper.make_node("Loop", ["", "go", "images"], ["o"], body=body)],
         [numpy_helper.from_array(np.array(True), "go")],
     )
 
