@@ -35,7 +35,7 @@ MEMORY_BYTES = 4_000_000_000
 MEMORY_PER_FILE_BYTE = 8
 """ONNX Runtime holds weights up to three times while it optimises; the rest is for activations of large pictures."""
 
-CPU_S = 10
+CPU_S = 15
 CPU_S_PER_MB = 0.1
 WALL_S = 60
 """The slower of wall and CPU time counts on a busy machine, so the CPU's is the limit that is met first."""
