@@ -27,6 +27,12 @@ def data_root() -> Path:
     return folder
 
 
+@pytest.fixture(autouse=True)
+def nothing_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Values that one test takes from an environment are no secrets of the next."""
+    monkeypatch.setattr("tracker.foreign._secrets", set())
+
+
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
     """Call the command line in this process."""

@@ -18,11 +18,6 @@ from tracker.settings.yaml_file import parse_service_settings
 from tracker.sources.address import expand_sources, redact
 
 
-@pytest.fixture(autouse=True)
-def nothing_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(foreign, "_secrets", set())
-
-
 def test_a_value_is_masked_from_the_moment_it_is_filled_in() -> None:
     assert foreign.mask("rtsp://h/t0ken/x") == "rtsp://h/t0ken/x"
     address = fill_in("rtsp://10.0.0.7/${TOKEN}/x", {"TOKEN": "t0ken"})
@@ -36,10 +31,15 @@ def test_a_value_is_masked_from_the_moment_it_is_filled_in() -> None:
     assert b"t0ken" not in pickle.dumps(error)
 
 
-def test_encoded_forms_are_masked_and_short_values_as_words_only() -> None:
-    fill_in("${A} ${B} ${C}", {"A": "p@ss/word", "B": "12", "C": ""})
-    assert foreign.mask("x p%40ss%2Fword p%40ss/word p@ss/word") == "x *** *** ***"
-    assert foreign.mask("channel 12, 127 frames, 3.12.4") == "channel ***, 127 frames, 3.***.4"
+def test_encoded_forms_are_masked() -> None:
+    fill_in("${A} ${C}", {"A": "p@ss/word", "C": ""})
+    assert foreign.mask("x p%40ss%2Fword p%40ss/word p@ss/word xp@ss/wordx") == "x *** *** *** x***x"
+
+
+def test_short_values_take_no_words_apart() -> None:
+    fill_in("rtsp://u:${A}@h/cam${B}/${C}", {"A": "x", "B": "12", "C": "other"})
+    assert foreign.mask("another 640 x 360 of 12 other files") == "another 640 x 360 of 12 *** files"
+    assert foreign.mask("rtsp://u:x@h/cam12/other") == "rtsp://u:***@h/***/***"
 
 
 @pytest.mark.parametrize("style", ["text", "json"])

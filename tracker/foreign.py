@@ -15,8 +15,11 @@ __all__ = ["mask", "mask_values", "one_line", "printable", "remember_secret", "w
 _CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 """C0, DEL, C1, line and paragraph separators, and what turns the direction of writing."""
 
-_SHORTEST_ANYWHERE = 4
-"""Characters from which a value is masked inside words too; ``1`` or ``tcp`` would take numbers and words apart."""
+_ANYWHERE, _AS_A_WORD = 8, 4
+"""Characters from which a value is masked inside words too, and as a word. ``other`` would take ``another`` apart, and
+``x`` the size ``640 x 360``: shorter ones are masked between the marks of an address only."""
+
+_MARKS = r"/:@?&=;#,"
 
 _secrets: set[str] = set()
 
@@ -30,17 +33,21 @@ def remember_secret(value: str) -> None:
 def mask(text: str) -> str:
     """The text with ``***`` in the place of every value that came from the environment.
 
-    Values of fewer than four characters are masked where they stand as a word, longer ones anywhere, also where they
-    are percent-encoded.
+    Values of eight and more characters are masked anywhere, of four and more where they stand as a word, shorter ones
+    between the marks of an address; also where they are percent-encoded.
     """
     from urllib.parse import quote, unquote
 
     for secret in sorted(_secrets, key=len, reverse=True):
         for form in dict.fromkeys((secret, quote(secret, safe=""), quote(secret), unquote(secret))):
-            if len(form) >= _SHORTEST_ANYWHERE:
+            if form not in text:
+                continue
+            if len(form) >= _ANYWHERE:
                 text = text.replace(form, "***")
-            elif form in text:
+            elif len(form) >= _AS_A_WORD:
                 text = re.sub(rf"(?<!\w){re.escape(form)}(?!\w)", "***", text)
+            else:
+                text = re.sub(rf"(?<=[{_MARKS}]){re.escape(form)}(?=[{_MARKS}]|$)", "***", text)
     return text
 
 

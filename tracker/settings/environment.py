@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["fill_in"]
 
+_WORD_BEFORE, _WORD_AFTER = re.compile(r"\w+$"), re.compile(r"^\w+")
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
@@ -37,7 +38,13 @@ def fill_in(text: str, environment: Mapping[str, str] | None = None) -> str:
         if variable not in environment:
             problem = f"expected the environment variable {variable}, found it is not set"
             raise ConfigError("${" + variable + "}", problem, f"export {variable}=...")
-        remember_secret(environment[variable])
         return environment[variable]
 
-    return _VARIABLE.sub(value_of, text)
+    filled = _VARIABLE.sub(value_of, text)
+    for match in _VARIABLE.finditer(text):
+        value = environment[match.group(1)]
+        remember_secret(value)
+        # A short value in the middle of a word is masked with the word.
+        before, after = _WORD_BEFORE.search(text[: match.start()]), _WORD_AFTER.match(text[match.end() :])
+        remember_secret((before[0] if before else "") + value + (after[0] if after else ""))
+    return filled
