@@ -9,7 +9,7 @@ BIN    := $(VENV)/bin
 UV     := $(shell command -v uv 2>/dev/null)
 OUT    ?= demo-output
 
-.PHONY: demo test test-export test-wheel lint format bench wheel wheel-cpu clean
+.PHONY: demo test torch lock sbom test-export test-wheel lint format bench wheel wheel-cpu clean
 .DEFAULT_GOAL := demo
 
 # ---- environments: uv where present, else venv and pip ------------------------------------------------------------
@@ -25,9 +25,9 @@ else
 endif
 
 ifdef UV
-INSTALL := $(UV) pip install --python $(BIN)/python
+INSTALL := $(UV) pip install --quiet --python $(BIN)/python
 else
-INSTALL := $(BIN)/python -m pip install --disable-pip-version-check
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 endif
 
 $(VENV)/.runtime: pyproject.toml | $(VENV)/pyvenv.cfg
@@ -47,12 +47,14 @@ demo: $(VENV)/.runtime
 test: $(VENV)/.dev
 	@$(BIN)/python -m pytest -m "not export and not wheel" $(ARGS)
 
-# The PyTorch side. On Linux PyPI's torch brings CUDA along; for the small build:
-#   make test-export TORCH_INDEX=https://download.pytorch.org/whl/cpu
+# The PyTorch side, for `python -m export` and its tests: `make torch`. On Linux PyPI's torch brings CUDA along; for the small build:
+#   make torch TORCH_INDEX=https://download.pytorch.org/whl/cpu
 TORCH ?= torch==2.13.0
 $(VENV)/.export: $(VENV)/.dev
 	@$(INSTALL) $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX),) "$(TORCH)"
 	@touch $@
+
+torch: $(VENV)/.export
 
 test-export: $(VENV)/.export
 	@$(BIN)/python -m pytest -m export tests/export $(ARGS)
@@ -73,6 +75,24 @@ wheel-cpu: $(VENV)/.dev
 	  $(CPU_TREE)/pyproject.toml
 	@$(BIN)/python -m build --wheel --outdir $(DIST) $(CPU_TREE)
 	@rm -rf $(CPU_TREE)
+
+# What images install, every package with its version and hashes, for Python 3.11 on Linux; no index is written into the file.
+LOCK := examples/requirements.lock
+EXTRAS ?= live
+lock:
+	@command -v uv >/dev/null || { echo "make lock needs uv: pip install uv"; exit 1; }
+	@uv pip compile --quiet --universal --python-version 3.11 $(addprefix --extra ,$(EXTRAS)) --generate-hashes --no-emit-index-url --no-emit-find-links \
+	  --no-header --custom-compile-command "make lock" $(if $(UPGRADE),--upgrade,) --output-file $(LOCK) pyproject.toml
+	@echo "$(LOCK): $$(grep -cE '^[a-z0-9].*==' $(LOCK)) packages"
+
+# Bill of materials of the runtime, CycloneDX JSON; the tool lives in an environment of its own, so that it is not in the list.
+SBOM ?= dist/sbom.cdx.json
+sbom: $(VENV)/.runtime
+	@mkdir -p $(dir $(SBOM))
+	@$(PYTHON) -m venv $(VENV)-sbom && $(VENV)-sbom/bin/python -m pip install --quiet --disable-pip-version-check 'cyclonedx-bom>=5,<8'
+	@$(VENV)-sbom/bin/cyclonedx-py environment --pyproject pyproject.toml --of JSON --output-reproducible -o $(SBOM) $(BIN)/python
+	@rm -rf $(VENV)-sbom
+	@echo "$(SBOM): $$($(BIN)/python -c 'import json, sys; print(len(json.load(open(sys.argv[1]))["components"]))' $(SBOM)) components"
 
 clean:
 	rm -rf $(VENV) dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -81,6 +81,7 @@ def nano(options: argparse.Namespace) -> None:
     from export.networks.weights import training_facts
     from export.networks.yolact_nano import CLASSES
     from export.onnx.manifest import write_manifest
+    from export.onnx.parity import parity_line
     from export.onnx.to_onnx import NMS_GROUPS, EndToEnd, export_onnx
     from export.training.evaluate import evaluate, table
 
@@ -98,7 +99,8 @@ def nano(options: argparse.Namespace) -> None:
         metadata = export_onnx(module, path, name=name, version=options.version, licence=options.licence)
         figures = {kind: compare(module, path, kind) for kind in ("random", "real") if kind == "random" or val_sets()}
         accuracy = {folder.name: evaluate(path, folder) for folder in judges}
-        print(f"{path}\nparity: {json.dumps(figures)}" + (f"\n{table(accuracy)}" if accuracy else ""), flush=True)
+        lines = [str(path), *(parity_line(kind, found) for kind, found in figures.items())]
+        print("\n".join(lines + [table(accuracy)] * bool(accuracy)), flush=True)
         files.append({"path": path, "height": height, "width": width, "parity": figures, "accuracy": accuracy})
     described = {"metadata": metadata, "score_threshold": options.score_threshold, "training": training}
     write_manifest(options.out / "manifest.toml", files=files, **described)
@@ -199,13 +201,14 @@ def add_check(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
 def check(options: argparse.Namespace) -> None:
     """Run `check`."""
     from export.networks.weights import load_network
+    from export.onnx.parity import parity_line
     from export.onnx.to_onnx import EndToEnd
     from tracker.segment.session import OnnxSegmenter
 
     width, height = OnnxSegmenter(options.model, device="cpu").network_size
     module = EndToEnd(load_network(options.weights), height=height, width=width)
     for kind in ("random", "real") if val_sets() else ("random",):
-        print(kind, json.dumps(compare(module, options.model, kind)))
+        print(parity_line(kind, compare(module, options.model, kind)))
 
 
 def add_evaluate(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -12,6 +12,9 @@ from tests.command import Run, runner
 # Run by the system's Python, which alone has GStreamer's bindings.
 collect_ignore = ["engine/rtsp_server.py"]
 
+# A trial of every small model in a process of its own costs a second each; tests/inference/test_trial.py is about it.
+os.environ.setdefault("MASKTRAIL_TRIAL", "off")
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -22,6 +25,12 @@ def data_root() -> Path:
     if not (folder / "clips").is_dir():
         pytest.skip(f"no real data in {folder} (set MASKTRAIL_DATA)")
     return folder
+
+
+@pytest.fixture(autouse=True)
+def nothing_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Values that one test takes from an environment are no secrets of the next."""
+    monkeypatch.setattr("tracker.errors._secrets", set())
 
 
 @pytest.fixture

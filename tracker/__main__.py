@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from io import TextIOWrapper
 
 from tracker.app.command_line import hide_passwords
 from tracker.errors import TrackerError
@@ -13,6 +14,9 @@ __all__ = ["main"]
 def main() -> None:
     """Run the command line; every expected failure becomes one sentence on stderr and exit status 2."""
     hide_passwords()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # a terminal without UTF-8 shows ? for what it lacks
+            stream.reconfigure(errors="replace" if stream is sys.stdout else "backslashreplace")
     from tracker.app.cli import app
 
     try:

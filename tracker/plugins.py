@@ -296,4 +296,9 @@ def _unknown(address: str, found: str, names: Sequence[str]) -> ConfigError:
         remedy = "change the address, or install the package that has this scheme"
     elif address.endswith(".json"):
         remedy = "name a COCO results file *.coco.json"
+    elif found == "none":
+        name = os.path.basename(address)  # noqa: PTH119 - `out/` has a name of its own for Path
+        remedy = (
+            f"add a suffix: {name}.mp4 for video, {name}.jsonl for records" if name else "name a file in the folder"
+        )
     return ConfigError(address, f"{problem}, found {found}", remedy)

@@ -92,3 +92,9 @@ class TrainProgress:
         text = f"validation: mask AP {figures['AP']:.3f}, AP50 {figures['AP50']:.3f}{mark}"
         self.console.print(text, highlight=False, soft_wrap=True)
         self.last = time.monotonic()
+
+    def validated_before(self, figures: Mapping[str, Any]) -> None:
+        """Before the first step: a line that stays."""
+        text = f"before the first step: mask AP {figures['AP']:.3f}, AP50 {figures['AP50']:.3f}"
+        self.console.print(text, highlight=False, soft_wrap=True)
+        self.last = time.monotonic()

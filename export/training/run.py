@@ -54,6 +54,7 @@ class Run:
         workers: threads that prepare batches.
         save_every_s: seconds between two checkpoints; there is one at the end of each epoch as well.
         progress: where to show how it goes.
+        before: AP and AP50 of the network before the first step.
     """
 
     trainer: Trainer
@@ -67,11 +68,15 @@ class Run:
     save_every_s: float = 240.0
     progress: TrainProgress | None = None
     best: dict[str, Any] = field(default_factory=dict)
+    before: dict[str, Any] = field(default_factory=dict)
     stopped: bool = False
 
     def save(self) -> None:
         """Write `last.pt`; it appears whole or not at all."""
-        self.write({**self.trainer.state(), "best": self.best, "size": list(self.sampler.recipe.size)}, "last.pt")
+        self.write(
+            {**self.trainer.state(), "best": self.best, "before": self.before, "size": list(self.sampler.recipe.size)},
+            "last.pt",
+        )
 
     def write(self, state: dict[str, Any], name: str) -> None:
         """Write a checkpoint so that no half of it is ever found under its name."""
@@ -85,7 +90,7 @@ class Run:
             return False
         state = load_checkpoint(self.out / "last.pt")
         self.trainer.load_state(state)
-        self.best = state["best"]
+        self.best, self.before = state["best"], state.get("before", {})
         log = self.out / "log.jsonl"
         lines = log.read_text().splitlines(keepends=True) if log.exists() else []
         log.write_text(
@@ -104,6 +109,8 @@ class Run:
         self.use_idle_threads()  # a resumed run may begin at any step
         try:
             with ThreadPoolExecutor(self.workers) as pool, (self.out / "log.jsonl").open("a") as log:
+                if trainer.step == 0:
+                    self.judge_before(log)
                 asked = trainer.step
                 while trainer.step < trainer.steps and not self.stopped:
                     while asked < trainer.steps and len(upcoming) <= self.workers:
@@ -147,6 +154,21 @@ class Run:
         tally.add(len(samples), trainer.train_step(samples))
         if self.progress:
             self.progress.show(trainer.step, len(samples), tally.means(), self.best)
+
+    def judge_before(self, log: Any) -> None:
+        """Validate what the run starts from: without it a gain cannot be told from a loss."""
+        if self.validation is None:
+            return
+        if self.progress:
+            self.progress.say("validating before the first step")
+        figures, _ = validate(
+            self.averaged(), self.validation, size=self.sampler.recipe.size, device=self.trainer.device
+        )
+        self.before = {"AP": figures["AP"], "AP50": figures["AP50"]}
+        log.write(json.dumps({"step": 0, "val": figures}) + "\n")
+        log.flush()
+        if self.progress:
+            self.progress.validated_before(figures)
 
     def judge(self, log: Any) -> None:
         """Validate the averaged weights; keep them as `best.pt` where they are the best so far."""

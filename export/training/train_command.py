@@ -109,6 +109,9 @@ def train(options: argparse.Namespace) -> None:
         device=device,
         precision=choose_precision(options.precision, device),
     )
+    if forgotten := [name for name in initial.classes if name not in archive.classes]:
+        kept = ", ".join(archive.classes)
+        print(f"the tuned model will no longer know {', '.join(forgotten)}: the data has {kept}")
     with TrainProgress(console=Console(), steps=trainer.steps, epoch_steps=plan["epoch_steps"]) as progress:
         run = Run(
             trainer=trainer,
@@ -129,6 +132,8 @@ def train(options: argparse.Namespace) -> None:
         print(f"{options.out}: stopped at step {trainer.step} of {trainer.steps}; the same command goes on")
         raise SystemExit(130)
     best = f"best val AP {run.best['AP']:.3f} at step {run.best['step']}, " if run.best else ""
+    if run.best and run.before:
+        best += f"before training {run.before['AP']:.3f} ({run.best['AP'] - run.before['AP']:+.3f}), "
     print(f"{options.out}: {best}export it with")
     print(f"  python -m export nano --weights {options.out / 'best.pt'} --out my-model/")
 

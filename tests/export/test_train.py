@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -54,7 +55,12 @@ def test_own_classes_from_labels_to_tracks(tmp_path, monkeypatch, capsys):
     given = ["--data", str(folder / "annotations.json"), "--images", str(folder / "images")]
     steps = ["--split", "0.4", "--all-steps", "3", "--val-every", "99", "--classes", "forklift,parcel"]
     assert main(["train", *given, *steps, *TINY, "--out", str(run), "--keep-duplicates"]) == 0
-    assert "no teacher: it knows person" in capsys.readouterr().out
+    told = capsys.readouterr().out
+    assert "no teacher: it knows person" in told
+    forgotten = "person, bicycle, car, motorcycle, bus, truck"
+    assert f"the tuned model will no longer know {forgotten}: the data has forklift, parcel" in told
+    assert told.index("before the first step: mask AP 0.") < told.index("step 3/3")
+    assert re.search(r"best val AP 0\.\d{3} at step 3, before training 0\.\d{3} \([+-]0\.\d{3}\), export it with", told)
     document = json.loads((run / "run.json").read_text())
     assert document["settings"]["classes"] == ["forklift", "parcel"]
     assert document["settings"]["teacher"] is None
@@ -63,10 +69,16 @@ def test_own_classes_from_labels_to_tracks(tmp_path, monkeypatch, capsys):
     log = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
     assert [line["step"] for line in log if "loss" in line] == [1, 2, 3]
     assert {"AP", "AP50"} <= log[-1]["val"].keys()
+    assert [line["step"] for line in log if "val" in line] == [0, 3]
+    before = torch.load(run / "last.pt", weights_only=True)["before"]
+    assert before == {key: log[0]["val"][key] for key in ("AP", "AP50")}
     for name in ("curves.png", "batch-0.png", "predictions.png"):
         assert cv2.imread(str(run / name)).std() > 5
     export = ["nano", "--weights", str(run / "best.pt"), "--out", str(model), "--sizes", "128x160"]
     assert main(export) == 0
+    assert re.search(
+        r"random pictures: 100\.0 % of \d+ instances agree; .* masks within \d of 255\n", capsys.readouterr().out
+    )
     file = model / "my-model-128x160.onnx"
     metadata = {item.key: item.value for item in onnx.load(str(file)).metadata_props}
     assert json.loads(metadata["masktrail.classes"]) == ["forklift", "parcel"]

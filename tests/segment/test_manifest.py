@@ -104,3 +104,28 @@ def test_bytes_that_are_no_text_are_named(tmp_path: Path) -> None:
     path.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(ModelError, match="expected a TOML manifest"):
         load_manifest(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("x = " + "[" * 900, "lists or tables that are nested too deeply|expected a TOML manifest"),
+        ("name = 'a'\n#" + "x" * 1_000_000, "expected a TOML manifest of at most 1,000,000 bytes, found more"),
+        ("score_threshold = " + "1" * 100_000, "expected a TOML manifest, found|expected a number"),
+        ('name = "a\\n"', "`name`: expected a text on one line without control characters, found"),
+        ('version = "a\\u001b[2J"', "`version`: expected a text on one line without control characters, found"),
+        ("licence = 5" + "0" * 200, r"`licence`: expected a text, found 50{79}\.\.\. \(201 characters\)"),
+    ],
+)
+def test_a_manifest_has_limits(tmp_path: Path, text: str, problem: str) -> None:
+    path = tmp_path / "manifest.toml"
+    path.write_text(text)
+    with pytest.raises(ModelError, match=problem) as failure:
+        load_manifest(path)
+    assert len(str(failure.value)) < 600
+
+
+def test_class_names_of_a_manifest_lose_their_control_characters(tmp_path: Path) -> None:
+    path = tmp_path / "manifest.toml"
+    path.write_text('classes = ["\\u001b[31mcar", "van\\n"]\n')
+    assert load_manifest(path).classes == ("[31mcar", "van")

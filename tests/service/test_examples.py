@@ -43,6 +43,47 @@ def test_systemd_takes_the_unit(tmp_path) -> None:
     assert verified.returncode == 0, verified.stderr
 
 
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="no systemd here")
+def test_the_unit_is_hardened(tmp_path) -> None:
+    unit = tmp_path / "masktrail.service"
+    unit.write_text(UNIT)
+    words = ["systemd-analyze", "security", "--offline=true", "--no-pager", str(unit)]
+    told = subprocess.run(words, capture_output=True, text=True, check=False).stdout
+    score = re.search(r"Overall exposure level for masktrail\.service: ([0-9.]+)", told)
+    assert score is not None, told
+    assert float(score[1]) < 2
+    for limit in ("LimitNOFILE=65536", "MemoryMax=80%", "TasksMax=1024"):
+        assert f"\n{limit}\n" in UNIT
+
+
+def test_the_image_has_what_the_wheel_is_made_of() -> None:
+    """Every file that pyproject names by path is below something that the Dockerfile copies."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    copied = [
+        word for line in re.findall(r"^COPY (?!--from)(.*) /src/", DOCKERFILE, re.MULTILINE) for word in line.split()
+    ]
+    wheel = project["tool"]["hatch"]["build"]["targets"]["wheel"]
+    needed = [
+        *wheel["force-include"],
+        *wheel["packages"],
+        project["project"]["readme"],
+        *project["project"]["license-files"],
+    ]
+    assert [name for name in needed if not any(name == one or name.startswith(f"{one}/") for one in copied)] == []
+
+
+def test_the_lock_has_every_runtime_package_with_hashes_and_no_index() -> None:
+    lock = (ROOT / "examples" / "requirements.lock").read_text()
+    assert "://" not in lock
+    pinned = re.findall(r"^([a-z0-9._-]+)==\S+(?: ; [^\\\n]+)? \\\n    --hash=sha256:[0-9a-f]{64}", lock, re.MULTILINE)
+    assert len(pinned) == len(re.findall(r"^[a-z0-9]", lock, re.MULTILINE)) >= 40
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    wanted = [*project["dependencies"], *project["optional-dependencies"]["live"]]
+    names = {re.split(r"[><=\[; ]", requirement)[0] for requirement in wanted}
+    assert names <= set(pinned)
+    assert "--require-hashes" in DOCKERFILE
+
+
 def refused(words: list[str], folder: Path) -> str:
     """Run the command with a file that is not there: options that did not exist would be what it complains about."""
     command = [sys.executable, "-m", "tracker", *words]

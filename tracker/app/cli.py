@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from tracker.app.checked import CheckedCommand
 from tracker.app.commands.bench import bench_app
 from tracker.app.commands.live import live
 from tracker.app.commands.measure import associate, evaluate
@@ -42,7 +43,7 @@ for command in (track, segment, live, associate):
     app.command(cls=HabitCommand)(command)
 app.command(name="eval", cls=HabitCommand)(evaluate)
 for command in (demo, doctor):
-    app.command()(command)
+    app.command(cls=CheckedCommand)(command)
 app.add_typer(models_app, name="models")
 app.add_typer(bench_app, name="bench")
 app.add_typer(settings_app, name="settings")

@@ -1,4 +1,4 @@
-"""What several commands print with: the console, a progress bar over named steps, options of their own."""
+"""What several commands print with: consoles, foreign text made harmless, a progress bar, options of their own."""
 
 from __future__ import annotations
 
@@ -8,15 +8,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tracker.errors import mask, printable
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from rich.console import Console
 
-__all__ = ["Json", "Quiet", "console_for", "steps"]
+__all__ = ["Json", "Quiet", "console_for", "error_console", "foreign", "steps"]
 
 Json = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the summary there too.")]
-Quiet = Annotated[bool, typer.Option("--quiet", help="No progress and no table.")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="No progress and no table; failures are told on stderr.")]
 
 
 def console_for(*, quiet: bool = False) -> Console:
@@ -26,6 +28,24 @@ def console_for(*, quiet: bool = False) -> Console:
     return Console(quiet=quiet)
 
 
+def error_console() -> Console:
+    """Where failures go, whatever is quiet."""
+    from rich.console import Console
+
+    return Console(stderr=True)
+
+
+def foreign(text: object) -> str:
+    r"""Text from elsewhere (a path, a class, a message) for a console: no markup, no control character, no secret.
+
+    >>> foreign("cats[/red]"), foreign("a\x1b[31m")
+    ('cats\\[/red]', 'a\\x1b\\[31m')
+    """
+    from rich.markup import escape
+
+    return escape(printable(mask(str(text))))
+
+
 @contextlib.contextmanager
 def steps(console: Console, title: str) -> Iterator[Callable[[str, int, int], None]]:
     """A progress bar over named steps: call it with the name, the number done and their total."""
@@ -33,4 +53,4 @@ def steps(console: Console, title: str) -> Iterator[Callable[[str, int, int], No
 
     with Progress(console=console, transient=True) as progress:
         task = progress.add_task(title, total=None)
-        yield lambda name, done, total: progress.update(task, description=name, completed=done, total=total)
+        yield lambda name, done, total: progress.update(task, description=foreign(name), completed=done, total=total)

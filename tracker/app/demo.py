@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tracker.app.clips import CLIPS, NoNetworkError, fetch, rendered
+from tracker.app.console import foreign
 from tracker.app.run import run_on_terminal
 from tracker.errors import SinkError
 from tracker.settings.stream import RunSettings
@@ -53,7 +54,7 @@ def run_demo(out: Path, *, video: str | None, device: str, console: Console) -> 
             save=str(out / "{name}.tracked.mp4"),
             records=(str(out / "{name}.tracks.jsonl"), str(out / "{name}.mot.txt")),
         )
-        outcomes += run_on_terminal(settings, console=console)
+        outcomes += run_on_terminal(settings, console=console, brief=True)
         if outcomes[-1].interrupted:
             break
     _finish(out, outcomes, console)
@@ -64,10 +65,8 @@ def _clips(console: Console) -> list[str]:
     try:
         return [str(_fetch(clip, console)) for clip in CLIPS]
     except NoNetworkError as error:
-        console.print(
-            f"[yellow]No network[/yellow]: {error.problem}.\nThe demo uses two rendered clips instead.",
-            highlight=False,
-        )
+        found = f"[yellow]No network[/yellow]: {foreign(error.problem)}.\nThe demo uses two rendered clips instead."
+        console.print(found, highlight=False)
         return [str(rendered(name)) for name in ("road", "shop")]
 
 
@@ -79,7 +78,7 @@ def _fetch(clip: Clip, console: Console) -> Path:
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task("", total=None)
         path = fetch(clip, lambda received, total: progress.update(task, completed=received, total=total))
-    console.print(f"[dim]{clip.name}: {path}  ({clip.credit})[/dim]", highlight=False)
+    console.print(f"[dim]{clip.name}: {foreign(path)}  ({clip.credit})[/dim]", highlight=False, soft_wrap=True)
     return path
 
 
@@ -91,6 +90,8 @@ def _finish(out: Path, outcomes: list[Outcome], console: Console) -> None:
     if videos:
         sheet = out / SHEET
         write_contact_sheet(sheet, videos)
-        console.print(f"\nLook at [bold]{sheet}[/bold] first, then at the videos:", highlight=False)
+        console.print(
+            f"Look at [bold]{foreign(sheet)}[/bold] first, then at the videos:", highlight=False, soft_wrap=True
+        )
         for path in videos:
-            console.print(f"  {path}", highlight=False)
+            console.print(f"  {foreign(path)}", highlight=False, soft_wrap=True)

@@ -6,8 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-import typer.core
-
+from tracker.app.checked import CheckedCommand
 from tracker.errors import ConfigError
 
 __all__ = ["HABITS", "HabitCommand"]
@@ -75,7 +74,7 @@ def _advice(option: str, known: set[str]) -> str | None:
     return advice
 
 
-class HabitCommand(typer.core.TyperCommand):
+class HabitCommand(CheckedCommand):
     """A command whose unknown options are looked up among the habits."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:

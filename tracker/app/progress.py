@@ -10,8 +10,11 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 from rich.table import Table
 from rich.text import Text
 
+from tracker.app.console import foreign
+from tracker.errors import mask, printable
+
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from types import TracebackType
 
     from rich.console import Console
@@ -20,7 +23,7 @@ if TYPE_CHECKING:
     from tracker.engine.run import Outcome
     from tracker.sources.reconnect import Link
 
-__all__ = ["StreamProgress", "link_teller", "short_title", "summary_table"]
+__all__ = ["StreamProgress", "link_teller", "short_title", "summary_line", "summary_table"]
 
 PLAIN_INTERVAL_S = 10.0
 """Seconds between progress lines where the output is no terminal, so that logs stay short."""
@@ -28,6 +31,9 @@ PLAIN_INTERVAL_S = 10.0
 REFRESH_S = 0.1
 
 TITLE_LETTERS = 24
+
+STAGE_LETTERS = 60
+"""Beside the first column of the closing table, on a terminal of 80 columns."""
 
 
 class StreamProgress:
@@ -42,7 +48,7 @@ class StreamProgress:
 
     def __init__(self, *, console: Console, title: str, frame_count: int | None, shows_identities: bool = True) -> None:
         self._console = console
-        self._title = title
+        self._title = foreign(title)
         self._frame_count = frame_count
         self._shows_identities = shows_identities
         self._shown_s = time.monotonic()
@@ -57,7 +63,7 @@ class StreamProgress:
                 transient=True,
                 auto_refresh=False,
             )
-            self._task = self._progress.add_task(title, total=frame_count, facts="starting")
+            self._task = self._progress.add_task(self._title, total=frame_count, facts="starting")
 
     def __enter__(self) -> Self:
         if self._progress is not None:
@@ -100,25 +106,46 @@ class StreamProgress:
         return ", ".join(parts)
 
 
+def summary_line(outcome: Outcome) -> str:
+    """What a stream gave, on one line."""
+    figures = outcome.figures
+    found = ", ".join(f"{count} {name}" for name, count in outcome.identities.most_common()) or "none"
+    speed = f"{figures.frames} frames at {figures.frames_per_s:.1f} fps"
+    return f"{Path(outcome.name).name}: {outcome.identities.total()} identities ({found}), {speed}"
+
+
 def summary_table(outcome: Outcome) -> Table:
-    """The closing table of a stream."""
-    figures, title = outcome.figures, Text(outcome.name, style="bold")
-    table = Table(title=title, title_justify="left", show_header=False, box=None, padding=(0, 2))
+    """The closing table of a stream, for below its name."""
+    figures = outcome.figures
+    table = Table(show_header=False, box=None, padding=(0, 2))
     table.add_column(style="cyan")
     table.add_column()
     if outcome.identities:
         total = outcome.identities.total()
         detail = ", ".join(f"{count} {name}" for name, count in outcome.identities.most_common())
-        table.add_row("identities", f"{total}  ({detail})")
+        table.add_row("identities", f"{total}  ({foreign(detail)})")
     else:
         per_frame = figures.instances / figures.frames if figures.frames else 0.0
         table.add_row("instances", f"{figures.instances}  ({per_frame:.1f} a frame)")
     table.add_row("frames", f"{figures.frames}  ({figures.media_s:.1f} s of media in {figures.wall_s:.1f} s)")
     real_time = f", {figures.media_s / figures.wall_s:.2f} x real time" if figures.wall_s > 0 else ""
     table.add_row("speed", f"{figures.frames_per_s:.1f} fps{real_time}")
-    stages = ", ".join(f"{name} {ms:.1f}" for name, ms in outcome.stage_ms.items())
-    table.add_row("ms a frame", f"{stages}  (stages overlap)")
+    for title_of_row, value in _stage_rows(outcome.stage_ms):
+        table.add_row(title_of_row, value)
     return table
+
+
+def _stage_rows(stage_ms: Mapping[str, float]) -> list[tuple[str, str]]:
+    """Milliseconds by stage, a stage never broken over two lines, and why they add up to more than a frame's time."""
+    rows, line = [], ""
+    for part in (f"{foreign(name)} {ms:.1f}" for name, ms in stage_ms.items()):
+        longer = f"{line}, {part}" if line else part
+        if len(longer) > STAGE_LETTERS:
+            rows.append(f"{line},")
+            longer = part
+        line = longer
+    rows += [line, "several frames at once: the sum may exceed a frame's time"]
+    return [("" if number else "ms a frame", text) for number, text in enumerate(rows)]
 
 
 def short_title(name: str) -> str:
@@ -135,9 +162,9 @@ def link_teller(console: Console) -> Callable[[Link], None]:
         nonlocal state
         if link.state == "lost" and state != "lost":
             text = f"connection lost ({link.problem}); reconnecting until it is back, Ctrl-C ends it"
-            console.print(Text(text, "yellow"))
+            console.print(Text(printable(mask(text)), "yellow"))
         elif link.state == "live" and (state == "lost" or link.note):
-            console.print(Text(link.note or "connected again", "yellow"))
+            console.print(Text(printable(mask(link.note or "connected again")), "yellow"))
         state = link.state
 
     return tell

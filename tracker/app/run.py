@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING
 
+from tracker.app.console import error_console, foreign
 from tracker.app.interrupt import interruptible
-from tracker.app.progress import StreamProgress, link_teller, short_title, summary_table
+from tracker.app.progress import StreamProgress, link_teller, short_title, summary_line, summary_table
 from tracker.engine.claims import check_run
 from tracker.engine.run import Listener, Run
 from tracker.sinks.summary import open_summary
@@ -28,13 +29,16 @@ if TYPE_CHECKING:
 __all__ = ["run_on_terminal"]
 
 
-def run_on_terminal(settings: RunSettings, *, console: Console, summary: Path | None = None) -> list[Outcome]:
+def run_on_terminal(
+    settings: RunSettings, *, console: Console, summary: Path | None = None, brief: bool = False
+) -> list[Outcome]:
     """Run every stream, one after another; the first Ctrl-C ends the one that runs, with what is done.
 
     Args:
         settings: What to do.
-        console: Progress and tables go there.
+        console: Progress and tables go there; failures go to stderr, also where it is quiet.
         summary: JSON file of all outcomes.
+        brief: One line per stream in the place of a table and a list of files; the model is not described.
 
     Returns:
         One outcome per stream.
@@ -42,7 +46,7 @@ def run_on_terminal(settings: RunSettings, *, console: Console, summary: Path | 
     Raises:
         TrackerError: A source, model or output cannot be opened, or an output is a source or another output.
     """
-    terminal = _Terminal(console, shows_identities=settings.associates)
+    terminal = _Terminal(console, shows_identities=settings.associates, brief=brief)
     run = Run(settings, listener=terminal)
     terminal.stop = run.stop
     check_run(settings, run.plans, summary=summary)
@@ -55,17 +59,20 @@ def run_on_terminal(settings: RunSettings, *, console: Console, summary: Path | 
 class _Terminal(Listener):
     """Prints the progress of a run, and catches Ctrl-C from a stream's start to its end."""
 
-    def __init__(self, console: Console, *, shows_identities: bool) -> None:
+    def __init__(self, console: Console, *, shows_identities: bool, brief: bool = False) -> None:
         self.stop: Callable[[], None] = lambda: None
         self._console = console
-        self._shows_identities = shows_identities
+        self._errors = error_console()
+        self._told: set[str] = set()
+        self._shows_identities, self._brief = shows_identities, brief
         self._running = contextlib.ExitStack()
         self._progress: StreamProgress | None = None
         self._second_pass: tuple[Progress, TaskID] | None = None
         self._tell_link = link_teller(console)
 
     def model_opened(self, role: str, description: str) -> None:
-        self._console.print(f"[dim]{role}: {description}[/dim]", highlight=False)
+        if not self._brief:
+            self._console.print(f"[dim]{role}: {foreign(description)}[/dim]", highlight=False)
 
     def started(self, name: str, info: SourceInfo, frame_count: int | None) -> None:
         del info
@@ -89,7 +96,8 @@ class _Terminal(Listener):
 
     def output_lost(self, name: str, failure: SinkError) -> None:
         del name
-        self._console.print(f"[red]output lost[/red]: {failure}", highlight=False)
+        self._told.add(str(failure))
+        self._errors.print(f"[red]output lost[/red]: {foreign(failure)}", highlight=False, soft_wrap=True)
 
     def refined(self, name: str, done: int, total: int) -> None:
         del name
@@ -110,10 +118,16 @@ class _Terminal(Listener):
         self._tell_link = link_teller(self._console)
         if outcome is None:
             return
-        self._console.print(summary_table(outcome))
-        for path in outcome.outputs:
-            self._console.print(f"  wrote {path}", highlight=False)
+        if self._brief:
+            self._console.print(foreign(summary_line(outcome)), highlight=False, soft_wrap=True)
+        else:
+            self._console.print(f"[bold]{foreign(outcome.name)}[/bold]", highlight=False, soft_wrap=True)
+            self._console.print(summary_table(outcome))
+        for path in () if self._brief else outcome.outputs:
+            self._console.print(f"  wrote {foreign(path)}", highlight=False, soft_wrap=True)
         for note in outcome.notes:
-            self._console.print(f"  [yellow]note[/yellow]: {note}", highlight=False)
+            self._console.print(f"  [yellow]note[/yellow]: {foreign(note)}", highlight=False)
         for failure in outcome.failures:
-            self._console.print(f"  [red]failed[/red]: {failure}", highlight=False)
+            if self._console.quiet and str(failure) in self._told:
+                continue
+            self._errors.print(f"  [red]failed[/red]: {foreign(failure)}", highlight=False, soft_wrap=True)

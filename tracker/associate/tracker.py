@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any, Self
 
 import numpy as np
@@ -84,6 +85,7 @@ class Tracker:
         self._reserve(np.arange(class_count or 0))
         self._next_id = 1
         self._time_s: float | None = None
+        self._sees_pixels = False
 
     @classmethod
     def for_model(
@@ -169,6 +171,8 @@ class Tracker:
         if not len(instances) and instances.embeddings is None:
             return NONE, np.zeros(0, np.int64)
         values, class_ids, numbers = measured(instances)
+        if not self._sees_pixels and values.shape[1]:
+            self._look_at_units(values[4:8])
         classes = self._classes.find(class_ids)
         if classes is None:
             classes = self._reserve(class_ids)
@@ -188,6 +192,16 @@ class Tracker:
             visible=EMPTY if instances.embeddings is None else visible_share(boxes),
         )
         return detected, numbers
+
+    def _look_at_units(self, boxes: Floats) -> None:
+        """Warn once of boxes (4, N) that can hardly be pixels: motion and gates would be wrong without a sign of it."""
+        if boxes.max() <= 1.0:
+            text = (
+                "Tracker.update: expected boxes in image pixels, found all of them within 0..1. If they are fractions "
+                "of the picture, multiply x by its width and y by its height."
+            )
+            warnings.warn(text, stacklevel=4)
+        self._sees_pixels = True  # said, or settled
 
     def _reserve(self, class_ids: Rows) -> Rows:
         """Add a column to the vote and calibration tables for every new class id; returns all columns ``(M,)``."""

@@ -5,10 +5,12 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import os
+import re
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
+from tracker import plugins
 from tracker.errors import ConfigError, SinkError
 from tracker.plugins import sink_class
 from tracker.sinks.base import file_of
@@ -18,6 +20,11 @@ if TYPE_CHECKING:
     from tracker.sources.address import Address
 
 __all__ = ["StreamPlan", "chosen_classes", "plan_camera", "plan_run"]
+
+PLACEHOLDER = re.compile(r"\{([A-Za-z_]\w*)\}")
+PLACEHOLDERS = ("name", "time", "frame", "image")
+"""What is filled in: the stream, the moment at which a part begins, the number of a picture, its file's name."""
+NAMES_A_STREAM = ("camera", "source", "stream", "video", "stem", "file", "id")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +84,7 @@ def plan_camera(camera: CameraSettings) -> StreamPlan:
         path = file_of(output)
         if path is None:
             continue
+        _check_placeholders(output, camera.place or camera.name)
         folder = path.parent
         if not folder.is_dir():
             raise SinkError(path, f"expected the folder {folder} to exist, found nothing", f"mkdir -p {folder}")
@@ -131,7 +139,8 @@ def chosen_classes(plan: StreamPlan, class_names: tuple[str, ...]) -> list[int]:
             problem = f"expected classes of the model, found {name!r}; it has {shown}"
             remedy = f"did you mean {class_names[lowered.index(close[0])]!r}?" if close else "choose among these"
             raise ConfigError(f"classes of {plan.name}", problem, remedy)
-    return [lowered.index(name.lower()) for name in plan.settings.classes]
+    wanted = {name.lower() for name in plan.settings.classes}
+    return [number for number, name in enumerate(lowered) if name in wanted]
 
 
 def _asking(address: Address, settings: StreamSettings) -> Address:
@@ -144,16 +153,40 @@ def _outputs(settings: StreamSettings) -> list[str]:
     return [*([settings.save] if settings.save else []), *settings.records]
 
 
+def _check_placeholders(output: str, offender: str) -> None:
+    """Braces in a file's name that nothing fills in are a slip: the name would be taken as it stands.
+
+    Raises:
+        ConfigError: An unknown placeholder.
+    """
+    if file_of(output) is None:
+        return
+    known = ", ".join(f"{{{name}}}" for name in PLACEHOLDERS)
+    for name in PLACEHOLDER.findall(output):
+        if name not in PLACEHOLDERS:
+            meant = difflib.get_close_matches(name, PLACEHOLDERS, 1) or (["name"] if name in NAMES_A_STREAM else [])
+            remedy = f"did you mean {{{meant[0]}}}?" if meant else "use one of them, or a name without braces"
+            raise ConfigError(offender, f"expected placeholders {known}, found {{{name}}}", remedy)
+
+
 def _named_outputs(settings: RunSettings, address: Address, *, several: bool) -> list[str]:
     """The outputs of one of the streams of a run; ``save`` may be a folder."""
     name = Path(address.name).stem or "stream"
     if address.kind not in {"video", "images"}:
         name = "".join(letter if letter.isalnum() else "-" for letter in address.name.rpartition("://")[2]).strip("-")
+    for output in _outputs(settings):
+        _check_placeholders(output, f"{'--save' if output == settings.save else '--records'} {output}")
     outputs = []
     if settings.save is not None:
         folder = Path(settings.save).is_dir() or settings.save.endswith(("/", os.sep))
         lacks_name = several and "{name}" not in settings.save
         into = file_of(settings.save) is not None and (folder or lacks_name)
+        if into and not folder and PurePath(settings.save).suffix.lower() in plugins.SINKS.names:
+            named = PurePath(settings.save)
+            problem = "expected a file per source, found one name for several sources"
+            raise ConfigError(
+                f"--save {named}", problem, f"write {named.with_name('{name}' + named.suffix)}, or a folder"
+            )
         inside = "{image}.jpg" if address.kind == "images" else f"{name}.mp4"
         outputs.append(str(Path(settings.save) / inside) if into else settings.save)
     for output in settings.records:

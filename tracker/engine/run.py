@@ -14,7 +14,7 @@ from tracker.engine.opener import Flow, Watch, open_stream
 from tracker.engine.outputs import Outputs
 from tracker.engine.plan import plan_run
 from tracker.engine.scheduler import Engine
-from tracker.errors import ConfigError, TrackerError
+from tracker.errors import ConfigError, TrackerError, mask, mask_values
 from tracker.settings.stream import RunSettings
 from tracker.sinks.base import file_of
 from tracker.sinks.exclusive import reserved
@@ -75,7 +75,7 @@ class Outcome:
         """Everything as plain values for ``--json``."""
         figures = self.figures
         return {
-            "source": self.name,
+            "source": mask(self.name),
             "frames": figures.frames,
             "instances": figures.instances,
             "identities": dict(self.identities),
@@ -86,7 +86,7 @@ class Outcome:
             "outputs": self.outputs,
             "failures": [str(failure) for failure in self.failures],
             "interrupted": self.interrupted,
-            "notes": self.notes,
+            "notes": mask_values(self.notes),
         }
 
 

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import re
 from collections import Counter
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tracker.errors import ConfigError, ModelError
@@ -18,7 +20,6 @@ from tracker.inference.survey import PROVIDERS, available_cores, survey, tensorr
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from tracker.inference.providers import Profile
 
@@ -27,6 +28,7 @@ __all__ = [
     "OpenedSession",
     "available_cores",
     "bare_session",
+    "check_options",
     "default_threads",
     "open_session",
     "placement",
@@ -97,17 +99,8 @@ def open_session(
         ConfigError: An unknown device name, or a number of threads below one.
         ModelError: The file is not a model, or the asked device cannot run here.
     """
+    check_options(device, threads=threads, fp16=fp16)
     kind, _, card = device.partition(":")
-    if kind not in DEVICES or (card and (kind not in {"cuda", "tensorrt"} or not card.isdigit())):
-        offender = f"--device {device}"
-        raise ConfigError(offender, "no such device", f"one of {', '.join(DEVICES)}, cuda:1")
-    if threads is not None and threads < 1:
-        offender = f"--threads {threads}"
-        raise ConfigError(offender, "expected at least 1", "leave it out for one per core")
-    if fp16 and kind != "tensorrt":
-        offender = f"--fp16 --device {device}"
-        problem = "half precision is computed by TensorRT"
-        raise ConfigError(offender, problem, "use --device tensorrt, or a file exported in half precision")
     request = _Request(
         path=path,
         label=label,
@@ -127,6 +120,25 @@ def open_session(
         offender = f"--device {device}"
         raise ModelError(offender, problem, remedy)
     return _on_cpu(request, problem)
+
+
+def check_options(device: str, *, threads: int | None, fp16: bool) -> None:
+    """Refuse what no device has, before anything is opened.
+
+    Raises:
+        ConfigError: An unknown device name, a number of threads below one, or half precision without TensorRT.
+    """
+    kind, _, card = device.partition(":")
+    if kind not in DEVICES or (card and (kind not in {"cuda", "tensorrt"} or not card.isdigit())):
+        offender = f"--device {device}"
+        raise ConfigError(offender, "no such device", f"one of {', '.join(DEVICES)}, cuda:1")
+    if threads is not None and threads < 1:
+        offender = f"--threads {threads}"
+        raise ConfigError(offender, "expected at least 1", "leave it out for one per core")
+    if fp16 and kind != "tensorrt":
+        offender = f"--fp16 --device {device}"
+        problem = "half precision is computed by TensorRT"
+        raise ConfigError(offender, problem, "use --device tensorrt, or a file exported in half precision")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -271,9 +283,25 @@ def _load_error(path: Path, label: object, error: Exception, version: str) -> Mo
             f"expected an ONNX model, found {size} bytes that are none",
             "give an .onnx file, or see `masktrail models list`",
         )
-    return ModelError(
-        label, f"onnxruntime {version} cannot load it: {complaint}", "export with opset 17 or 18, or update onnxruntime"
-    )
+    return ModelError(label, f"onnxruntime {version} cannot load it: {complaint}", _load_remedy(path, complaint))
+
+
+def _load_remedy(path: Path, complaint: str) -> str:
+    """What helps against a complaint of ONNX Runtime's."""
+    absent = re.search(r'[Ee]xternal data path does not exist: "?([^"]+)"?', complaint)
+    if absent or ("external" in complaint.lower() and "No such file" in complaint):
+        name = Path(absent[1]).name if absent else f"{path.name}.data"
+        return f"copy {name} beside {path.name}: the weights are in it, and the two files go together"
+    if "external" in complaint.lower() and ("escape" in complaint or "outside" in complaint or "absolute" in complaint):
+        return "put the weights beside the model, in its folder, and export it with a relative name"
+    unknown = re.search(r"(?:error: |^)([\w.]*):?([A-Za-z]\w*)\(-?\d+\) is not a registered", complaint)
+    if unknown and (unknown[2].endswith("_TRT") or unknown[1].startswith("trt")):
+        return f"export without the NMS plugin: {unknown[2]} is TensorRT's own, and is in no .onnx for other runtimes"
+    if unknown and unknown[1] not in {"", "ai.onnx"}:
+        return f"export with standard operators only: {unknown[2]} belongs to {unknown[1]}, which is not here"
+    if "external" in complaint.lower():
+        return "copy the weights again: they are cut off, or belong to another export"
+    return "export with opset 17 or 18, or update onnxruntime"
 
 
 def provider_shares(session: Any) -> dict[str, float]:

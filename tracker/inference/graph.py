@@ -1,11 +1,14 @@
-"""Opset and operator counts of an .onnx file, read from the protobuf wire without the ``onnx`` package.
+"""Opset, operator counts and weights of an .onnx file, read from the protobuf wire without the ``onnx`` package.
 
 Only the few fields that matter are followed (onnx.proto3: ModelProto 7 graph, 8 opset_import, 25 functions; GraphProto
-1 node; NodeProto 4 op_type, 5 attribute; AttributeProto 6 g, 11 graphs), weights are skipped by their length.
+1 node, 5 initializer; NodeProto 4 op_type, 5 attribute; AttributeProto 5 t, 6 g, 11 graphs; TensorProto 1 dims, 8 name,
+14 data_location), weights are skipped by their length. What a file says of itself is not believed: graphs in graphs are
+followed to a depth, and a tensor that claims more elements than it has bytes for is an error.
 """
 
 from __future__ import annotations
 
+import mmap
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -19,6 +22,12 @@ if TYPE_CHECKING:
 __all__ = ["GraphSummary", "read_graph"]
 
 VARINT, FIXED64, LENGTH, FIXED32 = 0, 1, 2, 5
+
+DEEPEST = 32
+"""Graphs within graphs (If in Loop in If ...); protobuf itself gives up at a hundred messages in one another."""
+
+ELEMENTS_PER_BYTE = 2
+"""At most, in ONNX: of four bits each."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,13 +45,21 @@ class GraphSummary:
     operators: Mapping[str, int]
 
 
+class _UnusableError(ValueError):
+    """The bytes parse, and say what no model may say."""
+
+
 def read_graph(path: Path) -> GraphSummary:
     """Opset and operators of an ONNX file.
 
     Raises:
         ModelError: The bytes are not an ONNX model.
     """
-    data = memoryview(path.read_bytes())
+    try:
+        with path.open("rb") as file:  # mapped: weights are skipped, and never read
+            data = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+    except (OSError, ValueError) as error:  # ValueError: an empty file
+        raise ModelError(path, f"expected an ONNX model, found none ({error})", "give an .onnx file, whole") from error
     opsets: dict[str, int] = {}
     operators: Counter[str] = Counter()
     try:
@@ -52,9 +69,11 @@ def read_graph(path: Path) -> GraphSummary:
                 domain, version = opset.get(1, b""), opset.get(2, 0)
                 opsets[_text(domain)] = version if isinstance(version, int) else 0
             elif field == 7 and isinstance(value, memoryview):
-                _count_graph(value, operators)
+                _count_graph(value, operators, depth=1)
             elif field == 25 and isinstance(value, memoryview):
-                _count_nodes(value, 7, operators)
+                _count_nodes(value, 7, operators, depth=1)
+    except _UnusableError as error:
+        raise ModelError(path, str(error), "export it again; do not use a file of unknown origin") from error
     except (IndexError, ValueError) as error:
         raise ModelError(
             path, f"expected an ONNX model, found bytes that do not parse ({error})", "give an .onnx file, whole"
@@ -67,11 +86,17 @@ def _text(value: object) -> str:
     return bytes(value).decode("utf-8", "replace") if isinstance(value, memoryview | bytes) else ""
 
 
-def _count_graph(graph: memoryview, operators: Counter[str]) -> None:
-    _count_nodes(graph, 1, operators)
+def _count_graph(graph: memoryview, operators: Counter[str], *, depth: int) -> None:
+    if depth > DEEPEST:
+        message = f"expected graphs at most {DEEPEST} deep in one another, found more"
+        raise _UnusableError(message)
+    for field, tensor in _fields(graph):
+        if field == 5 and isinstance(tensor, memoryview):
+            _check_tensor(tensor)
+    _count_nodes(graph, 1, operators, depth=depth)
 
 
-def _count_nodes(message: memoryview, node_field: int, operators: Counter[str]) -> None:
+def _count_nodes(message: memoryview, node_field: int, operators: Counter[str], *, depth: int) -> None:
     """Count ``op_type`` of every node in ``message`` and of the nodes in the graphs that nodes carry."""
     for field, node in _fields(message):
         if field != node_field or not isinstance(node, memoryview):
@@ -80,9 +105,36 @@ def _count_nodes(message: memoryview, node_field: int, operators: Counter[str]) 
             if node_part == 4:
                 operators[_text(value)] += 1
             elif node_part == 5 and isinstance(value, memoryview):
-                for attribute_part, graph in _fields(value):
-                    if attribute_part in {6, 11} and isinstance(graph, memoryview):
-                        _count_graph(graph, operators)
+                for attribute_part, inner in _fields(value):
+                    if attribute_part in {6, 11} and isinstance(inner, memoryview):
+                        _count_graph(inner, operators, depth=depth + 1)
+                    elif attribute_part == 5 and isinstance(inner, memoryview):
+                        _check_tensor(inner)
+
+
+def _check_tensor(tensor: memoryview) -> None:
+    """A tensor in the file must have bytes for the elements that it claims."""
+    elements, name, external = 1, "", False
+    for field, value in _fields(tensor):
+        if field == 1:
+            sizes = [value] if isinstance(value, int) else _varints(value)
+            for size in sizes:
+                elements *= size
+        elif field == 8:
+            name = _text(value)
+        elif field == 14:
+            external = value == 1
+    if elements > ELEMENTS_PER_BYTE * len(tensor) and not external:
+        message = f"expected weights {name!r} of {elements:,} elements, found {len(tensor):,} bytes for them"
+        raise _UnusableError(message)
+
+
+def _varints(packed: memoryview) -> list[int]:
+    numbers, position = [], 0
+    while position < len(packed):
+        number, position = _varint(packed, position)
+        numbers.append(number)
+    return numbers
 
 
 def _fields(data: memoryview) -> Iterator[tuple[int, int | memoryview]]:

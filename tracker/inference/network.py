@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from tracker.errors import ModelError
 from tracker.inference.bound import BoundRunner
-from tracker.inference.device import bare_session, open_session, provider_shares
+from tracker.inference.device import bare_session, check_options, open_session, provider_shares
 from tracker.inference.providers import Profile
 from tracker.inference.runner import PlainRunner
 from tracker.inference.survey import PROVIDERS
 from tracker.inference.tensors import TensorInfo, declared
+from tracker.inference.trial import try_model
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,6 +43,7 @@ class NetworkRequest:
         threads: Threads inside an operator on the CPU; ``None`` = the cores there are, at most 8.
         fp16: Half precision in TensorRT.
         max_batch: Most samples of one run where the file takes any number; ``None`` = 8 on a GPU, 1 on the CPU.
+        trusted: Opened without a trial in a process of its own.
     """
 
     path: Path
@@ -50,6 +52,7 @@ class NetworkRequest:
     threads: int | None = None
     fp16: bool = False
     max_batch: int | None = None
+    trusted: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +100,9 @@ def open_network(request: NetworkRequest, describe: Callable[[FileInfo], Inputs]
         ModelError: Not a model, or the asked device cannot run here.
         ConfigError: An unknown device, or options that it does not have.
     """
+    check_options(request.device, threads=request.threads, fp16=request.fp16)
+    if not request.trusted:
+        try_model(request.path, label=request.label, describe=describe)
     opened = _open(request, describe, graphs=True)
     try:
         return _ready(request, opened, describe)

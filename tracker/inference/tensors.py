@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
-__all__ = ["FileInfo", "Inputs", "TensorInfo", "declared"]
+__all__ = ["FileInfo", "Inputs", "TensorInfo", "declared", "tensor_info"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,17 +69,18 @@ class Inputs:
 def declared(session: Any) -> FileInfo:
     """What the file of an ``onnxruntime.InferenceSession`` declares."""
     return FileInfo(
-        inputs=tuple(_tensor(tensor) for tensor in session.get_inputs()),
-        outputs=tuple(_tensor(tensor) for tensor in session.get_outputs()),
+        inputs=tuple(tensor_info(tensor.name, tensor.type, tensor.shape) for tensor in session.get_inputs()),
+        outputs=tuple(tensor_info(tensor.name, tensor.type, tensor.shape) for tensor in session.get_outputs()),
         metadata=dict(session.get_modelmeta().custom_metadata_map),
     )
 
 
-def _tensor(value: Any) -> TensorInfo:
-    dtype = value.type.removeprefix("tensor(").removesuffix(")")
+def tensor_info(name: str, kind: str, shape: Sequence[object]) -> TensorInfo:
+    """A tensor as ONNX Runtime names its type (``tensor(float)``) and sizes, texts and ``None`` where they are open."""
+    dtype = kind.removeprefix("tensor(").removesuffix(")")
     names = {"float": "float32", "double": "float64"}
     return TensorInfo(
-        name=value.name,
+        name=name,
         dtype=names.get(dtype, dtype),
-        shape=tuple(size if isinstance(size, int) else None for size in value.shape),
+        shape=tuple(size if isinstance(size, int) else None for size in shape),
     )

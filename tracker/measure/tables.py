@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 from rich.text import Text
 
+from tracker.errors import one_line, printable
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -30,15 +32,15 @@ def evaluation_table(evaluation: Evaluation, *, per_sequence: bool) -> Table:
     if per_sequence:
         for sequence, classes in evaluation.sequences.items():
             for name, figures in classes.items():
-                table.add_row(f"{sequence} {name}", *_cells(figures))
+                table.add_row(Text(one_line(f"{sequence} {name}")), *_cells(figures))
         table.add_section()
     for name, figures in evaluation.combined.items():
-        table.add_row(name, *_cells(figures), style="bold" if name == "all" else "")
+        table.add_row(Text(one_line(name)), *_cells(figures), style="bold" if name == "all" else "")
     notes = list(evaluation.notes)
     if evaluation.missing:
         notes.insert(0, f"no result file, counted as empty: {', '.join(evaluation.missing)}")
     if notes:
-        table.caption, table.caption_justify = Text("\n".join(notes)), "left"
+        table.caption, table.caption_justify = Text(printable("\n".join(notes))), "left"
     return table
 
 
@@ -48,7 +50,7 @@ def _cells(figures: Mapping[str, float]) -> list[str]:
 
 def gpu_table(bench: GpuBench) -> Table:
     """What a card gave, one figure a row."""
-    table = Table(title=bench.model, title_justify="left", box=None, show_header=False)
+    table = Table(title=Text(one_line(bench.model)), title_justify="left", box=None, show_header=False)
     for name, value in (
         ("card", bench.card),
         ("provider", f"{bench.provider}, {bench.placement}"),
@@ -65,7 +67,9 @@ def gpu_table(bench: GpuBench) -> Table:
 
 def pipeline_table(bench: PipelineBench) -> Table:
     """CPU and wall milliseconds by stage, and the throughputs with their ratios to the bare model."""
-    table = Table(title=f"{bench.source}, {bench.model}", title_justify="left", box=None, header_style="cyan")
+    table = Table(
+        title=Text(one_line(f"{bench.source}, {bench.model}")), title_justify="left", box=None, header_style="cyan"
+    )
     for name in ("stage", "CPU ms", "p50 ms", "p99 ms"):
         table.add_column(name, justify="left" if name == "stage" else "right")
     for name, cost in bench.stages.items():

@@ -26,7 +26,10 @@ __all__ = ["InputPlan", "declared_input", "model_info", "plan_inputs"]
 
 DTYPES: dict[str, Dtype] = {"uint8": "uint8", "float32": "float32", "float16": "float16"}
 DEFAULT_LONG_SIDE_PX = 640
-DEFAULT_STRIDE = 32
+DEFAULT_STRIDE, MAX_STRIDE = 32, 256
+
+MAX_SIDE_PX = 16_384
+"""As in a manifest."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,7 +123,7 @@ def declared_input(info: ModelInfo) -> InputSpec:
     if text is not None:
         try:
             table = json.loads(text)
-        except json.JSONDecodeError as error:
+        except (ValueError, RecursionError) as error:
             raise ModelError(
                 info.label, f"metadata masktrail.input is not JSON ({error})", "export the file again"
             ) from error
@@ -183,16 +186,28 @@ def _network_size(
     if source_size is None or spec.resize == "stretch":
         return noted or (long_side, long_side)
     scale = long_side / max(source_size)
-    width, height = (max(-(-round(side * scale) // DEFAULT_STRIDE), 1) * DEFAULT_STRIDE for side in source_size)
+    stride = _noted_stride(info)
+    width, height = (max(-(-round(side * scale) // stride), 1) * stride for side in source_size)
     return (fixed_width or width), (fixed_height or height)
+
+
+def _noted_stride(info: ModelInfo) -> int:
+    """Ultralytics' ``stride``: sides of the input must be multiples of it, 64 for networks with a P6 level."""
+    text = info.metadata.get("stride", "").strip().strip("[]")
+    stride = int(text) if text.isdecimal() and len(text) <= 4 else DEFAULT_STRIDE
+    return stride if 1 <= stride <= MAX_STRIDE else DEFAULT_STRIDE
 
 
 def _noted_size(info: ModelInfo) -> tuple[int, int] | None:
     """Ultralytics' ``imgsz`` ``[height, width]`` as ``(width, height)``."""
     try:
         value = ast.literal_eval(info.metadata.get("imgsz", ""))
-    except (ValueError, SyntaxError):
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
         return None
+    sides = value if isinstance(value, list | tuple) else [value]
+    if any(isinstance(side, int) and not 1 <= side <= MAX_SIDE_PX for side in sides):
+        problem = f"metadata imgsz: expected sides of 1 to {MAX_SIDE_PX} pixels, found {str(value)[:60]}"
+        raise ModelError(info.label, problem, "export the file again")
     if isinstance(value, int):
         return value, value
     if isinstance(value, list | tuple) and len(value) == 2 and all(isinstance(side, int) for side in value):

@@ -74,5 +74,5 @@ def _selection(names: tuple[str, ...], classes: Sequence[str] | None) -> NDArray
             remedy = f"did you mean {names[lowered.index(close[0])]!r}?" if close else "choose among these"
             offender = f"--classes {name}"
             raise ConfigError(offender, problem, remedy)
-        chosen[lowered.index(name.lower())] = True
+        chosen[[position for position, known in enumerate(lowered) if known == name.lower()]] = True
     return chosen

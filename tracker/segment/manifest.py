@@ -46,7 +46,7 @@ import tomllib
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from tracker.errors import ModelError
+from tracker.errors import ModelError, without_controls
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -59,6 +59,12 @@ Dtype = Literal["uint8", "float32", "float16"]
 Channels = Literal["RGB", "BGR"]
 Resize = Literal["letterbox-top-left", "stretch"]
 Activation = Literal["none", "softmax", "sigmoid"]
+
+LARGEST_FILE = 1_000_000
+"""Bytes of a manifest; tomllib needs a second for some megabytes."""
+
+LONGEST_SHOWN = 80
+"""Characters of a wrong value that an error quotes."""
 
 FREE_TABLES = frozenset({"card", "parity", "provenance", "metrics", "training", "export", "speed"})
 
@@ -148,8 +154,16 @@ def load_manifest(path: Path) -> Manifest:
         ModelError: It is not TOML, or has an unknown key or a value of the wrong type; the message names the key.
     """
     try:
-        table = tomllib.loads(path.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        with path.open("rb") as file:
+            text = file.read(LARGEST_FILE + 1)
+        if len(text) > LARGEST_FILE:
+            problem = f"expected a TOML manifest of at most {LARGEST_FILE:,} bytes, found more"
+            raise ModelError(path, problem, "is it the right file?")
+        table = tomllib.loads(text.decode("utf-8"))
+    except RecursionError:
+        problem = "expected a TOML manifest, found lists or tables that are nested too deeply"
+        raise ModelError(path, problem, "check brackets") from None
+    except (OSError, ValueError) as error:  # no UTF-8, no TOML, numbers of thousands of digits
         raise ModelError(
             path, f"expected a TOML manifest, found: {error}", "see `masktrail models show` for one"
         ) from error
@@ -178,7 +192,7 @@ def _checked(
             close = difflib.get_close_matches(key, list(known), 1)
             raise ModelError(
                 label,
-                f"unknown key `{dotted}`; known: {', '.join(sorted(known))}",
+                f"unknown key `{dotted[:LONGEST_SHOWN]}`; known: {', '.join(sorted(known))}",
                 f"did you mean `{close[0]}`?"
                 if close
                 else f"remove it, or move notes to one of [{'], ['.join(sorted(FREE_TABLES))}]",
@@ -188,13 +202,22 @@ def _checked(
 
 
 def _wrong(label: object, key: str, expected: str, value: Any) -> ModelError:
-    return ModelError(label, f"`{key}`: expected {expected}, found {value!r}", "correct the manifest")
+    found = repr(value)
+    found = found if len(found) <= LONGEST_SHOWN else f"{found[:LONGEST_SHOWN]}... ({len(found)} characters)"
+    return ModelError(label, f"`{key}`: expected {expected}, found {found}", "correct the manifest")
 
 
 def _text(label: object, key: str, value: Any) -> str:
     if not isinstance(value, str) or not value:
         raise _wrong(label, key, "a text", value)
+    if without_controls(value) != value.replace("\n", "") or (key != "description" and "\n" in value):
+        raise _wrong(label, key, "a text on one line without control characters", value)
     return value
+
+
+def _class_name(label: object, key: str, value: Any) -> str:
+    """A text without its control characters, as class names in a file's metadata are read."""
+    return _text(label, key, without_controls(value) if isinstance(value, str) else value)
 
 
 def _number(low: float, high: float) -> Callable[[object, str, Any], float]:
@@ -277,7 +300,7 @@ MANIFEST_KEYS: dict[str, Callable[..., Any]] = {
     "licence": _text,
     "description": _text,
     "contract": _text,
-    "classes": _list_of(_text),
+    "classes": _list_of(_class_name),
     "score_threshold": _number(0, 1),
     "confirmation_score": _number(0, 1),
     "iou_threshold": _number(0, 1),

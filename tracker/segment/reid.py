@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tracker.errors import ModelError
-from tracker.inference.device import open_session
+from tracker.inference.device import check_options, open_session
 from tracker.inference.runner import PlainRunner
-from tracker.inference.tensors import declared
+from tracker.inference.tensors import Inputs, declared
+from tracker.inference.trial import try_model
 from tracker.segment.inputs import declared_input, model_info
 from tracker.segment.manifest import InputSpec
 from tracker.segment.preprocess import PerThread
-from tracker.segment.zoo import find_model
+from tracker.segment.zoo import find_model, is_of_zoo
 from tracker.types import Frame, Instances
 
 if TYPE_CHECKING:
@@ -28,6 +29,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
+
+    from tracker.inference.tensors import FileInfo
+    from tracker.segment.contracts.decoder import ModelInfo
+    from tracker.segment.zoo import ModelFile
 
 __all__ = ["OnnxEmbedder"]
 
@@ -67,16 +72,13 @@ class OnnxEmbedder:
         file = find_model(model)
         self._label = file.label
         self._score_threshold = score_threshold
+        check_options(device, threads=threads, fp16=False)
+        if not is_of_zoo(file.path):
+            try_model(file.path, label=file.label, describe=lambda found: _sample(file, found))
         opened = open_session(file.path, label=file.label, device=device, threads=threads, graphs=False)
         session = opened.session
-        info = model_info(file, declared(session))
-        if len(info.inputs) > 1:
-            found = "; ".join(map(str, info.inputs))
-            raise ModelError(file.label, f"expected one input, found {len(info.inputs)}: {found}", "export it with one")
+        info, self._spec = _described(file, declared(session))
         self._input_name = info.inputs[0].name
-        said = declared_input(info)
-        spec = said.over(BYTES if said.dtype == "uint8" else IMAGENET)
-        self._spec = dataclasses.replace(spec, height=spec.height or HEIGHT_PX, width=spec.width or WIDTH_PX)
         self._fixed_batch = info.inputs[0].shape[0]
         self._masked = info.metadata.get("masktrail.masked", "").lower() == "true" if masked is None else masked
         self._runner = PlainRunner(
@@ -188,3 +190,28 @@ class OnnxEmbedder:
                 "export a re-identification network, without its classifier; of several outputs name one `embeddings`",
             )
         return chosen, int(vectors.shape[1])
+
+
+def _described(file: ModelFile, found: FileInfo) -> tuple[ModelInfo, InputSpec]:
+    """What a file says, and how crops become its input.
+
+    Raises:
+        ModelError: Not exactly one image input, or others beside it.
+    """
+    info = model_info(file, found)
+    if len(info.inputs) > 1:
+        names = "; ".join(map(str, info.inputs))
+        raise ModelError(file.label, f"expected one input, found {len(info.inputs)}: {names}", "export it with one")
+    said = declared_input(info)
+    spec = said.over(BYTES if said.dtype == "uint8" else IMAGENET)
+    return info, dataclasses.replace(spec, height=spec.height or HEIGHT_PX, width=spec.width or WIDTH_PX)
+
+
+def _sample(file: ModelFile, found: FileInfo) -> Inputs:
+    """A black crop."""
+    info, spec = _described(file, found)
+    size = (spec.height or HEIGHT_PX, spec.width or WIDTH_PX)
+    shape = (1, *size, 3) if spec.layout == "NHWC" else (1, 3, *size)
+    return Inputs(
+        sample={info.inputs[0].name: np.zeros(shape, np.dtype(spec.dtype))}, fixed_batch=info.inputs[0].shape[0]
+    )

@@ -15,7 +15,7 @@ from tracker.segment.inputs import plan_inputs
 from tracker.segment.limits import DEFAULT_SCORE_THRESHOLD, make_limits
 from tracker.segment.placing import place
 from tracker.segment.preprocess import PerThread
-from tracker.segment.zoo import DEFAULT_MODEL, ModelFile, find_model
+from tracker.segment.zoo import DEFAULT_MODEL, ModelFile, find_model, is_of_zoo
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -102,6 +102,7 @@ class OnnxSegmenter:
                 threads=threads,
                 fp16=fp16,
                 max_batch=max_batch,
+                trusted=is_of_zoo(self._file.path),
             ),
             lambda found: plan(found).sample(),
         )

@@ -21,7 +21,16 @@ from tracker.types import Letterbox
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["DEFAULT_MODEL", "ModelFile", "ZooEntry", "find_model", "list_models", "model_files", "zoo_folders"]
+__all__ = [
+    "DEFAULT_MODEL",
+    "ModelFile",
+    "ZooEntry",
+    "find_model",
+    "is_of_zoo",
+    "list_models",
+    "model_files",
+    "zoo_folders",
+]
 
 DEFAULT_MODEL = "yolact-nano"
 SIZE = re.compile(r"-(\d+)x(\d+)$")
@@ -97,6 +106,11 @@ def zoo_folders() -> list[Path]:
     return [folder for folder in candidates if folder.is_dir()]
 
 
+def is_of_zoo(path: Path) -> bool:
+    """Whether a file is one of the zoo's, which came with masktrail and are opened without a trial."""
+    return any(path.resolve().is_relative_to(folder.resolve()) for folder in zoo_folders())
+
+
 def list_models(folders: Sequence[Path] | None = None) -> list[ZooEntry]:
     """Every named model, by name.
 
@@ -152,12 +166,15 @@ def find_model(
                 return ModelFile(label=file.stem, path=file, variant=variant_of(file), manifest=_manifest_beside(file))
     names = [entry.name for entry in entries]
     if path.suffix.lower() == ".onnx" or path.parent != Path():
+        if path.suffix.lower() != ".onnx" and path.with_name(f"{path.name}.onnx").is_file():
+            raise ModelError(model, "no such model file", f"did you mean {f'{path}.onnx'!r}?")
         raise ModelError(
             model,
             "no such model file",
             f"check the path, or use a model by name: {', '.join(names) or 'none is installed'}",
         )
-    close = difflib.get_close_matches(str(model), names, 1)
+    beside = path.with_name(f"{path.name}.onnx")
+    close = [str(beside)] if beside.is_file() else difflib.get_close_matches(str(model), names, 1)
     hint = f"did you mean {close[0]!r}?" if close else "give the path of an .onnx file"
     raise ModelError(model, f"no model of this name; installed: {', '.join(names) or 'none'}", hint)
 

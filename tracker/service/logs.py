@@ -8,7 +8,7 @@ import threading
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from tracker.errors import ConfigError, install_command
+from tracker.errors import ConfigError, install_command, mask, mask_values, one_line, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,7 +44,11 @@ def _ordered(_: object, level: str, event: EventDict) -> EventDict:
     del event["_from_structlog"]
     traceback = event.pop("exception", None)
     line = {"time": moment, "level": level, **event}
-    return line if traceback is None else {**line, "traceback": traceback}
+    line = line if traceback is None else {**line, "traceback": traceback}
+    return {
+        key: mask_values(value) if isinstance(value, str | list | tuple | dict) else value
+        for key, value in line.items()
+    }
 
 
 def _text(_: object, __: str, line: EventDict) -> str:
@@ -52,7 +56,8 @@ def _text(_: object, __: str, line: EventDict) -> str:
     camera, traceback = line.pop("camera", None), line.pop("traceback", None)
     rest = ", ".join(f"{key}={value}" for key, value in line.items())
     said = f"{moment} {level:<8} " + (f"{camera}: {event}" if camera else event) + (f" ({rest})" if rest else "")
-    return said if traceback is None else f"{said}\n{traceback}"
+    said = mask(one_line(said))  # also what became text only now; a line break would forge a line
+    return said if traceback is None else f"{said}\n{printable(traceback)}"
 
 
 @contextlib.contextmanager

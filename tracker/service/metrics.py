@@ -6,6 +6,8 @@ import time
 from dataclasses import Field, asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from tracker.errors import mask
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
@@ -158,7 +160,7 @@ def _family(one: Field[Any], label: str, values: Mapping[str, Any]) -> Any:
         f"masktrail_{one.name}", declared.said, labels=labels
     )
     for name, value in values.items():
-        told = [name] if label else []
+        told = [mask(name)] if label else []  # a model's path may hold what came from the environment
         if declared.label:
             for key, number in value.items():
                 family.add_metric([*told, key], number)

@@ -11,7 +11,7 @@ import threading
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, cast
 
-from tracker.errors import ConfigError, install_command
+from tracker.errors import ConfigError, install_command, mask_values
 from tracker.service.metrics import Collector, shares
 
 if TYPE_CHECKING:
@@ -151,7 +151,7 @@ def _application(engine: Engine, hosts: list[str]) -> ASGIApp:
     registry.register(cast("Any", Collector(engine)))
 
     async def healthz(_: Request) -> Response:
-        state = health(engine)
+        state = mask_values(health(engine))
         return JSONResponse(state, 503 if state["status"] == "stuck" else 200)
 
     async def metrics(_: Request) -> Response:

@@ -6,18 +6,19 @@ import os
 import re
 from typing import TYPE_CHECKING
 
-from tracker.errors import ConfigError
+from tracker.errors import ConfigError, remember_secret
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 __all__ = ["fill_in"]
 
+_WORD_BEFORE, _WORD_AFTER = re.compile(r"\w+$"), re.compile(r"^\w+")
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
 def fill_in(text: str, environment: Mapping[str, str] | None = None) -> str:
-    """The text with every ``${NAME}`` filled in.
+    """The text with every ``${NAME}`` filled in; the values are masked in whatever is told from then on.
 
     Args:
         text: What may name variables.
@@ -38,4 +39,11 @@ def fill_in(text: str, environment: Mapping[str, str] | None = None) -> str:
             raise ConfigError("${" + variable + "}", problem, f"export {variable}=...")
         return environment[variable]
 
-    return _VARIABLE.sub(value_of, text)
+    filled = _VARIABLE.sub(value_of, text)
+    for match in _VARIABLE.finditer(text):
+        value = environment[match.group(1)]
+        remember_secret(value)
+        # A short value in the middle of a word is masked with the word.
+        before, after = _WORD_BEFORE.search(text[: match.start()]), _WORD_AFTER.match(text[match.end() :])
+        remember_secret((before[0] if before else "") + value + (after[0] if after else ""))
+    return filled

@@ -51,6 +51,17 @@ SQUARE_ONLY = frozenset({"webm", "gif"})
 H264 = ("libx264", "h264_videotoolbox", "libopenh264", "mpeg4")
 """The first that the installed FFmpeg has; PyAV's wheels carry libx264."""
 
+LARGEST_SIDE_PX = {
+    "libx264": 16384,
+    "h264_videotoolbox": 4096,
+    "libopenh264": 4096,
+    "mpeg4": 8190,
+    "libvpx-vp9": 65535,
+    "libvpx": 16383,
+    "gif": 65535,
+}
+"""Sides beyond are refused by encoder or format; in their own words that is an error without a name."""
+
 CONTAINERS = {
     ".mp4": _Container("mp4", H264, fragmented=True),
     ".m4v": _Container("mp4", H264, fragmented=True),
@@ -187,6 +198,9 @@ class VideoEncoder:
     def _open(self, width: int, height: int, pixel_aspect: Fraction) -> None:
         import av
 
+        size = (width + width % 2, height + height % 2)
+        self._check_size(*size)
+        self.size = size
         # A fragment or cluster every second: what a killed process loses. The header waits for the first one, because
         # only then is it known how far decoding runs ahead of showing, and the first picture is shown at exactly
         # zero.
@@ -199,7 +213,6 @@ class VideoEncoder:
         self._output = av.open(
             self._file, "w", format=self._container.format, options=options, buffer_size=BUFFER_BYTES
         )
-        self.size = (width + width % 2, height + height % 2)
         stream = self._output.add_stream(self._codec, rate=self._rate, options=self._codec_options())
         stream.width, stream.height = self.size
         stream.pix_fmt = self._container.pixel_format
@@ -218,6 +231,16 @@ class VideoEncoder:
                 with contextlib.suppress(AttributeError):
                     setattr(stream.codec_context, name, value)
         self._stream = stream
+
+    def _check_size(self, width: int, height: int) -> None:
+        most = LARGEST_SIDE_PX.get(self._codec, max(width, height))
+        if max(width, height) <= most:
+            return
+        name = "H.264" if "264" in self._codec else {"libvpx-vp9": "VP9", "libvpx": "VP8"}.get(self._codec, self._codec)
+        fits_webm = self._codec != "libvpx-vp9" and max(width, height) <= LARGEST_SIDE_PX["libvpx-vp9"]
+        remedy = "use .webm" if fits_webm else "scale the source down"
+        found = f"a picture of {width} x {height} px"
+        raise SinkError(self._part.path, f"expected at most {most} px a side for {name}, found {found}", remedy)
 
     def _codec_options(self) -> dict[str, str]:
         if self._codec == "libx264":

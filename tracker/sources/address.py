@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
 from tracker import plugins
-from tracker.errors import SourceError
+from tracker.errors import SourceError, mask
 from tracker.sources.picture_files import is_animated_png
 from tracker.sources.pipes import is_pipe
 from tracker.sources.schemes import check_scheme
@@ -116,6 +116,7 @@ def redact(address: str) -> str:
     >>> redact("clips/street.mp4")
     'clips/street.mp4'
     """
+    address = mask(address)
     match = _SCHEME.match(address)
     if match is None:
         return address
@@ -322,5 +323,7 @@ def _suggestion(path: Path) -> str:
         while not parent.is_dir():
             parent = parent.parent
         return f"check the path: only {parent.resolve()} exists"
-    close = difflib.get_close_matches(path.name, [entry.name for entry in parent.iterdir()], n=1, cutoff=0.75)
+    names = [entry.name for entry in parent.iterdir()]
+    close = sorted(name for name in names if name.rpartition(".")[0] == path.name)[:1]  # the suffix was forgotten
+    close = close or difflib.get_close_matches(path.name, names, n=1, cutoff=0.75)
     return f"did you mean {parent / close[0]}?" if close else f"check the name; the folder is {parent.resolve()}"

@@ -195,3 +195,122 @@ def test_nothing_seen_is_zero_rows(tmp_path: Path, form: str) -> None:
     assert instances.boxes.shape == (0, 4)
     assert instances.masks is not None
     assert instances.masks.probabilities.shape == (0, 16, 16)
+
+
+# ---- outputs that are odd --------------------------------------------------------------------------------------------
+
+
+def suppressed(*rows: tuple[float, ...]) -> np.ndarray:
+    """``(1, 300, 38)``: box, score, class; coefficient of prototype 0."""
+    values = np.zeros((1, 300, 6 + PROTOTYPES), np.float32)
+    for place, row in enumerate(rows):
+        values[0, place, :6], values[0, place, 6] = row, 1
+    return values
+
+
+NAN = float("nan")
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        (NAN, NAN, NAN, NAN, 0.9, 0),
+        (8, 8, float("inf"), 40, 0.9, 0),
+        (8, 8, 40, 40, 0.9, -1),
+        (8, 8, 40, 40, 0.9, NAN),
+        (8, 8, 40, 40, NAN, 0),
+    ],
+)
+@pytest.mark.parametrize("classes", [None, ["car", "person"]])
+def test_rows_that_are_no_instances_are_dropped_before_any_cast(
+    tmp_path: Path, odd: tuple[float, ...], classes: list[str] | None
+) -> None:
+    """Warnings are errors here: a NaN that is cast would be one."""
+    outputs = {"output0": suppressed((8, 8, 40, 24, 0.8, 1), odd), "output1": proto()}
+    path = constant_model(tmp_path / "m.onnx", outputs, input_shape=(1, 3, SIZE, SIZE), metadata=NAMES)
+    (found,) = OnnxSegmenter(path, classes=classes).segment([frame()])
+    np.testing.assert_array_equal(found.boxes, [[8, 8, 40, 24]])
+    np.testing.assert_array_equal(found.class_ids, [1])
+
+
+def test_dense_boxes_that_are_not_finite_are_dropped(tmp_path: Path) -> None:
+    values = dense()
+    values[0, :4, 40] = NAN
+    values[0, :4, 41] = float("inf")
+    path = constant_model(
+        tmp_path / "m.onnx", {"a": values, "b": proto()}, input_shape=(1, 3, SIZE, SIZE), metadata=NAMES
+    )
+    (found,) = OnnxSegmenter(path).segment([frame()])
+    np.testing.assert_array_equal(found.boxes, [[16, 24, 48, 40]])
+
+
+def test_all_classes_of_one_name_are_chosen_by_it(tmp_path: Path) -> None:
+    outputs = {"a": suppressed((8, 8, 40, 24, 0.8, 0), (8, 40, 40, 56, 0.7, 1), (40, 8, 60, 24, 0.6, 2)), "b": proto()}
+    names = {"names": "{0: 'car', 1: 'Car', 2: 'bus'}"}
+    path = constant_model(tmp_path / "m.onnx", outputs, input_shape=(1, 3, SIZE, SIZE), metadata=names)
+    (found,) = OnnxSegmenter(path, classes=["car"]).segment([frame()])
+    np.testing.assert_array_equal(found.class_ids, [0, 1])
+
+
+def test_prototypes_with_channels_last_are_known_by_the_aspect(tmp_path: Path) -> None:
+    """(B, h, w, M) with h = M = 16 of a wide input: read as (B, M, h, w) it has other classes, and other masks."""
+    width = 2 * SIZE
+    cells = 2 * CELLS
+    values = np.zeros((1, 4 + 2 + 16, cells), np.float32)
+    values[0, :4, 3], values[0, 4:6, 3], values[0, 6, 3] = (64, 32, 64, 16), (0.9, 0.1), 1
+    prototypes = np.random.default_rng(0).normal(0, 1, (1, 16, 16, 32)).astype(np.float32)
+    prototypes[0, 0, :, :16], prototypes[0, 0, :, 16:] = 4, -4
+    found = []
+    for name, value in (("first", prototypes), ("last", prototypes.transpose(0, 2, 3, 1).copy())):
+        path = constant_model(
+            tmp_path / f"{name}.onnx", {"a": values, "b": value}, input_shape=(1, 3, SIZE, width), metadata=NAMES
+        )
+        segmenter = OnnxSegmenter(path)
+        assert segmenter.class_names == ("person", "car")
+        found += segmenter.segment([frame((width, SIZE))])
+    first, last = found
+    np.testing.assert_array_equal(first.boxes, [[32, 24, 96, 40]])
+    np.testing.assert_array_equal(last.boxes, first.boxes)
+    np.testing.assert_array_equal(last.masks.probabilities, first.masks.probabilities)
+    assert first.masks.probabilities[0, 8, 10] > 240
+    assert first.masks.probabilities[0, 8, 20] < 15
+
+
+def test_sides_are_multiples_of_the_files_own_stride(tmp_path: Path) -> None:
+    """A network with a P6 level wants 64: 1280 x 720 becomes 1280 x 768, not 736."""
+    for stride, size in (
+        ("64", (1280, 768)),
+        ("[64]", (1280, 768)),
+        ("32", (1280, 736)),
+        ("0", (1280, 736)),
+        ("x", (1280, 736)),
+    ):
+        path = constant_model(
+            tmp_path / "m.onnx",
+            {"a": dense(), "b": proto()},
+            input_shape=(1, 3, "h", "w"),
+            metadata=NAMES | {"imgsz": "[1280, 1280]", "stride": stride},
+        )
+        assert OnnxSegmenter(path, source_size=(1920, 1080)).network_size == size
+
+
+@pytest.mark.parametrize("imgsz", ["[10000000, 10000000]", "-5", "0"])
+def test_a_size_that_no_picture_has_is_refused(tmp_path: Path, imgsz: str) -> None:
+    path = constant_model(
+        tmp_path / "m.onnx",
+        {"a": dense(), "b": proto()},
+        input_shape=(1, 3, "h", "w"),
+        metadata=NAMES | {"imgsz": imgsz},
+    )
+    with pytest.raises(ModelError, match="metadata imgsz: expected sides of 1 to 16384 pixels, found"):
+        OnnxSegmenter(path)
+
+
+def test_control_characters_are_stripped_from_class_names(tmp_path: Path) -> None:
+    path = constant_model(
+        tmp_path / "m.onnx",
+        {"a": dense(), "b": proto()},
+        input_shape=(1, 3, SIZE, SIZE),
+        metadata={"names": '{"0": "\\u001b[31mper\\nson\\u202e", "1": "\\u0007"}'},
+    )
+    assert OnnxSegmenter(path).class_names == ("[31mperson", "class 1")

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from tracker.app.checked import CheckedCommand
 from tracker.app.console import Json, console_for
 from tracker.app.flags import option
 from tracker.settings.stream import DEFAULT_MODEL, RunSettings
@@ -16,7 +17,7 @@ __all__ = ["bench_app"]
 bench_app = typer.Typer(help="Where the milliseconds go.", no_args_is_help=True)
 
 
-@bench_app.command(name="pipeline")
+@bench_app.command(name="pipeline", cls=CheckedCommand)
 def bench_pipeline_command(
     video: Annotated[
         str | None, typer.Argument(help="A video; the traffic clip or a rendered road where not given.")
@@ -41,7 +42,7 @@ def bench_pipeline_command(
         write_summary(results)
 
 
-@bench_app.command(name="gpu")
+@bench_app.command(name="gpu", cls=CheckedCommand)
 def bench_gpu_command(
     video: Annotated[str | None, typer.Argument(help="As for `masktrail bench pipeline`.")] = None,
     *,
@@ -63,7 +64,7 @@ def bench_gpu_command(
         raise typer.Exit(1)
 
 
-@bench_app.command(name="associate")
+@bench_app.command(name="associate", cls=CheckedCommand)
 def bench_associate_command(
     *,
     objects: Annotated[
@@ -83,7 +84,7 @@ def bench_associate_command(
         write_summary(run_associate_bench(console=console_for(), objects=objects or (), rounds=rounds))
 
 
-@bench_app.command(name="memory")
+@bench_app.command(name="memory", cls=CheckedCommand)
 def bench_memory_command(
     *,
     minutes: Annotated[
@@ -99,7 +100,7 @@ def bench_memory_command(
         write_summary(run_memory_bench(minutes=minutes, console=console_for()))
 
 
-@bench_app.command(name="all")
+@bench_app.command(name="all", cls=CheckedCommand)
 def bench_all_command(
     video: Annotated[str | None, typer.Argument(help="As for `masktrail bench pipeline`.")] = None,
     *,

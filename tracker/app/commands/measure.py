@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tracker.app.console import Json, Quiet, console_for, steps
+from tracker.app.console import Json, Quiet, console_for, error_console, foreign, steps
 from tracker.app.flags import option
 from tracker.settings.stream import RunSettings
 
@@ -45,13 +45,13 @@ def associate(
     with steps(console, "associating") as show:
         results = associate_files(detections, out, fps=fps, refine=refine, progress=show)
     for result in results:
-        console.print(
-            f"{result.name}: {result.identities} identities in {result.frames} frames -> {result.path}", highlight=False
-        )
+        counts = f"{result.identities} identities in {result.frames} frames"
+        console.print(f"{foreign(result.name)}: {counts} -> {foreign(result.path)}", highlight=False, soft_wrap=True)
         for note in result.notes:
-            console.print(f"  {note}", highlight=False, markup=False, soft_wrap=True)
+            console.print(f"  {foreign(note)}", highlight=False, soft_wrap=True)
         if result.problem:
-            console.print(f"  second pass failed, the online result stands: {result.problem}", highlight=False)
+            failed = f"{foreign(result.name)}: second pass failed, the online result stands: {foreign(result.problem)}"
+            error_console().print(failed, highlight=False, soft_wrap=True)
     if any(result.interrupted for result in results):
         raise typer.Exit(130)
     if any(result.problem for result in results):

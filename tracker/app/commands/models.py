@@ -6,8 +6,10 @@ from typing import Annotated
 
 import typer
 
-from tracker.app.console import console_for
+from tracker.app.checked import CheckedCommand
+from tracker.app.console import console_for, foreign
 from tracker.app.flags import option
+from tracker.errors import printable
 from tracker.settings.stream import RunSettings
 
 __all__ = ["models_app"]
@@ -15,7 +17,7 @@ __all__ = ["models_app"]
 models_app = typer.Typer(help="Available segmentation models.", no_args_is_help=True)
 
 
-@models_app.command(name="list")
+@models_app.command(name="list", cls=CheckedCommand)
 def models_list() -> None:
     """List the available models."""
     from rich.table import Table
@@ -26,11 +28,12 @@ def models_list() -> None:
     for entry in list_models():
         size = sum(file.stat().st_size for file in entry.files) / len(entry.files)
         classes = ", ".join(entry.manifest.classes or ()) if entry.manifest else ""
-        table.add_row(entry.name, ", ".join(filter(None, entry.variants)), classes, f"{size / 1e6:.1f} MB")
+        variants = ", ".join(filter(None, entry.variants))
+        table.add_row(foreign(entry.name), foreign(variants), foreign(classes), f"{size / 1e6:.1f} MB")
     console_for().print(table)
 
 
-@models_app.command(name="show")
+@models_app.command(name="show", cls=CheckedCommand)
 def models_show(name: Annotated[str, typer.Argument(help="A name from `masktrail models list`.")]) -> None:
     """Print a model's card: data, figures, limits, licences; and where it would run here."""
     from rich.markdown import Markdown
@@ -44,12 +47,12 @@ def models_show(name: Annotated[str, typer.Argument(help="A name from `masktrail
 
         raise ModelError(name, f"expected a card {card}, found none", "only models of the zoo have one")
     console = console_for()
-    console.print(Markdown(card.read_text(encoding="utf-8")))
+    console.print(Markdown(printable(card.read_text(encoding="utf-8"))))
     segmenter = OnnxSegmenter(name)
-    console.print(f"Here: {segmenter.describe()}; {segmenter.placement}", highlight=False)
+    console.print(f"Here: {foreign(segmenter.describe())}; {foreign(segmenter.placement)}", highlight=False)
 
 
-@models_app.command(name="check")
+@models_app.command(name="check", cls=CheckedCommand)
 def models_check(
     model: Annotated[str, typer.Argument(help="An .onnx file or a model's name.")],
     *,
@@ -61,6 +64,6 @@ def models_check(
     report = check_model(model, device=device)
     console = console_for()
     for name, value in report.rows():
-        console.print(f"[cyan]{name:>10}[/cyan]  {value}", highlight=False)
+        console.print(f"[cyan]{name:>10}[/cyan]  {foreign(value)}", highlight=False)
     if not report.passed:
         raise typer.Exit(1)

@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from tracker.app.checked import CheckedCommand
+
 __all__ = ["settings_app"]
 
 settings_app = typer.Typer(help="What can be set, for editors and readers.", no_args_is_help=True)
@@ -15,7 +17,7 @@ settings_app = typer.Typer(help="What can be set, for editors and readers.", no_
 Out = Annotated[Path | None, typer.Option(metavar="FILE", help="Write it there instead of printing it.")]
 
 
-@settings_app.command(name="schema")
+@settings_app.command(name="schema", cls=CheckedCommand)
 def settings_schema(*, out: Out = None) -> None:
     """The JSON schema of cameras.yaml: editors complete its keys and mark mistakes."""
     from tracker.settings.reference import file_schema
@@ -23,7 +25,7 @@ def settings_schema(*, out: Out = None) -> None:
     _give(json.dumps(file_schema(), indent=2) + "\n", out)
 
 
-@settings_app.command(name="docs")
+@settings_app.command(name="docs", cls=CheckedCommand)
 def settings_docs(*, out: Out = None) -> None:
     """The reference of all settings in Markdown: keys, options, defaults, values."""
     from tracker.settings.reference import reference_page

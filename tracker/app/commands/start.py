@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from tracker.app.console import console_for
+from tracker.app.console import console_for, foreign
 from tracker.app.flags import option
 from tracker.settings.stream import RunSettings
 
@@ -38,9 +38,11 @@ def doctor() -> None:
     marks = {"ok": "[green]ok     [/green]", "note": "[yellow]note   [/yellow]", "problem": "[red]problem[/red]"}
     problems = 0
     for finding in examine():
-        console.print(f"{marks[finding.state]} [bold]{finding.name}[/bold]: {finding.found}", highlight=False)
+        console.print(
+            f"{marks[finding.state]} [bold]{foreign(finding.name)}[/bold]: {foreign(finding.found)}", highlight=False
+        )
         if finding.remedy:
-            console.print(f"        -> {finding.remedy}", highlight=False, markup=False)
+            console.print(f"        -> {foreign(finding.remedy)}", highlight=False)
         problems += finding.state == "problem"
     if problems:
         raise typer.Exit(1)

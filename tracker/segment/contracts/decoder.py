@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from tracker.errors import ModelError
+from tracker.errors import ModelError, without_controls
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -135,6 +135,8 @@ def default_class_names(info: ModelInfo, count: int | None, named: tuple[str, ..
     """
     names = _metadata_classes(info) or named or (info.manifest.classes if info.manifest else None)
     if names:
+        # They go into records, onto terminals and pictures, where an escape sequence or a line break does harm.
+        names = tuple(without_controls(name).strip() or f"class {number}" for number, name in enumerate(names))
         if count is not None and len(names) != count:
             raise ModelError(
                 info.label,
@@ -153,7 +155,7 @@ def _metadata_classes(info: ModelInfo) -> tuple[str, ...] | None:
         return None
     try:
         names = json.loads(text)
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise ModelError(
             info.label, f"metadata masktrail.classes is not JSON ({error})", "export the file again"
         ) from error

@@ -13,7 +13,7 @@ import numpy as np
 
 from tracker.segment.contracts.contract import Contract
 from tracker.segment.contracts.decoder import Decoded, Decoder, default_class_names
-from tracker.segment.contracts.suppress import greedy_nms, top_rows
+from tracker.segment.contracts.suppress import greedy_nms, plausible_rows, top_rows
 from tracker.segment.manifest import InputSpec
 
 if TYPE_CHECKING:
@@ -53,6 +53,7 @@ class End2EndDecoder(Decoder):
         class_ids = outputs[names["class_ids"]][row]  # (K,)
         wanted = (scores >= limits.score_threshold) & (scores > 0)  # 0 = an unused or suppressed slot
         rows = wanted.nonzero()[0]
+        rows = rows[plausible_rows(outputs[names["boxes"]][row, rows], class_ids[rows])]
         if limits.classes is not None:
             rows = rows[limits.classes.take(class_ids[rows], mode="clip")]
         rows = rows[top_rows(scores[rows], limits.max_instances)]

@@ -1,4 +1,4 @@
-"""Non-maximum suppression, greedy and Fast NMS, and top-k rows; pure functions."""
+"""Non-maximum suppression, greedy and Fast NMS, top-k rows, and rows that can be instances; pure functions."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tracker import boxes as box_algebra
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["fast_nms", "greedy_nms", "top_rows"]
+__all__ = ["fast_nms", "greedy_nms", "plausible_rows", "top_rows"]
 
 
 def top_rows(scores: NDArray[np.float32], count: int) -> NDArray[np.int64]:
@@ -24,6 +24,15 @@ def top_rows(scores: NDArray[np.float32], count: int) -> NDArray[np.int64]:
         chosen = np.sort(np.argpartition(-scores, count - 1)[:count])
         return chosen[np.argsort(-scores[chosen], kind="stable")]
     return np.argsort(-scores, kind="stable")
+
+
+def plausible_rows(boxes: NDArray[np.floating], class_ids: NDArray[np.integer]) -> NDArray[np.int64]:
+    """Rows with a finite box and a class from 0; others would be cast to nonsense, or count from the last class.
+
+    >>> plausible_rows(np.array([[0, 0, 1, 1], [0, np.nan, 1, 1], [0, 0, 1, 1]]), np.array([2, 0, -1]))
+    array([0])
+    """
+    return np.asarray((np.isfinite(boxes).all(axis=1) & (class_ids >= 0)).nonzero()[0])
 
 
 def fast_nms(boxes: NDArray[np.float32], iou_threshold: float) -> NDArray[np.bool_]:

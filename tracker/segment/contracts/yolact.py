@@ -18,7 +18,7 @@ from tracker.errors import ModelError
 from tracker.segment.contracts.contract import Contract
 from tracker.segment.contracts.decoder import Decoded, Decoder, default_class_names
 from tracker.segment.contracts.prototypes import assemble
-from tracker.segment.contracts.suppress import fast_nms, top_rows
+from tracker.segment.contracts.suppress import fast_nms, plausible_rows, top_rows
 from tracker.segment.manifest import InputSpec, YolactSettings
 
 if TYPE_CHECKING:
@@ -96,7 +96,10 @@ class YolactDecoder(Decoder):
         """The instances of image ``row`` of the batch."""
         names = self.output_names
         rows, scores, class_ids = self._candidates(outputs[names["conf"]][row], limits)  # (P, C + 1) ->
-        boxes = self._boxes(outputs, row, rows)  # (R, 4)
+        with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is dropped below
+            boxes = self._boxes(outputs, row, rows)  # (R, 4)
+        possible = plausible_rows(boxes, class_ids)
+        rows, boxes, scores, class_ids = rows[possible], boxes[possible], scores[possible], class_ids[possible]
         iou_threshold = IOU_THRESHOLD if limits.iou_threshold is None else limits.iou_threshold
         if self._settings.cross_class_nms:
             kept = fast_nms(boxes, iou_threshold).nonzero()[0]

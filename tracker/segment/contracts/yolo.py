@@ -1,6 +1,7 @@
 """Decoder of the YOLOv5/v8/v9/11-seg kind: box decode, NMS and mask assembly in NumPy.
 
-Two outputs: predictions and prototypes ``(B, M, h, w)``. Predictions have one of three forms, recognised by shape:
+Two outputs: predictions and prototypes ``(B, M, h, w)`` or ``(B, h, w, M)``. Predictions have one of
+three forms, recognised by shape:
 
 - ``(B, 4 + C + M, A)`` or transposed: centre x, centre y, width, height in input pixels, class scores, coefficients (v8
   and later);
@@ -24,7 +25,7 @@ from tracker.errors import ModelError
 from tracker.segment.contracts.contract import Contract
 from tracker.segment.contracts.decoder import Decoded, Decoder, default_class_names
 from tracker.segment.contracts.prototypes import assemble
-from tracker.segment.contracts.suppress import greedy_nms, top_rows
+from tracker.segment.contracts.suppress import greedy_nms, plausible_rows, top_rows
 from tracker.segment.manifest import InputSpec
 
 if TYPE_CHECKING:
@@ -63,7 +64,8 @@ class YoloDecoder(Decoder):
         self.output_names = {"predictions": self._predictions, "proto": self._proto}
         self._network_size = info.network_size
         shapes = {output.name: output.shape for output in info.outputs}
-        self._coefficients = shapes[self._proto][1] or 0
+        self._proto_last = _channel_axis(shapes[self._proto], info.network_size) == 3
+        self._coefficients = shapes[self._proto][3 if self._proto_last else 1] or 0
         channels = shapes[self._predictions][1 if self._form == "rows-first" else 2] or 0
         self.iou_threshold = None if self._form == "suppressed" else IOU_THRESHOLD
         self._objectness = self._form == "objectness"
@@ -79,11 +81,16 @@ class YoloDecoder(Decoder):
         else:
             channels_first = predictions if self._form == "rows-first" else predictions.T
             boxes, scores, class_ids, coefficients = self._dense(channels_first, limits)
+        possible = plausible_rows(np.concatenate([boxes, coefficients], axis=1), class_ids)
+        boxes, scores = boxes[possible], scores[possible]
+        class_ids, coefficients = class_ids[possible], coefficients[possible]
         if limits.iou_threshold is not None:
             kept = greedy_nms(boxes, class_ids, limits.iou_threshold, limits.max_instances)
             boxes, scores, class_ids, coefficients = boxes[kept], scores[kept], class_ids[kept], coefficients[kept]
         boxes, scores = boxes[: limits.max_instances], scores[: limits.max_instances]
         class_ids, coefficients = class_ids[: limits.max_instances], coefficients[: limits.max_instances]
+        if self._proto_last:
+            proto = proto.transpose(2, 0, 1)  # (M, h, w)
         masks = assemble(proto.astype(np.float32, copy=False), coefficients, boxes, self._network_size)
         return Decoded(boxes=boxes, scores=scores, class_ids=class_ids, masks=masks)
 
@@ -102,6 +109,8 @@ class YoloDecoder(Decoder):
         best = top_rows(scores[cells], MAX_CANDIDATES)
         cells, class_ids = cells[best], class_ids[best]
         chosen = predictions[:, cells].T.astype(np.float32)  # (R, 4 [+ 1] + C + M)
+        finite = np.isfinite(chosen).all(axis=1)
+        cells, class_ids, chosen = cells[finite], class_ids[finite], chosen[finite]
         return (
             xyxy_from_cxcywh(chosen[:, :4]),
             scores[cells].astype(np.float32),
@@ -114,9 +123,10 @@ class YoloDecoder(Decoder):
         """Rows of ``predictions (N, 6 + M)`` above the threshold, best first."""
         rows = (predictions[:, 4] >= limits.score_threshold).nonzero()[0]
         chosen = predictions[rows].astype(np.float32)
+        chosen = chosen[np.isfinite(chosen[:, 5])]
         class_ids = chosen[:, 5].astype(np.int64)
         if limits.classes is not None:
-            wanted = limits.classes.take(class_ids, mode="clip")
+            wanted = limits.classes.take(class_ids, mode="clip") & (class_ids >= 0)
             chosen, class_ids = chosen[wanted], class_ids[wanted]
         best = top_rows(chosen[:, 4], MAX_CANDIDATES)
         chosen = chosen[best]
@@ -129,11 +139,22 @@ def match(info: ModelInfo) -> dict[str, str] | None:
     heads = [output for output in info.outputs if len(output.shape) == 3 and output.dtype.startswith("float")]
     if len(protos) != 1 or len(heads) != 1:
         return None
-    coefficients = protos[0].shape[1] or 0
+    coefficients = protos[0].shape[_channel_axis(protos[0].shape, info.network_size)] or 0
     form = _form(heads[0].shape, coefficients, info.network_size)
     if form is None:
         return None
     return {"predictions": heads[0].name, "proto": protos[0].name, "form": form}
+
+
+def _channel_axis(shape: tuple[int | None, ...], network_size: tuple[int, int]) -> int:
+    """Which axis of the prototypes holds the M channels: the last one where only so the grid has the input's aspect."""
+    width, height = network_size
+
+    def fits(rows: int | None, columns: int | None) -> bool:
+        # Sides may be rounded by a cell.
+        return bool(rows and columns) and abs((rows or 0) * width - (columns or 0) * height) <= max(width, height)
+
+    return 3 if fits(shape[1], shape[2]) and not fits(shape[2], shape[3]) else 1
 
 
 def _form(shape: tuple[int | None, ...], coefficients: int, network_size: tuple[int, int]) -> str | None:
