@@ -9,7 +9,7 @@ import pickle
 
 import pytest
 
-from tracker import foreign
+from tracker import errors
 from tracker.errors import SourceError
 from tracker.service.logs import formatter
 from tracker.service.metrics import CameraMetrics, _families
@@ -19,7 +19,7 @@ from tracker.sources.address import expand_sources, redact
 
 
 def test_a_value_is_masked_from_the_moment_it_is_filled_in() -> None:
-    assert foreign.mask("rtsp://h/t0ken/x") == "rtsp://h/t0ken/x"
+    assert errors.mask("rtsp://h/t0ken/x") == "rtsp://h/t0ken/x"
     address = fill_in("rtsp://10.0.0.7/${TOKEN}/x", {"TOKEN": "t0ken"})
     assert address == "rtsp://10.0.0.7/t0ken/x"
     assert redact(address) == "rtsp://10.0.0.7/***/x"
@@ -33,13 +33,13 @@ def test_a_value_is_masked_from_the_moment_it_is_filled_in() -> None:
 
 def test_encoded_forms_are_masked() -> None:
     fill_in("${A} ${C}", {"A": "p@ss/word", "C": ""})
-    assert foreign.mask("x p%40ss%2Fword p%40ss/word p@ss/word xp@ss/wordx") == "x *** *** *** x***x"
+    assert errors.mask("x p%40ss%2Fword p%40ss/word p@ss/word xp@ss/wordx") == "x *** *** *** x***x"
 
 
 def test_short_values_take_no_words_apart() -> None:
     fill_in("rtsp://u:${A}@h/cam${B}/${C}", {"A": "x", "B": "12", "C": "other"})
-    assert foreign.mask("another 640 x 360 of 12 other files") == "another 640 x 360 of 12 *** files"
-    assert foreign.mask("rtsp://u:x@h/cam12/other") == "rtsp://u:***@h/***/***"
+    assert errors.mask("another 640 x 360 of 12 other files") == "another 640 x 360 of 12 *** files"
+    assert errors.mask("rtsp://u:x@h/cam12/other") == "rtsp://u:***@h/***/***"
 
 
 @pytest.mark.parametrize("style", ["text", "json"])
@@ -92,7 +92,7 @@ def test_health_masks_values_and_keys() -> None:
     fill_in("${TOKEN}", {"TOKEN": "t0ken"})
     state = {"cameras": {"t0ken": {"problem": "t0ken is gone", "frames": 3, "size": (1, 2), "age": None}}}
     masked = {"cameras": {"***": {"problem": "*** is gone", "frames": 3, "size": [1, 2], "age": None}}}
-    assert foreign.mask_values(state) == masked
+    assert errors.mask_values(state) == masked
 
 
 def test_a_file_of_cameras_gives_no_value_away() -> None:
