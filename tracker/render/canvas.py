@@ -17,6 +17,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Canvas"]
 
+SHADE = (34, 30, 28)
+"""The edge of leader lines, so that they are seen on any ground."""
+
+KNEE = 64.0
+"""Values below it are dark clothes and shadows: half of the pixels in the silhouettes of a shop camera at evening."""
+
 
 class Canvas:
     """A picture that is drawn on, and the untouched footage under it.
@@ -24,6 +30,7 @@ class Canvas:
     Args:
         footage: ``(H, W, 3)`` uint8 BGR; copied.
         scale: Multiplies line widths and font sizes.
+        line_width_px: Width of outlines and boxes; trails are twice as wide. ``None``: it follows the picture's size.
 
     Attributes:
         image: The copy that is drawn on.
@@ -37,22 +44,24 @@ class Canvas:
 
     __slots__ = ("contour_px", "diagonal_px", "font_px", "footage", "image", "line_px", "small_font_px", "trail_px")
 
-    def __init__(self, *, footage: NDArray[np.uint8], scale: float = 1.0) -> None:
+    def __init__(self, *, footage: NDArray[np.uint8], scale: float = 1.0, line_width_px: int | None = None) -> None:
         self.footage = footage
         self.image = footage.copy()
         self.diagonal_px = math.hypot(*footage.shape[:2])
         unit = self.diagonal_px * scale
         self.font_px = max(round(3.5 * scale + unit * 0.0084), 8)
         self.small_font_px = max(round(self.font_px * 0.82), 8)
-        self.contour_px = max(round(unit / 1100), 1)
-        self.line_px = max(round(unit / 800), 1)
-        self.trail_px = max(round(unit / 420), 2)
+        self.contour_px = line_width_px or max(round(unit / 1100), 1)
+        self.line_px = line_width_px or max(round(unit / 800), 1)
+        self.trail_px = 2 * line_width_px if line_width_px else max(round(unit / 420), 2)
 
     def draw_silhouette(
         self, silhouette: NDArray[np.bool_], origin: tuple[int, int], colour: Bgr, opacity: float
     ) -> None:
         """Tint the footage under a silhouette and outline it.
 
+        Each channel is ``min(f, (1 - opacity) f + opacity KNEE) + opacity colour``: what is bright is mixed with the
+        colour, what is dark is lifted by it and keeps its whole contrast, so that black clothes show their folds.
         The tint starts from the untouched footage: a nearer body covers trails and bodies behind it, as in the world.
 
         Args:
@@ -66,11 +75,12 @@ class Canvas:
         mask = silhouette.view(np.uint8)
         height, width = mask.shape
         cut = (slice(origin[1], origin[1] + height), slice(origin[0], origin[0] + width))
-        region = self.image[cut]
-        tint = np.empty_like(region)
-        cv2.rectangle(tint, (0, 0), (width, height), colour, cv2.FILLED)
-        # 80 us on a 200 x 500 region, against 280 us of a look-up table per colour and 420 us of a product and a sum.
-        cv2.copyTo(cv2.addWeighted(self.footage[cut], 1 - opacity, tint, opacity, 0, dst=tint), mask, region)
+        region, footage = self.image[cut], self.footage[cut]
+        # 71 us on a 200 x 500 region, against 90 us of a plain weighted sum and 138 us of a look-up table.
+        tint = cv2.convertScaleAbs(footage, alpha=1 - opacity, beta=opacity * KNEE)
+        cv2.min(footage, tint, dst=tint)
+        cv2.add(tint, tuple(opacity * channel for channel in (*colour, 0)), dst=tint)
+        cv2.copyTo(tint, mask, region)
         outlines, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
         # OpenCV fills every piece of a thick antialiased line with its caps: fewer, longer pieces cost a quarter and
         # look the same.
@@ -86,21 +96,37 @@ class Canvas:
         x1, y1, x2, y2 = (round(value) for value in box)
         cv2.rectangle(self.image, (x1, y1), (x2 - 1, y2 - 1), colour, self.line_px, cv2.LINE_AA)
 
-    def draw_dashed(self, box: Sequence[float], colour: Bgr) -> None:
+    def draw_leader(self, start: tuple[float, float], end: tuple[float, float], colour: Bgr) -> None:
+        """A thin line with a dark edge from a label to a point of its object, with a dot there; ``(x, y)`` in pixels."""
+        import cv2
+
+        ends = [(round(x * 16), round(y * 16)) for x, y in (start, end)]
+        radius = round(1.5 * 16 * self.contour_px)
+        for more, paint in ((2, SHADE), (0, colour)):
+            cv2.line(self.image, *ends, paint, self.contour_px + more, cv2.LINE_AA, 4)
+            cv2.circle(self.image, ends[1], radius + 8 * more, paint, cv2.FILLED, cv2.LINE_AA, 4)
+
+    def draw_dashed(self, box: Sequence[float], colour: Bgr, opacity: float = 1.0) -> None:
         """Outline a box, xyxy in pixels, thinly with dashes: an identity that is predicted, not seen."""
         import cv2
 
         x1, y1, x2, y2 = box
         corners = np.array([[x1, y1], [x2, y1], [x2, y2], [x1, y2], [x1, y1]])
         dash = max(6.0 * self.contour_px, 5.0)
-        dashes = []
         for start, stop in pairwise(corners):
             # An edge begins and ends in the middle of a dash, so that the corners are closed.
             count = min(max(round(float(np.abs(stop - start).max()) / (2 * dash)), 1), 200)
             places = np.clip((np.arange(count + 1)[:, None] + (-0.25, 0.25)) / count, 0, 1)
-            dashes.append(start + (stop - start) * places[..., None])
-        lines = np.round(np.concatenate(dashes) * 16).astype(np.int32)
-        cv2.polylines(self.image, list(lines), False, colour, self.contour_px, cv2.LINE_AA, 4)
+            dashes = start + (stop - start) * places[..., None]
+            # Blended in the strip of one edge: it covers a few pixels, the box as a whole up to the picture.
+            margin = self.contour_px + 2
+            low = np.maximum(np.floor(np.minimum(start, stop)) - margin, 0).astype(int)
+            high = np.maximum(np.ceil(np.maximum(start, stop)) + margin, 0).astype(int)
+            strip = self.image[low[1] : high[1], low[0] : high[0]]
+            if strip.size:
+                lines = np.round((dashes - low) * 16).astype(np.int32)
+                drawn = cv2.polylines(strip.copy(), list(lines), False, colour, self.contour_px, cv2.LINE_AA, 4)
+                cv2.addWeighted(drawn, opacity, strip, 1 - opacity, 0, dst=strip)
 
 
 def _smoothed(outline: NDArray[np.int32], window: int, step: int) -> NDArray[np.int32]:

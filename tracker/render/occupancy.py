@@ -1,0 +1,118 @@
+"""Occupancy grid of a picture: which identity, box or label is visible in each cell."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+__all__ = ["Occupancy"]
+
+NOBODY, LABEL = -1, -2
+
+BODY_WEIGHT, BOX_WEIGHT, LABEL_WEIGHT = 1.0, 0.4, 3.0
+"""What it costs to cover a cell of a visible silhouette, of the empty part of a box, of a label that is unreadable then."""
+
+
+class Occupancy:
+    """Cells of a picture with their visible owner and what it costs to cover them.
+
+    Owners are painted from the farthest to the nearest, as the bodies themselves are: a cell belongs to what is seen
+    there.
+
+    Args:
+        size: ``(width, height)`` of the picture in pixels.
+        cell_px: Side of a cell; looking a place up costs the same whatever the number of objects.
+    """
+
+    __slots__ = ("_cell_px", "_owners", "_size", "_weights")
+
+    def __init__(self, size: tuple[int, int], cell_px: int) -> None:
+        self._size, self._cell_px = size, cell_px
+        shape = size[1] // cell_px + 1, size[0] // cell_px + 1
+        self._owners = np.full(shape, NOBODY, np.int16)
+        self._weights = np.zeros(shape, np.float32)
+
+    def cover_box(self, owner: int, box: Sequence[float], *, is_body: bool) -> None:
+        """Every cell that a box touches.
+
+        Args:
+            owner: Number of the object, from 0.
+            box: xyxy in pixels; what lies outside the picture is left out.
+            is_body: There is no silhouette that says where in the box the object is.
+        """
+        x1, x2 = (min(max(value, 0.0), float(self._size[0])) for value in (box[0], box[2]))
+        y1, y2 = (min(max(value, 0.0), float(self._size[1])) for value in (box[1], box[3]))
+        if x2 <= x1 or y2 <= y1:
+            return
+        cell = self._cell_px
+        cut = slice(int(y1) // cell, -int(-y2 // cell)), slice(int(x1) // cell, -int(-x2 // cell))
+        self._owners[cut] = owner
+        self._weights[cut] = BODY_WEIGHT if is_body else BOX_WEIGHT
+
+    def cover_silhouette(self, owner: int, silhouette: NDArray[np.bool_], origin: tuple[int, int]) -> None:
+        """Every cell whose centre lies in a silhouette.
+
+        Args:
+            owner: Number of the object, from 0.
+            silhouette: Boolean crop ``(h, w)``, inside the picture.
+            origin: Position ``(x, y)`` of its top left pixel.
+        """
+        cell, half = self._cell_px, self._cell_px // 2
+        column, row = (-(-(value - half) // cell) for value in origin)
+        cells = silhouette[row * cell + half - origin[1] :: cell, column * cell + half - origin[0] :: cell]
+        cut = slice(row, row + cells.shape[0]), slice(column, column + cells.shape[1])
+        self._owners[cut][cells] = owner
+        self._weights[cut][cells] = BODY_WEIGHT
+
+    def cover_label(self, place: tuple[int, int], size: tuple[int, int]) -> None:
+        """Every cell that a label touches; ``place`` is its top left pixel, inside the picture."""
+        cut = self._cut(place, size)
+        self._owners[cut] = LABEL
+        self._weights[cut] = LABEL_WEIGHT
+
+    def is_free(self, owner: int, place: tuple[int, int], size: tuple[int, int]) -> bool:
+        """Whether a label of ``owner`` covers nothing that is another's."""
+        cut = self._cut(place, size)
+        owners = self._owners[cut]
+        return bool(((owners == NOBODY) | (owners == owner)).all())
+
+    def cost(self, owner: int, places: NDArray[np.int64], size: tuple[int, int]) -> NDArray[np.float32]:
+        """Mean weight ``(C,)`` of others under labels at ``places (C, 2)``, their top left pixels; 0 = free."""
+        cell, (width, height) = self._cell_px, size
+        first, last = places // cell, (places + (width - 1, height - 1)) // cell
+        # A label that straddles one cell more than another has the last cell once instead of twice.
+        rows = np.minimum(first[:, 1, None] + np.arange(height // cell + 2), last[:, 1, None])
+        columns = np.minimum(first[:, 0, None] + np.arange(width // cell + 2), last[:, 0, None])
+        bounded = np.minimum(rows, self._owners.shape[0] - 1), np.minimum(columns, self._owners.shape[1] - 1)
+        cells = bounded[0][:, :, None] * self._owners.shape[1] + bounded[1][:, None, :]
+        weights = self._weights.take(cells)
+        weights *= self._owners.take(cells) != owner
+        return np.asarray(weights.mean(axis=(1, 2)), np.float32)
+
+    def visible_point(self, owner: int, box: Sequence[float], target: tuple[float, float]) -> tuple[float, float]:
+        """The point of an object's visible cells that is nearest to ``target``; where none is seen, of its box.
+
+        Args:
+            owner: Number of the object.
+            box: xyxy in pixels.
+            target: ``(x, y)`` in pixels.
+        """
+        cell = self._cell_px
+        left, top = max(int(box[0]) // cell, 0), max(int(box[1]) // cell, 0)
+        cut = slice(top, max(int(box[3]) // cell + 1, top)), slice(left, max(int(box[2]) // cell + 1, left))
+        rows, columns = np.nonzero((self._owners[cut] == owner) & (self._weights[cut] == BODY_WEIGHT))
+        if len(rows) == 0:
+            return min(max(target[0], box[0]), box[2]), min(max(target[1], box[1]), box[3])
+        x, y = (columns + left + 0.5) * cell, (rows + top + 0.5) * cell
+        nearest = int(np.argmin((x - target[0]) ** 2 + (y - target[1]) ** 2))
+        return float(x[nearest]), float(y[nearest])
+
+    def _cut(self, place: tuple[int, int], size: tuple[int, int]) -> tuple[slice, slice]:
+        (x, y), (width, height), cell = place, size, self._cell_px
+        return slice(y // cell, (y + height - 1) // cell + 1), slice(x // cell, (x + width - 1) // cell + 1)
