@@ -36,6 +36,9 @@ TRAIL_S = 2.0
 FAINT, FAINTEST, FADING_STEPS = 0.7, 0.1, 6
 """Opacity of identities that have just been lost and of those about to vanish, and steps between them."""
 
+HEAD_FOLLOWS = 0.15
+"""Share of the way to the newest place of the head that a label moves in a frame."""
+
 Point = tuple[float, float]
 
 
@@ -105,6 +108,8 @@ class Annotator:
         self._classes = SteadyClasses()
         self._seen: dict[int, tuple[float, Point]] = {}
         self._places: dict[int, int] = {}
+        self._heads: dict[int, float] = {}
+        self._turn = 0
 
     def draw(self, tracked_frame: TrackedFrame) -> NDArray[np.uint8]:
         """The annotated picture ``(H, W, 3)`` uint8 BGR; the frame's own picture is not touched.
@@ -118,6 +123,7 @@ class Annotator:
             raise ConfigError(frame.source, problem, "open the source with images")
         canvas = Canvas(footage=frame.image, scale=self._scale, line_width_px=self._line_width_px)
         board = LabelBoard(canvas)
+        self._turn += 1
         if tracked_frame.tracks is None:
             self._draw_instances(canvas, board, tracked_frame)
             places = {}
@@ -125,7 +131,7 @@ class Annotator:
             self._draw_tracks(canvas, board, tracked_frame, tracked_frame.tracks)
             places = self._places
         if self._labels:
-            board.stamp(places)
+            board.stamp(places, self._turn)
         if self._header:
             _draw_header(canvas, tracked_frame)
         return canvas.image
@@ -167,8 +173,24 @@ class Annotator:
                 if self._masks or self._boxes:
                     canvas.draw_dashed(boxes[n], colours[n], opacity)
             board.add(
-                text, boxes[n], colours[n], short=short, identity=ids[n], opacity=opacity, silhouette=silhouette
+                text,
+                boxes[n],
+                colours[n],
+                short=short,
+                identity=ids[n],
+                opacity=opacity,
+                head=self._steady_head(ids[n], boxes[n], silhouette),
+                silhouette=silhouette,
             )
+
+    def _steady_head(self, identity: int, box: list[float], silhouette: Silhouette | None) -> float:
+        """Where along its box an identity's head is, slowed down so that its label does not tremble."""
+        before = self._heads.get(identity)
+        if silhouette is None:
+            return 0.5 if before is None else before
+        head = _head(box, silhouette)
+        self._heads[identity] = head = head if before is None else before + HEAD_FOLLOWS * (head - before)
+        return head
 
     def _faintness(self, identity: int, box: list[float], time_s: float) -> float:
         """Opacity of a coasting identity: less the longer ago, and the farther from where, it was seen."""
@@ -207,6 +229,7 @@ class Annotator:
             living = set(ids)
             self._seen = {identity: seen for identity, seen in self._seen.items() if identity in living}
             self._places = {identity: place for identity, place in self._places.items() if identity in living}
+            self._heads = {identity: head for identity, head in self._heads.items() if identity in living}
 
     def _draw_body(self, canvas: Canvas, instances: Instances, row: int, colour: Bgr) -> Silhouette | None:
         """The instance's silhouette, cut to its own box, which is returned; its box where it has none."""
@@ -245,6 +268,16 @@ def _foot(box: list[float]) -> tuple[float, float]:
     """Where a body stands: a little above the lower edge, which is its nearest wheel or toe."""
     x1, y1, x2, y2 = box
     return (x1 + x2) / 2, y2 - 0.06 * (y2 - y1)
+
+
+def _head(box: list[float], silhouette: Silhouette) -> float:
+    """How far along a box's width, 0..1, what is seen has its middle a little below its upper edge."""
+    mask, (x, _) = silhouette
+    columns = mask[mask.shape[0] // 16].nonzero()[0]
+    if len(columns) == 0:
+        return 0.5
+    middle = x + (int(columns[0]) + int(columns[-1]) + 1) / 2
+    return min(max((middle - box[0]) / max(box[2] - box[0], 1.0), 0.0), 1.0)
 
 
 def _draw_header(canvas: Canvas, tracked_frame: TrackedFrame) -> None:

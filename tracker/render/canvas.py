@@ -20,8 +20,8 @@ __all__ = ["Canvas"]
 SHADE = (34, 30, 28)
 """The edge of leader lines, so that they are seen on any ground."""
 
-KNEE = 64.0
-"""Values below it are dark clothes and shadows: half of the pixels in the silhouettes of a shop camera at evening."""
+LIFT, KNEE = 1.7, 64.0
+"""Contrast of the darkest values under a tint, and how much the brighter ones are raised to make room for it."""
 
 
 class Canvas:
@@ -60,8 +60,8 @@ class Canvas:
     ) -> None:
         """Tint the footage under a silhouette and outline it.
 
-        Each channel is ``min(f, (1 - opacity) f + opacity KNEE) + opacity colour``: what is bright is mixed with the
-        colour, what is dark is lifted by it and keeps its whole contrast, so that black clothes show their folds.
+        Each channel is ``min(LIFT f, (1 - opacity) f + opacity KNEE) + opacity colour``: what is bright is mixed with the
+        colour, what is dark is lifted by it and gains contrast, so that black clothes show their folds.
         The tint starts from the untouched footage: a nearer body covers trails and bodies behind it, as in the world.
 
         Args:
@@ -76,9 +76,9 @@ class Canvas:
         height, width = mask.shape
         cut = (slice(origin[1], origin[1] + height), slice(origin[0], origin[0] + width))
         region, footage = self.image[cut], self.footage[cut]
-        # 71 us on a 200 x 500 region, against 90 us of a plain weighted sum and 138 us of a look-up table.
+        # 95 us on a 200 x 500 region, as a plain weighted sum takes; 138 us with a look-up table.
         tint = cv2.convertScaleAbs(footage, alpha=1 - opacity, beta=opacity * KNEE)
-        cv2.min(footage, tint, dst=tint)
+        cv2.min(cv2.convertScaleAbs(footage, alpha=LIFT), tint, dst=tint)
         cv2.add(tint, tuple(opacity * channel for channel in (*colour, 0)), dst=tint)
         cv2.copyTo(tint, mask, region)
         outlines, _ = cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
@@ -101,32 +101,34 @@ class Canvas:
         import cv2
 
         ends = [(round(x * 16), round(y * 16)) for x, y in (start, end)]
-        radius = round(1.5 * 16 * self.contour_px)
-        for more, paint in ((2, SHADE), (0, colour)):
-            cv2.line(self.image, *ends, paint, self.contour_px + more, cv2.LINE_AA, 4)
-            cv2.circle(self.image, ends[1], radius + 8 * more, paint, cv2.FILLED, cv2.LINE_AA, 4)
+        radius = 24 * self.contour_px
+        cv2.line(self.image, *ends, SHADE, self.contour_px + 1 + self.contour_px // 2, cv2.LINE_AA, 4)
+        cv2.circle(self.image, ends[1], radius + 16, SHADE, cv2.FILLED, cv2.LINE_AA, 4)
+        cv2.line(self.image, *ends, colour, self.contour_px, cv2.LINE_AA, 4)
+        cv2.circle(self.image, ends[1], radius, colour, cv2.FILLED, cv2.LINE_AA, 4)
 
-    def draw_dashed(self, box: Sequence[float], colour: Bgr, opacity: float = 1.0) -> None:
-        """Outline a box, xyxy in pixels, thinly with dashes: an identity that is predicted, not seen."""
+    def draw_dashed(self, box: Sequence[float], colour: Bgr, strength: float = 1.0) -> None:
+        """Outline a box thinly with dashes: an identity that is predicted, not seen.
+
+        Args:
+            box: xyxy in pixels.
+            colour: Of the dashes.
+            strength: Below 1 the dashes are shorter, down to dots: an outline that fades costs no blending.
+        """
         import cv2
 
         x1, y1, x2, y2 = box
         corners = np.array([[x1, y1], [x2, y1], [x2, y2], [x1, y2], [x1, y1]])
         dash = max(6.0 * self.contour_px, 5.0)
+        half = 0.25 * strength
+        dashes = []
         for start, stop in pairwise(corners):
             # An edge begins and ends in the middle of a dash, so that the corners are closed.
             count = min(max(round(float(np.abs(stop - start).max()) / (2 * dash)), 1), 200)
-            places = np.clip((np.arange(count + 1)[:, None] + (-0.25, 0.25)) / count, 0, 1)
-            dashes = start + (stop - start) * places[..., None]
-            # Blended in the strip of one edge: it covers a few pixels, the box as a whole up to the picture.
-            margin = self.contour_px + 2
-            low = np.maximum(np.floor(np.minimum(start, stop)) - margin, 0).astype(int)
-            high = np.maximum(np.ceil(np.maximum(start, stop)) + margin, 0).astype(int)
-            strip = self.image[low[1] : high[1], low[0] : high[0]]
-            if strip.size:
-                lines = np.round((dashes - low) * 16).astype(np.int32)
-                drawn = cv2.polylines(strip.copy(), list(lines), False, colour, self.contour_px, cv2.LINE_AA, 4)
-                cv2.addWeighted(drawn, opacity, strip, 1 - opacity, 0, dst=strip)
+            places = np.clip((np.arange(count + 1)[:, None] + (-half, half)) / count, 0, 1)
+            dashes.append(start + (stop - start) * places[..., None])
+        lines = np.round(np.concatenate(dashes) * 16).astype(np.int32)
+        cv2.polylines(self.image, list(lines), False, colour, self.contour_px, cv2.LINE_AA, 4)
 
 
 def _smoothed(outline: NDArray[np.int32], window: int, step: int) -> NDArray[np.int32]:

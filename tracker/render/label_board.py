@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
-
 from tracker.render.label import Sprite, label_sprite, stamp
 from tracker.render.occupancy import Occupancy
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
     from tracker.render.canvas import Canvas
@@ -23,16 +22,19 @@ Box = Sequence[float]
 Silhouette = tuple["NDArray[np.bool_]", tuple[int, int]]
 """A boolean crop ``(h, w)`` and the position ``(x, y)`` of its top left pixel."""
 
+ON_HEAD = -1.0
+"""In the place of a fraction of the box's width: where the object's highest part is."""
+
 NEAR = (
     # along, down, right, lower, gap_x, gap_y, cost
-    (0.5, 0.00, -0.5, -1.0, 0, -1, 0.00),  # above in the middle
-    (0.0, 0.00, 0.0, -1.0, 0, -1, 0.02),  # above, left
-    (1.0, 0.00, -1.0, -1.0, 0, -1, 0.02),  # above, right
+    (ON_HEAD, 0.00, -0.5, -1.0, 0, -1, 0.00),  # above in the middle
+    (ON_HEAD, 0.00, -0.15, -1.0, 0, -1, 0.02),  # above, to the right
+    (ON_HEAD, 0.00, -0.85, -1.0, 0, -1, 0.02),  # above, to the left
     (0.5, 1.00, -0.5, 0.0, 0, 1, 0.06),  # below
     (0.5, 0.45, -0.5, -0.5, 0, 0, 0.02),  # on the chest
     (0.5, 1.00, -0.5, -1.0, 0, -1, 0.04),  # inside, at the lower edge
-    (0.0, 0.00, -1.0, 0.0, -1, 0, 0.08),  # beside, left
-    (1.0, 0.00, 0.0, 0.0, 1, 0, 0.08),  # beside, right
+    (0.0, 0.00, -1.0, 0.0, -1, 0, 0.14),  # beside, left
+    (1.0, 0.00, 0.0, 0.0, 1, 0, 0.14),  # beside, right
     (0.5, 0.00, -0.5, 0.0, 0, 1, 0.12),  # inside, at the head
 )
 """Places at the object: where on the box (fractions of its width and height), by how many label widths and heights and
@@ -42,32 +44,39 @@ FAR = tuple(
     (along, down, right, lower, 0, 0, 0.14 + 0.04 * distance)
     for distance in (1.2, 2.6, 4.5, 7.0)
     for along, down, right, lower in (
-        (0.5, 0.0, -0.5, -1.0 - distance),
-        (0.0, 0.0, -0.8, -1.0 - 0.8 * distance),
-        (1.0, 0.0, -0.2, -1.0 - 0.8 * distance),
+        (ON_HEAD, 0.0, -0.5, -1.0 - distance),
+        (ON_HEAD, 0.0, -1.0, -1.0 - 0.8 * distance),
+        (ON_HEAD, 0.0, 0.0, -1.0 - 0.8 * distance),
         (0.5, 1.0, -0.5, distance),
         (0.0, 0.3, -1.0 - 0.3 * distance, 0.0),
         (1.0, 0.3, 0.3 * distance, 0.0),
     )
 )
-"""Places at some distance, tried where every near one covers something; a line leads from there to the object."""
+"""Places at some distance; a line leads from there to the object."""
 
-PLACES = np.array(NEAR + FAR)
+PLACES = NEAR + FAR
+
+NEAR_FIRST = sorted(range(len(NEAR)), key=lambda place: PLACES[place][6])
+CHEAPEST_FIRST = sorted(range(len(PLACES)), key=lambda place: PLACES[place][6])
 
 STAY = 0.12
 """A label changes its place for a gain from here on, so that labels in a crowd do not jump about."""
 
-NEAR_ENOUGH = 0.2
-"""Places at some distance are looked at where the best near one costs more."""
+TURNS, AT_REST = 4, 0.25
+"""Each label looks for a better place in every fourth picture, and at once where what it covers costs more than this:
+that is calmer, and a quarter of the work."""
 
-OWN_AREA, OWN_LABEL = 0.3, 0.06
+OWN_AREA, OWN_LABEL = 0.8, 0.06
 """What it costs to cover one's own object: times the share of the box that is covered, and of the label that covers."""
+
+OTHERS = 2.5
+"""What it costs to cover others, times the mean weight of the cells: a tenth of a label is as bad as the longest way."""
 
 CROWD = 16
 """More labels than this are written small, and at narrow objects short."""
 
-MOST_COVERED = 0.6
-"""A label of a predicted identity that would cover more is left out."""
+MOST_FAINT = 0.3
+"""A label of a predicted identity whose best place costs more is left out."""
 
 
 class _Label(NamedTuple):
@@ -77,6 +86,7 @@ class _Label(NamedTuple):
     colour: Bgr
     identity: int | None
     opacity: float
+    head: float
     silhouette: Silhouette | None
 
 
@@ -103,6 +113,7 @@ class LabelBoard:
         short: str,
         identity: int | None = None,
         opacity: float = 1.0,
+        head: float = 0.5,
         silhouette: Silhouette | None = None,
     ) -> None:
         """Ask for a label.
@@ -114,15 +125,17 @@ class LabelBoard:
             short: What it says at narrow objects in a crowd.
             identity: Whose label it is, so that it keeps its place from picture to picture.
             opacity: Below 1 for identities that are predicted, not seen: left out where no place is free.
+            head: How far along the box's width its highest part is, 0..1: labels above it are centred there.
             silhouette: Where in the box the object is seen, if that is drawn.
         """
-        self._wanted.append(_Label(text, short, box, colour, identity, opacity, silhouette))
+        self._wanted.append(_Label(text, short, box, colour, identity, opacity, head, silhouette))
 
-    def stamp(self, places: dict[int, int]) -> list[tuple[int, int, int, int]]:
+    def stamp(self, places: dict[int, int], turn: int = 0) -> list[tuple[int, int, int, int]]:
         """Stamp all labels, the nearest object choosing first.
 
         Args:
             places: Each identity's choice in the picture before, updated: a label stays where it was while it can.
+            turn: Number of the picture; see :data:`TURNS`.
 
         Returns:
             Boxes of the labels, xyxy in pixels, in the order of :meth:`add` without those that were left out.
@@ -134,8 +147,9 @@ class LabelBoard:
         for n in numbers:
             label = self._wanted[n]
             sprite = self._sprite(label, is_crowd=is_crowd)
-            first = 0 if label.identity is None else places.get(label.identity, 0)
-            found = self._choose(n, sprite.size, first)
+            first = None if label.identity is None else places.get(label.identity)
+            is_turn = label.identity is None or (label.identity + turn) % TURNS == 0
+            found = self._choose(n, sprite.size, first, is_turn=is_turn)
             if found is None:
                 continue
             place, x, y = found
@@ -166,50 +180,59 @@ class LabelBoard:
             sprite = label_sprite(label.short, font_px, label.colour, label.opacity)
         return sprite
 
-    def _choose(self, n: int, size: tuple[int, int], first: int) -> tuple[int, int, int] | None:
-        """One label's place and top left corner: ``first`` where it is free and near, else where it costs least."""
+    def _choose(self, n: int, size: tuple[int, int], first: int | None, *, is_turn: bool) -> tuple[int, int, int] | None:
+        """One label's place and top left corner: where it costs least, with a preference for ``first``."""
         label = self._wanted[n]
-        if first < len(NEAR):
-            [(x, y)] = self._corners(label.box, size, PLACES[first : first + 1]).tolist()
-            is_outside = first in {0, 1, 2, 3, 6, 7}
-            if is_outside and self._occupied.is_free(n, (x, y), size) and not _touches(label.box, (x, y), size):
-                return first, x, y
-        corners = self._corners(label.box, size, PLACES)
-        near = len(NEAR)
-        costs = self._costs(n, size, corners[:near], slice(0, near))
-        if first < near:
-            costs[first] -= STAY
-        if costs.min() > NEAR_ENOUGH:
-            far = self._costs(n, size, corners[near:], slice(near, None))
-            costs = np.concatenate([costs, far])
-            if first >= near:
-                costs[first] -= STAY
-        place = int(costs.argmin())
-        if label.opacity < 1 and costs[place] > MOST_COVERED:
-            return None
-        return place, int(corners[place, 0]), int(corners[place, 1])
+        rests = first is not None and not is_turn
+        if first is None or (is_turn and 0 < first < len(NEAR) and self._has_room(n, size)):
+            first = 0
+        x, y = self._corner(label, size, first)
+        covered = self._cost(n, size, (x, y))
+        best, found = PLACES[first][6] + covered - STAY, (first, x, y)
+        if rests and covered <= AT_REST and label.opacity == 1:
+            return found
+        # A far place that is still free is given up for one at the object only.
+        near_only = label.opacity < 1 or (first >= len(NEAR) and covered == 0)
+        for place in NEAR_FIRST if near_only else CHEAPEST_FIRST:
+            if PLACES[place][6] >= best:
+                break
+            x, y = self._corner(label, size, place)
+            cost = PLACES[place][6] + self._cost(n, size, (x, y))
+            if cost < best:
+                best, found = cost, (place, x, y)
+        is_fit = label.opacity == 1 or (best <= MOST_FAINT and found[0] < len(NEAR))
+        return found if is_fit else None
 
-    def _costs(self, n: int, size: tuple[int, int], corners: NDArray[np.int64], which: slice) -> NDArray[np.float64]:
-        """What each place costs: itself, others that it covers (a tenth of a label is as bad as a long way), its own."""
+    def _has_room(self, n: int, size: tuple[int, int]) -> bool:
+        """Whether the place above is free with room to spare, so that a label that returns there can stay."""
+        x, y = self._corner(self._wanted[n], size, 0)
+        if self._cost(n, size, (x, y)) > 0:
+            return False
+        spare_x, spare_y = size[0] // 4, size[1] // 2
+        left, top = max(x - spare_x, 0), max(y - spare_y, 0)
+        return self._occupied.cost(n, (left, top), (x + size[0] + spare_x - left, y + size[1] + spare_y - top)) == 0
+
+    def _cost(self, n: int, size: tuple[int, int], corner: tuple[int, int]) -> float:
+        """What a label there costs: others that it covers, and its own object."""
         x1, y1, x2, y2 = self._wanted[n].box
-        ends = corners + size
-        sides = np.minimum(ends, (x2, y2)) - np.maximum(corners, (x1, y1))
-        own = np.maximum(sides, 0).prod(axis=1)
-        area = max((x2 - x1) * (y2 - y1), 1.0)
-        own_cost = OWN_AREA * own / area + OWN_LABEL * own / (size[0] * size[1])
-        others = 2.5 * self._occupied.cost(n, corners, size)
-        return np.asarray(PLACES[which, 6] + own_cost + others, np.float64)
+        (x, y), (width, height) = corner, size
+        others = OTHERS * self._occupied.cost(n, corner, size)
+        own_width, own_height = min(x + width, x2) - max(x, x1), min(y + height, y2) - max(y, y1)
+        if own_width <= 0 or own_height <= 0:
+            return others
+        own, area = own_width * own_height, max((x2 - x1) * (y2 - y1), 1.0)
+        return float(others + OWN_AREA * own / area + OWN_LABEL * own / (width * height))
 
-    def _corners(self, box: Box, size: tuple[int, int], places: NDArray[np.float64]) -> NDArray[np.int64]:
-        """Top left corners ``(C, 2)`` of the label at each place, kept inside the picture."""
-        x1, y1, x2, y2 = box
+    def _corner(self, label: _Label, size: tuple[int, int], place: int) -> tuple[int, int]:
+        """Top left corner of the label at one place, kept inside the picture."""
+        along, down, right, lower, gap_x, gap_y, _ = PLACES[place]
+        x1, y1, x2, y2 = label.box
         width, height = size
         gap = self._canvas.contour_px + 1
-        # Distances to the side are in label heights too where the place is far: see FAR.
-        x = x1 + (x2 - x1) * places[:, 0] + width * places[:, 2] + gap * places[:, 4]
-        y = y1 + (y2 - y1) * places[:, 1] + height * places[:, 3] + gap * places[:, 5]
-        most = max(self._size[0] - width, 0), max(self._size[1] - height, 0)
-        return np.asarray(np.clip(np.stack([x, y], axis=1), 0, most), np.int64)
+        x = x1 + (x2 - x1) * (label.head if along == ON_HEAD else along) + width * right + gap * gap_x
+        y = y1 + (y2 - y1) * down + height * lower + gap * gap_y
+        most_x, most_y = self._size[0] - width, self._size[1] - height
+        return int(max(min(x, most_x), 0)), int(max(min(y, most_y), 0))
 
     def _lead(self, n: int, rect: tuple[int, int, int, int]) -> None:
         """A line from a label to what it belongs to."""
@@ -218,9 +241,3 @@ class LabelBoard:
         x, y = self._occupied.visible_point(n, label.box, middle)
         start = min(max(x, rect[0]), rect[2]), min(max(y, rect[1]), rect[3])
         self._canvas.draw_leader(start, (x, y), label.colour)
-
-
-def _touches(box: Box, place: tuple[int, int], size: tuple[int, int]) -> bool:
-    """Whether a label that belongs beside its box was pushed onto it by the picture's edge."""
-    (x, y), (width, height) = place, size
-    return x < box[2] and x + width > box[0] and y < box[3] and y + height > box[1]

@@ -15,7 +15,7 @@ __all__ = ["Occupancy"]
 
 NOBODY, LABEL = -1, -2
 
-BODY_WEIGHT, BOX_WEIGHT, LABEL_WEIGHT = 1.0, 0.4, 3.0
+BODY_WEIGHT, BOX_WEIGHT, LABEL_WEIGHT = 1.0, 0.2, 3.0
 """What it costs to cover a cell of a visible silhouette, of the empty part of a box, of a label that is unreadable then."""
 
 
@@ -46,8 +46,9 @@ class Occupancy:
             box: xyxy in pixels; what lies outside the picture is left out.
             is_body: There is no silhouette that says where in the box the object is.
         """
-        x1, x2 = (min(max(value, 0.0), float(self._size[0])) for value in (box[0], box[2]))
-        y1, y2 = (min(max(value, 0.0), float(self._size[1])) for value in (box[1], box[3]))
+        width, height = self._size
+        x1, x2 = min(max(box[0], 0), width), min(max(box[2], 0), width)
+        y1, y2 = min(max(box[1], 0), height), min(max(box[3], 0), height)
         if x2 <= x1 or y2 <= y1:
             return
         cell = self._cell_px
@@ -67,8 +68,8 @@ class Occupancy:
         column, row = (-(-(value - half) // cell) for value in origin)
         cells = silhouette[row * cell + half - origin[1] :: cell, column * cell + half - origin[0] :: cell]
         cut = slice(row, row + cells.shape[0]), slice(column, column + cells.shape[1])
-        self._owners[cut][cells] = owner
-        self._weights[cut][cells] = BODY_WEIGHT
+        np.copyto(self._owners[cut], owner, where=cells)
+        np.copyto(self._weights[cut], BODY_WEIGHT, where=cells)
 
     def cover_label(self, place: tuple[int, int], size: tuple[int, int]) -> None:
         """Every cell that a label touches; ``place`` is its top left pixel, inside the picture."""
@@ -76,24 +77,11 @@ class Occupancy:
         self._owners[cut] = LABEL
         self._weights[cut] = LABEL_WEIGHT
 
-    def is_free(self, owner: int, place: tuple[int, int], size: tuple[int, int]) -> bool:
-        """Whether a label of ``owner`` covers nothing that is another's."""
+    def cost(self, owner: int, place: tuple[int, int], size: tuple[int, int]) -> float:
+        """Mean weight of what a label of ``owner`` at ``place`` covers of others; 0 = nothing."""
         cut = self._cut(place, size)
-        owners = self._owners[cut]
-        return bool(((owners == NOBODY) | (owners == owner)).all())
-
-    def cost(self, owner: int, places: NDArray[np.int64], size: tuple[int, int]) -> NDArray[np.float32]:
-        """Mean weight ``(C,)`` of others under labels at ``places (C, 2)``, their top left pixels; 0 = free."""
-        cell, (width, height) = self._cell_px, size
-        first, last = places // cell, (places + (width - 1, height - 1)) // cell
-        # A label that straddles one cell more than another has the last cell once instead of twice.
-        rows = np.minimum(first[:, 1, None] + np.arange(height // cell + 2), last[:, 1, None])
-        columns = np.minimum(first[:, 0, None] + np.arange(width // cell + 2), last[:, 0, None])
-        bounded = np.minimum(rows, self._owners.shape[0] - 1), np.minimum(columns, self._owners.shape[1] - 1)
-        cells = bounded[0][:, :, None] * self._owners.shape[1] + bounded[1][:, None, :]
-        weights = self._weights.take(cells)
-        weights *= self._owners.take(cells) != owner
-        return np.asarray(weights.mean(axis=(1, 2)), np.float32)
+        others = self._owners[cut] != owner
+        return float(np.vdot(self._weights[cut], others)) / others.size
 
     def visible_point(self, owner: int, box: Sequence[float], target: tuple[float, float]) -> tuple[float, float]:
         """The point of an object's visible cells that is nearest to ``target``; where none is seen, of its box.

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SteadyClasses"]
 
-SETTLES_S = 1.0
+SETTLES_S = 0.5
 """A vote that turns is shown once it has stayed for this long; after each change, for twice as long as before."""
 
 
