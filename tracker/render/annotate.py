@@ -36,8 +36,8 @@ TRAIL_S = 2.0
 FAINT, FAINTEST, FADING_STEPS = 0.7, 0.1, 6
 """Opacity of identities that have just been lost and of those about to vanish, and steps between them."""
 
-HEAD_FOLLOWS = 0.15
-"""Share of the way to the newest place of the head that a label moves in a frame."""
+HEAD_FOLLOWS = 0.25
+"""Share of the way to the newest place of the head that a label moves in every second frame."""
 
 Point = tuple[float, float]
 
@@ -186,7 +186,7 @@ class Annotator:
     def _steady_head(self, identity: int, box: list[float], silhouette: Silhouette | None) -> float:
         """Where along its box an identity's head is, slowed down so that its label does not tremble."""
         before = self._heads.get(identity)
-        if silhouette is None:
+        if silhouette is None or (before is not None and (identity + self._turn) % 2):
             return 0.5 if before is None else before
         head = _head(box, silhouette)
         self._heads[identity] = head = head if before is None else before + HEAD_FOLLOWS * (head - before)

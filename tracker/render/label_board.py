@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from tracker.render.label import Sprite, label_sprite, stamp
+from tracker.render.label import Sprite, faded, label_sprite, stamp
 from tracker.render.occupancy import Occupancy
 
 if TYPE_CHECKING:
@@ -175,10 +175,10 @@ class LabelBoard:
         width, height = label.box[2] - label.box[0], label.box[3] - label.box[1]
         is_small = is_crowd or height < 3.5 * self._canvas.font_px
         font_px = self._canvas.small_font_px if is_small else self._canvas.font_px
-        sprite = label_sprite(label.text, font_px, label.colour, label.opacity)
+        sprite = label_sprite(label.text, font_px, label.colour)
         if is_crowd and sprite.size[0] > width:
-            sprite = label_sprite(label.short, font_px, label.colour, label.opacity)
-        return sprite
+            sprite = label_sprite(label.short, font_px, label.colour)
+        return sprite if label.opacity == 1 else faded(sprite, label.opacity)
 
     def _choose(self, n: int, size: tuple[int, int], first: int | None, *, is_turn: bool) -> tuple[int, int, int] | None:
         """One label's place and top left corner: where it costs least, with a preference for ``first``."""
@@ -237,7 +237,7 @@ class LabelBoard:
     def _lead(self, n: int, rect: tuple[int, int, int, int]) -> None:
         """A line from a label to what it belongs to."""
         label = self._wanted[n]
-        middle = (rect[0] + rect[2]) / 2, (rect[1] + rect[3]) / 2
-        x, y = self._occupied.visible_point(n, label.box, middle)
+        along = min(max(label.box[0] + (label.box[2] - label.box[0]) * label.head, 0), self._size[0] - 1)
+        x, y = self._occupied.visible_point(n, label.box, along)
         start = min(max(x, rect[0]), rect[2]), min(max(y, rect[1]), rect[3])
         self._canvas.draw_leader(start, (x, y), label.colour)

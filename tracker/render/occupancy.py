@@ -83,23 +83,18 @@ class Occupancy:
         others = self._owners[cut] != owner
         return float(np.vdot(self._weights[cut], others)) / others.size
 
-    def visible_point(self, owner: int, box: Sequence[float], target: tuple[float, float]) -> tuple[float, float]:
-        """The point of an object's visible cells that is nearest to ``target``; where none is seen, of its box.
+    def visible_point(self, owner: int, box: Sequence[float], x: float) -> tuple[float, float]:
+        """The highest visible point of an object at column ``x`` of its box; where none is seen, the box's edge there.
 
         Args:
             owner: Number of the object.
             box: xyxy in pixels.
-            target: ``(x, y)`` in pixels.
+            x: In pixels, inside the picture.
         """
         cell = self._cell_px
-        left, top = max(int(box[0]) // cell, 0), max(int(box[1]) // cell, 0)
-        cut = slice(top, max(int(box[3]) // cell + 1, top)), slice(left, max(int(box[2]) // cell + 1, left))
-        rows, columns = np.nonzero((self._owners[cut] == owner) & (self._weights[cut] == BODY_WEIGHT))
-        if len(rows) == 0:
-            return min(max(target[0], box[0]), box[2]), min(max(target[1], box[1]), box[3])
-        x, y = (columns + left + 0.5) * cell, (rows + top + 0.5) * cell
-        nearest = int(np.argmin((x - target[0]) ** 2 + (y - target[1]) ** 2))
-        return float(x[nearest]), float(y[nearest])
+        top, bottom = max(int(box[1]) // cell, 0), max(int(box[3]) // cell + 1, 0)
+        rows = (self._owners[top:bottom, int(x) // cell] == owner).nonzero()[0]
+        return x, (int(rows[0]) + top + 0.5) * cell if len(rows) else max(box[1], 0.0)
 
     def _cut(self, place: tuple[int, int], size: tuple[int, int]) -> tuple[slice, slice]:
         (x, y), (width, height), cell = place, size, self._cell_px
