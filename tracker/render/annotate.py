@@ -19,7 +19,7 @@ from tracker.render.label import plain_sprite, stamp
 from tracker.render.label_board import LabelBoard
 from tracker.render.steady_classes import SteadyClasses
 from tracker.render.trails import Trails
-from tracker.settings.choices import ColourBy
+from tracker.settings.choices import ColourBy, DrawnPart
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -28,7 +28,10 @@ if TYPE_CHECKING:
     from tracker.render.label_board import Silhouette
     from tracker.types import Instances, TrackedFrame, Tracks
 
-__all__ = ["TRAIL_S", "Annotator", "clock_text"]
+__all__ = ["DRAWN", "TRAIL_S", "Annotator", "clock_text"]
+
+DRAWN: tuple[DrawnPart, ...] = ("labels", "masks", "trails")
+"""What is drawn where nobody chose."""
 
 TRAIL_S = 2.0
 """Length of trails where they are drawn."""

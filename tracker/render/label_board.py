@@ -180,7 +180,9 @@ class LabelBoard:
             sprite = label_sprite(label.short, font_px, label.colour)
         return sprite if label.opacity == 1 else faded(sprite, label.opacity)
 
-    def _choose(self, n: int, size: tuple[int, int], first: int | None, *, is_turn: bool) -> tuple[int, int, int] | None:
+    def _choose(
+        self, n: int, size: tuple[int, int], first: int | None, *, is_turn: bool
+    ) -> tuple[int, int, int] | None:
         """One label's place and top left corner: where it costs least, with a preference for ``first``."""
         label = self._wanted[n]
         rests = first is not None and not is_turn
