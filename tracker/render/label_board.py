@@ -33,8 +33,8 @@ NEAR = (
     (0.5, 1.00, -0.5, 0.0, 0, 1, 0.06),  # below
     (0.5, 0.45, -0.5, -0.5, 0, 0, 0.02),  # on the chest
     (0.5, 1.00, -0.5, -1.0, 0, -1, 0.04),  # inside, at the lower edge
-    (0.0, 0.00, -1.0, 0.0, -1, 0, 0.14),  # beside, left
-    (1.0, 0.00, 0.0, 0.0, 1, 0, 0.14),  # beside, right
+    (0.0, 0.00, -1.0, 0.0, -1, 0, 0.20),  # beside, left
+    (1.0, 0.00, 0.0, 0.0, 1, 0, 0.20),  # beside, right
     (0.5, 0.00, -0.5, 0.0, 0, 1, 0.12),  # inside, at the head
 )
 """Places at the object: where on the box (fractions of its width and height), by how many label widths and heights and
@@ -70,7 +70,7 @@ OWN_AREA, OWN_LABEL = 0.8, 0.06
 """What it costs to cover one's own object: times the share of the box that is covered, and of the label that covers."""
 
 OTHERS = 2.5
-"""What it costs to cover others, times the mean weight of the cells: a tenth of a label is as bad as the longest way."""
+"""What it costs to cover others, times the mean weight of the cells: a tenth of a label is worth a long way."""
 
 CROWD = 16
 """More labels than this are written small, and at narrow objects short."""
