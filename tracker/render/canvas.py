@@ -91,11 +91,17 @@ class Canvas:
             cv2.polylines(region, smooth, True, colour, self.contour_px, cv2.LINE_AA, 4)
 
     def draw_box(self, box: Sequence[float], colour: Bgr) -> None:
-        """Outline a box, xyxy in pixels."""
-        import cv2
-
-        x1, y1, x2, y2 = (round(value) for value in box)
-        cv2.rectangle(self.image, (x1, y1), (x2 - 1, y2 - 1), colour, self.line_px)
+        """Outline a box, xyxy in pixels, exactly as wide as was asked: OpenCV's thick lines are wider."""
+        width, half = self.line_px, (self.line_px - 1) // 2
+        x1, y1 = (round(value) - half for value in box[:2])
+        x2, y2 = (round(value) + half for value in box[2:])
+        for left, top, right, bottom in (
+            (x1, y1, x2, y1 + width),
+            (x1, y2 - width, x2, y2),
+            (x1, y1, x1 + width, y2),
+            (x2 - width, y1, x2, y2),
+        ):
+            self.image[max(top, 0) : max(bottom, 0), max(left, 0) : max(right, 0)] = colour
 
     def draw_leader(self, start: tuple[float, float], end: tuple[float, float], colour: Bgr) -> None:
         """A thin line with a dark edge from a label to a dot on its object; ``(x, y)`` in pixels."""
