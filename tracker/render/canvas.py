@@ -107,10 +107,10 @@ class Canvas:
         """A thin line with a dark edge from a label to a dot on its object; ``(x, y)`` in pixels."""
         import cv2
 
-        ends = [(round(x * 16), round(y * 16)) for x, y in (start, end)]
-        cv2.line(self.image, *ends, SHADE, self.contour_px + 1 + self.contour_px // 2, cv2.LINE_AA, 4)
-        cv2.line(self.image, *ends, colour, self.contour_px, cv2.LINE_AA, 4)
-        cv2.circle(self.image, ends[1], 28 * self.contour_px, colour, cv2.FILLED, cv2.LINE_AA, 4)
+        first, last = ((round(x * 16), round(y * 16)) for x, y in (start, end))
+        cv2.line(self.image, first, last, SHADE, self.contour_px + 1 + self.contour_px // 2, cv2.LINE_AA, 4)
+        cv2.line(self.image, first, last, colour, self.contour_px, cv2.LINE_AA, 4)
+        cv2.circle(self.image, last, 28 * self.contour_px, colour, cv2.FILLED, cv2.LINE_AA, 4)
 
     def draw_dashed(self, box: Sequence[float], colour: Bgr, strength: float = 1.0) -> None:
         """Outline a box thinly with dashes: an identity that is predicted, not seen.

@@ -81,7 +81,7 @@ class Occupancy:
         """Mean weight of what a label of ``owner`` at ``place`` covers of others; 0 = nothing."""
         cut = self._cut(place, size)
         others = self._owners[cut] != owner
-        return float(np.vdot(self._weights[cut], others)) / others.size
+        return float(np.vdot(self._weights[cut], others) / others.size)
 
     def visible_point(self, owner: int, box: Sequence[float], x: float) -> tuple[float, float]:
         """The highest visible point of an object at column ``x`` of its box; where none is seen, the box's edge there.
