@@ -204,7 +204,7 @@ def test_occupancy_counts_others_only():
     occupied.cover_box(1, (40, 8, 72, 40), is_body=False)
     assert occupied.cost(0, (8, 8), (32, 8)) == 0
     assert occupied.cost(1, (8, 8), (32, 8)) == 1
-    assert occupied.cost(0, (40, 8), (32, 8)) == pytest.approx(0.2)
+    assert occupied.cost(0, (40, 8), (32, 8)) == pytest.approx(0.1)
     occupied.cover_label((8, 60), (8, 8))
     assert occupied.cost(0, (8, 60), (8, 8)) == 3
     assert occupied.visible_point(0, (8, 8, 40, 40), 20) == (20, 10)

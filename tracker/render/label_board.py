@@ -33,8 +33,8 @@ NEAR = (
     (0.5, 1.00, -0.5, 0.0, 0, 1, 0.06),  # below
     (0.5, 0.45, -0.5, -0.5, 0, 0, 0.02),  # on the chest
     (0.5, 1.00, -0.5, -1.0, 0, -1, 0.04),  # inside, at the lower edge
-    (0.0, 0.00, -1.0, 0.0, -1, 0, 0.20),  # beside, left
-    (1.0, 0.00, 0.0, 0.0, 1, 0, 0.20),  # beside, right
+    (0.0, 0.00, -1.0, 0.0, -1, 0, 0.30),  # beside, left
+    (1.0, 0.00, 0.0, 0.0, 1, 0, 0.30),  # beside, right
     (0.5, 0.00, -0.5, 0.0, 0, 1, 0.12),  # inside, at the head
 )
 """Places at the object: where on the box (fractions of its width and height), by how many label widths and heights and

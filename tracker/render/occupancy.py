@@ -15,7 +15,7 @@ __all__ = ["Occupancy"]
 
 NOBODY, LABEL = -1, -2
 
-BODY_WEIGHT, BOX_WEIGHT, LABEL_WEIGHT = 1.0, 0.2, 3.0
+BODY_WEIGHT, BOX_WEIGHT, LABEL_WEIGHT = 1.0, 0.1, 3.0
 """What it costs to cover a cell of a visible silhouette, of the empty part of a box, of another label."""
 
 
