@@ -10,7 +10,7 @@ import pytest
 from tests.sinks.streams import stream, tracked_frame
 from tracker.errors import ConfigError
 from tracker.render.annotate import Annotator, clock_text
-from tracker.render.canvas import Canvas
+from tracker.render.canvas import KNEE, Canvas
 from tracker.render.colour import class_colour, identity_colour
 from tracker.render.label import label_sprite, stamp
 from tracker.render.label_board import LabelBoard
@@ -47,7 +47,7 @@ def test_silhouette_is_tinted_inside_the_box_only():
 def test_tint_is_the_identity_colour_at_the_opacity():
     frame = tracked_frame(boxes=[BOX], ids=[7], grey=100)
     drawn = Annotator(labels=False, trail_s=0, opacity=0.5).draw(frame)
-    expected = (100 + np.array(identity_colour(7))) / 2
+    expected = (100 + KNEE + np.array(identity_colour(7))) / 2
     assert np.abs(drawn[65, 70].astype(float) - expected).max() <= 1
 
 
@@ -176,8 +176,10 @@ def test_memory_is_bounded_over_many_identities():
         ended = (index,) if index else ()
         annotator.draw(tracked_frame(index, boxes=[BOX], ids=[index + 1], ended=ended, size=(120, 100)))
     assert len(annotator._trails) <= 2
-    assert len(annotator._seen_s) == 1
+    assert len(annotator._seen) == 1
     assert len(annotator._places) <= 2
+    assert len(annotator._heads) <= 2
+    assert len(annotator._classes) == 1
 
 
 def test_clock_that_jumps_back_keeps_drawing():
@@ -190,7 +192,7 @@ def test_clock_that_jumps_back_keeps_drawing():
 def test_without_tracks_classes_have_colours():
     frame = tracked_frame(boxes=[BOX], class_ids=[1], tracked=False, grey=100)
     drawn = Annotator(labels=False, opacity=0.5).draw(frame)
-    assert np.abs(drawn[65, 70].astype(float) - (100 + np.array(class_colour(1))) / 2).max() <= 1
+    assert np.abs(drawn[65, 70].astype(float) - (100 + KNEE + np.array(class_colour(1))) / 2).max() <= 1
 
 
 def test_empty_frame_is_the_footage():

@@ -57,14 +57,24 @@ class Outputs:
             coasting: Write identities that are predicted and not seen; ``None`` = as the format does.
             final_classes: Of what is not the whole stream (parts, chunks) the classes are not final yet.
         """
-        from tracker.render.annotate import Annotator
+        from tracker.render.annotate import DRAWN, TRAIL_S, Annotator
 
         settings = self._plan.settings
         keeps_instances = any(sink_class(output).keeps_instances for output in self._plan.outputs)
+        parts = DRAWN if settings.draw is None else settings.draw
+        annotator = Annotator(
+            masks="masks" in parts,
+            boxes="boxes" in parts,
+            labels="labels" in parts,
+            trail_s=TRAIL_S if "trails" in parts else 0.0,
+            colour_by=settings.colour_by,
+            line_width_px=settings.line_width,
+            lowest_score=DISPLAY_SCORE if settings.score_threshold is None else 0.0,
+        )
         context = SinkContext(
             class_names=self._model.class_names,
             frame_rate=self._frame_rate,
-            draw=Annotator(lowest_score=DISPLAY_SCORE if settings.score_threshold is None else 0.0).draw,
+            draw=annotator.draw,
             masks=settings.masks,
             image_names=self._plan.address.kind == "images",
             coasting=coasting,

@@ -18,7 +18,7 @@ from tracker.render.colour import Bgr, ink_for
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["Sprite", "label_sprite", "plain_sprite", "render_text", "rounded", "stamp"]
+__all__ = ["Sprite", "faded", "label_sprite", "plain_sprite", "render_text", "rounded", "stamp"]
 
 SUPERSAMPLING = 4
 BOX_OPACITY = 0.92
@@ -45,6 +45,13 @@ class Sprite:
         return self.keep.shape[1], self.keep.shape[0]
 
 
+def faded(sprite: Sprite, opacity: float) -> Sprite:
+    """The sprite at ``opacity``, 0..1: identities that are only predicted are shown fainter."""
+    share = np.uint32(round(opacity * 256))
+    paint = (sprite.paint * share >> 8).astype(np.uint16)
+    return Sprite(paint=paint, keep=(256 - ((256 - sprite.keep) * share >> 8)).astype(np.uint16))
+
+
 def stamp(image: NDArray[np.uint8], sprite: Sprite, x: int, y: int) -> None:
     """Blend ``sprite`` into ``image (H, W, 3)`` with its top left at ``(x, y)``; what lies outside is cut off."""
     width, height = sprite.size
@@ -61,14 +68,13 @@ def stamp(image: NDArray[np.uint8], sprite: Sprite, x: int, y: int) -> None:
 
 
 @lru_cache(maxsize=512)  # 5 MB at 360p, 60 MB at 4K
-def label_sprite(text: str, font_px: int, colour: Bgr, opacity: float = 1.0) -> Sprite:
-    """``text`` on a rounded box of ``colour``, in black or white by contrast.
+def label_sprite(text: str, font_px: int, colour: Bgr) -> Sprite:
+    """``text`` on a rounded pill of ``colour``, in black or white, whichever reads better.
 
     Args:
         text: One line.
         font_px: Font size in pixels, at least 6.
-        colour: The box's colour.
-        opacity: Of the whole sprite; identities that are only predicted are shown fainter.
+        colour: The pill's colour.
     """
     pad_x, pad_y = max(round(font_px * 0.42), 3), max(round(font_px * 0.22), 2)
     coverage, baseline = render_text(text, font_px, 600)
@@ -77,7 +83,7 @@ def label_sprite(text: str, font_px: int, colour: Bgr, opacity: float = 1.0) -> 
     shape = rounded(width, height, radius=height / 2.6)
     ink = np.array(ink_for(colour), np.float32)
     paint = np.array(colour, np.float32) * (1 - letters[..., None]) + ink * letters[..., None]
-    alpha = shape * np.maximum(BOX_OPACITY, letters) * opacity
+    alpha = shape * np.maximum(BOX_OPACITY, letters)
     return _sprite(paint, alpha)
 
 

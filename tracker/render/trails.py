@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +17,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Trails"]
 
-SMOOTHING = 3
-"""How often every point of a trail is averaged with its neighbours before it is drawn."""
+SMOOTHING = 7
+"""Over how many points of a trail each is averaged before it is drawn."""
 
 LEAST_EXTENT = 0.025
 """Shorter trails, as a fraction of the diagonal, are not drawn: the box of a standing object jitters."""
@@ -55,7 +56,7 @@ class Trails:
             x, y = (x + head[0]) / 2, (y + head[1]) / 2
         self._heads[identity] = (x, y, time_s)
         points = self._points.setdefault(identity, deque(maxlen=self._max_points))
-        if not points or np.hypot(x - points[-1][0], y - points[-1][1]) >= POINT_SPACING * diagonal_px:
+        if not points or math.hypot(x - points[-1][0], y - points[-1][1]) >= POINT_SPACING * diagonal_px:
             points.append((x, y, time_s))
         self._expire(points, time_s)
 
@@ -76,17 +77,20 @@ class Trails:
 
     def draw(self, image: NDArray[np.uint8], identity: int, colour: Bgr, width_px: int, opacity: float) -> None:
         """Draw one trail onto ``image``, opaque at the identity and transparent at its end."""
+        import cv2
+
         points = self._points.get(identity)
         if points is None or not points:
             return
         places = [(x, y) for x, y, _ in points]
         places.append(self._heads[identity][:2])
         path = np.array(places, np.float32)
-        least_px = LEAST_EXTENT * float(np.hypot(*image.shape[:2]))
+        least_px = LEAST_EXTENT * math.hypot(*image.shape[:2])
         if len(path) < 3 or max(np.ptp(path, axis=0).tolist()) < least_px:
             return
-        for _ in range(SMOOTHING):
-            path[1:-1] = (path[:-2] + 2 * path[1:-1] + path[2:]) / 4
+        head = path[-1].copy()
+        path = cv2.GaussianBlur(path[:, None], (1, SMOOTHING), 0, borderType=cv2.BORDER_REPLICATE)[:, 0]
+        path[-1] = head
         _blend_path(image, path, colour, width_px, opacity)
 
     def _expire(self, points: deque[tuple[float, float, float]], time_s: float) -> None:
@@ -119,10 +123,10 @@ def _blend_path(
         pen_px = max(round(width_px * (0.4 + 0.6 * fade)), 1)
         cv2.polylines(alpha, [fixed[start : stop + 1]], False, (opacity * 230 * fade,), pen_px, cv2.LINE_AA, 4)
     # Only the pixels under the line are touched: a trail fills a few hundredths of the region that it spans.
-    rows, columns = np.nonzero(alpha.view(np.bool_))
-    touched = (rows + top) * width + (columns + left)
+    inside = np.flatnonzero(alpha.view(np.bool_))
+    touched = inside + inside // (right - left) * (width - right + left) + (top * width + left)
     pixels = image.reshape(-1, 3)
-    weight = alpha[rows, columns].astype(np.uint16)[:, None]
+    weight = alpha.reshape(-1).take(inside).astype(np.uint16)[:, None]
     blended = pixels.take(touched, axis=0) * (256 - weight)
     blended += np.array(colour, np.uint16) * weight
     blended >>= 8

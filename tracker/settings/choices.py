@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from typing import Literal
 
-__all__ = ["CameraMotionChoice", "DecodeChoice", "LogForm", "MaskFormat", "Policy", "Transport"]
+__all__ = [
+    "CameraMotionChoice",
+    "ColourBy",
+    "DecodeChoice",
+    "DrawnPart",
+    "LogForm",
+    "MaskFormat",
+    "Policy",
+    "Transport",
+]
 
 DecodeChoice = Literal["auto", "cpu", "cuda", "vaapi", "videotoolbox"]
 """Where video is decoded; ``auto`` takes the first device that works here, else the CPU."""
@@ -20,6 +29,12 @@ Transport = Literal["tcp", "udp"]
 
 CameraMotionChoice = Literal["auto", "off"]
 """Whether the camera's own motion is estimated; ``off``: it stands still."""
+
+DrawnPart = Literal["labels", "masks", "trails", "boxes"]
+"""What annotated pictures show."""
+
+ColourBy = Literal["identity", "class"]
+"""What has a colour of its own in annotated pictures."""
 
 LogForm = Literal["text", "json"]
 """Lines for people, or one JSON object each."""

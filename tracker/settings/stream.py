@@ -5,11 +5,19 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import PurePath
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Self, get_args
 
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
-from tracker.settings.choices import CameraMotionChoice, DecodeChoice, MaskFormat, Policy, Transport
+from tracker.settings.choices import (
+    CameraMotionChoice,
+    ColourBy,
+    DecodeChoice,
+    DrawnPart,
+    MaskFormat,
+    Policy,
+    Transport,
+)
 from tracker.settings.model import Also, Flag, Note, Origin, Refusal, SettingError, Settings, Wanted
 
 __all__ = [
@@ -30,7 +38,7 @@ DISPLAY_SCORE = 0.3
 AVERAGE_PRECISION_SCORE = 0.01
 """COCO results hold weak instances as well: average precision is measured over all scores."""
 
-TRACKING, INPUT, SEGMENTATION = "Tracking", "Input", "Segmentation"
+TRACKING, INPUT, SEGMENTATION, DRAWING = "Tracking", "Input", "Segmentation", "Drawing"
 """Headings of options that few need; the others stand first."""
 
 DAY_S = 86_400
@@ -51,6 +59,15 @@ def _pairs(value: Any) -> Any:
     return tuple(value.items()) if isinstance(value, Mapping) else value
 
 
+def _parts(value: Any) -> Any:
+    """``labels,masks`` in one word or several; ``none`` is an empty list."""
+    words = [value] if isinstance(value, str) else value
+    if not isinstance(words, list | tuple) or not all(isinstance(word, str) for word in words):
+        return value
+    parts = tuple(part.strip() for word in words for part in word.split(","))
+    return () if parts == ("none",) else parts
+
+
 Text = Annotated[str, BeforeValidator(_text), Field(min_length=1)]
 Texts = Annotated[
     tuple[Text, ...],
@@ -61,6 +78,14 @@ Pairs = Annotated[
     tuple[tuple[Text, Text], ...],
     BeforeValidator(_pairs),
     WithJsonSchema({"type": "object", "additionalProperties": {"type": "string"}}),
+]
+
+DrawnParts = Annotated[
+    tuple[DrawnPart, ...],
+    BeforeValidator(_parts),
+    WithJsonSchema(
+        {"anyOf": [{"type": "string"}, {"type": "array", "items": {"enum": list(get_args(DrawnPart))}}]},
+    ),
 ]
 
 
@@ -97,6 +122,25 @@ class StreamSettings(Settings):
         Field(description="Only these classes: --classes car,bus; repeatable."),
         Flag("NAMES", split=","),
     ] = ()
+
+    draw: Annotated[
+        DrawnParts | None,
+        Field(description="What --save shows: labels, masks, trails, boxes; by default all but boxes, none for none."),
+        Note("Instances without a mask get their box where masks are drawn."),
+        Wanted("a list of labels, masks, trails and boxes, or none", "write labels,masks, say"),
+        Flag("PARTS", panel=DRAWING),
+    ] = None
+    colour_by: Annotated[
+        ColourBy,
+        Field(description="identity or class: what has a colour of its own."),
+        Flag("WHAT", panel=DRAWING),
+    ] = "identity"
+    line_width: Annotated[
+        int | None,
+        Field(ge=1, le=100, description="Width of outlines and boxes in pixels; by default it follows the picture."),
+        Note("Trails are twice as wide."),
+        Flag("PIXELS", panel=DRAWING),
+    ] = None
 
     confirmation_score: Annotated[
         float | None,
