@@ -50,7 +50,7 @@ _passed: set[tuple[str, int, int]] = set()
 
 
 def try_model(path: Path, *, label: object, describe: Callable[[FileInfo], Inputs]) -> None:
-    """Open and run a file within limits; what fails in an ordinary way is left to be told by who opens it.
+    """Open and run a file within limits; ordinary failures are left to be reported at opening.
 
     Args:
         path: The ``.onnx`` file.
@@ -67,7 +67,7 @@ def try_model(path: Path, *, label: object, describe: Callable[[FileInfo], Input
     if known in _passed:
         return
     if not _is_onnx(path):
-        return  # told by who opens it, in better words
+        return  # reported at opening, in better words
     read_graph(path)
     weights = facts.st_size + sum(
         file.stat().st_size for file in path.parent.glob(f"{path.name}*data") if file.is_file()
@@ -101,9 +101,9 @@ class _Trial:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            start_new_session=True,  # Ctrl-C is for who waits
+            start_new_session=True,  # Ctrl-C is for the waiting process
         )
-        # The path goes through the pipe: in the command line everybody could read what it was made of.
+        # The path goes through the pipe: every user could read it in a command line.
         self._send(json.dumps({"path": str(path), "memory_bytes": memory_bytes, "cpu_s": cpu_s}).encode() + b"\n")
 
     def run(self, describe: Callable[[FileInfo], Inputs]) -> None:

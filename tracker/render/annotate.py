@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["DRAWN", "TRAIL_S", "Annotator", "clock_text"]
 
 DRAWN: tuple[DrawnPart, ...] = ("labels", "masks", "trails")
-"""What is drawn where nobody chose."""
+"""What is drawn by default."""
 
 TRAIL_S = 2.0
 """Length of trails where they are drawn."""
