@@ -209,6 +209,8 @@ class Tracks:
         ended_ids: ``(M,)`` int64, identities that were given up for good in this update: none of them ever returns.
             With embeddings an identity may be out of view for minutes and come back under its number; it is in
             neither ``ids`` nor ``ended_ids`` meanwhile, and ends when it is remembered no longer.
+        earlier_rows: ``(K, 3)`` int64, detections that identities confirmed in this update took before: the identity,
+            how many updates ago (1 = the last one), and the instance row of that update's frame.
     """
 
     ids: NDArray[np.int64]
@@ -219,6 +221,7 @@ class Tracks:
     scores: NDArray[np.float32]
     ages_s: NDArray[np.float32]
     ended_ids: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    earlier_rows: NDArray[np.int64] = field(default_factory=lambda: np.zeros((0, 3), np.int64))
 
     def __post_init__(self) -> None:
         count = len(self.ids)
@@ -230,6 +233,7 @@ class Tracks:
         expect_array("Tracks.scores", self.scores, (count,), "f")
         expect_array("Tracks.ages_s", self.ages_s, (count,), "f")
         expect_array("Tracks.ended_ids", self.ended_ids, (len(self.ended_ids),), "i")
+        expect_array("Tracks.earlier_rows", self.earlier_rows, (len(self.earlier_rows), 3), "i")
 
     def __len__(self) -> int:
         return len(self.ids)
