@@ -118,17 +118,16 @@ class ContactFinder:
             hidden = _covered_by_masks(strips, boxes, instances.masks) > HIDDEN_SHARE
         hidden |= points[:, 1] >= size[1] * (1 - EDGE_SHARE)
         if self._edges is not None:
-            hidden |= self._occluded(strips, size) > HIDDEN_SHARE
+            hidden |= self._occluded(self._edges, strips, size) > HIDDEN_SHARE
         return Contacts(points=points, states=hidden.astype(np.int8))
 
-    def _occluded(self, strips: Floats, size: tuple[int, int]) -> Floats:
+    def _occluded(self, edges: Edges, strips: Floats, size: tuple[int, int]) -> Floats:
         """Share of the middle of each strip that lies in an occluder: ``(N,)``."""
-        assert self._edges is not None
         places = (np.arange(STRIP_CELLS) + 0.5) / STRIP_CELLS
         x = strips[:, :1] + (strips[:, 2:3] - strips[:, :1]) * places
         y = np.broadcast_to((strips[:, 1:2] + strips[:, 3:4]) / 2, x.shape)
         points = np.stack([x.ravel() / size[0], y.ravel() / size[1]], axis=1)
-        met = self._edges.below(points, self._edges.sides(points))
+        met = edges.below(points, edges.sides(points))
         inside = (np.add.reduceat(met, self._firsts, axis=1, dtype=np.int64) % 2).any(axis=1)
         return np.asarray(inside.reshape(x.shape).mean(axis=1))
 
@@ -216,7 +215,8 @@ def _meeting(strips: Floats, boxes: Floats) -> tuple[NDArray[np.int64], NDArray[
     meets = (strips[:, None, 0] < boxes[:, 2]) & (strips[:, None, 2] > boxes[:, 0])
     meets &= (strips[:, None, 1] < boxes[:, 3]) & (strips[:, None, 3] > boxes[:, 1])
     np.fill_diagonal(meets, val=False)
-    return meets.nonzero()
+    rows, others = meets.nonzero()
+    return rows, others
 
 
 def _covered_by_masks(strips: Floats, boxes: Floats, masks: InstanceMasks) -> Floats:

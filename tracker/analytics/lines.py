@@ -220,8 +220,15 @@ class Lines:
                 for identity, slot in slots.items()
             ]
             passages = [
-                [identity, list(one.before), one.net, _or_none(one.crossed_s), one.bridged, one.side]
-                + [[_or_none(value) for value in one.since]]
+                [
+                    identity,
+                    list(one.before),
+                    one.net,
+                    _or_none(one.crossed_s),
+                    one.bridged,
+                    one.side,
+                    [_or_none(value) for value in one.since],
+                ]
                 for identity, slot in slots.items()
                 if (one := self._passages.get((slot, number))) is not None
             ]

@@ -62,7 +62,7 @@ class SiteMeasures:
         self._earlier: deque[tuple[float, Floats, Flags]] = deque(maxlen=EARLIER_FRAMES)
         self._size: tuple[int, int] | None = None
         self._time_s: float | None = None
-        self._last: tuple[TrackedFrame, Contacts] | None = None
+        self._last: tuple[TrackedFrame, Tracks, Contacts] | None = None
 
     def process(self, tracked: TrackedFrame) -> tuple[Event, ...]:
         """Take the next frame.
@@ -89,7 +89,7 @@ class SiteMeasures:
             self._paths.interrupt()
         self._time_s = frame.time_s
         contacts = self._contacts.find(tracked.instances, frame.size)
-        self._last = tracked, contacts
+        self._last = tracked, tracks, contacts
         scale = np.array([self._aspect / frame.size[0], 1.0 / frame.size[1]])
         own = contacts.of_tracks(tracks.detection_rows, tracks.boxes)
         found += self._update(tracks, own.points * scale, own.states, frame.time_s)
@@ -109,9 +109,8 @@ class SiteMeasures:
         """What is in the zones and behind the doors as of the last frame."""
         if self._last is None or self._time_s is None:
             return Occupancy(time_s=0.0, balance=self._balances.now)
-        tracked, _ = self._last
-        assert tracked.tracks is not None
-        rows = tracked.tracks.detection_rows[tracked.tracks.detection_rows >= 0]
+        tracked, tracks, _ = self._last
+        rows = tracks.detection_rows[tracks.detection_rows >= 0]
         instances = tracked.instances
         return Occupancy(
             time_s=self._time_s,
@@ -124,9 +123,8 @@ class SiteMeasures:
         """Which instances of the last frame stand before which, those that are identities; ``None`` before any."""
         if self._last is None:
             return None
-        tracked, contacts = self._last
-        assert tracked.tracks is not None
-        rows = tracked.tracks.detection_rows[tracked.tracks.detection_rows >= 0]
+        tracked, tracks, contacts = self._last
+        rows = tracks.detection_rows[tracks.detection_rows >= 0]
         return occlusion_order(tracked.instances, contacts, rows)
 
     def state(self) -> dict[str, Any] | None:

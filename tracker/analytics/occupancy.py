@@ -7,7 +7,7 @@ drifts with every miscount, so it says by how much.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,7 @@ from tracker.analytics.geometry import Edges, polygon_edges
 from tracker.masks import PROBABILITY_THRESHOLD
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -172,17 +172,14 @@ class Coverage:
             return {}
         step = max(size) / BOX_CELLS
         steps = (step, step) if masks is None else masks.grid_step_px
-        shape = (int(np.ceil(size[1] / step)), int(np.ceil(size[0] / step))) if masks is None else masks.grid_shape
+        shape = (math.ceil(size[1] / step), math.ceil(size[0] / step)) if masks is None else masks.grid_shape
         if self._grid != (shape, steps, size):
             self._grid = shape, steps, size
             self._cells = [_raster(zone, shape, steps, size) for zone in self._zones]
         covered = np.zeros(shape, np.bool_)
         cells = boxes / np.array([*steps, *steps])
-        left, top = np.floor(cells[:, :2]).astype(np.int64).clip(0).T
-        right, bottom = np.ceil(cells[:, 2:]).astype(np.int64).clip(0).T
-        for row, x0, y0, x1, y1 in zip(
-            rows.tolist(), left.tolist(), top.tolist(), right.tolist(), bottom.tolist(), strict=True
-        ):
+        corners = np.concatenate([np.floor(cells[:, :2]), np.ceil(cells[:, 2:])], axis=1).astype(np.int64).clip(0)
+        for row, (x0, y0, x1, y1) in zip(rows.tolist(), corners.tolist(), strict=True):
             if masks is None:
                 covered[y0:y1, x0:x1] = True
             else:

@@ -193,7 +193,7 @@ class Site:
     timezone: str = "UTC"
 
     def __post_init__(self) -> None:
-        _unique("line or zone", [part.name for part in (*self.lines, *self.zones)])
+        _unique("line or zone", [*(line.name for line in self.lines), *(zone.name for zone in self.zones)])
         _unique("occluder", [part.name for part in self.occluders])
         _unique("doors", [part.name for part in self.doors])
         _unique("flow", [part.name for part in self.flows])
