@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from tracker.analytics.geometry import Edges, Floats, polygon_edges
+from tracker.analytics.geometry import Edges, Floats, Rows, polygon_edges
 from tracker.masks import PROBABILITY_THRESHOLD
 
 if TYPE_CHECKING:
@@ -104,7 +104,8 @@ class ContactFinder:
         points = _box_contacts(boxes)
         if not len(boxes):
             return Contacts(points=points, states=np.zeros(0, np.int8))
-        strips = np.stack([boxes[:, 0], boxes[:, 3], boxes[:, 2], boxes[:, 3]], axis=1)
+        strips = boxes.copy()
+        strips[:, 1] = boxes[:, 3]
         strip = STRIP_SHARE * (boxes[:, 3] - boxes[:, 1])
         if instances.masks is None:
             strips[:, 3] += np.maximum(strip, 1.0)
@@ -134,7 +135,10 @@ class ContactFinder:
 
 def _box_contacts(boxes: Floats) -> Floats:
     """Middles of the lower edges ``(N, 2)``."""
-    return np.stack([(boxes[:, 0] + boxes[:, 2]) / 2, boxes[:, 3]], axis=1)
+    points = boxes[:, 2:].copy()
+    points[:, 0] += boxes[:, 0]
+    points[:, 0] /= 2
+    return points
 
 
 def _lowest_bands(masks: InstanceMasks, boxes: Floats, points: Floats, strips: Floats) -> None:
@@ -145,69 +149,70 @@ def _lowest_bands(masks: InstanceMasks, boxes: Floats, points: Floats, strips: F
     """
     step_x, step_y = masks.grid_step_px
     grid_rows, grid_columns = masks.grid_shape
-    steps = np.array([step_x, step_y, step_x, step_y])
-    cells = boxes / steps
-    left = np.clip(np.floor(cells[:, 0]), 0, grid_columns).astype(np.int64)
-    right = np.clip(np.ceil(cells[:, 2]), 0, grid_columns).astype(np.int64)
-    top = np.clip(np.floor(cells[:, 1]), 0, grid_rows).astype(np.int64)
-    bottom = np.clip(np.ceil(cells[:, 3]), 0, grid_rows).astype(np.int64)
-    window = np.ceil(WINDOW_SHARE * (bottom - top)).astype(np.int64) + 2
-    rows = np.flatnonzero((right > left) & (bottom > top))
-    rest = _read_bands(masks, rows, left, np.maximum(bottom - window, top), right, bottom, boxes, points, strips)
+    cells = boxes / (step_x, step_y, step_x, step_y)
+    np.floor(cells[:, :2], out=cells[:, :2])
+    np.ceil(cells[:, 2:], out=cells[:, 2:])
+    spans = np.minimum(np.maximum(cells, 0), (grid_columns, grid_rows, grid_columns, grid_rows)).astype(np.int64)
+    window = spans.copy()
+    high = spans[:, 3] - spans[:, 1]
+    window[:, 1] = spans[:, 3] - np.minimum((WINDOW_SHARE * high).astype(np.int64) + 3, high)
+    rows = ((high > 0) & (spans[:, 2] > spans[:, 0])).nonzero()[0]
+    rest = _read_bands(masks, rows, window, boxes, points, strips)
     if len(rest):  # the silhouette ends high above its box
-        _read_bands(masks, rest, left, top, right, bottom, boxes, points, strips)
+        _read_bands(masks, rest, spans, boxes, points, strips)
 
 
 def _read_bands(
-    masks: InstanceMasks,
-    rows: NDArray[np.int64],
-    left: NDArray[np.int64],
-    top: NDArray[np.int64],
-    right: NDArray[np.int64],
-    bottom: NDArray[np.int64],
-    boxes: Floats,
-    points: Floats,
-    strips: Floats,
-) -> NDArray[np.int64]:
-    """The lowest bands in windows of cells, written into ``points`` and ``strips``; returns rows where none was."""
+    masks: InstanceMasks, rows: Rows, spans: Rows, boxes: Floats, points: Floats, strips: Floats
+) -> Rows:
+    """The lowest bands in windows of cells, written into ``points`` and ``strips``; returns rows where none was.
+
+    Args:
+        masks: Of the instances.
+        rows: ``(R,)`` which instances.
+        spans: ``(N, 4)`` window of each instance in cells, xyxy.
+        boxes: ``(N, 4)`` in image pixels.
+        points: ``(N, 2)`` contacts, written.
+        strips: ``(N, 4)`` xyxy of the strips under the bands; left and right are written.
+    """
     if not len(rows):
         return rows
-    left, top, right, bottom = left[rows], top[rows], right[rows], bottom[rows]
-    high, wide = int((bottom - top).max()), int((right - left).max())
+    spans, own = spans[rows], boxes[rows]
+    tall, wide = int((spans[:, 3] - spans[:, 1]).max()), int((spans[:, 2] - spans[:, 0]).max())
     # All windows end in the same row, with a row of zeros below.
-    cells = np.zeros((len(rows), high + 1, wide), np.uint8)
-    spans = zip(rows.tolist(), left.tolist(), top.tolist(), right.tolist(), bottom.tolist(), strict=True)
-    for target, (row, x0, y0, x1, y1) in zip(cells, spans, strict=True):
-        target[high - y1 + y0 : high, : x1 - x0] = masks.grid(row)[y0:y1, x0:x1]
+    cells = np.zeros((len(rows), tall + 1, wide), np.uint8)
+    for target, row, (x0, y0, x1, y1) in zip(cells, rows.tolist(), spans.tolist(), strict=True):
+        target[tall - y1 + y0 : tall, : x1 - x0] = masks.grid(row)[y0:y1, x0:x1]
     inside = cells >= PROBABILITY_THRESHOLD
-    last = (inside * np.arange(1, high + 2, dtype=np.int16)[:, None]).max(axis=1).astype(np.int64) - 1  # (R, wide)
-    empty = last < 0
-    number, column = np.arange(len(rows))[:, None], np.arange(wide)
-    here = cells[number, last, column].astype(np.float64)
-    under = cells[number, np.minimum(last + 1, high), column]
-    edge = last + 0.5 + (here - (PROBABILITY_THRESHOLD - 0.5)) / np.maximum(here - under, 1.0)
-    own = boxes[rows]
+    last = (inside * np.arange(1, tall + 2, dtype=np.int16)[:, None]).max(axis=1).astype(np.int64) - 1  # (R, wide)
+    flat = cells.reshape(-1)
+    place = (np.arange(len(rows)) * ((tall + 1) * wide))[:, None] + np.arange(wide) + np.maximum(last, 0) * wide
+    here = flat.take(place).astype(np.float64)
+    under = flat.take(place + wide)  # never past the end: the lowest row is empty
     step_x, step_y = masks.grid_step_px
-    y = np.minimum((edge + (bottom - high)[:, None]) * step_y, own[:, 3:])
-    y[empty] = -np.inf
+    edge = last + 0.5 + (here - (PROBABILITY_THRESHOLD - 0.5)) / np.maximum(here - under, 1.0)
+    y = np.minimum((edge + (spans[:, 3:] - tall)) * step_y, own[:, 3:])
+    y[last < 0] = -1e9
     lowest = y.max(axis=1)
-    found = np.flatnonzero(lowest > own[:, 1])
-    lowest, y, own = lowest[found], y[found], own[found]
-    band = np.maximum(BAND_SHARE * (lowest - own[:, 1]), 1.0)
-    thickness = np.maximum(y - (lowest - band)[:, None], 0.0)
-    thickness[~np.isfinite(thickness)] = 0.0
-    edges = (left[found][:, None] + np.arange(wide + 1)) * step_x
-    edges = np.clip(edges, own[:, :1], own[:, 2:3])
-    centres = (edges[:, :-1] + edges[:, 1:]) / 2
-    weights = thickness * (edges[:, 1:] - edges[:, :-1])
-    total = np.maximum(weights.sum(axis=1), 1e-9)
-    chosen = rows[found]
-    points[chosen, 0] = (weights * centres).sum(axis=1) / total
-    points[chosen, 1] = lowest
+    height = lowest - own[:, 1]
+    band = np.maximum(BAND_SHARE * height, 1.0)
+    edges = (spans[:, :1] + np.arange(wide + 1)) * step_x
+    edges = np.minimum(np.maximum(edges, own[:, :1]), own[:, 2:3])
+    left, right = edges[:, :-1], edges[:, 1:]
+    weights = np.maximum(y - (lowest - band)[:, None], 0.0) * (right - left)
+    total = weights.sum(axis=1)
+    x = (weights * (left + right)).sum(axis=1) / np.maximum(2 * total, 1e-9)
     stands = weights > 0
-    strips[chosen, 0] = np.where(stands, edges[:, :-1], np.inf).min(axis=1)
-    strips[chosen, 2] = np.where(stands, edges[:, 1:], -np.inf).max(axis=1)
-    return np.delete(rows, found)
+    first, past = np.where(stands, left, np.inf).min(axis=1), np.where(stands, right, -np.inf).max(axis=1)
+    found = (height > 0) & (total > 0)
+    if found.all():
+        chosen, missed = rows, rows[:0]
+    else:
+        chosen, missed = rows[found], rows[~found]
+        x, lowest, first, past = x[found], lowest[found], first[found], past[found]
+    points[chosen, 0], points[chosen, 1] = x, lowest
+    strips[chosen, 0], strips[chosen, 2] = first, past
+    return missed
 
 
 def _meeting(strips: Floats, boxes: Floats) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -225,8 +230,7 @@ def _covered_by_masks(strips: Floats, boxes: Floats, masks: InstanceMasks) -> Fl
     rows, others = _meeting(strips, boxes)
     if len(rows):
         inside = masks.sample(strips[rows].T, others, STRIP_CELLS) >= PROBABILITY_THRESHOLD
-        first = np.flatnonzero(np.diff(rows, prepend=-1))
-        shares[rows[first]] = np.logical_or.reduceat(inside, first, axis=0).mean(axis=1)
+        _write_unions(shares, rows, inside)
     return shares
 
 
@@ -238,6 +242,12 @@ def _covered_by_boxes(strips: Floats, boxes: Floats) -> Floats:
         places = (np.arange(STRIP_CELLS) + 0.5) / STRIP_CELLS
         x = strips[rows, :1] + (strips[rows, 2:3] - strips[rows, :1]) * places
         inside = (x >= boxes[others, :1]) & (x < boxes[others, 2:3])
-        first = np.flatnonzero(np.diff(rows, prepend=-1))
-        shares[rows[first]] = np.logical_or.reduceat(inside, first, axis=0).mean(axis=1)
+        _write_unions(shares, rows, inside)
     return shares
+
+
+def _write_unions(shares: Floats, rows: Rows, inside: NDArray[np.bool_]) -> None:
+    """Share of the samples ``(M, S)`` that are in any of the entries of a row; ``rows (M,)`` are in order."""
+    first = np.concatenate([[0], (rows[1:] != rows[:-1]).nonzero()[0] + 1])
+    covered = np.logical_or.reduceat(inside, first, axis=0)
+    shares[rows[first]] = covered.sum(axis=1) / covered.shape[1]

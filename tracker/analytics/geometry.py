@@ -77,8 +77,10 @@ class Edges:
         not: so counts over a polyline are those over its pieces.
 
         Args:
-            before, after: ``(N, 2)``.
-            sides_before, sides_after: ``(N, E)``, as :meth:`sides` gives them.
+            before: ``(N, 2)``.
+            after: ``(N, 2)``.
+            sides_before: ``(N, E)`` of ``before``, as :meth:`sides` gives them.
+            sides_after: ``(N, E)`` of ``after``.
         """
         left_before, left_after = sides_before >= 0, sides_after >= 0
         rows, edges = (left_before != left_after).nonzero()

@@ -277,7 +277,10 @@ class Zones:
         """Who of the present identities became one that loiters."""
         if not self._loiter:
             return []
-        inside = self._inside[slots] & np.isnan(self._loiter_s[slots])
+        inside = self._inside[slots]
+        if not inside.any():
+            return []
+        inside &= np.isnan(self._loiter_s[slots])
         late = inside & (time_s - self._entered_s[slots] >= self._shortest_s - EPSILON_S)
         found: list[Change] = []
         for row, zone in zip(*(part.tolist() for part in late.nonzero()), strict=True):
