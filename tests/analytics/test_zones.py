@@ -87,7 +87,7 @@ def test_coasting_counts_as_hidden_and_stays_present() -> None:
         hidden = 4.5 < time_s < 6.5
         at = {1: (x, 0.5)}
         events += measures.process(tracked(index, time_s, {} if hidden else at, coasting=at if hidden else None))
-        assert measures.occupancy().present["hall"].get("person", 0) == (4.3 < time_s)
+        assert measures.occupancy().present["hall"].get("person", 0) == (time_s > 4.3)
     events += measures.process(tracked(200, 8.0, {}, ended=[1]))
     (leave,) = of(events, "leave")
     assert leave.stay.hidden_s == pytest.approx(2.04, abs=0.05)
@@ -109,7 +109,7 @@ def test_loitering_once_per_stay_and_its_end(fps: float) -> None:
 
 def test_loitering_by_class() -> None:
     rules = site(loiter_s_by_class={"car": 2.0})
-    stay = {n: (0.5, 0.5) for n in (1, 2)}
+    stay = dict.fromkeys((1, 2), (0.5, 0.5))
     stream = (tracked(n, n / 25, stay, classes={1: 0, 2: 2}) for n in range(100))
     assert [event.identity for event in of(run(rules, stream, close=False), "loitering")] == [2]
 

@@ -162,9 +162,7 @@ def _lowest_bands(masks: InstanceMasks, boxes: Floats, points: Floats, strips: F
         _read_bands(masks, rest, spans, boxes, points, strips)
 
 
-def _read_bands(
-    masks: InstanceMasks, rows: Rows, spans: Rows, boxes: Floats, points: Floats, strips: Floats
-) -> Rows:
+def _read_bands(masks: InstanceMasks, rows: Rows, spans: Rows, boxes: Floats, points: Floats, strips: Floats) -> Rows:
     """The lowest bands in windows of cells, written into ``points`` and ``strips``; returns rows where none was.
 
     Args:
