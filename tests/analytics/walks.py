@@ -41,7 +41,7 @@ def tracked(
 ) -> TrackedFrame:
     everyone = dict(sorted({**contacts, **(coasting or {})}.items()))
     feet = np.array(list(everyone.values()), np.float64).reshape(-1, 2) * size
-    boxes = np.concatenate([feet - (20, 60), feet + (20, 0)], axis=1).astype(np.float32)
+    boxes = np.concatenate([feet - (20, 60), feet - (-20, 0)], axis=1).astype(np.float32)
     seen = np.array([identity in contacts for identity in everyone], np.bool_)
     count = len(everyone)
     class_ids = np.array([(classes or {}).get(identity, 0) for identity in everyone], np.int64)

@@ -1,10 +1,11 @@
 """Time of a site's measures per frame: 20 objects with masks on 4 lines and 4 zones.
 
-``python -m tests.bench.analytics`` prints the median and the 95th percentile over all frames, in CPU time of the thread.
+``python -m tests.bench.analytics`` prints the median and the 95th percentile over all frames, CPU time of the thread.
 """
 
 from __future__ import annotations
 
+import sys
 import time
 from dataclasses import replace
 
@@ -80,11 +81,11 @@ def main() -> None:
         for _ in range(50):
             measures.occupancy()
         occupancy_ms = (time.thread_time() - start) * 20
-        print(
+        sys.stdout.write(
             f"{objects:.0f} objects, {len(stream)} frames, {events} events: CPU per frame median "
             f"{np.median(all_ms):.3f} ms, 95 % {np.percentile(all_ms, 95):.3f} ms (fastest of {RUNS} runs; median of "
             f"all runs {loaded_ms:.3f} ms); of it contacts {np.median(contact_ms):.3f} ms; "
-            f"occupancy when asked for {occupancy_ms:.3f} ms"
+            f"occupancy when asked for {occupancy_ms:.3f} ms\n"
         )
 
 

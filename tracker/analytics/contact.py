@@ -13,15 +13,16 @@ from enum import IntEnum
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
-from tracker.analytics.geometry import Edges, Floats, Rows, polygon_edges
+from tracker.analytics.geometry import Edges, polygon_edges
 from tracker.masks import PROBABILITY_THRESHOLD
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tracker.analytics.geometry import Point
+    from numpy.typing import NDArray
+
+    from tracker.analytics.geometry import Floats, Point, Rows
     from tracker.types import InstanceMasks, Instances
 
 __all__ = ["ContactFinder", "ContactState", "Contacts"]
@@ -157,12 +158,14 @@ def _lowest_bands(masks: InstanceMasks, boxes: Floats, points: Floats, strips: F
     high = spans[:, 3] - spans[:, 1]
     window[:, 1] = spans[:, 3] - np.minimum((WINDOW_SHARE * high).astype(np.int64) + 3, high)
     rows = ((high > 0) & (spans[:, 2] > spans[:, 0])).nonzero()[0]
-    rest = _read_bands(masks, rows, window, boxes, points, strips)
+    rest = _read_bands(masks, rows, window, boxes=boxes, points=points, strips=strips)
     if len(rest):  # the silhouette ends high above its box
-        _read_bands(masks, rest, spans, boxes, points, strips)
+        _read_bands(masks, rest, spans, boxes=boxes, points=points, strips=strips)
 
 
-def _read_bands(masks: InstanceMasks, rows: Rows, spans: Rows, boxes: Floats, points: Floats, strips: Floats) -> Rows:
+def _read_bands(
+    masks: InstanceMasks, rows: Rows, spans: Rows, *, boxes: Floats, points: Floats, strips: Floats
+) -> Rows:
     """The lowest bands in windows of cells, written into ``points`` and ``strips``; returns rows where none was.
 
     Args:

@@ -185,15 +185,16 @@ class Coverage:
             else:
                 covered[y0:y1, x0:x1] |= masks.grid(row)[y0:y1, x0:x1] >= PROBABILITY_THRESHOLD
         return {
-            zone.name: 100.0 * np.count_nonzero(covered & cells) / max(np.count_nonzero(cells), 1)
-            for zone, cells in zip(self._zones, self._cells, strict=True)
+            zone.name: 100.0 * np.count_nonzero(covered & own) / max(int(np.count_nonzero(own)), 1)
+            for zone, own in zip(self._zones, self._cells, strict=True)
         }
 
 
 def _raster(zone: Zone, shape: tuple[int, int], steps: tuple[float, float], size: tuple[int, int]) -> Flags:
     """Cells ``(h, w)`` whose centre lies in the zone and in the picture."""
-    x = (np.arange(shape[1]) + 0.5) * steps[0] / size[0]
-    y = (np.arange(shape[0]) + 0.5) * steps[1] / size[1]
+    (rows, columns), (width, height) = shape, size
+    x = (np.arange(columns) + 0.5) * steps[0] / width
+    y = (np.arange(rows) + 0.5) * steps[1] / height
     points = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
     inside = np.zeros(len(points), np.bool_)
     for polygon in zone.polygons:
