@@ -64,6 +64,16 @@ def test_formats_import_only_central_modules_and_each_other() -> None:
             assert inside or any(name == one or name.startswith(one + ".") for one in CENTRAL), f"{path}: {name}"
 
 
+def test_analytics_is_pure() -> None:
+    """Central modules and its own: no files, no network, no drawing."""
+    for path in modules("tracker/analytics"):
+        for name in imports_of(path, "tracker") - {"tracker"}:
+            inside = name.startswith("tracker.analytics")
+            assert inside or any(name == one or name.startswith(one + ".") for one in CENTRAL), f"{path}: {name}"
+        for package in ("cv2", "av", "pathlib", "os", "io", "socket", "urllib", "yaml"):
+            assert not imports_of(path, package), f"{path.relative_to(ROOT)} imports {package}"
+
+
 def test_central_modules_import_nothing_but_each_other() -> None:
     files = [ROOT / (name.replace(".", "/") + ".py") for name in CENTRAL - {"tracker.masks"}]
     for path in (*files, *modules("tracker/masks")):

@@ -51,6 +51,7 @@ class TrackTable:
         frames: ``(N,)`` updates since the first instance.
         history: ``(HISTORY, N)`` calibration code of the instance taken in each of the last frames, -1 = none, newest
             first.
+        earlier: ``(HISTORY, N)`` row of that instance among the frame's, -1 = none, newest first.
         votes: ``(C, N)`` class votes.
         crops: ``(N, crop_cells)`` mask of the last instance in box coordinates.
     """
@@ -71,6 +72,7 @@ class TrackTable:
     hits: Rows
     frames: Rows
     history: Codes
+    earlier: Codes
     votes: Floats
     crops: NDArray[np.uint8]
 
@@ -79,6 +81,7 @@ class TrackTable:
         self._floats: Floats = np.zeros((28, 0))
         self._integers: Rows = np.zeros((6, 0), np.int64)
         self.history = np.zeros((HISTORY, 0), np.int32)
+        self.earlier = np.zeros((HISTORY, 0), np.int32)
         self.votes = np.zeros((0, 0))
         self.crops = np.zeros((0, crop_cells), np.uint8)
         self._has_crops = False
@@ -95,7 +98,9 @@ class TrackTable:
         start = self.count
         self._floats = np.concatenate([self._floats, np.zeros((28, count))], axis=1)
         self._integers = np.concatenate([self._integers, np.zeros((6, count), np.int64)], axis=1)
-        self.history = np.concatenate([self.history, np.full((HISTORY, count), -1, np.int32)], axis=1)
+        unknown = np.full((HISTORY, count), -1, np.int32)
+        self.history = np.concatenate([self.history, unknown], axis=1)
+        self.earlier = np.concatenate([self.earlier, unknown], axis=1)
         self.votes = np.concatenate([self.votes, np.zeros((len(self.votes), count))], axis=1)
         self.crops = np.concatenate([self.crops, np.zeros((count, self.crops.shape[1]), np.uint8)])
         self._bind()
@@ -107,14 +112,30 @@ class TrackTable:
         self._floats = self._floats.take(columns, axis=1)
         self._integers = self._integers.take(columns, axis=1)
         self.history = self.history.take(columns, axis=1)
+        self.earlier = self.earlier.take(columns, axis=1)
         self.votes = self.votes.take(columns, axis=1)
         self.crops = self.crops.take(columns, axis=0)
         self._bind()
 
-    def push_history(self, codes: Rows) -> None:
-        """Add the ``codes (N,)`` of this frame's instances, -1 = none, to the history as its newest row."""
+    def push_history(self, codes: Rows, numbers: Rows) -> None:
+        """Add this frame's instances to the history as its newest row.
+
+        Args:
+            codes: ``(N,)`` calibration codes, -1 = none was taken.
+            numbers: Row in the frame's instances of each usable one.
+        """
         self.history[1:] = self.history[:-1]
         self.history[0] = codes
+        self.earlier[1:] = self.earlier[:-1]
+        self.earlier[0] = -1
+        seen = self.detection_rows >= 0
+        self.earlier[0, seen] = numbers[self.detection_rows[seen]]
+
+    def taken_before(self, columns: Rows) -> Rows:
+        """What tracks took in earlier updates: ``(K, 3)`` identity, how many updates ago, instance row."""
+        ago, column = (self.earlier[:, columns] >= 0).nonzero()
+        chosen = columns[column]
+        return np.stack([self.ids[chosen], ago + 1, self.earlier[ago, chosen].astype(np.int64)], axis=1)
 
     def outcomes(self, horizon: int, unseen: Rows, dead: Flags | None) -> tuple[Codes, Codes, Flags]:
         """Outcomes of the instances matched ``horizon`` frames ago; those of dead tracks were not found again.
@@ -157,6 +178,7 @@ class TrackTable:
             "floats": self._floats.copy(),
             "integers": integers,
             "history": self.history.copy(),
+            "earlier": self.earlier.copy(),
             "votes": self.votes.copy(),
             "crops": self.crops.copy(),
         }
@@ -167,6 +189,8 @@ class TrackTable:
         self._integers = np.array(state["integers"], np.int64, order="C")
         self._integers[3] += self._integers[2] * BINS
         self.history = np.array(state["history"], np.int32, order="C")
+        earlier = state.get("earlier", np.full(self.history.shape, -1))
+        self.earlier = np.array(earlier, np.int32, order="C")
         self.votes = np.array(state["votes"], np.float64, order="C")
         self.crops = np.array(state["crops"], np.uint8, order="C")
         self._has_crops = True

@@ -29,6 +29,8 @@ __all__ = ["Tracker"]
 
 DEFAULT = TrackerSettings()
 
+NO_ROWS: Rows = np.zeros(0, np.int64)
+NONE_BEFORE: Rows = np.zeros((0, 3), np.int64)
 CERTAIN_HITS = 4
 LEAST_EVIDENCE = -10.0
 """Bound of the evidence from below: a few good frames outweigh a bad start."""
@@ -138,10 +140,10 @@ class Tracker:
         self._completion.complete(table, len(rows), time_s, dt_s)
         if len(taken) < len(detected):
             self._start_tracks(taken, detected, time_s)
-        self._confirm(time_s)
+        earlier = self._confirm(time_s)
         self._completion.record(table, time_s)
-        ended = self._retire(time_s, dt_s)
-        return self._report(numbers, time_s, ended)
+        ended = self._retire(numbers, time_s, dt_s)
+        return self._report(numbers, time_s, ended, earlier)
 
     def state(self) -> dict[str, Any]:
         """Everything needed to continue later, as plain arrays and numbers."""
@@ -257,9 +259,9 @@ class Tracker:
         self._record_matches(np.arange(new.start, new.stop), free, detected, time_s)
         table.evidence[new] += self.settings.birth_share * self._calibration.birth_log_odds(detected.classes[free])
 
-    def _confirm(self, time_s: float) -> None:
-        """Confirm the tentative tracks with enough evidence: give them identities, in order of birth."""
-        table = self._table
+    def _confirm(self, time_s: float) -> Rows:
+        """Confirm the tentative tracks with enough evidence, in order of birth; returns what they matched before."""
+        table, ready = self._table, NO_ROWS
         if np.count_nonzero(table.ids) < table.count:
             lasting = (table.seen_s - table.first_s >= self.settings.certain_s - EPSILON_S) & (
                 table.hits >= CERTAIN_HITS
@@ -272,8 +274,9 @@ class Tracker:
             table.ids[ready] = np.arange(self._next_id, self._next_id + len(ready))
             self._next_id += len(ready)
         self._appearance.learn_similarities(table, time_s)
+        return table.taken_before(ready) if len(ready) else NONE_BEFORE
 
-    def _retire(self, time_s: float, dt_s: float) -> Rows:
+    def _retire(self, numbers: Rows, time_s: float, dt_s: float) -> Rows:
         """Update the calibration, drop tracks unseen for too long; returns the ended identities, ascending."""
         table = self._table
         codes, unseen = table.codes, (table.detection_rows < 0).nonzero()[0]
@@ -286,7 +289,7 @@ class Tracker:
             if len(late):
                 dead = np.bincount(late, minlength=table.count) > 0
         self._learn(unseen, dead, dt_s)
-        table.push_history(codes)
+        table.push_history(codes, numbers)
         ended = self._appearance.retire(table, dead, time_s)
         if dead is not None:
             table.keep(~dead)
@@ -300,7 +303,7 @@ class Tracker:
         if np.count_nonzero(born):
             self._calibration.learn_births(table.classes[born], table.detection_rows[born] >= 0)
 
-    def _report(self, numbers: Rows, time_s: float, ended: Rows) -> Tracks:
+    def _report(self, numbers: Rows, time_s: float, ended: Rows, earlier: Rows) -> Tracks:
         """The identities that are matched in this frame and those that coast."""
         table = self._table
         seen = (table.ids > 0) & (table.detection_rows >= 0)
@@ -331,6 +334,7 @@ class Tracker:
             scores=table.scores.take(rows).astype(np.float32),
             ages_s=(time_s - table.first_s.take(rows)).astype(np.float32),
             ended_ids=ended,
+            earlier_rows=earlier,
         )
 
     def _coasting(self, seen: Flags, time_s: float) -> Rows:

@@ -1,0 +1,254 @@
+"""Ground contact of instances: where each one stands, from its mask, and whether that place is seen.
+
+The contact is the mean ``x`` of the lowest 6 % of the silhouette and the ``y`` of its lower edge; the middle of the
+box's lower edge where there are no masks. It is ``HIDDEN`` where something lies right under it: another instance, the
+picture's edge, a declared occluder. A hidden contact is too high by metres, so lines and zones wait until it is seen
+again (median error on rendered scenes: 0.15 m seen, 6.6 m hidden).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tracker.analytics.geometry import Edges, polygon_edges
+from tracker.masks.instance_masks import PROBABILITY_THRESHOLD
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from tracker.analytics.geometry import Floats, Point, Rows
+    from tracker.types import InstanceMasks, Instances
+
+__all__ = ["ContactFinder", "ContactState", "Contacts"]
+
+BAND_SHARE = 0.06
+"""Share of an object's height that is its lowest band."""
+WINDOW_SHARE = 0.25
+"""Share of a box, from below, in which the lowest band is looked for first."""
+HIDDEN_SHARE = 0.25
+"""Of the pixels just under the lowest band; from here on it is hidden by other silhouettes or occluders."""
+HIDDEN_SHARE_BOXES = 0.5
+"""The same where only boxes are known, which reach past the silhouettes."""
+STRIP_SHARE = 0.03
+"""Height of the strip under the lowest band, as a share of the object's height; at least one cell of the mask."""
+STRIP_CELLS = 8
+EDGE_SHARE = 0.005
+"""Of the picture's height, at its lower edge; a contact in it is cut off."""
+
+
+class ContactState(IntEnum):
+    """Whether a ground contact can be believed."""
+
+    SEEN = 0
+    HIDDEN = 1
+    PREDICTED = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contacts:
+    """Ground contacts of one frame, row by row as the instances or tracks they are of.
+
+    Attributes:
+        points: ``(N, 2)`` in image pixels.
+        states: ``(N,)`` int8, :class:`ContactState`.
+    """
+
+    points: Floats
+    states: NDArray[np.int8]
+
+    def of_tracks(self, detection_rows: NDArray[np.int64], boxes: NDArray[np.float32]) -> Contacts:
+        """Contacts of tracks, from those of the instances they took.
+
+        Args:
+            detection_rows: ``(M,)`` as in ``Tracks``; -1 gives the predicted box's, as ``PREDICTED``.
+            boxes: ``(M, 4)`` of the tracks.
+        """
+        unseen = detection_rows < 0
+        if len(self.points):
+            points, states = self.points[detection_rows], self.states[detection_rows]
+        else:
+            points, states = np.zeros((len(detection_rows), 2)), np.zeros(len(detection_rows), np.int8)
+        if unseen.any():
+            points[unseen] = _box_contacts(boxes[unseen].astype(np.float64))
+            states[unseen] = ContactState.PREDICTED
+        return Contacts(points=points, states=states)
+
+
+class ContactFinder:
+    """Ground contacts of the instances of one camera.
+
+    Args:
+        occluders: Outlines in shares of the picture.
+    """
+
+    def __init__(self, occluders: Sequence[Sequence[Point]] = ()) -> None:
+        pairs = [polygon_edges(polygon) for polygon in occluders]
+        self._firsts = np.cumsum([0, *(len(start) for start, _ in pairs)])[:-1]
+        self._edges: Edges | None = None
+        if pairs:
+            self._edges = Edges(np.concatenate([a for a, _ in pairs]), np.concatenate([b for _, b in pairs]))
+
+    def find(self, instances: Instances, size: tuple[int, int]) -> Contacts:
+        """The contact of every instance.
+
+        Args:
+            instances: Of one frame.
+            size: ``(width, height)`` of the picture in pixels.
+        """
+        boxes = instances.boxes.astype(np.float64)
+        points = _box_contacts(boxes)
+        if not len(boxes):
+            return Contacts(points=points, states=np.zeros(0, np.int8))
+        strips = boxes.copy()
+        strips[:, 1] = boxes[:, 3]
+        strip = STRIP_SHARE * (boxes[:, 3] - boxes[:, 1])
+        if instances.masks is None:
+            strips[:, 3] += np.maximum(strip, 1.0)
+            hidden = _covered_by_boxes(strips, boxes) >= HIDDEN_SHARE_BOXES
+        else:
+            step = instances.masks.grid_step_px[1]
+            _lowest_bands(instances.masks, boxes, points, strips)
+            # Half a cell below the edge the silhouette's own probability has faded and the next one's is there.
+            strips[:, 1] = points[:, 1] + 0.5 * step
+            strips[:, 3] = strips[:, 1] + np.maximum(strip, step)
+            hidden = _covered_by_masks(strips, boxes, instances.masks) > HIDDEN_SHARE
+        hidden |= points[:, 1] >= size[1] * (1 - EDGE_SHARE)
+        if self._edges is not None:
+            hidden |= self._occluded(self._edges, strips, size) > HIDDEN_SHARE
+        return Contacts(points=points, states=hidden.astype(np.int8))
+
+    def _occluded(self, edges: Edges, strips: Floats, size: tuple[int, int]) -> Floats:
+        """Share of the middle of each strip that lies in an occluder: ``(N,)``."""
+        places = (np.arange(STRIP_CELLS) + 0.5) / STRIP_CELLS
+        x = strips[:, :1] + (strips[:, 2:3] - strips[:, :1]) * places
+        y = np.broadcast_to((strips[:, 1:2] + strips[:, 3:4]) / 2, x.shape)
+        points = np.stack([x.ravel() / size[0], y.ravel() / size[1]], axis=1)
+        met = edges.below(points, edges.sides(points))
+        inside = (np.add.reduceat(met, self._firsts, axis=1, dtype=np.int64) % 2).any(axis=1)
+        return np.asarray(inside.reshape(x.shape).mean(axis=1))
+
+
+def _box_contacts(boxes: Floats) -> Floats:
+    """Middles of the lower edges ``(N, 2)``."""
+    points = boxes[:, 2:].copy()
+    points[:, 0] += boxes[:, 0]
+    points[:, 0] /= 2
+    return points
+
+
+def _lowest_bands(masks: InstanceMasks, boxes: Floats, points: Floats, strips: Floats) -> None:
+    """Write contacts and the bands' left and right ends where the mask has a lowest band; else leave them.
+
+    Works on the cells of the masks' grid, interpolated down the columns: the same edge as that of the lifted
+    silhouette, to a part of a pixel, at a tenth of the time.
+    """
+    step_x, step_y = masks.grid_step_px
+    grid_rows, grid_columns = masks.grid_shape
+    cells = boxes / (step_x, step_y, step_x, step_y)
+    np.floor(cells[:, :2], out=cells[:, :2])
+    np.ceil(cells[:, 2:], out=cells[:, 2:])
+    spans = np.minimum(np.maximum(cells, 0), (grid_columns, grid_rows, grid_columns, grid_rows)).astype(np.int64)
+    window = spans.copy()
+    high = spans[:, 3] - spans[:, 1]
+    window[:, 1] = spans[:, 3] - np.minimum((WINDOW_SHARE * high).astype(np.int64) + 3, high)
+    rows = ((high > 0) & (spans[:, 2] > spans[:, 0])).nonzero()[0]
+    rest = _read_bands(masks, rows, window, boxes=boxes, points=points, strips=strips)
+    if len(rest):  # the silhouette ends high above its box
+        _read_bands(masks, rest, spans, boxes=boxes, points=points, strips=strips)
+
+
+def _read_bands(
+    masks: InstanceMasks, rows: Rows, spans: Rows, *, boxes: Floats, points: Floats, strips: Floats
+) -> Rows:
+    """The lowest bands in windows of cells, written into ``points`` and ``strips``; returns rows where none was.
+
+    Args:
+        masks: Of the instances.
+        rows: ``(R,)`` which instances.
+        spans: ``(N, 4)`` window of each instance in cells, xyxy.
+        boxes: ``(N, 4)`` in image pixels.
+        points: ``(N, 2)`` contacts, written.
+        strips: ``(N, 4)`` xyxy of the strips under the bands; left and right are written.
+    """
+    if not len(rows):
+        return rows
+    spans, own = spans[rows], boxes[rows]
+    tall, wide = int((spans[:, 3] - spans[:, 1]).max()), int((spans[:, 2] - spans[:, 0]).max())
+    # All windows end in the same row, with a row of zeros below.
+    cells = np.zeros((len(rows), tall + 1, wide), np.uint8)
+    for target, row, (x0, y0, x1, y1) in zip(cells, rows.tolist(), spans.tolist(), strict=True):
+        target[tall - y1 + y0 : tall, : x1 - x0] = masks.grid(row)[y0:y1, x0:x1]
+    inside = cells >= PROBABILITY_THRESHOLD
+    last = (inside * np.arange(1, tall + 2, dtype=np.int16)[:, None]).max(axis=1).astype(np.int64) - 1  # (R, wide)
+    flat = cells.reshape(-1)
+    place = (np.arange(len(rows)) * ((tall + 1) * wide))[:, None] + np.arange(wide) + np.maximum(last, 0) * wide
+    here = flat.take(place).astype(np.float64)
+    under = flat.take(place + wide)  # never past the end: the lowest row is empty
+    step_x, step_y = masks.grid_step_px
+    edge = last + 0.5 + (here - (PROBABILITY_THRESHOLD - 0.5)) / np.maximum(here - under, 1.0)
+    y = np.minimum((edge + (spans[:, 3:] - tall)) * step_y, own[:, 3:])
+    y[last < 0] = -1e9
+    lowest = y.max(axis=1)
+    height = lowest - own[:, 1]
+    band = np.maximum(BAND_SHARE * height, 1.0)
+    edges = (spans[:, :1] + np.arange(wide + 1)) * step_x
+    edges = np.minimum(np.maximum(edges, own[:, :1]), own[:, 2:3])
+    left, right = edges[:, :-1], edges[:, 1:]
+    weights = np.maximum(y - (lowest - band)[:, None], 0.0) * (right - left)
+    total = weights.sum(axis=1)
+    x = (weights * (left + right)).sum(axis=1) / np.maximum(2 * total, 1e-9)
+    stands = weights > 0
+    first, past = np.where(stands, left, np.inf).min(axis=1), np.where(stands, right, -np.inf).max(axis=1)
+    found = (height > 0) & (total > 0)
+    if found.all():
+        chosen, missed = rows, rows[:0]
+    else:
+        chosen, missed = rows[found], rows[~found]
+        x, lowest, first, past = x[found], lowest[found], first[found], past[found]
+    points[chosen, 0], points[chosen, 1] = x, lowest
+    strips[chosen, 0], strips[chosen, 2] = first, past
+    return missed
+
+
+def _meeting(strips: Floats, boxes: Floats) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Pairs of a strip and the box of another object that reaches into it and further down, ordered by strip."""
+    meets = (strips[:, None, 0] < boxes[:, 2]) & (strips[:, None, 2] > boxes[:, 0])
+    meets &= (strips[:, None, 1] < boxes[:, 3]) & (strips[:, None, 3] > boxes[:, 1])
+    np.fill_diagonal(meets, val=False)
+    rows, others = meets.nonzero()
+    return rows, others
+
+
+def _covered_by_masks(strips: Floats, boxes: Floats, masks: InstanceMasks) -> Floats:
+    """Share of each strip that the silhouettes of others cover: ``(N,)``."""
+    shares = np.zeros(len(strips))
+    rows, others = _meeting(strips, boxes)
+    if len(rows):
+        inside = masks.sample(strips[rows].T, others, STRIP_CELLS) >= PROBABILITY_THRESHOLD
+        _write_unions(shares, rows, inside)
+    return shares
+
+
+def _covered_by_boxes(strips: Floats, boxes: Floats) -> Floats:
+    """Share of each strip that the boxes of others cover: ``(N,)``."""
+    shares = np.zeros(len(strips))
+    rows, others = _meeting(strips, boxes)
+    if len(rows):
+        places = (np.arange(STRIP_CELLS) + 0.5) / STRIP_CELLS
+        x = strips[rows, :1] + (strips[rows, 2:3] - strips[rows, :1]) * places
+        inside = (x >= boxes[others, :1]) & (x < boxes[others, 2:3])
+        _write_unions(shares, rows, inside)
+    return shares
+
+
+def _write_unions(shares: Floats, rows: Rows, inside: NDArray[np.bool_]) -> None:
+    """Share of the samples ``(M, S)`` that are in any of the entries of a row; ``rows (M,)`` are in order."""
+    first = np.concatenate([[0], (rows[1:] != rows[:-1]).nonzero()[0] + 1])
+    covered = np.logical_or.reduceat(inside, first, axis=0)
+    shares[rows[first]] = covered.sum(axis=1) / covered.shape[1]

@@ -1,0 +1,296 @@
+"""Counting lines: settled sides, crossings between them, times interpolated.
+
+An identity is on a side of a line once its contact is beyond the dead band; it has changed sides once it has been
+beyond the band on the other side for ``settle_s`` without a sight of the contrary. That counts as a crossing where its
+path in between crossed the line itself and not only its prolongation. The crossing's time and place are those at
+which the path last did so. Who comes back sooner, or within ``min_rearm_s`` of the last crossing, was never across:
+nothing is counted, and nothing has to be taken back.
+
+Hidden contacts say nothing: a side is neither taken nor left on them. Time passes for an identity that is out of
+sight, so one that vanishes right behind the line has crossed it.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tracker.analytics.geometry import Polylines
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from tracker.analytics.geometry import Floats, Hits, Rows
+    from tracker.analytics.paths import Steps
+    from tracker.analytics.site import Line
+
+__all__ = ["Crossing", "Lines", "Trace"]
+
+EPSILON_S = 1e-6
+"""Frame times are sums of rounded parts: 0.2 s after 0.1 s may be 0.30000000000000004 s."""
+Trace = tuple[float, float, float]
+"""Media time in seconds, ``x`` and ``y`` in picture heights."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Crossing:
+    """An identity passed a line.
+
+    Attributes:
+        slot: Of the identity.
+        line: Number of the line.
+        sign: 1 to the left, -1 to the right.
+        time_s: When the path crossed the line.
+        before: The last sight on the old side.
+        after: The first sight on the new side.
+        bridged: The step over the line spans a time without a sight.
+    """
+
+    slot: int
+    line: int
+    sign: int
+    time_s: float
+    before: Trace
+    after: Trace
+    bridged: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Passage:
+    """An identity between two settled sides of a line.
+
+    Attributes:
+        before: The last sight on the settled side.
+        net: Crossings of the line since, to the left less to the right.
+        crossed_s: The last of them.
+        bridged: Whether that one spans a time without a sight.
+        side: Side that may become the settled one; 0 = none.
+        since: The first sight on it without one of the contrary since.
+    """
+
+    before: Trace
+    net: int = 0
+    crossed_s: float = math.nan
+    bridged: bool = False
+    side: int = 0
+    since: Trace = (math.nan, math.nan, math.nan)
+
+
+class Lines:
+    """State of every identity at every line.
+
+    Args:
+        lines: Of the site.
+        aspect: Width over height of the picture.
+    """
+
+    def __init__(self, lines: Sequence[Line], *, aspect: float) -> None:
+        self._lines = tuple(lines)
+        self._shape = Polylines([np.array(line.points) * (aspect, 1.0) for line in lines])
+        self._bands = np.array([line.dead_band for line in lines])
+        self._sides = np.zeros((0, len(lines)), np.int8)
+        self._crossed_s = np.zeros((0, len(lines)))
+        self._passages: dict[tuple[int, int], _Passage] = {}
+
+    @property
+    def edges(self) -> Polylines:
+        """The lines' pieces."""
+        return self._shape
+
+    def reserve(self, slots: int) -> None:
+        """Make room for identities."""
+        missing = slots - len(self._sides)
+        count = len(self._lines)
+        self._sides = np.concatenate([self._sides, np.zeros((missing, count), np.int8)])
+        self._crossed_s = np.concatenate([self._crossed_s, np.full((missing, count), -np.inf)])
+
+    def step(self, steps: Steps, sides: Floats, hits: Hits) -> list[Crossing]:
+        """Take sights of identities.
+
+        Args:
+            steps: From each identity's last sight to this one.
+            sides: ``(N, E)`` of the new places against the lines' pieces.
+            hits: Where the steps crossed pieces.
+
+        Returns:
+            The crossings that became certain.
+        """
+        slots = steps.slots
+        distances = self._shape.distances(steps.after, sides)
+        beyond = np.where(np.abs(distances) >= self._bands, np.sign(distances), 0.0).astype(np.int8)  # (N, L)
+        busy = beyond != self._sides[slots]
+        net: dict[tuple[int, int], tuple[int, float]] = {}
+        if len(hits.rows):
+            lines = self._shape.owners[hits.edges]
+            busy[hits.rows, lines] = True
+            net = _sums(hits, lines)
+        if self._passages:
+            rows = {slot: row for row, slot in enumerate(slots.tolist())}
+            for slot, line in self._passages:
+                if slot in rows:
+                    busy[rows[slot], line] = True
+        found = []
+        for row, line in zip(*(part.tolist() for part in busy.nonzero()), strict=True):
+            crossing = self._advance(steps, row, line, int(beyond[row, line]), net.get((row, line)))
+            if crossing is not None:
+                found.append(crossing)
+        return found
+
+    def wait(self, slots: NDArray[np.bool_], time_s: float) -> list[Crossing]:
+        """Let time pass for identities that are out of sight.
+
+        Args:
+            slots: ``(S,)`` which slots these are.
+            time_s: Now.
+        """
+        found = [self._settle(slot, line, time_s) for slot, line in list(self._passages) if slots[slot]]
+        return [crossing for crossing in found if crossing is not None]
+
+    def end(self, slot: int) -> list[Crossing]:
+        """The identity is gone for good: what it did last is not contradicted any more."""
+        found = [self._settle(slot, line, math.inf) for at, line in list(self._passages) if at == slot]
+        for line in range(len(self._lines)):
+            self._passages.pop((slot, line), None)
+        self._sides[slot], self._crossed_s[slot] = 0, -np.inf
+        return [crossing for crossing in found if crossing is not None]
+
+    def _advance(
+        self, steps: Steps, row: int, line: int, beyond: int, hit: tuple[int, float] | None
+    ) -> Crossing | None:
+        """One identity's new sight at one line."""
+        slot = int(steps.slots[row])
+        here: Trace = (float(steps.times_s[row]), *steps.after[row].tolist())
+        settled = int(self._sides[slot, line])
+        if settled == 0:  # born in the band, or just born
+            self._sides[slot, line] = beyond
+            return None
+        passage = self._passages.get((slot, line))
+        if passage is None:
+            passage = _Passage(before=(float(steps.times_before_s[row]), *steps.before[row].tolist()))
+        if hit is not None:
+            span_s = steps.times_s[row] - steps.times_before_s[row]
+            passage = replace(
+                passage,
+                net=passage.net + hit[0],
+                crossed_s=float(steps.times_before_s[row] + hit[1] * span_s),
+                bridged=bool(steps.bridged[row]),
+            )
+        if beyond == settled:
+            self._passages.pop((slot, line), None)
+            return None
+        if beyond == 0:
+            passage = replace(passage, side=0)
+        elif passage.side != beyond:
+            passage = replace(passage, side=beyond, since=here)
+        self._passages[slot, line] = passage
+        return self._settle(slot, line, here[0])
+
+    def _settle(self, slot: int, line: int, time_s: float) -> Crossing | None:
+        """Take the new side if it has lasted long enough."""
+        passage, rule = self._passages[slot, line], self._lines[line]
+        due_s = max(passage.since[0] + rule.settle_s, float(self._crossed_s[slot, line]) + rule.min_rearm_s)
+        if passage.side == 0 or time_s < due_s - EPSILON_S:
+            return None
+        del self._passages[slot, line]
+        self._sides[slot, line] = passage.side
+        if passage.net * passage.side <= 0:  # passed beyond the line's end
+            return None
+        self._crossed_s[slot, line] = passage.crossed_s
+        return Crossing(
+            slot=slot,
+            line=line,
+            sign=passage.side,
+            time_s=passage.crossed_s,
+            before=passage.before,
+            after=passage.since,
+            bridged=passage.bridged,
+        )
+
+    def state(self, slots: dict[int, int]) -> list[dict[str, Any]]:
+        """Plain values to continue from; ``slots`` gives each identity's slot."""
+        kept = []
+        for number, line in enumerate(self._lines):
+            rows = [
+                [identity, int(self._sides[slot, number]), _or_none(self._crossed_s[slot, number])]
+                for identity, slot in slots.items()
+            ]
+            passages = [
+                [
+                    identity,
+                    list(one.before),
+                    one.net,
+                    _or_none(one.crossed_s),
+                    one.bridged,
+                    one.side,
+                    [_or_none(value) for value in one.since],
+                ]
+                for identity, slot in slots.items()
+                if (one := self._passages.get((slot, number))) is not None
+            ]
+            kept.append({"line": _plain(line), "sides": rows, "passages": passages})
+        return kept
+
+    def restore(self, kept: list[dict[str, Any]], slots: dict[int, int], shift_s: float) -> None:
+        """Continue from :meth:`state`; lines that are new or were changed begin anew.
+
+        Args:
+            kept: What :meth:`state` returned.
+            slots: Each identity's slot now; others are left out.
+            shift_s: Added to all times.
+        """
+        by_line = [(entry["line"], entry) for entry in kept]
+        for number, line in enumerate(self._lines):
+            entry = next((entry for plain, entry in by_line if plain == _plain(line)), None)
+            if entry is None:
+                continue
+            for identity, side, crossed_s in entry["sides"]:
+                if identity in slots:
+                    self._sides[slots[identity], number] = side
+                    self._crossed_s[slots[identity], number] = _shifted(crossed_s, shift_s, -math.inf)
+            for identity, before, net, crossed_s, bridged, side, since in entry["passages"]:
+                if identity in slots:
+                    self._passages[slots[identity], number] = _Passage(
+                        before=(before[0] + shift_s, before[1], before[2]),
+                        net=net,
+                        crossed_s=_shifted(crossed_s, shift_s, math.nan),
+                        bridged=bridged,
+                        side=side,
+                        since=(_shifted(since[0], shift_s, math.nan), _real(since[1]), _real(since[2])),
+                    )
+
+
+def _sums(hits: Hits, lines: Rows) -> dict[tuple[int, int], tuple[int, float]]:
+    """Net crossings and the share of the last one by step and line."""
+    sums: dict[tuple[int, int], tuple[int, float]] = {}
+    entries = zip(hits.rows.tolist(), lines.tolist(), hits.signs.tolist(), hits.shares.tolist(), strict=True)
+    for row, line, sign, share in entries:
+        net, last = sums.get((row, line), (0, 0.0))
+        sums[row, line] = net + sign, max(last, share)
+    return sums
+
+
+def _plain(line: Line) -> dict[str, Any]:
+    """What a line's state depends on."""
+    return {
+        "name": line.name,
+        "points": [list(point) for point in line.points],
+        "dead_band": line.dead_band,
+    }
+
+
+def _or_none(value: float) -> float | None:
+    """Plain values have neither infinity nor NaN."""
+    return float(value) if math.isfinite(value) else None
+
+
+def _shifted(value: float | None, shift_s: float, missing: float) -> float:
+    return missing if value is None else value + shift_s
+
+
+def _real(value: float | None) -> float:
+    return math.nan if value is None else value

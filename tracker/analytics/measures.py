@@ -1,0 +1,294 @@
+"""Measures of one site over one stream: contacts, lines, zones, flows and balances in order, as events."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tracker.analytics.bookings import Bookings
+from tracker.analytics.contact import ContactFinder, ContactState
+from tracker.analytics.flows import FlowFinder
+from tracker.analytics.geometry import Edges, Hits
+from tracker.analytics.lines import Lines
+from tracker.analytics.occlusion_order import occlusion_order
+from tracker.analytics.occupancy import Balances, Coverage, Occupancy
+from tracker.analytics.paths import Paths
+from tracker.analytics.zones import Zones
+from tracker.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from tracker.analytics.contact import Contacts
+    from tracker.analytics.geometry import Flags, Floats, Rows
+    from tracker.analytics.lines import Crossing
+    from tracker.analytics.occlusion_order import OcclusionOrder
+    from tracker.analytics.site import Site
+    from tracker.analytics.zones import Change
+    from tracker.types import Event, Frame, TrackedFrame, Tracks
+
+__all__ = ["SiteMeasures"]
+
+EARLIER_FRAMES = 16
+"""Frames whose contacts are kept for identities that are confirmed later."""
+STATE_VERSION = 1
+
+
+class SiteMeasures:
+    """Everything that a site asks for, from the tracked frames of one stream.
+
+    All rules are in seconds. State belongs to identities and dies with them, so memory follows what is in view.
+
+    Args:
+        site: What to measure.
+        stream: Name of the camera or recording, for the events.
+        start_utc_ms: UTC in milliseconds at media time 0 of a recording; without it a frame's ``captured_at`` counts.
+        gap_s: Seconds without a frame from which the camera was out.
+    """
+
+    def __init__(self, site: Site, *, stream: str, start_utc_ms: int | None = None, gap_s: float = 2.0) -> None:
+        self.site, self.stream = site, stream
+        self._gap_s = gap_s
+        self._utc_from_ms: float | None = start_utc_ms
+        self._declared = start_utc_ms is not None
+        self._contacts = ContactFinder([occluder.polygon for occluder in site.occluders])
+        self._coverage = Coverage(site.zones)
+        self._paths = Paths()
+        self._flows = FlowFinder(site.flows)
+        self._balances = Balances(site.doors, timezone=site.timezone)
+        self._earlier: deque[tuple[float, Floats, Flags]] = deque(maxlen=EARLIER_FRAMES)
+        self._size: tuple[int, int] | None = None
+        self._time_s: float | None = None
+        self._last: tuple[TrackedFrame, Tracks, Contacts] | None = None
+
+    def process(self, tracked: TrackedFrame) -> tuple[Event, ...]:
+        """Take the next frame.
+
+        Args:
+            tracked: With tracks; frames must come in order of time.
+
+        Returns:
+            What became certain with it. Times are those of the instants themselves, so they may be earlier.
+
+        Raises:
+            ConfigError: There are no tracks, or the picture has another shape than the site's.
+        """
+        frame, tracks = tracked.frame, tracked.tracks
+        if tracks is None:
+            raise ConfigError("site", "expected tracked frames, found segmented ones", "track, or leave the site out")
+        if frame.size != self._size:
+            self._fit(frame.size, tracked.class_names)
+        self._set_clock(frame)
+        self._balances.tick(self._utc_ms(frame.time_s))
+        found: list[Event] = []
+        if self._time_s is not None and frame.time_s - self._time_s >= self._gap_s:
+            found.append(self._bookings.camera("gap", frame.time_s, since_s=self._time_s))
+            self._paths.interrupt()
+        self._time_s = frame.time_s
+        contacts = self._contacts.find(tracked.instances, frame.size)
+        self._last = tracked, tracks, contacts
+        scale = np.array([self._aspect / frame.size[0], 1.0 / frame.size[1]])
+        own = contacts.of_tracks(tracks.detection_rows, tracks.boxes)
+        found += self._update(tracks, own.points * scale, own.states, frame.time_s)
+        self._earlier.append((frame.time_s, contacts.points * scale, contacts.states == ContactState.SEEN))
+        for identity in tracks.ended_ids.tolist():
+            found += self._end(identity)
+        return tuple(found)
+
+    def close(self) -> tuple[Event, ...]:
+        """The stream is over: what nothing can contradict any more is counted, stays that last are given as open."""
+        found: list[Event] = []
+        for identity in list(self._paths.slots):
+            found += self._end(identity, lost=False)
+        return tuple(found)
+
+    def occupancy(self) -> Occupancy:
+        """What is in the zones and behind the doors as of the last frame."""
+        if self._last is None or self._time_s is None:
+            return Occupancy(time_s=0.0, balance=self._balances.now)
+        tracked, tracks, _ = self._last
+        rows = tracks.detection_rows[tracks.detection_rows >= 0]
+        instances = tracked.instances
+        return Occupancy(
+            time_s=self._time_s,
+            present=self._bookings.present(self._zones.inside),
+            area_percent=self._coverage.percent(instances.masks, rows, instances.boxes[rows], tracked.frame.size),
+            balance=self._balances.now,
+        )
+
+    def occlusions(self) -> OcclusionOrder | None:
+        """Which instances of the last frame stand before which, those that are identities; ``None`` before any."""
+        if self._last is None:
+            return None
+        tracked, tracks, contacts = self._last
+        rows = tracks.detection_rows[tracks.detection_rows >= 0]
+        return occlusion_order(tracked.instances, contacts, rows)
+
+    def state(self) -> dict[str, Any] | None:
+        """Everything needed to continue later as plain values, or ``None`` before the first frame."""
+        if self._size is None:
+            return None
+        return {
+            "version": STATE_VERSION,
+            "size": list(self._size),
+            "aspect": self._aspect,
+            "class_names": list(self._bookings.class_names),
+            "time_s": self._time_s,
+            "paths": self._paths.state(),
+            "lines": self._lines.state(self._paths.slots),
+            "zones": self._zones.state(),
+            "flows": self._flows.state(),
+            "balances": self._balances.state(),
+            "bookings": self._bookings.state(),
+            "earlier": [[time_s, points.tolist(), seen.tolist()] for time_s, points, seen in self._earlier],
+        }
+
+    def restore(self, state: Mapping[str, Any], *, elapsed_s: float | None = None) -> None:
+        """Continue from :meth:`state`, before the first frame; lines and zones that were changed begin anew.
+
+        Args:
+            state: What :meth:`state` returned.
+            elapsed_s: Seconds since, for a camera, whose media time begins anew at 0; ``None`` for a recording.
+
+        Raises:
+            ValueError: The state is of another version.
+        """
+        if state["version"] != STATE_VERSION:
+            message = f"site measures: expected a state of version {STATE_VERSION}, found {state['version']}"
+            raise ValueError(message)
+        width, height = state["size"]
+        self._aspect = state["aspect"]
+        self._fit((width, height), state["class_names"], keep_aspect=True)
+        shift_s = 0.0 if elapsed_s is None else -elapsed_s - state["time_s"]
+        self._time_s = state["time_s"] + shift_s
+        self._paths.restore(state["paths"], shift_s)
+        self._reserve()
+        self._lines.restore(state["lines"], self._paths.slots, shift_s)
+        self._zones.restore(state["zones"], shift_s)
+        self._flows.restore(state["flows"], shift_s)
+        self._balances.restore(state["balances"])
+        self._bookings.restore(state["bookings"])
+        for time_s, points, seen in state["earlier"]:
+            places = np.array(points, np.float64).reshape(-1, 2)
+            self._earlier.append((time_s + shift_s, places, np.array(seen, np.bool_)))
+
+    def _fit(self, size: tuple[int, int], class_names: Sequence[str], *, keep_aspect: bool = False) -> None:
+        """Lay the site over pictures of a size; another size of the same shape changes nothing."""
+        self.site.check_size(size)
+        if self._size is not None:
+            replace(self.site, reference_size=self._size).check_size(size)
+            self._size = size
+            return
+        self._size = size
+        if not keep_aspect:
+            self._aspect = size[0] / size[1]
+        self._lines = Lines(self.site.lines, aspect=self._aspect)
+        self._zones = Zones(self.site.zones, aspect=self._aspect, paths=self._paths, class_names=class_names)
+        self._bookings = Bookings(
+            self.site, stream=self.stream, paths=self._paths, class_names=class_names, aspect=self._aspect
+        )
+        self._bookings.utc_ms = self._utc_ms
+        pieces, edges = self._lines.edges.edges, self._zones.edges
+        self._pieces = len(pieces)
+        self._edges = Edges(np.concatenate([pieces.start, edges.start]), np.concatenate([pieces.end, edges.end]))
+
+    def _reserve(self) -> None:
+        self._lines.reserve(len(self._paths))
+        self._zones.reserve(len(self._paths))
+
+    def _set_clock(self, frame: Frame) -> None:
+        """Where media time 0 lies in UTC; cameras' clocks are followed from frame to frame."""
+        if not self._declared and frame.captured_at is not None:
+            self._utc_from_ms = frame.captured_at.timestamp() * 1000 - frame.time_s * 1000
+
+    def _utc_ms(self, time_s: float) -> int | None:
+        return None if self._utc_from_ms is None else round(self._utc_from_ms + time_s * 1000)
+
+    def _update(self, tracks: Tracks, points: Floats, states: Any, time_s: float) -> list[Event]:
+        """The identities of one frame: their contacts ``(N, 2)`` in picture heights and states ``(N,)``."""
+        room = len(self._paths)
+        slots, new = self._paths.find(tracks.ids, time_s)
+        if len(self._paths) > room:
+            self._reserve()
+        found: list[Event] = []
+        if new:
+            self._paths.class_ids[slots[new]] = tracks.class_ids[new]
+            self._paths.first_s[slots[new]] = time_s - tracks.ages_s[new].astype(np.float64)
+            found += [self._bookings.start(slot) for slot in slots[new].tolist()]
+            found += self._catch_up(tracks.earlier_rows)
+        seen, detected = states == ContactState.SEEN, states != ContactState.PREDICTED
+        self._paths.note(slots, tracks.class_ids, seen=seen, detected=detected, time_s=time_s)
+        rows = np.flatnonzero(seen)
+        if len(rows):
+            found += self._step(slots[rows], points[rows], np.full(len(rows), time_s))
+        alive = self._paths.ids > 0
+        absent = alive & (self._paths.present_s < time_s)
+        unseen = absent.copy()
+        unseen[slots[~detected]] = True
+        if unseen.any():
+            found += self._booked(self._lines.wait(unseen, time_s), self._zones.wait(unseen, absent, time_s))
+        found += self._booked([], self._zones.loitering(slots[detected], time_s))
+        return found
+
+    def _catch_up(self, earlier: Rows) -> list[Event]:
+        """What new identities did before they were confirmed."""
+        found: list[Event] = []
+        for ago in sorted(set(earlier[:, 1].tolist()), reverse=True):
+            if not 1 <= ago <= len(self._earlier):
+                continue
+            time_s, points, seen = self._earlier[-ago]
+            now = earlier[earlier[:, 1] == ago]
+            now = now[seen[now[:, 2]]]
+            if len(now):
+                slots = np.array([self._paths.slots[identity] for identity in now[:, 0].tolist()], np.int64)
+                found += self._step(slots, points[now[:, 2]], np.full(len(now), time_s))
+        return found
+
+    def _step(self, slots: Rows, points: Floats, times_s: Floats) -> list[Event]:
+        """Sights of identities against all lines and zones at once."""
+        steps = self._paths.step(slots, points, times_s)
+        sides = self._edges.sides(steps.after)
+        hits = self._edges.hits(steps.before, steps.after, self._edges.sides(steps.before), sides)
+        of_lines, cut = hits.edges < self._pieces, self._pieces
+        crossings = self._lines.step(steps, sides[:, :cut], _chosen(hits, of_lines, 0)) if self.site.lines else []
+        changes = self._zones.step(steps, sides[:, cut:], _chosen(hits, ~of_lines, cut)) if self.site.zones else []
+        return self._booked(crossings, changes)
+
+    def _booked(self, crossings: Sequence[Crossing], changes: Sequence[Change]) -> list[Event]:
+        found = [event for crossing in crossings for event in self._bookings.crossing(crossing)]
+        found += [event for change in changes for event in self._bookings.change(change)]
+        for event in found:
+            self._flows.note(event)
+            self._balances.note(event)
+        return found
+
+    def _end(self, identity: int, *, lost: bool = True) -> list[Event]:
+        """An identity is gone, or the stream is over."""
+        slot = self._paths.slots.get(identity)
+        if slot is None:
+            return []
+        changes = self._zones.end(slot)
+        if not lost:
+            changes = [replace(change, open=change.lost, lost=False) for change in changes]
+        found = self._booked(self._lines.end(slot), changes)
+        way = self._flows.end(identity)
+        if way is not None:
+            found.append(self._bookings.flow(slot, way))
+        found += self._bookings.end(slot)
+        self._paths.drop(identity)
+        return found
+
+
+def _chosen(hits: Hits, wanted: Flags, offset: int) -> Hits:
+    """Some of the hits, with edges counted from ``offset``."""
+    if not len(hits.rows):
+        return hits
+    return Hits(
+        rows=hits.rows[wanted],
+        edges=hits.edges[wanted] - offset,
+        shares=hits.shares[wanted],
+        signs=hits.signs[wanted],
+    )

@@ -1,0 +1,371 @@
+"""Zones: entries, exits, stays and loitering, back-dated to the instants at which the path passed the boundary.
+
+An identity has entered once its contact has been inside for ``enter_s`` and has left once it has been outside for
+``leave_s``; shorter visits and absences are none. Both are dated at the first instant, interpolated between sights, so
+a stay has the same length at every frame rate. Hidden contacts hold the state. An identity that is lost inside left at
+its last sight, with ``end: lost``.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from tracker.analytics.geometry import Edges, polygon_edges
+from tracker.analytics.lines import EPSILON_S
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tracker.analytics.geometry import Flags, Floats, Hits, Rows
+    from tracker.analytics.lines import Trace
+    from tracker.analytics.paths import Paths, Steps
+    from tracker.analytics.site import Zone
+
+__all__ = ["Change", "Zones"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """An identity entered a zone, left it, or became one that loiters there.
+
+    Attributes:
+        kind: What happened.
+        slot: Of the identity.
+        zone: Number of the zone.
+        time_s: When.
+        entered_s: When the stay began.
+        hidden_s: Seconds of the stay, up to now, in which the contact was not seen.
+        already_inside: The entry was not seen.
+        lost: The stay ended without an exit in view.
+        open: The stream ended first.
+        loiter_s: Since when the identity loitered; NaN = it did not.
+        before: The last sight before it.
+        after: The first sight after it; ``None`` = it was never seen again.
+        bridged: It lies in a step that spans a time without a sight.
+    """
+
+    kind: Literal["enter", "leave", "loitering"]
+    slot: int
+    zone: int
+    time_s: float
+    entered_s: float
+    hidden_s: float = 0.0
+    already_inside: bool = False
+    lost: bool = False
+    open: bool = False
+    loiter_s: float = math.nan
+    before: Trace | None = None
+    after: Trace | None = None
+    bridged: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Pending:
+    """A passage of the boundary that is not certain yet."""
+
+    time_s: float
+    before: Trace | None
+    after: Trace
+    bridged: bool
+    born: bool
+    unseen_s: float
+
+
+class Zones:
+    """State of every identity in every zone.
+
+    Args:
+        zones: Of the site.
+        aspect: Width over height of the picture.
+        paths: Of the identities.
+        class_names: Names in ``class_ids`` order.
+    """
+
+    def __init__(self, zones: Sequence[Zone], *, aspect: float, paths: Paths, class_names: Sequence[str]) -> None:
+        self._zones, self._paths, self._class_names = tuple(zones), paths, tuple(class_names)
+        polygons = [
+            (number, polygon_edges(np.array(polygon) * (aspect, 1.0)))
+            for number, zone in enumerate(zones)
+            for polygon in zone.polygons
+        ]
+        none = np.zeros((0, 2))
+        self.edges = Edges(
+            np.concatenate([none, *(start for _, (start, _) in polygons)]),
+            np.concatenate([none, *(end for _, (_, end) in polygons)]),
+        )
+        self.owners: Rows = np.repeat(
+            np.array([number for number, _ in polygons], np.int64), [len(start) for _, (start, _) in polygons]
+        )
+        """``(E,)`` which zone each edge belongs to."""
+        self._firsts = np.flatnonzero(np.diff(self.owners, prepend=-1))
+        limits = [min([*zone.loiter_s_by_class.values(), zone.loiter_s or math.inf]) for zone in zones]
+        self._shortest_s = np.array(limits)
+        self._loiter = any(math.isfinite(limit) for limit in limits)
+        count = len(zones)
+        self._inside: Flags = np.zeros((0, count), np.bool_)
+        self._raw: Flags = np.zeros((0, count), np.bool_)
+        self._already: Flags = np.zeros((0, count), np.bool_)
+        self._loiter_s: Floats = np.zeros((0, count))
+        self._entered_s: Floats = np.zeros((0, count))
+        self._unseen_s: Floats = np.zeros((0, count))
+        self._pending: dict[tuple[int, int], _Pending] = {}
+
+    @property
+    def inside(self) -> Flags:
+        """``(S, Z)`` who is in which zone now, by slot."""
+        return self._inside
+
+    def reserve(self, slots: int) -> None:
+        """Make room for identities."""
+        more, count = slots - len(self._inside), len(self._zones)
+        flags, floats = np.zeros((more, count), np.bool_), np.zeros((more, count))
+        self._inside, self._raw = np.concatenate([self._inside, flags]), np.concatenate([self._raw, flags])
+        self._already = np.concatenate([self._already, flags])
+        self._loiter_s = np.concatenate([self._loiter_s, np.full((more, count), np.nan)])
+        self._entered_s = np.concatenate([self._entered_s, floats])
+        self._unseen_s = np.concatenate([self._unseen_s, floats])
+
+    def holds(self, points: Floats, sides: Floats) -> Flags:
+        """Which zones hold which points: ``(N, Z)``.
+
+        Args:
+            points: ``(N, 2)`` in picture heights.
+            sides: ``(N, E)`` of them against the zones' edges.
+        """
+        if not self._zones:
+            return np.zeros((len(points), 0), np.bool_)
+        met = self.edges.below(points, sides)
+        return np.asarray(np.add.reduceat(met, self._firsts, axis=1, dtype=np.int64) % 2 == 1)
+
+    def step(self, steps: Steps, sides: Floats, hits: Hits) -> list[Change]:
+        """Take sights of identities.
+
+        Args:
+            steps: From each identity's last sight to this one.
+            sides: ``(N, E)`` of the new places against the zones' edges.
+            hits: Where the steps crossed edges.
+
+        Returns:
+            What became certain.
+        """
+        slots = steps.slots
+        now = self.holds(steps.after, sides)
+        raw = self._raw[slots]
+        raw[steps.first] = now[steps.first]
+        busy = (now != self._inside[slots]) | (raw != now)
+        passed: dict[tuple[int, int], list[float]] = {}
+        for row, edge, share in zip(hits.rows.tolist(), hits.edges.tolist(), hits.shares.tolist(), strict=True):
+            zone = int(self.owners[edge])
+            passed.setdefault((row, zone), []).append(share)
+            busy[row, zone] = True
+        if self._pending:
+            rows = {slot: row for row, slot in enumerate(slots.tolist())}
+            for slot, zone in self._pending:
+                if slot in rows:
+                    busy[rows[slot], zone] = True
+        found: list[Change] = []
+        for row, zone in zip(*(part.tolist() for part in busy.nonzero()), strict=True):
+            shares = sorted(passed.get((row, zone), []))
+            if (len(shares) % 2 == 1) != bool(raw[row, zone] != now[row, zone]):
+                shares.append(1.0)  # the step ends on the boundary
+            found += self._advance(steps, row, zone, bool(raw[row, zone]), shares)
+        self._raw[slots] = now
+        return found
+
+    def _advance(self, steps: Steps, row: int, zone: int, raw: bool, shares: list[float]) -> list[Change]:  # noqa: FBT001
+        """One identity's step, which passes one zone's boundary at ``shares`` of its length."""
+        slot = int(steps.slots[row])
+        started_s, now_s = float(steps.times_before_s[row]), float(steps.times_s[row])
+        before: Trace = (started_s, *steps.before[row].tolist())
+        after: Trace = (now_s, *steps.after[row].tolist())
+        bridged, unseen_s = bool(steps.bridged[row]), float(self._paths.unseen_s[slot])
+        found = []
+        key = slot, zone
+        if raw != self._inside[key] and key not in self._pending:  # first seen inside
+            self._pending[key] = _Pending(
+                time_s=now_s, before=None, after=after, bridged=False, born=True, unseen_s=unseen_s
+            )
+        for share in shares:
+            time_s = started_s + share * (now_s - started_s)
+            found += self._settle(slot, zone, time_s)
+            raw = not raw
+            if raw == self._inside[key]:
+                self._pending.pop(key, None)
+            else:
+                self._pending[key] = _Pending(
+                    time_s=time_s, before=before, after=after, bridged=bridged, born=False, unseen_s=unseen_s
+                )
+        return found + self._settle(slot, zone, now_s)
+
+    def _settle(self, slot: int, zone: int, time_s: float) -> list[Change]:
+        """Make the pending passage certain if it has lasted long enough."""
+        pending, key = self._pending.get((slot, zone)), (slot, zone)
+        if pending is None:
+            return []
+        rule, leaves = self._zones[zone], bool(self._inside[key])
+        if time_s - pending.time_s < (rule.leave_s if leaves else rule.enter_s) - EPSILON_S:
+            return []
+        del self._pending[key]
+        if leaves:
+            return self._leave(slot, zone, pending.time_s, pending)
+        self._inside[key] = True
+        self._entered_s[key], self._unseen_s[key] = pending.time_s, pending.unseen_s
+        self._already[key], self._loiter_s[key] = pending.born, np.nan
+        change = Change(
+            kind="enter",
+            slot=slot,
+            zone=zone,
+            time_s=pending.time_s,
+            entered_s=pending.time_s,
+            already_inside=pending.born,
+            before=pending.before,
+            after=pending.after,
+            bridged=pending.bridged,
+        )
+        return [change]
+
+    def _leave(self, slot: int, zone: int, time_s: float, pending: _Pending | None) -> list[Change]:
+        """End a stay: in view where a passage of the boundary is known, else lost."""
+        key = slot, zone
+        # A stay may be found out to have been long enough only now, after a time out of sight.
+        found = self._loitering(slot, zone, time_s) if np.isnan(self._loiter_s[key]) else []
+        unseen_s = float(self._paths.unseen_s[slot]) if pending is None else pending.unseen_s
+        change = Change(
+            kind="leave",
+            slot=slot,
+            zone=zone,
+            time_s=time_s,
+            entered_s=float(self._entered_s[key]),
+            hidden_s=min(max(unseen_s - float(self._unseen_s[key]), 0.0), time_s - float(self._entered_s[key])),
+            already_inside=bool(self._already[key]),
+            lost=pending is None,
+            loiter_s=float(self._loiter_s[key]),
+            before=self._paths.last(slot) if pending is None else pending.before,
+            after=None if pending is None else pending.after,
+            bridged=pending is not None and pending.bridged,
+        )
+        self._inside[key], self._loiter_s[key] = False, np.nan
+        return [*found, change]
+
+    def _loitering(self, slot: int, zone: int, time_s: float) -> list[Change]:
+        """The moment at which a stay became too long, if it has."""
+        rule, key = self._zones[zone], (slot, zone)
+        class_id = int(self._paths.class_ids[slot])
+        name = self._class_names[class_id] if class_id < len(self._class_names) else str(class_id)
+        limit_s = rule.loiter_s_by_class.get(name, rule.loiter_s)
+        entered_s = float(self._entered_s[key])
+        if limit_s is None or time_s - entered_s < limit_s - EPSILON_S:
+            return []
+        self._loiter_s[key] = entered_s + limit_s
+        change = Change(
+            kind="loitering",
+            slot=slot,
+            zone=zone,
+            time_s=entered_s + limit_s,
+            entered_s=entered_s,
+            loiter_s=entered_s + limit_s,
+            already_inside=bool(self._already[key]),
+            after=self._paths.last(slot),
+        )
+        return [change]
+
+    def loitering(self, slots: Rows, time_s: float) -> list[Change]:
+        """Who of the present identities became one that loiters."""
+        if not self._loiter:
+            return []
+        inside = self._inside[slots]
+        if not inside.any():
+            return []
+        inside &= np.isnan(self._loiter_s[slots])
+        late = inside & (time_s - self._entered_s[slots] >= self._shortest_s - EPSILON_S)
+        found: list[Change] = []
+        for row, zone in zip(*(part.tolist() for part in late.nonzero()), strict=True):
+            if (int(slots[row]), zone) not in self._pending:
+                found += self._loitering(int(slots[row]), zone, time_s)
+        return found
+
+    def wait(self, unseen: Flags, absent: Flags, time_s: float) -> list[Change]:
+        """Let time pass for identities that are out of sight.
+
+        Args:
+            unseen: ``(S,)`` slots that are presumed present, or absent.
+            absent: ``(S,)`` slots that are not among the tracks at all.
+            time_s: Now.
+        """
+        found: list[Change] = []
+        for slot, zone in list(self._pending):
+            if unseen[slot] and self._inside[slot, zone]:
+                found += self._settle(slot, zone, time_s)
+        gone_s = time_s - self._paths.present_s
+        for slot, zone in zip(*(part.tolist() for part in (self._inside & absent[:, None]).nonzero()), strict=True):
+            if (slot, zone) not in self._pending and gone_s[slot] >= self._zones[zone].leave_s - EPSILON_S:
+                found += self._leave(slot, zone, float(self._paths.seen_s[slot]), None)
+        return found
+
+    def end(self, slot: int) -> list[Change]:
+        """The identity is gone for good: its stays end."""
+        found: list[Change] = []
+        for zone in range(len(self._zones)):
+            pending = self._pending.pop((slot, zone), None)
+            if self._inside[slot, zone]:
+                time_s = float(self._paths.seen_s[slot]) if pending is None else pending.time_s
+                found += self._leave(slot, zone, time_s, pending)
+        self._inside[slot] = self._raw[slot] = self._already[slot] = False
+        return found
+
+    def state(self) -> list[dict[str, Any]]:
+        """Plain values to continue from."""
+        kept = []
+        for number, zone in enumerate(self._zones):
+            stays, raws, pendings = [], [], []
+            for identity, slot in self._paths.slots.items():
+                key = slot, number
+                if self._raw[key]:
+                    raws.append(identity)
+                if self._inside[key]:
+                    entered_s, unseen_s = float(self._entered_s[key]), float(self._unseen_s[key])
+                    loiter_s = None if np.isnan(self._loiter_s[key]) else float(self._loiter_s[key])
+                    stays.append([identity, entered_s, unseen_s, bool(self._already[key]), loiter_s])
+                if one := self._pending.get(key):
+                    before = None if one.before is None else list(one.before)
+                    pendings.append(
+                        [identity, one.time_s, before, list(one.after), one.bridged, one.born, one.unseen_s]
+                    )
+            kept.append({"zone": _plain(zone), "inside": raws, "stays": stays, "pending": pendings})
+        return kept
+
+    def restore(self, kept: list[dict[str, Any]], shift_s: float) -> None:
+        """Continue from :meth:`state`; zones that are new or were changed begin anew."""
+        slots = self._paths.slots
+        for number, zone in enumerate(self._zones):
+            entry = next((entry for entry in kept if entry["zone"] == _plain(zone)), None)
+            if entry is None:
+                continue
+            for identity in entry["inside"]:
+                if identity in slots:
+                    self._raw[slots[identity], number] = True
+            for identity, entered_s, unseen_s, already, loiter_s in entry["stays"]:
+                if identity in slots:
+                    key = slots[identity], number
+                    self._inside[key], self._entered_s[key] = True, entered_s + shift_s
+                    self._unseen_s[key], self._already[key] = unseen_s, already
+                    self._loiter_s[key] = np.nan if loiter_s is None else loiter_s + shift_s
+            for identity, time_s, before, after, bridged, born, unseen_s in entry["pending"]:
+                if identity in slots:
+                    self._pending[slots[identity], number] = _Pending(
+                        time_s=time_s + shift_s,
+                        before=None if before is None else (before[0] + shift_s, before[1], before[2]),
+                        after=(after[0] + shift_s, after[1], after[2]),
+                        bridged=bridged,
+                        born=born,
+                        unseen_s=unseen_s,
+                    )
+
+
+def _plain(zone: Zone) -> dict[str, Any]:
+    """What a zone's state depends on."""
+    return {"name": zone.name, "polygons": [[list(point) for point in polygon] for polygon in zone.polygons]}
