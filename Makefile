@@ -45,7 +45,7 @@ demo: $(VENV)/.runtime
 	@$(BIN)/masktrail demo --out $(OUT) $(if $(VIDEO),"$(VIDEO)",)
 
 test: $(VENV)/.dev
-	@$(BIN)/python -m pytest -m "not export and not wheel" $(ARGS)
+	@$(BIN)/python -m pytest -m "not export and not wheel" -n auto --dist loadfile $(ARGS)
 
 # The PyTorch side, for `python -m export` and its tests: `make torch`. On Linux PyPI's torch brings CUDA along; for the small build:
 #   make torch TORCH_INDEX=https://download.pytorch.org/whl/cpu
