@@ -138,7 +138,7 @@ class Stream:
     @property
     def growing(self) -> bool:
         """Whether more of its frames may become takeable, so that a batch is worth waiting for."""
-        return not self.over and self._source is not None and not self._source.exhausted and self._left > 0
+        return not self.over and self._source is not None and not self._source.exhausted and self._left > self.takeable
 
     @property
     def drained(self) -> bool:
