@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from export.blend import add_blend
 from export.embed_command import add_embed
 from export.label_command import add_label
+from export.nanodet_command import add_nanodet
 from export.prepare_command import DATA, add_prepare
 from export.render_command import add_render
 from export.train_command import add_train, network_size
@@ -30,6 +31,7 @@ def main(arguments: list[str] | None = None) -> int:
     add_train(commands)
     add_embed(commands)
     add_nano(commands)
+    add_nanodet(commands)
     add_yolact(commands)
     add_quantise(commands)
     add_check(commands)

@@ -16,18 +16,19 @@ import torch
 from export.evaluate import letterbox
 from export.teacher import FrozenTeacher
 from export.to_onnx import NMS_GROUPS, group_numbers
+from export.yolact_nano import YolactNano
 from tracker.boxes import iou as box_iou
 from tracker.boxes import xywh
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from export.yolact_nano import YolactNano
+    from export.nanodet import NanoDet
 
 SIZES = (448, 640, 832)  # longer sides, in pixels
 CELL = 64  # pixels that the shorter side is padded to a multiple of: few input sizes, few sessions
 LOOK_FLOOR = 0.05  # of a score in one look
-NMS_IOU = 0.65
+NMS_IOU = 0.6
 FUSE_IOU = 0.55
 
 
@@ -44,18 +45,20 @@ class Looks(NamedTuple):
 
 
 class FusedDetector:
-    """A network of `load_network` that looks at a picture in several sizes, plain and mirrored.
+    """A detector that looks at a picture in several sizes, plain and mirrored.
 
     Args:
-        network: it brings the class names.
+        network: of `load_network`, or NanoDet-Plus; it brings the class names.
         sizes: longer sides of the pictures it sees, in pixels.
     """
 
-    def __init__(self, network: YolactNano, sizes: Sequence[int] = SIZES) -> None:
+    def __init__(self, network: YolactNano | NanoDet, sizes: Sequence[int] = SIZES) -> None:
         self.classes = network.classes
         self.sizes = tuple(sizes)
         self.groups = np.array(group_numbers(network.classes, NMS_GROUPS))
-        self.detections = FrozenTeacher(network, network.classes, torch.device("cpu"))
+        self.detections = (
+            FrozenTeacher(network, network.classes, torch.device("cpu")) if isinstance(network, YolactNano) else network
+        )
 
     def __call__(self, picture: np.ndarray) -> Looks:
         """Picture (H, W, 3) uint8 BGR -> what all looks together find."""
@@ -100,6 +103,8 @@ class FusedDetector:
 def fuse(looks: Sequence[Looks], groups: np.ndarray, *, iou: float = FUSE_IOU) -> Looks:
     """Weighted boxes fusion of several looks; classes of one group are taken for one another.
 
+    A look counts once for an object: of two boxes that it has left there, the surer.
+
     Args:
         looks: of one picture, boxes in its pixels.
         groups: (C,) a number for each class.
@@ -110,6 +115,7 @@ def fuse(looks: Sequence[Looks], groups: np.ndarray, *, iou: float = FUSE_IOU) -
     """
     boxes = np.concatenate([item.boxes for item in looks])
     scores = np.concatenate([item.scores for item in looks])
+    look_of = np.repeat(np.arange(len(looks)), [len(item.boxes) for item in looks])
     best = scores.max(axis=1) if len(scores) else np.zeros(0)
     clusters: list[list[int]] = []
     means: list[np.ndarray] = []
@@ -122,6 +128,8 @@ def fuse(looks: Sequence[Looks], groups: np.ndarray, *, iou: float = FUSE_IOU) -
             clusters.append([int(row)])
             means.append(boxes[row])
             kinds.append(kind)
+            continue
+        if look_of[row] in look_of[clusters[place]]:
             continue
         clusters[place].append(int(row))
         means[place] = np.average(boxes[clusters[place]], axis=0, weights=best[clusters[place]])
