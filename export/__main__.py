@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from export.blend import add_blend
+from export.compact import add_compact
 from export.embed_command import add_embed
 from export.label_command import add_label
 from export.nanodet_command import add_nanodet
@@ -35,6 +36,7 @@ def main(arguments: list[str] | None = None) -> int:
     add_yolact(commands)
     add_quantise(commands)
     add_check(commands)
+    add_compact(commands)
     add_evaluate(commands)
     options = parser.parse_args(arguments)
     try:

@@ -127,11 +127,11 @@ def read_layer(line: str, where: str) -> Layer:
         kind, name = words[:2]
         inputs, outputs = int(words[2]), int(words[3])
         blobs, pairs = words[4 : 4 + inputs + outputs], words[4 + inputs + outputs :]
-        if len(blobs) != inputs + outputs:
-            raise ValueError(f"{inputs + outputs} blobs wanted, {len(blobs)} there")
         values = dict(read_pair(pair) for pair in pairs)
-    except ValueError as error:
+    except (ValueError, IndexError) as error:
         raise ModelError(where, f"expected a layer, found {line.strip()[:80]!r}: {error}", START_WITH) from error
+    if len(blobs) != inputs + outputs:
+        raise ModelError(where, f"expected {inputs + outputs} blobs of {name}, found {len(blobs)}", START_WITH)
     return Layer(kind, name, tuple(blobs[:inputs]), tuple(blobs[inputs:]), values)
 
 

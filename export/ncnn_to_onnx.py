@@ -1,7 +1,7 @@
 """ONNX graph of an ncnn model, layer by layer, for the convolutional detectors that ncnn's zoo holds.
 
-ncnn's blobs have no batch axis; the graph's tensors have one in front, so that axis 0 there is axis 1 here. A layer or a
-setting that is not known here is an error, never left out.
+ncnn's blobs have no batch axis; the graph's tensors have one in front, so that axis 0 there is axis 1 here. A layer or
+a setting that is not known here is an error, never left out.
 """
 
 from __future__ import annotations
@@ -179,7 +179,7 @@ def concat(graph: GraphBuilder, layer: Layer, settings: Settings) -> None:
 
 
 def shuffle(graph: GraphBuilder, layer: Layer, settings: Settings) -> None:
-    """Channels of G groups in turn (ShuffleNet, Zhang et al. 2018): (B, G * K, H, W) -> (B, K, G, H, W) -> as before."""
+    """Channels of G groups in turn (ShuffleNet, Zhang et al. 2018): (B, G x K, H, W) -> (B, K, G, H, W)."""
     groups = settings.number(0, 1)
     settings.expect(1, 0)
     (source,) = graph.tensors(layer)
