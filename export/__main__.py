@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from export.data.label_command import add_label
+from export.data.nanodet_command import add_nanodet
 from export.data.prepare_command import DATA, add_prepare
 from export.data.render_command import add_render
 from export.networks.blend import add_blend
+from export.training.compact_command import add_compact
 from export.training.embed_command import add_embed
 from export.training.train_command import add_train, network_size
 from tracker.errors import TrackerError
@@ -30,9 +32,11 @@ def main(arguments: list[str] | None = None) -> int:
     add_train(commands)
     add_embed(commands)
     add_nano(commands)
+    add_nanodet(commands)
     add_yolact(commands)
     add_quantise(commands)
     add_check(commands)
+    add_compact(commands)
     add_evaluate(commands)
     options = parser.parse_args(arguments)
     try:

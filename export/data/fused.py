@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from export.data.teacher import FrozenTeacher
+from export.networks.yolact_nano import YolactNano
 from export.onnx.to_onnx import NMS_GROUPS, group_numbers
 from export.training.evaluate import letterbox
 from tracker.boxes import iou as box_iou
@@ -22,12 +23,12 @@ from tracker.boxes import xywh
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from export.networks.yolact_nano import YolactNano
+    from export.data.nanodet import NanoDet
 
 SIZES = (448, 640, 832)  # longer sides, in pixels
 CELL = 64  # pixels that the shorter side is padded to a multiple of: few input sizes, few sessions
 VIEW_FLOOR = 0.05  # lowest score in one view
-NMS_IOU = 0.65
+NMS_IOU = 0.6
 FUSE_IOU = 0.55
 
 
@@ -44,18 +45,20 @@ class Detections(NamedTuple):
 
 
 class FusedDetector:
-    """A network of `load_network` on several sizes of a picture, plain and mirrored.
+    """A detector on several sizes of a picture, plain and mirrored.
 
     Args:
-        network: it brings the class names.
+        network: of `load_network`, or NanoDet-Plus; it brings the class names.
         sizes: longer sides of its input pictures, in pixels.
     """
 
-    def __init__(self, network: YolactNano, sizes: Sequence[int] = SIZES) -> None:
+    def __init__(self, network: YolactNano | NanoDet, sizes: Sequence[int] = SIZES) -> None:
         self.classes = network.classes
         self.sizes = tuple(sizes)
         self.groups = np.array(group_numbers(network.classes, NMS_GROUPS))
-        self.detections = FrozenTeacher(network, network.classes, torch.device("cpu"))
+        self.detections = (
+            FrozenTeacher(network, network.classes, torch.device("cpu")) if isinstance(network, YolactNano) else network
+        )
 
     def __call__(self, picture: np.ndarray) -> Detections:
         """Picture (H, W, 3) uint8 BGR -> the fused detections of all views."""
@@ -100,6 +103,8 @@ class FusedDetector:
 def fuse(views: Sequence[Detections], groups: np.ndarray, *, iou: float = FUSE_IOU) -> Detections:
     """Weighted boxes fusion of several views; classes of one group count as the same.
 
+    A view counts once for an object: of two boxes of one view, the one with the higher score.
+
     Args:
         views: detections of each view of one picture, boxes in its pixels.
         groups: (C,) a number for each class.
@@ -110,6 +115,7 @@ def fuse(views: Sequence[Detections], groups: np.ndarray, *, iou: float = FUSE_I
     """
     boxes = np.concatenate([item.boxes for item in views])
     scores = np.concatenate([item.scores for item in views])
+    view_of = np.repeat(np.arange(len(views)), [len(item.boxes) for item in views])
     best = scores.max(axis=1) if len(scores) else np.zeros(0)
     clusters: list[list[int]] = []
     means: list[np.ndarray] = []
@@ -122,6 +128,8 @@ def fuse(views: Sequence[Detections], groups: np.ndarray, *, iou: float = FUSE_I
             clusters.append([int(row)])
             means.append(boxes[row])
             kinds.append(kind)
+            continue
+        if view_of[row] in view_of[clusters[place]]:
             continue
         clusters[place].append(int(row))
         means[place] = np.average(boxes[clusters[place]], axis=0, weights=best[clusters[place]])

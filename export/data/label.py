@@ -6,6 +6,7 @@ promptable segmenter, and weigh less; where it is in doubt, the box becomes a re
 
 from __future__ import annotations
 
+from collections.abc import Mapping  # noqa: TC003 - a field of a NamedTuple
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -17,7 +18,7 @@ from tracker.boxes import areas, intersections, iou, xywh, xyxy_from_xywh
 from tracker.formats.run_length import decode_rle, encode_rle
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from export.data.coco import Collection
     from export.data.fused import Detections, FusedDetector
@@ -29,6 +30,7 @@ SAME_IOU, SAME_COVER = 0.5, 0.8  # box IoU, and share of a found box, from which
 TOUCHING_IOU = 0.1  # from which on it may be a part or a double of it
 LEAST_AREA_PX, LEAST_FILL = 100, 0.15  # of a mask in pixels, and as a share of its box
 FULL_SCORE = 0.6  # of the detector, from which on it does not lower a weight
+LEAST_CHECKS = 20  # masks that tell what others of their kind are worth
 CHECK_IOU = 0.6  # of the boxes of a find and of a labelled object that are taken for the same
 
 
@@ -48,6 +50,17 @@ class Check(NamedTuple):
     name: str
     iou: float
     certain: float
+
+
+class Worth(NamedTuple):
+    """What a mask is worth, of what the decoder expects of it: IoU with a person's mask by expected IoU."""
+
+    overall: float
+    classes: Mapping[str, float]  # of some classes
+
+    def of(self, name: str) -> float:
+        """Of a class."""
+        return self.classes.get(name, self.overall)
 
 
 class Labelled(NamedTuple):
@@ -237,8 +250,17 @@ def annotate(
     return rows
 
 
-def worth(checks: Sequence[Check], *, least: int = 20) -> float:
+def worth(checks: Sequence[Check], *, least: int = LEAST_CHECKS) -> float:
     """Mean IoU with people's masks by the mean that the decoder expected; 1 where too few tell."""
     if len(checks) < least:
         return 1.0
     return float(np.mean([item.iou for item in checks]) / np.mean([item.certain for item in checks]))
+
+
+def worth_by_class(checks: Sequence[Check], given: Mapping[str, float]) -> Worth:
+    """`worth` of each class of which enough were compared, and of all together; what is `given` goes first."""
+    apart: dict[str, list[Check]] = {}
+    for item in checks:
+        apart.setdefault(item.name, []).append(item)
+    measured = {name: worth(rows) for name, rows in apart.items() if len(rows) >= LEAST_CHECKS}
+    return Worth(worth(checks), {**measured, **given})

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from export.data.coco import Collection
     from export.data.fused import FusedDetector
-    from export.data.label import Check, Rules
+    from export.data.label import Check, Rules, Worth
     from export.data.promptable import PromptableSegmenter
 
 CHECKED_PICTURES = 30  # of each set, whose labelled objects are outlined too, to compare
@@ -43,7 +43,12 @@ def add_label(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     parser.add_argument(
         "sets", nargs="+", type=Path, help="COCO files or folders, labelled in part; or folders of pictures"
     )
-    parser.add_argument("--detector", type=Path, required=True, help="YOLOX-nano, a yolact-nano file or a checkpoint")
+    parser.add_argument(
+        "--detector",
+        type=Path,
+        required=True,
+        help="NanoDet-Plus (see `nanodet`), YOLOX-nano, a yolact-nano file or a checkpoint",
+    )
     parser.add_argument("--encoder", type=Path, required=True, help="of a Segment Anything export, .onnx")
     parser.add_argument("--decoder", type=Path, required=True, help="of a Segment Anything export, .onnx")
     parser.add_argument("--out", type=Path, required=True, help="gets a COCO folder a set")
@@ -69,6 +74,14 @@ def add_label(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     parser.add_argument(
         "--doubt", type=float, default=0.15, help="score from which on a find teaches nothing; default: 0.15"
     )
+    parser.add_argument(
+        "--mask-worth",
+        type=float_of,
+        nargs="+",
+        default=[],
+        metavar="CLASS=RATIO",
+        help="IoU of masks with people's, by what the decoder expects; default: as measured on labelled objects",
+    )
     parser.add_argument("--threads", type=int, default=1)
     parser.set_defaults(run=label)
 
@@ -90,7 +103,7 @@ def label(options: argparse.Namespace) -> None:
     from rich.console import Console
     from rich.progress import Progress
 
-    from export.data.label import Check, worth
+    from export.data.label import Check, worth_by_class
 
     collections = [read_set(path) for path in options.sets]
     doubles = [name for name, count in Counter(item.name for item in collections).items() if count > 1]
@@ -107,25 +120,27 @@ def label(options: argparse.Namespace) -> None:
             done = f"{item.name}: {len(item.records)} pictures looked through"
             console.print(done, highlight=False, soft_wrap=True)
     checks = [Check(*check) for rows in seen for row in rows for check in row["checks"]]
-    ratio = worth(checks)
+    worth = worth_by_class(checks, dict(options.mask_worth))
     for item, rows in zip(collections, seen, strict=True):
-        document = merge(item, rows, tools, ratio)
+        document = merge(item, rows, tools, worth)
         write_set(item, document, options.out / item.name)
         print(f"{options.out / item.name}: {summary(document, item)}")
-    print(agreement(checks, ratio))
+    print(agreement(checks, worth))
 
 
 def open_tools(options: argparse.Namespace) -> Tools:
     """Load the networks and check the options against them."""
     from export.data.fused import FusedDetector
     from export.data.label import STRICTER, Rules
+    from export.data.nanodet import NanoDet, is_nanodet
     from export.data.promptable import PromptableSegmenter
     from export.networks.weights import load_network
 
-    network = load_network(options.detector)
+    path = options.detector
+    network = NanoDet(path, threads=options.threads) if is_nanodet(path) else load_network(path)
     classes = tuple(options.classes or network.classes)
     accept = dict(options.accept)
-    for key, names in (("--classes", classes), ("--accept", accept)):
+    for key, names in (("--classes", classes), ("--accept", accept), ("--mask-worth", dict(options.mask_worth))):
         for name in names:
             if name not in network.classes:
                 known = ", ".join(network.classes)
@@ -224,8 +239,8 @@ def look_at(item: Collection, record: dict[str, Any], tools: Tools, *, check: bo
     return {"finds": [list(row) for row in finds], "checks": [list(row) for row in checks], "outlines": []}
 
 
-def merge(item: Collection, rows: list[dict[str, Any]], tools: Tools, ratio: float) -> dict[str, Any]:
-    """The COCO document of a set, with what was there and what was found."""
+def merge(item: Collection, rows: list[dict[str, Any]], tools: Tools, worth: Worth) -> dict[str, Any]:
+    """The COCO document of a set: what was there and what was found, weighed by what its masks are worth."""
     from export.data.coco import load_document
     from export.data.label import Find, annotate, labelled_in, redrawn
 
@@ -240,10 +255,15 @@ def merge(item: Collection, rows: list[dict[str, Any]], tools: Tools, ratio: flo
     annotations: list[dict[str, Any]] = []
     for record, row in zip(item.records, rows, strict=True):
         there = labelled_in(item, record["id"])
-        annotations += redrawn(there, row["outlines"], ratio) if row["outlines"] else there.annotations
+        outlines = [
+            (code, certain * worth.of(name))
+            for (code, certain), name in zip(row["outlines"], there.names if row["outlines"] else (), strict=True)
+        ]
+        annotations += redrawn(there, outlines, 1.0) if outlines else there.annotations
         size = (record["height"], record["width"])
-        finds = [Find(*entry) for entry in row["finds"]]
-        for made in annotate(finds, there, size, ratio, machine_made=item.machine_made):
+        found = [Find(*entry) for entry in row["finds"]]
+        finds = [entry._replace(certain=entry.certain * worth.of(entry.name)) for entry in found]
+        for made in annotate(finds, there, size, 1.0, machine_made=item.machine_made):
             made |= {"image_id": record["id"], "category_id": ids[made.pop("name")]}
             annotations.append(made)
     document["annotations"] = [{**entry, "id": number} for number, entry in enumerate(annotations, 1)]
@@ -251,9 +271,15 @@ def merge(item: Collection, rows: list[dict[str, Any]], tools: Tools, ratio: flo
         **(document.get("info") or {}),
         "labelled_categories": sorted(item.labelled | set(tools.rules.classes)),
         "complete": False,
-        "machine_labels": {**tools.facts, "mask_iou_by_expected": round(ratio, 3)},
+        "machine_labels": {**tools.facts, **worth_facts(worth)},
     }
     return document
+
+
+def worth_facts(worth: Worth) -> dict[str, Any]:
+    """For the record."""
+    classes = {name: round(value, 3) for name, value in sorted(worth.classes.items())}
+    return {"mask_iou_by_expected": round(worth.overall, 3), "mask_iou_by_expected_classes": classes}
 
 
 def write_set(item: Collection, document: dict[str, Any], folder: Path) -> None:
@@ -318,10 +344,13 @@ def summary(document: dict[str, Any], item: Collection) -> str:
     return f"{done}: {objects}; {doubtful} doubtful regions; {len(item.records)} pictures"
 
 
-def agreement(checks: list[Check], ratio: float) -> str:
+def agreement(checks: list[Check], worth: Worth) -> str:
     """How like people's masks the machine-made ones are, in words."""
+    given = ", ".join(f"{name} {value:.2f}" for name, value in sorted(worth.classes.items()))
+    by_class_text = f"; {given}" if given else ""
     if not checks:
-        return "no labelled object to compare with: masks are taken for as good as the decoder expects"
+        text = "no labelled object to compare with: masks are taken for as good as the decoder expects"
+        return text + (f", but for {given} of it" if given else "")
     by_class: dict[str, list[float]] = {}
     for item in checks:
         by_class.setdefault(item.name, []).append(item.iou)
@@ -329,5 +358,5 @@ def agreement(checks: list[Check], ratio: float) -> str:
     mean = sum(item.iou for item in checks) / len(checks)
     return (
         f"mean mask IoU with people's masks of the same objects: {mean:.3f} ({len(checks)}); "
-        f"{', '.join(parts)}. Mask scores: {ratio:.2f} of what the decoder expects"
+        f"{', '.join(parts)}. Mask scores: {worth.overall:.2f} of what the decoder expects{by_class_text}"
     )

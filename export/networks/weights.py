@@ -15,6 +15,7 @@ from google.protobuf.message import DecodeError
 from onnx import numpy_helper
 from torch import Tensor, nn
 
+from export.networks.compact import FORM, expand
 from export.networks.yolact_nano import CLASSES, FOCUS_ORDER, YolactNano
 from tracker.errors import ModelError
 from tracker.segment.contracts.decoder import COCO_CLASSES
@@ -113,7 +114,7 @@ def load_onnx(path: Path) -> onnx.ModelProto:
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
-    """What `Trainer.save` wrote; checkpoints without class names are of the default model.
+    """What `Run.save` or `compact` wrote; checkpoints without class names are of the default model.
 
     Raises:
         ModelError: no such file, or no checkpoint.
@@ -122,6 +123,8 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         state: dict[str, Any] = torch.load(path, weights_only=True, map_location="cpu")
     except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
         raise ModelError(path, f"expected a checkpoint, found: {str(error).splitlines()[0]}", START_WITH) from error
+    if isinstance(state, dict) and FORM in state:
+        state = expand(state)
     if not isinstance(state, dict) or "average" not in state:
         raise ModelError(path, "expected a checkpoint of `python -m export train`, found other contents", START_WITH)
     return {"classes": list(CLASSES), **state}

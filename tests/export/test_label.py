@@ -143,6 +143,13 @@ def test_views_of_one_object_become_its_mean():
     assert alone.best[0] == pytest.approx(0.45)
 
 
+def test_a_view_counts_once_for_an_object():
+    box, double = [10.0, 10.0, 50.0, 50.0], [16.0, 10.0, 56.0, 50.0]
+    found = fused.fuse([views((box, "car", 0.6), (double, "car", 0.5)), views((box, "car", 0.4))], GROUPS)
+    np.testing.assert_allclose(found.boxes, [box])
+    assert found.best[0] == pytest.approx(0.5)
+
+
 def test_classes_of_one_group_vote_and_others_stay_apart():
     box = [10.0, 10.0, 50.0, 50.0]
     voted = fused.fuse([views((box, "car", 0.8)), views((box, "truck", 0.5)), views((box, "truck", 0.5))], GROUPS)
@@ -235,6 +242,16 @@ def test_masks_are_worth_what_they_are_beside_peoples():
     checks = [label.Check("car", 0.6, 0.8)] * 30
     assert label.worth(checks) == pytest.approx(0.75)
     assert label.worth(checks[:10]) == 1.0
+
+
+def test_masks_of_each_class_are_worth_what_they_are():
+    checks = [label.Check("car", 0.6, 0.8)] * 20 + [label.Check("person", 0.8, 0.8)] * 20
+    checks += [label.Check("bus", 0.1, 0.8)] * 10
+    worth = label.worth_by_class(checks, {"truck": 0.9, "person": 0.7})
+    assert worth.of("car") == pytest.approx(0.75)
+    assert worth.of("person") == 0.7
+    assert worth.of("truck") == 0.9
+    assert worth.of("bus") == worth.of("bicycle") == worth.overall == pytest.approx((12 + 16 + 1) / 40)
 
 
 # the command
@@ -368,3 +385,17 @@ def test_sets_have_names_of_their_own_and_hold_pictures(files, tmp_path, capsys)
     with pytest.raises(SystemExit):
         command([one], files, tmp_path / "out", "--accept", "car=2")
     assert "expected CLASS=SCORE" in capsys.readouterr().err
+
+
+def test_masks_weigh_what_they_are_said_to_be_worth(street, files, tmp_path):
+    only_cars(street, tmp_path / "gate")
+    assert command([tmp_path / "gate"], files, tmp_path / "out", "--mask-worth", "bus=0.8", "truck=0.7") == 0
+    document = json.loads((tmp_path / "out" / "gate" / "annotations.json").read_text())
+    names = {item["id"]: item["name"] for item in document["categories"]}
+    found = {}
+    for item in document["annotations"]:
+        if item.get("weight"):
+            found.setdefault(names[item["category_id"]], set()).add(item["mask_score"])
+    assert found["bus"] == {round(EXPECTED_IOU * 0.8, 3)}
+    assert document["info"]["machine_labels"]["mask_iou_by_expected_classes"]["truck"] == 0.7
+    assert command([tmp_path / "gate"], files, tmp_path / "out", "--mask-worth", "cat=0.8") == 2
