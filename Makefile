@@ -60,6 +60,21 @@ test-export: $(VENV)/.export
 	@$(BIN)/python -m pytest -m export tests/export $(ARGS)
 
 test-wheel: $(VENV)/.dev
+	@$(BIN)/python -m pytest -m wheel tests/test_wheel.py $(ARGS)
+
+lint: $(VENV)/.dev
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+format: $(VENV)/.dev
+	@$(BIN)/ruff check --fix-only --quiet .
+	@$(BIN)/ruff format .
+
+bench: $(VENV)/.dev
+	@$(BIN)/masktrail bench all $(if $(VIDEO),"$(VIDEO)",) --json runs/bench.json
+
+wheel: $(VENV)/.dev
 	@$(INSTALL) --quiet build
 	@$(BIN)/python -m build --wheel --outdir dist .
 
