@@ -47,6 +47,8 @@ def test_values_as_yolo_takes_them(masktrail: Run, tmp_path: Path) -> None:
     assert result.status == 2
     assert "source=a.mp4: expected options as --name value, found name=value remedy: give the source" in result.text
     assert "remedy: --conf 0.3" in masktrail("track", "a.mp4", "conf=0.3").text
+    assert "remedy: --device cuda" in masktrail("track", "a.mp4", "device=0").text
+    assert "remedy: --classes person,car" in masktrail("track", "a.mp4", "classes=0,2").text
     # A file of such a name is a file; what is no option of anybody's is a source that is not there.
     assert "no such file" in masktrail("track", "colour=red.mp4").text.lower()
 

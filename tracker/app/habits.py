@@ -68,6 +68,9 @@ HABITS = {
 }
 """Options of `yolo track`, BoxMOT, supervision's examples and DeepStream's, to what to write here."""
 
+BY_NUMBER = {"--device": "--device cuda", "--classes": "--classes person,car (names; see: masktrail models show NAME)"}
+"""What takes numbers elsewhere and names here."""
+
 ASSIGNMENT = re.compile(r"(?P<name>[a-z_]+)=(?P<value>.*)", re.DOTALL)
 
 
@@ -97,6 +100,8 @@ class HabitCommand(CheckedCommand):
             if given and not Path(arg).exists() and self._is_option(given["name"], known):
                 option = f"--{given['name'].replace('_', '-')}"
                 advice = f"{option} {given['value']}" if option in known else HABITS[option]
+                if given["value"][:1].isdigit():  # numbers of cards and of classes
+                    advice = BY_NUMBER.get(option, advice)
                 raise ConfigError(arg, "expected options as --name value, found name=value", advice)
         return super().parse_args(ctx, args)
 

@@ -43,7 +43,7 @@ def read_videos(path: str | Path, *, image_size: tuple[int, int] | None = None) 
     """
     path = Path(path)
     text = read_text(path)
-    if text.lstrip()[:1] in ("[", "{"):
+    if text.lstrip()[:1] in ("[", "{") or path.suffix.lower() == ".json":
         return read_coco(path, text, image_size=image_size)
     lines = lines_of(text)
     if not lines:

@@ -383,7 +383,10 @@ class VideoDecoder:
                     errors = 0
                     self._packets_read += packet.size > 0
                     yield packet
-            except av.error.InvalidDataError:
+            except (
+                av.error.InvalidDataError,
+                IndexError,
+            ):  # IndexError: damage announced a stream that PyAV does not know
                 failure = None
             except problems.READ_ERRORS as error:  # a remote end that is gone will not come back by itself
                 failure = problems.out_of_means(self._name, error)
