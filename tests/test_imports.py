@@ -142,3 +142,30 @@ def test_bare_import_loads_nothing_heavy() -> None:
     code = "import sys, tracker; print(sorted({'cv2', 'av', 'onnxruntime', 'torch', 'pyarrow'} & set(sys.modules)))"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"
+
+
+def module_imports(path: Path) -> set[str]:
+    """Modules of tracker that a file imports at its top level, for types only as well."""
+    found: set[str] = set()
+    waiting: list[ast.stmt] = list(ast.parse(path.read_text(encoding="utf-8")).body)
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.If | ast.Try | ast.With):
+            waiting += node.body
+        elif isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module is not None:
+            found.update({node.module, *(f"{node.module}.{alias.name}" for alias in node.names)})
+    return found
+
+
+def test_no_module_imports_itself_by_way_of_others() -> None:
+    names = {
+        ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
+        for path in modules("tracker")
+        if path.name != "__init__.py"
+    }
+    needs = {name: module_imports(path) & set(names) for name, path in names.items()}
+    while free := {name for name, needed in needs.items() if not needed}:
+        needs = {name: needed - free for name, needed in needs.items() if name not in free}
+    assert needs == {}, f"circles among {sorted(needs)}"

@@ -11,8 +11,8 @@ import numpy as np
 from tracker.engine.steady import SteadyTracker
 from tracker.engine.stream import Stream
 from tracker.sinks.base import Sink
+from tracker.sources.decoded import SourceCounters, SourceInfo
 from tracker.sources.handoff import Handoff
-from tracker.sources.source import SourceCounters, SourceInfo
 from tracker.types import Frame, Instances, Tracks
 
 if TYPE_CHECKING:

@@ -28,8 +28,8 @@ from tracker.service.bounded import CLIENT_S, CLIENTS
 from tracker.service.metrics import CameraMetrics
 from tracker.service.status import StatusServer
 from tracker.sinks.base import Sink
+from tracker.sources.decoded import SourceCounters
 from tracker.sources.reconnect import Link
-from tracker.sources.source import SourceCounters
 
 ROOT = Path(__file__).parents[2]
 

@@ -11,7 +11,7 @@ import pytest
 
 from tests.sources.videos import picture, quadrants, write_video
 from tracker.sources.convert import PADDING, FrameConverter, orientation
-from tracker.sources.decoder import Picture
+from tracker.sources.decoded import Picture
 from tracker.sources.open import open_source
 
 BLUE, GREEN, RED = (255, 0, 0), (0, 255, 0), (0, 0, 255)

@@ -14,7 +14,7 @@ from tests.sources.videos import drain, picture, textured, write_video
 from tracker.errors import SourceError
 from tracker.sources import source as source_module
 from tracker.sources.convert import FrameConverter
-from tracker.sources.decoder import Picture
+from tracker.sources.decoded import Picture
 from tracker.sources.limits import MAX_PIXELS, bytes_of
 from tracker.sources.open import open_source
 from tracker.types import Frame

@@ -16,10 +16,9 @@ from tests.sources.cameras import MjpegCamera, wait_until
 from tests.sources.videos import write_video
 from tracker.errors import SourceError
 from tracker.sources.cpu import WorkerClock
-from tracker.sources.decoder import Picture
+from tracker.sources.decoded import Picture, SourceCounters, SourceInfo
 from tracker.sources.live_clock import LiveClock
 from tracker.sources.reconnect import HUNG_CONNECTIONS, Link, ReconnectingDecoder, open_live
-from tracker.sources.source import SourceCounters, SourceInfo
 
 INFO = SourceInfo(
     name="gate",

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from tracker.engine.run import Outcome
     from tracker.errors import SinkError
     from tracker.settings.stream import RunSettings
+    from tracker.sources.decoded import SourceInfo
     from tracker.sources.reconnect import Link
-    from tracker.sources.source import SourceInfo
 
 __all__ = ["run_on_terminal"]
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from tracker.engine.plan import StreamPlan
-    from tracker.sources.source import SourceInfo
+    from tracker.sources.decoded import SourceInfo
     from tracker.types import Segmenter, TrackedFrame
 
 __all__ = ["Outputs"]

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from tracker.errors import SinkError
     from tracker.refine.spool import Spool
     from tracker.sinks.base import Sink
+    from tracker.sources.decoded import SourceInfo
     from tracker.sources.reconnect import Link
-    from tracker.sources.source import SourceInfo
     from tracker.types import Frame, Segmenter
 
 __all__ = ["Listener", "Outcome", "Run", "run", "serve"]

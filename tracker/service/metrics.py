@@ -140,7 +140,7 @@ def shares(figures: Mapping[Stream, StreamFigures]) -> dict[Stream, float]:
 
 
 def _of_the_source() -> list[str]:
-    from tracker.sources.source import SourceCounters
+    from tracker.sources.decoded import SourceCounters
 
     return [one.name for one in fields(SourceCounters)]
 

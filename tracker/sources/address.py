@@ -6,6 +6,7 @@ import difflib
 import glob
 import os
 import re
+import stat
 import sys
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,7 +16,6 @@ from urllib.parse import parse_qsl
 from tracker import plugins
 from tracker.errors import SourceError, mask
 from tracker.sources.picture_files import is_animated_png
-from tracker.sources.pipes import is_pipe
 from tracker.sources.schemes import check_scheme
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ __all__ = [
     "Address",
     "SourceLike",
     "expand_sources",
+    "is_pipe",
     "redact",
     "shown_name",
 ]
@@ -327,3 +328,12 @@ def _suggestion(path: Path) -> str:
     close = sorted(name for name in names if name.rpartition(".")[0] == path.name)[:1]  # the suffix was forgotten
     close = close or difflib.get_close_matches(path.name, names, n=1, cutoff=0.75)
     return f"did you mean {parent / close[0]}?" if close else f"check the name; the folder is {parent.resolve()}"
+
+
+def is_pipe(path: str | os.PathLike[str]) -> bool:
+    """Whether what lies there can be read a single time only: a pipe, a socket, a terminal."""
+    try:
+        mode = os.stat(path).st_mode  # noqa: PTH116 - a plain call for a plain question
+    except OSError:
+        return False
+    return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or stat.S_ISCHR(mode)

@@ -15,7 +15,7 @@ from tracker.sources.limits import QUEUE_BYTES, bytes_of
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tracker.sources.decoder import Decoder, Picture
+    from tracker.sources.decoded import Decoder, Picture
 
 __all__ = ["Connection", "ConnectionsClock", "Probe"]
 

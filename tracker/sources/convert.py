@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     import av
     from numpy.typing import NDArray
 
-    from tracker.sources.decoder import Picture
+    from tracker.sources.decoded import Picture
 
 __all__ = ["PADDING", "FrameConverter", "orientation"]
 

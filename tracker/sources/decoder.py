@@ -10,7 +10,7 @@ import os
 import time
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import av
 
@@ -20,13 +20,12 @@ from tracker.sources.clock import MediaClock
 from tracker.sources.container import open_container
 from tracker.sources.convert import orientation
 from tracker.sources.cpu import WorkerClock
+from tracker.sources.decoded import Picture, SourceCounters, SourceInfo
 from tracker.sources.limits import MAX_PIXELS, codec_options
 from tracker.sources.pipes import PIPE_S, can_wait, open_pipe
 from tracker.sources.protocols import is_endless
-from tracker.sources.source import SourceCounters, SourceInfo
 from tracker.sources.stamps import DECODING_TIMES_ONLY, FrameStamps
 from tracker.sources.streams import choose_stream, missing_frames, pixel_aspect
-from tracker.types import SQUARE
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Mapping
@@ -35,7 +34,7 @@ if TYPE_CHECKING:
     from tracker.sources.address import Address
     from tracker.types import TimeFrom
 
-__all__ = ["Decoder", "Picture", "SourceContext", "VideoDecoder"]
+__all__ = ["SourceContext", "VideoDecoder"]
 
 DEFAULT_FPS = 30.0
 """Frame rate of image sequences, and of streams that do not know their own."""
@@ -55,20 +54,6 @@ MAX_DAMAGED = 64
 
 LENGTH_SLACK_S = 0.5
 """A container's length may exceed its last frame's time by this much without anything missing."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Picture:
-    """One decoded frame in the decoder's pixel format and orientation; the rest as in :class:`tracker.types.Frame`."""
-
-    frame: av.VideoFrame
-    index: int
-    time_s: float
-    arrived_s: float
-    source: str
-    time_from: TimeFrom = "stamps"
-    pixel_aspect: Fraction = SQUARE
-    captured_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,41 +77,6 @@ class SourceContext:
     rtsp_transport: str = "tcp"
     ffmpeg_options: Mapping[str, str] | None = None
     max_pixels: int = MAX_PIXELS
-
-
-class Decoder(Protocol):
-    """One open stream: what a reader thread needs to know of it."""
-
-    @property
-    def info(self) -> SourceInfo:
-        """Description of the stream."""
-        ...
-
-    @property
-    def counters(self) -> SourceCounters:
-        """Counts of packets and frames so far."""
-        ...
-
-    @property
-    def workers(self) -> WorkerClock:
-        """CPU time spent decoding outside the thread that iterates."""
-        ...
-
-    def pictures(self) -> Iterator[Picture]:
-        """Decoded pictures to the end of the stream, once.
-
-        Raises:
-            SourceError: When a camera or network stream breaks off.
-        """
-        ...
-
-    def interrupt(self) -> None:
-        """Wake :meth:`pictures` from a wait of its own, from any thread; waits inside FFmpeg end by time-out."""
-        ...
-
-    def close(self) -> None:
-        """Release files, connections and threads; safe to call twice."""
-        ...
 
 
 class VideoDecoder:

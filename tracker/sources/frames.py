@@ -6,7 +6,8 @@ import dataclasses
 from typing import TYPE_CHECKING, Protocol, Self
 
 from tracker.errors import TrackerError
-from tracker.sources.source import SourceCounters, SourceInfo, StageTimes
+from tracker.sources.decoded import SourceCounters, SourceInfo
+from tracker.sources.source import StageTimes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -15,11 +15,11 @@ from tracker.sources import problems
 from tracker.sources.address import shown_name
 from tracker.sources.convert import orientation
 from tracker.sources.cpu import WorkerClock
-from tracker.sources.decoder import DEFAULT_FPS, Picture
+from tracker.sources.decoded import Picture, SourceCounters, SourceInfo
+from tracker.sources.decoder import DEFAULT_FPS
 from tracker.sources.limits import codec_options
 from tracker.sources.picture_files import is_cut_off_jpeg, picture_count
 from tracker.sources.seqinfo import sequence_fps
-from tracker.sources.source import SourceCounters, SourceInfo
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator

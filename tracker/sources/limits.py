@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from tracker.types import Frame
 
 if TYPE_CHECKING:
-    from tracker.sources.decoder import Picture
+    from tracker.sources.decoded import Picture
 
 __all__ = ["MAX_PIXELS", "QUEUE_BYTES", "bytes_of", "codec_options"]
 

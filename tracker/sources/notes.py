@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from tracker.sources.source import SourceCounters, SourceInfo
+    from tracker.sources.decoded import SourceCounters, SourceInfo
 
 __all__ = ["notes"]
 

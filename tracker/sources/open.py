@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from tracker.sources.address import SourceLike
-    from tracker.sources.decoder import Decoder
+    from tracker.sources.decoded import Decoder
     from tracker.sources.hardware import DecodeChoice
     from tracker.types import NetworkInput
 

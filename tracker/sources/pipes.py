@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import select
-import stat
 from typing import TYPE_CHECKING
 
 from tracker.errors import SourceError
@@ -12,22 +11,13 @@ from tracker.errors import SourceError
 if TYPE_CHECKING:
     from tracker.sources.address import Address
 
-__all__ = ["PIPE_S", "can_wait", "is_pipe", "open_pipe", "unreadable_pipe"]
+__all__ = ["PIPE_S", "can_wait", "open_pipe", "unreadable_pipe"]
 
 PIPE_S = 60.0
 """Longest silence of a pipe: the program at its other end may have to start, load or wait for a camera."""
 
 
 _REMEDY = "send a video into it: cat VIDEO | masktrail track -"
-
-
-def is_pipe(path: str | os.PathLike[str]) -> bool:
-    """Whether what lies there can be read a single time only: a pipe, a socket, a terminal."""
-    try:
-        mode = os.stat(path).st_mode  # noqa: PTH116 - a plain call for a plain question
-    except OSError:
-        return False
-    return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or stat.S_ISCHR(mode)
 
 
 def can_wait() -> bool:

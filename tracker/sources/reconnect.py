@@ -21,16 +21,17 @@ from tracker import plugins
 from tracker.errors import ConfigError, SourceError
 from tracker.sources.address import expand_sources
 from tracker.sources.connection import Connection, ConnectionsClock, Probe
+from tracker.sources.decoded import SourceCounters, SourceInfo
 from tracker.sources.limits import MAX_PIXELS
 from tracker.sources.live_clock import LiveClock
 from tracker.sources.retries import Ending, Retries
-from tracker.sources.source import Source, SourceCounters, SourceInfo
+from tracker.sources.source import Source
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from tracker.sources.address import Address
-    from tracker.sources.decoder import Decoder, Picture
+    from tracker.sources.decoded import Decoder, Picture
     from tracker.sources.hardware import DecodeChoice
 
 __all__ = ["Link", "ReconnectingDecoder", "is_playlist", "open_live"]

@@ -13,89 +13,22 @@ from typing import TYPE_CHECKING, Literal, Self
 
 from tracker.sources.handoff import Handoff
 from tracker.sources.limits import QUEUE_BYTES, bytes_of
-from tracker.types import SQUARE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from fractions import Fraction
     from types import TracebackType
 
     from tracker.sources.convert import FrameConverter
-    from tracker.sources.decoder import Decoder, Picture
-    from tracker.types import Frame, TimeFrom
+    from tracker.sources.decoded import Decoder, Picture, SourceCounters, SourceInfo
+    from tracker.types import Frame
 
-__all__ = ["Source", "SourceCounters", "SourceInfo", "StageTimes"]
+__all__ = ["Source", "StageTimes"]
 
 JOIN_S = 2.0
 """How long closing waits for the reader: a file's stops within a frame, one that hangs on a network at its time-out."""
 
 SAMPLES = 4096
 """Per-frame stage times that are kept for percentiles."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SourceInfo:
-    """Description of an open stream.
-
-    Attributes:
-        name: As the user gave it, without credentials.
-        size: ``(width, height)`` of the first picture in stored pixels, after rotation; pixels that are not square are
-            not stretched.
-        fps: Average frames per second.
-        frame_count: Frames the container announces, ``None`` where it does not say.
-        duration_s: Length in seconds, ``None`` where unknown or endless.
-        is_live: Whether it has no end of its own: cameras and endless network streams.
-        codec: FFmpeg's name of the codec.
-        time_from: Where ``Frame.time_s`` comes from: the stream's time ``stamps``; ``arrival`` for live streams without
-            stamps of their own, or whose stamps were rejected; the frame ``rate`` for recordings without stamps and
-            for images.
-        decoder: Where pictures are decoded: ``cpu``, ``cuda``, ``vaapi`` or ``videotoolbox``.
-        decoder_refused: A device that works here but did not take this stream, so that the CPU decodes; else empty.
-        pixel_aspect: Width by height of one pixel of the upright picture; 1 where pixels are square or nothing is said.
-        notes: What else a user should know: which of several streams is read, say.
-    """
-
-    name: str
-    size: tuple[int, int]
-    fps: float
-    frame_count: int | None
-    duration_s: float | None
-    is_live: bool
-    codec: str
-    time_from: TimeFrom
-    decoder: str = "cpu"
-    decoder_refused: str = ""
-    pixel_aspect: Fraction = SQUARE
-    notes: tuple[str, ...] = ()
-
-
-@dataclass(slots=True, kw_only=True)
-class SourceCounters:
-    """Counts of a stream's packets and frames so far.
-
-    Attributes:
-        decoded: Frames decoded, including those dropped or strided over later.
-        broken: Packets or image files that could not be read or decoded, and were skipped.
-        concealed: Decoded frames in which the decoder had to patch damaged areas; they are delivered.
-        repaired_times: Frames whose time stamp was absent, repeated or backward.
-        missing: Frames the container announced and that never came, known at the end (truncation, edit lists).
-        dropped: Frames thrown away because the consumer was slow (policy ``latest``).
-        late: Frames thrown away because they had waited longer than ``max_age_s`` (policy ``latest``).
-        reconnects: Connections made after the first one (live streams that are kept alive).
-        stalls: Connections given up because no frame came for too long.
-        clock_takeovers: Connections whose own clock was rejected, so that arrival time is used.
-    """
-
-    decoded: int = 0
-    broken: int = 0
-    concealed: int = 0
-    repaired_times: int = 0
-    missing: int = 0
-    dropped: int = 0
-    late: int = 0
-    reconnects: int = 0
-    stalls: int = 0
-    clock_takeovers: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
