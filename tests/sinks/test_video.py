@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import itertools
 import threading
@@ -10,6 +11,7 @@ import av
 import numpy as np
 import pytest
 
+from tests.sinks.full_disk import small_files
 from tests.sinks.streams import CLASS_NAMES, stream, tracked_frame
 from tracker.errors import ConfigError, SinkError
 from tracker.plugins import open_sink
@@ -226,3 +228,16 @@ def test_unwritable_after_opening(tmp_path):
     sink.write(tracked_frame(boxes=[]))
     with pytest.raises(SinkError, match="No such file"):
         sink.close()
+
+
+def test_a_disk_that_takes_no_whole_second_keeps_nothing_and_says_so(tmp_path):
+    encoder = VideoEncoder(tmp_path / "out.mp4", frame_rate=25)
+    noise = np.random.default_rng(1).integers(0, 256, (120, 160, 3), np.uint8)
+    with small_files(4096):
+        with contextlib.suppress(SinkError):
+            for number in range(60):
+                encoder.encode(np.roll(noise, number * 7, axis=1), number / 25)
+        with pytest.raises(SinkError) as refused:
+            encoder.finish()
+    assert refused.value.remedy.endswith("; nothing that can be played had been written yet")
+    assert list(tmp_path.iterdir()) == []

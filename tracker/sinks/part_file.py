@@ -24,12 +24,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import TracebackType
 
-__all__ = ["PartFile", "check_place", "refusal", "write_whole"]
+__all__ = ["KEPT", "PartFile", "check_place", "refusal", "write_whole"]
 
+KEPT = "what was written is kept"
 REMEDIES = {
-    errno.ENOSPC: "free space on the disk or choose another folder; what was written is kept",
-    errno.EDQUOT: "free some of your quota or choose another folder; what was written is kept",
-    errno.EFBIG: "the limit on file sizes is reached: raise `ulimit -f`; what was written is kept",
+    errno.ENOSPC: f"free space on the disk or choose another folder; {KEPT}",
+    errno.EDQUOT: f"free some of your quota or choose another folder; {KEPT}",
+    errno.EFBIG: f"the limit on file sizes is reached: raise `ulimit -f`; {KEPT}",
     errno.EROFS: "the file system is read-only: choose another folder",
     errno.EACCES: "change the folder's permissions or choose another folder",
     errno.EPERM: "change the folder's permissions or choose another folder",
