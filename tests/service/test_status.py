@@ -309,10 +309,15 @@ def test_slow_clients_cost_no_record_and_keep_nobody_away(tmp_path) -> None:
 @pytest.mark.skipif(sys.platform != "linux", reason="limits of open files as Linux has them")
 def test_without_files_it_pauses_and_says_so_once(tmp_path) -> None:
     with besieged(tmp_path) as (port, ask):
-        ask("starve")
-        clients = [socket.create_connection(("127.0.0.1", port), timeout=30) for _ in range(5)]
-        time.sleep(3)
-        told = ask("feed")
+        for _ in range(5):  # the camera, too, opens and closes files: now and then its last one is free for a client
+            ask("starve")
+            clients = [socket.create_connection(("127.0.0.1", port), timeout=30) for _ in range(5)]
+            time.sleep(3)
+            told = ask("feed")
+            if told["log"]:
+                break
+            for client in clients:
+                client.close()
         problem = "socket.accept() out of system resource: [Errno 24] Too many open files"
         assert told["log"] == [["status not served", problem]]
         assert told["cpu_s"] < 1.5  # of three seconds, with the camera; a loop without the pause takes all of them
