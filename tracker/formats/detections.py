@@ -10,6 +10,7 @@ import numpy as np
 from tracker.errors import DetectionsError
 from tracker.formats.columns import GREATEST_NUMBER, GREATEST_PX
 from tracker.formats.run_length import coco_code
+from tracker.masks.adapters import GRID_CELLS, GRID_STEP_PX
 from tracker.masks.grid_masks import GridMasks
 from tracker.types import Instances
 
@@ -21,9 +22,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Detections", "pack"]
 
-GRID_STEP_PX = 4
-"""Cell size of the mask grid: the stride of YOLACT's prototypes; doubled until the longer side fits ``GRID_CELLS``."""
-GRID_CELLS = 480
 GREATEST_GAP = 1_000_000
 """Frames without a detection between two with one (nine hours at 30 fps); more is a wrong number."""
 

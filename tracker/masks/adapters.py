@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["decode_coco", "on_grid"]
+__all__ = ["GRID_CELLS", "GRID_STEP_PX", "decode_coco", "on_grid"]
 
 GRID_STEP_PX = 4
 """Image pixels per cell, at least, of silhouettes that are put on a grid: the stride of YOLACT's prototypes."""
