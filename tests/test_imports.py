@@ -12,7 +12,15 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 STAGES = ("sources", "segment", "associate", "analytics", "render", "sinks")
-CENTRAL = {"tracker.types", "tracker.boxes", "tracker.masks", "tracker.errors", "tracker.version"}
+CENTRAL = {
+    "tracker.types",
+    "tracker.boxes",
+    "tracker.masks",
+    "tracker.errors",
+    "tracker.events",
+    "tracker.contacts",
+    "tracker.version",
+}
 
 
 def modules(folder: str) -> list[Path]:

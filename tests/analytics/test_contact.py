@@ -7,8 +7,9 @@ import pytest
 
 from demos.scenes import script
 from demos.scenes.detector import detect
-from tracker.analytics.contact import ContactFinder, ContactState
+from tracker.analytics.contact import ContactFinder
 from tracker.analytics.occlusion_order import occlusion_order
+from tracker.contacts import ContactState
 from tracker.types import BoxMasks, GridMasks, Instances
 
 SIZE = (640, 360)

@@ -10,7 +10,7 @@ import pytest
 from tests.analytics.walks import counts, frames, of, run, through, tracked, walk
 from tracker.analytics.measures import SiteMeasures
 from tracker.analytics.site import Line, Site
-from tracker.types import Sighting
+from tracker.events import Sighting
 
 RATES = (30.0, 25.0, 15.0, 12.5, 5.0, 4.2)
 

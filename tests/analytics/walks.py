@@ -8,7 +8,8 @@ import numpy as np
 
 from tracker.analytics.measures import SiteMeasures
 from tracker.analytics.site import Site
-from tracker.types import Event, Frame, Instances, TrackedFrame, Tracks
+from tracker.events import Event
+from tracker.types import Frame, Instances, TrackedFrame, Tracks
 
 SIZE = (1280, 720)
 CLASS_NAMES = ("person", "bicycle", "car")

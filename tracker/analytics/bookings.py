@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tracker.types import Event, Sighting, Stay
+from tracker.events import Event, Sighting, Stay
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tracker.analytics.paths import Paths
     from tracker.analytics.site import Site
     from tracker.analytics.zones import Change
-    from tracker.types import EventKind
+    from tracker.events import EventKind
 
 __all__ = ["Bookings"]
 

@@ -8,13 +8,12 @@ again (median error on rendered scenes: 0.15 m seen, 6.6 m hidden).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from enum import IntEnum
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tracker.analytics.geometry import Edges, polygon_edges
+from tracker.contacts import Contacts, box_contacts
 from tracker.masks.instance_masks import PROBABILITY_THRESHOLD
 
 if TYPE_CHECKING:
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
     from tracker.analytics.geometry import Floats, Point, Rows
     from tracker.types import InstanceMasks, Instances
 
-__all__ = ["ContactFinder", "ContactState", "Contacts"]
+__all__ = ["ContactFinder"]
 
 BAND_SHARE = 0.06
 """Share of an object's height that is its lowest band."""
@@ -40,44 +39,6 @@ STRIP_SHARE = 0.03
 STRIP_CELLS = 8
 EDGE_SHARE = 0.005
 """Of the picture's height, at its lower edge; a contact in it is cut off."""
-
-
-class ContactState(IntEnum):
-    """Whether a ground contact can be believed."""
-
-    SEEN = 0
-    HIDDEN = 1
-    PREDICTED = 2
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Contacts:
-    """Ground contacts of one frame, row by row as the instances or tracks they are of.
-
-    Attributes:
-        points: ``(N, 2)`` in image pixels.
-        states: ``(N,)`` int8, :class:`ContactState`.
-    """
-
-    points: Floats
-    states: NDArray[np.int8]
-
-    def of_tracks(self, detection_rows: NDArray[np.int64], boxes: NDArray[np.float32]) -> Contacts:
-        """Contacts of tracks, from those of the instances they took.
-
-        Args:
-            detection_rows: ``(M,)`` as in ``Tracks``; -1 gives the predicted box's, as ``PREDICTED``.
-            boxes: ``(M, 4)`` of the tracks.
-        """
-        unseen = detection_rows < 0
-        if len(self.points):
-            points, states = self.points[detection_rows], self.states[detection_rows]
-        else:
-            points, states = np.zeros((len(detection_rows), 2)), np.zeros(len(detection_rows), np.int8)
-        if unseen.any():
-            points[unseen] = _box_contacts(boxes[unseen].astype(np.float64))
-            states[unseen] = ContactState.PREDICTED
-        return Contacts(points=points, states=states)
 
 
 class ContactFinder:
@@ -102,7 +63,7 @@ class ContactFinder:
             size: ``(width, height)`` of the picture in pixels.
         """
         boxes = instances.boxes.astype(np.float64)
-        points = _box_contacts(boxes)
+        points = box_contacts(boxes)
         if not len(boxes):
             return Contacts(points=points, states=np.zeros(0, np.int8))
         strips = boxes.copy()
@@ -132,14 +93,6 @@ class ContactFinder:
         met = edges.below(points, edges.sides(points))
         inside = (np.add.reduceat(met, self._firsts, axis=1, dtype=np.int64) % 2).any(axis=1)
         return np.asarray(inside.reshape(x.shape).mean(axis=1))
-
-
-def _box_contacts(boxes: Floats) -> Floats:
-    """Middles of the lower edges ``(N, 2)``."""
-    points = boxes[:, 2:].copy()
-    points[:, 0] += boxes[:, 0]
-    points[:, 0] /= 2
-    return points
 
 
 def _lowest_bands(masks: InstanceMasks, boxes: Floats, points: Floats, strips: Floats) -> None:

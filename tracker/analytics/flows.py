@@ -11,13 +11,13 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tracker.types import Sighting
+from tracker.events import Sighting
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from tracker.analytics.site import Flow, Site
-    from tracker.types import Event
+    from tracker.events import Event
 
 __all__ = ["BinCount", "FlowFinder", "Way", "count_bins", "od_matrix", "ways"]
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tracker.analytics.bookings import Bookings
-from tracker.analytics.contact import ContactFinder, ContactState
+from tracker.analytics.contact import ContactFinder
 from tracker.analytics.flows import FlowFinder
 from tracker.analytics.geometry import Edges, Hits
 from tracker.analytics.lines import Lines
@@ -17,18 +17,20 @@ from tracker.analytics.occlusion_order import occlusion_order
 from tracker.analytics.occupancy import Balances, Coverage, Occupancy
 from tracker.analytics.paths import Paths
 from tracker.analytics.zones import Zones
+from tracker.contacts import ContactState
 from tracker.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from tracker.analytics.contact import Contacts
     from tracker.analytics.geometry import Flags, Floats, Rows
     from tracker.analytics.lines import Crossing
     from tracker.analytics.occlusion_order import OcclusionOrder
     from tracker.analytics.site import Site
     from tracker.analytics.zones import Change
-    from tracker.types import Event, Frame, TrackedFrame, Tracks
+    from tracker.contacts import Contacts
+    from tracker.events import Event
+    from tracker.types import Frame, TrackedFrame, Tracks
 
 __all__ = ["SiteMeasures"]
 

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tracker.analytics.contact import ContactState
+from tracker.contacts import ContactState
 from tracker.masks.instance_masks import PROBABILITY_THRESHOLD
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from tracker.analytics.contact import Contacts
     from tracker.analytics.geometry import Floats, Rows
+    from tracker.contacts import Contacts
     from tracker.types import Instances
 
 __all__ = ["OcclusionOrder", "occlusion_order"]

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
     from tracker.analytics.geometry import Flags
     from tracker.analytics.site import Doors, Zone
-    from tracker.types import Event, InstanceMasks
+    from tracker.events import Event
+    from tracker.types import InstanceMasks
 
 __all__ = ["Balance", "Balances", "Coverage", "Occupancy"]
 

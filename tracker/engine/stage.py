@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from tracker.engine.snapshot import Kept
+    from tracker.events import Event
     from tracker.plugins import StageContext
     from tracker.types import Frame, Instances, TrackedFrame
 
@@ -63,6 +64,13 @@ class Stage(ABC):
 
         Called before the first frame. Whatever it raises, the stream begins without anything kept.
         """
+
+    def close(self) -> tuple[Event, ...]:
+        """The stream is over and nothing continues it: what was still open, as events; nothing here.
+
+        Called at most once, after the last frame. Not called where a later stream continues from :meth:`state`.
+        """
+        return ()
 
 
 class WarpEstimator(Protocol):

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from tracker.events import Event
     from tracker.sinks.rows import MaskFormat
     from tracker.types import TrackedFrame
 
@@ -168,6 +169,15 @@ class Sink(ABC):
         Raises:
             SinkError: The destination refuses for good; what was written before stays whole, and :meth:`close` or
                 :meth:`abort` keeps it.
+        """
+
+    def write_events(self, events: Sequence[Event]) -> None:  # noqa: B027 - most sinks show frames
+        """Take what was found after the last frame, when the stream is over; does nothing here.
+
+        Called at most once, after the last :meth:`write` and before :meth:`close`. Events of frames come with them.
+
+        Raises:
+            SinkError: The destination refuses.
         """
 
     def checkpoint(self, checkpoint: Checkpoint) -> None:  # noqa: B027 - most sinks cannot be resumed
