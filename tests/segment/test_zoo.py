@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
+import onnx
 import pytest
 
 from tests.segment.models import end2end_model
 from tracker.errors import ModelError
 from tracker.segment.session import OnnxSegmenter
-from tracker.segment.zoo import find_model, list_models, zoo_folders
+from tracker.segment.zoo import find_model, list_models, model_files, zoo_folders
 
 
 @pytest.fixture
@@ -88,6 +92,62 @@ def test_a_manifest_beside_a_file_counts_if_it_means_it(zoo: Path) -> None:
     found = find_model(pico)
     assert found.manifest is not None
     assert found.manifest.name == "own"
+
+
+def with_weights(folder: Path, location: str) -> Path:
+    """A network whose weights lie in another file."""
+    path = end2end_model(folder / "m.onnx")
+    onnx.save(onnx.load(path), path, save_as_external_data=True, location=location, size_threshold=0)
+    return path
+
+
+def test_the_files_of_a_model_are_those_that_it_names(tmp_path: Path) -> None:
+    path = with_weights(tmp_path, "heavy.bin")
+    for name in ("m.toml", "m.mp4", "m.jsonl", "m.onnx.jsonl"):
+        (tmp_path / name).write_text("")
+    assert [file.name for file in model_files(path)] == ["m.onnx", "heavy.bin", "m.toml", "manifest.toml"]
+    before = find_model(path).digest()
+    (tmp_path / "m.jsonl").write_text("{}")
+    assert find_model(path).digest() == before
+    (tmp_path / "heavy.bin").write_bytes(b"other")
+    assert find_model(path).digest() != before
+    (tmp_path / "none.onnx").write_bytes(b"no graph")
+    assert [file.name for file in model_files(tmp_path / "none.onnx")] == ["none.onnx", "none.toml", "manifest.toml"]
+
+
+@pytest.mark.parametrize("location", ["/etc/passwd", "../m.bin", "a\0b", "\n", ""])
+def test_weights_elsewhere_are_no_files_of_a_model(tmp_path: Path, location: str) -> None:
+    path = end2end_model(tmp_path / "m.onnx")
+    model = onnx.load(path)
+    model.graph.initializer[0].data_location = onnx.TensorProto.EXTERNAL
+    entry = model.graph.initializer[0].external_data.add()
+    entry.key, entry.value = "location", location
+    path.write_bytes(model.SerializeToString())
+    assert {file.parent for file in model_files(path)} <= {tmp_path, tmp_path.parent}
+    assert find_model(path).digest()
+
+
+def test_a_digest_is_the_same_in_every_process_and_takes_no_notice_of_notes(tmp_path: Path) -> None:
+    """Sets have another order in every process; recordings are resumed by the digest."""
+    script = "from tracker.segment.zoo import find_model; print(find_model('yolact-nano').digest())"
+    said = {
+        subprocess.run(
+            [sys.executable, "-c", script],
+            env={**os.environ, "PYTHONHASHSEED": str(seed), "PYTHONPATH": str(Path(__file__).parents[2])},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.strip()
+        for seed in range(3)
+    }
+    assert said == {find_model("yolact-nano").digest()}
+    path = end2end_model(tmp_path / "m.onnx")
+    path.with_suffix(".toml").write_text('description = "one"\n[card]\nfor = "people"\n')
+    before = find_model(path).digest()
+    path.with_suffix(".toml").write_text('description = "two"\n')
+    assert find_model(path).digest() == before
+    path.with_suffix(".toml").write_text("score_threshold = 0.3\n")
+    assert find_model(path).digest() != before
 
 
 def test_the_manifests_thresholds_are_the_default(tmp_path: Path) -> None:

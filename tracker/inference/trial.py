@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tracker.errors import ModelError
-from tracker.inference.graph import read_graph
+from tracker.inference.graph import read_graph, weights_of
 from tracker.inference.tensors import FileInfo, tensor_info
 
 if TYPE_CHECKING:
@@ -68,10 +68,8 @@ def try_model(path: Path, *, label: object, describe: Callable[[FileInfo], Input
         return
     if not _is_onnx(path):
         return  # reported at opening, in better words
-    read_graph(path)
-    weights = facts.st_size + sum(
-        file.stat().st_size for file in path.parent.glob(f"{path.name}*data") if file.is_file()
-    )
+    files = weights_of(path, read_graph(path))
+    weights = facts.st_size + sum(file.stat().st_size for file in files if file.is_file())
     trial = _Trial(
         path,
         label,

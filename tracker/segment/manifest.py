@@ -167,7 +167,7 @@ def load_manifest(path: Path) -> Manifest:
         raise ModelError(
             path, f"expected a TOML manifest, found: {error}", "see `masktrail models show` for one"
         ) from error
-    free = {key: table.pop(key) for key in FREE_TABLES & table.keys()}
+    free = {key: table.pop(key) for key in list(table) if key in FREE_TABLES}
     values = _checked(path, "", table, MANIFEST_KEYS)
     return Manifest(path=path, free=free, **values)
 

@@ -6,8 +6,8 @@ folder holds ``<name>-<height>x<width>.onnx`` variants or one ``<name>.onnx``, a
 
 from __future__ import annotations
 
+import contextlib
 import difflib
-import glob
 import hashlib
 import re
 from dataclasses import dataclass, fields
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tracker.errors import ModelError
+from tracker.inference.graph import read_graph, weights_of
 from tracker.segment.manifest import Manifest, load_manifest
 from tracker.types import Letterbox
 
@@ -35,6 +36,8 @@ __all__ = [
 DEFAULT_MODEL = "yolact-nano"
 SIZE = re.compile(r"-(\d+)x(\d+)$")
 PACKAGE = Path(__file__).resolve().parent.parent
+NOTES = frozenset({"path", "description", "free"})
+"""Fields of a manifest that change no instance."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,12 +57,14 @@ class ModelFile:
     manifest: Manifest | None
 
     def digest(self) -> str:
-        """SHA-256 of the network, what lies beside it under its name (weights) and the manifest; of no path."""
+        """SHA-256 of the network, the files of its weights and the manifest's settings; of no path.
+
+        The same in every process: what a recording is resumed by. The manifest's notes for people do not count.
+        """
         manifest = self.manifest
-        said = [] if manifest is None else [(one.name, getattr(manifest, one.name)) for one in fields(manifest)]
-        total = hashlib.sha256(repr([(name, value) for name, value in said if name != "path"]).encode())
-        beside = sorted(self.path.parent.glob(f"{glob.escape(self.path.name)}?*"))
-        for file in (self.path, *(path for path in beside if path.is_file())):
+        names = [] if manifest is None else [one.name for one in fields(manifest) if one.name not in NOTES]
+        total = hashlib.sha256(repr([(name, getattr(manifest, name)) for name in names]).encode())
+        for file in (self.path, *(path for path in _weights(self.path) if path.is_file())):
             with file.open("rb") as data:
                 total.update(hashlib.file_digest(data, "sha256").digest())
         return total.hexdigest()
@@ -180,17 +185,24 @@ def find_model(
 
 
 def model_files(model: str | Path) -> list[Path]:
-    """Every file that ``--model`` may read: the weights with what lies beside them, and manifests; nothing is opened.
+    """Every file that ``--model`` may read: the network, the files of its weights, and manifests; no session is opened.
 
     Empty where there is no such model, which :func:`find_model` says.
     """
     path = Path(model).expanduser()
     if path.is_file():
-        return [path, *path.parent.glob(f"{glob.escape(path.stem)}.*"), path.parent / "manifest.toml"]
+        return [path, *_weights(path), path.with_suffix(".toml"), path.parent / "manifest.toml"]
     if path.is_dir():
         return list(path.iterdir())
     places = [folder for root in zoo_folders() for folder in root.iterdir() if str(model).startswith(folder.name)]
     return [file for folder in places if folder.is_dir() for file in folder.iterdir()]
+
+
+def _weights(path: Path) -> list[Path]:
+    """Files that a network names for its weights; none where it cannot be read, which is reported at opening."""
+    with contextlib.suppress(ModelError):
+        return weights_of(path, read_graph(path))
+    return []
 
 
 def _choose(entry: ZooEntry, label: str, variant: str | None, source_size: tuple[int, int] | None) -> ModelFile:
