@@ -1,4 +1,4 @@
-"""Opset, operator counts and files of weights of an .onnx file, read from the protobuf wire without the ``onnx`` package.
+"""Opset, operator counts and files of weights of an .onnx file, read from the wire without the ``onnx`` package.
 
 Only the few fields that matter are followed (onnx.proto3: ModelProto 7 graph, 8 opset_import, 25 functions; GraphProto
 1 node, 5 initializer; NodeProto 4 op_type, 5 attribute; AttributeProto 5 t, 6 g, 11 graphs; TensorProto 1 dims, 8 name,
