@@ -10,8 +10,10 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from tests.segment.models import end2end_model
 from tests.segment.test_session import picture
 from tracker.errors import ModelError
+from tracker.segment.reid import OnnxEmbedder
 from tracker.segment.session import OnnxSegmenter
 
 if TYPE_CHECKING:
@@ -126,3 +128,29 @@ def test_a_model_without_an_image_is_refused(tmp_path: Path) -> None:
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), tmp_path / "m.onnx")
     with pytest.raises(ModelError, match=r"expected one image input .*found x \(1, 2\) float32"):
         OnnxSegmenter(tmp_path / "m.onnx")
+
+
+@pytest.mark.parametrize(
+    "sizes", [(1, 0, 160), (1 << 31, 96, 160), (1, 96, 1 << 62), (1, 20_000, 16), (4096, 640, 640)]
+)
+def test_an_input_that_no_memory_holds_is_refused(tmp_path: Path, sizes: tuple[int, int, int]) -> None:
+    path = end2end_model(tmp_path / "m.onnx")
+    model = onnx.load(path)
+    for axis, size in enumerate(sizes):
+        model.graph.input[0].type.tensor_type.shape.dim[axis].dim_value = size
+    metadata = [note for note in model.metadata_props if note.key != "masktrail.input"]
+    del model.metadata_props[:]
+    model.metadata_props.extend(metadata)
+    path.write_bytes(model.SerializeToString())
+    for opened in (OnnxSegmenter, OnnxEmbedder):
+        with pytest.raises(
+            ModelError, match=r"expected an image input with sides of 1 to 16384 pixels and a batch of at"
+        ):
+            opened(path)
+
+
+def test_metadata_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    path = end2end_model(tmp_path / "m.onnx")
+    path.write_bytes(path.read_bytes().replace(b"Apache-2.0", b"Apache\xf3\xff.0"))
+    with pytest.raises(ModelError, match="expected names and metadata in UTF-8, found the byte 0xf3"):
+        OnnxSegmenter(path)

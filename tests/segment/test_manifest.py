@@ -112,6 +112,11 @@ def test_bytes_that_are_no_text_are_named(tmp_path: Path) -> None:
         ("x = " + "[" * 900, "lists or tables that are nested too deeply|expected a TOML manifest"),
         ("name = 'a'\n#" + "x" * 1_000_000, "expected a TOML manifest of at most 1,000,000 bytes, found more"),
         ("score_threshold = " + "1" * 100_000, "expected a TOML manifest, found|expected a number"),
+        (
+            "score_threshold = 0x" + "f" * 5000,
+            "`score_threshold`: expected a number from 0 to 1, found a number of thous",
+        ),
+        ("classes = [0x" + "f" * 5000 + "]", r"`classes\[0\]`: expected a text, found a number of thousands of digits"),
         ('name = "a\\n"', "`name`: expected a text on one line without control characters, found"),
         ('version = "a\\u001b[2J"', "`version`: expected a text on one line without control characters, found"),
         ("licence = 5" + "0" * 200, r"`licence`: expected a text, found 50{79}\.\.\. \(201 characters\)"),

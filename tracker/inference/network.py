@@ -136,7 +136,7 @@ def _open(request: NetworkRequest, describe: Callable[[FileInfo], Inputs], *, gr
 
 
 def _ready(request: NetworkRequest, opened: OpenedSession, describe: Callable[[FileInfo], Inputs]) -> Network:
-    file = declared(opened.session)
+    file = declared(opened.session, label=request.label)
     inputs = describe(file)
     batch = inputs.fixed_batch or max(request.max_batch or (1 if opened.device == "cpu" else GPU_MAX_BATCH), 1)
     names: dict[str, Any] = {"label": request.label, "output_names": [output.name for output in file.outputs]}
@@ -167,7 +167,7 @@ def device_type(_opened: OpenedSession) -> str:
 
 def _profile(request: NetworkRequest, describe: Callable[[FileInfo], Inputs]) -> Profile | None:
     """The shapes TensorRT is to build for; ``None`` where the file leaves none open."""
-    file = declared(bare_session(request.path, label=request.label))
+    file = declared(bare_session(request.path, label=request.label), label=request.label)
     if all(None not in tensor.shape for tensor in file.inputs):
         return None
     inputs = describe(file)

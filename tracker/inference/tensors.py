@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tracker.errors import ModelError
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -66,13 +68,21 @@ class Inputs:
         return {name: np.repeat(value, count, axis=0) for name, value in self.sample.items()}
 
 
-def declared(session: Any) -> FileInfo:
-    """What the file of an ``onnxruntime.InferenceSession`` declares."""
-    return FileInfo(
-        inputs=tuple(tensor_info(tensor.name, tensor.type, tensor.shape) for tensor in session.get_inputs()),
-        outputs=tuple(tensor_info(tensor.name, tensor.type, tensor.shape) for tensor in session.get_outputs()),
-        metadata=dict(session.get_modelmeta().custom_metadata_map),
-    )
+def declared(session: Any, *, label: object) -> FileInfo:
+    """What the file of an ``onnxruntime.InferenceSession`` declares.
+
+    Raises:
+        ModelError: Names or notes in it, ``label``'s, are no UTF-8.
+    """
+    try:
+        return FileInfo(
+            inputs=tuple(tensor_info(tensor.name, tensor.type, tensor.shape) for tensor in session.get_inputs()),
+            outputs=tuple(tensor_info(tensor.name, tensor.type, tensor.shape) for tensor in session.get_outputs()),
+            metadata=dict(session.get_modelmeta().custom_metadata_map),
+        )
+    except UnicodeDecodeError as error:
+        problem = f"expected names and metadata in UTF-8, found the byte 0x{error.object[error.start]:02x}"
+        raise ModelError(label, problem, "export the file again") from None
 
 
 def tensor_info(name: str, kind: str, shape: Sequence[object]) -> TensorInfo:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from tracker.segment.manifest import Dtype
     from tracker.segment.zoo import ModelFile
 
-__all__ = ["InputPlan", "declared_input", "model_info", "plan_inputs"]
+__all__ = ["InputPlan", "check_input_size", "declared_input", "model_info", "plan_inputs"]
 
 DTYPES: dict[str, Dtype] = {"uint8": "uint8", "float32": "float32", "float16": "float16"}
 DEFAULT_LONG_SIDE_PX = 640
@@ -30,6 +30,9 @@ DEFAULT_STRIDE, MAX_STRIDE = 32, 256
 
 MAX_SIDE_PX = 16_384
 """As in a manifest."""
+
+MAX_INPUT_BYTES = 2_000_000_000
+"""Of one batch: 64 pictures of 1280 x 1280 as float32 are 1.3 GB."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +83,29 @@ def plan_inputs(
     info = model_info(file, found)
     spec = declared_input(info)
     size = _network_size(info, spec, asked=network_size, source_size=source_size)
+    check_input_size(info, spec, size)
     return InputPlan(info=dataclasses.replace(info, network_size=size), spec=spec)
+
+
+def check_input_size(info: ModelInfo, spec: InputSpec, size: tuple[int, int]) -> None:
+    """Refuse an image input of no size, or of more memory than any picture needs.
+
+    Args:
+        info: The image input first; its batch counts where the file fixes it.
+        spec: Its element type.
+        size: ``(width, height)`` in pixels.
+
+    Raises:
+        ModelError: See above.
+    """
+    (width, height), batch = size, info.inputs[0].shape[0]
+    batch = 1 if batch is None else batch
+    bytes_each = 3 * np.dtype(spec.dtype).itemsize
+    sides = 1 <= width <= MAX_SIDE_PX and 1 <= height <= MAX_SIDE_PX
+    if batch < 1 or not sides or batch * width * height * bytes_each > MAX_INPUT_BYTES:
+        expected = f"sides of 1 to {MAX_SIDE_PX} pixels and a batch of at most {MAX_INPUT_BYTES / 1e9:.0f} GB"
+        found = f"{batch} x {width} x {height} in {info.inputs[0]}"
+        raise ModelError(info.label, f"expected an image input with {expected}, found {found}", "export the file again")
 
 
 def model_info(file: ModelFile, found: FileInfo) -> ModelInfo:
@@ -129,7 +154,7 @@ def declared_input(info: ModelInfo) -> InputSpec:
             ) from error
         if not isinstance(table, dict):
             raise ModelError(
-                info.label, f"metadata masktrail.input: expected an object, found {text}", "export the file again"
+                info.label, f"metadata masktrail.input: expected an object, found {text[:60]}", "export the file again"
             )
         spec = parse_input(info.label, "masktrail.input", table)
     if info.manifest is not None:

@@ -202,7 +202,10 @@ def _checked(
 
 
 def _wrong(label: object, key: str, expected: str, value: Any) -> ModelError:
-    found = repr(value)
+    try:
+        found = repr(value)
+    except ValueError:  # Python refuses to write out numbers of thousands of digits; in hexadecimal they can be read
+        found = "a number of thousands of digits"
     found = found if len(found) <= LONGEST_SHOWN else f"{found[:LONGEST_SHOWN]}... ({len(found)} characters)"
     return ModelError(label, f"`{key}`: expected {expected}, found {found}", "correct the manifest")
 

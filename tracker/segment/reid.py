@@ -18,7 +18,7 @@ from tracker.inference.device import check_options, open_session
 from tracker.inference.runner import PlainRunner
 from tracker.inference.tensors import Inputs, declared
 from tracker.inference.trial import try_model
-from tracker.segment.inputs import declared_input, model_info
+from tracker.segment.inputs import check_input_size, declared_input, model_info
 from tracker.segment.manifest import InputSpec
 from tracker.segment.preprocess import PerThread
 from tracker.segment.zoo import find_model, is_of_zoo
@@ -77,7 +77,7 @@ class OnnxEmbedder:
             try_model(file.path, label=file.label, describe=lambda found: _sample(file, found))
         opened = open_session(file.path, label=file.label, device=device, threads=threads, graphs=False)
         session = opened.session
-        info, self._spec = _described(file, declared(session))
+        info, self._spec = _described(file, declared(session, label=file.label))
         self._input_name = info.inputs[0].name
         self._fixed_batch = info.inputs[0].shape[0]
         self._masked = info.metadata.get("masktrail.masked", "").lower() == "true" if masked is None else masked
@@ -204,7 +204,13 @@ def _described(file: ModelFile, found: FileInfo) -> tuple[ModelInfo, InputSpec]:
         raise ModelError(file.label, f"expected one input, found {len(info.inputs)}: {names}", "export it with one")
     said = declared_input(info)
     spec = said.over(BYTES if said.dtype == "uint8" else IMAGENET)
-    return info, dataclasses.replace(spec, height=spec.height or HEIGHT_PX, width=spec.width or WIDTH_PX)
+    spec = dataclasses.replace(
+        spec,
+        height=HEIGHT_PX if spec.height is None else spec.height,
+        width=WIDTH_PX if spec.width is None else spec.width,
+    )
+    check_input_size(info, spec, (spec.width or 0, spec.height or 0))
+    return info, spec
 
 
 def _sample(file: ModelFile, found: FileInfo) -> Inputs:
