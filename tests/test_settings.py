@@ -149,6 +149,16 @@ def test_without_the_extra_the_pip_command_is_told(monkeypatch) -> None:
     ("text", "offender", "said"),
     [
         ('cameras:\n  - name: "a\\n"\n    url: a.mp4\n', "c.yaml:2", "a name of letters, digits, _, - and ."),
+        (
+            f"cameras:\n  - name: {'a' * 101}\n    url: a.mp4\n",
+            "c.yaml:2",
+            "a name of letters, digits, _, - and ., at most 100",
+        ),
+        (
+            "cameras:\n  - name: a\n    url: rtsp://h/x\n    records: .\n",
+            "c.yaml:4",
+            "a file per part of an endless camera",
+        ),
         ("x: " + "[" * 900, "c.yaml", "nested too deeply"),
         (CAMERA + "    stride: " + "9" * 100_000 + "\n", "c.yaml:4", "a whole number from 1 to 10000"),
         (CAMERA + "    conf: " + "9" * 100_000 + "\n", "c.yaml:4", "a number from 0 to 1"),
@@ -209,6 +219,10 @@ def test_a_wrong_value_in_python_is_one_of_our_errors() -> None:
     told = "CameraSettings.stride: expected a whole number from 1 to 10000, found 0\n  remedy: change it"
     assert str(caught.value) == told
     assert str(pickle.loads(pickle.dumps(caught.value))) == told
+    with pytest.raises(ConfigError, match="a whole number from 1 to 10000, found a number of thousands of digits"):
+        CameraSettings(name="a", url="a.mp4", stride=10**5000)
+    with pytest.raises(ConfigError, match="expected one of"):
+        CameraSettings(name="a", url="a.mp4", policy=10**5000)
     with pytest.raises(ConfigError, match="did you mean 'score_threshold'"):
         CameraSettings(name="a", url="a.mp4", conf=0.3)
     with pytest.raises(ConfigError) as caught:

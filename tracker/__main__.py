@@ -6,7 +6,7 @@ import sys
 from io import TextIOWrapper
 
 from tracker.app.command_line import hide_passwords
-from tracker.errors import TrackerError
+from tracker.errors import TrackerError, system_refusals
 
 __all__ = ["main"]
 
@@ -20,7 +20,8 @@ def main() -> None:
     from tracker.app.cli import app
 
     try:
-        app()
+        with system_refusals(TrackerError):
+            app()
     except TrackerError as error:
         print(f"masktrail: {error}", file=sys.stderr)  # noqa: T201 - the one place where an error is printed
         sys.exit(2)

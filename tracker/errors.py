@@ -15,10 +15,14 @@ without a traceback and exits with status 2.
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
 __all__ = [
@@ -36,6 +40,8 @@ __all__ = [
     "one_line",
     "printable",
     "remember_secret",
+    "shown",
+    "system_refusals",
     "without_controls",
 ]
 
@@ -83,6 +89,24 @@ class ConfigError(TrackerError):
 
 class SinkError(TrackerError):
     """An output cannot be opened, written or finished."""
+
+
+@contextlib.contextmanager
+def system_refusals(kind: type[TrackerError]) -> Iterator[None]:
+    """Have a path that the system refuses, for want of permission or for its length, end in an error of this kind.
+
+    Questions such as :meth:`pathlib.Path.is_file` have no answer for these, and raise. A decorator too.
+    """
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except OSError as refusal:
+        if refusal.filename is None:
+            raise
+        problem = f"expected a path that can be looked at, found: {refusal.strerror}"
+        remedy = "check the name, and the permissions of its folders"
+        raise kind(os.fsdecode(refusal.filename), problem, remedy) from refusal
 
 
 def install_command(extra: str) -> str:
@@ -134,6 +158,9 @@ _ANYWHERE, _AS_A_WORD = 8, 4
 _MARKS = r"/:@?&=;#,"
 
 _secrets: set[str] = set()
+
+LONGEST_SHOWN = 80
+"""Characters of a wrong value that an error quotes: a value may be a whole file."""
 
 
 def remember_secret(value: str) -> None:
@@ -199,6 +226,19 @@ def without_controls(text: str) -> str:
     '[31mcar'
     """
     return _CONTROLS.sub("", text)
+
+
+def shown(value: object) -> str:
+    """A value as an error quotes it: on one line, and cut where it is long.
+
+    >>> shown([1, "a"])
+    "[1, 'a']"
+    """
+    try:
+        text = repr(value)
+    except ValueError:  # Python does not write out numbers of thousands of digits, but reads them in hexadecimal
+        return "a number of thousands of digits"
+    return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}... ({len(text)} characters)"
 
 
 def _escaped(character: str) -> str:

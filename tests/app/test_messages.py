@@ -52,6 +52,40 @@ def named_model(path: Path, names: list[str]) -> Path:
 # ---- failures ------------------------------------------------------------------------------------------------------
 
 
+LONG = "x" * 5000
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("track", LONG),
+        ("track", LONG + "*.png"),
+        ("track", "road.mp4", "--save", LONG),
+        ("track", "road.mp4", "--records", LONG + ".jsonl"),
+        ("track", "road.mp4", "--json", LONG),
+        ("track", "road.mp4", "--model", LONG),
+        ("track", "road.mp4", "--reid", LONG + ".onnx"),
+        ("associate", LONG, "--out", "r.txt"),
+        ("eval", LONG, "--gt", "."),
+        ("eval", ".", "--gt", LONG),
+        ("live", LONG),
+        ("models", "check", LONG),
+        ("bench", "pipeline", LONG),
+        ("demo", LONG),
+    ],
+)
+def test_paths_that_the_system_refuses_are_refused(
+    run: Run, clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    """A name too long, like a folder that may not be looked into: whether a file is there cannot be answered."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "road.mp4").symlink_to(clip)
+    result = run(*words)
+    assert result.status == 2
+    assert "File name too long" in result.text
+    assert [path.name for path in tmp_path.iterdir()] == ["road.mp4"]
+
+
 def test_quiet_says_why_an_output_failed(run: Run, tmp_path: Path) -> None:
     import cv2
 

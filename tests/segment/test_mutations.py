@@ -1,4 +1,4 @@
-"""Damaged models and manifests are used, used with problems told, or refused with a remedy: no crash, hang, traceback."""
+"""Damaged models and manifests are used, with problems told, or refused with a remedy: no crash, hang, traceback."""
 
 from __future__ import annotations
 

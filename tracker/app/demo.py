@@ -36,15 +36,12 @@ def run_demo(out: Path, *, video: str | None, device: str, console: Console) -> 
     Returns:
         One outcome per video.
     """
+    files = [] if video is None else [file for address in expand_sources(video) for file in address.local_files]
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise SinkError(out, f"cannot be made: {error.strerror}", "choose another folder with --out") from error
-    if video is not None:
-        files = [file for address in expand_sources(video) for file in address.local_files]
-        check_claims(
-            [Claim(path=out / SHEET, named_by="--out")], [Claim(path=file, named_by="source") for file in files]
-        )
+    check_claims([Claim(path=out / SHEET, named_by="--out")], [Claim(path=file, named_by="source") for file in files])
     sources = [video] if video is not None else _clips(console)
     outcomes = []
     for source in sources:

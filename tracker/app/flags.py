@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from tracker.errors import ConfigError
+from tracker.errors import ConfigError, shown
 from tracker.settings.environment import fill_in
-from tracker.settings.model import Also, Flag, SettingError, Settings, bounds, kind_of_value, marker, shown
+from tracker.settings.model import Also, Flag, SettingError, Settings, bounds, kind_of_value, marker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -11,7 +11,7 @@ from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
 from tracker import plugins
-from tracker.errors import ConfigError, SinkError
+from tracker.errors import ConfigError, SinkError, system_refusals
 from tracker.plugins import sink_class
 from tracker.sinks.base import file_of
 
@@ -65,6 +65,7 @@ class StreamPlan:
         return self.shows_images or embeds or any(sink_class(output).needs_images for output in self.outputs)
 
 
+@system_refusals(SinkError)
 def plan_camera(camera: CameraSettings) -> StreamPlan:
     """The stream of a camera of a service.
 
@@ -169,6 +170,7 @@ def _check_placeholders(output: str, offender: str) -> None:
             raise ConfigError(offender, f"expected placeholders {known}, found {{{name}}}", remedy)
 
 
+@system_refusals(SinkError)
 def _named_outputs(settings: RunSettings, address: Address, *, several: bool) -> list[str]:
     """The outputs of one of the streams of a run; ``save`` may be a folder."""
     name = Path(address.name).stem or "stream"

@@ -395,7 +395,10 @@ def _outcome(plan: StreamPlan, stream: Stream, failures: list[TrackerError], *, 
 def _is_there(output: str) -> bool:
     """Whether something was written: a file that could not be opened or stayed empty is not there."""
     path = file_of(output)
-    return path is None or path.exists()
+    try:
+        return path is None or path.exists()
+    except OSError:  # a folder that may be looked into no more
+        return False
 
 
 @contextlib.contextmanager

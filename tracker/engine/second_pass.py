@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tracker.errors import ConfigError, TrackerError
+from tracker.errors import ConfigError, SinkError, TrackerError, system_refusals
 from tracker.plugins import sink_class
 from tracker.refine.filled import with_filled
 from tracker.refine.refine import Refined, refine
@@ -57,6 +57,7 @@ class _InterruptedError(Exception):
     """The way out of the second pass after :meth:`SecondPass.stop`."""
 
 
+@system_refusals(SinkError)
 def check_replaceable(outputs: Sequence[str | os.PathLike[str]]) -> None:
     """Outputs are written twice.
 

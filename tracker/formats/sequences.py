@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tracker.errors import DetectionsError, SourceError
+from tracker.errors import DetectionsError, SourceError, system_refusals
 from tracker.formats.columns import read_text
 from tracker.formats.detection_files import read_videos
 from tracker.formats.kitti import KITTI_FPS, kitti_files
@@ -56,6 +56,7 @@ class Sequence:
         return (frame - self.first_frame + 1) / rate
 
 
+@system_refusals(SourceError)
 def open_sequences(path: str | Path) -> list[Sequence]:
     """The sequences of a detections file, a sequence folder (``seqinfo.ini``), a folder of such folders or of files.
 

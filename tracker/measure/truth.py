@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tracker.errors import ConfigError, DetectionsError, SourceError
+from tracker.errors import ConfigError, DetectionsError, SourceError, system_refusals
 from tracker.formats.columns import lines_of, read_text
 from tracker.formats.kitti import is_kitti, kitti_lengths, kitti_rows, label_files
 from tracker.formats.mot import mot_rows
@@ -89,6 +89,7 @@ def classes_of(truths: Sequence[Truth]) -> dict[str, int]:
     return names or {"pedestrian": 1}
 
 
+@system_refusals(SourceError)
 def open_truth(root: str | Path, *, protocol: str | None = None) -> list[Truth]:
     """The sequences with truth below ``root``, by name.
 

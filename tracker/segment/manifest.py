@@ -46,7 +46,7 @@ import tomllib
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from tracker.errors import ModelError, without_controls
+from tracker.errors import LONGEST_SHOWN, ModelError, shown, without_controls
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -62,9 +62,6 @@ Activation = Literal["none", "softmax", "sigmoid"]
 
 LARGEST_FILE = 1_000_000
 """Bytes of a manifest; tomllib needs a second for some megabytes."""
-
-LONGEST_SHOWN = 80
-"""Characters of a wrong value that an error quotes."""
 
 FREE_TABLES = frozenset({"card", "parity", "provenance", "metrics", "training", "export", "speed"})
 
@@ -202,12 +199,7 @@ def _checked(
 
 
 def _wrong(label: object, key: str, expected: str, value: Any) -> ModelError:
-    try:
-        found = repr(value)
-    except ValueError:  # Python refuses to write out numbers of thousands of digits; in hexadecimal they can be read
-        found = "a number of thousands of digits"
-    found = found if len(found) <= LONGEST_SHOWN else f"{found[:LONGEST_SHOWN]}... ({len(found)} characters)"
-    return ModelError(label, f"`{key}`: expected {expected}, found {found}", "correct the manifest")
+    return ModelError(label, f"`{key}`: expected {expected}, found {shown(value)}", "correct the manifest")
 
 
 def _text(label: object, key: str, value: Any) -> str:

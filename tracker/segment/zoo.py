@@ -14,7 +14,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tracker.errors import ModelError
+from tracker.errors import ModelError, system_refusals
 from tracker.inference.graph import read_graph, weights_of
 from tracker.segment.manifest import Manifest, load_manifest
 from tracker.types import Letterbox
@@ -138,6 +138,7 @@ def _entry(folder: Path) -> ZooEntry:
     return ZooEntry(name=folder.name, folder=folder, files=tuple(files), manifest=manifest)
 
 
+@system_refusals(ModelError)
 def find_model(
     model: str | Path,
     *,
@@ -184,6 +185,7 @@ def find_model(
     raise ModelError(model, f"no model of this name; installed: {', '.join(names) or 'none'}", hint)
 
 
+@system_refusals(ModelError)
 def model_files(model: str | Path) -> list[Path]:
     """Every file that ``--model`` may read: the network, the files of its weights, and manifests; no session is opened.
 

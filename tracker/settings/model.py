@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, get_args, get_ori
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
-from tracker.errors import ConfigError
+from tracker.errors import ConfigError, shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -41,9 +41,6 @@ __all__ = [
 ]
 
 _Marker = TypeVar("_Marker")
-
-LONGEST_SHOWN = 80
-"""Characters of a wrong value that an error quotes: a value may be a whole file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,12 +232,6 @@ def nearest(word: str, known: Mapping[str, Any] | tuple[str, ...]) -> str | None
     return close[0] if close else None
 
 
-def shown(value: object) -> str:
-    """A value as an error quotes it: on one line, and cut where it is long."""
-    text = repr(value)
-    return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}... ({len(text)} characters)"
-
-
 def _refusal(settings: type[Settings], error: Mapping[str, Any]) -> Refusal:
     """One of pydantic's errors in the words of this project."""
     name = str(error["loc"][0]) if error["loc"] else ""
@@ -255,6 +246,7 @@ def _refusal(settings: type[Settings], error: Mapping[str, Any]) -> Refusal:
     wanted = marker(field, Wanted)
     remedy = wanted.remedy if wanted else "change it"
     if choices(field):
-        meant = nearest(str(error["input"]), choices(field))
+        given = error["input"]
+        meant = nearest(given, choices(field)) if isinstance(given, str) else None
         remedy = f"did you mean {meant!r}?" if meant else "choose one of them"
     return Refusal(name, expected(field), None, remedy)

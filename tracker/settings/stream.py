@@ -9,6 +9,7 @@ from typing import Annotated, Any, Self, get_args
 
 from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
+from tracker.errors import shown
 from tracker.settings.choices import (
     CameraMotionChoice,
     ColourBy,
@@ -256,9 +257,13 @@ class CameraSettings(StreamSettings):
 
     name: Annotated[
         Text,
-        Field(pattern="^[A-Za-z0-9][A-Za-z0-9_.-]*$", description="Names the camera in files, records and metrics."),
-        Note("Letters, digits, `_`, `-` and `.`."),
-        Wanted("a name of letters, digits, _, - and .", "it becomes part of file names and metrics"),
+        Field(
+            pattern="^[A-Za-z0-9][A-Za-z0-9_.-]*$",
+            max_length=100,
+            description="Names the camera in files, records and metrics.",
+        ),
+        Note("Letters, digits, `_`, `-` and `.`, at most 100."),
+        Wanted("a name of letters, digits, _, - and ., at most 100", "it becomes part of file names and metrics"),
     ]
     url: Annotated[
         Text,
@@ -274,9 +279,10 @@ class CameraSettings(StreamSettings):
             for text in (value,) if isinstance(value, str) else value or ():
                 if "{time}" not in text and "://" not in text:
                     path = PurePath(text)
-                    expected = f"a file per part of an endless camera for {path}"
+                    expected = f"a file per part of an endless camera for {shown(text)}"
                     found = "one file that would grow without end, and be replaced at the next start"
-                    remedy = f"write {{time}} into its name: {path.with_name('{name}-{time}' + path.suffix)}"
+                    example = path.parent / f"{{name}}-{{time}}{path.suffix[:10]}"
+                    remedy = f"write {{time}} into its name: {example}"
                     raise SettingError(type(self).__name__, (Refusal(name, expected, found, remedy),), found)
         return self
 

@@ -22,9 +22,9 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
-from tracker.errors import ConfigError, install_command
+from tracker.errors import ConfigError, install_command, shown
 from tracker.settings.environment import fill_in
-from tracker.settings.model import SettingError, Settings, names_of, nearest, shown
+from tracker.settings.model import SettingError, Settings, names_of, nearest
 from tracker.settings.service import SHARED, ServiceSettings
 from tracker.settings.stream import CameraSettings
 

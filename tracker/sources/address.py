@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
 from tracker import plugins
-from tracker.errors import SourceError, mask
+from tracker.errors import SourceError, mask, system_refusals
 from tracker.sources.picture_files import is_animated_png
 from tracker.sources.schemes import check_scheme
 
@@ -148,6 +148,7 @@ def shown_name(path: str | os.PathLike[str]) -> str:
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
+@system_refusals(SourceError)
 def expand_sources(source: SourceLike | Sequence[SourceLike]) -> list[Address]:
     """The single streams that a source stands for; nothing is opened.
 
