@@ -94,6 +94,43 @@ def test_a_clock_set_back_and_an_old_state_leave_the_numbers(saved, monkeypatch,
     assert not whole.numbers_only
 
 
+def test_the_higher_number_of_state_and_line_counts(saved: Snapshots, tmp_path: Path, caplog) -> None:
+    """A kill between the two files, or a state that lost its number: none is given twice."""
+    (tmp_path / "gate.next-id").write_bytes(b"9\n")
+    loaded = saved.load("gate")
+    assert loaded is not None
+    assert not loaded.numbers_only
+    assert next_number(loaded.state) == 9
+    checkpoint = saved.load("gate", any_age=True)
+    assert checkpoint is not None
+    assert next_number(checkpoint.state) == 6, "a recording continues from its checkpoint"
+    saved.save("gate", {"stages": {}}, facts={})
+    loaded = saved.load("gate")
+    assert loaded is not None
+    assert loaded.numbers_only
+    assert next_number(loaded.state) == 9
+    assert "no next number, 9 is noted" in caplog.records[-1].problem
+
+
+@pytest.mark.parametrize("part", ["boxes", "class_ids", "embeddings"])
+def test_a_state_that_would_fail_the_first_picture_is_not_restored(part: str) -> None:
+    """Arrays of another shape or kind, as another version may have kept them."""
+
+    def changed(value, hits: list[str]):
+        if isinstance(value, dict):
+            return {key: changed(inner, hits) for key, inner in value.items()}
+        if isinstance(value, np.ndarray) and value.dtype.kind == "f" and value.ndim == 2:
+            hits.append(part)
+            return value.reshape(-1)[:3] if part == "boxes" else np.full_like(value, np.nan)
+        return value.astype(np.float64) if part == "class_ids" and isinstance(value, np.ndarray) else value
+
+    hits: list[str] = []
+    state = changed(stream_state()["stages"]["associate"], hits)
+    assert hits
+    with pytest.raises((ValueError, IndexError, TypeError)):
+        SteadyTracker(Tracker(class_count=2)).restore(snapshot.Kept(state=state, elapsed_s=1.0))
+
+
 def hostile(layout: str, **arrays: bytes) -> bytes:
     """A state with any layout and any members."""
     made = io.BytesIO()

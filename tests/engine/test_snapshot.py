@@ -78,8 +78,8 @@ def test_whatever_a_tracker_keeps_comes_back_as_it_was(tmp_path) -> None:
     loaded = snapshots.load("gate")
     assert loaded is not None
     assert same(loaded.state, state)
-    snapshots.save("gate", {"number": np.float32(0.5), "pair": (1, 2)})
-    assert (snapshots.load("gate") or loaded).state == {"number": 0.5, "pair": [1, 2]}
+    snapshots.save("lobby", {"number": np.float32(0.5), "pair": (1, 2)})
+    assert (snapshots.load("lobby") or loaded).state == {"number": 0.5, "pair": [1, 2]}
 
 
 @pytest.mark.parametrize("value", [object(), {"a": {1, 2}}, np.array([None]), {2.5: 1}, lambda: 0])

@@ -144,7 +144,9 @@ class Snapshots:
             elapsed_s = time.time() - float(values["saved_s"]) if not problem else 0.0
             fits = any_age or 0 <= elapsed_s <= self._max_age_s
             if not problem and fits and isinstance(values["state"], dict) and isinstance(values["facts"], dict):
-                return Loaded(state=values["state"], elapsed_s=elapsed_s, facts=values["facts"])
+                # A recording continues from its checkpoint, whatever numbers it gave after that
+                state = values["state"] if any_age else self._advanced(name, values["state"])
+                return Loaded(state=state, elapsed_s=elapsed_s, facts=values["facts"])
             if not problem:
                 found = f"one of {elapsed_s:.0f} s ago" if elapsed_s >= 0 else f"one of {-elapsed_s:.0f} s ahead"
                 problem = f"expected a state of the last {self._max_age_s:.0f} s, found {found}"
@@ -156,6 +158,22 @@ class Snapshots:
         if not number:
             return None
         return Loaded(state=numbered(number), elapsed_s=0.0, facts={}, numbers_only=True)
+
+    def _advanced(self, name: str, state: dict[str, Any]) -> dict[str, Any]:
+        """A camera's state with the next number of the line beside it, where that is higher.
+
+        Raises:
+            ValueError: The line has a number and the state has none.
+        """
+        noted, stated = self._noted_number(name), next_number(state)
+        if noted <= (stated or 0):
+            return state
+        if stated is None:
+            message = f"no next number, {noted} is noted"
+            raise ValueError(message)
+        tracker = (state["stages"]["associate"] if "stages" in state else state)["tracker"]
+        tracker["next_id"] = noted
+        return state
 
     def _noted_number(self, name: str) -> int:
         """The next number by the line beside the state; 0 where there is none."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import statistics
 from collections import deque
 from dataclasses import replace
@@ -28,6 +29,9 @@ OUTAGE_INTERVALS = 5
 """And longer than this many usual intervals: cameras of one frame in three seconds have no outage all the time."""
 
 RESTART_STEP_S = 0.001
+
+TRIAL_STEP_S = 0.5
+"""Between the two pictures that a restored tracker is tried with: long enough for all that happens at most so often."""
 
 
 class Associator(Protocol):
@@ -115,7 +119,11 @@ class SteadyTracker(Stage):
         }
 
     def restore(self, kept: Kept) -> None:
-        """Continue from what :meth:`state` gave in another tracker of the same kind."""
+        """Continue from what :meth:`state` gave in another tracker of the same kind.
+
+        Raises:
+            Exception: It gave something else.
+        """
         tracker: Any = self._tracker
         next_id = int(kept.state["tracker"]["next_id"]) + kept.skip_ids
         if kept.numbers_only:
@@ -127,6 +135,24 @@ class SteadyTracker(Stage):
         if kept.elapsed_s is not None:
             self._restored_s = self._last_s + max(kept.elapsed_s, RESTART_STEP_S)
         self._intervals_s.extend(np.asarray(kept.state["intervals_s"]).tolist())
+        self._try()
+
+    def _try(self) -> None:
+        """Show a copy two pictures: a state can be taken over and still fail the stream at the first one.
+
+        Raises:
+            Exception: What a frame would have met with.
+        """
+        trial = copy.deepcopy(self)
+        size, time_s = self._size or (1, 1), self._last_s or 0.0
+        boxes = np.zeros((0, 4), np.float32)
+        for step in (1, 2):
+            ids = np.zeros(len(boxes), np.int64)
+            instances = Instances(boxes=boxes, scores=np.ones(len(boxes), np.float32), class_ids=ids)
+            boxes = trial.update(instances, time_s + step * TRIAL_STEP_S, size).boxes
+            if not np.isfinite(boxes).all():
+                message = "boxes that are not finite"
+                raise ValueError(message)
 
     def _take(self, instances: Instances, time_s: float, warp: NDArray[np.float64] | None) -> Tracks:
         if warp is None:
