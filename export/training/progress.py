@@ -30,7 +30,7 @@ class TrainProgress:
 
     Args:
         console: where to.
-        steps: of the whole run.
+        steps: of the whole run; they may change on the way.
         epoch_steps: of an epoch.
     """
 
@@ -81,7 +81,7 @@ class TrainProgress:
     def say(self, text: str, *, done: int | None = None) -> None:
         """Show a text as the line."""
         if self.bar is not None:
-            self.bar.update(self.task, completed=done, description=text, refresh=True)
+            self.bar.update(self.task, completed=done, total=self.steps, description=text, refresh=True)
         elif done is not None:
             self.console.print(text, highlight=False, soft_wrap=True)
 
