@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from tracker.analytics.geometry import Point, first_crossing, polygon_area, polygons_cross
 from tracker.errors import ConfigError
+from tracker.polygons import Point, first_crossing, polygon_area, polygons_cross
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
