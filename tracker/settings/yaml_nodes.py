@@ -61,7 +61,7 @@ def compose(text: str, name: str, what: str) -> Any:
         problem = "expected PyYAML to read it, found it is not installed"
         raise ConfigError(name, problem, install_command("live")) from None
 
-    if len(text.encode()) > LARGEST_FILE:
+    if len(text.encode(errors="surrogatepass")) > LARGEST_FILE:
         raise ConfigError(name, f"expected at most {LARGEST_FILE:,} bytes, found more", "is it the right file?")
     try:
         return yaml.compose(text, Loader=yaml.SafeLoader)
