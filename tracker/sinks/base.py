@@ -100,11 +100,13 @@ class Sink(ABC):
         shows_silhouettes: It shows silhouettes and names no detection: a second pass gives it those of the rows that it
             filled in as well.
         keeps_instances: It keeps what tracking needs later: without tracking too, the camera's motion is looked for.
+        needs_contacts: Tracked frames must carry the ground contacts of their instances, ``TrackedFrame.contacts``.
     """
 
     needs_images: ClassVar[bool] = False
     shows_silhouettes: ClassVar[bool] = False
     keeps_instances: ClassVar[bool] = False
+    needs_contacts: ClassVar[bool] = False
 
     @classmethod
     def open(cls, address: str, context: SinkContext) -> Self:
@@ -120,6 +122,11 @@ class Sink(ABC):
         """
         message = f"{cls.__name__} has no address of its own and cannot be opened by one ({address}, {context})"
         raise TypeError(message)
+
+    @classmethod
+    def takes_events(cls) -> bool:
+        """Whether it has a use for events that are found after the last frame."""
+        return cls.write_events is not Sink.write_events
 
     @classmethod
     def why_not_joined(cls, address: str) -> str:
