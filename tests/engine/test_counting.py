@@ -19,14 +19,16 @@ from tests.sources.cameras import wait_until
 from tracker.associate.tracker import Tracker
 from tracker.contacts import ContactState
 from tracker.engine.counting import AnalyticsStage, check_site, counting_stages
-from tracker.engine.resume import ChunkedSink, Resumption
+from tracker.engine.journal import Delivery, Expected, Journal
+from tracker.engine.meter import StreamMeter
+from tracker.engine.resume import ChunkedSink, Resumption, restore
 from tracker.engine.scheduler import Engine
 from tracker.engine.snapshot import Kept, Snapshots
 from tracker.engine.stage import Stage
 from tracker.engine.steady import SteadyTracker
 from tracker.engine.stream import Stream
 from tracker.errors import ConfigError, SinkError, SourceError
-from tracker.events import Event
+from tracker.events import Event, Sighting, Stay
 from tracker.settings.stream import StreamSettings
 from tracker.sinks.base import Checkpoint, Sink
 from tracker.sinks.multi import MultiSink
@@ -235,12 +237,10 @@ def test_a_site_of_another_picture_fails_its_stream_with_its_own_words() -> None
 # ---- restarts -------------------------------------------------------------------------------------------------------
 
 
-def restarted(kept: Kept, *, begun_s: float, site: Site = SITE, **options) -> Served:
+def restarted(kept: Kept, *, begun_s: float, site: Site = SITE, journal: Journal | None = None, **options) -> Served:
     made = stages(site)
-    for stage in made:
-        if stage.name in kept.state["stages"]:
-            stage.restore(replace(kept, state=kept.state["stages"][stage.name]))
-    return Served(made=made, begun_s=begun_s, **options)
+    restore(made, StreamMeter(), kept)
+    return Served(made=made, begun_s=begun_s, delivery=Delivery(kept.state["events"], journal), **options)
 
 
 def test_a_restart_continues_open_stays_and_sides() -> None:
@@ -266,26 +266,61 @@ def test_a_restart_continues_open_stays_and_sides() -> None:
 
 
 @pytest.mark.parametrize("killed_at", [70, 80, 89, 90, 94, 100, 110, 120])
-def test_a_kill_and_a_restart_write_no_event_twice(tmp_path: Path, killed_at: int) -> None:
-    """A snapshot every second, as files; what was written before the kill stands."""
+def test_a_kill_and_a_restart_neither_lose_nor_double_an_event(tmp_path: Path, killed_at: int) -> None:
+    """Snapshots every thirty frames; the person is over the line after 75, in the zone after 94."""
     snapshots = Snapshots(tmp_path)
-    first = Served()
+    first = Served(delivery=Delivery(None, snapshots.journal("gate")))
     for past in range(1, killed_at + 1):
         first.put(past - 1, past)
         if past % 30 == 0:
-            snapshots.save("gate", first.stream.snapshot())
+            state = first.stream.snapshot()
+            assert snapshots.save("gate", state)
+            first.stream._delivery._journal.forget(state["events"])
             saved_s = past / 25
     before = first.sink.events
-    elapsed_s = killed_at / 25 + 0.5 - saved_s
-    loaded = snapshots.load("gate")
-    second = restarted(Kept(state=loaded.state, elapsed_s=elapsed_s, skip_ids=1000), begun_s=killed_at / 25 + 0.5)
-    second.put(0, 150 - killed_at).end()
-    found = [*before, *second.sink.events]
-    assert len(set(keys(found))) == len(found)
-    assert kinds(found).count("crossing") == 1
-    assert kinds(found).count("enter") == 1
-    assert kinds(found).count("leave") == 1
+    loaded, begun_s = snapshots.load("gate"), killed_at / 25 + 0.5
+    kept = Kept(state=loaded.state, elapsed_s=begun_s - saved_s, skip_ids=1000)
+    second = restarted(kept, begun_s=begun_s, journal=snapshots.journal("gate")).put(0, 150 - killed_at).end()
+    rows = {event.key: event for event in (*before, *second.sink.events)}
+    assert sorted(kinds(list(rows.values()))) == sorted(WHOLE)
+    counted = second.stream.figures().tally.crossings
+    assert counted == ({} if any(event.kind == "crossing" for event in before) else {("line", "in"): {"person": 1}})
     first.engine.close()
+
+
+def test_a_journal_is_of_what_came_since_and_damage_costs_one_line(tmp_path: Path, caplog) -> None:
+    journal = Journal(tmp_path / "gate.events.jsonl")
+    stay = Stay(entered_s=1.0, began="already_inside")
+    events = [replace(event_of(number), stay=stay, before=Sighting(time_s=0, x=0.5, y=0.5)) for number in range(4)]
+    journal.add(events[:3], 3)
+    journal.forget(1)
+    journal.add(events[3:], 4)
+    assert Journal(tmp_path / "gate.events.jsonl").load(2) == events[2:]
+    assert Journal(tmp_path / "gate.events.jsonl").load(0) == events[1:]
+    with (tmp_path / "gate.events.jsonl").open("a") as file:
+        file.write('{"number": 5, "event": {"ki')
+    again = Journal(tmp_path / "gate.events.jsonl")
+    assert again.load(0) == events[1:]
+    again.add(events[:1], 5)
+    assert Journal(tmp_path / "gate.events.jsonl").load(4) == events[:1]
+    assert Journal(tmp_path / "none.events.jsonl").load(0) == []
+    (tmp_path / "folder").mkdir()
+    refused = Journal(tmp_path / "folder")
+    refused.add(events, 4)
+    refused.add(events, 8)
+    assert [record.message for record in caplog.records] == ["journal not written"]
+
+
+def test_what_was_undone_before_the_kill_is_not_expected() -> None:
+    there, back = event_of(1), replace(event_of(2), direction="out")
+    assert Expected([there, back]).without([there]) == (there,)
+    assert Expected([there, back, there]).without([there, back]) == (back,)
+    gone = Event(kind="identity_end", stream="gate", time_s=3, identity=1, since_s=0.0)
+    expected = Expected([there])
+    assert expected.without([gone]) == (gone,)
+    assert expected.without([there]) == (there,)
+    outage = Event(kind="gap", stream="gate", time_s=3, since_s=0.0)
+    assert Expected([outage]).without([outage]) == (outage,)
 
 
 def test_numbers_alone_restore_no_counts() -> None:

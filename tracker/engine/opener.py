@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tracker.engine.counting import counting_stages
+from tracker.engine.journal import Delivery
 from tracker.engine.meter import StreamMeter
 from tracker.engine.outputs import Outputs
 from tracker.engine.plan import chosen_classes
@@ -19,6 +20,7 @@ from tracker.plugins import STAGES, StageContext
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from tracker.engine.journal import Journal
     from tracker.engine.plan import StreamPlan
     from tracker.engine.resume import Resumption
     from tracker.engine.stage import Embedder, Stage
@@ -74,6 +76,7 @@ def open_stream(
     flow: Flow | None = None,
     kept: Kept | None = None,
     resumption: Resumption | None = None,
+    journal: Journal | None = None,
     beside: Sequence[Sink] = (),
     watch: Watch | None = None,
 ) -> Stream:
@@ -90,6 +93,7 @@ def open_stream(
         flow: How much is under way.
         kept: State of an earlier stream to continue.
         resumption: Of a recording whose records are to be written in chunks, and resumed where there are some.
+        journal: Of events, where a later process may continue after a kill.
         beside: Further sinks that take the same frames.
         watch: Callbacks.
 
@@ -135,6 +139,7 @@ def open_stream(
         limit=plan.limit,
         checkpoint_frames=None if chunked is None else CHECKPOINT_FRAMES,
         on_link=watch.on_link,
+        delivery=Delivery(int(kept.state.get("events", 0)) if kept is not None and continued else None, journal),
     )
     if checkpoint is not None:
         stream.resume(checkpoint.next_index)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
+from tracker.engine.journal import Delivery
 from tracker.engine.meter import StreamMeter
 from tracker.engine.writer import LastEvents, Writer, unforeseen
 from tracker.errors import TrackerError
@@ -59,6 +60,7 @@ class Stream:
         limit: Most frames to take; the stream ends after them.
         checkpoint_frames: Give the outputs a :class:`tracker.sinks.base.Checkpoint` after so many frames.
         on_link: Called when the connection changes, in the source's thread.
+        delivery: Of the events, where an earlier stream is continued or its journal is kept.
 
     Attributes:
         continued: A later stream will continue from the state of this one: what is open in its stages is not closed
@@ -77,6 +79,7 @@ class Stream:
         limit: int | None = None,
         checkpoint_frames: int | None = None,
         on_link: Callable[[Link], None] | None = None,
+        delivery: Delivery | None = None,
     ) -> None:
         self.name = name
         self.state: StreamState = "connecting"
@@ -106,7 +109,8 @@ class Stream:
         self._next = 0
         self._processing = False
         self._stepping = threading.Lock()  # of the stages, held for a frame at a time
-        self._closed = False  # the stages, under that lock
+        self._closed = False  # the stages, under that lock, as is the next
+        self._delivery = delivery or Delivery()
         self._writer = (
             Writer(name, lambda: open_sink(self.source), on_failure=self._on_write_failure) if open_sink else None
         )
@@ -331,7 +335,11 @@ class Stream:
             done_s = time.perf_counter()
             times_s[stage.name] = done_s - started_s
             started_s = done_s
+        if tracked.events:
+            tracked = replace(tracked, events=self._delivery.take(tracked.events))
         self.meter.add(tracked)
+        if again := self._delivery.again():
+            tracked = replace(tracked, events=(*again, *tracked.events))
         self._next_index = frame.index + 1
         if self._writer is not None:
             self._writer.put(tracked)
@@ -351,14 +359,18 @@ class Stream:
                     events += stage.close()
             except Exception as failure:  # noqa: BLE001 - the stream is over, its outputs are to be completed
                 self.failures.append(unforeseen(self.name, "end its stages", failure))
-        self.meter.add_events(events)
-        if self._writer is not None and events:
-            self._writer.put(LastEvents(tuple(events)))
+            new = self._delivery.take(events)
+        self.meter.add_events(new)
+        last = (*self._delivery.again(), *new)
+        if self._writer is not None and last:
+            self._writer.put(LastEvents(last))
 
     def _state(self, stages: Sequence[Stage]) -> dict[str, Any] | None:
         """What these stages keep, by name, and the count of identities."""
         states = {stage.name: state for stage in stages if (state := stage.state()) is not None}
-        return {"stages": states, "census": self.meter.census_state()} if states else None
+        if not states:
+            return None
+        return {"stages": states, "census": self.meter.census_state(), "events": self._delivery.number}
 
     def _changed(self) -> None:
         self._on_change()

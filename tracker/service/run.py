@@ -36,6 +36,7 @@ from tracker.version import __version__
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from tracker.engine.journal import Journal
     from tracker.engine.models import Change
     from tracker.engine.plan import StreamPlan
     from tracker.engine.stream import Stream
@@ -100,6 +101,7 @@ class LiveService:
             Snapshots(Path(config.state), max_age_s=config.state_max_age_s) if config.state is not None else None
         )
         self._running: dict[str, _Running] = {}
+        self._journals: dict[str, Journal] = {}
         self._failures: list[TrackerError] = []
         self._held: dict[str, contextlib.ExitStack] = {}
         try:
@@ -176,7 +178,9 @@ class LiveService:
         for camera, _, stream, class_names in self._running.values():
             if self._snapshots is not None and is_camera(camera.url) and (state := stream.snapshot()) is not None:
                 facts = {"final": final, "class_names": list(class_names)}
-                self._snapshots.save(camera.name, state, facts=facts)
+                saved = self._snapshots.save(camera.name, state, facts=facts)
+                if saved and (journal := self._journals.get(camera.name)) is not None:
+                    journal.forget(state["events"])
 
     def report(self) -> None:
         """Log one line per stream."""
@@ -236,6 +240,9 @@ class LiveService:
         elif resumption is not None and resumption.done:
             logger.info("already done", extra={"camera": camera.name})
             return
+        self._journals.pop(camera.name, None)
+        if self._snapshots is not None and is_camera(camera.url) and plan.site is not None:
+            self._journals[camera.name] = self._snapshots.journal(camera.name)
         stream = open_stream(
             plan,
             segmenter=segmenter,
@@ -247,6 +254,7 @@ class LiveService:
             ),
             kept=kept,
             resumption=resumption,
+            journal=self._journals.get(camera.name),
         )
         self._running[camera.name] = _Running(camera, plan, stream, segmenter.class_names)
         self.engine.add(stream, batcher)
