@@ -99,7 +99,7 @@ def test_frames_without_a_picture_pass() -> None:
 
 
 def test_the_wall_clock_stands_in_the_events() -> None:
-    stage = CameraStateStage(stream="cam", start_utc_ms=1_000_000)
+    stage = CameraStateStage(stream="cam", start_at=datetime.fromtimestamp(1000, UTC))
     dark = np.zeros((360, 640, 3), np.uint8)
     [event] = [e for i in range(10) for e in stage.process(tracked(dark, i, 5 + i / 4)).events]
     assert (event.time_s, event.utc_ms) == (5.0, 1_005_000)
@@ -157,6 +157,17 @@ def test_a_restart_keeps_the_reference_and_what_lasts() -> None:
     later = CameraStateStage(stream="cam", revision=1)
     later.restore(Kept(state=after.state(), elapsed_s=10.0))
     assert shown(later, 0.0, first=0, count=8) == [("camera_moved", 0.0, -13.5)]
+
+
+def test_a_restart_in_the_dark() -> None:
+    """The dark begins before there is any reference, and ends after the restart."""
+    before, after = CameraStateStage(stream="cam"), CameraStateStage(stream="cam")
+    assert before.state() is None
+    dark = np.zeros((360, 640, 3), np.uint8)
+    [began] = [e for i in range(6) for e in before.process(tracked(dark, i, i / 2)).events]
+    after.restore(Kept(state=before.state(), elapsed_s=3.5))
+    assert (began.kind, began.time_s) == ("dark", 0.0)
+    assert shown(after, 0.0, first=0, count=8) == [("dark", 0.0, -6.0)]
 
 
 def test_a_new_revision_of_the_site_takes_the_view_as_it_is() -> None:

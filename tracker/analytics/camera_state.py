@@ -204,8 +204,8 @@ class CameraState:
         return [change for kind in self.on for change in self._latches[kind].turn(self._sampled_s)]
 
     def state(self) -> dict[str, Any] | None:
-        """What :meth:`restore` needs, as arrays and plain values; ``None`` before there is a reference."""
-        if self._reference is None or self._sampled_s is None:
+        """What :meth:`restore` needs, as arrays and plain values; ``None`` before the first picture."""
+        if self._sampled_s is None:
             return None
         return {
             "time_s": self._sampled_s,
@@ -223,7 +223,7 @@ class CameraState:
             shift_s: Added to all times.
             same_view: Keep the reference; else the one that was given, or the next pictures, are the reference.
         """
-        if same_view:
+        if same_view and state["reference"] is not None:
             self._set_reference(np.asarray(state["reference"], np.uint8))
             self._set_appearance(np.asarray(state["appearance"], np.float32))
             self._usual = None if state["usual"] is None else np.asarray(state["usual"], np.float64)

@@ -16,6 +16,7 @@ from tracker.events import Event
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
 
     from numpy.typing import NDArray
 
@@ -43,7 +44,7 @@ class CameraStateStage(Stage):
         stream: Name of the camera or recording, for the events.
         reference: Grey picture ``(H, W)`` of the view on which the site was drawn, of any size; ``None`` takes the
             first seconds of the stream.
-        start_utc_ms: UTC in milliseconds at media time 0 of a recording; without it a frame's ``captured_at`` counts.
+        start_at: When a recording began, where that is declared; else a frame's ``captured_at`` counts.
         revision: Of the site. A new one without a reference picture makes the next pictures the reference.
     """
 
@@ -54,12 +55,12 @@ class CameraStateStage(Stage):
         *,
         stream: str,
         reference: Picture | None = None,
-        start_utc_ms: int | None = None,
+        start_at: datetime | None = None,
         revision: int = 0,
     ) -> None:
         self._stream, self._reference, self._revision = stream, reference, revision
-        self._start_utc_ms = start_utc_ms
-        self._utc_from_ms: float | None = start_utc_ms
+        self._declared = start_at is not None
+        self._utc_from_ms: float | None = None if start_at is None else start_at.timestamp() * 1000
         self._state: CameraState | None = None
 
     def process(self, tracked: TrackedFrame) -> TrackedFrame:
@@ -76,7 +77,7 @@ class CameraStateStage(Stage):
             state.note_motion(tracked.warp, frame.size, frame.time_s)
         if not state.is_due(frame.time_s) or (pictures := _pictures(frame, state.shape)) is None:
             return tracked
-        if self._start_utc_ms is None and frame.captured_at is not None:
+        if not self._declared and frame.captured_at is not None:
             self._utc_from_ms = frame.captured_at.timestamp() * 1000 - frame.time_s * 1000
         changes = state.update(*pictures, frame.time_s)
         return replace(tracked, events=(*tracked.events, *self._events(changes))) if changes else tracked
@@ -86,17 +87,17 @@ class CameraStateStage(Stage):
         return () if self._state is None else self._events(self._state.close())
 
     def state(self) -> dict[str, Any] | None:
-        """The reference, the view as it looks now and what lasts; ``None`` before there is a reference."""
-        kept = None if self._state is None else self._state.state()
-        return None if kept is None else {"revision": self._revision, "camera": kept}
+        """The reference, the view as it looks now and what lasts; ``None`` before the first picture."""
+        if self._state is None or (kept := self._state.state()) is None:
+            return None
+        return {"revision": self._revision, "shape": list(self._state.shape), "camera": kept}
 
     def restore(self, kept: Kept) -> None:
         """Continue; a camera that was moved while nothing ran is noticed by its reference of before."""
         if kept.numbers_only:
             return
-        camera = kept.state["camera"]
-        shape = np.shape(camera["reference"])
-        self._state = self._new((int(shape[0]), int(shape[1])))
+        camera, (height, width) = kept.state["camera"], kept.state["shape"]
+        self._state = self._new((int(height), int(width)))
         shift_s = 0.0 if kept.elapsed_s is None else -kept.elapsed_s - float(camera["time_s"])
         same_view = self._reference is None and int(kept.state["revision"]) == self._revision
         self._state.restore(camera, shift_s=shift_s, same_view=same_view)
