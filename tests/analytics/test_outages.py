@@ -13,7 +13,7 @@ from tests.analytics.walks import counts, frames, of, through
 from tracker.analytics.displacement import Tiles, edge_magnitudes
 from tracker.analytics.measures import SiteMeasures
 from tracker.analytics.outages import outages
-from tracker.analytics.site import Line, Site, Zone
+from tracker.site import Line, Site, Zone
 from tracker.events import Event
 
 LINE = Line(name="line", points=((0.5, 0.1), (0.5, 0.9)))
