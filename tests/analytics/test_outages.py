@@ -13,8 +13,8 @@ from tests.analytics.walks import counts, frames, of, through
 from tracker.analytics.displacement import Tiles, edge_magnitudes
 from tracker.analytics.measures import SiteMeasures
 from tracker.analytics.outages import outages
-from tracker.site import Line, Site, Zone
 from tracker.events import Event
+from tracker.site import Line, Site, Zone
 
 LINE = Line(name="line", points=((0.5, 0.1), (0.5, 0.9)))
 ZONE = Zone(name="hall", polygons=(((0.6, 0.1), (0.95, 0.1), (0.95, 0.9), (0.6, 0.9)),), loiter_s=3.0)
