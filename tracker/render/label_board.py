@@ -100,6 +100,7 @@ class LabelBoard:
     def __init__(self, canvas: Canvas) -> None:
         self._canvas = canvas
         self._wanted: list[_Label] = []
+        self._reserved: list[tuple[int, int, int, int]] = []
         height, width = canvas.image.shape[:2]
         self._size = width, height
         self._occupied = Occupancy((width, height), max(round(canvas.font_px * 0.45), 4))
@@ -129,6 +130,10 @@ class LabelBoard:
             silhouette: Where in the box the object is seen, if that is drawn.
         """
         self._wanted.append(_Label(text, short, box, colour, identity, opacity, head, silhouette))
+
+    def reserve(self, box: tuple[int, int, int, int]) -> None:
+        """Keep labels off a box, xyxy in pixels and inside the picture, where another text stands."""
+        self._reserved.append(box)
 
     def stamp(self, places: dict[int, int], turn: int = 0) -> list[tuple[int, int, int, int]]:
         """Stamp all labels, the nearest object choosing first.
@@ -170,6 +175,8 @@ class LabelBoard:
         for n, label in enumerate(self._wanted):
             if label.silhouette is not None:
                 self._occupied.cover_silhouette(n, *label.silhouette)
+        for x1, y1, x2, y2 in self._reserved:
+            self._occupied.cover_label((x1, y1), (x2 - x1, y2 - y1))
 
     def _sprite(self, label: _Label, *, is_crowd: bool) -> Sprite:
         width, height = label.box[2] - label.box[0], label.box[3] - label.box[1]
