@@ -5,14 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tracker.render.site_marks import LineMark, OccluderMark, SiteMarks, ZoneMark
+from tracker.render.site_tally import SiteTally
+from tracker.render.site_text import legend
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterable
 
     from tracker.analytics.site import Site
+    from tracker.events import Event
+    from tracker.render.site_text import LegendEntry
     from tracker.settings.choices import DrawnPart
 
-__all__ = ["marks_to_draw", "site_marks"]
+__all__ = ["marks_to_draw", "site_legend", "site_marks"]
 
 
 def marks_to_draw(site: Site | None, parts: Collection[DrawnPart]) -> SiteMarks | None:
@@ -43,3 +47,16 @@ def site_marks(site: Site, *, occluders: bool = False) -> SiteMarks:
         zones=tuple(ZoneMark(name=zone.name, polygons=zone.polygons) for zone in site.zones),
         occluders=tuple(OccluderMark(name=part.name, polygon=part.polygon) for part in site.occluders if occluders),
     )
+
+
+def site_legend(site: Site, events: Iterable[Event]) -> tuple[LegendEntry, ...]:
+    """Final counts of a recording for its contact sheet.
+
+    Args:
+        site: Whose lines and zones these are.
+        events: The whole ledger of the recording.
+    """
+    marks = site_marks(site)
+    tally = SiteTally(marks)
+    tally.take(events)
+    return legend(marks, tally)

@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 
     from tracker.events import Event
     from tracker.render.canvas import Canvas
+    from tracker.render.colour import Bgr
     from tracker.render.label import Sprite
-    from tracker.render.site_marks import SiteMarks
+    from tracker.render.site_marks import SiteMarks, ZoneMark
     from tracker.types import TrackedFrame
 
 __all__ = ["SiteDrawer"]
@@ -118,7 +119,16 @@ class SiteDrawer:
             for line, angle, colour in zip(marks.lines, self._angles, marks.line_colours, strict=True)
         ]
         zones = [
-            tag_sprite(zone_parts(zone, self.tally.zones[zone.name]), font_px, colour)
+            self._zone_sprite(zone, canvas, colour)
             for zone, colour in zip(marks.zones, marks.zone_colours, strict=True)
         ]
         return lines + zones
+
+    def _zone_sprite(self, zone: ZoneMark, canvas: Canvas, colour: Bgr) -> Sprite:
+        """A short tag where the full one is wider than its zone: among parking bays it would lie on the next one."""
+        counts = self.tally.zones[zone.name]
+        full = tag_sprite(zone_parts(zone, counts), canvas.font_px, colour)
+        across = [x for polygon in zone.polygons for x, _ in polygon]
+        if full.size[0] <= (max(across, default=0.0) - min(across, default=0.0)) * canvas.image.shape[1]:
+            return full
+        return tag_sprite(zone_parts(zone, counts, form="short"), canvas.font_px, colour)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
     from tracker.render.colour import Bgr
     from tracker.render.label import Sprite
-    from tracker.render.site_marks import LineMark, ZoneMark
-    from tracker.render.site_tally import LineCounts, ZoneCounts
+    from tracker.render.site_marks import LineMark, SiteMarks, ZoneMark
+    from tracker.render.site_tally import LineCounts, SiteTally, ZoneCounts
 
-__all__ = ["Part", "dwell_text", "line_parts", "tag_sprite", "zone_parts"]
+__all__ = ["LegendEntry", "Part", "dwell_text", "legend", "line_parts", "tag_sprite", "zone_parts"]
 
 GROUND, SHADE = (30, 25, 23), 0.78
 BRIGHT, MUTED = (255, 253, 250), (205, 198, 190)
@@ -40,6 +40,18 @@ class Part(NamedTuple):
     angle: float = 0.0
 
 
+class LegendEntry(NamedTuple):
+    """Name and counts of one line or zone.
+
+    Attributes:
+        parts: What is written.
+        colour: Of the mark.
+    """
+
+    parts: tuple[Part, ...]
+    colour: Bgr
+
+
 def line_parts(line: LineMark, counts: LineCounts, angle_to_left: float | None) -> tuple[Part, ...]:
     """``door · in 14 · out 11``, with an arrow before each direction where its angle is known."""
     parts = [Part(NAME, shown_name(line.name))]
@@ -52,16 +64,33 @@ def line_parts(line: LineMark, counts: LineCounts, angle_to_left: float | None) 
     return tuple(parts)
 
 
-def zone_parts(zone: ZoneMark, counts: ZoneCounts, *, over: bool = False) -> tuple[Part, ...]:
-    """``till · 3 now · 0:42 mean``; once it is over, ``till · 12 stays · 0:42 mean``."""
+def zone_parts(
+    zone: ZoneMark, counts: ZoneCounts, *, form: Literal["full", "short", "final"] = "full"
+) -> tuple[Part, ...]:
+    """``till · 3 now · 0:42 mean``; short ``till · 3``; final, when it is over, ``till · 12 stays · 0:42 mean``."""
     parts = [Part(NAME, shown_name(zone.name)), Part(DOT)]
-    if over:
+    if form == "short":
+        return (*parts, Part(NUMBER, str(len(counts.present))))
+    if form == "final":
         parts += [Part(NUMBER, str(counts.entered)), Part(WORD, "stay" if counts.entered == 1 else "stays")]
     else:
         parts += [Part(NUMBER, str(len(counts.present))), Part(WORD, "now")]
     if counts.mean_dwell_s is not None:
         parts += [Part(DOT), Part(NUMBER, dwell_text(counts.mean_dwell_s)), Part(WORD, "mean")]
     return tuple(parts)
+
+
+def legend(marks: SiteMarks, tally: SiteTally) -> tuple[LegendEntry, ...]:
+    """The counts of a recording that is over, lines first."""
+    lines = [
+        LegendEntry(line_parts(line, tally.lines[line.name], None), colour)
+        for line, colour in zip(marks.lines, marks.line_colours, strict=True)
+    ]
+    zones = [
+        LegendEntry(zone_parts(zone, tally.zones[zone.name], form="final"), colour)
+        for zone, colour in zip(marks.zones, marks.zone_colours, strict=True)
+    ]
+    return (*lines, *zones)
 
 
 def dwell_text(seconds: float) -> str:
@@ -76,13 +105,16 @@ def dwell_text(seconds: float) -> str:
 
 
 @lru_cache(maxsize=128)
-def tag_sprite(parts: tuple[Part, ...], font_px: int, colour: Bgr, *, shade: float = SHADE) -> Sprite:
+def tag_sprite(
+    parts: tuple[Part, ...], font_px: int, colour: Bgr, *, ground: Bgr = GROUND, shade: float = SHADE
+) -> Sprite:
     """The tag as a picture.
 
     Args:
         parts: From the left to the right.
         font_px: Font size in pixels, at least 6.
         colour: Of the mark: its name and its arrows have it.
+        ground: Colour of the ground.
         shade: Opacity of the ground.
     """
     pad_x, pad_y = max(round(font_px * 0.5), 3), max(round(font_px * 0.28), 2)
@@ -97,7 +129,7 @@ def tag_sprite(parts: tuple[Part, ...], font_px: int, colour: Bgr, *, shade: flo
     width = sum(letters.shape[1] for letters, _ in pieces) + sum(gaps) + 2 * pad_x
     ink = np.zeros((height, width), np.float32)
     paint = np.empty((height, width, 3), np.float32)
-    paint[:] = GROUND
+    paint[:] = ground
     x = pad_x
     for (letters, tone), gap in zip(pieces, gaps, strict=True):
         x += gap
@@ -106,8 +138,8 @@ def tag_sprite(parts: tuple[Part, ...], font_px: int, colour: Bgr, *, shade: flo
         share = letters[..., None]
         paint[:, cut] = paint[:, cut] * (1 - share) + np.array(tone, np.float32) * share
         x += letters.shape[1]
-    ground = rounded(width, height, radius=height / 3.2) * shade
-    return sprite_of(paint, np.maximum(ground, ink))
+    shape = rounded(width, height, radius=height / 3.2) * shade
+    return sprite_of(paint, np.maximum(shape, ink))
 
 
 def _colour(part: Part, colour: Bgr) -> Bgr:
