@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from tracker.contacts import ContactState
 from tracker.render.colour import class_colour, identity_colour
@@ -16,8 +19,6 @@ __all__ = ["draw_contacts"]
 
 EDGE: Bgr = (255, 255, 255)
 CASING: Bgr = (28, 24, 22)
-FAR_OUTSIDE_PX = 1 << 20
-"""OpenCV's fixed-point coordinates overflow beyond."""
 
 
 def draw_contacts(canvas: Canvas, tracked: TrackedFrame, *, by_class: bool) -> None:
@@ -41,7 +42,7 @@ def draw_contacts(canvas: Canvas, tracked: TrackedFrame, *, by_class: bool) -> N
         rows = tracks.detection_rows.tolist()
         colours = [paint(number) for number in numbers.tolist()]
     for row, colour in zip(rows, colours, strict=True):
-        if row >= 0 and max(abs(points[row][0]), abs(points[row][1])) < FAR_OUTSIDE_PX:
+        if row >= 0:
             _dot(canvas, points[row], colour, hollow=states[row] != ContactState.SEEN)
 
 
@@ -49,12 +50,21 @@ def _dot(canvas: Canvas, point: list[float], colour: Bgr, *, hollow: bool) -> No
     import cv2
 
     radius = max(canvas.diagonal_px / 290, 2.5)
-    centre = round(point[0] * 16), round(point[1] * 16)
     pen_px = max(round(radius * 0.45), 1)
-    rings: tuple[tuple[float, Bgr, int], ...]
-    if hollow:
-        rings = ((0.5, CASING, 2 * pen_px + 1), (0.5, colour, pen_px))
+    reach = math.ceil(radius + 2 * pen_px) + 1
+    left, top = max(math.floor(point[0]) - reach, 0), max(math.floor(point[1]) - reach, 0)
+    region = canvas.image[top : max(math.floor(point[1]) + reach, 0), left : max(math.floor(point[0]) + reach, 0)]
+    if not region.size:
+        return
+    below = region.copy() if hollow else None
+    centre = round((point[0] - left) * 16), round((point[1] - top) * 16)
+    inner = round((radius - 0.25 * pen_px) * 16)
+    for wide, tone in ((round((radius + pen_px) * 16), CASING), (round((radius + 0.5 * pen_px) * 16), EDGE)):
+        cv2.circle(region, centre, wide, tone, cv2.FILLED, cv2.LINE_AA, 4)
+    if below is None:
+        cv2.circle(region, centre, inner, colour, cv2.FILLED, cv2.LINE_AA, 4)
     else:
-        rings = ((1.0, CASING, cv2.FILLED), (0.5, EDGE, cv2.FILLED), (-0.25, colour, cv2.FILLED))
-    for wider, tone, thickness in rings:
-        cv2.circle(canvas.image, centre, round((radius + wider * pen_px) * 16), tone, thickness, cv2.LINE_AA, 4)
+        hole = np.zeros(region.shape[:2], np.uint8)
+        cv2.circle(hole, centre, inner, (255,), cv2.FILLED, cv2.LINE_AA, 4)
+        share = hole[..., None].astype(np.uint16)
+        region[...] = (below * share + region * (255 - share)) // 255

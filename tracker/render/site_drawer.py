@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SiteDrawer"]
 
-FLASH_S = 0.7
+FLASH_S = 0.6
 """Media seconds in which a line flashes after a crossing, from white back to its colour."""
 
 LEAST_HEIGHT = 8

@@ -134,7 +134,8 @@ class Ground:
     def _draw_zone(self, pen: Pen, zone: ZoneMark, colour: Bgr) -> None:
         outline, casing = self._empty(), self._empty()
         for polygon in zone.polygons:
-            path = self.pixels((*polygon, polygon[0]))
+            # On whole pixels: between two of them a thin outline is pale.
+            path = np.round(self.pixels((*polygon, polygon[0])))
             self._stroke(path, self._outline_px + 2 * max(self._casing_px - 1, 1), onto=casing)
             self._stroke(path, self._outline_px, onto=outline)
         pen.lay(casing, CASING, 0.5)
