@@ -15,6 +15,8 @@ from tracker.errors import ConfigError
 from tracker.events import Event
 from tracker.render.annotate import Annotator
 from tracker.render.canvas import Canvas
+from tracker.render.label import stamp
+from tracker.render.label_board import LabelBoard
 from tracker.render.site_drawer import FLASH_S, SiteDrawer
 from tracker.render.site_ground import TINT, Ground, along
 from tracker.render.site_marks import COLOURS, LineMark, OccluderMark, SiteMarks, ZoneMark
@@ -41,6 +43,13 @@ def ground(marks, size=SIZE):
     made = Ground(marks, canvas)
     made.lay(canvas, [False] * len(marks.zones), {})
     return canvas.image.astype(int), made
+
+
+def tag_boxes(drawer, canvas):
+    """Stamps the tags too."""
+    for sprite, corner in (tags := drawer.tags(canvas)):
+        stamp(canvas.image, sprite, *corner)
+    return [(x, y, x + sprite.size[0], y + sprite.size[1]) for sprite, (x, y) in tags]
 
 
 @pytest.mark.parametrize("marks", [None, SiteMarks()])
@@ -129,7 +138,7 @@ def test_tags_change_with_the_counts_and_only_there():
         drawer.draw_ground(canvas, frame(0, [crossing()] * count))
         # Long after the flash.
         drawer.draw_ground(canvas, frame(100))
-        return canvas, drawer.draw_tags(canvas)
+        return canvas, tag_boxes(drawer, canvas)
 
     (one, boxes), (two, others) = drawn(1), drawn(2)
     rows, columns = np.nonzero((one.image != two.image).any(axis=2))
@@ -147,7 +156,7 @@ def test_tags_lie_in_the_picture_and_off_each_other():
     drawer = SiteDrawer(SiteMarks(lines=lines, zones=(TILL,)))
     canvas = Canvas(footage=np.zeros((360, 640, 3), np.uint8))
     drawer.draw_ground(canvas, frame())
-    boxes = drawer.draw_tags(canvas)
+    boxes = tag_boxes(drawer, canvas)
     assert len(boxes) == 7
     assert all(0 <= x1 < x2 <= 640 and 0 <= y1 < y2 <= 360 for x1, y1, x2, y2 in boxes)
     assert not [(n, k) for n in range(7) for k in range(n) if meet(boxes[n], boxes[k])]
@@ -157,12 +166,12 @@ def test_a_tag_moves_off_a_place_where_an_object_stays():
     drawer = SiteDrawer(SiteMarks(lines=(DOOR,)))
     canvas = Canvas(footage=np.zeros((360, 640, 3), np.uint8))
     drawer.draw_ground(canvas, frame())
-    [(x1, y1, x2, y2)] = drawer.draw_tags(canvas)
+    [(x1, y1, x2, y2)] = tag_boxes(drawer, canvas)
     standing = (x1 - 4.0, y1 - 4.0, x2 + 4.0, y2 + 4.0)
     places = []
     for index in range(25 * 12):
         drawer.draw_ground(canvas, frame(index, boxes=[standing], masks=False))
-        places.append(drawer.draw_tags(canvas)[0])
+        places.append(tag_boxes(drawer, canvas)[0])
     assert not meet(places[-1], standing)
     # It goes there once.
     assert len(set(places)) == 2
@@ -173,7 +182,7 @@ def test_labels_keep_off_tags():
     canvas = Canvas(footage=np.zeros((360, 640, 3), np.uint8))
     drawer = SiteDrawer(SiteMarks(lines=(DOOR,)))
     drawer.draw_ground(canvas, frame())
-    [(x1, y1, x2, y2)] = drawer.draw_tags(canvas)
+    [(x1, y1, x2, y2)] = tag_boxes(drawer, canvas)
     # The place of a label above this box is the tag's.
     box = (x1 + 20.0, y2 + 2.0, x2 - 20.0, y2 + 60.0)
     bare = Annotator(labels=False, masks=False, trail_s=0, marks=SiteMarks(lines=(DOOR,)))
@@ -181,6 +190,24 @@ def test_labels_keep_off_tags():
     changed = (annotator.draw(made) != bare.draw(made)).any(axis=2)
     assert changed.any()
     assert not changed[y1:y2, x1:x2].any()
+
+
+def test_lines_from_labels_run_under_tags():
+    boxes = [(x, 150.0, x + 12.0, 200.0) for x in range(200, 440, 13)]
+    made = frame(boxes=boxes, masks=False)
+    drawer = SiteDrawer(SiteMarks(lines=(DOOR,)))
+    canvas = Canvas(footage=np.full((360, 640, 3), 90, np.uint8))
+    drawer.draw_ground(canvas, made)
+    board = LabelBoard(canvas)
+    for n, box in enumerate(boxes):
+        board.add(f"person {n}", box, (0, 255, 0), short=str(n), identity=n)
+    [(sprite, (x, y))] = drawer.tags(canvas)
+    board.add_fixed(sprite, (x, y))
+    labels = board.stamp({})
+    here = x, y, x + sprite.size[0], y + sprite.size[1]
+    assert not [label for label in labels if meet(label, here)]
+    inside = canvas.image[y + 3 : here[3] - 3, x + 3 : here[2] - 3]
+    assert not ((inside[..., 1] > 250) & (inside[..., 0] < 5)).any()
 
 
 def test_two_runs_give_the_same_pictures():

@@ -148,8 +148,11 @@ class Annotator:
         if self._contacts:
             draw_contacts(canvas, tracked_frame, by_class=self._by_class)
         if self._site is not None:
-            for box in self._site.draw_tags(canvas):
-                board.reserve(box)
+            for sprite, corner in self._site.tags(canvas):
+                if self._labels:
+                    board.add_fixed(sprite, corner)
+                else:
+                    stamp(canvas.image, sprite, *corner)
         if self._labels:
             board.stamp(places, self._turn)
         if self._header:

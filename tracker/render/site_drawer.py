@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tracker.render.label import stamp
 from tracker.render.site_ground import Ground, angle_to_left, middle_of
 from tracker.render.site_places import TagPlaces, line_spots, zone_spots
 from tracker.render.site_tally import SiteTally
@@ -66,20 +65,15 @@ class SiteDrawer:
             boxes = tracked.instances.boxes
         places.see(boxes.tolist(), time_s)
 
-    def draw_tags(self, canvas: Canvas) -> list[tuple[int, int, int, int]]:
-        """Stamp the tags.
-
-        Returns:
-            Their boxes, xyxy in pixels: labels of objects should keep off them.
-        """
+    def tags(self, canvas: Canvas) -> list[tuple[Sprite, tuple[int, int]]]:
+        """The tags to stamp, and the position ``(x, y)`` of the top left pixel of each."""
         _, places = self._made(canvas)
         self._sprites = sprites = self._sprites or self._make_sprites(canvas)
-        drawn = []
+        found = []
         for sprite, box in zip(sprites, places.choose([sprite.size for sprite in sprites]), strict=True):
             if box is not None and sprite.size[1] * LEAST_HEIGHT <= canvas.image.shape[0]:
-                stamp(canvas.image, sprite, box[0], box[1])
-                drawn.append(box)
-        return drawn
+                found.append((sprite, box[:2]))
+        return found
 
     def _kindle(self, events: Sequence[Event], time_s: float) -> None:
         """Lines flash when they are crossed, zones when they are entered or left in view."""

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Spot", "TagPlaces", "line_spots", "zone_spots"]
 
-BUSY_S = 20.0
+BUSY_S = 8.0
 """Time constant of the memory of where objects were."""
 
 RECONSIDER_S = 2.0
