@@ -9,9 +9,9 @@ import numpy as np
 from demos.scenes.catalogue import open_recording
 from tests.analytics.worlds import on_screen
 from tracker.analytics.measures import SiteMeasures
-from tracker.analytics.site import Line, Occluder, Site, Zone
 from tracker.engine.marks import marks_to_draw, site_legend, site_marks
 from tracker.render.annotate import DRAWN, Annotator
+from tracker.site import Line, Occluder, Site, Zone
 
 SQUARE = ((0.1, 0.1), (0.4, 0.1), (0.4, 0.4))
 SITE = Site(

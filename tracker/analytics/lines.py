@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from tracker.analytics.geometry import Floats, Hits, Rows
     from tracker.analytics.paths import Steps
-    from tracker.analytics.site import Line
+    from tracker.site import Line
 
 __all__ = ["Crossing", "Lines", "Trace"]
 

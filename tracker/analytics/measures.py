@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     from tracker.analytics.geometry import Flags, Floats, Rows
     from tracker.analytics.lines import Crossing
     from tracker.analytics.occlusion_order import OcclusionOrder
-    from tracker.analytics.site import Site
     from tracker.analytics.zones import Change
     from tracker.contacts import Contacts
     from tracker.events import Event
+    from tracker.site import Site
     from tracker.types import Frame, TrackedFrame, Tracks
 
 __all__ = ["SiteMeasures"]

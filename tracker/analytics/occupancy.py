@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from tracker.analytics.geometry import Flags
-    from tracker.analytics.site import Doors, Zone
     from tracker.events import Event
+    from tracker.site import Doors, Zone
     from tracker.types import InstanceMasks
 
 __all__ = ["Balance", "Balances", "Coverage", "Occupancy"]

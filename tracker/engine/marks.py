@@ -11,10 +11,10 @@ from tracker.render.site_text import legend
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
-    from tracker.analytics.site import Site
     from tracker.events import Event
     from tracker.render.site_text import LegendEntry
     from tracker.settings.choices import DrawnPart
+    from tracker.site import Site
 
 __all__ = ["marks_to_draw", "site_legend", "site_marks"]
 

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Sequence
 
-    from tracker.analytics.site import Site
     from tracker.engine.plan import StreamPlan
+    from tracker.site import Site
     from tracker.sources.decoded import SourceInfo
     from tracker.types import Segmenter, TrackedFrame
 
@@ -88,6 +88,7 @@ class Outputs:
             coco_annotations=self._plan.coco_annotations,
             final_classes=final_classes,
             confirmation_score=self._confirmation_score,
+            stream=self._plan.name,
             model_digest=self._model.digest if keeps_instances else "",
         )
         return lambda output: open_sink(output, context)

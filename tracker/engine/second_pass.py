@@ -69,6 +69,9 @@ def check_replaceable(outputs: Sequence[str | os.PathLike[str]]) -> None:
             found = "an address" if path is None else "a device or pipe"
             problem = f"expected a file that can be replaced, found {found}"
             raise ConfigError(f"--refine with {redact(os.fspath(output))}", problem, "name a file")
+        if sink_class(output).shared:
+            problem = "expected a file that can be replaced, found a store that other streams write too"
+            raise ConfigError(f"--refine with {path}", problem, "write .events.jsonl, or leave --refine out")
         if path.suffix.lower() in SUFFIXES:
             problem = "expected a file that can be replaced, found pictures"
             raise ConfigError(f"--refine with {path}", problem, "save a video, or leave --refine out")

@@ -27,6 +27,9 @@ __all__ = [
     "DeviceSettings",
     "RunSettings",
     "StreamSettings",
+    "Text",
+    "Texts",
+    "as_pairs",
     "is_camera",
 ]
 
@@ -54,7 +57,7 @@ def _texts(value: Any) -> Any:
     return (value,) if isinstance(value, str | os.PathLike) else value
 
 
-def _pairs(value: Any) -> Any:
+def as_pairs(value: Any) -> Any:
     """A mapping as pairs, which are frozen."""
     return tuple(value.items()) if isinstance(value, Mapping) else value
 
@@ -76,7 +79,7 @@ Texts = Annotated[
 ]
 Pairs = Annotated[
     tuple[tuple[Text, Text], ...],
-    BeforeValidator(_pairs),
+    BeforeValidator(as_pairs),
     WithJsonSchema({"type": "object", "additionalProperties": {"type": "string"}}),
 ]
 
