@@ -153,6 +153,7 @@ class Run:
         self.sampler.steps = self.trainer.steps
         if self.progress:
             self.progress.steps = self.trainer.steps
+            self.progress.left_s = max(0.0, self.hours * 3600.0 - self.trained_s)
 
     def use_idle_threads(self) -> None:
         """As many threads on the processor as other programs leave free."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 torch = pytest.importorskip("torch", reason="the PyTorch side needs torch: pip install torch")
 onnx = pytest.importorskip("onnx")
@@ -25,7 +27,7 @@ from export.data import augment, coco, pack, teacher  # noqa: E402
 from export.networks import weights  # noqa: E402
 from export.networks.yolact_nano import CLASSES, YolactNano, locations  # noqa: E402
 from export.onnx import to_onnx  # noqa: E402
-from export.training import losses, train, validate  # noqa: E402
+from export.training import losses, progress, train, validate  # noqa: E402
 from export.training.train_command import INITIAL  # noqa: E402
 from tests.export.pictures import write_coco  # noqa: E402
 
@@ -146,6 +148,15 @@ def test_a_run_of_some_hours_ends_with_them_and_goes_on_with_more(tmp_path):
         ends.append(state["step"])
         seconds = 2 * state["trained_s"]
     assert ends[0] < ends[1]
+
+
+def test_the_time_left_is_that_of_the_run_where_it_has_an_end_in_time():
+    told = io.StringIO()
+    shown = progress.TrainProgress(console=Console(file=told, width=200), steps=100, epoch_steps=10)
+    shown.left_s = 3725.0
+    shown.show(100, 8, {}, {})
+    assert "step 100/100" in told.getvalue()
+    assert "1:02:05 left" in told.getvalue()
 
 
 def test_rates_and_the_closing_steps_follow_the_time():
