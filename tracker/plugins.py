@@ -191,6 +191,8 @@ STAGES = ExtensionPoint(
         "filter": "tracker.engine.stage:instance_filter",
         "reid": "tracker.engine.stage:embeddings",
         "associate": "tracker.engine.steady:associate",
+        "contact": "tracker.engine.counting:contact",
+        "analytics": "tracker.engine.counting:analytics",
     },
 )
 """Steps of a stream between segmentation and its outputs, one instance per stream."""

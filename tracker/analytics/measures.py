@@ -74,7 +74,8 @@ class SiteMeasures:
         """Take the next frame.
 
         Args:
-            tracked: With tracks; frames must come in order of time.
+            tracked: With tracks; frames must come in order of time. Its ``contacts``, where it has them, are those
+                that a :class:`ContactFinder` with the site's occluders found.
 
         Returns:
             What became certain with it. Times are those of the instants themselves, so they may be earlier.
@@ -96,7 +97,9 @@ class SiteMeasures:
         if self._pause.note(tracked.events):
             self._lines.forget()
         self._time_s = frame.time_s
-        contacts = self._contacts.find(tracked.instances, frame.size)
+        contacts = tracked.contacts
+        if contacts is None:
+            contacts = self._contacts.find(tracked.instances, frame.size)
         self._last = tracked, tracks, contacts
         scale = np.array([self._aspect / frame.size[0], 1.0 / frame.size[1]])
         own = contacts.of_tracks(tracks.detection_rows, tracks.boxes)
@@ -115,6 +118,10 @@ class SiteMeasures:
         for identity in list(self._paths.slots):
             found += self._end(identity, lost=False)
         return tuple(found)
+
+    def present(self) -> dict[str, dict[str, int]]:
+        """Identities in the zones as of the last frame, by zone and class; hidden ones included until they are lost."""
+        return {} if self._size is None else self._bookings.present(self._zones.inside)
 
     def occupancy(self) -> Occupancy:
         """What is in the zones and behind the doors as of the last frame."""
