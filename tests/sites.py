@@ -125,6 +125,7 @@ def sites(draw: st.DrawFn) -> Site:
         doors=(doors,) if doors else (),
         flows=(flow,),
         reference_size=draw(st.none() | st.tuples(st.integers(1, 9000), st.integers(1, 9000))),
+        reference_picture=draw(st.sampled_from(["", "gate.png", "a b: #1.jpg", "null"])),
         revision=draw(st.integers(0, 9)),
         timezone=draw(st.sampled_from(["UTC", "Europe/Berlin"])),
     )

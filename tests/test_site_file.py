@@ -35,6 +35,7 @@ GOOD = """\
 version: 1
 revision: 3
 reference_size: 1920x1080
+reference_picture: gate.png
 timezone: Europe/Berlin
 lines:
   - name: door
@@ -82,6 +83,15 @@ def test_a_whole_file() -> None:
         "04:00",
     )
     assert (site.flows[0].start_direction, site.flows[0].end_direction) == ("in", "")
+
+
+def test_the_reference_picture_lies_beside_the_file() -> None:
+    site = parse_site("reference_picture: gate.png\n")
+    assert site == Site(reference_picture="gate.png")
+    assert parse_site(site_text(site)) == site
+    for name in ("../gate.png", "/etc/gate.png", "a/b.png", "a\\b.png", "..", "."):
+        with pytest.raises(ConfigError, match="expected reference_picture as a file beside the site's"):
+            Site(reference_picture=name)
 
 
 def test_a_file_of_one_key_is_a_site() -> None:
@@ -180,6 +190,7 @@ flows:
         ("end: hall", "end: hall, end_direction: in", 11, "flow 'f': expected one of the site's lines (door)"),
         ("zones:", "timezone: Mars\nzones:", 5, "expected an IANA time zone, found 'Mars'"),
         ("zones:", "reference_size: [0, 5]\nzones:", 5, "expected width and height in pixels, found a list"),
+        ("zones:", "reference_picture: ../gate.png\nzones:", 5, "a file beside the site's, found '../gate.png'"),
         ("zones:", "revision: -1\nzones:", 5, "expected a whole number from 0"),
         ("lines:\n  - name", "lines:\n    name", 2, "expected a list of lines, found a mapping"),
         ("to_left: in", "to_left: in\n  - &b {name: b, points: [[0, 0], [1, 1]]}\n  - *b", 5, "an alias repeats"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["SEMANTICS_VERSION", "Event", "EventKind", "Sighting", "Stay"]
+__all__ = ["OUTAGE_KINDS", "SEMANTICS_VERSION", "Event", "EventKind", "Sighting", "Stay"]
 
 EventKind = Literal[
     "crossing",
@@ -24,6 +24,9 @@ EventKind = Literal[
     "dark",
 ]
 """What an :class:`Event` reports; the last five are about the camera, the others about an identity."""
+
+OUTAGE_KINDS: tuple[EventKind, ...] = ("gap", "camera_moved", "frozen", "covered", "dark")
+"""Those that say that the camera did not see what lines and zones are about."""
 
 SEMANTICS_VERSION = 1
 """Rises whenever the same tracks and the same site would give other events than before."""

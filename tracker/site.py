@@ -182,6 +182,7 @@ class Site:
     Attributes:
         lines, zones, occluders, doors, flows: Its parts; names are unique within each, and among lines and zones.
         reference_size: ``(width, height)`` of the picture on which it was drawn; ``None`` = not known.
+        reference_picture: Name of that picture's file, which lies beside the site's; empty = none.
         revision: Counts the changes to the site; stands in every event.
         timezone: Of the place, as the IANA names it; for quiet hours.
     """
@@ -192,6 +193,7 @@ class Site:
     doors: tuple[Doors, ...] = ()
     flows: tuple[Flow, ...] = ()
     reference_size: tuple[int, int] | None = None
+    reference_picture: str = ""
     revision: int = 0
     timezone: str = "UTC"
 
@@ -200,9 +202,7 @@ class Site:
         _unique("occluder", [part.name for part in self.occluders])
         _unique("doors", [part.name for part in self.doors])
         _unique("flow", [part.name for part in self.flows])
-        if self.reference_size is not None and min(self.reference_size) < 1:
-            found = f"{self.reference_size[0]} x {self.reference_size[1]}"
-            raise ConfigError("site", f"expected a reference size in pixels, found {found}", "give width and height")
+        self._check_reference()
         lines = {line.name: line for line in self.lines}
         for doors in self.doors:
             for name in doors.lines:
@@ -222,6 +222,14 @@ class Site:
         except (ZoneInfoNotFoundError, ValueError, OSError):
             problem = f"expected an IANA time zone, found {self.timezone!r}"
             raise ConfigError("site", problem, "such as Europe/Berlin") from None
+
+    def _check_reference(self) -> None:
+        if self.reference_size is not None and min(self.reference_size) < 1:
+            found = f"{self.reference_size[0]} x {self.reference_size[1]}"
+            raise ConfigError("site", f"expected a reference size in pixels, found {found}", "give width and height")
+        if self.reference_picture and not re.fullmatch(r"[^./\\][^/\\]*", self.reference_picture):
+            problem = f"expected reference_picture as a file beside the site's, found {self.reference_picture!r}"
+            raise ConfigError("site", problem, "put it there, and write its name without a folder")
 
     def check_size(self, size: tuple[int, int]) -> None:
         """Refuse a picture of another shape than that on which the site was drawn.

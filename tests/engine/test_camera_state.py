@@ -78,6 +78,17 @@ def test_what_lasts_ends_with_the_stream() -> None:
     ]
 
 
+@pytest.mark.parametrize(("moving_px", "kinds"), [(0, ["frozen", "frozen"]), (16, [])])
+def test_an_object_that_moves_before_a_still_picture_is_no_freeze(moving_px: int, kinds: list[str]) -> None:
+    """Codecs repeat an empty scene bit by bit: whatever moves there must be counted."""
+    stage, events = CameraStateStage(stream="cam"), []
+    for index in range(50):
+        image = picture("shop", 0).copy()
+        image[200 : 200 + moving_px, 6 * index : 6 * index + moving_px] = 255
+        events += stage.process(tracked(image, index, index / 2)).events
+    assert [event.kind for event in (*events, *stage.close())] == kinds
+
+
 def test_the_network_picture_is_enough_and_its_padding_is_not_seen() -> None:
     stage, box = CameraStateStage(stream="cam"), Letterbox.fit((640, 360), (320, 320))
     events = []

@@ -467,6 +467,8 @@ def test_chunks_end_with_them_even_where_the_last_frame_ended_one(tmp_path: Path
 def test_without_a_site_and_without_contacts_there_is_no_stage() -> None:
     assert [stage.name for stage in stages(None)] == ["associate"]
     assert [stage.name for stage in stages(SITE)] == ["associate", "contact", "analytics"]
+    seen = counting_stages("gate", ("person",), contacts=False, site=SITE, settings=StreamSettings(), pictured=True)
+    assert [stage.name for stage in seen] == ["contact", "camera_state", "analytics"]
     only = counting_stages("gate", ("person",), contacts=True, site=None, settings=StreamSettings())
     assert [stage.name for stage in only] == ["contact"]
 

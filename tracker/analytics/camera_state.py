@@ -39,10 +39,10 @@ OVER_S = 2.0
 """A state is over after this time without it; frozen at once, so that nothing that moves is missed."""
 DARK_BELOW, DARK_UNTIL = 30.0, 40.0
 """Of the brightest tenth of the picture, grey levels from 0 to 255."""
-SAME_SHARE, OTHER_SHARE = 0.0005, 0.002
-"""Pixels that differ by two grey levels or more from the first picture of a standstill: below the first it begins, from
-the second on it is over. Measured without resizing: the lowest of live pictures half a second apart is 0.003, of an
-empty corridor under a codec; sensors' noise gives 0.1 and more."""
+SAME_SHARE = 0.0005
+"""Of the pixels, which may differ by two grey levels or more from the first picture of a standstill: less than the
+smallest object that is found. Single pixels are compared: the lowest of live pictures half a second apart is 0.003, of
+an empty corridor under a codec; sensors' noise gives 0.1 and more."""
 REPEATS = 4
 """Pictures that must be the same, whatever their distance in time."""
 MOVED_SHARE = 0.007
@@ -248,7 +248,7 @@ class CameraState:
         if self._still is not None and self._still[0].shape == pixels.shape:
             first, since_s, repeats = self._still
             other = np.count_nonzero((pixels - first + 1) > 2) / pixels.size  # modulo 256: 255, 0 and 1 are the same
-            if other < (OTHER_SHARE if latch.began_s is not None else SAME_SHARE):
+            if other < SAME_SHARE:
                 self._still = first, since_s, repeats + 1
                 if latch.began_s is None and repeats >= REPEATS and time_s - since_s >= FROZEN_S - 1e-6:
                     return latch.turn(since_s)

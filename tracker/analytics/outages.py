@@ -5,15 +5,14 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, NamedTuple
 
+from tracker.events import OUTAGE_KINDS
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from tracker.events import Event, EventKind
 
-__all__ = ["OUTAGE_KINDS", "Outage", "Pause", "outages"]
-
-OUTAGE_KINDS: frozenset[EventKind] = frozenset({"gap", "frozen", "covered", "dark", "camera_moved"})
-"""Kinds of events that say that a camera did not see what lines and zones are about."""
+__all__ = ["Outage", "Pause", "outages"]
 
 
 class Outage(NamedTuple):

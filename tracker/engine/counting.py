@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import logging
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tracker.analytics.contact import ContactFinder
@@ -105,9 +106,15 @@ class AnalyticsStage(Stage):
 
 
 def counting_stages(
-    stream: str, class_names: Sequence[str], *, contacts: bool, site: Site | None, settings: StreamSettings
+    stream: str,
+    class_names: Sequence[str],
+    *,
+    contacts: bool,
+    site: Site | None,
+    settings: StreamSettings,
+    pictured: bool = False,
 ) -> list[Stage]:
-    """The stages ``contact`` and ``analytics``; neither where nothing asks for it.
+    """The stages ``contact``, ``camera_state`` and ``analytics``; none where nothing asks for it.
 
     Args:
         stream: Name of the stream.
@@ -115,10 +122,17 @@ def counting_stages(
         contacts: An output wants them.
         site: What is counted, if anything.
         settings: Of the stream.
+        pictured: Its frames have pictures, which show the state of the camera.
     """
     steps: list[tuple[str, dict[str, Any]]] = []
     if contacts or site is not None:
         steps.append(("contact", {"site": site}))
+    if site is not None and pictured:
+        beside = Path(settings.site or "").parent / site.reference_picture
+        reference = beside if site.reference_picture else None
+        steps.append(
+            ("camera_state", {"reference": reference, "start_at": settings.start_at, "revision": site.revision})
+        )
     if site is not None:
         steps.append(("analytics", {"site": site, "start_at": settings.start_at, "gap_s": settings.gap_s}))
     return [

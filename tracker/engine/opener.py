@@ -156,8 +156,8 @@ def stages_of(
 ) -> list[Stage]:
     """The stages of a stream in their order.
 
-    Camera motion, filter, embeddings, associate, those of the settings, and last contact and analytics, so that what is
-    counted is what is written.
+    Camera motion, filter, embeddings, associate, those of the settings, and last contact, camera state, analytics, so
+    that what is counted is what is written.
 
     Args:
         plan: What the stream is to do.
@@ -189,7 +189,14 @@ def stages_of(
             STAGES.load(name)(StageContext(stream=plan.name, class_names=class_names, settings=values))
             for name, values in steps
         ),
-        *counting_stages(plan.name, class_names, contacts=plan.wants_contacts, site=plan.site, settings=settings),
+        *counting_stages(
+            plan.name,
+            class_names,
+            contacts=plan.wants_contacts,
+            site=plan.site,
+            settings=settings,
+            pictured=True,
+        ),
     ]
 
 

@@ -161,6 +161,7 @@ class SecondPass:
                     self._write_frame(number, sinks, recording, refined, pictures)
                     self._tell(len(self._spool) + number + 1, len(self._spool))
                 last = tuple(event for stage in self._stages for event in stage.close())
+                last = (*self._spool.states(None), *last) if self._stages else last
                 self._tally.add(last)
                 for sink, _ in sinks if last else ():
                     sink.write_events(last)
@@ -191,6 +192,7 @@ class SecondPass:
         tracks = _tracks(refined, number, int(recording.starts[number]))
         plain = self._tracked(frame, instances, tracks)
         if self._stages:
+            plain = replace(plain, events=self._spool.states(number))
             plain = self._counted(plain, self._endings.get(number))
         shaped = plain
         if any(wants_shapes for _, wants_shapes in sinks):

@@ -183,6 +183,11 @@ class SiteSettings(Settings):
         Note("A picture of another shape is refused; any is taken if it is left out."),
         Wanted("width and height in pixels", "such as [1920, 1080]"),
     ] = None
+    reference_picture: Annotated[
+        Text | None,
+        Field(description="That picture, a PNG or JPEG beside the file, by its name without a folder."),
+        Note("A camera that shows another view has moved. Without it, the stream's first seconds are the view."),
+    ] = None
     timezone: Annotated[Text, Field(description="Time zone of the place, as the IANA names it.")] = "UTC"
     lines: Annotated[tuple[LineSettings, ...], Field(description="Lines that are counted over.")] = ()
     zones: Annotated[tuple[ZoneSettings, ...], Field(description="Zones of presence and stays.")] = ()

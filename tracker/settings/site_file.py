@@ -217,10 +217,17 @@ class _Reader(NodeReader):
         top = self.made(SiteSettings, root, nodes)
         held = {key: tuple(self._part(key, node) for node in self._list(key, node)) for key, node in listed.items()}
         try:
-            return Site(**held, reference_size=top.reference_size, revision=top.revision, timezone=top.timezone)
+            return Site(
+                **held,
+                reference_size=top.reference_size,
+                reference_picture=top.reference_picture or "",
+                revision=top.revision,
+                timezone=top.timezone,
+            )
         except ConfigError as error:
             failure = error
-        known = self._places.get(failure.offender, nodes.get("timezone", root))
+        key = "reference_picture" if "reference_picture" in failure.problem else "timezone"
+        known = self._places.get(failure.offender, nodes.get(key, root))
         raise self.wrong(known, f"{failure.offender}: {failure.problem}", failure.remedy)
 
     def _check_form(self, root: Any) -> None:

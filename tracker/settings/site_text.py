@@ -78,6 +78,8 @@ def _lines_of(site: Site) -> Iterator[str]:
     yield f"revision: {site.revision}"
     if site.reference_size is not None:
         yield f"reference_size: [{site.reference_size[0]}, {site.reference_size[1]}]"
+    if site.reference_picture:
+        yield f"reference_picture: {_word(site.reference_picture)}"
     yield f"timezone: {_word(site.timezone)}"
     yield from _part("lines", [_line(line, site.reference_size) for line in site.lines])
     yield from _part("zones", map(_zone, site.zones))
