@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 
+import cv2
 import numpy as np
 
 from demos.scenes.catalogue import open_recording
 from tests.analytics.worlds import on_screen
+from tests.engine.fakes import FakeSource, SlowSegmenter
+from tests.sinks.streams import tracked_frame
 from tracker.analytics.measures import SiteMeasures
 from tracker.engine.marks import marks_to_draw, site_legend, site_marks
+from tracker.engine.outputs import Outputs
+from tracker.engine.plan import StreamPlan
 from tracker.render.annotate import DRAWN, Annotator
+from tracker.settings.stream import StreamSettings
 from tracker.site import Line, Occluder, Site, Zone
+from tracker.sources.address import Address
 
 SQUARE = ((0.1, 0.1), (0.4, 0.1), (0.4, 0.4))
 SITE = Site(
@@ -63,3 +70,25 @@ def test_counts_drawn_equal_the_events_of_a_scene():
     assert [part.text for part in door.parts if part.kind == "number"] == [
         str(crossings.count(way)) for way in ("in", "out")
     ]
+
+
+def test_an_output_draws_the_site_unless_told_otherwise(tmp_path):
+    def pictures(draw, site):
+        plan = StreamPlan(
+            name="gate",
+            address=Address(kind="camera", name="gate", target="0"),
+            settings=StreamSettings(draw=draw),
+            outputs=(str(tmp_path / "{frame}.png"),),
+        )
+        sink = Outputs(plan, FakeSource("gate").info, SlowSegmenter(), site=site).open(strict=True)
+        sink.write(tracked_frame(boxes=[], size=(640, 360)))
+        sink.close()
+        [path] = tmp_path.glob("*.png")
+        picture = cv2.imread(str(path))
+        path.unlink()
+        return picture
+
+    plain = pictures(None, None)
+    assert (pictures(None, SITE)[180, 100] != plain[180, 100]).any()
+    for draw, site in ((("labels", "masks"), SITE), (("site",), None), ((), SITE)):
+        assert np.array_equal(pictures(draw, site), plain)
