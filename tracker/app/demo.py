@@ -48,6 +48,7 @@ def run_demo(out: Path, *, video: str | None, device: str, console: Console, sit
         check_claims(
             [Claim(path=out / SHEET, named_by="--out")], [Claim(path=file, named_by="source") for file in files]
         )
+    marked = None if site is None else read_site(site)
     sources = [video] if video is not None else _clips(console)
     outcomes = []
     for source in sources:
@@ -61,7 +62,7 @@ def run_demo(out: Path, *, video: str | None, device: str, console: Console, sit
         outcomes += run_on_terminal(settings, console=console, brief=True)
         if outcomes[-1].interrupted:
             break
-    _finish(out, outcomes, console, None if site is None else read_site(site))
+    _finish(out, outcomes, console, marked)
     return outcomes
 
 
