@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import dataclasses
 
+import cv2
 import numpy as np
 
 from demos.scenes.catalogue import open_recording
 from tests.analytics.worlds import on_screen
+from tests.engine.fakes import FakeSource, SlowSegmenter
+from tests.sinks.streams import tracked_frame
 from tracker.analytics.measures import SiteMeasures
+from tracker.analytics.tally import Tally
 from tracker.engine.marks import marks_to_draw, site_legend, site_marks
+from tracker.engine.outputs import Outputs
+from tracker.engine.plan import StreamPlan
 from tracker.render.annotate import DRAWN, Annotator
+from tracker.settings.stream import StreamSettings
 from tracker.site import Line, Occluder, Site, Zone
+from tracker.sources.address import Address
 
 SQUARE = ((0.1, 0.1), (0.4, 0.1), (0.4, 0.4))
 SITE = Site(
@@ -19,6 +27,12 @@ SITE = Site(
     zones=(Zone(name="till", polygons=(SQUARE,)),),
     occluders=(Occluder(name="pillar", polygon=SQUARE),),
 )
+
+
+def tally_of(site, events):
+    tally = Tally.of(site)
+    tally.add(events)
+    return tally
 
 
 def test_lines_and_zones_are_taken_over():
@@ -59,7 +73,42 @@ def test_counts_drawn_equal_the_events_of_a_scene():
     assert crossings
     present = measures.occupancy().present["arcade"]
     assert len(tally.zones["arcade"].present) == sum(present.values())
-    [door, _] = site_legend(site, events)
+    entered = [event for event in events if event.kind == "enter"]
+    [door, arcade] = site_legend(site, tally_of(site, events))
     assert [part.text for part in door.parts if part.kind == "number"] == [
         str(crossings.count(way)) for way in ("in", "out")
     ]
+    assert arcade.parts[2].text == str(len(entered))
+
+
+def test_an_output_draws_the_site_unless_told_otherwise(tmp_path):
+    def pictures(draw, site):
+        plan = StreamPlan(
+            name="gate",
+            address=Address(kind="camera", name="gate", target="0"),
+            settings=StreamSettings(draw=draw),
+            outputs=(str(tmp_path / "{frame}.png"),),
+            site=site,
+        )
+        sink = Outputs(plan, FakeSource("gate").info, SlowSegmenter()).open(strict=True)
+        sink.write(tracked_frame(boxes=[], size=(640, 360)))
+        sink.close()
+        [path] = tmp_path.glob("*.png")
+        picture = cv2.imread(str(path))
+        path.unlink()
+        return picture
+
+    plain = pictures(None, None)
+    assert (pictures(None, SITE)[180, 100] != plain[180, 100]).any()
+    for draw, site in ((("labels", "masks"), SITE), (("site",), None), ((), SITE)):
+        assert np.array_equal(pictures(draw, site), plain)
+
+
+def test_contacts_are_found_where_they_are_drawn():
+    def plan(draw):
+        address = Address(kind="camera", name="gate", target="0")
+        return StreamPlan(name="gate", address=address, settings=StreamSettings(draw=draw), outputs=("a.mp4",))
+
+    assert plan(("labels", "contacts")).wants_contacts
+    assert not plan(("labels",)).wants_contacts
+    assert not plan(None).wants_contacts

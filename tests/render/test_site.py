@@ -18,7 +18,7 @@ from tracker.render.canvas import Canvas
 from tracker.render.label import stamp
 from tracker.render.label_board import LabelBoard
 from tracker.render.site_drawer import FLASH_S, SiteDrawer
-from tracker.render.site_ground import TINT, Ground, along
+from tracker.render.site_ground import TINT, Ground, along, middle_of
 from tracker.render.site_marks import COLOURS, LineMark, OccluderMark, SiteMarks, ZoneMark
 
 SIZE = (640, 360)
@@ -87,6 +87,13 @@ def test_left_is_to_the_left_of_who_follows_the_line(turn):
     # Rows grow downwards, so a turn to the left on the screen is a negative cross product.
     assert ahead[0] * middle.left_y - ahead[1] * middle.left_x == pytest.approx(-1)
     assert (middle.x, middle.y) == pytest.approx(tuple(ahead * 50))
+
+
+def test_arrows_keep_off_corners():
+    bent = np.array([[0.0, 0.0], [100.0, 0.0], [100.0, 98.0]])
+    x, y, left_x, left_y, length_px = middle_of(bent)
+    assert (x, y, length_px) == pytest.approx((80.0, 0.0, 198.0))
+    assert (left_x, left_y) == (0.0, -1.0)
 
 
 def test_a_zone_is_tinted_inside_only_and_its_holes_are_not():

@@ -9,9 +9,9 @@ from tracker.render.site_tally import SiteTally
 from tracker.render.site_text import legend
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection
 
-    from tracker.events import Event
+    from tracker.analytics.tally import Tally
     from tracker.render.site_text import LegendEntry
     from tracker.settings.choices import DrawnPart
     from tracker.site import Site
@@ -49,14 +49,20 @@ def site_marks(site: Site, *, occluders: bool = False) -> SiteMarks:
     )
 
 
-def site_legend(site: Site, events: Iterable[Event]) -> tuple[LegendEntry, ...]:
+def site_legend(site: Site, tally: Tally) -> tuple[LegendEntry, ...]:
     """Final counts of a recording for its contact sheet.
 
     Args:
         site: Whose lines and zones these are.
-        events: The whole ledger of the recording.
+        tally: Of the whole recording: ``Outcome.tally``, or ``Tally.of(site)`` that was given a ledger's events.
     """
     marks = site_marks(site)
-    tally = SiteTally(marks)
-    tally.take(events)
-    return legend(marks, tally)
+    counts = SiteTally(marks)
+    for (line, direction), by_class in tally.crossings.items():
+        if line in counts.lines:
+            counts.lines[line].by_direction[direction] = by_class.total()
+    for name, zone in tally.zones.items():
+        if name in counts.zones:
+            counts.zones[name].entered = zone.entries.total() + zone.found_inside.total()
+            counts.zones[name].dwells, counts.zones[name].dwell_s = zone.closed, zone.dwell_s
+    return legend(marks, counts)

@@ -84,7 +84,9 @@ class StreamPlan:
         """Whether the site or an output needs to know where identities stand."""
         if not self.associates:
             return False
-        return self.shows_contacts or self.site is not None or any(sink.needs_contacts for sink in self.sink_classes)
+        if self.shows_contacts or self.site is not None or "contacts" in (self.settings.draw or ()):
+            return True
+        return any(sink.needs_contacts for sink in self.sink_classes)
 
     @property
     def wants_images(self) -> bool:

@@ -105,12 +105,12 @@ class Glow:
 
     def __init__(self, mask: NDArray[np.uint8], colour: Bgr) -> None:
         self._touched = np.flatnonzero(mask)
-        self._share = mask.reshape(-1)[self._touched][:, None]
+        self._share = mask.reshape(-1)[self._touched][:, None].astype(np.uint16)
         self._colour = np.array(colour, np.uint16)
 
     def lay(self, image: NDArray[np.uint8], strength: float) -> None:
         """Blend into ``image (H, W, 3)`` at a strength of 0..1."""
-        share = (self._share * np.float32(strength * FULL / 255)).astype(np.uint16)
+        share = self._share * np.uint16(round(strength * FULL)) >> 8  # at most 255 * 256, which 16 bits hold
         blended = _pixels(image, self._touched) * (FULL - share)
         blended += self._colour * share
         blended >>= 8

@@ -29,6 +29,9 @@ FLASH = (255, 255, 255)
 TINT, TINT_OCCUPIED = 0.16, 0.26
 """Opacity of an empty zone, and of one with an identity in it."""
 
+OFF_CORNERS = 0.2
+"""Arrows are at least this share of an edge away from its corners."""
+
 SHIFT = 4
 """Binary digits of OpenCV's sub-pixel positions."""
 
@@ -214,7 +217,7 @@ class _Tint:
 
 
 def middle_of(path: NDArray[np.float64]) -> Middle:
-    """The middle of a polyline by its length, and where its left is.
+    """The middle of a polyline by its length, and where its left is; not at a corner, where arrows would lie on it.
 
     Args:
         path: ``(n, 2)`` in pixels.
@@ -222,11 +225,17 @@ def middle_of(path: NDArray[np.float64]) -> Middle:
     >>> middle_of(np.array([[0.0, 10.0], [20.0, 10.0]]))
     Middle(x=10.0, y=10.0, left_x=0.0, left_y=-1.0, length_px=20.0)
     """
-    return along(path, 0.5)
+    return along(path, 0.5, off_corners=OFF_CORNERS)
 
 
-def along(path: NDArray[np.float64], share: float) -> Middle:
-    """The same at another share of its length, 0..1."""
+def along(path: NDArray[np.float64], share: float, *, off_corners: float = 0.0) -> Middle:
+    """The same at another share of its length, 0..1.
+
+    Args:
+        path: ``(n, 2)`` in pixels.
+        share: 0..1.
+        off_corners: At least this share of an edge away from its corners, 0..0.5.
+    """
     steps = np.diff(path, axis=0)
     lengths = np.hypot(steps[:, 0], steps[:, 1])
     total = float(lengths.sum())
@@ -237,7 +246,7 @@ def along(path: NDArray[np.float64], share: float) -> Middle:
     if lengths[piece] <= 0:
         piece = int(np.argmax(lengths))
     rest = (share * total - (ends[piece] - lengths[piece])) / lengths[piece]
-    x, y = (path[piece] + steps[piece] * min(max(rest, 0.0), 1.0)).tolist()
+    x, y = (path[piece] + steps[piece] * min(max(rest, off_corners), 1 - off_corners)).tolist()
     ahead_x, ahead_y = (steps[piece] / lengths[piece]).tolist()
     return Middle(x, y, ahead_y + 0.0, -ahead_x + 0.0, total)
 
