@@ -6,6 +6,7 @@ import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tracker.plugins import sink_class
 from tracker.segment.zoo import model_files
 from tracker.settings.stream import CameraSettings, RunSettings
 from tracker.sinks.base import file_of
@@ -23,8 +24,9 @@ __all__ = ["check_cameras", "check_run", "files_of", "held_names"]
 
 
 def files_of(plan: StreamPlan) -> list[Path]:
-    """The outputs of a stream that are files; ``{time}`` stands for itself."""
-    return [path for output in plan.outputs if (path := file_of(output)) is not None]
+    """The outputs of a stream that are files of its own; ``{time}`` stands for itself."""
+    outputs = [output for output in plan.outputs if not sink_class(output).shared]
+    return [path for output in outputs if (path := file_of(output)) is not None]
 
 
 def check_run(settings: RunSettings, plans: Sequence[StreamPlan], *, summary: Path | None = None) -> None:
@@ -83,16 +85,19 @@ def held_names(config: ServiceSettings, plan: StreamPlan) -> Iterator[None]:
 def _written(plan: StreamPlan) -> Iterator[Claim]:
     settings = plan.settings
     options = ["--save"] * (settings.save is not None) + ["--records"] * len(settings.records)
+    options += ["--events"] * len(plan.events)
     for output, option in zip(plan.outputs, options, strict=True):
         path = file_of(output)
         for file in picture_files(path, plan.address.files) if path is not None else ():
-            yield Claim(path=file, named_by=_owner(plan, option))
+            yield Claim(path=file, named_by=_owner(plan, option), shared=sink_class(output).shared)
 
 
 def _read(plan: StreamPlan) -> Iterator[Claim]:
     settings = plan.settings
     for file in plan.address.local_files:
         yield Claim(path=file, named_by=_owner(plan, ""))
+    if settings.site is not None:
+        yield Claim(path=Path(settings.site), named_by=_owner(plan, "--site"))
     for file in model_files(settings.model):
         yield Claim(path=file, named_by=_owner(plan, "--model"))
     for file in model_files(settings.reid) if settings.reid is not None else ():
@@ -104,6 +109,6 @@ def _owner(plan: StreamPlan, option: str) -> str:
     settings = plan.settings
     if isinstance(settings, CameraSettings):
         return f"{settings.place}, {settings.name}" if settings.place else settings.name
-    if option in {"", "--model", "--reid"}:
+    if option in {"", "--model", "--reid", "--site"}:
         return option or "source"
     return f"{option}, {plan.name}"
