@@ -225,6 +225,12 @@ def test_a_polygon_with_too_many_corners_is_refused_before_its_edges_are_compare
         parse_site(f"zones:\n  - name: a\n    polygon: [{points}]\n")
 
 
+def test_without_the_extra_the_pip_command_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "yaml", None)
+    with pytest.raises(ConfigError, match=r"PyYAML to read it, found it is not installed\n  remedy: pip install"):
+        parse_site(GOOD)
+
+
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="No such file"):
         read_site(tmp_path / "none.yaml")

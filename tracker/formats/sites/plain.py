@@ -91,7 +91,7 @@ def from_yaml(text: str) -> Any:
         import yaml
     except ImportError:
         problem = "expected PyYAML to read it, found it is not installed"
-        raise ConfigError("the file", problem, install_command("live")) from None
+        raise ConfigError("the file", problem, install_command("site")) from None
     try:
         return _value_of(yaml.compose(text, Loader=yaml.SafeLoader), {})
     except yaml.MarkedYAMLError as error:
