@@ -197,6 +197,17 @@ def test_stream_and_camera_have_their_names() -> None:
         export_site(EVERYTHING, "nvdsanalytics", stream="x")
 
 
+@pytest.mark.parametrize("name", ["frigate", "nvdsanalytics"])
+def test_names_that_become_one_stay_apart(name: str) -> None:
+    zones = [Zone(name=word, polygons=(((0.1, 0.1), (0.9, 0.1), (0.9, 0.9)),)) for word in ("a", "a;", "a_2", "camera")]
+    text = export_site(Site(zones=tuple(zones), reference_size=SIZE), name).text
+    back = import_site(text, name).site
+    assert len({zone.name for zone in back.zones}) == 4
+    if name == "frigate":
+        assert list(yaml.safe_load(text)["cameras"]["camera"]["zones"]) == ["a", "a_2", "a_2_2", "camera_2"]
+        assert [zone.name for zone in back.zones] == [zone.name for zone in zones]
+
+
 def test_opendatacam_polygons_repeat_their_first_point() -> None:
     areas = json.loads(export_site(EVERYTHING, "opendatacam").text)["countingAreas"].values()
     points = next(area["location"]["points"] for area in areas if area["type"] == "polygon")

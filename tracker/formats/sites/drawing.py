@@ -186,12 +186,12 @@ def needed_size(size: Size | None, tool: str) -> Size:
     return size
 
 
-def unique(name: str, taken: set[str]) -> str:
+def unique(name: str, taken: set[str], *, between: str = " ") -> str:
     """The name, or with a number where it is taken; it is taken then."""
     found, number = name, 1
     while found in taken:
         number += 1
-        found = f"{name} {number}"
+        found = f"{name}{between}{number}"
     taken.add(found)
     return found
 

@@ -79,9 +79,9 @@ def write(site: Site, *, size: Size | None = None, stream: str = "") -> Exported
         stream: Name of the camera; ``camera`` where not given.
     """
     warnings: list[str] = []
-    rows, taken = [], set[str]()
+    rows, taken = [], {stream or "camera"}  # a zone may not be called as its camera
     for zone, name, polygon in zone_polygons(site, "Frigate", warnings):
-        key = unique(re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_") or "zone", taken).replace(" ", "_")
+        key = unique(re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_") or "zone", taken, between="_")
         rows += [f"      {key}:", *(f"        {line}" for line in _rows(zone, name, key, polygon, warnings))]
     warnings += lost(site, "Frigate", parts={"zones"}, zone={"classes", "enter_s", "loiter_s"})
     reference = size or site.reference_size

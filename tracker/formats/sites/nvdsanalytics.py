@@ -116,7 +116,7 @@ def write(site: Site, *, size: Size | None = None, stream: str = "") -> Exported
         if start == end:
             warnings.append(f"line {name!r} is left out: it is shorter than a pixel")
             continue
-        known = unique(_label(name, warnings), taken)
+        known = unique(_label(name, warnings), taken, between="_")
         for direction, left in ((line.to_left, True), (line.to_right, False)):
             label = f"{known}.{_label(direction, warnings).replace('.', '_')}"
             numbers = [*_vector(start, end, reference, left=left), *start, *end]
@@ -124,7 +124,7 @@ def write(site: Site, *, size: Size | None = None, stream: str = "") -> Exported
     taken.clear()
     for _, name, polygon in zone_polygons(site, TOOL, warnings):
         numbers = [value for point in pixels(polygon, reference) for value in point]
-        label = unique(_label(name, warnings), taken)
+        label = unique(_label(name, warnings), taken, between="_")
         regions.append(f"roi-{label}={';'.join(f'{value:.0f}' for value in numbers)}")
     warnings += lost(site, TOOL, parts={"lines", "zones"}, line={"to_left", "to_right"})
     text = ["[property]", "enable=1", f"config-width={reference[0]}", f"config-height={reference[1]}"]
