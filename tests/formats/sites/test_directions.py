@@ -5,6 +5,7 @@ Each tool's rule is written here anew from its documented behaviour, in pixels, 
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 
@@ -12,6 +13,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from tests.analytics.walks import of, through, walk
 from tracker.formats.sites.known import import_site
 from tracker.site import Line
 
@@ -122,10 +124,26 @@ def test_a_movement_has_the_tools_name(
     assert here(line, after) == RULES[name](start, end, before, after)
 
 
-def test_the_figures_of_section_four() -> None:
-    """A wire from top to bottom: gvaanalytics counts 1 for screen right to left."""
+def test_a_wire_from_top_to_bottom() -> None:
+    """gvaanalytics counts 1 for a movement from right to left on the screen."""
     [line] = import_site(
         '{"tripwires": [{"id": "a", "points": [{"x": 500, "y": 0}, {"x": 500, "y": 800}]}]}', "dlstreamer", size=SIZE
     ).site.lines
     assert here(line, (400, 400)) == "1"
     assert here(line, (600, 400)) == "-1"
+
+
+@pytest.mark.parametrize("name", RULES)
+@pytest.mark.parametrize("turn", range(8))
+def test_the_site_counts_what_the_tool_counts(name: str, turn: int) -> None:
+    """A walk across a line in each of eight orientations, through the measures themselves."""
+    angle = math.radians(45 * turn + 3)
+    along, across_ = (math.cos(angle), math.sin(angle)), (-math.sin(angle), math.cos(angle))
+    start, end, before, after = (
+        (round(500 + reach * axis[0]), round(400 + reach * axis[1]))
+        for axis, reach in ((along, -200), (along, 200), (across_, -150), (across_, 150))
+    )
+    site = import_site(text(name, start, end, before, after), name, size=SIZE).site
+    path = through((0, before[0] / SIZE[0], before[1] / SIZE[1]), (4, after[0] / SIZE[0], after[1] / SIZE[1]))
+    events = walk(dataclasses.replace(site, reference_size=None), {1: path})  # walks have a picture of their own
+    assert [event.direction for event in of(events, "crossing")] == [RULES[name](start, end, before, after)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bz2
 import json
+import math
 
 import pytest
 
@@ -11,6 +12,7 @@ from tracker.errors import ConfigError
 from tracker.formats.sites.drawing import Imported
 from tracker.formats.sites.known import FORMATS, import_site, recognised
 from tracker.formats.sites.plain import text_of_bytes
+from tracker.polygons import polygon_area
 
 HD, FULL_HD = (1280, 720), (1920, 1080)
 
@@ -312,6 +314,29 @@ def test_viseron() -> None:
     assert warned(imported, "confidence is not carried over")
     assert read("viseron", VISERON, HD, "camera_one").site == imported.site
     assert read("viseron", "zones: [{name: a, coordinates: [{x: 1, y: 1}, {x: 9, y: 1}, {x: 9, y: 9}]}]", HD)
+
+
+def test_viseron_camera_of_two_components() -> None:
+    text = VISERON + VISERON.replace("codeprojectai", "darknet").replace("sidewalk", "yard")
+    with pytest.raises(ConfigError, match="expected one camera with zones, found camera_one, ") as caught:
+        read("viseron", text, HD)
+    other = caught.value.problem.rsplit(", ", 1)[1]
+    names = {read("viseron", text, HD, stream).site.zones[0].name for stream in ("camera_one", other)}
+    assert names == {"sidewalk", "yard"}
+
+
+def test_circles_keep_their_area_and_end_at_the_edge() -> None:
+    zones = [{"id": "a", "type": "circle", "center": {"x": 960, "y": 540}, "radius": 150}]
+    [zone] = read("dlstreamer", json.dumps({"zones": zones}), FULL_HD).site.zones
+    area = polygon_area([(x * 1920, y * 1080) for x, y in zone.polygons[0]])
+    assert area == pytest.approx(math.pi * 150**2)
+    zones[0]["center"] = {"x": 50, "y": 540}
+    cut = read("dlstreamer", json.dumps({"zones": zones}), FULL_HD)
+    assert warned(cut, "cut off at the edge")
+    for radius in (0, -1, "x", None):
+        zones[0]["radius"] = radius
+        with pytest.raises(ConfigError, match="radius"):
+            read("dlstreamer", json.dumps({"zones": zones}), FULL_HD)
 
 
 def test_otflow() -> None:

@@ -139,8 +139,8 @@ class Drawing:
         listed = value if isinstance(value, list) else [value]
         if len(listed) > MOST_CLASSES:
             raise ConfigError(what, f"expected at most {MOST_CLASSES} classes, found more", "is it the right file?")
-        names = dict.fromkeys(text_of(entry, what) for entry in listed if entry is not None)
-        return tuple(name for name in names if name)
+        names = (_printable(text_of(entry, what)) for entry in listed if entry is not None)
+        return tuple(dict.fromkeys(name for name in names if name))
 
     def _name(self, kind: str, name: Any) -> str:
         """A name that a site takes, different from all others."""
@@ -148,7 +148,7 @@ class Drawing:
             raise ConfigError("the file", f"expected at most {MOST_PARTS} lines and zones, found more", "divide it")
         given = "" if name is None else text_of(name, kind)
         count = len(self._lines if kind == "line" else self._zones) + 1
-        usable = "".join(letter for letter in given if letter.isprintable()).strip() or f"{kind} {count}"
+        usable = _printable(given) or f"{kind} {count}"
         known = unique(usable, self._names)
         if given and known != given:
             self.warn(f"{kind} {known!r}: it was called {given!r} there")
@@ -209,6 +209,10 @@ def flat_points(numbers: Sequence[float], what: str) -> list[Point]:
     if len(numbers) % 2:
         raise ConfigError(what, f"expected pairs of x and y, found {len(numbers)} numbers", "add or remove one")
     return list(zip(numbers[::2], numbers[1::2], strict=True))
+
+
+def _printable(text: str) -> str:
+    return "".join(letter for letter in text if letter.isprintable()).strip()
 
 
 def _point(value: Any, what: str) -> Point:

@@ -187,8 +187,8 @@ def _lines(drawing: Drawing, name: str, group: Group, size: Size) -> None:
             crossings.append(_crossing(key.removeprefix("line-crossing-"), _numbers(value, key[:60]), size, group))
     known = {key for key in group if key.startswith("line-crossing-")} | {"enable", "class-id", "extended", "mode"}
     drawing.unused(f"[{name}]", group, known)
-    if group.get("mode", "loose") != "loose":
-        drawing.warn(f"[{name}]: mode={group['mode'][:20]} is not carried over; every crossing of the line counts")
+    if (mode := group.get("mode", "balanced")) != "loose":  # balanced is its default
+        drawing.warn(f"[{name}]: mode={mode[:20]} is not carried over; every crossing of the line counts")
     _class_ids(drawing, name, group)
     while crossings:
         first = crossings.pop(0)

@@ -64,15 +64,16 @@ def read(text: str, *, size: Size | None = None, stream: str = "") -> Imported:
 def _cameras(data: Any) -> dict[str, dict[str, Any]]:
     """What has zones, by name; the root is called ``""``."""
     found: dict[str, dict[str, Any]] = {}
-    waiting: list[tuple[str, Any, int]] = [("", data, 0)]
+    waiting: list[tuple[tuple[str, ...], Any]] = [((), data)]
     seen: set[int] = set()
     while waiting and len(found) < MOST_CAMERAS:
-        name, value, depth = waiting.pop()
+        path, value = waiting.pop()
         if not isinstance(value, dict) or id(value) in seen:
             continue
         seen.add(id(value))
         if isinstance(value.get("zones"), list) and value["zones"]:
-            found[name] = value
-        elif depth < DEEPEST:
-            waiting += [(key, entry, depth + 1) for key, entry in value.items()]
+            name = path[-1] if path else ""
+            found[name if name not in found else ".".join(path)] = value  # a camera of two components
+        elif len(path) < DEEPEST:
+            waiting += [((*path, key), entry) for key, entry in value.items()]
     return found
