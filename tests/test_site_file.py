@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import json
 import pickle
 import subprocess
@@ -236,6 +237,12 @@ def test_a_polygon_with_too_many_corners_is_refused_before_its_edges_are_compare
         parse_site(f"zones:\n  - name: a\n    polygon: [{points}]\n")
 
 
+def test_without_the_extra_the_pip_command_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "yaml", None)
+    with pytest.raises(ConfigError, match=r"PyYAML to read it, found it is not installed\n  remedy: pip install"):
+        parse_site(GOOD)
+
+
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="No such file"):
         read_site(tmp_path / "none.yaml")
@@ -353,6 +360,21 @@ def test_a_folder_that_cannot_be_written_is_one_error(tmp_path: Path) -> None:
     assert read_site(path) == first
     with pytest.raises(SinkError, match="mkdir -p"):
         write_site(tmp_path / "none" / "gate.yaml", SITE)
+
+
+def test_a_full_disk_leaves_the_file_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "gate.yaml"
+    first = write_site(path, SITE)
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("tracker.sinks.part_file.os.fsync", full)
+    with pytest.raises(SinkError, match="No space left on device"):
+        write_site(path, first)
+    monkeypatch.undo()
+    assert read_site(path) == first
+    assert write_site(path, first).revision == 2
 
 
 def test_a_crash_in_the_middle_leaves_the_file_as_it_was(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from tracker.app.commands.live import live
 from tracker.app.commands.measure import associate, evaluate
 from tracker.app.commands.models import models_app
 from tracker.app.commands.settings import settings_app
+from tracker.app.commands.site import site_app
 from tracker.app.commands.start import demo, doctor
 from tracker.app.commands.track import segment, track
 from tracker.app.habits import HabitCommand
@@ -45,5 +46,6 @@ app.command(name="eval", cls=HabitCommand)(evaluate)
 for command in (demo, doctor):
     app.command(cls=CheckedCommand)(command)
 app.add_typer(models_app, name="models")
+app.add_typer(site_app, name="site")
 app.add_typer(bench_app, name="bench")
 app.add_typer(settings_app, name="settings")

@@ -82,7 +82,7 @@ def parse_site(text: str, *, name: str = "site.yaml") -> Site:
         text: YAML.
         name: Stands for the file in errors.
     """
-    return _Reader(name).site(compose(text, name, "lines and zones"))
+    return _Reader(name).site(compose(text, name, "lines and zones", extra="site"))
 
 
 def write_site(path: str | os.PathLike[str], site: Site, *, before: Site | None = None) -> Site:

@@ -44,13 +44,14 @@ def read_text(path: str | os.PathLike[str], what: str) -> str:
     raise ConfigError(path, f"expected a YAML file of {what}, found: {reason}", "check the path")
 
 
-def compose(text: str, name: str, what: str) -> Any:
+def compose(text: str, name: str, what: str, *, extra: str = "live") -> Any:
     """The root node of a file; ``None`` of an empty one.
 
     Args:
         text: YAML.
         name: Stands for the file in errors.
         what: Of what it is a file, in the plural.
+        extra: Optional packages with which PyYAML is installed.
 
     Raises:
         ConfigError: It is no YAML, or too large or too deep; the text is not quoted, it may hold passwords.
@@ -59,7 +60,7 @@ def compose(text: str, name: str, what: str) -> Any:
         import yaml
     except ImportError:
         problem = "expected PyYAML to read it, found it is not installed"
-        raise ConfigError(name, problem, install_command("live")) from None
+        raise ConfigError(name, problem, install_command(extra)) from None
 
     if len(text.encode(errors="surrogatepass")) > LARGEST_FILE:
         raise ConfigError(name, f"expected at most {LARGEST_FILE:,} bytes, found more", "is it the right file?")
