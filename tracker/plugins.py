@@ -187,9 +187,12 @@ STAGES = ExtensionPoint(
     fits=callable,
     built_in={
         "camera": "tracker.engine.stage:camera_motion",
+        "camera_state": "tracker.engine.camera_state:camera_state",
         "filter": "tracker.engine.stage:instance_filter",
         "reid": "tracker.engine.stage:embeddings",
         "associate": "tracker.engine.steady:associate",
+        "contact": "tracker.engine.counting:contact",
+        "analytics": "tracker.engine.counting:analytics",
     },
 )
 """Steps of a stream between segmentation and its outputs, one instance per stream."""

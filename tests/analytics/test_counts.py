@@ -15,13 +15,13 @@ from tests.sinks.ledgers import START_MS, SUFFIXES, crossing, write_ledger
 from tracker.analytics.corrections import Corrections
 from tracker.analytics.counts import BY, BinCount, Sums, balances, count_bins, counts, filled, od_matrix, sums_of
 from tracker.analytics.measures import SiteMeasures
-from tracker.analytics.site import Doors, Flow, Line, Site, Zone
 from tracker.analytics.stays import presence, stays
 from tracker.errors import ConfigError
 from tracker.events import Event, Stay
 from tracker.formats.event_store import grouped, open_store, outages, spans
 from tracker.formats.ledger import read_events
 from tracker.plugins import open_sink
+from tracker.site import Doors, Flow, Line, Site, Zone
 
 TIMES = st.integers(0, 7_200_000)
 

@@ -11,7 +11,7 @@ from tracker.analytics.counts import count_bins, od_matrix
 from tracker.analytics.flows import ways
 from tracker.analytics.measures import SiteMeasures
 from tracker.analytics.occupancy import Balance
-from tracker.analytics.site import Doors, Flow, Line, Site, Zone
+from tracker.site import Doors, Flow, Line, Site, Zone
 
 WEST = Line(name="west", points=((0.2, 0.0), (0.2, 1.0)))
 EAST = Line(name="east", points=((0.8, 0.0), (0.8, 1.0)))

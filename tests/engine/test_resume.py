@@ -41,8 +41,8 @@ def tracked(index: int) -> TrackedFrame:
     return TrackedFrame(frame=shown, instances=seen, tracks=None, class_names=("person",))
 
 
-def opener(path: Path):
-    return open_sink(path, class_names=("person",), frame_rate=25.0)
+def opener(path: Path, *, kind: str | None = None):
+    return open_sink(path, class_names=("person",), frame_rate=25.0, kind=kind)
 
 
 def run(
@@ -168,7 +168,7 @@ def test_a_disk_that_is_full_stops_a_recording_which_goes_on_when_there_is_room(
     out.mkdir()
     opened: list[Full] = []
 
-    def open_part(path: Path):
+    def open_part(path: Path, *, kind: str | None = None):
         opened.append(Full(path, room))
         return opened[-1]
 

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from tracker.analytics.occupancy import Balance
-    from tracker.analytics.site import Doors, Site
     from tracker.events import Event, EventKind
+    from tracker.site import Doors, Site
 
 __all__ = ["BIN_S", "BY", "BinCount", "Outage", "Sums", "balances", "booked", "count_bins", "counts", "od_matrix"]
 

@@ -15,8 +15,8 @@ from tracker.events import Sighting
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from tracker.analytics.site import Flow
     from tracker.events import Event
+    from tracker.site import Flow
 
 __all__ = ["FlowFinder", "Way", "ways"]
 

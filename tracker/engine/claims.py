@@ -85,6 +85,7 @@ def held_names(config: ServiceSettings, plan: StreamPlan) -> Iterator[None]:
 def _written(plan: StreamPlan) -> Iterator[Claim]:
     settings = plan.settings
     options = ["--save"] * (settings.save is not None) + ["--records"] * len(settings.records)
+    options += ["--events"] * len(plan.events)
     for output, option in zip(plan.outputs, options, strict=True):
         path = file_of(output)
         for file in picture_files(path, plan.address.files) if path is not None else ():
@@ -95,6 +96,8 @@ def _read(plan: StreamPlan) -> Iterator[Claim]:
     settings = plan.settings
     for file in plan.address.local_files:
         yield Claim(path=file, named_by=_owner(plan, ""))
+    if settings.site is not None:
+        yield Claim(path=Path(settings.site), named_by=_owner(plan, "--site"))
     for file in model_files(settings.model):
         yield Claim(path=file, named_by=_owner(plan, "--model"))
     for file in model_files(settings.reid) if settings.reid is not None else ():
@@ -106,6 +109,6 @@ def _owner(plan: StreamPlan, option: str) -> str:
     settings = plan.settings
     if isinstance(settings, CameraSettings):
         return f"{settings.place}, {settings.name}" if settings.place else settings.name
-    if option in {"", "--model", "--reid"}:
+    if option in {"", "--model", "--reid", "--site"}:
         return option or "source"
     return f"{option}, {plan.name}"

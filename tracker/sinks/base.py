@@ -103,12 +103,14 @@ class Sink(ABC):
             filled in as well.
         keeps_instances: It keeps what tracking needs later: without tracking too, the camera's motion is looked for.
         shared: What is there is added to and never replaced, and any number of streams and processes may write there.
+        needs_contacts: Tracked frames must carry the ground contacts of their instances, ``TrackedFrame.contacts``.
     """
 
     needs_images: ClassVar[bool] = False
     shows_silhouettes: ClassVar[bool] = False
     keeps_instances: ClassVar[bool] = False
     shared: ClassVar[bool] = False
+    needs_contacts: ClassVar[bool] = False
 
     @classmethod
     def open(cls, address: str, context: SinkContext) -> Self:
@@ -124,6 +126,11 @@ class Sink(ABC):
         """
         message = f"{cls.__name__} has no address of its own and cannot be opened by one ({address}, {context})"
         raise TypeError(message)
+
+    @classmethod
+    def takes_events(cls) -> bool:
+        """Whether it has a use for events that are found after the last frame."""
+        return cls.write_events is not Sink.write_events
 
     @classmethod
     def why_not_joined(cls, address: str) -> str:
