@@ -338,6 +338,15 @@ def test_a_stay_that_a_killed_process_left_is_ended_when_the_camera_is_back(tmp_
     assert sum(event.kind == "leave" for event in read_events(path)) == 1
 
 
+def test_a_stay_whose_end_is_given_again_after_a_kill_needs_no_other(tmp_path):
+    path = tmp_path / "x.sqlite"
+    write_ledger(path, [enter(10), crossing(50)])
+    left = crossing(51, kind="leave", place="shop", direction="", identity=7, stay=Stay(entered_s=10.0, left_s=51.0))
+    with open_sink(path, stream="gate") as sink:
+        sink.write(frame_with([left, crossing(90)]))
+    assert rows_of(path) == [enter(10), crossing(50), left, crossing(90)]
+
+
 def test_a_recording_that_is_analysed_again_ends_its_own_stays(tmp_path):
     path = tmp_path / "x.sqlite"
     left = crossing(60, kind="leave", place="shop", direction="", identity=7, stay=Stay(entered_s=10.0, left_s=60.0))

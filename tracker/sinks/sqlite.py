@@ -40,7 +40,7 @@ PATIENCE_S = 60.0
 
 _DANGLING = """
     SELECT place, identity, class, time_s, utc_ms, stay_entered_s, stay_began, revision FROM events AS entry
-    WHERE stream = ? AND kind = 'enter' AND utc_ms IS NOT NULL AND NOT EXISTS (
+    WHERE stream = ? AND kind = 'enter' AND utc_ms <= ? AND NOT EXISTS (
         SELECT 1 FROM events AS later WHERE later.kind IN ('enter', 'leave') AND later.stream = entry.stream
         AND later.place = entry.place AND later.identity = entry.identity AND later.row <> entry.row
         AND later.utc_ms >= entry.utc_ms)
@@ -130,8 +130,9 @@ class SqliteSink(Sink):
         self.frames += 1
         captured_at = tracked_frame.frame.captured_at
         if self._stream and self._stream not in self._known and captured_at is not None:
-            self._end_stays(self._stream, round(captured_at.timestamp() * 1000))
-        self._take(tracked_frame.events)
+            self._begin(self._stream, round(captured_at.timestamp() * 1000), tracked_frame.events)
+        else:
+            self._take(tracked_frame.events)
         if self._waiting and time.monotonic() - self._committed_s >= COMMIT_S:
             self._commit()
         self._cpu_s["records"] += time.thread_time() - started_s
@@ -162,7 +163,7 @@ class SqliteSink(Sink):
     def _take(self, events: Iterable[Event]) -> None:
         for event in events:
             if event.utc_ms is not None:
-                self._end_stays(event.stream, event.utc_ms)
+                self._begin(event.stream, event.utc_ms)
             if not self._waiting:
                 self._waiting_since_s = time.monotonic()
             self._waiting.append(event)
@@ -185,8 +186,14 @@ class SqliteSink(Sink):
         self._committed_s = time.monotonic()
         self._waiting = []
 
-    def _end_stays(self, stream: str, utc_ms: int) -> None:
-        """Once per stream, where it goes on after the store's last row: end the stays that an earlier process left."""
+    def _begin(self, stream: str, utc_ms: int, first: Sequence[Event] = ()) -> None:
+        """Once per stream, where it goes on after the store's last row: end the stays that an earlier process left.
+
+        Args:
+            stream: Of which camera or recording.
+            utc_ms: Where it goes on.
+            first: Its first events, which may be the last ones of the earlier process, given again.
+        """
         stream = plain_text(stream)
         if stream in self._known:
             return
@@ -194,9 +201,11 @@ class SqliteSink(Sink):
         self.part_bytes()
         try:
             last = self._connection.execute("SELECT max(utc_ms) FROM events WHERE stream = ?", (stream,)).fetchone()[0]
+            self._take(first)
             if last is None or utc_ms <= last:  # nothing of it yet, or the same recording again
                 return
-            dangling = self._connection.execute(_DANGLING, (stream,)).fetchall()
+            self._commit()
+            dangling = self._connection.execute(_DANGLING, (stream, last)).fetchall()
         except sqlite3.Error as failure:
             raise _refusal(self.path, failure, f"read the stays of {stream}") from failure
         for place, identity, class_name, time_s, entry_ms, entered_s, began, revision in dangling:
