@@ -28,6 +28,9 @@ __all__ = [
     "DeviceSettings",
     "RunSettings",
     "StreamSettings",
+    "Text",
+    "Texts",
+    "as_pairs",
     "event_kind",
     "is_camera",
 ]
@@ -75,7 +78,7 @@ def _moment(value: Any) -> Any:
     return moment
 
 
-def _pairs(value: Any) -> Any:
+def as_pairs(value: Any) -> Any:
     """A mapping as pairs, which are frozen."""
     return tuple(value.items()) if isinstance(value, Mapping) else value
 
@@ -97,7 +100,7 @@ Texts = Annotated[
 ]
 Pairs = Annotated[
     tuple[tuple[Text, Text], ...],
-    BeforeValidator(_pairs),
+    BeforeValidator(as_pairs),
     WithJsonSchema({"type": "object", "additionalProperties": {"type": "string"}}),
 ]
 
