@@ -73,7 +73,7 @@ def run(
 
 @pytest.mark.parametrize("killed_at", [0, 1, 9, 10, 11, 27, 30])
 def test_chunks_put_together_are_the_whole(tmp_path, monkeypatch, killed_at: int) -> None:
-    monkeypatch.setattr("tracker.sinks.parquet.GROUP_ROWS", 7)
+    monkeypatch.setattr("tracker.sinks.table.GROUP_ROWS", 7)
     monkeypatch.setattr(ParquetSink.__init__, "__kwdefaults__", ParquetSink.__init__.__kwdefaults__ | {"group_rows": 7})
     whole, pieces = tmp_path / "whole", tmp_path / "pieces"
     for folder in (whole, pieces):

@@ -23,8 +23,9 @@ __all__ = ["check_cameras", "check_run", "files_of", "held_names"]
 
 
 def files_of(plan: StreamPlan) -> list[Path]:
-    """The outputs of a stream that are files; ``{time}`` stands for itself."""
-    return [path for output in plan.outputs if (path := file_of(output)) is not None]
+    """The outputs of a stream that are files of its own; ``{time}`` stands for itself."""
+    outputs = zip(plan.outputs, plan.sink_classes, strict=True)
+    return [path for output, sink in outputs if not sink.shared and (path := file_of(output)) is not None]
 
 
 def check_run(settings: RunSettings, plans: Sequence[StreamPlan], *, summary: Path | None = None) -> None:
@@ -84,10 +85,10 @@ def _written(plan: StreamPlan) -> Iterator[Claim]:
     settings = plan.settings
     options = ["--save"] * (settings.save is not None) + ["--records"] * len(settings.records)
     options += ["--events"] * len(plan.events)
-    for output, option in zip(plan.outputs, options, strict=True):
+    for output, option, sink in zip(plan.outputs, options, plan.sink_classes, strict=True):
         path = file_of(output)
         for file in picture_files(path, plan.address.files) if path is not None else ():
-            yield Claim(path=file, named_by=_owner(plan, option))
+            yield Claim(path=file, named_by=_owner(plan, option), shared=sink.shared)
 
 
 def _read(plan: StreamPlan) -> Iterator[Claim]:

@@ -86,6 +86,7 @@ class Outputs:
             coco_annotations=self._plan.coco_annotations,
             final_classes=final_classes,
             confirmation_score=self._confirmation_score,
+            stream=self._plan.name,
             model_digest=self._model.digest if keeps_instances else "",
         )
 

@@ -270,7 +270,7 @@ class Run:
         from tracker.engine.second_pass import check_replaceable
         from tracker.refine.spool import Spool
 
-        check_replaceable(plan.outputs)
+        check_replaceable({output: plan.kind_of(output) for output in plan.outputs})
         with contextlib.closing(Spool()) as spool:
             yield spool
 

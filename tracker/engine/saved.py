@@ -7,6 +7,7 @@ that ``track`` gives on the recording itself.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -91,8 +92,9 @@ class _Job:
             settings=self.counting,
         )
 
-    def context(self) -> SinkContext:
+    def context(self, stream: str) -> SinkContext:
         return SinkContext(
+            stream=stream,
             class_names=self.model.class_names,
             frame_rate=self.model.frame_rate,
             image_names=self.model.image_names,
@@ -148,12 +150,16 @@ def associate_saved(
         raise ConfigError(out, problem, "masktrail track the recording")
     counting = counting or StreamSettings()
     if refine:
-        check_replaceable([out, *counting.events])
+        check_replaceable({os.fspath(out): None} | {path: event_kind(path) for path in counting.events})
     claims = [(os.fspath(out), "--out"), *((path, "--events") for path in counting.events)]
-    targets = [Claim(path=found, named_by=option) for output, option in claims if (found := file_of(output))]
+    targets = [
+        Claim(path=found, named_by=option, shared=event_kind(output) == ".sqlite")
+        for output, option in claims
+        if (found := file_of(output))
+    ]
     read = [Claim(path=Path(path)), *([Claim(path=Path(counting.site), named_by="--site")] if counting.site else [])]
     check_claims(targets, read)
-    paths = [target.path for target in targets]
+    paths = [target.path for target in targets if not target.shared]
     with contextlib.ExitStack() as stack:
         model, saved = open_saved(path, stack.enter_context(Path(path).open("rb")))
         job = _Job.of(model, os.fspath(out), counting)
@@ -171,16 +177,14 @@ def _first_pass(
     job: _Job, saved: Iterator[SavedFrame], spool: Spool | None, progress: Callable[[int], None]
 ) -> tuple[str, SavedOutcome]:
     """The name of the stream, and what was found online."""
-    census, tally, frames, stream = Census(), Tally.of(job.site), 0, ""
-    stages: list[Stage] = []
+    census, tally, frames = Census(), Tally.of(job.site), 0
+    later = tracked_frames(job.model, saved)
+    first = next(later, None)
+    stream = "" if first is None else first.frame.source
+    stages, context = job.stages(stream), job.context(stream)
     with contextlib.ExitStack() as stack:
-        sinks = [
-            stack.enter_context(open_sink(output, job.context(), kind=job.kind_of(output))) for output in job.outputs
-        ]
-        for frames, tracked in enumerate(tracked_frames(job.model, saved), 1):
-            if frames == 1:
-                stream = tracked.frame.source
-                stages = job.stages(stream)
+        sinks = [stack.enter_context(open_sink(output, context, kind=job.kind_of(output))) for output in job.outputs]
+        for frames, tracked in enumerate(itertools.chain([] if first is None else [first], later), 1):
             for stage in stages:
                 tracked = stage.process(tracked)  # noqa: PLW2901 - a frame on its way
             for sink in sinks:
@@ -200,7 +204,7 @@ def _first_pass(
 
 
 def _second_pass(spool: Spool, job: _Job, stream: str, targets: list[Path], online: SavedOutcome) -> SavedOutcome:
-    context = job.context()
+    context = job.context(stream)
 
     def open_again(output: str | os.PathLike[str], *, kind: str | None = None) -> Sink:
         return open_sink(output, context, kind=kind, coasting=True)

@@ -65,18 +65,21 @@ class _InterruptedError(Exception):
     """The way out of the second pass after :meth:`SecondPass.stop`."""
 
 
-def check_replaceable(outputs: Sequence[str | os.PathLike[str]]) -> None:
-    """Outputs are written twice.
+def check_replaceable(outputs: Mapping[str, str | None]) -> None:
+    """Outputs are written twice; each is given with its kind, as for :func:`tracker.plugins.sink_class`.
 
     Raises:
         ConfigError: One of them is a device, a pipe or a URL, from which nothing can be taken back.
     """
-    for output in outputs:
+    for output, kind in outputs.items():
         path = file_of(output)
         if path is None or (path.exists() and not path.is_dir() and not stat.S_ISREG(path.stat().st_mode)):
             found = "an address" if path is None else "a device or pipe"
             problem = f"expected a file that can be replaced, found {found}"
             raise ConfigError(f"--refine with {redact(os.fspath(output))}", problem, "name a file")
+        if sink_class(output, kind).shared:
+            problem = "expected a file that can be replaced, found a store that other streams write too"
+            raise ConfigError(f"--refine with {path}", problem, "write .events.jsonl, or leave --refine out")
         if path.suffix.lower() in SUFFIXES:
             problem = "expected a file that can be replaced, found pictures"
             raise ConfigError(f"--refine with {path}", problem, "save a video, or leave --refine out")

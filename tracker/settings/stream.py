@@ -56,6 +56,9 @@ EVENT_KINDS = {
 }
 """Kind of output, as :data:`tracker.plugins.SINKS` names it, by the suffix of a file of events."""
 
+EVENT_SUFFIXES = (".events.jsonl", ".events.parquet", ".sqlite", ".sqlite3", ".db")
+"""Of files that hold events whatever names them."""
+
 DAY_S = 86_400
 
 
@@ -305,7 +308,7 @@ class StreamSettings(Settings):
             expected, found = "a site, whose lines and zones make the events", "events without one"
             raise SettingError(owner, (Refusal("events", expected, found, "name the site's file too"),), found)
         for path in self.records:
-            if self.site is None and PurePath(path).name.lower().endswith((".events.jsonl", ".events.parquet")):
+            if self.site is None and PurePath(path).name.lower().endswith(EVENT_SUFFIXES):
                 expected, found = "a site, whose lines and zones make the events", f"none for {path}"
                 raise SettingError(owner, (Refusal("records", expected, found, "name the site's file too"),), found)
         return self

@@ -55,6 +55,7 @@ class SinkContext:
             vote so far, as in the parts of a camera's records, where nothing is final yet.
         confirmation_score: Of the model: score that an instance must have to confirm a track.
         model_digest: SHA-256 of the model; empty where no output asked for it.
+        stream: Name of the camera or recording, as in its events.
     """
 
     class_names: Sequence[str] = ()
@@ -68,6 +69,7 @@ class SinkContext:
     final_classes: bool = True
     confirmation_score: float = 0.0
     model_digest: str = ""
+    stream: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,12 +103,14 @@ class Sink(ABC):
             filled in as well.
         keeps_instances: It keeps what tracking needs later: without tracking too, the camera's motion is looked for.
         needs_contacts: Tracked frames must carry the ground contacts of their instances, ``TrackedFrame.contacts``.
+        shared: What is there is added to and never replaced, and any number of streams and processes may write there.
     """
 
     needs_images: ClassVar[bool] = False
     shows_silhouettes: ClassVar[bool] = False
     keeps_instances: ClassVar[bool] = False
     needs_contacts: ClassVar[bool] = False
+    shared: ClassVar[bool] = False
 
     @classmethod
     def open(cls, address: str, context: SinkContext) -> Self:

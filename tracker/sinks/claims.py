@@ -32,10 +32,12 @@ class Claim:
     Attributes:
         path: As the user wrote it, with what stood for names filled in.
         named_by: The option, setting or line that names it, for messages.
+        shared: It is added to, by any number of streams and processes.
     """
 
     path: Path
     named_by: str = ""
+    shared: bool = False
 
     def __str__(self) -> str:
         return f"{self.path} ({self.named_by})" if self.named_by else str(self.path)
@@ -62,15 +64,14 @@ def check_claims(outputs: Sequence[Claim], inputs: Iterable[Claim] = (), *, runn
     written = {key: output for output in running if (key := _key(output.path)) is not None}
     for output in outputs:
         try:
-            check_place(output.path)
-            check_free(output.path)
+            _check_free(output)
         except SinkError as problem:
             problems.append(problem)
             continue
         key = _key(output.path)
         if key in read:
             problems.append(_taken(output, f"it is read here: {read[key]}", "name another file for the output"))
-        elif key in written:
+        elif key in written and not (output.shared and written[key].shared):
             remedy = "name another file, or write {name} or a folder that tells them apart"
             problems.append(_taken(output, f"another output is the same file: {written[key]}", remedy))
         elif key is not None:
@@ -81,6 +82,12 @@ def check_claims(outputs: Sequence[Claim], inputs: Iterable[Claim] = (), *, runn
         told = "".join(f"\n  {problem.offender}: {problem.problem}" for problem in problems)
         remedies = "; ".join(dict.fromkeys(problem.remedy for problem in problems))
         raise SinkError(f"{len(problems)} outputs", f"expected files that can be written, found:{told}", remedies)
+
+
+def _check_free(output: Claim) -> None:
+    check_place(output.path)
+    if not output.shared:
+        check_free(output.path)
 
 
 def check_folders_differ(folder: Path, source: Path) -> None:
