@@ -43,6 +43,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Rewritten", "SecondPass", "check_replaceable"]
 
+OPEN_S = 2.0
+"""An identity that was there so shortly before the end might have come back, had the recording gone on."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rewritten:
@@ -156,7 +159,7 @@ class SecondPass:
                     sinks.append((sink, sink_class(path, self._kinds.get(path)).shows_silhouettes))
                 draws = any(sink_class(path, self._kinds.get(path)).needs_images for path in paths)
                 pictures = stack.enter_context(self._pictures()) if draws else None
-                self._endings = _endings(refined) if self._stages else {}
+                self._endings = _endings(refined, recording.times_s) if self._stages else {}
                 for number in range(len(self._spool)) if sinks or self._stages else ():
                     self._write_frame(number, sinks, recording, refined, pictures)
                     self._tell(len(self._spool) + number + 1, len(self._spool))
@@ -243,10 +246,15 @@ def _pictured(frame: Frame, pictures: Iterator[Frame]) -> Frame:
     return replace(frame, image=found.image, pixel_aspect=found.pixel_aspect)
 
 
-def _endings(refined: Refined) -> dict[int, NDArray[np.int64]]:
-    """The identities that are over by a frame, by its number: their last row is in the one before."""
+def _endings(refined: Refined, times_s: NDArray[np.float64]) -> dict[int, NDArray[np.int64]]:
+    """The identities that are over by a frame, by its number: their last row is in the one before.
+
+    Those that were there shortly before the end of the recording are not over then: what they do is open.
+    """
     ids, last = np.unique(refined.ids[::-1], return_index=True)
-    frames = refined.frames[::-1][last] + 1
+    frames = refined.frames[::-1][last]
+    over = times_s[frames] < times_s[-1] - OPEN_S if len(frames) else np.zeros(0, np.bool_)
+    ids, frames = ids[over], frames[over] + 1
     return {int(number): ids[frames == number] for number in np.unique(frames)}
 
 
