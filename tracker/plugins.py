@@ -187,6 +187,7 @@ STAGES = ExtensionPoint(
     fits=callable,
     built_in={
         "camera": "tracker.engine.stage:camera_motion",
+        "camera_state": "tracker.engine.camera_state:camera_state",
         "filter": "tracker.engine.stage:instance_filter",
         "reid": "tracker.engine.stage:embeddings",
         "associate": "tracker.engine.steady:associate",

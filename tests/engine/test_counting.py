@@ -218,7 +218,7 @@ def test_a_stage_that_cannot_be_closed_costs_no_output() -> None:
         def close(self) -> tuple[Event, ...]:
             raise IndexError(0)
 
-    served = Served(made=[*stages()[:2], Broken(SITE, stream="gate")]).put(0, 20).end()
+    served = Served(made=[*stages()[:3], Broken(SITE, stream="gate")]).put(0, 20).end()
     assert ["end its stages" in str(failure) for failure in served.stream.failures] == [True]
     assert served.sink.calls[-1] == "close"
 
@@ -375,7 +375,7 @@ def wrapping() -> dict[str, ast.ClassDef]:
 def test_no_sink_that_wraps_others_forgets_the_last_events() -> None:
     classes = wrapping()
     assert {"MultiSink", "RotatingSink", "ChunkedSink"} <= set(classes)
-    del classes["SpoolSink"]  # its events are found anew by the second pass
+    del classes["SpoolSink"]  # its spool is no sink, and its events are found anew by the second pass
     for name, node in classes.items():
         own = [one for one in node.body if isinstance(one, ast.FunctionDef) and one.name == "write_events"]
         assert own, f"{name} gives frames to another sink, and must pass the last events on"
@@ -466,7 +466,7 @@ def test_chunks_end_with_them_even_where_the_last_frame_ended_one(tmp_path: Path
 
 def test_without_a_site_and_without_contacts_there_is_no_stage() -> None:
     assert [stage.name for stage in stages(None)] == ["associate"]
-    assert [stage.name for stage in stages(SITE)] == ["associate", "contact", "analytics"]
+    assert [stage.name for stage in stages(SITE)] == ["associate", "camera_state", "contact", "analytics"]
     only = counting_stages("gate", ("person",), contacts=True, site=None, settings=StreamSettings())
     assert [stage.name for stage in only] == ["contact"]
 
@@ -475,7 +475,7 @@ def test_contacts_are_found_once_and_those_of_the_site(monkeypatch) -> None:
     stand = ((0.2, 0.45), (0.8, 0.45), (0.8, 0.6), (0.2, 0.6))
     site = replace(SITE, occluders=(Occluder(name="stand", polygon=stand),))
     served = Served(made=stages(site), way=through((0.0, 0.5, 0.5), (9.0, 0.5, 0.5)))
-    monkeypatch.setattr(served.stages[2]._measures._contacts, "find", None)
+    monkeypatch.setattr(served.stages[3]._measures._contacts, "find", None)
     served.put(0, 5).end()
     assert served.stream.failures == []
     assert [one.contacts.states.tolist() for one in served.sink.frames] == [[ContactState.HIDDEN]] * 5

@@ -151,6 +151,11 @@ class Lines:
         found = [self._settle(slot, line, time_s) for slot, line in list(self._passages) if slots[slot]]
         return [crossing for crossing in found if crossing is not None]
 
+    def forget(self) -> None:
+        """The camera did not see the scene: no identity has a side, so none changes it until it is seen on one."""
+        self._sides[:] = 0
+        self._passages.clear()
+
     def end(self, slot: int) -> list[Crossing]:
         """The identity is gone for good: what it did last is not contradicted any more."""
         found = [self._settle(slot, line, math.inf) for at, line in list(self._passages) if at == slot]

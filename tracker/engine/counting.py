@@ -105,9 +105,15 @@ class AnalyticsStage(Stage):
 
 
 def counting_stages(
-    stream: str, class_names: Sequence[str], *, contacts: bool, site: Site | None, settings: StreamSettings
+    stream: str,
+    class_names: Sequence[str],
+    *,
+    contacts: bool,
+    site: Site | None,
+    settings: StreamSettings,
+    pictures: bool = True,
 ) -> list[Stage]:
-    """The stages ``contact`` and ``analytics``; neither where nothing asks for it.
+    """The stages ``camera_state``, ``contact`` and ``analytics``; none where nothing asks for it.
 
     Args:
         stream: Name of the stream.
@@ -115,8 +121,11 @@ def counting_stages(
         contacts: An output wants them.
         site: What is counted, if anything.
         settings: Of the stream.
+        pictures: Frames have some, so that the camera itself is watched.
     """
     steps: list[tuple[str, dict[str, Any]]] = []
+    if site is not None and pictures:
+        steps.append(("camera_state", {"start_at": settings.start_at, "revision": site.revision}))
     if contacts or site is not None:
         steps.append(("contact", {"site": site}))
     if site is not None:

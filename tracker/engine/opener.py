@@ -121,7 +121,7 @@ def open_stream(
         watch.on_lost(failure)
 
     def open_sink(source: FrameFeed) -> Sink:
-        outputs = Outputs(plan, source.info, segmenter, on_lost=lost)
+        outputs = Outputs(plan, source.info, segmenter, site=plan.site, on_lost=lost)
         if chunked is None:
             return outputs.open(strict=not patient, beside=beside)
         open_chunk = outputs.opener(final_classes=False)
@@ -156,8 +156,8 @@ def stages_of(
 ) -> list[Stage]:
     """The stages of a stream in their order.
 
-    Camera motion, filter, embeddings, associate, those of the settings, and last contact and analytics, so that what is
-    counted is what is written.
+    Camera motion, filter, embeddings, associate, those of the settings, and last the camera's state, contact and
+    analytics, so that what is counted is what is written.
 
     Args:
         plan: What the stream is to do.

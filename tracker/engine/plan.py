@@ -84,7 +84,9 @@ class StreamPlan:
         """Whether the site or an output needs to know where identities stand."""
         if not self.associates:
             return False
-        return self.shows_contacts or self.site is not None or any(sink.needs_contacts for sink in self.sink_classes)
+        sinks = self.sink_classes
+        drawn = "contacts" in (self.settings.draw or ()) and any(sink.needs_images for sink in sinks)
+        return self.shows_contacts or self.site is not None or drawn or any(sink.needs_contacts for sink in sinks)
 
     @property
     def wants_images(self) -> bool:

@@ -360,10 +360,15 @@ class Run:
         second = SecondPass(
             spool=spool,
             class_names=model.class_names,
-            open_sink=Outputs(plan, info, model).opener(coasting=True),
+            open_sink=Outputs(plan, info, model, site=plan.site).opener(coasting=True),
             kinds={Path(output): plan.kind_of(output) for output in plan.outputs},
             stages=counting_stages(
-                plan.name, model.class_names, contacts=plan.wants_contacts, site=plan.site, settings=plan.settings
+                plan.name,
+                model.class_names,
+                contacts=plan.wants_contacts,
+                site=plan.site,
+                settings=plan.settings,
+                pictures=False,
             ),
             pictures=lambda: _pictures(plan),
             progress=lambda done, total: self._listener.refined(plan.name, done, total),

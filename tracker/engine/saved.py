@@ -90,6 +90,7 @@ class _Job:
             contacts=any(sink.needs_contacts for sink in sinks),
             site=self.site,
             settings=self.counting,
+            pictures=False,
         )
 
     def context(self, stream: str) -> SinkContext:

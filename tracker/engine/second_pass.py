@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     from tracker.engine.outputs import Opener
     from tracker.engine.stage import Stage
+    from tracker.events import Event
     from tracker.refine.recording import Recording
     from tracker.refine.spool import Spool
     from tracker.sinks.base import Sink
@@ -163,7 +164,7 @@ class SecondPass:
                 for number in range(len(self._spool)) if sinks or self._stages else ():
                     self._write_frame(number, sinks, recording, refined, pictures)
                     self._tell(len(self._spool) + number + 1, len(self._spool))
-                last = tuple(event for stage in self._stages for event in stage.close())
+                last = (*self._spool.camera_events.get(len(self._spool), ()), *self._closing())
                 self._tally.add(last)
                 for sink, _ in sinks if last else ():
                     sink.write_events(last)
@@ -194,7 +195,8 @@ class SecondPass:
         tracks = _tracks(refined, number, int(recording.starts[number]))
         plain = self._tracked(frame, instances, tracks)
         if self._stages:
-            plain = self._counted(plain, self._endings.get(number))
+            about_camera = self._spool.camera_events.get(number, ())
+            plain = self._counted(replace(plain, events=about_camera), self._endings.get(number))
         shaped = plain
         if any(wants_shapes for _, wants_shapes in sinks):
             filled = with_filled(instances, tracks, refined, number, self._at(recording))
@@ -211,6 +213,11 @@ class SecondPass:
             counted = stage.process(counted)
         self._tally.add(counted.events)
         return replace(plain, contacts=counted.contacts, events=counted.events)
+
+    def _closing(self) -> Iterator[Event]:
+        """What is open at the end."""
+        for stage in self._stages:
+            yield from stage.close()
 
     def _tracked(self, frame: Frame, instances: Instances, tracks: Tracks) -> TrackedFrame:
         return TrackedFrame(frame=frame, instances=instances, tracks=tracks, class_names=self._class_names)

@@ -18,8 +18,11 @@ from tracker.refine.recording import Recording, tracklets_of
 from tracker.sinks.base import Sink
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
+    from tracker.events import Event
     from tracker.formats.instances import SavedFrame
     from tracker.types import Frame, Instances, TrackedFrame
 
@@ -30,6 +33,9 @@ CACHED_FRAMES = 32
 
 class Spool:
     """Tracked frames that can be read back; write through :attr:`sink`.
+
+    Attributes:
+        camera_events: What was found about the camera itself, by the number of the frame.
 
     Raises:
         SinkError: The system cannot make a temporary file.
@@ -42,6 +48,7 @@ class Spool:
             raise _refused(failure) from failure
         self._offsets: list[int] = []
         self._embeddings: dict[int, NDArray[np.float64]] = {}
+        self.camera_events: dict[int, tuple[Event, ...]] = {}
         self._cached = lru_cache(CACHED_FRAMES)(self._read)
 
     def __len__(self) -> int:
@@ -60,9 +67,15 @@ class Spool:
             self._file.write(block)
         except OSError as failure:
             raise _refused(failure) from failure
+        self.add_camera_events(tracked_frame.events, len(self._offsets))
         self._offsets.append(offset)
         if tracks is not None and instances.embeddings is not None:
             self._add_embeddings(instances, tracks.ids, tracks.detection_rows)
+
+    def add_camera_events(self, events: Sequence[Event], number: int) -> None:
+        """Keep those that need the pictures to be found, for a frame; ``len(self)`` = after the last one."""
+        if found := tuple(event for event in events if not event.identity and event.kind != "gap"):
+            self.camera_events[number] = found
 
     @property
     def sink(self) -> SpoolSink:
@@ -143,6 +156,10 @@ class SpoolSink(Sink):
     def write(self, tracked_frame: TrackedFrame) -> None:
         """Add one frame; see :meth:`Spool.write`."""
         self._spool.write(tracked_frame)
+
+    def write_events(self, events: Sequence[Event]) -> None:
+        """Keep what is about the camera itself; the second pass finds the others anew."""
+        self._spool.add_camera_events(events, len(self._spool))
 
     def close(self) -> None:
         """Does nothing: the spool stays readable."""

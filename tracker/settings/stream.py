@@ -154,9 +154,18 @@ class StreamSettings(Settings):
 
     draw: Annotated[
         DrawnParts | None,
-        Field(description="What --save shows: labels, masks, trails, boxes; by default all but boxes, none for none."),
-        Note("Instances without a mask get their box where masks are drawn."),
-        Wanted("a list of labels, masks, trails and boxes, or none", "write labels,masks, say"),
+        Field(
+            description="What --save shows: labels, masks, trails, site (these by default), boxes, contacts, "
+            "occluders; none for none."
+        ),
+        Note(
+            "Instances without a mask get their box where masks are drawn. `site`: lines and zones with their counts, "
+            "where there is a site. `contacts`: dots where objects stand, hollow where that is hidden. `occluders`: "
+            "those of the site, hatched."
+        ),
+        Wanted(
+            "a list of labels, masks, trails, site, boxes, contacts and occluders, or none", "write labels,masks, say"
+        ),
         Flag("PARTS", panel=DRAWING),
     ] = None
     colour_by: Annotated[

@@ -102,15 +102,15 @@ class Sink(ABC):
         shows_silhouettes: It shows silhouettes and names no detection: a second pass gives it those of the rows that it
             filled in as well.
         keeps_instances: It keeps what tracking needs later: without tracking too, the camera's motion is looked for.
-        needs_contacts: Tracked frames must carry the ground contacts of their instances, ``TrackedFrame.contacts``.
         shared: What is there is added to and never replaced, and any number of streams and processes may write there.
+        needs_contacts: Tracked frames must carry the ground contacts of their instances, ``TrackedFrame.contacts``.
     """
 
     needs_images: ClassVar[bool] = False
     shows_silhouettes: ClassVar[bool] = False
     keeps_instances: ClassVar[bool] = False
-    needs_contacts: ClassVar[bool] = False
     shared: ClassVar[bool] = False
+    needs_contacts: ClassVar[bool] = False
 
     @classmethod
     def open(cls, address: str, context: SinkContext) -> Self:
