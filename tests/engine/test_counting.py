@@ -205,8 +205,13 @@ def test_what_continues_later_is_not_closed() -> None:
     assert kinds(served.sink.events) == WHOLE[:3]
     assert "events" not in served.sink.calls
     assert served.stream.snapshot() is not None
+    restarted_camera = Served().put(0, 140)  # by a reload: its source ends before the stream does
+    restarted_camera.stream.continued = True
+    restarted_camera.engine.remove(restarted_camera.stream)
+    assert kinds(restarted_camera.sink.events) == WHOLE[:3]
     chunked = Served(checkpoint_frames=50).put(0, 140)
-    chunked.engine.close()
+    chunked.engine.remove(chunked.stream)
+    assert "complete" not in chunked.sink.calls
     assert kinds(chunked.sink.events) == WHOLE[:3]
     whole = Served(checkpoint_frames=50).put(0, 150).end()
     assert whole.sink.calls[-3:] == ["events", "complete", "close"]
