@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from tracker.engine.plan import StreamPlan
-    from tracker.site import Site
     from tracker.sources.decoded import SourceInfo
     from tracker.types import Segmenter, TrackedFrame
 
@@ -40,7 +39,6 @@ class Outputs:
         plan: Of the stream.
         info: Of its open source.
         model: Its segmenter.
-        site: Whose lines and zones are drawn with their counts, from the events of the frames.
         on_lost: Called in the writing thread with the failure of an output that ends before its time.
     """
 
@@ -50,12 +48,10 @@ class Outputs:
         info: SourceInfo,
         model: Segmenter,
         *,
-        site: Site | None = None,
         on_lost: Callable[[SinkError], None] = lambda _failure: None,
     ) -> None:
         self._plan = plan
         self._model = model
-        self._site = site
         self._frame_rate = info.fps / plan.settings.stride if info.fps > 0 else None
         self._on_lost = on_lost
 
@@ -80,7 +76,7 @@ class Outputs:
             colour_by=settings.colour_by,
             line_width_px=settings.line_width,
             lowest_score=DISPLAY_SCORE if settings.score_threshold is None else 0.0,
-            marks=marks_to_draw(self._site, parts),
+            marks=marks_to_draw(self._plan.site, parts),
             contacts="contacts" in parts,
         )
         context = SinkContext(
