@@ -29,6 +29,7 @@ from tracker.engine.steady import SteadyTracker
 from tracker.engine.stream import Stream
 from tracker.errors import ConfigError, SinkError, SourceError
 from tracker.events import Event, Sighting, Stay
+from tracker.service.metrics import Collector
 from tracker.settings.stream import StreamSettings
 from tracker.sinks.base import Checkpoint, Sink
 from tracker.sinks.multi import MultiSink
@@ -170,6 +171,16 @@ def test_a_recording_that_ends_closes_what_is_open() -> None:
     assert figures.tally.zones["right"].entries == {"person": 1}
     assert {"associate", "contact", "analytics"} <= set(figures.stage_s)
     assert served.stream.present() == {"right": {}}
+    samples = {
+        (family.name, *sample.labels.values()): sample.value
+        for family in Collector(served.engine).collect()
+        if family.name in {"masktrail_line_crossings", "masktrail_zone_present"}
+        for sample in family.samples
+    }
+    assert samples == {
+        ("masktrail_line_crossings", "gate", "line", "in", "person"): 1,
+        ("masktrail_zone_present", "gate", "right", "person"): 0,
+    }
 
 
 def test_so_do_a_limit_a_stop_and_a_removal() -> None:

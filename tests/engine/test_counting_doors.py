@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+import threading
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -12,8 +14,12 @@ import pytest
 from demos.scenes.door import ARCADE_M, DOOR_M, door
 from demos.scenes.writers import write_video
 from tests.analytics.worlds import on_screen, tracked_truth
-from tests.command import Run
+from tests.command import Run as Command
+from tests.segment.models import end2end_model
+from tests.sources.videos import write_video as write_frames
 from tracker import track
+from tracker.engine.meter import StreamFigures
+from tracker.engine.run import Listener, Run
 from tracker.engine.run import run as run_streams
 from tracker.engine.saved import associate_saved
 from tracker.errors import ConfigError
@@ -22,7 +28,7 @@ from tracker.formats.ledger import read_events
 from tracker.plugins import open_sink
 from tracker.service.run import run_live
 from tracker.settings.site_file import read_site, write_site
-from tracker.settings.stream import StreamSettings
+from tracker.settings.stream import RunSettings, StreamSettings
 from tracker.site import Line, Site
 
 DURATION_S = 8.0
@@ -73,7 +79,7 @@ def test_the_truth_is_counted(counted: list[Event]) -> None:
     assert len({event.key for event in counted}) == len(counted)
 
 
-def test_on_the_command_line(run: Run, folder: Path, counted: list[Event], tmp_path: Path) -> None:
+def test_on_the_command_line(run: Command, folder: Path, counted: list[Event], tmp_path: Path) -> None:
     outputs = [tmp_path / name for name in ("a.events.jsonl", "b.events.parquet", "c.db")]
     named = [word for path in outputs for word in ("--events", path)]
     options = ["--site", folder / "site.yaml", "--start-at", START, "--json", tmp_path / "sum.json"]
@@ -112,7 +118,7 @@ def test_from_python_frame_by_frame(folder: Path, counted: list[Event]) -> None:
     assert again.events == ()
 
 
-def test_from_saved_instances(run: Run, folder: Path, counted: list[Event], tmp_path: Path) -> None:
+def test_from_saved_instances(run: Command, folder: Path, counted: list[Event], tmp_path: Path) -> None:
     options = ["--site", folder / "site.yaml", "--start-at", START]
     named = ["--out", tmp_path / "a.csv", "--events", tmp_path / "a.jsonl", "--events", tmp_path / "a.db"]
     done = run("associate", folder / "door.instances", *named, *options)
@@ -158,17 +164,53 @@ def test_the_second_pass_counts_the_refined_identities(folder: Path, counted: li
         run_streams(folder / "door.mp4", site=site, events=str(tmp_path / "a.db"), refine=True, device="cpu")
 
 
-def test_what_cannot_be_counted_is_refused_before_the_model_works(run: Run, folder: Path, tmp_path: Path) -> None:
+def test_a_run_that_is_stopped_writes_what_is_open(tmp_path: Path) -> None:
+    """As by Ctrl-C."""
+    clip = write_frames(tmp_path / "a.mp4", count=6000, size=(160, 96))
+    (tmp_path / "site.yaml").write_text("zones:\n  - {name: all, polygon: [[0, 0], [1, 0], [1, 1], [0, 1]]}\n")
+    settings = RunSettings(
+        sources=str(clip),
+        model=str(end2end_model(tmp_path / "constant.onnx")),
+        device="cpu",
+        site=str(tmp_path / "site.yaml"),
+        events=(str(tmp_path / "a.events.jsonl"), str(tmp_path / "a.db")),
+    )
+
+    class Stopping(Listener):
+        def progressed(self, name: str, figures: StreamFigures) -> None:
+            assert name.endswith("a.mp4")
+            if figures.frames > 20:
+                threading.Thread(target=one.stop).start()
+
+    one = Run(settings, listener=Stopping())
+    [outcome] = one.run()
+    assert outcome.interrupted
+    for path in outcome.outputs:
+        left = [event for event in read_events(path) if event.kind == "leave"]
+        assert [event.stay.end for event in left] == ["open", "open"]
+    assert outcome.tally.zones["all"].found_inside == {"person": 1, "car": 1}
+
+
+def test_what_cannot_be_counted_is_refused_before_the_model_works(run: Command, folder: Path, tmp_path: Path) -> None:
     clip, site = folder / "door.mp4", folder / "site.yaml"
     other = tmp_path / "other.yaml"
     other.write_text(site.read_text() + "reference_size: [640, 480]\n")
     lorry = tmp_path / "lorry.yaml"
     lorry.write_text(site.read_text().replace("name: arcade,", "name: arcade, classes: [lorry],"))
+    shutil.copy(site, tmp_path / "site.jsonl")
+    (tmp_path / "clip.jsonl").hardlink_to(clip)
+    persons = tmp_path / "persons.yaml"
+    persons.write_text(site.read_text().replace("name: arcade,", "name: arcade, classes: [person],"))
     for words, said in (
         (["track", clip, "--site", tmp_path / "none.yaml"], "none.yaml"),
         (["track", clip, "--site", other], "expected a picture of the shape 640 x 480, found 640 x 360"),
         (["track", clip, "--site", lorry], "found 'lorry' in zone 'arcade'"),
         (["track", clip, "--site", lorry], "lorry.yaml of "),
+        (["track", clip, "--classes", "car,bus", "--site", persons], "keeps car, bus"),
+        (["track", clip, "--site", tmp_path / "site.jsonl", "--events", tmp_path / "site.jsonl"], "it is read here"),
+        (["track", clip, "--site", site, "--events", tmp_path / "clip.jsonl"], "it is read here"),
+        (["track", clip, "--site", site, "--events", tmp_path / "{nam}.jsonl"], "did you mean {name}?"),
+        (["track", clip, folder / "door.mp4", "--site", site, "--events", tmp_path / "a.jsonl"], "{name}.jsonl"),
         (["track", clip, "--events", tmp_path / "a.jsonl"], "expected a site"),
         (["track", clip, "--records", tmp_path / "a.db"], "expected a site"),
         (["track", clip, "--site", site, "--events", site], ".jsonl"),

@@ -182,6 +182,8 @@ def _first_pass(
     later = tracked_frames(job.model, saved)
     first = next(later, None)
     stream = "" if first is None else first.frame.source
+    if job.model.image_names:
+        stream = os.path.dirname(stream)  # noqa: PTH120 - as the folder was named, also where that is an address
     stages, context = job.stages(stream), job.context(stream)
     with contextlib.ExitStack() as stack:
         sinks = [stack.enter_context(open_sink(output, context, kind=job.kind_of(output))) for output in job.outputs]
