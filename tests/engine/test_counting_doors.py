@@ -99,10 +99,11 @@ def test_as_a_recording_of_a_service(folder: Path, counted: list[Event], tmp_pat
     config = tmp_path / "cameras.yaml"
     text = f"device: cpu\nmetrics: off\n{state.replace('STATE', str(tmp_path / 'state'))}cameras:\n"
     text += f"  - {{name: gate, url: '{folder / 'door.mp4'}', site: '{folder / 'site.yaml'}', start_at: '{START}',\n"
-    text += f"     events: ['{tmp_path}/{{name}}.events.jsonl', '{tmp_path}/{{name}}.events.parquet']}}\n"
+    names = ("gate.events.jsonl", "gate.events.parquet", "gate.db")
+    text += f"     events: [{', '.join(repr(str(tmp_path / name)) for name in names)}]}}\n"
     config.write_text(text)
     assert run_live(config) == 0
-    for name in ("gate.events.jsonl", "gate.events.parquet"):
+    for name in names:
         events = list(read_events(tmp_path / name))
         assert {event.stream for event in events} == {"gate"}
         assert of_any_stream(events) == of_any_stream(counted)
@@ -220,6 +221,7 @@ def test_what_cannot_be_counted_is_refused_before_the_model_works(run: Command, 
         ),
         (["segment", clip, "--site", site], "found one of track"),
         (["associate", folder / "door.instances", "--out", tmp_path / "a.csv", "--site", lorry], "found 'lorry'"),
+        (["associate", folder / "door.instances", "--out", tmp_path / "a.db"], "expected a site"),
     ):
         done = run(*words, *(["--device", "cpu"] if words[0] != "associate" else []))
         assert done.status == 2, words

@@ -21,7 +21,7 @@ from tracker.engine.second_pass import SecondPass, check_replaceable
 from tracker.errors import ConfigError
 from tracker.formats.instances import open_saved
 from tracker.plugins import STAGES, StageContext, open_sink, sink_class
-from tracker.settings.stream import StreamSettings, event_kind
+from tracker.settings.stream import EVENT_SUFFIXES, StreamSettings, event_kind
 from tracker.sinks.base import SinkContext, file_of
 from tracker.sinks.claims import Claim, check_claims
 from tracker.sinks.exclusive import reserved
@@ -150,6 +150,9 @@ def associate_saved(
         problem = "expected records, found a video: saved instances hold no pictures"
         raise ConfigError(out, problem, "masktrail track the recording")
     counting = counting or StreamSettings()
+    if counting.site is None and os.fspath(out).lower().endswith(EVENT_SUFFIXES):
+        problem = "expected a site, whose lines and zones make the events, found none"
+        raise ConfigError(out, problem, "name the site's file too")
     if refine:
         check_replaceable({os.fspath(out): None} | {path: event_kind(path) for path in counting.events})
     claims = [(os.fspath(out), "--out"), *((path, "--events") for path in counting.events)]

@@ -21,6 +21,7 @@ from tracker.settings.values import DrawnParts, Moment, Pairs, Text, Texts
 __all__ = [
     "DEFAULT_MODEL",
     "DISPLAY_SCORE",
+    "EVENT_SUFFIXES",
     "CameraSettings",
     "DeviceSettings",
     "RunSettings",
