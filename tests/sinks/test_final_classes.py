@@ -120,7 +120,12 @@ def test_a_recording_in_chunks_has_the_same_bytes(tmp_path, name: str) -> None:
         for index in range(10):
             sink.write(tracked(index))
     final = tmp_path / "pieces" / name
-    sink = ChunkedSink([final], lambda path: opener(path, final_classes=False), Resumption(tmp_path / "s", "a", {}))
+
+    def open_part(path: Path, *, kind: str | None = None):
+        assert kind is None
+        return opener(path, final_classes=False)
+
+    sink = ChunkedSink([final], open_part, Resumption(tmp_path / "s", "a", {}))
     for index in range(10):
         sink.write(tracked(index))
         if index % 3 == 2:
