@@ -9,6 +9,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -327,15 +328,24 @@ def enter(number: int, **values: object) -> Event:
 def test_a_stay_that_a_killed_process_left_is_ended_when_the_camera_is_back(tmp_path):
     path = tmp_path / "x.sqlite"
     write_ledger(path, [enter(10), crossing(50)])
-    with open_sink(path, stream="gate") as sink:
+    with open_sink(path, stream="gate", live=True) as sink:
         sink.write(frame_with([], 0))  # without a clock nothing is known yet
         assert len(rows_of(path)) == 2
         sink.write(frame_with([crossing(90)]))
     (ended,) = [event for event in read_events(path) if event.kind == "leave"]
     assert (ended.place, ended.identity, ended.utc_ms) == ("shop", 7, START_MS + 50_000)
     assert ended.stay == Stay(entered_s=10.0, left_s=50.0, end="restart")
-    write_ledger(path, [crossing(100)], stream="gate")
+    write_ledger(path, [crossing(100)], stream="gate", live=True)
     assert sum(event.kind == "leave" for event in read_events(path)) == 1
+
+
+def test_a_stay_whose_end_is_given_again_after_a_kill_needs_no_other(tmp_path):
+    path = tmp_path / "x.sqlite"
+    write_ledger(path, [enter(10), crossing(50)])
+    left = crossing(51, kind="leave", place="shop", direction="", identity=7, stay=Stay(entered_s=10.0, left_s=51.0))
+    with open_sink(path, stream="gate", live=True) as sink:
+        sink.write(frame_with([left, crossing(90)]))
+    assert rows_of(path) == [enter(10), crossing(50), left, crossing(90)]
 
 
 def test_a_recording_that_is_analysed_again_ends_its_own_stays(tmp_path):
@@ -349,6 +359,75 @@ def test_a_recording_that_is_analysed_again_ends_its_own_stays(tmp_path):
 
 def test_of_other_streams_nothing_is_ended(tmp_path):
     path = tmp_path / "x.sqlite"
-    write_ledger(path, [enter(10, stream="yard")], stream="yard")
-    write_ledger(path, [crossing(90)], stream="gate")
+    write_ledger(path, [enter(10, stream="yard")], stream="yard", live=True)
+    write_ledger(path, [crossing(90)], stream="gate", live=True)
     assert all(event.kind != "leave" for event in read_events(path))
+
+
+# ---- the same recording again -----------------------------------------------------------------------------------
+
+
+def as_recording(events: list[Event], *, utc: bool) -> list[Event]:
+    return events if utc else [replace(event, utc_ms=None) for event in events]
+
+
+@pytest.mark.parametrize("utc", [True, False])
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda events: [*events[:5], replace(events[5], place="else"), *events[6:]],
+        lambda events: [replace(event, time_s=event.time_s + 0.5, utc_ms=event.utc_ms + 500) for event in events],
+        lambda events: [*events[:5], crossing(7, identity=99), *events[5:]],
+        lambda events: [*events[:5], replace(events[5], kind="flow", since_s=1.0)],
+    ],
+)
+def test_a_recording_that_gives_other_events_is_refused_and_adds_nothing(tmp_path, utc, change):
+    path = tmp_path / "x.sqlite"
+    first = as_recording([crossing(number) for number in range(20)], utc=utc)
+    write_ledger(path, first)
+    again = as_recording(change([crossing(number) for number in range(20)]), utc=utc)
+    with pytest.raises(SinkError, match="found others of the same time"):
+        write_ledger(path, again)
+    assert rows_of(path) == first
+
+
+def test_a_recording_that_gives_fewer_events_adds_nothing(tmp_path):
+    events = [crossing(number) for number in range(20)]
+    path = write_ledger(tmp_path / "x.sqlite", events)
+    write_ledger(path, [event for event in events if event.identity != 4])
+    assert rows_of(path) == events
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(kept=st.integers(0, 30), utc=st.booleans())
+def test_a_recording_that_was_cut_off_is_completed(tmp_path_factory, kept, utc):
+    path = tmp_path_factory.mktemp("x") / "x.sqlite"
+    # found late: an event is dated before the ones that were found before it
+    events = as_recording(
+        [crossing(number if number % 4 else max(number - 3, 0), identity=number) for number in range(30)], utc=utc
+    )
+    write_ledger(path, events[:kept])
+    write_ledger(path, events)
+    assert rows_of(path) == events
+
+
+def test_an_earlier_recording_of_the_same_name_is_added(tmp_path):
+    path = tmp_path / "x.sqlite"
+    later, earlier = [crossing(number) for number in range(100, 110)], [crossing(number) for number in range(10)]
+    write_ledger(path, later)
+    write_ledger(path, earlier)
+    assert rows_of(path) == [*later, *earlier]
+
+
+def test_a_recording_with_and_without_a_start_is_refused(tmp_path):
+    path = write_ledger(tmp_path / "x.sqlite", [crossing(1)])
+    with open_sink(path) as sink, pytest.raises(SinkError, match="with a wall clock as it has them, found none"):
+        sink.write(frame_with([crossing(1, utc=False)]))
+    assert rows_of(path) == [crossing(1)]
+
+
+def test_another_recording_in_the_same_store_does_not_matter(tmp_path):
+    path = write_ledger(tmp_path / "x.sqlite", [crossing(number, stream="a") for number in range(9)])
+    mixed = [crossing(number, stream=name) for number in range(9) for name in "ab"]
+    write_ledger(path, mixed)
+    assert len(rows_of(path)) == 18

@@ -8,6 +8,7 @@ import typer
 
 from tracker.app.checked import CheckedCommand
 from tracker.app.commands.bench import bench_app
+from tracker.app.commands.counts import counts
 from tracker.app.commands.live import live
 from tracker.app.commands.measure import associate, evaluate
 from tracker.app.commands.models import models_app
@@ -42,7 +43,7 @@ def _version(
 for command in (track, segment, live, associate):
     app.command(cls=HabitCommand)(command)
 app.command(name="eval", cls=HabitCommand)(evaluate)
-for command in (demo, doctor):
+for command in (counts, demo, doctor):
     app.command(cls=CheckedCommand)(command)
 app.add_typer(models_app, name="models")
 app.add_typer(bench_app, name="bench")

@@ -90,6 +90,7 @@ class Outputs:
             final_classes=final_classes,
             confirmation_score=self._confirmation_score,
             stream=self._plan.name,
+            live=self._plan.address.kind in {"camera", "network"},
             model_digest=self._model.digest if keeps_instances else "",
         )
 

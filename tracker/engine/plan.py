@@ -237,8 +237,8 @@ def _named_outputs(settings: RunSettings, address: Address, *, several: bool) ->
         outputs.append(str(Path(settings.save) / inside) if into else settings.save)
     for output in (*settings.records, *settings.events):
         path = file_of(output)
-        shared = output in settings.events and sink_class(output, event_kind(output)).shared
-        if path is not None and several and not shared and "{name}" not in output:
+        kind = event_kind(output) if output in settings.events else None
+        if path is not None and several and "{name}" not in output and not sink_class(output, kind).shared:
             raise ConfigError(
                 f"{_option_of(settings, output)} {output}",
                 "expected one file per stream, found one path for several streams",

@@ -13,7 +13,7 @@ from tracker.errors import SourceError
 from tracker.formats.event_rows import EVENT_FIELDS, TEXT_FIELDS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from tracker.events import EventKind
     from tracker.formats.fields import Field
@@ -25,8 +25,11 @@ __all__ = [
     "SUFFIXES",
     "check_sqlite",
     "create",
+    "grouped",
     "insertion",
     "open_store",
+    "outages",
+    "spans",
     "store_kind",
 ]
 
@@ -133,6 +136,11 @@ def _column(field: Field) -> str:
 _TABLE: list[Any] = [_column(field) for field in EVENT_FIELDS if field.name not in TEXT_FIELDS]
 _OUTAGES = ", ".join(f"'{kind}'" for kind in OUTAGES)
 
+_AT_MS = """coalesce(events.utc_ms, CAST(round(events.time_s * 1000) AS INTEGER))
+           - CASE events.kind WHEN 'flow'
+             THEN coalesce(CAST(round((events.time_s - events.since_s) * 1000) AS INTEGER), 0) ELSE 0 END"""
+"""When an event is counted, as tracker.analytics.counts.booked() says."""
+
 _SCHEMA = (
     # `row` is the order of writing, which VACUUM keeps.
     f"CREATE TABLE events (row INTEGER PRIMARY KEY, {', '.join(_TABLE)}) STRICT",
@@ -161,36 +169,42 @@ _SCHEMA = (
          SELECT events.stream AS stream, coalesce(renamed.now, events.identity) AS identity, class, max(row)
          FROM events LEFT JOIN renamed ON renamed.stream = events.stream AND renamed.was = events.identity
          WHERE kind IN ('reclassified', 'rekeyed') GROUP BY 1, 2)""",
-    # Every event under its present number and final class. Flows are booked by their start.
-    """CREATE VIEW counted AS
+    # Every event under its present number and final class, and when it is counted: flows at their start. `counts` is 1
+    # for what tracker.analytics.counts.counts() counts.
+    f"""CREATE VIEW counted AS
        SELECT events.row, events.kind, events.stream, events.place, events.direction,
          coalesce(renamed.now, events.identity) AS identity, coalesce(final_classes.class, events.class) AS class,
-         CASE WHEN events.kind = 'flow'
-           THEN events.utc_ms - CAST(round((events.time_s - events.since_s) * 1000) AS INTEGER)
-           ELSE events.utc_ms END AS at_ms,
+         {_AT_MS} AS at_ms,
+         events.utc_ms IS NOT NULL AS utc,
+         CASE events.kind WHEN 'crossing' THEN 1 WHEN 'flow' THEN 1 WHEN 'enter' THEN events.stay_began = 'entered'
+           WHEN 'leave' THEN events.stay_end = 'left' WHEN 'loitering' THEN events.since_s IS NULL ELSE 0 END AS counts,
          events.time_s, events.utc_ms, events.since_s, events.stay_entered_s, events.stay_left_s,
          events.stay_hidden_s, events.stay_began, events.stay_end, events.revision, events.semantics
        FROM events
        LEFT JOIN renamed ON renamed.stream = events.stream AND renamed.was = events.identity
        LEFT JOIN final_classes ON final_classes.stream = events.stream
-         AND final_classes.identity = coalesce(renamed.now, events.identity)
-       WHERE events.kind NOT IN ('reclassified', 'rekeyed')""",
+         AND final_classes.identity = coalesce(renamed.now, events.identity)""",  # noqa: S608 - own names
     # Times at which a camera saw nothing that counts; a state that is not over lasts until the stream's last row.
     f"""CREATE VIEW outages AS
-       SELECT stream, kind, utc_ms - CAST(round((time_s - since_s) * 1000) AS INTEGER) AS from_ms, utc_ms AS to_ms
-       FROM events WHERE kind IN ({_OUTAGES}) AND since_s IS NOT NULL AND utc_ms IS NOT NULL
+       WITH states AS (SELECT row, stream, kind, time_s, since_s, utc_ms IS NOT NULL AS utc,
+           coalesce(utc_ms, CAST(round(time_s * 1000) AS INTEGER)) AS at_ms
+         FROM events WHERE kind IN ({_OUTAGES}))
+       SELECT stream, kind, at_ms - CAST(round((time_s - since_s) * 1000) AS INTEGER) AS from_ms, at_ms AS to_ms, utc
+       FROM states WHERE since_s IS NOT NULL
        UNION ALL
-       SELECT stream, kind, utc_ms, (SELECT max(utc_ms) FROM events AS all_rows WHERE all_rows.stream = began.stream)
-       FROM events AS began WHERE kind IN ({_OUTAGES}) AND since_s IS NULL AND utc_ms IS NOT NULL
-       AND NOT EXISTS (SELECT 1 FROM events AS later WHERE later.stream = began.stream AND later.kind = began.kind
-         AND later.since_s IS NOT NULL AND later.utc_ms >= began.utc_ms)""",  # noqa: S608 - own names
+       SELECT stream, kind, min(at_ms), (SELECT max(coalesce(utc_ms, CAST(round(time_s * 1000) AS INTEGER)))
+           FROM events WHERE events.stream = began.stream AND (utc_ms IS NOT NULL) = began.utc), utc
+       FROM states AS began WHERE since_s IS NULL
+         AND NOT EXISTS (SELECT 1 FROM states AS later WHERE later.stream = began.stream AND later.kind = began.kind
+           AND later.since_s IS NOT NULL AND later.row > began.row)
+       GROUP BY stream, kind, utc""",  # noqa: S608 - own names
     """CREATE VIEW counts_15min AS
        SELECT bins.*, strftime('%Y-%m-%dT%H:%M:%SZ', bin_ms / 1000, 'unixepoch') AS bin_utc,
-         EXISTS (SELECT 1 FROM outages WHERE outages.stream = bins.stream
+         EXISTS (SELECT 1 FROM outages WHERE outages.stream = bins.stream AND outages.utc
            AND outages.from_ms < bins.bin_ms + 900000 AND outages.to_ms >= bins.bin_ms) AS outage
        FROM (SELECT stream, kind, place, direction, class, semantics, at_ms / 900000 * 900000 AS bin_ms,
            count(*) AS count
-         FROM counted WHERE kind IN ('crossing', 'enter', 'leave', 'flow') AND at_ms IS NOT NULL
+         FROM counted WHERE counts AND utc
          GROUP BY 1, 2, 3, 4, 5, 6, 7) AS bins""",
     # One row per stay, from the row that says most about its end; `stay_end` is null while it lasts.
     """CREATE VIEW stays AS
@@ -210,6 +224,50 @@ _SCHEMA = (
            FROM counted WHERE kind IN ('enter', 'leave'))
          GROUP BY stream, place, identity, visit)""",
 )
+
+
+def grouped(
+    connection: sqlite3.Connection,
+    *,
+    kinds: Sequence[str],
+    by: Sequence[str],
+    bin_ms: int,
+    start_ms: int | None = None,
+    end_ms: int | None = None,
+) -> list[tuple[bool, int, int, tuple[str, ...], int]]:
+    """Counts of a ledger: whether the clock is UTC, number of the bin, semantics, values of ``by``, how many.
+
+    Args:
+        connection: To a ledger.
+        kinds: What is counted.
+        by: Columns among ``stream``, ``kind``, ``place``, ``direction`` and ``class``.
+        bin_ms: Milliseconds per bin.
+        start_ms: From when, in UTC; media time is left out then.
+        end_ms: Until when, exclusive.
+    """
+    columns = "".join(f', "{name}"' for name in by if name in COLUMNS)
+    marks = ", ".join("?" * len(kinds))
+    given = [limit for limit in (start_ms, end_ms) if limit is not None]
+    limits = (
+        " AND utc" * bool(given) + " AND at_ms >= ?" * (start_ms is not None) + " AND at_ms < ?" * (end_ms is not None)
+    )
+    query = f"""SELECT utc, at_ms / ?, semantics{columns}, count(*) FROM counted
+        WHERE kind IN ({marks}) AND counts{limits}
+        GROUP BY {", ".join(str(number + 1) for number in range(3 + len(by)))}"""  # noqa: S608 - own names
+    found = connection.execute(query, (bin_ms, *kinds, *given)).fetchall()
+    return [(bool(row[0]), row[1], row[2], tuple(row[3:-1]), row[-1]) for row in found]
+
+
+def spans(connection: sqlite3.Connection) -> dict[bool, tuple[int, int]]:
+    """First and last millisecond of UTC (true) and of media time (false) of which a ledger knows, flows by start."""
+    query = f"SELECT utc_ms IS NOT NULL, min({_AT_MS}), max({_AT_MS}) FROM events GROUP BY 1"  # noqa: S608 - own names
+    return {bool(utc): (first, last) for utc, first, last in connection.execute(query)}
+
+
+def outages(connection: sqlite3.Connection) -> list[tuple[str, EventKind, int, int, bool]]:
+    """Times at which cameras saw nothing that counts: stream, kind, from and to in milliseconds, whether in UTC."""
+    query = "SELECT stream, kind, from_ms, to_ms, utc FROM outages ORDER BY from_ms"
+    return [(*row[:4], bool(row[4])) for row in connection.execute(query)]
 
 
 def check_sqlite() -> str:

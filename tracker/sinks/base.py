@@ -56,6 +56,7 @@ class SinkContext:
         confirmation_score: Of the model: score that an instance must have to confirm a track.
         model_digest: SHA-256 of the model; empty where no output asked for it.
         stream: Name of the camera or recording, as in its events.
+        live: It is a camera: its frames say what time it is.
     """
 
     class_names: Sequence[str] = ()
@@ -70,6 +71,7 @@ class SinkContext:
     confirmation_score: float = 0.0
     model_digest: str = ""
     stream: str = ""
+    live: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

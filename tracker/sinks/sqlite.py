@@ -1,7 +1,8 @@
 """Ledger of events in SQLite: one store for any number of streams and runs, which only ever grows.
 
 Rows are committed once a second at most, so a killed process loses a second. A key that the store has is passed over:
-a recording that is analysed again adds what is missing. Stays that a killed process has left open get a ``leave`` with
+a recording that is analysed again adds what is missing, and is refused where it would give other events than the store
+has of the same time, which would count twice. Stays that a killed process has left open get a ``leave`` with
 ``end: restart`` at the stream's last row, as soon as the same camera is there again; where the stream's state was
 restored and the stay goes on, its own ``leave`` follows later and is the one that counts.
 """
@@ -13,18 +14,21 @@ import os
 import sqlite3
 import time
 import warnings
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from tracker.errors import ConfigError, SinkError
 from tracker.events import Event, Stay
 from tracker.formats.event_rows import plain_text, row_of
-from tracker.formats.event_store import COLUMNS, check_sqlite, create, insertion, store_kind
+from tracker.formats.event_store import check_sqlite, create, insertion, store_kind
+from tracker.formats.ledger import read_events
 from tracker.sinks.base import Sink
 from tracker.sinks.mounts import NETWORK, file_system
 from tracker.sinks.part_file import KEPT, REMEDIES, check_place, refusal
+from tracker.sinks.replay import DivergedError, Replay, time_ms
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from tracker.sinks.base import SinkContext
@@ -38,9 +42,15 @@ BUSY_S = 5.0
 PATIENCE_S = 60.0
 """Rows wait in memory so long for a store that others hold."""
 
+JOINED_ROWS = 10_000
+
+_KEYS = """
+    SELECT key, coalesce(utc_ms, CAST(round(time_s * 1000) AS INTEGER)) FROM events
+    WHERE stream = ? AND NOT (kind = 'leave' AND stay_end IS 'restart')
+"""
 _DANGLING = """
     SELECT place, identity, class, time_s, utc_ms, stay_entered_s, stay_began, revision FROM events AS entry
-    WHERE stream = ? AND kind = 'enter' AND utc_ms IS NOT NULL AND NOT EXISTS (
+    WHERE stream = ? AND kind = 'enter' AND utc_ms <= ? AND NOT EXISTS (
         SELECT 1 FROM events AS later WHERE later.kind IN ('enter', 'leave') AND later.stream = entry.stream
         AND later.place = entry.place AND later.identity = entry.identity AND later.row <> entry.row
         AND later.utc_ms >= entry.utc_ms)
@@ -53,8 +63,8 @@ class SqliteSink(Sink):
     Args:
         path: The store, made where there is none. One of ours is added to, never replaced; another program's file is
             refused untouched.
-        stream: Name of the camera or recording as in its events, by which stays of an earlier process are ended at the
-            first frame; without it, at the first event.
+        camera: Name of a camera as in its events: stays that an earlier process left are ended at its first frame.
+            Without it, streams are known by their first events.
 
     Attributes:
         path: The store.
@@ -66,18 +76,18 @@ class SqliteSink(Sink):
 
     shared: ClassVar[bool] = True
 
-    def __init__(self, path: str | os.PathLike[str], *, stream: str = "") -> None:
+    def __init__(self, path: str | os.PathLike[str], *, camera: str = "") -> None:
         from pathlib import Path
 
         if problem := check_sqlite():
             raise ConfigError(path, problem, "use a newer Python, or write .events.jsonl")
         self.path = Path(path)
         self.frames = 0
-        self._stream = plain_text(stream)
+        self._camera = plain_text(camera)
         self._cpu_s = {"records": 0.0}
         self._waiting: list[Event] = []
         self._waiting_since_s = self._committed_s = time.monotonic() - COMMIT_S
-        self._known: set[str] = set()
+        self._known: dict[str, Replay | None] = {}
         self._closed = False
         self._connection = _open(self.path)
         self._identity = _identity(self.path)
@@ -85,7 +95,7 @@ class SqliteSink(Sink):
     @classmethod
     def open(cls, address: str, context: SinkContext) -> Self:
         """Open the store at a path; see :class:`tracker.sinks.base.Sink`."""
-        return cls(address, stream=context.stream)
+        return cls(address, camera=context.stream if context.live else "")
 
     @classmethod
     def why_not_joined(cls, address: str) -> str:  # noqa: ARG003 - every store can be
@@ -96,8 +106,10 @@ class SqliteSink(Sink):
     def join(cls, path: Path, chunks: Sequence[Path], starts_s: Sequence[float]) -> None:  # noqa: ARG003 - in the rows
         """Add the rows of all chunks, each of which is a small store."""
         with cls(path) as sink:
-            for chunk in chunks:
-                sink._add_store(chunk)
+            for event in read_events(*chunks):
+                sink._take([event])
+                if len(sink._waiting) >= JOINED_ROWS:
+                    sink._commit()
 
     @property
     def address(self) -> str:
@@ -129,9 +141,10 @@ class SqliteSink(Sink):
         started_s = time.thread_time()
         self.frames += 1
         captured_at = tracked_frame.frame.captured_at
-        if self._stream and self._stream not in self._known and captured_at is not None:
-            self._end_stays(self._stream, round(captured_at.timestamp() * 1000))
-        self._take(tracked_frame.events)
+        if self._camera and self._camera not in self._known and captured_at is not None:
+            self._go_on(self._camera, round(captured_at.timestamp() * 1000), tracked_frame.events)
+        else:
+            self._take(tracked_frame.events)
         if self._waiting and time.monotonic() - self._committed_s >= COMMIT_S:
             self._commit()
         self._cpu_s["records"] += time.thread_time() - started_s
@@ -155,17 +168,42 @@ class SqliteSink(Sink):
             return
         self._closed = True
         try:
-            self._commit(last=True)
+            with contextlib.ExitStack() as closing:  # what is not in doubt is written in any case
+                closing.callback(self._commit, last=True)
+                for stream, replay in self._known.items():
+                    self._wait_for(self._compared(stream, replay.close) if replay is not None else [])
         finally:
             self._connection.close()  # the last one to close writes the log back into the file
 
     def _take(self, events: Iterable[Event]) -> None:
         for event in events:
-            if event.utc_ms is not None:
-                self._end_stays(event.stream, event.utc_ms)
-            if not self._waiting:
-                self._waiting_since_s = time.monotonic()
-            self._waiting.append(event)
+            stream = plain_text(event.stream)
+            if stream not in self._known:
+                self._begin(stream, event)
+            replay = self._known[stream]
+            self._wait_for([event] if replay is None else self._compared(stream, partial(replay.take, event)))
+
+    def _wait_for(self, events: Sequence[Event]) -> None:
+        if events and not self._waiting:
+            self._waiting_since_s = time.monotonic()
+        self._waiting += events
+
+    def _compared(self, stream: str, compare: Callable[[], list[Event]]) -> list[Event]:
+        """What a comparison lets through.
+
+        Raises:
+            SinkError: The store has other events of the same time.
+        """
+        try:
+            return compare()
+        except DivergedError:
+            problem = (
+                f"expected the events that it has of {stream}, found others of the same time, which were not added"
+            )
+            remedy = (
+                "another site, model or setting, or a run that was stopped: name another store, or delete the old rows"
+            )
+            raise SinkError(self.path, problem, remedy) from None
 
     def _commit(self, *, last: bool = False) -> None:
         """Write what waits in one transaction; where others hold the store, it waits on."""
@@ -185,46 +223,65 @@ class SqliteSink(Sink):
         self._committed_s = time.monotonic()
         self._waiting = []
 
-    def _end_stays(self, stream: str, utc_ms: int) -> None:
-        """Once per stream, where it goes on after the store's last row: end the stays that an earlier process left."""
-        stream = plain_text(stream)
-        if stream in self._known:
-            return
-        self._known.add(stream)
+    def _begin(self, stream: str, first: Event) -> None:
+        """A stream's first event: it goes on after the store's last row, or is a recording that the store has."""
+        last_ms = self._last_ms(stream, utc=first.utc_ms is not None)
+        if self._last_ms(stream, utc=first.utc_ms is None) is not None:
+            clocks = ("a wall clock", "none") if first.utc_ms is None else ("none", "a wall clock")
+            problem = f"expected events of {stream} with {clocks[0]} as it has them, found {clocks[1]}"
+            raise SinkError(self.path, problem, "declare the same start as before, or name another store")
+        if last_ms is not None and time_ms(first) <= last_ms:
+            self._known[stream] = Replay(dict(self._asked(_KEYS, (stream,))))
+        else:
+            self._known[stream] = None
+            self._end_stays(stream, last_ms)
+
+    def _go_on(self, camera: str, utc_ms: int, first: Sequence[Event]) -> None:
+        """A camera's first frame: end the stays that an earlier process left.
+
+        Args:
+            camera: Which.
+            utc_ms: When.
+            first: Its first events, which may be the last ones of the earlier process, given again.
+        """
+        self._known[camera] = None
+        last_ms = self._last_ms(camera, utc=True)
+        self._take(first)
+        self._commit()
+        self._end_stays(camera, last_ms if last_ms is None or last_ms < utc_ms else None)
+
+    def _last_ms(self, stream: str, *, utc: bool) -> int | None:
+        """Time of the last row of a stream by one of the clocks; ``None`` where there is none."""
+        column, condition = ("utc_ms", "") if utc else ("round(time_s * 1000)", "AND utc_ms IS NULL")
+        query = f"SELECT max({column}) FROM events WHERE stream = ? {condition}"  # noqa: S608 - own names
+        ((found,),) = self._asked(query, (stream,))
+        return None if found is None else int(found)
+
+    def _asked(self, query: str, values: tuple[Any, ...]) -> list[Any]:
         self.part_bytes()
         try:
-            last = self._connection.execute("SELECT max(utc_ms) FROM events WHERE stream = ?", (stream,)).fetchone()[0]
-            if last is None or utc_ms <= last:  # nothing of it yet, or the same recording again
-                return
-            dangling = self._connection.execute(_DANGLING, (stream,)).fetchall()
+            return self._connection.execute(query, values).fetchall()
         except sqlite3.Error as failure:
-            raise _refusal(self.path, failure, f"read the stays of {stream}") from failure
+            raise _refusal(self.path, failure, "read what it has of the stream") from failure
+
+    def _end_stays(self, stream: str, last_ms: int | None) -> None:
+        """End what is open up to the store's last row of a stream, at that row."""
+        dangling = [] if last_ms is None else self._asked(_DANGLING, (stream, last_ms))
         for place, identity, class_name, time_s, entry_ms, entered_s, began, revision in dangling:
-            left_s = time_s + (last - entry_ms) / 1000
+            left_s = time_s + ((last_ms or 0) - entry_ms) / 1000
             stay = Stay(entered_s=time_s if entered_s is None else entered_s, left_s=left_s, began=began, end="restart")
             ended = Event(
                 kind="leave",
                 stream=stream,
                 time_s=left_s,
-                utc_ms=last,
+                utc_ms=last_ms,
                 place=place,
                 identity=identity,
                 class_name=class_name,
                 stay=stay,
                 revision=revision,
             )
-            self._waiting.append(ended)
-
-    def _add_store(self, chunk: Path) -> None:
-        names = ", ".join(f'"{name}"' for name in COLUMNS)
-        copy = f"INSERT INTO main.events ({names}) SELECT {names} FROM chunk.events WHERE true ORDER BY row"  # noqa: S608
-        try:
-            self._connection.execute("ATTACH ? AS chunk", (str(chunk),))
-            with _transaction(self._connection):
-                self._connection.execute(copy + " ON CONFLICT (key) DO NOTHING")
-            self._connection.execute("DETACH chunk")
-        except sqlite3.Error as failure:
-            raise _refusal(self.path, failure, "add the events of a chunk") from failure
+            self._wait_for([ended])
 
 
 def _open(path: Path) -> sqlite3.Connection:
