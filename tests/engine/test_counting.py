@@ -29,6 +29,7 @@ from tracker.engine.steady import SteadyTracker
 from tracker.engine.stream import Stream
 from tracker.errors import ConfigError, SinkError, SourceError
 from tracker.events import Event, Sighting, Stay
+from tracker.service.metrics import Collector
 from tracker.settings.stream import StreamSettings
 from tracker.sinks.base import Checkpoint, Sink
 from tracker.sinks.multi import MultiSink
@@ -170,6 +171,16 @@ def test_a_recording_that_ends_closes_what_is_open() -> None:
     assert figures.tally.zones["right"].entries == {"person": 1}
     assert {"associate", "contact", "analytics"} <= set(figures.stage_s)
     assert served.stream.present() == {"right": {}}
+    samples = {
+        (family.name, *sample.labels.values()): sample.value
+        for family in Collector(served.engine).collect()
+        if family.name in {"masktrail_line_crossings", "masktrail_zone_present"}
+        for sample in family.samples
+    }
+    assert samples == {
+        ("masktrail_line_crossings", "gate", "line", "in", "person"): 1,
+        ("masktrail_zone_present", "gate", "right", "person"): 0,
+    }
 
 
 def test_so_do_a_limit_a_stop_and_a_removal() -> None:
@@ -205,8 +216,13 @@ def test_what_continues_later_is_not_closed() -> None:
     assert kinds(served.sink.events) == WHOLE[:3]
     assert "events" not in served.sink.calls
     assert served.stream.snapshot() is not None
+    restarted_camera = Served().put(0, 140)  # by a reload: its source ends before the stream does
+    restarted_camera.stream.continued = True
+    restarted_camera.engine.remove(restarted_camera.stream)
+    assert kinds(restarted_camera.sink.events) == WHOLE[:3]
     chunked = Served(checkpoint_frames=50).put(0, 140)
-    chunked.engine.close()
+    chunked.engine.remove(chunked.stream)
+    assert "complete" not in chunked.sink.calls
     assert kinds(chunked.sink.events) == WHOLE[:3]
     whole = Served(checkpoint_frames=50).put(0, 150).end()
     assert whole.sink.calls[-3:] == ["events", "complete", "close"]
@@ -218,7 +234,7 @@ def test_a_stage_that_cannot_be_closed_costs_no_output() -> None:
         def close(self) -> tuple[Event, ...]:
             raise IndexError(0)
 
-    served = Served(made=[*stages()[:2], Broken(SITE, stream="gate")]).put(0, 20).end()
+    served = Served(made=[*stages()[:3], Broken(SITE, stream="gate")]).put(0, 20).end()
     assert ["end its stages" in str(failure) for failure in served.stream.failures] == [True]
     assert served.sink.calls[-1] == "close"
 
@@ -375,7 +391,7 @@ def wrapping() -> dict[str, ast.ClassDef]:
 def test_no_sink_that_wraps_others_forgets_the_last_events() -> None:
     classes = wrapping()
     assert {"MultiSink", "RotatingSink", "ChunkedSink"} <= set(classes)
-    del classes["SpoolSink"]  # its events are found anew by the second pass
+    del classes["SpoolSink"]  # its spool is no sink, and its events are found anew by the second pass
     for name, node in classes.items():
         own = [one for one in node.body if isinstance(one, ast.FunctionDef) and one.name == "write_events"]
         assert own, f"{name} gives frames to another sink, and must pass the last events on"
@@ -477,7 +493,7 @@ def test_contacts_are_found_once_and_those_of_the_site(monkeypatch) -> None:
     stand = ((0.2, 0.45), (0.8, 0.45), (0.8, 0.6), (0.2, 0.6))
     site = replace(SITE, occluders=(Occluder(name="stand", polygon=stand),))
     served = Served(made=stages(site), way=through((0.0, 0.5, 0.5), (9.0, 0.5, 0.5)))
-    monkeypatch.setattr(served.stages[2]._measures._contacts, "find", None)
+    monkeypatch.setattr(served.stages[3]._measures._contacts, "find", None)
     served.put(0, 5).end()
     assert served.stream.failures == []
     assert [one.contacts.states.tolist() for one in served.sink.frames] == [[ContactState.HIDDEN]] * 5

@@ -167,6 +167,6 @@ def test_whatever_fails_the_online_result_stands(tmp_path: Path, monkeypatch: py
 
 
 def test_outputs_that_cannot_be_replaced_are_refused_first(tmp_path: Path) -> None:
-    check_replaceable([tmp_path / "new.jsonl"])
+    check_replaceable({str(tmp_path / "new.jsonl"): None})
     with pytest.raises(ConfigError, match="replaced"):
-        check_replaceable([Path("/dev/null")])
+        check_replaceable({"/dev/null": None})

@@ -6,7 +6,6 @@ import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tracker.plugins import sink_class
 from tracker.segment.zoo import model_files
 from tracker.settings.stream import CameraSettings, RunSettings
 from tracker.sinks.base import file_of
@@ -25,8 +24,8 @@ __all__ = ["check_cameras", "check_run", "files_of", "held_names"]
 
 def files_of(plan: StreamPlan) -> list[Path]:
     """The outputs of a stream that are files of its own; ``{time}`` stands for itself."""
-    outputs = [output for output in plan.outputs if not sink_class(output).shared]
-    return [path for output in outputs if (path := file_of(output)) is not None]
+    outputs = zip(plan.outputs, plan.sink_classes, strict=True)
+    return [path for output, sink in outputs if not sink.shared and (path := file_of(output)) is not None]
 
 
 def check_run(settings: RunSettings, plans: Sequence[StreamPlan], *, summary: Path | None = None) -> None:
@@ -86,10 +85,10 @@ def _written(plan: StreamPlan) -> Iterator[Claim]:
     settings = plan.settings
     options = ["--save"] * (settings.save is not None) + ["--records"] * len(settings.records)
     options += ["--events"] * len(plan.events)
-    for output, option in zip(plan.outputs, options, strict=True):
+    for output, option, sink in zip(plan.outputs, options, plan.sink_classes, strict=True):
         path = file_of(output)
         for file in picture_files(path, plan.address.files) if path is not None else ():
-            yield Claim(path=file, named_by=_owner(plan, option), shared=sink_class(output).shared)
+            yield Claim(path=file, named_by=_owner(plan, option), shared=sink.shared)
 
 
 def _read(plan: StreamPlan) -> Iterator[Claim]:

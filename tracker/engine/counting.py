@@ -154,8 +154,8 @@ def site_of(settings: StreamSettings) -> Site | None:
     return read_site(settings.site)
 
 
-def check_site(site: Site, class_names: Sequence[str], offender: str) -> None:
-    """Refuse lines and zones for classes that the model does not have: they would count nothing.
+def check_site(site: Site, class_names: Sequence[str], offender: str, *, whose: str = "the model; it has") -> None:
+    """Refuse lines and zones for classes that never come: they would count nothing.
 
     Raises:
         ConfigError: There is such a line or zone.
@@ -166,9 +166,9 @@ def check_site(site: Site, class_names: Sequence[str], offender: str) -> None:
         for name in names:
             if name not in class_names:
                 close = difflib.get_close_matches(name, class_names, 1)
-                problem = (
-                    f"expected classes of the model, found {name!r} in {part}; it has {listed_classes(class_names)}"
-                )
+                owner, _, verb = whose.partition("; ")
+                listed = listed_classes(class_names)
+                problem = f"expected classes of {owner}, found {name!r} in {part}; {verb} {listed}"
                 raise ConfigError(offender, problem, f"did you mean {close[0]!r}?" if close else "choose among these")
 
 

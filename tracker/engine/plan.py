@@ -84,9 +84,9 @@ class StreamPlan:
         """Whether the site or an output needs to know where identities stand."""
         if not self.associates:
             return False
-        if self.shows_contacts or self.site is not None or "contacts" in (self.settings.draw or ()):
-            return True
-        return any(sink.needs_contacts for sink in self.sink_classes)
+        sinks = self.sink_classes
+        drawn = "contacts" in (self.settings.draw or ()) and any(sink.needs_images for sink in sinks)
+        return self.shows_contacts or self.site is not None or drawn or any(sink.needs_contacts for sink in sinks)
 
     @property
     def wants_images(self) -> bool:
@@ -172,8 +172,6 @@ def chosen_classes(plan: StreamPlan, class_names: tuple[str, ...]) -> list[int]:
     Raises:
         ConfigError: The model has no such class, or none that a line or zone of the site counts.
     """
-    if plan.site is not None:
-        check_site(plan.site, class_names, f"{plan.settings.site} of {plan.name}")
     lowered = [name.lower() for name in class_names]
     for name in plan.settings.classes:
         if name.lower() not in lowered:
@@ -183,6 +181,11 @@ def chosen_classes(plan: StreamPlan, class_names: tuple[str, ...]) -> list[int]:
             remedy = f"did you mean {class_names[lowered.index(close[0])]!r}?" if close else "choose among these"
             raise ConfigError(f"classes of {plan.name}", problem, remedy)
     wanted = {name.lower() for name in plan.settings.classes}
+    if plan.site is not None:
+        offender = f"{plan.settings.site} of {plan.name}"
+        check_site(plan.site, class_names, offender)
+        kept = [name for name in class_names if name.lower() in wanted]
+        check_site(plan.site, kept or class_names, offender, whose="the stream; `classes` keeps")
     return [number for number, name in enumerate(lowered) if name in wanted]
 
 

@@ -7,6 +7,7 @@ that ``track`` gives on the recording itself.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,7 +21,7 @@ from tracker.engine.second_pass import SecondPass, check_replaceable
 from tracker.errors import ConfigError
 from tracker.formats.instances import open_saved
 from tracker.plugins import STAGES, StageContext, open_sink, sink_class
-from tracker.settings.stream import StreamSettings, event_kind
+from tracker.settings.stream import EVENT_SUFFIXES, StreamSettings, event_kind
 from tracker.sinks.base import SinkContext, file_of
 from tracker.sinks.claims import Claim, check_claims
 from tracker.sinks.exclusive import reserved
@@ -91,8 +92,9 @@ class _Job:
             settings=self.counting,
         )
 
-    def context(self) -> SinkContext:
+    def context(self, stream: str) -> SinkContext:
         return SinkContext(
+            stream=stream,
             class_names=self.model.class_names,
             frame_rate=self.model.frame_rate,
             image_names=self.model.image_names,
@@ -147,13 +149,20 @@ def associate_saved(
         problem = "expected records, found a video: saved instances hold no pictures"
         raise ConfigError(out, problem, "masktrail track the recording")
     counting = counting or StreamSettings()
+    if counting.site is None and os.fspath(out).lower().endswith(EVENT_SUFFIXES):
+        problem = "expected a site, whose lines and zones make the events, found none"
+        raise ConfigError(out, problem, "name the site's file too")
     if refine:
-        check_replaceable([out, *counting.events])
+        check_replaceable({os.fspath(out): None} | {path: event_kind(path) for path in counting.events})
     claims = [(os.fspath(out), "--out"), *((path, "--events") for path in counting.events)]
-    targets = [Claim(path=found, named_by=option) for output, option in claims if (found := file_of(output))]
+    targets = [
+        Claim(path=found, named_by=option, shared=event_kind(output) == ".sqlite")
+        for output, option in claims
+        if (found := file_of(output))
+    ]
     read = [Claim(path=Path(path)), *([Claim(path=Path(counting.site), named_by="--site")] if counting.site else [])]
     check_claims(targets, read)
-    paths = [target.path for target in targets]
+    paths = [target.path for target in targets if not target.shared]
     with contextlib.ExitStack() as stack:
         model, saved = open_saved(path, stack.enter_context(Path(path).open("rb")))
         job = _Job.of(model, os.fspath(out), counting)
@@ -171,16 +180,16 @@ def _first_pass(
     job: _Job, saved: Iterator[SavedFrame], spool: Spool | None, progress: Callable[[int], None]
 ) -> tuple[str, SavedOutcome]:
     """The name of the stream, and what was found online."""
-    census, tally, frames, stream = Census(), Tally.of(job.site), 0, ""
-    stages: list[Stage] = []
+    census, tally, frames = Census(), Tally.of(job.site), 0
+    later = tracked_frames(job.model, saved)
+    first = next(later, None)
+    stream = "" if first is None else first.frame.source
+    if job.model.image_names:
+        stream = os.path.dirname(stream)  # noqa: PTH120 - as the folder was named, also where that is an address
+    stages, context = job.stages(stream), job.context(stream)
     with contextlib.ExitStack() as stack:
-        sinks = [
-            stack.enter_context(open_sink(output, job.context(), kind=job.kind_of(output))) for output in job.outputs
-        ]
-        for frames, tracked in enumerate(tracked_frames(job.model, saved), 1):
-            if frames == 1:
-                stream = tracked.frame.source
-                stages = job.stages(stream)
+        sinks = [stack.enter_context(open_sink(output, context, kind=job.kind_of(output))) for output in job.outputs]
+        for frames, tracked in enumerate(itertools.chain([] if first is None else [first], later), 1):
             for stage in stages:
                 tracked = stage.process(tracked)  # noqa: PLW2901 - a frame on its way
             for sink in sinks:
@@ -200,7 +209,7 @@ def _first_pass(
 
 
 def _second_pass(spool: Spool, job: _Job, stream: str, targets: list[Path], online: SavedOutcome) -> SavedOutcome:
-    context = job.context()
+    context = job.context(stream)
 
     def open_again(output: str | os.PathLike[str], *, kind: str | None = None) -> Sink:
         return open_sink(output, context, kind=kind, coasting=True)

@@ -36,12 +36,16 @@ if TYPE_CHECKING:
 
     from tracker.engine.outputs import Opener
     from tracker.engine.stage import Stage
+    from tracker.events import Event
     from tracker.refine.recording import Recording
     from tracker.refine.spool import Spool
     from tracker.sinks.base import Sink
     from tracker.types import Instances
 
 __all__ = ["Rewritten", "SecondPass", "check_replaceable"]
+
+OPEN_S = 2.0
+"""An identity that was there so shortly before the end might have come back, had the recording gone on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,19 +69,19 @@ class _InterruptedError(Exception):
     """The way out of the second pass after :meth:`SecondPass.stop`."""
 
 
-def check_replaceable(outputs: Sequence[str | os.PathLike[str]]) -> None:
-    """Outputs are written twice.
+def check_replaceable(outputs: Mapping[str, str | None]) -> None:
+    """Outputs are written twice; each is given with its kind, as for :func:`tracker.plugins.sink_class`.
 
     Raises:
         ConfigError: One of them is a device, a pipe or a URL, from which nothing can be taken back.
     """
-    for output in outputs:
+    for output, kind in outputs.items():
         path = file_of(output)
         if path is None or (path.exists() and not path.is_dir() and not stat.S_ISREG(path.stat().st_mode)):
             found = "an address" if path is None else "a device or pipe"
             problem = f"expected a file that can be replaced, found {found}"
             raise ConfigError(f"--refine with {redact(os.fspath(output))}", problem, "name a file")
-        if sink_class(output).shared:
+        if sink_class(output, kind).shared:
             problem = "expected a file that can be replaced, found a store that other streams write too"
             raise ConfigError(f"--refine with {path}", problem, "write .events.jsonl, or leave --refine out")
         if path.suffix.lower() in SUFFIXES:
@@ -156,12 +160,11 @@ class SecondPass:
                     sinks.append((sink, sink_class(path, self._kinds.get(path)).shows_silhouettes))
                 draws = any(sink_class(path, self._kinds.get(path)).needs_images for path in paths)
                 pictures = stack.enter_context(self._pictures()) if draws else None
-                self._endings = _endings(refined) if self._stages else {}
+                self._endings = _endings(refined, recording.times_s) if self._stages else {}
                 for number in range(len(self._spool)) if sinks or self._stages else ():
                     self._write_frame(number, sinks, recording, refined, pictures)
                     self._tell(len(self._spool) + number + 1, len(self._spool))
-                last = tuple(event for stage in self._stages for event in stage.close())
-                last = (*self._spool.states(None), *last) if self._stages else last
+                last = (*self._spool.states(None), *self._closing()) if self._stages else ()
                 self._tally.add(last)
                 for sink, _ in sinks if last else ():
                     sink.write_events(last)
@@ -211,6 +214,11 @@ class SecondPass:
         self._tally.add(counted.events)
         return replace(plain, contacts=counted.contacts, events=counted.events)
 
+    def _closing(self) -> Iterator[Event]:
+        """What is open at the end."""
+        for stage in self._stages:
+            yield from stage.close()
+
     def _tracked(self, frame: Frame, instances: Instances, tracks: Tracks) -> TrackedFrame:
         return TrackedFrame(frame=frame, instances=instances, tracks=tracks, class_names=self._class_names)
 
@@ -245,10 +253,15 @@ def _pictured(frame: Frame, pictures: Iterator[Frame]) -> Frame:
     return replace(frame, image=found.image, pixel_aspect=found.pixel_aspect)
 
 
-def _endings(refined: Refined) -> dict[int, NDArray[np.int64]]:
-    """The identities that are over by a frame, by its number: their last row is in the one before."""
+def _endings(refined: Refined, times_s: NDArray[np.float64]) -> dict[int, NDArray[np.int64]]:
+    """The identities that are over by a frame, by its number: their last row is in the one before.
+
+    Those that were there shortly before the end of the recording are not over then: what they do is open.
+    """
     ids, last = np.unique(refined.ids[::-1], return_index=True)
-    frames = refined.frames[::-1][last] + 1
+    frames = refined.frames[::-1][last]
+    over = times_s[frames] < times_s[-1] - OPEN_S if len(frames) else np.zeros(0, np.bool_)
+    ids, frames = ids[over], frames[over] + 1
     return {int(number): ids[frames == number] for number in np.unique(frames)}
 
 

@@ -104,6 +104,7 @@ class Stream:
         self._broken_off: TrackerError | None = None
         self._taking = threading.Lock()
         self._taken = 0
+        self._cut_off = False
         self._sorting = threading.Lock()  # of the frames whose turn has not come
         self._found: dict[int, tuple[Frame, Instances, float, Sequence[str]]] = {}
         self._next = 0
@@ -257,7 +258,7 @@ class Stream:
         """The source is at its end and everything taken from it is done: this stream ends, or fails if it broke off."""
         if self._broken_off is not None:
             self.fail(self._broken_off)
-        elif self.finish(complete=True):
+        elif self.finish(complete=not self._cut_off):
             logger.info("stream ended", extra={"camera": self.name})
 
     def finish(self, state: StreamState = "ended", *, complete: bool = False, problem: str = "") -> bool:
@@ -307,7 +308,8 @@ class Stream:
         logger.info("resumed", extra={"camera": self.name, "frame": next_index})
 
     def close(self) -> None:
-        """Stop reading now; frames in flight still go through."""
+        """Stop reading now; frames in flight still go through. What ends after that has not come to its own end."""
+        self._cut_off = True
         if self._source is not None:
             self._source.close()
 

@@ -35,6 +35,8 @@ CACHED_FRAMES = 32
 class Spool:
     """Tracked frames that can be read back; write through :attr:`sink`.
 
+    Attributes:
+
     Raises:
         SinkError: The system cannot make a temporary file.
     """

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from tracker.settings.model import Also, Note, Settings, Wanted
-from tracker.settings.stream import Text, Texts, as_pairs
+from tracker.settings.values import Text, Texts, as_pairs
 
 __all__ = [
     "VERSION",

@@ -2,35 +2,30 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping
-from datetime import datetime
 from pathlib import PurePath
-from typing import Annotated, Any, Self, get_args
+from typing import Annotated, Self
 
-from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
+from pydantic import Field, model_validator
 
 from tracker.settings.choices import (
     CameraMotionChoice,
     ColourBy,
     DecodeChoice,
-    DrawnPart,
     MaskFormat,
     Policy,
     Transport,
 )
 from tracker.settings.model import Also, Flag, Note, Origin, Refusal, SettingError, Settings, Wanted
+from tracker.settings.values import DrawnParts, Moment, Pairs, Text, Texts
 
 __all__ = [
     "DEFAULT_MODEL",
     "DISPLAY_SCORE",
+    "EVENT_SUFFIXES",
     "CameraSettings",
     "DeviceSettings",
     "RunSettings",
     "StreamSettings",
-    "Text",
-    "Texts",
-    "as_pairs",
     "event_kind",
     "is_camera",
 ]
@@ -56,63 +51,10 @@ EVENT_KINDS = {
 }
 """Kind of output, as :data:`tracker.plugins.SINKS` names it, by the suffix of a file of events."""
 
+EVENT_SUFFIXES = (".events.jsonl", ".events.parquet", ".sqlite", ".sqlite3", ".db")
+"""Of files that hold events whatever names them."""
+
 DAY_S = 86_400
-
-
-def _text(value: Any) -> Any:
-    """Paths are texts here: an output may be an address as well."""
-    return os.fspath(value) if isinstance(value, os.PathLike) else value
-
-
-def _texts(value: Any) -> Any:
-    """One text is a list of one."""
-    return (value,) if isinstance(value, str | os.PathLike) else value
-
-
-def _moment(value: Any) -> Any:
-    """ISO 8601 with an offset; never a bare number, which might mean seconds or a year."""
-    moment = datetime.fromisoformat(value) if isinstance(value, str) else value
-    if not isinstance(moment, datetime) or moment.utcoffset() is None:
-        message = "no moment with an offset from UTC"
-        raise ValueError(message)
-    return moment
-
-
-def as_pairs(value: Any) -> Any:
-    """A mapping as pairs, which are frozen."""
-    return tuple(value.items()) if isinstance(value, Mapping) else value
-
-
-def _parts(value: Any) -> Any:
-    """``labels,masks`` in one word or several; ``none`` is an empty list."""
-    words = [value] if isinstance(value, str) else value
-    if not isinstance(words, list | tuple) or not all(isinstance(word, str) for word in words):
-        return value
-    parts = tuple(part.strip() for word in words for part in word.split(","))
-    return () if parts == ("none",) else parts
-
-
-Text = Annotated[str, BeforeValidator(_text), Field(min_length=1)]
-Texts = Annotated[
-    tuple[Text, ...],
-    BeforeValidator(_texts),
-    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}),
-]
-Pairs = Annotated[
-    tuple[tuple[Text, Text], ...],
-    BeforeValidator(as_pairs),
-    WithJsonSchema({"type": "object", "additionalProperties": {"type": "string"}}),
-]
-
-Moment = Annotated[datetime, BeforeValidator(_moment), WithJsonSchema({"type": "string", "format": "date-time"})]
-
-DrawnParts = Annotated[
-    tuple[DrawnPart, ...],
-    BeforeValidator(_parts),
-    WithJsonSchema(
-        {"anyOf": [{"type": "string"}, {"type": "array", "items": {"enum": list(get_args(DrawnPart))}}]},
-    ),
-]
 
 
 class StreamSettings(Settings):
@@ -314,7 +256,7 @@ class StreamSettings(Settings):
             expected, found = "a site, whose lines and zones make the events", "events without one"
             raise SettingError(owner, (Refusal("events", expected, found, "name the site's file too"),), found)
         for path in self.records:
-            if self.site is None and PurePath(path).name.lower().endswith((".events.jsonl", ".events.parquet")):
+            if self.site is None and PurePath(path).name.lower().endswith(EVENT_SUFFIXES):
                 expected, found = "a site, whose lines and zones make the events", f"none for {path}"
                 raise SettingError(owner, (Refusal("records", expected, found, "name the site's file too"),), found)
         return self
