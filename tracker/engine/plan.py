@@ -169,6 +169,17 @@ def _check_placeholders(output: str, offender: str) -> None:
             raise ConfigError(offender, f"expected placeholders {known}, found {{{name}}}", remedy)
 
 
+def _with_name(output: str) -> str:
+    """An output's name with ``{name}``: in the place of the stem, or before its other placeholders.
+
+    >>> _with_name("out/a.mp4"), _with_name("z/{frame}.jpg")
+    ('out/{name}.mp4', 'z/{name}-{frame}.jpg')
+    """
+    path = PurePath(output)
+    stem = f"{{name}}-{path.stem}" if PLACEHOLDER.search(path.stem) else "{name}"
+    return str(path.with_name(stem + path.suffix))
+
+
 def _named_outputs(settings: RunSettings, address: Address, *, several: bool) -> list[str]:
     """The outputs of one of the streams of a run; ``save`` may be a folder."""
     name = Path(address.name).stem or "stream"
@@ -176,17 +187,16 @@ def _named_outputs(settings: RunSettings, address: Address, *, several: bool) ->
         name = "".join(letter if letter.isalnum() else "-" for letter in address.name.rpartition("://")[2]).strip("-")
     for output in _outputs(settings):
         _check_placeholders(output, f"{'--save' if output == settings.save else '--records'} {output}")
-    outputs = []
+    outputs: list[str] = []
     if settings.save is not None:
         folder = Path(settings.save).is_dir() or settings.save.endswith(("/", os.sep))
+        is_file = not folder and PurePath(settings.save).suffix.lower() in plugins.SINKS.names
         lacks_name = several and "{name}" not in settings.save
-        into = file_of(settings.save) is not None and (folder or lacks_name)
-        if into and not folder and PurePath(settings.save).suffix.lower() in plugins.SINKS.names:
-            named = PurePath(settings.save)
+        if is_file and lacks_name:
             problem = "expected a file per source, found one name for several sources"
-            raise ConfigError(
-                f"--save {named}", problem, f"write {named.with_name('{name}' + named.suffix)}, or a folder"
-            )
+            raise ConfigError(f"--save {settings.save}", problem, f"write {_with_name(settings.save)}, or a folder")
+        names_pictures = PLACEHOLDER.search(PurePath(settings.save).name) is not None  # a file whose suffix is missing
+        into = file_of(settings.save) is not None and (folder or (lacks_name and not names_pictures))
         inside = "{image}.jpg" if address.kind == "images" else f"{name}.mp4"
         outputs.append(str(Path(settings.save) / inside) if into else settings.save)
     for output in settings.records:
@@ -195,7 +205,9 @@ def _named_outputs(settings: RunSettings, address: Address, *, several: bool) ->
             raise ConfigError(
                 f"--records {output}",
                 "expected one file per stream, found one path for several streams",
-                f"write {{name}} where the stream's name goes: {path.with_name('{name}' + path.suffix)}",
+                f"write {{name}} where the stream's name goes: {_with_name(output)}",
             )
         outputs.append(output)
+    for output in outputs:
+        sink_class(output)
     return [output.replace("{name}", name) for output in outputs]
