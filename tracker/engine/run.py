@@ -353,7 +353,8 @@ class Run:
         with self._stoppable(second.stop):
             rewritten = second.run([Path(output) for output in plan.outputs])
         if rewritten.identities is not None:
-            return replace(outcome, identities=rewritten.identities)
+            figures = replace(outcome.figures, brief=rewritten.brief)
+            return replace(outcome, identities=rewritten.identities, figures=figures)
         if rewritten.interrupted:
             note = "second pass interrupted: this is the online result"
             return replace(outcome, interrupted=True, notes=[*outcome.notes, note])

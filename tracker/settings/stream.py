@@ -323,6 +323,7 @@ class RunSettings(DeviceSettings, StreamSettings):
             repr=False,
             description="Videos, folders or patterns of images or videos, a webcam (0), RTSP or HTTP addresses.",
         ),
+        Wanted("a video, a folder, a pattern, a webcam (0) or an address", "name one: masktrail track street.mp4"),
         Flag("SOURCE", argument=True),
     ]
     associates: Annotated[bool, Field(description="Identities are given; off for segment.")] = True
