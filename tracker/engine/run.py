@@ -404,5 +404,8 @@ def _pictures(plan: StreamPlan) -> Iterator[Iterator[Frame]]:
     """The frames of the first pass again, for drawing."""
     from tracker.sources.open import open_source
 
-    with open_source(plan.address, stride=plan.settings.stride, decode=plan.settings.decode) as source:
+    chosen = plan.settings
+    with open_source(
+        plan.address, stride=chosen.stride, fps=chosen.fps, decode=chosen.decode, max_pixels=chosen.max_pixels
+    ) as source:
         yield itertools.islice(source, plan.limit)

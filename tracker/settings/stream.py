@@ -183,6 +183,12 @@ class StreamSettings(Settings):
         Also("transport"),
         Flag("NAME", panel=INPUT),
     ] = "tcp"
+    max_pixels: Annotated[
+        int,
+        Field(ge=1, le=250_000_000, description="Most pixels of a picture; a stream of larger ones is refused."),
+        Note("A picture takes 3 bytes a pixel several times over. In a folder of images larger ones are skipped."),
+        Flag("N", panel=INPUT),
+    ] = 100_000_000
     policy: Annotated[
         Policy,
         Field(description="latest: the newest frame; all: every frame, the reader waits; auto: latest for cameras."),

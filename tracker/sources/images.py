@@ -18,7 +18,7 @@ from tracker.sources.cpu import WorkerClock
 from tracker.sources.decoded import Picture, SourceCounters, SourceInfo
 from tracker.sources.decoder import DEFAULT_FPS
 from tracker.sources.limits import codec_options
-from tracker.sources.picture_files import is_cut_off_jpeg, picture_count
+from tracker.sources.picture_files import is_cut_off_jpeg, picture_count, picture_size
 from tracker.sources.seqinfo import sequence_fps
 
 if TYPE_CHECKING:
@@ -148,6 +148,8 @@ class ImagesDecoder:
         Raises:
             SourceError: It has too many pixels.
         """
+        if (size := picture_size(data)) is not None:  # FFmpeg says nothing of what is too large for it
+            problems.check_pixels(name, size, self._max_pixels)
         with av.open(io.BytesIO(data), "r") as container:
             if not container.streams.video:
                 return None

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import struct
+from typing import TYPE_CHECKING
 
-__all__ = ["is_animated_png", "is_cut_off_jpeg", "picture_count"]
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["is_animated_png", "is_cut_off_jpeg", "picture_count", "picture_size"]
 
 PNG = b"\x89PNG\r\n\x1a\n"
 MAX_PAGES = 100_000
@@ -29,6 +33,29 @@ def picture_count(data: bytes) -> int:
     return 1
 
 
+def picture_size(data: bytes) -> tuple[int, int] | None:
+    """``(width, height)`` by the header of a PNG, JPEG, TIFF or BMP; ``None`` for what is none of them.
+
+    Args:
+        data: The whole file.
+
+    >>> picture_size(PNG + bytes(8) + (20_000).to_bytes(4, "big") + (10).to_bytes(4, "big"))
+    (20000, 10)
+    """
+    if data.startswith(PNG) and len(data) >= 24:
+        return struct.unpack_from(">II", data, 16)
+    if data.startswith(b"BM") and len(data) >= 26:
+        width, height = struct.unpack_from("<ii", data, 18)
+        return abs(width), abs(height)
+    if data[:4] in {b"II*\0", b"MM\0*"}:
+        return _tiff_size(data)
+    for marker, place, _ in _jpeg_segments(data):
+        if 0xC0 <= marker <= 0xCF and marker not in {0xC4, 0xC8, 0xCC} and place + 9 <= len(data):  # start of frame
+            height, width = struct.unpack_from(">HH", data, place + 5)
+            return width, height
+    return None
+
+
 def is_animated_png(start: bytes) -> bool:
     """Whether a file that starts like this is an animated PNG.
 
@@ -44,18 +71,22 @@ def is_cut_off_jpeg(data: bytes) -> bool:
     Args:
         data: The whole file.
     """
-    if not data.startswith(b"\xff\xd8"):
-        return False
+    for marker, _, end in _jpeg_segments(data):
+        if marker == 0xDA:  # start of scan: in the coded pixels behind it 0xFF is always followed by zero or a restart
+            return data.find(b"\xff\xd9", end) < 0
+    return False
+
+
+def _jpeg_segments(data: bytes) -> Iterator[tuple[int, int, int]]:
+    """``(marker, start, end)`` of the segments before the pixels of a JPEG; none of other files."""
     place = 2
-    while place + 4 <= len(data) and data[place] == 0xFF:
+    while data.startswith(b"\xff\xd8") and place + 4 <= len(data) and data[place] == 0xFF:
         marker, length = data[place + 1], int.from_bytes(data[place + 2 : place + 4], "big")
         if marker == 0xFF:  # a fill byte
             place += 1
             continue
+        yield marker, place, place + 2 + length
         place += 2 + length
-        if marker == 0xDA:  # start of scan: in the coded pixels behind it 0xFF is always followed by zero or a restart
-            return data.find(b"\xff\xd9", place) < 0
-    return False
 
 
 def _apng_frames(data: bytes) -> int:
@@ -79,6 +110,19 @@ def _riff_chunks(data: bytes) -> list[tuple[bytes, int, int]]:
         chunks.append((name, place + 8, length))
         place += 8 + length + length % 2
     return chunks
+
+
+def _tiff_size(data: bytes) -> tuple[int, int] | None:
+    """``ImageWidth`` and ``ImageLength`` of the first page."""
+    order = "<" if data[:2] == b"II" else ">"
+    (place,) = struct.unpack_from(f"{order}I", data, 4) if len(data) >= 8 else (0,)
+    (count,) = struct.unpack_from(f"{order}H", data, place) if 0 < place <= len(data) - 2 else (0,)
+    found = {}
+    for entry in range(place + 2, min(place + 2 + 12 * count, len(data) - 11), 12):
+        tag, size = struct.unpack_from(f"{order}HH", data, entry)
+        if tag in {256, 257}:
+            (found[tag],) = struct.unpack_from(f"{order}{'H' if size == 3 else 'I'}", data, entry + 8)
+    return (found[256], found[257]) if len(found) == 2 else None
 
 
 def _tiff_pages(data: bytes) -> int:
