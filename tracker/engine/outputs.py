@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from tracker.engine.sound import sound_opener
 from tracker.errors import SinkError, TrackerError
 from tracker.plugins import open_sink, sink_class
 from tracker.settings.stream import DISPLAY_SCORE
@@ -46,6 +47,7 @@ class Outputs:
         self._plan = plan
         self._model = model
         self._frame_rate = info.fps / plan.settings.stride if info.fps > 0 else None
+        self._start_s = info.start_s
         self._on_lost = on_lost
 
     def opener(
@@ -78,6 +80,7 @@ class Outputs:
             masks=settings.masks,
             image_names=self._plan.address.kind == "images",
             coasting=coasting,
+            sound=sound_opener(self._plan, self._start_s),
             coco_annotations=self._plan.coco_annotations,
             final_classes=final_classes,
             confirmation_score=self._confirmation_score,

@@ -40,6 +40,7 @@ class StreamPlan:
         associates: Whether instances get identities.
         limit: Most frames.
         coco_annotations: A COCO file whose image and category numbers COCO results follow.
+        sound: The recording's sound is copied into its video.
         shows_images: Frames carry their full-size pictures whatever the outputs want.
     """
 
@@ -51,6 +52,7 @@ class StreamPlan:
     associates: bool = True
     limit: int | None = None
     coco_annotations: str | None = None
+    sound: bool = False
     shows_images: bool = False
 
     @property
@@ -120,6 +122,7 @@ def plan_run(settings: RunSettings) -> list[StreamPlan]:
             associates=settings.associates,
             limit=settings.limit,
             coco_annotations=settings.coco_annotations,
+            sound=settings.sound,
         )
         for address in addresses
     ]

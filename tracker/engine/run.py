@@ -14,6 +14,7 @@ from tracker.engine.opener import Flow, Watch, open_stream
 from tracker.engine.outputs import Outputs
 from tracker.engine.plan import plan_run
 from tracker.engine.scheduler import Engine
+from tracker.engine.sound import check_sound, sound_notes
 from tracker.errors import ConfigError, TrackerError, mask, mask_values
 from tracker.settings.stream import RunSettings
 from tracker.sinks.base import file_of
@@ -222,6 +223,7 @@ class Run:
             TrackerError: A source, model or output cannot be opened, or an option does not fit.
         """
         check_run(self._settings, self.plans)
+        check_sound(self.plans)
         models = Models(self._settings, batch_wait_s=FULL_BATCH_S)
         outcomes = []
         for plan in self.plans:
@@ -389,7 +391,7 @@ def _outcome(plan: StreamPlan, stream: Stream, failures: list[TrackerError], *, 
         outputs=[redact(output) for output in plan.outputs if _is_there(output)],
         failures=failures,
         interrupted=interrupted,
-        notes=notes(source.info, source.counters),
+        notes=[*notes(source.info, source.counters), *sound_notes(plan)],
     )
 
 

@@ -344,6 +344,12 @@ class RunSettings(DeviceSettings, StreamSettings):
         Field(description="A second pass over recordings: fills gaps, joins tracks, drops false ones."),
         Flag(panel=TRACKING, command="track"),
     ] = False
+    sound: Annotated[
+        bool,
+        Field(description="Copy the recording's sound into the video of --save, as it is."),
+        Note("Recordings only: a camera's sound is not read."),
+        Flag(panel=DRAWING),
+    ] = False
     limit: Annotated[
         int | None,
         Field(ge=1, description="Stop after this many frames."),

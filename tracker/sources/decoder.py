@@ -206,8 +206,16 @@ class VideoDecoder:
             decoder=self._device() or "cpu",
             decoder_refused=self._accelerator.name if self._accelerator is not None and not self._device() else "",
             pixel_aspect=self._aspect_of(first),
+            start_s=self._start_s(),
             notes=self._notes,
         )
+
+    def _start_s(self) -> float:
+        """When the first picture is shown, on the container's clock."""
+        stream = self._stream
+        if self._container.format.name in DECODING_TIMES_ONLY and stream.start_time is not None:
+            return float(stream.start_time * stream.time_base)  # stamps are late by the decoder's delay
+        return float(self._clock.origin_s or 0.0)
 
     def _device(self) -> str:
         """The device that makes the pictures, empty for the CPU.
