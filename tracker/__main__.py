@@ -22,7 +22,9 @@ def main() -> None:
             stream.reconfigure(errors="replace" if stream is sys.stdout else "backslashreplace")
     try:
         from tracker.app.cli import app
+        from tracker.app.console import tell_waits
 
+        tell_waits()
         app()
     except TrackerError as error:
         print(f"masktrail: {error}", file=sys.stderr)  # noqa: T201 - the one place where an error is printed
