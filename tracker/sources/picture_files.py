@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["is_animated_png", "is_cut_off_jpeg", "picture_count", "picture_size"]
+__all__ = ["is_animated_png", "is_cut_off_jpeg", "page_sizes", "picture_count", "picture_size"]
 
 PNG = b"\x89PNG\r\n\x1a\n"
+KIND, WIDTH, HEIGHT = 254, 256, 257
+"""Tags of a TIFF; the kind ``NewSubfileType`` is 1 for a reduced copy, 2 for one page of many, 4 for a mask."""
 MAX_PAGES = 100_000
 """A TIFF's pages are a linked list, which a damaged file may close to a ring."""
 
@@ -29,7 +31,7 @@ def picture_count(data: bytes) -> int:
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         return max(sum(name == b"ANMF" for name, _, _ in _riff_chunks(data)), 1)
     if data[:4] in {b"II*\0", b"MM\0*"}:
-        return _tiff_pages(data)
+        return max(sum(1 for _ in _tiff_pages(data)), 1)
     return 1
 
 
@@ -48,7 +50,7 @@ def picture_size(data: bytes) -> tuple[int, int] | None:
         width, height = struct.unpack_from("<ii", data, 18)
         return abs(width), abs(height)
     if data[:4] in {b"II*\0", b"MM\0*"}:
-        return _tiff_size(data)
+        return next(iter(page_sizes(data)), None)
     for marker, place, _ in _jpeg_segments(data):
         if 0xC0 <= marker <= 0xCF and marker not in {0xC4, 0xC8, 0xCC} and place + 9 <= len(data):  # start of frame
             height, width = struct.unpack_from(">HH", data, place + 5)
@@ -112,34 +114,36 @@ def _riff_chunks(data: bytes) -> list[tuple[bytes, int, int]]:
     return chunks
 
 
-def _tiff_size(data: bytes) -> tuple[int, int] | None:
-    """``ImageWidth`` and ``ImageLength`` of the first page."""
-    order = "<" if data[:2] == b"II" else ">"
-    (place,) = struct.unpack_from(f"{order}I", data, 4) if len(data) >= 8 else (0,)
-    (count,) = struct.unpack_from(f"{order}H", data, place) if 0 < place <= len(data) - 2 else (0,)
-    found = {}
-    for entry in range(place + 2, min(place + 2 + 12 * count, len(data) - 11), 12):
-        tag, size = struct.unpack_from(f"{order}HH", data, entry)
-        if tag in {256, 257}:
-            (found[tag],) = struct.unpack_from(f"{order}{'H' if size == 3 else 'I'}", data, entry + 8)
-    return (found[256], found[257]) if len(found) == 2 else None
+def page_sizes(data: bytes) -> list[tuple[int, int]]:
+    """``(width, height)`` of every page of a TIFF; 0 where a page does not say. Of other files nothing.
+
+    Args:
+        data: The whole file.
+    """
+    if data[:4] not in {b"II*\0", b"MM\0*"}:
+        return []
+    return [(tags.get(WIDTH, 0), tags.get(HEIGHT, 0)) for tags in _tiff_pages(data) if tags]
 
 
-def _tiff_pages(data: bytes) -> int:
-    """Length of the list of image file directories (TIFF 6.0, section 2), reduced copies and masks left out."""
+def _tiff_pages(data: bytes) -> Iterator[dict[int, int]]:
+    """What the image file directories say (TIFF 6.0, section 2), reduced copies and masks left out.
+
+    A last page that is announced and lies behind the file's end says nothing.
+    """
     order = "<" if data[:2] == b"II" else ">"
-    pages = 0
     seen: set[int] = set()
     (place,) = struct.unpack_from(f"{order}I", data, 4) if len(data) >= 8 else (0,)
     while place and place + 2 <= len(data) and place not in seen and len(seen) < MAX_PAGES:
         seen.add(place)
         (count,) = struct.unpack_from(f"{order}H", data, place)
-        kind = 0  # tag NewSubfileType: 1 a reduced copy, 2 one page of many, 4 a mask
+        tags: dict[int, int] = {KIND: 0}
         for entry in range(place + 2, min(place + 2 + 12 * count, len(data) - 11), 12):
             tag, size = struct.unpack_from(f"{order}HH", data, entry)
-            if tag == 254:
-                (kind,) = struct.unpack_from(f"{order}{'H' if size == 3 else 'I'}", data, entry + 8)
-        pages += not kind & 5
+            if tag in {KIND, WIDTH, HEIGHT}:
+                (tags[tag],) = struct.unpack_from(f"{order}{'H' if size == 3 else 'I'}", data, entry + 8)
+        if not tags[KIND] & 5:
+            yield tags
         link = place + 2 + 12 * count
         (place,) = struct.unpack_from(f"{order}I", data, link) if link + 4 <= len(data) else (0,)
-    return max(pages, 1)
+    if place + 2 > len(data):
+        yield {}
