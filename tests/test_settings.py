@@ -21,7 +21,8 @@ from tracker.settings.model import Also, Flag, choices
 from tracker.settings.reference import file_schema, reference_page
 from tracker.settings.service import ServiceSettings
 from tracker.settings.stream import CameraSettings, RunSettings, StreamSettings
-from tracker.settings.yaml_file import LARGEST_FILE, load_service_settings, parse_service_settings
+from tracker.settings.yaml_file import load_service_settings, parse_service_settings
+from tracker.settings.yaml_nodes import LARGEST_FILE
 from tracker.sinks.rows import MASK_FORMATS
 from tracker.sources.hardware import DECODE_CHOICES
 

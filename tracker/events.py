@@ -52,14 +52,15 @@ class Stay:
         left_s: Media time of the exit, or of the last sight inside; ``None`` while it lasts.
         hidden_s: Seconds of it in which the ground contact was not seen.
         began: ``already_inside`` where the entry was not seen.
-        end: ``left`` in view, ``lost`` inside, or still ``open``.
+        end: ``left`` in view, ``lost`` inside, still ``open``, or ``restart``: the process ended before the stay did,
+            and ``left_s`` is the last time that is known.
     """
 
     entered_s: float
     left_s: float | None = None
     hidden_s: float = 0.0
     began: Literal["entered", "already_inside"] = "entered"
-    end: Literal["left", "lost", "open"] = "open"
+    end: Literal["left", "lost", "open", "restart"] = "open"
 
     @property
     def dwell_s(self) -> float | None:

@@ -10,7 +10,7 @@ from tests.analytics.walks import frames, of, run, through, tracked, walk
 from tracker.analytics.flows import count_bins, od_matrix, ways
 from tracker.analytics.measures import SiteMeasures
 from tracker.analytics.occupancy import Balance
-from tracker.analytics.site import Doors, Flow, Line, Site, Zone
+from tracker.site import Doors, Flow, Line, Site, Zone
 
 WEST = Line(name="west", points=((0.2, 0.0), (0.2, 1.0)))
 EAST = Line(name="east", points=((0.8, 0.0), (0.8, 1.0)))

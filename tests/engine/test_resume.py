@@ -41,8 +41,8 @@ def tracked(index: int) -> TrackedFrame:
     return TrackedFrame(frame=shown, instances=seen, tracks=None, class_names=("person",))
 
 
-def opener(path: Path):
-    return open_sink(path, class_names=("person",), frame_rate=25.0)
+def opener(path: Path, *, kind: str | None = None):
+    return open_sink(path, class_names=("person",), frame_rate=25.0, kind=kind)
 
 
 def run(
@@ -73,7 +73,7 @@ def run(
 
 @pytest.mark.parametrize("killed_at", [0, 1, 9, 10, 11, 27, 30])
 def test_chunks_put_together_are_the_whole(tmp_path, monkeypatch, killed_at: int) -> None:
-    monkeypatch.setattr("tracker.sinks.parquet.GROUP_ROWS", 7)
+    monkeypatch.setattr("tracker.sinks.table.GROUP_ROWS", 7)
     monkeypatch.setattr(ParquetSink.__init__, "__kwdefaults__", ParquetSink.__init__.__kwdefaults__ | {"group_rows": 7})
     whole, pieces = tmp_path / "whole", tmp_path / "pieces"
     for folder in (whole, pieces):
@@ -168,7 +168,7 @@ def test_a_disk_that_is_full_stops_a_recording_which_goes_on_when_there_is_room(
     out.mkdir()
     opened: list[Full] = []
 
-    def open_part(path: Path):
+    def open_part(path: Path, *, kind: str | None = None):
         opened.append(Full(path, room))
         return opened[-1]
 

@@ -77,10 +77,10 @@ def first_pass(paths: list[Path]) -> Spool:
 
 
 def second(spool: Spool, frames: Iterator[Frame] | None = None, refused: str | None = None) -> SecondPass:
-    def opener(path: Path) -> Sink:
+    def opener(path: Path, *, kind: str | None = None) -> Sink:
         if path.suffix == refused:
             raise SinkError(path, "expected to write here, found: No space left on device", "make room")
-        return open_sink(path, class_names=NAMES, frame_rate=10, coasting=True)
+        return open_sink(path, class_names=NAMES, frame_rate=10, coasting=True, kind=kind)
 
     return SecondPass(
         spool=spool,

@@ -16,8 +16,8 @@ from tracker.events import Sighting
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from tracker.analytics.site import Flow, Site
     from tracker.events import Event
+    from tracker.site import Flow, Site
 
 __all__ = ["BinCount", "FlowFinder", "Way", "count_bins", "od_matrix", "ways"]
 

@@ -6,6 +6,7 @@ import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tracker.plugins import sink_class
 from tracker.segment.zoo import model_files
 from tracker.settings.stream import CameraSettings, RunSettings
 from tracker.sinks.base import file_of
@@ -23,8 +24,9 @@ __all__ = ["check_cameras", "check_run", "files_of", "held_names"]
 
 
 def files_of(plan: StreamPlan) -> list[Path]:
-    """The outputs of a stream that are files; ``{time}`` stands for itself."""
-    return [path for output in plan.outputs if (path := file_of(output)) is not None]
+    """The outputs of a stream that are files of its own; ``{time}`` stands for itself."""
+    outputs = [output for output in plan.outputs if not sink_class(output).shared]
+    return [path for output in outputs if (path := file_of(output)) is not None]
 
 
 def check_run(settings: RunSettings, plans: Sequence[StreamPlan], *, summary: Path | None = None) -> None:
@@ -84,19 +86,22 @@ def _written(plan: StreamPlan, inputs: Sequence[Claim]) -> Iterator[Claim]:
     """The files of a stream's outputs; of those that ``{frame}`` numbers, the ones that would replace an input."""
     settings = plan.settings
     options = ["--save"] * (settings.save is not None) + ["--records"] * len(settings.records)
+    options += ["--events"] * len(plan.events)
     for output, option in zip(plan.outputs, options, strict=True):
         path = file_of(output)
         if path is None:
             continue
-        images = plan.address.files
+        images, shared = plan.address.files, sink_class(output).shared
         for file in (*picture_files(path, images), *read_again(numbered_files(path, images), inputs)):
-            yield Claim(path=file, named_by=_owner(plan, option))
+            yield Claim(path=file, named_by=_owner(plan, option), shared=shared)
 
 
 def _read(plan: StreamPlan) -> Iterator[Claim]:
     settings = plan.settings
     for file in plan.address.local_files:
         yield Claim(path=file, named_by=_owner(plan, ""))
+    if settings.site is not None:
+        yield Claim(path=Path(settings.site), named_by=_owner(plan, "--site"))
     for file in model_files(settings.model):
         yield Claim(path=file, named_by=_owner(plan, "--model"))
     for file in model_files(settings.reid) if settings.reid is not None else ():
@@ -108,6 +113,6 @@ def _owner(plan: StreamPlan, option: str) -> str:
     settings = plan.settings
     if isinstance(settings, CameraSettings):
         return f"{settings.place}, {settings.name}" if settings.place else settings.name
-    if option in {"", "--model", "--reid"}:
+    if option in {"", "--model", "--reid", "--site"}:
         return option or "source"
     return f"{option}, {plan.name}"

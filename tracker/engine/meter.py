@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tracker.analytics.tally import Tally
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from tracker.errors import TrackerError
+    from tracker.events import Event
     from tracker.types import TrackedFrame, Tracks
 
 __all__ = ["BRIEF_FRAMES", "Census", "StreamFigures", "StreamMeter"]
@@ -47,6 +50,7 @@ class StreamFigures:
         stage_s: Seconds of work by stage since the start; stages overlap.
         output_failures: Outputs, or parts of them, that could not be written since the start.
         output_problem: What the latest of them said; empty where there was none.
+        tally: Of the site's events since the start.
     """
 
     frames: int = 0
@@ -63,6 +67,7 @@ class StreamFigures:
     stage_s: dict[str, float] = field(default_factory=dict)
     output_failures: int = 0
     output_problem: str = ""
+    tally: Tally = field(default_factory=Tally)
 
     @property
     def identities(self) -> int:
@@ -139,6 +144,7 @@ class StreamMeter:
 
     def __init__(self) -> None:
         self.census = Census()
+        self._tally = Tally()
         self._lock = threading.Lock()
         self._begun_s = self._window_from_s = time.monotonic()
         self._ended_s: float | None = None
@@ -173,6 +179,12 @@ class StreamMeter:
             if tracked.tracks is not None:
                 self._living = len(tracked.tracks)
                 self.census.update(tracked.tracks, tracked.class_names)
+            self._tally.add(tracked.events)
+
+    def add_events(self, events: Iterable[Event]) -> None:
+        """Count what was found after the last frame."""
+        with self._lock:
+            self._tally.add(events)
 
     def output_failed(self, failure: TrackerError) -> None:
         """Count an output, or a part of one, that could not be written."""
@@ -206,6 +218,7 @@ class StreamMeter:
                 stage_s=dict(self._stage_s) | ({} if write_s is None else {"write": write_s}),
                 output_failures=self._output_failures,
                 output_problem=self._output_problem,
+                tally=self._tally.copy(),
             )
 
     def census_state(self) -> dict[str, Any]:

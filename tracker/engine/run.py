@@ -8,7 +8,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tracker.analytics.tally import Tally
 from tracker.engine.claims import check_run, files_of
+from tracker.engine.counting import counting_stages
 from tracker.engine.models import Models
 from tracker.engine.opener import Flow, Watch, open_stream
 from tracker.engine.outputs import Outputs
@@ -56,6 +58,7 @@ class Outcome:
         name: The stream's name.
         figures: Frames, rates, times.
         identities: How many there were by class name, after the second pass where there was one.
+        tally: What the site's lines, zones and flows counted; ``None`` without a site.
         stage_ms: Milliseconds per frame by stage; stages overlap, so they add up to more than the wall time.
         outputs: Files that were written, and addresses that were written to, free of credentials.
         failures: Errors that ended an output or the source early; empty when all went well.
@@ -71,6 +74,7 @@ class Outcome:
     failures: list[TrackerError]
     interrupted: bool = False
     notes: list[str] = field(default_factory=list)
+    tally: Tally | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Everything as plain values for ``--json``."""
@@ -88,6 +92,7 @@ class Outcome:
             "failures": [str(failure) for failure in self.failures],
             "interrupted": self.interrupted,
             "notes": mask_values(self.notes),
+            **({} if self.tally is None else {"counts": self.tally.as_json()}),
         }
 
 
@@ -203,7 +208,10 @@ class Run:
 
     def __init__(self, settings: RunSettings, *, listener: Listener | None = None, beside: Sequence[Sink] = ()) -> None:
         shows_images = any(sink.needs_images for sink in beside)
-        self.plans = [replace(plan, shows_images=shows_images) for plan in plan_run(settings)]
+        shows_contacts = any(sink.needs_contacts for sink in beside)
+        self.plans = [
+            replace(plan, shows_images=shows_images, shows_contacts=shows_contacts) for plan in plan_run(settings)
+        ]
         self._beside = list(beside)
         self._settings = settings
         self._listener = listener or Listener()
@@ -309,6 +317,12 @@ class Run:
         if spool is not None and stream.source.info.is_live:
             stream.abandon()
             raise _needs_an_end(plan)
+        if plan.site is not None:
+            try:
+                plan.site.check_size(stream.source.info.size)
+            except ConfigError:
+                stream.abandon()
+                raise
         return stream
 
     @contextlib.contextmanager
@@ -349,6 +363,10 @@ class Run:
             spool=spool,
             class_names=model.class_names,
             open_sink=Outputs(plan, info, model).opener(coasting=True),
+            kinds={Path(output): plan.kind_of(output) for output in plan.outputs},
+            stages=counting_stages(
+                plan.name, model.class_names, contacts=plan.wants_contacts, site=plan.site, settings=plan.settings
+            ),
             pictures=lambda: _pictures(plan),
             progress=lambda done, total: self._listener.refined(plan.name, done, total),
         )
@@ -356,7 +374,8 @@ class Run:
             rewritten = second.run([Path(output) for output in plan.outputs])
         if rewritten.identities is not None:
             figures = replace(outcome.figures, brief=rewritten.brief)
-            return replace(outcome, identities=rewritten.identities, figures=figures)
+            tally = _tally(plan, rewritten.tally)
+            return replace(outcome, identities=rewritten.identities, figures=figures, tally=tally)
         if rewritten.interrupted:
             note = "second pass interrupted: this is the online result"
             return replace(outcome, interrupted=True, notes=[*outcome.notes, note])
@@ -392,7 +411,17 @@ def _outcome(plan: StreamPlan, stream: Stream, failures: list[TrackerError], *, 
         failures=failures,
         interrupted=interrupted,
         notes=[*notes(source.info, source.counters), *sound_notes(plan)],
+        tally=_tally(plan, figures.tally),
     )
+
+
+def _tally(plan: StreamPlan, counted: Tally) -> Tally | None:
+    """What was counted, with zeros for what never happened; ``None`` without a site."""
+    if plan.site is None:
+        return None
+    tally = Tally.of(plan.site)
+    tally.merge(counted)
+    return tally
 
 
 def _is_there(output: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from datetime import datetime
 from pathlib import PurePath
 from typing import Annotated, Any, Self, get_args
 
@@ -27,6 +28,10 @@ __all__ = [
     "DeviceSettings",
     "RunSettings",
     "StreamSettings",
+    "Text",
+    "Texts",
+    "as_pairs",
+    "event_kind",
     "is_camera",
 ]
 
@@ -38,8 +43,18 @@ DISPLAY_SCORE = 0.3
 AVERAGE_PRECISION_SCORE = 0.01
 """COCO results hold weak instances as well: average precision is measured over all scores."""
 
-TRACKING, INPUT, SEGMENTATION, DRAWING = "Tracking", "Input", "Segmentation", "Drawing"
+TRACKING, COUNTING, INPUT, SEGMENTATION, DRAWING = "Tracking", "Counting", "Input", "Segmentation", "Drawing"
 """Headings of options that few need; the others stand first."""
+
+EVENT_KINDS = {
+    ".jsonl": ".events.jsonl",
+    ".ndjson": ".events.jsonl",
+    ".parquet": ".events.parquet",
+    ".sqlite": ".sqlite",
+    ".sqlite3": ".sqlite",
+    ".db": ".sqlite",
+}
+"""Kind of output, as :data:`tracker.plugins.SINKS` names it, by the suffix of a file of events."""
 
 DAY_S = 86_400
 
@@ -54,7 +69,16 @@ def _texts(value: Any) -> Any:
     return (value,) if isinstance(value, str | os.PathLike) else value
 
 
-def _pairs(value: Any) -> Any:
+def _moment(value: Any) -> Any:
+    """ISO 8601 with an offset; never a bare number, which might mean seconds or a year."""
+    moment = datetime.fromisoformat(value) if isinstance(value, str) else value
+    if not isinstance(moment, datetime) or moment.utcoffset() is None:
+        message = "no moment with an offset from UTC"
+        raise ValueError(message)
+    return moment
+
+
+def as_pairs(value: Any) -> Any:
     """A mapping as pairs, which are frozen."""
     return tuple(value.items()) if isinstance(value, Mapping) else value
 
@@ -76,9 +100,11 @@ Texts = Annotated[
 ]
 Pairs = Annotated[
     tuple[tuple[Text, Text], ...],
-    BeforeValidator(_pairs),
+    BeforeValidator(as_pairs),
     WithJsonSchema({"type": "object", "additionalProperties": {"type": "string"}}),
 ]
+
+Moment = Annotated[datetime, BeforeValidator(_moment), WithJsonSchema({"type": "string", "format": "date-time"})]
 
 DrawnParts = Annotated[
     tuple[DrawnPart, ...],
@@ -125,9 +151,18 @@ class StreamSettings(Settings):
 
     draw: Annotated[
         DrawnParts | None,
-        Field(description="What --save shows: labels, masks, trails, boxes; by default all but boxes, none for none."),
-        Note("Instances without a mask get their box where masks are drawn."),
-        Wanted("a list of labels, masks, trails and boxes, or none", "write labels,masks, say"),
+        Field(
+            description="What --save shows: labels, masks, trails, site (these by default), boxes, contacts, "
+            "occluders; none for none."
+        ),
+        Note(
+            "Instances without a mask get their box where masks are drawn. `site`: lines and zones with their counts, "
+            "where there is a site. `contacts`: dots where objects stand, hollow where that is hidden. `occluders`: "
+            "those of the site, hatched."
+        ),
+        Wanted(
+            "a list of labels, masks, trails, site, boxes, contacts and occluders, or none", "write labels,masks, say"
+        ),
         Flag("PARTS", panel=DRAWING),
     ] = None
     colour_by: Annotated[
@@ -159,6 +194,28 @@ class StreamSettings(Settings):
         Note("Without it the model's own embeddings, if it has any; cameras that name the same network share it."),
         Flag("FILE", panel=TRACKING, command="track"),
     ] = None
+
+    site: Annotated[
+        Text | None,
+        Field(description="A site's file: its lines, zones and flows, over which tracks are counted."),
+        Flag("FILE", panel=COUNTING, command="track"),
+    ] = None
+    events: Annotated[
+        Texts,
+        Field(description="Events of the site by suffix: .jsonl .parquet .sqlite; repeatable."),
+        Note("`{name}` and `{time}` are filled in as for `records`; a database is one file without `{time}`."),
+        Flag("FILE", panel=COUNTING, command="track"),
+    ] = ()
+    start_at: Annotated[
+        Moment | None,
+        Field(description="When a recording began, 2026-03-29T01:30+01:00; by default its own date of creation."),
+        Wanted("a moment with its offset from UTC", "write 2026-03-29T01:30+01:00, or Z for UTC"),
+        Flag("TIME", panel=COUNTING, command="track"),
+    ] = None
+    gap_s: Annotated[
+        float,
+        Field(ge=0.001, le=DAY_S, description="Seconds without a frame from which the site's events have a gap."),
+    ] = 2.0
 
     stages: Annotated[
         Texts,
@@ -251,6 +308,23 @@ class StreamSettings(Settings):
         Field(ge=0.01, le=1e6, description="Size at which a part is ended; by default by time only."),
     ] = None
 
+    @model_validator(mode="after")
+    def _events_are_of_a_site(self) -> Self:
+        owner = type(self).__name__
+        for path in self.events:
+            if event_kind(path) is None:
+                expected = f"events as {' '.join(EVENT_KINDS)}"
+                found = f"{PurePath(path).suffix or 'no suffix'} in {path}"
+                raise SettingError(owner, (Refusal("events", expected, found, "change the suffix"),), found)
+        if self.events and self.site is None:
+            expected, found = "a site, whose lines and zones make the events", "events without one"
+            raise SettingError(owner, (Refusal("events", expected, found, "name the site's file too"),), found)
+        for path in self.records:
+            if self.site is None and PurePath(path).name.lower().endswith((".events.jsonl", ".events.parquet")):
+                expected, found = "a site, whose lines and zones make the events", f"none for {path}"
+                raise SettingError(owner, (Refusal("records", expected, found, "name the site's file too"),), found)
+        return self
+
     @property
     def rotate_bytes(self) -> int | None:
         """Size in bytes at which a part is ended."""
@@ -274,11 +348,17 @@ class CameraSettings(StreamSettings):
     place: Annotated[str, Field(repr=False, description="`file:line` where it was read, for messages."), Origin()] = ""
 
     @model_validator(mode="after")
+    def _cameras_begin_now(self) -> Self:
+        if self.start_at is not None and is_camera(self.url):
+            raise _no_start(type(self).__name__, "a camera, whose clock is that of this machine")
+        return self
+
+    @model_validator(mode="after")
     def _endless_outputs_come_in_parts(self) -> Self:
-        for name in ("records", "save") if is_camera(self.url) else ():
+        for name in ("records", "save", "events") if is_camera(self.url) else ():
             value = getattr(self, name)
             for text in (value,) if isinstance(value, str) else value or ():
-                if "{time}" not in text and "://" not in text:
+                if "{time}" not in text and "://" not in text and event_kind(text) != ".sqlite":
                     path = PurePath(text)
                     expected = f"a file per part of an endless camera for {path}"
                     found = "one file that would grow without end, and be replaced at the next start"
@@ -356,6 +436,18 @@ class RunSettings(DeviceSettings, StreamSettings):
         Flag("N", panel=INPUT),
     ] = None
 
+    @model_validator(mode="after")
+    def _sites_want_identities(self) -> Self:
+        owner = type(self).__name__
+        if self.site is not None and not self.associates:
+            expected, found = "identities, which lines and zones count", "segmentation without them"
+            raise SettingError(owner, (Refusal("site", expected, found, "track, or leave the site out"),), found)
+        if self.start_at is not None and len(self.sources) > 1:
+            raise _no_start(owner, f"{len(self.sources)} sources")
+        if self.start_at is not None and is_camera(self.sources[0]):
+            raise _no_start(owner, "a camera, whose clock is that of this machine")
+        return self
+
     @property
     def lowest_score(self) -> float | None:
         """The lowest score the segmenter keeps; ``None`` = the model's own, which the tracker wants low."""
@@ -364,6 +456,22 @@ class RunSettings(DeviceSettings, StreamSettings):
             return self.score_threshold
         exports_coco = any(path.endswith(".coco.json") for path in self.records)
         return AVERAGE_PRECISION_SCORE if exports_coco else DISPLAY_SCORE
+
+
+def _no_start(owner: str, found: str) -> SettingError:
+    refusal = Refusal(
+        "start_at", "one recording whose start is declared", found, "leave it out, or run them one by one"
+    )
+    return SettingError(owner, (refusal,), found)
+
+
+def event_kind(path: str) -> str | None:
+    """What a file of events is, as :data:`tracker.plugins.SINKS` names it; ``None`` for no such file.
+
+    >>> event_kind("gate.events.jsonl"), event_kind("gate.DB"), event_kind("gate.csv")
+    ('.events.jsonl', '.sqlite', None)
+    """
+    return EVENT_KINDS.get(PurePath(path).suffix.lower())
 
 
 def is_camera(url: str) -> bool:

@@ -57,6 +57,7 @@ class SinkContext:
             vote so far, as in the parts of a camera's records, where nothing is final yet.
         confirmation_score: Of the model: score that an instance must have to confirm a track.
         model_digest: SHA-256 of the model; empty where no output asked for it.
+        stream: Name of the camera or recording, as in its events.
     """
 
     class_names: Sequence[str] = ()
@@ -71,6 +72,7 @@ class SinkContext:
     final_classes: bool = True
     confirmation_score: float = 0.0
     model_digest: str = ""
+    stream: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,11 +105,15 @@ class Sink(ABC):
         shows_silhouettes: It shows silhouettes and names no detection: a second pass gives it those of the rows that it
             filled in as well.
         keeps_instances: It keeps what tracking needs later: without tracking too, the camera's motion is looked for.
+        shared: What is there is added to and never replaced, and any number of streams and processes may write there.
+        needs_contacts: Tracked frames must carry the ground contacts of their instances, ``TrackedFrame.contacts``.
     """
 
     needs_images: ClassVar[bool] = False
     shows_silhouettes: ClassVar[bool] = False
     keeps_instances: ClassVar[bool] = False
+    shared: ClassVar[bool] = False
+    needs_contacts: ClassVar[bool] = False
 
     @classmethod
     def open(cls, address: str, context: SinkContext) -> Self:
@@ -123,6 +129,11 @@ class Sink(ABC):
         """
         message = f"{cls.__name__} has no address of its own and cannot be opened by one ({address}, {context})"
         raise TypeError(message)
+
+    @classmethod
+    def takes_events(cls) -> bool:
+        """Whether it has a use for events that are found after the last frame."""
+        return cls.write_events is not Sink.write_events
 
     @classmethod
     def why_not_joined(cls, address: str) -> str:

@@ -35,10 +35,12 @@ class Claim:
     Attributes:
         path: As the user wrote it, with what stood for names filled in.
         named_by: The option, setting or line that names it, for messages.
+        shared: It is added to, by any number of streams and processes.
     """
 
     path: Path
     named_by: str = ""
+    shared: bool = False
 
     def __str__(self) -> str:
         return f"{self.path} ({self.named_by})" if self.named_by else str(self.path)
@@ -65,15 +67,14 @@ def check_claims(outputs: Sequence[Claim], inputs: Iterable[Claim] = (), *, runn
     written = {key: output for output in running if (key := _key(output.path)) is not None}
     for output in outputs:
         try:
-            check_place(output.path)
-            check_free(output.path)
+            _check_free(output)
         except SinkError as problem:
             problems.append(problem)
             continue
         key = _key(output.path)
         if key in read:
             problems.append(_taken(output, f"it is read here: {read[key]}", "name another file for the output"))
-        elif key in written:
+        elif key in written and not (output.shared and written[key].shared):
             remedy = "name another file, write {name} or a folder that tells them apart, or run the sources one by one"
             problems.append(_taken(output, f"another output is the same file: {written[key]}", remedy))
         elif key is not None:
@@ -92,6 +93,12 @@ def read_again(paths: Iterable[Path], inputs: Iterable[Claim]) -> list[Path]:
     found = {path: key for path in paths if path.exists() and (key := _key(path)) is not None}
     read = {_key(source.path) for source in inputs} if found else set()
     return [path for path, key in found.items() if key in read]
+
+
+def _check_free(output: Claim) -> None:
+    check_place(output.path)
+    if not output.shared:
+        check_free(output.path)
 
 
 def check_folders_differ(folder: Path, source: Path) -> None:

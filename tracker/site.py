@@ -11,18 +11,20 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from tracker.analytics.geometry import Point, first_crossing, polygon_area, polygons_cross
 from tracker.errors import ConfigError
+from tracker.polygons import Point, first_crossing, polygon_area, polygons_cross
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-__all__ = ["Doors", "Flow", "Line", "Occluder", "Site", "Zone"]
+__all__ = ["MOST_POINTS", "Doors", "Flow", "Line", "Occluder", "Site", "Zone"]
 
 ASPECT_TOLERANCE = 0.02
 """A picture whose width to height differs by more from the site's is another picture (1920 x 1088 is the same)."""
 SMALLEST_AREA = 1e-6
 """Of a polygon, as a share of the picture; 2 pixels of 1080p."""
+MOST_POINTS = 2_000
+"""Of a whole site that comes from a file: whether edges cross is asked of every pair."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +57,8 @@ class Line:
         _points(offender, self.points, least=2)
         if crossing := first_crossing(self.points, closed=False):
             raise _self_crossing(offender, crossing)
-        if self.to_left == self.to_right or not (self.to_left and self.to_right):
+        names = self.directions
+        if self.to_left == self.to_right or not all(name.strip() and name.isprintable() for name in names):
             problem = f"expected two different names of directions, found {self.to_left!r} and {self.to_right!r}"
             raise ConfigError(offender, problem, "name them, such as in and out")
         _positive(offender, "dead_band", self.dead_band, least=1e-6, most=0.5)
@@ -208,7 +211,11 @@ class Site:
         zones = {zone.name for zone in self.zones}
         for flow in self.flows:
             for name, direction in ((flow.start, flow.start_direction), (flow.end, flow.end_direction)):
-                if name not in zones or direction:
+                if not direction and name not in zones and name not in lines:
+                    known = ", ".join((*lines, *sorted(zones))) or "none"
+                    problem = f"expected one of the site's lines and zones ({known}), found {name!r}"
+                    raise ConfigError(f"flow {flow.name!r}", problem, "name one of them")
+                if direction:
                     _direction(f"flow {flow.name!r}", lines, name, direction)
         try:
             ZoneInfo(self.timezone)
