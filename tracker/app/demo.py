@@ -70,8 +70,10 @@ def _clips(console: Console) -> list[str]:
     try:
         return [str(_fetch(clip, console)) for clip in CLIPS]
     except NoNetworkError as error:
-        found = f"[yellow]No network[/yellow]: {foreign(error.problem)}.\nThe demo uses two rendered clips instead."
-        console.print(found, highlight=False)
+        found = f"[yellow]No network[/yellow]: {foreign(error.offender)}: {foreign(error.problem)}"
+        console.print(found, highlight=False, soft_wrap=True)
+        remedy = f"{foreign(error.remedy)}. The demo uses two rendered clips instead."
+        console.print(remedy, highlight=False, soft_wrap=True)
         return [str(rendered(name)) for name in ("road", "shop")]
 
 

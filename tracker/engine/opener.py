@@ -262,6 +262,7 @@ def _open_source(
             decode=settings.decode,
             decode_threads=flow.decode_threads,
             ffmpeg_options=dict(settings.ffmpeg_options),
+            max_pixels=settings.max_pixels,
             on_ready=on_ready,
         )
     source = open_live(
@@ -280,6 +281,7 @@ def _open_source(
         decode=settings.decode,
         decode_threads=flow.decode_threads,
         ffmpeg_options=dict(settings.ffmpeg_options),
+        max_pixels=settings.max_pixels,
         patient=patient,
         on_ready=on_ready,
         on_link=on_link,

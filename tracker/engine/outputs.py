@@ -6,6 +6,7 @@ import logging
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
+from tracker.engine.sound import sound_opener
 from tracker.errors import SinkError, TrackerError
 from tracker.plugins import open_sink
 from tracker.settings.stream import DISPLAY_SCORE
@@ -53,6 +54,7 @@ class Outputs:
         self._plan = plan
         self._model = model
         self._frame_rate = info.fps / plan.settings.stride if info.fps > 0 else None
+        self._start_s = info.start_s
         self._on_lost = on_lost
 
     def opener(self, *, coasting: bool | None = None, final_classes: bool = True) -> Opener:
@@ -87,6 +89,7 @@ class Outputs:
             image_names=self._plan.address.kind == "images",
             coasting=coasting,
             coco_annotations=self._plan.coco_annotations,
+            sound=sound_opener(self._plan, self._start_s),
             final_classes=final_classes,
             confirmation_score=self._confirmation_score,
             stream=self._plan.name,

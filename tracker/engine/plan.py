@@ -48,6 +48,7 @@ class StreamPlan:
         associates: Whether instances get identities.
         limit: Most frames.
         coco_annotations: A COCO file whose image and category numbers COCO results follow.
+        sound: The recording's sound is copied into its video.
         shows_images: Frames carry their full-size pictures whatever the outputs want.
         shows_contacts: Frames carry ground contacts whatever the outputs want.
     """
@@ -62,6 +63,7 @@ class StreamPlan:
     associates: bool = True
     limit: int | None = None
     coco_annotations: str | None = None
+    sound: bool = False
     shows_images: bool = False
     shows_contacts: bool = False
 
@@ -163,6 +165,7 @@ def _plan_of(settings: RunSettings, address: Address, outputs: Sequence[str], si
         associates=settings.associates,
         limit=settings.limit,
         coco_annotations=settings.coco_annotations,
+        sound=settings.sound,
     )
 
 
@@ -215,6 +218,17 @@ def _check_placeholders(output: str, offender: str) -> None:
             raise ConfigError(offender, f"expected placeholders {known}, found {{{name}}}", remedy)
 
 
+def _with_name(output: str) -> str:
+    """An output's name with ``{name}``: in the place of the stem, or before its other placeholders.
+
+    >>> _with_name("out/a.mp4"), _with_name("z/{frame}.jpg")
+    ('out/{name}.mp4', 'z/{name}-{frame}.jpg')
+    """
+    path = PurePath(output)
+    stem = f"{{name}}-{path.stem}" if PLACEHOLDER.search(path.stem) else "{name}"
+    return str(path.with_name(stem + path.suffix))
+
+
 def _named_outputs(settings: RunSettings, address: Address, *, several: bool) -> list[str]:
     """The outputs of one of the streams of a run; ``save`` may be a folder."""
     name = Path(address.name).stem or "stream"
@@ -222,17 +236,16 @@ def _named_outputs(settings: RunSettings, address: Address, *, several: bool) ->
         name = "".join(letter if letter.isalnum() else "-" for letter in address.name.rpartition("://")[2]).strip("-")
     for output in _outputs(settings):
         _check_placeholders(output, f"{_option_of(settings, output)} {output}")
-    outputs = []
+    outputs: list[str] = []
     if settings.save is not None:
         folder = Path(settings.save).is_dir() or settings.save.endswith(("/", os.sep))
+        is_file = not folder and PurePath(settings.save).suffix.lower() in plugins.SINKS.names
         lacks_name = several and "{name}" not in settings.save
-        into = file_of(settings.save) is not None and (folder or lacks_name)
-        if into and not folder and PurePath(settings.save).suffix.lower() in plugins.SINKS.names:
-            named = PurePath(settings.save)
+        if is_file and lacks_name:
             problem = "expected a file per source, found one name for several sources"
-            raise ConfigError(
-                f"--save {named}", problem, f"write {named.with_name('{name}' + named.suffix)}, or a folder"
-            )
+            raise ConfigError(f"--save {settings.save}", problem, f"write {_with_name(settings.save)}, or a folder")
+        names_pictures = PLACEHOLDER.search(PurePath(settings.save).name) is not None  # a file whose suffix is missing
+        into = file_of(settings.save) is not None and (folder or (lacks_name and not names_pictures))
         inside = "{image}.jpg" if address.kind == "images" else f"{name}.mp4"
         outputs.append(str(Path(settings.save) / inside) if into else settings.save)
     for output in (*settings.records, *settings.events):
@@ -242,9 +255,11 @@ def _named_outputs(settings: RunSettings, address: Address, *, several: bool) ->
             raise ConfigError(
                 f"{_option_of(settings, output)} {output}",
                 "expected one file per stream, found one path for several streams",
-                f"write {{name}} where the stream's name goes: {path.with_name('{name}' + path.suffix)}",
+                f"write {{name}} where the stream's name goes: {_with_name(output)}",
             )
         outputs.append(output)
+    for output in outputs:
+        sink_class(output, event_kind(output) if output in settings.events else None)
     return [output.replace("{name}", name) for output in outputs]
 
 

@@ -16,6 +16,7 @@ from tracker.engine.outcome import Outcome, outcome_of, tally_of
 from tracker.engine.outputs import Outputs
 from tracker.engine.plan import plan_run
 from tracker.engine.scheduler import Engine
+from tracker.engine.sound import check_sound
 from tracker.errors import ConfigError, TrackerError
 from tracker.settings.stream import RunSettings
 from tracker.sinks.exclusive import reserved
@@ -182,6 +183,7 @@ class Run:
             TrackerError: A source, model or output cannot be opened, or an option does not fit.
         """
         check_run(self._settings, self.plans)
+        check_sound(self.plans)
         models = Models(self._settings, batch_wait_s=FULL_BATCH_S)
         outcomes = []
         for plan in self.plans:
@@ -327,7 +329,9 @@ class Run:
         with self._stoppable(second.stop):
             rewritten = second.run([Path(output) for output in plan.outputs])
         if rewritten.identities is not None:
-            return replace(outcome, identities=rewritten.identities, tally=tally_of(plan, rewritten.tally))
+            figures = replace(outcome.figures, brief=rewritten.brief)
+            tally = tally_of(plan, rewritten.tally)
+            return replace(outcome, identities=rewritten.identities, figures=figures, tally=tally)
         if rewritten.interrupted:
             note = "second pass interrupted: this is the online result"
             return replace(outcome, interrupted=True, notes=[*outcome.notes, note])
@@ -352,5 +356,8 @@ def _pictures(plan: StreamPlan) -> Iterator[Iterator[Frame]]:
     """The frames of the first pass again, for drawing."""
     from tracker.sources.open import open_source
 
-    with open_source(plan.address, stride=plan.settings.stride, decode=plan.settings.decode) as source:
+    chosen = plan.settings
+    with open_source(
+        plan.address, stride=chosen.stride, fps=chosen.fps, decode=chosen.decode, max_pixels=chosen.max_pixels
+    ) as source:
         yield itertools.islice(source, plan.limit)

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tracker.analytics.tally import Tally
+from tracker.engine.meter import BRIEF_FRAMES
 from tracker.errors import ConfigError, TrackerError
 from tracker.plugins import sink_class
 from tracker.refine.filled import with_filled
@@ -54,12 +55,14 @@ class Rewritten:
 
     Attributes:
         identities: How many there are by class name; ``None`` where the online result stands.
+        brief: Of them, those that were seen in at most :data:`tracker.engine.meter.BRIEF_FRAMES` frames.
         tally: Of the refined identities' events.
         problem: Why it does; empty where all went well.
         interrupted: Whether it was stopped.
     """
 
     identities: Counter[str] | None = None
+    brief: int = 0
     problem: str = ""
     interrupted: bool = False
     tally: Tally = field(default_factory=Tally)
@@ -137,9 +140,9 @@ class SecondPass:
         except Exception as failure:  # noqa: BLE001 - whatever a second pass meets, the online result is there
             return Rewritten(problem=f"{type(failure).__name__}: {failure}")
         first = np.unique(refined.ids, return_index=True)[1]
-        return Rewritten(
-            identities=Counter(self._class_names[n] for n in refined.class_ids[first].tolist()), tally=self._tally
-        )
+        identities = Counter(self._class_names[n] for n in refined.class_ids[first].tolist())
+        seen = np.unique(refined.ids[refined.detections >= 0], return_counts=True)[1]
+        return Rewritten(identities=identities, brief=int((seen <= BRIEF_FRAMES).sum()), tally=self._tally)
 
     def _tell(self, done: int, total: int) -> None:
         if self._stopping.is_set():

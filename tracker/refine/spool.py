@@ -35,8 +35,6 @@ CACHED_FRAMES = 32
 class Spool:
     """Tracked frames that can be read back; write through :attr:`sink`.
 
-    Attributes:
-
     Raises:
         SinkError: The system cannot make a temporary file.
     """

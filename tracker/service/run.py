@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import queue
 import signal
 import socket
 import threading
@@ -28,12 +27,14 @@ from tracker.engine.snapshot import Kept, Snapshots
 from tracker.errors import ConfigError, SourceError, TrackerError
 from tracker.service.logs import faults_logged, logging_to_stderr
 from tracker.service.memory import give_back, limit_pools, raise_file_limit
+from tracker.service.signals import arriving
 from tracker.service.status import STUCK_S, StatusServer
 from tracker.settings.stream import is_camera
 from tracker.settings.yaml_file import load_service_settings
 from tracker.version import __version__
 
 if TYPE_CHECKING:
+    import queue
     from collections.abc import Iterator, Sequence
 
     from tracker.engine.journal import Journal
@@ -351,7 +352,7 @@ def run_live(path: Path, *, log: str | None = None, resume: bool = False) -> int
     config = load_service_settings(path)
     if resume and config.state is None:
         raise ConfigError("--resume", "expected a folder for states, found none in the settings", "add `state: FOLDER`")
-    with logging_to_stderr(log or config.log), faults_logged(), _signals() as signals, contextlib.ExitStack() as stack:
+    with logging_to_stderr(log or config.log), faults_logged(), arriving() as signals, contextlib.ExitStack() as stack:
         limit_pools()
         raise_file_limit()
         service = LiveService(config, resume=resume)
@@ -415,19 +416,6 @@ def _at_work() -> Iterator[None]:
     finally:
         done.set()
         thread.join()
-
-
-@contextlib.contextmanager
-def _signals() -> Iterator[queue.SimpleQueue[int]]:
-    """SIGINT, SIGTERM and SIGHUP as they come; handlers do nothing else, since they interrupt anything."""
-    numbers = [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
-    arrived: queue.SimpleQueue[int] = queue.SimpleQueue()
-    before = {number: signal.signal(number, lambda which, _frame: arrived.put(which)) for number in numbers}
-    try:
-        yield arrived
-    finally:
-        for number, previous in before.items():
-            signal.signal(number, previous)
 
 
 def _notify(state: str) -> None:

@@ -182,6 +182,12 @@ class StreamSettings(Settings):
         Also("transport"),
         Flag("NAME", panel=INPUT),
     ] = "tcp"
+    max_pixels: Annotated[
+        int,
+        Field(ge=1, le=250_000_000, description="Most pixels of a picture; a stream of larger ones is refused."),
+        Note("A picture takes 3 bytes a pixel several times over. In a folder of images larger ones are skipped."),
+        Flag("N", panel=INPUT),
+    ] = 100_000_000
     policy: Annotated[
         Policy,
         Field(description="latest: the newest frame; all: every frame, the reader waits; auto: latest for cameras."),
@@ -345,6 +351,7 @@ class RunSettings(DeviceSettings, StreamSettings):
             repr=False,
             description="Videos, folders or patterns of images or videos, a webcam (0), RTSP or HTTP addresses.",
         ),
+        Wanted("a video, a folder, a pattern, a webcam (0) or an address", "name one: masktrail track street.mp4"),
         Flag("SOURCE", argument=True),
     ]
     associates: Annotated[bool, Field(description="Identities are given; off for segment.")] = True
@@ -358,6 +365,12 @@ class RunSettings(DeviceSettings, StreamSettings):
         bool,
         Field(description="A second pass over recordings: fills gaps, joins tracks, drops false ones."),
         Flag(panel=TRACKING, command="track"),
+    ] = False
+    sound: Annotated[
+        bool,
+        Field(description="Copy the recording's sound into the video of --save, as it is."),
+        Note("Recordings only: a camera's sound is not read."),
+        Flag(panel=DRAWING),
     ] = False
     limit: Annotated[
         int | None,

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from tracker.events import Event
     from tracker.sinks.rows import MaskFormat
+    from tracker.sinks.sound import Sound
     from tracker.types import TrackedFrame
 
 __all__ = ["Checkpoint", "Sink", "SinkContext", "file_of", "files_of"]
@@ -50,6 +51,7 @@ class SinkContext:
         coasting: Keep identities that are predicted but not seen; ``None`` for the format's default.
         draw: Makes the annotated picture ``(H, W, 3)`` uint8 BGR of a frame; remembers trails, so one per stream.
         crf: Videos: constant rate factor of the encoder; ``None`` for the encoder's default.
+        sound: Videos: opens the recording's sound, which is copied into them; ``None`` for silent ones.
         coco_annotations: COCO results: a COCO file whose image and category numbers are followed.
         final_classes: Give an identity its final class in all of its rows when the file is complete; else rows keep the
             vote so far, as in the parts of a camera's records, where nothing is final yet.
@@ -66,6 +68,7 @@ class SinkContext:
     coasting: bool | None = None
     draw: Callable[[TrackedFrame], NDArray[np.uint8]] | None = None
     crf: int | None = None
+    sound: Callable[[], Sound] | None = None
     coco_annotations: str | os.PathLike[str] | None = None
     final_classes: bool = True
     confirmation_score: float = 0.0
