@@ -7,6 +7,9 @@ import sys
 
 from tracker import OnnxSegmenter, Tracker, open_source
 
+if len(sys.argv) != 2:
+    sys.exit(__doc__)
+
 segmenter = OnnxSegmenter("yolact-nano")
 tracker = Tracker.for_model(segmenter)
 next_report_s = 0.0

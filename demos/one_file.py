@@ -8,6 +8,9 @@ from collections import defaultdict
 
 from tracker import OnnxSegmenter, Tracker, open_source
 
+if len(sys.argv) != 2:
+    sys.exit(__doc__)
+
 segmenter = OnnxSegmenter("yolact-nano")
 tracker = Tracker.for_model(segmenter)
 seen_s: dict[int, list[float]] = defaultdict(list)

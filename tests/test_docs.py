@@ -5,14 +5,18 @@ from __future__ import annotations
 import re
 from dataclasses import fields
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from tests.sinks.streams import CLASS_NAMES, stream
 from tracker.app.cli import app
 from tracker.app.reference import command_page
+from tracker.events import EventKind
+from tracker.formats.event_store import open_store
 from tracker.plugins import SINKS, open_sink
 from tracker.service.metrics import CameraMetrics, ModelMetrics
+from tracker.sinks.reference import record_fields_page
 
 ROOT = Path(__file__).resolve().parent.parent
 REFERENCE = ROOT / "docs" / "reference"
@@ -66,6 +70,16 @@ def test_code_names_pages_that_are_there():
 def test_the_command_reference_is_the_command_line():
     page = (REFERENCE / "commands.md").read_text("utf-8")
     assert page == command_page(app), "run: masktrail settings commands --out docs/reference/commands.md"
+
+
+def test_the_ledger_page_names_every_kind_and_view(tmp_path):
+    page = (REFERENCE / "ledger.md").read_text("utf-8")
+    described = set(re.findall(r"`([^`]+)`", page))
+    assert set(get_args(EventKind)) <= described
+    with open_sink(tmp_path / "x.sqlite"), open_store(tmp_path / "x.sqlite") as connection:
+        views = {name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'view'")}
+    assert views - {"renamed", "final_classes"} <= described
+    assert record_fields_page() == (REFERENCE / "record-fields.md").read_text("utf-8")
 
 
 def test_every_suffix_and_column_is_described(tmp_path):

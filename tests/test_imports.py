@@ -19,6 +19,8 @@ CENTRAL = {
     "tracker.errors",
     "tracker.events",
     "tracker.contacts",
+    "tracker.polygons",
+    "tracker.site",
     "tracker.version",
 }
 

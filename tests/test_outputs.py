@@ -147,6 +147,33 @@ def test_images_of_a_folder_and_the_coco_file_are_sources(run: Run, folder: Path
     assert contents(folder) == before
 
 
+def test_numbered_pictures_in_the_folder_of_their_source(run: Run, folder: Path) -> None:
+    for place in ("images", "other/images", "out"):
+        (folder / place).mkdir(parents=True)
+    with av.open("a.mp4") as video:
+        for number, picture in enumerate(video.decode(video=0)):
+            picture.to_image().save(folder / "images" / f"{number:06d}.jpg")
+    shutil.copy("images/000001.jpg", "other/images/000001.jpg")
+    (folder / "out" / "x-000002.jpg").symlink_to(folder / "images" / "000003.jpg")
+    before = contents(folder)
+    result = run("track", "images", *MODEL, "--save", "images/{frame}.jpg")
+    assert (result.status, result.out) == (2, "")
+    assert "5 outputs" in result.err
+    assert "images/000004.jpg (--save, images): expected a file of its own, found that it is read here" in result.err
+    result = run("track", "images", *MODEL, "--save", "out/x-{frame}.jpg")
+    assert "out/x-000002.jpg (--save, images): expected a file of its own" in result.err
+    for save, remedy in (
+        ("out/{frame}.jpg", "write out/{name}-{frame}.jpg, or a folder"),
+        ("out/{frame}", "add a suffix: {frame}.mp4"),
+        ("out/{name}-{frame}.jpg", "run the sources one by one"),
+    ):
+        result = run("track", "images", "other/images", *MODEL, "--save", save)
+        assert result.status == 2, save
+        assert remedy in result.err
+    assert contents(folder) == before
+    assert run("track", "images", *MODEL, "--save", "images/y-{frame}.jpg").status == 0
+
+
 @pytest.mark.parametrize(
     ("path", "said"),
     [

@@ -289,7 +289,7 @@ def test_a_stage_of_the_settings_works_after_the_association(install, tmp_path):
     assert list(loud.stage_ms)[-1] == "loudest"
     assert 0 < loud.figures.instances < plain.figures.instances
     assert loud.figures.frames == plain.figures.frames
-    with pytest.raises(ConfigError, match="expected one of camera, filter, reid, associate, loudest, found 'shy'"):
+    with pytest.raises(ConfigError, match=r"expected one of camera, .*, loudest, found 'shy'"):
         run(video, stages="shy", **options)
 
 

@@ -21,7 +21,8 @@ from tracker.settings.model import Also, Flag, choices
 from tracker.settings.reference import file_schema, reference_page
 from tracker.settings.service import ServiceSettings
 from tracker.settings.stream import CameraSettings, RunSettings, StreamSettings
-from tracker.settings.yaml_file import LARGEST_FILE, load_service_settings, parse_service_settings
+from tracker.settings.yaml_file import load_service_settings, parse_service_settings
+from tracker.settings.yaml_nodes import LARGEST_FILE
 from tracker.sinks.rows import MASK_FORMATS
 from tracker.sources.hardware import DECODE_CHOICES
 
@@ -348,3 +349,51 @@ def test_the_reference_is_printed_too(run) -> None:
 def test_settings_are_not_loaded_by_a_bare_import() -> None:
     code = "import sys, tracker; print('pydantic' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
+
+
+# ---- counting -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("    events: a.jsonl\n", "expected a site, whose lines and zones make the events, found events without one"),
+        ("    records: a.events.parquet\n", "expected a site"),
+        ("    records: a.db\n", "expected a site"),
+        ("    site: s.yaml\n    events: a.csv\n", "events as .jsonl .ndjson .parquet .sqlite .sqlite3 .db, found .csv"),
+        ("    start_at: 2026-03-29T01:30\n", "a moment with its offset from UTC, found '2026-03-29T01:30'"),
+        ("    start_at: 1774744200\n", "a moment with its offset from UTC"),
+        ("    gap_s: 0\n", "a number from 0.001"),
+    ],
+)
+def test_what_cannot_be_counted_is_told(text: str, said: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse_service_settings(CAMERA + text, name="c.yaml", environment={})
+    assert said in str(caught.value)
+    assert caught.value.offender.startswith("c.yaml:")
+
+
+def test_events_of_a_camera_are_a_database_or_come_in_parts() -> None:
+    text = "cameras:\n  - name: a\n    url: rtsp://h/x\n    site: s.yaml\n    events: {}\n"
+    for events in ("all.sqlite", "[all.db, 'e-{time}.jsonl']"):
+        [camera] = parse_service_settings(text.format(events), environment={}).cameras
+        assert camera.events
+    with pytest.raises(ConfigError, match=r"\{time\}"):
+        parse_service_settings(text.format("e.events.jsonl"), environment={})
+    with pytest.raises(ConfigError, match="whose clock is that of this machine"):
+        parse_service_settings(text.format("all.db") + "    start_at: 2026-03-29T01:30Z\n", environment={})
+
+
+def test_a_declared_start_is_one_moment_however_it_is_written() -> None:
+    moments = {
+        RunSettings(sources="a.mp4", start_at=text).start_at for text in ("2026-03-29T01:30+01:00", "20260329T0030Z")
+    }
+    assert len(moments) == 1
+    [moment] = moments
+    assert moment is not None
+    assert moment.timestamp() == 1774744200
+    assert pickle.loads(pickle.dumps(RunSettings(sources="a.mp4", start_at=moment))).start_at == moment
+    with pytest.raises(ConfigError, match="2 sources"):
+        RunSettings(sources=("a.mp4", "b.mp4"), start_at=moment)
+    with pytest.raises(ConfigError, match="segmentation without them"):
+        RunSettings(sources="a.mp4", site="s.yaml", associates=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 import logging
@@ -72,14 +73,8 @@ def test_logs_mask_everything_and_forge_no_line(style: str, monkeypatch: pytest.
 def test_labels_of_metrics_are_masked() -> None:
     pytest.importorskip("prometheus_client")
     fill_in("${TOKEN}", {"TOKEN": "t0ken"})
-    metrics = CameraMetrics(
-        **{
-            name: 0.0 for name in CameraMetrics.__slots__ if name not in {"frame_age_seconds", "state", "stage_seconds"}
-        },
-        frame_age_seconds={},
-        state={},
-        stage_seconds={},
-    )
+    labelled = {one.name for one in dataclasses.fields(CameraMetrics) if one.metadata["metric"].labels}
+    metrics = CameraMetrics(**{name: {} if name in labelled else 0.0 for name in CameraMetrics.__slots__})
     labels = {
         sample.labels["camera"]
         for family in _families(CameraMetrics, "camera", {"cam-t0ken": metrics})

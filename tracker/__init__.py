@@ -27,7 +27,8 @@ from tracker.version import __version__
 if TYPE_CHECKING:
     from tracker.associate.tracker import Tracker
     from tracker.engine.frames import track
-    from tracker.engine.run import Outcome, run
+    from tracker.engine.outcome import Outcome
+    from tracker.engine.run import run
     from tracker.engine.scheduler import Engine
     from tracker.engine.stage import Stage
     from tracker.engine.stream import Stream
@@ -79,7 +80,7 @@ _HOMES = {
     "Instances": "tracker.types",
     "Letterbox": "tracker.types",
     "OnnxSegmenter": "tracker.segment.session",
-    "Outcome": "tracker.engine.run",
+    "Outcome": "tracker.engine.outcome",
     "RunSettings": "tracker.settings.stream",
     "Stage": "tracker.engine.stage",
     "Stream": "tracker.engine.stream",

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+import time
 from io import TextIOWrapper
 
 from tracker.app.command_line import hide_passwords
 from tracker.errors import TrackerError, system_refusals
+from tracker.service.signals import hand_back
 
 __all__ = ["main"]
 
@@ -17,15 +20,18 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):  # a terminal without UTF-8 shows ? for what it lacks
             stream.reconfigure(errors="replace" if stream is sys.stdout else "backslashreplace")
-    from tracker.app.cli import app
-
     try:
+        from tracker.app.cli import app
+        from tracker.app.console import tell_waits
+
+        tell_waits()
         with system_refusals(TrackerError):
             app()
     except TrackerError as error:
         print(f"masktrail: {error}", file=sys.stderr)  # noqa: T201 - the one place where an error is printed
         sys.exit(2)
     except KeyboardInterrupt:
+        hand_back({signal.SIGINT: signal.getsignal(signal.SIGINT)}, time.monotonic())
         sys.exit(130)
 
 

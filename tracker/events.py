@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["SEMANTICS_VERSION", "Event", "EventKind", "Sighting", "Stay"]
+__all__ = ["OUTAGE_KINDS", "SEMANTICS_VERSION", "Event", "EventKind", "Sighting", "Stay"]
 
 EventKind = Literal[
     "crossing",
@@ -24,6 +24,9 @@ EventKind = Literal[
     "dark",
 ]
 """What an :class:`Event` reports; the last five are about the camera, the others about an identity."""
+
+OUTAGE_KINDS: tuple[EventKind, ...] = ("gap", "camera_moved", "frozen", "covered", "dark")
+"""Those that say that the camera did not see what lines and zones are about."""
 
 SEMANTICS_VERSION = 1
 """Rises whenever the same tracks and the same site would give other events than before."""
@@ -52,14 +55,15 @@ class Stay:
         left_s: Media time of the exit, or of the last sight inside; ``None`` while it lasts.
         hidden_s: Seconds of it in which the ground contact was not seen.
         began: ``already_inside`` where the entry was not seen.
-        end: ``left`` in view, ``lost`` inside, or still ``open``.
+        end: ``left`` in view, ``lost`` inside, still ``open``, or ``restart``: the process ended before the stay did,
+            and ``left_s`` is the last time that is known.
     """
 
     entered_s: float
     left_s: float | None = None
     hidden_s: float = 0.0
     began: Literal["entered", "already_inside"] = "entered"
-    end: Literal["left", "lost", "open"] = "open"
+    end: Literal["left", "lost", "open", "restart"] = "open"
 
     @property
     def dwell_s(self) -> float | None:

@@ -187,9 +187,12 @@ STAGES = ExtensionPoint(
     fits=callable,
     built_in={
         "camera": "tracker.engine.stage:camera_motion",
+        "camera_state": "tracker.engine.camera_state:camera_state",
         "filter": "tracker.engine.stage:instance_filter",
         "reid": "tracker.engine.stage:embeddings",
         "associate": "tracker.engine.steady:associate",
+        "contact": "tracker.engine.counting:contact",
+        "analytics": "tracker.engine.counting:analytics",
     },
 )
 """Steps of a stream between segmentation and its outputs, one instance per stream."""
@@ -207,6 +210,11 @@ SINKS = ExtensionPoint(
         ".identities.csv": "tracker.sinks.identities:IdentitySink",
         ".identities.parquet": "tracker.sinks.identities:IdentitySink",
         ".instances": "tracker.sinks.instances:InstancesSink",
+        ".events.jsonl": "tracker.sinks.events:EventLinesSink",
+        ".events.parquet": "tracker.sinks.events:EventTableSink",
+        ".sqlite": "tracker.sinks.sqlite:SqliteSink",
+        ".sqlite3": "tracker.sinks.sqlite:SqliteSink",
+        ".db": "tracker.sinks.sqlite:SqliteSink",
         ".txt": "tracker.sinks.motchallenge:MotSink",
         ".mots.txt": "tracker.sinks.motchallenge:MotsSink",
         ".coco.json": "tracker.sinks.coco:CocoSink",

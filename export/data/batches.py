@@ -78,12 +78,12 @@ class Sampler:
         archive: the pictures.
         recipe: how they become batches.
         seed: of the run.
-        steps: of the run, for the recipe's `closing`.
+        steps: of the run, for the recipe's `closing`; it may change on the way.
     """
 
     def __init__(self, archive: Archive, recipe: Recipe, *, seed: int, steps: int) -> None:
         self.archive, self.recipe, self.seed = archive, recipe, seed
-        self.open_until = steps * (1.0 - recipe.closing)
+        self.steps = steps
         self.weights = archive.sampling_weights()
         self.donors = Donors(archive)
 
@@ -92,7 +92,7 @@ class Sampler:
         rng = np.random.default_rng((self.seed, step))
         size, window = self.recipe.step_size(step)
         rows = rng.choice(len(self.weights), self.recipe.count(step), p=self.weights)
-        open_ = step < self.open_until
+        open_ = step < self.steps * (1.0 - self.recipe.closing)
         return [self.sample(int(row), size, rng, window=window, open_=open_) for row in rows]
 
     def sample(self, row: int, size: tuple[int, int], rng: np.random.Generator, *, window: bool, open_: bool) -> Sample:

@@ -30,7 +30,7 @@ class TrainProgress:
 
     Args:
         console: where to.
-        steps: of the whole run.
+        steps: of the whole run; they may change on the way.
         epoch_steps: of an epoch.
     """
 
@@ -38,6 +38,7 @@ class TrainProgress:
         self.console, self.steps, self.epoch_steps = console, steps, epoch_steps
         self.last = self.printed = time.monotonic()
         self.step_s = self.images_s = 0.0
+        self.left_s: float | None = None  # where the run has an end in time; else told from the speed
         self.validation = ""
         self.bar: Progress | None = None
         if console.is_terminal:
@@ -66,7 +67,7 @@ class TrainProgress:
         if self.bar is None and now - self.printed < PLAIN_INTERVAL_S and step < self.steps:
             return
         self.printed = now
-        left_s = int((self.steps - step) * self.step_s)
+        left_s = int((self.steps - step) * self.step_s if self.left_s is None else self.left_s)
         parts = [
             f"epoch {step / self.epoch_steps:.1f}/{self.steps / self.epoch_steps:.0f}",
             f"step {step}/{self.steps}",
@@ -81,7 +82,7 @@ class TrainProgress:
     def say(self, text: str, *, done: int | None = None) -> None:
         """Show a text as the line."""
         if self.bar is not None:
-            self.bar.update(self.task, completed=done, description=text, refresh=True)
+            self.bar.update(self.task, completed=done, total=self.steps, description=text, refresh=True)
         elif done is not None:
             self.console.print(text, highlight=False, soft_wrap=True)
 

@@ -53,6 +53,8 @@ class Run:
         threads: of PyTorch on the processor, fewer while other programs need them.
         workers: threads that prepare batches.
         save_every_s: seconds between two checkpoints; there is one at the end of each epoch as well.
+        hours: of training, over all starts, with as many steps as that gives. None: as many as the trainer has.
+        trained_s: seconds trained so far, over all starts.
         progress: where to show how it goes.
         before: AP and AP50 of the network before the first step.
     """
@@ -66,6 +68,8 @@ class Run:
     threads: int = 2
     workers: int = 1
     save_every_s: float = 240.0
+    hours: float | None = None
+    trained_s: float = 0.0
     progress: TrainProgress | None = None
     best: dict[str, Any] = field(default_factory=dict)
     before: dict[str, Any] = field(default_factory=dict)
@@ -73,10 +77,8 @@ class Run:
 
     def save(self) -> None:
         """Write `last.pt`; it appears whole or not at all."""
-        self.write(
-            {**self.trainer.state(), "best": self.best, "before": self.before, "size": list(self.sampler.recipe.size)},
-            "last.pt",
-        )
+        state = {"best": self.best, "before": self.before, "size": list(self.sampler.recipe.size)}
+        self.write({**self.trainer.state(), **state, "trained_s": self.trained_s}, "last.pt")
 
     def write(self, state: dict[str, Any], name: str) -> None:
         """Write a checkpoint so that no half of it is ever found under its name."""
@@ -91,6 +93,8 @@ class Run:
         state = load_checkpoint(self.out / "last.pt")
         self.trainer.load_state(state)
         self.best, self.before = state["best"], state.get("before", {})
+        self.trained_s = state.get("trained_s", 0.0)
+        self.plan()
         log = self.out / "log.jsonl"
         lines = log.read_text().splitlines(keepends=True) if log.exists() else []
         log.write_text(
@@ -111,15 +115,17 @@ class Run:
             with ThreadPoolExecutor(self.workers) as pool, (self.out / "log.jsonl").open("a") as log:
                 if trainer.step == 0:
                     self.judge_before(log)
-                asked = trainer.step
+                asked, since = trainer.step, time.monotonic()
                 while trainer.step < trainer.steps and not self.stopped:
                     while asked < trainer.steps and len(upcoming) <= self.workers:
                         upcoming.append(pool.submit(self.sampler.batch, asked))
                         asked += 1
                     samples = upcoming.popleft().result()
                     self.one_step(samples, tally)
-                    done, end = trainer.step, trainer.step == trainer.steps
                     now = time.monotonic()
+                    self.trained_s, since = self.trained_s + now - since, now
+                    self.plan()
+                    done, end = trainer.step, trainer.step == trainer.steps
                     if done % log_every == 0 or end:
                         log.write(json.dumps(tally.line(done, trainer.steps, now)) + "\n")
                         log.flush()
@@ -138,6 +144,16 @@ class Run:
             for number, handler in before.items():
                 signal.signal(number, handler)
         return trainer.step == trainer.steps
+
+    def plan(self) -> None:
+        """With an end in time: as many steps as there will be at the speed so far, for rates, sampler and progress."""
+        if self.hours is None or self.trainer.step == 0:
+            return
+        self.trainer.plan(self.trained_s / (self.hours * 3600.0))
+        self.sampler.steps = self.trainer.steps
+        if self.progress:
+            self.progress.steps = self.trainer.steps
+            self.progress.left_s = max(0.0, self.hours * 3600.0 - self.trained_s)
 
     def use_idle_threads(self) -> None:
         """As many threads on the processor as other programs leave free."""

@@ -83,6 +83,10 @@ class Trainer:
         """Of both stages."""
         return self.mask_steps + self.all_steps
 
+    def plan(self, share: float) -> None:
+        """Make the steps taken the given share of all, so that rates follow time where a run has an end in time."""
+        self.all_steps = max(self.step, 1 if share <= 0.0 else round(self.step / min(share, 1.0))) - self.mask_steps
+
     def learning_rates(self, step: int) -> tuple[float, float]:
         """Mask head's and detector's rate: warm-up, then half a cosine in each stage."""
         if step < self.mask_steps:

@@ -51,6 +51,13 @@ def add_schedule(parser: argparse.ArgumentParser) -> None:
         "--mask-steps", type=int, help="steps with the detector frozen; default: 0, or a quarter for new masks"
     )
     parser.add_argument("--all-steps", type=int, help="steps with every layer, in place of --epochs")
+    parser.add_argument(
+        "--hours",
+        type=float,
+        metavar="H",
+        help="train that long, over all starts, in place of --epochs and --all-steps: rates follow the time and "
+        "are down at its end, however busy the machine is; a run of hours is never repeated exactly",
+    )
     parser.add_argument("--mask-rate", type=float, default=2e-3)
     parser.add_argument("--detector-rate", type=float, default=6e-4, help="relative to the size of each tensor")
     parser.add_argument("--seed", type=int, default=1)
@@ -123,6 +130,7 @@ def train(options: argparse.Namespace) -> None:
             threads=options.threads,
             workers=options.workers or (1 if device.type == "cpu" else min(8, os.cpu_count() or 1)),
             save_every_s=options.save_every,
+            hours=options.hours,
             progress=progress,
         )
         if run.resume():
@@ -176,6 +184,10 @@ def schedule(options: argparse.Namespace, recipe: Recipe, pictures: int) -> dict
     masks = options.mask_steps
     if masks is None:
         masks = 0 if masks_are_trained(options.init) else total // 4
+    if options.hours is not None and (options.hours <= 0 or options.all_steps is not None):
+        raise ConfigError(
+            f"--hours {options.hours}", "expected more than zero, and no --all-steps beside it", "--hours 2"
+        )
     everything = max(0, total - masks) if options.all_steps is None else options.all_steps
     epoch = recipe.steps(pictures, 1.0)
     if masks + everything < 1:

@@ -7,10 +7,11 @@ from datetime import UTC, datetime
 import pytest
 
 from tests.analytics.walks import frames, of, run, through, tracked, walk
-from tracker.analytics.flows import count_bins, od_matrix, ways
+from tracker.analytics.counts import count_bins, od_matrix
+from tracker.analytics.flows import ways
 from tracker.analytics.measures import SiteMeasures
 from tracker.analytics.occupancy import Balance
-from tracker.analytics.site import Doors, Flow, Line, Site, Zone
+from tracker.site import Doors, Flow, Line, Site, Zone
 
 WEST = Line(name="west", points=((0.2, 0.0), (0.2, 1.0)))
 EAST = Line(name="east", points=((0.8, 0.0), (0.8, 1.0)))
@@ -62,19 +63,20 @@ def test_bins_have_rows_of_zero_and_their_sum_is_the_total() -> None:
     stream = frames({n + 1: path for n, path in paths.items()}, fps=5, duration_s=1600)
     stream = (frame for frame in stream if not 1510 < frame.frame.time_s < 1530)
     events = run(SITE, stream, start_utc_ms=start_ms)
-    bins = count_bins(
-        events, names=["W-E", "E-W"], classes=["person", "car"], start_ms=start_ms, end_ms=start_ms + 1_800_000
-    )
+    by = ("place", "class")
+    groups = [(flow, name) for flow in ("W-E", "E-W") for name in ("person", "car")]
+    bins = count_bins(events, kinds=["flow"], by=by, start_ms=start_ms, end_ms=start_ms + 1_800_000, groups=groups)
     assert len(bins) == 3 * 2 * 2
-    assert sum(one.count for one in bins) == len(of(events, "flow")) == 6
-    people = [one for one in bins if (one.name, one.class_name) == ("W-E", "person")]
+    assert sum(one.count or 0 for one in bins) == len(of(events, "flow")) == 6
+    people = [one for one in bins if one.group == ("W-E", "person")]
     assert [one.count for one in people] == [2, 3, 1]
     assert [datetime.fromtimestamp(one.start_ms / 1000, UTC).strftime("%H:%M") for one in people] == [
         "00:45",
         "01:00",
         "01:15",
     ]
-    assert [one.gap for one in people] == [False, False, True]
+    assert [one.outage for one in people] == [False, False, True]
+    assert {one.count for one in bins if one.group == ("E-W", "car")} == {0, None}  # out is not zero
 
 
 def test_occupancy_is_three_numbers() -> None:

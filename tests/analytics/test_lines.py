@@ -9,8 +9,8 @@ import pytest
 
 from tests.analytics.walks import counts, frames, of, run, through, tracked, walk
 from tracker.analytics.measures import SiteMeasures
-from tracker.analytics.site import Line, Site
 from tracker.events import Sighting
+from tracker.site import Line, Site
 
 RATES = (30.0, 25.0, 15.0, 12.5, 5.0, 4.2)
 

@@ -11,10 +11,10 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from tests.analytics.walks import Path, counts, frames, of, run, through
-from tracker.analytics.geometry import first_crossing
 from tracker.analytics.measures import SiteMeasures
-from tracker.analytics.site import Doors, Flow, Line, Site, Zone
 from tracker.events import Event
+from tracker.polygons import first_crossing
+from tracker.site import Doors, Flow, Line, Site, Zone
 from tracker.types import TrackedFrame
 
 share = st.floats(0.02, 0.98).map(lambda value: round(value, 3))

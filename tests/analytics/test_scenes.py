@@ -9,7 +9,7 @@ from demos.scenes import script
 from demos.scenes.world import Scene
 from tests.analytics.walks import of, run
 from tests.analytics.worlds import on_screen, pillar, tracked_truth
-from tracker.analytics.site import Line, Site
+from tracker.site import Line, Site
 
 RATES = (25.0, 12.5, 4.2)
 SCENES = {

@@ -9,8 +9,8 @@ import pytest
 
 from tests.analytics.walks import frames, of, run, through, tracked, walk
 from tracker.analytics.measures import SiteMeasures
-from tracker.analytics.site import Site, Zone
 from tracker.events import Stay
+from tracker.site import Site, Zone
 
 RATES = (30.0, 25.0, 15.0, 12.5, 5.0, 4.2)
 HALL = ((0.4, 0.2), (0.6, 0.2), (0.6, 0.8), (0.4, 0.8))

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import numpy as np
 
 from tracker.analytics.measures import SiteMeasures
-from tracker.analytics.site import Site
 from tracker.events import Event
+from tracker.site import Site
 from tracker.types import Frame, Instances, TrackedFrame, Tracks
 
 SIZE = (1280, 720)

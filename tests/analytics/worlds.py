@@ -8,7 +8,7 @@ import numpy as np
 
 from demos.scenes.detector import detect
 from demos.scenes.world import Scene
-from tracker.analytics.site import Occluder
+from tracker.site import Occluder
 from tracker.types import Frame, TrackedFrame, Tracks
 
 

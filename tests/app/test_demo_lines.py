@@ -6,9 +6,13 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import cv2
 import pytest
 
 from tracker.app import clips, demo
+from tracker.render.contact_sheet import LEGEND_PX
+from tracker.settings.site_file import write_site
+from tracker.site import Line, Site
 
 if TYPE_CHECKING:
     from tests.command import Run
@@ -35,6 +39,20 @@ def test_the_demo_prints_at_most_fifteen_lines(run: Run, tmp_path: Path, monkeyp
     assert len(lines) + before <= 15, result.out
     assert sum(line.startswith(("road.mp4: ", "shop.mp4: ")) for line in lines) == 2
     assert f"Look at {tmp_path}/out/contact-sheet.png first" in result.out
+
+
+def test_a_site_is_counted_on_the_contact_sheet(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One row of names and counts higher than without a site."""
+    settings = demo.RunSettings
+    monkeypatch.setattr(demo, "RunSettings", lambda **given: settings(**given, limit=10))
+    line = Line(name="gate", points=((0.1, 0.6), (0.9, 0.6)))
+    write_site(tmp_path / "road.yaml", Site(lines=(line,)))
+    heights = []
+    for words in ((), ("--site", tmp_path / "road.yaml")):
+        result = run("demo", clips.rendered("road"), "--out", tmp_path / "out", *words)
+        assert result.status == 0, result.text
+        heights.append(cv2.imread(str(tmp_path / "out" / "contact-sheet.png")).shape[0])
+    assert heights[1] == heights[0] + round(2.1 * LEGEND_PX)
 
 
 def test_installing_is_quiet() -> None:

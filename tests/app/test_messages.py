@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 import os
 import subprocess
@@ -179,6 +180,8 @@ def test_the_summary_breaks_between_stages_only() -> None:
 
 def test_the_demo_tells_a_stream_on_one_line() -> None:
     assert summary_line(outcome(decode=1.0)) == "street.mp4: 3 identities (2 car, 1 person), 10 frames at 5.0 fps"
+    brief = dataclasses.replace(outcome(), figures=StreamFigures(frames=10, wall_s=2.0, brief=1))
+    assert "3 identities (2 car, 1 person; 1 of them in at most 3 frames), 10" in summary_line(brief)
 
 
 # ---- options -------------------------------------------------------------------------------------------------------
@@ -190,7 +193,9 @@ def test_the_demo_tells_a_stream_on_one_line() -> None:
         (["--stride", "0"], "--stride: expected a whole number from 1 to 10000, found '0'"),
         (["--stride", "few"], "--stride: expected a whole number from 1 to 10000, found 'few'"),
         (["--stride=0"], "--stride: expected a whole number from 1 to 10000, found '0'"),
-        (["--conf", "2"], "--conf: expected a number from 0 to 1, found '2'"),
+        (["--conf", "2"], "from 0 to 1, found '2'\n  remedy: write --conf 0.5, or leave it out"),
+        (["--fps", "nan"], "from 0.01 to 1000, found 'nan'\n  remedy: write --fps 25, or leave it out"),
+        (["--save", ""], "--save: expected text, found an empty text\n  remedy: leave it out, or write a name"),
         (["--score-threshold", "2"], "--score-threshold: expected a number from 0 to 1, found '2'"),
         (["--limit", "0"], "--limit: expected a whole number from 1, found '0'"),
         (["--transport", "http"], "--transport: expected one of tcp, udp, found 'http'"),
@@ -215,6 +220,15 @@ def test_options_say_what_they_take(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["x.mp4"]
 
 
+def test_a_source_without_a_name(run: Run) -> None:
+    result = run("track", "")
+    assert result.status == 2
+    assert result.err == (
+        "masktrail: SOURCE: expected a video, a folder, a pattern, a webcam (0) or an address, found an empty text\n"
+        "  remedy: name one: masktrail track street.mp4\n"
+    )
+
+
 def test_records_may_still_be_given_twice(run: Run, clip: Path, tmp_path: Path) -> None:
     names = [tmp_path / "a.jsonl", tmp_path / "b.csv"]
     assert run("track", clip, "--records", names[0], "--records", names[1]).status == 0
@@ -235,4 +249,15 @@ def test_a_terminal_without_utf_8_is_no_reason_to_fail(command: list[str]) -> No
     assert b"Traceback" not in ended.stderr
     assert b"PYTHONIOENCODING" not in ended.stdout + ended.stderr
     assert ended.returncode in {0, 1}
-    ended.stdout.decode("ascii")
+    shown = ended.stdout.decode("ascii")
+    assert "?" not in shown or command[0] != "models"
+
+
+@pytest.mark.parametrize("demo", ["one_file.py", "one_camera.py"])
+def test_demos_without_a_source_say_how_they_are_called(demo: str) -> None:
+    words = [sys.executable, ROOT / "demos" / demo]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    ended = subprocess.run(words, env=environment, capture_output=True, check=False, text=True)
+    assert ended.returncode == 1
+    assert ended.stderr.strip().splitlines()[-1].startswith(f"Usage: python demos/{demo} ")
+    assert "Traceback" not in ended.stderr

@@ -15,7 +15,7 @@ from demos.scenes import script
 from tests.analytics.worlds import tracked_truth
 from tracker.analytics.contact import ContactFinder
 from tracker.analytics.measures import SiteMeasures
-from tracker.analytics.site import Line, Site, Zone
+from tracker.site import Line, Site, Zone
 from tracker.types import GridMasks, TrackedFrame
 
 RUNS = 5

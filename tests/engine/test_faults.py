@@ -31,11 +31,14 @@ from tracker.types import Instances
 FRAMES = 120
 BROKEN_FROM = 40
 
-# A table of identities is one line here, which no full disk cuts; it is written at the end.
+# A table of identities is one line here, which no full disk cuts; it is written at the end. Nothing is counted here, so
+# ledgers have no rows: tests/sinks/test_ledger.py has their faults.
 RECORDS = [
     name
     for name in SINKS.names
-    if not sink_class(f"x{name}").needs_images and name != ".ndjson" and not name.startswith(".identities")
+    if not (sink_class(f"x{name}").needs_images or sink_class(f"x{name}").takes_events())
+    and name != ".ndjson"
+    and not name.startswith(".identities")
 ]
 SUFFIXES = [*RECORDS, ".mp4", ".mkv", ".ts", ".avi"]
 LINES = [name for name in RECORDS if name not in {".parquet", ".instances"}]

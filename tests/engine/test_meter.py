@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -39,6 +41,17 @@ def test_a_class_is_final_when_its_identity_ends_and_gaps_in_the_numbers_count_f
     census.update(tracks([1007], [0], ended=(1,)), NAMES)
     assert census.by_class() == {"car": 1, "person": 1}
     assert len(census.state()["living"]) == 1
+
+
+def test_identities_that_were_hardly_seen_are_told_apart_when_they_end() -> None:
+    census, later = Census(), Census()
+    for number in range(5):
+        seen = replace(tracks([1, 2], [0, 1]), detection_rows=np.array([0, 1 if number < 2 else -1]))
+        census.update(seen, NAMES)
+    assert census.brief() == 0  # both are there still
+    later.restore(census.state())
+    later.update(tracks([], [], ended=(1, 2)), NAMES)
+    assert (later.brief(), later.by_class().total()) == (1, 2)
 
 
 def test_it_goes_on_after_a_restart(tmp_path) -> None:

@@ -42,8 +42,8 @@ def tracked(index: int) -> TrackedFrame:
     return TrackedFrame(frame=shown, instances=seen, tracks=None, class_names=("person",))
 
 
-def opener(path: Path):
-    return open_sink(path, class_names=("person",), frame_rate=25.0)
+def opener(path: Path, *, kind: str | None = None):
+    return open_sink(path, class_names=("person",), frame_rate=25.0, kind=kind)
 
 
 def run(
@@ -74,7 +74,7 @@ def run(
 
 @pytest.mark.parametrize("killed_at", [0, 1, 9, 10, 11, 27, 30])
 def test_chunks_put_together_are_the_whole(tmp_path, monkeypatch, killed_at: int) -> None:
-    monkeypatch.setattr("tracker.sinks.parquet.GROUP_ROWS", 7)
+    monkeypatch.setattr("tracker.sinks.table.GROUP_ROWS", 7)
     monkeypatch.setattr(ParquetSink.__init__, "__kwdefaults__", ParquetSink.__init__.__kwdefaults__ | {"group_rows": 7})
     whole, pieces = tmp_path / "whole", tmp_path / "pieces"
     for folder in (whole, pieces):
@@ -169,7 +169,7 @@ def test_a_disk_that_is_full_stops_a_recording_which_goes_on_when_there_is_room(
     out.mkdir()
     opened: list[Full] = []
 
-    def open_part(path: Path):
+    def open_part(path: Path, *, kind: str | None = None):
         opened.append(Full(path, room))
         return opened[-1]
 
@@ -251,15 +251,21 @@ def test_killed_again_and_again_the_bytes_are_the_same(tmp_path) -> None:
     records = ", ".join(f"'{{}}/{name}'" for name in FILES)
     text = (
         "{state}model: constant.onnx\nmetrics: off\ncameras:\n"
-        "  - {{name: a, url: a.mp4, records: [{records}], save: {video}}}\n"
+        "  - {{name: a, url: a.mp4, records: [{records}], save: {video}, site: site.yaml, events: {events}}}\n"
     )
+    everywhere = "[[0, 0], [1, 0], [1, 1], [0, 1]]"
+    (tmp_path / "site.yaml").write_text(f"zones:\n  - {{name: all, loiter_s: 9, polygon: {everywhere}}}\n")
     for folder in ("whole", "out"):
         (tmp_path / folder).mkdir()
     config = tmp_path / "cameras.yaml"
-    config.write_text(text.format(state="", records=records.replace("{}", "whole"), video="whole/a.mp4"))
+    config.write_text(
+        text.format(state="", records=records.replace("{}", "whole"), video="whole/a.mp4", events="whole/e.jsonl")
+    )
     assert launch(tmp_path).wait(100) == 0
 
-    config.write_text(text.format(state="state: st\n", records=records.replace("{}", "out"), video="out/a.mp4"))
+    config.write_text(
+        text.format(state="state: st\n", records=records.replace("{}", "out"), video="out/a.mp4", events="out/e.jsonl")
+    )
     waits_s = np.random.default_rng(0).uniform(0, 0.3, 2)
     progress = -1
     for wait_s in waits_s.tolist():
@@ -280,8 +286,11 @@ def test_killed_again_and_again_the_bytes_are_the_same(tmp_path) -> None:
     assert starts
     assert starts == sorted(starts)
     assert starts[-1] >= 100
-    for name in FILES:
-        assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    for name in (*FILES, "e.jsonl"):
+        assert (tmp_path / "out" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
+    kinds = [json.loads(line)["kind"] for line in (tmp_path / "out" / "e.jsonl").read_text().splitlines()]
+    assert kinds[-1] == "identity_end"  # found after the last frame, which ended a chunk
+    assert {"enter", "loitering", "leave"} < set(kinds)
     shown, expected = pictures(tmp_path / "out" / "a.mp4"), pictures(tmp_path / "whole" / "a.mp4")
     assert len(shown) == 900
     np.testing.assert_allclose([at for at, _ in shown], [at for at, _ in expected], atol=1e-4)

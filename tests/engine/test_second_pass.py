@@ -77,10 +77,10 @@ def first_pass(paths: list[Path]) -> Spool:
 
 
 def second(spool: Spool, frames: Iterator[Frame] | None = None, refused: str | None = None) -> SecondPass:
-    def opener(path: Path) -> Sink:
+    def opener(path: Path, *, kind: str | None = None) -> Sink:
         if path.suffix == refused:
             raise SinkError(path, "expected to write here, found: No space left on device", "make room")
-        return open_sink(path, class_names=NAMES, frame_rate=10, coasting=True)
+        return open_sink(path, class_names=NAMES, frame_rate=10, coasting=True, kind=kind)
 
     return SecondPass(
         spool=spool,
@@ -167,6 +167,6 @@ def test_whatever_fails_the_online_result_stands(tmp_path: Path, monkeypatch: py
 
 
 def test_outputs_that_cannot_be_replaced_are_refused_first(tmp_path: Path) -> None:
-    check_replaceable([tmp_path / "new.jsonl"])
+    check_replaceable({str(tmp_path / "new.jsonl"): None})
     with pytest.raises(ConfigError, match="replaced"):
-        check_replaceable([Path("/dev/null")])
+        check_replaceable({"/dev/null": None})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 torch = pytest.importorskip("torch", reason="the PyTorch side needs torch: pip install torch")
 onnx = pytest.importorskip("onnx")
@@ -25,7 +27,7 @@ from export.data import augment, coco, pack, teacher  # noqa: E402
 from export.networks import weights  # noqa: E402
 from export.networks.yolact_nano import CLASSES, YolactNano, locations  # noqa: E402
 from export.onnx import to_onnx  # noqa: E402
-from export.training import losses, train, validate  # noqa: E402
+from export.training import losses, progress, train, validate  # noqa: E402
 from export.training.train_command import INITIAL  # noqa: E402
 from tests.export.pictures import write_coco  # noqa: E402
 
@@ -130,6 +132,46 @@ def test_killed_and_resumed_equals_uninterrupted(tmp_path):
     assert list(history[0]) == list(range(1, 7))
 
 
+def test_a_run_of_some_hours_ends_with_them_and_goes_on_with_more(tmp_path):
+    """Steps are planned by the speed so far; the rates are down at the end; the time of all starts counts."""
+    folder = write_coco(tmp_path, labelled=list(CLASSES))
+    pack.pack([coco.read_coco(folder)], tmp_path / "pack", classes=CLASSES)
+    run = tmp_path / "run"
+    given = ["train", "--archive", str(tmp_path / "pack"), *TINY, "--teacher", "none", "--out", str(run)]
+    seconds, ends = 2.0, []
+    for _ in range(2):
+        assert main([*given, "--hours", str(seconds / 3600)]) == 0
+        state = torch.load(run / "last.pt", weights_only=True)
+        assert state["trained_s"] > seconds * state["step"] / (state["step"] + 0.5)  # not half a step is left
+        line = json.loads((run / "log.jsonl").read_text().splitlines()[-1])
+        assert line["step"] == line["of"] == state["step"]
+        ends.append(state["step"])
+        seconds = 2 * state["trained_s"]
+    assert ends[0] < ends[1]
+
+
+def test_the_time_left_is_that_of_the_run_where_it_has_an_end_in_time():
+    told = io.StringIO()
+    shown = progress.TrainProgress(console=Console(file=told, width=200), steps=100, epoch_steps=10)
+    shown.left_s = 3725.0
+    shown.show(100, 8, {}, {})
+    assert "step 100/100" in told.getvalue()
+    assert "1:02:05 left" in told.getvalue()
+
+
+def test_rates_and_the_closing_steps_follow_the_time():
+    run = train.Trainer(network=YolactNano(), teacher=None, seed=1, mask_steps=0, all_steps=9999)
+    full = run.rates[1]
+    run.step = 300
+    for share, low, high in ((0.31, 0.8, 1.0), (0.6, 0.25, 0.75), (1.0, 0.0, 0.03), (1.2, 0.0, 0.03)):
+        run.plan(share)
+        assert run.steps == round(300 / min(share, 1.0))
+        assert low * full <= run.learning_rates(run.step)[1] <= high * full
+    run.step = 0
+    run.plan(0.0)
+    assert run.steps == 1
+
+
 def distance(first, second):
     """How far two states lie apart, each tensor in units of its own size."""
     parts = [(first[key] - value).norm() / value.norm().clamp(min=1e-6) for key, value in second.items()]
@@ -205,6 +247,8 @@ def test_bad_data_is_named(tmp_path, capsys, name, message):
         (["--images", "one", "two"], "expected one folder for each of 1 files, found 2"),
         (["--images", "nowhere"], "nowhere: expected the folder of the pictures"),
         (["--batch", "0"], "expected more than zero"),
+        (["--hours", "0"], "--hours 0.0: expected more than zero, and no --all-steps beside it"),
+        (["--hours", "1", "--all-steps", "5"], "and no --all-steps beside it"),
     ],
 )
 def test_bad_options_are_named(tmp_path, capsys, options, message):

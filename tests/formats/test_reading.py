@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from pycocotools import mask as coco_mask
 
-from tracker.errors import DetectionsError, SinkError, SourceError
+from tracker.errors import ConfigError, DetectionsError, SinkError, SourceError
 from tracker.formats.detection_files import read_detections, read_videos
 from tracker.formats.run_length import decode_rle, encode_rle
 from tracker.formats.sequences import open_sequences
@@ -364,11 +364,14 @@ def test_json_that_nests_too_deep_is_one_line(tmp_path: Path) -> None:
         read_detections(tmp_path / "r.json")
 
 
-def test_a_result_that_is_text_under_another_name_is_said(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["out.json", "out.parquet", "out.CSV", "out.mots.txt"])
+def test_a_result_under_the_name_of_another_format_is_refused(tmp_path: Path, name: str) -> None:
     path = document(tmp_path / "r.json", [result(n, 10 + n) for n in range(1, 6)])
-    assert associate(path, tmp_path / "out.json")[0].notes == (
-        "the result is MOTChallenge text although its name ends in .json",
-    )
+    with pytest.raises(ConfigError, match=r"expected a name in \.txt for MOTChallenge text") as caught:
+        associate(path, tmp_path / name)
+    assert f"name it {tmp_path / 'out.txt'}" in caught.value.remedy
+    assert [entry.name for entry in tmp_path.iterdir()] == ["r.json"]
+    assert associate(path, tmp_path / "out")[0].notes == ()
 
 
 def test_polygon_unions_are_pycocotools_own(tmp_path: Path) -> None:

@@ -113,6 +113,37 @@ def test_overlapping_masks_are_made_disjoint_in_file_order(tmp_path: Path) -> No
     assert car["FP"] == 4
 
 
+@pytest.mark.parametrize("result_from", [0, 1])
+def test_masks_in_kittis_numbering_are_scored_by_what_each_file_counts_from(tmp_path: Path, result_from: int) -> None:
+    truth = mots(range(4), 1, 10)
+    result = mots(range(result_from, result_from + 4), 1, 10)
+    found = evaluate(*(write(tmp_path, truth, result) / name for name in ("gt", "res")))
+    assert (found.combined["car"]["HOTA"], found.notes) == (pytest.approx(100), ())
+    with pytest.raises(DetectionsError, match=r"gt\.txt:5: expected a frame in 0\.\.3, found 4"):
+        figures(write(tmp_path, mots(range(5), 1, 10), result))
+
+
+def test_a_result_that_does_not_tell_where_it_counts_from_gets_a_note(tmp_path: Path) -> None:
+    write(tmp_path, mots(range(4), 1, 10), mots(range(1, 4), 1, 10))
+    [note] = evaluate(tmp_path / "gt", tmp_path / "res").notes
+    assert "no row in frame 0 and none in frame 4: it is read as counting from 1" in note
+
+
+@pytest.mark.parametrize("mapped", ["evaluate_mots.seqmap.val", ""])
+def test_kittis_label_folder_may_hold_masks(tmp_path: Path, mapped: str) -> None:
+    """The layout of KITTI MOTS: ``label_02/0002.txt``, frames from 0, and a map that names the last frame."""
+    (tmp_path / "label_02").mkdir()
+    (tmp_path / "res").mkdir()
+    (tmp_path / "label_02" / "0002.txt").write_text("\n".join(mots(range(3), 1, 10)))
+    (tmp_path / "res" / "0002.txt").write_text("\n".join(mots(range(4 if mapped else 3), 1, 10)))
+    if mapped:
+        (tmp_path / mapped).write_text("0002 empty 000000 000003\n")
+    car = evaluate(tmp_path, tmp_path / "res").combined["car"]
+    assert (car["FP"], car["FN"], car["IDSW"]) == (1 if mapped else 0, 0, 0)
+    with pytest.raises(ConfigError, match="kitti: expected boxes, found masks"):
+        evaluate(tmp_path, tmp_path / "res", protocol="kitti")
+
+
 def test_what_cannot_be_scored_is_said_in_one_line(tmp_path: Path) -> None:
     write(tmp_path, boxes(range(1, 5), 1, 10), ["1,1,1,2,x"])
     with pytest.raises(DetectionsError, match=r"s\.txt:1"):

@@ -13,6 +13,7 @@ from tracker.app.overview import strip_of_video, write_contact_sheet
 from tracker.errors import ConfigError, SinkError
 from tracker.plugins import open_sink
 from tracker.render.contact_sheet import Moment, Strip, compose
+from tracker.render.site_text import LegendEntry, Part
 from tracker.sinks.multi import MultiSink
 
 
@@ -89,3 +90,17 @@ def test_errors_name_the_offender(tmp_path):
     with pytest.raises(SinkError, match="mkdir"):
         write_contact_sheet(tmp_path / "none" / "sheet.png", [tmp_path / "text.mp4"])
     assert [entry.name for entry in tmp_path.iterdir()] == ["text.mp4"]
+
+
+def test_a_legend_stands_under_the_title_in_as_many_rows_as_it_needs():
+    tag = ((Part("name", "door"), Part("dot"), Part("word", "in"), Part("number", "14")), (255, 221, 153))
+    moment = Moment(image=np.full((90, 160, 3), 200, np.uint8), time_s=0)
+    plain, one, many = (
+        compose([Strip(title="a", subtitle="", moments=[moment], legend=[LegendEntry(*tag)] * count)], columns=1)
+        for count in (0, 1, 30)
+    )
+    assert plain.shape[0] < one.shape[0] < many.shape[0]
+    added = one.shape[0] - plain.shape[0]
+    assert (one[-plain.shape[0] + 100 :] == plain[100:]).all()
+    colour = (np.abs(one.astype(int) - (255, 221, 153)).max(axis=2) < 6).nonzero()[0]
+    assert 60 < colour.min() < colour.max() < 70 + added

@@ -191,7 +191,7 @@ def test_settings_of_drawing():
     assert (settings.draw, settings.colour_by, settings.line_width) == (("masks", "boxes"), "class", 3)
     assert RunSettings(sources=["a.mp4"]).draw is None
     assert RunSettings(sources=["a.mp4"], draw="none").draw == ()
-    with pytest.raises(ConfigError, match="labels, masks, trails and boxes"):
+    with pytest.raises(ConfigError, match="labels, masks, trails, site, boxes, contacts and occluders"):
         settings_from(RunSettings, {"sources": ["a.mp4"], "draw": "names"})
     text = "cameras: [{name: x, url: x.mp4, draw: [labels, boxes], colour_by: class, line_width: 2}]"
     [camera] = parse_service_settings(text).cameras

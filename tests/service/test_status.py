@@ -235,6 +235,7 @@ def test_every_count_of_a_stream_has_a_metric() -> None:
         "media_s": "media_seconds",
         "silence_s": "silence_seconds",
         "stage_s": "stage_seconds",
+        "tally": "line_crossings",
     }
     assert {elsewhere.get(name, name) for name in names} - told == {
         "output_problem",  # words are for /healthz

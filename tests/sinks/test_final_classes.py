@@ -120,7 +120,8 @@ def test_a_recording_in_chunks_has_the_same_bytes(tmp_path, name: str) -> None:
         for index in range(10):
             sink.write(tracked(index))
     final = tmp_path / "pieces" / name
-    sink = ChunkedSink([final], lambda path: opener(path, final_classes=False), Resumption(tmp_path / "s", "a", {}))
+    resumption = Resumption(tmp_path / "s", "a", {})
+    sink = ChunkedSink([final], lambda path, kind: opener(path, final_classes=False, kind=kind), resumption)
     for index in range(10):
         sink.write(tracked(index))
         if index % 3 == 2:

@@ -10,8 +10,10 @@ import av
 import numpy as np
 import pytest
 
+from tests.segment.models import end2end_model
 from tests.sources.videos import drain, picture, textured, write_video
 from tracker.errors import SourceError
+from tracker.settings.stream import RunSettings
 from tracker.sources import source as source_module
 from tracker.sources.convert import FrameConverter
 from tracker.sources.decoded import Picture
@@ -35,7 +37,42 @@ def test_a_small_file_that_announces_a_huge_picture_is_refused_before_it_is_deco
     with pytest.raises(SourceError, match=r"at most 100 megapixels, found 16000 x 16000 \(256 megapixels\)") as caught:
         open_source(path)
     assert time.monotonic() - started_s < 2
-    assert "max_pixels" in caught.value.remedy
+    assert "scale it down" in caught.value.remedy
+
+
+LARGE = (20_000).to_bytes(2, "big"), (20_000).to_bytes(4, "big"), (20_000).to_bytes(4, "little")
+HEADERS = {
+    "large.png": b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + 2 * LARGE[1] + b"\x08\0\0\0\0" + bytes(4),
+    "large.jpg": b"\xff\xd8\xff\xe0\0\x04\0\0\xff\xc0\0\x0b\x08" + 2 * LARGE[0] + b"\x01\x01\x11\0",
+    "large.bmp": b"BM" + bytes(12) + b"\x28\0\0\0" + 2 * LARGE[2] + b"\x01\0\x18\0" + bytes(24),
+    "large.tiff": b"MM\0*\0\0\0\x08\0\x02"
+    + b"".join(bytes((1, tag, 0, 4, 0, 0, 0, 1)) + LARGE[1] for tag in (0, 1))
+    + bytes(4),
+}
+"""Headers of pictures of 20000 x 20000."""
+
+
+@pytest.mark.parametrize("name", HEADERS)
+def test_a_picture_that_ffmpeg_cannot_hold_is_refused_by_its_size(tmp_path, name: str) -> None:
+    """FFmpeg opens none of them and says nothing of their size."""
+    path = tmp_path / name
+    path.write_bytes(HEADERS[name])
+    with pytest.raises(SourceError, match=r"at most 100 megapixels, found 20000 x 20000 \(400 megapixels\)") as caught:
+        open_source(path)
+    assert "scale it down or cut it into tiles" in caught.value.remedy
+    with pytest.raises(SourceError, match="at most 250 megapixels"):
+        open_source(path, max_pixels=500_000_000)
+
+
+def test_the_limit_is_a_setting_of_a_stream(run, tmp_path) -> None:
+    assert RunSettings(sources="x").max_pixels == MAX_PIXELS
+    path = write_video(tmp_path / "a.mp4", count=2, size=(64, 48))
+    model = ("--model", end2end_model(tmp_path / "model.onnx"), "--refine", "--save", tmp_path / "out.mp4")
+    refused = run("track", path, *model, "--max-pixels", 3071)
+    assert refused.status == 2
+    assert "at most 0.003071 megapixels, found 64 x 48" in refused.err
+    assert "remedy: --max-pixels 3072 (max_pixels: 3072) where memory allows it" in refused.err
+    assert run("track", path, *model, "--max-pixels", 3072).status == 0
 
 
 def test_the_limit_is_an_option(tmp_path) -> None:

@@ -14,10 +14,8 @@ BUDGET_S = 60.0
 """400 take 2 s on an idle machine; a loaded one tries fewer."""
 
 
-def test_good_files_are_read_without_a_note_but_for_pages(tmp_path) -> None:
-    outcomes = {path.name: verdict(path) for path in seeds(tmp_path)}
-    assert {name for name, outcome in outcomes.items() if outcome != "read"} == {"pages.tif"}
-    assert outcomes["pages.tif"] == "noted"
+def test_good_files_are_read_without_a_note(tmp_path) -> None:
+    assert {path.name for path in seeds(tmp_path) if verdict(path) != "read"} == set()
 
 
 @pytest.mark.timeout(180)

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import http.server
+import io
+import sys
 import threading
 from types import SimpleNamespace
 
 import pytest
 
-from tests.sources.videos import write_video
+from tests.sources.videos import drain, write_video
 from tracker.errors import SourceError
-from tracker.sources import redirects
+from tracker.sources import guarded_files, redirects
 from tracker.sources.address import Address, expand_sources
 from tracker.sources.open import open_source
 from tracker.sources.protocols import is_endless, permissions
 from tracker.sources.redirects import follow, is_inside
 from tracker.sources.schemes import PROTOCOLS
+from tracker.types import Frame
 
 ELSEWHERE, INSIDE = "127.0.0.1", "127.0.0.2"
 """Both are this machine's; the tests call the first one foreign."""
@@ -182,6 +185,68 @@ def test_a_playlist_elsewhere_is_read_and_one_that_leads_inside_is_not(tmp_path,
         with pytest.raises(SourceError, match=f"a playlist that leads to {INSIDE}"):
             open_source(f"{base(elsewhere)}/{name}.m3u8", timeout_s=5)
     assert inside.asked == []
+
+
+def rolling(first: int, *segments: str) -> str:
+    """A live playlist, which is read again and again."""
+    head = f"#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-TARGETDURATION:1\n#EXT-X-MEDIA-SEQUENCE:{first}\n"
+    return head + "".join(f"#EXTINF:1,\n{segment}\n" for segment in segments)
+
+
+@pytest.mark.parametrize("way", ["named", "redirected"])
+def test_a_live_playlist_that_leads_inside_later_is_not_followed(tmp_path, servers, way: str) -> None:
+    elsewhere, inside = servers
+    for number in range(3):
+        write_video(tmp_path / f"{number}.ts", count=25)
+    path = tmp_path / "live.m3u8"
+    path.write_text(rolling(0, "0.ts", "1.ts", "2.ts"), encoding="utf-8")
+    target = f"http://{INSIDE}:{inside.server_port}/0.ts"
+    frames: list[Frame] = []
+    with open_source(f"{base(elsewhere)}/live.m3u8", timeout_s=5, policy="all") as source:
+        path.write_text(rolling(3, target if way == "named" else f"/to/{target}"), encoding="utf-8")
+        with pytest.raises(SourceError, match=f"a playlist that leads to {INSIDE}"):
+            drain(source, frames)
+    assert len(frames) >= 20
+    assert sum(asked.endswith("live.m3u8") for asked in elsewhere.asked) >= 3
+    assert inside.asked == []
+
+
+def test_segments_may_be_redirected_parts_gone_or_encrypted(tmp_path, servers) -> None:
+    ciphers = pytest.importorskip("cryptography.hazmat.primitives.ciphers")
+    elsewhere, _ = servers
+    whole = write_video(tmp_path / "whole.ts", count=50).read_bytes()
+    key, vector = bytes(range(16)), bytes(15) + b"\x07"
+    padded = whole + bytes([16 - len(whole) % 16]) * (16 - len(whole) % 16)
+    encryptor = ciphers.Cipher(ciphers.algorithms.AES(key), ciphers.modes.CBC(vector)).encryptor()
+    (tmp_path / "secret.ts").write_bytes(encryptor.update(padded))
+    (tmp_path / "key").write_bytes(key)
+    kinds = {
+        "encrypted": ('#EXT-X-KEY:METHOD=AES-128,URI="key",IV=0x' + vector.hex(), "#EXTINF:2,", "secret.ts"),
+        "redirected": ("#EXTINF:2,", f"/to/{base(elsewhere)}/whole.ts"),
+        "gone": ("#EXTINF:2,", "never.ts", "#EXTINF:2,", "whole.ts"),
+    }
+    for name, lines in kinds.items():
+        (tmp_path / f"{name}.m3u8").write_text(playlist(*lines), encoding="utf-8")
+        with open_source(f"{base(elsewhere)}/{name}.m3u8", timeout_s=5) as source:
+            assert len(list(source)) == 50, name
+
+
+def test_parts_of_files_are_asked_for_by_their_range(monkeypatch) -> None:
+    asked = []
+    monkeypatch.setattr(guarded_files, "open_request", lambda *given: asked.append(given))
+    guarded_files.GuardedFiles("x", 5.0)("http://192.0.2.7/a.ts", 1, {"offset": "376", "end_offset": "752"})
+    assert asked == [("http://192.0.2.7/a.ts", 5.0, {"Range": "bytes=376-751"})]
+    for url in ("file:///etc/passwd", "ftp://192.0.2.7/x"):
+        with pytest.raises(SourceError, match="expected a playlist of http addresses"):
+            guarded_files.GuardedFiles("x", 5.0)(url, 1, {})
+
+
+def test_without_the_package_an_encrypted_playlist_names_the_command(monkeypatch) -> None:
+    monkeypatch.setitem(sys.modules, "cryptography.hazmat.primitives.ciphers", None)
+    monkeypatch.setattr(guarded_files, "open_request", lambda *_: io.BytesIO(b"x"))
+    with pytest.raises(SourceError, match="not installed") as caught:
+        guarded_files.GuardedFiles("x", 5.0)("crypto+http://192.0.2.7/a.ts", 1, {"key": "00", "iv": "00"})
+    assert "pip install" in caught.value.remedy
 
 
 def test_an_address_that_answers_with_a_playlist_under_another_name(tmp_path, servers) -> None:

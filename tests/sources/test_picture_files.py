@@ -13,6 +13,7 @@ import pytest
 
 from tests.sources.videos import picture, write_video
 from tracker.errors import SourceError
+from tracker.sources import pages
 from tracker.sources.notes import notes
 from tracker.sources.open import open_source
 from tracker.sources.picture_files import is_animated_png, is_cut_off_jpeg, picture_count
@@ -55,14 +56,34 @@ def read(path, **options):
     return frames, notes(source.info, source.counters)
 
 
-def test_pages_of_a_tiff_are_counted_and_the_first_is_said_to_be_used(tmp_path) -> None:
+@pytest.mark.parametrize("options", [{}, {"fps": 10}])
+def test_pages_of_a_tiff_named_by_itself_are_read_in_order(tmp_path, options) -> None:
     path = write_tiff(tmp_path / "pages.tif", 3)
     assert picture_count(path.read_bytes()) == 3
-    frames, told = read(path)
-    assert np.array_equal(frames[0].image, picture(0, SIZE))
+    with open_source(path, **options) as source:
+        frames = list(source)
+    rate = options.get("fps", 30)
+    assert [frame.time_s for frame in frames] == pytest.approx([0, 1 / rate, 2 / rate])
+    assert all(np.array_equal(frame.image, picture(frame.index, SIZE)) for frame in frames)
+    assert (source.info.frame_count, source.info.fps) == (3, pytest.approx(rate))
+    assert notes(source.info, source.counters) == []
+
+
+def test_pages_that_are_too_large_together_are_left_with_a_note(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(pages, "MOST_BYTES", 3 * 64 * 48 * 4 - 1)
+    frames, told = read(write_tiff(tmp_path / "pages.tif", 3))
     assert len(frames) == 1
     remedy = "(ffmpeg or another converter makes a GIF, an MP4 or single images of it)"
     assert told == [f"pages.tif holds 3 pictures: only the first is used {remedy}"]
+
+
+def test_a_cut_off_tiff_says_which_pages_are_missing(tmp_path) -> None:
+    path = write_tiff(tmp_path / "pages.tif", 4)
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) * 5 // 8])
+    frames, told = read(path)
+    assert 1 <= len(frames) < 4
+    assert told[0].endswith("announced frames missing")
 
 
 def test_a_tiff_whose_pages_form_a_ring_is_counted_once() -> None:
@@ -72,14 +93,32 @@ def test_a_tiff_whose_pages_form_a_ring_is_counted_once() -> None:
     assert picture_count(b"II*\0" + struct.pack("<I", 4000)) == 1
 
 
-def test_an_animated_webp_gives_its_first_picture_and_says_so(tmp_path) -> None:
+@pytest.mark.skipif(not hasattr(cv2, "imdecodeanimation"), reason="OpenCV before 4.11 reads no animated WebP")
+def test_an_animated_webp_named_by_itself_is_read_whole_with_its_times(tmp_path) -> None:
     path = tmp_path / "moving.webp"
     path.write_bytes(animated_webp(4))
     assert picture_count(path.read_bytes()) == 4
     frames, told = read(path)
-    assert [frame.size for frame in frames] == [SIZE]
+    assert [frame.time_s for frame in frames] == pytest.approx([0.0, 0.1, 0.2, 0.3])
+    assert [frame.size for frame in frames] == [SIZE] * 4
+    for frame in frames:
+        assert np.abs(frame.image.astype(int) - picture(frame.index, SIZE))[30:44, 40:60].max() <= 12
+    assert told == []
+
+
+def test_an_animated_webp_in_a_folder_gives_its_first_picture_and_says_so(tmp_path, monkeypatch) -> None:
+    (tmp_path / "moving.webp").write_bytes(animated_webp(4))
+    cv2.imwrite(str(tmp_path / "still.webp"), picture(1, SIZE))
+    frames, told = read(tmp_path)
+    assert [frame.size for frame in frames] == [SIZE] * 2
     assert np.abs(frames[0].image.astype(int) - picture(0, SIZE))[:20, :28].max() <= 12
-    assert [note.partition(" (")[0] for note in told] == ["moving.webp holds 4 pictures: only the first is used"]
+    only = "moving.webp holds 4 pictures: only the first is used"
+    assert told == [f"{only} (name such a file by itself to read all of it)"]
+    monkeypatch.delattr(cv2, "imdecodeanimation", raising=False)
+    (tmp_path / "still.webp").unlink()
+    frames, told = read(tmp_path)
+    assert len(frames) == 1
+    assert told[0].startswith(only)
 
 
 def test_an_animated_png_named_by_itself_is_read_whole_with_its_times(tmp_path) -> None:

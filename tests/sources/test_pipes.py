@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -12,8 +13,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.segment.models import end2end_model
 from tests.sources.videos import textured, write_video
-from tracker.errors import SourceError
+from tracker.errors import SinkError, SourceError
+from tracker.sinks import pipe_reader
+from tracker.sinks.part_file import write_whole
 from tracker.sources import decoder, pipes
 from tracker.sources.address import Address, expand_sources
 from tracker.sources.notes import notes
@@ -130,3 +134,43 @@ def test_one_pipe_cannot_be_two_sources(tmp_path) -> None:
     with pytest.raises(SourceError, match="named once, found it 2 times") as caught:
         expand_sources([path, path])
     assert "save it first" in caught.value.remedy
+
+
+# ---- the other end is missing --------------------------------------------------------------------------------------
+
+
+def command(folder: Path, *words: object) -> subprocess.Popen[str]:
+    """``masktrail`` in a process of its own, which is told on stderr what it waits for."""
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
+    arguments = [sys.executable, "-m", "tracker", *map(str, words), "--quiet"]
+    return subprocess.Popen(arguments, cwd=folder, env=environment, text=True, stderr=subprocess.PIPE)
+
+
+@pytest.mark.parametrize("end", ["reader", "writer"])
+def test_a_missing_partner_is_waited_for_in_words_and_ctrl_c_ends_it(tmp_path, end: str) -> None:
+    os.mkfifo(tmp_path / "pipe.ts")
+    model = end2end_model(tmp_path / "model.onnx")
+    video = write_video(tmp_path / "a.mp4", count=5)
+    source, output = (video, "pipe.ts") if end == "reader" else ("pipe.ts", "out.ts")
+    before = set(tmp_path.iterdir())
+    with command(tmp_path, "track", source, "--model", model, "--save", output) as process:
+        assert process.stderr is not None
+        assert process.stderr.readline() == f"masktrail: waiting for a {end} of pipe.ts (60 s at most)\n"
+        process.send_signal(signal.SIGINT)
+        assert process.stderr.read() == ""
+        assert process.wait() == 130
+    assert set(tmp_path.iterdir()) == before
+
+
+def test_a_reader_that_comes_late_gets_everything(tmp_path, monkeypatch) -> None:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    got: list[bytes] = []
+    reader = threading.Timer(0.3, lambda: got.append(path.read_bytes()))
+    reader.start()
+    write_whole(path, b"whole")
+    reader.join(20)
+    assert got == [b"whole"]
+    monkeypatch.setattr(pipe_reader, "READER_S", 0.2)
+    with pytest.raises(SinkError, match=r"expected a program that reads this pipe, found none for 0\.2 s"):
+        write_whole(path, b"nobody")

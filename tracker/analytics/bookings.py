@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from tracker.analytics.geometry import Flags
     from tracker.analytics.lines import Crossing, Trace
     from tracker.analytics.paths import Paths
-    from tracker.analytics.site import Site
     from tracker.analytics.zones import Change
     from tracker.events import EventKind
+    from tracker.site import Site
 
 __all__ = ["Bookings"]
 

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from tracker.analytics.geometry import Floats, Point, Rows
+    from tracker.analytics.geometry import Floats, Rows
+    from tracker.polygons import Point
     from tracker.types import InstanceMasks, Instances
 
 __all__ = ["ContactFinder"]

@@ -1,4 +1,4 @@
-"""Flows between lines and zones: each identity once, on the flow of longest duration; counts in bins of time.
+"""Flows between lines and zones: each identity once, on the flow of longest duration.
 
 An identity's passages are its crossings, its entries and its exits. A flow fits where a passage of its start comes
 before a passage of its end: a zone starts a flow when it is left and ends one when it is entered. Of all pairs that fit
@@ -7,7 +7,6 @@ the one with the most time between them is the identity's way (OTAnalytics' rule
 
 from __future__ import annotations
 
-from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,13 +15,10 @@ from tracker.events import Sighting
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from tracker.analytics.site import Flow, Site
     from tracker.events import Event
+    from tracker.site import Flow
 
-__all__ = ["BinCount", "FlowFinder", "Way", "count_bins", "od_matrix", "ways"]
-
-BIN_S = 900
-"""Fifteen minutes, as turning counts are reported."""
+__all__ = ["FlowFinder", "Way", "ways"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,25 +36,6 @@ class Way:
     end_s: float
     start: Sighting | None
     end: Sighting | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BinCount:
-    """One cell of a table of counts; cells without a count are there too.
-
-    Attributes:
-        start_ms: Begin of the bin, UTC in milliseconds since 1970.
-        name: Of the flow.
-        class_name: Of the identities.
-        count: How many.
-        gap: The camera was out for a part of the bin, so the count is a lower limit.
-    """
-
-    start_ms: int
-    name: str
-    class_name: str
-    count: int
-    gap: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,68 +118,6 @@ def ways(events: Iterable[Event], flows: Sequence[Flow]) -> dict[tuple[str, int]
             identities[event.stream, event.identity] = None
     found = {(stream, identity): finders[stream].end(identity) for stream, identity in identities}
     return {who: way for who, way in found.items() if way is not None}
-
-
-def od_matrix(site: Site, events: Iterable[Event]) -> dict[tuple[str, str], int]:
-    """Counts from each origin to each destination of the site's flows, from the ``flow`` events of a ledger."""
-    ends = {flow.name: (flow.start, flow.end) for flow in site.flows}
-    matrix = dict.fromkeys(ends.values(), 0)
-    for event in events:
-        if event.kind == "flow" and event.place in ends:
-            matrix[ends[event.place]] += 1
-    return matrix
-
-
-def count_bins(
-    events: Iterable[Event],
-    *,
-    names: Sequence[str],
-    classes: Sequence[str],
-    start_ms: int,
-    end_ms: int,
-    bin_s: int = BIN_S,
-) -> list[BinCount]:
-    """Flows per bin of UTC time, booked by their start; every flow, class and bin has a row.
-
-    Args:
-        events: Of a ledger, with UTC times.
-        names: Of the flows, in the order of the rows.
-        classes: Names of the classes, likewise; others are not counted.
-        start_ms: From when, UTC in milliseconds; the bin that holds it is the first.
-        end_ms: Until when, exclusive.
-        bin_s: Seconds per bin; bins begin at multiples of it since 1970.
-    """
-    width_ms = bin_s * 1000
-    counts: dict[tuple[int, str, str], int] = defaultdict(int)
-    gaps: set[int] = set()
-    final = _final_classes(events := list(events))
-    for event in events:
-        if event.utc_ms is None:
-            continue
-        since_ms = event.utc_ms - round((event.time_s - event.since_s) * 1000) if event.since_s is not None else None
-        if event.kind == "gap" and since_ms is not None:
-            gaps.update(range(since_ms // width_ms, event.utc_ms // width_ms + 1))
-        if event.kind == "flow" and since_ms is not None and start_ms <= since_ms < end_ms:
-            class_name = final.get((event.stream, event.identity), event.class_name)
-            counts[since_ms // width_ms, event.place, class_name] += 1
-    slots = range(start_ms // width_ms, -(-end_ms // width_ms))
-    return [
-        BinCount(
-            start_ms=slot * width_ms,
-            name=name,
-            class_name=class_name,
-            count=counts[slot, name, class_name],
-            gap=slot in gaps,
-        )
-        for slot in slots
-        for name in names
-        for class_name in classes
-    ]
-
-
-def _final_classes(events: Sequence[Event]) -> dict[tuple[str, int], str]:
-    """The class of each identity that was reclassified."""
-    return {(event.stream, event.identity): event.class_name for event in events if event.kind == "reclassified"}
 
 
 def _matching(

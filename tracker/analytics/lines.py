@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from tracker.analytics.geometry import Floats, Hits, Rows
     from tracker.analytics.paths import Steps
-    from tracker.analytics.site import Line
+    from tracker.site import Line
 
 __all__ = ["Crossing", "Lines", "Trace"]
 
@@ -150,6 +150,11 @@ class Lines:
         """
         found = [self._settle(slot, line, time_s) for slot, line in list(self._passages) if slots[slot]]
         return [crossing for crossing in found if crossing is not None]
+
+    def forget(self) -> None:
+        """The camera did not see the scene: no identity has a side, so none changes it until it is seen on one."""
+        self._sides[:] = 0
+        self._passages.clear()
 
     def end(self, slot: int) -> list[Crossing]:
         """The identity is gone for good: what it did last is not contradicted any more."""

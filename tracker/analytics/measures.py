@@ -15,6 +15,7 @@ from tracker.analytics.geometry import Edges, Hits
 from tracker.analytics.lines import Lines
 from tracker.analytics.occlusion_order import occlusion_order
 from tracker.analytics.occupancy import Balances, Coverage, Occupancy
+from tracker.analytics.outages import Pause
 from tracker.analytics.paths import Paths
 from tracker.analytics.zones import Zones
 from tracker.contacts import ContactState
@@ -26,10 +27,10 @@ if TYPE_CHECKING:
     from tracker.analytics.geometry import Flags, Floats, Rows
     from tracker.analytics.lines import Crossing
     from tracker.analytics.occlusion_order import OcclusionOrder
-    from tracker.analytics.site import Site
     from tracker.analytics.zones import Change
     from tracker.contacts import Contacts
     from tracker.events import Event
+    from tracker.site import Site
     from tracker.types import Frame, TrackedFrame, Tracks
 
 __all__ = ["SiteMeasures"]
@@ -43,6 +44,8 @@ class SiteMeasures:
     """Everything that a site asks for, from the tracked frames of one stream.
 
     All rules are in seconds. State belongs to identities and dies with them, so memory follows what is in view.
+    While events in ``tracked.events`` say that the camera is moved, frozen, covered or dark, nothing is seen: nothing
+    is counted over that time, and stays go on as hidden ones.
 
     Args:
         site: What to measure.
@@ -62,6 +65,7 @@ class SiteMeasures:
         self._flows = FlowFinder(site.flows)
         self._balances = Balances(site.doors, timezone=site.timezone)
         self._earlier: deque[tuple[float, Floats, Flags]] = deque(maxlen=EARLIER_FRAMES)
+        self._pause = Pause()
         self._size: tuple[int, int] | None = None
         self._time_s: float | None = None
         self._last: tuple[TrackedFrame, Tracks, Contacts] | None = None
@@ -70,7 +74,8 @@ class SiteMeasures:
         """Take the next frame.
 
         Args:
-            tracked: With tracks; frames must come in order of time.
+            tracked: With tracks; frames must come in order of time. Its ``contacts``, where it has them, are those
+                that a :class:`ContactFinder` with the site's occluders found.
 
         Returns:
             What became certain with it. Times are those of the instants themselves, so they may be earlier.
@@ -89,13 +94,20 @@ class SiteMeasures:
         if self._time_s is not None and frame.time_s - self._time_s >= self._gap_s:
             found.append(self._bookings.camera("gap", frame.time_s, since_s=self._time_s))
             self._paths.interrupt()
+        if self._pause.note(tracked.events):
+            self._lines.forget()
         self._time_s = frame.time_s
-        contacts = self._contacts.find(tracked.instances, frame.size)
+        contacts = tracked.contacts
+        if contacts is None:
+            contacts = self._contacts.find(tracked.instances, frame.size)
         self._last = tracked, tracks, contacts
         scale = np.array([self._aspect / frame.size[0], 1.0 / frame.size[1]])
         own = contacts.of_tracks(tracks.detection_rows, tracks.boxes)
-        found += self._update(tracks, own.points * scale, own.states, frame.time_s)
-        self._earlier.append((frame.time_s, contacts.points * scale, contacts.states == ContactState.SEEN))
+        states, seen = own.states, contacts.states == ContactState.SEEN
+        if self._pause.kinds:
+            states, seen = np.full_like(states, ContactState.PREDICTED), np.zeros_like(seen)
+        found += self._update(tracks, own.points * scale, states, frame.time_s)
+        self._earlier.append((frame.time_s, contacts.points * scale, seen))
         for identity in tracks.ended_ids.tolist():
             found += self._end(identity)
         return tuple(found)
@@ -107,10 +119,14 @@ class SiteMeasures:
             found += self._end(identity, lost=False)
         return tuple(found)
 
+    def present(self) -> dict[str, dict[str, int]]:
+        """Identities in the zones as of the last frame, by zone and class; hidden ones included until they are lost."""
+        return {} if self._size is None else self._bookings.present(self._zones.inside)
+
     def occupancy(self) -> Occupancy:
         """What is in the zones and behind the doors as of the last frame."""
         if self._last is None or self._time_s is None:
-            return Occupancy(time_s=0.0, balance=self._balances.now)
+            return Occupancy(time_s=0.0, balance=self._balances.now, outages=tuple(sorted(self._pause.kinds)))
         tracked, tracks, _ = self._last
         rows = tracks.detection_rows[tracks.detection_rows >= 0]
         instances = tracked.instances
@@ -119,6 +135,7 @@ class SiteMeasures:
             present=self._bookings.present(self._zones.inside),
             area_percent=self._coverage.percent(instances.masks, rows, instances.boxes[rows], tracked.frame.size),
             balance=self._balances.now,
+            outages=tuple(sorted(self._pause.kinds)),
         )
 
     def occlusions(self) -> OcclusionOrder | None:
@@ -145,6 +162,7 @@ class SiteMeasures:
             "flows": self._flows.state(),
             "balances": self._balances.state(),
             "bookings": self._bookings.state(),
+            "outages": sorted(self._pause.kinds),
             "earlier": [[time_s, points.tolist(), seen.tolist()] for time_s, points, seen in self._earlier],
         }
 
@@ -173,6 +191,7 @@ class SiteMeasures:
         self._flows.restore(state["flows"], shift_s)
         self._balances.restore(state["balances"])
         self._bookings.restore(state["bookings"])
+        self._pause = Pause(state.get("outages", ()))
         for time_s, points, seen in state["earlier"]:
             places = np.array(points, np.float64).reshape(-1, 2)
             self._earlier.append((time_s + shift_s, places, np.array(seen, np.bool_)))

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from tracker.analytics.geometry import Flags
-    from tracker.analytics.site import Doors, Zone
-    from tracker.events import Event
+    from tracker.events import Event, EventKind
+    from tracker.site import Doors, Zone
     from tracker.types import InstanceMasks
 
 __all__ = ["Balance", "Balances", "Coverage", "Occupancy"]
@@ -59,12 +59,14 @@ class Occupancy:
         present: Identities by zone and class, hidden ones included until they are lost.
         area_percent: By zone, of its area in the picture.
         balance: By name of the doors.
+        outages: Why the camera does not see the scene now: the numbers are those of before. Empty while it does.
     """
 
     time_s: float
     present: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     area_percent: Mapping[str, float] = field(default_factory=dict)
     balance: Mapping[str, Balance] = field(default_factory=dict)
+    outages: tuple[EventKind, ...] = ()
 
 
 class Balances:

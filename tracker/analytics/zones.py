@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tracker.analytics.geometry import Flags, Floats, Hits, Rows
     from tracker.analytics.lines import Trace
     from tracker.analytics.paths import Paths, Steps
-    from tracker.analytics.site import Zone
+    from tracker.site import Zone
 
 __all__ = ["Change", "Zones"]
 

@@ -32,7 +32,9 @@ class CheckedCommand(typer.core.TyperCommand):
             problem = str(error.message)
         name = next((name for name in option.opts if name in given), option.opts[0])
         found = repr(given[name][-1]) if name in given else "something else"
-        raise ConfigError(name, f"expected {_expected(option, problem)}, found {found}", "change it")
+        expected = _expected(option, problem)
+        remedy = f"write {name} {_example(option)}" if _example(option) else f"write {name} with another value"
+        raise ConfigError(name, f"expected {expected}, found {found}", f"{remedy}, or leave it out")
 
     def _given(self, args: list[str]) -> dict[str, list[str]]:
         """Values by the name under which they were given, of options that take one."""
@@ -63,17 +65,37 @@ class CheckedCommand(typer.core.TyperCommand):
         return given
 
 
+def _example(option: Any) -> str:
+    """A value that a number's option takes: its default, else a round one between its limits; empty for words."""
+    kind, low, high = _number(option)
+    if kind is None:
+        return ""
+    default = getattr(option, "default", None)
+    if isinstance(default, int | float) and not isinstance(default, bool):
+        return f"{default:g}"
+    low, high = low or 0.0, 100.0 if high is None else high
+    example = min(max(25.0, low), high) if high > 1 else (low + high) / 2
+    return f"{example:g}"
+
+
 def _expected(option: Any, problem: str) -> str:
     """What an option takes, from its range; else what the parser said."""
+    kind, low, high = _number(option)
+    if kind is None:
+        return f"another value ({problem})"
+    limits = ("" if low is None else f" from {low:.12g}") + ("" if high is None else f" to {high:.12g}")
+    return ("a whole number" if kind is int else "a number") + limits
+
+
+def _number(option: Any) -> tuple[type[int | float] | None, float | None, float | None]:
+    """``int`` or ``float`` with lowest and highest value; ``None`` where an option takes something else."""
     described = getattr(option, "type_descriptor", None)
     kind = getattr(described, "annotation", None)
     kind = next((part for part in get_args(kind) if part in {int, float}), kind)
     if kind is None:  # versions of Typer on top of Click
         name = str(getattr(getattr(option, "type", None), "name", ""))
         kind = {"integer": int, "float": float}.get(name.removesuffix(" range"))
-    if kind not in {int, float}:
-        return f"another value ({problem})"
+    if kind is not int and kind is not float:
+        return None, None, None
     held = option if hasattr(option, "min") else getattr(option, "type", None)
-    low, high = getattr(held, "min", None), getattr(held, "max", None)
-    limits = ("" if low is None else f" from {low:.12g}") + ("" if high is None else f" to {high:.12g}")
-    return ("a whole number" if kind is int else "a number") + limits
+    return kind, getattr(held, "min", None), getattr(held, "max", None)

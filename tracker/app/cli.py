@@ -8,10 +8,12 @@ import typer
 
 from tracker.app.checked import CheckedCommand
 from tracker.app.commands.bench import bench_app
+from tracker.app.commands.counts import counts
 from tracker.app.commands.live import live
 from tracker.app.commands.measure import associate, evaluate
 from tracker.app.commands.models import models_app
 from tracker.app.commands.settings import settings_app
+from tracker.app.commands.site import site_app
 from tracker.app.commands.start import demo, doctor
 from tracker.app.commands.track import segment, track
 from tracker.app.habits import HabitCommand
@@ -42,8 +44,9 @@ def _version(
 for command in (track, segment, live, associate):
     app.command(cls=HabitCommand)(command)
 app.command(name="eval", cls=HabitCommand)(evaluate)
-for command in (demo, doctor):
+for command in (counts, demo, doctor):
     app.command(cls=CheckedCommand)(command)
 app.add_typer(models_app, name="models")
+app.add_typer(site_app, name="site")
 app.add_typer(bench_app, name="bench")
 app.add_typer(settings_app, name="settings")

@@ -135,9 +135,8 @@ def fetch(clip: Clip, on_progress: Callable[[int, int | None], None] | None = No
             clip.url, known_hash=f"sha256:{clip.sha256}", fname=path.name, path=path.parent, downloader=downloader
         )
     except (OSError, requests.RequestException) as error:
-        raise NoNetworkError(
-            clip.url, f"cannot be downloaded: {_reason(error)}", f"or put the file at {path}"
-        ) from error
+        problem = f"expected a download from {clip.url}, found {_reason(error)}"
+        raise NoNetworkError(f"clip {clip.name}", problem, f"connect to it, or put the file at {path}") from error
     except ValueError as error:
         problem = f"expected SHA-256 {clip.sha256}, found another file"
         raise SourceError(clip.url, problem, "the file there has changed") from error

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import logging
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-__all__ = ["Json", "Quiet", "console_for", "error_console", "foreign", "steps"]
+__all__ = ["Json", "Quiet", "console_for", "error_console", "foreign", "steps", "tell_waits"]
 
 Json = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the summary there too.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress and no table; failures are told on stderr.")]
@@ -44,6 +46,22 @@ def foreign(text: object) -> str:
     from rich.markup import escape
 
     return escape(printable(mask(str(text))))
+
+
+class _Waits(logging.Handler):
+    """Says on stderr what a command waits for, whatever is quiet; `live` has a log for it."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print one line."""
+        if not logging.getLogger("tracker.live").handlers:
+            print(f"masktrail: {printable(mask(record.getMessage()))}", file=sys.stderr)  # noqa: T201 - where it belongs
+
+
+def tell_waits() -> None:
+    """From now on waits for a pipe's other end are told on stderr; safe to call twice."""
+    logger = logging.getLogger("tracker.live.pipes")
+    if not any(isinstance(handler, _Waits) for handler in logger.handlers):
+        logger.addHandler(_Waits())
 
 
 @contextlib.contextmanager

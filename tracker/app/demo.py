@@ -9,6 +9,7 @@ from tracker.app.clips import CLIPS, NoNetworkError, fetch, rendered
 from tracker.app.console import foreign
 from tracker.app.run import run_on_terminal
 from tracker.errors import SinkError
+from tracker.settings.site_file import read_site
 from tracker.settings.stream import RunSettings
 from tracker.sinks.claims import Claim, check_claims
 from tracker.sources.address import expand_sources
@@ -18,13 +19,14 @@ if TYPE_CHECKING:
 
     from tracker.app.clips import Clip
     from tracker.engine.run import Outcome
+    from tracker.site import Site
 
 __all__ = ["run_demo"]
 
 SHEET = "contact-sheet.png"
 
 
-def run_demo(out: Path, *, video: str | None, device: str, console: Console) -> list[Outcome]:
+def run_demo(out: Path, *, video: str | None, device: str, console: Console, site: str | None = None) -> list[Outcome]:
     """Track the given video, or the two pinned clips, or without network two rendered ones.
 
     Args:
@@ -32,6 +34,7 @@ def run_demo(out: Path, *, video: str | None, device: str, console: Console) -> 
         video: A source of the user's, or ``None``.
         device: As for ``masktrail track``.
         console: Progress and tables go there.
+        site: A site's file: its lines and zones are drawn, and counted on the contact sheet too.
 
     Returns:
         One outcome per video.
@@ -42,19 +45,21 @@ def run_demo(out: Path, *, video: str | None, device: str, console: Console) -> 
     except OSError as error:
         raise SinkError(out, f"cannot be made: {error.strerror}", "choose another folder with --out") from error
     check_claims([Claim(path=out / SHEET, named_by="--out")], [Claim(path=file, named_by="source") for file in files])
+    marked = None if site is None else read_site(site)
     sources = [video] if video is not None else _clips(console)
     outcomes = []
     for source in sources:
         settings = RunSettings(
             sources=(source,),
             device=device,
+            site=site,
             save=str(out / "{name}.tracked.mp4"),
             records=(str(out / "{name}.tracks.jsonl"), str(out / "{name}.mot.txt")),
         )
         outcomes += run_on_terminal(settings, console=console, brief=True)
         if outcomes[-1].interrupted:
             break
-    _finish(out, outcomes, console)
+    _finish(out, outcomes, console, marked)
     return outcomes
 
 
@@ -62,8 +67,10 @@ def _clips(console: Console) -> list[str]:
     try:
         return [str(_fetch(clip, console)) for clip in CLIPS]
     except NoNetworkError as error:
-        found = f"[yellow]No network[/yellow]: {foreign(error.problem)}.\nThe demo uses two rendered clips instead."
-        console.print(found, highlight=False)
+        found = f"[yellow]No network[/yellow]: {foreign(error.offender)}: {foreign(error.problem)}"
+        console.print(found, highlight=False, soft_wrap=True)
+        remedy = f"{foreign(error.remedy)}. The demo uses two rendered clips instead."
+        console.print(remedy, highlight=False, soft_wrap=True)
         return [str(rendered(name)) for name in ("road", "shop")]
 
 
@@ -79,14 +86,21 @@ def _fetch(clip: Clip, console: Console) -> Path:
     return path
 
 
-def _finish(out: Path, outcomes: list[Outcome], console: Console) -> None:
+def _finish(out: Path, outcomes: list[Outcome], console: Console, site: Site | None) -> None:
     """The contact sheet and where to look."""
     from tracker.app.overview import write_contact_sheet
+    from tracker.engine.marks import site_legend
 
     videos = [Path(path) for outcome in outcomes for path in outcome.outputs if path.endswith(".mp4")]
+    legends = {
+        path: site_legend(site, outcome.tally)
+        for outcome in outcomes
+        for path in outcome.outputs
+        if site is not None and outcome.tally is not None
+    }
     if videos:
         sheet = out / SHEET
-        write_contact_sheet(sheet, videos)
+        write_contact_sheet(sheet, videos, legends=legends)
         console.print(
             f"Look at [bold]{foreign(sheet)}[/bold] first, then at the videos:", highlight=False, soft_wrap=True
         )

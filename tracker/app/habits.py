@@ -7,7 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from tracker.app.checked import CheckedCommand
+from tracker.app.flags import flag_names
 from tracker.errors import ConfigError
+from tracker.settings.model import Flag, marker
+from tracker.settings.stream import RunSettings
 
 __all__ = ["HABITS", "HabitCommand"]
 
@@ -21,8 +24,8 @@ HABITS = {
     "--project": "--save folder/ and --records 'folder/{name}.jsonl'; nothing is written unless asked for",
     "--name": "--save 'folder/{name}.mp4' and --records 'folder/{name}.jsonl'",
     "--exist-ok": "leave it out: outputs replace what an earlier run wrote, and never a source or another output",
-    "--show": "--save out.mp4, and open the file; live pictures are in the browser, never in a window",
-    "--view-img": "--save out.mp4, and open the file; live pictures are in the browser, never in a window",
+    "--show": "--save out.mp4, and open the file; no window is opened",
+    "--view-img": "--save out.mp4, and open the file; no window is opened",
     "--save-txt": "--records out.txt (MOTChallenge text) or --records out.mots.txt (with masks)",
     "--save-conf": "leave it out: every record has the score",
     "--save-json": "--records out.coco.json for COCO results, --json summary.json for the summary",
@@ -82,6 +85,15 @@ def _advice(option: str, known: set[str]) -> str | None:
     return advice
 
 
+def _owner(option: str) -> str | None:
+    """The command that alone has an option, where it is none of all of them."""
+    for name, field in RunSettings.model_fields.items():
+        told = marker(field, Flag)
+        if told is not None and told.command is not None and option in flag_names(name, field):
+            return told.command
+    return None
+
+
 class HabitCommand(CheckedCommand):
     """A command whose unknown options are looked up among the habits."""
 
@@ -96,6 +108,13 @@ class HabitCommand(CheckedCommand):
             option, _, _ = arg.partition("=")
             if option.startswith("--") and option not in known and (advice := _advice(option, known)):
                 raise ConfigError(option, "expected an option of masktrail, found one of another tool", advice)
+            if (
+                option.startswith("--")
+                and option not in known
+                and (owner := _owner(option)) not in {None, ctx.info_name}
+            ):
+                problem = f"expected an option of {ctx.info_name}, found one of {owner}"
+                raise ConfigError(option, problem, f"masktrail {owner}, or leave it out")
             given = ASSIGNMENT.fullmatch(arg)
             if given and not Path(arg).exists() and self._is_option(given["name"], known):
                 option = f"--{given['name'].replace('_', '-')}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from bisect import bisect_left
 from collections import Counter
 from pathlib import Path
@@ -17,11 +18,12 @@ from tracker.sinks.claims import Claim, check_claims
 from tracker.sinks.part_file import PartFile, refusal
 
 if TYPE_CHECKING:
-    import os
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import av
     from numpy.typing import NDArray
+
+    from tracker.render.site_text import LegendEntry
 
 __all__ = ["strip_of_video", "write_contact_sheet"]
 
@@ -32,6 +34,7 @@ def write_contact_sheet(
     *,
     moments: int = 8,
     columns: int = 4,
+    legends: Mapping[str, Sequence[LegendEntry]] | None = None,
 ) -> None:
     """Write one PNG with moments of every video.
 
@@ -41,6 +44,8 @@ def write_contact_sheet(
             ``street.tracked.mp4`` or ``street.mp4``, the busiest moments are shown and counted.
         moments: Pictures per video.
         columns: Pictures side by side.
+        legends: Final counts of lines and zones by the video's path as in ``videos``:
+            :func:`tracker.engine.marks.site_legend`.
 
     Raises:
         ConfigError: There is no video, or ``moments`` or ``columns`` is below 1.
@@ -53,7 +58,9 @@ def write_contact_sheet(
         raise ConfigError(path, problem, "change the values")
     check_claims([Claim(path=Path(path))], [Claim(path=Path(video)) for video in videos])
     with PartFile(path) as part:
-        sheet = compose([strip_of_video(video, moments=moments) for video in videos], columns=columns)
+        found = legends or {}
+        strips = [strip_of_video(video, moments=moments, legend=found.get(os.fspath(video), ())) for video in videos]
+        sheet = compose(strips, columns=columns)
         try:
             with part.open() as file:
                 data = memoryview(cv2.imencode(".png", sheet)[1].tobytes())
@@ -63,7 +70,7 @@ def write_contact_sheet(
             raise refusal(part.path, failure, "write the contact sheet") from failure
 
 
-def strip_of_video(path: str | os.PathLike[str], *, moments: int) -> Strip:
+def strip_of_video(path: str | os.PathLike[str], *, moments: int, legend: Sequence[LegendEntry] = ()) -> Strip:
     """Moments spread evenly over a video; within each part the busiest one where its records say which that is.
 
     Raises:
@@ -94,7 +101,7 @@ def strip_of_video(path: str | os.PathLike[str], *, moments: int) -> Strip:
     except (OSError, av.FFmpegError, IndexError) as failure:
         raise SinkError(video, f"expected to read the video back, found: {failure}", "write it again") from failure
     facts = [clock_text(duration_s), size, *presence.totals()]
-    return Strip(title=name, subtitle="    ".join(facts), moments=found)
+    return Strip(title=name, subtitle="    ".join(facts), moments=found, legend=legend)
 
 
 def _pixels(picture: av.VideoFrame) -> NDArray[np.uint8]:

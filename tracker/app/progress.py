@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tracker.app.console import foreign
+from tracker.engine.meter import BRIEF_FRAMES
 from tracker.errors import mask, printable
 
 if TYPE_CHECKING:
@@ -109,9 +110,16 @@ class StreamProgress:
 def summary_line(outcome: Outcome) -> str:
     """What a stream gave, on one line."""
     figures = outcome.figures
-    found = ", ".join(f"{count} {name}" for name, count in outcome.identities.most_common()) or "none"
+    found = _by_class(outcome) or "none"
     speed = f"{figures.frames} frames at {figures.frames_per_s:.1f} fps"
     return f"{Path(outcome.name).name}: {outcome.identities.total()} identities ({found}), {speed}"
+
+
+def _by_class(outcome: Outcome) -> str:
+    """Identities by class, and how many of them were hardly seen."""
+    brief = f"{outcome.figures.brief} of them in at most {BRIEF_FRAMES} frames"
+    counts = ", ".join(f"{count} {name}" for name, count in outcome.identities.most_common())
+    return counts + (f"; {brief}" if outcome.figures.brief else "")
 
 
 def summary_table(outcome: Outcome) -> Table:
@@ -122,8 +130,7 @@ def summary_table(outcome: Outcome) -> Table:
     table.add_column()
     if outcome.identities:
         total = outcome.identities.total()
-        detail = ", ".join(f"{count} {name}" for name, count in outcome.identities.most_common())
-        table.add_row("identities", f"{total}  ({foreign(detail)})")
+        table.add_row("identities", f"{total}  ({foreign(_by_class(outcome))})")
     else:
         per_frame = figures.instances / figures.frames if figures.frames else 0.0
         table.add_row("instances", f"{figures.instances}  ({per_frame:.1f} a frame)")

@@ -6,6 +6,7 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from tracker.app.console import error_console, foreign
+from tracker.app.counts import counts_table
 from tracker.app.interrupt import interruptible
 from tracker.app.progress import StreamProgress, link_teller, short_title, summary_line, summary_table
 from tracker.engine.claims import check_run
@@ -123,6 +124,8 @@ class _Terminal(Listener):
         else:
             self._console.print(f"[bold]{foreign(outcome.name)}[/bold]", highlight=False, soft_wrap=True)
             self._console.print(summary_table(outcome))
+            if outcome.tally is not None:
+                self._console.print(counts_table(outcome.tally))
         for path in () if self._brief else outcome.outputs:
             self._console.print(f"  wrote {foreign(path)}", highlight=False, soft_wrap=True)
         for note in outcome.notes:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from tracker.segment.zoo import model_files
 from tracker.settings.stream import CameraSettings, RunSettings
 from tracker.sinks.base import file_of
-from tracker.sinks.claims import Claim, check_claims
+from tracker.sinks.claims import Claim, check_claims, read_again
 from tracker.sinks.exclusive import check_free, reserved
-from tracker.sinks.pictures import picture_files
+from tracker.sinks.pictures import numbered_files, picture_files
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -23,8 +23,9 @@ __all__ = ["check_cameras", "check_run", "files_of", "held_names"]
 
 
 def files_of(plan: StreamPlan) -> list[Path]:
-    """The outputs of a stream that are files; ``{time}`` stands for itself."""
-    return [path for output in plan.outputs if (path := file_of(output)) is not None]
+    """The outputs of a stream that are files of its own; ``{time}`` stands for itself."""
+    outputs = zip(plan.outputs, plan.sink_classes, strict=True)
+    return [path for output, sink in outputs if not sink.shared and (path := file_of(output)) is not None]
 
 
 def check_run(settings: RunSettings, plans: Sequence[StreamPlan], *, summary: Path | None = None) -> None:
@@ -38,12 +39,12 @@ def check_run(settings: RunSettings, plans: Sequence[StreamPlan], *, summary: Pa
     Raises:
         SinkError: See :func:`tracker.sinks.claims.check_claims`.
     """
-    claims = [claim for plan in plans for claim in _written(plan)]
-    if summary is not None:
-        claims.append(Claim(path=summary, named_by="--json"))
     inputs = [claim for plan in plans for claim in _read(plan)]
     if settings.coco_annotations is not None:
         inputs.append(Claim(path=Path(settings.coco_annotations), named_by="--coco"))
+    claims = [claim for plan in plans for claim in _written(plan, inputs)]
+    if summary is not None:
+        claims.append(Claim(path=summary, named_by="--json"))
     check_claims(claims, inputs)
 
 
@@ -59,11 +60,11 @@ def check_cameras(config: ServiceSettings, added: Sequence[StreamPlan], running:
         SinkError: See :func:`tracker.sinks.claims.check_claims`; offenders are named by line. Or another process keeps
             the state of a camera of this name in this folder.
     """
-    outputs = [claim for plan in added for claim in _written(plan)]
     inputs = [claim for plan in (*added, *running) for claim in _read(plan)]
     if config.path is not None:
         inputs.append(Claim(path=Path(config.path), named_by="the settings"))
-    check_claims(outputs, inputs, running=[claim for plan in running for claim in _written(plan)])
+    outputs = [claim for plan in added for claim in _written(plan, inputs)]
+    check_claims(outputs, inputs, running=[claim for plan in running for claim in _written(plan, inputs)])
     for plan in added if config.state is not None else ():
         check_free(Path(config.state or "") / plan.name)
 
@@ -80,19 +81,26 @@ def held_names(config: ServiceSettings, plan: StreamPlan) -> Iterator[None]:
         yield
 
 
-def _written(plan: StreamPlan) -> Iterator[Claim]:
+def _written(plan: StreamPlan, inputs: Sequence[Claim]) -> Iterator[Claim]:
+    """The files of a stream's outputs; of those that ``{frame}`` numbers, the ones that would replace an input."""
     settings = plan.settings
     options = ["--save"] * (settings.save is not None) + ["--records"] * len(settings.records)
-    for output, option in zip(plan.outputs, options, strict=True):
+    options += ["--events"] * len(plan.events)
+    for output, option, sink in zip(plan.outputs, options, plan.sink_classes, strict=True):
         path = file_of(output)
-        for file in picture_files(path, plan.address.files) if path is not None else ():
-            yield Claim(path=file, named_by=_owner(plan, option))
+        if path is None:
+            continue
+        images, shared = plan.address.files, sink.shared
+        for file in (*picture_files(path, images), *read_again(numbered_files(path, images), inputs)):
+            yield Claim(path=file, named_by=_owner(plan, option), shared=shared)
 
 
 def _read(plan: StreamPlan) -> Iterator[Claim]:
     settings = plan.settings
     for file in plan.address.local_files:
         yield Claim(path=file, named_by=_owner(plan, ""))
+    if settings.site is not None:
+        yield Claim(path=Path(settings.site), named_by=_owner(plan, "--site"))
     for file in model_files(settings.model):
         yield Claim(path=file, named_by=_owner(plan, "--model"))
     for file in model_files(settings.reid) if settings.reid is not None else ():
@@ -104,6 +112,6 @@ def _owner(plan: StreamPlan, option: str) -> str:
     settings = plan.settings
     if isinstance(settings, CameraSettings):
         return f"{settings.place}, {settings.name}" if settings.place else settings.name
-    if option in {"", "--model", "--reid"}:
+    if option in {"", "--model", "--reid", "--site"}:
         return option or "source"
     return f"{option}, {plan.name}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import queue
 import threading
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from tracker.engine.run import Run
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Iterator, Sequence
 
+    from tracker.events import Event
     from tracker.types import TrackedFrame
 
 __all__ = ["track"]
@@ -34,6 +36,9 @@ def track(
     The identities are those of ``masktrail track`` and :func:`tracker.run`: it is the same run. Leaving the loop early
     ends it, and what its outputs have is kept.
 
+    With ``site="site.yaml"`` frames have ``events``. The last frame of a source has also those that are found at its
+    end, so that with a site each frame is given when the next one is there.
+
     Args:
         source: As for :func:`tracker.run`; of several sources the frames of one come after those of another.
         images: Frames carry their full-size pictures, ``tracked.frame.image``.
@@ -48,6 +53,7 @@ def track(
         source = source.replace(**options)
     handover = (_PictureHandover if images else _Handover)()
     run = Run(source, beside=[handover])
+    handover.holds_back = source.site is not None
     problems: list[BaseException] = []
 
     def work() -> None:
@@ -72,20 +78,36 @@ def track(
 
 
 class _Handover(Sink):
-    """Gives frames to another thread, which may leave."""
+    """Gives frames to another thread, which may leave.
+
+    Attributes:
+        holds_back: The last frame waits for the events of the end.
+    """
 
     needs_images: ClassVar[bool] = False
 
     def __init__(self) -> None:
         self.frames: queue.Queue[TrackedFrame | None] = queue.Queue(AHEAD_FRAMES)
+        self.holds_back = False
+        self._held: TrackedFrame | None = None
         self._left = False
 
     def write(self, tracked_frame: TrackedFrame) -> None:
         """Wait until there is room, or the consumer has stopped."""
-        self._put(tracked_frame)
+        if self.holds_back:
+            self._give_held()
+            self._held = tracked_frame
+        else:
+            self._put(tracked_frame)
+
+    def write_events(self, events: Sequence[Event]) -> None:
+        """Add them to the last frame."""
+        if self._held is not None:
+            self._held = replace(self._held, events=(*self._held.events, *events))
 
     def close(self) -> None:
-        """Nothing: another source may follow."""
+        """The last frame of a source; another source may follow."""
+        self._give_held()
 
     def end(self) -> None:
         """No more frames."""
@@ -97,6 +119,11 @@ class _Handover(Sink):
         with contextlib.suppress(queue.Empty):
             while True:
                 self.frames.get_nowait()
+
+    def _give_held(self) -> None:
+        held, self._held = self._held, None
+        if held is not None:
+            self._put(held)
 
     def _put(self, item: TrackedFrame | None) -> None:
         while not self._left:

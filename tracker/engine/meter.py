@@ -10,16 +10,22 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tracker.analytics.tally import Tally
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from tracker.errors import TrackerError
+    from tracker.events import Event
     from tracker.types import TrackedFrame, Tracks
 
-__all__ = ["Census", "StreamFigures", "StreamMeter"]
+__all__ = ["BRIEF_FRAMES", "Census", "StreamFigures", "StreamMeter"]
 
 WINDOW_S = 10.0
 """Rates are over the last ten seconds: long enough for slow cameras, short enough to see a fault."""
+
+BRIEF_FRAMES = 3
+"""An identity that was seen in no more frames than these is told apart in summaries: it may be a false one."""
 
 AGES = 2048
 """Frame ages that percentiles are taken of: a minute and a half at 25 fps."""
@@ -37,12 +43,14 @@ class StreamFigures:
         age_p99_s: The 99th percentile of that.
         living: Identities that are visible or coasting.
         identities_by_class: Identities so far by class name, with those of the process before that was continued.
+        brief: Of them, those that ended after at most :data:`BRIEF_FRAMES` frames in which they were seen.
         media_s: Media time of the latest frame.
         wall_s: Seconds since the start, until the outputs were complete.
         silence_s: Seconds since the latest frame, or since the start.
         stage_s: Seconds of work by stage since the start; stages overlap.
         output_failures: Outputs, or parts of them, that could not be written since the start.
         output_problem: What the latest of them said; empty where there was none.
+        tally: Of the site's events since the start.
     """
 
     frames: int = 0
@@ -52,12 +60,14 @@ class StreamFigures:
     age_p99_s: float = float("nan")
     living: int = 0
     identities_by_class: Counter[str] = field(default_factory=Counter)
+    brief: int = 0
     media_s: float = 0.0
     wall_s: float = 0.0
     silence_s: float = 0.0
     stage_s: dict[str, float] = field(default_factory=dict)
     output_failures: int = 0
     output_problem: str = ""
+    tally: Tally = field(default_factory=Tally)
 
     @property
     def identities(self) -> int:
@@ -75,25 +85,36 @@ class Census:
 
     def __init__(self) -> None:
         self._living: dict[int, int] = {}
+        self._seen: Counter[int] = Counter()  # frames, of the living ones
         self._ended: Counter[str] = Counter()
+        self._brief = 0
         self._class_names: Sequence[str] = ()
 
     def update(self, tracks: Tracks, class_names: Sequence[str]) -> None:
         """Count the identities of the next frame."""
         self._class_names = class_names
         self._living.update(zip(tracks.ids.tolist(), tracks.class_ids.tolist(), strict=True))
+        self._seen.update(tracks.ids[tracks.detection_rows >= 0].tolist())
         for identity in tracks.ended_ids.tolist():
             class_id = self._living.pop(identity, None)
+            seen = self._seen.pop(identity, 0)
             if class_id is not None:
                 self._ended[class_names[class_id]] += 1
+                self._brief += seen <= BRIEF_FRAMES
 
     def by_class(self) -> Counter[str]:
         """How many there were so far, those of the living by their present class."""
         return self._ended + Counter(self._class_names[class_id] for class_id in self._living.values())
 
+    def brief(self) -> int:
+        """How many identities ended after at most :data:`BRIEF_FRAMES` frames in which they were seen."""
+        return self._brief
+
     def state(self) -> dict[str, Any]:
         """What :meth:`restore` needs, as plain values."""
         return {
+            "brief": self._brief,
+            "seen": np.array(list(self._seen.items()), np.int64).reshape(-1, 2),
             "ended": dict(self._ended),
             "living": np.array(list(self._living.items()), np.int64).reshape(-1, 2),
             "class_names": list(self._class_names),
@@ -108,10 +129,14 @@ class Census:
         """
         self._class_names = [str(name) for name in state["class_names"]]
         self._ended = Counter({str(name): int(count) for name, count in state["ended"].items()})
+        self._brief = int(state.get("brief", 0))
+        seen_ids, frames = np.asarray(state.get("seen", []), np.int64).reshape(-1, 2).T.tolist()
+        self._seen = Counter(dict(zip(seen_ids, frames, strict=True)))
         living_ids, class_ids = np.asarray(state["living"], np.int64).reshape(-1, 2).T.tolist()
         self._living = dict(zip(living_ids, class_ids, strict=True))
         if not living:
             self._ended, self._living = self.by_class(), {}
+            self._seen.clear()
 
 
 class StreamMeter:
@@ -119,6 +144,7 @@ class StreamMeter:
 
     def __init__(self) -> None:
         self.census = Census()
+        self._tally = Tally()
         self._lock = threading.Lock()
         self._begun_s = self._window_from_s = time.monotonic()
         self._ended_s: float | None = None
@@ -153,6 +179,12 @@ class StreamMeter:
             if tracked.tracks is not None:
                 self._living = len(tracked.tracks)
                 self.census.update(tracked.tracks, tracked.class_names)
+            self._tally.add(tracked.events)
+
+    def add_events(self, events: Iterable[Event]) -> None:
+        """Count what was found after the last frame."""
+        with self._lock:
+            self._tally.add(events)
 
     def output_failed(self, failure: TrackerError) -> None:
         """Count an output, or a part of one, that could not be written."""
@@ -179,12 +211,14 @@ class StreamMeter:
                 age_p99_s=p99_s,
                 living=self._living,
                 identities_by_class=self.census.by_class(),
+                brief=self.census.brief(),
                 media_s=self._media_s,
                 wall_s=(now_s if self._ended_s is None else self._ended_s) - self._begun_s,
                 silence_s=now_s - (self._done_s[-1] if self._done_s else self._window_from_s),
                 stage_s=dict(self._stage_s) | ({} if write_s is None else {"write": write_s}),
                 output_failures=self._output_failures,
                 output_problem=self._output_problem,
+                tally=self._tally.copy(),
             )
 
     def census_state(self) -> dict[str, Any]:

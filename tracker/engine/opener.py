@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tracker.engine.counting import counting_stages
+from tracker.engine.journal import Delivery
 from tracker.engine.meter import StreamMeter
 from tracker.engine.outputs import Outputs
 from tracker.engine.plan import chosen_classes
@@ -18,6 +20,7 @@ from tracker.plugins import STAGES, StageContext
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from tracker.engine.journal import Journal
     from tracker.engine.plan import StreamPlan
     from tracker.engine.resume import Resumption
     from tracker.engine.stage import Embedder, Stage
@@ -73,6 +76,7 @@ def open_stream(
     flow: Flow | None = None,
     kept: Kept | None = None,
     resumption: Resumption | None = None,
+    journal: Journal | None = None,
     beside: Sequence[Sink] = (),
     watch: Watch | None = None,
 ) -> Stream:
@@ -89,6 +93,7 @@ def open_stream(
         flow: How much is under way.
         kept: State of an earlier stream to continue.
         resumption: Of a recording whose records are to be written in chunks, and resumed where there are some.
+        journal: Of events, where a later process may continue after a kill.
         beside: Further sinks that take the same frames.
         watch: Callbacks.
 
@@ -120,7 +125,9 @@ def open_stream(
         if chunked is None:
             return outputs.open(strict=not patient, beside=beside)
         open_chunk = outputs.opener(final_classes=False)
-        return ChunkedSink([Path(output) for output in plan.outputs], open_chunk, chunked, chunks=chunks)
+        kinds = [plan.kind_of(output) for output in plan.outputs]
+        paths = [Path(output) for output in plan.outputs]
+        return ChunkedSink(paths, open_chunk, chunked, chunks=chunks, kinds=kinds)
 
     stream = Stream(
         name=plan.name,
@@ -132,6 +139,7 @@ def open_stream(
         limit=plan.limit,
         checkpoint_frames=None if chunked is None else CHECKPOINT_FRAMES,
         on_link=watch.on_link,
+        delivery=Delivery(int(kept.state.get("events", 0)) if kept is not None and continued else None, journal),
     )
     if checkpoint is not None:
         stream.resume(checkpoint.next_index)
@@ -146,7 +154,10 @@ def stages_of(
     lowest_score: float | None = None,
     tracker: Callable[[], Associator] | None = None,
 ) -> list[Stage]:
-    """The stages of a stream in their order: camera motion, filter, embeddings, associate, then those of the settings.
+    """The stages of a stream in their order.
+
+    Camera motion, filter, embeddings, associate, those of the settings, and last contact, camera state, analytics, so
+    that what is counted is what is written.
 
     Args:
         plan: What the stream is to do.
@@ -174,8 +185,18 @@ def stages_of(
         steps.append(("associate", {"tracker": make}))
     steps += [(name, {}) for name in settings.stages]
     return [
-        STAGES.load(name)(StageContext(stream=plan.name, class_names=class_names, settings=values))
-        for name, values in steps
+        *(
+            STAGES.load(name)(StageContext(stream=plan.name, class_names=class_names, settings=values))
+            for name, values in steps
+        ),
+        *counting_stages(
+            plan.name,
+            class_names,
+            contacts=plan.wants_contacts,
+            site=plan.site,
+            settings=settings,
+            pictured=True,
+        ),
     ]
 
 
@@ -202,11 +223,10 @@ def _continued(name: str, make: Callable[[], list[Stage]], kept: Kept | None) ->
 
 def _is_chunked(plan: StreamPlan) -> bool:
     """Whether all outputs of a recording can be written in chunks; the log says why not."""
-    from tracker.plugins import sink_class
     from tracker.sources.address import redact
 
-    for output in plan.outputs:
-        if why := sink_class(output).why_not_joined(redact(output)):
+    for output, kind in zip(plan.outputs, plan.sink_classes, strict=True):
+        if why := kind.why_not_joined(redact(output)):
             name = Path(redact(output)).name
             problem = f"{name} cannot be resumed, and this recording restarts from its beginning after a kill: {why}"
             logger.warning("not resumable", extra={"camera": plan.name, "problem": problem})
@@ -242,6 +262,7 @@ def _open_source(
             decode=settings.decode,
             decode_threads=flow.decode_threads,
             ffmpeg_options=dict(settings.ffmpeg_options),
+            max_pixels=settings.max_pixels,
             on_ready=on_ready,
         )
     source = open_live(
@@ -260,6 +281,7 @@ def _open_source(
         decode=settings.decode,
         decode_threads=flow.decode_threads,
         ffmpeg_options=dict(settings.ffmpeg_options),
+        max_pixels=settings.max_pixels,
         patient=patient,
         on_ready=on_ready,
         on_link=on_link,

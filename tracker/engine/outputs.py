@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Protocol
 
+from tracker.engine.sound import sound_opener
 from tracker.errors import SinkError, TrackerError
-from tracker.plugins import open_sink, sink_class
+from tracker.plugins import open_sink
 from tracker.settings.stream import DISPLAY_SCORE
 from tracker.sinks.base import Sink, SinkContext, file_of
 from tracker.sinks.multi import MultiSink
@@ -23,6 +25,12 @@ if TYPE_CHECKING:
 __all__ = ["Outputs"]
 
 logger = logging.getLogger("tracker.live")
+
+
+class Opener(Protocol):
+    """Opens an output, or a part of one, at an address; ``kind`` as for :func:`tracker.plugins.open_sink`."""
+
+    def __call__(self, output: str | os.PathLike[str], *, kind: str | None = None) -> Sink: ...
 
 
 class Outputs:
@@ -46,21 +54,21 @@ class Outputs:
         self._plan = plan
         self._model = model
         self._frame_rate = info.fps / plan.settings.stride if info.fps > 0 else None
+        self._start_s = info.start_s
         self._on_lost = on_lost
 
-    def opener(
-        self, *, coasting: bool | None = None, final_classes: bool = True
-    ) -> Callable[[str | os.PathLike[str]], Sink]:
+    def opener(self, *, coasting: bool | None = None, final_classes: bool = True) -> Opener:
         """What opens one output, part after part: drawn trails continue from one to the next.
 
         Args:
             coasting: Write identities that are predicted and not seen; ``None`` = as the format does.
             final_classes: Of what is not the whole stream (parts, chunks) the classes are not final yet.
         """
+        from tracker.engine.marks import marks_to_draw
         from tracker.render.annotate import DRAWN, TRAIL_S, Annotator
 
         settings = self._plan.settings
-        keeps_instances = any(sink_class(output).keeps_instances for output in self._plan.outputs)
+        keeps_instances = any(sink.keeps_instances for sink in self._plan.sink_classes)
         parts = DRAWN if settings.draw is None else settings.draw
         annotator = Annotator(
             masks="masks" in parts,
@@ -70,6 +78,8 @@ class Outputs:
             colour_by=settings.colour_by,
             line_width_px=settings.line_width,
             lowest_score=DISPLAY_SCORE if settings.score_threshold is None else 0.0,
+            marks=marks_to_draw(self._plan.site, parts),
+            contacts="contacts" in parts,
         )
         context = SinkContext(
             class_names=self._model.class_names,
@@ -79,11 +89,18 @@ class Outputs:
             image_names=self._plan.address.kind == "images",
             coasting=coasting,
             coco_annotations=self._plan.coco_annotations,
+            sound=sound_opener(self._plan, self._start_s),
             final_classes=final_classes,
             confirmation_score=self._confirmation_score,
+            stream=self._plan.name,
+            live=self._plan.address.kind in {"camera", "network"},
             model_digest=self._model.digest if keeps_instances else "",
         )
-        return lambda output: open_sink(output, context)
+
+        def open_one(output: str | os.PathLike[str], *, kind: str | None = None) -> Sink:
+            return open_sink(output, context, kind=kind)
+
+        return open_one
 
     @property
     def _confirmation_score(self) -> float:
@@ -113,7 +130,7 @@ class Outputs:
         settings = self._plan.settings
         path = file_of(output)
         parts = path is not None and "{time}" in path.name
-        opener = self.opener(final_classes=not parts)
+        opener = partial(self.opener(final_classes=not parts), kind=self._plan.kind_of(output))
         if parts:
             every_s, most = settings.rotate_s, settings.rotate_bytes
             return RotatingSink(output, opener, every_s=every_s, max_bytes=most, on_error=self._report)

@@ -22,12 +22,14 @@ from tracker.sinks.base import Checkpoint, Sink
 from tracker.sinks.part_file import refusal, write_whole
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
 
     from tracker.engine.meter import StreamMeter
+    from tracker.engine.outputs import Opener
     from tracker.engine.snapshot import Kept
     from tracker.engine.stage import Stage
+    from tracker.events import Event
     from tracker.types import TrackedFrame
 
 __all__ = ["CHECKPOINT_FRAMES", "ChunkedSink", "Resumption", "restore"]
@@ -148,12 +150,21 @@ class ChunkedSink(Sink):
         open_part: Opens a sink at a path.
         resumption: Where chunks and checkpoints are.
         chunks: How many chunks of an earlier run are kept.
+        kinds: Of the outputs, as for :func:`tracker.plugins.sink_class`; by default as their suffixes say.
     """
 
     def __init__(
-        self, paths: Sequence[Path], open_part: Callable[[Path], Sink], resumption: Resumption, *, chunks: int = 0
+        self,
+        paths: Sequence[Path],
+        open_part: Opener,
+        resumption: Resumption,
+        *,
+        chunks: int = 0,
+        kinds: Sequence[str | None] = (),
     ) -> None:
         self._paths, self._open_part, self._resumption = list(paths), open_part, resumption
+        self._kinds = list(kinds) or [None] * len(self._paths)
+        self._last_s = 0.0
         self._chunks = chunks
         self._sinks: list[Sink] = []
         self._complete = False
@@ -166,11 +177,20 @@ class ChunkedSink(Sink):
 
     def write(self, tracked_frame: TrackedFrame) -> None:
         """Add one frame to the current chunk."""
+        self._last_s = tracked_frame.frame.time_s
         if not self._sinks:
-            write_whole(self._start(self._chunks), repr(tracked_frame.frame.time_s).encode())
-            self._sinks = [self._open_part(self._chunk(self._chunks, number)) for number in range(len(self._paths))]
+            self._begin_chunk(range(len(self._paths)))
         for sink in self._sinks:
             sink.write(tracked_frame)
+
+    def write_events(self, events: Sequence[Event]) -> None:
+        """Add them to the current chunk, or to one of their own where the last frame completed it."""
+        if not self._sinks:
+            takers = [n for n, path in enumerate(self._paths) if sink_class(path, self._kinds[n]).takes_events()]
+            if takers:
+                self._begin_chunk(takers)
+        for sink in self._sinks:
+            sink.write_events(events)
 
     def checkpoint(self, checkpoint: Checkpoint) -> None:
         """Complete the chunk, so that a later process can resume from here."""
@@ -187,14 +207,17 @@ class ChunkedSink(Sink):
         self._end_chunk()
         for number, path in enumerate(self._paths):
             if self._chunks:
-                starts_s = [float(self._start(chunk).read_text(encoding="utf-8")) for chunk in range(self._chunks)]
-                chunks = [self._chunk(chunk, number) for chunk in range(self._chunks)]
+                kept = [chunk for chunk in range(self._chunks) if self._chunk(chunk, number).exists()]
+                starts_s = [float(self._start(chunk).read_text(encoding="utf-8")) for chunk in kept]
+                chunks = [self._chunk(chunk, number) for chunk in kept]
                 try:
-                    sink_class(path).join(path, chunks, starts_s)
+                    sink_class(path, self._kinds[number]).join(path, chunks, starts_s)
                 except OSError as failure:
                     raise refusal(path, failure, "put its chunks together") from failure
             else:
-                self._open_part(path).close()  # no frame at all: what the format makes of that
+                self._open_part(
+                    path, kind=self._kinds[number]
+                ).close()  # no frame at all: what the format makes of that
         if self._complete:
             self._resumption.finish()
 
@@ -205,6 +228,13 @@ class ChunkedSink(Sink):
         for sink in sinks:
             with contextlib.suppress(Exception):
                 sink.close()
+
+    def _begin_chunk(self, numbers: Iterable[int]) -> None:
+        """Open the next chunk of these outputs."""
+        write_whole(self._start(self._chunks), repr(self._last_s).encode())
+        self._sinks = [
+            self._open_part(self._chunk(self._chunks, number), kind=self._kinds[number]) for number in numbers
+        ]
 
     def _end_chunk(self) -> None:
         sinks, self._sinks = self._sinks, []

@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tracker.engine.claims import check_run, files_of
+from tracker.engine.counting import counting_stages
 from tracker.engine.models import Models
 from tracker.engine.opener import Flow, Watch, open_stream
+from tracker.engine.outcome import Outcome, outcome_of, tally_of
 from tracker.engine.outputs import Outputs
 from tracker.engine.plan import plan_run
 from tracker.engine.scheduler import Engine
-from tracker.errors import ConfigError, TrackerError, mask, mask_values
+from tracker.engine.sound import check_sound
+from tracker.errors import ConfigError, TrackerError
 from tracker.settings.stream import RunSettings
-from tracker.sinks.base import file_of
 from tracker.sinks.exclusive import reserved
 
 if TYPE_CHECKING:
     import os
-    from collections import Counter
     from collections.abc import Callable, Iterator, Sequence
 
     from tracker.engine.batcher import Batcher
@@ -45,49 +46,6 @@ PATIENCE_S = 86_400.0
 
 FULL_BATCH_S = 5.0
 """A recording's batches wait for their frames, so that the same frames are always batched together."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
-    """How one stream went; plain values that can be sent to another process.
-
-    Attributes:
-        name: The stream's name.
-        figures: Frames, rates, times.
-        identities: How many there were by class name, after the second pass where there was one.
-        stage_ms: Milliseconds per frame by stage; stages overlap, so they add up to more than the wall time.
-        outputs: Files that were written, and addresses that were written to, free of credentials.
-        failures: Errors that ended an output or the source early; empty when all went well.
-        interrupted: Whether it was stopped before its end.
-        notes: What the source had to skip or repair, in words.
-    """
-
-    name: str
-    figures: StreamFigures
-    identities: Counter[str]
-    stage_ms: dict[str, float]
-    outputs: list[str]
-    failures: list[TrackerError]
-    interrupted: bool = False
-    notes: list[str] = field(default_factory=list)
-
-    def as_json(self) -> dict[str, Any]:
-        """Everything as plain values for ``--json``."""
-        figures = self.figures
-        return {
-            "source": mask(self.name),
-            "frames": figures.frames,
-            "instances": figures.instances,
-            "identities": dict(self.identities),
-            "media_s": round(figures.media_s, 3),
-            "wall_s": round(figures.wall_s, 3),
-            "fps": round(figures.frames_per_s, 2),
-            "stage_ms": {name: round(ms, 3) for name, ms in self.stage_ms.items()},
-            "outputs": self.outputs,
-            "failures": [str(failure) for failure in self.failures],
-            "interrupted": self.interrupted,
-            "notes": mask_values(self.notes),
-        }
 
 
 class Listener:
@@ -202,7 +160,10 @@ class Run:
 
     def __init__(self, settings: RunSettings, *, listener: Listener | None = None, beside: Sequence[Sink] = ()) -> None:
         shows_images = any(sink.needs_images for sink in beside)
-        self.plans = [replace(plan, shows_images=shows_images) for plan in plan_run(settings)]
+        shows_contacts = any(sink.needs_contacts for sink in beside)
+        self.plans = [
+            replace(plan, shows_images=shows_images, shows_contacts=shows_contacts) for plan in plan_run(settings)
+        ]
         self._beside = list(beside)
         self._settings = settings
         self._listener = listener or Listener()
@@ -222,6 +183,7 @@ class Run:
             TrackerError: A source, model or output cannot be opened, or an option does not fit.
         """
         check_run(self._settings, self.plans)
+        check_sound(self.plans)
         models = Models(self._settings, batch_wait_s=FULL_BATCH_S)
         outcomes = []
         for plan in self.plans:
@@ -243,7 +205,7 @@ class Run:
             with self._stoppable(engine.stop, stream.close):
                 self._listener.started(plan.name, info, _frames_to_come(info, plan))
                 failures = self._serve(stream, engine, models.batcher(plan))
-            outcome = _outcome(plan, stream, failures, interrupted=self._stopped)
+            outcome = outcome_of(plan, stream, failures, interrupted=self._stopped)
             if spool is None:
                 return outcome
             return self._second_pass(plan, outcome, spool, info, models.segmenter(plan))
@@ -262,7 +224,7 @@ class Run:
         from tracker.engine.second_pass import check_replaceable
         from tracker.refine.spool import Spool
 
-        check_replaceable(plan.outputs)
+        check_replaceable({output: plan.kind_of(output) for output in plan.outputs})
         with contextlib.closing(Spool()) as spool:
             yield spool
 
@@ -307,6 +269,12 @@ class Run:
         if spool is not None and stream.source.info.is_live:
             stream.abandon()
             raise _needs_an_end(plan)
+        if plan.site is not None:
+            try:
+                plan.site.check_size(stream.source.info.size)
+            except ConfigError:
+                stream.abandon()
+                raise
         return stream
 
     @contextlib.contextmanager
@@ -347,13 +315,23 @@ class Run:
             spool=spool,
             class_names=model.class_names,
             open_sink=Outputs(plan, info, model).opener(coasting=True),
+            kinds={Path(output): plan.kind_of(output) for output in plan.outputs},
+            stages=counting_stages(
+                plan.name,
+                model.class_names,
+                contacts=plan.wants_contacts,
+                site=plan.site,
+                settings=plan.settings,
+            ),
             pictures=lambda: _pictures(plan),
             progress=lambda done, total: self._listener.refined(plan.name, done, total),
         )
         with self._stoppable(second.stop):
             rewritten = second.run([Path(output) for output in plan.outputs])
         if rewritten.identities is not None:
-            return replace(outcome, identities=rewritten.identities)
+            figures = replace(outcome.figures, brief=rewritten.brief)
+            tally = tally_of(plan, rewritten.tally)
+            return replace(outcome, identities=rewritten.identities, figures=figures, tally=tally)
         if rewritten.interrupted:
             note = "second pass interrupted: this is the online result"
             return replace(outcome, interrupted=True, notes=[*outcome.notes, note])
@@ -373,38 +351,13 @@ def _frames_to_come(info: SourceInfo, plan: StreamPlan) -> int | None:
     return min(strided, plan.limit) if plan.limit else strided
 
 
-def _outcome(plan: StreamPlan, stream: Stream, failures: list[TrackerError], *, interrupted: bool) -> Outcome:
-    from tracker.sources.address import redact
-    from tracker.sources.notes import notes
-
-    source, figures = stream.source, stream.figures()
-    frames, times = max(figures.frames, 1), source.stage_times
-    stage_s = {"decode": times.decode_s + times.convert_s, **figures.stage_s}
-    return Outcome(
-        name=plan.name,
-        figures=figures,
-        identities=figures.identities_by_class,
-        stage_ms={name: seconds / frames * 1000 for name, seconds in stage_s.items()},
-        outputs=[redact(output) for output in plan.outputs if _is_there(output)],
-        failures=failures,
-        interrupted=interrupted,
-        notes=notes(source.info, source.counters),
-    )
-
-
-def _is_there(output: str) -> bool:
-    """Whether something was written: a file that could not be opened or stayed empty is not there."""
-    path = file_of(output)
-    try:
-        return path is None or path.exists()
-    except OSError:  # a folder that may be looked into no more
-        return False
-
-
 @contextlib.contextmanager
 def _pictures(plan: StreamPlan) -> Iterator[Iterator[Frame]]:
     """The frames of the first pass again, for drawing."""
     from tracker.sources.open import open_source
 
-    with open_source(plan.address, stride=plan.settings.stride, decode=plan.settings.decode) as source:
+    chosen = plan.settings
+    with open_source(
+        plan.address, stride=chosen.stride, fps=chosen.fps, decode=chosen.decode, max_pixels=chosen.max_pixels
+    ) as source:
         yield itertools.islice(source, plan.limit)

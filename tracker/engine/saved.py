@@ -7,29 +7,35 @@ that ``track`` gives on the recording itself.
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass
+import itertools
+import os
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tracker.analytics.tally import Tally
 from tracker.associate.tracker import Tracker
+from tracker.engine.counting import check_site, counting_stages, site_of
 from tracker.engine.meter import Census
 from tracker.engine.second_pass import SecondPass, check_replaceable
 from tracker.errors import ConfigError
 from tracker.formats.instances import open_saved
 from tracker.plugins import STAGES, StageContext, open_sink, sink_class
+from tracker.settings.stream import EVENT_SUFFIXES, StreamSettings, event_kind
 from tracker.sinks.base import SinkContext, file_of
 from tracker.sinks.claims import Claim, check_claims
 from tracker.sinks.exclusive import reserved
 from tracker.types import TrackedFrame
 
 if TYPE_CHECKING:
-    import os
     from collections import Counter
     from collections.abc import Callable, Iterator
 
     from tracker.engine.stage import Stage
     from tracker.formats.instances import SavedFrame, SavedModel
     from tracker.refine.spool import Spool
+    from tracker.sinks.base import Sink
+    from tracker.site import Site
     from tracker.types import Frame
 
 __all__ = ["SavedOutcome", "associate_saved", "tracked_frames"]
@@ -42,14 +48,59 @@ class SavedOutcome:
     Attributes:
         frames: Frames associated.
         identities: How many there are by class name.
+        tally: What the site's lines, zones and flows counted; ``None`` without a site.
         refined: Whether the outputs hold the second pass's result.
         problem: Why they hold the online result although a second pass was asked for; else empty.
     """
 
     frames: int
     identities: Counter[str]
+    tally: Tally | None = None
     refined: bool = False
     problem: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Job:
+    """One file that is associated: where it goes, and what is counted on the way."""
+
+    model: SavedModel
+    outputs: list[str]
+    kinds: dict[Path, str | None]
+    counting: StreamSettings
+    site: Site | None
+
+    @classmethod
+    def of(cls, model: SavedModel, out: str, counting: StreamSettings) -> _Job:
+        kinds: dict[Path, str | None] = {Path(path): event_kind(path) for path in counting.events}
+        job = cls(model=model, outputs=[out, *counting.events], kinds=kinds, counting=counting, site=site_of(counting))
+        if job.site is not None:
+            check_site(job.site, model.class_names, counting.site or "site")
+        return job
+
+    def kind_of(self, output: str) -> str | None:
+        return self.kinds.get(Path(output))
+
+    def stages(self, stream: str) -> list[Stage]:
+        """Contact and analytics, where something asks for them."""
+        sinks = [sink_class(output, self.kind_of(output)) for output in self.outputs]
+        return counting_stages(
+            stream,
+            self.model.class_names,
+            contacts=any(sink.needs_contacts for sink in sinks),
+            site=self.site,
+            settings=self.counting,
+        )
+
+    def context(self, stream: str) -> SinkContext:
+        return SinkContext(
+            stream=stream,
+            class_names=self.model.class_names,
+            frame_rate=self.model.frame_rate,
+            image_names=self.model.image_names,
+            confirmation_score=self.model.confirmation_score,
+            model_digest=self.model.digest,
+        )
 
 
 def tracked_frames(model: SavedModel, frames: Iterator[SavedFrame]) -> Iterator[TrackedFrame]:
@@ -77,6 +128,7 @@ def associate_saved(
     out: str | os.PathLike[str],
     *,
     refine: bool = False,
+    counting: StreamSettings | None = None,
     progress: Callable[[int], None] = lambda _frames: None,
 ) -> SavedOutcome:
     """Track a recording by its saved instances.
@@ -85,6 +137,7 @@ def associate_saved(
         path: The file, ``*.instances``.
         out: Any output by its suffix that needs no pictures.
         refine: Improve the result by a second pass; the online one stands where that fails.
+        counting: Its ``site``, ``events``, ``start_at`` and ``gap_s``.
         progress: Called with the frames done.
 
     Raises:
@@ -95,51 +148,88 @@ def associate_saved(
     if sink_class(out).needs_images:
         problem = "expected records, found a video: saved instances hold no pictures"
         raise ConfigError(out, problem, "masktrail track the recording")
+    counting = counting or StreamSettings()
+    if counting.site is None and os.fspath(out).lower().endswith(EVENT_SUFFIXES):
+        problem = "expected a site, whose lines and zones make the events, found none"
+        raise ConfigError(out, problem, "name the site's file too")
     if refine:
-        check_replaceable([out])
-    targets = [found] if (found := file_of(out)) is not None else []
-    check_claims([Claim(path=target, named_by="--out") for target in targets], [Claim(path=Path(path))])
+        check_replaceable({os.fspath(out): None} | {path: event_kind(path) for path in counting.events})
+    claims = [(os.fspath(out), "--out"), *((path, "--events") for path in counting.events)]
+    targets = [
+        Claim(path=found, named_by=option, shared=event_kind(output) == ".sqlite")
+        for output, option in claims
+        if (found := file_of(output))
+    ]
+    read = [Claim(path=Path(path)), *([Claim(path=Path(counting.site), named_by="--site")] if counting.site else [])]
+    check_claims(targets, read)
+    paths = [target.path for target in targets if not target.shared]
     with contextlib.ExitStack() as stack:
         model, saved = open_saved(path, stack.enter_context(Path(path).open("rb")))
-        stack.enter_context(reserved(*targets))
-        context = SinkContext(
-            class_names=model.class_names,
-            frame_rate=model.frame_rate,
-            image_names=model.image_names,
-            confirmation_score=model.confirmation_score,
-            model_digest=model.digest,
-        )
+        job = _Job.of(model, os.fspath(out), counting)
+        stack.enter_context(reserved(*paths))
         spool = None
         if refine:
             from tracker.refine.spool import Spool
 
             spool = stack.enter_context(contextlib.closing(Spool()))
-        census, frames = Census(), 0
-        with open_sink(out, context) as sink:
-            for frames, tracked in enumerate(tracked_frames(model, saved), 1):
+        stream, online = _first_pass(job, saved, spool, progress)
+        return online if spool is None else _second_pass(spool, job, stream, paths, online)
+
+
+def _first_pass(
+    job: _Job, saved: Iterator[SavedFrame], spool: Spool | None, progress: Callable[[int], None]
+) -> tuple[str, SavedOutcome]:
+    """The name of the stream, and what was found online."""
+    census, tally, frames = Census(), Tally.of(job.site), 0
+    later = tracked_frames(job.model, saved)
+    first = next(later, None)
+    stream = "" if first is None else first.frame.source
+    if job.model.image_names:
+        stream = os.path.dirname(stream)  # noqa: PTH120 - as the folder was named, also where that is an address
+    stages, context = job.stages(stream), job.context(stream)
+    with contextlib.ExitStack() as stack:
+        sinks = [stack.enter_context(open_sink(output, context, kind=job.kind_of(output))) for output in job.outputs]
+        for frames, tracked in enumerate(itertools.chain([] if first is None else [first], later), 1):
+            for stage in stages:
+                tracked = stage.process(tracked)  # noqa: PLW2901 - a frame on its way
+            for sink in sinks:
                 sink.write(tracked)
-                if tracked.tracks is not None:
-                    census.update(tracked.tracks, model.class_names)
-                if spool is not None:
-                    spool.write(tracked)
-                progress(frames)
-        online = SavedOutcome(frames=frames, identities=census.by_class())
-        return online if spool is None else _second_pass(spool, model, context, targets, online)
+            tally.add(tracked.events)
+            if tracked.tracks is not None:
+                census.update(tracked.tracks, job.model.class_names)
+            if spool is not None:
+                spool.write(tracked)
+            progress(frames)
+        last = tuple(event for stage in stages for event in stage.close())
+        tally.add(last)
+        for sink in sinks if last else ():
+            sink.write_events(last)
+    counted = None if job.site is None else tally
+    return stream, SavedOutcome(frames=frames, identities=census.by_class(), tally=counted)
 
 
-def _second_pass(
-    spool: Spool, model: SavedModel, context: SinkContext, targets: list[Path], online: SavedOutcome
-) -> SavedOutcome:
+def _second_pass(spool: Spool, job: _Job, stream: str, targets: list[Path], online: SavedOutcome) -> SavedOutcome:
+    context = job.context(stream)
+
+    def open_again(output: str | os.PathLike[str], *, kind: str | None = None) -> Sink:
+        return open_sink(output, context, kind=kind, coasting=True)
+
     second = SecondPass(
         spool=spool,
-        class_names=model.class_names,
-        open_sink=lambda path: open_sink(path, context, coasting=True),
+        class_names=job.model.class_names,
+        open_sink=open_again,
+        kinds=job.kinds,
+        stages=job.stages(stream),
         pictures=_no_pictures,
     )
     rewritten = second.run(targets)
     if rewritten.identities is None:
-        return SavedOutcome(frames=online.frames, identities=online.identities, problem=rewritten.problem)
-    return SavedOutcome(frames=online.frames, identities=rewritten.identities, refined=True)
+        return replace(online, problem=rewritten.problem)
+    tally = None
+    if job.site is not None:
+        tally = Tally.of(job.site)
+        tally.merge(rewritten.tally)
+    return SavedOutcome(frames=online.frames, identities=rewritten.identities, tally=tally, refined=True)
 
 
 @contextlib.contextmanager

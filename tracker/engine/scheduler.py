@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from tracker.engine.batcher import Batcher, Turns
 from tracker.engine.stream import CLOSE_S
 from tracker.engine.writer import unforeseen
+from tracker.errors import TrackerError
 
 if TYPE_CHECKING:
     from tracker.engine.stream import Stream, Ticket
@@ -277,6 +278,8 @@ class Engine:
         for ticket, instances in zip(tickets, segmented, strict=True):
             try:
                 ticket.stream.complete(ticket, instances, seconds / len(tickets), segmenter.class_names)
+            except TrackerError as failure:
+                ticket.stream.fail(failure)
             except Exception as failure:  # noqa: BLE001 - one stream's fault is no other's
                 ticket.stream.fail(unforeseen(ticket.stream.name, "track a frame", failure))
         return seconds

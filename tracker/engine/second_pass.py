@@ -11,11 +11,14 @@ import os
 import stat
 import threading
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tracker.analytics.tally import Tally
+from tracker.engine.meter import BRIEF_FRAMES
 from tracker.errors import ConfigError, SinkError, TrackerError, system_refusals
 from tracker.plugins import sink_class
 from tracker.refine.filled import with_filled
@@ -27,15 +30,23 @@ from tracker.sources.address import redact
 from tracker.types import Frame, TrackedFrame, Tracks
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from numpy.typing import NDArray
+
+    from tracker.engine.outputs import Opener
+    from tracker.engine.stage import Stage
+    from tracker.events import Event
     from tracker.refine.recording import Recording
     from tracker.refine.spool import Spool
     from tracker.sinks.base import Sink
     from tracker.types import Instances
 
 __all__ = ["Rewritten", "SecondPass", "check_replaceable"]
+
+OPEN_S = 2.0
+"""An identity that was there so shortly before the end might have come back, had the recording gone on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,13 +55,17 @@ class Rewritten:
 
     Attributes:
         identities: How many there are by class name; ``None`` where the online result stands.
+        brief: Of them, those that were seen in at most :data:`tracker.engine.meter.BRIEF_FRAMES` frames.
+        tally: Of the refined identities' events.
         problem: Why it does; empty where all went well.
         interrupted: Whether it was stopped.
     """
 
     identities: Counter[str] | None = None
+    brief: int = 0
     problem: str = ""
     interrupted: bool = False
+    tally: Tally = field(default_factory=Tally)
 
 
 class _InterruptedError(Exception):
@@ -58,18 +73,21 @@ class _InterruptedError(Exception):
 
 
 @system_refusals(SinkError)
-def check_replaceable(outputs: Sequence[str | os.PathLike[str]]) -> None:
-    """Outputs are written twice.
+def check_replaceable(outputs: Mapping[str, str | None]) -> None:
+    """Outputs are written twice; each is given with its kind, as for :func:`tracker.plugins.sink_class`.
 
     Raises:
         ConfigError: One of them is a device, a pipe or a URL, from which nothing can be taken back.
     """
-    for output in outputs:
+    for output, kind in outputs.items():
         path = file_of(output)
         if path is None or (path.exists() and not path.is_dir() and not stat.S_ISREG(path.stat().st_mode)):
             found = "an address" if path is None else "a device or pipe"
             problem = f"expected a file that can be replaced, found {found}"
             raise ConfigError(f"--refine with {redact(os.fspath(output))}", problem, "name a file")
+        if sink_class(output, kind).shared:
+            problem = "expected a file that can be replaced, found a store that other streams write too"
+            raise ConfigError(f"--refine with {path}", problem, "write .events.jsonl, or leave --refine out")
         if path.suffix.lower() in SUFFIXES:
             problem = "expected a file that can be replaced, found pictures"
             raise ConfigError(f"--refine with {path}", problem, "save a video, or leave --refine out")
@@ -82,6 +100,8 @@ class SecondPass:
         spool: Every frame of the first pass.
         class_names: Names in ``class_ids`` order.
         open_sink: Opens an output at a path; its suffix says of which kind.
+        kinds: Of the outputs whose suffix does not say it.
+        stages: What is done to each refined frame before it is written: contacts and the site's events.
         pictures: Decodes the recording again; called where an output draws.
         progress: Called with the steps done and their total; refining is the first half of them, writing the second.
     """
@@ -91,12 +111,16 @@ class SecondPass:
         *,
         spool: Spool,
         class_names: Sequence[str],
-        open_sink: Callable[[Path], Sink],
+        open_sink: Opener,
+        kinds: Mapping[Path, str | None] = MappingProxyType({}),
+        stages: Sequence[Stage] = (),
         pictures: Callable[[], contextlib.AbstractContextManager[Iterator[Frame]]],
         progress: Callable[[int, int], None] = lambda _done, _total: None,
     ) -> None:
         self._spool, self._class_names = spool, class_names
-        self._open_sink, self._pictures = open_sink, pictures
+        self._open_sink, self._kinds, self._pictures = open_sink, kinds, pictures
+        self._stages, self._tally = list(stages), Tally()
+        self._endings: dict[int, NDArray[np.int64]] = {}
         self._progress = progress
         self._stopping = threading.Event()
 
@@ -117,7 +141,9 @@ class SecondPass:
         except Exception as failure:  # noqa: BLE001 - whatever a second pass meets, the online result is there
             return Rewritten(problem=f"{type(failure).__name__}: {failure}")
         first = np.unique(refined.ids, return_index=True)[1]
-        return Rewritten(identities=Counter(self._class_names[n] for n in refined.class_ids[first].tolist()))
+        identities = Counter(self._class_names[n] for n in refined.class_ids[first].tolist())
+        seen = np.unique(refined.ids[refined.detections >= 0], return_counts=True)[1]
+        return Rewritten(identities=identities, brief=int((seen <= BRIEF_FRAMES).sum()), tally=self._tally)
 
     def _tell(self, done: int, total: int) -> None:
         if self._stopping.is_set():
@@ -133,14 +159,19 @@ class SecondPass:
                 before = {path: _standing(path) for path in paths}
                 sinks = []
                 for path in paths:
-                    sink = self._open_sink(staged[path])
+                    sink = self._open_sink(staged[path], kind=self._kinds.get(path))
                     stack.callback(sink.abort)  # after close: nothing
-                    sinks.append((sink, sink_class(path).shows_silhouettes))
-                draws = any(sink_class(path).needs_images for path in paths)
+                    sinks.append((sink, sink_class(path, self._kinds.get(path)).shows_silhouettes))
+                draws = any(sink_class(path, self._kinds.get(path)).needs_images for path in paths)
                 pictures = stack.enter_context(self._pictures()) if draws else None
-                for number in range(len(self._spool)) if sinks else ():
+                self._endings = _endings(refined, recording.times_s) if self._stages else {}
+                for number in range(len(self._spool)) if sinks or self._stages else ():
                     self._write_frame(number, sinks, recording, refined, pictures)
                     self._tell(len(self._spool) + number + 1, len(self._spool))
+                last = (*self._spool.states(None), *self._closing()) if self._stages else ()
+                self._tally.add(last)
+                for sink, _ in sinks if last else ():
+                    sink.write_events(last)
                 for sink, _ in sinks:
                     sink.close()
                 for path in paths:
@@ -167,11 +198,30 @@ class SecondPass:
             frame = _pictured(frame, pictures)
         tracks = _tracks(refined, number, int(recording.starts[number]))
         plain = self._tracked(frame, instances, tracks)
+        if self._stages:
+            plain = replace(plain, events=self._spool.states(number))
+            plain = self._counted(plain, self._endings.get(number))
         shaped = plain
         if any(wants_shapes for _, wants_shapes in sinks):
-            shaped = self._tracked(frame, *with_filled(instances, tracks, refined, number, self._at(recording)))
+            filled = with_filled(instances, tracks, refined, number, self._at(recording))
+            shaped = replace(self._tracked(frame, *filled), events=plain.events)
         for sink, wants_shapes in sinks:
             sink.write(shaped if wants_shapes else plain)
+
+    def _counted(self, plain: TrackedFrame, ended: NDArray[np.int64] | None) -> TrackedFrame:
+        """The frame with its contacts and events; only the stages are told which identities are over."""
+        counted = plain
+        if ended is not None and plain.tracks is not None:
+            counted = replace(plain, tracks=replace(plain.tracks, ended_ids=ended))
+        for stage in self._stages:
+            counted = stage.process(counted)
+        self._tally.add(counted.events)
+        return replace(plain, contacts=counted.contacts, events=counted.events)
+
+    def _closing(self) -> Iterator[Event]:
+        """What is open at the end."""
+        for stage in self._stages:
+            yield from stage.close()
 
     def _tracked(self, frame: Frame, instances: Instances, tracks: Tracks) -> TrackedFrame:
         return TrackedFrame(frame=frame, instances=instances, tracks=tracks, class_names=self._class_names)
@@ -205,6 +255,18 @@ def _pictured(frame: Frame, pictures: Iterator[Frame]) -> Frame:
         problem = f"expected frame {frame.index} again, found {'the end' if found is None else f'frame {found.index}'}"
         raise TrackerError(frame.source, problem, "leave the recording alone while it is processed")
     return replace(frame, image=found.image, pixel_aspect=found.pixel_aspect)
+
+
+def _endings(refined: Refined, times_s: NDArray[np.float64]) -> dict[int, NDArray[np.int64]]:
+    """The identities that are over by a frame, by its number: their last row is in the one before.
+
+    Those that were there shortly before the end of the recording are not over then: what they do is open.
+    """
+    ids, last = np.unique(refined.ids[::-1], return_index=True)
+    frames = refined.frames[::-1][last]
+    over = times_s[frames] < times_s[-1] - OPEN_S if len(frames) else np.zeros(0, np.bool_)
+    ids, frames = ids[over], frames[over] + 1
+    return {int(number): ids[frames == number] for number in np.unique(frames)}
 
 
 def _tracks(refined: Refined, number: int, start: int) -> Tracks:

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tracker.engine.journal import Journal
 from tracker.errors import ConfigError, SinkError
 from tracker.sinks.part_file import write_whole
 from tracker.version import __version__
@@ -104,8 +105,11 @@ class Snapshots:
         if not os.access(folder, os.W_OK | os.X_OK):
             raise ConfigError(f"state {folder}", "expected a writable folder, found no permission", "chmod u+w")
 
-    def save(self, name: str, state: Mapping[str, Any], *, facts: Mapping[str, Any] | None = None) -> None:
+    def save(self, name: str, state: Mapping[str, Any], *, facts: Mapping[str, Any] | None = None) -> bool:
         """Write a stream's state and facts about it; a refusal of the system is logged, tracking continues.
+
+        Returns:
+            Whether it was written.
 
         Raises:
             TypeError: Something in it is neither an array, a number, a text, ``None``, nor a list or dictionary of
@@ -124,6 +128,8 @@ class Snapshots:
             write_whole(self._path(name), buffer.getvalue())
         except SinkError as error:
             logger.error("state not saved", extra={"camera": name, "problem": error.problem})  # noqa: TRY400
+            return False
+        return True
 
     def load(self, name: str, *, any_age: bool = False) -> Loaded | None:
         """A stream's state; ``None`` where there is none at all.
@@ -174,6 +180,10 @@ class Snapshots:
         tracker = (state["stages"]["associate"] if "stages" in state else state)["tracker"]
         tracker["next_id"] = noted
         return state
+
+    def journal(self, name: str) -> Journal:
+        """The events that a stream found since its state was saved."""
+        return Journal(self._folder / f"{name}.events.jsonl")
 
     def _noted_number(self, name: str) -> int:
         """The next number by the line beside the state; 0 where there is none."""

@@ -1,7 +1,7 @@
 """Stages of a stream: what is done to each segmented frame, in order, before it is written.
 
-A stream has an ordered list of them, ``[camera motion, filter, embeddings, associate, ...]``, the same for a recording
-and for a camera. The frame that one stage returns is what the next one takes.
+A stream has an ordered list of them, ``[camera motion, filter, embeddings, associate, ..., contact, analytics]``, the
+same for a recording and for a camera. The frame that one stage returns is what the next one takes.
 """
 
 from __future__ import annotations
@@ -71,6 +71,10 @@ class Stage(ABC):
         Called at most once, after the last frame. Not called where a later stream continues from :meth:`state`.
         """
         return ()
+
+    def present(self) -> dict[str, dict[str, int]]:
+        """Identities in a site's zones as of the last frame, by zone and class; nothing here."""
+        return {}
 
 
 class WarpEstimator(Protocol):

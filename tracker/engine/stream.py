@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
+from tracker.engine.journal import Delivery
 from tracker.engine.meter import StreamMeter
-from tracker.engine.writer import Writer, unforeseen
+from tracker.engine.writer import LastEvents, Writer, unforeseen
 from tracker.errors import TrackerError
 from tracker.sinks.base import Checkpoint
 from tracker.types import Frame, Instances, TrackedFrame
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from tracker.engine.meter import StreamFigures
     from tracker.engine.stage import Stage
+    from tracker.events import Event
     from tracker.sinks.base import Sink
     from tracker.sources.frames import FrameFeed
     from tracker.sources.reconnect import Link
@@ -58,6 +60,11 @@ class Stream:
         limit: Most frames to take; the stream ends after them.
         checkpoint_frames: Give the outputs a :class:`tracker.sinks.base.Checkpoint` after so many frames.
         on_link: Called when the connection changes, in the source's thread.
+        delivery: Of the events, where an earlier stream is continued or its journal is kept.
+
+    Attributes:
+        continued: A later stream will continue from the state of this one: what is open in its stages is not closed
+            when it is taken out of service. Recordings with checkpoints are continued unless they came to their end.
     """
 
     def __init__(
@@ -72,11 +79,13 @@ class Stream:
         limit: int | None = None,
         checkpoint_frames: int | None = None,
         on_link: Callable[[Link], None] | None = None,
+        delivery: Delivery | None = None,
     ) -> None:
         self.name = name
         self.state: StreamState = "connecting"
         self.problem = ""
         self.failures: list[TrackerError] = []
+        self.continued = False
         self.meter = meter or StreamMeter()
         self.in_flight = 0  # the engine's, under its lock, like the next two
         self.reserved = 0
@@ -95,11 +104,14 @@ class Stream:
         self._broken_off: TrackerError | None = None
         self._taking = threading.Lock()
         self._taken = 0
+        self._cut_off = False
         self._sorting = threading.Lock()  # of the frames whose turn has not come
         self._found: dict[int, tuple[Frame, Instances, float, Sequence[str]]] = {}
         self._next = 0
         self._processing = False
         self._stepping = threading.Lock()  # of the stages, held for a frame at a time
+        self._closed = False  # the stages, under that lock, as is the next
+        self._delivery = delivery or Delivery()
         self._writer = (
             Writer(name, lambda: open_sink(self.source), on_failure=self._on_write_failure) if open_sink else None
         )
@@ -246,7 +258,7 @@ class Stream:
         """The source is at its end and everything taken from it is done: this stream ends, or fails if it broke off."""
         if self._broken_off is not None:
             self.fail(self._broken_off)
-        elif self.finish(complete=True):
+        elif self.finish(complete=not self._cut_off):
             logger.info("stream ended", extra={"camera": self.name})
 
     def finish(self, state: StreamState = "ended", *, complete: bool = False, problem: str = "") -> bool:
@@ -265,6 +277,9 @@ class Stream:
                 return False
             self.state = state
             self.problem = problem or self.problem
+        resumable = self._checkpoint_frames is not None or (self.continued and state != "failed")
+        if complete or not resumable:
+            self._close_stages()
         if self._writer is None:
             self.meter.end()
             return True
@@ -282,13 +297,19 @@ class Stream:
         with self._stepping:
             return self._state([stage for stage in self._stages if stage.outlasts_restart])
 
+    def present(self) -> dict[str, dict[str, int]]:
+        """Identities in a site's zones now, by zone and class."""
+        with self._stepping:
+            return {zone: counts for stage in self._stages for zone, counts in stage.present().items()}
+
     def resume(self, next_index: int) -> None:
         """Leave out the frames before an index, which another process has done; before the stream is started."""
         self._skip_before = self._next_index = next_index
         logger.info("resumed", extra={"camera": self.name, "frame": next_index})
 
     def close(self) -> None:
-        """Stop reading now; frames in flight still go through."""
+        """Stop reading now; frames in flight still go through. What ends after that has not come to its own end."""
+        self._cut_off = True
         if self._source is not None:
             self._source.close()
 
@@ -304,7 +325,7 @@ class Stream:
 
     def _process(self, frame: Frame, instances: Instances, segment_s: float, class_names: Sequence[str]) -> None:
         """Take one frame through the stages."""
-        if self.state == "failed":
+        if self.state == "failed" or self._closed:
             return
         times_s = {"segment": segment_s}
         tracked = TrackedFrame(
@@ -316,7 +337,11 @@ class Stream:
             done_s = time.perf_counter()
             times_s[stage.name] = done_s - started_s
             started_s = done_s
+        if tracked.events:
+            tracked = replace(tracked, events=self._delivery.take(tracked.events))
         self.meter.add(tracked)
+        if again := self._delivery.again():
+            tracked = replace(tracked, events=(*again, *tracked.events))
         self._next_index = frame.index + 1
         if self._writer is not None:
             self._writer.put(tracked)
@@ -324,10 +349,30 @@ class Stream:
             if every is not None and self._next % every == 0:
                 self._writer.put(Checkpoint(next_index=self._next_index, state=self._state(self._stages)))
 
+    def _close_stages(self) -> None:
+        """Have the stages end what is open in them, and give what they found to the outputs."""
+        with self._stepping:
+            if self._closed:
+                return
+            self._closed = True
+            events: list[Event] = []
+            try:
+                for stage in self._stages:
+                    events += stage.close()
+            except Exception as failure:  # noqa: BLE001 - the stream is over, its outputs are to be completed
+                self.failures.append(unforeseen(self.name, "end its stages", failure))
+            new = self._delivery.take(events)
+        self.meter.add_events(new)
+        last = (*self._delivery.again(), *new)
+        if self._writer is not None and last:
+            self._writer.put(LastEvents(last))
+
     def _state(self, stages: Sequence[Stage]) -> dict[str, Any] | None:
         """What these stages keep, by name, and the count of identities."""
         states = {stage.name: state for stage in stages if (state := stage.state()) is not None}
-        return {"stages": states, "census": self.meter.census_state()} if states else None
+        if not states:
+            return None
+        return {"stages": states, "census": self.meter.census_state(), "events": self._delivery.number}
 
     def _changed(self) -> None:
         self._on_change()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tracker.errors import TrackerError
@@ -13,10 +14,18 @@ from tracker.sinks.base import Checkpoint
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from tracker.events import Event
     from tracker.sinks.base import Sink
     from tracker.types import TrackedFrame
 
-__all__ = ["Writer", "unforeseen"]
+__all__ = ["LastEvents", "Writer", "unforeseen"]
+
+
+@dataclass(frozen=True, slots=True)
+class LastEvents:
+    """What was found after the last frame."""
+
+    events: tuple[Event, ...]
 
 
 def unforeseen(name: str, doing: str, failure: Exception) -> TrackerError:
@@ -54,7 +63,7 @@ class Writer:
         self._on_failure = on_failure
         self._sink: Sink | None = None
         self._broken = False
-        self._items: queue.SimpleQueue[TrackedFrame | Checkpoint | None] = queue.SimpleQueue()
+        self._items: queue.SimpleQueue[TrackedFrame | Checkpoint | LastEvents | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name=f"writer-{name}", daemon=True)
 
     @property
@@ -75,8 +84,8 @@ class Writer:
         """Begin to write."""
         self._thread.start()
 
-    def put(self, item: TrackedFrame | Checkpoint | None) -> None:
-        """Write a frame, make everything before it final, or (``None``) complete the outputs."""
+    def put(self, item: TrackedFrame | Checkpoint | LastEvents | None) -> None:
+        """Write a frame or the last events, make everything before it final, or (``None``) complete the outputs."""
         self._items.put(item)
 
     def _run(self) -> None:
@@ -88,13 +97,15 @@ class Writer:
         self.finished.set()
         self.on_change()
 
-    def _write(self, item: TrackedFrame | Checkpoint) -> None:
+    def _write(self, item: TrackedFrame | Checkpoint | LastEvents) -> None:
         started_s = time.perf_counter()
         try:
             if self._sink is None:
                 self._sink = self._open_sink()
             if isinstance(item, Checkpoint):
                 self._sink.checkpoint(item)
+            elif isinstance(item, LastEvents):
+                self._sink.write_events(item.events)
             else:
                 self._sink.write(item)
         except Exception as failure:  # noqa: BLE001 - the stream is tracked on without this output

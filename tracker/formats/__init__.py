@@ -1,1 +1,1 @@
-"""MOT, MOTS, KITTI and COCO files: one module a format, reading and writing."""
+"""MOT, MOTS, KITTI and COCO files, lines and zones of other tools: one module a format, reading and writing."""

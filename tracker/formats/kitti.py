@@ -10,6 +10,7 @@ DontCare regions are no detections and are left out of them.
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 from dataclasses import dataclass
@@ -225,17 +226,19 @@ def kitti_rows(path: Path, lines: Iterable[tuple[int, str]], *, length: int | No
 
 
 def kitti_lengths(folder: Path) -> dict[str, int]:
-    """Frames of each sequence by ``evaluate_tracking.seqmap*`` beside or in the label folder; empty without one.
+    """Frames of each sequence by its maps, beside or in the label folder; empty without one.
 
-    Lines are ``name empty first end``, ``end`` the number of frames (KITTI tracking devkit). Maps of the test
+    Lines are ``name empty first end``: in ``evaluate_tracking.seqmap*`` ``end`` is the number of frames (KITTI tracking
+    devkit), in ``evaluate_mots.seqmap*`` the last frame's number (TrackEval's ``KittiMOTS``). Maps of the test
     sequences, which have other recordings by the same names, are passed over.
 
     Raises:
         SourceError: A line of another form, or two maps that differ; names ``file:line``.
     """
     lengths: dict[str, int] = {}
-    for place in (folder, folder.parent):
-        for path in sorted(place.glob("evaluate_tracking.seqmap*")):
+    patterns = {"evaluate_tracking.seqmap*": 0, "evaluate_mots.seqmap*": 1}
+    for place, (pattern, more) in itertools.product((folder, folder.parent), patterns.items()):
+        for path in sorted(place.glob(pattern)):
             if ".test" in path.name:
                 continue
             for number, line in lines_of(read_text(path)):
@@ -244,7 +247,7 @@ def kitti_lengths(folder: Path) -> dict[str, int]:
                     raise SourceError(
                         f"{path}:{number}", f"expected name empty first end, found {line[:60]!r}", "correct the line"
                     )
-                name, length = fields[0], int(fields[3])
+                name, length = fields[0], int(fields[3]) + more
                 if lengths.setdefault(name, length) != length:
                     raise SourceError(
                         f"{path}:{number}",

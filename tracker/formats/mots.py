@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-__all__ = ["MOTS_IGNORE", "MaskRow", "is_mots", "mots_classes", "mots_line", "mots_rows", "read_mots"]
+__all__ = ["COLUMNS", "MOTS_IGNORE", "MaskRow", "is_mots", "mots_classes", "mots_line", "mots_rows", "read_mots"]
 
 NUMBERS = {"car": 1, "person": 2, "pedestrian": 2}
 """Class column by name, as KITTI MOTS and MOTS20 have it."""

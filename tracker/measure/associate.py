@@ -113,6 +113,8 @@ def associate(
     check_folders_differ(out, path)
     if many:
         _make_folder(out)
+    elif not out.is_dir():
+        _check_suffix(out, sequences[0].detections)
     targets = [out / f"{sequence.name}.txt" if many or out.is_dir() else out for sequence in sequences]
     check_claims(
         [
@@ -147,10 +149,26 @@ def _notes(sequence: Sequence, result: Associated) -> tuple[str, ...]:
             f"no identity: {len(detections)} detections with scores from {detections.scores.min():.3g} to "
             f"{detections.scores.max():.3g}, none of them often or surely enough in one place"
         )
-    if result.path.suffix.lower() == ".json":
-        layout = "MOTS" if detections.image_size is not None else "MOTChallenge"
-        notes.append(f"the result is {layout} text although its name ends in .json")
     return tuple(notes)
+
+
+def _check_suffix(out: Path, detections: Detections) -> None:
+    """Refuse the name of a format that is not written here; devices and pipes may be called what they like.
+
+    Raises:
+        ConfigError: Another suffix than ``.txt``, or that of masks for boxes.
+    """
+    boxes = detections.image_size is None
+    layout = ("KITTI text" if detections.format == "kitti" else "MOTChallenge text") if boxes else "MOTS text"
+    name = out.name.lower()
+    if (out.exists() and not out.is_file()) or not out.suffix or (name.endswith(".txt") and not boxes):
+        return
+    if not name.endswith(".txt") or name.endswith(".mots.txt"):
+        found = ".mots.txt" if name.endswith(".mots.txt") else out.suffix
+        stem = out.name[: -len(found)] or "out"
+        problem = f"expected a name in .txt for {layout}, the format of these detections, found {found}"
+        remedy = f"name it {out.with_name(stem + '.txt')}"
+        raise ConfigError(f"--out {out}", problem, f"{remedy}; other formats are written of saved .instances")
 
 
 def _make_folder(out: Path) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 
 from tracker.errors import ConfigError, DetectionsError, SourceError, install_command
 from tracker.measure.clean_up import OVERLAP, disjoint, similarities
-from tracker.measure.truth import CLASS, classes_of, open_truth, read_table
+from tracker.measure.truth import CLASS, classes_of, first_number, open_truth, read_table
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -61,7 +61,7 @@ def evaluate(
     Args:
         truth_root: Folder of sequence folders, one sequence folder, or KITTI's ``label_02`` (see :func:`open_truth`).
         results_root: Folder of result files; MOTChallenge text (frames from 1) or KITTI text (frames from 0) for
-            boxes whichever the truth is, MOTS text for masks.
+            boxes whichever the truth is, MOTS text for masks (frames from 0 where a row says frame 0, else from 1).
         protocol: Clean-up rules; by default what ``seqinfo.ini`` says, else ``kittimots`` for masks, ``kitti`` for
             KITTI text, ``mot20`` for sequences of this name, ``mot17`` where truth has MOT17's distractors, ``plain``
             otherwise.
@@ -90,7 +90,9 @@ def evaluate(
             path = masks
         if not path.is_file():
             missing.append(truth.name)
-        table = read_table(path, masks=truth.masks, length=truth.length, size=truth.mask_size)
+        start = first_number(path) if truth.masks else None
+        table = read_table(path, masks=truth.masks, length=truth.length, size=truth.mask_size, counts_from=start)
+        notes += _numbering(path, table, truth, start)
         notes += _unscored(path, table, truth, codes[truth.protocol])
         if truth.masks:
             table = [disjoint(rows) for rows in table]
@@ -105,6 +107,14 @@ def evaluate(
         missing=tuple(missing),
         notes=tuple(notes),
     )
+
+
+def _numbering(path: Path, table: list[Any], truth: Truth, start: int | None) -> list[str]:
+    """A note where nothing tells whether a result's frames count from 0, as its truth's do, or from 1."""
+    if start != 1 or truth.counts_from != 0 or table[truth.length]:
+        return []
+    found = f"this result has no row in frame 0 and none in frame {truth.length}"
+    return [f"{path.name}: the truth counts frames from 0, and {found}: it is read as counting from 1, as track does"]
 
 
 def _unscored(path: Path, table: list[Any], truth: Truth, codes: dict[str, int]) -> list[str]:

@@ -12,13 +12,13 @@ from tracker.errors import ConfigError, DetectionsError, SourceError, system_ref
 from tracker.formats.columns import lines_of, read_text
 from tracker.formats.kitti import is_kitti, kitti_lengths, kitti_rows, label_files
 from tracker.formats.mot import mot_rows
-from tracker.formats.mots import MOTS_IGNORE, is_mots, mots_rows
+from tracker.formats.mots import COLUMNS, MOTS_IGNORE, is_mots, mots_rows
 from tracker.formats.sequences import read_seqinfo
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["MOT_DISTRACTORS", "PROTOCOLS", "Table", "Truth", "classes_of", "open_truth", "read_table"]
+__all__ = ["MOT_DISTRACTORS", "PROTOCOLS", "Table", "Truth", "classes_of", "first_number", "open_truth", "read_table"]
 
 PROTOCOLS: dict[str, dict[str, int]] = {
     "kitti": {"car": 3, "pedestrian": 1},
@@ -50,7 +50,10 @@ Table = Any  # (D, 8) floats for boxes, list of MaskRow for masks
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Truth:
-    """One sequence with truth: ``table[frame]`` holds its rows, frames from 1."""
+    """One sequence with truth: ``table[frame]`` holds its rows, frames from 1.
+
+    ``counts_from`` is the number that its file gives the first frame: 0 in KITTI's files, else 1.
+    """
 
     name: str
     folder: Path
@@ -58,6 +61,7 @@ class Truth:
     protocol: str
     masks: bool
     table: list[Table]
+    counts_from: int = 1
 
     @property
     def mask_size(self) -> tuple[int, int] | None:
@@ -94,8 +98,12 @@ def open_truth(root: str | Path, *, protocol: str | None = None) -> list[Truth]:
     """The sequences with truth below ``root``, by name.
 
     Either sequence folders with ``seqinfo.ini`` and ``gt.txt`` (MOTChallenge, MOTS or KITTI text), or KITTI's label
-    folder with ``0000.txt``, ``0001.txt``, ..., or the folder that holds it as ``label_02``. A label file's sequence
-    is as long as ``evaluate_tracking.seqmap*`` beside it says, else it ends with the last labelled frame.
+    folder with ``0000.txt``, ``0001.txt``, ..., boxes or (KITTI MOTS) masks, or the folder that holds it as
+    ``label_02``. A label file's sequence is as long as ``evaluate_tracking.seqmap*`` or ``evaluate_mots.seqmap*``
+    beside it says, else it ends with the last labelled frame.
+
+    Frames of KITTI's files count from 0, those of KITTI MOTS included; in a sequence folder masks do where a row says
+    frame 0. All others count from 1.
 
     Raises:
         SourceError: No sequence, or both kinds.
@@ -130,21 +138,38 @@ def open_truth(root: str | Path, *, protocol: str | None = None) -> list[Truth]:
 
 def _open_labels(path: Path, length: int | None, protocol: str | None) -> Truth:
     """One of KITTI's label files, ``length`` frames long, or up to its last row where not known."""
-    if protocol == "kittimots":
-        raise ConfigError("protocol", f"kittimots: expected masks, found boxes in {path}", "leave the option out")
     lines = lines_of(read_text(path))
-    if lines and not is_kitti(lines[0][1]):
+    masks = is_mots(lines[0][1]) if lines else protocol == "kittimots"
+    if lines and not masks and not is_kitti(lines[0][1]):
         raise SourceError(
             path,
-            f"expected KITTI's frame track_id type ..., found {lines[0][1][:60]!r}",
+            f"expected KITTI's frame track_id type ... or KITTI MOTS' {COLUMNS}, found {lines[0][1][:60]!r}",
             "name KITTI's label_02, or sequence folders with seqinfo.ini and gt.txt",
         )
-    if length is None:
+    protocol = protocol or ("kittimots" if masks else "kitti")
+    _check_kind(path, protocol, masks=masks)
+    if length is None and masks:
+        length = max((frame + 1 for frame, *_ in mots_rows(path, lines)), default=1)
+    elif length is None:
         length = int(max((row[FRAME] for row in kitti_rows(path, lines, length=None)), default=1))
-    table = read_table(path, masks=False, length=length)
+    table = read_table(path, masks=masks, length=length, counts_from=0 if masks else None)
     return Truth(
-        name=path.stem, folder=path.parent, length=length, protocol=protocol or "kitti", masks=False, table=table
+        name=path.stem, folder=path.parent, length=length, protocol=protocol, masks=masks, table=table, counts_from=0
     )
+
+
+def _check_kind(path: Path, protocol: str, *, masks: bool) -> None:
+    """Masks for the protocol of masks, boxes for all others.
+
+    Raises:
+        ConfigError: It is the other kind.
+    """
+    if masks != (protocol == "kittimots"):
+        raise ConfigError(
+            "protocol",
+            f"{protocol}: expected {'boxes, found masks' if masks else 'masks, found boxes'} in {path}",
+            "leave the option out",
+        )
 
 
 def _open_one(folder: Path, protocol: str | None) -> Truth:
@@ -165,7 +190,8 @@ def _open_one(folder: Path, protocol: str | None) -> Truth:
     first = next((line for _, line in lines_of(read_text(path))), "")
     masks = is_mots(first)
     protocol = protocol or info.get("Bench", "protocol", fallback=None)
-    table = read_table(path, masks=masks, length=int(said))
+    start = first_number(path) if masks else None
+    table = read_table(path, masks=masks, length=int(said), counts_from=start)
     if protocol is None:
         mot20 = info["Sequence"].get("name", folder.name).upper().startswith("MOT20")
         protocol = "kittimots" if masks else "kitti" if is_kitti(first) else _mot_protocol(table, mot20=mot20)
@@ -173,14 +199,16 @@ def _open_one(folder: Path, protocol: str | None) -> Truth:
         raise ConfigError(
             folder / "seqinfo.ini", f"unknown protocol {protocol!r}", f"use one of {', '.join(PROTOCOLS)}"
         )
-    if masks != (protocol == "kittimots") and first:
-        raise ConfigError(
-            "protocol",
-            f"{protocol}: expected {'boxes, found masks' if masks else 'masks, found boxes'} in {path}",
-            "leave the option out",
-        )
+    if first:
+        _check_kind(path, protocol, masks=masks)
     return Truth(
-        name=folder.name, folder=folder, length=int(said), protocol=protocol, masks=protocol == "kittimots", table=table
+        name=folder.name,
+        folder=folder,
+        length=int(said),
+        protocol=protocol,
+        masks=protocol == "kittimots",
+        table=table,
+        counts_from=0 if is_kitti(first) else 1 if start is None else start,
     )
 
 
@@ -194,7 +222,15 @@ def _mot_protocol(table: list[Table], *, mot20: bool) -> str:
     return "mot17" if distractors and 1 in counted and counted <= {1, 7, 8, 12} else "plain"
 
 
-def read_table(path: Path, *, masks: bool, length: int, size: tuple[int, int] | None = None) -> list[Table]:
+def first_number(path: Path) -> int | None:
+    """Number of the first frame in a file of masks: 0 where a row says frame 0, else 1; ``None`` without rows."""
+    numbers = [line.split()[0] for _, line in lines_of(read_text(path))] if path.is_file() else []
+    return int(not any(number.strip("0") == "" for number in numbers)) if numbers else None
+
+
+def read_table(
+    path: Path, *, masks: bool, length: int, size: tuple[int, int] | None = None, counts_from: int | None = None
+) -> list[Table]:
     """Rows of a truth or result file by frame from 1, ``length + 1`` entries; a missing file is empty.
 
     Boxes may be MOTChallenge text, frames from 1, or KITTI text, frames from 0; the first line decides.
@@ -204,6 +240,7 @@ def read_table(path: Path, *, masks: bool, length: int, size: tuple[int, int] | 
         masks: Whether its rows must be masks.
         length: Frames of the sequence.
         size: ``(width, height)`` that masks must have.
+        counts_from: The first frame's number in a file of masks; ``None`` for 1.
 
     Raises:
         DetectionsError: A malformed line, or a frame outside the sequence.
@@ -211,16 +248,18 @@ def read_table(path: Path, *, masks: bool, length: int, size: tuple[int, int] | 
     lines = lines_of(read_text(path)) if path.is_file() else []
     rows: Sequence[Any]
     if masks:
-        rows = mots_rows(path, lines, size=size)
+        shift = 0 if counts_from is None else 1 - counts_from
+        rows = [(frame + shift, *rest) for frame, *rest in mots_rows(path, lines, size=size)]
     elif lines and is_kitti(lines[0][1]):
         rows = kitti_rows(path, lines, length=length)
     else:
         rows = _box_rows(path, lines)
     for row, (number, _) in zip(rows, lines, strict=True):
         if not 1 <= row[0] <= length:
-            raise DetectionsError(
-                f"{path}:{number}", f"expected a frame in 1..{length}, found {row[0]:g}", "number frames from 1"
-            )
+            first = 1 if counts_from is None else counts_from
+            last, found = length - 1 + first, row[0] - 1 + first
+            problem = f"expected a frame in {first}..{last}, found {found:g}"
+            raise DetectionsError(f"{path}:{number}", problem, f"number frames from {first}")
     if masks:
         table: list[Table] = [[] for _ in range(length + 1)]
         for row in rows:

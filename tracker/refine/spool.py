@@ -1,7 +1,7 @@
 """Spool of tracked frames in a temporary file, with random access; masks cropped to their boxes.
 
-Memory holds one number per frame and one mean embedding per identity, so the length of a recording does not matter. The
-file has no name: the system removes it however the process ends.
+Memory holds one number per frame, one mean embedding per identity and the camera's own events, which pictures gave: the
+length of a recording does not matter. The file has no name: the system removes it however the process ends.
 """
 
 from __future__ import annotations
@@ -13,13 +13,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tracker.errors import SinkError
+from tracker.events import OUTAGE_KINDS
 from tracker.formats.instances import pack_frame, unpack_frame
 from tracker.refine.recording import Recording, tracklets_of
 from tracker.sinks.base import Sink
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
+    from tracker.events import Event
     from tracker.formats.instances import SavedFrame
     from tracker.types import Frame, Instances, TrackedFrame
 
@@ -41,6 +45,8 @@ class Spool:
         except OSError as failure:
             raise _refused(failure) from failure
         self._offsets: list[int] = []
+        self._states: dict[int, tuple[Event, ...]] = {}
+        self._last: tuple[Event, ...] = ()
         self._embeddings: dict[int, NDArray[np.float64]] = {}
         self._cached = lru_cache(CACHED_FRAMES)(self._read)
 
@@ -60,9 +66,19 @@ class Spool:
             self._file.write(block)
         except OSError as failure:
             raise _refused(failure) from failure
+        if states := _of_camera(tracked_frame.events):
+            self._states[len(self._offsets)] = states
         self._offsets.append(offset)
         if tracks is not None and instances.embeddings is not None:
             self._add_embeddings(instances, tracks.ids, tracks.detection_rows)
+
+    def write_events(self, events: Sequence[Event]) -> None:
+        """Add what the end of the stream brought."""
+        self._last = _of_camera(events)
+
+    def states(self, number: int | None) -> tuple[Event, ...]:
+        """What the ``number``-th frame said of the camera itself, or, for ``None``, the end of the stream."""
+        return self._last if number is None else self._states.get(number, ())
 
     @property
     def sink(self) -> SpoolSink:
@@ -144,8 +160,17 @@ class SpoolSink(Sink):
         """Add one frame; see :meth:`Spool.write`."""
         self._spool.write(tracked_frame)
 
+    def write_events(self, events: Sequence[Event]) -> None:
+        """Add those of the stream's end; see :meth:`Spool.write_events`."""
+        self._spool.write_events(events)
+
     def close(self) -> None:
         """Does nothing: the spool stays readable."""
+
+
+def _of_camera(events: Sequence[Event]) -> tuple[Event, ...]:
+    """Events of the camera's own state; gaps are found again from the frames."""
+    return tuple(event for event in events if event.kind in OUTAGE_KINDS and event.kind != "gap")
 
 
 def _refused(failure: OSError) -> SinkError:

@@ -15,8 +15,10 @@ from tracker.boxes import areas, clip, iou
 from tracker.errors import ConfigError
 from tracker.render.canvas import Canvas
 from tracker.render.colour import class_colour, identity_colour
+from tracker.render.contact_dots import draw_contacts
 from tracker.render.label import plain_sprite, stamp
 from tracker.render.label_board import LabelBoard
+from tracker.render.site_drawer import SiteDrawer
 from tracker.render.steady_classes import SteadyClasses
 from tracker.render.trails import Trails
 from tracker.settings.choices import ColourBy, DrawnPart
@@ -26,12 +28,13 @@ if TYPE_CHECKING:
 
     from tracker.render.colour import Bgr
     from tracker.render.label_board import Silhouette
+    from tracker.render.site_marks import SiteMarks
     from tracker.types import Instances, TrackedFrame, Tracks
 
 __all__ = ["DRAWN", "TRAIL_S", "Annotator", "clock_text"]
 
-DRAWN: tuple[DrawnPart, ...] = ("labels", "masks", "trails")
-"""What is drawn by default."""
+DRAWN: tuple[DrawnPart, ...] = ("labels", "masks", "trails", "site")
+"""What is drawn by default; the site, where there is one."""
 
 TRAIL_S = 2.0
 """Length of trails where they are drawn."""
@@ -65,6 +68,9 @@ class Annotator:
         lowest_score: Without identities, instances below this score are not drawn.
         scale: Multiplies line widths and font sizes.
         line_width_px: Width of outlines and boxes in pixels; by default it follows the picture's size.
+        marks: Lines and zones under the objects, with their counts so far, which are counted from the frames' events:
+            draw every frame once. Labels keep off their tags.
+        contacts: A dot where each object stands, hollow where that place is hidden; needs ``TrackedFrame.contacts``.
 
     Raises:
         ConfigError: A value is out of range.
@@ -85,6 +91,8 @@ class Annotator:
         lowest_score: float = 0.0,
         scale: float = 1.0,
         line_width_px: int | None = None,
+        marks: SiteMarks | None = None,
+        contacts: bool = False,
     ) -> None:
         for name, word, words in (
             ("coasting", coasting, ("faint", "hidden")),
@@ -106,6 +114,8 @@ class Annotator:
         self._coasting, self._coasting_s = coasting, coasting_s
         self._opacity, self._lowest_score = opacity, lowest_score
         self._scale, self._line_width_px = scale, line_width_px
+        self._site = SiteDrawer(marks) if marks is not None else None
+        self._contacts = contacts
         self._by_class = colour_by == "class"
         self._trails = Trails(length_s=trail_s) if trail_s > 0 else None
         self._classes = SteadyClasses()
@@ -127,12 +137,22 @@ class Annotator:
         canvas = Canvas(footage=frame.image, scale=self._scale, line_width_px=self._line_width_px)
         board = LabelBoard(canvas)
         self._turn += 1
+        if self._site is not None:
+            self._site.draw_ground(canvas, tracked_frame)
         if tracked_frame.tracks is None:
             self._draw_instances(canvas, board, tracked_frame)
             places = {}
         else:
             self._draw_tracks(canvas, board, tracked_frame, tracked_frame.tracks)
             places = self._places
+        if self._contacts:
+            draw_contacts(canvas, tracked_frame, by_class=self._by_class)
+        if self._site is not None:
+            for sprite, corner in self._site.tags(canvas):
+                if self._labels:
+                    board.add_fixed(sprite, corner)
+                else:
+                    stamp(canvas.image, sprite, *corner)
         if self._labels:
             board.stamp(places, self._turn)
         if self._header:

@@ -39,10 +39,21 @@ class Canvas:
         small_font_px: Size of labels at small objects.
         contour_px: Width of outlines.
         line_px: Width of boxes.
+        site_px: Width of lines that are counted over, not yet rounded.
         trail_px: Width of trails at the identity.
     """
 
-    __slots__ = ("contour_px", "diagonal_px", "font_px", "footage", "image", "line_px", "small_font_px", "trail_px")
+    __slots__ = (
+        "contour_px",
+        "diagonal_px",
+        "font_px",
+        "footage",
+        "image",
+        "line_px",
+        "site_px",
+        "small_font_px",
+        "trail_px",
+    )
 
     def __init__(self, *, footage: NDArray[np.uint8], scale: float = 1.0, line_width_px: int | None = None) -> None:
         self.footage = footage
@@ -53,6 +64,7 @@ class Canvas:
         self.small_font_px = max(round(self.font_px * 0.82), 8)
         self.contour_px = line_width_px or max(round(unit / 1100), 1)
         self.line_px = line_width_px or max(round(unit / 800), 1)
+        self.site_px = unit / 400
         self.trail_px = 2 * line_width_px if line_width_px else max(round(unit / 420), 2)
 
     def draw_silhouette(

@@ -10,11 +10,15 @@ import numpy as np
 
 from tracker.render.annotate import clock_text
 from tracker.render.label import plain_sprite, rounded, stamp
+from tracker.render.site_text import tag_sprite
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
+
+    from tracker.render.label import Sprite
+    from tracker.render.site_text import LegendEntry
 
 __all__ = ["Moment", "Strip", "compose", "counted"]
 
@@ -23,6 +27,8 @@ GAP_PX = 20
 MARGIN_PX = 40
 TITLE_PX, CAPTION_PX = 30, 19
 GROUND = (26, 22, 20)
+RAISED = (44, 38, 35)
+LEGEND_PX = 20
 BRIGHT, MUTED = (245, 243, 240), (168, 160, 152)
 
 
@@ -59,11 +65,13 @@ class Strip:
         title: The source's name.
         subtitle: Length, size, identities.
         moments: In order of time.
+        legend: Names and final counts of the lines and zones.
     """
 
     title: str
     subtitle: str
     moments: Sequence[Moment]
+    legend: Sequence[LegendEntry] = ()
 
 
 def compose(strips: Sequence[Strip], *, columns: int) -> NDArray[np.uint8]:
@@ -80,13 +88,18 @@ def _block(strip: Strip, columns: int, width: int) -> NDArray[np.uint8]:
     heights = [round(m.image.shape[0] * THUMBNAIL_WIDTH_PX / m.image.shape[1]) for m in strip.moments]
     cell = max(heights, default=0) + round(CAPTION_PX * 2.6)
     rows = -(-len(strip.moments) // columns)
-    heading = round(TITLE_PX * 2.3)
+    rows_of_legend = _legend_rows(strip.legend, width)
+    heading = round(TITLE_PX * 2.3) + round(LEGEND_PX * 2.1) * len(rows_of_legend)
     block = np.full((heading + rows * cell + GAP_PX, width, 3), GROUND, np.uint8)
     title = plain_sprite(strip.title, TITLE_PX, weight=650, colour=BRIGHT)
     stamp(block, title, MARGIN_PX, round(TITLE_PX * 0.8))
     subtitle = plain_sprite(strip.subtitle, CAPTION_PX, weight=400, colour=MUTED)
     # Both on one baseline: the smaller type starts lower by the difference of the ascents.
     stamp(block, subtitle, MARGIN_PX + title.size[0] + 28, round(TITLE_PX * 0.8 + 0.72 * (TITLE_PX - CAPTION_PX)))
+    for number, row_of_legend in enumerate(rows_of_legend):
+        top = round(TITLE_PX * 2.2 + LEGEND_PX * 2.1 * number)
+        for sprite, left in row_of_legend:
+            stamp(block, sprite, left, top)
     for number, (moment, height) in enumerate(zip(strip.moments, heights, strict=True)):
         row, column = divmod(number, columns)
         x, y = MARGIN_PX + column * (THUMBNAIL_WIDTH_PX + GAP_PX), heading + row * cell
@@ -94,6 +107,20 @@ def _block(strip: Strip, columns: int, width: int) -> NDArray[np.uint8]:
         caption = plain_sprite(moment.caption, CAPTION_PX, weight=450, colour=MUTED)
         stamp(block, caption, x + 2, y + height + round(CAPTION_PX * 0.5))
     return block
+
+
+def _legend_rows(legend: Sequence[LegendEntry], width: int) -> list[list[tuple[Sprite, int]]]:
+    """Tags of the legend with their left edges, in as many rows as they need."""
+    rows: list[list[tuple[Sprite, int]]] = []
+    left = width
+    for entry in legend:
+        sprite = tag_sprite(entry.parts, LEGEND_PX, entry.colour, ground=RAISED, shade=1.0)
+        if not rows or left + sprite.size[0] > width - MARGIN_PX:
+            rows.append([])
+            left = MARGIN_PX
+        rows[-1].append((sprite, left))
+        left += sprite.size[0] + round(LEGEND_PX * 0.6)
+    return rows
 
 
 def _paste(block: NDArray[np.uint8], image: NDArray[np.uint8], origin: tuple[int, int], height: int) -> None:

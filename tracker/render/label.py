@@ -18,7 +18,17 @@ from tracker.render.colour import Bgr, ink_for
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["Sprite", "faded", "label_sprite", "plain_sprite", "render_text", "rounded", "stamp"]
+__all__ = [
+    "Sprite",
+    "faded",
+    "label_sprite",
+    "plain_sprite",
+    "render_text",
+    "rounded",
+    "set_letters",
+    "sprite_of",
+    "stamp",
+]
 
 SUPERSAMPLING = 4
 BOX_OPACITY = 0.92
@@ -78,27 +88,27 @@ def label_sprite(text: str, font_px: int, colour: Bgr) -> Sprite:
     """
     pad_x, pad_y = max(round(font_px * 0.42), 3), max(round(font_px * 0.22), 2)
     coverage, baseline = render_text(text, font_px, 600)
-    letters = _set_letters(coverage, baseline, font_px, (pad_x, pad_y))
+    letters = set_letters(coverage, baseline, font_px, (pad_x, pad_y))
     height, width = letters.shape
     shape = rounded(width, height, radius=height / 2.6)
     ink = np.array(ink_for(colour), np.float32)
     paint = np.array(colour, np.float32) * (1 - letters[..., None]) + ink * letters[..., None]
     alpha = shape * np.maximum(BOX_OPACITY, letters)
-    return _sprite(paint, alpha)
+    return sprite_of(paint, alpha)
 
 
 def plain_sprite(text: str, font_px: int, *, weight: int, colour: Bgr, shade: float = 0.0) -> Sprite:
     """``text`` alone, on a dark rounded ground of opacity ``shade`` where that is above zero."""
     coverage, baseline = render_text(text, font_px, weight)
     pad_x, pad_y = (round(font_px * 0.55), round(font_px * 0.34)) if shade > 0 else (0, 0)
-    letters = _set_letters(coverage, baseline, font_px, (pad_x, pad_y))
+    letters = set_letters(coverage, baseline, font_px, (pad_x, pad_y))
     height, width = letters.shape
     ground = rounded(width, height, radius=height / 3) * shade
     dark, bright = np.array((22, 18, 16), np.float32), np.array(colour, np.float32)
-    return _sprite(dark * (1 - letters[..., None]) + bright * letters[..., None], np.maximum(ground, letters))
+    return sprite_of(dark * (1 - letters[..., None]) + bright * letters[..., None], np.maximum(ground, letters))
 
 
-def _set_letters(
+def set_letters(
     coverage: NDArray[np.float32], baseline: int, font_px: int, pad: tuple[int, int]
 ) -> NDArray[np.float32]:
     """The text on its ground, whose height comes from the font: "car 1" and "bicycle 7" are equally high."""
@@ -112,7 +122,8 @@ def _set_letters(
     return letters
 
 
-def _sprite(paint: NDArray[np.float32], alpha: NDArray[np.float32]) -> Sprite:
+def sprite_of(paint: NDArray[np.float32], alpha: NDArray[np.float32]) -> Sprite:
+    """A sprite from colours ``(h, w, 3)`` in 0..255 and opacity ``(h, w)`` in 0..1."""
     opacity = np.round(alpha * 256)[..., None]
     return Sprite(paint=np.round(paint * opacity).astype(np.uint16), keep=(256 - opacity).astype(np.uint16))
 

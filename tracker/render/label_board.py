@@ -100,6 +100,7 @@ class LabelBoard:
     def __init__(self, canvas: Canvas) -> None:
         self._canvas = canvas
         self._wanted: list[_Label] = []
+        self._fixed: list[tuple[Sprite, tuple[int, int]]] = []
         height, width = canvas.image.shape[:2]
         self._size = width, height
         self._occupied = Occupancy((width, height), max(round(canvas.font_px * 0.45), 4))
@@ -130,6 +131,15 @@ class LabelBoard:
         """
         self._wanted.append(_Label(text, short, box, colour, identity, opacity, head, silhouette))
 
+    def add_fixed(self, sprite: Sprite, corner: tuple[int, int]) -> None:
+        """Add a text that has its place: labels keep off it, and lines from labels to their objects run under it.
+
+        Args:
+            sprite: The text.
+            corner: Position ``(x, y)`` of its top left pixel; all of it is inside the picture.
+        """
+        self._fixed.append((sprite, corner))
+
     def stamp(self, places: dict[int, int], turn: int = 0) -> list[tuple[int, int, int, int]]:
         """Stamp all labels, the nearest object choosing first.
 
@@ -159,6 +169,8 @@ class LabelBoard:
             chosen[n] = sprite, x, y
             if place >= len(NEAR):
                 self._lead(n, (x, y, x + sprite.size[0], y + sprite.size[1]))
+        for sprite, corner in self._fixed:
+            stamp(self._canvas.image, sprite, *corner)
         for sprite, x, y in reversed(chosen.values()):
             stamp(self._canvas.image, sprite, x, y)
         return [(x, y, x + sprite.size[0], y + sprite.size[1]) for _, (sprite, x, y) in sorted(chosen.items())]
@@ -170,6 +182,8 @@ class LabelBoard:
         for n, label in enumerate(self._wanted):
             if label.silhouette is not None:
                 self._occupied.cover_silhouette(n, *label.silhouette)
+        for sprite, corner in self._fixed:
+            self._occupied.cover_label(corner, sprite.size)
 
     def _sprite(self, label: _Label, *, is_crowd: bool) -> Sprite:
         width, height = label.box[2] - label.box[0], label.box[3] - label.box[1]

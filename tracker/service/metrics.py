@@ -22,21 +22,24 @@ STATES = ("connecting", "live", "lost", "ended", "failed")
 
 
 class _Declared(NamedTuple):
-    """Declaration of one metric: whether it only ever grows, its help, and the label that distinguishes its values."""
+    """Declaration of one metric: whether it only ever grows, its help, and the labels that distinguish its values."""
 
     counts: bool
     said: str
-    label: str
+    labels: tuple[str, ...]
 
 
-def _gauge(said: str, *, label: str = "") -> Any:
-    """A value that goes up and down; with a ``label`` the field is a mapping from the label's values to numbers."""
-    return field(metadata={"metric": _Declared(counts=False, said=said, label=label)})
+def _gauge(said: str, *labels: str) -> Any:
+    """A value that goes up and down; with labels the field is a mapping from their values to numbers.
+
+    The key of one label is its value, that of several is a tuple.
+    """
+    return field(metadata={"metric": _Declared(counts=False, said=said, labels=labels)})
 
 
-def _counter(said: str, *, label: str = "") -> Any:
+def _counter(said: str, *labels: str) -> Any:
     """A sum since the start; ``_total`` is added to its name."""
-    return field(metadata={"metric": _Declared(counts=True, said=said, label=label)})
+    return field(metadata={"metric": _Declared(counts=True, said=said, labels=labels)})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,13 +50,13 @@ class CameraMetrics:
     living: int = _gauge("Identities visible or coasting")
     silence_seconds: float = _gauge("Seconds since the latest tracked frame")
     media_seconds: float = _gauge("Media time of the latest frame")
-    frame_age_seconds: Mapping[str, float] = _gauge("From a frame's arrival to its tracks", label="quantile")
-    state: Mapping[str, float] = _gauge("1 for the state it is in", label="state")
+    frame_age_seconds: Mapping[str, float] = _gauge("From a frame's arrival to its tracks", "quantile")
+    state: Mapping[str, float] = _gauge("1 for the state it is in", "state")
     frames: int = _counter("Frames tracked")
     instances: int = _counter("Instances segmented")
     identities: int = _counter("Identities confirmed")
     output_failures: int = _counter("Outputs, or parts of outputs, that could not be written")
-    stage_seconds: Mapping[str, float] = _counter("Seconds per stage", label="stage")
+    stage_seconds: Mapping[str, float] = _counter("Seconds per stage", "stage")
     model_share: float = _gauge("Share of the time that the models have worked")
     decoded: int | None = _counter("Frames decoded")
     dropped: int | None = _counter("Frames dropped because a newer one was there")
@@ -65,6 +68,12 @@ class CameraMetrics:
     reconnects: int | None = _counter("Connections after the first")
     stalls: int | None = _counter("Connections given up because no frame came")
     clock_takeovers: int | None = _counter("Connections whose clock was not believed")
+    line_crossings: Mapping[tuple[str, ...], int] = _counter(
+        "Crossings of lines, by the class at the crossing", "line", "direction", "class"
+    )
+    zone_present: Mapping[tuple[str, ...], int] = _gauge(
+        "Identities in zones, hidden ones included until they are lost", "zone", "class"
+    )
 
     @classmethod
     def of(cls, stream: Stream, figures: StreamFigures, share: float) -> CameraMetrics:
@@ -83,6 +92,8 @@ class CameraMetrics:
             output_failures=figures.output_failures,
             stage_seconds=figures.stage_s,
             model_share=share,
+            line_crossings=_crossings(figures),
+            zone_present=_present(stream, figures),
             **counted,
         )
 
@@ -94,7 +105,7 @@ class ModelMetrics:
     batches: int = _counter("Runs of the model")
     batched_frames: int = _counter("Frames in them")
     model_busy_seconds: float = _counter("Seconds in the model, summed over workers")
-    gpu_share: Mapping[str, float] = _gauge("Share of the model's operators that runs on a GPU", label="device")
+    gpu_share: Mapping[str, float] = _gauge("Share of the model's operators that runs on a GPU", "device")
 
     @classmethod
     def of(cls, batcher: Batcher) -> ModelMetrics:
@@ -139,6 +150,22 @@ def shares(figures: Mapping[Stream, StreamFigures]) -> dict[Stream, float]:
     return {stream: seconds / total_s if total_s > 0 else 0.0 for stream, seconds in spent_s.items()}
 
 
+def _crossings(figures: StreamFigures) -> dict[tuple[str, ...], int]:
+    """By line, direction and class: as many series as the site has lines and the model has classes, at most."""
+    crossings = figures.tally.crossings
+    return {(*key, name): count for key, counts in crossings.items() for name, count in counts.items()}
+
+
+def _present(stream: Stream, figures: StreamFigures) -> dict[tuple[str, ...], int]:
+    """By zone and class; zero for classes that were there before, so that an empty zone says so."""
+    zones = figures.tally.zones.items()
+    seen: list[tuple[str, ...]]
+    seen = [(name, of_class) for name, zone in zones for of_class in (*zone.entries, *zone.found_inside)]
+    now: dict[tuple[str, ...], int]
+    now = {(zone, name): count for zone, counts in stream.present().items() for name, count in counts.items()}
+    return dict.fromkeys(seen, 0) | now
+
+
 def _of_the_source() -> list[str]:
     from tracker.sources.decoded import SourceCounters
 
@@ -155,15 +182,15 @@ def _family(one: Field[Any], label: str, values: Mapping[str, Any]) -> Any:
     from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
     declared: _Declared = one.metadata["metric"]
-    labels = [name for name in (label, declared.label) if name]
+    labels = [name for name in (label, *declared.labels) if name]
     family = (CounterMetricFamily if declared.counts else GaugeMetricFamily)(
         f"masktrail_{one.name}", declared.said, labels=labels
     )
     for name, value in values.items():
         told = [mask(name)] if label else []  # a model's path may hold what came from the environment
-        if declared.label:
+        if declared.labels:
             for key, number in value.items():
-                family.add_metric([*told, key], number)
+                family.add_metric([*told, *((key,) if isinstance(key, str) else key)], number)
         elif value is not None:
             family.add_metric(told, value)
     return family

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import queue
 import signal
 import socket
 import threading
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tracker.engine.claims import check_cameras, held_names
+from tracker.engine.counting import site_of
 from tracker.engine.models import Models, lowest_score
 from tracker.engine.opener import Flow, open_stream
 from tracker.engine.plan import chosen_classes, plan_camera
@@ -27,14 +27,17 @@ from tracker.engine.snapshot import Kept, Snapshots
 from tracker.errors import ConfigError, SourceError, TrackerError
 from tracker.service.logs import faults_logged, logging_to_stderr
 from tracker.service.memory import give_back, limit_pools, raise_file_limit
+from tracker.service.signals import arriving
 from tracker.service.status import STUCK_S, StatusServer
 from tracker.settings.stream import is_camera
 from tracker.settings.yaml_file import load_service_settings
 from tracker.version import __version__
 
 if TYPE_CHECKING:
+    import queue
     from collections.abc import Iterator, Sequence
 
+    from tracker.engine.journal import Journal
     from tracker.engine.models import Change
     from tracker.engine.plan import StreamPlan
     from tracker.engine.stream import Stream
@@ -53,8 +56,10 @@ SAVE_S = 5.0
 CRASH_SKIP_IDS = 1000
 """Numbers left out after a crash, more than a camera gives in :data:`SAVE_S`: no number is given twice."""
 
-PLACES = frozenset({"name", "url", "place", "model", "reid", "save", "records", "decode", "timeout_s", "stall_s"})
-"""Settings of a recording that change none of its rows; of the models and the outputs what counts is looked at."""
+PLACES = frozenset(
+    {"name", "url", "place", "model", "reid", "site", "save", "records", "events", "decode", "timeout_s", "stall_s"}
+)
+"""Settings of a recording that change none of its rows; of models, sites and outputs what counts is looked at."""
 
 POLL_S = 0.25
 
@@ -97,6 +102,7 @@ class LiveService:
             Snapshots(Path(config.state), max_age_s=config.state_max_age_s) if config.state is not None else None
         )
         self._running: dict[str, _Running] = {}
+        self._journals: dict[str, Journal] = {}
         self._failures: list[TrackerError] = []
         self._held: dict[str, contextlib.ExitStack] = {}
         try:
@@ -117,7 +123,11 @@ class LiveService:
         """
         wanted = {camera.name: camera for camera in config.cameras}
         failed = {name for name, one in self._running.items() if one.stream.state == "failed"}
-        changed = [name for name, one in self._running.items() if name in failed or wanted.get(name) != one.camera]
+        changed = [
+            name
+            for name, one in self._running.items()
+            if name in failed or wanted.get(name) != one.camera or site_of(one.camera) != one.plan.site
+        ]
         added = [camera for name, camera in wanted.items() if name in changed or name not in self._running]
         plans = {camera.name: plan_camera(camera) for camera in added}
         going_on = [one.plan for name, one in self._running.items() if name not in changed and not one.stream.over]
@@ -126,14 +136,15 @@ class LiveService:
         kept: dict[str, Kept] = {}
         for name in changed:
             before, _, stream, _ = self._running.pop(name)
+            after = wanted.get(name)
+            goes_on = after is not None and is_camera(before.url)
+            same = after is not None and _same_scene(before, after) and name not in failed
+            stream.continued = goes_on and same  # what its tracker failed on may still be in there
             self.engine.remove(stream)
             self._let_go(name)
             if name not in failed or name not in wanted:
                 self._failures += stream.failures
-            if name in wanted and is_camera(before.url) and (state := stream.snapshot()) is not None:
-                after = wanted[name]
-                same = (before.url, before.model, before.reid) == (after.url, after.model, after.reid)
-                same = same and name not in failed  # what its tracker failed on may still be in there
+            if goes_on and (state := stream.snapshot()) is not None:
                 kept[name] = Kept(state=state, elapsed_s=stream.meter.figures().silence_s, numbers_only=not same)
         for camera in added:
             try:
@@ -168,7 +179,9 @@ class LiveService:
         for camera, _, stream, class_names in self._running.values():
             if self._snapshots is not None and is_camera(camera.url) and (state := stream.snapshot()) is not None:
                 facts = {"final": final, "class_names": list(class_names)}
-                self._snapshots.save(camera.name, state, facts=facts)
+                saved = self._snapshots.save(camera.name, state, facts=facts)
+                if saved and (journal := self._journals.get(camera.name)) is not None:
+                    journal.forget(state["events"])
 
     def report(self) -> None:
         """Log one line per stream."""
@@ -192,6 +205,8 @@ class LiveService:
         Returns:
             The exit status.
         """
+        for camera, _, stream, _ in self._running.values():
+            stream.continued = self._snapshots is not None and is_camera(camera.url)
         try:
             self.engine.close()
         except Exception as failure:  # noqa: BLE001 - the one thing that ends all streams
@@ -226,6 +241,9 @@ class LiveService:
         elif resumption is not None and resumption.done:
             logger.info("already done", extra={"camera": camera.name})
             return
+        self._journals.pop(camera.name, None)
+        if self._snapshots is not None and is_camera(camera.url) and plan.site is not None:
+            self._journals[camera.name] = self._snapshots.journal(camera.name)
         stream = open_stream(
             plan,
             segmenter=segmenter,
@@ -237,6 +255,7 @@ class LiveService:
             ),
             kept=kept,
             resumption=resumption,
+            journal=self._journals.get(camera.name),
         )
         self._running[camera.name] = _Running(camera, plan, stream, segmenter.class_names)
         self.engine.add(stream, batcher)
@@ -269,15 +288,21 @@ class LiveService:
             "recording": _recording(camera.url),
             "model": [segmenter.file.digest(), _digest(camera.reid)],
             "settings": result_settings(camera),
+            "site": site_of(camera),
             "version of masktrail": __version__,
         }
         return Resumption(Path(self._config.state), camera.name, key)
 
 
+def _same_scene(before: CameraSettings, after: CameraSettings) -> bool:
+    """Whether a camera's identities go on after its settings were changed."""
+    return (before.url, before.model, before.reid) == (after.url, after.model, after.reid)
+
+
 def result_settings(camera: CameraSettings) -> dict[str, Any]:
     """The settings that a recording's rows depend on: not where it lies, where it is written and what decodes it."""
     chosen = {name: value for name, value in camera.chosen().items() if name not in PLACES}
-    outputs = [camera.save, *camera.records]
+    outputs = [camera.save, *camera.records, *camera.events]
     return chosen | {"outputs": [None if output is None else Path(output).name for output in outputs]}
 
 
@@ -327,7 +352,7 @@ def run_live(path: Path, *, log: str | None = None, resume: bool = False) -> int
     config = load_service_settings(path)
     if resume and config.state is None:
         raise ConfigError("--resume", "expected a folder for states, found none in the settings", "add `state: FOLDER`")
-    with logging_to_stderr(log or config.log), faults_logged(), _signals() as signals, contextlib.ExitStack() as stack:
+    with logging_to_stderr(log or config.log), faults_logged(), arriving() as signals, contextlib.ExitStack() as stack:
         limit_pools()
         raise_file_limit()
         service = LiveService(config, resume=resume)
@@ -391,19 +416,6 @@ def _at_work() -> Iterator[None]:
     finally:
         done.set()
         thread.join()
-
-
-@contextlib.contextmanager
-def _signals() -> Iterator[queue.SimpleQueue[int]]:
-    """SIGINT, SIGTERM and SIGHUP as they come; handlers do nothing else, since they interrupt anything."""
-    numbers = [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
-    arrived: queue.SimpleQueue[int] = queue.SimpleQueue()
-    before = {number: signal.signal(number, lambda which, _frame: arrived.put(which)) for number in numbers}
-    try:
-        yield arrived
-    finally:
-        for number, previous in before.items():
-            signal.signal(number, previous)
 
 
 def _notify(state: str) -> None:

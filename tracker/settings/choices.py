@@ -30,8 +30,8 @@ Transport = Literal["tcp", "udp"]
 CameraMotionChoice = Literal["auto", "off"]
 """Whether the camera's own motion is estimated; ``off``: it stands still."""
 
-DrawnPart = Literal["labels", "masks", "trails", "boxes"]
-"""What annotated pictures show."""
+DrawnPart = Literal["labels", "masks", "trails", "boxes", "site", "contacts", "occluders"]
+"""What annotated pictures show; ``occluders`` are part of the site."""
 
 ColourBy = Literal["identity", "class"]
 """What has a colour of its own in annotated pictures."""

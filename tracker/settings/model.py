@@ -245,6 +245,9 @@ def _refusal(settings: type[Settings], error: Mapping[str, Any]) -> Refusal:
         return Refusal(name, "a known setting", repr(name), remedy)
     wanted = marker(field, Wanted)
     remedy = wanted.remedy if wanted else "change it"
+    if error["type"].endswith("too_short"):
+        found = "an empty text" if isinstance(error["input"], str) else "an empty list"
+        return Refusal(name, expected(field), found, remedy if wanted else "leave it out, or write a name")
     if choices(field):
         given = error["input"]
         meant = nearest(given, choices(field)) if isinstance(given, str) else None

@@ -10,11 +10,13 @@ from tracker.settings.stream import RunSettings
 from tracker.settings.yaml_file import camera_class
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from pydantic.fields import FieldInfo
 
     from tracker.settings.model import Settings
 
-__all__ = ["file_schema", "reference_page"]
+__all__ = ["file_schema", "key_table", "properties", "reference_page"]
 
 _PAGE = """\
 # Settings
@@ -81,9 +83,9 @@ def file_schema(service: type[ServiceSettings] = ServiceSettings) -> dict[str, A
         service: What a file holds.
     """
     camera = camera_class(service)
-    of_camera = _properties(camera)
+    of_camera = properties(camera)
     top = {key: of_camera[key] for key, name in names_of(camera).items() if name in SHARED}
-    top |= {key: value for key, value in _properties(service).items() if key != "cameras"}
+    top |= {key: value for key, value in properties(service).items() if key != "cameras"}
     shared = {key: value for key, value in of_camera.items() if key not in {"name", "url"}}
     required = [name for name, field in camera.model_fields.items() if field.is_required()]
     return {
@@ -115,7 +117,7 @@ def file_schema(service: type[ServiceSettings] = ServiceSettings) -> dict[str, A
     }
 
 
-def _properties(settings: type[Settings]) -> dict[str, Any]:
+def properties(settings: type[Settings]) -> dict[str, Any]:
     """Keys and aliases -> what a schema says of their values."""
     made = settings.model_json_schema()["properties"]
     return {key: _schema(made[name]) for key, name in names_of(settings).items()}
@@ -136,11 +138,25 @@ def _schema(made: dict[str, Any]) -> dict[str, Any]:
 def _table(fields: dict[str, FieldInfo], *, in_file: bool) -> str:
     rows = [f"| {'key' if in_file else 'name'} | option | default | values | |", "|---|---|---|---|---|"]
     for name, field in fields.items():
-        note = marker(field, Note)
-        text = " ".join([str(field.description), *([note.text] if note else [])])
-        cells = (_keys(name, field), _option(name, field), _default(field), _values(field), text)
-        rows.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
+        rows.append(_row(_keys(name, field), _option(name, field), _default(field), _values(field), _text(field)))
     return "\n".join(rows)
+
+
+def key_table(fields: Mapping[str, FieldInfo]) -> str:
+    """Keys of a file that are no options of the command line, as a table."""
+    rows = ["| key | default | values | |", "|---|---|---|---|"]
+    for name, field in fields.items():
+        rows.append(_row(_keys(name, field), _default(field), _values(field), _text(field)))
+    return "\n".join(rows)
+
+
+def _row(*cells: str) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def _text(field: FieldInfo) -> str:
+    note = marker(field, Note)
+    return " ".join([str(field.description), *([note.text] if note else [])])
 
 
 def _keys(name: str, field: FieldInfo) -> str:

@@ -9,7 +9,8 @@ from pydantic import BeforeValidator, Field
 
 from tracker.settings.choices import LogForm
 from tracker.settings.model import Flag, Note, Origin, Wanted
-from tracker.settings.stream import DAY_S, CameraSettings, DeviceSettings, Text
+from tracker.settings.stream import DAY_S, CameraSettings, DeviceSettings
+from tracker.settings.values import Text
 
 __all__ = ["METRICS_ADDRESS", "SHARED", "ServiceSettings"]
 

@@ -2,32 +2,32 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping
 from pathlib import PurePath
-from typing import Annotated, Any, Self, get_args
+from typing import Annotated, Self
 
-from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
+from pydantic import Field, model_validator
 
 from tracker.errors import shown
 from tracker.settings.choices import (
     CameraMotionChoice,
     ColourBy,
     DecodeChoice,
-    DrawnPart,
     MaskFormat,
     Policy,
     Transport,
 )
 from tracker.settings.model import Also, Flag, Note, Origin, Refusal, SettingError, Settings, Wanted
+from tracker.settings.values import DrawnParts, Moment, Pairs, Text, Texts
 
 __all__ = [
     "DEFAULT_MODEL",
     "DISPLAY_SCORE",
+    "EVENT_SUFFIXES",
     "CameraSettings",
     "DeviceSettings",
     "RunSettings",
     "StreamSettings",
+    "event_kind",
     "is_camera",
 ]
 
@@ -39,55 +39,23 @@ DISPLAY_SCORE = 0.3
 AVERAGE_PRECISION_SCORE = 0.01
 """COCO results hold weak instances as well: average precision is measured over all scores."""
 
-TRACKING, INPUT, SEGMENTATION, DRAWING = "Tracking", "Input", "Segmentation", "Drawing"
+TRACKING, COUNTING, INPUT, SEGMENTATION, DRAWING = "Tracking", "Counting", "Input", "Segmentation", "Drawing"
 """Headings of options that few need; the others stand first."""
 
+EVENT_KINDS = {
+    ".jsonl": ".events.jsonl",
+    ".ndjson": ".events.jsonl",
+    ".parquet": ".events.parquet",
+    ".sqlite": ".sqlite",
+    ".sqlite3": ".sqlite",
+    ".db": ".sqlite",
+}
+"""Kind of output, as :data:`tracker.plugins.SINKS` names it, by the suffix of a file of events."""
+
+EVENT_SUFFIXES = (".events.jsonl", ".events.parquet", ".sqlite", ".sqlite3", ".db")
+"""Of files that hold events whatever names them."""
+
 DAY_S = 86_400
-
-
-def _text(value: Any) -> Any:
-    """Paths are texts here: an output may be an address as well."""
-    return os.fspath(value) if isinstance(value, os.PathLike) else value
-
-
-def _texts(value: Any) -> Any:
-    """One text is a list of one."""
-    return (value,) if isinstance(value, str | os.PathLike) else value
-
-
-def _pairs(value: Any) -> Any:
-    """A mapping as pairs, which are frozen."""
-    return tuple(value.items()) if isinstance(value, Mapping) else value
-
-
-def _parts(value: Any) -> Any:
-    """``labels,masks`` in one word or several; ``none`` is an empty list."""
-    words = [value] if isinstance(value, str) else value
-    if not isinstance(words, list | tuple) or not all(isinstance(word, str) for word in words):
-        return value
-    parts = tuple(part.strip() for word in words for part in word.split(","))
-    return () if parts == ("none",) else parts
-
-
-Text = Annotated[str, BeforeValidator(_text), Field(min_length=1)]
-Texts = Annotated[
-    tuple[Text, ...],
-    BeforeValidator(_texts),
-    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}),
-]
-Pairs = Annotated[
-    tuple[tuple[Text, Text], ...],
-    BeforeValidator(_pairs),
-    WithJsonSchema({"type": "object", "additionalProperties": {"type": "string"}}),
-]
-
-DrawnParts = Annotated[
-    tuple[DrawnPart, ...],
-    BeforeValidator(_parts),
-    WithJsonSchema(
-        {"anyOf": [{"type": "string"}, {"type": "array", "items": {"enum": list(get_args(DrawnPart))}}]},
-    ),
-]
 
 
 class StreamSettings(Settings):
@@ -126,9 +94,18 @@ class StreamSettings(Settings):
 
     draw: Annotated[
         DrawnParts | None,
-        Field(description="What --save shows: labels, masks, trails, boxes; by default all but boxes, none for none."),
-        Note("Instances without a mask get their box where masks are drawn."),
-        Wanted("a list of labels, masks, trails and boxes, or none", "write labels,masks, say"),
+        Field(
+            description="What --save shows: labels, masks, trails, site (these by default), boxes, contacts, "
+            "occluders; none for none."
+        ),
+        Note(
+            "Instances without a mask get their box where masks are drawn. `site`: lines and zones with their counts, "
+            "where there is a site. `contacts`: dots where objects stand, hollow where that is hidden. `occluders`: "
+            "those of the site, hatched."
+        ),
+        Wanted(
+            "a list of labels, masks, trails, site, boxes, contacts and occluders, or none", "write labels,masks, say"
+        ),
         Flag("PARTS", panel=DRAWING),
     ] = None
     colour_by: Annotated[
@@ -161,6 +138,28 @@ class StreamSettings(Settings):
         Flag("FILE", panel=TRACKING, command="track"),
     ] = None
 
+    site: Annotated[
+        Text | None,
+        Field(description="A site's file: its lines, zones and flows, over which tracks are counted."),
+        Flag("FILE", panel=COUNTING, command="track"),
+    ] = None
+    events: Annotated[
+        Texts,
+        Field(description="Events of the site by suffix: .jsonl .parquet .sqlite; repeatable."),
+        Note("`{name}` and `{time}` are filled in as for `records`; a database is one file without `{time}`."),
+        Flag("FILE", panel=COUNTING, command="track"),
+    ] = ()
+    start_at: Annotated[
+        Moment | None,
+        Field(description="When a recording began, 2026-03-29T01:30+01:00; by default its own date of creation."),
+        Wanted("a moment with its offset from UTC", "write 2026-03-29T01:30+01:00, or Z for UTC"),
+        Flag("TIME", panel=COUNTING, command="track"),
+    ] = None
+    gap_s: Annotated[
+        float,
+        Field(ge=0.001, le=DAY_S, description="Seconds without a frame from which the site's events have a gap."),
+    ] = 2.0
+
     stages: Annotated[
         Texts,
         Field(description="Further steps by name, from other packages, between tracking and outputs."),
@@ -184,6 +183,12 @@ class StreamSettings(Settings):
         Also("transport"),
         Flag("NAME", panel=INPUT),
     ] = "tcp"
+    max_pixels: Annotated[
+        int,
+        Field(ge=1, le=250_000_000, description="Most pixels of a picture; a stream of larger ones is refused."),
+        Note("A picture takes 3 bytes a pixel several times over. In a folder of images larger ones are skipped."),
+        Flag("N", panel=INPUT),
+    ] = 100_000_000
     policy: Annotated[
         Policy,
         Field(description="latest: the newest frame; all: every frame, the reader waits; auto: latest for cameras."),
@@ -246,6 +251,23 @@ class StreamSettings(Settings):
         Field(ge=0.01, le=1e6, description="Size at which a part is ended; by default by time only."),
     ] = None
 
+    @model_validator(mode="after")
+    def _events_are_of_a_site(self) -> Self:
+        owner = type(self).__name__
+        for path in self.events:
+            if event_kind(path) is None:
+                expected = f"events as {' '.join(EVENT_KINDS)}"
+                found = f"{PurePath(path).suffix or 'no suffix'} in {path}"
+                raise SettingError(owner, (Refusal("events", expected, found, "change the suffix"),), found)
+        if self.events and self.site is None:
+            expected, found = "a site, whose lines and zones make the events", "events without one"
+            raise SettingError(owner, (Refusal("events", expected, found, "name the site's file too"),), found)
+        for path in self.records:
+            if self.site is None and PurePath(path).name.lower().endswith(EVENT_SUFFIXES):
+                expected, found = "a site, whose lines and zones make the events", f"none for {path}"
+                raise SettingError(owner, (Refusal("records", expected, found, "name the site's file too"),), found)
+        return self
+
     @property
     def rotate_bytes(self) -> int | None:
         """Size in bytes at which a part is ended."""
@@ -273,11 +295,17 @@ class CameraSettings(StreamSettings):
     place: Annotated[str, Field(repr=False, description="`file:line` where it was read, for messages."), Origin()] = ""
 
     @model_validator(mode="after")
+    def _cameras_begin_now(self) -> Self:
+        if self.start_at is not None and is_camera(self.url):
+            raise _no_start(type(self).__name__, "a camera, whose clock is that of this machine")
+        return self
+
+    @model_validator(mode="after")
     def _endless_outputs_come_in_parts(self) -> Self:
-        for name in ("records", "save") if is_camera(self.url) else ():
+        for name in ("records", "save", "events") if is_camera(self.url) else ():
             value = getattr(self, name)
             for text in (value,) if isinstance(value, str) else value or ():
-                if "{time}" not in text and "://" not in text:
+                if "{time}" not in text and "://" not in text and event_kind(text) != ".sqlite":
                     path = PurePath(text)
                     expected = f"a file per part of an endless camera for {shown(text)}"
                     found = "one file that would grow without end, and be replaced at the next start"
@@ -329,6 +357,7 @@ class RunSettings(DeviceSettings, StreamSettings):
             repr=False,
             description="Videos, folders or patterns of images or videos, a webcam (0), RTSP or HTTP addresses.",
         ),
+        Wanted("a video, a folder, a pattern, a webcam (0) or an address", "name one: masktrail track street.mp4"),
         Flag("SOURCE", argument=True),
     ]
     associates: Annotated[bool, Field(description="Identities are given; off for segment.")] = True
@@ -343,11 +372,29 @@ class RunSettings(DeviceSettings, StreamSettings):
         Field(description="A second pass over recordings: fills gaps, joins tracks, drops false ones."),
         Flag(panel=TRACKING, command="track"),
     ] = False
+    sound: Annotated[
+        bool,
+        Field(description="Copy the recording's sound into the video of --save, as it is."),
+        Note("Recordings only: a camera's sound is not read."),
+        Flag(panel=DRAWING),
+    ] = False
     limit: Annotated[
         int | None,
         Field(ge=1, description="Stop after this many frames."),
         Flag("N", panel=INPUT),
     ] = None
+
+    @model_validator(mode="after")
+    def _sites_want_identities(self) -> Self:
+        owner = type(self).__name__
+        if self.site is not None and not self.associates:
+            expected, found = "identities, which lines and zones count", "segmentation without them"
+            raise SettingError(owner, (Refusal("site", expected, found, "track, or leave the site out"),), found)
+        if self.start_at is not None and len(self.sources) > 1:
+            raise _no_start(owner, f"{len(self.sources)} sources")
+        if self.start_at is not None and is_camera(self.sources[0]):
+            raise _no_start(owner, "a camera, whose clock is that of this machine")
+        return self
 
     @property
     def lowest_score(self) -> float | None:
@@ -357,6 +404,22 @@ class RunSettings(DeviceSettings, StreamSettings):
             return self.score_threshold
         exports_coco = any(path.endswith(".coco.json") for path in self.records)
         return AVERAGE_PRECISION_SCORE if exports_coco else DISPLAY_SCORE
+
+
+def _no_start(owner: str, found: str) -> SettingError:
+    refusal = Refusal(
+        "start_at", "one recording whose start is declared", found, "leave it out, or run them one by one"
+    )
+    return SettingError(owner, (refusal,), found)
+
+
+def event_kind(path: str) -> str | None:
+    """What a file of events is, as :data:`tracker.plugins.SINKS` names it; ``None`` for no such file.
+
+    >>> event_kind("gate.events.jsonl"), event_kind("gate.DB"), event_kind("gate.csv")
+    ('.events.jsonl', '.sqlite', None)
+    """
+    return EVENT_KINDS.get(PurePath(path).suffix.lower())
 
 
 def is_camera(url: str) -> bool:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from tracker.events import Event
     from tracker.sinks.rows import MaskFormat
+    from tracker.sinks.sound import Sound
     from tracker.types import TrackedFrame
 
 __all__ = ["Checkpoint", "Sink", "SinkContext", "file_of", "files_of"]
@@ -50,11 +51,14 @@ class SinkContext:
         coasting: Keep identities that are predicted but not seen; ``None`` for the format's default.
         draw: Makes the annotated picture ``(H, W, 3)`` uint8 BGR of a frame; remembers trails, so one per stream.
         crf: Videos: constant rate factor of the encoder; ``None`` for the encoder's default.
+        sound: Videos: opens the recording's sound, which is copied into them; ``None`` for silent ones.
         coco_annotations: COCO results: a COCO file whose image and category numbers are followed.
         final_classes: Give an identity its final class in all of its rows when the file is complete; else rows keep the
             vote so far, as in the parts of a camera's records, where nothing is final yet.
         confirmation_score: Of the model: score that an instance must have to confirm a track.
         model_digest: SHA-256 of the model; empty where no output asked for it.
+        stream: Name of the camera or recording, as in its events.
+        live: It is a camera: its frames say what time it is.
     """
 
     class_names: Sequence[str] = ()
@@ -64,10 +68,13 @@ class SinkContext:
     coasting: bool | None = None
     draw: Callable[[TrackedFrame], NDArray[np.uint8]] | None = None
     crf: int | None = None
+    sound: Callable[[], Sound] | None = None
     coco_annotations: str | os.PathLike[str] | None = None
     final_classes: bool = True
     confirmation_score: float = 0.0
     model_digest: str = ""
+    stream: str = ""
+    live: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,11 +107,15 @@ class Sink(ABC):
         shows_silhouettes: It shows silhouettes and names no detection: a second pass gives it those of the rows that it
             filled in as well.
         keeps_instances: It keeps what tracking needs later: without tracking too, the camera's motion is looked for.
+        shared: What is there is added to and never replaced, and any number of streams and processes may write there.
+        needs_contacts: Tracked frames must carry the ground contacts of their instances, ``TrackedFrame.contacts``.
     """
 
     needs_images: ClassVar[bool] = False
     shows_silhouettes: ClassVar[bool] = False
     keeps_instances: ClassVar[bool] = False
+    shared: ClassVar[bool] = False
+    needs_contacts: ClassVar[bool] = False
 
     @classmethod
     def open(cls, address: str, context: SinkContext) -> Self:
@@ -120,6 +131,11 @@ class Sink(ABC):
         """
         message = f"{cls.__name__} has no address of its own and cannot be opened by one ({address}, {context})"
         raise TypeError(message)
+
+    @classmethod
+    def takes_events(cls) -> bool:
+        """Whether it has a use for events that are found after the last frame."""
+        return cls.write_events is not Sink.write_events
 
     @classmethod
     def why_not_joined(cls, address: str) -> str:

@@ -20,9 +20,12 @@ from tracker.sinks.part_file import check_place
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-__all__ = ["Claim", "check_claims", "check_folders_differ"]
+__all__ = ["Claim", "check_claims", "check_folders_differ", "read_again"]
 
 Key = tuple[int | str, ...]
+
+MOST_NAMED = 20
+"""Offenders that a message names; of more it says how many: a folder may hold thousands of images."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,10 +35,12 @@ class Claim:
     Attributes:
         path: As the user wrote it, with what stood for names filled in.
         named_by: The option, setting or line that names it, for messages.
+        shared: It is added to, by any number of streams and processes.
     """
 
     path: Path
     named_by: str = ""
+    shared: bool = False
 
     def __str__(self) -> str:
         return f"{self.path} ({self.named_by})" if self.named_by else str(self.path)
@@ -52,7 +57,7 @@ def check_claims(outputs: Sequence[Claim], inputs: Iterable[Claim] = (), *, runn
 
     Raises:
         SinkError: An output is an input or a link to one, two outputs are one file, another process writes one, or one
-            cannot be written. All offenders are named.
+            cannot be written. All offenders are named, of more than :data:`MOST_NAMED` the first.
     """
     read: dict[Key, Claim] = {}
     for source in inputs if outputs else ():
@@ -62,25 +67,38 @@ def check_claims(outputs: Sequence[Claim], inputs: Iterable[Claim] = (), *, runn
     written = {key: output for output in running if (key := _key(output.path)) is not None}
     for output in outputs:
         try:
-            check_place(output.path)
-            check_free(output.path)
+            _check_free(output)
         except SinkError as problem:
             problems.append(problem)
             continue
         key = _key(output.path)
         if key in read:
             problems.append(_taken(output, f"it is read here: {read[key]}", "name another file for the output"))
-        elif key in written:
-            remedy = "name another file, or write {name} or a folder that tells them apart"
+        elif key in written and not (output.shared and written[key].shared):
+            remedy = "name another file, write {name} or a folder that tells them apart, or run the sources one by one"
             problems.append(_taken(output, f"another output is the same file: {written[key]}", remedy))
         elif key is not None:
             written[key] = output
     if len(problems) == 1:
         raise problems[0]
     if problems:
-        told = "".join(f"\n  {problem.offender}: {problem.problem}" for problem in problems)
+        told = "".join(f"\n  {problem.offender}: {problem.problem}" for problem in problems[:MOST_NAMED])
+        told += f"\n  and {len(problems) - MOST_NAMED} more" * (len(problems) > MOST_NAMED)
         remedies = "; ".join(dict.fromkeys(problem.remedy for problem in problems))
         raise SinkError(f"{len(problems)} outputs", f"expected files that can be written, found:{told}", remedies)
+
+
+def read_again(paths: Iterable[Path], inputs: Iterable[Claim]) -> list[Path]:
+    """Those of some files that exist and are inputs, or links to one."""
+    found = {path: key for path in paths if path.exists() and (key := _key(path)) is not None}
+    read = {_key(source.path) for source in inputs} if found else set()
+    return [path for path, key in found.items() if key in read]
+
+
+def _check_free(output: Claim) -> None:
+    check_place(output.path)
+    if not output.shared:
+        check_free(output.path)
 
 
 def check_folders_differ(folder: Path, source: Path) -> None:

@@ -19,11 +19,16 @@ import numpy as np
 
 from tracker.errors import ConfigError, SinkError
 from tracker.sinks.part_file import KEPT, PartFile, refusal
+from tracker.sinks.sound import SoundTrack
 from tracker.sinks.watched_file import BUFFER_BYTES, WatchedFile
 from tracker.types import SQUARE
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
+
+    from tracker.sinks.sound import Sound
 
 __all__ = ["CONTAINERS", "VideoEncoder"]
 
@@ -82,10 +87,11 @@ class VideoEncoder:
         crf: Constant rate factor of H.264 and VP9, smaller is better and larger; ``None`` for the codec's own default.
         preset: x264's speed preset; ``None`` for superfast, from 1280 x 720 on ultrafast, which halves the CPU time.
         frame_rate: Nominal rate of the source, a hint for rate control; AVI, which knows no times, runs at it.
+        sound: Opens the sound that is copied beside the pictures; ``None`` for a silent video.
         threads: Threads of the encoder; ``None`` chooses by size.
 
     Raises:
-        ConfigError: The suffix is unknown or FFmpeg has no encoder for it.
+        ConfigError: The suffix is unknown, FFmpeg has no encoder for it, or the container does not hold the sound.
         SinkError: The folder is missing or not writable.
     """
 
@@ -96,6 +102,7 @@ class VideoEncoder:
         crf: int | None = None,
         preset: str | None = None,
         frame_rate: float | None = None,
+        sound: Callable[[], Sound] | None = None,
         threads: int | None = None,
     ) -> None:
         suffix = PurePath(path).suffix.lower()
@@ -105,11 +112,12 @@ class VideoEncoder:
         self._codec = _available(path, self._container.codecs)
         self._crf, self._preset, self._threads = crf, preset, threads
         self._rate = Fraction(frame_rate if frame_rate and 0.1 <= frame_rate <= 1000 else 30).limit_denominator(1001)
+        self._sound = None if sound is None else SoundTrack(path, self._container.format, sound)
         self._part = PartFile(path)
         self._file: WatchedFile
         self._output: Any = None
         self._stream: Any = None
-        self._start_s = 0.0
+        self._start_s = self._shown_s = 0.0
         self._last_tick = -1
         self._finished = False
         self.size: tuple[int, int] | None = None
@@ -139,6 +147,7 @@ class VideoEncoder:
                 self._start_s += time_s - last_s - 1 / float(self._rate)
             tick = max(round((time_s - self._start_s) / time_base), self._last_tick + 1)
             self._last_tick = tick
+            self._copy_sound(until_s=time_s)
             picture = self._picture(image)
             picture.pts, picture.time_base = tick, time_base
             for packet in self._stream.encode(picture):
@@ -165,6 +174,7 @@ class VideoEncoder:
         self._finished = True
         if self._output is None:
             self._part.discard()
+            self._close_sound()
             return
         failure = self._end()
         if failure is None and self._container.fragmented and not self._part.direct:
@@ -189,6 +199,7 @@ class VideoEncoder:
 
         failure: Exception | None = None
         try:
+            self._copy_sound(until_s=self._shown_s + 1 / float(self._rate))
             for packet in self._stream.encode(None):
                 self._output.mux(packet)
         except (OSError, av.FFmpegError) as error:
@@ -198,7 +209,18 @@ class VideoEncoder:
         except (OSError, av.FFmpegError) as error:
             failure = failure or error
         self._file.close()
+        self._close_sound()
         return self._file.failure or failure
+
+    def _copy_sound(self, *, until_s: float) -> None:
+        """Copy the sound up to a media time."""
+        self._shown_s = until_s
+        if self._sound is not None:
+            self._sound.copy(self._output, start_s=self._start_s, until_s=until_s)
+
+    def _close_sound(self) -> None:
+        if self._sound is not None:
+            self._sound.close()
 
     def _open(self, width: int, height: int, pixel_aspect: Fraction) -> None:
         import av
@@ -235,6 +257,8 @@ class VideoEncoder:
             for name, value in (("color_range", 1), ("colorspace", 6), ("color_primaries", 6), ("color_trc", 6)):
                 with contextlib.suppress(AttributeError):
                     setattr(stream.codec_context, name, value)
+        if self._sound is not None:
+            self._sound.begin(self._output)
         self._stream = stream
 
     def _check_size(self, width: int, height: int) -> None:
@@ -287,10 +311,10 @@ class VideoEncoder:
                 av.open(fragments, "r", buffer_size=BUFFER_BYTES) as source,
                 av.open(file, "w", format=self._container.format, options=options, buffer_size=BUFFER_BYTES) as target,
             ):
-                stream = target.add_stream_from_template(source.streams.video[0])
-                for packet in source.demux(video=0):
+                streams = [target.add_stream_from_template(stream) for stream in source.streams]
+                for packet in source.demux():
                     if packet.dts is not None:
-                        packet.stream = stream
+                        packet.stream = streams[packet.stream.index]
                         target.mux(packet)
             file.check()
         except (OSError, SinkError, av.FFmpegError):

@@ -8,6 +8,7 @@ import json
 import re
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
+from tracker.formats.cells import cell
 from tracker.sinks.final_classes import write_final_classes
 from tracker.sinks.rows import MaskFormat, Row, RowBuilder
 from tracker.sinks.text import TextSink
@@ -125,24 +126,6 @@ COLUMNS = (
 CELL = rb'(?:"(?:[^"]|"")*"|[^",]*)'
 
 
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
-"""What spreadsheets take for the beginning of a formula (OWASP, CSV Injection)."""
-
-
-def _cell(value: Any) -> Any:
-    r"""A value as it stands in a CSV file.
-
-    The csv module writes True and False, tables elsewhere expect 0 and 1. A text that a spreadsheet would run as a
-    formula gets an apostrophe in front, which spreadsheets do not show.
-
-    >>> _cell('=HYPERLINK("http://evil")'), _cell("car"), _cell(-1.5), _cell(True)
-    ('\'=HYPERLINK("http://evil")', 'car', -1.5, 1)
-    """
-    if isinstance(value, bool):
-        return int(value)
-    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA_STARTS) else value
-
-
 class CsvSink(TextSink):
     """Comma-separated values with a header line; empty where a value is unknown, masks as JSON text.
 
@@ -192,7 +175,7 @@ class CsvSink(TextSink):
         writer = csv.writer(text, lineterminator="\n")
         for row in self._builder.rows(tracked_frame):
             values = list(flat(row, image_names=self._image_names).values())
-            values = [_cell(value) for value in values]
+            values = [cell(value) for value in values]
             if self._masks:
                 values.append("" if row.mask is None else json.dumps(row.mask, separators=(",", ":")))
             writer.writerow(values)

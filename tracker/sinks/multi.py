@@ -11,6 +11,7 @@ from tracker.sinks.base import Sink
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from tracker.events import Event
     from tracker.sinks.base import Checkpoint
     from tracker.types import TrackedFrame
 
@@ -57,6 +58,14 @@ class MultiSink(Sink):
             try:
                 sink.write(tracked_frame)
             except Exception as failure:  # noqa: BLE001 - collected, passed to on_error and raised by close
+                self._drop(sink, failure)
+
+    def write_events(self, events: Sequence[Event]) -> None:
+        """Pass them to every working sink; never raises for one that fails."""
+        for sink in tuple(self._living):
+            try:
+                sink.write_events(events)
+            except Exception as failure:  # noqa: BLE001 - as in write
                 self._drop(sink, failure)
 
     def checkpoint(self, checkpoint: Checkpoint) -> None:

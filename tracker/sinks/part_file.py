@@ -13,12 +13,14 @@ import errno
 import io
 import os
 import stat
+import weakref
 from io import FileIO
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Self, TextIO
 
 from tracker.errors import SinkError
 from tracker.sinks.exclusive import ExclusiveFile
+from tracker.sinks.pipe_reader import open_for_reader
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -59,7 +61,8 @@ class PartFile:
         direct: It is a device or a pipe, which is written directly.
 
     Raises:
-        SinkError: The folder is missing or not writable, the path is a folder, or another process writes there.
+        SinkError: The folder is missing or not writable, the path is a folder, another process writes there, or a pipe
+            has no reader and gets none.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -69,6 +72,11 @@ class PartFile:
         try:
             # A link is written through: the file that it names is replaced, not the link.
             self._target, self.direct = _resolved(self.path)
+            self._close_pipe: weakref.finalize[..., PartFile] | None = None
+            if self.direct and stat.S_ISFIFO(self._target.stat().st_mode):
+                # Opened at once, like a file, by the thread that can be interrupted
+                self._pipe = open_for_reader(self._target, self.path)
+                self._close_pipe = weakref.finalize(self, os.close, self._pipe)
             if not self.direct:
                 self._file = ExclusiveFile(self._target, shown=self.path)
             # From here on the name is held: what stands there now was published before.
@@ -151,6 +159,7 @@ class PartFile:
                 meanwhile; the part file is kept.
         """
         if self._file is None:
+            self._release_pipe()
             return
         file = self._file
         try:
@@ -171,8 +180,16 @@ class PartFile:
         """Remove the part file; what stands under the final name stays."""
         if self._file is not None:
             self._file.remove()
+        self._release_pipe()
+
+    def _release_pipe(self) -> None:
+        """A pipe's reader sees the end once no process holds it."""
+        if self._close_pipe is not None:
+            self._close_pipe()
 
     def _open_direct(self) -> FileIO:
+        if self._close_pipe is not None and self._close_pipe.alive:
+            return FileIO(os.dup(self._pipe), "wb")
         fd = os.open(self._target, os.O_WRONLY | os.O_CLOEXEC)
         if stat.S_ISREG(os.fstat(fd).st_mode):
             os.close(fd)

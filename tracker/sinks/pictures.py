@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
+import re
 import time
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, ClassVar, Self
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
     from tracker.sinks.base import SinkContext
     from tracker.types import TrackedFrame
 
-__all__ = ["SUFFIXES", "PictureSink", "picture_files"]
+__all__ = ["SUFFIXES", "PictureSink", "numbered_files", "picture_files"]
 
 SUFFIXES = (".jpg", ".jpeg", ".png")
 
@@ -39,6 +41,23 @@ def picture_files(path: str | os.PathLike[str], images: Sequence[Path]) -> list[
     if "{image}" not in text or "{frame}" in text:
         return [Path(text)]
     return [Path(text.replace("{image}", image.stem)) for image in images]
+
+
+def numbered_files(path: str | os.PathLike[str], images: Sequence[Path]) -> list[Path]:
+    """The files that are there already and that a path with ``{frame}`` would replace.
+
+    Args:
+        path: As the user wrote it.
+        images: Of the source, whose number of frames is known so; empty for a video.
+    """
+    name, folder = PurePath(path).name, Path(path).parent
+    if "{frame}" not in name or not folder.is_dir():
+        return []
+    pattern = re.escape(name).replace(re.escape("{frame}"), r"(?P<frame>\d{6,})", 1)
+    pattern = pattern.replace(re.escape("{frame}"), "(?P=frame)").replace(re.escape("{image}"), ".+")
+    found = ((re.fullmatch(pattern, entry.name), entry) for entry in sorted(folder.iterdir()))
+    most = len(images) or math.inf
+    return [entry for match, entry in found if match is not None and int(match["frame"]) < most]
 
 
 class PictureSink(Sink):

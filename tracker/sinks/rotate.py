@@ -12,8 +12,9 @@ from tracker.sinks.base import Sink
 from tracker.sinks.exclusive import check_free
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
+    from tracker.events import Event
     from tracker.types import TrackedFrame
 
 __all__ = ["RotatingSink"]
@@ -77,6 +78,17 @@ class RotatingSink(Sink):
                 self._begin(now_s)
             if self._sink is not None:
                 self._sink.write(tracked_frame)
+        except SinkError as failure:
+            self._give_up(failure, now_s)
+
+    def write_events(self, events: Sequence[Event]) -> None:
+        """Add them to the current part, or to one of their own where the last one was given up."""
+        now_s = self._monotonic()
+        try:
+            if self._sink is None:
+                self._begin(now_s)
+            if self._sink is not None:
+                self._sink.write_events(events)
         except SinkError as failure:
             self._give_up(failure, now_s)
 

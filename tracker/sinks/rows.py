@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import numpy as np
 
 from tracker.errors import ConfigError
+from tracker.formats.fields import Field
 from tracker.formats.run_length import polygons
 from tracker.settings.choices import MaskFormat
 from tracker.sinks.silhouettes import code_of, silhouette_of
@@ -16,30 +17,9 @@ from tracker.sinks.silhouettes import code_of, silhouette_of
 if TYPE_CHECKING:
     from tracker.types import Instances, TimeFrom, TrackedFrame
 
-__all__ = ["IDENTITY_FIELDS", "MASK_FORMATS", "ROW_FIELDS", "Field", "MaskFormat", "Row", "RowBuilder"]
+__all__ = ["IDENTITY_FIELDS", "MASK_FORMATS", "ROW_FIELDS", "MaskFormat", "Row", "RowBuilder"]
 
 MASK_FORMATS: tuple[MaskFormat, ...] = get_args(MaskFormat)
-
-
-@dataclass(frozen=True, slots=True)
-class Field:
-    """A column of a record as the reference describes it.
-
-    Attributes:
-        name: In JSON Lines; CSV and Parquet have ``columns`` in its place where they differ.
-        kind: ``whole`` number, ``number``, ``text``, ``flag`` or ``list``.
-        unit: Of numbers; empty where there is none.
-        meaning: One or two sentences.
-        columns: Names in CSV and Parquet, which have no nesting; empty = the same.
-        present: When there is such a column; empty = always.
-    """
-
-    name: str
-    kind: str
-    unit: str
-    meaning: str
-    columns: tuple[str, ...] = ()
-    present: str = ""
 
 
 ROW_FIELDS = (

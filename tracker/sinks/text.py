@@ -128,15 +128,20 @@ class TextSink(Sink):
         if self._failure is not None:
             raise self._failure
         started_s = time.thread_time()
-        data = self._lines(tracked_frame).encode()
+        text = self._lines(tracked_frame)
         if self._watch is not None:
             self._watch.see(tracked_frame)
+        self.frames += 1
+        self._add(text)
+        self._cpu_s["records"] += time.thread_time() - started_s
+
+    def _add(self, text: str) -> None:
+        """Write whole lines; they wait in memory for a second at most."""
+        data = text.encode()
         self._waiting.append(data)
         self._waiting_bytes += len(data)
-        self.frames += 1
         if self._waiting_bytes >= FLUSH_BYTES or time.monotonic() - self._flushed_s >= FLUSH_S:
             self._flush()
-        self._cpu_s["records"] += time.thread_time() - started_s
 
     def close(self) -> None:
         """Finish the file and give it its final name; safe to call twice.

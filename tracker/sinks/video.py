@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from tracker.sinks.base import SinkContext
+    from tracker.sinks.sound import Sound
     from tracker.types import TrackedFrame
 
 __all__ = ["VideoSink"]
@@ -48,13 +49,14 @@ class VideoSink(Sink):
             frame, kB/s and dB against the drawn picture: ultrafast 1.3, 154, 40.2; superfast 1.6, 84, 39.8;
             veryfast 2.7, 40, 37.8.
         frame_rate: Nominal rate of the source.
+        sound: Opens the sound that is copied beside the pictures; ``None`` for a silent video.
         encoder_threads: Threads of the encoder; ``None`` chooses by size.
 
     Attributes:
         path: The final path, as the user wrote it.
 
     Raises:
-        ConfigError: The suffix is unknown or FFmpeg has no encoder for it.
+        ConfigError: The suffix is unknown, FFmpeg has no encoder for it, or the container does not hold the sound.
         SinkError: The folder is missing or not writable.
     """
 
@@ -69,9 +71,12 @@ class VideoSink(Sink):
         crf: int | None = None,
         preset: str | None = None,
         frame_rate: float | None = None,
+        sound: Callable[[], Sound] | None = None,
         encoder_threads: int | None = None,
     ) -> None:
-        self._encoder = VideoEncoder(path, crf=crf, preset=preset, frame_rate=frame_rate, threads=encoder_threads)
+        self._encoder = VideoEncoder(
+            path, crf=crf, preset=preset, frame_rate=frame_rate, sound=sound, threads=encoder_threads
+        )
         self._draw = draw
         self.path = path
         self._cpu_s = {"draw": 0.0, "encode": 0.0}
@@ -92,7 +97,7 @@ class VideoSink(Sink):
         if context.draw is None:
             problem = "expected a context with a drawing function for a video, found none"
             raise ConfigError(address, problem, "open it with tracker.open_sink, or set SinkContext.draw")
-        return cls(address, draw=context.draw, frame_rate=context.frame_rate, crf=context.crf)
+        return cls(address, draw=context.draw, frame_rate=context.frame_rate, sound=context.sound, crf=context.crf)
 
     @classmethod
     def why_not_joined(cls, address: str) -> str:

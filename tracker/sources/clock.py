@@ -42,6 +42,11 @@ class MediaClock:
         self._previous_s: Fraction | float | None = None  # the stamp before this one
         self._repairs_in_row = 0
 
+    @property
+    def origin_s(self) -> Fraction | float | None:
+        """The stamp that stands for media time zero; ``None`` where no frame had one yet."""
+        return self._origin_s
+
     def time_s(self, stamp_s: Fraction | float | None) -> float:
         """Media time of the next frame.
 

@@ -10,6 +10,7 @@ import av
 import av.error
 
 from tracker.sources import problems
+from tracker.sources.guarded_files import OPTIONS, GuardedFiles
 from tracker.sources.protocols import container_options, permissions
 from tracker.sources.redirects import follow, is_inside, is_playlist
 from tracker.sources.schemes import check_scheme
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from tracker.sources.hardware import Accelerator
 
 __all__ = ["open_container"]
+
+NO_REDIRECTS = {"max_redirects": "0"}
 
 
 def open_container(
@@ -54,16 +57,16 @@ def open_container(
     # FFmpeg asks Python for the time on every wait when a timeout is set: not for files, which cannot hang
     timeout = None if address.kind == "video" and not address.once else (timeout_s, timeout_s)
 
-    def attempt(target: str, **allowed: str) -> Any:
-        chosen = {**options, **allowed, **ffmpeg_options}
-        return av.open(target, format=file_format, options=chosen, timeout=timeout, hwaccel=settings)
+    def attempt(target: str, allowed: Mapping[str, str], opens: GuardedFiles | None = None) -> Any:
+        chosen = {**options, **allowed, **ffmpeg_options, **(OPTIONS if opens is not None else {})}
+        return av.open(target, format=file_format, options=chosen, timeout=timeout, hwaccel=settings, io_open=opens)
 
     started_s = time.monotonic()
     failure: SourceError  # raised outside "except", so that no traceback holds FFmpeg's message with the password
     try:
         if _is_elsewhere(address):
             return _open_elsewhere(address, attempt, timeout_s)
-        return attempt(target, **permissions(address, playlists=address.kind == "network"))
+        return attempt(target, permissions(address, playlists=address.kind == "network"))
     except problems.READ_ERRORS as error:
         failure = problems.explain_open(address, error, timeout_s=timeout_s, waited_s=time.monotonic() - started_s)
     raise failure
@@ -87,7 +90,7 @@ def _open_elsewhere(address: Address, attempt: Callable[..., Any], timeout_s: fl
     playlist = is_playlist(address.target)
     if not playlist:
         try:
-            return attempt(address.target, **permissions(address), max_redirects="0")
+            return attempt(address.target, permissions(address) | NO_REDIRECTS)
         except (av.error.HTTPUnauthorizedError, av.error.HTTPNotFoundError, TimeoutError, ConnectionRefusedError):
             raise
         except problems.READ_ERRORS:
@@ -97,5 +100,7 @@ def _open_elsewhere(address: Address, attempt: Callable[..., Any], timeout_s: fl
     else:
         answer = follow(address.target, address.name, timeout_s)
     target = address.target if answer is None else answer.target
-    allowed = permissions(address, playlists=playlist or (answer is not None and answer.is_playlist))
-    return attempt(target, **allowed, max_redirects="0")
+    if playlist or (answer is not None and answer.is_playlist):
+        guard = GuardedFiles(address.name, timeout_s)
+        return attempt(target, permissions(address, playlists=True), guard)
+    return attempt(target, permissions(address) | NO_REDIRECTS)

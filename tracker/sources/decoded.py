@@ -53,6 +53,7 @@ class SourceInfo:
         decoder: Where pictures are decoded: ``cpu``, ``cuda``, ``vaapi`` or ``videotoolbox``.
         decoder_refused: A device that works here but did not take this stream, so that the CPU decodes; else empty.
         pixel_aspect: Width by height of one pixel of the upright picture; 1 where pixels are square or nothing is said.
+        start_s: When the first picture is shown on the container's own clock, on which its sound is timed too.
         notes: What else a user should know: which of several streams is read, say.
     """
 
@@ -67,6 +68,7 @@ class SourceInfo:
     decoder: str = "cpu"
     decoder_refused: str = ""
     pixel_aspect: Fraction = SQUARE
+    start_s: float = 0.0
     notes: tuple[str, ...] = ()
 
 

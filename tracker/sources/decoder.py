@@ -22,10 +22,12 @@ from tracker.sources.convert import orientation
 from tracker.sources.cpu import WorkerClock
 from tracker.sources.decoded import Picture, SourceCounters, SourceInfo
 from tracker.sources.limits import MAX_PIXELS, codec_options
+from tracker.sources.missing import Received, missing_frames
 from tracker.sources.pipes import PIPE_S, can_wait, open_pipe
 from tracker.sources.protocols import is_endless
 from tracker.sources.stamps import DECODING_TIMES_ONLY, FrameStamps
-from tracker.sources.streams import choose_stream, missing_frames, pixel_aspect
+from tracker.sources.streams import choose_stream, pixel_aspect
+from tracker.sources.structure import broken_at
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Mapping
@@ -51,9 +53,6 @@ never has one (FFmpeg 8.1), those after it do."""
 
 MAX_DAMAGED = 64
 """Most damaged packets that are kept in the list; some never become a picture, and a camera runs without end."""
-
-LENGTH_SLACK_S = 0.5
-"""A container's length may exceed its last frame's time by this much without anything missing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,10 +133,9 @@ class VideoDecoder:
                     codec.open(strict=False)
                 except problems.READ_ERRORS as error:
                     raise problems.damaged_header(self._name, codec.name, error) from error
-            self._end_s = 0.0  # of the last frame's showing, on the clock of the first
-            self._stamped_end_s = 0.0  # the same on the container's clock
+            self._received = Received()
+            self._file = address.target if address.kind == "video" and not address.once else ""
             self._pixel_aspect: Fraction | None = None
-            self._packets_read = 0
             self._unstamped = 0
             self._coded_size: tuple[int, int] | None = None
             self._damaged: set[int] = set()  # stamps of packets that the demuxer found damaged
@@ -157,7 +155,7 @@ class VideoDecoder:
             yield first
             del first
         yield from self._decoded
-        self.counters.missing = self._missing()
+        self._look_back()
 
     def interrupt(self) -> None:
         """Nothing to wake: every wait is FFmpeg's and ends by time-out."""
@@ -188,7 +186,7 @@ class VideoDecoder:
 
     def _describe(self, rate: float) -> SourceInfo:
         if self._first is None:
-            raise problems.no_frames(self._name, packets=self._packets_read, broken=self.counters.broken)
+            raise problems.no_frames(self._name, packets=self._received.packets, broken=self.counters.broken)
         stream, container, first = self._stream, self._container, self._first.frame
         duration_s = float(stream.duration * stream.time_base) if stream.duration and stream.time_base else 0.0
         if duration_s <= 0 and container.duration:
@@ -206,8 +204,16 @@ class VideoDecoder:
             decoder=self._device() or "cpu",
             decoder_refused=self._accelerator.name if self._accelerator is not None and not self._device() else "",
             pixel_aspect=self._aspect_of(first),
+            start_s=self._start_s(),
             notes=self._notes,
         )
+
+    def _start_s(self) -> float:
+        """When the first picture is shown, on the container's clock."""
+        stream = self._stream
+        if self._container.format.name in DECODING_TIMES_ONLY and stream.start_time is not None:
+            return float(stream.start_time * stream.time_base)  # stamps are late by the decoder's delay
+        return float(self._clock.origin_s or 0.0)
 
     def _device(self) -> str:
         """The device that makes the pictures, empty for the CPU.
@@ -233,23 +239,20 @@ class VideoDecoder:
         refused = "" if device else self._accelerator.name
         self.info = replace(self.info, decoder=device or "cpu", decoder_refused=refused)
 
-    def _missing(self) -> int:
-        """Frames that were announced and did not come: by count, else by length where no sound can be longer."""
-        if self._container is None:
-            return 0
-        if self.info.frame_count is not None:
-            return missing_frames(
-                self._stream,
-                self._container,
-                packets=self._packets_read,
-                decoded=self.counters.decoded,
-                end_s=self._stamped_end_s,
-            )
-        if self.info.duration_s is None or len(self._container.streams) > 1:
-            return 0
-        # A length counts from the first frame in some files, from the clock's zero in others
-        short_s = self.info.duration_s - max(self._end_s, self._stamped_end_s)
-        return round(short_s * self.info.fps) if short_s > LENGTH_SLACK_S else 0
+    def _look_back(self) -> None:
+        """Note what did not come, at the end of a recording."""
+        if self._container is None or self._is_live:
+            return
+        counters, info = self.counters, self.info
+        self._received.decoded = counters.decoded
+        counters.missing = missing_frames(
+            self._stream, self._container, self._received, duration_s=info.duration_s, fps=info.fps
+        )
+        if self._file and not (counters.missing or counters.broken or counters.concealed):
+            place = broken_at(self._file)
+            if place is not None:
+                note = f"the file is damaged or cut off at byte {place}: frames behind that may be missing"
+                self.info = replace(info, notes=(*info.notes, note))
 
     def _decode(self) -> Generator[Picture]:
         """Pictures of every packet that can be decoded."""
@@ -265,6 +268,7 @@ class VideoDecoder:
                 context = self._stream.codec_context
                 problems.check_pixels(self._name, (context.width, context.height), self._max_pixels)
                 counters.broken += 1
+                self._received.refused += packet is not None and not packet.is_discard
                 continue
             if packet is not None and packet.is_corrupt and packet.pts is not None:
                 self._damaged = {*(self._damaged if len(self._damaged) < MAX_DAMAGED else ()), packet.pts}
@@ -272,7 +276,8 @@ class VideoDecoder:
                 self._look_where_decoded(frame)
                 arrived_s = time.monotonic()
                 time_s = clock.time_s(self._stamp_s(frame, arrived_s))
-                self._end_s = time_s + self._shown_s(frame)
+                self._received.end_s = time_s + self._shown_s(frame)
+                self._received.interlaced |= frame.interlaced_frame
                 counters.repaired_times = clock.repairs
                 counters.concealed += frame.is_corrupt or frame.pts in self._damaged
                 self._damaged.discard(frame.pts)
@@ -321,7 +326,7 @@ class VideoDecoder:
         shown_s = float(frame.duration * base) if frame.duration and base else self._interval_s
         stamp = self._stamps.last_s
         if stamp is not None:
-            self._stamped_end_s = max(self._stamped_end_s, float(stamp) + shown_s)
+            self._received.stamped_end_s = max(self._received.stamped_end_s, float(stamp) + shown_s)
         return shown_s
 
     def _packets(self) -> Iterator[Any]:
@@ -331,7 +336,7 @@ class VideoDecoder:
             try:
                 for packet in self._container.demux(self._stream.index):
                     errors = 0
-                    self._packets_read += packet.size > 0
+                    self._received.packets += packet.size > 0 and not packet.is_discard
                     yield packet
             except (
                 av.error.InvalidDataError,

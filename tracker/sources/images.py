@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import av
 import numpy as np
@@ -18,7 +18,8 @@ from tracker.sources.cpu import WorkerClock
 from tracker.sources.decoded import Picture, SourceCounters, SourceInfo
 from tracker.sources.decoder import DEFAULT_FPS
 from tracker.sources.limits import codec_options
-from tracker.sources.picture_files import is_cut_off_jpeg, picture_count
+from tracker.sources.pages import all_pictures
+from tracker.sources.picture_files import is_cut_off_jpeg, picture_count, picture_size
 from tracker.sources.seqinfo import sequence_fps
 
 if TYPE_CHECKING:
@@ -54,6 +55,9 @@ class ImagesDecoder:
         self._too_large: SourceError | None = None  # of the first image beyond the limit
         self._too_large_count = 0
         self._several: list[tuple[str, int]] = []  # files of which only the first picture is used, and how many it has
+        self._asked_rate = context.fps
+        self._announced = len(self._files)
+        self._pages: list[tuple[Any, float]] = []  # further ones of a single file, and their times
         self._decoded = self._decode()
         self._first = next(self._decoded, None)
         if self._first is None:
@@ -63,9 +67,9 @@ class ImagesDecoder:
         self.info = SourceInfo(
             name=address.name,
             size=size[::-1] if orientation(first)[0] else size,
-            fps=rate,
-            frame_count=len(self._files),
-            duration_s=len(self._files) / rate,
+            fps=self._rate,
+            frame_count=self._announced,
+            duration_s=self._announced / self._rate,
             is_live=False,
             codec=self._codec,
             time_from="rate",
@@ -78,7 +82,7 @@ class ImagesDecoder:
             yield first
             del first
         yield from self._decoded
-        self.counters.missing = len(self._files) - self.counters.decoded
+        self.counters.missing = self._announced - self.counters.decoded
         self.info = replace(self.info, notes=self._notes())
 
     def interrupt(self) -> None:
@@ -95,16 +99,21 @@ class ImagesDecoder:
             if frame is None:
                 self.counters.broken += 1
                 continue
-            index = self.counters.decoded
-            self.counters.decoded += 1
-            yield Picture(
-                frame=frame,
-                index=index,
-                time_s=position / self._rate,
-                arrived_s=time.monotonic(),
-                source=shown_name(file),
-                time_from="rate",
-            )
+            yield self._picture(file, frame, position / self._rate)
+            for image, time_s in self._pages:
+                yield self._picture(file, av.VideoFrame.from_ndarray(image, "bgr24"), time_s)
+
+    def _picture(self, file: Path, frame: av.VideoFrame, time_s: float) -> Picture:
+        index = self.counters.decoded
+        self.counters.decoded += 1
+        return Picture(
+            frame=frame,
+            index=index,
+            time_s=time_s,
+            arrived_s=time.monotonic(),
+            source=shown_name(file),
+            time_from="rate",
+        )
 
     def _notes(self) -> tuple[str, ...]:
         notes = []
@@ -116,6 +125,8 @@ class ImagesDecoder:
             among = f"{len(self._several)} files hold several pictures, such as {name}"
             what = f"{name} holds {count} pictures" if len(self._several) == 1 else among
             remedy = "ffmpeg or another converter makes a GIF, an MP4 or single images of it"
+            if len(self._files) > 1:
+                remedy = "name such a file by itself to read all of it"
             notes.append(f"{what}: only the first is used ({remedy})")
         return tuple(notes)
 
@@ -139,8 +150,21 @@ class ImagesDecoder:
             return None
         if frame is not None:
             self.counters.concealed += is_cut_off_jpeg(data)
-            self._several += [(file.name, count)] if count > 1 else []
+            if count > 1:
+                self._read_pages(file, data, count, frame)
         return frame
+
+    def _read_pages(self, file: Path, data: bytes, count: int, first: av.VideoFrame) -> None:
+        """The further pictures of a file that was named by itself; of others a note will tell."""
+        found: list[tuple[Any, float]] = []
+        if len(self._files) == 1:
+            size = (first.width, first.height)
+            found = all_pictures(data, count=count, size=size, rate=self._asked_rate)
+        if len(found) < 2:
+            self._several.append((file.name, count))
+            return
+        self._pages, self._announced = found[1:], count
+        self._rate = (len(found) - 1) / found[-1][1]
 
     def _decode_first(self, name: str, data: bytes, *, animated: bool) -> av.VideoFrame | None:
         """The first picture of an image file, ``None`` where there is none.
@@ -148,6 +172,8 @@ class ImagesDecoder:
         Raises:
             SourceError: It has too many pixels.
         """
+        if (size := picture_size(data)) is not None:  # FFmpeg says nothing of what is too large for it
+            problems.check_pixels(name, size, self._max_pixels)
         with av.open(io.BytesIO(data), "r") as container:
             if not container.streams.video:
                 return None

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import select
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tracker.errors import SourceError
 
@@ -16,6 +17,10 @@ __all__ = ["PIPE_S", "can_wait", "open_pipe", "unreadable_pipe"]
 PIPE_S = 60.0
 """Longest silence of a pipe: the program at its other end may have to start, load or wait for a camera."""
 
+TELL_S = 1.0
+"""Seconds of waiting after which the log says so."""
+
+logger = logging.getLogger("tracker.live.pipes")
 
 _REMEDY = "send a video into it: cat VIDEO | masktrail track -"
 
@@ -47,12 +52,22 @@ def open_pipe(address: Address, *, timeout_s: float = PIPE_S) -> int:
     found, remedy = "", ""
     if os.isatty(descriptor):
         found, remedy = "a terminal", _REMEDY
-    elif not poll.poll(timeout_s * 1000):
+    elif not _comes(poll, address.name, timeout_s):
         found, remedy = f"nothing for {timeout_s:g} s", "start the program that writes into it"
     if found:
         os.close(descriptor)
         raise SourceError(address.name, f"expected a video in the pipe, found {found}", remedy)
     return descriptor
+
+
+def _comes(poll: Any, name: str, timeout_s: float) -> bool:
+    """Whether data come in time; after a second the log says for what it waits."""
+    if poll.poll(min(TELL_S, timeout_s) * 1000):
+        return True
+    if timeout_s <= TELL_S:
+        return False
+    logger.warning("waiting for a writer of %s (%g s at most)", name, timeout_s)
+    return bool(poll.poll((timeout_s - TELL_S) * 1000))
 
 
 def unreadable_pipe(address: Address) -> SourceError:

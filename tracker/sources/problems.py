@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import av.error
 
 from tracker.errors import SourceError
+from tracker.sources.limits import FFMPEG_PIXELS
 from tracker.sources.pipes import unreadable_pipe
 
 if TYPE_CHECKING:
@@ -82,14 +83,15 @@ def check_pixels(name: str, size: tuple[int, int], max_pixels: int) -> None:
     Raises:
         SourceError: It has more.
     """
-    if size[0] * size[1] > max_pixels:
-        found = f"{size[0]} x {size[1]} ({size[0] * size[1] / 1e6:.0f} megapixels)"
-        raise SourceError(
-            name,
-            f"expected pictures of at most {max_pixels / 1e6:g} megapixels, found {found}",
-            "scale it down: ffmpeg -i IN -vf scale=3840:-2 OUT; or open_source(..., max_pixels=...) where memory "
-            "allows it",
-        )
+    pixels, allowed = size[0] * size[1], min(max_pixels, FFMPEG_PIXELS)
+    if pixels <= allowed:
+        return
+    found = f"{size[0]} x {size[1]} ({pixels / 1e6:.0f} megapixels)"
+    remedy = "scale it down or cut it into tiles: vips resize IN OUT 0.25"  # which FFmpeg cannot do with them
+    if pixels <= FFMPEG_PIXELS:
+        remedy = f"--max-pixels {pixels} (max_pixels: {pixels}) where memory allows it, or scale it down: "
+        remedy += "ffmpeg -i IN -vf scale=3840:-2 OUT"
+    raise SourceError(name, f"expected pictures of at most {allowed / 1e6:g} megapixels, found {found}", remedy)
 
 
 def explain_open(address: Address, error: Exception, *, timeout_s: float, waited_s: float) -> SourceError:

@@ -15,12 +15,15 @@ import ssl
 import urllib.error
 import urllib.request
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urljoin, urlsplit, urlunsplit
 
 from tracker.errors import SourceError
 
-__all__ = ["Answer", "follow", "is_inside", "is_playlist"]
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["MAX_REDIRECTS", "Answer", "follow", "is_inside", "is_playlist", "open_request"]
 
 MAX_REDIRECTS = 8
 MAX_PLAYLISTS = 20
@@ -61,7 +64,8 @@ def is_inside(host: str | None) -> bool:
 def follow(target: str, name: str, timeout_s: float) -> Answer | None:
     """Follow the redirects of an address elsewhere and read its playlists.
 
-    What is told of a playlist holds for the moment of opening: FFmpeg reads it again and again.
+    What is told of a playlist holds for the moment of opening: :mod:`tracker.sources.guarded_files` opens what it names
+    from then on.
 
     Args:
         target: An ``http://`` or ``https://`` address; may hold credentials.
@@ -97,6 +101,19 @@ def follow(target: str, name: str, timeout_s: float) -> Answer | None:
             _check_playlist(target, text.decode("utf-8", "replace"), name, timeout_s)
         return Answer(target, is_playlist=bool(text)) if text or target != start else None
     return None
+
+
+def open_request(target: str, timeout_s: float, headers: Mapping[str, str]) -> Any:
+    """Open an ``http://`` or ``https://`` address; redirects are not followed.
+
+    Raises:
+        urllib.error.HTTPError: Any other answer than success, redirects included.
+        OSError: There is none.
+    """
+    request = _request(target)
+    for name, value in headers.items():
+        request.add_header(name, value)
+    return _opener().open(request, timeout=timeout_s)
 
 
 def _is_inside(address: str) -> bool:

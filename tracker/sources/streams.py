@@ -1,4 +1,4 @@
-"""Choice of a container's video stream, and what the container says of it."""
+"""Choice of a container's video stream, and the shape of its pixels."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import av
 from tracker.sources import problems
 from tracker.types import SQUARE
 
-__all__ = ["choose_stream", "missing_frames", "pixel_aspect"]
+__all__ = ["choose_stream", "pixel_aspect"]
 
 WIDEST = Fraction(16)
 """Anamorphic recordings stay below 3; what is further from square is damage."""
@@ -43,28 +43,6 @@ def choose_stream(name: str, container: Any) -> tuple[Any, tuple[str, ...]]:
     context = chosen.codec_context
     number = f"number {streams.index(chosen) + 1}, {context.width} x {context.height}"
     return chosen, (f"{len(streams)} video streams: the largest is read ({number})",)
-
-
-def missing_frames(stream: Any, container: Any, *, packets: int, decoded: int, end_s: float) -> int:
-    """How many of the frames that a container announces, and that are to be shown, did not come.
-
-    An edit list of an MP4 hides the frames before a cut, and an AVI counts intervals in which the picture before stays.
-
-    Args:
-        stream: The video stream, read to its end; it announces a number of frames.
-        container: Its container.
-        packets: Packets that came, those without content left out.
-        decoded: Frames that came.
-        end_s: Where the last of them ended on the stream's clock, in seconds.
-    """
-    announced = int(stream.frames)
-    if container.format.name.startswith("mov,") and len(stream.index_entries):
-        announced = sum(not entry.is_discard for entry in stream.index_entries)
-    missing = announced - decoded
-    if container.format.name == "avi" and stream.average_rate:
-        at_end = announced - round(end_s * float(stream.average_rate))
-        missing = min(missing, max(at_end, packets - decoded))
-    return max(missing, 0)
 
 
 def pixel_aspect(stream: Any, *, turned: bool) -> Fraction:

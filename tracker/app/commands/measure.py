@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tracker.app.console import Json, Quiet, console_for, error_console, foreign, steps
-from tracker.app.flags import option
-from tracker.settings.stream import RunSettings
+from tracker.app.flags import option, settings_from
+from tracker.errors import ConfigError
+from tracker.settings.stream import RunSettings, StreamSettings
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -28,6 +29,9 @@ def associate(
         float | None, typer.Option(min=0.01, help="Frames per second; else seqinfo.ini's, 10 for KITTI text, 30.")
     ] = None,
     refine: Annotated[bool, option(RunSettings, "refine")] = False,
+    site: Annotated[str | None, option(RunSettings, "site")] = None,
+    events: Annotated[list[str] | None, option(RunSettings, "events")] = None,
+    start_at: Annotated[str | None, option(RunSettings, "start_at")] = None,
     quiet: Quiet = False,
 ) -> None:
     """Give identities to detections made elsewhere, in their format; no video needed.
@@ -39,9 +43,16 @@ def associate(
     from tracker.measure.associate import associate as associate_files
 
     console = console_for(quiet=quiet)
+    counting = settings_from(StreamSettings, {"site": site, "events": events or None, "start_at": start_at})
     if is_saved_instances(detections):
-        _associate_saved(detections, out, fps=fps, refine=refine, console=console)
+        if fps is not None:
+            problem = "expected no rate, found one: saved instances have times of their own"
+            raise ConfigError(f"--fps {fps:g}", problem, "leave --fps out")
+        _associate_saved(detections, out, refine=refine, counting=counting, console=console)
         return
+    if counting.site is not None:
+        problem = "expected instances that masktrail segment saved, found detections of another format"
+        raise ConfigError(f"--site with {detections}", problem, "leave --site out")
     with steps(console, "associating") as show:
         results = associate_files(detections, out, fps=fps, refine=refine, progress=show)
     for result in results:
@@ -58,17 +69,18 @@ def associate(
         raise typer.Exit(1)
 
 
-def _associate_saved(path: Path, out: Path, *, fps: float | None, refine: bool, console: Console) -> None:
+def _associate_saved(path: Path, out: Path, *, refine: bool, counting: StreamSettings, console: Console) -> None:
+    from tracker.app.counts import counts_table
     from tracker.engine.saved import associate_saved
-    from tracker.errors import ConfigError
 
-    if fps is not None:
-        problem = "expected no rate, found one: saved instances have times of their own"
-        raise ConfigError(f"--fps {fps:g}", problem, "leave --fps out")
     with steps(console, "associating") as show:
-        result = associate_saved(path, out, refine=refine, progress=lambda done: show(path.name, done, done))
+        result = associate_saved(
+            path, out, refine=refine, counting=counting, progress=lambda done: show(path.name, done, done)
+        )
     total = result.identities.total()
     console.print(f"{path.name}: {total} identities in {result.frames} frames -> {out}", highlight=False, markup=False)
+    if result.tally is not None:
+        console.print(counts_table(result.tally))
     if result.problem:
         text = f"  second pass failed, the online result stands: {result.problem}"
         console.print(text, highlight=False, markup=False)

@@ -37,6 +37,7 @@ def models_list() -> None:
 def models_show(name: Annotated[str, typer.Argument(help="A name from `masktrail models list`.")]) -> None:
     """Print a model's card: data, figures, limits, licences; and where it would run here."""
     from rich.markdown import Markdown
+    from rich.text import Text
 
     from tracker.segment.session import OnnxSegmenter
     from tracker.segment.zoo import find_model
@@ -47,7 +48,9 @@ def models_show(name: Annotated[str, typer.Argument(help="A name from `masktrail
 
         raise ModelError(name, f"expected a card {card}, found none", "only models of the zoo have one")
     console = console_for()
-    console.print(Markdown(printable(card.read_text(encoding="utf-8"))))
+    text = printable(card.read_text(encoding="utf-8"))
+    # Rich draws bullets and rules that a terminal without UTF-8 has not: there the card is shown as it is written.
+    console.print(Markdown(text) if console.encoding.startswith("utf") else Text(text.replace("\u2014", "-")))
     segmenter = OnnxSegmenter(name)
     console.print(f"Here: {foreign(segmenter.describe())}; {foreign(segmenter.placement)}", highlight=False)
 

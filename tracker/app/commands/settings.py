@@ -1,4 +1,4 @@
-"""``masktrail settings``: JSON schema of cameras.yaml, reference pages of the settings and of the command line."""
+"""``masktrail settings``: JSON schemas of cameras.yaml and site files, their reference pages."""
 
 from __future__ import annotations
 
@@ -31,6 +31,22 @@ def settings_docs(*, out: Out = None) -> None:
     from tracker.settings.reference import reference_page
 
     _give(reference_page(), out)
+
+
+@settings_app.command(name="site", cls=CheckedCommand)
+def settings_site(*, out: Out = None) -> None:
+    """The reference of site files in Markdown: keys, defaults, values."""
+    from tracker.settings.site_reference import site_page
+
+    _give(site_page(), out)
+
+
+@settings_app.command(name="site-schema", cls=CheckedCommand)
+def settings_site_schema(*, out: Out = None) -> None:
+    """The JSON schema of site files: editors complete their keys and mark mistakes."""
+    from tracker.settings.site_reference import site_schema
+
+    _give(json.dumps(site_schema(), indent=2) + "\n", out)
 
 
 @settings_app.command(name="commands")

@@ -19,11 +19,12 @@ def demo(
     *,
     out: Annotated[Path, typer.Option(help="Folder for everything that is written.")] = Path("demo-output"),
     device: Annotated[str, option(RunSettings, "device")] = "auto",
+    site: Annotated[str | None, option(RunSettings, "site")] = None,
 ) -> None:
     """Track two real clips (or, without network, two rendered scenes) and show where to look."""
     from tracker.app.demo import run_demo
 
-    outcomes = run_demo(out, video=video, device=device, console=console_for())
+    outcomes = run_demo(out, video=video, device=device, console=console_for(), site=site)
     if any(outcome.failures for outcome in outcomes):
         raise typer.Exit(1)
     if any(outcome.interrupted for outcome in outcomes):

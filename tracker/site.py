@@ -11,18 +11,20 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from tracker.analytics.geometry import Point, first_crossing, polygon_area, polygons_cross
 from tracker.errors import ConfigError
+from tracker.polygons import Point, first_crossing, polygon_area, polygons_cross
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-__all__ = ["Doors", "Flow", "Line", "Occluder", "Site", "Zone"]
+__all__ = ["MOST_POINTS", "Doors", "Flow", "Line", "Occluder", "Site", "Zone"]
 
 ASPECT_TOLERANCE = 0.02
 """A picture whose width to height differs by more from the site's is another picture (1920 x 1088 is the same)."""
 SMALLEST_AREA = 1e-6
 """Of a polygon, as a share of the picture; 2 pixels of 1080p."""
+MOST_POINTS = 2_000
+"""Of a whole site that comes from a file: whether edges cross is asked of every pair."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +57,8 @@ class Line:
         _points(offender, self.points, least=2)
         if crossing := first_crossing(self.points, closed=False):
             raise _self_crossing(offender, crossing)
-        if self.to_left == self.to_right or not (self.to_left and self.to_right):
+        names = self.directions
+        if self.to_left == self.to_right or not all(name.strip() and name.isprintable() for name in names):
             problem = f"expected two different names of directions, found {self.to_left!r} and {self.to_right!r}"
             raise ConfigError(offender, problem, "name them, such as in and out")
         _positive(offender, "dead_band", self.dead_band, least=1e-6, most=0.5)
@@ -179,6 +182,7 @@ class Site:
     Attributes:
         lines, zones, occluders, doors, flows: Its parts; names are unique within each, and among lines and zones.
         reference_size: ``(width, height)`` of the picture on which it was drawn; ``None`` = not known.
+        reference_picture: Name of that picture's file, which lies beside the site's; empty = none.
         revision: Counts the changes to the site; stands in every event.
         timezone: Of the place, as the IANA names it; for quiet hours.
     """
@@ -189,6 +193,7 @@ class Site:
     doors: tuple[Doors, ...] = ()
     flows: tuple[Flow, ...] = ()
     reference_size: tuple[int, int] | None = None
+    reference_picture: str = ""
     revision: int = 0
     timezone: str = "UTC"
 
@@ -197,9 +202,7 @@ class Site:
         _unique("occluder", [part.name for part in self.occluders])
         _unique("doors", [part.name for part in self.doors])
         _unique("flow", [part.name for part in self.flows])
-        if self.reference_size is not None and min(self.reference_size) < 1:
-            found = f"{self.reference_size[0]} x {self.reference_size[1]}"
-            raise ConfigError("site", f"expected a reference size in pixels, found {found}", "give width and height")
+        self._check_reference()
         lines = {line.name: line for line in self.lines}
         for doors in self.doors:
             for name in doors.lines:
@@ -208,13 +211,25 @@ class Site:
         zones = {zone.name for zone in self.zones}
         for flow in self.flows:
             for name, direction in ((flow.start, flow.start_direction), (flow.end, flow.end_direction)):
-                if name not in zones or direction:
+                if not direction and name not in zones and name not in lines:
+                    known = ", ".join((*lines, *sorted(zones))) or "none"
+                    problem = f"expected one of the site's lines and zones ({known}), found {name!r}"
+                    raise ConfigError(f"flow {flow.name!r}", problem, "name one of them")
+                if direction:
                     _direction(f"flow {flow.name!r}", lines, name, direction)
         try:
             ZoneInfo(self.timezone)
         except (ZoneInfoNotFoundError, ValueError, OSError):
             problem = f"expected an IANA time zone, found {self.timezone!r}"
             raise ConfigError("site", problem, "such as Europe/Berlin") from None
+
+    def _check_reference(self) -> None:
+        if self.reference_size is not None and min(self.reference_size) < 1:
+            found = f"{self.reference_size[0]} x {self.reference_size[1]}"
+            raise ConfigError("site", f"expected a reference size in pixels, found {found}", "give width and height")
+        if self.reference_picture and not re.fullmatch(r"[^./\\][^/\\]*", self.reference_picture):
+            problem = f"expected reference_picture as a file beside the site's, found {self.reference_picture!r}"
+            raise ConfigError("site", problem, "put it there, and write its name without a folder")
 
     def check_size(self, size: tuple[int, int]) -> None:
         """Refuse a picture of another shape than that on which the site was drawn.

@@ -8,8 +8,8 @@ import pytest
 
 from tests.analytics.walks import tracked
 from tracker.analytics.measures import SiteMeasures
-from tracker.analytics.site import Doors, Flow, Line, Occluder, Site, Zone
 from tracker.errors import ConfigError
+from tracker.site import Doors, Flow, Line, Occluder, Site, Zone
 
 SQUARE = ((0.1, 0.1), (0.5, 0.1), (0.5, 0.5), (0.1, 0.5))
 DOOR = Line(name="door", points=((0.1, 0.5), (0.9, 0.5)))

@@ -1,0 +1,131 @@
+"""Random sites: lines that do not cross themselves, zones of several polygons with holes, doors and flows."""
+
+from __future__ import annotations
+
+import math
+
+from hypothesis import strategies as st
+
+from tracker.polygons import Point, first_crossing, polygon_area
+from tracker.site import SMALLEST_AREA, Doors, Flow, Line, Occluder, Site, Zone
+
+__all__ = ["names", "polygons", "polylines", "sites", "zones_of"]
+
+CELLS = 3
+"""Polygons of one zone lie in cells of their own, so many a side."""
+
+
+def names() -> st.SearchStrategy[str]:
+    """Anything printable, words that YAML takes for something else among them."""
+    odd = st.sampled_from(
+        ["no", "off", "7", "1e5", "null", "~", "a: b", "- a", "#x", '"', "'", "{a}", "Süd → Nord", "@"]
+    )
+    return odd | st.text(min_size=1, max_size=12).filter(lambda text: text.isprintable() and text == text.strip())
+
+
+def rounded(x: float, y: float) -> Point:
+    return round(x, 4), round(y, 4)
+
+
+@st.composite
+def polylines(draw: st.DrawFn, most: int = 5) -> tuple[Point, ...]:
+    """Points in the order of one axis, drawn from either end."""
+    along = sorted(draw(st.lists(st.integers(0, 10_000), min_size=2, max_size=most, unique=True)))
+    across = [draw(st.integers(0, 10_000)) for _ in along]
+    points = [rounded(a / 1e4, b / 1e4) for a, b in zip(along, across, strict=True)]
+    if draw(st.booleans()):
+        points = [(y, x) for x, y in points]
+    return tuple(reversed(points) if draw(st.booleans()) else points)
+
+
+def around(centre: Point, reach: float, shares: list[float]) -> tuple[Point, ...]:
+    """A polygon whose corners lie about a centre in order."""
+    angles = [2 * math.pi * number / len(shares) for number in range(len(shares))]
+    return tuple(
+        rounded(centre[0] + reach * share * math.cos(angle), centre[1] + reach * share * math.sin(angle))
+        for angle, share in zip(angles, shares, strict=True)
+    )
+
+
+def sound(polygon: tuple[Point, ...]) -> bool:
+    return first_crossing(polygon, closed=True) is None and polygon_area(polygon) > 100 * SMALLEST_AREA
+
+
+@st.composite
+def polygons(draw: st.DrawFn, cell: tuple[int, int] | None = None) -> tuple[Point, ...]:
+    """A simple polygon, in one cell of the picture or anywhere."""
+    side = 1 if cell is None else CELLS
+    column, row = cell or (0, 0)
+    centre = (column + 0.5) / side, (row + 0.5) / side
+    shares = draw(st.lists(st.floats(0.3, 0.95), min_size=3, max_size=9))
+    return around(centre, 0.5 / side, shares)
+
+
+@st.composite
+def zones_of(draw: st.DrawFn, *, several: bool = True) -> tuple[tuple[Point, ...], ...]:
+    """Polygons of a zone, some with a hole."""
+    if not several:
+        return (draw(polygons().filter(sound)),)
+    cells = draw(
+        st.lists(st.tuples(st.integers(0, CELLS - 1), st.integers(0, CELLS - 1)), min_size=1, max_size=3, unique=True)
+    )
+    made = []
+    for column, row in cells:
+        outline = draw(polygons(cell=(column, row)).filter(sound))
+        made.append(outline)
+        if draw(st.booleans()):
+            centre = (column + 0.5) / CELLS, (row + 0.5) / CELLS
+            hole = around(centre, 0.05 / CELLS, [1.0, 1.0, 1.0, 1.0])
+            if sound(hole):
+                made.append(hole)
+    return tuple(made)
+
+
+@st.composite
+def sites(draw: st.DrawFn) -> Site:
+    """A site with everything."""
+    seconds = st.floats(0, 3600).map(lambda value: round(value, 3)) | st.sampled_from([0.0, 1e-7, 0.1 + 0.2])
+    classes = st.lists(names(), max_size=2, unique=True).map(tuple)
+    known = draw(st.lists(names(), min_size=1, max_size=6, unique=True))
+    count = draw(st.integers(0, len(known)))
+    ways = draw(st.lists(names(), min_size=2, max_size=2, unique=True))
+    lines = tuple(
+        Line(
+            name=name,
+            points=draw(polylines()),
+            to_left=ways[number % 2],
+            to_right=ways[1 - number % 2],
+            classes=draw(classes),
+            dead_band=draw(st.sampled_from([1e-6, 0.004, 0.1, 0.5])),
+            settle_s=draw(seconds),
+            min_rearm_s=draw(seconds),
+        )
+        for number, name in enumerate(known[:count])
+    )
+    zones = tuple(
+        Zone(
+            name=name,
+            polygons=draw(zones_of()),
+            classes=draw(classes),
+            enter_s=draw(seconds),
+            leave_s=draw(seconds),
+            loiter_s=draw(st.none() | st.floats(0.001, 3600)),
+            loiter_s_by_class=draw(st.dictionaries(names(), st.floats(0.001, 60), max_size=2)),
+        )
+        for name in known[count:]
+    )
+    doors = (
+        Doors(name="d", lines=tuple(known[:count]), entry=ways[0], exit=ways[1], reset_at="04:00") if lines else None
+    )
+    flow = Flow(name="f", start=known[0], end=known[-1], start_direction=ways[0] if count else "")
+    return Site(
+        lines=lines,
+        zones=zones,
+        occluders=(Occluder(name="pillar", polygon=draw(polygons().filter(sound))),),
+        doors=(doors,) if doors else (),
+        flows=(flow,),
+        reference_size=draw(st.none() | st.tuples(st.integers(1, 9000), st.integers(1, 9000))),
+        reference_picture=draw(st.sampled_from(["", "gate.png", "a b: #1.jpg", "null"])),
+        revision=draw(st.integers(0, 9)),
+        timezone=draw(st.sampled_from(["UTC", "Europe/Berlin"])),
+    )

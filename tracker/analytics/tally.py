@@ -1,0 +1,114 @@
+"""Tally of events as they come: crossings by line and direction, entries and dwell by zone, flows."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from tracker.events import Event
+    from tracker.site import Site
+
+__all__ = ["Tally", "ZoneTally"]
+
+
+@dataclass(slots=True, kw_only=True)
+class ZoneTally:
+    """Of one zone.
+
+    Attributes:
+        entries: By class; identities that were inside when they were first seen are not among them.
+        found_inside: Those, by class.
+        closed: Stays that began and ended in view.
+        dwell_s: Their seconds, summed.
+    """
+
+    entries: Counter[str] = field(default_factory=Counter)
+    found_inside: Counter[str] = field(default_factory=Counter)
+    closed: int = 0
+    dwell_s: float = 0.0
+
+    @property
+    def mean_dwell_s(self) -> float | None:
+        """Of the closed stays; ``None`` where there are none."""
+        return self.dwell_s / self.closed if self.closed else None
+
+
+@dataclass(slots=True, kw_only=True)
+class Tally:
+    """Sums over the events that it was shown, so that they need not be kept. Classes are those at the event.
+
+    Attributes:
+        crossings: By line, direction and class.
+        zones: By name.
+        flows: By name and class.
+    """
+
+    crossings: dict[tuple[str, str], Counter[str]] = field(default_factory=dict)
+    zones: dict[str, ZoneTally] = field(default_factory=dict)
+    flows: dict[str, Counter[str]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, site: Site | None) -> Tally:
+        """With every line, direction, zone and flow of a site at zero."""
+        if site is None:
+            return cls()
+        return cls(
+            crossings={(line.name, direction): Counter() for line in site.lines for direction in line.directions},
+            zones={zone.name: ZoneTally() for zone in site.zones},
+            flows={flow.name: Counter() for flow in site.flows},
+        )
+
+    def add(self, events: Iterable[Event]) -> None:
+        """Take the next events."""
+        for event in events:
+            name = event.class_name
+            if event.kind == "crossing":
+                self.crossings.setdefault((event.place, event.direction), Counter())[name] += 1
+            elif event.kind == "flow":
+                self.flows.setdefault(event.place, Counter())[name] += 1
+            elif event.kind in {"enter", "leave"} and event.stay is not None:
+                zone = self.zones.setdefault(event.place, ZoneTally())
+                if event.kind == "enter":
+                    (zone.entries if event.stay.began == "entered" else zone.found_inside)[name] += 1
+                elif event.stay.began == "entered" and event.stay.end == "left":
+                    zone.closed += 1
+                    zone.dwell_s += event.stay.dwell_s or 0.0
+
+    def merge(self, other: Tally) -> None:
+        """Add what another one counted."""
+        for key, counts in other.crossings.items():
+            self.crossings.setdefault(key, Counter()).update(counts)
+        for name, counts in other.flows.items():
+            self.flows.setdefault(name, Counter()).update(counts)
+        for name, theirs in other.zones.items():
+            zone = self.zones.setdefault(name, ZoneTally())
+            zone.entries.update(theirs.entries)
+            zone.found_inside.update(theirs.found_inside)
+            zone.closed += theirs.closed
+            zone.dwell_s += theirs.dwell_s
+
+    def copy(self) -> Tally:
+        """What further events do not change."""
+        copied = Tally()
+        copied.merge(self)
+        return copied
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values."""
+        lines: dict[str, dict[str, dict[str, int]]] = {}
+        for (line, direction), counts in self.crossings.items():
+            lines.setdefault(line, {})[direction] = dict(counts)
+        zones = {
+            name: {
+                "entries": dict(zone.entries),
+                "found_inside": dict(zone.found_inside),
+                "closed_stays": zone.closed,
+                "mean_dwell_s": None if zone.mean_dwell_s is None else round(zone.mean_dwell_s, 3),
+            }
+            for name, zone in self.zones.items()
+        }
+        return {"lines": lines, "zones": zones, "flows": {name: dict(counts) for name, counts in self.flows.items()}}

@@ -1,0 +1,187 @@
+"""Counting in a stream: the stages that find ground contacts, and what a site's lines, zones and flows make of them."""
+
+from __future__ import annotations
+
+import difflib
+import logging
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tracker.analytics.contact import ContactFinder
+from tracker.analytics.measures import SiteMeasures
+from tracker.engine.stage import Stage
+from tracker.errors import ConfigError
+from tracker.plugins import STAGES, StageContext
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from tracker.engine.snapshot import Kept
+    from tracker.events import Event
+    from tracker.settings.stream import StreamSettings
+    from tracker.site import Site
+    from tracker.types import TrackedFrame
+
+__all__ = [
+    "AnalyticsStage",
+    "ContactStage",
+    "analytics",
+    "check_site",
+    "contact",
+    "counting_stages",
+    "listed_classes",
+    "site_of",
+]
+
+logger = logging.getLogger("tracker.live")
+
+
+class ContactStage(Stage):
+    """Finds the ground contact of every instance.
+
+    Args:
+        site: Its occluders hide contacts.
+    """
+
+    name = "contact"
+
+    def __init__(self, site: Site | None = None) -> None:
+        self._finder = ContactFinder([] if site is None else [occluder.polygon for occluder in site.occluders])
+
+    def process(self, tracked: TrackedFrame) -> TrackedFrame:
+        """The frame with its ``contacts``."""
+        return replace(tracked, contacts=self._finder.find(tracked.instances, tracked.frame.size))
+
+
+class AnalyticsStage(Stage):
+    """Finds the events of a site.
+
+    Args:
+        site: What is counted.
+        stream: Name of the stream, for the events.
+        start_at: When a recording began, where that is declared.
+        gap_s: Seconds without a frame from which the camera was out.
+    """
+
+    name = "analytics"
+
+    def __init__(self, site: Site, *, stream: str, start_at: datetime | None = None, gap_s: float = 2.0) -> None:
+        self._site, self._stream, self._start_at, self._gap_s = site, stream, start_at, gap_s
+        self._measures = self._fresh()
+
+    def process(self, tracked: TrackedFrame) -> TrackedFrame:
+        """The frame with its ``events``, after those that it came with."""
+        return replace(tracked, events=(*tracked.events, *self._measures.process(tracked)))
+
+    def state(self) -> dict[str, Any] | None:
+        """See :meth:`tracker.analytics.measures.SiteMeasures.state`."""
+        return self._measures.state()
+
+    def restore(self, kept: Kept) -> None:
+        """Continue where the identities do; counts of a camera that cannot be continued cost none of its identities."""
+        if kept.numbers_only:
+            return
+        try:
+            self._measures.restore(kept.state, elapsed_s=kept.elapsed_s)
+        except Exception as failure:
+            if kept.elapsed_s is None:  # a recording continues exactly or begins anew
+                raise
+            self._measures = self._fresh()
+            problem = f"expected counts of this version and site, found {type(failure).__name__}: {failure}"
+            logger.warning("counts begin anew", extra={"camera": self._stream, "problem": problem})
+
+    def close(self) -> tuple[Event, ...]:
+        """What nothing can contradict any more, and the stays that last."""
+        return self._measures.close()
+
+    def present(self) -> dict[str, dict[str, int]]:
+        """Identities by zone and class."""
+        return self._measures.present()
+
+    def _fresh(self) -> SiteMeasures:
+        start_utc_ms = None if self._start_at is None else round(self._start_at.timestamp() * 1000)
+        return SiteMeasures(self._site, stream=self._stream, start_utc_ms=start_utc_ms, gap_s=self._gap_s)
+
+
+def counting_stages(
+    stream: str,
+    class_names: Sequence[str],
+    *,
+    contacts: bool,
+    site: Site | None,
+    settings: StreamSettings,
+    pictured: bool = False,
+) -> list[Stage]:
+    """The stages ``contact``, ``camera_state`` and ``analytics``; none where nothing asks for it.
+
+    Args:
+        stream: Name of the stream.
+        class_names: Of its model.
+        contacts: An output wants them.
+        site: What is counted, if anything.
+        settings: Of the stream.
+        pictured: Its frames have pictures, which show the state of the camera.
+    """
+    steps: list[tuple[str, dict[str, Any]]] = []
+    if contacts or site is not None:
+        steps.append(("contact", {"site": site}))
+    if site is not None and pictured:
+        beside = Path(settings.site or "").parent / site.reference_picture
+        reference = beside if site.reference_picture else None
+        steps.append(
+            ("camera_state", {"reference": reference, "start_at": settings.start_at, "revision": site.revision})
+        )
+    if site is not None:
+        steps.append(("analytics", {"site": site, "start_at": settings.start_at, "gap_s": settings.gap_s}))
+    return [
+        STAGES.load(name)(StageContext(stream=stream, class_names=class_names, settings=values))
+        for name, values in steps
+    ]
+
+
+def site_of(settings: StreamSettings) -> Site | None:
+    """The site as its file has it now.
+
+    Raises:
+        ConfigError: The file cannot be read, or something in it is wrong.
+    """
+    if settings.site is None:
+        return None
+    from tracker.settings.site_file import read_site
+
+    return read_site(settings.site)
+
+
+def check_site(site: Site, class_names: Sequence[str], offender: str, *, whose: str = "the model; it has") -> None:
+    """Refuse lines and zones for classes that never come: they would count nothing.
+
+    Raises:
+        ConfigError: There is such a line or zone.
+    """
+    wanted = [(f"line {line.name!r}", line.classes) for line in site.lines]
+    wanted += [(f"zone {zone.name!r}", (*zone.classes, *zone.loiter_s_by_class)) for zone in site.zones]
+    for part, names in wanted:
+        for name in names:
+            if name not in class_names:
+                close = difflib.get_close_matches(name, class_names, 1)
+                owner, _, verb = whose.partition("; ")
+                listed = listed_classes(class_names)
+                problem = f"expected classes of {owner}, found {name!r} in {part}; {verb} {listed}"
+                raise ConfigError(offender, problem, f"did you mean {close[0]!r}?" if close else "choose among these")
+
+
+def listed_classes(class_names: Sequence[str]) -> str:
+    """The first of a model's classes, for messages."""
+    return ", ".join(class_names[:20]) + (f", ... ({len(class_names)} in all)" * (len(class_names) > 20))
+
+
+def contact(context: StageContext) -> ContactStage:
+    """The stage ``contact``; its setting is that of :class:`ContactStage`."""
+    return ContactStage(**context.settings)
+
+
+def analytics(context: StageContext) -> AnalyticsStage:
+    """The stage ``analytics``; its settings are those of :class:`AnalyticsStage`."""
+    return AnalyticsStage(stream=context.stream, **context.settings)

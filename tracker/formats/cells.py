@@ -1,0 +1,24 @@
+"""Cells of CSV files: flags as numbers, and no text that a spreadsheet would run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+__all__ = ["cell"]
+
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+"""What spreadsheets take for the beginning of a formula (OWASP, CSV Injection)."""
+
+
+def cell(value: Any) -> Any:
+    r"""A value as it stands in a CSV file.
+
+    The csv module writes True and False, tables elsewhere expect 0 and 1. A text that a spreadsheet would run as a
+    formula gets an apostrophe in front, which spreadsheets do not show.
+
+    >>> cell('=HYPERLINK("http://evil")'), cell("car"), cell(-1.5), cell(True)
+    ('\'=HYPERLINK("http://evil")', 'car', -1.5, 1)
+    """
+    if isinstance(value, bool):
+        return int(value)
+    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA_STARTS) else value

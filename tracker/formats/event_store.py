@@ -1,0 +1,277 @@
+"""SQLite ledger: its schema with the views that count, and what tells it from other programs' files."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+import stat
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from tracker.errors import SourceError
+from tracker.formats.event_rows import EVENT_FIELDS, TEXT_FIELDS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from tracker.events import EventKind
+    from tracker.formats.fields import Field
+
+__all__ = [
+    "APPLICATION_ID",
+    "COLUMNS",
+    "SCHEMA_VERSION",
+    "SUFFIXES",
+    "check_sqlite",
+    "create",
+    "grouped",
+    "insertion",
+    "open_store",
+    "outages",
+    "spans",
+    "store_kind",
+]
+
+SUFFIXES = (".sqlite", ".sqlite3", ".db")
+APPLICATION_ID = 0x4D54524C
+"""``MTRL``: at byte 68 of the file, where SQLite keeps what program a file belongs to."""
+SCHEMA_VERSION = 1
+"""At byte 60. Rises when a column or the meaning of a view changes."""
+OLDEST_SQLITE = (3, 37, 0)
+"""The first one with STRICT tables."""
+
+COLUMNS = tuple(field.name for field in EVENT_FIELDS if field.name not in TEXT_FIELDS)
+OUTAGES: tuple[EventKind, ...] = ("gap", "camera_moved", "frozen", "covered", "dark")
+
+StoreKind = Literal["none", "ours", "newer", "foreign"]
+
+
+def store_kind(path: str | os.PathLike[str]) -> StoreKind:
+    """What stands at a path, by its first hundred bytes; nothing is opened as a database.
+
+    Returns:
+        ``none`` for no file or an empty one; ``newer`` for a ledger of a later schema.
+
+    Raises:
+        OSError: The system refuses.
+    """
+    try:
+        with Path(path).open("rb") as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                return "foreign"
+            head = file.read(100)
+    except FileNotFoundError:
+        return "none"
+    if not head:
+        return "none"
+    if not head.startswith(b"SQLite format 3\0") or int.from_bytes(head[68:72], "big") != APPLICATION_ID:
+        return "foreign"
+    return "newer" if int.from_bytes(head[60:64], "big") > SCHEMA_VERSION else "ours"
+
+
+@contextlib.contextmanager
+def open_store(path: str | os.PathLike[str]) -> Iterator[sqlite3.Connection]:
+    """A ledger for reading, also while others write it; closed when the block ends.
+
+    Raises:
+        SourceError: It is missing, another program's, or of a newer version.
+    """
+    path = Path(path)
+    try:
+        kind = store_kind(path)
+    except OSError as failure:
+        raise SourceError(path, f"expected a ledger, found: {failure.strerror}", "check the path") from failure
+    if kind != "ours":
+        found = {"none": "nothing", "newer": "one of a newer masktrail", "foreign": "a file of another program"}[kind]
+        remedy = "update masktrail" if kind == "newer" else "name the file that --events wrote"
+        raise SourceError(path, f"expected a ledger of masktrail, found {found}", remedy)
+    address = path.resolve().as_uri() + "?mode=ro"
+    try:
+        connection = sqlite3.connect(address, uri=True, timeout=5.0, isolation_level=None, check_same_thread=False)
+        try:
+            connection.execute("SELECT row FROM events LIMIT 1").fetchone()
+        except sqlite3.OperationalError:
+            connection.close()
+            if path.with_name(path.name + "-wal").exists():
+                raise
+            # A folder that cannot be written has no room for what readers share, and no writer.
+            connection = sqlite3.connect(address + "&immutable=1", uri=True, isolation_level=None)
+            connection.execute("SELECT row FROM events LIMIT 1").fetchone()
+    except sqlite3.Error as failure:
+        raise SourceError(path, f"expected a SQLite ledger, found: {failure}", "check the file") from failure
+    try:
+        yield connection
+    finally:
+        connection.close()
+
+
+def create(connection: sqlite3.Connection) -> None:
+    """Make the tables and views in an empty database, in a transaction of the caller.
+
+    The identifying bytes are written with them, so that a file is either empty or a whole ledger.
+    """
+    for statement in _SCHEMA:
+        connection.execute(statement)
+    connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+
+
+def insertion() -> str:
+    """The statement that adds a row by its columns' names, once for every key."""
+    names, values = ", ".join(map(_quoted, COLUMNS)), ", ".join(f":{name}" for name in COLUMNS)
+    return f"INSERT INTO events ({names}) VALUES ({values}) ON CONFLICT (key) DO NOTHING"  # noqa: S608 - own names
+
+
+def _quoted(name: str) -> str:
+    return f'"{name}"'
+
+
+def _column(field: Field) -> str:
+    kind = {"text": "TEXT", "number": "REAL", "whole": "INTEGER", "flag": "INTEGER"}[field.kind]
+    may_be_null = field.name == "utc_ms" or field.name.startswith(("before_", "after_", "stay_", "since_"))
+    return f'"{field.name}" {kind}' + ("" if may_be_null else " NOT NULL") + (" UNIQUE" if field.name == "key" else "")
+
+
+_TABLE: list[Any] = [_column(field) for field in EVENT_FIELDS if field.name not in TEXT_FIELDS]
+_OUTAGES = ", ".join(f"'{kind}'" for kind in OUTAGES)
+
+_AT_MS = """coalesce(events.utc_ms, CAST(round(events.time_s * 1000) AS INTEGER))
+           - CASE events.kind WHEN 'flow'
+             THEN coalesce(CAST(round((events.time_s - events.since_s) * 1000) AS INTEGER), 0) ELSE 0 END"""
+"""When an event is counted, as tracker.analytics.counts.booked() says."""
+
+_SCHEMA = (
+    # `row` is the order of writing, which VACUUM keeps.
+    f"CREATE TABLE events (row INTEGER PRIMARY KEY, {', '.join(_TABLE)}) STRICT",
+    """CREATE TRIGGER append_only BEFORE UPDATE ON events
+       BEGIN SELECT RAISE(ABORT, 'the ledger is append-only: rows are added, never changed'); END""",
+    "CREATE INDEX events_by_time ON events (kind, utc_ms)",
+    "CREATE INDEX events_by_stream ON events (stream, utc_ms)",
+    """CREATE INDEX corrections ON events (stream, identity) WHERE kind IN ('reclassified', 'rekeyed')""",
+    """CREATE INDEX stay_ends ON events (stream, place, identity, utc_ms) WHERE kind IN ('enter', 'leave')""",
+    # Numbers under which identities go now, through chains of corrections.
+    """CREATE VIEW renamed AS
+       WITH RECURSIVE
+         last(stream, was, now) AS (
+           SELECT stream, was_identity, identity FROM (
+             SELECT stream, was_identity, identity, max(row) FROM events
+             WHERE kind IN ('reclassified', 'rekeyed') AND kind = 'rekeyed' GROUP BY stream, was_identity)),
+         chain(stream, was, now, depth) AS (
+           SELECT stream, was, now, 1 FROM last
+           UNION ALL
+           SELECT chain.stream, chain.was, last.now, depth + 1 FROM chain
+           JOIN last ON last.stream = chain.stream AND last.was = chain.now WHERE depth < 64)
+       SELECT stream, was, now FROM (SELECT stream, was, now, max(depth) FROM chain GROUP BY stream, was)""",
+    # The last correction of the class, of all numbers that an identity had.
+    """CREATE VIEW final_classes AS
+       SELECT stream, identity, class FROM (
+         SELECT events.stream AS stream, coalesce(renamed.now, events.identity) AS identity, class, max(row)
+         FROM events LEFT JOIN renamed ON renamed.stream = events.stream AND renamed.was = events.identity
+         WHERE kind IN ('reclassified', 'rekeyed') GROUP BY 1, 2)""",
+    # Every event under its present number and final class, and when it is counted: flows at their start. `counts` is 1
+    # for what tracker.analytics.counts.counts() counts.
+    f"""CREATE VIEW counted AS
+       SELECT events.row, events.kind, events.stream, events.place, events.direction,
+         coalesce(renamed.now, events.identity) AS identity, coalesce(final_classes.class, events.class) AS class,
+         {_AT_MS} AS at_ms,
+         events.utc_ms IS NOT NULL AS utc,
+         CASE events.kind WHEN 'crossing' THEN 1 WHEN 'flow' THEN 1 WHEN 'enter' THEN events.stay_began = 'entered'
+           WHEN 'leave' THEN events.stay_end = 'left' WHEN 'loitering' THEN events.since_s IS NULL ELSE 0 END AS counts,
+         events.time_s, events.utc_ms, events.since_s, events.stay_entered_s, events.stay_left_s,
+         events.stay_hidden_s, events.stay_began, events.stay_end, events.revision, events.semantics
+       FROM events
+       LEFT JOIN renamed ON renamed.stream = events.stream AND renamed.was = events.identity
+       LEFT JOIN final_classes ON final_classes.stream = events.stream
+         AND final_classes.identity = coalesce(renamed.now, events.identity)""",  # noqa: S608 - own names
+    # Times at which a camera saw nothing that counts; a state that is not over lasts until the stream's last row.
+    f"""CREATE VIEW outages AS
+       WITH states AS (SELECT row, stream, kind, time_s, since_s, utc_ms IS NOT NULL AS utc,
+           coalesce(utc_ms, CAST(round(time_s * 1000) AS INTEGER)) AS at_ms
+         FROM events WHERE kind IN ({_OUTAGES}))
+       SELECT stream, kind, at_ms - CAST(round((time_s - since_s) * 1000) AS INTEGER) AS from_ms, at_ms AS to_ms, utc
+       FROM states WHERE since_s IS NOT NULL
+       UNION ALL
+       SELECT stream, kind, min(at_ms), (SELECT max(coalesce(utc_ms, CAST(round(time_s * 1000) AS INTEGER)))
+           FROM events WHERE events.stream = began.stream AND (utc_ms IS NOT NULL) = began.utc), utc
+       FROM states AS began WHERE since_s IS NULL
+         AND NOT EXISTS (SELECT 1 FROM states AS later WHERE later.stream = began.stream AND later.kind = began.kind
+           AND later.since_s IS NOT NULL AND later.row > began.row)
+       GROUP BY stream, kind, utc""",  # noqa: S608 - own names
+    """CREATE VIEW counts_15min AS
+       SELECT bins.*, strftime('%Y-%m-%dT%H:%M:%SZ', bin_ms / 1000, 'unixepoch') AS bin_utc,
+         EXISTS (SELECT 1 FROM outages WHERE outages.stream = bins.stream AND outages.utc
+           AND outages.from_ms < bins.bin_ms + 900000 AND outages.to_ms >= bins.bin_ms) AS outage
+       FROM (SELECT stream, kind, place, direction, class, semantics, at_ms / 900000 * 900000 AS bin_ms,
+           count(*) AS count
+         FROM counted WHERE counts AND utc
+         GROUP BY 1, 2, 3, 4, 5, 6, 7) AS bins""",
+    # One row per stay, from the row that says most about its end; `stay_end` is null while it lasts.
+    """CREATE VIEW stays AS
+       SELECT stream, place, identity, class, semantics, stay_entered_s AS entered_s, stay_left_s AS left_s,
+         stay_left_s - stay_entered_s AS dwell_s, stay_hidden_s AS hidden_s, stay_began AS began,
+         CASE kind WHEN 'leave' THEN stay_end END AS "end",
+         utc_ms - CAST(round((time_s - stay_entered_s) * 1000) AS INTEGER) AS entered_ms,
+         CASE WHEN stay_left_s IS NOT NULL THEN utc_ms END AS left_ms,
+         stay_began = 'entered' AND kind = 'leave' AND stay_end = 'left' AS closed
+       FROM (
+         SELECT *, max(CASE WHEN kind <> 'leave' THEN 0 WHEN stay_end IN ('left', 'lost') THEN 2e15 ELSE 1e15 END
+             + at) AS best
+         FROM (
+           SELECT *, coalesce(utc_ms, time_s * 1000) AS at,
+             sum(kind = 'enter') OVER (PARTITION BY stream, place, identity
+               ORDER BY coalesce(utc_ms, time_s * 1000), row) AS visit
+           FROM counted WHERE kind IN ('enter', 'leave'))
+         GROUP BY stream, place, identity, visit)""",
+)
+
+
+def grouped(
+    connection: sqlite3.Connection,
+    *,
+    kinds: Sequence[str],
+    by: Sequence[str],
+    bin_ms: int,
+    start_ms: int | None = None,
+    end_ms: int | None = None,
+) -> list[tuple[bool, int, int, tuple[str, ...], int]]:
+    """Counts of a ledger: whether the clock is UTC, number of the bin, semantics, values of ``by``, how many.
+
+    Args:
+        connection: To a ledger.
+        kinds: What is counted.
+        by: Columns among ``stream``, ``kind``, ``place``, ``direction`` and ``class``.
+        bin_ms: Milliseconds per bin.
+        start_ms: From when, in UTC; media time is left out then.
+        end_ms: Until when, exclusive.
+    """
+    columns = "".join(f', "{name}"' for name in by if name in COLUMNS)
+    marks = ", ".join("?" * len(kinds))
+    given = [limit for limit in (start_ms, end_ms) if limit is not None]
+    limits = (
+        " AND utc" * bool(given) + " AND at_ms >= ?" * (start_ms is not None) + " AND at_ms < ?" * (end_ms is not None)
+    )
+    query = f"""SELECT utc, at_ms / ?, semantics{columns}, count(*) FROM counted
+        WHERE kind IN ({marks}) AND counts{limits}
+        GROUP BY {", ".join(str(number + 1) for number in range(3 + len(by)))}"""  # noqa: S608 - own names
+    found = connection.execute(query, (bin_ms, *kinds, *given)).fetchall()
+    return [(bool(row[0]), row[1], row[2], tuple(row[3:-1]), row[-1]) for row in found]
+
+
+def spans(connection: sqlite3.Connection) -> dict[bool, tuple[int, int]]:
+    """First and last millisecond of UTC (true) and of media time (false) of which a ledger knows, flows by start."""
+    query = f"SELECT utc_ms IS NOT NULL, min({_AT_MS}), max({_AT_MS}) FROM events GROUP BY 1"  # noqa: S608 - own names
+    return {bool(utc): (first, last) for utc, first, last in connection.execute(query)}
+
+
+def outages(connection: sqlite3.Connection) -> list[tuple[str, EventKind, int, int, bool]]:
+    """Times at which cameras saw nothing that counts: stream, kind, from and to in milliseconds, whether in UTC."""
+    query = "SELECT stream, kind, from_ms, to_ms, utc FROM outages ORDER BY from_ms"
+    return [(*row[:4], bool(row[4])) for row in connection.execute(query)]
+
+
+def check_sqlite() -> str:
+    """Why this Python's SQLite cannot keep a ledger; empty where it can."""
+    if sqlite3.sqlite_version_info >= OLDEST_SQLITE:
+        return ""
+    return f"expected SQLite {'.'.join(map(str, OLDEST_SQLITE))} or newer in Python, found {sqlite3.sqlite_version}"

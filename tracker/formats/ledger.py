@@ -1,0 +1,131 @@
+"""Reader of ledgers: events from JSON Lines, Parquet and SQLite, one after another."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tracker.errors import ConfigError, SourceError, install_command
+from tracker.formats.event_rows import event_of
+from tracker.formats.event_store import COLUMNS, SUFFIXES, open_store
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterator
+
+    from tracker.events import Event
+
+__all__ = ["read_events"]
+
+BATCH_ROWS = 4096
+
+
+def read_events(*paths: str | os.PathLike[str]) -> Iterator[Event]:
+    """Events in the order in which they were written, a batch at a time in memory.
+
+    Args:
+        paths: Ledgers by their suffix: ``.jsonl`` and ``.ndjson``, ``.parquet``, or a SQLite store (``.sqlite``,
+            ``.sqlite3``, ``.db``). Of several ledgers an event that is in two of them comes once; the keys are then
+            kept in memory.
+
+    Raises:
+        SourceError: A ledger is missing, damaged or from a newer version; a row is named by its line or number.
+        ConfigError: The suffix is no ledger's, or pyarrow is not installed.
+    """
+    seen: set[str] | None = set() if len(paths) > 1 else None
+    for path in map(Path, paths):
+        for event in _reader(path)(path):
+            if seen is not None:
+                if (key := event.key) in seen:
+                    continue
+                seen.add(key)
+            yield event
+
+
+def _reader(path: Path) -> Any:
+    suffix = path.suffix.lower()
+    if suffix in {".jsonl", ".ndjson"}:
+        return _read_lines
+    if suffix == ".parquet":
+        return _read_table
+    if suffix in SUFFIXES:
+        return _read_store
+    problem = f"expected a ledger *.events.jsonl, *.events.parquet or *.sqlite, found the suffix {suffix or 'none'}"
+    raise ConfigError(path, problem, "name the file that --events wrote")
+
+
+def _read_lines(path: Path) -> Iterator[Event]:
+    try:
+        with path.open("rb") as file:
+            for number, line in enumerate(file, 1):
+                if not line.strip():
+                    continue
+                try:
+                    row = json.loads(line)
+                except ValueError as failure:
+                    raise _damaged(f"{path}:{number}", f"expected a JSON object, found {_shown(line)}") from failure
+                if not isinstance(row, dict):
+                    raise _damaged(f"{path}:{number}", f"expected a JSON object, found {_shown(line)}")
+                yield _event(row, f"{path}:{number}")
+    except OSError as failure:
+        raise _unreadable(path, failure) from failure
+
+
+def _read_table(path: Path) -> Iterator[Event]:
+    try:
+        import pyarrow as pa
+        from pyarrow import parquet
+    except ImportError as missing:
+        problem = "expected the package pyarrow for Parquet, found none"
+        raise ConfigError(path, problem, install_command("parquet")) from missing
+    number = 0
+    try:
+        with path.open("rb") as file:
+            for batch in parquet.ParquetFile(file).iter_batches(batch_size=BATCH_ROWS):
+                for row in batch.to_pylist():
+                    number += 1
+                    yield _event(row, f"{path}:{number}")
+    except pa.ArrowException as failure:
+        raise _damaged(str(path), f"expected a Parquet file, found: {failure}") from failure
+    except OSError as failure:
+        raise _unreadable(path, failure) from failure
+
+
+def _read_store(path: Path) -> Iterator[Event]:
+    with open_store(path) as connection:
+        names = ", ".join(f'"{name}"' for name in COLUMNS)
+        last = -1
+        while True:  # by pages: a long read would keep the log of the writers growing
+            query = f"SELECT row, {names} FROM events WHERE row > ? ORDER BY row LIMIT {BATCH_ROWS}"  # noqa: S608
+            try:
+                page = connection.execute(query, (last,)).fetchall()
+            except sqlite3.Error as failure:
+                raise _damaged(str(path), f"expected a SQLite ledger, found: {failure}") from failure
+            for values in page:
+                yield _event(dict(zip(COLUMNS, values[1:], strict=True)), f"{path}:{values[0]}")
+            if len(page) < BATCH_ROWS:
+                return
+            last = page[-1][0]
+
+
+def _event(row: dict[str, Any], place: str) -> Event:
+    try:
+        return event_of(row)
+    except ValueError as failure:
+        raise _damaged(place, str(failure)) from failure
+
+
+def _damaged(place: str, problem: str) -> SourceError:
+    remedy = "update masktrail" if "newer masktrail" in problem else "check the file, or leave the row out"
+    return SourceError(place, problem, remedy)
+
+
+def _unreadable(path: Path, failure: OSError) -> SourceError:
+    return SourceError(path, f"expected a ledger, found: {failure.strerror or failure}", "check the path")
+
+
+def _shown(line: bytes) -> str:
+    text = line.decode("utf-8", "replace").strip()
+    return repr(text if len(text) <= 60 else f"{text[:60]}...")

@@ -1,0 +1,196 @@
+"""Settings of a site file: every key of ``sites/<camera>.yaml`` with its type, range, default and description.
+
+Forms, the JSON schema and the reference page are made of these declarations; :mod:`tracker.settings.site_file` reads
+and writes the file. What the parts mean together is checked by :class:`tracker.site.Site`.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field, WithJsonSchema
+
+from tracker.settings.model import Also, Note, Settings, Wanted
+from tracker.settings.values import Text, Texts, as_pairs
+
+__all__ = [
+    "VERSION",
+    "DoorsSettings",
+    "FlowSettings",
+    "LineSettings",
+    "OccluderSettings",
+    "SiteSettings",
+    "ZoneSettings",
+]
+
+VERSION = 1
+"""Of the file's form. A key that older versions would have to obey, such as a zone that must not be shown, raises it in
+the files that use it: a file without that key stays readable for them."""
+
+LARGEST_SIDE = 65_535
+DAY_S = 86_400
+
+_POINT = {"type": "array", "minItems": 2, "maxItems": 2, "items": {"type": "number", "minimum": 0, "maximum": 1}}
+_LINE = {"type": "array", "minItems": 2, "items": _POINT}
+_POLYGON = {"type": "array", "minItems": 3, "items": _POINT}
+
+LinePoints = Annotated[tuple[tuple[float, float], ...], WithJsonSchema(_LINE)]
+Polygon = Annotated[tuple[tuple[float, float], ...], WithJsonSchema(_POLYGON)]
+Polygons = Annotated[
+    tuple[tuple[tuple[float, float], ...], ...],
+    WithJsonSchema({"anyOf": [_POLYGON, {"type": "array", "minItems": 1, "items": _POLYGON}]}),
+]
+
+
+def _size(value: Any) -> Any:
+    """``1920x1080`` is ``[1920, 1080]``."""
+    if isinstance(value, str) and (found := re.fullmatch(r"([0-9]{1,5}) ?[xX] ?([0-9]{1,5})", value)):
+        return found[1], found[2]
+    return value
+
+
+Side = Annotated[int, Field(ge=1, le=LARGEST_SIDE)]
+Size = Annotated[
+    tuple[Side, Side],
+    BeforeValidator(_size),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "array", "minItems": 2, "maxItems": 2, "items": {"type": "integer", "minimum": 1}},
+                {"type": "string", "pattern": "^[0-9]{1,5}x[0-9]{1,5}$"},
+            ]
+        }
+    ),
+]
+Limits = Annotated[
+    tuple[tuple[Text, Annotated[float, Field(ge=0.001, le=DAY_S)]], ...],
+    BeforeValidator(as_pairs),
+    WithJsonSchema({"type": "object", "additionalProperties": {"type": "number", "minimum": 0.001, "maximum": DAY_S}}),
+]
+
+LineName = Annotated[Text, Field(description="Name, different from those of the site's other lines and zones.")]
+Classes = Annotated[Texts, Field(description="Classes that count; all if left out.")]
+
+
+class LineSettings(Settings):
+    """A line that is counted over, in two named directions."""
+
+    name: LineName
+    points: Annotated[
+        LinePoints,
+        Field(description="Corners as [x, y] in shares of the picture, two or more."),
+        Wanted("a list of points [x, y]", "such as [[0.1, 0.5], [0.9, 0.5]]"),
+    ]
+    to_left: Annotated[
+        Text,
+        Field(description="Name of the direction onto the left-hand side of the line, walked from its first point."),
+        Note("Of a line that is drawn from left to right, that is upwards."),
+    ] = "in"
+    to_right: Annotated[Text, Field(description="Name of the other direction.")] = "out"
+    classes: Classes = ()
+    dead_band: Annotated[
+        float,
+        Field(
+            ge=1e-6, le=0.5, description="Half width of the band about the line that is on neither side, in heights."
+        ),
+    ] = 0.004
+    settle_s: Annotated[
+        float, Field(ge=0, le=DAY_S, description="Seconds beyond the band after which a side is settled.")
+    ] = 0.2
+    min_rearm_s: Annotated[
+        float, Field(ge=0, le=DAY_S, description="Shortest time between two crossings of one identity, in seconds.")
+    ] = 1.0
+
+
+class ZoneSettings(Settings):
+    """An area in which identities are present, stay and loiter."""
+
+    name: LineName
+    polygons: Annotated[
+        Polygons,
+        Field(description="One polygon, or a list of several; one inside another one is a hole."),
+        Note("Corners as [x, y] in shares of the picture, three or more, the first one not repeated."),
+        Also("polygon"),
+        Wanted("a list of points [x, y], or of such lists", "such as [[0.1, 0.1], [0.9, 0.1], [0.5, 0.9]]"),
+    ]
+    classes: Classes = ()
+    enter_s: Annotated[
+        float, Field(ge=0, le=DAY_S, description="Seconds inside after which an identity has entered.")
+    ] = 0.3
+    leave_s: Annotated[
+        float, Field(ge=0, le=DAY_S, description="Seconds outside after which an identity has left.")
+    ] = 1.0
+    loiter_s: Annotated[
+        float | None,
+        Field(ge=0.001, le=DAY_S, description="Seconds of a stay from which it is loitering; never if left out."),
+    ] = None
+    loiter_s_by_class: Annotated[
+        Limits,
+        Field(description="Other limits for some classes, {person: 60}."),
+        Wanted("`class: seconds`", "such as {person: 60}"),
+    ] = ()
+
+
+class OccluderSettings(Settings):
+    """Something that stands still and hides ground contacts: a pillar, a counter, a shelf."""
+
+    name: Annotated[Text, Field(description="Name, different from those of the site's other occluders.")]
+    polygon: Annotated[
+        Polygon,
+        Field(description="Its outline in the picture, as [x, y]."),
+        Wanted("a list of points [x, y]", "such as [[0.1, 0.1], [0.2, 0.1], [0.2, 0.9]]"),
+    ]
+
+
+class DoorsSettings(Settings):
+    """All lines by which a space is entered and left: entries minus exits are its balance."""
+
+    name: Annotated[Text, Field(description="Name of the space, different from those of the site's other doors.")]
+    lines: Annotated[Texts, Field(description="Names of the lines.")]
+    entry: Annotated[Text, Field(description="Name of the direction that enters, the same over all lines.")] = "in"
+    exit: Annotated[Text, Field(description="Name of the direction that leaves.")] = "out"
+    reset_at: Annotated[
+        Text | None,
+        Field(description="Quiet hour HH:MM, in the site's time zone, at which the balance is set to 0."),
+    ] = None
+
+
+class FlowSettings(Settings):
+    """A way from one line or zone to another."""
+
+    name: Annotated[Text, Field(description="Name, different from those of the site's other flows.")]
+    start: Annotated[Text, Field(description="Name of a line or zone.")]
+    end: Annotated[Text, Field(description="Name of a line or zone; the same one for a U-turn.")]
+    start_direction: Annotated[Text | None, Field(description="Direction over the line `start`; both if left out.")] = (
+        None
+    )
+    end_direction: Annotated[Text | None, Field(description="Direction over the line `end`; both if left out.")] = None
+
+
+class SiteSettings(Settings):
+    """A whole file: what is measured in one camera's picture."""
+
+    version: Annotated[int, Field(ge=1, le=VERSION, description="Version of the file's form.")] = VERSION
+    revision: Annotated[
+        int,
+        Field(ge=0, le=2**31 - 1, description="Counts the changes; stands in every event."),
+        Note("Programs that write the file add 1; whoever edits it by hand should do so too."),
+    ] = 0
+    reference_size: Annotated[
+        Size | None,
+        Field(description="Width and height of the picture on which it was drawn, in pixels."),
+        Note("A picture of another shape is refused; any is taken if it is left out."),
+        Wanted("width and height in pixels", "such as [1920, 1080]"),
+    ] = None
+    reference_picture: Annotated[
+        Text | None,
+        Field(description="That picture, a PNG or JPEG beside the file, by its name without a folder."),
+        Note("A camera that shows another view has moved. Without it, the stream's first seconds are the view."),
+    ] = None
+    timezone: Annotated[Text, Field(description="Time zone of the place, as the IANA names it.")] = "UTC"
+    lines: Annotated[tuple[LineSettings, ...], Field(description="Lines that are counted over.")] = ()
+    zones: Annotated[tuple[ZoneSettings, ...], Field(description="Zones of presence and stays.")] = ()
+    occluders: Annotated[tuple[OccluderSettings, ...], Field(description="What hides ground contacts.")] = ()
+    doors: Annotated[tuple[DoorsSettings, ...], Field(description="Lines by which spaces are entered and left.")] = ()
+    flows: Annotated[tuple[FlowSettings, ...], Field(description="Ways between lines and zones.")] = ()
