@@ -197,8 +197,8 @@ flows:
         ("to_left: in", "to_left: in\n  - &b {name: b, points: [[0, 0], [1, 1]]}\n  - *b", 5, "an alias repeats"),
         ("[[0.1, 0.5], [0.9, 0.5]]", "&a [*a]", 3, "an alias repeats"),
         ("zones:", "<<: {version: 1}\nzones:", 5, "unknown key '<<'"),
-        ("name: hall", 'name: ""', 6, "expected text, found ''"),
-        ("name: hall", "name:", 6, "expected text, found ''"),
+        ("name: hall", 'name: ""', 6, "expected text, found an empty text"),
+        ("name: hall", "name:", 6, "expected text, found an empty text"),
         ("name: hall", 'name: "\\ud800"', 6, "a name of printable characters"),
     ],
 )

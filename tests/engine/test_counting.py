@@ -493,7 +493,7 @@ def test_contacts_are_found_once_and_those_of_the_site(monkeypatch) -> None:
     stand = ((0.2, 0.45), (0.8, 0.45), (0.8, 0.6), (0.2, 0.6))
     site = replace(SITE, occluders=(Occluder(name="stand", polygon=stand),))
     served = Served(made=stages(site), way=through((0.0, 0.5, 0.5), (9.0, 0.5, 0.5)))
-    monkeypatch.setattr(served.stages[3]._measures._contacts, "find", None)
+    monkeypatch.setattr(served.stages[-1]._measures._contacts, "find", None)
     served.put(0, 5).end()
     assert served.stream.failures == []
     assert [one.contacts.states.tolist() for one in served.sink.frames] == [[ContactState.HIDDEN]] * 5

@@ -238,6 +238,7 @@ def test_every_count_of_a_stream_has_a_metric() -> None:
         "tally": "line_crossings",
     }
     assert {elsewhere.get(name, name) for name in names} - told == {
+        "brief",  # of identities that have ended, for the summary of a recording
         "output_problem",  # words are for /healthz
         "wall_s",  # no count: how long the stream has been there
     }
