@@ -17,6 +17,7 @@ from tracker.app.commands.settings import settings_app
 from tracker.app.commands.site import site_app
 from tracker.app.commands.start import demo, doctor
 from tracker.app.commands.track import segment, track
+from tracker.app.commands.validate import validate_app
 from tracker.app.habits import HabitCommand
 
 __all__ = ["app"]
@@ -49,5 +50,6 @@ for command in (counts, audit, demo, doctor):
     app.command(cls=CheckedCommand)(command)
 app.add_typer(models_app, name="models")
 app.add_typer(site_app, name="site")
+app.add_typer(validate_app, name="validate")
 app.add_typer(bench_app, name="bench")
 app.add_typer(settings_app, name="settings")

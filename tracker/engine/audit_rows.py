@@ -204,7 +204,7 @@ def _rule(place: Line | Zone) -> str:
         rearm = f"once in {place.min_rearm_s:g} s per identity"
         return (
             f"{classes}, {rearm}; a side is taken after {place.settle_s:g} s beyond a dead band of {band}. "
-            f"The arrow points to {place.to_left}."
+            f"The arrow shows {place.to_left}."
         )
     return f"{classes}; entered after {place.enter_s:g} s inside, left after {place.leave_s:g} s outside."
 

@@ -192,9 +192,9 @@ def _overview(page: AuditPage, sketcher: Sketcher) -> str:
 
 
 def _summary(number: int, place: PlacePage, sketcher: Sketcher) -> str:
-    sums = "<br>".join(f"{_text(title)} <b>{count}</b>" for title, count, _ in place.sums) or "<b>0</b>"
+    sums = "<br>".join(f"<b>{count}</b> {_text(title)}" for title, count, _ in place.sums) or "<b>0</b>"
     missed = [group for group in place.groups if group.kind != "counted" and group.total]
-    near = "<br>".join(f"{_text(group.title)} <b>{group.total}</b>" for group in missed) or "none"
+    near = "<br>".join(f"<b>{group.total}</b> {_text(group.title.lower())}" for group in missed) or "none"
     chip = f'<i class=chip style="--c:{sketcher.colour(number)}"></i>'
     return (
         f"<tr><th scope=row>{chip}<a href=#place-{number}>{_text(place.name)}</a></th><td>{sums}</td>"

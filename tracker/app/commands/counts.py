@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from tracker.analytics.counts import BinCount, Sums
 
-__all__ = ["counts"]
+__all__ = ["counts", "zone_of"]
 
 COLUMNS = {"stream": "stream", "line": "place", "zone": "place", "place": "place"} | {
     name: name for name in ("direction", "class", "kind")
@@ -49,7 +49,7 @@ def counts(
     """Count what a ledger of events holds, in bins of time; bins without an event are zeros, camera outages are not."""
     from tracker.analytics.counts import filled
 
-    zone, bin_s, columns = _zone(timezone), _seconds(bins), _columns(by)
+    zone, bin_s, columns = zone_of(timezone), _seconds(bins), _columns(by)
     start_ms, end_ms = _moment("--from", since, zone), _moment("--to", until, zone)
     if out is not None:
         from tracker.sinks.claims import Claim, check_claims
@@ -163,7 +163,12 @@ def _label(row: BinCount, zone: ZoneInfo) -> str:
     return moment.astimezone(zone).isoformat(timespec="seconds")
 
 
-def _zone(name: str) -> ZoneInfo:
+def zone_of(name: str) -> ZoneInfo:
+    """A time zone by the name that --timezone was given.
+
+    Raises:
+        ConfigError: There is none.
+    """
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError) as failure:

@@ -1,0 +1,292 @@
+"""Drawing of intervals to count by eye, from a ledger and a video: the sheet, the clips, and the page."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import os
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+from tracker.analytics.corrections import Corrections
+from tracker.errors import ConfigError, SinkError
+from tracker.formats.ledger import read_events
+from tracker.measure.validation import draw_intervals, light_of, moment_ms, passage
+from tracker.measure.validation_sheet import COLUMNS, sheet_text
+from tracker.render.annotate import clock_text
+from tracker.render.count_page import CountPage, Span, render_count_page
+from tracker.sinks.encoder import VideoEncoder
+from tracker.sinks.part_file import write_whole
+from tracker.sources.open import open_source
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from collections.abc import Callable, Sequence
+    from zoneinfo import ZoneInfo
+
+    from numpy.typing import NDArray
+
+    from tracker.events import Event
+    from tracker.measure.validation import Clock, Interval
+    from tracker.site import Site
+
+__all__ = ["Drawn", "draw_validation", "events_of"]
+
+CLIP_WIDTH_PX = 960
+CLIP_CRF = 26
+SAMPLES = 3
+"""Pictures per interval whose brightness is looked at."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drawn:
+    """What was drawn.
+
+    Attributes:
+        intervals: In order of time.
+        asked: Line, direction and class of each count.
+        sheet, page: The files.
+        clips: How many clips were cut.
+    """
+
+    intervals: Sequence[Interval]
+    asked: Sequence[tuple[str, str, str]]
+    sheet: Path
+    page: Path
+    clips: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Timeline:
+    """Between which times is drawn, by which clock, and how they are written."""
+
+    clock: Clock
+    from_ms: int
+    to_ms: int
+    utc_from_ms: int | None
+    zone: ZoneInfo
+
+    def hour(self, at_ms: int) -> str:
+        """The hour of a time: local where the wall clock is known, else of media time."""
+        moment = self._moment(at_ms)
+        return f"hour {at_ms // 3_600_000}" if moment is None else f"{moment:%H}:00"
+
+    def text(self, from_ms: int, to_ms: int) -> str:
+        """An interval for people."""
+        media = f"{clock_text(from_ms / 1000)} to {clock_text(to_ms / 1000)}" if self.clock == "media" else ""
+        moment = self._moment(from_ms)
+        local = "" if moment is None else moment.isoformat(sep=" ", timespec="seconds")
+        return ", ".join(part for part in (media, local) if part)
+
+    def _moment(self, at_ms: int) -> datetime | None:
+        if self.clock == "utc":
+            utc_ms = at_ms
+        elif self.utc_from_ms is None:
+            return None
+        else:
+            utc_ms = at_ms + self.utc_from_ms
+        return (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=utc_ms)).astimezone(self.zone)
+
+
+def events_of(ledger: str | os.PathLike[str], stream: str | None) -> tuple[str, list[Event]]:
+    """A stream of a ledger and its events, under their final classes.
+
+    Args:
+        ledger: The file.
+        stream: Whose; may be left out where the ledger has one only.
+
+    Raises:
+        ConfigError: The stream is not there, or one of several must be named.
+    """
+    events = list(read_events(ledger))
+    names = sorted({event.stream for event in events})
+    if stream is None and len(names) != 1:
+        problem = f"expected a ledger of one stream, found {', '.join(names) or 'none'}"
+        raise ConfigError(ledger, problem, "name one with --stream")
+    if stream is not None and stream not in names:
+        raise ConfigError("--stream", f"expected one of {', '.join(names)}, found {stream!r}", "name one of them")
+    corrections = Corrections.of(events)
+    chosen = names[0] if stream is None else stream
+    return chosen, [corrections.apply(event) for event in events if event.stream == chosen]
+
+
+def draw_validation(
+    ledger: str | os.PathLike[str],
+    folder: Path,
+    *,
+    rng: np.random.Generator,
+    zone: ZoneInfo,
+    video: Path | None = None,
+    site: Site | None = None,
+    stream: str | None = None,
+    count: int = 20,
+    length_s: float = 60.0,
+    progress: Callable[[str], None] = lambda _words: None,
+) -> Drawn:
+    """Draw intervals by hour and light, and write what a person needs to count in them.
+
+    Args:
+        ledger: Whose counts are checked.
+        folder: For ``count.csv``, ``count.html`` and ``clips/``; made, and it must not have a sheet.
+        rng: Draws.
+        zone: Of the hours.
+        video: The recording; without it there are no clips and strata are hours only.
+        site: Adds lines, zones and classes that the ledger has nothing of.
+        stream: Of the ledger.
+        count: How many intervals.
+        length_s: Of each.
+        progress: Called with what is done at the time.
+
+    Raises:
+        TrackerError: The ledger or video cannot be read, or the folder not written.
+    """
+    name, events = events_of(ledger, stream)
+    asked = _asked(events, site)
+    length_ms = round(length_s * 1000)
+    lights: dict[int, str] = {}
+    last_ms = 0
+    if video is not None:
+        progress("brightness")
+        lights, last_ms = _lights(video, length_ms)
+    timeline = _timeline(events, zone, video_ms=last_ms if video is not None else None)
+    slots = (timeline.to_ms - timeline.from_ms) // length_ms
+    strata = []
+    for slot in range(slots):
+        hour = timeline.hour(timeline.from_ms + slot * length_ms)
+        strata.append(f"{hour}, {lights[slot]}" if slot in lights else hour)
+    intervals = draw_intervals(strata, from_ms=timeline.from_ms, length_ms=length_ms, count=count, rng=rng)
+    sheet, page = folder / "count.csv", folder / "count.html"
+    if sheet.exists():
+        raise ConfigError(sheet, "expected a new folder, found a sheet, which may be filled in", "name another --out")
+    _make_folder(folder / "clips" if video is not None else folder)
+    times = [timeline.text(one.from_ms, one.to_ms) for one in intervals]
+    text = sheet_text(intervals, asked, stream=name, clock=timeline.clock, times=times)
+    clips: dict[int, str] = {}
+    if video is not None:
+        progress("clips")
+        clips = _cut(video, intervals, folder)
+    write_whole(page, render_count_page(_page(name, asked, intervals, text, clips)).encode())
+    write_whole(sheet, text.encode())
+    return Drawn(intervals=intervals, asked=asked, sheet=sheet, page=page, clips=len(clips))
+
+
+def _asked(events: Sequence[Event], site: Site | None) -> list[tuple[str, str, str]]:
+    """What is counted: every place and direction for every class that occurs."""
+    ways = {(event.place, event.direction or "entered") for event in events if passage(event)}
+    classes = {event.class_name for event in events if passage(event)}
+    only: dict[str, tuple[str, ...]] = {}
+    if site is not None:
+        ways |= {(line.name, direction) for line in site.lines for direction in line.directions}
+        ways |= {(zone.name, "entered") for zone in site.zones}
+        only = {line.name: line.classes for line in site.lines} | {zone.name: zone.classes for zone in site.zones}
+        classes |= {name for names in only.values() for name in names}
+    asked = [
+        (place, direction, name)
+        for place, direction in sorted(ways)
+        for name in sorted(classes)
+        if not only.get(place) or name in only[place]
+    ]
+    if not asked:
+        problem = "expected crossings or entries, found none"
+        raise ConfigError("the ledger", problem, "name the site with --site if nothing passed")
+    return asked
+
+
+def _timeline(events: Sequence[Event], zone: ZoneInfo, *, video_ms: int | None) -> _Timeline:
+    """Of the video by media time; else between the ledger's first and last row, by its wall clock where it has one."""
+    known = [event for event in events if event.utc_ms is not None]
+    offset = None if not known else round((known[0].utc_ms or 0) - known[0].time_s * 1000)
+    if video_ms is not None:
+        return _Timeline(clock="media", from_ms=0, to_ms=video_ms, utc_from_ms=offset, zone=zone)
+    clock: Clock = "utc" if len(known) == len(events) else "media"
+    times = [at_ms for event in events if (at_ms := moment_ms(event, clock)) is not None]
+    return _Timeline(clock=clock, from_ms=min(times), to_ms=max(times) + 1, utc_from_ms=offset, zone=zone)
+
+
+def _lights(video: Path, length_ms: int) -> tuple[dict[int, str], int]:
+    """Light of each interval of a video by its number, and the video's length in milliseconds."""
+    sums: dict[int, list[float]] = {}
+    last_ms = step_ms = 0.0
+    next_ms = 0.0
+    with open_source(os.fspath(video)) as source:
+        for frame in source:
+            at_ms = frame.time_s * 1000
+            step_ms, last_ms = max(at_ms - last_ms, 0.0), at_ms
+            if at_ms >= next_ms and frame.image is not None:
+                next_ms = at_ms + length_ms / SAMPLES
+                sums.setdefault(int(at_ms // length_ms), []).append(float(_small(frame.image, 64).mean()))
+    return {slot: light_of(sum(values) / len(values)) for slot, values in sums.items()}, round(last_ms + step_ms)
+
+
+def _cut(video: Path, intervals: Sequence[Interval], folder: Path) -> dict[int, str]:
+    """A clip of each interval; returns their addresses relative to the page."""
+    waiting, clips = list(intervals), {}
+    encoder: VideoEncoder | None = None
+    with open_source(os.fspath(video)) as source:
+        try:
+            for frame in source:
+                at_ms = frame.time_s * 1000
+                while waiting and at_ms >= waiting[0].to_ms - 0.5:
+                    waiting.pop(0)
+                    _finish(encoder)
+                    encoder = None
+                if not waiting:
+                    break
+                if frame.image is None or at_ms < waiting[0].from_ms - 0.5:
+                    continue
+                if encoder is None:
+                    clips[waiting[0].number] = f"clips/{waiting[0].number:02d}.mp4"
+                    path = folder / clips[waiting[0].number]
+                    encoder = VideoEncoder(path, crf=CLIP_CRF, frame_rate=source.info.fps or None)
+                encoder.encode(_small(frame.image, CLIP_WIDTH_PX), frame.time_s, pixel_aspect=frame.pixel_aspect)
+        finally:
+            _finish(encoder)
+    return clips
+
+
+def _finish(encoder: VideoEncoder | None) -> None:
+    if encoder is not None:
+        encoder.finish()
+
+
+def _small(image: NDArray[np.uint8], width_px: int) -> NDArray[np.uint8]:
+    if image.shape[1] <= width_px:
+        return image
+    height = max(round(image.shape[0] * width_px / image.shape[1]), 2)
+    return np.asarray(cv2.resize(image, (width_px, height), interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _page(
+    name: str, asked: Sequence[tuple[str, str, str]], intervals: Sequence[Interval], text: str, clips: dict[int, str]
+) -> CountPage:
+    rows = list(csv.reader(io.StringIO(text)))
+    return CountPage(
+        title=name,
+        key=f"masktrail-{hashlib.sha256(text.encode()).hexdigest()[:16]}",
+        spans=[
+            Span(
+                number=one.number,
+                time=rows[1 + place * len(asked)][COLUMNS.index("time")],
+                stratum=one.stratum,
+                clip=clips.get(one.number, ""),
+            )
+            for place, one in enumerate(intervals)
+        ],
+        asked=asked,
+        columns=COLUMNS,
+        rows=[row[:-1] for row in rows[1:]],
+        file_name="count.csv",
+    )
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as failure:
+        problem = f"expected a folder that can be made, found {failure.strerror or failure}"
+        raise SinkError(folder, problem, "name another --out") from failure
