@@ -8,6 +8,7 @@ import io
 import os
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 import cv2
@@ -25,8 +26,8 @@ from tracker.sinks.part_file import write_whole
 from tracker.sources.open import open_source
 
 if TYPE_CHECKING:
-    from pathlib import Path
     from collections.abc import Callable, Sequence
+    from pathlib import Path
     from zoneinfo import ZoneInfo
 
     from numpy.typing import NDArray
@@ -74,7 +75,7 @@ class _Timeline:
     def hour(self, at_ms: int) -> str:
         """The hour of a time: local where the wall clock is known, else of media time."""
         moment = self._moment(at_ms)
-        return f"hour {at_ms // 3_600_000}" if moment is None else f"{moment:%H}:00"
+        return f"hour {at_ms // 3_600_000 + 1}" if moment is None else f"{moment:%H}:00"
 
     def text(self, from_ms: int, to_ms: int) -> str:
         """An interval for people."""
@@ -266,7 +267,7 @@ def _page(
 ) -> CountPage:
     rows = list(csv.reader(io.StringIO(text)))
     return CountPage(
-        title=name,
+        title=PurePath(name).name or name,
         key=f"masktrail-{hashlib.sha256(text.encode()).hexdigest()[:16]}",
         spans=[
             Span(
