@@ -38,7 +38,9 @@ TOLERANCE = 0.1
 WEAK_GEH = 5.0
 """The customary limit for hourly flows (DMRB 12.2.1; FHWA Traffic Analysis Toolbox III)."""
 FEWEST = 30
-"""Passages counted by a person below which a class is not judged."""
+"""Passages, by ledger and by a person, below which a class is not judged."""
+FEWEST_INTERVALS = 5
+"""Below which a bootstrap over intervals says nothing."""
 DARK, DIM = 50.0, 100.0
 """Mean grey values, of 255, below which a picture is dark or dim."""
 
@@ -85,10 +87,10 @@ class Agreement:
         hours: How long they are together.
         ledger, person: Passages in them.
         ratio: Ledger over person; NaN where a person counted none.
-        low, high: 95 % interval of it; NaN with it.
+        low, high: 95 % interval of it; NaN with it, and with less than 5 intervals that differ.
         method: How that was found.
         geh: Of the mean hourly flows.
-        verdict: ``too few`` = a person counted less than 30.
+        verdict: ``too few`` = less than 30 by ledger and by a person.
     """
 
     place: str
@@ -264,7 +266,7 @@ def _agreement(cells: list[Cell], key: tuple[str, str, str], rng: np.random.Gene
         high=high,
         method=method,
         geh=off,
-        verdict=_verdict(person, ratio, low, high, off),
+        verdict=_verdict(ledger, person, ratio=ratio, low=low, high=high, off=off),
     )
 
 
@@ -277,6 +279,8 @@ def _ratio_interval(
         return math.nan, math.nan, ""
     if (counts[:, 0] == counts[:, 1]).all():
         return max(1 - 3 / person, 0.0), 1 + 3 / person, "rule of three"
+    if len(counts) < FEWEST_INTERVALS:
+        return math.nan, math.nan, ""
     drawn = rng.integers(len(counts), size=(RESAMPLES, len(counts)))
     sums = counts[drawn].sum(axis=1)  # (R, 2)
     sums = sums[sums[:, 1] > 0]
@@ -285,11 +289,13 @@ def _ratio_interval(
     return low, high, "bootstrap"
 
 
-def _verdict(person: int, ratio: float, low: float, high: float, off: float) -> Verdict:
+def _verdict(ledger: int, person: int, *, ratio: float, low: float, high: float, off: float) -> Verdict:
     """Weak is what is off by more than a tenth and surely off, or off by a GEH of 5 and more."""
-    if off >= WEAK_GEH or (person >= FEWEST and abs(ratio - 1) > TOLERANCE and not low <= 1 <= high):
+    if max(person, ledger) < FEWEST:
+        return "too few"
+    if off >= WEAK_GEH or (abs(ratio - 1) > TOLERANCE and not low <= 1 <= high):
         return "weak"
-    return "too few" if person < FEWEST else "good"
+    return "good"
 
 
 def weak_words(found: Sequence[Agreement]) -> list[str]:
@@ -306,11 +312,13 @@ def weak_words(found: Sequence[Agreement]) -> list[str]:
         share = abs(one.ratio - 1)
         words.append(
             f"{where} is weak: {share:.0%} {way} ({one.ledger} counted, {one.person} by a person; "
-            f"ratio {one.low:.2f} to {one.high:.2f}, GEH {one.geh:.1f})."
+            f"ratio {one.ratio:.2f}, 95 % {one.low:.2f} to {one.high:.2f}; GEH {one.geh:.1f})."
         )
     unsure = [
-        f"{one.place}, {one.direction}, {one.class_name} ({one.person})" for one in found if one.verdict == "too few"
+        f"{one.place}, {one.direction}, {one.class_name} ({one.ledger} and {one.person})"
+        for one in found
+        if one.verdict == "too few" and max(one.ledger, one.person)
     ]
     if unsure:
-        words.append(f"Fewer than {FEWEST} passages by a person, so not judged: {'; '.join(unsure)}.")
+        words.append(f"Not judged, with fewer than {FEWEST} passages by ledger and person: {'; '.join(unsure)}.")
     return words

@@ -15,12 +15,15 @@ import cv2
 import numpy as np
 
 from tracker.analytics.corrections import Corrections
+from tracker.engine.marks import site_marks
 from tracker.errors import ConfigError, SinkError
 from tracker.formats.ledger import read_events
 from tracker.measure.validation import draw_intervals, light_of, moment_ms, passage
 from tracker.measure.validation_sheet import COLUMNS, sheet_text
 from tracker.render.annotate import clock_text
 from tracker.render.count_page import CountPage, Span, render_count_page
+from tracker.render.cut_out import draw_marks
+from tracker.render.site_marks import SiteMarks
 from tracker.sinks.encoder import VideoEncoder
 from tracker.sinks.part_file import write_whole
 from tracker.sources.open import open_source
@@ -170,25 +173,26 @@ def draw_validation(
     clips: dict[int, str] = {}
     if video is not None:
         progress("clips")
-        clips = _cut(video, intervals, folder)
-    write_whole(page, render_count_page(_page(name, asked, intervals, text, clips)).encode())
+        clips = _cut(video, intervals, folder, SiteMarks() if site is None else site_marks(site))
+    write_whole(page, render_count_page(_page(name, _numbered(asked, site), intervals, text, clips)).encode())
     write_whole(sheet, text.encode())
     return Drawn(intervals=intervals, asked=asked, sheet=sheet, page=page, clips=len(clips))
 
 
 def _asked(events: Sequence[Event], site: Site | None) -> list[tuple[str, str, str]]:
     """What is counted: every place and direction for every class that occurs."""
-    ways = {(event.place, event.direction or "entered") for event in events if passage(event)}
-    classes = {event.class_name for event in events if passage(event)}
+    ways: dict[tuple[str, str], None] = {}  # a set in order
+    classes = {event.class_name for event in events if event.identity}
     only: dict[str, tuple[str, ...]] = {}
     if site is not None:
-        ways |= {(line.name, direction) for line in site.lines for direction in line.directions}
-        ways |= {(zone.name, "entered") for zone in site.zones}
+        ways |= dict.fromkeys((line.name, direction) for line in site.lines for direction in line.directions)
+        ways |= dict.fromkeys((zone.name, "entered") for zone in site.zones)
         only = {line.name: line.classes for line in site.lines} | {zone.name: zone.classes for zone in site.zones}
         classes |= {name for names in only.values() for name in names}
+    ways |= dict.fromkeys(sorted({(event.place, event.direction or "entered") for event in events if passage(event)}))
     asked = [
         (place, direction, name)
-        for place, direction in sorted(ways)
+        for place, direction in ways
         for name in sorted(classes)
         if not only.get(place) or name in only[place]
     ]
@@ -224,7 +228,7 @@ def _lights(video: Path, length_ms: int) -> tuple[dict[int, str], int]:
     return {slot: light_of(sum(values) / len(values)) for slot, values in sums.items()}, round(last_ms + step_ms)
 
 
-def _cut(video: Path, intervals: Sequence[Interval], folder: Path) -> dict[int, str]:
+def _cut(video: Path, intervals: Sequence[Interval], folder: Path, marks: SiteMarks) -> dict[int, str]:
     """A clip of each interval; returns their addresses relative to the page."""
     waiting, clips = list(intervals), {}
     encoder: VideoEncoder | None = None
@@ -244,10 +248,30 @@ def _cut(video: Path, intervals: Sequence[Interval], folder: Path) -> dict[int, 
                     clips[waiting[0].number] = f"clips/{waiting[0].number:02d}.mp4"
                     path = folder / clips[waiting[0].number]
                     encoder = VideoEncoder(path, crf=CLIP_CRF, frame_rate=source.info.fps or None)
-                encoder.encode(_small(frame.image, CLIP_WIDTH_PX), frame.time_s, pixel_aspect=frame.pixel_aspect)
+                picture = _small(frame.image, CLIP_WIDTH_PX).copy()
+                draw_marks(picture, marks, picture.shape, (0, 0), 1.0)
+                _number(picture, marks)
+                encoder.encode(picture, frame.time_s, pixel_aspect=frame.pixel_aspect)
         finally:
             _finish(encoder)
     return clips
+
+
+def _number(picture: NDArray[np.uint8], marks: SiteMarks) -> None:
+    """Write the number of each line and zone, and show the way to a line's left."""
+    size = np.array(picture.shape[1::-1])
+    starts = [line.points[0] for line in marks.lines] + [zone.polygons[0][0] for zone in marks.zones]
+    for number, (start, colour) in enumerate(zip(starts, (*marks.line_colours, *marks.zone_colours), strict=True), 1):
+        x, y = np.clip(np.array(start) * size + (4, -6), (2, 20), size - 20).astype(int).tolist()
+        for shade, width in (((20, 18, 16), 5), (colour, 2)):
+            cv2.putText(picture, str(number), (x, y), cv2.FONT_HERSHEY_SIMPLEX, 0.7, shade, width, cv2.LINE_AA)
+    for line, colour in zip(marks.lines, marks.line_colours, strict=True):
+        piece = (len(line.points) - 1) // 2
+        first, second = (np.array(point) * size for point in line.points[piece : piece + 2])
+        along = (second - first) / max(float(np.hypot(*(second - first))), 1e-9)
+        middle = (first + second) / 2
+        tip = middle + 22 * np.array([along[1], -along[0]])
+        cv2.arrowedLine(picture, middle.astype(int).tolist(), tip.astype(int).tolist(), colour, 2, cv2.LINE_AA, 0, 0.4)
 
 
 def _finish(encoder: VideoEncoder | None) -> None:
@@ -260,6 +284,13 @@ def _small(image: NDArray[np.uint8], width_px: int) -> NDArray[np.uint8]:
         return image
     height = max(round(image.shape[0] * width_px / image.shape[1]), 2)
     return np.asarray(cv2.resize(image, (width_px, height), interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _numbered(asked: Sequence[tuple[str, str, str]], site: Site | None) -> list[tuple[str, str, str]]:
+    """Places with the numbers that they have in the clips."""
+    places = [] if site is None else [*(line.name for line in site.lines), *(zone.name for zone in site.zones)]
+    numbers = {name: f"{number}. {name}" for number, name in enumerate(places, 1)}
+    return [(numbers.get(place, place), direction, class_name) for place, direction, class_name in asked]
 
 
 def _page(

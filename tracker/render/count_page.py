@@ -99,8 +99,8 @@ def _clean(text: str) -> str:
 
 BODY = """
 <header><p class=kind>Count by eye</p><h1>TITLE</h1></header>
-<p class=meaning>Count what passes each line in each direction, whatever the video shows of the program's own counts. An
-entry into a zone counts once. When an interval is done, say so: what was not pressed is then zero.</p>
+<p class=rule>Count what passes each line in each direction; a line's arrow shows the first of its directions. An entry
+into a zone counts once. When an interval is done, say so: what was not pressed is then zero.</p>
 <noscript><p class=warning>This page needs scripts. Without them, fill in the CSV file beside it.</p></noscript>
 <nav id=nav aria-label=Intervals></nav>
 <main class=work><section><h2 id=title></h2><p class=rule id=note></p>

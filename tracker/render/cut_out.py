@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from tracker.render.site_marks import SiteMarks
     from tracker.types import Instances
 
-__all__ = ["cut_out", "jpeg_of"]
+__all__ = ["cut_out", "draw_marks", "jpeg_of"]
 
 AROUND = 0.6
 """Of the box' larger side that is shown on every side."""
@@ -55,7 +55,7 @@ def cut_out(
     size = max(round((right - left) * scale), 1), max(round((bottom - top) * scale), 1)
     method = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
     crop = cv2.resize(image[top:bottom, left:right], size, interpolation=method)
-    _draw_marks(crop, marks, image.shape, (left, top), scale)
+    draw_marks(crop, marks, image.shape, (left, top), scale)
     if row is not None:
         _outline(crop, instances, row, (left, top), scale)
     return jpeg_of(np.asarray(crop, np.uint8)), size
@@ -86,9 +86,18 @@ def _window(box: NDArray[np.float64], shape: tuple[int, ...]) -> tuple[int, int,
     return left, top, max(right, left + 2), max(bottom, top + 2)
 
 
-def _draw_marks(
+def draw_marks(
     crop: NDArray[np.uint8], marks: SiteMarks, shape: tuple[int, ...], corner: tuple[int, int], scale: float
 ) -> None:
+    """Draw lines and zones onto a part of a picture.
+
+    Args:
+        crop: That part, drawn on.
+        marks: Lines and zones.
+        shape: Of the whole picture.
+        corner: Its pixel at the part's upper left corner.
+        scale: Pixels of the part per pixel of the picture.
+    """
     lines = [(line.points, False, colour) for line, colour in zip(marks.lines, marks.line_colours, strict=True)]
     zones = [
         (polygon, True, colour)

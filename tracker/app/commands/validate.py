@@ -117,12 +117,11 @@ def _table(found: Sequence[Agreement]) -> Table:
     for name in ("line", "direction", "class"):
         table.add_column(name, overflow="fold")
     for name in ("n", "ledger", "person", "ratio", "95 %", "GEH"):
-        table.add_column(name, justify="right")
-    table.add_column("")
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("", no_wrap=True)
     for one in found:
-        ratio, span = "-", "-"
-        if not math.isnan(one.ratio):
-            ratio, span = f"{one.ratio:.2f}", f"{one.low:.2f} to {one.high:.2f}"
+        ratio = "-" if math.isnan(one.ratio) else f"{one.ratio:.2f}"
+        span = "-" if math.isnan(one.low) else f"{one.low:.2f}-{one.high:.2f}"
         numbers = [str(one.intervals), str(one.ledger), str(one.person), ratio, span, f"{one.geh:.1f}"]
         table.add_row(foreign(one.place), foreign(one.direction), foreign(one.class_name), *numbers, one.verdict)
     return table
