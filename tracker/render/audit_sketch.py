@@ -20,6 +20,8 @@ HEIGHT = 1000.0
 LEAST_VIEW = 260.0
 """Height of the smallest part of the picture that is shown, in these units."""
 MARGIN = 1.25
+ROOM = 80.0
+"""Around the place of the event, in these units."""
 SHAPE = 4 / 3
 """Width over height of a sketch."""
 SKETCH_PX = 180
@@ -103,8 +105,9 @@ class Sketcher:
 
     def _view(self, points: Sequence[tuple[float, float]], centre: tuple[float, float] | None) -> View:
         """The part of the picture that shows a path, in the shape of a sketch."""
-        if centre is not None:
-            points = [*points, centre]
+        if centre is not None:  # with room for the line that was not reached
+            x, y = centre
+            points = [*points, (x - ROOM, max(y - ROOM, 0.0)), (x + ROOM, min(y + ROOM, HEIGHT))]
         if not points:
             return 0.0, 0.0, self._width, HEIGHT
         left, right = min(x for x, _ in points), max(x for x, _ in points)

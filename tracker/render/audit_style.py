@@ -53,12 +53,12 @@ summary:focus-visible,a:focus-visible{outline:2px solid var(--link);outline-offs
 box-shadow:inset 0 0 0 1px var(--k);font-variant-numeric:tabular-nums}
 .meaning{margin:0;padding:0 14px 10px;color:var(--soft);max-width:75ch}
 .rows{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,520px),1fr))}
-article{display:grid;grid-template-columns:240px minmax(0,1fr);gap:10px 14px;padding:14px;
+article{display:grid;grid-template-columns:240px minmax(0,1fr);align-content:start;gap:10px 14px;padding:14px;
 border-top:1px solid var(--rule);content-visibility:auto;contain-intrinsic-size:auto 210px;break-inside:avoid}
 article:target{background:color-mix(in srgb,var(--k) 12%,transparent)}
 .words p{margin:4px 0 0}
 .words .time{color:var(--soft);font-variant-numeric:tabular-nums}
-.pictures{grid-column:1/-1;display:flex;flex-wrap:wrap;gap:10px}
+.pictures{grid-column:1/-1;display:grid;grid-template-columns:repeat(2,minmax(0,1fr));gap:10px}
 .pictures img{display:block;width:auto;max-width:100%;height:auto;max-height:260px;border-radius:6px}
 .none,footer{color:var(--soft)}
 footer h2{font-size:15px;color:var(--ink)}
