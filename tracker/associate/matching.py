@@ -44,8 +44,8 @@ FEW_PAIRS = 64
 """Up to so many pairs comparing all costs less than finding those that overlap (6 µs of 120 with one object). Pairs
 without overlap get an affinity of zero, which passes no gate; only embeddings could raise it."""
 SURE_DUPLICATE_IOU = 0.7
-"""Boxes that overlap by more are one object. Below it silhouettes decide, where there are some: the boxes of two persons
-in a row overlap, their silhouettes hardly."""
+"""Boxes that overlap by more are one object. Below it silhouettes decide, where there are some: the boxes of two
+persons in a row overlap, their silhouettes hardly."""
 ROUNDING = 1024
 LEAST_REAL = 0.05
 """However little evidence a tentative track has, it may be continued: what lasts is confirmed in the end."""
