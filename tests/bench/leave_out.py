@@ -21,7 +21,7 @@ from tracker.measure.evaluate import evaluate
 CANDIDATES: dict[str, tuple[float, ...]] = {
     "lost_s": (1.0, 3.0),
     "buffer": (0.1, 0.2),
-    "high_gate": (0.1, 0.2),
+    "gate": (0.1, 0.2),
     "tentative_gate": (0.2, 0.3),
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import threading
 from collections import Counter
@@ -31,7 +32,7 @@ from tracker.settings.site_file import read_site, write_site
 from tracker.settings.stream import RunSettings, StreamSettings
 from tracker.site import Line, Site
 
-DURATION_S = 8.0
+DURATION_S = 9.0
 START = "2026-03-29T01:30+01:00"
 
 
@@ -75,7 +76,8 @@ def test_the_truth_is_counted(counted: list[Event]) -> None:
     truth = [one.time_s for one in door(seed=0).crossings(DOOR_M, DURATION_S)]
     crossings = [event for event in counted if event.kind == "crossing"]
     assert [event.direction for event in crossings] == ["enters"] * len(truth)
-    assert [event.time_s for event in crossings] == pytest.approx(truth, abs=1.0)  # those of a group hide their feet
+    # Three walk in a group and hide each other's feet: they count when the feet are seen again, up to 1.1 s late.
+    assert sorted(event.time_s for event in crossings) == pytest.approx(truth, abs=1.25)
     assert len({event.key for event in counted}) == len(counted)
 
 
@@ -111,7 +113,7 @@ def test_as_a_recording_of_a_service(folder: Path, counted: list[Event], tmp_pat
 
 def test_from_python_frame_by_frame(folder: Path, counted: list[Event]) -> None:
     frames = list(track(folder / "door.mp4", site=folder / "site.yaml", start_at=START, device="cpu"))
-    assert len(frames) == 100
+    assert len(frames) == math.ceil(DURATION_S * 12.5)
     assert [event for tracked in frames for event in tracked.events] == counted
     assert all(len(tracked.contacts.points) == len(tracked.instances) for tracked in frames)
     again = next(iter(track(folder / "door.mp4", device="cpu", limit=1)))
@@ -153,7 +155,9 @@ def test_the_second_pass_counts_the_refined_identities(folder: Path, counted: li
     assert outcome.failures == []
     refined = list(read_events(path))
     crossings = [event for event in refined if event.kind == "crossing"]
-    assert outcome.tally.crossings["door", "enters"] == {"person": len(crossings)}
+    for direction in ("enters", "leaves"):
+        told = Counter(event.class_name for event in crossings if event.direction == direction)
+        assert outcome.tally.crossings["door", direction] == told
     assert 0 < len(crossings) <= sum(event.kind == "crossing" for event in counted)
     identities = {event.identity for event in refined if event.kind == "identity_start"}
     assert len(identities) == sum(event.kind == "identity_end" for event in refined) == outcome.identities.total()

@@ -1,11 +1,11 @@
-"""Three-stage matching of predicted tracks to instances, each stage an optimal assignment.
+"""Matching of predicted tracks to instances as one optimal assignment over all candidate pairs.
 
-Three stages over one list of candidate pairs, each an optimal assignment among what the stages before left over:
-
-1. confirmed tracks and instances that are probably real;
-2. confirmed tracks that were seen in the last few frames and the doubtful instances (ByteTrack, Zhang et al. 2022): an
-   occluded object scores low, so a low score may continue a track and never starts one;
-3. tentative tracks and all remaining instances.
+What a pair is worth is its affinity less a gate. The gate of a confirmed track rises as the calibrated chance of the
+instance falls: an occluded object scores low, so a low score may continue a track (ByteTrack, Zhang et al. 2022), but
+it must fit the better. Very doubtful instances continue only tracks that were seen in the last few frames. A pair of a
+tentative track is worth a part of its gain, the smaller the less evidence the track has: where both want an instance,
+the confirmed track takes it unless the tentative one fits far better. With stages one after another a confirmed track
+took whatever it hardly fitted before the tentative one beside it was asked (see docs/experiments/association.md).
 
 The affinity of a pair is the intersection over union of the enlarged boxes (C-BIoU, Yang et al. 2023), times the ratio
 of heights, times a factor for another class, times a share of the calibrated chance. Boxes grow further by the
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 Rows = NDArray[np.int64]
+Flags = NDArray[np.bool_]
 
 __all__ = ["Matcher", "unmatched"]
 
@@ -42,12 +43,18 @@ RECENT_FRAMES = 3.5
 FEW_PAIRS = 64
 """Up to so many pairs comparing all costs less than finding those that overlap (6 µs of 120 with one object). Pairs
 without overlap get an affinity of zero, which passes no gate; only embeddings could raise it."""
+SURE_DUPLICATE_IOU = 0.7
+"""Boxes that overlap by more are one object. Below it silhouettes decide, where there are some: the boxes of two
+persons in a row overlap, their silhouettes hardly."""
+ROUNDING = 1024
+LEAST_REAL = 0.05
+"""However little evidence a tentative track has, it may be continued: what lasts is confirmed in the end."""
 LEAST_MASK_OVERLAP = 0.1
 """Silhouettes are compared from this overlap of the predicted and the detected box on."""
 
 
 class Matcher:
-    """Matching of tracks to instances in three stages.
+    """Matching of tracks to instances.
 
     Args:
         settings: Gates, chances and the terms of the affinity.
@@ -56,8 +63,7 @@ class Matcher:
 
     def __init__(self, settings: TrackerSettings, *, appearance: Appearance) -> None:
         self._settings = settings
-        gates = settings.high_gate, settings.low_gate, settings.tentative_gate
-        self._few_pairs = FEW_PAIRS if min(gates) > 0 else 0
+        self._few_pairs = FEW_PAIRS if min(settings.gate, settings.tentative_gate) > 0 else 0
         self._appearance = appearance
 
     def match(self, table: TrackTable, detected: Detected, time_s: float, dt_s: float) -> tuple[Rows, Rows]:
@@ -75,37 +81,33 @@ class Matcher:
         shape = table.count, len(detected)
         if 0 in shape:
             return np.zeros(0, np.int64), np.zeros(0, np.int64)
-        rows, columns, similarity, weighted = self._affinities(table, detected, shape)
-        settings = self._settings
-        probable = detected.chances >= settings.high_chance
-        if np.count_nonzero(table.ids) == shape[0] and np.count_nonzero(probable) == shape[1]:
-            return assign(rows, columns, weighted - settings.high_gate, shape)
-        of_confirmed, of_probable = (table.ids > 0)[rows], probable[columns]
-        first = of_confirmed & of_probable
-        if np.count_nonzero(first) == len(rows):
-            return assign(rows, columns, weighted - settings.high_gate, shape)
-        taken, free_instances = np.full(shape[0], -1, np.int64), np.ones(shape[1], np.bool_)
-        recent = (time_s - table.seen_s <= RECENT_FRAMES * dt_s)[rows]
-        doubtful = ~of_probable & (detected.chances >= settings.low_chance)[columns]
-        for pairs, affinities, gate in (
-            (first, weighted, settings.high_gate),
-            (of_confirmed & recent & doubtful, similarity, settings.low_gate),
-            (~of_confirmed, weighted, settings.tentative_gate),
-        ):
-            open_pairs = pairs.nonzero()[0]
-            if not len(open_pairs):
-                continue
-            open_pairs = open_pairs[(taken[rows[open_pairs]] < 0) & free_instances[columns[open_pairs]]]
-            matched, matched_to = assign(rows[open_pairs], columns[open_pairs], affinities[open_pairs] - gate, shape)
-            taken[matched] = matched_to
-            free_instances[matched_to] = False
-        tracks_taken = (taken >= 0).nonzero()[0]
-        return tracks_taken, taken[tracks_taken]
+        rows, columns, affinities = self._affinities(table, detected, shape)
+        recent = time_s - table.seen_s <= RECENT_FRAMES * dt_s
+        return assign(rows, columns, self._gains(table, detected, recent, (rows, columns, affinities)), shape)
 
-    def _affinities(
-        self, table: TrackTable, detected: Detected, shape: tuple[int, int]
-    ) -> tuple[Rows, Rows, Floats, Floats]:
-        """Candidate pairs, their affinity, and the same scaled by the instance's chance."""
+    def _gains(self, table: TrackTable, detected: Detected, recent: Flags, pairs: tuple[Rows, Rows, Floats]) -> Floats:
+        """What matching each candidate pair ``(P,)`` is worth; nothing or less where it is not allowed."""
+        rows, columns, affinities = pairs
+        settings = self._settings
+        doubts = settings.probable_chance - detected.chances
+        all_confirmed = np.count_nonzero(table.ids) == table.count
+        if all_confirmed and not np.count_nonzero(doubts > 0):
+            return affinities - settings.gate
+        np.maximum(doubts, 0, out=doubts)
+        gains = affinities - (settings.gate + settings.doubt * doubts).take(columns)
+        if np.count_nonzero(detected.chances < settings.return_chance):
+            chances = detected.chances.take(columns)
+            gains[chances < np.where(recent.take(rows), settings.low_chance, settings.return_chance)] = 0.0
+        if not all_confirmed:
+            tentative = (table.ids == 0).take(rows)
+            # Rounded far above the last bit, in which exponentials differ between machines.
+            real = np.rint(ROUNDING / (1 + np.exp(-table.evidence.take(rows[tentative])))) / ROUNDING
+            weight = settings.tentative_weight * np.maximum(real, LEAST_REAL)
+            gains[tentative] = weight * (affinities[tentative] - settings.tentative_gate)
+        return gains
+
+    def _affinities(self, table: TrackTable, detected: Detected, shape: tuple[int, int]) -> tuple[Rows, Rows, Floats]:
+        """Candidate pairs and their affinity."""
         settings = self._settings
         half = 0.5 + settings.buffer  # of a box, enlarged
         centres, sides = table.values[:2], table.values[2:]
@@ -134,7 +136,7 @@ class Matcher:
         else:
             rows, columns = affinity.overlapping_pairs(affinity.around(centres, reach + margin), other[:4])
         if not len(rows):
-            return rows, columns, np.zeros(0), np.zeros(0)
+            return rows, columns, np.zeros(0)
         if shape != (1, 1):
             own, other = own.take(rows, axis=1), other.take(columns, axis=1)
         margin = own[4:6]
@@ -157,7 +159,7 @@ class Matcher:
             )
         if detected.embeddings is not None:
             similarity += self._appearance.evidence(table, detected, rows, columns, similarity)
-        return rows, columns, similarity, similarity * other[5]
+        return rows, columns, similarity * other[5]
 
 
 @lru_cache(maxsize=FEW_PAIRS)
@@ -188,7 +190,15 @@ def unmatched(detected: Detected, taken: Rows, duplicate_iou: float) -> Rows:
     own, columns = own[others], columns[others]
     overlaps = affinity.buffered_iou(detected.boxes.take(own, axis=1), detected.boxes.take(columns, axis=1))
     close = (overlaps > duplicate_iou).nonzero()[0]
-    own, columns = own[close], columns[close]
+    own, columns, overlaps = own[close], columns[close], overlaps[close]
+    if detected.crops is not None and len(own):
+        unsure = (overlaps <= SURE_DUPLICATE_IOU).nonzero()[0]
+        shared = silhouettes.mask_iou(
+            detected.crops, detected.boxes, detected.crops, detected.boxes, rows=own[unsure], columns=columns[unsure]
+        )
+        apart = np.zeros(len(own), np.bool_)
+        apart[unsure[shared <= duplicate_iou]] = True
+        own, columns = own[~apart], columns[~apart]
     matched = ~usable
     usable[own[matched[columns]]] = False
     scores = detected.scores

@@ -12,11 +12,13 @@ class TrackerSettings:
     """Parameters of :class:`tracker.associate.tracker.Tracker`; one default serves vehicles and people at 5 to 60 fps.
 
     Attributes:
-        high_chance: Instances with this calibrated chance or more are matched first (stage 1).
+        gate: Least affinity of a confirmed track and an instance that is probably real.
+        doubt: How much the gate rises with every unit by which the instance's calibrated chance lies below
+        probable_chance: from which on an instance is probably real.
+        return_chance: Instances below this chance continue only tracks that were seen in the last frames.
         low_chance: Instances below this chance never continue a confirmed track.
-        high_gate: Least affinity of a match in stage 1, confirmed tracks and probable instances.
-        low_gate: The same in stage 2, confirmed tracks and doubtful instances.
-        tentative_gate: The same in stage 3, tentative tracks.
+        tentative_gate: Least affinity of a tentative track and an instance.
+        tentative_weight: What such a match is worth, as a share of a confirmed track's, if the track is surely real.
         buffer: Enlargement of boxes for matching, as a share of their size on every side (C-BIoU, Yang et al. 2023).
         uncertainty: Further enlargement, in standard deviations of the predicted position.
         height_power: Exponent of the height ratio in the affinity.
@@ -52,11 +54,13 @@ class TrackerSettings:
         birth_weight: Observations that this prior is worth.
     """
 
-    high_chance: float = 0.55
+    gate: float = 0.15
+    doubt: float = 0.4
+    probable_chance: float = 0.55
+    return_chance: float = 0.25
     low_chance: float = 0.05
-    high_gate: float = 0.15
-    low_gate: float = 0.35
     tentative_gate: float = 0.25
+    tentative_weight: float = 0.4
     buffer: float = 0.15
     uncertainty: float = 0.7
     height_power: float = 1.0
@@ -74,7 +78,7 @@ class TrackerSettings:
     hidden_s: float = 1.0
     hidden_share: float = 0.5
     coast_log_odds: float = 20.0
-    duplicate_iou: float = 0.7
+    duplicate_iou: float = 0.5
     appearance_weight: float = 0.3
     gallery_s: float = 300.0
     gallery_size: int = 256

@@ -27,7 +27,7 @@ Rows = NDArray[np.int64]
 __all__ = ["extend_backward"]
 
 GATE = 0.35
-"""Least affinity, that of the tracker's second stage."""
+"""Least affinity: what the tracker asks of a pair whose instance is doubtful."""
 BUFFER = 0.15
 CLASS_FACTOR = 0.5
 LEAST_CHANCE = 0.05

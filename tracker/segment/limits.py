@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["DEFAULT_SCORE_THRESHOLD", "make_limits"]
 
 DEFAULT_SCORE_THRESHOLD = 0.1
-"""Low on purpose: the tracker's second stage needs weak detections (ByteTrack, Zhang et al. 2022)."""
+"""Low on purpose: the tracker continues tracks with weak detections (ByteTrack, Zhang et al. 2022)."""
 
 
 def make_limits(
