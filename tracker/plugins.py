@@ -193,6 +193,7 @@ STAGES = ExtensionPoint(
         "associate": "tracker.engine.steady:associate",
         "contact": "tracker.engine.counting:contact",
         "analytics": "tracker.engine.counting:analytics",
+        "notes": "tracker.engine.notes:notes",
     },
 )
 """Steps of a stream between segmentation and its outputs, one instance per stream."""

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from tracker.contacts import Contacts
     from tracker.events import Event
+    from tracker.recount import FrameNotes
 
 __all__ = [
     "SQUARE",
@@ -345,6 +346,7 @@ class TrackedFrame:
             for no motion, or where it was not estimated.
         contacts: Ground contact of each of the ``instances``; ``None`` where nothing asked for them.
         events: What the site's lines and zones made of the frame, in the order in which it was found.
+        notes: What its rows do not say; ``None`` where no record wants it, or there are no rows.
     """
 
     frame: Frame
@@ -355,6 +357,7 @@ class TrackedFrame:
     warp: NDArray[np.float64] | None = None
     contacts: Contacts | None = None
     events: tuple[Event, ...] = ()
+    notes: FrameNotes | None = None
 
 
 class NetworkInput(Protocol):

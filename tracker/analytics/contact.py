@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tracker.analytics.geometry import Edges, polygon_edges
-from tracker.contacts import Contacts, box_contacts
+from tracker.contacts import CONTACT_DIGITS, Contacts, box_contacts
 from tracker.masks.instance_masks import PROBABILITY_THRESHOLD
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ class ContactFinder:
         hidden |= points[:, 1] >= size[1] * (1 - EDGE_SHARE)
         if self._edges is not None:
             hidden |= self._occluded(self._edges, strips, size) > HIDDEN_SHARE
-        return Contacts(points=points, states=hidden.astype(np.int8))
+        return Contacts(points=points.round(CONTACT_DIGITS), states=hidden.astype(np.int8))
 
     def _occluded(self, edges: Edges, strips: Floats, size: tuple[int, int]) -> Floats:
         """Share of the middle of each strip that lies in an occluder: ``(N,)``."""

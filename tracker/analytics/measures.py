@@ -38,6 +38,8 @@ __all__ = ["SiteMeasures"]
 EARLIER_FRAMES = 16
 """Frames whose contacts are kept for identities that are confirmed later."""
 STATE_VERSION = 1
+TIME_DIGITS, AGE_DIGITS = 6, 3
+"""Of times and ages, as records write them: rows that are counted again give the same events."""
 
 
 class SiteMeasures:
@@ -83,20 +85,20 @@ class SiteMeasures:
         Raises:
             ConfigError: There are no tracks, or the picture has another shape than the site's.
         """
-        frame, tracks = tracked.frame, tracked.tracks
+        frame, tracks, time_s = tracked.frame, tracked.tracks, round(tracked.frame.time_s, TIME_DIGITS)
         if tracks is None:
             raise ConfigError("site", "expected tracked frames, found segmented ones", "track, or leave the site out")
         if frame.size != self._size:
             self._fit(frame.size, tracked.class_names)
-        self._set_clock(frame)
-        self._balances.tick(self._utc_ms(frame.time_s))
+        self._set_clock(frame, time_s)
+        self._balances.tick(self._utc_ms(time_s))
         found: list[Event] = []
-        if self._time_s is not None and frame.time_s - self._time_s >= self._gap_s:
-            found.append(self._bookings.camera("gap", frame.time_s, since_s=self._time_s))
+        if self._time_s is not None and time_s - self._time_s >= self._gap_s:
+            found.append(self._bookings.camera("gap", time_s, since_s=self._time_s))
             self._paths.interrupt()
         if self._pause.note(tracked.events):
             self._lines.forget()
-        self._time_s = frame.time_s
+        self._time_s = time_s
         contacts = tracked.contacts
         if contacts is None:
             contacts = self._contacts.find(tracked.instances, frame.size)
@@ -106,8 +108,8 @@ class SiteMeasures:
         states, seen = own.states, contacts.states == ContactState.SEEN
         if self._pause.kinds:
             states, seen = np.full_like(states, ContactState.PREDICTED), np.zeros_like(seen)
-        found += self._update(tracks, own.points * scale, states, frame.time_s)
-        self._earlier.append((frame.time_s, contacts.points * scale, seen))
+        found += self._update(tracks, own.points * scale, states, time_s)
+        self._earlier.append((time_s, contacts.points * scale, seen))
         for identity in tracks.ended_ids.tolist():
             found += self._end(identity)
         return tuple(found)
@@ -220,10 +222,10 @@ class SiteMeasures:
         self._lines.reserve(len(self._paths))
         self._zones.reserve(len(self._paths))
 
-    def _set_clock(self, frame: Frame) -> None:
+    def _set_clock(self, frame: Frame, time_s: float) -> None:
         """Where media time 0 lies in UTC; cameras' clocks are followed from frame to frame."""
         if not self._declared and frame.captured_at is not None:
-            self._utc_from_ms = frame.captured_at.timestamp() * 1000 - frame.time_s * 1000
+            self._utc_from_ms = frame.captured_at.timestamp() * 1000 - time_s * 1000
 
     def _utc_ms(self, time_s: float) -> int | None:
         return None if self._utc_from_ms is None else round(self._utc_from_ms + time_s * 1000)
@@ -237,7 +239,7 @@ class SiteMeasures:
         found: list[Event] = []
         if new:
             self._paths.class_ids[slots[new]] = tracks.class_ids[new]
-            self._paths.first_s[slots[new]] = time_s - tracks.ages_s[new].astype(np.float64)
+            self._paths.first_s[slots[new]] = time_s - tracks.ages_s[new].astype(np.float64).round(AGE_DIGITS)
             found += [self._bookings.start(slot) for slot in slots[new].tolist()]
             found += self._catch_up(tracks.earlier_rows)
         seen, detected = states == ContactState.SEEN, states != ContactState.PREDICTED

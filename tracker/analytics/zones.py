@@ -82,11 +82,11 @@ class Zones:
         zones: Of the site.
         aspect: Width over height of the picture.
         paths: Of the identities.
-        class_names: Names in ``class_ids`` order.
+        class_names: Names in ``class_ids`` order; more may be added at their end.
     """
 
     def __init__(self, zones: Sequence[Zone], *, aspect: float, paths: Paths, class_names: Sequence[str]) -> None:
-        self._zones, self._paths, self._class_names = tuple(zones), paths, tuple(class_names)
+        self._zones, self._paths, self._class_names = tuple(zones), paths, class_names
         polygons = [
             (number, polygon_edges(np.array(polygon) * (aspect, 1.0)))
             for number, zone in enumerate(zones)

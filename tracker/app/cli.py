@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from tracker.app.checked import CheckedCommand
+from tracker.app.commands.analyse import analyse
 from tracker.app.commands.audit import audit
 from tracker.app.commands.bench import bench_app
 from tracker.app.commands.counts import counts
@@ -46,7 +47,7 @@ def _version(
 for command in (track, segment, live, associate):
     app.command(cls=HabitCommand)(command)
 app.command(name="eval", cls=HabitCommand)(evaluate)
-for command in (counts, audit, demo, doctor):
+for command in (analyse, counts, audit, demo, doctor):
     app.command(cls=CheckedCommand)(command)
 app.add_typer(models_app, name="models")
 app.add_typer(site_app, name="site")

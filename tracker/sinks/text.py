@@ -59,6 +59,9 @@ class TextSink(Sink):
     row_pattern: ClassVar[re.Pattern[bytes]]
     """A line from its beginning, with the groups ``id`` and ``class``; lines of no identity do not match."""
 
+    then_mark: ClassVar[bytes] = b""
+    """What stands between the final class and the vote so far; empty: rows have no room for the latter."""
+
     def __init__(self, path: str | os.PathLike[str], *, head: str = "", final_classes: bool = True) -> None:
         self._part = PartFile(path)
         self._file = self._part.open()
@@ -104,7 +107,7 @@ class TextSink(Sink):
     @classmethod
     def _write_final_classes(cls, part: PartFile) -> None:
         """Give every identity of a complete file its final class; see :func:`write_final_classes`."""
-        write_final_classes(part, cls.row_pattern)
+        write_final_classes(part, cls.row_pattern, then_mark=cls.then_mark)
 
     @abstractmethod
     def _lines(self, tracked_frame: TrackedFrame) -> str:
