@@ -150,7 +150,7 @@ def test_what_never_became_an_identity() -> None:
             y = (0.8 - 0.3 * time_s) * SIZE[1]
             boxes = np.array([[600, y - 60, 640, y]], np.float32)
             found = Instances(boxes=boxes, scores=np.full(1, 0.3, np.float32), class_ids=np.array([2]))
-            yield replace(frame, instances=found)
+            yield replace(frame, instances=found, contacts=None)
 
     missed, counted = audited(SITE, stream())
     assert not counted
@@ -166,6 +166,7 @@ def test_a_second_detection_of_an_identity_is_none() -> None:
             twice = np.repeat(np.arange(len(frame.instances)), 2)
             yield replace(
                 frame,
+                contacts=None,
                 instances=Instances(
                     boxes=frame.instances.boxes[twice],
                     scores=frame.instances.scores[twice],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -35,6 +35,8 @@ class Chain:
     noise: dict[str, float] | None = None
     camera: tuple[Event, ...] = ()
     shift_s: float = 0.0
+    flip: tuple[float, int] | None = None
+    """From when on everything is taken for another class."""
 
     def segmented(self) -> Iterator[TrackedFrame]:
         rng = np.random.default_rng(5)
@@ -43,6 +45,8 @@ class Chain:
             instances = detect(truth, rng=rng, **(self.noise or {}))
             if any(low <= truth.time_s < high for low, high in self.outages_s):
                 continue
+            if self.flip is not None and truth.time_s >= self.flip[0]:
+                instances = replace(instances, class_ids=np.full_like(instances.class_ids, self.flip[1]))
             time_s = truth.time_s + self.shift_s
             captured_at = None if self.created is None else self.created + timedelta(seconds=time_s)
             frame = Frame(

@@ -103,7 +103,7 @@ def open_input(
         return
     size = reading.size or site.reference_size
     recorded = open_recorded(paths, fps=reading.fps, size=size, by_boxes=reading.by_boxes, gap_s=settings.gap_s)
-    if recorded.exact and recorded.occluders != occluder_mark(site.occluders):
+    if recorded.noted and not recorded.by_boxes and recorded.occluders != occluder_mark(site.occluders):
         problem = "expected records whose hidden contacts were told with this site's occluders, found others"
         remedy = "analyse the .instances of the recording, keep its occluders, or count by boxes with --boxes"
         raise ConfigError(str(paths[0]), problem, remedy)
@@ -165,10 +165,13 @@ def _with_camera(recorded: Recorded, stream: str, site: Site, settings: StreamSe
 
 
 def _remarks(recorded: Recorded) -> list[str]:
+    notes = []
     if recorded.seen_only:
-        return ["predicted rows were left out when these records were written: identities seem to be away there"]
-    if not recorded.exact:
-        return [
-            "counted by the boxes' lower edges: times may be a frame off, and identities end 2 s after their last row"
-        ]
-    return []
+        notes.append("predicted rows were left out when these records were written: identities seem to be away there")
+    if recorded.by_boxes:
+        notes.append("counted by the boxes' lower edges: times may be a frame off, and overlapped objects are hidden")
+    if not recorded.noted:
+        notes.append(
+            "rows without notes: an identity ends 2 s after its last one, and missing frame numbers were empty"
+        )
+    return notes

@@ -84,7 +84,8 @@ class Recorded:
         stream: Its name; empty where the rows do not say.
         start_ms: UTC in milliseconds at media time 0, where that was declared.
         occluders: Mark of those that the contacts know.
-        exact: Contacts and notes are those of tracking.
+        noted: Rows have notes, which say what they do not show.
+        by_boxes: Contacts are the boxes' lower edges.
         seen_only: Rows of predicted identities were left out when it was written.
         class_names: Of the rows so far; grows.
     """
@@ -104,11 +105,11 @@ class Recorded:
         self.stream = "" if notes is None else notes.stream
         self.start_ms = None if notes is None else notes.start_ms
         self.occluders = "" if notes is None else notes.occluders
-        self.exact = notes is not None and not by_boxes
+        self.noted, self.by_boxes = notes is not None, by_boxes
         self.seen_only = bool(head and head.get("seen_only"))
         self.class_names: list[str] = []
         self._class_ids: dict[str, int] = {}
-        self._rows, self._fps, self._size, self._by_boxes, self._gap_s = rows, fps, size, by_boxes, gap_s
+        self._rows, self._fps, self._size, self._gap_s = rows, fps, size, gap_s
         self._last: tuple[int, float] | None = None
         self._present: dict[int, float] = {}
         self._revision = 0
@@ -123,7 +124,8 @@ class Recorded:
         for rows in self._rows:
             made = self._made(rows)
             held += made
-            _look_back(held)
+            if not self.by_boxes:
+                _look_back(held)
             while len(held) > HELD_FRAMES:
                 yield self._frame(held.popleft())
         for one in held:
@@ -175,7 +177,7 @@ class Recorded:
         if notes is not None and notes.stream != self.stream:
             problem = f"expected rows of one stream, {self.stream}, found {notes.stream}"
             raise DetectionsError(rows.place, problem, "analyse each stream by itself")
-        if not self._by_boxes and rows.points is None:
+        if not self.by_boxes and rows.points is None:
             problem = "expected ground contacts, found rows without contact"
             remedy = "count by the boxes' lower edges with --boxes, or track again with this version"
             raise DetectionsError(rows.place, problem, remedy)
@@ -230,7 +232,7 @@ class Recorded:
         contacts: Contacts | None
         if rows is None:
             instances, tracks, contacts = _nothing(made)
-        elif self._by_boxes:
+        elif self.by_boxes:
             instances, tracks, contacts = _by_boxes(rows, self._numbers(rows), made)
         else:
             instances, tracks, contacts = _by_contacts(rows, self._numbers(rows), made)
