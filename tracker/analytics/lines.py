@@ -33,6 +33,8 @@ __all__ = ["Crossing", "Lines", "Trace"]
 
 EPSILON_S = 1e-6
 """Frame times are sums of rounded parts: 0.2 s after 0.1 s may be 0.30000000000000004 s."""
+NONE = 2
+"""No side at all: there is no passage."""
 Trace = tuple[float, float, float]
 """Media time in seconds, ``x`` and ``y`` in picture heights."""
 
@@ -96,6 +98,10 @@ class Lines:
         self._sides = np.zeros((0, len(lines)), np.int8)
         self._crossed_s = np.zeros((0, len(lines)))
         self._passages: dict[tuple[int, int], _Passage] = {}
+        self._pending = np.zeros((0, len(lines)), np.int8)
+        """Side of the passage, :data:`NONE` where there is none."""
+        self._due_s = np.zeros((0, len(lines)))
+        """When the side becomes the settled one; infinite where there is no passage to a side."""
 
     @property
     def edges(self) -> Polylines:
@@ -108,6 +114,8 @@ class Lines:
         count = len(self._lines)
         self._sides = np.concatenate([self._sides, np.zeros((missing, count), np.int8)])
         self._crossed_s = np.concatenate([self._crossed_s, np.full((missing, count), -np.inf)])
+        self._pending = np.concatenate([self._pending, np.full((missing, count), NONE, np.int8)])
+        self._due_s = np.concatenate([self._due_s, np.full((missing, count), np.inf)])
 
     def step(self, steps: Steps, sides: Floats, hits: Hits) -> list[Crossing]:
         """Take sights of identities.
@@ -123,17 +131,14 @@ class Lines:
         slots = steps.slots
         distances = self._shape.distances(steps.after, sides)
         beyond = np.where(np.abs(distances) >= self._bands, np.sign(distances), 0.0).astype(np.int8)  # (N, L)
-        busy = beyond != self._sides[slots]
+        pending = self._pending[slots]
+        busy = beyond != np.where(pending == NONE, self._sides[slots], pending)
+        busy |= steps.times_s[:, None] >= self._due_s[slots] - 2 * EPSILON_S
         net: dict[tuple[int, int], tuple[int, float]] = {}
         if len(hits.rows):
             lines = self._shape.owners[hits.edges]
             busy[hits.rows, lines] = True
             net = _sums(hits, lines)
-        if self._passages:
-            rows = {slot: row for row, slot in enumerate(slots.tolist())}
-            for slot, line in self._passages:
-                if slot in rows:
-                    busy[rows[slot], line] = True
         found = []
         for row, line in zip(*(part.tolist() for part in busy.nonzero()), strict=True):
             crossing = self._advance(steps, row, line, int(beyond[row, line]), net.get((row, line)))
@@ -154,13 +159,14 @@ class Lines:
     def forget(self) -> None:
         """The camera did not see the scene: no identity has a side, so none changes it until it is seen on one."""
         self._sides[:] = 0
+        self._pending[:], self._due_s[:] = NONE, np.inf
         self._passages.clear()
 
     def end(self, slot: int) -> list[Crossing]:
         """The identity is gone for good: what it did last is not contradicted any more."""
         found = [self._settle(slot, line, math.inf) for at, line in list(self._passages) if at == slot]
         for line in range(len(self._lines)):
-            self._passages.pop((slot, line), None)
+            self._drop((slot, line))
         self._sides[slot], self._crossed_s[slot] = 0, -np.inf
         return [crossing for crossing in found if crossing is not None]
 
@@ -186,22 +192,21 @@ class Lines:
                 bridged=bool(steps.bridged[row]),
             )
         if beyond == settled:
-            self._passages.pop((slot, line), None)
+            self._drop((slot, line))
             return None
         if beyond == 0:
             passage = replace(passage, side=0)
         elif passage.side != beyond:
             passage = replace(passage, side=beyond, since=here)
-        self._passages[slot, line] = passage
+        self._keep((slot, line), passage)
         return self._settle(slot, line, here[0])
 
     def _settle(self, slot: int, line: int, time_s: float) -> Crossing | None:
         """Take the new side if it has lasted long enough."""
-        passage, rule = self._passages[slot, line], self._lines[line]
-        due_s = max(passage.since[0] + rule.settle_s, float(self._crossed_s[slot, line]) + rule.min_rearm_s)
-        if passage.side == 0 or time_s < due_s - EPSILON_S:
+        passage = self._passages[slot, line]
+        if passage.side == 0 or time_s < self._due_s[slot, line] - EPSILON_S:
             return None
-        del self._passages[slot, line]
+        self._drop((slot, line))
         self._sides[slot, line] = passage.side
         if passage.net * passage.side <= 0:  # passed beyond the line's end
             return None
@@ -215,6 +220,18 @@ class Lines:
             after=passage.since,
             bridged=passage.bridged,
         )
+
+    def _keep(self, key: tuple[int, int], passage: _Passage) -> None:
+        """The passage of one slot over one line, as it is now."""
+        rule = self._lines[key[1]]
+        due_s = max(passage.since[0] + rule.settle_s, float(self._crossed_s[key]) + rule.min_rearm_s)
+        self._passages[key], self._pending[key] = passage, passage.side
+        self._due_s[key] = due_s if passage.side else np.inf
+
+    def _drop(self, key: tuple[int, int]) -> None:
+        """There is no passage of this slot over this line any more."""
+        self._passages.pop(key, None)
+        self._pending[key], self._due_s[key] = NONE, np.inf
 
     def state(self, slots: dict[int, int]) -> list[dict[str, Any]]:
         """Plain values to continue from; ``slots`` gives each identity's slot."""
@@ -259,7 +276,7 @@ class Lines:
                     self._crossed_s[slots[identity], number] = _shifted(crossed_s, shift_s, -math.inf)
             for identity, before, net, crossed_s, bridged, side, since in entry["passages"]:
                 if identity in slots:
-                    self._passages[slots[identity], number] = _Passage(
+                    passage = _Passage(
                         before=(before[0] + shift_s, before[1], before[2]),
                         net=net,
                         crossed_s=_shifted(crossed_s, shift_s, math.nan),
@@ -267,6 +284,7 @@ class Lines:
                         side=side,
                         since=(_shifted(since[0], shift_s, math.nan), _real(since[1]), _real(since[2])),
                     )
+                    self._keep((slots[identity], number), passage)
 
 
 def _sums(hits: Hits, lines: Rows) -> dict[tuple[int, int], tuple[int, float]]:

@@ -217,8 +217,10 @@ class SiteMeasures:
         pieces, edges = self._lines.edges.edges, self._zones.edges
         self._pieces = len(pieces)
         self._edges = Edges(np.concatenate([pieces.start, edges.start]), np.concatenate([pieces.end, edges.end]))
+        self._sides: Floats = np.zeros((0, len(self._edges)))
 
     def _reserve(self) -> None:
+        self._sides = np.concatenate([self._sides, self._edges.sides(self._paths.points[len(self._sides) :])])
         self._lines.reserve(len(self._paths))
         self._zones.reserve(len(self._paths))
 
@@ -274,7 +276,9 @@ class SiteMeasures:
         """Sights of identities against all lines and zones at once."""
         steps = self._paths.step(slots, points, times_s)
         sides = self._edges.sides(steps.after)
-        hits = self._edges.hits(steps.before, steps.after, self._edges.sides(steps.before), sides)
+        before = np.where(steps.first[:, None], sides, self._sides[slots])
+        self._sides[slots] = sides
+        hits = self._edges.hits(steps.before, steps.after, before, sides)
         of_lines, cut = hits.edges < self._pieces, self._pieces
         crossings = self._lines.step(steps, sides[:, :cut], _chosen(hits, of_lines, 0)) if self.site.lines else []
         changes = self._zones.step(steps, sides[:, cut:], _chosen(hits, ~of_lines, cut)) if self.site.zones else []

@@ -113,6 +113,8 @@ class Zones:
         self._entered_s: Floats = np.zeros((0, count))
         self._unseen_s: Floats = np.zeros((0, count))
         self._pending: dict[tuple[int, int], _Pending] = {}
+        self._due_s: Floats = np.zeros((0, count))
+        """When pending passages become certain; infinite where there is none."""
 
     @property
     def inside(self) -> Flags:
@@ -128,6 +130,7 @@ class Zones:
         self._loiter_s = np.concatenate([self._loiter_s, np.full((more, count), np.nan)])
         self._entered_s = np.concatenate([self._entered_s, floats])
         self._unseen_s = np.concatenate([self._unseen_s, floats])
+        self._due_s = np.concatenate([self._due_s, np.full((more, count), np.inf)])
 
     def holds(self, points: Floats, sides: Floats) -> Flags:
         """Which zones hold which points: ``(N, Z)``.
@@ -156,17 +159,14 @@ class Zones:
         now = self.holds(steps.after, sides)
         raw = self._raw[slots]
         raw[steps.first] = now[steps.first]
-        busy = (now != self._inside[slots]) | (raw != now)
+        due_s = self._due_s[slots]
+        busy = (raw != now) | (steps.times_s[:, None] >= due_s - 2 * EPSILON_S)
+        busy |= (now != self._inside[slots]) & np.isinf(due_s)
         passed: dict[tuple[int, int], list[float]] = {}
         for row, edge, share in zip(hits.rows.tolist(), hits.edges.tolist(), hits.shares.tolist(), strict=True):
             zone = int(self.owners[edge])
             passed.setdefault((row, zone), []).append(share)
             busy[row, zone] = True
-        if self._pending:
-            rows = {slot: row for row, slot in enumerate(slots.tolist())}
-            for slot, zone in self._pending:
-                if slot in rows:
-                    busy[rows[slot], zone] = True
         found: list[Change] = []
         for row, zone in zip(*(part.tolist() for part in busy.nonzero()), strict=True):
             shares = sorted(passed.get((row, zone), []))
@@ -186,20 +186,31 @@ class Zones:
         found = []
         key = slot, zone
         if raw != self._inside[key] and key not in self._pending:  # first seen inside
-            self._pending[key] = _Pending(
-                time_s=now_s, before=None, after=after, bridged=False, born=True, unseen_s=unseen_s
-            )
+            born = _Pending(time_s=now_s, before=None, after=after, bridged=False, born=True, unseen_s=unseen_s)
+            self._await(key, born)
         for share in shares:
             time_s = started_s + share * (now_s - started_s)
             found += self._settle(slot, zone, time_s)
             raw = not raw
             if raw == self._inside[key]:
-                self._pending.pop(key, None)
+                self._forget(key)
             else:
-                self._pending[key] = _Pending(
+                passed = _Pending(
                     time_s=time_s, before=before, after=after, bridged=bridged, born=False, unseen_s=unseen_s
                 )
+                self._await(key, passed)
         return found + self._settle(slot, zone, now_s)
+
+    def _await(self, key: tuple[int, int], pending: _Pending) -> None:
+        """From now on a passage of one slot's boundary of one zone is pending."""
+        rule = self._zones[key[1]]
+        self._pending[key] = pending
+        self._due_s[key] = pending.time_s + (rule.leave_s if self._inside[key] else rule.enter_s)
+
+    def _forget(self, key: tuple[int, int]) -> _Pending | None:
+        """The passage that was pending, if there was one; now there is none."""
+        self._due_s[key] = np.inf
+        return self._pending.pop(key, None)
 
     def _settle(self, slot: int, zone: int, time_s: float) -> list[Change]:
         """Make the pending passage certain if it has lasted long enough."""
@@ -209,7 +220,7 @@ class Zones:
         rule, leaves = self._zones[zone], bool(self._inside[key])
         if time_s - pending.time_s < (rule.leave_s if leaves else rule.enter_s) - EPSILON_S:
             return []
-        del self._pending[key]
+        self._forget(key)
         if leaves:
             return self._leave(slot, zone, pending.time_s, pending)
         self._inside[key] = True
@@ -310,7 +321,7 @@ class Zones:
         """The identity is gone for good: its stays end."""
         found: list[Change] = []
         for zone in range(len(self._zones)):
-            pending = self._pending.pop((slot, zone), None)
+            pending = self._forget((slot, zone))
             if self._inside[slot, zone]:
                 time_s = float(self._paths.seen_s[slot]) if pending is None else pending.time_s
                 found += self._leave(slot, zone, time_s, pending)
@@ -356,7 +367,7 @@ class Zones:
                     self._loiter_s[key] = np.nan if loiter_s is None else loiter_s + shift_s
             for identity, time_s, before, after, bridged, born, unseen_s in entry["pending"]:
                 if identity in slots:
-                    self._pending[slots[identity], number] = _Pending(
+                    pending = _Pending(
                         time_s=time_s + shift_s,
                         before=None if before is None else (before[0] + shift_s, before[1], before[2]),
                         after=(after[0] + shift_s, after[1], after[2]),
@@ -364,6 +375,7 @@ class Zones:
                         born=born,
                         unseen_s=unseen_s,
                     )
+                    self._await((slots[identity], number), pending)
 
 
 def _plain(zone: Zone) -> dict[str, Any]:
