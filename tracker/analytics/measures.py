@@ -38,6 +38,7 @@ __all__ = ["SiteMeasures"]
 EARLIER_FRAMES = 16
 """Frames whose contacts are kept for identities that are confirmed later."""
 STATE_VERSION = 1
+SEEN, PREDICTED = int(ContactState.SEEN), int(ContactState.PREDICTED)
 TIME_DIGITS, AGE_DIGITS = 6, 3
 """Of times and ages, as records write them: rows that are counted again give the same events."""
 
@@ -105,9 +106,9 @@ class SiteMeasures:
         self._last = tracked, tracks, contacts
         scale = np.array([self._aspect / frame.size[0], 1.0 / frame.size[1]])
         own = contacts.of_tracks(tracks.detection_rows, tracks.boxes)
-        states, seen = own.states, contacts.states == ContactState.SEEN
+        states, seen = own.states, contacts.states == SEEN
         if self._pause.kinds:
-            states, seen = np.full_like(states, ContactState.PREDICTED), np.zeros_like(seen)
+            states, seen = np.full_like(states, PREDICTED), np.zeros_like(seen)
         found += self._update(tracks, own.points * scale, states, time_s)
         self._earlier.append((time_s, contacts.points * scale, seen))
         for identity in tracks.ended_ids.tolist():
@@ -244,18 +245,19 @@ class SiteMeasures:
             self._paths.first_s[slots[new]] = time_s - tracks.ages_s[new].astype(np.float64).round(AGE_DIGITS)
             found += [self._bookings.start(slot) for slot in slots[new].tolist()]
             found += self._catch_up(tracks.earlier_rows)
-        seen, detected = states == ContactState.SEEN, states != ContactState.PREDICTED
+        seen, detected = states == SEEN, states != PREDICTED
         self._paths.note(slots, tracks.class_ids, seen=seen, detected=detected, time_s=time_s)
-        rows = np.flatnonzero(seen)
+        (rows,) = seen.nonzero()
         if len(rows):
             found += self._step(slots[rows], points[rows], np.full(len(rows), time_s))
-        alive = self._paths.ids > 0
-        absent = alive & (self._paths.present_s < time_s)
-        unseen = absent.copy()
-        unseen[slots[~detected]] = True
-        if unseen.any():
-            found += self._booked(self._lines.wait(unseen, time_s), self._zones.wait(unseen, absent, time_s))
-        found += self._booked([], self._zones.loitering(slots[detected], time_s))
+        if len(self._paths.slots) > len(rows):  # some are absent, hidden or presumed
+            absent = (self._paths.ids > 0) & (self._paths.present_s < time_s)
+            unseen = absent.copy()
+            unseen[slots[~detected]] = True
+            if np.count_nonzero(unseen):
+                found += self._booked(self._lines.wait(unseen, time_s), self._zones.wait(unseen, absent, time_s))
+        if self._zones.may_loiter(time_s):
+            found += self._booked([], self._zones.loitering(slots[detected], time_s))
         return found
 
     def _catch_up(self, earlier: Rows) -> list[Event]:
@@ -276,13 +278,14 @@ class SiteMeasures:
         """Sights of identities against all lines and zones at once."""
         steps = self._paths.step(slots, points, times_s)
         sides = self._edges.sides(steps.after)
-        before = np.where(steps.first[:, None], sides, self._sides[slots])
+        before = self._sides[slots]
+        if np.count_nonzero(steps.first):
+            before[steps.first] = sides[steps.first]
         self._sides[slots] = sides
-        hits = self._edges.hits(steps.before, steps.after, before, sides)
-        of_lines, cut = hits.edges < self._pieces, self._pieces
-        crossings = self._lines.step(steps, sides[:, :cut], _chosen(hits, of_lines, 0)) if self.site.lines else []
-        changes = self._zones.step(steps, sides[:, cut:], _chosen(hits, ~of_lines, cut)) if self.site.zones else []
-        return self._booked(crossings, changes)
+        hits, cut = self._edges.hits(steps.before, steps.after, before, sides), self._pieces
+        crossings = self._lines.step(steps, sides[:, :cut], _chosen(hits, 0, cut)) if self.site.lines else []
+        changes = self._zones.step(steps, sides[:, cut:], _chosen(hits, cut)) if self.site.zones else []
+        return self._booked(crossings, changes) if crossings or changes else []
 
     def _booked(self, crossings: Sequence[Crossing], changes: Sequence[Change]) -> list[Event]:
         found = [event for crossing in crossings for event in self._bookings.crossing(crossing)]
@@ -309,13 +312,14 @@ class SiteMeasures:
         return found
 
 
-def _chosen(hits: Hits, wanted: Flags, offset: int) -> Hits:
-    """Some of the hits, with edges counted from ``offset``."""
+def _chosen(hits: Hits, first: int, past: int | None = None) -> Hits:
+    """The hits of edges from ``first`` on and before ``past``, with edges counted from ``first``."""
     if not len(hits.rows):
         return hits
+    wanted = hits.edges >= first if past is None else hits.edges < past
     return Hits(
         rows=hits.rows[wanted],
-        edges=hits.edges[wanted] - offset,
+        edges=hits.edges[wanted] - first,
         shares=hits.shares[wanted],
         signs=hits.signs[wanted],
     )
