@@ -224,6 +224,7 @@ class Zones:
         if pending is not None:
             self._due_s[key] = np.inf
             self._soonest_s = float(self._due_s.min()) - 2 * EPSILON_S
+            self._loitering_s = -math.inf  # who nearly left may loiter
         return pending
 
     def _settle(self, slot: int, zone: int, time_s: float) -> list[Change]:
@@ -306,7 +307,8 @@ class Zones:
     def loitering(self, slots: Rows, time_s: float) -> list[Change]:
         """Who of the present identities became one that loiters."""
         found = self._found_loitering(slots, time_s)
-        still = np.where(self._inside & np.isnan(self._loiter_s), self._entered_s + self._shortest_s, np.inf)
+        still = self._inside & np.isnan(self._loiter_s) & np.isinf(self._due_s)
+        still = np.where(still, self._entered_s + self._shortest_s, np.inf)
         self._loitering_s = float(still.min(initial=np.inf)) - 2 * EPSILON_S
         return found
 
