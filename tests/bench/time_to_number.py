@@ -9,6 +9,7 @@ A number is false if fewer than half of its rows cover any object.
 from __future__ import annotations
 
 import argparse
+import sys
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,7 +86,9 @@ def main() -> None:
     parser.add_argument("videos", nargs="+", metavar="FILE.instances=TRUTH")
     parser.add_argument("--scores", nargs="+", type=float, default=[0.3, 0.4, 0.5, 0.6])
     chosen = parser.parse_args()
-    print("| video | score | numbers | false | never | mean wait | 90 % | longest |\n|---|---|---|---|---|---|---|---|")
+    sys.stdout.write(
+        "| video | score | numbers | false | never | mean wait | 90 % | longest |\n|---|---|---|---|---|---|---|---|\n"
+    )
     for video in chosen.videos:
         instances, _, folder = video.partition("=")
         truth = truth_of(Path(folder))
@@ -94,7 +97,9 @@ def main() -> None:
             times = (
                 f"{found.seconds.mean():.2f} s | {np.percentile(found.seconds, 90):.2f} s | {found.seconds.max():.2f} s"
             )
-            print(f"| {Path(folder).name} | {score} | {found.numbers} | {found.false} | {found.never} | {times} |")
+            sys.stdout.write(
+                f"| {Path(folder).name} | {score} | {found.numbers} | {found.false} | {found.never} | {times} |" + "\n"
+            )
 
 
 if __name__ == "__main__":
