@@ -8,6 +8,7 @@ import typer
 
 from tracker.app.checked import CheckedCommand
 from tracker.app.commands.audit import audit
+from tracker.app.commands.batch import batch
 from tracker.app.commands.bench import bench_app
 from tracker.app.commands.counts import counts
 from tracker.app.commands.dwell import dwell
@@ -44,7 +45,7 @@ def _version(
         raise typer.Exit
 
 
-for command in (track, segment, live, associate):
+for command in (track, segment, batch, live, associate):
     app.command(cls=HabitCommand)(command)
 app.command(name="eval", cls=HabitCommand)(evaluate)
 for command in (counts, dwell, audit, demo, doctor):
