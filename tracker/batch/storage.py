@@ -91,6 +91,8 @@ class Place:
         except Exception as failure:  # pyarrow raises what the store's own library does
             problem = f"expected an address of object storage, found: {mask(str(failure))}"
             raise ConfigError(shown, problem, "write s3://bucket/prefix, and check the credentials") from failure
+        if not path.strip("/"):
+            raise ConfigError(shown, "expected a bucket, found none", "write s3://bucket/prefix")
         return cls(system, path, scheme=uri.partition("://")[0].lower(), shown=shown)
 
     @property
