@@ -13,6 +13,7 @@ from tracker.app.console import error_console, foreign
 from tracker.app.interrupt import interruptible
 from tracker.batch.pool import LocalPool
 from tracker.batch.run import Batch
+from tracker.batch.split import SplitPool
 from tracker.errors import TrackerError
 from tracker.inference.survey import available_cores, survey
 from tracker.sinks.summary import open_summary
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
+    from tracker.batch.pool import Pool
     from tracker.batch.recordings import Recording
     from tracker.batch.run import BatchFigures, BatchPlan
     from tracker.settings.stream import RunSettings
@@ -39,7 +41,13 @@ GPU_PROCESSES = 2
 
 
 def run_batch(
-    plan: BatchPlan, settings: RunSettings, *, console: Console, processes: int | None, summary: Path | None
+    plan: BatchPlan,
+    settings: RunSettings,
+    *,
+    console: Console,
+    processes: int | None,
+    split: bool = False,
+    summary: Path | None = None,
 ) -> int:
     """Do what is planned.
 
@@ -47,7 +55,8 @@ def run_batch(
         plan: See :func:`tracker.batch.run.plan_batch`.
         settings: Of the batch.
         console: For progress and tables; failures go to stderr.
-        processes: Recordings at a time.
+        processes: Recordings, or chunks of one, at a time.
+        split: Take one recording at a time, in chunks.
         summary: JSON file of the figures.
 
     Returns:
@@ -64,8 +73,12 @@ def run_batch(
     if plan.tasks:
         plan.results.check_writable()
     with open_summary(summary) as write_summary:
-        count = min(_processes(settings, processes), max(len(plan.tasks), 1))
-        pool = LocalPool(_shared(settings, count), processes=count if plan.tasks else 0)
+        count = _processes(settings, processes)
+        count = count if split else min(count, max(len(plan.tasks), 1))
+        pool: Pool = LocalPool(_shared(settings, count), processes=count if plan.tasks else 0)
+        if split:
+            scratch = plan.tasks[0].scratch if plan.tasks else None
+            pool = SplitPool(pool, _shared(settings, count), workers=count, scratch=scratch)
         try:
             with _shown(console, plan) as show:
                 batch = Batch(plan, pool, on_progress=show, on_note=note)

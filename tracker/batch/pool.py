@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from multiprocessing import connection
 from typing import TYPE_CHECKING, Any, Protocol
 
-from tracker.batch.task import Done, Failed, Worker
+from tracker.batch.task import Done, Failed, Segmented, Worker
 from tracker.errors import ConfigError, TrackerError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from multiprocessing.connection import Connection
 
-    from tracker.batch.task import Task
+    from tracker.batch.task import ChunkTask, Task
     from tracker.engine.meter import StreamFigures
     from tracker.settings.stream import RunSettings
 
@@ -54,7 +54,7 @@ class Ended:
     """
 
     key: str
-    result: Done | Failed | None
+    result: Done | Segmented | Failed | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +85,7 @@ class Pool(Protocol):
         """Tasks under way."""
         ...
 
-    def start(self, task: Task) -> None:
+    def start(self, task: Task | ChunkTask) -> None:
         """Give a task to a free worker."""
         ...
 
@@ -118,7 +118,7 @@ class _Process:
         self.ready = False
         self.key: str | None = None
 
-    def send(self, message: Task | None) -> None:
+    def send(self, message: Task | ChunkTask | None) -> None:
         with contextlib.suppress(OSError):  # it is dead, which is noticed by its end
             self.pipe.send(message)
 
@@ -146,7 +146,7 @@ class LocalPool:
         """Tasks under way."""
         return len(self._workers) - self.free
 
-    def start(self, task: Task) -> None:
+    def start(self, task: Task | ChunkTask) -> None:
         """Give a task to a free worker, to one that is ready first."""
         worker = min((one for one in self._workers if one.key is None), key=lambda one: not one.ready)
         worker.key = task.key
@@ -214,7 +214,7 @@ def _work(pipe: Connection, settings: RunSettings) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)  # the parent decides, and its end is noticed
     worker = Worker(settings)
-    tasks: list[Task] = []
+    tasks: list[Task | ChunkTask] = []
     arrived = threading.Condition()
 
     def receive() -> None:

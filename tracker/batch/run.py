@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from tracker.batch.pool import Advanced, Ended, Lost
 from tracker.batch.recordings import find_recordings, key_of
 from tracker.batch.results import Results
-from tracker.batch.task import Done, Task
+from tracker.batch.task import Done, Failed, Task
 from tracker.errors import ConfigError
 from tracker.version import __version__
 
@@ -220,7 +220,7 @@ class Batch:
             self._lose(task, event, alone=alone)
         elif isinstance(event.result, Done):
             self._finish(task, event.result)
-        elif event.result is not None:
+        elif isinstance(event.result, Failed):
             self._fail(task, event.result.problem)
             if event.result.everywhere:
                 self._next.clear()

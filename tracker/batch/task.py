@@ -4,30 +4,38 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 import tempfile
 import uuid
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tracker.batch.results import TABLES, Manifest, Results
+from tracker.batch.spool import write_spooled
+from tracker.batch.storage import Place
 from tracker.engine.models import Models
+from tracker.engine.plan import plan_run
 from tracker.engine.run import FULL_BATCH_S, Listener, Run
 from tracker.errors import SinkError, TrackerError, mask_values, system_refusals
 from tracker.sources.address import redact
+from tracker.sources.open import open_source
+from tracker.types import Frame
 from tracker.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from tracker.batch.chunks import Chunk
     from tracker.batch.recordings import Recording
     from tracker.engine.meter import StreamFigures
     from tracker.engine.outcome import Outcome
+    from tracker.segment.session import OnnxSegmenter
     from tracker.settings.stream import RunSettings
 
-__all__ = ["Done", "Failed", "Task", "Worker"]
+__all__ = ["ChunkTask", "Done", "Failed", "Segmented", "Task", "Worker"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,15 +85,56 @@ class Failed:
     everywhere: bool = False
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChunkTask:
+    """One chunk of a recording to be segmented.
+
+    Attributes:
+        key: Of the chunk.
+        chunk: What is decoded.
+        settings: Of the recording.
+        images: The recording's frames carry pictures, from which the network's input is made then.
+        out: Where the instances go, see :mod:`tracker.batch.spool`.
+    """
+
+    key: str
+    chunk: Chunk
+    settings: RunSettings
+    images: bool
+    out: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Segmented:
+    """A chunk whose instances are there.
+
+    Attributes:
+        path: Of the file.
+    """
+
+    path: str
+
+
 class Worker:
     """Does one task after another, with the model's session open in between.
 
     Args:
         settings: Of the batch; device and model are the same for all tasks.
+        models: Sessions to use; by default it opens its own.
+        notes: Gives further notes for the manifest of a recording that is done.
     """
 
-    def __init__(self, settings: RunSettings) -> None:
-        self._models = Models(settings, batch_wait_s=FULL_BATCH_S)
+    def __init__(
+        self,
+        settings: RunSettings,
+        *,
+        models: Models | None = None,
+        notes: Callable[[], list[str]] = list,
+    ) -> None:
+        self._notes = notes
+        self._models = models or Models(settings, batch_wait_s=FULL_BATCH_S)
+        self._alone: OnnxSegmenter | None = None
+        self._fetched: dict[str, str] = {}
         self._stop: Callable[[], None] = lambda: None
         self._stopped = False
 
@@ -94,23 +143,52 @@ class Worker:
         self._stopped = True
         self._stop()
 
-    def run(self, task: Task, *, progress: Callable[[StreamFigures], None] = lambda _: None) -> Done | Failed | None:
-        """Do one recording; ``None`` where it was stopped."""
+    def run(
+        self, task: Task | ChunkTask, *, progress: Callable[[StreamFigures], None] = lambda _: None
+    ) -> Done | Segmented | Failed | None:
+        """Do one recording, or segment one chunk; ``None`` where it was stopped."""
         try:
-            return self._run(task, progress)
+            return self._segment(task) if isinstance(task, ChunkTask) else self._run(task, progress)
         except SinkError as failure:
             return Failed(problem=str(failure), everywhere=True)
         except TrackerError as failure:
             return Failed(problem=str(failure))
         except Exception as fault:  # noqa: BLE001 - a fault that one recording meets costs no other
-            return Failed(problem=f"{task.recording.name}: {type(fault).__name__}: {fault}")
+            return Failed(problem=f"{task.key}: {type(fault).__name__}: {fault}")
+
+    def _segment(self, task: ChunkTask) -> Segmented | None:
+        """The instances of every frame of a chunk that the recording's stride takes."""
+        settings, chunk = task.settings, task.chunk
+        [plan] = plan_run(settings.replace(sources=(str(chunk.path),), save=None, records=(), events=(), site=None))
+        if self._alone is None:
+            self._alone = self._models.open_alone(plan)
+        segmenter, waiting = self._alone, list[Frame]()
+        source = open_source(
+            str(chunk.path),
+            like=segmenter,
+            want_image=task.images,
+            decode=settings.decode,
+            decode_threads=1,
+            max_pixels=settings.max_pixels,
+        )
+        with source, Path(task.out).open("wb") as file:
+            for frame in itertools.chain(source, [None]):
+                if self._stopped:
+                    return None
+                if frame is not None and (chunk.first + frame.index) % settings.stride == 0:
+                    waiting.append(frame)
+                if waiting and (frame is None or len(waiting) == segmenter.batch_size):
+                    for one, instances in zip(waiting, segmenter.segment(waiting), strict=True):
+                        write_spooled(file, one, instances, segmenter.class_names)
+                    waiting.clear()
+        return Segmented(path=task.out)
 
     def _run(self, task: Task, progress: Callable[[StreamFigures], None]) -> Done | Failed | None:
         results, attempt = Results.at(task.out), uuid.uuid4().hex[:12]
         names = {kind: f"{kind}/recording={task.key}/{attempt}{TABLES[kind]}" for kind in task.kinds}
         local = results.place.is_local
         with _scratch(task, needed=task.recording.is_remote or not local) as scratch, ExitStack() as undo:
-            address = self._local(task.recording, scratch)
+            address = self._fetched.get(task.recording.address) or self.fetch(task.recording, scratch)
             root = Path(results.place.path) if local else scratch
             files = {kind: root / name for kind, name in names.items()}
             undo.callback(_remove, files)
@@ -126,19 +204,23 @@ class Worker:
             for kind, file in files.items() if not local else ():
                 results.place.upload(file, names[kind])
             manifest = _manifest(task, attempt, names, sums, outcome)
+            manifest = replace(manifest, notes=[*manifest.notes, *self._notes()])
             results.commit(manifest)
             undo.pop_all()  # from here on the attempt counts
             return Done(manifest=manifest)
 
-    def _local(self, recording: Recording, scratch: Path) -> str:
-        """The recording as a local file; what lies in object storage is copied."""
+    def fetch(self, recording: Recording, folder: Path) -> str:
+        """The recording as a local file; what lies in object storage is copied into the folder.
+
+        Raises:
+            SourceError: It cannot be copied.
+        """
         if not recording.is_remote:
             return recording.address
-        from tracker.batch.storage import Place
-
         place = Place.of(recording.address)
-        file = scratch / Path(recording.name).name
+        file = folder / Path(recording.name).name
         place.download(place.path, file)
+        self._fetched[recording.address] = str(file)
         return str(file)
 
     def _track(

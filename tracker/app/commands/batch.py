@@ -27,6 +27,9 @@ def batch(
     processes: Annotated[
         int | None, typer.Option(metavar="N", help="Recordings at a time; by default one per core.", min=1, max=1024)
     ] = None,
+    split: Annotated[
+        bool, typer.Option("--split", help="One recording at a time, its chunks segmented by all processes.")
+    ] = False,
     keep_instances: Annotated[
         bool, typer.Option("--keep-instances", help="Keep instances too, to track again without the video.")
     ] = False,
@@ -46,6 +49,6 @@ def batch(
     if plan:
         show_plan(planned, settings, console=console, processes=processes, price=price)
         return
-    status = run_batch(planned, settings, console=console, processes=processes, summary=json_path)
+    status = run_batch(planned, settings, console=console, processes=processes, split=split, summary=json_path)
     if status:
         raise typer.Exit(status)
