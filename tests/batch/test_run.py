@@ -49,6 +49,16 @@ def test_what_ends_its_worker_three_times_alone_is_the_cause(tmp_path: Path) -> 
     assert "b" in (tmp_path / "failed" / "b.json").read_text()
 
 
+def test_a_node_that_is_lost_is_no_fault_of_the_recording(tmp_path: Path) -> None:
+    def behave(key: str, count: int) -> Answer:
+        if key == "b" and count < 7:
+            return Lost(key=key, node=f"n{count}", how="node died", node_lost=True)
+        return done(key, count)
+
+    figures = Batch(plan(tmp_path, *"abc"), FakePool(behave)).run()
+    assert (figures.done, figures.lost, figures.failed) == (3, 7, {})
+
+
 def test_two_suspects_are_never_alone_together(tmp_path: Path) -> None:
     def behave(key: str, count: int) -> Answer:
         return Lost(key=key, node="n1", how="signal 9") if count == 0 else done(key, count)

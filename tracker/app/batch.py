@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from rich.progress import BarColumn, Progress, TextColumn
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from tracker.batch.run import BatchFigures, BatchPlan
     from tracker.settings.stream import RunSettings
 
-__all__ = ["run_batch", "show_plan"]
+__all__ = ["Workers", "run_batch", "show_plan"]
 
 REFRESH_S = 0.2
 PLAIN_INTERVAL_S = 30.0
@@ -40,23 +41,35 @@ MOST_PROBED = 200
 GPU_PROCESSES = 2
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workers:
+    """Where a batch runs.
+
+    Attributes:
+        engine: ``local`` or ``ray``.
+        processes: Recordings, or chunks of one, at a time; ``None`` = as many as there is room for.
+        split: Take one recording at a time, in chunks.
+        address: Of the Ray cluster.
+        gpus: Share of a card per actor.
+    """
+
+    engine: str = "local"
+    processes: int | None = None
+    split: bool = False
+    address: str | None = None
+    gpus: float = 0.0
+
+
 def run_batch(
-    plan: BatchPlan,
-    settings: RunSettings,
-    *,
-    console: Console,
-    processes: int | None,
-    split: bool = False,
-    summary: Path | None = None,
+    plan: BatchPlan, settings: RunSettings, workers: Workers, *, console: Console, summary: Path | None = None
 ) -> int:
     """Do what is planned.
 
     Args:
         plan: See :func:`tracker.batch.run.plan_batch`.
         settings: Of the batch.
+        workers: Who does it.
         console: For progress and tables; failures go to stderr.
-        processes: Recordings, or chunks of one, at a time.
-        split: Take one recording at a time, in chunks.
         summary: JSON file of the figures.
 
     Returns:
@@ -73,12 +86,7 @@ def run_batch(
     if plan.tasks:
         plan.results.check_writable()
     with open_summary(summary) as write_summary:
-        count = _processes(settings, processes)
-        count = count if split else min(count, max(len(plan.tasks), 1))
-        pool: Pool = LocalPool(_shared(settings, count), processes=count if plan.tasks else 0)
-        if split:
-            scratch = plan.tasks[0].scratch if plan.tasks else None
-            pool = SplitPool(pool, _shared(settings, count), workers=count, scratch=scratch)
+        pool = _pool(plan, settings, workers)
         try:
             with _shown(console, plan) as show:
                 batch = Batch(plan, pool, on_progress=show, on_note=note)
@@ -95,6 +103,25 @@ def run_batch(
         console.print(f"interrupted: {left} recordings are left; go on with --resume", highlight=False)
         return 130
     return 1 if figures.failed or figures.done < len(plan.tasks) else 0
+
+
+def _pool(plan: BatchPlan, settings: RunSettings, workers: Workers) -> Pool:
+    """The workers of a batch; none where there is nothing to do."""
+    pool: Pool
+    if workers.engine == "ray" and plan.tasks:
+        from tracker.batch.ray_pool import RayPool
+
+        shared = settings if settings.workers is not None else settings.replace(workers=1)
+        pool = RayPool(shared, processes=workers.processes, gpus=workers.gpus, address=workers.address)
+        count = workers.processes or GPU_PROCESSES
+    else:
+        count = _processes(settings, workers.processes)
+        count = count if workers.split else min(count, max(len(plan.tasks), 1))
+        shared = _shared(settings, count)
+        pool = LocalPool(shared, processes=count if plan.tasks else 0)
+    if not workers.split:
+        return pool
+    return SplitPool(pool, shared, workers=count, scratch=plan.tasks[0].scratch if plan.tasks else None)
 
 
 def show_plan(

@@ -65,11 +65,13 @@ class Lost:
         key: Of the task.
         node: Where.
         how: In words: ``signal 9``, ``exit status 1``.
+        node_lost: The node died or cannot be reached: that is nothing that a recording does.
     """
 
     key: str
     node: str
     how: str
+    node_lost: bool = False
 
 
 class Pool(Protocol):

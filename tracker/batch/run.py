@@ -186,7 +186,7 @@ class Batch:
         while True:
             if not self._stopped:
                 self._feed()
-            if not self._running:
+            if not self._running and (self._stopped or not (self._next or self._suspects)):
                 break
             for event in self._pool.wait(PROGRESS_S):
                 self._take(event)
@@ -229,6 +229,9 @@ class Batch:
     def _lose(self, task: Task, event: Lost, *, alone: bool) -> None:
         self.figures.lost += 1
         if self._stopped:
+            return
+        if event.node_lost:
+            self._next.appendleft(task)
             return
         if not alone:
             self._suspects.append(task)

@@ -9,9 +9,12 @@ import typer
 
 from tracker.app.console import Json, Quiet, console_for
 from tracker.app.flags import takes
+from tracker.errors import ConfigError
 from tracker.settings.stream import RunSettings
 
 __all__ = ["batch"]
+
+ENGINES = ("local", "ray")
 
 
 @takes(RunSettings, "track")
@@ -27,6 +30,13 @@ def batch(
     processes: Annotated[
         int | None, typer.Option(metavar="N", help="Recordings at a time; by default one per core.", min=1, max=1024)
     ] = None,
+    engine: Annotated[str, typer.Option(metavar="NAME", help="local: this machine; ray: a cluster.")] = "local",
+    address: Annotated[
+        str | None, typer.Option(metavar="HOST:PORT", help="Of the Ray cluster; by default the one that runs here.")
+    ] = None,
+    gpus: Annotated[
+        float, typer.Option(metavar="SHARE", help="Share of a card per process, with --engine ray.", min=0, max=8)
+    ] = 0.0,
     split: Annotated[
         bool, typer.Option("--split", help="One recording at a time, its chunks segmented by all processes.")
     ] = False,
@@ -40,15 +50,23 @@ def batch(
     quiet: Quiet = False,
 ) -> None:
     """Track many recordings, several at a time: tables per recording that are whole or absent, and can be resumed."""
-    from tracker.app.batch import run_batch, show_plan
+    from tracker.app.batch import Workers, run_batch, show_plan
     from tracker.batch.run import plan_batch
 
+    if engine not in ENGINES:
+        raise ConfigError("--engine", f"expected one of {', '.join(ENGINES)}, found {engine!r}", "choose one of them")
+    if engine == "local" and (address is not None or gpus):
+        given = "--address" if address is not None else "--gpus"
+        raise ConfigError(
+            given, "expected it with --engine ray, found --engine local", "leave it out, or add the engine"
+        )
     folder = None if scratch is None else str(scratch)
     planned = plan_batch(settings, out, resume=resume or plan, instances=keep_instances, scratch=folder)
     console = console_for(quiet=quiet)
     if plan:
         show_plan(planned, settings, console=console, processes=processes, price=price)
         return
-    status = run_batch(planned, settings, console=console, processes=processes, split=split, summary=json_path)
+    workers = Workers(engine=engine, processes=processes, split=split, address=address, gpus=gpus)
+    status = run_batch(planned, settings, workers, console=console, summary=json_path)
     if status:
         raise typer.Exit(status)
