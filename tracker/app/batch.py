@@ -68,7 +68,7 @@ def run_batch(
     Args:
         plan: See :func:`tracker.batch.run.plan_batch`.
         settings: Of the batch.
-        workers: Who does it.
+        workers: Where it runs.
         console: For progress and tables; failures go to stderr.
         summary: JSON file of the figures.
 

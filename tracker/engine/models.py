@@ -104,7 +104,7 @@ class Models:
         return Change(sessions, opened)
 
     def open_alone(self, plan: StreamPlan) -> OnnxSegmenter:
-        """A session as a stream would have it, for who segments without an engine.
+        """A session as a stream would have it, without an engine.
 
         Raises:
             TrackerError: The model cannot be used.
