@@ -1,7 +1,8 @@
 """Counting lines: settled sides, crossings between them, times interpolated.
 
-An identity is on a side of a line once its contact is beyond the dead band; it has changed sides once it has been
-beyond the band on the other side for ``settle_s`` without a sight of the contrary. That counts as a crossing where its
+An identity is on a side of a line once its contact is beyond the dead band, whose width follows the height of the
+object: people sway, and the same sway is more pixels near the camera. It has changed sides once ``settle_s`` have passed since
+it was beyond the band on the other side, without a sight of the contrary: until it is back at the line. That counts as a crossing where its
 path in between crossed the line itself and not only its prolongation. The crossing's time and place are those at
 which the path last did so. Who comes back sooner, or within ``min_rearm_s`` of the last crossing, was never across:
 nothing is counted, and nothing has to be taken back.
@@ -93,6 +94,12 @@ class Lines:
         self._lines = tuple(lines)
         self._shape = Polylines([np.array(line.points) * (aspect, 1.0) for line in lines])
         self._bands = np.array([line.dead_band for line in lines])
+        self._shares = np.array([line.sway_share for line in lines])
+        corners = np.array([(0.0, 0.0), (aspect, 0.0), (aspect, 1.0), (0.0, 1.0)])
+        room = self._shape.distances(corners, self._shape.edges.sides(corners))
+        # A line along the picture's edge leaves a strip that may be thinner than an object's band.
+        self._most_left = np.maximum(room.max(axis=0) / 2, self._bands)
+        self._most_right = np.maximum(-room.min(axis=0) / 2, self._bands)
         self._sides = np.zeros((0, len(lines)), np.int8)
         self._crossed_s = np.zeros((0, len(lines)))
         self._passages: dict[tuple[int, int], _Passage] = {}
@@ -109,20 +116,23 @@ class Lines:
         self._sides = np.concatenate([self._sides, np.zeros((missing, count), np.int8)])
         self._crossed_s = np.concatenate([self._crossed_s, np.full((missing, count), -np.inf)])
 
-    def step(self, steps: Steps, sides: Floats, hits: Hits) -> list[Crossing]:
+    def step(self, steps: Steps, sides: Floats, hits: Hits, heights: Floats) -> list[Crossing]:
         """Take sights of identities.
 
         Args:
             steps: From each identity's last sight to this one.
             sides: ``(N, E)`` of the new places against the lines' pieces.
             hits: Where the steps crossed pieces.
+            heights: ``(N,)`` of the objects, in picture heights.
 
         Returns:
             The crossings that became certain.
         """
         slots = steps.slots
         distances = self._shape.distances(steps.after, sides)
-        beyond = np.where(np.abs(distances) >= self._bands, np.sign(distances), 0.0).astype(np.int8)  # (N, L)
+        bands = np.maximum(self._bands, self._shares * heights[:, None])
+        bands = np.minimum(bands, np.where(distances >= 0, self._most_left, self._most_right))
+        beyond = np.where(np.abs(distances) >= bands, np.sign(distances), 0.0).astype(np.int8)  # (N, L)
         busy = beyond != self._sides[slots]
         net: dict[tuple[int, int], tuple[int, float]] = {}
         if len(hits.rows):
@@ -136,10 +146,18 @@ class Lines:
                     busy[rows[slot], line] = True
         found = []
         for row, line in zip(*(part.tolist() for part in busy.nonzero()), strict=True):
-            crossing = self._advance(steps, row, line, int(beyond[row, line]), net.get((row, line)))
-            if crossing is not None:
-                found.append(crossing)
+            side = 1 if distances[row, line] >= 0 else -1
+            found += self._advance(steps, row, line, side, int(beyond[row, line]), net.get((row, line)))
         return found
+
+    def inherit(self, slot: int, heir: int) -> None:
+        """An identity goes on under another number: what is known of its sides is the other's now."""
+        self._sides[heir], self._crossed_s[heir] = self._sides[slot], self._crossed_s[slot]
+        for line in range(len(self._lines)):
+            passage = self._passages.pop((slot, line), None)
+            if passage is not None:
+                self._passages[heir, line] = passage
+        self._sides[slot], self._crossed_s[slot] = 0, -np.inf
 
     def wait(self, slots: NDArray[np.bool_], time_s: float) -> list[Crossing]:
         """Let time pass for identities that are out of sight.
@@ -148,8 +166,12 @@ class Lines:
             slots: ``(S,)`` which slots these are.
             time_s: Now.
         """
-        found = [self._settle(slot, line, time_s) for slot, line in list(self._passages) if slots[slot]]
-        return [crossing for crossing in found if crossing is not None]
+        return [
+            crossing
+            for slot, line in list(self._passages)
+            if slots[slot]
+            for crossing in self._settle(slot, line, time_s)
+        ]
 
     def forget(self) -> None:
         """The camera did not see the scene: no identity has a side, so none changes it until it is seen on one."""
@@ -158,22 +180,31 @@ class Lines:
 
     def end(self, slot: int) -> list[Crossing]:
         """The identity is gone for good: what it did last is not contradicted any more."""
-        found = [self._settle(slot, line, math.inf) for at, line in list(self._passages) if at == slot]
+        found = [
+            crossing
+            for at, line in list(self._passages)
+            if at == slot
+            for crossing in self._settle(slot, line, math.inf)
+        ]
         for line in range(len(self._lines)):
             self._passages.pop((slot, line), None)
         self._sides[slot], self._crossed_s[slot] = 0, -np.inf
-        return [crossing for crossing in found if crossing is not None]
+        return found
 
     def _advance(
-        self, steps: Steps, row: int, line: int, beyond: int, hit: tuple[int, float] | None
-    ) -> Crossing | None:
-        """One identity's new sight at one line."""
+        self, steps: Steps, row: int, line: int, side: int, beyond: int, hit: tuple[int, float] | None
+    ) -> list[Crossing]:
+        """One identity's new sight at one line, on a ``side`` and ``beyond`` the band there, or 0."""
         slot = int(steps.slots[row])
         here: Trace = (float(steps.times_s[row]), *steps.after[row].tolist())
+        found = []
+        if hit is not None and (slot, line) in self._passages:  # until the path met the line it was where it was seen
+            span_s = steps.times_s[row] - steps.times_before_s[row]
+            found += self._settle(slot, line, float(steps.times_before_s[row] + hit[1] * span_s))
         settled = int(self._sides[slot, line])
         if settled == 0:  # born in the band, or just born
             self._sides[slot, line] = beyond
-            return None
+            return found
         passage = self._passages.get((slot, line))
         if passage is None:
             passage = _Passage(before=(float(steps.times_before_s[row]), *steps.before[row].tolist()))
@@ -187,26 +218,26 @@ class Lines:
             )
         if beyond == settled:
             self._passages.pop((slot, line), None)
-            return None
-        if beyond == 0:
+            return found
+        if beyond == 0 and side != passage.side:
             passage = replace(passage, side=0)
-        elif passage.side != beyond:
+        elif beyond and passage.side != beyond:
             passage = replace(passage, side=beyond, since=here)
         self._passages[slot, line] = passage
-        return self._settle(slot, line, here[0])
+        return found + self._settle(slot, line, here[0])
 
-    def _settle(self, slot: int, line: int, time_s: float) -> Crossing | None:
+    def _settle(self, slot: int, line: int, time_s: float) -> list[Crossing]:
         """Take the new side if it has lasted long enough."""
         passage, rule = self._passages[slot, line], self._lines[line]
         due_s = max(passage.since[0] + rule.settle_s, float(self._crossed_s[slot, line]) + rule.min_rearm_s)
         if passage.side == 0 or time_s < due_s - EPSILON_S:
-            return None
+            return []
         del self._passages[slot, line]
         self._sides[slot, line] = passage.side
         if passage.net * passage.side <= 0:  # passed beyond the line's end
-            return None
+            return []
         self._crossed_s[slot, line] = passage.crossed_s
-        return Crossing(
+        crossing = Crossing(
             slot=slot,
             line=line,
             sign=passage.side,
@@ -215,6 +246,7 @@ class Lines:
             after=passage.since,
             bridged=passage.bridged,
         )
+        return [crossing]
 
     def state(self, slots: dict[int, int]) -> list[dict[str, Any]]:
         """Plain values to continue from; ``slots`` gives each identity's slot."""
@@ -285,6 +317,7 @@ def _plain(line: Line) -> dict[str, Any]:
         "name": line.name,
         "points": [list(point) for point in line.points],
         "dead_band": line.dead_band,
+        "sway_share": line.sway_share,
     }
 
 
