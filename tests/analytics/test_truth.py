@@ -104,7 +104,7 @@ def test_who_stays_where_and_how_long(name: str, fps: float) -> None:
                 errors += check_stay(seen, fps, zone, event, spell)
         assert {event.identity for event in leaves} <= set(seen.paths)
     # Of all that could be seen from end to end; a foot on the boundary for half a second is the tail of it.
-    assert len(errors) >= 9
+    assert len(errors) >= 4
     assert float(np.median(errors)) <= 0.1
 
 
