@@ -1,11 +1,11 @@
 """Counting lines: settled sides, crossings between them, times interpolated.
 
-An identity is on a side of a line once its contact is beyond the dead band, whose width follows the height of the
-object: people sway, and the same sway is more pixels near the camera. It has changed sides once ``settle_s`` have passed since
-it was beyond the band on the other side, without a sight of the contrary: until it is back at the line. That counts as a crossing where its
-path in between crossed the line itself and not only its prolongation. The crossing's time and place are those at
-which the path last did so. Who comes back sooner, or within ``min_rearm_s`` of the last crossing, was never across:
-nothing is counted, and nothing has to be taken back.
+An identity is on a side of a line once its contact is beyond the dead band. To change sides takes a wider band, which
+follows the height of the object: people sway, and the same sway is more pixels near the camera. It has changed sides
+once ``settle_s`` have passed since it was beyond the band on the other side, without a sight of the contrary: until it
+is back at the line. That counts as a crossing where its path in between crossed the line itself and not only its
+prolongation. The crossing's time and place are those at which the path last did so. Who comes back sooner, or within
+``min_rearm_s`` of the last crossing, was never across: nothing is counted, and nothing has to be taken back.
 
 Hidden contacts say nothing: a side is neither taken nor left on them. Time passes for an identity that is out of
 sight, so one that vanishes right behind the line has crossed it.
@@ -132,6 +132,8 @@ class Lines:
         distances = self._shape.distances(steps.after, sides)
         bands = np.maximum(self._bands, self._shares * heights[:, None])
         bands = np.minimum(bands, np.where(distances >= 0, self._most_left, self._most_right))
+        # Who has no side yet has not swayed: a first sight near the line is on the side where it is.
+        bands = np.where(self._sides[slots] == 0, self._bands, bands)
         beyond = np.where(np.abs(distances) >= bands, np.sign(distances), 0.0).astype(np.int8)  # (N, L)
         busy = beyond != self._sides[slots]
         net: dict[tuple[int, int], tuple[int, float]] = {}
