@@ -1,4 +1,4 @@
-"""Sites of rendered scenes, and what the true contacts of their actors do there: an oracle beside the product's code."""
+"""Sites of rendered scenes, and what their actors' true contacts do there: an oracle beside the product's code."""
 
 from __future__ import annotations
 

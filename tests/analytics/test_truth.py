@@ -7,6 +7,7 @@ or not (:mod:`tests.analytics.plans`), because that is what a line in the pictur
 from __future__ import annotations
 
 from collections import Counter
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -247,7 +248,7 @@ def test_a_parked_car_of_many_numbers_never_enters_and_is_present_once(fps: floa
     assert all(event.stay.began == "already_inside" for event in of(events, "enter"))
     spans = sorted((event.stay.entered_s, event.time_s) for event in of(events, "leave"))
     assert sum(high - low for low, high in spans) == pytest.approx(20.0, abs=4 / fps + 0.05)
-    assert all(later[0] >= sooner[1] for sooner, later in zip(spans, spans[1:], strict=False))
+    assert all(later[0] >= sooner[1] for sooner, later in pairwise(spans))
 
 
 def test_all_scenes_are_asked() -> None:

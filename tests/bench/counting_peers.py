@@ -210,7 +210,7 @@ def model_frames(recording: Recording, fps: float, segmenter: OnnxSegmenter, cac
     """Frames as the default model sees the rendered pictures, tracked."""
     kept = None if cache is None else cache / f"{recording.name}.pkl"
     if kept is not None and kept.is_file():
-        seen = pickle.loads(kept.read_bytes())  # noqa: S301 - our own file
+        seen = pickle.loads(kept.read_bytes())
     else:
         pictures = (frame.frame for frame in recording.tracked(fps, shaded=True))
         seen = [(replace(frame, image=None), segmenter.segment([frame])[0]) for frame in pictures]

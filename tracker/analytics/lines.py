@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -82,6 +82,20 @@ class _Passage:
     since: Trace = (math.nan, math.nan, math.nan)
 
 
+class _Sight(NamedTuple):
+    """Where a sight lies at a line.
+
+    Attributes:
+        side: 1 left, -1 right.
+        beyond: The same beyond the band, 0 in it.
+        hit: Net crossings of the step to it, and how far along the step the last one is; ``None`` = none.
+    """
+
+    side: int
+    beyond: int
+    hit: tuple[int, float] | None
+
+
 class Lines:
     """State of every identity at every line.
 
@@ -132,7 +146,7 @@ class Lines:
         distances = self._shape.distances(steps.after, sides)
         bands = np.maximum(self._bands, self._shares * heights[:, None])
         bands = np.minimum(bands, np.where(distances >= 0, self._most_left, self._most_right))
-        # Who has no side yet has not swayed: a first sight near the line is on the side where it is.
+        # The first side needs the narrow band only: an identity that begins near a line is on the side where it is.
         bands = np.where(self._sides[slots] == 0, self._bands, bands)
         beyond = np.where(np.abs(distances) >= bands, np.sign(distances), 0.0).astype(np.int8)  # (N, L)
         busy = beyond != self._sides[slots]
@@ -149,16 +163,16 @@ class Lines:
         found = []
         for row, line in zip(*(part.tolist() for part in busy.nonzero()), strict=True):
             side = 1 if distances[row, line] >= 0 else -1
-            found += self._advance(steps, row, line, side, int(beyond[row, line]), net.get((row, line)))
+            found += self._advance(steps, row, line, _Sight(side, int(beyond[row, line]), net.get((row, line))))
         return found
 
-    def inherit(self, slot: int, heir: int) -> None:
-        """An identity goes on under another number: what is known of its sides is the other's now."""
-        self._sides[heir], self._crossed_s[heir] = self._sides[slot], self._crossed_s[slot]
+    def transfer(self, slot: int, new: int) -> None:
+        """After an identity switch: the new identity has the old one's sides, the old one has none."""
+        self._sides[new], self._crossed_s[new] = self._sides[slot], self._crossed_s[slot]
         for line in range(len(self._lines)):
             passage = self._passages.pop((slot, line), None)
             if passage is not None:
-                self._passages[heir, line] = passage
+                self._passages[new, line] = passage
         self._sides[slot], self._crossed_s[slot] = 0, -np.inf
 
     def wait(self, slots: NDArray[np.bool_], time_s: float) -> list[Crossing]:
@@ -194,9 +208,10 @@ class Lines:
         return found
 
     def _advance(
-        self, steps: Steps, row: int, line: int, side: int, beyond: int, hit: tuple[int, float] | None
+        self, steps: Steps, row: int, line: int, sight: _Sight
     ) -> list[Crossing]:
-        """One identity's new sight at one line, on a ``side`` and ``beyond`` the band there, or 0."""
+        """One identity's new sight at one line."""
+        side, beyond, hit = sight
         slot = int(steps.slots[row])
         here: Trace = (float(steps.times_s[row]), *steps.after[row].tolist())
         found = []

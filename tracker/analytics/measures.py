@@ -12,7 +12,7 @@ from tracker.analytics.bookings import Bookings
 from tracker.analytics.contact import ContactFinder
 from tracker.analytics.flows import FlowFinder
 from tracker.analytics.geometry import Edges, Hits
-from tracker.analytics.heirs import find_heirs
+from tracker.analytics.identity_switches import find_switches
 from tracker.analytics.lines import Lines
 from tracker.analytics.occlusion_order import occlusion_order
 from tracker.analytics.occupancy import Balances, Coverage, Occupancy
@@ -283,24 +283,24 @@ class SiteMeasures:
         steps = self._paths.step(slots, points, times_s)
         heights = self._heights[slots]
         if self.site.lines and steps.first.any():
-            steps = self._inherited(steps, heights)
+            steps = self._continued(steps, heights)
         sides = self._edges.sides(steps.after)
         hits = self._edges.hits(steps.before, steps.after, self._edges.sides(steps.before), sides)
         of_lines, cut = hits.edges < self._pieces, self._pieces
-        # Zones know nothing of heirs: their first sight is where they begin.
+        # Stays are not continued over an identity switch: a first sight is where one begins.
         of_zones = ~of_lines & ~steps.first[hits.rows]
         crossings = self._lines.step(steps, sides[:, :cut], _chosen(hits, of_lines, 0), heights)
         changes = self._zones.step(steps, sides[:, cut:], _chosen(hits, of_zones, cut)) if self.site.zones else []
         return self._booked(crossings, changes)
 
-    def _inherited(self, steps: Steps, heights: Floats) -> Steps:
-        """The steps, first sights of heirs from where the identity before them was last seen."""
-        heirs = find_heirs(self._paths, steps, heights, self._detected)
-        if not heirs:
+    def _continued(self, steps: Steps, heights: Floats) -> Steps:
+        """The steps; after an identity switch the first one starts at the old identity's last sight."""
+        switches = find_switches(self._paths, steps, heights, self._detected)
+        if not switches:
             return steps
         before, times_before_s, bridged = steps.before.copy(), steps.times_before_s.copy(), steps.bridged.copy()
-        for row, slot in heirs:
-            self._lines.inherit(slot, int(steps.slots[row]))
+        for row, slot in switches:
+            self._lines.transfer(slot, int(steps.slots[row]))
             before[row], times_before_s[row] = self._paths.points[slot], self._paths.seen_s[slot]
             bridged[row] = True
         return replace(steps, before=before, times_before_s=times_before_s, bridged=bridged)

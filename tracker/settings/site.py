@@ -102,7 +102,7 @@ class LineSettings(Settings):
             le=1,
             description="The same as a share of the object's height in the picture; the wider of both holds.",
         ),
-        Note("0.05 are 9 cm of a person, who sways so much on the spot."),
+        Note("0.05 is 9 cm of a person; standing persons sway by 5 cm."),
     ] = 0.05
     settle_s: Annotated[
         float, Field(ge=0, le=DAY_S, description="Seconds beyond the band after which a side is settled.")
