@@ -14,6 +14,8 @@ with warnings.catch_warnings():  # supervision's own, at import
     warnings.simplefilter("ignore")
     from tests.bench import counting_peers as bench
 
+pytestmark = pytest.mark.timeout(300)
+
 WORLD_S = 20.0
 
 

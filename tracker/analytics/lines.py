@@ -207,9 +207,7 @@ class Lines:
         self._sides[slot], self._crossed_s[slot] = 0, -np.inf
         return found
 
-    def _advance(
-        self, steps: Steps, row: int, line: int, sight: _Sight
-    ) -> list[Crossing]:
+    def _advance(self, steps: Steps, row: int, line: int, sight: _Sight) -> list[Crossing]:
         """One identity's new sight at one line."""
         side, beyond, hit = sight
         slot = int(steps.slots[row])

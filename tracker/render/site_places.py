@@ -207,11 +207,11 @@ def zone_spots(inside: NDArray[np.uint8], gap_px: float, size: tuple[int, int]) 
                 Spot((left + right) / 2, upper, -0.5, 0.0, cost + 0.02),
                 Spot(right - gap_px, upper, -1.0, 0.0, cost + 0.02),
             ]
-    for share, right, cost in ((0.5, -0.5, 0.0), (0.0, 0.0, 0.06), (1.0, -1.0, 0.06)):
+    for share, aside, cost in ((0.5, -0.5, 0.0), (0.0, 0.0, 0.06), (1.0, -1.0, 0.06)):
         for away, more in ((0.0, 0.0), *FARTHER):
             far_px = gap_px + away * tag_height
-            spots.append(Spot(x + share * width, y - far_px, right, -1.0, 0.06 + cost + more))
-            spots.append(Spot(x + share * width, y + height + far_px, right, 0.0, 0.1 + cost + more))
+            spots.append(Spot(x + share * width, y - far_px, aside, -1.0, 0.06 + cost + more))
+            spots.append(Spot(x + share * width, y + height + far_px, aside, 0.0, 0.1 + cost + more))
     spots.append(Spot(x - gap_px, y + height / 2, -1.0, -0.5, 0.2))
     spots.append(Spot(x + width + gap_px, y + height / 2, 0.0, -0.5, 0.2))
     spots.append(Spot(x + width / 2, y + height / 2, -0.5, -0.5, 0.2))
