@@ -254,3 +254,11 @@ def test_identities_begin_and_end_once() -> None:
     assert starts == {1: 0.0, 2: 1.0}
     assert ends == {1: (0.0, 4.0), 2: (1.0, 2.0)}
     assert len(of(events, "identity_start")) == len(of(events, "identity_end")) == 2
+
+
+@pytest.mark.parametrize("fps", RATES)
+def test_a_line_beside_the_pictures_edge_has_the_band_that_is_left(fps: float) -> None:
+    """Boxes are 60 px high: their band of 3 px does not fit between the edge and a line 4 px from it."""
+    line = Site(lines=(Line(name="line", points=((4 / 1280, 0.9), (4 / 1280, 0.1))),))
+    out = through((0, 0.3, 0.5), (3, 0.001, 0.5), (4, 0.001, 0.5))
+    assert sum(counts(walk(line, {1: out}, fps=fps))) == 1

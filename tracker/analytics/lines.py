@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Crossing", "Lines", "Trace"]
 
+SMALLEST_BAND = 1e-6
+"""In picture heights, for a line on the picture's very edge."""
 EPSILON_S = 1e-6
 """Frame times are sums of rounded parts: 0.2 s after 0.1 s may be 0.30000000000000004 s."""
 Trace = tuple[float, float, float]
@@ -111,9 +113,9 @@ class Lines:
         self._shares = np.array([line.sway_share for line in lines])
         corners = np.array([(0.0, 0.0), (aspect, 0.0), (aspect, 1.0), (0.0, 1.0)])
         room = self._shape.distances(corners, self._shape.edges.sides(corners))
-        # A line along the picture's edge leaves a strip that may be thinner than an object's band.
-        self._most_left = np.maximum(room.max(axis=0) / 2, self._bands)
-        self._most_right = np.maximum(-room.min(axis=0) / 2, self._bands)
+        # A line along the picture's edge leaves a strip that may be thinner than the band.
+        self._most_left = np.maximum(room.max(axis=0) / 2, SMALLEST_BAND)
+        self._most_right = np.maximum(-room.min(axis=0) / 2, SMALLEST_BAND)
         self._sides = np.zeros((0, len(lines)), np.int8)
         self._crossed_s = np.zeros((0, len(lines)))
         self._passages: dict[tuple[int, int], _Passage] = {}
@@ -144,10 +146,11 @@ class Lines:
         """
         slots = steps.slots
         distances = self._shape.distances(steps.after, sides)
-        bands = np.maximum(self._bands, self._shares * heights[:, None])
-        bands = np.minimum(bands, np.where(distances >= 0, self._most_left, self._most_right))
         # The first side needs the narrow band only: an identity that begins near a line is on the side where it is.
-        bands = np.where(self._sides[slots] == 0, self._bands, bands)
+        swayed = np.where(self._sides[slots] == 0, 0.0, self._shares * heights[:, None])
+        bands = np.minimum(
+            np.maximum(self._bands, swayed), np.where(distances >= 0, self._most_left, self._most_right)
+        )
         beyond = np.where(np.abs(distances) >= bands, np.sign(distances), 0.0).astype(np.int8)  # (N, L)
         busy = beyond != self._sides[slots]
         net: dict[tuple[int, int], tuple[int, float]] = {}
