@@ -20,7 +20,7 @@ from tests.analytics.walks import of
 from tracker.events import Event
 from tracker.site import Line, Zone
 
-pytestmark = pytest.mark.timeout(400)  # a scene of a minute is measured once for all its tests
+pytestmark = pytest.mark.timeout(600)  # a scene of a minute is measured once for all its tests
 
 SIZE = (320, 180)
 PIXEL = 1.0

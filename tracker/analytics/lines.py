@@ -148,9 +148,7 @@ class Lines:
         distances = self._shape.distances(steps.after, sides)
         # The first side needs the narrow band only: an identity that begins near a line is on the side where it is.
         swayed = np.where(self._sides[slots] == 0, 0.0, self._shares * heights[:, None])
-        bands = np.minimum(
-            np.maximum(self._bands, swayed), np.where(distances >= 0, self._most_left, self._most_right)
-        )
+        bands = np.minimum(np.maximum(self._bands, swayed), np.where(distances >= 0, self._most_left, self._most_right))
         beyond = np.where(np.abs(distances) >= bands, np.sign(distances), 0.0).astype(np.int8)  # (N, L)
         busy = beyond != self._sides[slots]
         net: dict[tuple[int, int], tuple[int, float]] = {}
