@@ -210,6 +210,16 @@ def test_unknown_outputs_are_listed_with_the_contracts(tmp_path: Path) -> None:
         assert word in str(caught.value)
 
 
+def test_embeddings_of_other_rows_than_the_boxes_are_refused(tmp_path: Path) -> None:
+    outputs = end2end_outputs() | {"embeddings": np.zeros((1, 16, 25), np.float32)}
+    wrong = constant_model(tmp_path / "m.onnx", outputs, input_shape=(1, 96, 160, 3), input_dtype="uint8")
+    with pytest.raises(ModelError, match=r"embeddings \(1, 16, 25\) float32"):
+        OnnxSegmenter(wrong)
+    outputs = end2end_outputs() | {"other": np.zeros((1, 16, 25), np.float32)}
+    beside = constant_model(tmp_path / "b.onnx", outputs, input_shape=(1, 96, 160, 3), input_dtype="uint8")
+    assert "embeddings" not in OnnxSegmenter(beside).output_names, "an output of another kind is left alone"
+
+
 def test_a_contract_of_the_future_is_named(tmp_path: Path) -> None:
     path = constant_model(
         tmp_path / "new.onnx",

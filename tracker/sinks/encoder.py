@@ -181,7 +181,7 @@ class VideoEncoder:
             self._put_index_in_front()
         if failure is not None and self._container.fragmented and not self._part.direct:
             _cut_last_fragment(self._part)
-        kept = failure is None or _readable(self._part)
+        kept = failure is None or self._part.direct or _readable(self._part)
         if kept:
             self._part.publish()
         else:
