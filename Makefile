@@ -21,13 +21,14 @@ ifdef UV
 else
 	@echo "Creating $(VENV) ..."
 	@$(PYTHON) -m venv $(VENV) || { echo "The venv module is missing: apt install python3-venv"; exit 1; }
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --upgrade 'pip>=25.1'
 endif
 
 ifdef UV
 INSTALL := $(UV) pip install --quiet --python $(BIN)/python
 else
-INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+# -qq: pip's errors alone; its warnings (an index that is unreachable, once per package) are no business of `make demo`.
+INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check
 endif
 
 $(VENV)/.runtime: pyproject.toml | $(VENV)/pyvenv.cfg

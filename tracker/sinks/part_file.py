@@ -26,9 +26,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import TracebackType
 
-__all__ = ["KEPT", "PartFile", "check_place", "refusal", "write_whole"]
+__all__ = ["KEPT", "PartFile", "check_place", "refusal", "without_rows", "write_whole"]
 
 KEPT = "what was written is kept"
+NOTHING_KEPT = "nothing of use had been written yet, and what stood there stays"
 REMEDIES = {
     errno.ENOSPC: f"free space on the disk or choose another folder; {KEPT}",
     errno.EDQUOT: f"free some of your quota or choose another folder; {KEPT}",
@@ -46,6 +47,11 @@ def refusal(path: Path, failure: OSError, doing: str) -> SinkError:
     reason = failure.strerror or str(failure)
     remedy = REMEDIES.get(failure.errno or 0, "check the path and the disk, or choose another folder")
     return SinkError(path, f"expected to {doing}, found: {reason}", remedy)
+
+
+def without_rows(error: SinkError) -> SinkError:
+    """The same refusal of a file of which nothing is published."""
+    return SinkError(error.offender, error.problem, error.remedy.replace(KEPT, NOTHING_KEPT))
 
 
 class PartFile:
