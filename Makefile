@@ -76,14 +76,14 @@ bench: $(VENV)/.dev
 	@$(BIN)/masktrail bench all $(if $(VIDEO),"$(VIDEO)",) --json runs/bench.json
 
 wheel: $(VENV)/.dev
-	@$(INSTALL) --quiet build
+	@$(INSTALL) build
 	@$(BIN)/python -m build --wheel --outdir dist .
 
 # The same tree as masktrail-cpu, for servers: ONNX Runtime for the CPU in the place of the GPU wheel, OpenCV without windows (no libGL).
 DIST ?= dist
 CPU_TREE = $(DIST)/cpu-tree
 wheel-cpu: $(VENV)/.dev
-	@$(INSTALL) --quiet build
+	@$(INSTALL) build
 	@rm -rf $(CPU_TREE) && mkdir -p $(CPU_TREE)/demos
 	@cp -R tracker models masktrail.py pyproject.toml README.md LICENSE NOTICE $(CPU_TREE)/ && cp -R demos/clips $(CPU_TREE)/demos/
 	@sed -i.before -E -e 's/^name = "masktrail"/name = "masktrail-cpu"/' -e '/^cuda = \[/d' \
