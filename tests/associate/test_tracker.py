@@ -126,7 +126,7 @@ def test_a_copy_goes_on_as_the_original(copied: Callable[[Tracker], Tracker]) ->
 
     def walkers_and_clutter(k: int) -> Instances:
         corners = np.concatenate([np.arange(5)[:, None] * (100, 0) + (2 * k, 50), generator.uniform(0, 400, (3, 2))])
-        boxes = np.concatenate([corners, corners + (40, 90)], axis=1).astype(np.float32)
+        boxes = np.concatenate([corners, np.add(corners, (40, 90))], axis=1).astype(np.float32)
         return Instances(boxes=boxes, scores=np.full(8, 0.9, np.float32), class_ids=np.zeros(8, np.int64))
 
     frames = [*map(walkers_and_clutter, range(30)), *[Instances.empty()] * 10]
