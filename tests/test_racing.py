@@ -325,7 +325,7 @@ def main(rounds: int, seed: int) -> None:
                 try:
                     outcome = races.round(number)
                 except Exception as fault:  # noqa: BLE001 - what is looked for
-                    outcome = f"FAULT {type(fault).__name__}: {str(fault)[:300]}"
+                    outcome = f"FAULT {type(fault).__name__}: {str(fault)[:100]} ... {str(fault)[-500:]}"
                 tally[outcome] += 1
                 sys.stdout.write(f"{'disk' if disk else 'limit'} {number}: {outcome}\n")
                 sys.stdout.flush()
