@@ -213,6 +213,7 @@ def test_the_demo_tells_a_stream_on_one_line() -> None:
         (["--save"], "--save: expected FILE after it, found nothing"),
         (["--records", "{camera}.jsonl"], "expected placeholders {name}, {time}, {frame}, {image}, found {camera}"),
         (["--save", "out"], "remedy: add a suffix: out.mp4 for video, out.jsonl for records"),
+        (["--save", "newdir/"], "expected the folder newdir to exist, found nothing\n  remedy: mkdir -p newdir\n"),
         (["--save", "b.mp4", "x.mp4"], "--save b.mp4: expected a file per source, found one name for several sources"),
     ],
 )
