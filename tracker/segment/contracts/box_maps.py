@@ -13,7 +13,7 @@ __all__ = ["as_bytes", "box_maps", "cells_for", "outline", "sigmoid"]
 
 SMALL_CELLS, LARGE_CELLS = 56, 112
 LARGE_PX = 280
-"""Longest side of a box, in pixels of the network's input, whose mask fits into ``SMALL_CELLS`` at five pixels a cell."""
+"""Longest side of a box, in pixels of the network's input, of which ``SMALL_CELLS`` cells are five pixels wide."""
 STEEP = 80.0
 """Logits beyond are certain; float32's exp ends at 88."""
 
@@ -80,7 +80,7 @@ def _crossing(profile: NDArray[Any], cell: int, step: int, threshold: float) -> 
 
 
 def box_maps(field: NDArray[Any], box: NDArray[np.floating[Any]], cells: int) -> NDArray[np.float32]:
-    """``field (h, w)`` bilinear at the centres of ``cells x cells`` equal parts of a box; averages where parts are large.
+    """``field (h, w)`` bilinear at the centres of equal parts of a box; averages where the parts are large.
 
     Args:
         field: Values at cell centres, probabilities or logits; beyond the border they continue.

@@ -4,8 +4,8 @@ Contract ``boxes-masks``, in four forms, recognised by shape, whatever the outpu
 
 - ``dets``: dets ``(B, n, 5)`` xyxy in input pixels and score, labels ``(B, n)``, masks ``(B, n, h, w)``: mmdeploy's
   Mask R-CNN, RTMDet-Ins and SOLOv2 (its boxes are empty or the whole input: the masks' outlines are taken);
-- ``slots``: boxes ``(B, K, 4)``, scores ``(B, K)``, labels ``(B, K)``, float masks ``(B, K, h, w)``: D-FINE-seg, and this
-  project's Mask R-CNN;
+- ``slots``: boxes ``(B, K, 4)``, scores ``(B, K)``, labels ``(B, K)``, float masks ``(B, K, h, w)``: D-FINE-seg, and
+  this project's Mask R-CNN;
 - ``flat``, without a batch axis: boxes ``(n, 4)``, scores ``(n)``, labels ``(n)``, masks ``(n, 1, h, w)``, maybe the
   input's size ``(2)``: torchvision, onnx/models, detectron2;
 - ``picture``: segm ``(n, H, W)`` uint8 at the picture's own size, bbox_num ``(1)``, cate_label ``(n)``, cate_score
@@ -342,34 +342,40 @@ def _kind(info: ModelInfo, shape: tuple[int | None, ...]) -> str:
 
 def _options(info: ModelInfo, form: str, kind: str, shape: tuple[int | None, ...]) -> list[Family]:
     """Families that write this form with such masks."""
-    names: tuple[str, ...]
-    if form == "picture":
-        names = ("solov2-paddle",)
-    elif form == "slots":
-        names = ("mask-rcnn",) if kind == "box" else ("dfine-seg",)
-    elif form == "dets" and kind == "box":
-        names = ("mask-rcnn-mmdeploy",)
-    elif form == "dets":
-        width, height = info.network_size
-        if shape[-2:] != (height, width):
-            names = ("solov2-mmdeploy",)
-        else:
-            names = ("rtmdet-ins", "solov2-mmdeploy", "mask-rcnn-mmdeploy")
-            named = info.metadata.get("masktrail.family") or (info.manifest and info.manifest.family)
-            told = named or (info.manifest and info.manifest.input.channels)
-            if not told and info.network_size == RTMDET_SIZE:
-                names = names[:1]
-            elif not told:
-                names = names[:2]  # mmdeploy pastes Mask R-CNN's masks by option only, on SOLOv2's input
-    elif kind == "grid":
-        names = ("mask-rcnn-torchvision",)
-    elif len(info.outputs) >= 5:
-        names = ("mask-rcnn-detectron2",)
-    elif {"6568", "6570", "6572", "6887"} & {output.name for output in info.outputs}:
-        names = ("mask-rcnn-onnx-models",)
+    if form == "flat" and kind == "box":
+        names = _traced(info)
+    elif form == "dets" and kind == "grid":
+        names = _mmdeploy(info, shape)
     else:
-        names = ("mask-rcnn-onnx-models", "mask-rcnn-torchvision", "mask-rcnn-detectron2")
+        names = {
+            "picture": ("solov2-paddle",),
+            "slots": ("mask-rcnn",) if kind == "box" else ("dfine-seg",),
+            "dets": ("mask-rcnn-mmdeploy",),
+            "flat": ("mask-rcnn-torchvision",),
+        }[form]
     return [FAMILIES[name] for name in names]
+
+
+def _traced(info: ModelInfo) -> tuple[str, ...]:
+    """Mask R-CNN with a map per box: detectron2 has the input's size beside it, onnx/models numbers for names."""
+    if len(info.outputs) >= 5:
+        return ("mask-rcnn-detectron2",)
+    if {"6568", "6570", "6572", "6887"} <= {output.name for output in info.outputs}:
+        return ("mask-rcnn-onnx-models",)
+    return ("mask-rcnn-onnx-models", "mask-rcnn-torchvision", "mask-rcnn-detectron2")
+
+
+def _mmdeploy(info: ModelInfo, shape: tuple[int | None, ...]) -> tuple[str, ...]:
+    """mmdeploy's masks over the input: coarser ones are SOLOv2's; at full size 640 x 640 is RTMDet-Ins's own size."""
+    width, height = info.network_size
+    if shape[-2:] != (height, width):
+        return ("solov2-mmdeploy",)
+    names = ("rtmdet-ins", "solov2-mmdeploy", "mask-rcnn-mmdeploy")
+    named = info.metadata.get("masktrail.family") or (info.manifest and info.manifest.family)
+    if named or (info.manifest and info.manifest.input.channels):
+        return names
+    # Without a word about it mmdeploy leaves Mask R-CNN's masks at 28 x 28.
+    return names[:1] if info.network_size == RTMDET_SIZE else names[:2]
 
 
 def _assumptions(info: ModelInfo, family: Family, kind: str) -> tuple[str, ...]:

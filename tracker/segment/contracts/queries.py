@@ -167,14 +167,14 @@ class QueriesDecoder(Decoder):
         level = SPARSE_THRESHOLD if self._probabilities else 0.0
         if self._form == "boxes":
             unit = outputs[self.output_names["boxes"]][row, used].astype(np.float32)
-            boxes = xyxy_from_cxcywh(unit) * np.tile(np.array(self._size, np.float32), 2)
+            boxes: NDArray[Any] = xyxy_from_cxcywh(unit) * np.tile(np.array(self._size, np.float32), 2)
         else:
             found = [outline(fields[query], level) or (0,) * 4 for query in used]
             boxes = np.array(found, np.float32).reshape(-1, 4) / scale
         boxes = np.where(np.isfinite(boxes), boxes, 0).astype(np.float32)
         cells = cells_for(boxes)
         maps, quality = np.zeros((len(used), cells, cells), np.float32), np.ones(len(used), np.float32)
-        for number, (query, box) in enumerate(zip(used, boxes * scale, strict=True)):
+        for number, (query, box) in enumerate(zip(used, (boxes * scale).astype(np.float32), strict=True)):
             if box[2] <= box[0] or box[3] <= box[1]:
                 continue
             values = box_maps(fields[query], box, cells)
