@@ -35,7 +35,9 @@ class RoiAlign(torch.autograd.Function):
         return pooled
 
     @staticmethod
-    def symbolic(  # noqa: PLR0917g: Any, maps: Any, boxes: Any, levels: Any, parts: int, samples: int, half_pixel: int) -> Any:
+    def symbolic(  # noqa: PLR0917
+        g: Any, maps: Any, boxes: Any, levels: Any, parts: int, samples: int, half_pixel: int
+    ) -> Any:
         """The node."""
         return g.op(
             "RoiAlign",

@@ -20,7 +20,7 @@ from export.onnx.sessions import cpu_session
 from export.onnx.to_onnx import FORBIDDEN, drop_unused, fold_constants
 from tracker.errors import ModelError
 from tracker.inference.tensors import TensorInfo
-from tracker.segment.contracts.decoder import ModelInfo
+from tracker.segment.contracts.decoder import COCO_CLASSES, ModelInfo
 from tracker.segment.contracts.known import recognise
 from tracker.segment.limits import make_limits
 
@@ -168,7 +168,7 @@ def parity(
 
     Returns:
         `..._max_error` of every output, `instances` after the same decoding, the share with its like on the other side,
-        `agreement` (class equal, score within 2e-3, box within 0.5 px), `mask_iou` (mean of the alike, of boxes over 400
+        `agreement` (class equal, score within 2e-3, box within 0.5 px), `mask_iou` (their mean, boxes over 400
         square pixels), `run_ms` (median, one thread).
     """
     session, decode = cpu_session(path), decoder_of(path, size)
@@ -254,3 +254,16 @@ def weights_facts(weights: str) -> dict[str, str]:
     path = Path(weights)
     facts = {"weights": path.name}
     return facts | ({"weights_sha256": hashlib.sha256(path.read_bytes()).hexdigest()} if path.is_file() else {})
+
+
+def named_classes(given: Sequence[str] | None, count: int) -> tuple[str, ...]:
+    """Names of the classes: those given, else COCO's where the number fits.
+
+    Raises:
+        ModelError: The number of names is not that of the checkpoint's classes.
+    """
+    names = tuple(given or COCO_CLASSES)
+    if len(names) != count:
+        problem = f"expected {count} names as the checkpoint has classes, found {len(names)}"
+        raise ModelError("--classes", problem, "name all classes in training order, without the background")
+    return names

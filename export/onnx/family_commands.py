@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 def add_families(commands: Commands) -> None:
     """All of them."""
     add_maskrcnn(commands)
+    add_solov2(commands)
 
 
 def add_maskrcnn(commands: Commands) -> None:
@@ -26,6 +27,14 @@ def add_maskrcnn(commands: Commands) -> None:
     parser.add_argument("--score-threshold", type=float, default=0.05, help="instances below are none; default: 0.05")
     parser.add_argument("--batch-norm-eps", type=float, help="default: 0 for the published v1 file, else 1e-5")
     parser.set_defaults(run=lambda options: run("maskrcnn_export", options))
+
+
+def add_solov2(commands: Commands) -> None:
+    """`solov2`: a checkpoint of mmdetection or AdelaiDet -> an ONNX file with raw heads and its manifest."""
+    parser = commands.add_parser("solov2", help="export SOLOv2 of mmdetection, without deformable convolutions")
+    published = "solov2-light_r18, -light_r34, -light_r50, solov2_r50, solov2_r101, or the published longer names"
+    add_common(parser, "solov2-light_r18_fpn_ms-3x_coco", published, "448x768")
+    parser.set_defaults(run=lambda options: run("solov2_export", options))
 
 
 def add_common(parser: argparse.ArgumentParser, configuration: str, configurations: str, size: str) -> None:

@@ -13,6 +13,7 @@ from export.networks.mask_rcnn_weights import load_checkpoint, random_network
 from export.onnx.families import (
     checked_options,
     described,
+    named_classes,
     parity,
     report,
     trial_frames,
@@ -68,7 +69,8 @@ def run(options: argparse.Namespace, val_sets: Sequence[Path]) -> None:
     else:
         network = random_network(options.config, seed, **sizes)
     configuration = network.configuration
-    classes = class_names(options.classes, configuration.classes - 1, coco_ids=configuration.coco_ids)
+    count = len(COCO_CLASSES) if configuration.coco_ids else configuration.classes - 1
+    classes = named_classes(options.classes, count)
     module = MaskRcnnFrames(network).eval()
     metadata = described(
         contract="boxes-masks",
@@ -85,17 +87,3 @@ def run(options: argparse.Namespace, val_sets: Sequence[Path]) -> None:
     facts = {"configuration": options.config, **weights_facts(options.weights), **sizes, "eps": configuration.eps}
     manifest = write_family_manifest(options.out, metadata, command="maskrcnn", facts=facts, figures=figures)
     report(options.out, figures, manifest)
-
-
-def class_names(given: Sequence[str] | None, count: int, *, coco_ids: bool) -> tuple[str, ...]:
-    """Names of the classes: those given, else COCO's where the number fits.
-
-    Raises:
-        ModelError: The number of names is not that of the checkpoint's classes.
-    """
-    expected = len(COCO_CLASSES) if coco_ids else count
-    names = tuple(given or COCO_CLASSES)
-    if len(names) != expected:
-        problem = f"expected {expected} names as the checkpoint has classes, found {len(names)}"
-        raise ModelError("--classes", problem, "name all classes in training order, without the background")
-    return names

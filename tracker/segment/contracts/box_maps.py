@@ -11,9 +11,8 @@ if TYPE_CHECKING:
 
 __all__ = ["as_bytes", "box_maps", "cells_for", "outline", "sigmoid"]
 
-SMALL_CELLS, LARGE_CELLS = 56, 112
-LARGE_PX = 280
-"""Longest side of a box, in pixels of the network's input, of which ``SMALL_CELLS`` cells are five pixels wide."""
+CELLS, CELL_PX = (56, 84, 112), 2.5
+"""Cells along a side, and how wide they may be in pixels of the network's input: less than the usual stride of 4."""
 STEEP = 80.0
 """Logits beyond are certain; float32's exp ends at 88."""
 
@@ -24,7 +23,10 @@ def sigmoid(logits: NDArray[np.float32]) -> NDArray[np.float32]:
     >>> sigmoid(np.array([0, 200, -200], np.float32)).tolist()
     [0.5, 1.0, 1.8048513285848406e-35]
     """
-    return np.asarray(1 / (1 + np.exp(np.clip(-logits, -STEEP, STEEP, dtype=np.float32))))
+    values = np.clip(logits, -STEEP, STEEP, dtype=np.float32)
+    np.exp(np.negative(values, out=values), out=values)
+    values += 1
+    return np.asarray(np.reciprocal(values, out=values))
 
 
 def as_bytes(probabilities: NDArray[Any]) -> NDArray[np.uint8]:
@@ -35,15 +37,16 @@ def as_bytes(probabilities: NDArray[Any]) -> NDArray[np.uint8]:
     """
     if probabilities.dtype == np.uint8:
         return np.asarray(probabilities)
-    values = np.nan_to_num(probabilities.astype(np.float32), posinf=1, neginf=0)
-    scaled = np.clip(values, 0, 1) * np.float32(255) + np.float32(0.5)
-    return np.asarray(scaled).astype(np.uint8)
+    values = np.fmin(np.fmax(probabilities, 0, dtype=np.float32), 1)  # of NaN and a number fmax takes the number
+    values *= 255
+    values += 0.5
+    return np.asarray(values.astype(np.uint8))
 
 
 def cells_for(boxes: NDArray[np.float32]) -> int:
     """Cells along each side of the grids per box, for boxes ``(N, 4)`` in pixels of the network's input."""
-    sides = boxes[:, 2:] - boxes[:, :2]
-    return LARGE_CELLS if float(sides.max(initial=0)) > LARGE_PX else SMALL_CELLS
+    longest_px = float((boxes[:, 2:] - boxes[:, :2]).max(initial=0))
+    return next((count for count in CELLS if longest_px <= CELL_PX * count), CELLS[-1])
 
 
 def outline(field: NDArray[Any], threshold: float) -> tuple[float, float, float, float] | None:

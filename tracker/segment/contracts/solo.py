@@ -34,6 +34,8 @@ CANDIDATES = 100
 lets weaker candidates change nothing of better ones."""
 CANDIDATE_THRESHOLD = 0.1
 """``score_thr`` of the published configurations, on p before maskness."""
+LEAST_SCORE = 0.05
+"""``filter_thr`` there, after matrix NMS; who asks for less gets weaker candidates too."""
 FAMILY = Family(
     name="solov2",
     title="SOLOv2, raw heads (`python -m export solov2`)",
@@ -119,7 +121,8 @@ class SoloDecoder(Decoder):
         """Cell, class id and p of the best pairs, best first."""
         if self._raw:
             cate = point_nms(sigmoid(cate.astype(np.float32)), self._grids)
-        threshold = min(CANDIDATE_THRESHOLD, limits.score_threshold)
+        usual = limits.score_threshold >= LEAST_SCORE
+        threshold = CANDIDATE_THRESHOLD if usual else 2 * limits.score_threshold
         cells, channels = (cate > threshold).nonzero()
         class_ids = self._labels.class_ids(channels)
         if limits.classes is not None:
