@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import pickle
 import re
 from typing import TYPE_CHECKING, Any
@@ -97,23 +98,31 @@ def renamed(state: dict[str, Tensor], rules: Iterable[tuple[str, str]]) -> dict[
 
 
 def load_strict(
-    build: Callable[[], nn.Module], state: dict[str, Tensor], *, label: object, ignored: str = r"(?!)", remedy: str
+    build: Callable[[], nn.Module],
+    state: dict[str, Tensor],
+    *,
+    label: object,
+    ignored: str = r"(?!)",
+    remedy: str,
+    on_meta: bool = True,
 ) -> nn.Module:
     """A network with every key of a state dict, ready for export.
 
     Args:
-        build: makes the network; called on the meta device, so that nothing is initialised in vain.
+        build: makes the network.
         state: under the network's names.
         label: how errors name the file.
         ignored: regular expression of keys that are of training only.
         remedy: for a state dict that does not fit.
+        on_meta: build on the meta device, so that nothing is initialised in vain; for networks without buffers that a
+            state dict leaves out.
 
     Raises:
         ModelError: Keys are missing, unknown or of another shape; the first of each are named.
     """
-    with torch.device("meta"):
+    with torch.device("meta") if on_meta else contextlib.nullcontext():
         network = build()
-    wanted = network.state_dict()
+    wanted = {key: value for key, value in network.state_dict().items() if not re.fullmatch(ignored, key)}
     state = {key: value for key, value in state.items() if not re.fullmatch(ignored, key)}
     for key in wanted.keys() - state.keys():
         if key.endswith("num_batches_tracked"):  # frozen batch norms have none; not used outside training
@@ -133,7 +142,7 @@ def load_strict(
     problem = "; ".join(f"{len(keys)} keys {kind}: {listed(keys)}" for kind, keys in found if keys)
     if problem:
         raise ModelError(label, problem, remedy)
-    network.load_state_dict(state, strict=True, assign=True)
+    network.load_state_dict(state, strict=False, assign=True)  # what is ignored is missing
     return network.float().requires_grad_(requires_grad=False).eval()
 
 

@@ -16,6 +16,7 @@ def add_families(commands: Commands) -> None:
     """All of them."""
     add_maskrcnn(commands)
     add_solov2(commands)
+    add_mask2former(commands)
 
 
 def add_maskrcnn(commands: Commands) -> None:
@@ -35,6 +36,13 @@ def add_solov2(commands: Commands) -> None:
     published = "solov2-light_r18, -light_r34, -light_r50, solov2_r50, solov2_r101, or the published longer names"
     add_common(parser, "solov2-light_r18_fpn_ms-3x_coco", published, "448x768")
     parser.set_defaults(run=lambda options: run("solov2_export", options))
+
+
+def add_mask2former(commands: Commands) -> None:
+    """`mask2former`: a checkpoint of Hugging Face -> an ONNX file with raw queries and its manifest."""
+    parser = commands.add_parser("mask2former", help="export Mask2Former with a Swin backbone; needs transformers")
+    add_common(parser, "swin-tiny", "swin-tiny, swin-small, swin-base, swin-large", "384x640")
+    parser.set_defaults(run=lambda options: run("mask2former_export", options))
 
 
 def add_common(parser: argparse.ArgumentParser, configuration: str, configurations: str, size: str) -> None:

@@ -267,3 +267,33 @@ def test_options_that_cannot_be_meant_are_errors(tmp_path, capsys):
     assert main(["solov2", "--weights", str(tmp_path / "none.pth"), "--out", out]) == 2
     assert "cannot be read" in capsys.readouterr().err
     assert not Path(out).exists()
+
+
+def test_mask2former_of_transformers_opens_and_agrees(tmp_path, capsys):
+    pytest.importorskip("transformers", reason="python -m export mask2former needs transformers")
+    path = tmp_path / "m.onnx"
+    assert main(["mask2former", "--weights", "random:0", "--size", "96x128", "--out", str(path)]) == 0
+    assert "100.0 % of" in capsys.readouterr().out
+    report = check_model(path)
+    assert report.passed, report.problems
+    assert (report.contract, report.network_size, len(report.class_names)) == ("queries", (128, 96), 80)
+    assert not {"NonMaxSuppression", "NonZero", "If", "Loop"} & report.graph.operators.keys()
+
+
+def test_mask2formers_weights_are_read_to_the_last_key(tmp_path):
+    pytest.importorskip("transformers", reason="python -m export mask2former needs transformers")
+    from export.onnx.mask2former_export import build, load_checkpoint
+
+    network = build("swin-tiny", 3)
+    state = network.state_dict()
+    torch.save({**state, "criterion.empty_weight": torch.ones(4)}, tmp_path / "w.bin")
+    loaded = load_checkpoint(tmp_path / "w.bin", "swin-tiny")
+    assert loaded.class_predictor.out_features == 4
+    assert all(torch.equal(value, loaded.state_dict()[key]) for key, value in state.items() if "criterion" not in key)
+    state.pop("class_predictor.bias")
+    torch.save(state, tmp_path / "less.bin")
+    with pytest.raises(ModelError, match=r"1 keys missing: class_predictor\.bias"):
+        load_checkpoint(tmp_path / "less.bin", "swin-tiny")
+    network.save_pretrained(tmp_path / "folder")
+    loaded = load_checkpoint(tmp_path / "folder", "swin-tiny")
+    assert all(torch.equal(loaded.state_dict()[key], value) for key, value in network.state_dict().items())

@@ -380,13 +380,13 @@ def _mmdeploy(info: ModelInfo, shape: tuple[int | None, ...]) -> tuple[str, ...]
 
 def _assumptions(info: ModelInfo, family: Family, kind: str) -> tuple[str, ...]:
     manifest, assumed = info.manifest, []
-    if info.metadata.get("masktrail.input") is None:
-        if manifest is None or manifest.input.channels is None:
-            assumed.append(f"input in {family.input.channels} order, as {family.title}")
-        if manifest is None or manifest.input.mean is None:
-            mean = " ".join(f"{value:g}" for value in family.input.mean or ())
-            std = " ".join(f"{value:g}" for value in family.input.std or ())
-            assumed.append(f"mean {mean}, std {std}")
+    if info.metadata.get("masktrail.family"):
+        return ()  # the file says it all
+    if manifest is None or manifest.input.channels is None:
+        assumed.append(f"input in {family.input.channels} order, as {family.title}")
+    if manifest is None or manifest.input.mean is None:
+        mean, std = (" ".join(f"{value:g}" for value in one or ()) for one in (family.input.mean, family.input.std))
+        assumed.append(f"mean {mean}, std {std}")
     if manifest is None or manifest.masks.kind is None:
         assumed.append(
             {"box": "one mask grid per box", "grid": "masks over the input"}.get(kind, "masks over the picture")

@@ -244,6 +244,8 @@ def _settled(info: ModelInfo, named: list[TensorInfo], options: list[TensorInfo]
 
 def _assumptions(info: ModelInfo, family: Family, form: str) -> tuple[str, ...]:
     manifest, assumed = info.manifest, []
+    if info.metadata.get("masktrail.family"):
+        return ()  # the file says it all
     if info.metadata.get("masktrail.input") is None and (manifest is None or manifest.input.channels is None):
         mean, std = (" ".join(f"{value:g}" for value in one or ()) for one in (family.input.mean, family.input.std))
         assumed.append(f"input in {family.input.channels} order, mean {mean}, std {std}, {family.input.resize}")
