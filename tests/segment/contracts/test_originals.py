@@ -135,3 +135,42 @@ def test_masks_a_pixel_off_are_noticed(tmp_path: Path, monkeypatch: pytest.Monke
 
     monkeypatch.setattr(queries, "box_maps", shifted)
     assert mask2former(tmp_path)[2] < 0.97
+
+
+# ---- Mask R-CNN's paste ---------------------------------------------------------------------------------------------
+def pasted(field: np.ndarray, box: np.ndarray) -> np.ndarray:
+    """``grid_sample`` of a map over its box at every pixel's centre, zeros outside (detectron2's paste), > 0.5."""
+    left, top, right, bottom = box
+    values = []
+    for low, high, size in ((left, right, SIZE[0]), (top, bottom, SIZE[1])):
+        place = (np.arange(size) + 0.5 - low) / (high - low) * 28 - 0.5
+        values.append(np.maximum(1 - np.abs(place[:, None] - np.arange(28)), 0))
+    across, down = values
+    return down @ field @ across.T > 0.5
+
+
+@pytest.mark.parametrize("shift", [0.0, 1.0])
+def test_masks_kept_by_box_are_those_of_the_full_paste(tmp_path: Path, shift: float) -> None:
+    """torchvision's recorded boxes and maps; with masks pasted a pixel off the test fails."""
+    held = recorded("maskrcnn_resnet50_fpn")
+    count = len(held["scores"])
+    masks = held["masks"].astype(np.float32)
+    masks = 1 / (1 + ((1 - masks) / masks) ** (3 / np.std(np.log(masks / (1 - masks)))))  # as certain as trained ones
+    outputs = {
+        "boxes": held["boxes"],
+        "labels": np.ones(count, np.int64),
+        "scores": held["scores"],
+        "masks": masks[:, None],
+    }
+    (tmp_path / "m.toml").write_text('family = "mask-rcnn-torchvision"\n')
+    found = segmented(tmp_path, outputs)
+    assert found.masks is not None
+    assert len(found) == count
+    ious = []
+    for row, (box, field) in enumerate(zip(held["boxes"], masks, strict=True)):
+        if (box[2:] - box[:2]).prod() > 400:
+            expected = pasted(field, box + shift)
+            lifted = found.masks.full(row, found.masks.extent(row))
+            ious.append((lifted & expected).sum() / max((lifted | expected).sum(), 1))
+    assert len(ious) >= 5
+    assert bool(np.mean(ious) > 0.99) is (shift == 0)
