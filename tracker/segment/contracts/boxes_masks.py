@@ -65,6 +65,7 @@ FAMILIES = {
             input=InputSpec(channels="RGB", std=(255.0,) * 3).over(PLAIN),
             first_label=1,
             coco_ids=True,
+            tried="torchvision's own export, with random weights",
         ),
         Family(
             name="mask-rcnn-onnx-models",
