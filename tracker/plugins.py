@@ -193,6 +193,9 @@ CONTRACTS = ExtensionPoint(
         "end2end-1": "tracker.segment.contracts.end2end:CONTRACT",
         "yolact": "tracker.segment.contracts.yolact:CONTRACT",
         "yolo": "tracker.segment.contracts.yolo:CONTRACT",
+        "boxes-masks": "tracker.segment.contracts.boxes_masks:CONTRACT",
+        "queries": "tracker.segment.contracts.queries:CONTRACT",
+        "solo": "tracker.segment.contracts.solo:CONTRACT",
     },
 )
 """Output contracts of networks, tried in this order where a model does not name its own."""

@@ -137,7 +137,7 @@ class OnnxSegmenter:
     @property
     def keep_aspect(self) -> bool:
         """Whether images are letterboxed (else stretched) to ``network_size``."""
-        return self._spec.resize == "letterbox-top-left"
+        return self._spec.keeps_aspect
 
     @property
     def batch_size(self) -> int:
@@ -290,7 +290,8 @@ class OnnxSegmenter:
             batch = preprocessor.full_batch(batch)
         placed = [*letterboxes, *letterboxes[-1:] * missing]
         extras = {name: make(placed) for name, make in self._extras.items()}
-        return {self._info.inputs[0].name: batch, **extras}, letterboxes
+        image = batch if self._spec.batched else batch[0]
+        return {self._info.inputs[0].name: image, **extras}, letterboxes
 
 
 def _as_frame(picture: Frame | NDArray[np.uint8], number: int) -> Frame:
