@@ -175,6 +175,7 @@ CONTRACTS = ExtensionPoint(
     fits=_is_contract,
     built_in={
         "end2end-1": "tracker.segment.contracts.end2end:CONTRACT",
+        "end2end-2": "tracker.segment.contracts.end2end_2:CONTRACT",
         "yolact": "tracker.segment.contracts.yolact:CONTRACT",
         "yolo": "tracker.segment.contracts.yolo:CONTRACT",
     },

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from tracker.contacts import Contacts
     from tracker.events import Event
+    from tracker.masks.prototypes import Prototypes
 
 __all__ = [
     "SQUARE",
@@ -107,6 +108,10 @@ class Instances:
         class_ids: ``(N,)`` int64 into the segmenter's ``class_names``.
         masks: Masks of the ``N`` instances, or ``None`` for detections without shape.
         embeddings: ``(N, E)`` float32, L2-normalised appearance, a row of zeros where it is not known; or ``None``.
+        coefficients: ``(N, P)`` float32, or ``(N, P + 5)`` with shape terms: what made the masks of the frame's
+            ``prototypes``, and makes masks of another frame's; ``None`` exactly where ``prototypes`` is.
+        prototypes: Of the frame, shared by all of its instances, 1.4 MB at 384 x 640; ``None`` of other networks, and
+            after the stages of a stream.
     """
 
     boxes: NDArray[np.float32]
@@ -114,6 +119,8 @@ class Instances:
     class_ids: NDArray[np.int64]
     masks: InstanceMasks | None = None
     embeddings: NDArray[np.float32] | None = None
+    coefficients: NDArray[np.float32] | None = None
+    prototypes: Prototypes | None = None
 
     def __post_init__(self) -> None:
         expect_array("Instances.boxes", self.boxes, (None, 4), "f")
@@ -125,6 +132,12 @@ class Instances:
             raise ValueError(message)
         if self.embeddings is not None:
             expect_array("Instances.embeddings", self.embeddings, (count, None), "f")
+        if (self.coefficients is None) != (self.prototypes is None):
+            message = "Instances: coefficients and prototypes belong together, found one without the other"
+            raise ValueError(message)
+        if self.coefficients is not None and self.prototypes is not None:
+            expect_array("Instances.coefficients", self.coefficients, (count, None), "f")
+            self.prototypes.check(self.coefficients)
 
     def __len__(self) -> int:
         return len(self.boxes)
@@ -249,6 +262,8 @@ class Instances:
             class_ids=self.class_ids[rows],
             masks=None if self.masks is None else self.masks.take(rows),
             embeddings=None if self.embeddings is None else self.embeddings[rows],
+            coefficients=None if self.coefficients is None else self.coefficients[rows],
+            prototypes=self.prototypes,
         )
 
 
