@@ -207,6 +207,7 @@ STAGES = ExtensionPoint(
         "filter": "tracker.engine.stage:instance_filter",
         "reid": "tracker.engine.stage:embeddings",
         "associate": "tracker.engine.steady:associate",
+        "predicted_masks": "tracker.engine.predicted_masks:predicted_masks",
         "contact": "tracker.engine.counting:contact",
         "analytics": "tracker.engine.counting:analytics",
     },

@@ -347,6 +347,24 @@ class Tracks:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PredictedMasks:
+    """Masks of tracks that coast, made of their last coefficients and the prototypes of this frame.
+
+    They are predicted, not seen: ``mask_from`` is ``predicted`` in records, and nothing counts them as seen.
+
+    Attributes:
+        rows: ``(K,)`` int64, rows of the frame's tracks.
+        masks: Of these ``K`` tracks; they leave out what visible tracks own.
+    """
+
+    rows: NDArray[np.int64]
+    masks: InstanceMasks
+
+    def __post_init__(self) -> None:
+        expect_array("PredictedMasks.rows", self.rows, (len(self.masks),), "i")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TrackedFrame:
     """One frame with its instances and tracks, as sinks receive it.
 
@@ -360,6 +378,7 @@ class TrackedFrame:
             for no motion, or where it was not estimated.
         contacts: Ground contact of each of the ``instances``; ``None`` where nothing asked for them.
         events: What the site's lines and zones made of the frame, in the order in which it was found.
+        predicted_masks: Of tracks that coast; ``None`` where there are none or nothing asked for them.
     """
 
     frame: Frame
@@ -370,6 +389,7 @@ class TrackedFrame:
     warp: NDArray[np.float64] | None = None
     contacts: Contacts | None = None
     events: tuple[Event, ...] = ()
+    predicted_masks: PredictedMasks | None = None
 
 
 class NetworkInput(Protocol):
