@@ -6,7 +6,7 @@ objects is an array of zero rows, never ``None``.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -16,6 +16,7 @@ from tracker.boxes import Letterbox
 from tracker.errors import ConfigError, expect_array
 from tracker.masks.adapters import decode_coco, on_grid
 from tracker.masks.box_masks import BoxMasks
+from tracker.masks.competition import divide
 from tracker.masks.grid_masks import GridMasks
 from tracker.masks.instance_masks import InstanceMasks
 
@@ -266,6 +267,10 @@ class Instances:
             prototypes=self.prototypes,
         )
 
+    def without_prototypes(self) -> Instances:
+        """The instances without what made their masks."""
+        return replace(self, coefficients=None, prototypes=None)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tracks:
@@ -379,6 +384,8 @@ class TrackedFrame:
         contacts: Ground contact of each of the ``instances``; ``None`` where nothing asked for them.
         events: What the site's lines and zones made of the frame, in the order in which it was found.
         predicted_masks: Of tracks that coast; ``None`` where there are none or nothing asked for them.
+        segmented: The instances with their masks as they were segmented, where those of ``instances`` were divided
+            among tracks; else ``None``.
     """
 
     frame: Frame
@@ -390,6 +397,24 @@ class TrackedFrame:
     contacts: Contacts | None = None
     events: tuple[Event, ...] = ()
     predicted_masks: PredictedMasks | None = None
+    segmented: Instances | None = None
+
+    def without_prototypes(self) -> TrackedFrame:
+        """The frame for those who keep it for long: without coefficients and prototypes."""
+        if self.instances.prototypes is None:
+            return self
+        segmented = None if self.segmented is None else self.segmented.without_prototypes()
+        return replace(self, instances=self.instances.without_prototypes(), segmented=segmented)
+
+    def divided(self) -> TrackedFrame:
+        """The frame whose tracks do not share cells of masks any more: the surer of two neighbours has them."""
+        if self.tracks is None or self.instances.masks is None:
+            return self
+        rows = self.tracks.detection_rows[self.tracks.detection_rows >= 0]
+        masks = divide(self.instances.masks, self.instances.boxes, self.instances.class_ids, rows)
+        if masks is None:
+            return self
+        return replace(self, instances=replace(self.instances, masks=masks), segmented=self.instances)
 
 
 class NetworkInput(Protocol):
