@@ -17,8 +17,6 @@ from tracker.errors import expect_array
 from tracker.masks.grid_masks import GridMasks
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from numpy.typing import NDArray
 
 __all__ = ["BILINEAR_MARGIN", "SHAPE_TERMS", "Prototypes"]
@@ -26,8 +24,6 @@ __all__ = ["BILINEAR_MARGIN", "SHAPE_TERMS", "Prototypes"]
 SHAPE_TERMS = 5
 BILINEAR_MARGIN = 0.5
 """Cells beyond a box that the bilinear lift of its outermost pixels reads."""
-LARGEST_LOGIT = 80.0
-"""exp of more leaves float32."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,16 +59,16 @@ class Prototypes:
 
     def crops(
         self, coefficients: NDArray[np.float32], boxes: NDArray[np.floating]
-    ) -> Iterator[tuple[int, int, NDArray[np.float32]]]:
+    ) -> list[tuple[int, int, NDArray[np.float32]]]:
         """Each instance's mask on the cells of its box.
 
         Args:
             coefficients: ``(N, P)``, or ``(N, P + 5)`` with shape terms.
             boxes: ``(N, 4)`` xyxy in image pixels.
 
-        Yields:
-            The first row and column, and probabilities ``(rows, columns)`` on a scale of 255, not rounded; ``(0, 0)``
-            where no cell lies in the box.
+        Returns:
+            For each the first row and column, and probabilities ``(rows, columns)`` on a scale of 255, not rounded;
+            of shape ``(0, 0)`` where no cell lies in the box.
         """
         self.check(coefficients)
         count, height, width = self.values.shape
@@ -85,26 +81,27 @@ class Prototypes:
         linear = -coefficients[:, :count]
         by_cell = self.values.transpose(1, 2, 0)  # (h, w, P)
         together = by_cell.strides[2] == by_cell.itemsize  # a cell's prototypes lie in one place
-        for row, ((x0, y0), (x1, y1)) in enumerate(zip(starts.tolist(), stops.tolist(), strict=True)):
-            if x1 <= x0 or y1 <= y0:
-                yield 0, 0, np.zeros((0, 0), np.float32)
-                continue
-            # Box by box: a product of all instances with all cells is spread over threads that wait for one another
-            # (OpenBLAS, 2 busy cores: 15 ms in the place of 0.1).
-            if together:
-                values = by_cell[y0:y1, x0:x1] @ linear[row]  # (rows, columns), minus the logits
-            else:
-                part = self.values[:, y0:y1, x0:x1].reshape(count, -1)  # (P, cells)
-                values = (linear[row] @ part).reshape(y1 - y0, x1 - x0)
-            if shapes is not None:
-                across, down = shapes
-                values -= across[row, x0:x1]
-                values -= down[row, y0:y1, None]
-            # exp in place: 50 us for 60,000 cells on one core, a look-up table over quantised logits took 190 us.
-            np.exp(np.minimum(values, LARGEST_LOGIT, out=values), out=values)
-            values += 1
-            np.divide(255, values, out=values)
-            yield y0, x0, values
+        found = []
+        with np.errstate(over="ignore"):  # exp of what is surely outside is inf, and 255 over it 0
+            for row, ((x0, y0), (x1, y1)) in enumerate(zip(starts.tolist(), stops.tolist(), strict=True)):
+                if x1 <= x0 or y1 <= y0:
+                    found.append((0, 0, np.zeros((0, 0), np.float32)))
+                    continue
+                # Box by box: a product of all instances with all cells is spread over threads that wait for one another
+                # (OpenBLAS, 2 busy cores: 15 ms in the place of 0.1).
+                if together:
+                    values = by_cell[y0:y1, x0:x1] @ linear[row]  # (rows, columns), minus the logits
+                else:
+                    part = self.values[:, y0:y1, x0:x1].reshape(count, -1)  # (P, cells)
+                    values = (linear[row] @ part).reshape(y1 - y0, x1 - x0)
+                if shapes is not None:
+                    values -= shapes[0][row, x0:x1]
+                    values -= shapes[1][row, y0:y1, None]
+                # exp in place: 50 us for 60,000 cells on one core, a look-up table over quantised logits took 190 us.
+                np.exp(values, out=values)
+                values += 1
+                found.append((y0, x0, np.divide(255, values, out=values)))
+        return found
 
     def probabilities(self, coefficients: NDArray[np.float32], boxes: NDArray[np.floating]) -> NDArray[np.uint8]:
         """Masks on the whole grid ``(N, h, w)``, zero outside each box; arguments as for :meth:`crops`."""

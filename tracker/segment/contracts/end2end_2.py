@@ -71,7 +71,7 @@ class End2End2Decoder(End2EndDecoder):
         values = values.transpose(2, 0, 1) if self._cells_first else values  # (P, h, w)
         prototypes = network_prototypes(values, self._network_size, margin_cells=self._margin)
         scores = found["scores"][rows].astype(np.float32)
-        parts = list(prototypes.crops(coefficients, boxes))
+        parts = prototypes.crops(coefficients, boxes)
         if self._certainty_step:
             scores *= np.array([certainty(part, top, self._certainty_step) for top, _, part in parts], np.float32)
         kept = (scores >= limits.score_threshold).nonzero()[0]
