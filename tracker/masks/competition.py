@@ -43,29 +43,30 @@ def divide(
     """
     if len(rows) < 2 or not isinstance(masks, GridMasks):
         return None
-    own, step = boxes[rows], np.array([*masks.step_px, *masks.step_px])
+    own = boxes[rows]
     low = np.maximum(own[:, None, :2], own[None, :, :2])  # (M, M, 2)
     high = np.minimum(own[:, None, 2:], own[None, :, 2:])
     meet = (high > low).all(axis=2) & (class_ids[rows][:, None] == class_ids[rows])
+    pairs = np.triu(meet, 1).nonzero()
+    # A mask reaches at most a cell beyond its box.
+    starts = np.maximum(np.floor(low[pairs] / masks.step_px).astype(np.int64) - 1, 0).tolist()  # (pairs, 2) x, y
+    stops = (np.ceil(high[pairs] / masks.step_px).astype(np.int64) + 1).tolist()
     before, after = masks.probabilities, None
-    for one, other in zip(*np.triu(meet, 1).nonzero(), strict=True):
-        a, b = int(rows[one]), int(rows[other])
-        cells = np.concatenate([np.floor(low[one, other]), np.ceil(high[one, other])]) / step
-        x0, y0 = np.maximum(np.floor(cells[:2]).astype(int) - 1, 0).tolist()
-        x1, y1 = (np.ceil(cells[2:]).astype(int) + 1).tolist()
-        window = (slice(y0, y1), slice(x0, x1))
-        first, second = before[a][window], before[b][window]
-        claimed = (first >= PROBABILITY_THRESHOLD) & (second >= PROBABILITY_THRESHOLD)
+    areas: dict[int, int] = {}
+    for one, other, (x0, y0), (x1, y1) in zip(*(rows[side].tolist() for side in pairs), starts, stops, strict=True):
+        first, second = before[one, y0:y1, x0:x1], before[other, y0:y1, x0:x1]
+        claimed = np.minimum(first, second) >= PROBABILITY_THRESHOLD
         shared = np.count_nonzero(claimed)
-        if not shared or shared > DUPLICATE_IOU * (_cells(before[a]) + _cells(before[b]) - shared):
+        if not shared:
+            continue
+        for row in (one, other):
+            if row not in areas:
+                areas[row] = int(np.count_nonzero(before[row] >= PROBABILITY_THRESHOLD))
+        if shared > DUPLICATE_IOU * (areas[one] + areas[other] - shared):
             continue
         lead = first.astype(np.int16) - second
         if after is None:
             after = before.copy()
-        after[a][window][claimed & (lead < -SURER)] = 0
-        after[b][window][claimed & (lead > SURER)] = 0
+        after[one, y0:y1, x0:x1][claimed & (lead < -SURER)] = 0
+        after[other, y0:y1, x0:x1][claimed & (lead > SURER)] = 0
     return None if after is None else replace(masks, probabilities=after)
-
-
-def _cells(grid: NDArray[np.uint8]) -> int:
-    return int(np.count_nonzero(grid >= PROBABILITY_THRESHOLD))
