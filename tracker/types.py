@@ -400,7 +400,7 @@ class TrackedFrame:
     segmented: Instances | None = None
 
     def without_prototypes(self) -> TrackedFrame:
-        """The frame for those who keep it for long: without coefficients and prototypes."""
+        """The frame without coefficients and prototypes, to be kept for long."""
         if self.instances.prototypes is None:
             return self
         segmented = None if self.segmented is None else self.segmented.without_prototypes()
