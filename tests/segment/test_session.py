@@ -235,7 +235,7 @@ def test_a_contract_of_the_future_is_named(tmp_path: Path) -> None:
 def test_an_unknown_contract_of_a_manifest_is_named(tmp_path: Path) -> None:
     path = end2end_model(tmp_path / "m.onnx", metadata=False)
     path.with_suffix(".toml").write_text("contract = 'yolo9'")
-    with pytest.raises(ModelError, match="contract 'yolo9'; this version knows end2end-1, yolact, yolo"):
+    with pytest.raises(ModelError, match="contract 'yolo9'; this version knows end2end-1, end2end-2, yolact, yolo"):
         OnnxSegmenter(path)
 
 

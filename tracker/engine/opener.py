@@ -156,8 +156,8 @@ def stages_of(
 ) -> list[Stage]:
     """The stages of a stream in their order.
 
-    Camera motion, filter, embeddings, associate, those of the settings, and last contact, camera state, analytics, so
-    that what is counted is what is written.
+    Camera motion, filter, embeddings, associate, predicted masks, those of the settings, and last contact, camera
+    state, analytics, so that what is counted is what is written.
 
     Args:
         plan: What the stream is to do.
@@ -183,6 +183,8 @@ def stages_of(
 
         make = tracker or (lambda: Tracker.for_model(segmenter, confirmation_score=settings.confirmation_score))
         steps.append(("associate", {"tracker": make}))
+        if settings.predicted_masks:
+            steps.append(("predicted_masks", {}))
     steps += [(name, {}) for name in settings.stages]
     return [
         *(

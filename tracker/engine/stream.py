@@ -347,6 +347,7 @@ class Stream:
             done_s = time.perf_counter()
             times_s[stage.name] = done_s - started_s
             started_s = done_s
+        tracked = tracked.without_prototypes()  # outputs may be many frames behind, at 1.4 MB each
         if tracked.events:
             tracked = replace(tracked, events=self._delivery.take(tracked.events))
         self.meter.add(tracked)
