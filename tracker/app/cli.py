@@ -11,6 +11,7 @@ from tracker.app.commands.analyse import analyse
 from tracker.app.commands.audit import audit
 from tracker.app.commands.bench import bench_app
 from tracker.app.commands.counts import counts
+from tracker.app.commands.identities import identities
 from tracker.app.commands.live import live
 from tracker.app.commands.measure import associate, evaluate
 from tracker.app.commands.models import models_app
@@ -47,7 +48,7 @@ def _version(
 for command in (track, segment, live, associate):
     app.command(cls=HabitCommand)(command)
 app.command(name="eval", cls=HabitCommand)(evaluate)
-for command in (analyse, counts, audit, demo, doctor):
+for command in (analyse, counts, audit, identities, demo, doctor):
     app.command(cls=CheckedCommand)(command)
 app.add_typer(models_app, name="models")
 app.add_typer(site_app, name="site")
