@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tracker.analytics.measures import SiteMeasures
+from tracker.events import OUTAGE_KINDS
 from tracker.types import Instances
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def slim(tracked: TrackedFrame) -> TrackedFrame:
     frame, instances = tracked.frame, tracked.instances
     bare = Instances(boxes=instances.boxes, scores=instances.scores, class_ids=instances.class_ids)
     light = replace(frame, image=None, network_image=None, letterbox=None)
-    camera = tuple(event for event in tracked.events if event.identity == 0 and event.kind != "gap")
+    camera = tuple(event for event in tracked.events if event.kind in OUTAGE_KINDS and event.kind != "gap")
     return replace(tracked, frame=light, instances=bare, stage_times_s={}, warp=None, events=camera, notes=None)
 
 

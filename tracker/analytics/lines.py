@@ -33,8 +33,6 @@ __all__ = ["Crossing", "Lines", "Trace"]
 
 EPSILON_S = 1e-6
 """Frame times are sums of rounded parts: 0.2 s after 0.1 s may be 0.30000000000000004 s."""
-NONE = 2
-"""No side at all: there is no passage."""
 Trace = tuple[float, float, float]
 """Media time in seconds, ``x`` and ``y`` in picture heights."""
 
@@ -98,10 +96,12 @@ class Lines:
         self._sides = np.zeros((0, len(lines)), np.int8)
         self._crossed_s = np.zeros((0, len(lines)))
         self._passages: dict[tuple[int, int], _Passage] = {}
-        self._pending = np.zeros((0, len(lines)), np.int8)
-        """Side of the passage, :data:`NONE` where there is none."""
+        self._expected = np.zeros((0, len(lines)), np.int8)
+        """The settled side, or that of the passage: a sight there tells nothing new."""
         self._due_s = np.zeros((0, len(lines)))
-        """When the side becomes the settled one; infinite where there is no passage to a side."""
+        """When the side of the passage becomes the settled one; infinite where there is none."""
+        self._soonest_s = math.inf
+        """No passage is due before."""
 
     @property
     def edges(self) -> Polylines:
@@ -114,7 +114,7 @@ class Lines:
         count = len(self._lines)
         self._sides = np.concatenate([self._sides, np.zeros((missing, count), np.int8)])
         self._crossed_s = np.concatenate([self._crossed_s, np.full((missing, count), -np.inf)])
-        self._pending = np.concatenate([self._pending, np.full((missing, count), NONE, np.int8)])
+        self._expected = np.concatenate([self._expected, np.zeros((missing, count), np.int8)])
         self._due_s = np.concatenate([self._due_s, np.full((missing, count), np.inf)])
 
     def step(self, steps: Steps, sides: Floats, hits: Hits) -> list[Crossing]:
@@ -129,11 +129,10 @@ class Lines:
             The crossings that became certain.
         """
         slots = steps.slots
-        distances = self._shape.distances(steps.after, sides)
-        beyond = np.where(np.abs(distances) >= self._bands, np.sign(distances), 0.0).astype(np.int8)  # (N, L)
-        pending = self._pending[slots]
-        busy = beyond != np.where(pending == NONE, self._sides[slots], pending)
-        busy |= steps.times_s[:, None] >= self._due_s[slots] - 2 * EPSILON_S
+        beyond = self._shape.beyond(steps.after, sides, self._bands)
+        busy = beyond != self._expected[slots]
+        if len(slots) and steps.times_s[-1] >= self._soonest_s:
+            busy |= steps.times_s[:, None] >= self._due_s[slots] - 2 * EPSILON_S
         net: dict[tuple[int, int], tuple[int, float]] = {}
         if len(hits.rows):
             lines = self._shape.owners[hits.edges]
@@ -158,8 +157,7 @@ class Lines:
 
     def forget(self) -> None:
         """The camera did not see the scene: no identity has a side, so none changes it until it is seen on one."""
-        self._sides[:] = 0
-        self._pending[:], self._due_s[:] = NONE, np.inf
+        self._sides[:], self._expected[:], self._due_s[:] = 0, 0, np.inf
         self._passages.clear()
 
     def end(self, slot: int) -> list[Crossing]:
@@ -167,7 +165,7 @@ class Lines:
         found = [self._settle(slot, line, math.inf) for at, line in list(self._passages) if at == slot]
         for line in range(len(self._lines)):
             self._drop((slot, line))
-        self._sides[slot], self._crossed_s[slot] = 0, -np.inf
+        self._sides[slot], self._expected[slot], self._crossed_s[slot] = 0, 0, -np.inf
         return [crossing for crossing in found if crossing is not None]
 
     def _advance(
@@ -178,7 +176,7 @@ class Lines:
         here: Trace = (float(steps.times_s[row]), *steps.after[row].tolist())
         settled = int(self._sides[slot, line])
         if settled == 0:  # born in the band, or just born
-            self._sides[slot, line] = beyond
+            self._sides[slot, line] = self._expected[slot, line] = beyond
             return None
         passage = self._passages.get((slot, line))
         if passage is None:
@@ -206,8 +204,8 @@ class Lines:
         passage = self._passages[slot, line]
         if passage.side == 0 or time_s < self._due_s[slot, line] - EPSILON_S:
             return None
-        self._drop((slot, line))
         self._sides[slot, line] = passage.side
+        self._drop((slot, line))
         if passage.net * passage.side <= 0:  # passed beyond the line's end
             return None
         self._crossed_s[slot, line] = passage.crossed_s
@@ -225,13 +223,15 @@ class Lines:
         """The passage of one slot over one line, as it is now."""
         rule = self._lines[key[1]]
         due_s = max(passage.since[0] + rule.settle_s, float(self._crossed_s[key]) + rule.min_rearm_s)
-        self._passages[key], self._pending[key] = passage, passage.side
+        self._passages[key], self._expected[key] = passage, passage.side
         self._due_s[key] = due_s if passage.side else np.inf
+        self._soonest_s = min(self._soonest_s, float(self._due_s[key]) - 2 * EPSILON_S)
 
     def _drop(self, key: tuple[int, int]) -> None:
         """There is no passage of this slot over this line any more."""
         self._passages.pop(key, None)
-        self._pending[key], self._due_s[key] = NONE, np.inf
+        self._expected[key], self._due_s[key] = self._sides[key], np.inf
+        self._soonest_s = float(self._due_s.min(initial=np.inf)) - 2 * EPSILON_S
 
     def state(self, slots: dict[int, int]) -> list[dict[str, Any]]:
         """Plain values to continue from; ``slots`` gives each identity's slot."""
@@ -272,7 +272,7 @@ class Lines:
                 continue
             for identity, side, crossed_s in entry["sides"]:
                 if identity in slots:
-                    self._sides[slots[identity], number] = side
+                    self._sides[slots[identity], number] = self._expected[slots[identity], number] = side
                     self._crossed_s[slots[identity], number] = _shifted(crossed_s, shift_s, -math.inf)
             for identity, before, net, crossed_s, bridged, side, since in entry["passages"]:
                 if identity in slots:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from tracker.analytics.analytic import Analytic
 from tracker.analytics.bookings import Bookings
 from tracker.analytics.contact import ContactFinder
 from tracker.analytics.flows import FlowFinder
@@ -24,6 +25,7 @@ from tracker.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from tracker.analytics.analytic import AnalyticContext
     from tracker.analytics.geometry import Flags, Floats, Rows
     from tracker.analytics.lines import Crossing
     from tracker.analytics.occlusion_order import OcclusionOrder
@@ -38,11 +40,12 @@ __all__ = ["SiteMeasures"]
 EARLIER_FRAMES = 16
 """Frames whose contacts are kept for identities that are confirmed later."""
 STATE_VERSION = 1
+SEEN, PREDICTED = int(ContactState.SEEN), int(ContactState.PREDICTED)
 TIME_DIGITS, AGE_DIGITS = 6, 3
 """Of times and ages, as records write them: rows that are counted again give the same events."""
 
 
-class SiteMeasures:
+class SiteMeasures(Analytic):
     """Everything that a site asks for, from the tracked frames of one stream.
 
     All rules are in seconds. State belongs to identities and dies with them, so memory follows what is in view.
@@ -71,6 +74,13 @@ class SiteMeasures:
         self._size: tuple[int, int] | None = None
         self._time_s: float | None = None
         self._last: tuple[TrackedFrame, Tracks, Contacts] | None = None
+
+    @classmethod
+    def open(cls, context: AnalyticContext) -> Self:
+        """Make it for a stream with a site; see :class:`tracker.analytics.analytic.Analytic`."""
+        if context.site is None:
+            raise ConfigError("analytics", "expected a site with lines and zones, found none", "name one with --site")
+        return cls(context.site, stream=context.stream, start_utc_ms=context.start_utc_ms, gap_s=context.gap_s)
 
     def process(self, tracked: TrackedFrame) -> tuple[Event, ...]:
         """Take the next frame.
@@ -105,9 +115,9 @@ class SiteMeasures:
         self._last = tracked, tracks, contacts
         scale = np.array([self._aspect / frame.size[0], 1.0 / frame.size[1]])
         own = contacts.of_tracks(tracks.detection_rows, tracks.boxes)
-        states, seen = own.states, contacts.states == ContactState.SEEN
+        states, seen = own.states, contacts.states == SEEN
         if self._pause.kinds:
-            states, seen = np.full_like(states, ContactState.PREDICTED), np.zeros_like(seen)
+            states, seen = np.full_like(states, PREDICTED), np.zeros_like(seen)
         found += self._update(tracks, own.points * scale, states, time_s)
         self._earlier.append((time_s, contacts.points * scale, seen))
         for identity in tracks.ended_ids.tolist():
@@ -244,18 +254,19 @@ class SiteMeasures:
             self._paths.first_s[slots[new]] = time_s - tracks.ages_s[new].astype(np.float64).round(AGE_DIGITS)
             found += [self._bookings.start(slot) for slot in slots[new].tolist()]
             found += self._catch_up(tracks.earlier_rows)
-        seen, detected = states == ContactState.SEEN, states != ContactState.PREDICTED
+        seen, detected = states == SEEN, states != PREDICTED
         self._paths.note(slots, tracks.class_ids, seen=seen, detected=detected, time_s=time_s)
-        rows = np.flatnonzero(seen)
+        (rows,) = seen.nonzero()
         if len(rows):
             found += self._step(slots[rows], points[rows], np.full(len(rows), time_s))
-        alive = self._paths.ids > 0
-        absent = alive & (self._paths.present_s < time_s)
-        unseen = absent.copy()
-        unseen[slots[~detected]] = True
-        if unseen.any():
-            found += self._booked(self._lines.wait(unseen, time_s), self._zones.wait(unseen, absent, time_s))
-        found += self._booked([], self._zones.loitering(slots[detected], time_s))
+        if len(self._paths.slots) > len(rows):  # some are absent, hidden or presumed
+            absent = (self._paths.ids > 0) & (self._paths.present_s < time_s)
+            unseen = absent.copy()
+            unseen[slots[~detected]] = True
+            if np.count_nonzero(unseen):
+                found += self._booked(self._lines.wait(unseen, time_s), self._zones.wait(unseen, absent, time_s))
+        if self._zones.may_loiter(time_s):
+            found += self._booked([], self._zones.loitering(slots[detected], time_s))
         return found
 
     def _catch_up(self, earlier: Rows) -> list[Event]:
@@ -276,13 +287,14 @@ class SiteMeasures:
         """Sights of identities against all lines and zones at once."""
         steps = self._paths.step(slots, points, times_s)
         sides = self._edges.sides(steps.after)
-        before = np.where(steps.first[:, None], sides, self._sides[slots])
+        before = self._sides[slots]
+        if np.count_nonzero(steps.first):
+            before[steps.first] = sides[steps.first]
         self._sides[slots] = sides
-        hits = self._edges.hits(steps.before, steps.after, before, sides)
-        of_lines, cut = hits.edges < self._pieces, self._pieces
-        crossings = self._lines.step(steps, sides[:, :cut], _chosen(hits, of_lines, 0)) if self.site.lines else []
-        changes = self._zones.step(steps, sides[:, cut:], _chosen(hits, ~of_lines, cut)) if self.site.zones else []
-        return self._booked(crossings, changes)
+        hits, cut = self._edges.hits(steps.before, steps.after, before, sides), self._pieces
+        crossings = self._lines.step(steps, sides[:, :cut], _chosen(hits, 0, cut)) if self.site.lines else []
+        changes = self._zones.step(steps, sides[:, cut:], _chosen(hits, cut)) if self.site.zones else []
+        return self._booked(crossings, changes) if crossings or changes else []
 
     def _booked(self, crossings: Sequence[Crossing], changes: Sequence[Change]) -> list[Event]:
         found = [event for crossing in crossings for event in self._bookings.crossing(crossing)]
@@ -309,13 +321,14 @@ class SiteMeasures:
         return found
 
 
-def _chosen(hits: Hits, wanted: Flags, offset: int) -> Hits:
-    """Some of the hits, with edges counted from ``offset``."""
+def _chosen(hits: Hits, first: int, past: int | None = None) -> Hits:
+    """The hits of edges from ``first`` on and before ``past``, with edges counted from ``first``."""
     if not len(hits.rows):
         return hits
+    wanted = hits.edges >= first if past is None else hits.edges < past
     return Hits(
         rows=hits.rows[wanted],
-        edges=hits.edges[wanted] - offset,
+        edges=hits.edges[wanted] - first,
         shares=hits.shares[wanted],
         signs=hits.signs[wanted],
     )

@@ -86,10 +86,10 @@ class Paths:
         """Take sights ``(N, 2)`` of identities, each with its own time ``(N,)``."""
         before, times_before_s = self.points[slots], self.seen_s[slots]
         first = np.isnan(times_before_s)
-        if first.any():
+        if np.count_nonzero(first):
             before[first], times_before_s[first] = points[first], times_s[first]
         bridged = self._missed[slots] & ~first
-        if bridged.any():
+        if np.count_nonzero(bridged):
             self.unseen_s[slots] += np.where(bridged, times_s - times_before_s, 0.0)
         self._missed[slots] = False
         self.points[slots], self.seen_s[slots] = points, times_s

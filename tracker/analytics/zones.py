@@ -115,6 +115,12 @@ class Zones:
         self._pending: dict[tuple[int, int], _Pending] = {}
         self._due_s: Floats = np.zeros((0, count))
         """When pending passages become certain; infinite where there is none."""
+        self._soonest_s = math.inf
+        """No pending passage is due before."""
+        self._loose: Flags = np.zeros(0, np.bool_)
+        """Slots that may be inside without a passage that said so: just seen, or just given up as lost."""
+        self._loitering_s = math.inf
+        """Nobody loiters before."""
 
     @property
     def inside(self) -> Flags:
@@ -131,6 +137,7 @@ class Zones:
         self._entered_s = np.concatenate([self._entered_s, floats])
         self._unseen_s = np.concatenate([self._unseen_s, floats])
         self._due_s = np.concatenate([self._due_s, np.full((more, count), np.inf)])
+        self._loose = np.concatenate([self._loose, np.ones(more, np.bool_)])
 
     def holds(self, points: Floats, sides: Floats) -> Flags:
         """Which zones hold which points: ``(N, Z)``.
@@ -159,9 +166,12 @@ class Zones:
         now = self.holds(steps.after, sides)
         raw = self._raw[slots]
         raw[steps.first] = now[steps.first]
-        due_s = self._due_s[slots]
-        busy = (raw != now) | (steps.times_s[:, None] >= due_s - 2 * EPSILON_S)
-        busy |= (now != self._inside[slots]) & np.isinf(due_s)
+        busy = raw != now
+        if len(slots) and steps.times_s[-1] >= self._soonest_s:
+            busy |= steps.times_s[:, None] >= self._due_s[slots] - 2 * EPSILON_S
+        if np.count_nonzero(loose := self._loose[slots]):
+            busy[loose] |= now[loose] != self._inside[slots[loose]]
+            self._loose[slots] = False
         passed: dict[tuple[int, int], list[float]] = {}
         for row, edge, share in zip(hits.rows.tolist(), hits.edges.tolist(), hits.shares.tolist(), strict=True):
             zone = int(self.owners[edge])
@@ -205,12 +215,17 @@ class Zones:
         """From now on a passage of one slot's boundary of one zone is pending."""
         rule = self._zones[key[1]]
         self._pending[key] = pending
-        self._due_s[key] = pending.time_s + (rule.leave_s if self._inside[key] else rule.enter_s)
+        due_s = pending.time_s + (rule.leave_s if self._inside[key] else rule.enter_s)
+        self._due_s[key], self._soonest_s = due_s, min(self._soonest_s, due_s - 2 * EPSILON_S)
 
     def _forget(self, key: tuple[int, int]) -> _Pending | None:
         """The passage that was pending, if there was one; now there is none."""
-        self._due_s[key] = np.inf
-        return self._pending.pop(key, None)
+        pending = self._pending.pop(key, None)
+        if pending is not None:
+            self._due_s[key] = np.inf
+            self._soonest_s = float(self._due_s.min()) - 2 * EPSILON_S
+            self._loitering_s = -math.inf  # who nearly left may loiter
+        return pending
 
     def _settle(self, slot: int, zone: int, time_s: float) -> list[Change]:
         """Make the pending passage certain if it has lasted long enough."""
@@ -226,6 +241,7 @@ class Zones:
         self._inside[key] = True
         self._entered_s[key], self._unseen_s[key] = pending.time_s, pending.unseen_s
         self._already[key], self._loiter_s[key] = pending.born, np.nan
+        self._loitering_s = min(self._loitering_s, pending.time_s + float(self._shortest_s[zone]) - 2 * EPSILON_S)
         change = Change(
             kind="enter",
             slot=slot,
@@ -284,10 +300,19 @@ class Zones:
         )
         return [change]
 
+    def may_loiter(self, time_s: float) -> bool:
+        """Whether it is worth while to ask who became one that loiters."""
+        return self._loiter and time_s >= self._loitering_s
+
     def loitering(self, slots: Rows, time_s: float) -> list[Change]:
         """Who of the present identities became one that loiters."""
-        if not self._loiter:
-            return []
+        found = self._found_loitering(slots, time_s)
+        still = self._inside & np.isnan(self._loiter_s) & np.isinf(self._due_s)
+        still = np.where(still, self._entered_s + self._shortest_s, np.inf)
+        self._loitering_s = float(still.min(initial=np.inf)) - 2 * EPSILON_S
+        return found
+
+    def _found_loitering(self, slots: Rows, time_s: float) -> list[Change]:
         inside = self._inside[slots]
         if not inside.any():
             return []
@@ -315,6 +340,7 @@ class Zones:
         for slot, zone in zip(*(part.tolist() for part in (self._inside & absent[:, None]).nonzero()), strict=True):
             if (slot, zone) not in self._pending and gone_s[slot] >= self._zones[zone].leave_s - EPSILON_S:
                 found += self._leave(slot, zone, float(self._paths.seen_s[slot]), None)
+                self._loose[slot] = True
         return found
 
     def end(self, slot: int) -> list[Change]:
@@ -326,6 +352,7 @@ class Zones:
                 time_s = float(self._paths.seen_s[slot]) if pending is None else pending.time_s
                 found += self._leave(slot, zone, time_s, pending)
         self._inside[slot] = self._raw[slot] = self._already[slot] = False
+        self._loose[slot] = True
         return found
 
     def state(self) -> list[dict[str, Any]]:
@@ -365,6 +392,7 @@ class Zones:
                     self._inside[key], self._entered_s[key] = True, entered_s + shift_s
                     self._unseen_s[key], self._already[key] = unseen_s, already
                     self._loiter_s[key] = np.nan if loiter_s is None else loiter_s + shift_s
+                    self._loitering_s = -math.inf  # asked at once, and known from then on
             for identity, time_s, before, after, bridged, born, unseen_s in entry["pending"]:
                 if identity in slots:
                     pending = _Pending(

@@ -9,8 +9,11 @@ import typer
 from tracker.app.checked import CheckedCommand
 from tracker.app.commands.analyse import analyse
 from tracker.app.commands.audit import audit
+from tracker.app.commands.batch import batch
 from tracker.app.commands.bench import bench_app
+from tracker.app.commands.compact import compact
 from tracker.app.commands.counts import counts
+from tracker.app.commands.dwell import dwell
 from tracker.app.commands.identities import identities
 from tracker.app.commands.live import live
 from tracker.app.commands.measure import associate, evaluate
@@ -45,10 +48,10 @@ def _version(
         raise typer.Exit
 
 
-for command in (track, segment, live, associate):
+for command in (track, segment, batch, live, associate):
     app.command(cls=HabitCommand)(command)
 app.command(name="eval", cls=HabitCommand)(evaluate)
-for command in (analyse, counts, audit, identities, demo, doctor):
+for command in (analyse, compact, counts, dwell, audit, identities, demo, doctor):
     app.command(cls=CheckedCommand)(command)
 app.add_typer(models_app, name="models")
 app.add_typer(site_app, name="site")

@@ -11,6 +11,7 @@ import numpy as np
 from tracker.analytics.measures import EARLIER_FRAMES, TIME_DIGITS
 from tracker.contacts import ContactState
 from tracker.engine.stage import Stage
+from tracker.events import OUTAGE_KINDS
 from tracker.recount import CameraNote, FrameNotes, Quiet, Sight, occluder_mark
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ class NotesStage(Stage):
         self._camera += [
             CameraNote(time_s, event.kind, event.time_s, event.since_s, event.utc_ms)
             for event in tracked.events
-            if event.identity == 0 and event.kind != "gap"  # which the times of the frames tell
+            if event.kind in OUTAGE_KINDS and event.kind != "gap"  # which the times of the frames tell
         ]
         if not len(tracks):
             self._pass(time_s)

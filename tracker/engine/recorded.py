@@ -7,11 +7,12 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from tracker.engine.counting import AnalyticsStage, check_site, counting_stages
+from tracker.engine.counting import check_site, counting_stages
 from tracker.engine.saved import stream_of, tracked_frames
 from tracker.errors import ConfigError
 from tracker.formats.instances import is_saved_instances, open_saved
 from tracker.formats.recorded import open_recorded
+from tracker.plugins import STAGES, StageContext
 from tracker.recount import occluder_mark
 
 if TYPE_CHECKING:
@@ -110,7 +111,9 @@ def open_input(
     if settings.start_at is None and recorded.start_ms is not None:
         settings = settings.replace(start_at=EPOCH + timedelta(milliseconds=recorded.start_ms))
     stream = reading.stream or recorded.stream or paths[0].name
-    stage = AnalyticsStage(site, stream=stream, start_at=settings.start_at, gap_s=settings.gap_s)
+    facts = {"kind": "site", "site": site, "start_at": settings.start_at, "gap_s": settings.gap_s}
+    context = StageContext(stream=stream, class_names=recorded.class_names, settings=facts)
+    stage: Stage = STAGES.load("analytics")(context)
     yield RecordedInput(
         stream=stream,
         site=site,

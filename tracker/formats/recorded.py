@@ -181,7 +181,7 @@ class Recorded:
             problem = "expected ground contacts, found rows without contact"
             remedy = "count by the boxes' lower edges with --boxes, or track again with this version"
             raise DetectionsError(rows.place, problem, remedy)
-        if len(np.unique(rows.ids)) < len(rows.ids):
+        if len(set(rows.ids.tolist())) < len(rows.ids):
             problem = f"expected each identity once in frame {rows.index}, found one twice"
             raise DetectionsError(rows.place, problem, "check the file")
 

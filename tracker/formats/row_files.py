@@ -25,6 +25,7 @@ __all__ = ["ROW_SUFFIXES", "FrameRows", "read_rows"]
 
 ROW_SUFFIXES = (".jsonl", ".ndjson", ".parquet", ".csv", ".txt")
 BATCH_ROWS = 65_536
+CSV_ROWS = 4096
 STATES = {name: number for number, name in enumerate(CONTACT_STATES)}
 MOT_CLASSES = {1: "person", 2: "bicycle", 3: "car", 4: "motorcycle", 5: "bus", 6: "truck"}
 """Class column of MOTChallenge text as this project writes it for the classes that ship."""
@@ -169,12 +170,13 @@ def _read_table(path: Path) -> Iterator[FrameRows]:
                 arrays = {name: _values(batch.column(name), name) for name in columns}
                 rest = {name: np.concatenate([rest[name], arrays[name]]) for name in columns} if rest else arrays
                 cuts = [0, *(np.flatnonzero(np.diff(rest["frame"])) + 1).tolist()]
+                rows = _Columns(rest)
                 for low, high in itertools.pairwise(cuts):  # the last frame may go on
-                    yield _frame_of_columns(f"{path}:{done + low}", rest, low, high)
+                    yield rows.frame(f"{path}:{done + low}", low, high)
                 done += cuts[-1]
                 rest = {name: values[cuts[-1] :] for name, values in rest.items()}
             if rest and len(rest["frame"]):
-                yield _frame_of_columns(f"{path}:{done}", rest, 0, len(rest["frame"]))
+                yield _Columns(rest).frame(f"{path}:{done}", 0, len(rest["frame"]))
     except pa.ArrowException as failure:
         raise DetectionsError(path, f"expected a Parquet file, found: {failure}", "check the file") from failure
 
@@ -199,39 +201,65 @@ def _values(column: Any, name: str) -> NDArray[Any]:
     return np.asarray(column.to_numpy(zero_copy_only=False))
 
 
-def _frame_of_columns(place: str, columns: dict[str, Any], low: int, high: int) -> FrameRows:
-    """The rows of one frame of columns; absent columns are those of files of others."""
-    rows = slice(low, high)
-    ids, count = columns["id"][rows], high - low
-    if ids.dtype.kind == "f" and np.isnan(ids).any():
-        raise _no_rows(place, {"frame": 0, "id": None}, ValueError("no id"))
-    classes = columns["class"][rows].tolist()
-    if "class_then" in columns:
-        classes = [then or name for then, name in zip(columns["class_then"][rows].tolist(), classes, strict=True)]
-    points = states = None
-    if "contact_x" in columns and not np.isnan(x := columns["contact_x"][rows].astype(np.float64)).any():
-        points = np.stack([x, columns["contact_y"][rows].astype(np.float64)], axis=1)
-        states = np.array([STATES.get(name, 1) for name in columns["contact_state"][rows].tolist()], np.int8)
-    nothing = np.zeros(count)
-    noted = columns["notes"][rows].tolist() if "notes" in columns else []
-    try:
-        notes = [None if not text else json.loads(text) for text in noted]
-    except ValueError as failure:
-        raise DetectionsError(place, f"expected notes as JSON text, found {failure}", TRACK_AGAIN) from failure
-    return FrameRows(
-        place=place,
-        index=int(columns["frame"][low]),
-        time_s=float(columns["time_s"][low]) if "time_s" in columns else None,
-        ids=ids.astype(np.int64),
-        classes=classes,
-        boxes=np.stack([columns[name][rows] for name in ("x1", "y1", "x2", "y2")], axis=1).astype(np.float64),
-        ages_s=np.nan_to_num(columns["age_s"][rows].astype(np.float64)) if "age_s" in columns else nothing,
-        coasting=columns["coasting"][rows].astype(np.bool_) if "coasting" in columns else nothing.astype(np.bool_),
-        points=points,
-        states=states,
-        head=notes[0] if notes else None,
-        earlier={int(one): own["earlier"] for one, own in zip(ids, notes, strict=False) if own and "earlier" in own},
-    )
+class _Columns:
+    """Columns of many rows as arrays, of which frames are slices; absent ones are those of files of others.
+
+    Args:
+        columns: By name.
+    """
+
+    def __init__(self, columns: dict[str, Any]) -> None:
+        count = len(columns["frame"])
+        self.frames = columns["frame"]
+        self.times_s = columns.get("time_s")
+        ids = columns["id"]
+        self.nameless = np.isnan(ids) if ids.dtype.kind == "f" else np.zeros(count, np.bool_)
+        self.ids = np.where(self.nameless, 0, ids).astype(np.int64)
+        self.classes = columns["class"]
+        if "class_then" in columns:
+            then = columns["class_then"]
+            self.classes = np.where(then.astype(np.bool_), then, self.classes)
+        self.boxes = np.stack([columns[name] for name in ("x1", "y1", "x2", "y2")], axis=1).astype(np.float64)
+        self.ages_s = np.nan_to_num(columns["age_s"].astype(np.float64)) if "age_s" in columns else np.zeros(count)
+        self.coasting = columns["coasting"].astype(np.bool_) if "coasting" in columns else np.zeros(count, np.bool_)
+        self.points = np.full((count, 2), np.nan)
+        self.states = np.zeros(count, np.int8)
+        if "contact_x" in columns:
+            self.points = np.stack([columns["contact_x"], columns["contact_y"]], axis=1).astype(np.float64)
+            self.states = np.array([STATES.get(name, 1) for name in columns["contact_state"].tolist()], np.int8)
+        self.known = ~np.isnan(self.points).any(axis=1)
+        self.notes = columns.get("notes")
+
+    def frame(self, place: str, low: int, high: int) -> FrameRows:
+        """The rows of one frame.
+
+        Raises:
+            DetectionsError: A row has no identity, or its notes are damaged.
+        """
+        rows = slice(low, high)
+        if np.count_nonzero(self.nameless[rows]):
+            raise _no_rows(place, {"frame": 0, "id": None}, ValueError("no id"))
+        known = np.count_nonzero(self.known[rows]) == high - low
+        try:
+            texts = [] if self.notes is None else self.notes[rows].tolist()
+            notes = [json.loads(text) if text else None for text in texts]
+        except ValueError as failure:
+            raise DetectionsError(place, f"expected notes as JSON text, found {failure}", TRACK_AGAIN) from failure
+        ids = self.ids[rows]
+        return FrameRows(
+            place=place,
+            index=int(self.frames[low]),
+            time_s=None if self.times_s is None else float(self.times_s[low]),
+            ids=ids,
+            classes=self.classes[rows].tolist(),
+            boxes=self.boxes[rows],
+            ages_s=self.ages_s[rows],
+            coasting=self.coasting[rows],
+            points=self.points[rows] if known else None,
+            states=self.states[rows] if known else None,
+            head=notes[0] if notes else None,
+            earlier={int(ids[n]): own["earlier"] for n, own in enumerate(notes) if own and "earlier" in own},
+        )
 
 
 def _read_csv(path: Path) -> Iterator[FrameRows]:
@@ -248,12 +276,12 @@ def _read_csv(path: Path) -> Iterator[FrameRows]:
         first, frame = 2, names.index("frame")
         try:
             for row in table:
-                if rows and row[frame] != rows[0][frame]:
-                    yield _frame_of_cells(f"{path}:{first}", names, sides, rows)
-                    rows, first = [], table.line_num
+                if len(rows) >= CSV_ROWS and row[frame] != rows[-1][frame]:
+                    yield from _frames_of_cells(path, first, names, sides, rows)
+                    first, rows = first + len(rows), []
                 rows.append(row)
             if rows:
-                yield _frame_of_cells(f"{path}:{first}", names, sides, rows)
+                yield from _frames_of_cells(path, first, names, sides, rows)
         except (UnicodeDecodeError, csv.Error, IndexError) as failure:
             place = f"{path}:{table.line_num}"
             raise DetectionsError(
@@ -261,8 +289,10 @@ def _read_csv(path: Path) -> Iterator[FrameRows]:
             ) from failure
 
 
-def _frame_of_cells(place: str, names: list[str], sides: Sequence[str], rows: list[list[str]]) -> FrameRows:
-    """The rows of one frame of a CSV file."""
+def _frames_of_cells(
+    path: Path, first: int, names: list[str], sides: Sequence[str], rows: list[list[str]]
+) -> Iterator[FrameRows]:
+    """The frames of some rows of a CSV file, of which the first is on the line ``first``."""
     texts = {"class", "class_then", "contact_state", "notes"}
     wanted = {*CORE, *MORE, *sides}
     columns: dict[str, Any] = {}
@@ -275,13 +305,16 @@ def _frame_of_cells(place: str, names: list[str], sides: Sequence[str], rows: li
                 )
                 columns[name] = np.array(kept, object if name in texts else np.float64)
     except (ValueError, IndexError) as failure:
-        raise DetectionsError(place, f"expected numbers in {name}, found {failure}", "check the row") from failure
+        place = f"{path}:{first} to {first + len(rows) - 1}"
+        raise DetectionsError(place, f"expected numbers in {name}, found {failure}", "check the rows") from failure
     if "x" in sides:
         x, y, width, height = (columns[name] for name in sides)
         columns |= {"x1": x, "y1": y, "x2": x + width, "y2": y + height}
     columns.setdefault("class", np.full(len(rows), "object", object))
     columns["class"] = np.array([name or "object" for name in columns["class"].tolist()], object)
-    return _frame_of_columns(place, columns, 0, len(rows))
+    known = _Columns(columns)
+    for low, high in itertools.pairwise([0, *(np.flatnonzero(np.diff(known.frames)) + 1).tolist(), len(rows)]):
+        yield known.frame(f"{path}:{first + low}", low, high)
 
 
 def _plain_cell(text: str) -> str:
