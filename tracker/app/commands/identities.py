@@ -61,22 +61,25 @@ def identities(
 
 def _revise(records: Path, join: Sequence[str], split: Sequence[str], events: Path | None, *, quiet: bool) -> None:
     from tracker.engine.identities import rekeyed_events, revise
+    from tracker.formats.event_store import SUFFIXES
     from tracker.formats.ledger import read_events
-    from tracker.plugins import open_sink
+    from tracker.sinks.corrections import add_corrections
 
     console = console_for(quiet=quiet)
     if events is not None and split:
         problem = "expected joined identities only, found --split: what one number counted cannot be divided"
         remedy = "write the records, then count again: masktrail analyse NEW --site SITE --out LEDGER --revise"
         raise ConfigError(f"--events {events}", problem, remedy)
+    if events is not None and events.suffix.lower() not in SUFFIXES:
+        problem = f"expected a store, {' '.join(SUFFIXES)}, found {events.suffix or 'no suffix'}"
+        raise ConfigError(f"--events {events}", problem, "count again with masktrail analyse")
     ledger = [] if events is None else list(read_events(events))
     revision = revise(records, joined=[_pair(text) for text in join], split=[_moment(text) for text in split])
     told = f"{revision.before} identities, now {revision.after} -> {foreign(revision.path)}"
     console.print(told, highlight=False, soft_wrap=True)
     if events is not None:
         rows = rekeyed_events(revision, ledger)
-        with open_sink(events) as sink:
-            sink.write_events(rows)
+        add_corrections(events, rows)
         console.print(f"{len(rows)} identities rekeyed in {foreign(events)}", highlight=False, soft_wrap=True)
 
 
