@@ -9,12 +9,17 @@ from typing import TYPE_CHECKING
 
 from tracker.dashboard.accounts import AccountStore
 from tracker.dashboard.engine_view import EngineView
+from tracker.dashboard.ledgers import Ledgers
 from tracker.dashboard.limits import LOGIN, RateLimit
 from tracker.dashboard.proxies import Proxies
+from tracker.dashboard.recordings import Recordings
 from tracker.dashboard.sessions import Sessions
+from tracker.dashboard.sites import Sites
 from tracker.dashboard.tokens import Tokens
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from tracker.settings.dashboard import DashboardSettings
 
 __all__ = ["Context", "SetUp"]
@@ -50,10 +55,16 @@ class Context:
         settings: Of the dashboard; ``folder`` must be set.
         engine: The link to a running engine, where there is one.
         recordings: Folder of results that is shown.
+        ledgers: Further stores and event files.
     """
 
     def __init__(
-        self, settings: DashboardSettings, *, engine: EngineView | None = None, recordings: Path | None = None
+        self,
+        settings: DashboardSettings,
+        *,
+        engine: EngineView | None = None,
+        recordings: Path | None = None,
+        ledgers: Iterable[Path] = (),
     ) -> None:
         self.settings = settings
         self.folder = Path(settings.folder or "dashboard")
@@ -64,13 +75,28 @@ class Context:
         self.proxies = Proxies(settings)
         self.logins = RateLimit(LOGIN)
         self.set_up = SetUp()
-        self.recordings_folder = recordings
+        self.recordings = Recordings(recordings)
+        self.ledgers = Ledgers()
+        self.sites = Sites(self.accounts)
+        self._more_ledgers = list(ledgers)
+        self.engine.on_change = self.look
+        self.look()
+
+    def look(self) -> None:
+        """Take note of cameras, ledgers and site files that came or went."""
+        cameras = self.engine.cameras()
+        stores = [path for facts in cameras.values() for path in facts.ledgers]
+        self.ledgers.want([*self._more_ledgers, *stores, *self.recordings.ledgers()])
+        self.sites.know({name: facts.site for name, facts in cameras.items() if facts.site is not None})
 
     def stream_ids(self) -> list[str]:
-        """Every stream that is known, in order; rights are not looked at."""
-        return list(self.engine.cameras())
+        """Every stream that is known: cameras, then recordings by name; rights are not looked at."""
+        cameras = list(self.engine.cameras())
+        recorded = sorted(set(self.ledgers.streams()) - set(cameras))
+        return [*cameras, *recorded, *self.recordings.without_events([*cameras, *recorded])]
 
     def close(self) -> None:
         """Close all files."""
         self.engine.close()
+        self.ledgers.close()
         self.accounts.close()
