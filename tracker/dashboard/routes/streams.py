@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
@@ -18,7 +19,7 @@ from tracker.dashboard.queries import outage_now, spans, today
 from tracker.dashboard.recordings import VIDEOS
 from tracker.dashboard.rights import Right, needs
 
-__all__ = ["router", "stream_json"]
+__all__ = ["router", "streams_json"]
 
 router = APIRouter(prefix="/api/streams", tags=["streams"])
 
@@ -29,8 +30,7 @@ MOST_OF_IDENTITY = 1000
 @needs(Right.VIEW)
 def streams(request: Request) -> JSONResponse:
     """Every stream that may be seen, with its state and the counts of today."""
-    context = context_of(request)
-    return JSONResponse({"streams": [stream_json(context, name) for name in allowed_of(request)]})
+    return JSONResponse({"streams": streams_json(context_of(request), allowed_of(request))})
 
 
 @router.get("/{stream}")
@@ -52,7 +52,7 @@ def one_stream(request: Request, stream: str) -> JSONResponse:
         }
     classes = [] if facts is None else list(facts.classes)
     editable = context.sites.editable(name) and principal_of(request).may(Right.OPERATE)
-    return JSONResponse(stream_json(context, name) | {"classes": classes, "site": summary, "editable": editable})
+    return JSONResponse(streams_json(context, [name])[0] | {"classes": classes, "site": summary, "editable": editable})
 
 
 @router.get("/{stream}/picture")
@@ -116,8 +116,15 @@ def identity(request: Request, stream: str, identity: Annotated[int, Path(ge=1, 
     )
 
 
-def stream_json(context: Context, name: str) -> dict[str, Any]:
-    """A stream as the wall shows it."""
+def streams_json(context: Context, names: Sequence[str]) -> list[dict[str, Any]]:
+    """Streams as the wall shows them: of cameras the counts of today, of recordings those of all time."""
+    cameras = context.engine.cameras()
+    since = {name: _midnight_ms(context, name) if name in cameras else None for name in names}
+    counted = today(context.ledgers.history, since)
+    return [_stream(context, name) | {"today": counted[name]} for name in names]
+
+
+def _stream(context: Context, name: str) -> dict[str, Any]:
     facts = context.engine.cameras().get(name)
     health = context.engine.health().get("cameras", {}).get(name, {})
     site = context.sites.of(name)
@@ -128,7 +135,6 @@ def stream_json(context: Context, name: str) -> dict[str, Any]:
     known = spans(history, [name])
     clock = known.get(True) or known.get(False)
     size = facts.size if facts is not None else media.get("size") or (None if site is None else site.reference_size)
-    midnight = None if facts is None else _midnight_ms("UTC" if site is None else site.timezone)
     return {
         "id": name,
         "kind": "camera" if facts is not None else "recording",
@@ -141,7 +147,6 @@ def stream_json(context: Context, name: str) -> dict[str, Any]:
         "identities": health.get("identities"),
         "outage": outage_now(history, name) if facts is not None else None,
         "site_revision": None if site is None else site.revision,
-        "today": today(history, name, from_ms=midnight),
         "has_video": found is not None,
         "began_ms": clock[0] if facts is None and True in known and clock else None,
         "duration_s": media.get("duration_s")
@@ -149,7 +154,8 @@ def stream_json(context: Context, name: str) -> dict[str, Any]:
     }
 
 
-def _midnight_ms(timezone: str) -> int:
-    zone = zone_of(timezone)
+def _midnight_ms(context: Context, name: str) -> int:
+    site = context.sites.of(name)
+    zone = zone_of("UTC" if site is None else site.timezone)
     now = datetime.now(zone)
     return round(datetime(now.year, now.month, now.day, tzinfo=zone).timestamp() * 1000)
