@@ -1,0 +1,1 @@
+"""The web page and its server, on the engine's public view and the ledger."""
