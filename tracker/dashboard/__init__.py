@@ -1,1 +1,1 @@
-"""The web page and its server, on the engine's public view and the ledger."""
+"""Web page and its server: a process of its own, on the ledgers and on messages of a running engine."""
