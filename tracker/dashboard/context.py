@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from tracker.dashboard.accounts import AccountStore
 from tracker.dashboard.engine_view import EngineView
+from tracker.dashboard.hub import Hub
 from tracker.dashboard.limits import LOGIN, RateLimit
 from tracker.dashboard.proxies import Proxies
 from tracker.dashboard.sessions import Sessions
@@ -58,6 +59,10 @@ class Context:
         self.settings = settings
         self.folder = Path(settings.folder or "dashboard")
         self.engine = engine or EngineView()
+        self.hub = Hub(
+            watch=self.engine.watch, width=self.engine.width, fps=self.engine.fps, streams=self.engine.cameras
+        )
+        self.engine.follow(self.hub)
         self.accounts = AccountStore(self.folder)
         self.sessions = Sessions(self.accounts)
         self.tokens = Tokens(self.accounts)

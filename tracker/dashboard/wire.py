@@ -71,7 +71,7 @@ class MessageReader:
             header = json.loads(self._bytes[_LENGTHS.size : _LENGTHS.size + of_header])
             body = bytes(self._bytes[_LENGTHS.size + of_header : end])
             del self._bytes[:end]
-            if not isinstance(header, dict) or not isinstance(header.get("kind"), str):
+            if "kind" not in header:
                 message = f"expected an object with a kind, found {header!r}"
                 raise ValueError(message)
             yield header, body

@@ -67,12 +67,12 @@ def _traced(crop: NDArray[np.bool_], origin: tuple[int, int], gain: tuple[float,
         return []
     areas = [cv2.contourArea(contour) for contour in contours]
     least = SPECK_SHARE * max(areas)
-    found = []
+    found: list[Polygon] = []
     for place in np.argsort(areas)[::-1].tolist():
         if areas[place] < least and found:
             break
         thinned = cv2.approxPolyDP(contours[place], SLACK_PX, closed=True).reshape(-1, 2)
-        found.append(((thinned + (origin[0] + 0.5, origin[1] + 0.5)) / gain).astype(np.float32))
+        found.append(((thinned + np.array(origin) + 0.5) / np.array(gain)).astype(np.float32))
     return found
 
 

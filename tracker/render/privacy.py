@@ -130,7 +130,9 @@ class Cover:
         last = _by_identity(reversed(before))
         first = _by_identity(iter(after))
         for identity in (last.keys() | first.keys()) - seen:
-            found += _bridged(identity, time_s, last.get(identity), first.get(identity), predicted, after)
+            found += _bridged(
+                time_s, last.get(identity), first.get(identity), predicted=predicted.get(identity), after=after
+            )
         for one in (*before, *after):
             found += [shape for shape in one.shapes if not shape.identity]
         return found
@@ -147,11 +149,11 @@ def _by_identity(presences: Iterator[Presence]) -> dict[int, tuple[float, Shape]
 
 
 def _bridged(
-    identity: int,
     time_s: float,
     last: tuple[float, Shape] | None,
     first: tuple[float, Shape] | None,
-    predicted: dict[int, Box],
+    *,
+    predicted: Box | None,
     after: Sequence[Presence],
 ) -> Iterator[Shape]:
     """Shapes of an identity that is not seen at a time, from its sights about it."""
@@ -163,12 +165,12 @@ def _bridged(
     elif last is not None:
         shape = last[1]
         yield shape
-        if identity in predicted:
-            yield shape.moved_to(predicted[identity])
+        if predicted is not None:
+            yield shape.moved_to(predicted)
     elif first is not None:
         at_s, shape = first
         yield shape
-        later = _by_identity(one for one in after if one.time_s > at_s).get(identity)
+        later = _by_identity(one for one in after if one.time_s > at_s).get(shape.identity)
         if later is not None:
             back = (time_s - at_s) / (later[0] - at_s)
             yield shape.moved_to((shape.box + back * (later[1].box - shape.box)).astype(np.float32))

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tracker.settings.service import ServiceSettings
     from tracker.settings.stream import CameraSettings
 
-__all__ = ["dashboard_folder", "site_path", "with_drawn_sites"]
+__all__ = ["dashboard_folder", "site_path", "sites_folder", "with_drawn_sites"]
 
 LEDGER = "events.sqlite"
 
@@ -29,11 +29,16 @@ def dashboard_folder(config: ServiceSettings) -> Path:
     return Path(config.state or Path(config.path or "").parent) / "dashboard"
 
 
+def sites_folder(config: ServiceSettings) -> Path:
+    """Where the sites lie that are drawn in the dashboard."""
+    return dashboard_folder(config) / "sites"
+
+
 def site_path(config: ServiceSettings, camera: CameraSettings) -> Path:
     """Where a camera's site is, or will be once it is drawn."""
     if camera.site is not None:
         return Path(camera.site)
-    return dashboard_folder(config) / "sites" / f"{camera.name}.yaml"
+    return sites_folder(config) / f"{camera.name}.yaml"
 
 
 def with_drawn_sites(config: ServiceSettings) -> ServiceSettings:
@@ -44,9 +49,9 @@ def with_drawn_sites(config: ServiceSettings) -> ServiceSettings:
     """
     if config.dashboard is None:
         return config
-    folder = dashboard_folder(config)
+    folder = sites_folder(config)
     try:
-        (folder / "sites").mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         problem = f"expected a folder for the dashboard, found: {error.strerror}"
         raise SinkError(folder, problem, "choose another one with `dashboard: {folder: ...}`") from error

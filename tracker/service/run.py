@@ -12,18 +12,23 @@ import signal
 import time
 from typing import TYPE_CHECKING
 
-from tracker.errors import ConfigError, TrackerError
+from tracker.errors import ConfigError
 from tracker.service.cameras import LiveService
+from tracker.service.drawn_sites import dashboard_folder, sites_folder, with_drawn_sites
 from tracker.service.logs import faults_logged, logging_to_stderr
 from tracker.service.memory import give_back, limit_pools, raise_file_limit
+from tracker.service.reloading import Reloads
 from tracker.service.signals import arriving
 from tracker.service.status import STUCK_S, StatusServer
-from tracker.service.systemd import at_work, notify
+from tracker.service.systemd import notify
 from tracker.settings.yaml_file import load_service_settings
 
 if TYPE_CHECKING:
     import queue
     from pathlib import Path
+
+    from tracker.service.viewers import Viewers
+    from tracker.settings.service import ServiceSettings
 
 __all__ = ["run_live"]
 
@@ -61,14 +66,17 @@ def run_live(path: Path, *, log: str | None = None, resume: bool = False) -> int
     with logging_to_stderr(log or config.log), faults_logged(), arriving() as signals, contextlib.ExitStack() as stack:
         limit_pools()
         raise_file_limit()
-        service = LiveService(config, resume=resume)
+        viewers = _dashboard(config, log or config.log, stack)
+        service = LiveService(with_drawn_sites(config), resume=resume, onlooker=viewers)
         try:
+            if viewers is not None:
+                viewers.engine = service.engine
             if config.metrics is not None:
                 status = StatusServer(service.engine, config.metrics)
                 stack.callback(status.close)
                 logger.info("status", extra={"address": f"http://{status.address}/healthz"})
             notify("READY=1")
-            _loop(service, path, signals)
+            _loop(service, Reloads(path, config, service, viewers), signals)
         finally:
             notify("STOPPING=1")
             code = service.close()
@@ -77,12 +85,27 @@ def run_live(path: Path, *, log: str | None = None, resume: bool = False) -> int
         return code
 
 
-def _loop(service: LiveService, path: Path, signals: queue.SimpleQueue[int]) -> None:
+def _dashboard(config: ServiceSettings, log: str, stack: contextlib.ExitStack) -> Viewers | None:
+    """The engine's side of the dashboard and its process, which live as long as the stack; ``None`` without one."""
+    if config.dashboard is None:
+        return None
+    from tracker.service.dashboard_process import DashboardProcess
+    from tracker.service.viewers import Viewers
+
+    settings = config.dashboard.replace(folder=str(dashboard_folder(config)))
+    viewers = Viewers(settings, sites=sites_folder(config))
+    stack.callback(viewers.close)
+    stack.callback(DashboardProcess(settings, viewers, log=log).close)
+    return viewers
+
+
+def _loop(service: LiveService, reloads: Reloads, signals: queue.SimpleQueue[int]) -> None:
     """Until a signal to stop, the end of all streams or a failure of the model."""
     report_at_s = time.monotonic() + REPORT_S
     save_at_s = time.monotonic() + SAVE_S
     while service.engine.streams and not service.engine.wait(POLL_S):
         service.release()
+        reloads.of_sites()
         if service.engine.stuck_s < STUCK_S:
             notify("WATCHDOG=1")
         if time.monotonic() >= report_at_s:
@@ -97,8 +120,4 @@ def _loop(service: LiveService, path: Path, signals: queue.SimpleQueue[int]) -> 
             if number != getattr(signal, "SIGHUP", None):
                 logger.info("stopping", extra={"signal": signal.Signals(number).name})
                 return
-            try:
-                with at_work():
-                    service.reload(load_service_settings(path))
-            except TrackerError as failure:
-                logger.error("not reloaded", extra={"problem": str(failure)})  # noqa: TRY400 - expected, no traceback
+            reloads.from_file()

@@ -21,11 +21,11 @@ from typing import TYPE_CHECKING, Any
 from tracker.dashboard.contact_log import note_of, pack
 from tracker.dashboard.wire import compact, event_message, packed
 from tracker.errors import mask_values
-from tracker.service.preview import CameraPreview, Encoded, Size
+from tracker.service.preview import CameraPreview, Encoded, Size, Variant
 from tracker.service.status import health
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from tracker.dashboard.contact_log import ContactNote
     from tracker.engine.plan import StreamPlan
@@ -47,6 +47,15 @@ WIDTHS = (160, 1920)
 logger = logging.getLogger("tracker.live")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Wish:
+    """What is wanted of a camera: pictures, states without pictures, and how often; ``None`` = nothing."""
+
+    sizes: frozenset[Size] = frozenset()
+    alone: bool = False
+    every_s: float | None = None
+
+
 @dataclass(slots=True, kw_only=True)
 class Watched:
     """One camera as its viewers have it.
@@ -60,6 +69,7 @@ class Watched:
         live: It is a camera, not a recording.
         preview: Its encoder.
         sizes: Pictures that are looked at.
+        alone: States are wanted without pictures.
         every_s: Seconds between frames that are shown; ``None`` = nobody looks.
     """
 
@@ -71,6 +81,7 @@ class Watched:
     live: bool
     preview: CameraPreview
     sizes: frozenset[Size] = frozenset()
+    alone: bool = False
     every_s: float | None = None
     due_s: float = -math.inf
     newest: TrackedFrame | None = None
@@ -111,8 +122,7 @@ class Viewers:
 
     Args:
         settings: Of the dashboard.
-        site_of: Where the site of a camera is, or will be once it is drawn.
-        wake: Called from any thread when :attr:`reloads` has something.
+        sites: Folder of the sites that are drawn; ``None`` = there is none.
 
     Attributes:
         reloads: Names of cameras whose site was saved; taken by the thread that reloads.
@@ -124,16 +134,15 @@ class Viewers:
         self,
         settings: DashboardSettings,
         *,
-        site_of: Callable[[str], Path | None] = lambda _name: None,
-        wake: Callable[[], None] = lambda: None,
+        sites: Path | None = None,
     ) -> None:
         self.reloads: queue.SimpleQueue[str] = queue.SimpleQueue()
         self.spoken_s = time.monotonic()
         self.engine: Engine | None = None
-        self._settings, self._site_of, self._on_reload = settings, site_of, wake
+        self._settings, self._sites = settings, sites
         self._lock = threading.Lock()
         self._cameras: dict[str, Watched] = {}
-        self._wanted: dict[str, tuple[frozenset[Size], float]] = {}
+        self._wanted: dict[str, _Wish] = {}
         self._channel: Channel | None = None
         self._told: list[dict[str, Any]] | None = None
         self._awake = threading.Event()
@@ -150,7 +159,7 @@ class Viewers:
             name=stream.name,
             stream=stream,
             classes=tuple(class_names),
-            site=self._site_of(plan.name),
+            site=self._site_of(plan),
             ledgers=tuple(outputs),
             live=plan.address.kind in {"camera", "network"},
             preview=CameraPreview(self._settings.delay_s),
@@ -159,6 +168,11 @@ class Viewers:
             self._cameras[one.name] = one
             self._apply(one)
         stream.taps.add(lambda tracked: self._tap(one, tracked))
+
+    def _site_of(self, plan: StreamPlan) -> Path | None:
+        if plan.settings.site is not None:
+            return Path(plan.settings.site)
+        return None if self._sites is None else self._sites / f"{plan.name}.yaml"
 
     def closed(self, name: str) -> None:
         """A camera's stream was taken out of service."""
@@ -209,7 +223,6 @@ class Viewers:
             self.watch(header["streams"])
         elif kind == "reload":
             self.reloads.put(str(header["stream"]))
-            self._on_reload()
         elif kind != "alive":
             message = f"expected watch, reload or alive, found {kind!r}"
             raise ValueError(message)
@@ -220,17 +233,20 @@ class Viewers:
         Raises:
             ValueError: A value that no page asks for.
         """
-        wanted: dict[str, tuple[frozenset[Size], float]] = {}
+        wanted: dict[str, _Wish] = {}
         for name, listed in streams.items():
-            sizes, fps = set(), 0.0
+            sizes: set[Size] = set()
+            alone, fps = False, 0.0
             for entry in listed:
                 fps = max(fps, float(entry["fps"]))
                 width = int(entry.get("width") or 0)
+                alone |= not width
                 if width:
-                    variant = "clear" if entry["variant"] == "clear" else "masked"
+                    variant: Variant = "clear" if entry["variant"] == "clear" else "masked"
                     shown = min(max(width, WIDTHS[0]), self._settings.preview_width, WIDTHS[1])
                     sizes.add(Size(width=shown, variant=variant))
-            wanted[name] = frozenset(sizes), min(max(fps, 0.1), self._settings.preview_fps)
+            fps = min(max(fps, 0.1), self._settings.preview_fps)
+            wanted[name] = _Wish(sizes=frozenset(sizes), alone=alone, every_s=1 / fps)
         with self._lock:
             self._wanted = wanted
             for one in self._cameras.values():
@@ -253,10 +269,8 @@ class Viewers:
 
     def _apply(self, one: Watched) -> None:
         """Bring a camera to what is wanted of it, under the lock."""
-        sizes, fps = self._wanted.get(one.name, (frozenset[Size](), 0.0))
-        one.every_s = 1 / fps if fps > 0 else None
-        one.due_s = -math.inf
-        one.sizes = sizes
+        wish = self._wanted.get(one.name, _Wish())
+        one.sizes, one.alone, one.every_s, one.due_s = wish.sizes, wish.alone, wish.every_s, -math.inf
         if one.every_s is None:
             one.newest = None
             one.stream.show_images(wanted=False)
@@ -287,7 +301,8 @@ class Viewers:
             one.preview.watch(one.sizes)
             one.stream.show_images(wanted=one.wants_images(tracked))
             state, pictures = one.preview.take(tracked, rest=self._rest(one, tracked))
-            self._tell(packed("state", state, stream=one.name), newest_of=("state", one.name))
+            if one.alone:
+                self._tell(packed("state", state, stream=one.name), newest_of=("state", one.name))
             for picture in pictures:
                 self._tell(_picture(one.name, picture), newest_of=(one.name, picture.size))
 
@@ -312,7 +327,10 @@ class Viewers:
                 header, body = pack(batch)
                 self._tell(packed("contacts", body, stream=one.name, **header))
         if self.engine is not None:
-            self._tell(packed("health", compact(mask_values(health(self.engine)))), newest_of="health")
+            state = mask_values(health(self.engine))
+            for one in cameras:
+                state["cameras"].get(one.name, {})["present"] = one.stream.present()
+            self._tell(packed("health", compact(state)), newest_of="health")
 
     def _greet(self) -> None:
         """Tell which cameras there are, where that has changed."""
