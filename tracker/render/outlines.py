@@ -26,13 +26,13 @@ TRACED_PX = 640
 """Width of the picture on which silhouettes are traced: prototypes are not finer."""
 SLACK_PX = 0.8
 """How far a thinned outline may lie from the traced one, in pixels of that picture."""
-SPECK_SHARE = 0.03
-"""Parts of a silhouette smaller than this share of its largest part are left out."""
+MOST_PARTS = 12
+"""Parts of a silhouette, the largest first: a shelf may cut a person into several."""
 SAMPLES = 12
 UNDECIDED = (64, 192)
 """Probabilities between these, of 0 to 255, say neither."""
-UNDECIDED_SHARE = 0.5
-SPARSE_SHARE = 0.15
+UNDECIDED_SHARE = 0.35
+SPARSE_SHARE = 0.25
 
 
 def outlines_of(instances: Instances, rows: Iterable[int], *, traced_px: int = TRACED_PX) -> list[list[Polygon]]:
@@ -66,11 +66,8 @@ def _traced(crop: NDArray[np.bool_], origin: tuple[int, int], gain: tuple[float,
     if not contours:
         return []
     areas = [cv2.contourArea(contour) for contour in contours]
-    least = SPECK_SHARE * max(areas)
     found: list[Polygon] = []
-    for place in np.argsort(areas)[::-1].tolist():
-        if areas[place] < least and found:
-            break
+    for place in np.argsort(areas)[: -MOST_PARTS - 1 : -1].tolist():
         thinned = cv2.approxPolyDP(contours[place], SLACK_PX, closed=True).reshape(-1, 2)
         found.append(((thinned + np.array(origin) + 0.5) / np.array(gain)).astype(np.float32))
     return found
