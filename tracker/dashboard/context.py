@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import secrets
 import time
+from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tracker.dashboard.accounts import AccountStore
+from tracker.dashboard.bins import zone_of
 from tracker.dashboard.engine_view import EngineView
 from tracker.dashboard.hub import Hub
+from tracker.dashboard.ledgers import Ledgers
 from tracker.dashboard.limits import LOGIN, RateLimit
 from tracker.dashboard.proxies import Proxies
+from tracker.dashboard.queries import today
+from tracker.dashboard.recordings import Recordings
 from tracker.dashboard.sessions import Sessions
+from tracker.dashboard.sites import Sites
 from tracker.dashboard.tokens import Tokens
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from tracker.settings.dashboard import DashboardSettings
 
 __all__ = ["Context", "SetUp"]
@@ -51,16 +59,26 @@ class Context:
         settings: Of the dashboard; ``folder`` must be set.
         engine: The link to a running engine, where there is one.
         recordings: Folder of results that is shown.
+        ledgers: Further stores and event files.
     """
 
     def __init__(
-        self, settings: DashboardSettings, *, engine: EngineView | None = None, recordings: Path | None = None
+        self,
+        settings: DashboardSettings,
+        *,
+        engine: EngineView | None = None,
+        recordings: Path | None = None,
+        ledgers: Iterable[Path] = (),
     ) -> None:
         self.settings = settings
         self.folder = Path(settings.folder or "dashboard")
         self.engine = engine or EngineView()
         self.hub = Hub(
-            watch=self.engine.watch, width=self.engine.width, fps=self.engine.fps, streams=self.engine.cameras
+            watch=self.engine.watch,
+            width=self.engine.width,
+            fps=self.engine.fps,
+            streams=self.engine.cameras,
+            counts=self.today,
         )
         self.engine.follow(self.hub)
         self.accounts = AccountStore(self.folder)
@@ -69,13 +87,37 @@ class Context:
         self.proxies = Proxies(settings)
         self.logins = RateLimit(LOGIN)
         self.set_up = SetUp()
-        self.recordings_folder = recordings
+        self.recordings = Recordings(recordings)
+        self.ledgers = Ledgers()
+        self.sites = Sites(self.accounts)
+        self._more_ledgers = list(ledgers)
+        self.engine.on_change = self.look
+        self.look()
+
+    def look(self) -> None:
+        """Take note of cameras, ledgers and site files that came or went."""
+        cameras = self.engine.cameras()
+        stores = [path for facts in cameras.values() for path in facts.ledgers]
+        self.ledgers.want([*self._more_ledgers, *stores, *self.recordings.ledgers()])
+        self.sites.know({name: facts.site for name, facts in cameras.items() if facts.site is not None})
+
+    def today(self, name: str) -> list[dict[str, Any]]:
+        """Counts of a stream by place and direction: of a camera since midnight in its site's time zone, else all."""
+        site, from_ms = self.sites.of(name), None
+        if name in self.engine.cameras():
+            zone = zone_of("UTC" if site is None else site.timezone)
+            now = datetime.now(zone)
+            from_ms = round(datetime(now.year, now.month, now.day, tzinfo=zone).timestamp() * 1000)
+        return today(self.ledgers.history, name, from_ms=from_ms)
 
     def stream_ids(self) -> list[str]:
-        """Every stream that is known, in order; rights are not looked at."""
-        return list(self.engine.cameras())
+        """Every stream that is known: cameras, then recordings by name; rights are not looked at."""
+        cameras = list(self.engine.cameras())
+        recorded = sorted(set(self.ledgers.streams()) - set(cameras))
+        return [*cameras, *recorded, *self.recordings.without_events([*cameras, *recorded])]
 
     def close(self) -> None:
         """Close all files."""
         self.engine.close()
+        self.ledgers.close()
         self.accounts.close()
