@@ -14,6 +14,7 @@ from tracker.errors import ConfigError, install_command
 from tracker.settings.dashboard import split_address
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable
 
     from uvicorn import Server
@@ -52,6 +53,7 @@ def run(
     recordings: Path | None = None,
     announce: Callable[[str], None] | None = None,
     stopped: asyncio.Event | None = None,
+    bound: socket.socket | None = None,
 ) -> None:
     """Serve the dashboard until SIGTERM or SIGINT, in this thread.
 
@@ -61,6 +63,7 @@ def run(
         recordings: Folder of results to show.
         announce: Told the page's address, with the one-time secret while there is no account; it is logged by default.
         stopped: Ends the server when it is set; for callers in the same loop.
+        bound: A listening socket to serve on, whose address the settings have; ``None`` = one is made.
 
     Raises:
         ConfigError: A package is missing, or the address, the folder or a TLS file cannot be used.
@@ -71,13 +74,17 @@ def run(
     context = Context(settings, engine=engine, recordings=recordings)
     try:
         with contextlib.suppress(KeyboardInterrupt):
-            asyncio.run(serve(context, announce=announce, stopped=stopped))
+            asyncio.run(serve(context, announce=announce, stopped=stopped, bound=bound))
     finally:
         context.close()
 
 
 async def serve(
-    context: Context, *, announce: Callable[[str], None] | None = None, stopped: asyncio.Event | None = None
+    context: Context,
+    *,
+    announce: Callable[[str], None] | None = None,
+    stopped: asyncio.Event | None = None,
+    bound: socket.socket | None = None,
 ) -> None:
     """Serve in a loop that is there; arguments and errors as for :func:`run`."""
     from tracker.dashboard.app import make_app
@@ -87,7 +94,7 @@ async def serve(
     host, port = split_address(settings.address)
     server = _server(make_app(context), settings)
     try:
-        bound = listener(host, port)
+        bound = bound or listener(host, port)
     except OSError as failure:
         problem = f"expected a free address of this machine, found: {failure.strerror or failure}"
         raise ConfigError(f"dashboard {settings.address}", problem, "choose another port") from failure

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import FileResponse, JSONResponse, Response
 
 from tracker.dashboard.answers import allowed_of, context_of, principal_of, stream_of
-from tracker.dashboard.bins import zone_of
 from tracker.dashboard.context import Context
 from tracker.dashboard.events_list import newest
 from tracker.dashboard.filters import Filter
 from tracker.dashboard.problems import ApiError, no_such, refused
-from tracker.dashboard.queries import outage_now, spans, today
+from tracker.dashboard.queries import outage_now, spans
 from tracker.dashboard.recordings import VIDEOS
 from tracker.dashboard.rights import Right, needs
 
@@ -118,9 +116,7 @@ def identity(request: Request, stream: str, identity: Annotated[int, Path(ge=1, 
 
 def streams_json(context: Context, names: Sequence[str]) -> list[dict[str, Any]]:
     """Streams as the wall shows them: of cameras the counts of today, of recordings those of all time."""
-    cameras = context.engine.cameras()
-    since = {name: _midnight_ms(context, name) if name in cameras else None for name in names}
-    counted = today(context.ledgers.history, since)
+    counted = context.today(names)
     return [_stream(context, name) | {"today": counted[name]} for name in names]
 
 
@@ -152,10 +148,3 @@ def _stream(context: Context, name: str) -> dict[str, Any]:
         "duration_s": media.get("duration_s")
         or (None if facts is not None or clock is None else (clock[1] - clock[0]) / 1000),
     }
-
-
-def _midnight_ms(context: Context, name: str) -> int:
-    site = context.sites.of(name)
-    zone = zone_of("UTC" if site is None else site.timezone)
-    now = datetime.now(zone)
-    return round(datetime(now.year, now.month, now.day, tzinfo=zone).timestamp() * 1000)
