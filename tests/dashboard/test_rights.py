@@ -228,9 +228,9 @@ def test_socket_by_role(desk, route, who):
             watch(OWN, "clear")
             if sees_people:
                 watch(OWN, "masked")
-            else:
-                while (message := socket.receive())["type"] != "websocket.close":
-                    told.append(json.loads(message["text"]))
+                socket.send_text("no message of a page: ends the socket")
+            while (message := socket.receive())["type"] != "websocket.close":
+                told.append(json.loads(message["text"]))
         assert MARK not in json.dumps(told)
         assert FOREIGN not in json.dumps(told)
     asked = {
