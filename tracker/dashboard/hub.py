@@ -13,6 +13,7 @@ import json
 import logging
 from typing import TYPE_CHECKING, Any
 
+from tracker.dashboard.pace import Pace
 from tracker.dashboard.viewer import Watch
 from tracker.dashboard.wire import compact, picture_message
 
@@ -149,7 +150,7 @@ class Hub:
             watch = Watch(
                 width=self._width(int(width)),
                 variant=variant,
-                every_ms=1000 / self._fps(float(fps)),
+                pace=Pace(1000 / self._fps(float(fps))),
                 pictures=pictures,
                 drawn_s=self._now_s(),
             )
@@ -273,7 +274,7 @@ class Hub:
         wanted: Wanted = {}
         for viewer in self._viewers:
             for name, watch in viewer.wanted(now_s).items():
-                wanted.setdefault(name, set()).add((*watch.size, 1000 / watch.every_ms))
+                wanted.setdefault(name, set()).add((*watch.size, 1000 / watch.pace.every))
         self._watch(wanted)
 
     def _now_s(self) -> float:
