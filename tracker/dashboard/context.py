@@ -22,7 +22,7 @@ from tracker.dashboard.sites import Sites
 from tracker.dashboard.tokens import Tokens
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from tracker.settings.dashboard import DashboardSettings
 
@@ -78,7 +78,7 @@ class Context:
             width=self.engine.width,
             fps=self.engine.fps,
             streams=self.engine.cameras,
-            counts=self.today,
+            counts=lambda name: self.today([name])[name],
         )
         self.engine.follow(self.hub)
         self.accounts = AccountStore(self.folder)
@@ -101,14 +101,17 @@ class Context:
         self.ledgers.want([*self._more_ledgers, *stores, *self.recordings.ledgers()])
         self.sites.know({name: facts.site for name, facts in cameras.items() if facts.site is not None})
 
-    def today(self, name: str) -> list[dict[str, Any]]:
-        """Counts of a stream by place and direction: of a camera since midnight in its site's time zone, else all."""
-        site, from_ms = self.sites.of(name), None
-        if name in self.engine.cameras():
-            zone = zone_of("UTC" if site is None else site.timezone)
-            now = datetime.now(zone)
-            from_ms = round(datetime(now.year, now.month, now.day, tzinfo=zone).timestamp() * 1000)
-        return today(self.ledgers.history, name, from_ms=from_ms)
+    def today(self, names: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
+        """Counts by place and direction: of cameras since midnight in their sites' time zone, of recordings all."""
+        cameras = self.engine.cameras()
+        since = {name: self._midnight_ms(name) if name in cameras else None for name in names}
+        return today(self.ledgers.history, since)
+
+    def _midnight_ms(self, name: str) -> int:
+        site = self.sites.of(name)
+        zone = zone_of("UTC" if site is None else site.timezone)
+        now = datetime.now(zone)
+        return round(datetime(now.year, now.month, now.day, tzinfo=zone).timestamp() * 1000)
 
     def stream_ids(self) -> list[str]:
         """Every stream that is known: cameras, then recordings by name; rights are not looked at."""
