@@ -8,7 +8,6 @@ from tracker.app.console import foreign
 from tracker.app.looped_camera import LoopedCameras
 from tracker.errors import SinkError
 from tracker.settings.dashboard import DASHBOARD_ADDRESS
-from tracker.sources.address import expand_sources
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,7 +22,7 @@ SETTINGS = "cameras.yaml"
 
 
 def serve_demo(
-    out: Path, clips: Sequence[Path], *, device: str, address: str = DASHBOARD_ADDRESS, console: Console
+    out: Path, clips: Sequence[Path], *, device: str, console: Console, address: str = DASHBOARD_ADDRESS
 ) -> int:
     """Run ``masktrail live`` on clips that play in a loop, each at its own pace.
 
@@ -57,11 +56,6 @@ def serve_demo(
             soft_wrap=True,
         )
         return run_live(settings)
-
-
-def clip_files(video: str) -> list[Path]:
-    """The files of a source of the user's."""
-    return [file for address in expand_sources(video) for file in address.local_files]
 
 
 def _named(clips: Sequence[Path]) -> dict[str, Path]:
