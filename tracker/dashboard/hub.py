@@ -105,8 +105,8 @@ class Hub:
             self._viewers.pop(viewer, None)
             for task in (sending, listening):
                 task.cancel()
+            self._refresh()  # before the next wait, which may be cut short when the server stops
             await asyncio.gather(sending, listening, return_exceptions=True)
-            self._refresh()
 
     async def _listen(self, viewer: Viewer, receive: Callable[[], Awaitable[str | None]]) -> None:
         while (text := await receive()) is not None:
