@@ -7,7 +7,6 @@ import os
 import sqlite3
 from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tracker.errors import SinkError, SourceError
@@ -15,6 +14,7 @@ from tracker.formats.event_store import APPLICATION_ID
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 __all__ = ["StoreFacts", "back_up", "check", "compact"]
 
