@@ -379,7 +379,7 @@ def test_sessions_end_when_idle_and_absolutely(desk, after_s):
 def test_identifiers_are_stored_hashed(desk, tmp_path):
     with desk.client() as client:
         set_up(desk, client)
-        secret = client.cookies["masktrail"]
+        secret = client.cookies["masktrail-8600"]
         csrf = client.get("/api/session").json()["csrf"]
         token = client.post("/api/tokens", json={"label": "x"}, headers={CSRF_HEADER: csrf}).json()["token"]
     held = b"".join(path.read_bytes() for path in (tmp_path / "dash").iterdir())
