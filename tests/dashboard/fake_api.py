@@ -152,7 +152,7 @@ class Fake:
                     today[event["place"], event["direction"]] += 1
         recording = one.kind == "recording"
         return {
-            "id": one.id, "kind": one.kind, "state": "lost" if one.lost else "finished" if recording else "running", "problem": one.lost or None,
+            "id": one.id, "kind": one.kind, "state": "lost" if one.lost else "ended" if recording else "live", "problem": one.lost or None,
             "fps": 0.0 if one.lost else 24.8, "age_s": 48.0 if one.lost else 0.21, "size": [640, 360], "living": len(one.frame(index)[2]),
             "identities": one.most_id, "outage": "gap" if one.lost else None, "site_revision": one.site["revision"],
             "today": [{"place": place, "direction": direction, "count": count} for (place, direction), count in today.items()],
@@ -225,6 +225,10 @@ class Fake:
 
     async def dry_run(self, request: Request) -> Response:
         one, site = self.cameras[request.path_params["stream"]], (await request.json())["site"]
+        return JSONResponse(await asyncio.to_thread(self._dry_run, one, site))
+
+    @staticmethod
+    def _dry_run(one: Camera, site: dict[str, Any]) -> dict[str, Any]:
         paths = [path for number in range(1, one.most_id + 1) if (path := one.path(number))]
         before = {line["name"]: line for line in one.site["lines"]}
 
@@ -239,7 +243,7 @@ class Fake:
         ]  # fmt: skip
         places += [{"place": zone["name"], "kind": "zone", "rows": [{"what": "stays", "class": "", "was": 4, "would": 4}]} for zone in site["zones"]]
         now = round(time.time() * 1000)
-        return JSONResponse({"from_ms": now - 600_000, "to_ms": now, "seconds": 600, "places": places})
+        return {"from_ms": now - 600_000, "to_ms": now, "seconds": 600, "places": places}
 
     async def take(self, request: Request) -> Response:
         one = self.cameras[request.path_params["stream"]]
@@ -327,7 +331,7 @@ class Fake:
     async def health(self, request: Request) -> Response:
         cameras = {
             one.id: {
-                "state": "lost" if one.lost else "running", "problem": one.lost, "output_failures": 0, "output_problem": "", "frames": 184_220, "fps": 0.0 if one.lost else 24.8,
+                "state": "lost" if one.lost else "live", "problem": one.lost, "output_failures": 0, "output_problem": "", "frames": 184_220, "fps": 0.0 if one.lost else 24.8,
                 "age_p50_s": 0.19, "age_p99_s": 0.44, "silence_s": 48.0 if one.lost else 0.04, "living": 4, "identities": 1822, "model": "yolact-nano", "model_share": 0.24,
                 "stage_ms": {"decode": 2.1, "segment": 11.4, "associate": 0.4, "analytics": 0.2, "render": 0.0}, "size": [1920, 1080], "codec": "h264", "decoder": "cpu",
                 "reconnects": 7 if one.lost else 0, "dropped": 12, "broken": 0,

@@ -50,12 +50,12 @@ export function Filters({ streams, with: parts = [], spans = SPANS, first = "tod
   const shift = (days) => set({ span: null, from: toLocal(startOfDay(from_ms, zone, days * lengthDays(from_ms, to_ms)), zone), to: toLocal(startOfDay(to_ms, zone, days * lengthDays(from_ms, to_ms)), zone) });
   const named = span === "own" && isDay(from_ms, to_ms, zone, -1) ? "yesterday" : span;
   return html`<form class="filters" aria-label=${t("filter.label")} onSubmit=${(event) => event.preventDefault()}>
-    ${spans.length > 0 && html`<div class="field presets"><span class="field-label">${t("filter.span")}</span><div class="row">
+    ${spans.length > 0 && html`<div class="filter-time"><div class="field presets"><span class="field-label">${t("filter.span")}</span><div class="row">
       ${from_ms !== null && to_ms !== null && html`<${Button} icon="back" iconOnly label=${t("filter.earlier")} onClick=${() => shift(-1)} />`}
       <${Segments} label=${t("filter.span")} value=${named} onChange=${choose} options=${spans.map((one) => [one, t(`span.${one}`)])} />
       ${from_ms !== null && to_ms !== null && html`<${Button} icon="next" iconOnly label=${t("filter.later")} onClick=${() => shift(1)} />`}</div></div>
       <${Field} label=${t("filter.from", { zone })}><input type="datetime-local" value=${from_ms === null ? "" : toLocal(from_ms, zone)} onChange=${(event) => set({ span: null, from: event.currentTarget.value, to: query.get("to") || (to_ms === null ? null : toLocal(to_ms, zone)) })} /><//>
-      <${Field} label=${t("filter.to")}><input type="datetime-local" value=${to_ms === null ? "" : toLocal(to_ms, zone)} onChange=${(event) => set({ span: null, to: event.currentTarget.value, from: query.get("from") || (from_ms === null ? null : toLocal(from_ms, zone)) })} /><//>`}
+      <${Field} label=${t("filter.to")}><input type="datetime-local" value=${to_ms === null ? "" : toLocal(to_ms, zone)} onChange=${(event) => set({ span: null, to: event.currentTarget.value, from: query.get("from") || (from_ms === null ? null : toLocal(from_ms, zone)) })} /><//></div>`}
     <${Several} label=${t("filter.streams")} all=${t("filter.all_streams")} options=${(streams || []).map((one) => [one.id, one.id])} chosen=${chosen} onChange=${(value) => set({ stream: value, place: null })} />
     ${parts.includes("place") && html`<${Several} label=${t("filter.places")} all=${t("filter.all")} options=${placesOf(streams, chosen).map((one) => [one, one])} chosen=${query.getAll("place")} onChange=${(value) => set({ place: value })} />`}
     ${parts.includes("direction") && html`<${Several} label=${t("filter.directions")} all=${t("filter.all")} options=${[...new Set((streams || []).filter((one) => !chosen.length || chosen.includes(one.id)).flatMap((one) => one.today.map((row) => row.direction)))].map((one) => [one, one])} chosen=${query.getAll("direction")} onChange=${(value) => set({ direction: value })} />`}

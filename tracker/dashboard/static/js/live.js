@@ -70,7 +70,9 @@ function close() {
   clearTimeout(timer);
   const old = socket;
   socket = null;
-  if (old) old.close();
+  // A socket that is closed before it is open leaves a warning in the console.
+  if (old && old.readyState === WebSocket.CONNECTING) old.onopen = () => old.close();
+  else if (old) old.close();
   setStatus("closed");
 }
 

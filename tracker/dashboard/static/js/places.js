@@ -30,6 +30,15 @@ export function centreOf(ring, width, height) {
   return { x: (sum[0] / ring.length) * width, y: (sum[1] / ring.length) * height };
 }
 
+// Where a zone's label stands: inside, at its upper left corner, away from lines through its middle.
+export function cornerOf(ring, width, height) {
+  const middle = centreOf(ring, width, height);
+  const [x, y] = ring.reduce((best, point) => (point[0] * width + 2 * point[1] * height < best[0] * width + 2 * best[1] * height ? point : best));
+  const away = Math.hypot(middle.x - x * width, middle.y - y * height) || 1;
+  const step = Math.min(30, away) / away;
+  return { x: x * width + (middle.x - x * width) * step + 12, y: y * height + (middle.y - y * height) * step };
+}
+
 // Number of the colour of a place: its position among the site's lines and zones.
 export const placeIndex = (site, name) => [...site.lines, ...site.zones].findIndex((one) => one.name === name);
 
@@ -68,7 +77,7 @@ export function Places({ site, width, height, counts, present, quiet }) {
   return html`<svg class="places" viewBox=${`0 0 ${width} ${height}`} aria-hidden="true">
     ${site.zones.map((zone) => {
       const rings = ringsOf(zone);
-      const middle = centreOf(rings[0], width, height);
+      const middle = cornerOf(rings[0], width, height);
       const inside = present && present[zone.name] ? Object.values(present[zone.name]).reduce((sum, one) => sum + one, 0) : null;
       return html`<g class=${`place-zone s${(placeIndex(site, zone.name) % 8) + 1}`}>
         <path d=${rings.map((ring) => `M${svgPoints(ring, width, height).replaceAll(" ", "L")}Z`).join("")} />

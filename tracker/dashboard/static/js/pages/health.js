@@ -8,7 +8,7 @@ import { browserZone, duration, stamp } from "../time.js";
 import { decimal, number, plural, t, word } from "../texts.js";
 import { Figure } from "./counts.js";
 
-const GOOD = ["running", "finished", "ok"];
+const GOOD = ["live", "ended", "ok"];
 const kindOf = (state) => (GOOD.includes(state) ? "good" : ["lost", "failed", "stuck"].includes(state) ? "bad" : "warn");
 const STAGES = ["decode", "segment", "associate", "analytics", "render"];
 
