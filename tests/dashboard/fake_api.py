@@ -178,7 +178,7 @@ class Fake:
 
     async def identity(self, request: Request) -> Response:
         one, number = self.cameras[request.path_params["stream"]], int(request.path_params["number"])
-        path = one.path(number)
+        path = await asyncio.to_thread(one.path, number)
         if not path:
             return refusal(404, "identity", "one of this stream", str(number), "choose another one")
         loop = (number - 1) // one.most_id
@@ -260,9 +260,16 @@ class Fake:
 
     # ---- numbers ----------------------------------------------------------------------------------------------------
 
+    @staticmethod
+    def events_of(one: Camera, now_s: float) -> list[dict[str, Any]]:
+        """The last quarter of an hour of a camera, the whole of a recording."""
+        if one.kind == "recording":
+            return one.events_between(one.began_s, one.began_s + one.loop_s - 0.001)
+        return one.events_between(now_s - 900, now_s)
+
     async def events(self, request: Request) -> Response:
         query, now = request.query_params, time.time()
-        found = [event for one in self.chosen(request) if one.kind == "camera" and not one.lost for event in one.events_between(now - 900, now)]
+        found = [event for one in self.chosen(request) if not one.lost for event in self.events_of(one, now)]
         for key in ("place", "direction", "class", "kind"):
             if wanted := query.getlist(key):
                 found = [event for event in found if event[key] in wanted]

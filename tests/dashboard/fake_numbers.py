@@ -30,6 +30,8 @@ def outages(streams: list[str]) -> list[dict[str, Any]]:
 
 def expected(at_s: float, stream: str, direction: str, bin_s: int) -> float:
     """Mean count of a bin: shops from 8 to 20, roads with two peaks."""
+    if bin_s > 3600:
+        return sum(expected(at_s + 3600 * hour, stream, direction, 3600) for hour in range(bin_s // 3600))
     local = datetime.fromtimestamp(at_s, ZONE)
     hour = local.hour + local.minute / 60
     shape = math.exp(-(((hour - 12.5) / 3.2) ** 2)) + 0.9 * math.exp(-(((hour - 17.5) / 1.8) ** 2))

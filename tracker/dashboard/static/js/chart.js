@@ -117,7 +117,7 @@ export function Chart({ starts_ms, bin_s, lines, spans = [], zone, utc = true, s
   const span = (at) => (utc ? `${dayText(at, zone)} ${minuteClock(at, zone)}–${minuteClock(at + bin_s * 1000, zone)} (UTC${offsetText(at, zone)})` : `${mediaClock(at / 1000)}–${mediaClock(at / 1000 + bin_s)}`);
   return html`<figure class="chart-box"><div class="chart" ref=${box}><div ref=${mount} role="img" aria-label=${label}></div></div>
     <p class="readout" aria-hidden="true">${cursor === null ? t("chart.hint") : html`${span(starts_ms[cursor])} · ${lines.filter((line) => !hidden.includes(line.name)).map((line, at) => html`${at ? " · " : ""}${line.name} ${line.values[cursor] === null ? t("chart.unknown") : line.digits ? decimal(line.values[cursor], line.digits) : number(line.values[cursor])}`)}`}</p>
-    <div class="legend">${lines.map((line) => html`<button type="button" key=${line.name} aria-pressed=${!hidden.includes(line.name)} onClick=${() => flip(line.name)}>${line.dashed ? html`<span class="dashed" aria-hidden="true"></span>` : html`<${Swatch} index=${line.colour} />`}${line.name}</button>`)}
+    <div class="legend">${lines.map((line) => html`<button type="button" key=${line.name} aria-pressed=${!hidden.includes(line.name)} onClick=${() => flip(line.name)}>${line.dashed ? html`<span class=${`dashed s${(line.colour % 8) + 1}`} aria-hidden="true"></span>` : html`<${Swatch} index=${line.colour} />`}${line.name}</button>`)}
       ${spans.length > 0 && html`<span class="row soft"><span class="hatched" aria-hidden="true"></span><small>${t("chart.outage")}</small></span>`}</div></figure>`;
 }
 

@@ -72,9 +72,9 @@ function LinePlace({ line, site, width, height, counts, quiet }) {
     ${!quiet && html`<${Tag} ...${at(1)} text=${count(line.to_left)} width=${width} height=${height} /><${Tag} ...${at(-1)} text=${count(line.to_right)} width=${width} height=${height} />`}</g>`;
 }
 
-export function Places({ site, width, height, counts, present, quiet }) {
+export function Places({ site, width, height, counts, present, quiet, bare }) {
   if (!site || !width) return null;
-  return html`<svg class="places" viewBox=${`0 0 ${width} ${height}`} aria-hidden="true">
+  return html`<svg class=${bare ? "places bare" : "places"} viewBox=${`0 0 ${width} ${height}`} aria-hidden="true">
     ${site.zones.map((zone) => {
       const rings = ringsOf(zone);
       const middle = cornerOf(rings[0], width, height);

@@ -20,7 +20,7 @@ const COUNTED = ["crossing", "enter", "leave", "flow", "loitering"];
 // The finest of the bins that gives a chart of a few hundred at most.
 export function autoBin(from_ms, to_ms) {
   const span_s = from_ms === null || to_ms === null ? 86_400 * 28 : (to_ms - from_ms) / 1000;
-  return BINS_S.find((one) => span_s / one <= 100) || 86_400;
+  return BINS_S.find((one) => span_s / one <= 200) || 86_400;
 }
 
 export default function Counts() {

@@ -37,7 +37,7 @@ function OneStream({ stream, id, flows }) {
   const ranked = [...flows].sort((a, b) => b.count - a.count);
   return html`<section class="flow-stream"><h2 class="section"><${Link} href=${streamUrl(id)}>${id}<//></h2><div class="columns even">
     <div class="card flush">${stream && html`<${Stage} stream=${stream} toggles=${STILL} fps=${1} label=${t("flows.map", { name: id })}>
-      ${({ width, height }) => html`<${Places} site=${site.data && { ...site.data, zones: [], occluders: [] }} width=${width} height=${height} quiet=${true} />
+      ${({ width, height }) => html`<${Places} site=${site.data && { ...site.data, zones: [], occluders: [] }} width=${width} height=${height} quiet=${true} bare=${true} />
         <${Arrows} site=${site.data} flows=${ranked.slice(0, MOST_ARROWS)} width=${width} height=${height} />`}<//>`}</div>
     <div class="stack"><div class="card flush"><${Matrix} flows=${flows} name=${id} /></div>
       <div class="card"><ol class="ranks">${ranked.slice(0, 8).map((one, at) => html`<li><${Swatch} index=${at} /><span>${one.name}</span><b class="num">${number(one.count)}</b></li>`)}</ol></div></div></div></section>`;

@@ -1,0 +1,72 @@
+"""Routes of recordings: the folder of results as a list, one recording, and its files by number."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Request
+from starlette.responses import FileResponse, JSONResponse, Response
+
+from tracker.dashboard.answers import allowed_of, context_of, note, principal_of, stream_of
+from tracker.dashboard.problems import no_such, refused
+from tracker.dashboard.recordings import PICTURES, VIDEOS, Recording
+from tracker.dashboard.rights import Right, needs
+from tracker.dashboard.routes.streams import stream_json
+
+__all__ = ["router"]
+
+router = APIRouter(prefix="/api/recordings", tags=["recordings"])
+
+
+@router.get("")
+@needs(Right.VIEW)
+def recordings(request: Request) -> JSONResponse:
+    """Every recording that may be seen, with its files."""
+    context = context_of(request)
+    names = [name for name in allowed_of(request) if name not in context.engine.cameras()]
+    return JSONResponse({"recordings": [_recording(request, name) for name in names]})
+
+
+@router.get("/{stream}")
+@needs(Right.VIEW)
+def recording(request: Request, stream: str) -> JSONResponse:
+    """One recording with its files."""
+    name = stream_of(request, stream)
+    if name in context_of(request).engine.cameras():
+        raise no_such("recording", name)
+    return JSONResponse(_recording(request, name))
+
+
+@router.get("/{stream}/files/{number}")
+@needs(Right.VIEW)
+def file(request: Request, stream: str, number: Annotated[int, Path(ge=0, le=100_000)]) -> Response:
+    """One file of a recording as a download; pictures and videos need the right to see people."""
+    found = _results(request, stream_of(request, stream))
+    if found is None or number >= len(found.files):
+        raise no_such("file", number)
+    chosen = found.files[number]
+    # Silhouettes and pages may hold pictures of people as well as videos do.
+    if chosen.kind != "events" and not principal_of(request).may(Right.PEOPLE):
+        raise refused("the right to see people", "a right to numbers only")
+    if not chosen.path.is_file():
+        raise no_such("file", number)
+    note(request, "file", f"{found.base}: {chosen.name}")
+    suffix = chosen.path.suffix.lower()
+    kind = VIDEOS.get(suffix) or PICTURES.get(suffix) or "application/octet-stream"
+    return FileResponse(chosen.path, media_type=kind, filename=chosen.name, content_disposition_type="attachment")
+
+
+def _results(request: Request, name: str) -> Recording | None:
+    context = context_of(request)
+    return None if name in context.engine.cameras() else context.recordings.of(name)
+
+
+def _recording(request: Request, name: str) -> dict[str, Any]:
+    found = _results(request, name)
+    files = [] if found is None else found.files
+    return stream_json(context_of(request), name) | {
+        "files": [
+            {"number": number, "name": one.name, "kind": one.kind, "bytes": one.size}
+            for number, one in enumerate(files)
+        ]
+    }

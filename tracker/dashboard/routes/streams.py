@@ -1,0 +1,155 @@
+"""Routes of streams: cameras and recordings with their state, pictures, videos and identities."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Path, Query, Request
+from starlette.responses import FileResponse, JSONResponse, Response
+
+from tracker.dashboard.answers import allowed_of, context_of, principal_of, stream_of
+from tracker.dashboard.bins import zone_of
+from tracker.dashboard.context import Context
+from tracker.dashboard.events_list import newest
+from tracker.dashboard.filters import Filter
+from tracker.dashboard.problems import ApiError, no_such, refused
+from tracker.dashboard.queries import outage_now, spans, today
+from tracker.dashboard.recordings import VIDEOS
+from tracker.dashboard.rights import Right, needs
+
+__all__ = ["router", "stream_json"]
+
+router = APIRouter(prefix="/api/streams", tags=["streams"])
+
+MOST_OF_IDENTITY = 1000
+
+
+@router.get("")
+@needs(Right.VIEW)
+def streams(request: Request) -> JSONResponse:
+    """Every stream that may be seen, with its state and the counts of today."""
+    context = context_of(request)
+    return JSONResponse({"streams": [stream_json(context, name) for name in allowed_of(request)]})
+
+
+@router.get("/{stream}")
+@needs(Right.VIEW)
+def one_stream(request: Request, stream: str) -> JSONResponse:
+    """One stream with its classes, and what its site has."""
+    context, name = context_of(request), stream_of(request, stream)
+    facts = context.engine.cameras().get(name)
+    site = context.sites.of(name)
+    summary = None
+    if site is not None:
+        summary = {
+            "lines": [{"name": line.name, "directions": list(line.directions)} for line in site.lines],
+            "zones": [zone.name for zone in site.zones],
+            "flows": [{"name": flow.name, "start": flow.start, "end": flow.end} for flow in site.flows],
+            "doors": [doors.name for doors in site.doors],
+            "timezone": site.timezone,
+            "revision": site.revision,
+        }
+    classes = [] if facts is None else list(facts.classes)
+    editable = context.sites.editable(name) and principal_of(request).may(Right.OPERATE)
+    return JSONResponse(stream_json(context, name) | {"classes": classes, "site": summary, "editable": editable})
+
+
+@router.get("/{stream}/picture")
+@needs(Right.VIEW)
+async def picture(
+    request: Request,
+    stream: str,
+    variant: Literal["masked", "clear"] = "masked",
+    width: Annotated[int, Query(ge=16, le=3840)] = 640,
+) -> Response:
+    """The newest picture as JPEG; `clear` needs the right to see people."""
+    context, principal = context_of(request), principal_of(request)
+    if variant == "clear" and not principal.may(Right.PEOPLE):
+        raise refused("the right to see people", "a right to masked pictures")
+    if stream not in context.engine.cameras():
+        raise no_such("camera", stream)
+    found = await context.engine.picture(stream, variant=variant, width=width)
+    if found is None:
+        raise ApiError(404, "picture", "one of this stream", "none", "try again when the camera runs")
+    return Response(found, media_type="image/jpeg")
+
+
+@router.get("/{stream}/video")
+@needs(Right.PEOPLE)
+def video(request: Request, stream: str) -> Response:
+    """The video of a recording, in ranges as players ask for them."""
+    context, name = context_of(request), stream_of(request, stream)
+    recording = context.recordings.of(name)
+    file = None if recording is None or name in context.engine.cameras() else recording.video
+    if file is None or not file.path.is_file():
+        raise no_such("video", name)
+    return FileResponse(
+        file.path, media_type=VIDEOS[file.path.suffix.lower()], headers={"cache-control": "private, no-cache"}
+    )
+
+
+@router.get("/{stream}/identities/{identity}")
+@needs(Right.VIEW)
+def identity(request: Request, stream: str, identity: Annotated[int, Path(ge=1, le=2**62)]) -> JSONResponse:
+    """What the ledger has of one identity, and its path of the last minutes."""
+    context, name = context_of(request), stream_of(request, stream)
+    asked = Filter(streams=[name], identity=identity)
+    events, _ = newest(context.ledgers, asked, limit=MOST_OF_IDENTITY)
+    path = context.engine.path(name, identity)
+    if not events and not path:
+        raise no_such("identity", identity)
+    events.reverse()
+    began = next((event for event in events if event["kind"] == "identity_start"), None)
+    ended = next((event for event in reversed(events) if event["kind"] == "identity_end"), None)
+    times = [event["at_ms"] for event in events] + [entry[0] for entry in path]
+    return JSONResponse(
+        {
+            "identity": identity,
+            "class": events[-1]["class"] if events else "",
+            "started_ms": began["at_ms"] if began else ended["since_ms"] if ended else min(times),
+            "ended_ms": ended["at_ms"] if ended else None,
+            "path": [list(entry) for entry in path],
+            "events": events,
+            "cut_outs": [],
+        }
+    )
+
+
+def stream_json(context: Context, name: str) -> dict[str, Any]:
+    """A stream as the wall shows it."""
+    facts = context.engine.cameras().get(name)
+    health = context.engine.health().get("cameras", {}).get(name, {})
+    site = context.sites.of(name)
+    history = context.ledgers.history
+    recording = None if facts is not None else context.recordings.of(name)
+    found = None if recording is None else recording.video
+    media = {} if recording is None or found is None else context.recordings.video_facts(found)
+    known = spans(history, [name])
+    clock = known.get(True) or known.get(False)
+    size = facts.size if facts is not None else media.get("size") or (None if site is None else site.reference_size)
+    midnight = None if facts is None else _midnight_ms("UTC" if site is None else site.timezone)
+    return {
+        "id": name,
+        "kind": "camera" if facts is not None else "recording",
+        "state": health.get("state") or ("unknown" if facts is not None else "done"),
+        "problem": health.get("problem") or None,
+        "fps": health.get("fps"),
+        "age_s": health.get("age_p50_s"),
+        "size": None if size is None else list(size),
+        "living": health.get("living"),
+        "identities": health.get("identities"),
+        "outage": outage_now(history, name) if facts is not None else None,
+        "site_revision": None if site is None else site.revision,
+        "today": today(history, name, from_ms=midnight),
+        "has_video": found is not None,
+        "began_ms": clock[0] if facts is None and True in known and clock else None,
+        "duration_s": media.get("duration_s")
+        or (None if facts is not None or clock is None else (clock[1] - clock[0]) / 1000),
+    }
+
+
+def _midnight_ms(timezone: str) -> int:
+    zone = zone_of(timezone)
+    now = datetime.now(zone)
+    return round(datetime(now.year, now.month, now.day, tzinfo=zone).timestamp() * 1000)
