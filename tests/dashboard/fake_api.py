@@ -61,7 +61,7 @@ class Fake:
             self.users["val"] = {"name": "val", "role": "viewer", "streams": ["checkout"], "see_people": False}
         self.passwords = dict.fromkeys(self.users, PASSWORD)
         self.sessions: dict[str, str] = {}
-        self.tokens = [{"id": 1, "name": "grafana", "role": "viewer", "streams": "*", "see_people": False, "made_ms": 1795000000000, "used_ms": 1795860000000}]
+        self.tokens = [{"id": 1, "label": "grafana", "role": "viewer", "streams": "*", "see_people": False, "created_by": "ada", "created_ms": 1795000000000, "expires_ms": None, "used_ms": 1795860000000}]
         self.video = video
         cameras = [] if empty else [
             Camera("entrance", "door", loop_s=20.0), Camera("junction", "junction", loop_s=16.0), Camera("checkout", "checkout", loop_s=16.0),
@@ -152,7 +152,7 @@ class Fake:
                     today[event["place"], event["direction"]] += 1
         recording = one.kind == "recording"
         return {
-            "id": one.id, "kind": one.kind, "state": "lost" if one.lost else "ended" if recording else "live", "problem": one.lost or None,
+            "id": one.id, "kind": one.kind, "state": "lost" if one.lost else "done" if recording else "live", "problem": one.lost or None,
             "fps": 0.0 if one.lost else 24.8, "age_s": 48.0 if one.lost else 0.21, "size": [640, 360], "living": len(one.frame(index)[2]),
             "identities": one.most_id, "outage": "gap" if one.lost else None, "site_revision": one.site["revision"],
             "today": [{"place": place, "direction": direction, "count": count} for (place, direction), count in today.items()],
@@ -252,7 +252,7 @@ class Fake:
         except ValueError:
             return refusal(422, "file", "JSON of the chosen format", "something else", "choose the format that the file has")
         lines = [{**one.site["lines"][0], "name": name, "points": points} for name, points in found.items()]
-        return JSONResponse({"site": one.site | {"lines": [*one.site["lines"], *lines]}, "warnings": ["colours are left out"]})
+        return JSONResponse({"site": one.site | {"lines": lines, "zones": [], "occluders": []}, "warnings": ["colours are left out"]})
 
     async def give(self, request: Request) -> Response:
         one = self.cameras[request.path_params["stream"]]
@@ -279,6 +279,11 @@ class Fake:
         limit, start = int(query.get("limit", 100)), int(query.get("cursor", 0))
         rest = str(start + limit) if start + limit < len(found) else None
         return JSONResponse({"events": found[start : start + limit], "next": rest})
+
+    async def places(self, request: Request) -> Response:
+        lines = [line for one in self.chosen(request) for line in one.site["lines"]]
+        directions = sorted({line[key] for line in lines for key in ("to_left", "to_right")})
+        return JSONResponse({"kinds": ["crossing"], "places": sorted({line["name"] for line in lines}), "directions": directions, "classes": ["car", "person", "truck"]})
 
     async def counts(self, request: Request) -> Response:
         query, streams = request.query_params, self.chosen(request)
@@ -345,17 +350,16 @@ class Fake:
             } for one in self.chosen(request) if one.kind == "camera"
         }  # fmt: skip
         return JSONResponse({
-            "status": "degraded", "not_well": ["back yard"], "cameras": cameras,
-            "models": {"yolact-nano": {"device": "cuda", "gpu_share": 0.41, "cameras": 5, "batches": 40_211, "frames_per_batch": 3.4, "batch_ms": 9.8}},
-            "store": {"bytes": 48_230_400, "events": 412_882, "oldest_ms": 1793000000000, "journal": "wal"}, "disk": {"free_bytes": 81_604_378_624, "total_bytes": 250_790_436_864},
-            "dashboard": {"viewers": 2, "sockets": 3, "uptime_s": 93_000},
+            "version": "0.0.0", "engine": {"attached": True, "status": "degraded", "not_well": ["back yard"], "cameras": cameras,
+            "models": {"yolact-nano": {"device": "cuda", "gpu_share": 0.41, "cameras": 5, "batches": 40_211, "frames_per_batch": 3.4, "batch_ms": 9.8}}},
+            "store": {"ledgers": 5, "events": 412_882, "bytes": 48_230_400, "problems": []}, "disk": {"free_bytes": 81_604_378_624, "total_bytes": 250_790_436_864},
         })  # fmt: skip
 
     # ---- accounts ---------------------------------------------------------------------------------------------------
 
     async def accounts(self, request: Request) -> Response:
         if request.method == "GET":
-            return JSONResponse({"users": [one | {"last_seen_ms": 1795860000000} for one in self.users.values()]})
+            return JSONResponse({"users": [one | {"created_ms": 1795860000000} for one in self.users.values()]})
         body = await request.json()
         if body["name"] in self.users:
             return refusal(409, "name", "a new one", "one that is taken", "choose another one")
@@ -376,9 +380,9 @@ class Fake:
     async def machine_tokens(self, request: Request) -> Response:
         if request.method == "GET":
             return JSONResponse({"tokens": self.tokens})
-        made = {"id": len(self.tokens) + 1, "made_ms": round(time.time() * 1000), "used_ms": None, **await request.json()}
+        made = {"id": len(self.tokens) + 1, "created_ms": round(time.time() * 1000), "expires_ms": None, "used_ms": None, **await request.json()}
         self.tokens.append(made)
-        return JSONResponse(made | {"token": "mt_3fV0aexample"}, 201)
+        return JSONResponse({"id": made["id"], "token": "mt_3fV0aexample"}, 201)
 
     async def machine_token(self, request: Request) -> Response:
         self.tokens = [one for one in self.tokens if one["id"] != int(request.path_params["number"])]
@@ -386,7 +390,7 @@ class Fake:
 
     async def log(self, request: Request) -> Response:
         rows = [("ada", "log in", ""), ("ada", "site saved", "entrance revision 3"), ("val", "log in refused", ""), ("ada", "user added", "val")]
-        return JSONResponse({"log": [{"at_ms": 1795860000000 - 600_000 * n, "who": who, "what": what, "detail": more, "address": "192.168.1.20"} for n, (who, what, more) in enumerate(rows)]})
+        return JSONResponse({"log": [{"at_ms": 1795860000000 - 600_000 * n, "row": n, "name": who, "what": what, "detail": more, "address": "192.168.1.20"} for n, (who, what, more) in enumerate(rows)]})
 
     # ---- live -------------------------------------------------------------------------------------------------------
 
@@ -461,7 +465,7 @@ def application(fake: Fake) -> Any:
         Route(s + "/site", g(fake.site), methods=["GET"]), Route(s + "/site", g(fake.site, "operator"), methods=["PUT"]),
         Route(s + "/site/check", g(fake.check, "operator"), methods=["POST"]), Route(s + "/site/dry-run", g(fake.dry_run, "operator"), methods=["POST"]),
         Route(s + "/site/import", g(fake.take, "operator"), methods=["POST"]), Route(s + "/site/export", g(fake.give)), Route(s + "/site/{revision:int}", g(fake.old_site)),
-        Route("/api/events", g(fake.events)), Route("/api/counts", g(fake.counts)), Route("/api/dwell", g(fake.dwell)), Route("/api/flows", g(fake.flows)),
+        Route("/api/events", g(fake.events)), Route("/api/places", g(fake.places)), Route("/api/counts", g(fake.counts)), Route("/api/dwell", g(fake.dwell)), Route("/api/flows", g(fake.flows)),
         Route("/api/occupancy", g(fake.occupancy)), Route("/api/export/{name}", g(fake.export)), Route("/api/recordings", g(fake.recordings)),
         Route("/api/audit", g(fake.audit, "operator")), Route("/api/health", g(fake.health)),
         Route("/api/users", g(fake.accounts, "admin"), methods=["GET", "POST"]), Route("/api/users/{name}", g(fake.account, "admin"), methods=["PATCH", "DELETE"]),

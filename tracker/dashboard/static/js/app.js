@@ -4,9 +4,9 @@ import { get, remove, useCsrf, whenSignedOut } from "./api.js";
 import { atLeast, SessionContext } from "./hooks.js";
 import { Icon } from "./icons.js";
 import { stopLive, useLiveStatus } from "./live.js";
-import { Button, Dialog, Empty, Failure, Loading, Segments } from "./parts.js";
+import { Button, Dialog, Failure, Loading, Segments } from "./parts.js";
 import { applyTheme, read, write } from "./prefs.js";
-import { Link, match, navigate, useLocation } from "./router.js";
+import { entryNow, Link, match, navigate, useLocation } from "./router.js";
 import { t } from "./texts.js";
 
 // Views are loaded when they are first opened.
@@ -94,7 +94,7 @@ function View({ name, id }) {
     load().then((module) => setLoaded(() => module.default), setFailure);
   }, []);
   if (crash || failure) return html`<${Failure} error=${crash || failure} retry=${crash ? reset : () => location.reload()} />`;
-  if (!VIEWS[name]) return html`<${Empty} title=${t("missing.title")} icon="warn"><${Link} href="/">${t("missing.back")}<//><//>`;
+  if (!VIEWS[name]) return html`<div class="state"><h1>${t("missing.title")}</h1><p><${Link} href="/">${t("missing.back")}<//></p></div>`;
   if (!loaded) return html`<${Loading} />`;
   const Page = loaded;
   return html`<${Page} id=${id} />`;
@@ -111,7 +111,7 @@ function Frame({ session, view, reload, children }) {
     addEventListener("keydown", escape);
     return () => removeEventListener("keydown", escape);
   }, [open]);
-  const current = view === "stream" || view === "site" ? "wall" : view;
+  const current = view === "stream" || view === "site" ? entryNow() || "wall" : view;
   return html`<a class="skip" href="#main">${t("nav.skip")}</a>
     <div class="frame">
       <header class="topbar"><${Button} icon="menu" label=${t("nav.menu")} iconOnly kind="quiet" aria-expanded=${open} onClick=${() => setOpen(!open)} />

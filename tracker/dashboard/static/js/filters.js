@@ -2,7 +2,7 @@
 import { html } from "../vendor/preact.js";
 import { get } from "./api.js";
 import { useLoad } from "./hooks.js";
-import { Button, Field, Segments, Select, Several } from "./parts.js";
+import { Button, Field, Segments, Several } from "./parts.js";
 import { useQuery } from "./router.js";
 import { browserZone, startOfDay, toLocal, toUtc } from "./time.js";
 import { t } from "./texts.js";
@@ -33,14 +33,17 @@ export function zoneOf(streams, chosen) {
   return found ? found.timezone : browserZone();
 }
 
-// Lines and zones of the chosen streams, by their counts of today and their sites.
-const placesOf = (streams, chosen) => [...new Set((streams || []).filter((one) => !chosen.length || chosen.includes(one.id)).flatMap((one) => [...(one.places || []), ...one.today.map((row) => row.place)]))];
+// Places, directions and classes of which the chosen streams have events.
+const NOTHING = { places: [], directions: [], classes: [] };
+const pairs = (names) => names.map((one) => [one, one]);
 
 export function Filters({ streams, with: parts = [], spans = SPANS, first = "today", children }) {
   const [query, set] = useQuery();
   const chosen = query.getAll("stream");
   const zone = zoneOf(streams, chosen);
   const { from_ms, to_ms, span } = spanOf(query, zone, first);
+  const known = useLoad((signal) => (parts.length ? get("/api/places", { stream: chosen }, signal) : Promise.resolve(NOTHING)), [chosen.join("\n")]).data || NOTHING;
+  const options = (key) => pairs([...new Set([...known[key], ...query.getAll(SINGULAR[key])])]);
   // A span that is chosen by name and does not move is written as times: the address means the same tomorrow.
   const choose = (next) => {
     if (next === "own") return;
@@ -57,9 +60,9 @@ export function Filters({ streams, with: parts = [], spans = SPANS, first = "tod
       <${Field} label=${t("filter.from", { zone })}><input type="datetime-local" value=${from_ms === null ? "" : toLocal(from_ms, zone)} onChange=${(event) => set({ span: null, from: event.currentTarget.value, to: query.get("to") || (to_ms === null ? null : toLocal(to_ms, zone)) })} /><//>
       <${Field} label=${t("filter.to")}><input type="datetime-local" value=${to_ms === null ? "" : toLocal(to_ms, zone)} onChange=${(event) => set({ span: null, to: event.currentTarget.value, from: query.get("from") || (from_ms === null ? null : toLocal(from_ms, zone)) })} /><//></div>`}
     <${Several} label=${t("filter.streams")} all=${t("filter.all_streams")} options=${(streams || []).map((one) => [one.id, one.id])} chosen=${chosen} onChange=${(value) => set({ stream: value, place: null })} />
-    ${parts.includes("place") && html`<${Several} label=${t("filter.places")} all=${t("filter.all")} options=${placesOf(streams, chosen).map((one) => [one, one])} chosen=${query.getAll("place")} onChange=${(value) => set({ place: value })} />`}
-    ${parts.includes("direction") && html`<${Several} label=${t("filter.directions")} all=${t("filter.all")} options=${[...new Set((streams || []).filter((one) => !chosen.length || chosen.includes(one.id)).flatMap((one) => one.today.map((row) => row.direction)))].map((one) => [one, one])} chosen=${query.getAll("direction")} onChange=${(value) => set({ direction: value })} />`}
-    ${parts.includes("class") && html`<${Several} label=${t("filter.classes")} all=${t("filter.all")} options=${[...new Set((streams || []).flatMap((one) => one.classes || []))].map((one) => [one, one])} chosen=${query.getAll("class")} onChange=${(value) => set({ class: value })} />`}
+    ${parts.includes("place") && html`<${Several} label=${t("filter.places")} all=${t("filter.all")} options=${options("places")} chosen=${query.getAll("place")} onChange=${(value) => set({ place: value })} />`}
+    ${parts.includes("direction") && html`<${Several} label=${t("filter.directions")} all=${t("filter.all")} options=${options("directions")} chosen=${query.getAll("direction")} onChange=${(value) => set({ direction: value })} />`}
+    ${parts.includes("class") && html`<${Several} label=${t("filter.classes")} all=${t("filter.all")} options=${options("classes")} chosen=${query.getAll("class")} onChange=${(value) => set({ class: value })} />`}
     ${children}
   </form>`;
 }
@@ -67,4 +70,4 @@ export function Filters({ streams, with: parts = [], spans = SPANS, first = "tod
 const lengthDays = (from_ms, to_ms) => Math.max(1, Math.round((to_ms - from_ms) / DAY_MS));
 const isDay = (from_ms, to_ms, zone, days) => from_ms === startOfDay(Date.now(), zone, days) && to_ms === startOfDay(Date.now(), zone, days + 1);
 
-export { Select };
+const SINGULAR = { places: "place", directions: "direction", classes: "class" };

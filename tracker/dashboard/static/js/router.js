@@ -72,6 +72,17 @@ export function useQuery() {
 
 export const streamUrl = (id, rest = "") => `/streams/${encodeURIComponent(id)}${rest}`;
 
+// The entry of the navigation that a view belongs to, where its address does not say so.
+let entry = null;
+export function useEntry(name) {
+  useEffect(() => {
+    entry = name;
+    listeners.forEach((listener) => listener());
+    return () => (entry = null);
+  }, [name]);
+}
+export const entryNow = () => entry;
+
 // An anchor inside the page.
 export function Link({ href, children, ...rest }) {
   const follow = (event) => {

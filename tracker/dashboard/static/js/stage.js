@@ -14,6 +14,8 @@ const KEPT_STATES = 12;
 // The served width that covers `width` CSS pixels.
 export const servedWidth = (width) => WIDTHS.find((one) => one >= width * Math.min(window.devicePixelRatio || 1, 2)) || 960;
 
+export const isDown = (stream) => Boolean(stream.outage) || ["lost", "failed"].includes(stream.state);
+
 // Props: stream {id, size, kind, outage, state}, toggles, variant, fps, chosen, onPick(identity), onState(state), onMessage(message), children(size).
 export function Stage({ stream, toggles, variant = "masked", fps = 5, chosen = null, onPick, onState, onMessage, children, label }) {
   const [ref, size] = useSize();
@@ -22,7 +24,7 @@ export function Stage({ stream, toggles, variant = "masked", fps = 5, chosen = n
   const memory = useRef({ states: [], trails: new Trails(), state: null, shown: null });
   const [first, setFirst] = useState(false);
   const [aspect, setAspect] = useState(stream.size ? stream.size[0] / stream.size[1] : 16 / 9);
-  const down = Boolean(stream.outage) || ["lost", "failed"].includes(stream.state);
+  const down = isDown(stream);
   const live = stream.kind === "camera";
   const watch = live && size.width ? [{ stream: stream.id, width: servedWidth(size.width), variant, fps: calm() ? Math.min(fps, 2) : fps, pictures: true }] : [];
 
@@ -66,12 +68,11 @@ export function Stage({ stream, toggles, variant = "masked", fps = 5, chosen = n
     const box = ref.current.getBoundingClientRect();
     onPick(identityAt(memory.current.state, (event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height));
   };
-  const measured = useRef(null);
   useEffect(() => ref.current.style.setProperty("--aspect", String(aspect)), [aspect]);
   return html`<div ref=${ref} class=${`stage ${down ? "down" : ""} ${onPick ? "pickable" : ""}`} onClick=${pick}>
     <canvas ref=${picture} class="picture" width="16" height="9" role="img" aria-label=${label || t("stage.label", { name: stream.id })}></canvas>
     <canvas ref=${overlay} class="overlay" aria-hidden="true"></canvas>
-    <div ref=${measured} class="stage-over">${children && children(size)}</div>
+    <div class="stage-over">${children && children(size)}</div>
     ${down && html`<div class="outage"><strong>${word("outage", stream.outage || stream.state)}</strong>${stream.problem && html`<span>${stream.problem}</span>`}</div>`}
   </div>`;
 }

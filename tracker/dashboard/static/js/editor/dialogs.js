@@ -8,7 +8,8 @@ import { browserZone, stamp } from "../time.js";
 import { plural, t, word } from "../texts.js";
 import { conflicts, differences, idOf, merged } from "./diff.js";
 
-const FORMATS = ["masktrail", "frigate", "supervision", "ultralytics", "opendatacam", "nvdsanalytics", "dlstreamer", "viseron", "otflow"];
+const READ = ["frigate", "supervision", "ultralytics", "opendatacam", "nvdsanalytics", "dlstreamer", "viseron", "otflow"];
+const WRITTEN = ["masktrail", "frigate", "opendatacam", "nvdsanalytics", "dlstreamer", "pipeline-server", "otflow"];
 const LARGEST_FILE = 1_000_000;
 
 // A value of a site in short: lists of points by their number.
@@ -58,13 +59,14 @@ export function Revisions({ id, site, history, zone, onRestore, onClose }) {
 }
 
 export function Exchange({ id, onTake, onClose }) {
-  const [format, setFormat] = useState("masktrail");
+  const [format, setFormat] = useState("auto");
+  const [written, setWritten] = useState("masktrail");
   const [file, setFile] = useState(null);
   const [state, setState] = useState({ problem: null, warnings: null, site: null });
   const read = async () => {
     if (file.size > LARGEST_FILE) return setState({ problem: t("exchange.large"), warnings: null, site: null });
     try {
-      const found = await sendText(streamPath(id, "/site/import"), await file.text(), { format });
+      const found = await sendText(streamPath(id, "/site/import"), await file.text(), { format: format === "auto" ? null : format });
       if (found.warnings.length) setState({ problem: null, ...found });
       else onTake(found.site);
     } catch (error) {
@@ -73,12 +75,13 @@ export function Exchange({ id, onTake, onClose }) {
     }
   };
   return html`<${Dialog} title=${t("exchange.title")} onClose=${onClose}>
-    <${Select} label=${t("exchange.format")} value=${format} options=${FORMATS.map((one) => [one, t(`format.${one}`)])} onChange=${setFormat} />
     <h3>${t("exchange.import")}</h3><p class="soft">${t("exchange.import_text")}</p>
+    <${Select} label=${t("exchange.format")} value=${format} options=${["auto", ...READ].map((one) => [one, t(`format.${one}`)])} onChange=${setFormat} />
     ${state.problem && html`<${Notice} kind="problem">${state.problem}<//>`}
     ${state.warnings && html`<${Notice} kind="warn"><ul>${state.warnings.map((one) => html`<li>${one}</li>`)}</ul><//>`}
     <${Field} label=${t("exchange.file")}><input type="file" onChange=${(event) => { setFile(event.currentTarget.files[0] || null); setState({ problem: null, warnings: null, site: null }); }} /><//>
     <div class="row">${state.site ? html`<${Button} kind="primary" onClick=${() => onTake(state.site)}>${t("exchange.take_anyway")}<//>` : html`<${Button} icon="upload" kind="primary" disabled=${!file} onClick=${read}>${t("exchange.import")}<//>`}</div>
     <h3>${t("exchange.export")}</h3><p class="soft">${t("exchange.export_text")}</p>
-    <div class="row"><a class="button" href=${address(streamPath(id, "/site/export"), { format })} download><${Icon} name="download" /><span>${t("exchange.export")}</span></a></div><//>`;
+    <${Select} label=${t("exchange.format_out")} value=${written} options=${WRITTEN.map((one) => [one, t(`format.${one}`)])} onChange=${setWritten} />
+    <div class="row"><a class="button" href=${address(streamPath(id, "/site/export"), { format: written === "masktrail" ? null : written })} download><${Icon} name="download" /><span>${t("exchange.export")}</span></a></div><//>`;
 }

@@ -139,6 +139,13 @@ const ACTIONS = {
     return changed(state, site, `patch ${kind} ${index} ${Object.keys(changes)}`);
   },
   site: (state, { changes, gesture = null }) => changed(state, normalised({ ...state.site, ...changes }), gesture, { selected: null }),
+  // Places of another site beside those that are there, under free names.
+  join: (state, { site }) => {
+    const taken = new Set([...state.site.lines, ...state.site.zones, ...state.site.occluders].map((one) => one.name));
+    const next = { ...state.site };
+    for (const kind of KINDS) next[kind] = [...next[kind], ...normalised(site)[kind].map((one) => (taken.has(one.name) ? { ...one, name: freeName(state.site, one.name) } : one))];
+    return changed(state, next, null, { selected: null });
+  },
   undo: (state) => {
     if (state.draft.length) return { ...state, draft: state.draft.slice(0, -1) };
     if (!state.past.length) return state;

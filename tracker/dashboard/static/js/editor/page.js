@@ -4,7 +4,7 @@ import { get, post, put, streamPath } from "../api.js";
 import { atLeast, useLoad, useSession, useSettled, useTitle } from "../hooks.js";
 import { Icon } from "../icons.js";
 import { Button, Loaded, Notice, PageHead, problemText } from "../parts.js";
-import { Link, setGuard, streamUrl } from "../router.js";
+import { Link, setGuard, streamUrl, useEntry } from "../router.js";
 import { Stage } from "../stage.js";
 import { t } from "../texts.js";
 import { Canvas } from "./canvas.js";
@@ -26,6 +26,7 @@ export default function SitePage({ id }) {
 
 function Editor({ stream, first }) {
   const { user } = useSession();
+  useEntry(stream.kind === "recording" ? "recordings" : "wall");
   const [state, dispatch] = useReducer(reduce, first.site, fresh);
   const [history, setHistory] = useState(first.history || []);
   const [dialog, setDialog] = useState(null);
@@ -87,7 +88,7 @@ function Editor({ stream, first }) {
     ${menu && html`<${Menu} menu=${menu} state=${state} dispatch=${dispatch} onClose=${() => setMenu(null)} />`}
     ${dialog?.kind === "conflict" && html`<${Conflict} base=${state.saved} mine=${state.site} theirs=${dialog.theirs} onTake=${resolve} onClose=${() => setDialog(null)} />`}
     ${dialog?.kind === "revisions" && html`<${Revisions} id=${stream.id} site=${state.site} history=${history} zone=${state.site.timezone} onRestore=${(site) => { dispatch({ type: "site", changes: { ...site, revision: state.site.revision } }); setDialog(null); }} onClose=${() => setDialog(null)} />`}
-    ${dialog?.kind === "exchange" && html`<${Exchange} id=${stream.id} onTake=${(site) => { dispatch({ type: "site", changes: { ...site, revision: state.site.revision } }); setDialog(null); setNotice({ kind: "good", text: t("exchange.taken") }); }} onClose=${() => setDialog(null)} />`}`;
+    ${dialog?.kind === "exchange" && html`<${Exchange} id=${stream.id} onTake=${(site) => { dispatch({ type: "join", site }); setDialog(null); setNotice({ kind: "good", text: t("exchange.taken") }); }} onClose=${() => setDialog(null)} />`}`;
 }
 
 // Checks and dry-runs the site a moment after each change; the last answer stays until the next one.

@@ -10,7 +10,7 @@ import { Badge, Check, Empty, PageHead, Segments } from "../parts.js";
 import { Places } from "../places.js";
 import { usePref } from "../prefs.js";
 import { Link, streamUrl, useQuery } from "../router.js";
-import { Stage, TOGGLES } from "../stage.js";
+import { isDown, Stage, TOGGLES } from "../stage.js";
 import { browserZone, duration } from "../time.js";
 import { decimal, number, t, word } from "../texts.js";
 import { TodayCounts } from "./wall.js";
@@ -53,7 +53,7 @@ export function CameraView({ stream }) {
           ${identity.data && html`<${PathOverlay} identity=${identity.data} width=${width} height=${height} />`}`}<//>
         <div class="stage-foot"><${Toggles} value=${toggles} onChange=${setToggles} /></div></div>
       ${chosen && html`<${IdentityCard} load=${identity} chosen=${chosen} zone=${zone} onClose=${() => pick(null)} />`}
-      <${Living} state=${now} chosen=${chosen} onPick=${pick} />
+      ${!isDown(stream) && html`<${Living} state=${now} chosen=${chosen} onPick=${pick} />`}
     </div><div class="stack">
       <section class="card"><header><h2>${t("camera.today")}</h2></header><${TodayCounts} counts=${counts || stream.today} most=${12} /></section>
       <section class="card flush"><header><h2>${t("camera.events")}</h2><${Link} href=${`/events?stream=${encodeURIComponent(stream.id)}`}>${t("camera.all_events")}<//></header>
@@ -63,7 +63,7 @@ export function CameraView({ stream }) {
 }
 
 function figures(stream, now) {
-  if (stream.outage || ["lost", "failed"].includes(stream.state)) return `${word("state", stream.state)}${stream.problem ? ` · ${stream.problem}` : ""}`;
+  if (isDown(stream)) return `${word("state", stream.state)}${stream.problem ? ` · ${stream.problem}` : ""}`;
   const { fps, age_s } = now || stream;
   return [word("state", stream.state), t("wall.fps", { fps: decimal(fps, 1) }), t("camera.age", { time: duration(age_s) }), stream.size && stream.size.join(" × ")].filter(Boolean).join(" · ");
 }

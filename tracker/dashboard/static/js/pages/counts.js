@@ -41,8 +41,8 @@ function Body({ streams }) {
   const compare = query.get("compare") === "1" && !recording;
   const kind = query.get("kind") || "crossing";
   const filter = { stream: chosen, kind, place: query.getAll("place"), direction: query.getAll("direction"), class: query.getAll("class"), from_ms: span.from_ms, to_ms: span.to_ms };
-  const counts = useLoad((signal) => get("/api/counts", { ...filter, bin_s, by, compare_s: compare ? WEEK_S : null }, signal), [JSON.stringify(filter), bin_s, by, compare], { every_s: span.span === "today" ? 15 : 0 });
-  const exportUrl = (format) => address(`/api/export/counts.${format}`, { ...filter, bin_s, by });
+  const counts = useLoad((signal) => get("/api/counts", { ...filter, bin_s, by, timezone: zone, compare_s: compare ? WEEK_S : null }, signal), [JSON.stringify(filter), bin_s, by, compare, zone], { every_s: span.span === "today" ? 15 : 0 });
+  const exportUrl = (format) => address(`/api/export/counts.${format}`, { ...filter, bin_s, by, timezone: zone });
   return html`<${PageHead} title=${t("nav.counts")} sub=${counts.data ? t("counts.sub", { zone: counts.data.utc ? counts.data.timezone : t("counts.media") }) : " "}>
       <a class="button" href=${exportUrl("csv")} download><${Icon} name="download" /><span>CSV</span></a>
       <a class="button" href=${exportUrl("json")} download><span>JSON</span></a><a class="button" href=${exportUrl("parquet")} download><span>Parquet</span></a><//>

@@ -2,9 +2,8 @@
 import { html } from "../../vendor/preact.js";
 import { get } from "../api.js";
 import { useLoad, useTitle } from "../hooks.js";
-import { Badge, Empty, Loaded, PageHead, Scroller } from "../parts.js";
+import { Badge, Empty, Loaded, Notice, PageHead, Scroller } from "../parts.js";
 import { Link, streamUrl } from "../router.js";
-import { browserZone, duration, stamp } from "../time.js";
 import { decimal, number, plural, t, word } from "../texts.js";
 import { Figure } from "./counts.js";
 
@@ -27,17 +26,16 @@ export function bytes(value) {
 export default function Health() {
   const health = useLoad((signal) => get("/api/health", {}, signal), [], { every_s: 2 });
   useTitle(t("nav.health"));
-  return html`<${PageHead} title=${t("nav.health")} sub=${t("health.sub")}>${health.data && health.data.status && html`<${Badge} kind=${kindOf(health.data.status)}>${word("health", health.data.status)}<//>`}<//>
-    <${Loaded} of=${health}>${(data) => html`<${Store} data=${data} /><${Cameras} cameras=${data.cameras || {}} /><${Models} models=${data.models || {}} />`}<//>`;
+  return html`<${PageHead} title=${t("nav.health")} sub=${t("health.sub")}>${health.data && health.data.engine.status && html`<${Badge} kind=${kindOf(health.data.engine.status)}>${word("health", health.data.engine.status)}<//>`}<//>
+    <${Loaded} of=${health}>${(data) => html`<${Store} data=${data} /><${Cameras} cameras=${data.engine.cameras || {}} /><${Models} models=${data.engine.models || {}} />`}<//>`;
 }
 
 function Store({ data }) {
-  const { store, disk, dashboard } = data;
+  const { store, disk } = data;
   const share = disk && disk.total_bytes ? 1 - disk.free_bytes / disk.total_bytes : null;
-  if (!store && !disk && !dashboard) return null;
-  return html`<dl class="figures">${store && html`<${Figure} name=${t("health.events")} value=${number(store.events)} note=${store.oldest_ms ? t("health.since", { time: stamp(store.oldest_ms, browserZone()) }) : null} /><${Figure} name=${t("health.store")} value=${bytes(store.bytes)} note=${store.journal ? t("health.journal", { mode: store.journal }) : null} />`}
+  return html`${(store.problems || []).map((one) => html`<${Notice} kind="problem">${typeof one === "string" ? one : JSON.stringify(one)}<//>`)}<dl class="figures"><${Figure} name=${t("health.events")} value=${number(store.events)} /><${Figure} name=${t("health.store")} value=${bytes(store.bytes)} note=${plural("health.ledgers", store.ledgers)} />
     ${disk && html`<${Figure} name=${t("health.disk")} value=${bytes(disk.free_bytes)} note=${share === null ? null : html`<span class="meter" role="img" aria-label=${t("health.disk_used", { share: Math.round(share * 100) })}><svg viewBox="0 0 100 6" preserveAspectRatio="none" aria-hidden="true"><rect width=${share * 100} height="6" /></svg></span>${t("health.disk_used", { share: Math.round(share * 100) })}`} />`}
-    ${dashboard && html`<${Figure} name=${t("health.viewers")} value=${number(dashboard.viewers)} note=${dashboard.uptime_s ? t("health.uptime", { time: duration(dashboard.uptime_s) }) : null} />`}</dl>`;
+  </dl>`;
 }
 
 const drops = (one) => [["dropped", one.dropped], ["broken", one.broken], ["reconnects", one.reconnects]].filter(([, count]) => count).map(([key, count]) => plural(`health.${key}`, count)).join(", ");
@@ -51,7 +49,7 @@ function Cameras({ cameras }) {
       const one = cameras[name];
       return html`<tr><th scope="row"><${Link} href=${streamUrl(name)}>${name}<//></th><td><${Badge} kind=${kindOf(one.state)}>${word("state", one.state)}<//>${one.problem ? html`<br /><small>${one.problem}</small>` : ""}</td><td class="num">${decimal(one.fps, 1)}</td>
         <td class="num">${one.age_p50_s === null || one.age_p50_s === undefined ? "–" : t("health.ages", { p50: decimal(one.age_p50_s, 2), p99: decimal(one.age_p99_s, 2) })}</td><td>${drops(one) || t("health.none")}</td><td>${one.output_failures ? html`<${Badge} kind="bad">${number(one.output_failures)}<//> <small>${one.output_problem}</small>` : t("health.none")}</td>
-        ${stages.map((stage) => html`<td class="num">${one.stage_ms?.[stage] === undefined ? "–" : decimal(one.stage_ms[stage], 1)}</td>`)}<td class="soft">${[one.size && one.size.join(" × "), one.codec, one.decoder].filter(Boolean).join(" · ")}</td></tr>`;
+        ${stages.map((stage) => html`<td class="num">${one.stage_ms?.[stage] === undefined ? "–" : decimal(one.stage_ms[stage], 1)}</td>`)}<td class="soft still-text">${[one.size && one.size.join(" × "), one.codec, one.decoder].filter(Boolean).join(" · ")}</td></tr>`;
     })}</tbody></table><//></section>`;
 }
 

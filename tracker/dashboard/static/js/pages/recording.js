@@ -8,7 +8,7 @@ import { IdentityCard, PathOverlay } from "../identity.js";
 import { Check, Empty, Loaded, Notice, PageHead } from "../parts.js";
 import { Places } from "../places.js";
 import { usePref } from "../prefs.js";
-import { Link, streamUrl, useQuery } from "../router.js";
+import { Link, streamUrl, useEntry, useQuery } from "../router.js";
 import { Stage, TOGGLES } from "../stage.js";
 import { browserZone, mediaClock, stamp } from "../time.js";
 import { plural, t } from "../texts.js";
@@ -18,6 +18,7 @@ const LEAD_S = 1.5;
 
 export function RecordingView({ stream }) {
   const { user } = useSession();
+  useEntry("recordings");
   const [query, setQuery] = useQuery();
   const video = useRef(null);
   const [at_s, setAt] = useState(0);

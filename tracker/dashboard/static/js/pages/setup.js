@@ -2,7 +2,7 @@
 import { html, useEffect, useState } from "../../vendor/preact.js";
 import { post } from "../api.js";
 import { useSession, useTitle } from "../hooks.js";
-import { Button, Field, Notice, problemText } from "../parts.js";
+import { Button, Check, Field, Notice, problemText } from "../parts.js";
 import { navigate } from "../router.js";
 import { t } from "../texts.js";
 
@@ -17,7 +17,7 @@ export default function Setup() {
   const session = useSession();
   const [token, setToken] = useState(tokenOfAddress);
   const [asked] = useState(!token);
-  const [form, setForm] = useState({ name: "", password: "", again: "" });
+  const [form, setForm] = useState({ name: "", password: "", again: "", see_people: false });
   const [problem, setProblem] = useState(null);
   const [busy, setBusy] = useState(false);
   useTitle(t("setup.title"));
@@ -33,7 +33,7 @@ export default function Setup() {
     setBusy(true);
     setProblem(null);
     try {
-      await post("/api/setup", { token: token.trim(), name: form.name.trim(), password: form.password });
+      await post("/api/setup", { token: token.trim(), name: form.name.trim(), password: form.password, see_people: form.see_people });
       await session.reload();
       navigate("/", { replace: true });
     } catch (error) {
@@ -51,6 +51,7 @@ export default function Setup() {
         <input name="new-password" type="password" autocomplete="new-password" required minlength=${SHORTEST_PASSWORD} value=${form.password} onInput=${set("password")} /><//>
       <${Field} label=${t("password.again")} error=${differs ? t("password.differs") : null}>
         <input name="again" type="password" autocomplete="new-password" required value=${form.again} onInput=${set("again")} /><//>
+      <${Check} label=${t("setup.see_people")} checked=${form.see_people} onChange=${(on) => setForm({ ...form, see_people: on })} />
       <${Button} type="submit" kind="primary" disabled=${busy || short || differs}>${t("setup.submit")}<//>
     </form></section>`;
 }

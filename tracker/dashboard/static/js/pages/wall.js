@@ -7,7 +7,7 @@ import { Badge, Empty, Loaded, PageHead, Segments } from "../parts.js";
 import { Places } from "../places.js";
 import { usePref } from "../prefs.js";
 import { Link, streamUrl } from "../router.js";
-import { Stage } from "../stage.js";
+import { isDown, Stage } from "../stage.js";
 import { duration } from "../time.js";
 import { decimal, number, plural, t, word } from "../texts.js";
 
@@ -31,7 +31,7 @@ export default function Wall() {
 
 function summary(streams) {
   const cameras = streams.filter((one) => one.kind === "camera");
-  const away = cameras.filter((one) => one.outage || ["lost", "failed"].includes(one.state)).length;
+  const away = cameras.filter(isDown).length;
   return [plural("wall.cameras", cameras.length), away ? plural("wall.away", away) : ""].filter(Boolean).join(" · ");
 }
 
@@ -51,7 +51,7 @@ function Tile({ stream }) {
   const [counts, setCounts] = useState(null);
   const [figures, setFigures] = useState(null);
   const site = useLoad((signal) => get(`/api/streams/${encodeURIComponent(stream.id)}/site`, {}, signal).then((found) => found.site), [stream.id, stream.site_revision]);
-  const down = Boolean(stream.outage) || ["lost", "failed"].includes(stream.state);
+  const down = isDown(stream);
   const hear = (message) => {
     if (message.type === "counts") setCounts(message.places);
     else if (message.type === "state") setFigures({ fps: message.fps, age_s: message.age_s, living: message.tracks.length });
