@@ -60,7 +60,7 @@ def _conflict(tab: Tab) -> None:
           headers: {'Content-Type': 'application/json', 'X-Masktrail-CSRF': session.csrf}});
         }"""
     )
-    tab.page.locator(".properties input").first.fill("main door")
+    tab.page.get_by_label("Right of A to B").fill("leaving")
     tab.page.get_by_role("button", name="Save", exact=True).click()
     tab.page.locator("dialog").wait_for()
 

@@ -3,6 +3,7 @@ import { identityColour, inkFor } from "./colour.js";
 
 export const TRAIL_S = 4;
 const FORGET_S = 1.5;
+const NARROW_PX = 500; // of a picture: labels are numbers only
 
 // Trails of contacts by identity: points not older than TRAIL_S.
 export class Trails {
@@ -128,7 +129,7 @@ export function drawState(canvas, width, height, state, trails, toggles, chosen)
   if (toggles.contacts) for (const track of tracks) if (track.contact) drawContact(context, track, width, height);
   if (toggles.labels) {
     const taken = [];
-    for (const track of tracks) drawLabel(context, track, toggles.classes === false ? `${track.id}` : `${track.id} ${track.class}`, width, height, taken);
+    for (const track of tracks) drawLabel(context, track, width < NARROW_PX ? `${track.id}` : `${track.id} ${track.class}`, width, height, taken);
   }
 }
 

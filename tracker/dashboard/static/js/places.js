@@ -2,6 +2,8 @@
 import { html } from "../vendor/preact.js";
 import { number, t } from "./texts.js";
 
+const CROWDED_PX = 90;
+
 // Points in shares as SVG points in pixels.
 export const svgPoints = (points, width, height) => points.map(([x, y]) => `${(x * width).toFixed(1)},${(y * height).toFixed(1)}`).join(" ");
 
@@ -74,6 +76,8 @@ function LinePlace({ line, site, width, height, counts, quiet }) {
 
 export function Places({ site, width, height, counts, present, quiet, bare }) {
   if (!site || !width) return null;
+  // On a small picture many tags would hide it; the numbers stand beside it too.
+  const silent = quiet || width < CROWDED_PX * Math.max(2, site.lines.length);
   return html`<svg class=${bare ? "places bare" : "places"} viewBox=${`0 0 ${width} ${height}`} aria-hidden="true">
     ${site.zones.map((zone) => {
       const rings = ringsOf(zone);
@@ -81,9 +85,9 @@ export function Places({ site, width, height, counts, present, quiet, bare }) {
       const inside = present && present[zone.name] ? Object.values(present[zone.name]).reduce((sum, one) => sum + one, 0) : null;
       return html`<g class=${`place-zone s${(placeIndex(site, zone.name) % 8) + 1}`}>
         <path d=${rings.map((ring) => `M${svgPoints(ring, width, height).replaceAll(" ", "L")}Z`).join("")} />
-        ${!quiet && html`<${Tag} x=${middle.x} y=${middle.y} width=${width} height=${height} text=${inside === null ? zone.name : t("place.present", { name: zone.name, count: inside })} />`}</g>`;
+        ${!silent && html`<${Tag} x=${middle.x} y=${middle.y} width=${width} height=${height} text=${inside === null ? zone.name : t("place.present", { name: zone.name, count: inside })} />`}</g>`;
     })}
     ${site.occluders.map((one) => html`<polygon class="place-occluder" points=${svgPoints(one.polygon, width, height)} />`)}
-    ${site.lines.map((line) => html`<${LinePlace} line=${line} site=${site} width=${width} height=${height} counts=${counts} quiet=${quiet} />`)}
+    ${site.lines.map((line) => html`<${LinePlace} line=${line} site=${site} width=${width} height=${height} counts=${counts} quiet=${silent} />`)}
   </svg>`;
 }

@@ -3,7 +3,7 @@ import { html, useState } from "../../vendor/preact.js";
 import { address, get, sendText, streamPath } from "../api.js";
 import { useLoad } from "../hooks.js";
 import { Icon } from "../icons.js";
-import { Badge, Button, Dialog, Empty, Field, Loaded, Notice, problemText, Select } from "../parts.js";
+import { Badge, Button, Dialog, Empty, Field, Loaded, Notice, problemText, Scroller, Select } from "../parts.js";
 import { browserZone, stamp } from "../time.js";
 import { plural, t, word } from "../texts.js";
 import { conflicts, differences, idOf, merged } from "./diff.js";
@@ -37,11 +37,11 @@ export function Conflict({ base, mine, theirs, onTake, onClose }) {
     setTaken(next);
   };
   return html`<${Dialog} wide title=${t("conflict.title")} onClose=${onClose}><p>${t("conflict.text", { revision: theirs.revision })}</p>
-    ${rows.length ? html`<table class="conflict"><thead><tr><th scope="col">${t("conflict.place")}</th><th scope="col">${t("conflict.difference")}</th><th scope="col">${t("conflict.keep")}</th></tr></thead><tbody>${rows.map((one) => {
+    ${rows.length ? html`<${Scroller} label=${t("conflict.title")}><table class="conflict"><thead><tr><th scope="col">${t("conflict.place")}</th><th scope="col">${t("conflict.difference")}</th><th scope="col">${t("conflict.keep")}</th></tr></thead><tbody>${rows.map((one) => {
       const id = idOf(one);
       return html`<tr><th scope="row">${word("group", one.group)} ${one.name}${one.both && html` <${Badge} kind="warn">${t("conflict.both")}<//>`}</th><td>${describe(one)}</td><td><fieldset class="either"><legend class="sr">${one.name}</legend>
         <label><input type="radio" name=${id} checked=${!taken.has(id)} onChange=${() => flip(id, false)} /> ${t("conflict.mine")}</label><label><input type="radio" name=${id} checked=${taken.has(id)} onChange=${() => flip(id, true)} /> ${t("conflict.theirs")}</label></fieldset></td></tr>`;
-    })}</tbody></table>` : html`<p class="soft">${t("diff.none")}</p>`}
+    })}</tbody></table><//>` : html`<p class="soft">${t("diff.none")}</p>`}
     <footer><${Button} onClick=${onClose}>${t("action.cancel")}<//><${Button} onClick=${() => onTake(theirs, true)}>${t("conflict.discard")}<//><${Button} kind="primary" onClick=${() => onTake(merged(mine, theirs, taken), false)}>${t("conflict.merge")}<//></footer><//>`;
 }
 
