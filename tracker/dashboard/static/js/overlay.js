@@ -1,5 +1,6 @@
 // Drawing of states over a picture: silhouettes, trails, contacts and labels on a canvas, in the colours of the video.
 import { identityColour, inkFor } from "./colour.js";
+import { unit } from "./prefs.js";
 
 export const TRAIL_S = 4;
 const FORGET_S = 1.5;
@@ -47,7 +48,7 @@ function drawMask(context, track, width, height, chosen) {
   context.fillStyle = colour;
   context.fill("evenodd");
   context.globalAlpha = 1;
-  context.lineWidth = chosen ? 3 : 1.5;
+  context.lineWidth = (chosen ? 3 : 1.5) * unit();
   context.strokeStyle = chosen ? "#ffffff" : colour;
   context.setLineDash(track.seen === false ? [4, 4] : []);
   context.stroke();
@@ -56,7 +57,7 @@ function drawMask(context, track, width, height, chosen) {
 
 function drawTrail(context, points, colour, width, height, now_ms) {
   context.strokeStyle = colour;
-  context.lineWidth = 2.5;
+  context.lineWidth = 2.5 * unit();
   for (let at = 1; at < points.length; at += 1) {
     context.globalAlpha = Math.max(0.08, 1 - (now_ms - points[at][0]) / (TRAIL_S * 1000)) * 0.9;
     context.beginPath();
@@ -71,7 +72,7 @@ function drawTrail(context, points, colour, width, height, now_ms) {
 function drawContact(context, track, width, height) {
   const [x, y, kind] = track.contact;
   context.beginPath();
-  context.ellipse(x * width, y * height, 5, 3.2, 0, 0, 2 * Math.PI);
+  context.ellipse(x * width, y * height, 5 * unit(), 3.2 * unit(), 0, 0, 2 * Math.PI);
   context.lineWidth = 3;
   context.strokeStyle = "#000000";
   context.stroke();
@@ -88,8 +89,9 @@ function drawContact(context, track, width, height) {
 
 function drawLabel(context, track, text, width, height, taken) {
   const colour = identityColour(track.id);
-  const wide = context.measureText(text).width + 10;
-  const tall = 18;
+  const k = unit();
+  const wide = context.measureText(text).width + 10 * k;
+  const tall = 18 * k;
   let x = Math.min(Math.max(track.box[0] * width, 0), Math.max(0, width - wide));
   let y = Math.max(track.box[1] * height - tall - 2, 0);
   // Labels never lie on each other: the later one moves up, at the top down.
@@ -102,7 +104,7 @@ function drawLabel(context, track, text, width, height, taken) {
   context.fillStyle = colour;
   context.fillRect(x, y, wide, tall);
   context.fillStyle = inkFor(colour);
-  context.fillText(text, x + 5, y + tall / 2 + 0.5);
+  context.fillText(text, x + 5 * k, y + tall / 2 + 0.5);
 }
 
 // Draws one state on a canvas that covers the picture, `width` x `height` CSS pixels.
@@ -119,7 +121,7 @@ export function drawState(canvas, width, height, state, trails, toggles, chosen)
   context.clearRect(0, 0, width, height);
   if (!state) return;
   context.lineJoin = "round";
-  context.font = "600 12px system-ui, sans-serif";
+  context.font = `600 ${12 * unit()}px system-ui, sans-serif`;
   context.textBaseline = "middle";
   if (toggles.trails) {
     for (const [id, points] of trails.points) drawTrail(context, points, identityColour(id), width, height, state.t_ms);

@@ -1,5 +1,6 @@
 // Lines, zones and occluders of a site as SVG over a picture, with arrows for directions and counts beside them.
 import { html } from "../vendor/preact.js";
+import { unit } from "./prefs.js";
 import { number, t } from "./texts.js";
 
 const CROWDED_PX = 90;
@@ -45,20 +46,22 @@ export function cornerOf(ring, width, height) {
 export const placeIndex = (site, name) => [...site.lines, ...site.zones].findIndex((one) => one.name === name);
 
 export function Arrow({ from, dx, dy, length = 26, cls = "" }) {
-  const [x, y] = [from.x + dx * length, from.y + dy * length];
-  const [px, py] = [-dy * 5, dx * 5];
-  const base = [x - dx * 9, y - dy * 9];
+  const k = unit();
+  const [x, y] = [from.x + dx * length * k, from.y + dy * length * k];
+  const [px, py] = [-dy * 5 * k, dx * 5 * k];
+  const base = [x - dx * 9 * k, y - dy * 9 * k];
   return html`<g class=${`arrow ${cls}`}><line x1=${from.x} y1=${from.y} x2=${base[0]} y2=${base[1]} />
     <polygon points=${`${x},${y} ${base[0] + px},${base[1] + py} ${base[0] - px},${base[1] - py}`} /></g>`;
 }
 
 // A label kept inside the picture, with a plate for contrast.
 export function Tag({ x, y, text, width, height, cls = "" }) {
-  const wide = text.length * 6.7 + 12;
+  const k = unit();
+  const wide = (text.length * 6.7 + 12) * k;
   const left = Math.min(Math.max(x - wide / 2, 2), Math.max(2, width - wide - 2));
-  const top = Math.min(Math.max(y - 9, 2), Math.max(2, height - 20));
-  return html`<g class=${`tag ${cls}`}><rect x=${left} y=${top} width=${wide} height="18" rx="3" />
-    <text x=${left + wide / 2} y=${top + 13} text-anchor="middle">${text}</text></g>`;
+  const top = Math.min(Math.max(y - 9 * k, 2), Math.max(2, height - 20 * k));
+  return html`<g class=${`tag ${cls}`}><rect x=${left} y=${top} width=${wide} height=${18 * k} rx=${3 * k} />
+    <text x=${left + wide / 2} y=${top + 13 * k} text-anchor="middle">${text}</text></g>`;
 }
 
 function LinePlace({ line, site, width, height, counts, quiet }) {
@@ -68,7 +71,7 @@ function LinePlace({ line, site, width, height, counts, quiet }) {
     const found = counts && counts.find((one) => one.place === line.name && one.direction === direction);
     return found ? `${direction} ${number(found.count)}` : direction;
   };
-  const at = (side) => ({ x: middle.x + middle.nx * side * 38, y: middle.y + middle.ny * side * 38 });
+  const at = (side) => ({ x: middle.x + middle.nx * side * 38 * unit(), y: middle.y + middle.ny * side * 38 * unit() });
   return html`<g class=${cls}><polyline class="halo" points=${svgPoints(line.points, width, height)} /><polyline points=${svgPoints(line.points, width, height)} />
     <${Arrow} from=${middle} dx=${middle.nx} dy=${middle.ny} /><${Arrow} from=${middle} dx=${-middle.nx} dy=${-middle.ny} cls="back" />
     ${!quiet && html`<${Tag} ...${at(1)} text=${count(line.to_left)} width=${width} height=${height} /><${Tag} ...${at(-1)} text=${count(line.to_right)} width=${width} height=${height} />`}</g>`;

@@ -62,5 +62,8 @@ export function useTheme() {
 
 export const calm = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
 
+// Pixels of a sixteenth of the root's font: 1 on ordinary screens, more on large ones.
+export const unit = () => parseFloat(getComputedStyle(document.documentElement).fontSize) / 16 || 1;
+
 // The value of a colour token as the style sheets define it now.
 export const token = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();

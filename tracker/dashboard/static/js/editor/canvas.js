@@ -1,6 +1,7 @@
 // Drawing surface of the editor: SVG over the live picture, pointer, touch and keyboard.
 import { html, useRef, useState } from "../../vendor/preact.js";
 import { Arrow, cornerOf, middleOf, svgPoints, Tag } from "../places.js";
+import { unit } from "../prefs.js";
 import { number, t } from "../texts.js";
 import { Loupe } from "./loupe.js";
 import { fewest, rings, snapped } from "./model.js";
@@ -166,7 +167,7 @@ function Place({ kind, place, index, state, width, height, dry }) {
   const attributes = { "data-part": "place", "data-kind": kind, "data-index": index, tabindex: 0, role: "button", "aria-label": t(`editor.place.${kind}`, { name: place.name }), "aria-pressed": String(Boolean(chosen)) };
   if (kind === "lines") {
     const middle = middleOf(place.points, width, height);
-    const at = (side) => ({ x: middle.x + middle.nx * side * 42, y: middle.y + middle.ny * side * 42 });
+    const at = (side) => ({ x: middle.x + middle.nx * side * 42 * unit(), y: middle.y + middle.ny * side * 42 * unit() });
     const points = svgPoints(place.points, width, height);
     return html`<g class=${cls}><polyline class="halo" points=${points} /><polyline class="own" points=${points} /><polyline class="hit" points=${points} ...${attributes} />
       <${Arrow} from=${middle} dx=${middle.nx} dy=${middle.ny} /><${Arrow} from=${middle} dx=${-middle.nx} dy=${-middle.ny} cls="back" />
@@ -203,12 +204,12 @@ function Handles({ state, width, height }) {
       const next = ring[(vertex + 1) % ring.length];
       if (!closed && vertex === ring.length - 1) return null;
       const data = { "data-part": "middle", "data-kind": kind, "data-index": index, "data-ring": at, "data-vertex": vertex + 1 };
-      return html`<g class="middle"><circle class="dot" cx=${((x + next[0]) / 2) * width} cy=${((y + next[1]) / 2) * height} r="4" /><circle class="hit" cx=${((x + next[0]) / 2) * width} cy=${((y + next[1]) / 2) * height} r="12" tabindex="0" role="button" aria-label=${t("editor.insert", { number: vertex + 1 })} ...${data} /></g>`;
+      return html`<g class="middle"><circle class="dot" cx=${((x + next[0]) / 2) * width} cy=${((y + next[1]) / 2) * height} r=${4 * unit()} /><circle class="hit" cx=${((x + next[0]) / 2) * width} cy=${((y + next[1]) / 2) * height} r=${12 * unit()} tabindex="0" role="button" aria-label=${t("editor.insert", { number: vertex + 1 })} ...${data} /></g>`;
     })}
     ${ring.map(([x, y], vertex) => {
       const data = { "data-part": "vertex", "data-kind": kind, "data-index": index, "data-ring": at, "data-vertex": vertex };
       const chosen = state.selected.vertex === vertex && state.selected.ring === at;
-      return html`<g class=${chosen ? "vertex chosen" : "vertex"}><circle class="dot" cx=${x * width} cy=${y * height} r="6.5" /><circle class="hit" cx=${x * width} cy=${y * height} r="14" tabindex="0" role="button" aria-label=${t("editor.vertex", { number: vertex + 1, all: ring.length, name: place.name, x: Math.round(x * 100), y: Math.round(y * 100) })} ...${data} /></g>`;
+      return html`<g class=${chosen ? "vertex chosen" : "vertex"}><circle class="dot" cx=${x * width} cy=${y * height} r=${6.5 * unit()} /><circle class="hit" cx=${x * width} cy=${y * height} r=${14 * unit()} tabindex="0" role="button" aria-label=${t("editor.vertex", { number: vertex + 1, all: ring.length, name: place.name, x: Math.round(x * 100), y: Math.round(y * 100) })} ...${data} /></g>`;
     })}`)}</g>`;
 }
 
