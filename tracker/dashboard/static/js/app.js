@@ -116,13 +116,13 @@ function Frame({ session, view, reload, children }) {
     <div class="frame">
       <header class="topbar"><${Button} icon="menu" label=${t("nav.menu")} iconOnly kind="quiet" aria-expanded=${open} onClick=${() => setOpen(!open)} />
         <${Brand} title=${session.title} /><${LinkState} short /></header>
-      <div class=${open ? "rail open" : "rail"}>
+      <aside class=${open ? "rail open" : "rail"} aria-label=${t("nav.side")}>
         <${Brand} title=${session.title} />
         <nav aria-label=${t("nav.label")}>${NAVIGATION.filter(([, , , role]) => atLeast(user, role)).map(
           ([href, icon, key]) => html`<${Link} href=${href} aria-current=${key === current ? "page" : undefined}><${Icon} name=${icon} />${t(`nav.${key}`)}<//>`,
         )}</nav>
         <div class="rail-foot"><${LinkState} /><${Theme} /><${Account} user=${user} reload=${reload} /><small>masktrail ${session.version}</small></div>
-      </div>
+      </aside>
       ${open && html`<button class="veil" aria-label=${t("nav.close")} onClick=${() => setOpen(false)}></button>`}
       <main id="main" tabindex="-1">${children}</main>
     </div>`;

@@ -76,9 +76,9 @@ export function problemText(error) {
   return { title: hasText(own) && !error.expected ? t(own) : error.message, detail: parts.filter(Boolean).join(" "), remedy: error.remedy };
 }
 
-export function Failure({ error, retry }) {
+export function Failure({ error, retry, page }) {
   const { title, detail, remedy } = problemText(error);
-  return html`<div class="state failure" role="alert"><${Icon} name="warn" /><h2>${title}</h2>
+  return html`<div class="state failure" role="alert"><${Icon} name="warn" />${page ? html`<h1>${title}</h1>` : html`<h2>${title}</h2>`}
     ${detail && html`<p>${detail}</p>`}${remedy && html`<p>${remedy}</p>`}
     ${retry && html`<${Button} onClick=${retry}>${t("action.retry")}<//>`}</div>`;
 }
@@ -88,9 +88,9 @@ export function Notice({ kind = "info", children, onClose }) {
     <div>${children}</div>${onClose && html`<${Button} icon="close" label=${t("action.close")} iconOnly small kind="quiet" onClick=${onClose} />`}</div>`;
 }
 
-// Waits, fails or shows; the last data stay visible when a reload fails.
-export function Loaded({ of, children, what }) {
-  if (of.data === null && of.error) return html`<${Failure} error=${of.error} retry=${of.reload} />`;
+// Waits, fails or shows; the last data stay visible when a reload fails. `page`: it is the whole view.
+export function Loaded({ of, children, what, page }) {
+  if (of.data === null && of.error) return html`<${Failure} error=${of.error} retry=${of.reload} page=${page} />`;
   if (of.data === null) return html`<${Loading} what=${what} />`;
   return html`${of.error && html`<${Notice} kind="problem">${t("state.stale", { problem: problemText(of.error).title })}<//>`}${children(of.data)}`;
 }
@@ -112,8 +112,14 @@ export function Several({ label, all, options, chosen, onChange }) {
   const [open, setOpen] = useState(false);
   useEffect(() => {
     if (!open) return undefined;
-    const leave = (event) => ref.current && !ref.current.contains(event.target) && (ref.current.open = false);
-    const escape = (event) => event.key === "Escape" && ref.current && ((ref.current.open = false), ref.current.querySelector("summary").focus());
+    // In a dialog the list is part of the form: closing it would move what is being clicked.
+    const leave = (event) => ref.current && !ref.current.closest("dialog") && !ref.current.contains(event.target) && (ref.current.open = false);
+    const escape = (event) => {
+      if (event.key !== "Escape" || !ref.current) return;
+      event.preventDefault(); // a dialog around it stays open
+      ref.current.open = false;
+      ref.current.querySelector("summary").focus();
+    };
     document.addEventListener("pointerdown", leave);
     document.addEventListener("keydown", escape);
     return () => {

@@ -21,7 +21,7 @@ const DEFAULT_SHAPES = { lines: [[0.3, 0.5], [0.7, 0.5]], zones: [[0.35, 0.35], 
 export default function SitePage({ id }) {
   const loaded = useLoad((signal) => Promise.all([get(streamPath(id), {}, signal), get(streamPath(id, "/site"), {}, signal)]), [id]);
   useTitle(t("editor.title"), id);
-  return html`<${Loaded} of=${loaded}>${([stream, found]) => html`<${Editor} key=${id} stream=${stream} first=${found} />`}<//>`;
+  return html`<${Loaded} of=${loaded} page>${([stream, found]) => html`<${Editor} key=${id} stream=${stream} first=${found} />`}<//>`;
 }
 
 function Editor({ stream, first }) {

@@ -12,7 +12,7 @@ import { decimal, hasText, number, t, word } from "../texts.js";
 export default function Audit() {
   const streams = useStreams();
   useTitle(t("nav.audit"));
-  return html`<${Loaded} of=${streams}>${(found) => html`<${Body} streams=${found} />`}<//>`;
+  return html`<${Loaded} of=${streams} page>${(found) => html`<${Body} streams=${found} />`}<//>`;
 }
 
 function Body({ streams }) {

@@ -26,7 +26,7 @@ export function autoBin(from_ms, to_ms) {
 export default function Counts() {
   const streams = useStreams();
   useTitle(t("nav.counts"));
-  return html`<${Loaded} of=${streams}>${(found) => html`<${Body} streams=${found} />`}<//>`;
+  return html`<${Loaded} of=${streams} page>${(found) => html`<${Body} streams=${found} />`}<//>`;
 }
 
 function Body({ streams }) {

@@ -14,7 +14,7 @@ import { Figure } from "./counts.js";
 export default function Dwell() {
   const streams = useStreams();
   useTitle(t("nav.dwell"));
-  return html`<${Loaded} of=${streams}>${(found) => html`<${Body} streams=${found} />`}<//>`;
+  return html`<${Loaded} of=${streams} page>${(found) => html`<${Body} streams=${found} />`}<//>`;
 }
 
 function Body({ streams }) {

@@ -14,7 +14,7 @@ const PAGE = 100;
 export default function Events() {
   const streams = useStreams();
   useTitle(t("nav.events"));
-  return html`<${Loaded} of=${streams}>${(found) => html`<${Body} streams=${found} />`}<//>`;
+  return html`<${Loaded} of=${streams} page>${(found) => html`<${Body} streams=${found} />`}<//>`;
 }
 
 function Body({ streams }) {

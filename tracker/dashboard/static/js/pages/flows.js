@@ -15,7 +15,7 @@ const MOST_ARROWS = 12;
 export default function Flows() {
   const streams = useStreams();
   useTitle(t("nav.flows"));
-  return html`<${Loaded} of=${streams}>${(found) => html`<${Body} streams=${found} />`}<//>`;
+  return html`<${Loaded} of=${streams} page>${(found) => html`<${Body} streams=${found} />`}<//>`;
 }
 
 function Body({ streams }) {

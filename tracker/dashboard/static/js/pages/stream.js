@@ -9,5 +9,5 @@ import { RecordingView } from "./recording.js";
 export default function StreamPage({ id }) {
   const stream = useLoad((signal) => get(streamPath(id), {}, signal), [id], { every_s: 10 });
   useTitle(id);
-  return html`<${Loaded} of=${stream}>${(data) => (data.kind === "recording" ? html`<${RecordingView} stream=${data} />` : html`<${CameraView} stream=${data} />`)}<//>`;
+  return html`<${Loaded} of=${stream} page>${(data) => (data.kind === "recording" ? html`<${RecordingView} stream=${data} />` : html`<${CameraView} stream=${data} />`)}<//>`;
 }

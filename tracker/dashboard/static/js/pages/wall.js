@@ -42,7 +42,7 @@ export function TodayCounts({ counts, most = 3 }) {
   const shown = places.slice(0, most);
   return html`<dl class="today">${shown.map((place) => html`<div><dt>${place}</dt><dd>${counts.filter((one) => one.place === place).map(
     (one) => html`<span class="count"><span class="soft">${one.direction}</span> <b class="num">${number(one.count)}</b></span>`,
-  )}</dd></div>`)}${places.length > most && html`<div class="soft">${t("wall.more", { count: places.length - most })}</div>`}</dl>`;
+  )}</dd></div>`)}</dl>${places.length > most && html`<p class="soft tile-none">${t("wall.more", { count: places.length - most })}</p>`}`;
 }
 
 const TILE = { masks: true, trails: false, labels: false, contacts: false, places: true };
