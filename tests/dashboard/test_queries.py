@@ -1,4 +1,4 @@
-"""Questions of the pages: counts and stays as the commands give them, days of 23 and 25 hours, gaps that are no zero."""
+"""Questions of the pages: counts and stays as the commands give them, days of 23 and 25 hours, gaps that are not 0."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.sinks.ledgers import START_MS, crossing, write_ledger
 from tracker.analytics.counts import BY
 from tracker.analytics.stays import stays
 from tracker.dashboard.bins import edges_of, shifted
-from tracker.dashboard.dwell import dwell, quantile
+from tracker.dashboard.dwell import dwell, quantiles
 from tracker.dashboard.filters import Filter
 from tracker.dashboard.problems import ApiError
 from tracker.dashboard.queries import CountQuery, counts, flows, places, present, today
@@ -77,10 +77,11 @@ def test_dwell_is_that_of_the_stays(tmp_path_factory, events):
 
 def test_the_median_counts_stays_whose_end_was_not_seen():
     length = np.array([10.0, 20.0, 30.0, 40.0, 50.0])
-    assert quantile(length, np.ones(5, np.bool_), 0.5) == 30.0
+    assert quantiles(length, np.ones(5, np.bool_), [0.5, 0.9]) == [30.0, 50.0]
     # Three of five were lost at 25 s and later: half of all stays were longer than 40 s.
-    assert quantile(length, np.array([True, True, False, True, True]), 0.5) == 40.0
-    assert quantile(length, np.array([True, False, False, False, False]), 0.5) is None
+    assert quantiles(length, np.array([True, True, False, True, True]), [0.5]) == [40.0]
+    assert quantiles(length, np.array([True, False, False, False, False]), [0.5]) == [None]
+    assert quantiles(length[:0], np.ones(0, np.bool_), [0.5]) == [None]
 
 
 @pytest.mark.parametrize(("day", "hours"), [("2026-03-29", 23), ("2026-10-25", 25), ("2026-06-01", 24)])
@@ -189,7 +190,7 @@ def test_small_questions(history):
     assert flows(history, Filter(streams=["gate"])) == [{"stream": "gate", "name": "through", "count": 1}]
     assert [(one["place"], one["present"]) for one in present(history, ["gate"])] == [("hall", 1)]
     since = START_MS + round(timedelta(days=7) / timedelta(milliseconds=1))
-    assert today(history, "gate", from_ms=since) == [
+    assert today(history, {"gate": since, "none": None})["gate"] == [
         {"place": "door", "direction": "in", "count": 9},
         {"place": "door", "direction": "out", "count": 1},
         {"place": "hall", "direction": "", "count": 1},

@@ -12,7 +12,18 @@ from starlette.responses import Response
 
 from tracker.dashboard.guard import Guard
 from tracker.dashboard.problems import ApiError, of_tracker_error
-from tracker.dashboard.routes import account, exports, pages, people, questions, recordings, sites, state, streams
+from tracker.dashboard.routes import (
+    account,
+    exports,
+    live,
+    pages,
+    people,
+    questions,
+    recordings,
+    sites,
+    state,
+    streams,
+)
 from tracker.errors import TrackerError
 from tracker.version import __version__
 
@@ -35,6 +46,7 @@ ROUTERS = (
     recordings.router,
     people.router,
     state.router,
+    live.router,
     pages.router,
 )
 """Every topic; `pages` is last, since its paths are those that the page itself knows."""

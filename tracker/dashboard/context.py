@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import secrets
 import time
+from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tracker.dashboard.accounts import AccountStore
+from tracker.dashboard.bins import zone_of
 from tracker.dashboard.engine_view import EngineView
+from tracker.dashboard.hub import Hub
 from tracker.dashboard.ledgers import Ledgers
 from tracker.dashboard.limits import LOGIN, RateLimit
 from tracker.dashboard.proxies import Proxies
+from tracker.dashboard.queries import today
 from tracker.dashboard.recordings import Recordings
 from tracker.dashboard.sessions import Sessions
 from tracker.dashboard.sites import Sites
 from tracker.dashboard.tokens import Tokens
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from tracker.settings.dashboard import DashboardSettings
 
@@ -69,6 +73,14 @@ class Context:
         self.settings = settings
         self.folder = Path(settings.folder or "dashboard")
         self.engine = engine or EngineView()
+        self.hub = Hub(
+            watch=self.engine.watch,
+            width=self.engine.width,
+            fps=self.engine.fps,
+            streams=self.engine.cameras,
+            counts=lambda name: self.today([name])[name],
+        )
+        self.engine.follow(self.hub)
         self.accounts = AccountStore(self.folder)
         self.sessions = Sessions(self.accounts)
         self.tokens = Tokens(self.accounts)
@@ -89,11 +101,29 @@ class Context:
         self.ledgers.want([*self._more_ledgers, *stores, *self.recordings.ledgers()])
         self.sites.know({name: facts.site for name, facts in cameras.items() if facts.site is not None})
 
+    def today(self, names: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
+        """Counts by place and direction: of cameras since midnight in their sites' time zone, of recordings all."""
+        cameras = self.engine.cameras()
+        since = {name: self._midnight_ms(name) if name in cameras else None for name in names}
+        return today(self.ledgers.history, since)
+
+    def _midnight_ms(self, name: str) -> int:
+        site = self.sites.of(name)
+        zone = zone_of("UTC" if site is None else site.timezone)
+        now = datetime.now(zone)
+        return round(datetime(now.year, now.month, now.day, tzinfo=zone).timestamp() * 1000)
+
     def stream_ids(self) -> list[str]:
         """Every stream that is known: cameras, then recordings by name; rights are not looked at."""
         cameras = list(self.engine.cameras())
         recorded = sorted(set(self.ledgers.streams()) - set(cameras))
         return [*cameras, *recorded, *self.recordings.without_events([*cameras, *recorded])]
+
+    def tick(self) -> None:
+        """What is done every few seconds: recordings that came or went, and what is over."""
+        self.look()
+        self.sessions.sweep()
+        self.tokens.sweep()
 
     def close(self) -> None:
         """Close all files."""

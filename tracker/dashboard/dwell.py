@@ -9,17 +9,18 @@ import numpy as np
 
 from tracker.dashboard.filters import stream_numbers
 from tracker.dashboard.history import ENDS
+from tracker.dashboard.queries import grouped
 from tracker.formats.event_rows import iso_utc
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
     from tracker.dashboard.filters import Filter
     from tracker.dashboard.history import History
 
-__all__ = ["BUCKETS", "all_stays", "dwell", "quantile", "stay_rows"]
+__all__ = ["BUCKETS", "all_stays", "dwell", "quantiles", "stay_rows"]
 
 PAGE = 5000
 
@@ -57,21 +58,17 @@ def dwell(history: History, asked: Filter) -> dict[str, Any]:
     """
     with history.lock:
         rows = stay_rows(history, replace(asked, kinds=()))
-        stays, events, texts = history.stay_rows, history.events, history.names.texts
+        stays, texts = history.stay_rows, history.names.texts
         event = stays["event"][rows]
         length, entered = _lengths(history, rows, event), stays["entered"][rows]
         closed = entered & stays["leave"][rows] & (stays["end"][rows] == ENDS.index("left"))
-        groups, codes = np.unique(
-            np.stack([events[name][event] for name in ("stream", "place", "class")], axis=1),
-            axis=0,
-            return_inverse=True,
-        )
-    order = np.argsort(codes.ravel(), kind="stable")
-    cuts = np.cumsum(np.bincount(codes.ravel(), minlength=len(groups)))[:-1]
+        groups, codes = grouped(history, event, ("stream", "place", "class"))
+    order = np.argsort(codes, kind="stable")
+    cuts = np.cumsum(np.bincount(codes, minlength=len(groups)))[:-1]
     by = [
         {"stream": texts[stream], "place": texts[place], "class": texts[name]}
         | _figures(length[mine], closed[mine], entered[mine])
-        for (stream, place, name), mine in zip(groups.tolist(), np.split(order, cuts)[: len(groups)], strict=True)
+        for (stream, place, name), mine in zip(groups, np.split(order, cuts)[: len(groups)], strict=True)
     ]
     return _figures(length, closed, entered) | {"histogram": _histogram(length[closed]), "by": by}
 
@@ -81,43 +78,44 @@ def _lengths(history: History, rows: NDArray[np.int64], event: NDArray[np.int64]
     stays, events = history.stay_rows, history.events
     length = stays["dwell_s"][rows].copy()
     lasting = np.flatnonzero(np.isnan(length))
-    for row in lasting.tolist():
-        stream, utc = int(events["stream"][event[row]]), bool(events["utc"][event[row]])
-        last = history.last_ms(stream, utc=utc)
-        length[row] = 0.0 if last is None else max((last - int(stays["entered_ms"][rows[row]])) / 1000, 0.0)
+    stream, utc = events["stream"][event[lasting]], events["utc"][event[lasting]]
+    last = np.where(utc, history.last_ms(utc=True)[stream], history.last_ms(utc=False)[stream])
+    length[lasting] = np.maximum((last - stays["entered_ms"][rows[lasting]]) / 1000, 0.0)
     return np.asarray(length)
 
 
 def _figures(length: NDArray[np.float64], closed: NDArray[np.bool_], entered: NDArray[np.bool_]) -> dict[str, Any]:
     n, n_closed = len(length), int(np.count_nonzero(closed))
+    middle, late = quantiles(length[entered], closed[entered], (0.5, 0.9))
     return {
         "n": n,
         "closed": n_closed,
         "censored": n - n_closed,
         "mean_s": round(float(length[closed].mean()), 3) if n_closed else None,
-        "median_s": quantile(length[entered], closed[entered], 0.5),
-        "p90_s": quantile(length[entered], closed[entered], 0.9),
+        "median_s": middle,
+        "p90_s": late,
     }
 
 
-def quantile(length: NDArray[np.float64], ended: NDArray[np.bool_], share: float) -> float | None:
-    """A quantile of lengths by the Kaplan-Meier estimate; ``None`` where too few ends were seen.
+def quantiles(length: NDArray[np.float64], ended: NDArray[np.bool_], shares: Sequence[float]) -> list[float | None]:
+    """Quantiles of lengths by the Kaplan-Meier estimate; ``None`` where too few ends were seen.
 
     Args:
         length: ``(N,)`` seconds that each was seen.
         ended: ``(N,)`` whether its end was seen; else it was at least that long.
-        share: 0.5 for the median.
+        shares: 0.5 for the median.
 
-    >>> quantile(np.array([1.0, 2.0, 3.0, 4.0]), np.array([True, True, False, True]), 0.5)
-    2.0
+    >>> quantiles(np.array([1.0, 2.0, 3.0, 4.0]), np.array([True, True, False, True]), [0.5, 0.9])
+    [2.0, 4.0]
     """
-    if not len(length):
-        return None
     order = np.lexsort((~ended, length))
-    at_risk = np.arange(len(length), 0, -1)
-    survival = np.cumprod(1 - ended[order] / at_risk)
-    below = np.flatnonzero(survival <= 1 - share + 1e-12)
-    return round(float(length[order][below[0]]), 3) if len(below) else None
+    survival = np.cumprod(1 - ended[order] / np.arange(len(length), 0, -1))
+    found: list[float | None] = []
+    for share in shares:
+        # Survival falls: the first length at which it is low enough.
+        first = int(np.searchsorted(-survival, share - 1 - 1e-12))
+        found.append(round(float(length[order[first]]), 3) if first < len(length) else None)
+    return found
 
 
 def _histogram(length: NDArray[np.float64]) -> list[dict[str, Any]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -11,7 +11,18 @@ if TYPE_CHECKING:
 
     from tracker.site import Site
 
-__all__ = ["CameraFacts", "EngineView"]
+__all__ = ["CameraFacts", "EngineView", "Listener", "Wanted"]
+
+Wanted = dict[str, set[tuple[int, str, float]]]
+"""By camera: width in pixels (0 = the state alone), variant and frames per second of each picture that is wanted."""
+
+
+class Listener(Protocol):
+    """Who is told of live messages."""
+
+    def heard(self, header: dict[str, Any], body: bytes) -> None:
+        """Of kind ``state``, ``picture``, ``event``, ``health``, ``hello``, ``site_loaded`` or ``site_failed``."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +101,20 @@ class EngineView:
     def present(self, stream: str) -> Sequence[dict[str, Any]]:  # noqa: ARG002
         """Identities in each zone now: ``{"place", "class", "present"}``."""
         return ()
+
+    def width(self, asked_px: int) -> int:
+        """The width at which a picture is made that is asked for at another one."""
+        return asked_px
+
+    def fps(self, asked: float) -> float:
+        """The rate at which pictures are made that are asked for at another one."""
+        return asked
+
+    def follow(self, listener: Listener) -> None:
+        """Tell a listener every live message from now on, in a thread of the link's own."""
+
+    def watch(self, wanted: Wanted) -> None:
+        """Have the engine make these pictures and states, and nothing else."""
 
     def close(self) -> None:
         """End the link."""

@@ -254,12 +254,13 @@ class _Socket:
             self._accepted = self._accepted or message["type"] == "websocket.accept"
             await send(message)
 
-        self._task = asyncio.ensure_future(application(scope, bounded, sender))
+        self._task = asyncio.current_task()
         try:
-            await self._task
+            await application(scope, bounded, sender)
         except asyncio.CancelledError:
-            if not self._ended:
+            if not self._ended or self._task is None:
                 raise  # the server stops
+            self._task.uncancel()
             with contextlib.suppress(Exception):
                 await send({"type": "websocket.close", "code": SESSION_OVER, "reason": "the session is over"})
 

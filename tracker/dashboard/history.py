@@ -97,6 +97,7 @@ class History:
         self._corrections = 0
         self._states: dict[int, list[tuple[str, int, int | None, bool]]] = defaultdict(list)
         self._last: dict[tuple[int, bool], int] = {}
+        self._spans: dict[tuple[int, bool], tuple[int, int]] = {}
 
     # ---- adding ---------------------------------------------------------------------------------------------------
 
@@ -300,6 +301,9 @@ class History:
                 mine = at[(stream == one) & (utc == clock)]
                 if len(mine):
                     self._last[one, clock] = max(self._last.get((one, clock), int(mine.max())), int(mine.max()))
+                    counted = events["booked"][where][(stream == one) & (utc == clock)]
+                    first, last = self._spans.get((one, clock), (int(counted[0]), int(counted[0])))
+                    self._spans[one, clock] = min(first, int(counted.min())), max(last, int(counted.max()))
         outages = np.isin(events["kind"][where], [_NUMBER[kind] for kind in OUTAGE_KINDS])
         for row in np.flatnonzero(outages).tolist():
             since_s = values["since_s"][row]
@@ -337,9 +341,22 @@ class History:
                     begun[kind] = None
         return next(reversed(begun), None)
 
-    def last_ms(self, stream: int, *, utc: bool) -> int | None:
-        """Time of a stream's last event by a clock."""
-        return self._last.get((stream, utc))
+    def streams(self) -> list[int]:
+        """Numbers of the streams of which there are events, in the order in which they came."""
+        with self.lock:
+            return list(dict.fromkeys(stream for stream, _ in self._last))
+
+    def last_ms(self, *, utc: bool) -> NDArray[np.int64]:
+        """Time of each stream's last event by a clock, by the stream's number; without one the least integer."""
+        found = np.full(len(self.names.texts), np.iinfo(np.int64).min)
+        for (stream, clock), at in self._last.items():
+            if clock == utc:
+                found[stream] = at
+        return found
+
+    def span(self, stream: int, *, utc: bool) -> tuple[int, int] | None:
+        """First and last time at which events of a stream count by a clock."""
+        return self._spans.get((stream, utc))
 
 
 def _followed(renames: dict[int, int], number: int) -> int:

@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from tracker.dashboard.history import ROW, History
 from tracker.errors import TrackerError
 from tracker.formats.event_rows import row_of
@@ -108,8 +106,7 @@ class Ledgers:
         """Streams of which there are events."""
         history = self.history
         with history.lock:
-            numbers = np.flatnonzero(np.bincount(history.events["stream"])).tolist()
-            return [history.names.texts[number] for number in numbers]
+            return [history.names.texts[number] for number in history.streams()]
 
     def problems(self) -> list[dict[str, str]]:
         """Ledgers that cannot be read, by their names without folders."""

@@ -13,7 +13,7 @@ from tracker.dashboard.history import KINDS
 from tracker.dashboard.problems import ApiError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from zoneinfo import ZoneInfo
 
     from numpy.typing import NDArray
@@ -29,6 +29,7 @@ __all__ = [
     "counts",
     "crossings_of",
     "flows",
+    "grouped",
     "outage_now",
     "places",
     "present",
@@ -124,7 +125,7 @@ def _series(
 ) -> dict[str, Any]:
     """One row of counts per group, and which bins an outage touches."""
     events, texts, bins = history.events, history.names.texts, len(edges) - 1
-    groups, codes = _groups(history, rows, query.by)
+    groups, codes = grouped(history, rows, query.by)
     if bins * max(len(groups), 1) > MOST_CELLS:
         found = f"{bins} bins of {len(groups)} groups"
         raise ApiError(422, "by", f"at most {MOST_CELLS:,} counts", found, "take longer bins or fewer groups")
@@ -148,7 +149,7 @@ def _series(
     return {"series": series, "outage_bins": anywhere.tolist()}
 
 
-def _groups(
+def grouped(
     history: History, rows: NDArray[np.int64], by: Sequence[str]
 ) -> tuple[list[tuple[int, ...]], NDArray[np.int64]]:
     """Different values of some columns, and which of them each row has."""
@@ -158,10 +159,12 @@ def _groups(
         values = history.events[name][rows].astype(np.int64)
         width = int(values.max(initial=0)) + 1
         codes = codes * width + values
-        found = np.bincount(codes) if codes.max(initial=0) < 4 * len(codes) + 1000 else None
-        different = np.flatnonzero(found) if found is not None else np.unique(codes)
+        if codes.max(initial=0) < 4 * len(codes) + 1000:  # a table: searching for each row takes five times as long
+            there = np.bincount(codes, minlength=1) > 0
+            different, codes = np.flatnonzero(there), (np.cumsum(there) - 1)[codes]
+        else:
+            different, codes = np.unique(codes, return_inverse=True)
         groups = [(*groups[code // width], code % width) for code in different.tolist()]
-        codes = np.searchsorted(different, codes)
     return (groups if by else [()]), codes
 
 
@@ -186,42 +189,50 @@ def _slots_out(
 
 def spans(history: History, streams: Sequence[str]) -> dict[bool, tuple[int, int]]:
     """First and last millisecond of each clock (true: UTC) at which events of some streams count."""
+    found: dict[bool, tuple[int, int]] = {}
     with history.lock:
-        events = history.events
-        mine = np.isin(events["stream"], stream_numbers(history, streams))
-        found = {}
-        for utc in (True, False):
-            booked = events["booked"][mine & (events["utc"] == utc)]
-            if len(booked):
-                found[utc] = int(booked.min()), int(booked.max())
-        return found
+        for number in history.names.numbers(streams):
+            for utc in (True, False):
+                if (span := history.span(number, utc=utc)) is not None:
+                    first, last = found.get(utc, span)
+                    found[utc] = min(first, span[0]), max(last, span[1])
+    return found
 
 
-def today(history: History, stream: str, *, from_ms: int | None) -> list[dict[str, Any]]:
-    """Crossings and entries of one stream by place and direction, since a time or of all time."""
+def today(history: History, since_ms: Mapping[str, int | None]) -> dict[str, list[dict[str, Any]]]:
+    """Crossings and entries of streams by place and direction.
+
+    Args:
+        history: Of events.
+        since_ms: From when on, by stream; ``None`` = of all time.
+    """
     from tracker.dashboard.filters import Filter
 
+    found: dict[str, list[dict[str, Any]]] = {stream: [] for stream in since_ms}
     with history.lock:
-        asked = Filter(streams=[stream], kinds=("crossing", "enter"), from_ms=from_ms)
-        rows = chosen(history, asked)
-        rows = rows[history.events["counts"][rows]]
-        groups, codes = _groups(history, rows, ("place", "direction"))
-        found = np.bincount(codes, minlength=len(groups))
-        texts = history.names.texts
-        return sorted(
-            (
-                {"place": texts[place], "direction": texts[direction], "count": count}
-                for (place, direction), count in zip(groups, found.tolist(), strict=True)
-            ),
-            key=lambda one: (one["place"], one["direction"]),
-        )
+        begins = [value for value in since_ms.values() if value is not None]
+        least = min(begins) if len(begins) == len(since_ms) and begins else None
+        rows = chosen(history, Filter(streams=list(since_ms), kinds=("crossing", "enter"), from_ms=least))
+        events, texts = history.events, history.names.texts
+        since = np.full(len(texts), np.iinfo(np.int64).min)
+        for stream, begin in since_ms.items():
+            if begin is not None and (number := history.names.number(stream)) >= 0:
+                since[number] = begin
+        rows = rows[events["counts"][rows] & (events["booked"][rows] >= since[events["stream"][rows]])]
+        groups, codes = grouped(history, rows, ("stream", "place", "direction"))
+        counted = np.bincount(codes, minlength=len(groups)).tolist()
+    for (stream_number, place, direction), count in zip(groups, counted, strict=True):
+        if count:
+            entry = {"place": texts[place], "direction": texts[direction], "count": count}
+            found[texts[stream_number]].append(entry)
+    return {stream: sorted(rows, key=lambda one: (one["place"], one["direction"])) for stream, rows in found.items()}
 
 
 def flows(history: History, asked: Filter) -> list[dict[str, Any]]:
     """Flows by stream and name with how many identities took them."""
     with history.lock:
         rows = chosen(history, replace(asked, kinds=("flow",)))
-        groups, codes = _groups(history, rows, ("stream", "place"))
+        groups, codes = grouped(history, rows, ("stream", "place"))
         found, texts = np.bincount(codes, minlength=len(groups)), history.names.texts
         return [
             {"stream": texts[stream], "name": texts[place], "count": count}
@@ -237,7 +248,7 @@ def present(history: History, streams: Sequence[str]) -> list[dict[str, Any]]:
         rows = history.stays[~stays["leave"][history.stays]]
         event = stays["event"][rows]
         event = event[np.isin(events["stream"][event], stream_numbers(history, streams))]
-        groups, codes = _groups(history, event, ("stream", "place", "class"))
+        groups, codes = grouped(history, event, ("stream", "place", "class"))
         found, texts = np.bincount(codes, minlength=len(groups)), history.names.texts
         return [
             {"stream": texts[stream], "place": texts[place], "class": texts[name], "present": count}

@@ -14,6 +14,7 @@ from tracker.errors import ConfigError, install_command
 from tracker.settings.dashboard import split_address
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable
 
     from uvicorn import Server
@@ -31,6 +32,7 @@ NEEDED = {"fastapi": "fastapi", "uvicorn": "uvicorn", "websockets": "websockets"
 
 PING_S = 20.0
 GRACE_S = 3
+TICK_S = 5.0
 
 
 def check_packages() -> None:
@@ -52,6 +54,7 @@ def run(
     recordings: Path | None = None,
     announce: Callable[[str], None] | None = None,
     stopped: asyncio.Event | None = None,
+    bound: socket.socket | None = None,
 ) -> None:
     """Serve the dashboard until SIGTERM or SIGINT, in this thread.
 
@@ -61,6 +64,7 @@ def run(
         recordings: Folder of results to show.
         announce: Told the page's address, with the one-time secret while there is no account; it is logged by default.
         stopped: Ends the server when it is set; for callers in the same loop.
+        bound: A listening socket to serve on, whose address the settings have; ``None`` = one is made.
 
     Raises:
         ConfigError: A package is missing, or the address, the folder or a TLS file cannot be used.
@@ -71,13 +75,17 @@ def run(
     context = Context(settings, engine=engine, recordings=recordings)
     try:
         with contextlib.suppress(KeyboardInterrupt):
-            asyncio.run(serve(context, announce=announce, stopped=stopped))
+            asyncio.run(serve(context, announce=announce, stopped=stopped, bound=bound))
     finally:
         context.close()
 
 
 async def serve(
-    context: Context, *, announce: Callable[[str], None] | None = None, stopped: asyncio.Event | None = None
+    context: Context,
+    *,
+    announce: Callable[[str], None] | None = None,
+    stopped: asyncio.Event | None = None,
+    bound: socket.socket | None = None,
 ) -> None:
     """Serve in a loop that is there; arguments and errors as for :func:`run`."""
     from tracker.dashboard.app import make_app
@@ -87,7 +95,7 @@ async def serve(
     host, port = split_address(settings.address)
     server = _server(make_app(context), settings)
     try:
-        bound = listener(host, port)
+        bound = bound or listener(host, port)
     except OSError as failure:
         problem = f"expected a free address of this machine, found: {failure.strerror or failure}"
         raise ConfigError(f"dashboard {settings.address}", problem, "choose another port") from failure
@@ -95,13 +103,16 @@ async def serve(
     if settings.login and context.accounts.empty:
         address += f"/setup#token={context.set_up.secret}"  # a fragment: no server or proxy on the way logs it
     (announce or _log)(address)
-    waiting = None if stopped is None else asyncio.create_task(_until(stopped, server))
+    context.ledgers.start()
+    tasks = [asyncio.create_task(_tick(context))]
+    if stopped is not None:
+        tasks.append(asyncio.create_task(_until(stopped, server)))
     try:
         await server.serve(sockets=[bound])
     finally:
         bound.close()
-        if waiting is not None:
-            waiting.cancel()
+        for task in tasks:
+            task.cancel()
 
 
 def _server(application: Any, settings: DashboardSettings) -> Server:
@@ -149,6 +160,15 @@ def _page(settings: DashboardSettings, host: str, port: int) -> str:
 
 def _log(address: str) -> None:
     logger.info("dashboard", extra={"open": address})
+
+
+async def _tick(context: Context) -> None:
+    while True:
+        await asyncio.sleep(TICK_S)
+        try:
+            await asyncio.to_thread(context.tick)
+        except Exception:
+            logger.exception("dashboard not looked after")
 
 
 async def _until(stopped: asyncio.Event, server: Server) -> None:

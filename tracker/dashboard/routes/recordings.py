@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Request
@@ -11,7 +12,7 @@ from tracker.dashboard.answers import allowed_of, context_of, note, principal_of
 from tracker.dashboard.problems import no_such, refused
 from tracker.dashboard.recordings import PICTURES, VIDEOS, Recording
 from tracker.dashboard.rights import Right, needs
-from tracker.dashboard.routes.streams import stream_json
+from tracker.dashboard.routes.streams import streams_json
 
 __all__ = ["router"]
 
@@ -24,7 +25,7 @@ def recordings(request: Request) -> JSONResponse:
     """Every recording that may be seen, with its files."""
     context = context_of(request)
     names = [name for name in allowed_of(request) if name not in context.engine.cameras()]
-    return JSONResponse({"recordings": [_recording(request, name) for name in names]})
+    return JSONResponse({"recordings": _recordings(request, names)})
 
 
 @router.get("/{stream}")
@@ -34,7 +35,7 @@ def recording(request: Request, stream: str) -> JSONResponse:
     name = stream_of(request, stream)
     if name in context_of(request).engine.cameras():
         raise no_such("recording", name)
-    return JSONResponse(_recording(request, name))
+    return JSONResponse(_recordings(request, [name])[0])
 
 
 @router.get("/{stream}/files/{number}")
@@ -61,12 +62,13 @@ def _results(request: Request, name: str) -> Recording | None:
     return None if name in context.engine.cameras() else context.recordings.of(name)
 
 
-def _recording(request: Request, name: str) -> dict[str, Any]:
+def _recordings(request: Request, names: Sequence[str]) -> list[dict[str, Any]]:
+    return [shown | {"files": _files(request, shown["id"])} for shown in streams_json(context_of(request), names)]
+
+
+def _files(request: Request, name: str) -> list[dict[str, Any]]:
     found = _results(request, name)
-    files = [] if found is None else found.files
-    return stream_json(context_of(request), name) | {
-        "files": [
-            {"number": number, "name": one.name, "kind": one.kind, "bytes": one.size}
-            for number, one in enumerate(files)
-        ]
-    }
+    return [
+        {"number": number, "name": one.name, "kind": one.kind, "bytes": one.size}
+        for number, one in enumerate([] if found is None else found.files)
+    ]

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import FileResponse, JSONResponse, Response
 
 from tracker.dashboard.answers import allowed_of, context_of, principal_of, stream_of
-from tracker.dashboard.bins import zone_of
 from tracker.dashboard.context import Context
 from tracker.dashboard.events_list import newest
 from tracker.dashboard.filters import Filter
 from tracker.dashboard.problems import ApiError, no_such, refused
-from tracker.dashboard.queries import outage_now, spans, today
+from tracker.dashboard.queries import outage_now, spans
 from tracker.dashboard.recordings import VIDEOS
 from tracker.dashboard.rights import Right, needs
 
-__all__ = ["router", "stream_json"]
+__all__ = ["router", "streams_json"]
 
 router = APIRouter(prefix="/api/streams", tags=["streams"])
 
@@ -29,8 +28,7 @@ MOST_OF_IDENTITY = 1000
 @needs(Right.VIEW)
 def streams(request: Request) -> JSONResponse:
     """Every stream that may be seen, with its state and the counts of today."""
-    context = context_of(request)
-    return JSONResponse({"streams": [stream_json(context, name) for name in allowed_of(request)]})
+    return JSONResponse({"streams": streams_json(context_of(request), allowed_of(request))})
 
 
 @router.get("/{stream}")
@@ -52,7 +50,7 @@ def one_stream(request: Request, stream: str) -> JSONResponse:
         }
     classes = [] if facts is None else list(facts.classes)
     editable = context.sites.editable(name) and principal_of(request).may(Right.OPERATE)
-    return JSONResponse(stream_json(context, name) | {"classes": classes, "site": summary, "editable": editable})
+    return JSONResponse(streams_json(context, [name])[0] | {"classes": classes, "site": summary, "editable": editable})
 
 
 @router.get("/{stream}/picture")
@@ -116,8 +114,13 @@ def identity(request: Request, stream: str, identity: Annotated[int, Path(ge=1, 
     )
 
 
-def stream_json(context: Context, name: str) -> dict[str, Any]:
-    """A stream as the wall shows it."""
+def streams_json(context: Context, names: Sequence[str]) -> list[dict[str, Any]]:
+    """Streams as the wall shows them: of cameras the counts of today, of recordings those of all time."""
+    counted = context.today(names)
+    return [_stream(context, name) | {"today": counted[name]} for name in names]
+
+
+def _stream(context: Context, name: str) -> dict[str, Any]:
     facts = context.engine.cameras().get(name)
     health = context.engine.health().get("cameras", {}).get(name, {})
     site = context.sites.of(name)
@@ -128,7 +131,6 @@ def stream_json(context: Context, name: str) -> dict[str, Any]:
     known = spans(history, [name])
     clock = known.get(True) or known.get(False)
     size = facts.size if facts is not None else media.get("size") or (None if site is None else site.reference_size)
-    midnight = None if facts is None else _midnight_ms("UTC" if site is None else site.timezone)
     return {
         "id": name,
         "kind": "camera" if facts is not None else "recording",
@@ -142,15 +144,8 @@ def stream_json(context: Context, name: str) -> dict[str, Any]:
         "outage": outage_now(history, name) if facts is not None else None,
         "site_revision": None if site is None else site.revision,
         "timezone": None if site is None else site.timezone,
-        "today": today(history, name, from_ms=midnight),
         "has_video": found is not None,
         "began_ms": clock[0] if facts is None and True in known and clock else None,
         "duration_s": media.get("duration_s")
         or (None if facts is not None or clock is None else (clock[1] - clock[0]) / 1000),
     }
-
-
-def _midnight_ms(timezone: str) -> int:
-    zone = zone_of(timezone)
-    now = datetime.now(zone)
-    return round(datetime(now.year, now.month, now.day, tzinfo=zone).timestamp() * 1000)

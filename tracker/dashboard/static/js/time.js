@@ -48,8 +48,9 @@ export function toUtc(local, zone) {
   const [, year, month, day, hour = 0, minute = 0] = found;
   const wall = Date.UTC(year, month - 1, day, hour, minute);
   const before = wall - offsetMinutes(wall - 86_400_000, zone) * 60_000;
-  if (wall === before + offsetMinutes(before, zone) * 60_000) return before;
-  return wall - offsetMinutes(wall + 86_400_000, zone) * 60_000;
+  const after = wall - offsetMinutes(wall + 86_400_000, zone) * 60_000;
+  const fits = (at) => wall === at + offsetMinutes(at, zone) * 60_000;
+  return fits(before) || !fits(after) ? before : after;
 }
 
 // `YYYY-MM-DDTHH:MM` local time of an instant, for inputs and addresses.
