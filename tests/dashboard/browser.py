@@ -14,11 +14,18 @@ from tests.dashboard.fake_api import PASSWORD
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-CHROMIUM = next((found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None)
+CHROMIUM = next(
+    (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None
+)
 ARGUMENTS = [
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
-]  # fmt: skip
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 ALLOWED = ("Failed to load resource: the server responded with a status of",)
 """Chromium itself logs an error for every answer that is a refusal; tests that provoke one allow it."""
 
@@ -40,7 +47,10 @@ class Tab:
     refusals_expected: bool = False
 
     def __post_init__(self) -> None:
-        self.page.on("console", lambda one: one.type in {"error", "warning"} and self.complaints.append(f"{one.type}: {one.text}"))
+        self.page.on(
+            "console",
+            lambda one: one.type in {"error", "warning"} and self.complaints.append(f"{one.type}: {one.text}"),
+        )
         self.page.on("pageerror", lambda error: self.complaints.append(f"exception: {error}"))
 
     def go(self, path: str) -> None:

@@ -1,7 +1,8 @@
-"""Cameras of a fake dashboard: rendered scenes in a loop, with pictures, states, contacts and crossings from exact truth."""
+"""Cameras of a fake dashboard: rendered scenes in a loop, with pictures, states and crossings from exact truth."""
 
 from __future__ import annotations
 
+import itertools
 import time
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -43,7 +44,9 @@ class Camera:
             for one in self.scene.crossings(line, self.loop_s)
         )
         self.site: dict[str, Any] = self._first_site()
-        self.history = [{"revision": self.site["revision"], "saved_ms": int((self.began_s - 86400) * 1000), "by": "ada"}]
+        self.history = [
+            {"revision": self.site["revision"], "saved_ms": int((self.began_s - 86400) * 1000), "by": "ada"}
+        ]
         self.old_sites = {self.site["revision"]: self.site}
 
     def now(self) -> tuple[int, int, float]:
@@ -61,14 +64,22 @@ class Camera:
             inside = [one["class"] for one in tracks if within(one["contact"], zone["polygons"])]
             present[zone["name"]] = {name: inside.count(name) for name in sorted(set(inside))}
         return {
-            "type": "state", "stream": self.id, "t_ms": round(at_s * 1000), "size": list(SIZE), "tracks": tracks,
-            "present": present, "fps": 24.8, "age_s": 0.21,
-        }  # fmt: skip
+            "type": "state",
+            "stream": self.id,
+            "t_ms": round(at_s * 1000),
+            "size": list(SIZE),
+            "tracks": tracks,
+            "present": present,
+            "fps": 24.8,
+            "age_s": 0.21,
+        }
 
     def events_between(self, from_s: float, to_s: float) -> list[dict[str, Any]]:
         """Crossings of the loop between two times, newest last."""
         found = []
-        for loop in range(max(0, int((from_s - self.began_s) // self.loop_s)), int((to_s - self.began_s) // self.loop_s) + 1):
+        for loop in range(
+            max(0, int((from_s - self.began_s) // self.loop_s)), int((to_s - self.began_s) // self.loop_s) + 1
+        ):
             for at_s, place, one in self.passages:
                 when = self.began_s + loop * self.loop_s + at_s
                 if from_s <= when < to_s:
@@ -80,11 +91,23 @@ class Camera:
         x, y = (round(float(value), 4) for value in np.asarray(one.position_px) / SIZE)
         at_ms, identity = round(at_s * 1000), one.identity + loop * self.most_id
         return {
-            "key": f"{self.id}|crossing|{place}|{identity}|u{at_ms}", "kind": "crossing", "stream": self.id, "at_ms": at_ms,
-            "utc": True, "place": place, "direction": left if one.direction > 0 else right, "identity": identity,
-            "class": CLASSES[one.class_id], "was_class": "", "since_ms": None, "before": {"t_ms": at_ms - 200, "x": x, "y": y},
-            "after": {"t_ms": at_ms + 200, "x": x, "y": y}, "stay": None, "bridged": False, "revision": self.site["revision"],
-        }  # fmt: skip
+            "key": f"{self.id}|crossing|{place}|{identity}|u{at_ms}",
+            "kind": "crossing",
+            "stream": self.id,
+            "at_ms": at_ms,
+            "utc": True,
+            "place": place,
+            "direction": left if one.direction > 0 else right,
+            "identity": identity,
+            "class": CLASSES[one.class_id],
+            "was_class": "",
+            "since_ms": None,
+            "before": {"t_ms": at_ms - 200, "x": x, "y": y},
+            "after": {"t_ms": at_ms + 200, "x": x, "y": y},
+            "stay": None,
+            "bridged": False,
+            "revision": self.site["revision"],
+        }
 
     def path(self, identity: int, step: int = 1) -> list[list[float]]:
         """``[t_ms, x, y]`` of an identity's contacts in its loop."""
@@ -116,33 +139,74 @@ class Camera:
             ]
             contact = np.round(truth.contact_px[row] / SIZE, 4).tolist()
             shown = "seen" if truth.contact_shown[row] >= 0.5 else "hidden"
-            tracks.append({
-                "id": int(truth.ids[row]), "class": CLASSES[truth.class_ids[row]], "score": round(0.82 + 0.02 * (row % 7), 2),
-                "box": [round(float(v), 4) for v in truth.boxes[row] / np.array([width, height, width, height])],
-                "outline": outline, "contact": [*contact, shown], "seen": True,
-            })  # fmt: skip
+            tracks.append(
+                {
+                    "id": int(truth.ids[row]),
+                    "class": CLASSES[truth.class_ids[row]],
+                    "score": round(0.82 + 0.02 * (row % 7), 2),
+                    "box": [round(float(v), 4) for v in truth.boxes[row] / np.array([width, height, width, height])],
+                    "outline": outline,
+                    "contact": [*contact, shown],
+                    "seen": True,
+                }
+            )
         return _jpeg(masked), _jpeg(image), tracks
 
     def _first_site(self) -> dict[str, Any]:
         left, right = DIRECTIONS.get(self.id, ("in", "out"))
         lines = [
-            {"name": name, "points": self._shares(line), "to_left": left, "to_right": right, "classes": [], "dead_band": 0.004, "settle_s": 0.2, "min_rearm_s": 1.0}
+            {
+                "name": name,
+                "points": self._shares(line),
+                "to_left": left,
+                "to_right": right,
+                "classes": [],
+                "dead_band": 0.004,
+                "settle_s": 0.2,
+                "min_rearm_s": 1.0,
+            }
             for name, line in self.scene.plan.lines_m.items()
-        ]  # fmt: skip
+        ]
         zones = [
-            {"name": name, "polygons": [self._shares(ring) for ring in point_rings(zone)], "classes": [], "enter_s": 0.3, "leave_s": 1.0, "loiter_s": None, "loiter_s_by_class": {}}
+            {
+                "name": name,
+                "polygons": [self._shares(ring) for ring in point_rings(zone)],
+                "classes": [],
+                "enter_s": 0.3,
+                "leave_s": 1.0,
+                "loiter_s": None,
+                "loiter_s_by_class": {},
+            }
             for name, zone in self.scene.plan.zones_m.items()
-        ]  # fmt: skip
+        ]
         names = [line["name"] for line in lines]
-        flows = [
-            {"name": f"{a} to {b}", "start": a, "end": b, "start_direction": None, "end_direction": None}
-            for a in names[:4] for b in names[:4] if a != b
-        ] if len(names) >= 4 else []  # fmt: skip
-        doors = [{"name": "shop", "lines": ["door"], "entry": "in", "exit": "out", "reset_at": "04:00"}] if "door" in names else []
+        flows = (
+            [
+                {"name": f"{a} to {b}", "start": a, "end": b, "start_direction": None, "end_direction": None}
+                for a in names[:4]
+                for b in names[:4]
+                if a != b
+            ]
+            if len(names) >= 4
+            else []
+        )
+        doors = (
+            [{"name": "shop", "lines": ["door"], "entry": "in", "exit": "out", "reset_at": "04:00"}]
+            if "door" in names
+            else []
+        )
         return {
-            "version": 1, "revision": 3, "reference_size": list(SIZE), "reference_picture": None, "timezone": self.timezone,
-            "lines": lines, "zones": zones[:6], "occluders": [], "doors": doors, "flows": flows,
-        }  # fmt: skip
+            "version": 1,
+            "revision": 3,
+            "reference_size": list(SIZE),
+            "reference_picture": None,
+            "timezone": self.timezone,
+            "lines": lines,
+            "zones": zones[:6],
+            "occluders": [],
+            "doors": doors,
+            "flows": flows,
+        }
 
     def _shares(self, points_m: Any) -> list[list[float]]:
         shares = np.clip(self.scene.on_picture(np.asarray(points_m)) / SIZE, 0, 1)
@@ -155,15 +219,18 @@ def _jpeg(image: Any) -> bytes:
 
 def within(point: list[Any], polygons: list[list[list[float]]]) -> bool:
     """Whether a contact lies in a zone, inner polygons being holes."""
-    hits = [cv2.pointPolygonTest(np.float32(ring), (float(point[0]), float(point[1])), measureDist=False) >= 0 for ring in polygons]
+    hits = [
+        cv2.pointPolygonTest(np.float32(ring), (float(point[0]), float(point[1])), measureDist=False) >= 0
+        for ring in polygons
+    ]
     return sum(hits) % 2 == 1
 
 
 def passes(path: list[list[float]], points: list[list[float]]) -> list[int]:
     """Crossings of a path over a polyline: 1 onto its left, -1 back; the plain segment test."""
     found = []
-    for a, b in zip(path, path[1:], strict=False):
-        for p, q in zip(points, points[1:], strict=False):
+    for a, b in itertools.pairwise(path):
+        for p, q in itertools.pairwise(points):
             d1, d2 = _side(p, q, a[1:]), _side(p, q, b[1:])
             e1, e2 = _side(a[1:], b[1:], p), _side(a[1:], b[1:], q)
             if d1 * d2 < 0 and e1 * e2 < 0:

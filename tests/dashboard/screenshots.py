@@ -1,11 +1,13 @@
-"""Command that writes pictures of every page in both themes and three widths: ``python -m tests.dashboard.screenshots``.
+"""Command that writes pictures of every page in both themes and three widths.
 
+Run it by ``python -m tests.dashboard.screenshots``.
 The pages show the fake server's rendered scenes; look at the pictures before a release.
 """
 
 from __future__ import annotations
 
 import argparse
+import datetime as dt
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -56,7 +58,8 @@ def _conflict(tab: Tab) -> None:
         const session = await (await fetch('/api/session')).json();
         const found = await (await fetch('/api/streams/entrance/site')).json();
         found.site.lines[0].to_left = 'inside';
-        await fetch('/api/streams/entrance/site', {method: 'PUT', body: JSON.stringify({revision: found.revision, site: found.site}),
+        const body = JSON.stringify({revision: found.revision, site: found.site});
+        await fetch('/api/streams/entrance/site', {method: 'PUT', body,
           headers: {'Content-Type': 'application/json', 'X-Masktrail-CSRF': session.csrf}});
         }"""
     )
@@ -77,15 +80,13 @@ SCENES: dict[str, Callable[[Tab], None]] = {"editor": _editor, "conflict": _conf
 
 def shoot(folder: Path, only: list[str], widths: list[int], themes: list[str]) -> list[Path]:
     """Write the pictures of ``only`` (all if empty) and return them."""
-    import datetime
-
     folder.mkdir(parents=True, exist_ok=True)
     made = []
     with tempfile.TemporaryDirectory() as temporary, chromium() as (browser, _):
         video = Path(temporary) / "morning.mp4"
         write_video(open_recording("shop").scene, video, 10.0, 20.0)
         fake = Fake(video=video)
-        day = (datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=1)).date().isoformat()
+        day = (dt.datetime.now(dt.UTC) - dt.timedelta(days=1)).date().isoformat()
         with Server(fake) as address, Server(Fake(setup_needed=True, empty=True)) as fresh:
             for theme in themes:
                 for width in widths:
@@ -123,7 +124,9 @@ def _save(tab: Tab, folder: Path, name: str, width: int, theme: str) -> Path:
 
 def main() -> None:
     """Read the command line."""
-    parser = argparse.ArgumentParser(prog="python -m tests.dashboard.screenshots", description="Pictures of every page.")
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.dashboard.screenshots", description="Pictures of every page."
+    )
     parser.add_argument("--out", type=Path, default=Path("runs/screenshots"))
     parser.add_argument("--page", action="append", default=[], choices=[*PAGES, *SCENES, "setup", "login"])
     parser.add_argument("--width", action="append", type=int, choices=list(WIDTHS))

@@ -34,7 +34,9 @@ def save(tab: Tab) -> None:
 
 
 def near(points: Any, expected: Any, tolerance: float = 0.004) -> bool:
-    return all(abs(a - b) <= tolerance for p, q in zip(points, expected, strict=True) for a, b in zip(p, q, strict=True))
+    return all(
+        abs(a - b) <= tolerance for p, q in zip(points, expected, strict=True) for a, b in zip(p, q, strict=True)
+    )
 
 
 def test_a_line_by_mouse_is_drawn_counted_and_saved(tab: Callable[..., Tab], fake: Fake) -> None:

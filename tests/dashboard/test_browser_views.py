@@ -18,9 +18,23 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 
 VIEWS = (
-    "/", "/streams/junction", "/streams/back%20yard", "/streams/checkout/site", "/counts?span=7d&compare=1&stream=entrance", "/dwell", "/flows",
-    "/events", "/audit", "/recordings", "/streams/morning", "/health", "/users", "/users?tab=tokens", "/users?tab=log", "/no-such-page",
-)  # fmt: skip
+    "/",
+    "/streams/junction",
+    "/streams/back%20yard",
+    "/streams/checkout/site",
+    "/counts?span=7d&compare=1&stream=entrance",
+    "/dwell",
+    "/flows",
+    "/events",
+    "/audit",
+    "/recordings",
+    "/streams/morning",
+    "/health",
+    "/users",
+    "/users?tab=tokens",
+    "/users?tab=log",
+    "/no-such-page",
+)
 
 
 def axe(page: Any) -> list[str]:
@@ -30,7 +44,8 @@ def axe(page: Any) -> list[str]:
     page.evaluate(f"{(Path(source) / 'axe.min.js').read_text(encoding='utf-8')}; 0")
     found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
     return [
-        f"{one['id']} ({one['impact']}): {[node['target'] for node in one['nodes']][:3]} {one['nodes'][0]['failureSummary']}"
+        f"{one['id']} ({one['impact']}): {[node['target'] for node in one['nodes']][:3]} "
+        f"{one['nodes'][0]['failureSummary']}"
         for one in found["violations"]
         if one["impact"] in {"serious", "critical", "moderate"}
     ]
@@ -107,7 +122,8 @@ def test_pictures_states_and_counts_are_live(tab: Callable[..., Tab]) -> None:
     one.go("/streams/junction")
     one.page.locator(".rail .link-state").get_by_text("Live").wait_for()
     one.page.locator(".card button .identity-dot").first.wait_for(timeout=30_000)
-    sum_ = "[...document.querySelectorAll('.today b')].reduce((sum, one) => sum + Number(one.textContent.replace(/\\D/g, '')), 0)"
+    sum_ = """[...document.querySelectorAll('.today b')].reduce(
+        (sum, one) => sum + Number(one.textContent.replace(/\\D/g, '')), 0)"""
     before, rows = one.page.evaluate(sum_), one.page.locator(".event-row").count()
     for _ in range(60):
         one.page.wait_for_timeout(500)
@@ -154,7 +170,10 @@ def test_a_hidden_tab_pauses_and_a_lost_socket_comes_back(tab: Callable[..., Tab
     one.page.wait_for_timeout(1500)
     assert any('"watch":[{' in text for text in sent)
     assert any('"ack"' in text for text in sent)
-    one.page.evaluate("Object.defineProperty(document, 'hidden', {value: true, configurable: true}); document.dispatchEvent(new Event('visibilitychange'))")
+    one.page.evaluate(
+        """Object.defineProperty(document, 'hidden', {value: true, configurable: true});
+        document.dispatchEvent(new Event('visibilitychange'))"""
+    )
     one.page.wait_for_timeout(300)
     assert [text for text in sent if "watch" in text][-1] == '{"watch":[]}'
 
@@ -189,9 +208,15 @@ def test_no_data_is_said_in_words_on_every_page(browser: Any) -> None:
         tab = open_tab(browser, address)
         tab.log_in()
         for view, words in {
-            "/": "There are no cameras yet", "/counts": "Nothing was counted", "/dwell": "No stays", "/flows": "No flows", "/events": "No such events",
-            "/audit": "No audit yet", "/recordings": "No recordings", "/health": "No camera runs",
-        }.items():  # fmt: skip
+            "/": "There are no cameras yet",
+            "/counts": "Nothing was counted",
+            "/dwell": "No stays",
+            "/flows": "No flows",
+            "/events": "No such events",
+            "/audit": "No audit yet",
+            "/recordings": "No recordings",
+            "/health": "No camera runs",
+        }.items():
             tab.go(view)
             tab.page.get_by_text(words).wait_for()
         tab.page.context.close()
@@ -303,7 +328,10 @@ def test_axe_finds_nothing_on_a_phone_with_dialogs_open(tab: Callable[..., Tab])
 
 def test_nothing_needs_a_secure_context(tab: Callable[..., Tab]) -> None:
     """On plain http by a LAN name these are missing; the page must not ask for them."""
-    code = "".join(path.read_text(encoding="utf-8") for path in (Path(__file__).parents[2] / "tracker/dashboard/static/js").rglob("*.js"))
+    code = "".join(
+        path.read_text(encoding="utf-8")
+        for path in (Path(__file__).parents[2] / "tracker/dashboard/static/js").rglob("*.js")
+    )
     for word in ("VideoDecoder", "randomUUID", "crypto.subtle", "navigator.clipboard", "serviceWorker"):
         assert word not in code
     one = tab()

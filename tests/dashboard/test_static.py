@@ -48,9 +48,14 @@ def test_first_load_is_small() -> None:
     document = (STATIC / "index.html").read_text(encoding="utf-8")
     named = [STATIC / name for name in re.findall(r'/static/([^"]+)"', document)]
     scripts = reachable(STATIC / "js" / "main.js", lazily=True)
-    weight = sum(len(gzip.compress(path.read_bytes(), 9)) for path in {*named, *scripts, STATIC / "index.html", STATIC / "texts.json"})
+    weight = sum(
+        len(gzip.compress(path.read_bytes(), 9))
+        for path in {*named, *scripts, STATIC / "index.html", STATIC / "texts.json"}
+    )
     assert weight < FIRST_LOAD_BYTES / 2, weight
-    assert STATIC / "vendor" / "uplot.js" not in reachable(STATIC / "js" / "main.js", lazily=False), "charts come with the views of numbers"
+    assert STATIC / "vendor" / "uplot.js" not in reachable(STATIC / "js" / "main.js", lazily=False), (
+        "charts come with the views of numbers"
+    )
 
 
 def test_every_module_is_used_and_every_import_exists() -> None:
@@ -62,7 +67,11 @@ def test_every_module_is_used_and_every_import_exists() -> None:
 def test_libraries_are_what_their_table_says() -> None:
     table = (STATIC / "vendor" / "README.md").read_text(encoding="utf-8")
     rows = dict(re.findall(r"^\| (\S+) \|.*\| ([0-9a-f]{64}) \|$", table, re.MULTILINE))
-    brought = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in (STATIC / "vendor").iterdir() if path.suffix in {".js", ".css"}}
+    brought = {
+        path.name: hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in (STATIC / "vendor").iterdir()
+        if path.suffix in {".js", ".css"}
+    }
     own = brought.pop("preact.js")
     assert own, "the one file that binds them is ours"
     assert rows == brought
@@ -74,7 +83,17 @@ def test_libraries_are_what_their_table_says() -> None:
 def test_scripts_need_nothing_that_the_policy_forbids(path: Path) -> None:
     """Strict content security policy, no other host, no markup out of strings."""
     text = path.read_text(encoding="utf-8")
-    for word in ("eval(", "new Function", "innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "dangerouslySetInnerHTML", "http://", "https://"):
+    for word in (
+        "eval(",
+        "new Function",
+        "innerHTML",
+        "outerHTML",
+        "insertAdjacentHTML",
+        "document.write",
+        "dangerouslySetInnerHTML",
+        "http://",
+        "https://",
+    ):
         assert word not in text, word
     assert not re.search(r"\sstyle=", text), "styles are classes, or set by script"
     assert not re.search(r"\son[a-z]+=\"", text), "listeners are functions"
@@ -94,9 +113,16 @@ def test_every_text_is_in_the_table_and_every_entry_is_used() -> None:
     counted = {f"{key}.{form}" for key in re.findall(r'plural\("([^"]+)"', text) for form in ("one", "many")}
     assert sorted((plain | counted) - set(table)) == []
     mentioned = set(re.findall(r'"([a-z0-9_]+(?:\.[a-z0-9_-]+)+)"', text)) | counted
-    made = [re.compile(re.sub(r"\\\$\\\{.*?\\\}", ".+", re.escape(key))) for key in re.findall(r"`([a-z_.]+\.\$\{[^`]*)`", text)]
+    made = [
+        re.compile(re.sub(r"\\\$\\\{.*?\\\}", ".+", re.escape(key)))
+        for key in re.findall(r"`([a-z_.]+\.\$\{[^`]*)`", text)
+    ]
     grouped = set(re.findall(r'word\("([a-z_]+)"', text))
-    assert [key for key in table if key not in mentioned and key.split(".")[0] not in grouped and not any(one.fullmatch(key) for one in made)] == []
+    assert [
+        key
+        for key in table
+        if key not in mentioned and key.split(".")[0] not in grouped and not any(one.fullmatch(key) for one in made)
+    ] == []
 
 
 def test_texts_name_only_values_that_are_given() -> None:
@@ -150,13 +176,19 @@ def test_words_can_be_read_in_both_themes(theme: str) -> None:
 # Machado, Oliveira, Fernandes 2009, severity 1: what is left of linear RGB without one kind of cone.
 SIGHT = {
     "normal": np.eye(3),
-    "protanopia": np.array([[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]]),
-    "deuteranopia": np.array([[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]]),
+    "protanopia": np.array(
+        [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]]
+    ),
+    "deuteranopia": np.array(
+        [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]]
+    ),
 }
 
 
 def lab(rgb: NDArray[np.float64]) -> NDArray[np.float64]:
-    matrix = np.array([[0.4124564, 0.3575761, 0.1804375], [0.2126729, 0.7151522, 0.0721750], [0.0193339, 0.1191920, 0.9503041]])
+    matrix = np.array(
+        [[0.4124564, 0.3575761, 0.1804375], [0.2126729, 0.7151522, 0.0721750], [0.0193339, 0.1191920, 0.9503041]]
+    )
     x, y, z = (matrix @ np.clip(rgb, 0, 1)) / [0.95047, 1, 1.08883]
     f = [np.cbrt(one) if one > 0.008856 else 7.787 * one + 16 / 116 for one in (x, y, z)]
     return np.array([116 * f[1] - 16, 500 * (f[0] - f[1]), 200 * (f[1] - f[2])])
@@ -175,7 +207,10 @@ def test_identities_have_the_colours_of_the_video(browser: Any, served: str) -> 
     page = browser.new_page()
     page.goto(served + "/login")
     numbers = [*range(1, 400), 1000, 4097, 123_456]
-    script = "async (numbers) => { const m = await import('/static/js/colour.js'); return numbers.map((one) => [m.identityColour(one), m.inkFor(m.identityColour(one))]); }"
+    script = """async (numbers) => {
+        const m = await import('/static/js/colour.js');
+        return numbers.map((one) => [m.identityColour(one), m.inkFor(m.identityColour(one))]);
+    }"""
     for number, (colour, ink) in zip(numbers, page.evaluate(script, numbers), strict=True):
         expected = identity_colour(number)
         assert colour == "#{2:02x}{1:02x}{0:02x}".format(*expected), number
@@ -190,16 +225,20 @@ def test_times_of_a_place_survive_the_change_of_the_clock(browser: Any, served: 
     script = """async () => {
         const m = await import('/static/js/time.js'), zone = 'Europe/Berlin';
         const hour = 3600000, night = Date.UTC(2026, 9, 25, 0);
+        const length = (at) => (m.startOfDay(at, zone, 1) - m.startOfDay(at, zone)) / hour;
         const axis = m.axisLabels([night, night + hour, night + 2 * hour], zone, 3600);
         return {
-            axis, first: m.toUtc('2026-10-25T02:30', zone), missing: m.toUtc('2026-03-29T02:30', zone), plain: m.toUtc('2026-07-01T12:00', zone),
-            long_day: (m.startOfDay(night, zone, 1) - m.startOfDay(night, zone)) / hour, short_day: (m.startOfDay(Date.UTC(2026, 2, 29, 12), zone, 1) - m.startOfDay(Date.UTC(2026, 2, 29, 12), zone)) / hour,
-            back: m.toLocal(m.toUtc('2026-10-25T23:15', zone), zone), half: m.offsetText(night, 'Asia/Kathmandu'), bad: m.toUtc('x', zone),
+            axis, first: m.toUtc('2026-10-25T02:30', zone), missing: m.toUtc('2026-03-29T02:30', zone),
+            plain: m.toUtc('2026-07-01T12:00', zone), long_day: length(night), short_day: length(Date.UTC(2026, 2, 29, 12)),
+            back: m.toLocal(m.toUtc('2026-10-25T23:15', zone), zone), half: m.offsetText(night, 'Asia/Kathmandu'),
+            bad: m.toUtc('x', zone),
             durations: [0.44, 9.96, 59.6, 200, 3600, 7500, 93600].map((one) => m.duration(one)),
         };
     }"""
     found = page.evaluate(script)
-    assert found["axis"] == ["02:00\n25 Oct", "02:00\nUTC+01:00", "03:00"], "the hour that exists twice says which one it is"
+    assert found["axis"] == ["02:00\n25 Oct", "02:00\nUTC+01:00", "03:00"], (
+        "the hour that exists twice says which one it is"
+    )
     assert found["first"] == 1792888200000
     assert found["missing"] == 1774747800000
     assert found["plain"] == 1782900000000
