@@ -18,11 +18,11 @@ from tests.sinks.streams import CLASS_NAMES, stream
 from tests.sources.videos import write_video
 from tracker import plugins
 from tracker.errors import ConfigError, ModelError, SourceError
-from tracker.plugins import CONTRACTS, SINKS, SOURCES, STAGES, StageContext, open_sink, sink_class
+from tracker.plugins import ANALYTICS, CONTRACTS, SINKS, SOURCES, STAGES, StageContext, open_sink, sink_class
 from tracker.sinks.base import Checkpoint, Sink, SinkContext
 from tracker.sources.address import expand_sources
 
-POINTS = {"sources": SOURCES, "contracts": CONTRACTS, "stages": STAGES, "sinks": SINKS}
+POINTS = {"sources": SOURCES, "contracts": CONTRACTS, "stages": STAGES, "analytics": ANALYTICS, "sinks": SINKS}
 
 SINK = '''
 from pathlib import Path
@@ -108,6 +108,29 @@ class Loudest(Stage):
 
     def process(self, tracked):
         return replace(tracked, instances=tracked.instances.take(tracked.instances.scores >= self._least))
+"""
+
+ANALYTIC = """
+from tracker.analytics.analytic import Analytic
+from tracker.events import Event
+
+class FirstSight(Analytic):
+    def __init__(self, stream):
+        self._stream, self._seen = stream, set()
+
+    @classmethod
+    def open(cls, context):
+        return cls(context.stream)
+
+    def process(self, tracked):
+        assert tracked.contacts is not None
+        new = sorted(set(tracked.tracks.ids.tolist()) - self._seen)
+        self._seen.update(new)
+        time_s = tracked.frame.time_s
+        return tuple(
+            Event(kind="flow", stream=self._stream, time_s=time_s, place="first sight", identity=one, since_s=time_s)
+            for one in new
+        )
 """
 
 
@@ -291,6 +314,21 @@ def test_a_stage_of_the_settings_works_after_the_association(install, tmp_path):
     assert loud.figures.frames == plain.figures.frames
     with pytest.raises(ConfigError, match=r"expected one of camera, .*, loudest, found 'shy'"):
         run(video, stages="shy", **options)
+
+
+def test_an_analytic_writes_to_the_ledger(install, tmp_path):
+    from tests.segment.models import end2end_model
+    from tracker.engine.run import run
+    from tracker.formats.ledger import read_events
+
+    install("sights", {"sights_package": ANALYTIC}, {"analytics": {"first-sight": "sights_package:FirstSight"}})
+    video, ledger = write_video(tmp_path / "in.mp4", count=30), tmp_path / "x.events.jsonl"
+    model = end2end_model(tmp_path / "constant.onnx")
+    [outcome] = run(video, model=model, analytics="first-sight", events=[ledger])
+    found = [event for event in read_events(ledger) if event.kind == "flow"]
+    assert [(event.place, event.identity) for event in found] == [("first sight", 1), ("first sight", 2)]
+    assert outcome.identities.total() == 2
+    assert list(outcome.stage_ms)[-3:] == ["contact", "analytics first-sight", "write"]
 
 
 def test_an_unknown_address_is_refused_with_the_list(install, tmp_path):

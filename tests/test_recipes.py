@@ -28,6 +28,11 @@ EXPECTED = {
         "tracker/plugins.py": 1,
         "tests/segment/contracts/test_points.py": None,
     },
+    "An analytic": {
+        "tracker/analytics/turned_round.py": None,
+        "tracker/plugins.py": 1,
+        "tests/analytics/test_turned_round.py": None,
+    },
     "A stage": {"tracker/engine/peak.py": None, "tracker/plugins.py": 1, "tests/engine/test_peak.py": None},
 }
 """Files that a recipe touches: lines added to an old one, ``None`` for a new one."""

@@ -14,6 +14,7 @@ name belongs to one package; two that want it are an error which names both.
 | :data:`SOURCES` | ``masktrail.sources`` | a URL scheme | ``(Address, SourceContext) -> Decoder`` |
 | :data:`CONTRACTS` | ``masktrail.contracts`` | what a model's metadata or manifest says | a ``Contract`` |
 | :data:`STAGES` | ``masktrail.stages`` | what settings say | ``(StageContext) -> Stage`` |
+| :data:`ANALYTICS` | ``masktrail.analytics`` | what settings say | a subclass of ``Analytic`` |
 | :data:`SINKS` | ``masktrail.sinks`` | a suffix with its dot, or a URL scheme | a subclass of ``Sink`` with ``open`` |
 """
 
@@ -35,7 +36,17 @@ if TYPE_CHECKING:
 
     from tracker.sinks.base import Sink, SinkContext
 
-__all__ = ["CONTRACTS", "SINKS", "SOURCES", "STAGES", "ExtensionPoint", "StageContext", "open_sink", "sink_class"]
+__all__ = [
+    "ANALYTICS",
+    "CONTRACTS",
+    "SINKS",
+    "SOURCES",
+    "STAGES",
+    "ExtensionPoint",
+    "StageContext",
+    "open_sink",
+    "sink_class",
+]
 
 OURS = "masktrail"
 _SCHEME = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*)://")
@@ -150,6 +161,10 @@ def _is_sink(loaded: Any) -> bool:
     return isinstance(loaded, type) and issubclass(loaded, Sink)
 
 
+def _is_analytic(loaded: Any) -> bool:
+    return isinstance(loaded, type) and all(hasattr(loaded, name) for name in ("open", "process", "close", "state"))
+
+
 def _is_contract(loaded: Any) -> bool:
     return all(hasattr(loaded, name) for name in ("name", "form", "match", "decoder", "extra_inputs"))
 
@@ -196,6 +211,16 @@ STAGES = ExtensionPoint(
     },
 )
 """Steps of a stream between segmentation and its outputs, one instance per stream."""
+
+ANALYTICS = ExtensionPoint(
+    "masktrail.analytics",
+    expects="a subclass of tracker.analytics.analytic.Analytic",
+    fits=_is_analytic,
+    built_in={
+        "site": "tracker.analytics.measures:SiteMeasures",
+    },
+)
+"""Measures over a stream's tracked frames, which give events for its ledger."""
 
 SINKS = ExtensionPoint(
     "masktrail.sinks",

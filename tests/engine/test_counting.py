@@ -16,6 +16,8 @@ import pytest
 from tests.analytics.walks import through
 from tests.engine.fakes import FakeSource, box
 from tests.sources.cameras import wait_until
+from tracker.analytics.analytic import AnalyticContext
+from tracker.analytics.measures import SiteMeasures
 from tracker.associate.tracker import Tracker
 from tracker.contacts import ContactState
 from tracker.engine.counting import AnalyticsStage, check_site, counting_stages
@@ -234,7 +236,9 @@ def test_a_stage_that_cannot_be_closed_costs_no_output() -> None:
         def close(self) -> tuple[Event, ...]:
             raise IndexError(0)
 
-    served = Served(made=[*stages()[:3], Broken(SITE, stream="gate")]).put(0, 20).end()
+    served = (
+        Served(made=[*stages()[:3], Broken(SiteMeasures, AnalyticContext(stream="gate", site=SITE))]).put(0, 20).end()
+    )
     assert ["end its stages" in str(failure) for failure in served.stream.failures] == [True]
     assert served.sink.calls[-1] == "close"
 
@@ -493,7 +497,7 @@ def test_contacts_are_found_once_and_those_of_the_site(monkeypatch) -> None:
     stand = ((0.2, 0.45), (0.8, 0.45), (0.8, 0.6), (0.2, 0.6))
     site = replace(SITE, occluders=(Occluder(name="stand", polygon=stand),))
     served = Served(made=stages(site), way=through((0.0, 0.5, 0.5), (9.0, 0.5, 0.5)))
-    monkeypatch.setattr(served.stages[-1]._measures._contacts, "find", None)
+    monkeypatch.setattr(served.stages[-1]._analytic._contacts, "find", None)
     served.put(0, 5).end()
     assert served.stream.failures == []
     assert [one.contacts.states.tolist() for one in served.sink.frames] == [[ContactState.HIDDEN]] * 5

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from tracker.analytics.analytic import Analytic
 from tracker.analytics.bookings import Bookings
 from tracker.analytics.contact import ContactFinder
 from tracker.analytics.flows import FlowFinder
@@ -24,6 +25,7 @@ from tracker.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from tracker.analytics.analytic import AnalyticContext
     from tracker.analytics.geometry import Flags, Floats, Rows
     from tracker.analytics.lines import Crossing
     from tracker.analytics.occlusion_order import OcclusionOrder
@@ -40,7 +42,7 @@ EARLIER_FRAMES = 16
 STATE_VERSION = 1
 
 
-class SiteMeasures:
+class SiteMeasures(Analytic):
     """Everything that a site asks for, from the tracked frames of one stream.
 
     All rules are in seconds. State belongs to identities and dies with them, so memory follows what is in view.
@@ -69,6 +71,13 @@ class SiteMeasures:
         self._size: tuple[int, int] | None = None
         self._time_s: float | None = None
         self._last: tuple[TrackedFrame, Tracks, Contacts] | None = None
+
+    @classmethod
+    def open(cls, context: AnalyticContext) -> Self:
+        """Make it for a stream with a site; see :class:`tracker.analytics.analytic.Analytic`."""
+        if context.site is None:
+            raise ConfigError("analytics", "expected a site with lines and zones, found none", "name one with --site")
+        return cls(context.site, stream=context.stream, start_utc_ms=context.start_utc_ms, gap_s=context.gap_s)
 
     def process(self, tracked: TrackedFrame) -> tuple[Event, ...]:
         """Take the next frame.

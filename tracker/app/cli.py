@@ -10,6 +10,7 @@ from tracker.app.checked import CheckedCommand
 from tracker.app.commands.audit import audit
 from tracker.app.commands.bench import bench_app
 from tracker.app.commands.counts import counts
+from tracker.app.commands.dwell import dwell
 from tracker.app.commands.live import live
 from tracker.app.commands.measure import associate, evaluate
 from tracker.app.commands.models import models_app
@@ -46,7 +47,7 @@ def _version(
 for command in (track, segment, live, associate):
     app.command(cls=HabitCommand)(command)
 app.command(name="eval", cls=HabitCommand)(evaluate)
-for command in (counts, audit, demo, doctor):
+for command in (counts, dwell, audit, demo, doctor):
     app.command(cls=CheckedCommand)(command)
 app.add_typer(models_app, name="models")
 app.add_typer(site_app, name="site")

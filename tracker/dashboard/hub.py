@@ -13,6 +13,7 @@ import json
 import logging
 from typing import TYPE_CHECKING, Any
 
+from tracker.dashboard.pace import Pace
 from tracker.dashboard.viewer import Watch
 from tracker.dashboard.wire import compact, picture_message
 
@@ -104,8 +105,8 @@ class Hub:
             self._viewers.pop(viewer, None)
             for task in (sending, listening):
                 task.cancel()
+            self._refresh()  # before the next wait, which may be cut short when the server stops
             await asyncio.gather(sending, listening, return_exceptions=True)
-            self._refresh()
 
     async def _listen(self, viewer: Viewer, receive: Callable[[], Awaitable[str | None]]) -> None:
         while (text := await receive()) is not None:
@@ -149,7 +150,7 @@ class Hub:
             watch = Watch(
                 width=self._width(int(width)),
                 variant=variant,
-                every_ms=1000 / self._fps(float(fps)),
+                pace=Pace(1000 / self._fps(float(fps))),
                 pictures=pictures,
                 drawn_s=self._now_s(),
             )
@@ -273,7 +274,7 @@ class Hub:
         wanted: Wanted = {}
         for viewer in self._viewers:
             for name, watch in viewer.wanted(now_s).items():
-                wanted.setdefault(name, set()).add((*watch.size, 1000 / watch.every_ms))
+                wanted.setdefault(name, set()).add((*watch.size, 1000 / watch.pace.every))
         self._watch(wanted)
 
     def _now_s(self) -> float:

@@ -121,6 +121,9 @@ class Link(EngineView):
             return await asyncio.wait_for(future, GLIMPSE_S)
         except TimeoutError:
             return None
+        finally:
+            with self._lock:
+                one.waiting = [entry for entry in one.waiting if entry[1] is not future]
 
     def path(self, stream: str, identity: int) -> list[tuple[int, float, float]]:
         """Contacts of an identity in the last ten minutes."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import math
 from collections import OrderedDict, deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from tracker.dashboard.pace import Pace
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -31,10 +32,9 @@ class Watch:
 
     width: int
     variant: str
-    every_ms: float
+    pace: Pace
     pictures: bool
     credits: int = CREDITS
-    last_ms: float = -math.inf
     drawn_s: float = 0.0
 
     @property
@@ -81,9 +81,8 @@ class Viewer:
     def show_picture(self, stream: str, state: str, message: bytes, *, t_ms: float) -> None:
         """Have a picture sent with its state, in the place of an older one."""
         watch = self.watches[stream]
-        if 0 <= t_ms - watch.last_ms < 0.9 * watch.every_ms:
+        if not watch.pace.is_due(t_ms):
             return
-        watch.last_ms = t_ms
         before = self._pictures.pop(stream, None)
         self._waiting_bytes += len(message) - (0 if before is None else len(before[1]))
         self._pictures[stream] = state, message

@@ -8,16 +8,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tracker.analytics.analytic import AnalyticContext
 from tracker.analytics.contact import ContactFinder
-from tracker.analytics.measures import SiteMeasures
 from tracker.engine.stage import Stage
 from tracker.errors import ConfigError
-from tracker.plugins import STAGES, StageContext
+from tracker.plugins import ANALYTICS, STAGES, StageContext
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
+    from tracker.analytics.analytic import Analytic
     from tracker.engine.snapshot import Kept
     from tracker.events import Event
     from tracker.settings.stream import StreamSettings
@@ -56,53 +57,49 @@ class ContactStage(Stage):
 
 
 class AnalyticsStage(Stage):
-    """Finds the events of a site.
+    """Finds the events of one analytic.
 
     Args:
-        site: What is counted.
-        stream: Name of the stream, for the events.
-        start_at: When a recording began, where that is declared.
-        gap_s: Seconds without a frame from which the camera was out.
+        kind: The analytic.
+        context: Of the stream.
+        name: Of the stage, for its state and its seconds.
     """
 
     name = "analytics"
 
-    def __init__(self, site: Site, *, stream: str, start_at: datetime | None = None, gap_s: float = 2.0) -> None:
-        self._site, self._stream, self._start_at, self._gap_s = site, stream, start_at, gap_s
-        self._measures = self._fresh()
+    def __init__(self, kind: type[Analytic], context: AnalyticContext, *, name: str = "analytics") -> None:
+        self._kind, self._context = kind, context
+        self.name = name
+        self._analytic = kind.open(context)
 
     def process(self, tracked: TrackedFrame) -> TrackedFrame:
         """The frame with its ``events``, after those that it came with."""
-        return replace(tracked, events=(*tracked.events, *self._measures.process(tracked)))
+        return replace(tracked, events=(*tracked.events, *self._analytic.process(tracked)))
 
     def state(self) -> dict[str, Any] | None:
-        """See :meth:`tracker.analytics.measures.SiteMeasures.state`."""
-        return self._measures.state()
+        """See :meth:`tracker.analytics.analytic.Analytic.state`."""
+        return self._analytic.state()
 
     def restore(self, kept: Kept) -> None:
         """Continue where the identities do; counts of a camera that cannot be continued cost none of its identities."""
         if kept.numbers_only:
             return
         try:
-            self._measures.restore(kept.state, elapsed_s=kept.elapsed_s)
+            self._analytic.restore(kept.state, elapsed_s=kept.elapsed_s)
         except Exception as failure:
             if kept.elapsed_s is None:  # a recording continues exactly or begins anew
                 raise
-            self._measures = self._fresh()
+            self._analytic = self._kind.open(self._context)
             problem = f"expected counts of this version and site, found {type(failure).__name__}: {failure}"
-            logger.warning("counts begin anew", extra={"camera": self._stream, "problem": problem})
+            logger.warning("counts begin anew", extra={"camera": self._context.stream, "problem": problem})
 
     def close(self) -> tuple[Event, ...]:
         """What nothing can contradict any more, and the stays that last."""
-        return self._measures.close()
+        return self._analytic.close()
 
     def present(self) -> dict[str, dict[str, int]]:
         """Identities by zone and class."""
-        return self._measures.present()
-
-    def _fresh(self) -> SiteMeasures:
-        start_utc_ms = None if self._start_at is None else round(self._start_at.timestamp() * 1000)
-        return SiteMeasures(self._site, stream=self._stream, start_utc_ms=start_utc_ms, gap_s=self._gap_s)
+        return self._analytic.present()
 
 
 def counting_stages(
@@ -125,7 +122,7 @@ def counting_stages(
         pictured: Its frames have pictures, which show the state of the camera.
     """
     steps: list[tuple[str, dict[str, Any]]] = []
-    if contacts or site is not None:
+    if contacts or site is not None or settings.analytics:
         steps.append(("contact", {"site": site}))
     if site is not None and pictured:
         beside = Path(settings.site or "").parent / site.reference_picture
@@ -133,8 +130,9 @@ def counting_stages(
         steps.append(
             ("camera_state", {"reference": reference, "start_at": settings.start_at, "revision": site.revision})
         )
-    if site is not None:
-        steps.append(("analytics", {"site": site, "start_at": settings.start_at, "gap_s": settings.gap_s}))
+    facts = {"site": site, "start_at": settings.start_at, "gap_s": settings.gap_s}
+    kinds = [*(["site"] if site is not None else []), *settings.analytics]
+    steps += [("analytics", {"kind": kind, **facts}) for kind in kinds]
     return [
         STAGES.load(name)(StageContext(stream=stream, class_names=class_names, settings=values))
         for name, values in steps
@@ -183,5 +181,20 @@ def contact(context: StageContext) -> ContactStage:
 
 
 def analytics(context: StageContext) -> AnalyticsStage:
-    """The stage ``analytics``; its settings are those of :class:`AnalyticsStage`."""
-    return AnalyticsStage(stream=context.stream, **context.settings)
+    """The stage of one analytic, by its ``kind``; the other settings are ``site``, ``start_at`` and ``gap_s``.
+
+    Raises:
+        ConfigError: There is no such analytic.
+    """
+    settings = context.settings
+    start_at: datetime | None = settings.get("start_at")
+    kind = settings.get("kind", "site")
+    facts = AnalyticContext(
+        stream=context.stream,
+        class_names=tuple(context.class_names),
+        site=settings.get("site"),
+        start_utc_ms=None if start_at is None else round(start_at.timestamp() * 1000),
+        gap_s=settings.get("gap_s", 2.0),
+    )
+    name = "analytics" if kind == "site" else f"analytics {kind}"
+    return AnalyticsStage(ANALYTICS.load(kind), facts, name=name)

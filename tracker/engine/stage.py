@@ -45,7 +45,7 @@ class Stage(ABC):
             in the checkpoints of recordings, which lose no frame, and left out of the snapshots of cameras.
     """
 
-    name: ClassVar[str] = "stage"
+    name: str = "stage"
     outlasts_restart: ClassVar[bool] = True
 
     @abstractmethod

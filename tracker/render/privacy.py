@@ -124,6 +124,7 @@ class Cover:
         now = next((one for one in window if one.time_s == time_s), Presence(time_s=time_s))
         before = [one for one in window if one.time_s < time_s]
         after = [one for one in window if one.time_s > time_s]
+        later = [one for one in self._presences if one.time_s > time_s]
         seen = {shape.identity for shape in now.shapes if shape.seen and shape.identity}
         predicted = {shape.identity: shape.box for shape in now.shapes if not shape.seen}
         found = list(now.shapes)
@@ -131,7 +132,7 @@ class Cover:
         first = _by_identity(iter(after))
         for identity in (last.keys() | first.keys()) - seen:
             found += _bridged(
-                time_s, last.get(identity), first.get(identity), predicted=predicted.get(identity), after=after
+                time_s, last.get(identity), first.get(identity), predicted=predicted.get(identity), after=later
             )
         for one in (*before, *after):
             found += [shape for shape in one.shapes if not shape.identity]

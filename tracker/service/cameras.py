@@ -232,7 +232,7 @@ class LiveService:
             logger.info("already done", extra={"camera": camera.name})
             return
         self._journals.pop(camera.name, None)
-        if self._snapshots is not None and is_camera(camera.url) and plan.site is not None:
+        if self._snapshots is not None and is_camera(camera.url) and (plan.site or camera.analytics):
             self._journals[camera.name] = self._snapshots.journal(camera.name)
         stream = open_stream(
             plan,

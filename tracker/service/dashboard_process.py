@@ -90,7 +90,7 @@ class DashboardProcess:
             begun_s = time.monotonic()
             try:
                 problem = self._live()
-            except OSError as failure:
+            except Exception as failure:  # noqa: BLE001 - whatever it is, the page is wanted again
                 problem = f"{type(failure).__name__}: {failure}"
             if self._closing.is_set():
                 return

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import math
 import os
 import queue
 import threading
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tracker.dashboard.contact_log import note_of, pack
+from tracker.dashboard.pace import Pace
 from tracker.dashboard.wire import compact, event_message, packed
 from tracker.errors import mask_values
 from tracker.service.preview import CameraPreview, Encoded, Size, Variant
@@ -70,7 +70,7 @@ class Watched:
         preview: Its encoder.
         sizes: Pictures that are looked at.
         alone: States are wanted without pictures.
-        every_s: Seconds between frames that are shown; ``None`` = nobody looks.
+        pace: Of the frames that are shown; ``None`` = nobody looks.
     """
 
     name: str
@@ -82,8 +82,7 @@ class Watched:
     preview: CameraPreview
     sizes: frozenset[Size] = frozenset()
     alone: bool = False
-    every_s: float | None = None
-    due_s: float = -math.inf
+    pace: Pace | None = None
     newest: TrackedFrame | None = None
     notes: deque[ContactNote] = field(default_factory=lambda: deque(maxlen=NOTES))
 
@@ -92,17 +91,6 @@ class Watched:
         letterbox = tracked.frame.letterbox
         content_px = 0 if letterbox is None else letterbox.content_size[0]
         return any(min(size.width, tracked.frame.size[0]) > content_px for size in self.sizes)
-
-    def is_due(self, time_s: float) -> bool:
-        """Whether the frame of a time is to be shown; the rate holds where the camera's own is no multiple of it."""
-        every_s = self.every_s
-        if every_s is None:
-            return False
-        late_s = time_s - self.due_s
-        if -every_s <= late_s < 0:
-            return False
-        self.due_s = (self.due_s if late_s < every_s else time_s) + every_s
-        return True
 
     def facts(self) -> dict[str, Any]:
         """What the dashboard is told of it."""
@@ -187,7 +175,8 @@ class Viewers:
             one.notes.append(note)
         for event in tracked.events:
             self._tell(packed("event", compact(event_message(event)), stream=one.name))
-        if one.is_due(tracked.frame.time_s):
+        pace = one.pace
+        if pace is not None and pace.is_due(tracked.frame.time_s):
             one.newest = tracked
             self._awake.set()
 
@@ -270,8 +259,9 @@ class Viewers:
     def _apply(self, one: Watched) -> None:
         """Bring a camera to what is wanted of it, under the lock."""
         wish = self._wanted.get(one.name, _Wish())
-        one.sizes, one.alone, one.every_s, one.due_s = wish.sizes, wish.alone, wish.every_s, -math.inf
-        if one.every_s is None:
+        one.sizes, one.alone = wish.sizes, wish.alone
+        one.pace = None if wish.every_s is None else Pace(wish.every_s)
+        if one.pace is None:
             one.newest = None
             one.stream.show_images(wanted=False)
 
@@ -296,7 +286,7 @@ class Viewers:
             cameras = list(self._cameras.values())
         for one in cameras:
             tracked, one.newest = one.newest, None
-            if tracked is None or one.every_s is None:
+            if tracked is None or one.pace is None:
                 continue
             one.preview.watch(one.sizes)
             one.stream.show_images(wanted=one.wants_images(tracked))

@@ -165,6 +165,11 @@ class StreamSettings(Settings):
         Field(description="Further steps by name, from other packages, between tracking and outputs."),
         Note("Names of the entry points `masktrail.stages` of installed packages."),
     ] = ()
+    analytics: Annotated[
+        Texts,
+        Field(description="Further analytics by name, from other packages, whose events join those of the site."),
+        Note("Names of the entry points `masktrail.analytics` of installed packages."),
+    ] = ()
 
     stride: Annotated[
         int,
@@ -259,7 +264,7 @@ class StreamSettings(Settings):
                 expected = f"events as {' '.join(EVENT_KINDS)}"
                 found = f"{PurePath(path).suffix or 'no suffix'} in {path}"
                 raise SettingError(owner, (Refusal("events", expected, found, "change the suffix"),), found)
-        if self.events and self.site is None:
+        if self.events and self.site is None and not self.analytics:
             expected, found = "a site, whose lines and zones make the events", "events without one"
             raise SettingError(owner, (Refusal("events", expected, found, "name the site's file too"),), found)
         for path in self.records:

@@ -1,0 +1,115 @@
+"""Guides to counting: their commands, run as they are printed on a rendered scene."""
+
+from __future__ import annotations
+
+import csv
+import re
+import shlex
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from demos.scenes.catalogue import counting_truth, open_recording
+from demos.scenes.recording import Recording
+from demos.scenes.writers import write_video
+from tests.command import Run
+from tracker.settings.site_file import read_site
+
+ROOT = Path(__file__).resolve().parent.parent
+BLOCK = re.compile(r"^```(sh|yaml)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+FPS = 12.5
+"""Half of the scenes' own: the same answers in half the time."""
+
+SCENES = {
+    "count-lanes.md": {"road.mp4": ("road", 11.5)},
+    "count-shop.md": {"door.mp4": ("door", 10.0), "till.mp4": ("checkout", 10.0)},
+    "count-junction.md": {"junction.mp4": ("junction", 12.0)},
+}
+"""Recordings of a guide: which scene, and how many seconds of it."""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "sites").mkdir()
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def recording_of(guide: str, name: str) -> Recording:
+    scene, seconds = SCENES[guide][name]
+    return open_recording(scene, seed=0, size=(640, 360), duration_s=seconds)
+
+
+def follow(guide: str, folder: Path, run: Run) -> list[str]:
+    """Write the guide's sites and run its commands; what each printed."""
+    for name in SCENES[guide]:
+        recording = recording_of(guide, name)
+        write_video(recording.scene, folder / name, FPS, times_s=recording.times(FPS).tolist())
+    printed = []
+    for language, text in BLOCK.findall((ROOT / "docs" / "guide" / guide).read_text("utf-8")):
+        if language == "yaml":
+            (folder / text.split("\n", 1)[0].removeprefix("# ")).write_text(text, "utf-8")
+            continue
+        for line in text.splitlines():
+            words = shlex.split(line)
+            assert words[0] == "masktrail"
+            result = run(*words[1:])
+            assert result.status == 0, f"{line}\n{result.err}"
+            printed.append(result.out)
+    return printed
+
+
+def counted(path: Path, *columns: str) -> dict[tuple[str, ...], int]:
+    """Sums of a CSV file of counts."""
+    sums: dict[tuple[str, ...], int] = {}
+    with path.open(newline="", encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            key = tuple(row[name] for name in columns)
+            sums[key] = sums.get(key, 0) + int(row["count"] or 0)
+    return {key: count for key, count in sums.items() if count}
+
+
+def test_vehicles_per_lane(folder: Path, run: Run) -> None:
+    printed = follow("count-lanes.md", folder, run)
+    crossings = counting_truth(recording_of("count-lanes.md", "road.mp4"))["lines"]["line"]["crossings"]
+    ends = {"towards 1": 0.36, "towards 2": 0.50, "away 1": 0.73, "away 2": 0.90}
+    truth: Counter[tuple[str, ...]] = Counter()
+    for one in crossings:
+        lane = next(name for name, end in ends.items() if one["position_px"][0] < 640 * end)
+        truth[lane, "towards" if one["direction"] == 1 else "away"] += 1
+    assert truth.total() >= 6
+    assert counted(folder / "lanes.csv", "line", "direction") == truth
+    assert any("2026-03-29T07:00:00+02:00" in text for text in printed)
+    assert (folder / "road.counted.mp4").stat().st_size > 10_000
+
+
+def test_footfall_and_dwell(folder: Path, run: Run) -> None:
+    printed = follow("count-shop.md", folder, run)
+    [footfall] = [text for text in printed if "direction" in text]
+    assert re.search(r"door +in +[45]\b", footfall)  # five; two of them side by side
+    with (folder / "stays.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    served = [row for row in rows if row["zone"] == "service" and row["began"] == "already_inside"]
+    assert [float(row["left"]) for row in served] == [pytest.approx(6.5, abs=0.5)]
+    assert sum(row["zone"] == "queue" for row in rows) >= 4
+    assert (folder / "till.refined.events.jsonl").is_file()
+
+
+def test_turning_counts(folder: Path, run: Run) -> None:
+    follow("count-junction.md", folder, run)
+    found = counted(folder / "turning.csv", "place")
+    assert found.get(("south back",)) == 1
+    assert 3 <= sum(found.values()) <= 6
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "examples" / "sites").glob("*.yaml")), ids=lambda path: path.name)
+def test_examples_are_sites(path: Path) -> None:
+    site = read_site(path)
+    assert site.lines
+    assert site.reference_size == (640, 360)
+
+
+def test_all_turns_of_four_arms_are_in_the_example() -> None:
+    site = read_site(ROOT / "examples" / "sites" / "junction.yaml")
+    assert len({(flow.start, flow.end) for flow in site.flows}) == 16

@@ -1,0 +1,117 @@
+"""``masktrail dwell``: how long identities stayed in zones, as a table or every stay as CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tracker.app.commands.counts import zone_of
+from tracker.app.console import console_for, foreign
+from tracker.errors import ConfigError
+
+if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
+
+    from rich.table import Table
+
+    from tracker.analytics.dwell import Dwell
+    from tracker.analytics.stays import ZoneStay
+
+__all__ = ["dwell"]
+
+KINDS = frozenset({"enter", "leave", "reclassified", "rekeyed"})
+APART = "inside: found inside; lost, open: no exit seen. These are in no average."
+
+COLUMNS = {"stream": "stream", "zone": "place", "class": "class"}
+
+
+def dwell(
+    ledgers: Annotated[
+        list[Path], typer.Argument(metavar="LEDGER...", help="*.events.jsonl, *.events.parquet or *.sqlite.")
+    ],
+    *,
+    by: Annotated[str, typer.Option(metavar="LIST", help="What is taken apart: stream, zone, class.")] = "zone,class",
+    timezone: Annotated[str, typer.Option(metavar="NAME", help="Of times in the file: Europe/Berlin.")] = "UTC",
+    out: Annotated[Path | None, typer.Option(metavar="FILE", help="Write every stay as a row of a CSV file.")] = None,
+) -> None:
+    """Say how long identities stayed in zones; stays that were not seen from entry to exit are counted apart."""
+    from tracker.analytics.dwell import dwell as dwell_of
+    from tracker.analytics.stays import stays
+    from tracker.formats.ledger import read_events
+
+    zone, columns = zone_of(timezone), _columns(by)
+    if out is not None:
+        from tracker.sinks.claims import Claim, check_claims
+
+        check_claims([Claim(path=out, named_by="--out")], [Claim(path=path) for path in ledgers])
+    found = stays([event for event in read_events(*ledgers) if event.kind in KINDS])
+    if out is None:
+        console = console_for()
+        console.print(_table(dwell_of(found, by=[COLUMNS[name] for name in columns]), columns))
+        if not all(one.closed for one in found):
+            console.print(APART, style="dim")
+        return
+    from tracker.sinks.part_file import write_whole
+
+    write_whole(out, _csv(found, zone).encode())
+
+
+def _table(rows: Sequence[Dwell], columns: Sequence[str]) -> Table:
+    from rich.table import Table
+
+    table = Table(box=None, padding=(0, 1), header_style="cyan")
+    for name in columns:
+        table.add_column(name, overflow="fold")
+    for name in ("closed", "mean", "median", "90 %", "longest", "inside", "lost", "open"):
+        table.add_column(name, justify="right")
+    for row in rows:
+        figures = (row.mean_s, row.median_s, row.p90_s, row.longest_s)
+        apart = (row.found_inside, row.lost, row.lasting)
+        table.add_row(*map(foreign, row.group), str(row.closed), *map(_seconds, figures), *map(str, apart))
+    return table
+
+
+def _seconds(value: float | None) -> str:
+    """``-``, ``12.3 s`` or ``4:05``."""
+    if value is None:
+        return "-"
+    return f"{value:.1f} s" if value < 99.95 else f"{round(value) // 60}:{round(value) % 60:02d}"
+
+
+def _csv(found: Sequence[ZoneStay], zone: ZoneInfo) -> str:
+    """Every stay, in the order of entries; times of streams without a wall clock are seconds of media time."""
+    from tracker.formats.cells import cell
+
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["stream", "zone", "identity", "class", "entered", "left", "dwell_s", "hidden_s", "began", "end"])
+    for one in found:
+        times = [_moment(at_ms, zone, utc=one.utc) for at_ms in (one.entered_ms, one.left_ms)]
+        dwell_s = "" if one.dwell_s is None else round(one.dwell_s, 3)
+        row = [one.stream, one.place, one.identity, one.class_name, *times, dwell_s, round(one.hidden_s, 3), one.began]
+        writer.writerow(map(cell, [*row, one.end or ""]))
+    return text.getvalue()
+
+
+def _moment(at_ms: int | None, zone: ZoneInfo, *, utc: bool) -> str | float:
+    if at_ms is None:
+        return ""
+    if not utc:
+        return at_ms / 1000
+    return datetime.fromtimestamp(at_ms / 1000, UTC).astimezone(zone).isoformat(timespec="milliseconds")
+
+
+def _columns(text: str) -> list[str]:
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    for name in names:
+        if name not in COLUMNS:
+            raise ConfigError("--by", f"expected some of {', '.join(COLUMNS)}, found {name!r}", "change it")
+    if len(set(names)) < len(names):
+        raise ConfigError("--by", f"expected different columns, found {text!r}", "name each once")
+    return names
