@@ -9,7 +9,7 @@ BIN    := $(VENV)/bin
 UV     := $(shell command -v uv 2>/dev/null)
 OUT    ?= demo-output
 
-.PHONY: demo test torch lock sbom test-export test-wheel lint format bench wheel wheel-cpu clean
+.PHONY: demo test torch lock sbom test-browser screenshots test-export test-wheel lint format bench wheel wheel-cpu clean
 .DEFAULT_GOAL := demo
 
 # ---- environments: uv where present, else venv and pip ------------------------------------------------------------
@@ -45,7 +45,7 @@ demo: $(VENV)/.runtime
 	@$(BIN)/masktrail demo --out $(OUT) $(if $(VIDEO),"$(VIDEO)",)
 
 test: $(VENV)/.dev
-	@$(BIN)/python -m pytest -m "not export and not wheel" -n auto --dist loadfile $(ARGS)
+	@$(BIN)/python -m pytest -m "not export and not wheel and not browser" -n auto --dist loadfile $(ARGS)
 
 # The PyTorch side, for `python -m export` and its tests: `make torch`. On Linux PyPI's torch brings CUDA along; for the small build:
 #   make torch TORCH_INDEX=https://download.pytorch.org/whl/cpu
@@ -61,6 +61,15 @@ test-export: $(VENV)/.export
 
 test-wheel: $(VENV)/.dev
 	@$(BIN)/python -m pytest -m wheel tests/test_wheel.py $(ARGS)
+
+# The dashboard's pages in a real browser; skipped with the reason where Chromium is missing (apt-get install chromium).
+test-browser: $(VENV)/.dev
+	@$(BIN)/python -m pytest -m browser tests/dashboard $(ARGS)
+
+# Every page in both themes and three widths, to be looked at.
+SHOTS ?= runs/screenshots
+screenshots: $(VENV)/.dev
+	@$(BIN)/python -m tests.dashboard.screenshots --out $(SHOTS) $(ARGS)
 
 lint: $(VENV)/.dev
 	@$(BIN)/ruff check .
