@@ -102,7 +102,7 @@ wheel-cpu: $(VENV)/.dev
 
 # What images install, every package with its version and hashes, for Python 3.11 on Linux; no index is written into the file.
 LOCK := examples/requirements.lock
-EXTRAS ?= live
+EXTRAS ?= live dashboard
 lock:
 	@command -v uv >/dev/null || { echo "make lock needs uv: pip install uv"; exit 1; }
 	@uv pip compile --quiet --universal --python-version 3.11 $(addprefix --extra ,$(EXTRAS)) --generate-hashes --no-emit-index-url --no-emit-find-links \
