@@ -115,5 +115,7 @@ class Desk:
             self.user(name, role, streams, **rights)
         secret = self.context.sessions.begin(name, "test")
         client = self.client(**{CSRF_HEADER: csrf_of(secret)})
-        client.cookies.set(cookie_name("http"), secret, domain="localhost.local", path="/")
+        client.cookies.set(
+            cookie_name("http", ORIGIN.removeprefix("http://")), secret, domain="localhost.local", path="/"
+        )
         return client
