@@ -27,6 +27,7 @@ class FakeState:
     sessions: dict[str, str]
     tokens: list[dict[str, Any]]
     cameras: dict[str, Camera]
+    hand_counts: list[dict[str, Any]]
 
     def user(self, request: Any) -> dict[str, Any] | None:
         """Whose session a request or socket has."""

@@ -79,6 +79,7 @@ class Fake(FakeQuestions, FakeSites, FakeAccounts, FakeLive):
             ]
         )
         self.cameras = {one.id: one for one in cameras}
+        self.hand_counts = []
         self.fail: set[str] = set()
         """Paths that answer 500, for error states."""
 
@@ -267,6 +268,7 @@ def application(fake: Fake) -> Any:
         Route("/api/export/{name}", g(fake.export)),
         Route("/api/recordings", g(fake.recordings)),
         Route("/api/audit", g(fake.audit, "operator")),
+        Route("/api/validation", g(fake.validation, "operator"), methods=["GET", "POST"]),
         Route("/api/health", g(fake.health)),
         Route("/api/users", g(fake.accounts, "admin"), methods=["GET", "POST"]),
         Route("/api/users/{name}", g(fake.account, "admin"), methods=["PATCH", "DELETE"]),

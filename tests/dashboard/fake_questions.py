@@ -147,6 +147,15 @@ class FakeQuestions(FakeState):
         found = fake_numbers.near_misses("entrance") if any(one.id == "entrance" for one in streams) else {"audits": []}
         return JSONResponse(found)
 
+    async def validation(self, request: Request) -> Response:
+        """Counts by hand: a list, and a new one."""
+        if request.method == "POST":
+            self.hand_counts.insert(0, {"id": len(self.hand_counts) + 1, **await request.json()})
+            return JSONResponse({"id": len(self.hand_counts)}, 201)
+        streams = [one.id for one in self.chosen(request)]
+        rows = [one for one in self.hand_counts if one["stream"] in streams]
+        return JSONResponse({"validations": [one | {"counted": one["truth"] + 1, "by": "ada"} for one in rows]})
+
     async def health(self, request: Request) -> Response:
         cameras = {
             one.id: {

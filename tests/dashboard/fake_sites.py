@@ -109,7 +109,7 @@ class FakeSites(FakeState):
             for line in site["lines"]
         ]
         places += [
-            {"place": zone["name"], "kind": "zone", "rows": [{"what": "stays", "class": "", "was": 4, "would": 4}]}
+            {"place": zone["name"], "kind": "zone", "rows": [{"what": "entered", "class": "", "was": 4, "would": 4}]}
             for zone in site["zones"]
         ]
         now = round(time.time() * 1000)

@@ -267,6 +267,25 @@ def test_users_and_tokens_are_made_changed_and_removed(tab: Callable[..., Tab], 
     assert one.page.locator(".secret").inner_text() == "mt_3fV0aexample"
 
 
+def test_a_count_by_hand_stands_beside_the_programs(tab: Callable[..., Tab], fake: Fake) -> None:
+    one = tab()
+    one.go("/audit?stream=entrance")
+    one.page.get_by_role("tab", name="Validation").click()
+    one.page.get_by_text("No hand counts yet").wait_for()
+    one.page.get_by_role("button", name="Add a count by hand").click()
+    dialog = one.page.get_by_role("dialog")
+    dialog.get_by_label("Line or zone").select_option("door")
+    dialog.get_by_label("Direction").select_option("in")
+    dialog.get_by_label("From (Europe/Berlin)").fill("2026-10-25T02:30")
+    dialog.get_by_label("To", exact=True).fill("2026-10-25T04:00")
+    dialog.get_by_label("Counted by hand").fill("20")
+    dialog.get_by_role("button", name="Save").click()
+    one.page.get_by_text("+5.0 %").wait_for()
+    [made] = fake.hand_counts
+    assert (made["stream"], made["place"], made["direction"], made["truth"]) == ("entrance", "door", "in", 20)
+    assert made["to_ms"] - made["from_ms"] == 2.5 * 3_600_000, "the hour of the clock change counts twice"
+
+
 def test_themes_follow_the_system_or_the_switch(tab: Callable[..., Tab]) -> None:
     one = tab(color_scheme="dark")
     ground = "getComputedStyle(document.body).backgroundColor"

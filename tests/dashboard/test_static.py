@@ -229,7 +229,8 @@ def test_times_of_a_place_survive_the_change_of_the_clock(browser: Any, served: 
         const axis = m.axisLabels([night, night + hour, night + 2 * hour], zone, 3600);
         return {
             axis, first: m.toUtc('2026-10-25T02:30', zone), missing: m.toUtc('2026-03-29T02:30', zone),
-            plain: m.toUtc('2026-07-01T12:00', zone), long_day: length(night), short_day: length(Date.UTC(2026, 2, 29, 12)),
+            plain: m.toUtc('2026-07-01T12:00', zone), long_day: length(night),
+            short_day: length(Date.UTC(2026, 2, 29, 12)),
             back: m.toLocal(m.toUtc('2026-10-25T23:15', zone), zone), half: m.offsetText(night, 'Asia/Kathmandu'),
             bad: m.toUtc('x', zone),
             durations: [0.44, 9.96, 59.6, 200, 3600, 7500, 93600].map((one) => m.duration(one)),

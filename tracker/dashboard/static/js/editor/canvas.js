@@ -180,19 +180,16 @@ function Place({ kind, place, index, state, width, height, dry }) {
   return html`<g class=${cls}><path class="own" d=${path} ...${attributes} />${kind === "zones" && html`<${Tag} x=${middle.x} y=${middle.y} text=${zoneText(place, dry)} width=${width} height=${height} />`}</g>`;
 }
 
-// `in 14`, or `in 14 → 16` while a change would count otherwise.
+// `in 14`, or `in 14 → 16` while a change would count otherwise; of all classes together.
 function counted(dry, direction) {
-  const rows = dry ? dry.rows.filter((row) => row.what === direction) : [];
-  if (!rows.length) return direction;
-  const sum = (key) => rows.reduce((total, row) => total + (row[key] || 0), 0);
-  return sum("was") === sum("would") ? `${direction} ${number(sum("would"))}` : `${direction} ${number(sum("was"))} → ${number(sum("would"))}`;
+  const row = dry && dry.rows.find((one) => one.what === direction && !one.class);
+  if (!row) return direction;
+  return row.was === null || row.was === row.would ? `${direction} ${number(row.would)}` : `${direction} ${number(row.was)} → ${number(row.would)}`;
 }
 
 function zoneText(zone, dry) {
-  const rows = dry ? dry.rows.filter((row) => row.what === "stays" || row.what === "enter") : [];
-  if (!rows.length) return zone.name;
-  const sum = (key) => rows.reduce((total, row) => total + (row[key] || 0), 0);
-  return `${zone.name} ${sum("was") === sum("would") ? number(sum("would")) : `${number(sum("was"))} → ${number(sum("would"))}`}`;
+  const first = dry && dry.rows.find((one) => !one.class);
+  return first ? counted({ rows: [{ ...first, what: zone.name }] }, zone.name) : zone.name;
 }
 
 function Handles({ state, width, height }) {

@@ -7,6 +7,7 @@ import { Button, Loaded, Notice, PageHead, problemText } from "../parts.js";
 import { Link, setGuard, streamUrl, useEntry } from "../router.js";
 import { Stage } from "../stage.js";
 import { t } from "../texts.js";
+import { browserZone } from "../time.js";
 import { Canvas } from "./canvas.js";
 import { Conflict, Exchange, Revisions } from "./dialogs.js";
 import { fewest, fresh, isDirty, placeOf, reduce } from "./model.js";
@@ -27,7 +28,7 @@ export default function SitePage({ id }) {
 function Editor({ stream, first }) {
   const { user } = useSession();
   useEntry(stream.kind === "recording" ? "recordings" : "wall");
-  const [state, dispatch] = useReducer(reduce, first.site, fresh);
+  const [state, dispatch] = useReducer(reduce, first, started);
   const [history, setHistory] = useState(first.history || []);
   const [dialog, setDialog] = useState(null);
   const [menu, setMenu] = useState(null);
@@ -89,6 +90,12 @@ function Editor({ stream, first }) {
     ${dialog?.kind === "conflict" && html`<${Conflict} base=${state.saved} mine=${state.site} theirs=${dialog.theirs} onTake=${resolve} onClose=${() => setDialog(null)} />`}
     ${dialog?.kind === "revisions" && html`<${Revisions} id=${stream.id} site=${state.site} history=${history} zone=${state.site.timezone} onRestore=${(site) => { dispatch({ type: "site", changes: { ...site, revision: state.site.revision } }); setDialog(null); }} onClose=${() => setDialog(null)} />`}
     ${dialog?.kind === "exchange" && html`<${Exchange} id=${stream.id} onTake=${(site) => { dispatch({ type: "join", site }); setDialog(null); setNotice({ kind: "good", text: t("exchange.taken") }); }} onClose=${() => setDialog(null)} />`}`;
+}
+
+// A camera without a site starts with its own picture's size and the time zone of whoever draws.
+function started({ site, size }) {
+  const untouched = !site.revision && !["lines", "zones", "occluders"].some((kind) => (site[kind] || []).length);
+  return fresh(untouched ? { ...site, reference_size: site.reference_size || size || null, timezone: site.timezone === "UTC" ? browserZone() : site.timezone } : site);
 }
 
 // Checks and dry-runs the site a moment after each change; the last answer stays until the next one.

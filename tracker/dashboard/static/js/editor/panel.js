@@ -26,7 +26,7 @@ function PlaceList({ state, dispatch, dry }) {
     <${Icon} name=${ICON[row.kind]} />${row.kind === "occluders" ? "" : html`<${Swatch} index=${row.kind === "lines" ? row.index : state.site.lines.length + row.index} />`}<span>${row.place.name}</span><span class="soft num">${sumText(dry.get(row.place.name))}</span></button></li>`)}</ul>`;
 }
 
-const sumText = (dry) => (dry ? dry.rows.map((row) => number(row.would)).join(" / ") : "");
+const sumText = (dry) => (dry ? dry.rows.filter((row) => !row.class).map((row) => number(row.would)).join(" / ") : "");
 
 function Text({ label, value, onChange, hint, ...rest }) {
   return html`<${Field} label=${label} hint=${hint}><input value=${value ?? ""} onInput=${(event) => onChange(event.currentTarget.value)} ...${rest} /><//>`;

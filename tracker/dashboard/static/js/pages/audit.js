@@ -7,7 +7,8 @@ import { useLoad, useTitle } from "../hooks.js";
 import { Badge, Empty, Loaded, PageHead, Scroller } from "../parts.js";
 import { Link, streamUrl, useQuery } from "../router.js";
 import { moment, stamp } from "../time.js";
-import { decimal, hasText, number, t, word } from "../texts.js";
+import { hasText, number, t, word } from "../texts.js";
+import { Validation } from "./validation.js";
 
 export default function Audit() {
   const streams = useStreams();
@@ -23,7 +24,7 @@ function Body({ streams }) {
   const audits = useLoad((signal) => get("/api/audit", { stream: chosen, place: query.getAll("place") }, signal), [chosen.join(), query.getAll("place").join()]);
   return html`<${PageHead} title=${t("nav.audit")} sub=${t("audit.sub")} /><${Filters} streams=${streams} spans=${[]} with=${["place"]} />
     <div class="tabs" role="tablist" aria-label=${t("nav.audit")}>${["misses", "validation"].map((one) => html`<button role="tab" id=${`tab-${one}`} aria-selected=${tab === one} aria-controls="tab-panel" onClick=${() => setTab(one)}>${t(`audit.${one}`)}</button>`)}</div>
-    <div role="tabpanel" id="tab-panel" aria-labelledby=${`tab-${tab}`}>${tab === "validation" ? html`<${Validation} chosen=${chosen} />`
+    <div role="tabpanel" id="tab-panel" aria-labelledby=${`tab-${tab}`}>${tab === "validation" ? html`<${Validation} chosen=${chosen} streams=${streams} zone=${zone} />`
       : html`<${Loaded} of=${audits}>${(data) => (data.audits.length ? data.audits.map((one) => html`<${OneAudit} key=${one.stream} audit=${one} zone=${zone} />`) : html`<${Empty} icon="audit" title=${t("audit.empty")}>${t("audit.empty_text")}<//>`)}<//>`}</div>`;
 }
 
@@ -35,11 +36,4 @@ function OneAudit({ audit, zone }) {
       ${place.reasons.length ? place.reasons.map((one) => html`<div class="reason"><b>${titleOf(audit, one.reason)}</b><b class="num">${number(one.count)}</b>${hasText(`reason_text.${one.reason}`) && html`<p>${t(`reason_text.${one.reason}`)}</p>`}</div>`) : html`<p class="soft">${t("audit.none")}</p>`}</article>`)}</div>
     ${audit.near_misses.length > 0 && html`<div class="card flush"><${Scroller} label=${t("audit.list")}><table><thead><tr><th scope="col">${t("audit.when")}</th><th scope="col">${t("audit.place")}</th><th scope="col">${t("audit.who")}</th><th scope="col">${t("audit.why")}</th></tr></thead>
       <tbody>${audit.near_misses.map((one) => html`<tr><td>${moment(one.at_ms, one.utc, zone)}</td><td>${one.place}</td><td>${one.identity ? html`<${Link} href=${`${streamUrl(audit.stream)}?identity=${one.identity}`}><${Identity} identity=${one.identity} name=${one.class} /><//>` : "–"}</td><td><b>${titleOf(audit, one.reason)}.</b> ${one.sentence}</td></tr>`)}</tbody></table><//></div>`}</section>`;
-}
-
-function Validation({ chosen }) {
-  const found = useLoad((signal) => get("/api/validation", { stream: chosen }, signal).catch((error) => (error.status === 404 ? { validations: [] } : Promise.reject(error))), [chosen.join()]);
-  return html`<${Loaded} of=${found}>${(data) => (data.validations.length ? html`<div class="card flush"><${Scroller} label=${t("audit.validation")}><table><thead><tr><th scope="col">${t("audit.stream")}</th><th scope="col">${t("audit.place")}</th><th class="num" scope="col">${t("audit.by_hand")}</th><th class="num" scope="col">${t("audit.by_program")}</th><th class="num" scope="col">${t("audit.error")}</th></tr></thead>
-    <tbody>${data.validations.map((one) => html`<tr><th scope="row">${one.stream}</th><td>${one.place}${one.direction ? ` · ${one.direction}` : ""}</td><td class="num">${number(one.truth)}</td><td class="num">${number(one.counted)}</td><td class="num">${one.truth ? `${decimal((100 * (one.counted - one.truth)) / one.truth, 1)} %` : "–"}</td></tr>`)}</tbody></table><//></div>`
-    : html`<${Empty} icon="check" title=${t("audit.no_validation")}>${t("audit.no_validation_text")}<//>`)}<//>`;
 }

@@ -65,7 +65,7 @@ function Numbers({ data, by, zone, shape, onShape }) {
   if (!data.series.length) return html`<${Empty} icon="counts" title=${t("counts.empty")}>${t("counts.empty_text")}<//>`;
   // An outage that touches a bin hatches the whole bin: its number is too low.
   const spans = data.outage_bins.flatMap((out, at) => (out ? [[data.starts_ms[at], data.starts_ms[at] + data.bin_s * 1000]] : []));
-  const hidden = (row) => row.map((value, at) => (value === null || (data.outage_bins[at] && value === 0) ? null : value));
+  const hidden = (row) => row.map((value, at) => (value === null || (data.outage_bins[at] && value === 0) || (data.utc && data.starts_ms[at] > Date.now()) ? null : value));
   const lines = [
     ...shown.map((one, at) => ({ name: nameOf(one.group, by), values: hidden(one.counts), colour: at })),
     ...(data.compared ? shown.flatMap((one, at) => (before(one.group) ? [{ name: t("counts.before", { name: nameOf(one.group, by) }), values: before(one.group).counts, colour: at, dashed: true }] : [])) : []),
