@@ -10,13 +10,15 @@ from starlette.testclient import TestClient
 
 from tracker.dashboard.app import make_app
 from tracker.dashboard.context import Context
-from tracker.dashboard.engine_view import CameraFacts, EngineView
+from tracker.dashboard.engine_view import CameraFacts, EngineView, Wanted
 from tracker.dashboard.guard import ANONYMOUS_CSRF, CSRF_HEADER, cookie_name
 from tracker.dashboard.rights import Role
 from tracker.dashboard.sessions import csrf_of
 from tracker.settings.dashboard import DashboardSettings
 
 ORIGIN = "http://localhost:8600"
+SOCKETS = "ws://localhost:8600"
+"""The test client has another host for sockets unless it is told."""
 PASSWORD = "canary-Pa55word-of-tests"
 JPEG = b"\xff\xd8\xff\xe0 a picture"
 
@@ -36,6 +38,7 @@ class PlayedEngine(EngineView):
         }
         self.saved: list[str] = []
         self.asked: list[tuple[str, str]] = []
+        self.wanted: list[Wanted] = []
 
     @property
     def attached(self) -> bool:
@@ -57,6 +60,9 @@ class PlayedEngine(EngineView):
 
     def dry_run(self, stream: str, site: Any, *, seconds: float) -> dict[str, Any] | None:
         return {"from_ms": 0, "to_ms": 600_000, "seconds": seconds, "places": []}
+
+    def watch(self, wanted: Wanted) -> None:
+        self.wanted.append(wanted)
 
     def site_saved(self, stream: str) -> None:
         self.saved.append(stream)
@@ -109,5 +115,7 @@ class Desk:
             self.user(name, role, streams, **rights)
         secret = self.context.sessions.begin(name, "test")
         client = self.client(**{CSRF_HEADER: csrf_of(secret)})
-        client.cookies.set(cookie_name("http"), secret, domain="localhost.local", path="/")
+        client.cookies.set(
+            cookie_name("http", ORIGIN.removeprefix("http://")), secret, domain="localhost.local", path="/"
+        )
         return client

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -113,3 +114,5 @@ def _finish(out: Path, outcomes: list[Outcome], console: Console, site: Site | N
         )
         for path in videos:
             console.print(f"  {foreign(path)}", highlight=False, soft_wrap=True)
+        console.print("or at both in the browser:", highlight=False)
+        console.print(f"  masktrail dashboard {foreign(shlex.quote(str(out)))}", highlight=False, soft_wrap=True)

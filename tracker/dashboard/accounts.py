@@ -46,6 +46,9 @@ CREATE TABLE log (row INTEGER PRIMARY KEY AUTOINCREMENT, at_ms INTEGER NOT NULL,
   address TEXT NOT NULL, what TEXT NOT NULL, detail TEXT NOT NULL) STRICT;
 CREATE TABLE site_saves (stream TEXT NOT NULL, revision INTEGER NOT NULL, at_ms INTEGER NOT NULL, name TEXT NOT NULL,
   PRIMARY KEY (stream, revision)) STRICT;
+CREATE TABLE validations (id INTEGER PRIMARY KEY AUTOINCREMENT, stream TEXT NOT NULL, place TEXT NOT NULL,
+  direction TEXT NOT NULL, class TEXT NOT NULL, from_ms INTEGER NOT NULL, to_ms INTEGER NOT NULL, utc INTEGER NOT NULL,
+  truth INTEGER NOT NULL, name TEXT NOT NULL, at_ms INTEGER NOT NULL) STRICT;
 """
 
 
@@ -121,7 +124,6 @@ class AccountStore:
         if version > VERSION:
             problem = "expected accounts of this version, found those of a newer masktrail"
             raise ConfigError(path, problem, "update masktrail")
-        connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")
         connection.execute("PRAGMA foreign_keys = ON")
         connection.execute("PRAGMA secure_delete = ON")
@@ -129,6 +131,7 @@ class AccountStore:
             connection.executescript(
                 f"BEGIN;{_SCHEMA}PRAGMA application_id = {APPLICATION_ID};PRAGMA user_version = {VERSION};COMMIT;"
             )
+        connection.execute("PRAGMA journal_mode = WAL")  # after the schema, so that the file's head says what it is
 
     def close(self) -> None:
         """Close the file."""

@@ -14,6 +14,7 @@ from tracker.dashboard.guard import Guard
 from tracker.dashboard.problems import ApiError, of_tracker_error
 from tracker.dashboard.routes import (
     account,
+    audits,
     exports,
     live,
     pages,
@@ -43,6 +44,7 @@ ROUTERS = (
     sites.router,
     questions.router,
     exports.router,
+    audits.router,
     recordings.router,
     people.router,
     state.router,

@@ -119,6 +119,12 @@ class Context:
         recorded = sorted(set(self.ledgers.streams()) - set(cameras))
         return [*cameras, *recorded, *self.recordings.without_events([*cameras, *recorded])]
 
+    def tick(self) -> None:
+        """What is done every few seconds: recordings that came or went, and what is over."""
+        self.look()
+        self.sessions.sweep()
+        self.tokens.sweep()
+
     def close(self) -> None:
         """Close all files."""
         self.engine.close()

@@ -72,9 +72,17 @@ _HEADERS = {
 }
 
 
-def cookie_name(scheme: str) -> str:
-    """Name of the session's cookie; with its prefix browsers take it from https and this host only."""
-    return "__Host-masktrail" if scheme == "https" else "masktrail"
+def cookie_name(scheme: str, host: str) -> str:
+    """Name of the session's cookie; with the prefix browsers take it from https and this host only.
+
+    Browsers keep one cookie of a name for all ports of a host, and two dashboards may run on one machine.
+
+    >>> cookie_name("https", "shop.example"), cookie_name("http", "localhost:8600")
+    ('__Host-masktrail', 'masktrail-8600')
+    """
+    port = host.rpartition(":")[2]
+    name = f"masktrail-{port}" if ":" in host and port.isdigit() else "masktrail"
+    return f"__Host-{name}" if scheme == "https" else name
 
 
 class Guard:
@@ -170,7 +178,7 @@ class Guard:
             if found is None:
                 raise ApiError(401, "token", "one that is valid", "another one", "make a new token")
             return found, ""
-        secret = cookie_parser(headers.get("cookie", "")).get(cookie_name(client.scheme), "")
+        secret = cookie_parser(headers.get("cookie", "")).get(cookie_name(client.scheme, client.host), "")
         if not secret or len(secret) > 100:
             return None, ""
         principal = self._context.sessions.principal(secret)
@@ -254,12 +262,13 @@ class _Socket:
             self._accepted = self._accepted or message["type"] == "websocket.accept"
             await send(message)
 
-        self._task = asyncio.ensure_future(application(scope, bounded, sender))
+        self._task = asyncio.current_task()
         try:
-            await self._task
+            await application(scope, bounded, sender)
         except asyncio.CancelledError:
-            if not self._ended:
+            if not self._ended or self._task is None:
                 raise  # the server stops
+            self._task.uncancel()
             with contextlib.suppress(Exception):
                 await send({"type": "websocket.close", "code": SESSION_OVER, "reason": "the session is over"})
 

@@ -32,6 +32,7 @@ NEEDED = {"fastapi": "fastapi", "uvicorn": "uvicorn", "websockets": "websockets"
 
 PING_S = 20.0
 GRACE_S = 3
+TICK_S = 5.0
 
 
 def check_packages() -> None:
@@ -102,13 +103,16 @@ async def serve(
     if settings.login and context.accounts.empty:
         address += f"/setup#token={context.set_up.secret}"  # a fragment: no server or proxy on the way logs it
     (announce or _log)(address)
-    waiting = None if stopped is None else asyncio.create_task(_until(stopped, server))
+    context.ledgers.start()
+    tasks = [asyncio.create_task(_tick(context))]
+    if stopped is not None:
+        tasks.append(asyncio.create_task(_until(stopped, server)))
     try:
         await server.serve(sockets=[bound])
     finally:
         bound.close()
-        if waiting is not None:
-            waiting.cancel()
+        for task in tasks:
+            task.cancel()
 
 
 def _server(application: Any, settings: DashboardSettings) -> Server:
@@ -156,6 +160,15 @@ def _page(settings: DashboardSettings, host: str, port: int) -> str:
 
 def _log(address: str) -> None:
     logger.info("dashboard", extra={"open": address})
+
+
+async def _tick(context: Context) -> None:
+    while True:
+        await asyncio.sleep(TICK_S)
+        try:
+            await asyncio.to_thread(context.tick)
+        except Exception:
+            logger.exception("dashboard not looked after")
 
 
 async def _until(stopped: asyncio.Event, server: Server) -> None:

@@ -127,6 +127,11 @@ class Tokens:
             for row in self._store.rows(query)
         ]
 
+    def sweep(self) -> None:
+        """Close the sockets of tokens that are over; their rows stay, so that it can be seen when they ended."""
+        for (number,) in self._store.rows("SELECT id FROM tokens WHERE expires_ms <= ?", (self._clock(),)):
+            self.on_end(number)
+
     def remove(self, number: int) -> bool:
         """Remove a token; whether there was one."""
         with self._store.transaction() as connection:

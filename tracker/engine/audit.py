@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import os
 from collections import Counter, defaultdict
 from dataclasses import dataclass, replace
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from tracker.analytics.audit_trail import AuditTrail
 from tracker.analytics.near_misses import NEAR
+from tracker.engine.audit_json import audit_values
 from tracker.engine.audit_rows import audit_page, wanted_pictures
 from tracker.engine.counting import check_site, counting_stages
 from tracker.engine.marks import site_marks
@@ -70,6 +72,7 @@ def audit_saved(
     pictures: bool = False,
     near: float = NEAR,
     start_at: datetime | None = None,
+    values: str | os.PathLike[str] | None = None,
     progress: Callable[[int], None] = lambda _frames: None,
 ) -> AuditOutcome:
     """Count a recording by its saved instances, and write what was counted and what was not as a page.
@@ -82,6 +85,7 @@ def audit_saved(
         pictures: Show cut-outs; they need the video.
         near: What is close, in picture heights.
         start_at: When the recording began.
+        values: The same as JSON, for the dashboard.
         progress: Called with the frames done.
 
     Raises:
@@ -97,7 +101,9 @@ def audit_saved(
         raise ConfigError("--pictures", problem, "name it with --video, or leave --pictures out")
     read = [Claim(path=Path(path)), Claim(path=Path(site_path), named_by="--site")]
     read += [] if video is None else [Claim(path=Path(video), named_by="--video")]
-    check_claims([Claim(path=Path(out), named_by="--out")], read)
+    written = [Claim(path=Path(out), named_by="--out")]
+    written += [] if values is None else [Claim(path=Path(values), named_by="--json")]
+    check_claims(written, read)
     settings = StreamSettings(site=str(site_path), start_at=start_at)
     trail, frames, first = _evidence(path, read_site(site_path), settings, near, progress)
     still: bytes | None = None
@@ -112,6 +118,8 @@ def audit_saved(
         warnings.append("Pictures of people may be inside: keep and share this page as you would the video.")
     page = audit_page(trail, size=first.size, still=still, pictures=found, warnings=warnings)
     write_whole(out, render_page(page).encode())
+    if values is not None:
+        write_whole(values, json.dumps(audit_values(trail), ensure_ascii=False).encode("utf-8", "backslashreplace"))
     missed: Counter[str] = Counter()
     for place in trail.places.values():
         missed.update({reason: sample.total for reason, sample in place.missed.items()})

@@ -44,6 +44,8 @@ class Reloads:
         try:
             with at_work():
                 config = load_service_settings(self._path)
+                # A dashboard comes and goes with the process; the command line may have asked for it.
+                config = config.replace(dashboard=config.dashboard or self._config.dashboard)
                 self._service.reload(with_drawn_sites(config))
             self._config = config
         except TrackerError as failure:

@@ -21,6 +21,7 @@ from tracker.service.reloading import Reloads
 from tracker.service.signals import arriving
 from tracker.service.status import STUCK_S, StatusServer
 from tracker.service.systemd import notify
+from tracker.settings.dashboard import DashboardSettings
 from tracker.settings.yaml_file import load_service_settings
 
 if TYPE_CHECKING:
@@ -43,13 +44,14 @@ POLL_S = 0.25
 logger = logging.getLogger("tracker.live")
 
 
-def run_live(path: Path, *, log: str | None = None, resume: bool = False) -> int:
+def run_live(path: Path, *, log: str | None = None, resume: bool = False, dashboard: bool = False) -> int:
     """Run the cameras of a file until a signal or until all of them are recordings that are done.
 
     Args:
         path: The YAML file; see :mod:`tracker.settings.yaml_file`.
         log: ``text`` or ``json``, over the file's own choice.
         resume: Resume recordings where an earlier run was cut off; the settings need a ``state`` folder.
+        dashboard: Serve the web page with its defaults where the settings have none.
 
     Returns:
         The exit status; see the module.
@@ -61,6 +63,8 @@ def run_live(path: Path, *, log: str | None = None, resume: bool = False) -> int
         problem = f"expected text or json, found {log!r}"
         raise ConfigError("--log", problem, "choose one of the two")
     config = load_service_settings(path)
+    if dashboard and config.dashboard is None:
+        config = config.replace(dashboard=DashboardSettings())
     if resume and config.state is None:
         raise ConfigError("--resume", "expected a folder for states, found none in the settings", "add `state: FOLDER`")
     with logging_to_stderr(log or config.log), faults_logged(), arriving() as signals, contextlib.ExitStack() as stack:

@@ -61,12 +61,12 @@ class DashboardSettings(Settings):
         bool,
         Field(description="Whether people log in; false on this machine's own addresses only."),
         Note("Without it everybody who can use this machine sees and changes everything."),
-        Flag(command="dashboard"),
     ] = True
     behind_proxy: Annotated[
         bool,
         Field(description="A proxy in front has TLS; what does not come from it is refused."),
         Note("Needs `trusted_proxies` and `proxy_secret`."),
+        Flag("ADDRESS", command="dashboard"),
     ] = False
     trusted_proxies: Annotated[
         Texts,
@@ -79,8 +79,14 @@ class DashboardSettings(Settings):
         Field(repr=False, description="What the proxy sends as X-Masktrail-Proxy-Secret; 16 characters or more."),
         Note("From the environment: `${PROXY_SECRET}`."),
     ] = None
-    tls_certificate: Annotated[Text | None, Field(description="PEM file of the certificate and its chain.")] = None
-    tls_key: Annotated[Text | None, Field(description="PEM file of its private key.")] = None
+    tls_certificate: Annotated[
+        Text | None,
+        Field(description="PEM file of the certificate and its chain."),
+        Flag("FILE", command="dashboard"),
+    ] = None
+    tls_key: Annotated[
+        Text | None, Field(description="PEM file of its private key."), Flag("FILE", command="dashboard")
+    ] = None
     preview_fps: Annotated[float, Field(ge=0.2, le=30, description="Pictures per second and camera at most.")] = 5.0
     preview_width: Annotated[int, Field(ge=160, le=3840, description="Largest width of live pictures, in pixels.")] = (
         960

@@ -184,13 +184,13 @@ def _begin(request: Request, name: str) -> Response:
 
 
 def _set_cookie(request: Request, response: Response, secret: str, age_s: int) -> None:
-    scheme = client_of(request).scheme
+    client = client_of(request)
     response.set_cookie(
-        cookie_name(scheme),
+        cookie_name(client.scheme, client.host),
         secret,
         max_age=age_s,
         path="/",
-        secure=scheme == "https",
+        secure=client.scheme == "https",
         httponly=True,
         samesite="strict",
     )

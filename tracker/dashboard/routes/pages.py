@@ -22,6 +22,7 @@ VIEWS = (
     "/counts",
     "/dwell",
     "/flows",
+    "/events",
     "/audit",
     "/recordings",
     "/recordings/{name}",

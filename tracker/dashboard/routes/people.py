@@ -114,6 +114,8 @@ def change_user(request: Request, name: str, body: UserChange) -> JSONResponse:
         # An administrator's own page goes on, unless the password is another one now.
         own = principal_of(request).session if name == principal_of(request).name and body.password is None else ""
         context.sessions.end_all(name, but=own)
+        if own:
+            context.sessions.on_end({own})  # its open sockets have the rights of before
         note(request, "account changed", f"{name}: {_changes(body)}")
     return JSONResponse(_user(_known(request, name)))
 

@@ -143,6 +143,7 @@ def _stream(context: Context, name: str) -> dict[str, Any]:
         "identities": health.get("identities"),
         "outage": outage_now(history, name) if facts is not None else None,
         "site_revision": None if site is None else site.revision,
+        "timezone": None if site is None else site.timezone,
         "has_video": found is not None,
         "began_ms": clock[0] if facts is None and True in known and clock else None,
         "duration_s": media.get("duration_s")
