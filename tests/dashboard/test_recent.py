@@ -14,7 +14,7 @@ from tests.analytics.walks import CLASS_NAMES, SIZE, counts, frames, run, throug
 from tests.analytics.worlds import on_screen, tracked_truth
 from tracker.analytics.contact import ContactFinder
 from tracker.dashboard.contact_log import note_of, pack, unpack
-from tracker.dashboard.recent import KEPT_S, RecentContacts
+from tracker.dashboard.recent import KEPT_S, RecentContacts, _thinned
 from tracker.errors import ConfigError
 from tracker.events import Event
 from tracker.site import Line, Site, Zone
@@ -129,6 +129,40 @@ def test_a_changed_site_is_counted_as_the_frames_are() -> None:
     assert rows["entered"]["would"] == 2
     assert rows["entered"]["was"] is None  # the present site has no such zone
     assert rows["mean dwell, s"]["would"] > 0
+
+
+def test_frames_that_come_close_are_left_out_without_a_change_of_counts() -> None:
+    recent = kept(seen(frames(WALKS, fps=50, duration_s=12)))
+    moved = Site(lines=(Line(name="line", points=((0.85, 0.1), (0.85, 0.9))),), zones=(HALL,))
+    found = recent.dry_run("cam", moved)
+    rows = {row["what"]: row["would"] for row in found["places"][0]["rows"] if not row["class"]}
+    assert (rows["in"], rows["out"]) == counts(run(moved, frames(WALKS, fps=50, duration_s=12)))
+    thinned = list(_thinned(recent.frames("cam")))
+    assert len(thinned) == pytest.approx(12 * 12.5, abs=2)
+    whole = list(recent.frames("cam"))
+    ended, left = (np.concatenate([one.tracks.ended_ids for one in many]).tolist() for many in (whole, thinned))
+    assert left == ended
+    assert ended
+
+
+def test_what_was_seen_before_a_confirmation_is_found_among_the_frames_that_are_left() -> None:
+    stream = [tracked(number, number / 25, {5: (0.5, 0.5)}) for number in range(9)]
+    late = stream[8]
+    stream[8] = replace(late, tracks=replace(late.tracks, earlier_rows=np.array([[5, 8, 0], [5, 7, 1], [5, 4, 2]])))
+    thinned = list(_thinned(seen(stream)))
+    assert [one.frame.index for one in thinned] == [0, 2, 4, 6, 8]
+    assert thinned[-1].tracks.earlier_rows.tolist() == [[5, 4, 0], [5, 2, 2]]  # number 1 was left out
+
+
+def test_dry_runs_that_follow_each_other_are_over_the_same_frames(monkeypatch: pytest.MonkeyPatch) -> None:
+    recent = kept(seen(frames(WALKS, fps=12.5, duration_s=6)))
+    first = recent.dry_run("cam", LINE, LINE)
+    notes = [note_of(one) for one in seen(frames(WALKS, fps=12.5, duration_s=4, first_s=6.1))]
+    header, body = pack(notes)
+    recent.add("cam", header, body, class_names=CLASS_NAMES)
+    assert recent.dry_run("cam", LINE, LINE) == first
+    monkeypatch.setattr("tracker.dashboard.recent.time.monotonic", lambda: 1e9)
+    assert recent.dry_run("cam", LINE, LINE)["to_ms"] > first["to_ms"]
 
 
 def test_classes_are_told_apart_where_there_are_several() -> None:

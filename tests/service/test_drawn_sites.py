@@ -131,6 +131,7 @@ def test_a_site_that_cannot_be_used_is_told_and_changes_nothing(tmp_path, told, 
     [(name, problem)] = told.said
     assert name == "gate"
     assert "expected" in problem
+    assert str(tmp_path) not in problem
 
 
 def test_without_a_dashboard_there_are_no_saved_sites(tmp_path) -> None:

@@ -78,7 +78,8 @@ def test_the_lock_has_every_runtime_package_with_hashes_and_no_index() -> None:
     pinned = re.findall(r"^([a-z0-9._-]+)==\S+(?: ; [^\\\n]+)? \\\n    --hash=sha256:[0-9a-f]{64}", lock, re.MULTILINE)
     assert len(pinned) == len(re.findall(r"^[a-z0-9]", lock, re.MULTILINE)) >= 40
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    wanted = [*project["dependencies"], *project["optional-dependencies"]["live"]]
+    extras = [name for extra in ("live", "dashboard") for name in project["optional-dependencies"][extra]]
+    wanted = [*project["dependencies"], *extras]
     names = {re.split(r"[><=\[; ]", requirement)[0] for requirement in wanted}
     assert names <= set(pinned)
     assert "--require-hashes" in DOCKERFILE

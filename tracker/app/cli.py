@@ -8,7 +8,9 @@ import typer
 
 from tracker.app.checked import CheckedCommand
 from tracker.app.commands.audit import audit
+from tracker.app.commands.batch import batch
 from tracker.app.commands.bench import bench_app
+from tracker.app.commands.compact import compact
 from tracker.app.commands.counts import counts
 from tracker.app.commands.dashboard import dashboard
 from tracker.app.commands.dwell import dwell
@@ -46,10 +48,10 @@ def _version(
         raise typer.Exit
 
 
-for command in (track, segment, live, associate):
+for command in (track, segment, batch, live, associate):
     app.command(cls=HabitCommand)(command)
 app.command(name="eval", cls=HabitCommand)(evaluate)
-for command in (counts, dwell, audit, dashboard, demo, doctor):
+for command in (compact, counts, dwell, audit, dashboard, demo, doctor):
     app.command(cls=CheckedCommand)(command)
 app.add_typer(models_app, name="models")
 app.add_typer(site_app, name="site")

@@ -124,7 +124,6 @@ class AccountStore:
         if version > VERSION:
             problem = "expected accounts of this version, found those of a newer masktrail"
             raise ConfigError(path, problem, "update masktrail")
-        connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")
         connection.execute("PRAGMA foreign_keys = ON")
         connection.execute("PRAGMA secure_delete = ON")
@@ -132,6 +131,7 @@ class AccountStore:
             connection.executescript(
                 f"BEGIN;{_SCHEMA}PRAGMA application_id = {APPLICATION_ID};PRAGMA user_version = {VERSION};COMMIT;"
             )
+        connection.execute("PRAGMA journal_mode = WAL")  # after the schema, so that the file's head says what it is
 
     def close(self) -> None:
         """Close the file."""

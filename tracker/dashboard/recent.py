@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
 import threading
+import time
 import zlib
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,8 +20,9 @@ from tracker.dashboard.contact_log import unpack
 from tracker.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterator, Mapping, Sequence
+    from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 
+    from tracker.events import Event
     from tracker.site import Site
     from tracker.types import TrackedFrame
 
@@ -27,6 +31,12 @@ __all__ = ["KEPT_S", "MOST_BYTES", "RecentContacts"]
 KEPT_S = 600.0
 MOST_BYTES = 16_000_000
 """Of one camera; a crowd at 60 fps is kept for less than ten minutes."""
+STEP_S = 0.075
+"""Dry runs leave out frames that come closer than this: ten minutes at 25 fps are a second of work then."""
+LONGEST_BACK = 64
+"""Frames before a confirmation in which its identity may have been seen."""
+SAME_WINDOW_S = 30.0
+"""Dry runs of one camera within this time are over the same frames, so that they can be compared with each other."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +52,17 @@ class _Batch:
         return unpack(self.header, zlib.decompress(self.body), stream=stream, class_names=self.class_names)
 
 
+@dataclass(slots=True, kw_only=True)
+class _Window:
+    """Frames of a dry run, and what the present site makes of them."""
+
+    until_s: float
+    seconds: float
+    end_s: float
+    counted: Site | None = None
+    tally: Tally | None = None
+
+
 class RecentContacts:
     """Contacts of many cameras; filled by one thread, asked by any."""
 
@@ -49,6 +70,7 @@ class RecentContacts:
         self._lock = threading.Lock()
         self._batches: dict[str, deque[_Batch]] = {}
         self._bytes: dict[str, int] = {}
+        self._windows: dict[str, _Window] = {}
 
     def add(self, stream: str, header: Mapping[str, Any], body: bytes, *, class_names: Sequence[str]) -> None:
         """Take a batch of frames; what is older than ten minutes goes. A clock that jumps back begins anew.
@@ -69,6 +91,7 @@ class RecentContacts:
             ):
                 batches.clear()
                 self._bytes[stream] = 0
+                self._windows.pop(stream, None)
             batches.append(batch)
             self._bytes[stream] = self._bytes.get(stream, 0) + len(batch.body)
             while batches[0].end_s < end_s - KEPT_S or self._bytes[stream] > MOST_BYTES:
@@ -79,17 +102,26 @@ class RecentContacts:
         with self._lock:
             for name in [name for name in self._batches if name not in streams]:
                 del self._batches[name]
+                self._windows.pop(name, None)
 
-    def frames(self, stream: str, *, seconds: float = KEPT_S) -> Iterator[TrackedFrame]:
-        """The frames of the last seconds, in order; none where there are none."""
+    def frames(self, stream: str, *, seconds: float = KEPT_S, end_s: float = math.inf) -> Iterator[TrackedFrame]:
+        """The frames of the last seconds, in order; none where there are none.
+
+        Args:
+            stream: Name of the camera.
+            seconds: How far back.
+            end_s: Media time of the last of them.
+        """
         with self._lock:
             batches = list(self._batches.get(stream, ()))
         if not batches:
             return
-        from_s = batches[-1].end_s - seconds
+        end_s = min(end_s, batches[-1].end_s)
         for batch in batches:
-            if batch.end_s >= from_s:
-                yield from (frame for frame in batch.frames(stream) if frame.frame.time_s >= from_s)
+            if batch.end_s >= end_s - seconds:
+                for tracked in batch.frames(stream):
+                    if end_s - seconds <= tracked.frame.time_s <= end_s:
+                        yield tracked
 
     def path(self, stream: str, identity: int) -> list[tuple[int, float, float]]:
         """Where an identity was: milliseconds (UTC where that is known, else media time), x and y as shares."""
@@ -126,17 +158,16 @@ class RecentContacts:
         Raises:
             ConfigError: The site was drawn on a picture of another shape.
         """
-        frames = list(self.frames(stream, seconds=min(seconds, KEPT_S)))
+        window = self._window(stream, min(seconds, KEPT_S))
+        frames = list(_thinned(self.frames(stream, seconds=window.seconds, end_s=window.end_s)))
         if not frames:
             return None
         site.check_size(frames[0].frame.size)
         would = _counted(frames, site, stream)
-        was = None
-        if present is not None:
-            try:
-                was = _counted(frames, present, stream)
-            except ConfigError:  # of a picture that has changed since: there is nothing to compare with
-                was = None
+        if present is not None and window.counted != present:
+            with contextlib.suppress(ConfigError):  # of a picture that has changed since: nothing to compare with
+                window.tally, window.counted = _counted(frames, present, stream), present
+        was = window.tally if present is not None and window.counted == present else None
         from_s, to_s = frames[0].frame.time_s, frames[-1].frame.time_s
         return {
             "from_ms": _at_ms(frames[0]),
@@ -144,6 +175,48 @@ class RecentContacts:
             "seconds": round(to_s - from_s, 1),
             "places": [*_lines(site, would, was), *_zones(site, would, was)],
         }
+
+    def _window(self, stream: str, seconds: float) -> _Window:
+        """The frames that a dry run is over: those of the last one, if it was just now."""
+        with self._lock:
+            batches, now_s = self._batches.get(stream), time.monotonic()
+            last = self._windows.get(stream)
+            if last is not None and last.seconds == seconds and now_s < last.until_s:
+                return last
+            end_s = batches[-1].end_s if batches else math.inf
+            made = _Window(until_s=now_s + SAME_WINDOW_S, seconds=seconds, end_s=end_s)
+            self._windows[stream] = made
+            return made
+
+
+def _thinned(frames: Iterable[TrackedFrame]) -> Iterator[TrackedFrame]:
+    """Frames at least :data:`STEP_S` apart, each with the ends and outages of those before it that are left out."""
+    taken_s = -math.inf
+    taken: deque[int] = deque(maxlen=LONGEST_BACK)
+    ended: list[int] = []
+    events: list[Event] = []
+    for number, tracked in enumerate(frames):
+        tracks = tracked.tracks
+        if tracks is None:
+            continue
+        ended += tracks.ended_ids.tolist()
+        events += tracked.events
+        if 0 <= tracked.frame.time_s - taken_s < STEP_S:
+            continue
+        taken_s = tracked.frame.time_s
+        earlier = [
+            (identity, len(taken) - taken.index(number - ago), row)
+            for identity, ago, row in tracks.earlier_rows.tolist()
+            if number - ago in taken
+        ]
+        taken.append(number)
+        tracks = replace(
+            tracks,
+            ended_ids=np.array(ended, np.int64),
+            earlier_rows=np.array(earlier, np.int64).reshape(-1, 3),
+        )
+        yield replace(tracked, tracks=tracks, events=tuple(events))
+        ended, events = [], []
 
 
 def _at_ms(tracked: TrackedFrame) -> int:

@@ -103,6 +103,14 @@ class Models:
                 opened.append(("re-identification", self._embedders[reid].describe()))
         return Change(sessions, opened)
 
+    def open_alone(self, plan: StreamPlan) -> OnnxSegmenter:
+        """A session as a stream would have it, without an engine.
+
+        Raises:
+            TrackerError: The model cannot be used.
+        """
+        return self._open(plan, self._key(plan), lowest_score(plan))
+
     def embedder(self, plan: StreamPlan) -> OnnxEmbedder | None:
         """What gives a stream's instances embeddings; streams that name the same network share its session."""
         reid = _reid(plan)

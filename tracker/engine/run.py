@@ -150,6 +150,7 @@ class Run:
         settings: What to do.
         listener: Its callbacks.
         beside: Further sinks that take every frame; they are closed with each stream.
+        models: Open sessions to use; by default the run opens its own.
 
     Attributes:
         plans: Its streams.
@@ -158,7 +159,14 @@ class Run:
         TrackerError: A source is not there, or several streams would write to one file.
     """
 
-    def __init__(self, settings: RunSettings, *, listener: Listener | None = None, beside: Sequence[Sink] = ()) -> None:
+    def __init__(
+        self,
+        settings: RunSettings,
+        *,
+        listener: Listener | None = None,
+        beside: Sequence[Sink] = (),
+        models: Models | None = None,
+    ) -> None:
         shows_images = any(sink.needs_images for sink in beside)
         shows_contacts = any(sink.needs_contacts for sink in beside)
         self.plans = [
@@ -166,6 +174,7 @@ class Run:
         ]
         self._beside = list(beside)
         self._settings = settings
+        self._models = models or Models(settings, batch_wait_s=FULL_BATCH_S)
         self._listener = listener or Listener()
         self._stops: list[Callable[[], None]] = []
         self._stopped = False
@@ -184,12 +193,11 @@ class Run:
         """
         check_run(self._settings, self.plans)
         check_sound(self.plans)
-        models = Models(self._settings, batch_wait_s=FULL_BATCH_S)
         outcomes = []
         for plan in self.plans:
             outcome = None
             try:
-                outcome = self._run_one(plan, models)
+                outcome = self._run_one(plan, self._models)
             finally:
                 self._listener.ended(plan.name, outcome)
             outcomes.append(outcome)

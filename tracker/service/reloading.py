@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from tracker.errors import TrackerError
@@ -94,5 +95,6 @@ class Reloads:
     @staticmethod
     def _failed(viewers: Viewers, names: set[str], failure: TrackerError) -> None:
         logger.error("site not loaded", extra={"cameras": sorted(names), "problem": str(failure)})
+        place = PurePath(failure.offender).name  # the page is told no folders
         for name in names:
-            viewers.site_failed(name, str(failure))
+            viewers.site_failed(name, f"{place}: {failure.problem}; {failure.remedy}")

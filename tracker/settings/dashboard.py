@@ -66,6 +66,7 @@ class DashboardSettings(Settings):
         bool,
         Field(description="A proxy in front has TLS; what does not come from it is refused."),
         Note("Needs `trusted_proxies` and `proxy_secret`."),
+        Flag("ADDRESS", command="dashboard"),
     ] = False
     trusted_proxies: Annotated[
         Texts,

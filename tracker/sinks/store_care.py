@@ -138,16 +138,22 @@ def _open(path: Path) -> Iterator[tuple[sqlite3.Connection, str]]:
             head = file.read(100)
     except OSError as failure:
         raise SourceError(path, f"expected a store, found: {failure.strerror}", "check the path") from failure
-    kind = KINDS.get(int.from_bytes(head[68:72], "big")) if head.startswith(b"SQLite format 3\0") else None
-    if kind is None:
-        problem = "expected a ledger or accounts of masktrail, found a file of another program"
-        raise SourceError(path, problem, "name the file that --events wrote, or dashboard.sqlite")
-    try:
-        connection = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None)
-    except sqlite3.Error as failure:
-        raise _damaged(path, str(failure)) from failure
-    with closing(connection):
-        yield connection, kind
+    if not head.startswith(b"SQLite format 3\0"):
+        raise _foreign(path)
+    with closing(sqlite3.connect(path, timeout=BUSY_S, isolation_level=None)) as connection:
+        try:
+            # Not from the file's head: what was written last may still be in the log beside it.
+            [number] = connection.execute("PRAGMA application_id").fetchone()
+        except sqlite3.Error as failure:
+            raise _damaged(path, str(failure)) from failure
+        if number not in KINDS:
+            raise _foreign(path)
+        yield connection, KINDS[number]
+
+
+def _foreign(path: Path) -> SourceError:
+    problem = "expected a ledger or accounts of masktrail, found a file of another program"
+    return SourceError(path, problem, "name the file that --events wrote, or dashboard.sqlite")
 
 
 def _damaged(path: Path, found: str) -> SourceError:

@@ -42,6 +42,7 @@ def dashboard(
         raise ConfigError(runs, f"expected a folder of results, found {found}", "name the folder that --save wrote to")
     proxy = {}
     if behind_proxy is not None:
+        _check_networks(behind_proxy)
         proxy = {"behind_proxy": True, "trusted_proxies": behind_proxy, "proxy_secret": os.environ.get(SECRET)}
     given = {"address": address, "tls_certificate": tls_certificate, "tls_key": tls_key}
     settings = settings_from(
@@ -61,6 +62,18 @@ def dashboard(
         console.print("Ctrl-C stops it.", highlight=False)
 
     run(settings, recordings=runs, announce=announce)
+
+
+def _check_networks(text: str) -> None:
+    import ipaddress
+
+    from tracker.errors import ConfigError
+
+    try:
+        ipaddress.ip_network(text)
+    except ValueError:
+        problem = f"expected an address or a network such as 10.0.0.0/24, found {text!r}"
+        raise ConfigError("--behind-proxy", problem, "name the proxy's address") from None
 
 
 def _own_folder() -> str:

@@ -22,7 +22,7 @@ NOT_UNDERSTOOD, GOING = 1008, 1000
 @router.websocket("/api/live")
 @needs(Right.VIEW)
 async def live(socket: WebSocket) -> None:
-    """Serve one viewer; see docs/reference/dashboard-live.md for the messages."""
+    """Serve one viewer; see docs/reference/live-socket.md for the messages."""
     hub, principal = context_of(socket).hub, principal_of(socket)
     await socket.accept()
     viewer = Viewer(principal, socket.send_text, socket.send_bytes)

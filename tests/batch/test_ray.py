@@ -1,0 +1,115 @@
+"""A batch on two Ray nodes: whatever is killed or cut, every recording has one manifest and the rows of `track`."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("ray", reason="ray is not installed: make test-ray")
+
+from tests.batch.ray_cluster import Cluster, wait_for, why_not
+from tests.command import Run
+from tests.segment.models import end2end_model
+from tests.sources.videos import write_video
+
+pytestmark = [pytest.mark.ray, pytest.mark.timeout(300)]
+
+COUNT, FRAMES = 8, 1500
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    if reason := why_not():
+        pytest.skip(reason)
+    with tempfile.TemporaryDirectory(prefix="mr", dir="/tmp", ignore_cleanup_errors=True) as folder:
+        found = Cluster(Path(folder))
+        yield found
+        found.close()
+
+
+@pytest.fixture(scope="module")
+def recordings(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("in")
+    write_video(folder / "0.mp4", count=FRAMES)
+    for number in range(1, COUNT):
+        (folder / f"{number}.mp4").write_bytes((folder / "0.mp4").read_bytes())
+    end2end_model(folder / "model.onnx")
+    return folder
+
+
+def manifests(out: Path) -> list[dict[str, object]]:
+    return [json.loads(path.read_text("utf-8")) for path in sorted((out / "manifest").glob("*.json"))]
+
+
+def check(out: Path, process: subprocess.Popen[str], plain: bytes, *, redone: int) -> None:
+    """All is done once, as `track` does it, and little of it twice."""
+    text, _ = process.communicate(timeout=200)
+    assert process.returncode == 0, text
+    found = manifests(out)
+    assert sorted(one["recording"] for one in found) == [f"{number}.mp4" for number in range(COUNT)]
+    assert all((out / one["files"]["records"]).read_bytes() == plain for one in found)
+    assert len(list((out / "records").glob("*/*.parquet"))) <= COUNT + redone
+
+
+@pytest.fixture
+def plain(run: Run, recordings: Path, tmp_path: Path) -> bytes:
+    path = tmp_path / "plain.parquet"
+    words = ["--model", recordings / "model.onnx", "--records", path, "--quiet"]
+    assert run("track", recordings / "0.mp4", *words).status == 0
+    return path.read_bytes()
+
+
+def under_way(out: Path) -> bool:
+    return len(manifests(out)) >= 1
+
+
+def test_a_worker_is_killed(cluster: Cluster, recordings: Path, tmp_path: Path, plain: bytes) -> None:
+    out = tmp_path / "out"
+    process = cluster.batch(recordings, "--out", out, "--model", recordings / "model.onnx")
+    wait_for(lambda: under_way(out) or process.poll() is not None)
+    victims = cluster.workers(1) or cluster.workers(0)
+    victims[0].send_signal(signal.SIGKILL)
+    check(out, process, plain, redone=1)
+
+
+def test_the_driver_is_killed_and_resumed(cluster: Cluster, recordings: Path, tmp_path: Path, plain: bytes) -> None:
+    out = tmp_path / "out"
+    words = (recordings, "--out", out, "--model", recordings / "model.onnx")
+    process = cluster.batch(*words)
+    wait_for(lambda: under_way(out) or process.poll() is not None)
+    for child in [*__import__("psutil").Process(process.pid).children(recursive=True)]:
+        child.kill()
+    process.kill()
+    process.communicate()
+    before = {one["key"]: one["attempt"] for one in manifests(out)}
+    process = cluster.batch(*words, "--resume")
+    check(out, process, plain, redone=4)
+    assert before.items() <= {one["key"]: one["attempt"] for one in manifests(out)}.items()
+
+
+def test_a_node_is_killed(cluster: Cluster, recordings: Path, tmp_path: Path, plain: bytes) -> None:
+    out = tmp_path / "out"
+    process = cluster.batch(recordings, "--out", out, "--model", recordings / "model.onnx")
+    wait_for(lambda: under_way(out) or process.poll() is not None)
+    cluster.kill_raylet()
+    try:
+        check(out, process, plain, redone=2)
+    finally:
+        cluster.join()
+
+
+def test_a_node_is_cut_off(cluster: Cluster, recordings: Path, tmp_path: Path, plain: bytes) -> None:
+    out = tmp_path / "out"
+    process = cluster.batch(recordings, "--out", out, "--model", recordings / "model.onnx")
+    wait_for(lambda: under_way(out) or process.poll() is not None)
+    cluster.cut()
+    try:
+        check(out, process, plain, redone=2)
+    finally:
+        cluster.join()

@@ -1,0 +1,111 @@
+"""The API by its own description: whatever fits or does not fit it, no answer is a fault of ours."""
+
+from __future__ import annotations
+
+import os
+import warnings
+
+import pytest
+
+from tests.dashboard.clients import ORIGIN, Desk, PlayedEngine
+from tests.sinks.ledgers import crossing, write_ledger
+from tracker.dashboard.guard import CSRF_HEADER, cookie_name
+from tracker.dashboard.sessions import csrf_of
+from tracker.events import Stay
+
+EXAMPLES = int(os.environ.get("MASKTRAIL_FUZZ_EXAMPLES", "8"))
+"""Per operation; a night may have thousands."""
+
+UNTOUCHED = {
+    ("DELETE", "/api/session"),
+    ("POST", "/api/session"),
+    ("POST", "/api/setup"),
+    ("POST", "/api/session/password"),
+}
+"""They end the session of the fuzzer or hash passwords, half a second each; test_guard.py has them."""
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("fuzz")
+    runs = folder / "runs"
+    runs.mkdir()
+    (runs / "road.tracked.mp4").write_bytes(b"x" * 1000)
+    events = [
+        *(crossing(number, stream="gate") for number in range(20)),
+        crossing(4, stream="gate", kind="enter", place="hall", direction="", stay=Stay(entered_s=4.0)),
+        crossing(5, stream="road.mp4", utc=False),
+    ]
+    made = Desk(
+        folder / "dash",
+        engine=PlayedEngine(folder, "gate"),
+        recordings=runs,
+        ledgers=[write_ledger(folder / "e.sqlite", events)],
+    )
+    yield made
+    made.close()
+
+
+def operations(desk):
+    import schemathesis
+
+    with desk.logged_in("root", "admin", see_people=True) as client:
+        described = client.get("/api/openapi.json").json()
+    secret = desk.context.sessions.begin("root", "fuzz")
+    headers = {
+        "origin": ORIGIN,
+        "host": ORIGIN.removeprefix("http://"),
+        CSRF_HEADER: csrf_of(secret),
+        "cookie": f"{cookie_name('http', ORIGIN.removeprefix('http://'))}={secret}",
+    }
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        schema = schemathesis.openapi.from_dict(described)
+    schema.app = desk.app
+    found = [one.ok() for one in schema.get_all_operations()]
+    return [one for one in found if (one.method.upper(), one.path) not in UNTOUCHED], headers
+
+
+def test_every_route_of_the_api_is_described(desk):
+    with desk.logged_in("root", "admin", see_people=True) as client:
+        described = client.get("/api/openapi.json").json()["paths"]
+    ours = {
+        (method.lower(), route.path)
+        for route in desk.app._routes
+        for method in getattr(route, "methods", None) or ()
+        if route.path.startswith("/api/") and route.path != "/api/openapi.json"
+    }
+    assert ours == {(method, path) for path, methods in described.items() for method in methods}
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.filterwarnings("ignore")
+def test_no_request_is_answered_with_a_fault(desk):
+    """Hypothesis makes requests that fit the description and such that do not; the session stays good all the while."""
+    from hypothesis import HealthCheck, Phase, Verbosity, given, settings
+
+    asked, headers = operations(desk)
+    assert len(asked) >= 35
+    seen: set[int] = set()
+    for operation in asked:
+
+        @settings(
+            max_examples=EXAMPLES,
+            deadline=None,
+            database=None,
+            derandomize=True,
+            phases=[Phase.explicit, Phase.generate],
+            suppress_health_check=list(HealthCheck),
+            verbosity=Verbosity.quiet,
+        )
+        @given(case=operation.as_strategy())
+        def ask(case):
+            answer = case.call(headers=headers, base_url=ORIGIN)
+            seen.add(answer.status_code)
+            assert answer.status_code < 500 or answer.status_code == 501, (case.method, case.path, answer.text)
+            assert answer.status_code not in {401, 421}, answer.text
+            if answer.status_code >= 400:
+                assert b'"error"' in answer.content
+
+        ask()
+    assert {200, 404, 422} <= seen

@@ -1,0 +1,223 @@
+"""One long recording at a time: chunks segmented by all workers, associated in one ordered pass."""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import tempfile
+import threading
+from collections import deque
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tracker.batch.chunks import cut
+from tracker.batch.pool import Advanced, Ended, Lost
+from tracker.batch.spool import Spool, SpooledModels, read_spool
+from tracker.batch.task import ChunkTask, Failed, Segmented, Worker
+from tracker.engine.run import FULL_BATCH_S
+from tracker.errors import TrackerError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tracker.batch.chunks import Chunk
+    from tracker.batch.pool import Pool
+    from tracker.batch.task import Done, Task
+    from tracker.engine.meter import StreamFigures
+    from tracker.settings.stream import RunSettings
+
+__all__ = ["CHUNK_S", "SplitPool"]
+
+CHUNK_S = 10.0
+"""Shortest length of a chunk; cameras send a key frame every 0.5 to 10 s."""
+AHEAD = 4
+"""Chunks per worker that may be done or under way before the pass has come to them."""
+TRIES = 3
+"""Workers that a chunk may cost; then the pass segments it."""
+POLL_S = 0.1
+
+
+class SplitPool:
+    """Takes one recording at a time and gives its chunks to the workers of another pool.
+
+    Args:
+        pool: Of workers.
+        settings: Of the batch.
+        workers: How many there are, for how far they may be ahead.
+        chunk_s: Shortest length of a chunk; ``None`` = :data:`CHUNK_S`.
+        scratch: Folder for chunks; ``None`` = the system's.
+    """
+
+    def __init__(
+        self,
+        pool: Pool,
+        settings: RunSettings,
+        *,
+        workers: int,
+        chunk_s: float | None = None,
+        scratch: str | None = None,
+    ) -> None:
+        self._pool, self._settings = pool, settings
+        self._ahead = AHEAD * workers
+        self._chunk_s, self._scratch = CHUNK_S if chunk_s is None else chunk_s, scratch
+        self._whole: _Whole | None = None
+
+    @property
+    def free(self) -> int:
+        """One recording, if none is under way."""
+        return int(self._whole is None)
+
+    @property
+    def busy(self) -> int:
+        """Whether a recording is under way."""
+        return 1 - self.free
+
+    def start(self, task: Task | ChunkTask) -> None:
+        """Begin a recording.
+
+        Raises:
+            TypeError: It is a chunk of one.
+        """
+        if isinstance(task, ChunkTask):
+            message = "expected a recording, found a chunk"
+            raise TypeError(message)
+        self._whole = _Whole(task, self._settings, self._pool, ahead=self._ahead, chunk_s=self._chunk_s)
+        self._whole.begin(self._scratch)
+
+    def wait(self, timeout_s: float) -> list[Advanced | Ended | Lost]:
+        """See :class:`tracker.batch.pool.Pool`."""
+        if self._whole is None:
+            return []
+        found = self._whole.step(timeout_s)
+        if any(isinstance(event, Ended) for event in found):
+            self._whole.end()
+            self._whole = None
+        return found
+
+    def stop(self) -> None:
+        """See :class:`tracker.batch.pool.Pool`."""
+        if self._whole is not None:
+            self._whole.stop()
+        self._pool.stop()
+
+    def close(self) -> None:
+        """See :class:`tracker.batch.pool.Pool`."""
+        if self._whole is not None:
+            self._whole.stop()
+            self._whole.end()
+        self._pool.close()
+
+
+class _Whole:
+    """One recording: the cutter and the pass in threads, its chunks under way."""
+
+    def __init__(self, task: Task, settings: RunSettings, pool: Pool, *, ahead: int, chunk_s: float) -> None:
+        self._task, self._pool, self._ahead, self._chunk_s = task, pool, ahead, chunk_s
+        self._spool = Spool()
+        self._cut: queue.SimpleQueue[Chunk] = queue.SimpleQueue()
+        self._next: deque[Chunk] = deque()
+        self._tries: dict[str, int] = {}
+        self._running: dict[str, Chunk] = {}
+        self._events: queue.SimpleQueue[Advanced | Ended] = queue.SimpleQueue()
+        self._stack = contextlib.ExitStack()
+        self._stopped = threading.Event()
+        models = SpooledModels(settings.replace(workers=1), batch_wait_s=FULL_BATCH_S, spool=self._spool)
+        self._worker = Worker(settings, models=models, notes=self._notes)
+        self._threads: list[threading.Thread] = []
+
+    def begin(self, scratch: str | None) -> None:
+        folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="masktrail-", dir=scratch)))
+        self._start_thread("pass", lambda: self._pass(folder))
+
+    def step(self, timeout_s: float) -> list[Advanced | Ended | Lost]:
+        """Give chunks to free workers, take what they give back, and tell how far the pass is."""
+        while not self._cut.empty():
+            self._next.append(self._cut.get())
+        while self._next and self._pool.free and self._next[0].number <= self._spool.at + self._ahead:
+            self._start(self._next.popleft())
+        busy = bool(self._running)
+        for event in self._pool.wait(min(timeout_s, POLL_S)) if busy else ():
+            self._take(event)
+        found: list[Advanced | Ended | Lost] = []
+        with contextlib.suppress(queue.Empty):
+            found.append(self._events.get(timeout=0.0 if busy else min(timeout_s, POLL_S)))
+            while True:
+                found.append(self._events.get_nowait())
+        return found
+
+    def stop(self) -> None:
+        self._stopped.set()
+        self._worker.stop()
+        self._spool.close()
+
+    def end(self) -> None:
+        """Wait for the threads, and clear the chunks away."""
+        self._stopped.set()
+        self._spool.close()
+        for thread in self._threads:
+            thread.join()
+        self._stack.close()
+
+    def _start_thread(self, name: str, work: Callable[[], None]) -> None:
+        thread = threading.Thread(target=work, name=name, daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def _cut_all(self, address: str, folder: Path) -> None:
+        try:
+            for chunk in cut(address, folder, chunk_s=self._chunk_s):
+                if self._stopped.is_set():
+                    return
+                self._spool.know(chunk)
+                self._cut.put(chunk)
+                self._spool.wait_at(chunk.number - 2 * self._ahead)
+        except (TrackerError, OSError):
+            pass  # the pass segments the rest, and says what is wrong with the recording if it cannot be read
+        finally:
+            self._spool.know_all()
+
+    def _pass(self, folder: Path) -> None:
+        result: Done | Segmented | Failed | None
+        try:
+            address = self._worker.fetch(self._task.recording, folder)
+            self._start_thread("cut", lambda: self._cut_all(address, folder))
+            result = self._worker.run(self._task, progress=self._tell)
+        except TrackerError as failure:
+            result = Failed(problem=str(failure))
+        self._events.put(Ended(key=self._task.key, result=result))
+
+    def _notes(self) -> list[str]:
+        """What a person should know of the chunks."""
+        if not self._spool.found:
+            return ["not split: no chunk of it could be used"]
+        if not self._spool.missed:
+            return []
+        total = self._spool.found + self._spool.missed
+        return [f"{self._spool.missed} of {total} frames were segmented in the pass: no chunk gave the same pictures"]
+
+    def _tell(self, figures: StreamFigures) -> None:
+        self._events.put(Advanced(key=self._task.key, frames=figures.frames, media_s=figures.media_s))
+
+    def _start(self, chunk: Chunk) -> None:
+        key = f"{self._task.key}/{chunk.number}"
+        self._running[key] = chunk
+        out, settings = str(chunk.path.with_suffix(".spool")), self._task.settings
+        images = settings.reid is not None  # the one thing of a batch that looks at whole pictures
+        self._pool.start(ChunkTask(key=key, chunk=chunk, settings=settings, images=images, out=out))
+
+    def _take(self, event: Advanced | Ended | Lost) -> None:
+        chunk = None if isinstance(event, Advanced) else self._running.pop(event.key, None)
+        if chunk is None:
+            return
+        if isinstance(event, Lost):
+            self._tries[event.key] = self._tries.get(event.key, 0) + 1
+            if self._tries[event.key] < TRIES and not self._stopped.is_set():
+                self._next.appendleft(chunk)
+                return
+        instances = {}
+        if isinstance(event, Ended) and isinstance(event.result, Segmented):
+            spooled = Path(event.result.path)
+            instances = read_spool(spooled)
+            spooled.unlink(missing_ok=True)
+        chunk.path.unlink(missing_ok=True)
+        self._spool.arrive(chunk.number, instances)
