@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     Polygon = NDArray[np.float32]
     Box = NDArray[np.float32]
 
-__all__ = ["HOLD_S", "Cover", "Presence", "Shape", "fill", "presence_of"]
+__all__ = ["FILL", "HOLD_S", "Cover", "Presence", "Shape", "fill", "presence_of"]
 
 HOLD_S = 0.5
 """Seconds for which a silhouette is held after its last sight and before its first one."""
