@@ -202,6 +202,18 @@ def test_counts_by_hand_stand_beside_those_of_the_ledger(desk):
         assert client.get("/api/validation").json() == {"validations": []}
 
 
+def test_no_number_is_given_before_all_is_read(desk, monkeypatch):
+    monkeypatch.setattr("tracker.dashboard.routes.questions.READ_S", 0.01)
+    desk.context.ledgers._whole.clear()
+    with desk.logged_in() as client:
+        for address in ("counts", "events", "dwell", "flows", "export/events.csv"):
+            answer = client.get(f"/api/{address}")
+            assert (answer.status_code, answer.headers["retry-after"]) == (503, "3"), address
+        assert client.get("/api/health").json()["store"]["reading"]
+        desk.context.ledgers.read()
+        assert client.get("/api/counts").status_code == 200
+
+
 # ---- the ledger -----------------------------------------------------------------------------------------------------
 
 

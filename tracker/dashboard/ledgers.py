@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import sqlite3
 import tempfile
 import threading
@@ -71,10 +72,12 @@ class Ledgers:
         self.history = History()
         self._ledgers: list[_Ledger] = []
         self._wanted: list[Path] = []
+        self._names: dict[str, str] = {}
         self._keys: dict[str, set[str]] = {}
         self._temporary: tempfile.TemporaryDirectory[str] | None = None
         self._stop = threading.Event()
         self._changed = threading.Event()
+        self._whole = threading.Event()
         self._reading = threading.Lock()
         self._thread: threading.Thread | None = None
         self._looks = 0
@@ -92,6 +95,14 @@ class Ledgers:
         """Read in a thread of its own, until :meth:`close`."""
         self._thread = threading.Thread(target=self._run, name="ledgers", daemon=True)
         self._thread.start()
+
+    def whole(self, wait_s: float = 0.0) -> bool:
+        """Whether all ledgers have been read once: before that numbers are too small.
+
+        Args:
+            wait_s: Longest wait for it.
+        """
+        return self._whole.wait(wait_s)
 
     def close(self) -> None:
         """Stop reading, and remove temporary stores."""
@@ -118,6 +129,7 @@ class Ledgers:
         return {
             "ledgers": len(self._ledgers),
             "events": len(self.history.events),
+            "reading": not self.whole(),
             "bytes": sum(sizes),
             "problems": self.problems(),
         }
@@ -136,7 +148,28 @@ class Ledgers:
         with open_store(self._ledgers[source].store) as connection:
             for values in connection.execute(query, list(rows)):
                 found[values[0]] = dict(zip(("row", *COLUMNS), values, strict=True))
+        for values in found.values():
+            raw = values["stream"]
+            values["stream"] = shown = self._shown(raw)
+            values["key"] = shown + values["key"].removeprefix(raw)
         return [found[row] for row in rows if row in found]
+
+    def _shown(self, stream: str) -> str:
+        """A stream's name in the API: of a path or URL its last part, with a number where another one has that.
+
+        Names are parts of addresses, where a slash or ``..`` leads elsewhere, and folders of this machine are nobody's
+        business.
+        """
+        if (known := self._names.get(stream)) is not None:
+            return known
+        last = re.split(r"[/\\]", stream.rstrip("/\\"))[-1]
+        base = name = stream if last == stream and stream not in {"", ".", ".."} else last.strip(".") or "stream"
+        taken, number = set(self._names.values()), 1
+        while name in taken:
+            number += 1
+            name = f"{base} ({number})"
+        self._names[stream] = name
+        return name
 
     # ---- reading --------------------------------------------------------------------------------------------------
 
@@ -158,6 +191,7 @@ class Ledgers:
                     if said != ledger.problem:
                         logger.warning("ledger not read", extra={"ledger": str(ledger.path), "problem": said})
                     ledger.problem = said
+            self._whole.set()
 
     def _run(self) -> None:
         while not self._stop.is_set():
@@ -202,6 +236,7 @@ class Ledgers:
 
     def _begin_again(self) -> None:
         logger.info("ledgers read again", extra={"reason": "rows or files were removed or replaced"})
+        self._whole.clear()
         self.history = History()
         self._ledgers, self._keys = [], {}
 
@@ -242,7 +277,7 @@ class Ledgers:
                 if key in keys:
                     continue
                 keys.add(key)
-            yield row[:-1]
+            yield (*row[:2], self._shown(stream), *row[3:-1])
 
     def _share(self, stream: str, number: int) -> None:
         """A stream of which another ledger has rows: from here on its keys are remembered."""
