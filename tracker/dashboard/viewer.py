@@ -20,7 +20,7 @@ CREDITS = 2
 """Pictures of one camera on their way to one viewer."""
 MOST_TEXTS = 200
 """Events and other messages that wait for one viewer; the oldest go first."""
-MOST_WAITING_BYTES = 400_000
+MOST_WAITING_BYTES = 700_000
 """Pictures that wait for one viewer: beyond this the oldest go, and come again as newer ones."""
 ASLEEP_S = 5.0
 """A viewer that draws nothing for so long is not encoded for until it draws again."""
