@@ -187,8 +187,11 @@ def test_what_is_protected_may_be_open():
 def test_without_a_login_everybody_here_may_do_everything_but_other_sites_may_not(tmp_path):
     desk = Desk(tmp_path / "dash", login=False)
     try:
-        with desk.client(**{CSRF_HEADER: csrf_of("local")}) as client:
-            assert client.get("/api/session").json()["user"]["role"] == "admin"
+        with desk.client() as client:
+            found = client.get("/api/session").json()
+            assert found["user"]["role"] == "admin"
+            assert client.post("/api/tokens", json={"label": "x"}).status_code == 403
+            client.headers[CSRF_HEADER] = found["csrf"]
             assert client.get("/api/users").status_code == 200
             assert client.get("/api/users", headers={"host": "evil.example"}).status_code == 421
             assert client.post("/api/tokens", json={"label": "x"}, headers={"origin": "http://evil"}).status_code == 403

@@ -142,6 +142,18 @@ def test_rows_that_were_deleted_are_forgotten(tmp_path):
     assert found.history.events["at"].tolist() == [START_MS + 5000]
 
 
+def test_it_says_when_all_is_read(tmp_path):
+    path = write_ledger(tmp_path / "b.sqlite", [crossing(2)])
+    found = Ledgers()
+    found.want([path])
+    assert not found.whole()
+    assert found.facts()["reading"]
+    found.start()
+    assert found.whole(20)
+    assert len(found.history.events) == 1
+    found.close()
+
+
 def test_a_ledger_that_cannot_be_read_does_not_keep_the_others_away(tmp_path):
     good = write_ledger(tmp_path / "b.sqlite", [crossing(2)])
     bad = tmp_path / "a.events.jsonl"

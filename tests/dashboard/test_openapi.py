@@ -71,7 +71,7 @@ def test_every_route_of_the_api_is_described(desk):
         described = client.get("/api/openapi.json").json()["paths"]
     ours = {
         (method.lower(), route.path)
-        for route in desk.app._routes
+        for route in desk.app.routes
         for method in getattr(route, "methods", None) or ()
         if route.path.startswith("/api/") and route.path != "/api/openapi.json"
     }
@@ -109,3 +109,19 @@ def test_no_request_is_answered_with_a_fault(desk):
 
         ask()
     assert {200, 404, 422} <= seen
+
+
+def test_the_reference_is_that_of_the_routes():
+    from pathlib import Path
+
+    from tracker.dashboard.reference import api_page
+
+    page = Path(__file__).resolve().parents[2] / "docs" / "reference" / "dashboard-api.md"
+    assert page.read_text("utf-8") == api_page(), "run: masktrail settings api --out docs/reference/dashboard-api.md"
+
+
+def test_the_audit_of_the_engine_is_the_one_that_is_read():
+    from tracker.dashboard import audits
+    from tracker.engine import audit_json
+
+    assert audits.FORM == audit_json.FORM

@@ -124,7 +124,7 @@ def ask(client, method: str, route, stream: str):
 
 
 def test_every_route_declares_its_right(desk):
-    served = desk.app._routes
+    served = desk.app.routes
     assert len(served) == len(ROUTES), "a route that the matrix does not know"
     for route in served:
         assert right_of(route) is not None, getattr(route, "path", route)
@@ -267,14 +267,14 @@ def test_a_route_without_a_mark_is_refused(desk, monkeypatch):
     def forgotten() -> PlainTextResponse:
         return PlainTextResponse(MARK)
 
-    desk.app._routes.extend(router.routes)
+    desk.app.routes.extend(router.routes)
     try:
         with desk.logged_in("root2", "admin", None, see_people=True) as client:
             answer = client.get("/api/forgotten")
             assert answer.status_code == 404
             assert MARK not in answer.text
     finally:
-        desk.app._routes.remove(router.routes[0])
+        desk.app.routes.remove(router.routes[0])
 
 
 def test_docs_and_descriptions_are_behind_the_login(desk):

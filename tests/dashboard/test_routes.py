@@ -161,6 +161,22 @@ def test_recordings_are_listed_without_links_and_hidden_folders(desk):
         assert client.get("/api/recordings/gate").status_code == 404
 
 
+def test_results_that_come_later_are_found(desk, tmp_path, monkeypatch):
+    monkeypatch.setattr("tracker.dashboard.recordings.SCAN_S", 0.0)
+    (tmp_path / "runs" / "deep" / "er").mkdir(parents=True)
+    write_ledger(tmp_path / "runs" / "deep" / "er" / "yard.events.jsonl", [crossing(5, stream="yard.mp4", utc=False)])
+    (tmp_path / "runs" / "deep" / "plain.tracked.mp4").write_bytes(b"x")
+    desk.context.tick()
+    desk.context.ledgers.read()
+    with desk.logged_in() as client:
+        names = [one["id"] for one in client.get("/api/recordings").json()["recordings"]]
+        assert names == ["road.mp4", "yard.mp4", "plain"]
+        (tmp_path / "runs" / "deep" / "er" / "yard.events.jsonl").unlink()
+        desk.context.tick()
+        desk.context.ledgers.read()
+        assert [one["id"] for one in client.get("/api/recordings").json()["recordings"]] == ["road.mp4", "plain"]
+
+
 def test_a_video_is_read_in_ranges(desk):
     with desk.logged_in(see_people=True) as client:
         whole = client.get("/api/streams/road.mp4/video")
@@ -200,6 +216,18 @@ def test_counts_by_hand_stand_beside_those_of_the_ledger(desk):
             assert other.delete(f"/api/validation/{found['id']}").status_code == 404
         assert client.delete(f"/api/validation/{found['id']}").status_code == 204
         assert client.get("/api/validation").json() == {"validations": []}
+
+
+def test_no_number_is_given_before_all_is_read(desk, monkeypatch):
+    monkeypatch.setattr("tracker.dashboard.routes.questions.READ_S", 0.01)
+    desk.context.ledgers._whole.clear()
+    with desk.logged_in() as client:
+        for address in ("counts", "events", "dwell", "flows", "export/events.csv"):
+            answer = client.get(f"/api/{address}")
+            assert (answer.status_code, answer.headers["retry-after"]) == (503, "3"), address
+        assert client.get("/api/health").json()["store"]["reading"]
+        desk.context.ledgers.read()
+        assert client.get("/api/counts").status_code == 200
 
 
 # ---- the ledger -----------------------------------------------------------------------------------------------------

@@ -134,6 +134,7 @@ def test_the_health_check_tells_the_well_from_the_stuck(monkeypatch) -> None:
 
 def test_the_unit_knows_the_exit_status_that_no_start_helps_against() -> None:
     from tracker.service import run as service
+    from tracker.service import systemd
 
     assert "RestartPreventExitStatus=2" in UNIT
     assert "2 refused to start" in (service.__doc__ or "").replace("\n", " ")
@@ -141,7 +142,7 @@ def test_the_unit_knows_the_exit_status_that_no_start_helps_against() -> None:
     assert stop_s >= WORKERS_S + CLOSE_S + 5
     assert f"--stop-timeout {stop_s}" in DOCKERFILE
     watchdog_s = int(re.search(r"WatchdogSec=(\d+)", UNIT)[1])
-    assert watchdog_s >= 4 * service.WATCHDOG_S
+    assert watchdog_s >= 4 * systemd.WATCHDOG_S
 
 
 def test_the_image_is_built_from_what_is_there() -> None:

@@ -87,6 +87,7 @@ class Context:
         self.proxies = Proxies(settings)
         self.logins = RateLimit(LOGIN)
         self.set_up = SetUp()
+        self.local_secret = secrets.token_urlsafe(32)
         self.recordings = Recordings(recordings)
         self.ledgers = Ledgers()
         self.sites = Sites(self.accounts)

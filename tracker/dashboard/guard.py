@@ -92,10 +92,13 @@ class Guard:
         application: What answers.
         routes: All its routes.
         context: Sessions, tokens and settings.
+
+    Attributes:
+        application, routes: As they were given.
     """
 
     def __init__(self, application: ASGIApp, routes: Sequence[BaseRoute], context: Context) -> None:
-        self._application, self._routes, self._context = application, routes, context
+        self.application, self.routes, self._context = application, routes, context
         self._sockets: dict[str, set[_Socket]] = {}
         context.sessions.on_end = self._end_sessions
         context.tokens.on_end = lambda number: self._end_sessions({f"token:{number}"})
@@ -103,7 +106,7 @@ class Guard:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a request through, or answer it."""
         if scope["type"] == "lifespan":
-            await self._application(scope, receive, send)
+            await self.application(scope, receive, send)
             return
         if scope["type"] not in {"http", "websocket"}:
             return
@@ -119,7 +122,7 @@ class Guard:
             return
         sender = _with_headers(send, secure=client.scheme == "https", path=scope["path"])
         try:
-            await self._application(scope, _bounded(receive), sender)
+            await self.application(scope, _bounded(receive), sender)
         except ApiError as refusal:  # of a body that grew too large while it was read
             await refusal.response()(scope, receive, sender)
 
@@ -159,7 +162,7 @@ class Guard:
     def _route(self, scope: Scope) -> tuple[BaseRoute | None, Match, dict[str, Any]]:
         """The route that will answer, as Starlette's router finds it."""
         partial: tuple[BaseRoute | None, Match, dict[str, Any]] = (None, Match.NONE, {})
-        for route in self._routes:
+        for route in self.routes:
             match, found = route.matches(scope)
             if match is Match.FULL:
                 return route, match, dict(found)
@@ -170,7 +173,7 @@ class Guard:
     def _principal(self, client: Client, headers: Headers) -> tuple[Principal | None, str]:
         """Whose request it is, and the identifier of the session."""
         if not self._context.settings.login:
-            return LOCAL, "local"
+            return LOCAL, self._context.local_secret
         bearer = headers.get("authorization", "")
         if bearer:
             kind, _, secret = bearer.partition(" ")
@@ -217,7 +220,7 @@ class Guard:
         socket = _Socket(asyncio.get_running_loop())
         held.add(socket)
         try:
-            await socket.serve(self._application, scope, receive, send)
+            await socket.serve(self.application, scope, receive, send)
         finally:
             held.discard(socket)
             if not held:

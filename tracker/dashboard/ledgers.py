@@ -77,6 +77,7 @@ class Ledgers:
         self._temporary: tempfile.TemporaryDirectory[str] | None = None
         self._stop = threading.Event()
         self._changed = threading.Event()
+        self._whole = threading.Event()
         self._reading = threading.Lock()
         self._thread: threading.Thread | None = None
         self._looks = 0
@@ -94,6 +95,14 @@ class Ledgers:
         """Read in a thread of its own, until :meth:`close`."""
         self._thread = threading.Thread(target=self._run, name="ledgers", daemon=True)
         self._thread.start()
+
+    def whole(self, wait_s: float = 0.0) -> bool:
+        """Whether all ledgers have been read once: before that numbers are too small.
+
+        Args:
+            wait_s: Longest wait for it.
+        """
+        return self._whole.wait(wait_s)
 
     def close(self) -> None:
         """Stop reading, and remove temporary stores."""
@@ -120,6 +129,7 @@ class Ledgers:
         return {
             "ledgers": len(self._ledgers),
             "events": len(self.history.events),
+            "reading": not self.whole(),
             "bytes": sum(sizes),
             "problems": self.problems(),
         }
@@ -181,6 +191,7 @@ class Ledgers:
                     if said != ledger.problem:
                         logger.warning("ledger not read", extra={"ledger": str(ledger.path), "problem": said})
                     ledger.problem = said
+            self._whole.set()
 
     def _run(self) -> None:
         while not self._stop.is_set():
@@ -225,6 +236,7 @@ class Ledgers:
 
     def _begin_again(self) -> None:
         logger.info("ledgers read again", extra={"reason": "rows or files were removed or replaced"})
+        self._whole.clear()
         self.history = History()
         self._ledgers, self._keys = [], {}
 

@@ -89,7 +89,7 @@ def back_up(
     try:
         part.unlink(missing_ok=True)
         with _open(path) as (source, _):
-            # Accounts hold hashes of passwords: a copy is nobody else's to read.
+            # Accounts hold hashes of passwords: only this user may read a copy.
             os.close(os.open(part, os.O_CREAT | os.O_WRONLY, 0o600))
             with closing(sqlite3.connect(part)) as target:
                 source.backup(target, pages=PAGES, progress=lambda _, left, every: progress(every - left, every))
@@ -109,7 +109,7 @@ def back_up(
 
 
 def compact(path: Path) -> tuple[int, int]:
-    """Give back the space of removed rows; the order of rows stays. Nobody else may use the file meanwhile.
+    """Give back the space of removed rows; the order of rows stays. Nothing else may use the file meanwhile.
 
     Returns:
         Bytes before and after.

@@ -49,7 +49,7 @@ def dashboard(
         DashboardSettings,
         given | {"folder": folder or _own_folder()},
         login=not no_login,
-        title=runs.resolve().name,
+        title=(runs.resolve().name or "masktrail")[:80],
         **proxy,
     )
     console = console_for()

@@ -24,6 +24,8 @@ __all__ = ["CountQuestion", "EventQuestion", "StayQuestion", "count_query", "fil
 
 router = APIRouter(prefix="/api", tags=["ledger"])
 
+READ_S = 2.0
+"""Longest wait of a question for ledgers that are being read at the start."""
 YEAR_S = 366 * DAY_S
 Moment = Annotated[int | None, Field(ge=-(10**13), le=10**13)]
 Names = Annotated[tuple[str, ...], Field(max_length=200)]
@@ -162,7 +164,17 @@ def occupancy(request: Request, asked: Annotated[StreamQuestion, Query()]) -> JS
 
 
 def filter_of(request: Request, asked: EventQuestion | StayQuestion | FlowQuestion) -> Filter:
-    """What a question asks for, of streams that may be seen."""
+    """What a question asks for, of streams that may be seen.
+
+    Raises:
+        ApiError: The ledgers are still being read: numbers would be too small.
+    """
+    ledgers = context_of(request).ledgers
+    if not ledgers.whole(READ_S):
+        found = f"{len(ledgers.history.events):,} events so far"
+        raise ApiError(
+            503, "ledgers", "all of them read", found, "try again in some seconds", headers={"retry-after": "3"}
+        )
     return Filter(
         streams=allowed_of(request, asked.stream),
         kinds=getattr(asked, "kind", ()),
