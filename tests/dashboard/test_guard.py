@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import time
 from urllib.parse import unquote
 
 import pytest
@@ -480,6 +481,33 @@ def test_a_flood_of_log_ins_is_slowed_down(desk):
         assert int(answers[-1].headers["retry-after"]) >= 1
         right = client.post("/api/session", json={"name": "ann", "password": PASSWORD})
         assert right.status_code == 429, "also with the right password: else it would be found"
+        assert client.get("/api/session").status_code == 200
+
+
+def test_one_session_has_few_requests_at_the_same_time(desk, monkeypatch):
+    """Slow ones of one account leave threads for the others."""
+    from concurrent.futures import ThreadPoolExecutor
+    from threading import Event
+
+    monkeypatch.setattr("tracker.dashboard.guard.REQUESTS", 3)
+    begun, over = [], Event()
+
+    def slow() -> list[str]:
+        begun.append(1)
+        assert over.wait(20)
+        return []
+
+    with desk.logged_in("ann") as client, desk.logged_in("bob") as other, ThreadPoolExecutor(3) as pool:
+        monkeypatch.setattr(desk.context, "stream_ids", slow)
+        held = [pool.submit(client.get, "/api/streams") for _ in range(3)]
+        deadline_s = time.monotonic() + 20
+        while len(begun) < 3:
+            assert time.monotonic() < deadline_s
+            time.sleep(0.01)
+        assert client.get("/api/session").status_code == 429
+        assert other.get("/api/session").status_code == 200
+        over.set()
+        assert [one.result().status_code for one in held] == [200] * 3
         assert client.get("/api/session").status_code == 200
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import warnings
 
 import pytest
@@ -125,3 +126,52 @@ def test_the_audit_of_the_engine_is_the_one_that_is_read():
     from tracker.engine import audit_json
 
     assert audits.FORM == audit_json.FORM
+
+
+def test_answers_have_the_shapes_that_are_described(desk):
+    """Every GET of the API, strictly: no key is missing and none is there that the description has not."""
+    from pydantic import TypeAdapter
+
+    from tracker.dashboard import shapes
+
+    addresses = {
+        "/api/session": shapes.Session,
+        "/api/streams": shapes.Streams,
+        "/api/streams/gate": shapes.OneStream,
+        "/api/streams/gate/site": shapes.Site,
+        "/api/streams/gate/site/0": shapes.SiteRevision,
+        "/api/streams/gate/identities/1": shapes.Identity,
+        "/api/events": shapes.Events,
+        "/api/places": shapes.Places,
+        "/api/counts?by=stream,kind,place,direction,class&compare_s=604800": shapes.Counts,
+        "/api/dwell": shapes.Dwell,
+        "/api/flows": shapes.Flows,
+        "/api/occupancy": shapes.Occupancy,
+        "/api/recordings": shapes.Recordings,
+        "/api/recordings/road.mp4": shapes.RecordingShape,
+        "/api/health": shapes.Health,
+        "/api/users": shapes.Users,
+        "/api/tokens": shapes.Tokens,
+        "/api/log": shapes.Log,
+        "/api/audit": shapes.Audits,
+        "/api/validation": shapes.Validations,
+        "/api/streams/none": shapes.Problem,
+    }
+    desk.user("second", "viewer", ["gate"])
+    with desk.logged_in("root", "admin", see_people=True) as client:
+        client.post("/api/tokens", json={"label": "x"})
+        client.post("/api/validation", json={"stream": "gate", "place": "door", "from_ms": 0, "to_ms": 9, "truth": 1})
+        described = client.get("/api/openapi.json").json()
+        for address, shape in addresses.items():
+            TypeAdapter(shape).validate_json(client.get(address).content, strict=True)
+    named = {
+        path
+        for path, methods in described["paths"].items()
+        for method, entry in methods.items()
+        if method == "get" and "application/json" in entry["responses"]["200"]["content"] and "/export/" not in path
+    }
+    asked = {re.sub(r"\?.*", "", address) for address in addresses}
+    for path in named:
+        pattern = re.compile(re.sub(r"\{\w+\}", "[^/]+", path))
+        assert any(pattern.fullmatch(address) for address in asked), path
+        assert "$ref" in described["paths"][path]["get"]["responses"]["200"]["content"]["application/json"]["schema"]

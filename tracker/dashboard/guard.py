@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import hmac
 import logging
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
@@ -33,7 +34,16 @@ if TYPE_CHECKING:
     from tracker.dashboard.proxies import Client
     from tracker.dashboard.rights import Principal
 
-__all__ = ["ANONYMOUS_CSRF", "CSRF_HEADER", "LARGEST_BODY", "LARGEST_MESSAGE", "Guard", "cookie_name", "csp"]
+__all__ = [
+    "ANONYMOUS_CSRF",
+    "CSRF_HEADER",
+    "LARGEST_BODY",
+    "LARGEST_MESSAGE",
+    "REQUESTS",
+    "Guard",
+    "cookie_name",
+    "csp",
+]
 
 logger = logging.getLogger("tracker.dashboard")
 
@@ -43,6 +53,8 @@ LARGEST_MESSAGE = 4096
 """Bytes of a message from a browser over a socket."""
 LARGEST_TARGET = 8_000
 """Bytes of a path with its query."""
+REQUESTS = 32
+"""Requests of one session, token or, without these, address at the same time; a browser has six."""
 SOCKETS = 8
 """Sockets of one session or token at the same time."""
 
@@ -100,6 +112,7 @@ class Guard:
     def __init__(self, application: ASGIApp, routes: Sequence[BaseRoute], context: Context) -> None:
         self.application, self.routes, self._context = application, routes, context
         self._sockets: dict[str, set[_Socket]] = {}
+        self._requests: Counter[str] = Counter()
         context.sessions.on_end = self._end_sessions
         context.tokens.on_end = lambda number: self._end_sessions({f"token:{number}"})
 
@@ -120,11 +133,27 @@ class Guard:
         if scope["type"] == "websocket":
             await self._socket(scope, receive, send, principal)
             return
+        await self._request(scope, receive, send, client, principal)
+
+    async def _request(
+        self, scope: Scope, receive: Receive, send: Send, client: Client, principal: Principal | None
+    ) -> None:
         sender = _with_headers(send, secure=client.scheme == "https", path=scope["path"])
+        key = client.address if principal is None else principal.session or principal.name
+        if self._requests[key] >= REQUESTS:
+            remedy = "wait for the others"
+            busy = ApiError(429, "requests", f"at most {REQUESTS} at the same time", "more", remedy)
+            await busy.response()(scope, receive, sender)
+            return
+        self._requests[key] += 1
         try:
             await self.application(scope, _bounded(receive), sender)
         except ApiError as refusal:  # of a body that grew too large while it was read
             await refusal.response()(scope, receive, sender)
+        finally:
+            self._requests[key] -= 1
+            if not self._requests[key]:
+                del self._requests[key]
 
     # ---- who asks, and may they -----------------------------------------------------------------------------------
 

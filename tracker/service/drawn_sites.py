@@ -51,7 +51,8 @@ def with_drawn_sites(config: ServiceSettings) -> ServiceSettings:
         return config
     folder = sites_folder(config)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)  # accounts and counts are there too
+        folder.mkdir(exist_ok=True)
     except OSError as error:
         problem = f"expected a folder for the dashboard, found: {error.strerror}"
         raise SinkError(folder, problem, "choose another one with `dashboard: {folder: ...}`") from error

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Request
 from pydantic import Field
 from starlette.responses import JSONResponse, Response
 
+from tracker.dashboard import shapes
 from tracker.dashboard.accounts import name_fits
 from tracker.dashboard.answers import Body, client_of, context_of, principal_of, secret_of
 from tracker.dashboard.guard import ANONYMOUS_CSRF, cookie_name
@@ -15,6 +16,7 @@ from tracker.dashboard.passwords import LONGEST_PASSWORD, SHORTEST_PASSWORD, has
 from tracker.dashboard.problems import ApiError
 from tracker.dashboard.rights import Principal, Right, needs
 from tracker.dashboard.sessions import ABSOLUTE_S, csrf_of
+from tracker.dashboard.shapes import gives
 from tracker.version import __version__
 
 __all__ = ["check_password", "router"]
@@ -45,7 +47,7 @@ class PasswordChange(Body):
     new_password: str = Field(max_length=LONGEST_PASSWORD)
 
 
-@router.get("/session")
+@router.get("/session", responses=gives(shapes.Session))
 @needs(Right.PUBLIC)
 def session(request: Request) -> JSONResponse:
     """Who is logged in, and the token that changes need as header X-Masktrail-CSRF."""
@@ -61,7 +63,7 @@ def session(request: Request) -> JSONResponse:
     )
 
 
-@router.post("/setup")
+@router.post("/setup", responses=gives(shapes.Begun))
 @needs(Right.PUBLIC)
 def set_up(request: Request, body: FirstAccount) -> Response:
     """Make the first account by the one-time link, and log in."""
@@ -88,7 +90,7 @@ def set_up(request: Request, body: FirstAccount) -> Response:
     return _begin(request, body.name)
 
 
-@router.post("/session")
+@router.post("/session", responses=gives(shapes.Begun))
 @needs(Right.PUBLIC)
 def log_in(request: Request, body: Credentials) -> Response:
     """Log in: at most once a second, five times a minute and twenty times an hour, per address and per name."""
@@ -106,7 +108,7 @@ def log_in(request: Request, body: Credentials) -> Response:
     return _begin(request, body.name)
 
 
-@router.delete("/session")
+@router.delete("/session", status_code=204)
 @needs(Right.ACCOUNT)
 def log_out(request: Request) -> Response:
     """Log out; open sockets of the session are closed."""
@@ -118,7 +120,7 @@ def log_out(request: Request) -> Response:
     return response
 
 
-@router.post("/session/password")
+@router.post("/session/password", responses=gives(shapes.Begun))
 @needs(Right.ACCOUNT)
 def change_password(request: Request, body: PasswordChange) -> Response:
     """Change the own password; all other sessions of the account end."""

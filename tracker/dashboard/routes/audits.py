@@ -8,11 +8,13 @@ from fastapi import APIRouter, Path, Query, Request
 from pydantic import Field
 from starlette.responses import JSONResponse, Response
 
+from tracker.dashboard import shapes
 from tracker.dashboard.accounts import now_ms
 from tracker.dashboard.answers import Body, Question, allowed_of, context_of, note, principal_of, stream_of
 from tracker.dashboard.audits import add_validation, audits_of, remove_validation, validations
 from tracker.dashboard.problems import ApiError, no_such
 from tracker.dashboard.rights import Right, needs
+from tracker.dashboard.shapes import gives
 
 __all__ = ["router"]
 
@@ -48,7 +50,7 @@ class HandCount(Body):
     truth: int = Field(ge=0, le=1_000_000)
 
 
-@router.get("/audit")
+@router.get("/audit", responses=gives(shapes.Audits))
 @needs(Right.OPERATE)
 def audit(request: Request, asked: Annotated[AuditQuestion, Query()]) -> JSONResponse:
     """Near misses by reason, of recordings beside which `masktrail audit --json` has left a file."""
@@ -56,7 +58,7 @@ def audit(request: Request, asked: Annotated[AuditQuestion, Query()]) -> JSONRes
     return JSONResponse({"audits": audits_of(recordings, allowed_of(request, asked.stream), asked.place)})
 
 
-@router.get("/validation")
+@router.get("/validation", responses=gives(shapes.Validations))
 @needs(Right.OPERATE)
 def validation(request: Request, asked: Annotated[StreamQuestion, Query()]) -> JSONResponse:
     """Counts by hand beside those of the ledger."""
@@ -64,7 +66,7 @@ def validation(request: Request, asked: Annotated[StreamQuestion, Query()]) -> J
     return JSONResponse({"validations": validations(context.accounts, context.ledgers.history, streams)})
 
 
-@router.post("/validation")
+@router.post("/validation", status_code=201, responses=gives(shapes.Made, 201))
 @needs(Right.OPERATE)
 def count_by_hand(request: Request, body: HandCount) -> JSONResponse:
     """Remember what a person counted."""
@@ -78,7 +80,7 @@ def count_by_hand(request: Request, body: HandCount) -> JSONResponse:
     return JSONResponse({"id": number}, 201)
 
 
-@router.delete("/validation/{number}")
+@router.delete("/validation/{number}", status_code=204)
 @needs(Right.OPERATE)
 def forget(request: Request, number: Annotated[int, Path(ge=1, le=2**62)]) -> Response:
     """Forget a count by hand."""

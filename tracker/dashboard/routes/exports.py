@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Request
-from starlette.responses import StreamingResponse
+from starlette.responses import Response, StreamingResponse
 
 from tracker.dashboard.answers import context_of, note
 from tracker.dashboard.dwell import all_stays
@@ -22,6 +22,7 @@ from tracker.dashboard.exports import (
 from tracker.dashboard.queries import counts
 from tracker.dashboard.rights import Right, needs
 from tracker.dashboard.routes.questions import CountQuestion, EventQuestion, StayQuestion, count_query, filter_of
+from tracker.dashboard.shapes import gives_file
 
 __all__ = ["router"]
 
@@ -30,7 +31,11 @@ router = APIRouter(prefix="/api/export", tags=["exports"])
 Form = Literal["csv", "json", "parquet"]
 
 
-@router.get("/events.{form}")
+@router.get(
+    "/events.{form}",
+    response_class=Response,
+    responses=gives_file("text/csv", "application/json", "application/vnd.apache.parquet"),
+)
 @needs(Right.VIEW)
 def events(request: Request, form: Form, asked: Annotated[EventQuestion, Query()]) -> StreamingResponse:
     """All events that fit, by time."""
@@ -38,7 +43,11 @@ def events(request: Request, form: Form, asked: Annotated[EventQuestion, Query()
     return _file(request, f"events.{form}", form, written(rows, EVENT_COLUMNS, form))
 
 
-@router.get("/counts.{form}")
+@router.get(
+    "/counts.{form}",
+    response_class=Response,
+    responses=gives_file("text/csv", "application/json", "application/vnd.apache.parquet"),
+)
 @needs(Right.VIEW)
 def counts_in_bins(request: Request, form: Form, asked: Annotated[CountQuestion, Query()]) -> StreamingResponse:
     """Counts in bins, a row for each bin and group; empty where the camera was out and nothing was counted."""
@@ -49,7 +58,11 @@ def counts_in_bins(request: Request, form: Form, asked: Annotated[CountQuestion,
     return _file(request, f"counts.{form}", form, written(count_rows(answer, query.by), columns, form))
 
 
-@router.get("/stays.{form}")
+@router.get(
+    "/stays.{form}",
+    response_class=Response,
+    responses=gives_file("text/csv", "application/json", "application/vnd.apache.parquet"),
+)
 @needs(Right.VIEW)
 def stays(request: Request, form: Form, asked: Annotated[StayQuestion, Query()]) -> StreamingResponse:
     """All stays that began in the time, censored ones marked by `closed`."""

@@ -8,12 +8,14 @@ from fastapi import APIRouter, Path, Query, Request
 from pydantic import Field
 from starlette.responses import JSONResponse, Response
 
+from tracker.dashboard import shapes
 from tracker.dashboard.accounts import User, now_ms
 from tracker.dashboard.answers import Body, Question, context_of, note, principal_of
 from tracker.dashboard.passwords import LONGEST_PASSWORD, hash_password
 from tracker.dashboard.problems import ApiError, no_such
 from tracker.dashboard.rights import MOST_STREAMS, Right, Role, needs
 from tracker.dashboard.routes.account import check_name, check_password
+from tracker.dashboard.shapes import gives
 from tracker.dashboard.tokens import Token
 
 __all__ = ["router"]
@@ -65,14 +67,14 @@ class LogQuestion(Question):
     limit: Annotated[int, Field(ge=1, le=1000)] = 200
 
 
-@router.get("/users")
+@router.get("/users", responses=gives(shapes.Users))
 @needs(Right.ADMIN)
 def users(request: Request) -> JSONResponse:
     """All accounts."""
     return JSONResponse({"users": [_user(user) for user in context_of(request).accounts.users()]})
 
 
-@router.post("/users")
+@router.post("/users", status_code=201, responses=gives(shapes.UserShape, 201))
 @needs(Right.ADMIN)
 def add_user(request: Request, body: NewUser) -> JSONResponse:
     """Make an account."""
@@ -92,7 +94,7 @@ def add_user(request: Request, body: NewUser) -> JSONResponse:
     return JSONResponse(_user(_known(request, body.name)), 201)
 
 
-@router.patch("/users/{name}")
+@router.patch("/users/{name}", responses=gives(shapes.UserShape))
 @needs(Right.ADMIN)
 def change_user(request: Request, name: str, body: UserChange) -> JSONResponse:
     """Change an account; its sessions end, and its open sockets with them."""
@@ -120,7 +122,7 @@ def change_user(request: Request, name: str, body: UserChange) -> JSONResponse:
     return JSONResponse(_user(_known(request, name)))
 
 
-@router.delete("/users/{name}")
+@router.delete("/users/{name}", status_code=204)
 @needs(Right.ADMIN)
 def remove_user(request: Request, name: str) -> Response:
     """Remove an account; its sessions end."""
@@ -132,14 +134,14 @@ def remove_user(request: Request, name: str) -> Response:
     return Response(status_code=204)
 
 
-@router.get("/tokens")
+@router.get("/tokens", responses=gives(shapes.Tokens))
 @needs(Right.ADMIN)
 def tokens(request: Request) -> JSONResponse:
     """All tokens of machines, without their secrets."""
     return JSONResponse({"tokens": [_token(token) for token in context_of(request).tokens.all()]})
 
 
-@router.post("/tokens")
+@router.post("/tokens", status_code=201, responses=gives(shapes.TokenMade, 201))
 @needs(Right.ADMIN)
 def add_token(request: Request, body: NewToken) -> JSONResponse:
     """Make a token; its secret is in this answer and nowhere else."""
@@ -156,7 +158,7 @@ def add_token(request: Request, body: NewToken) -> JSONResponse:
     return JSONResponse({"id": number, "token": secret}, 201)
 
 
-@router.delete("/tokens/{token}")
+@router.delete("/tokens/{token}", status_code=204)
 @needs(Right.ADMIN)
 def remove_token(request: Request, token: Annotated[int, Path(ge=1, le=2**62)]) -> Response:
     """Remove a token; its open sockets are closed."""
@@ -166,7 +168,7 @@ def remove_token(request: Request, token: Annotated[int, Path(ge=1, le=2**62)]) 
     return Response(status_code=204)
 
 
-@router.get("/log")
+@router.get("/log", responses=gives(shapes.Log))
 @needs(Right.ADMIN)
 def log(request: Request, asked: Annotated[LogQuestion, Query()]) -> JSONResponse:
     """What was changed and by whom, the newest first."""

@@ -9,6 +9,7 @@ from pydantic import Field
 from starlette.responses import JSONResponse
 
 from tracker.analytics.occupancy import Balances
+from tracker.dashboard import shapes
 from tracker.dashboard.answers import Question, allowed_of, context_of
 from tracker.dashboard.bins import DAY_S, zone_of
 from tracker.dashboard.context import Context
@@ -18,6 +19,7 @@ from tracker.dashboard.filters import Filter
 from tracker.dashboard.problems import ApiError
 from tracker.dashboard.queries import BY, CountQuery, counts, crossings_of, flows, places, present
 from tracker.dashboard.rights import Right, needs
+from tracker.dashboard.shapes import gives
 from tracker.events import Event, EventKind
 
 __all__ = ["CountQuestion", "EventQuestion", "StayQuestion", "count_query", "filter_of", "router"]
@@ -90,7 +92,7 @@ class StreamQuestion(Question):
     stream: Names = ()
 
 
-@router.get("/events")
+@router.get("/events", responses=gives(shapes.Events))
 @needs(Right.VIEW)
 def events(request: Request, asked: Annotated[EventPage, Query()]) -> JSONResponse:
     """Events, the newest first, a page at a time: `cursor` is `next` of the page before."""
@@ -100,7 +102,7 @@ def events(request: Request, asked: Annotated[EventPage, Query()]) -> JSONRespon
     return JSONResponse({"events": found, "next": after})
 
 
-@router.get("/places")
+@router.get("/places", responses=gives(shapes.Places))
 @needs(Right.VIEW)
 def known_places(request: Request, asked: Annotated[StreamQuestion, Query()]) -> JSONResponse:
     """Kinds, places, directions and classes of which there are events: what filters can be set to."""
@@ -108,21 +110,21 @@ def known_places(request: Request, asked: Annotated[StreamQuestion, Query()]) ->
     return JSONResponse(places(context_of(request).ledgers.history, asked_of))
 
 
-@router.get("/counts")
+@router.get("/counts", responses=gives(shapes.Counts))
 @needs(Right.VIEW)
 def counts_in_bins(request: Request, asked: Annotated[CountQuestion, Query()]) -> JSONResponse:
     """Counts in bins; bins in which a camera was out and nothing was counted are null, never 0."""
     return JSONResponse(counts(context_of(request).ledgers.history, count_query(request, asked)))
 
 
-@router.get("/dwell")
+@router.get("/dwell", responses=gives(shapes.Dwell))
 @needs(Right.VIEW)
 def dwell_of_stays(request: Request, asked: Annotated[StayQuestion, Query()]) -> JSONResponse:
     """How long stays were: means over closed ones, median and 90th percentile over censored ones too."""
     return JSONResponse(dwell(context_of(request).ledgers.history, filter_of(request, asked)))
 
 
-@router.get("/flows")
+@router.get("/flows", responses=gives(shapes.Flows))
 @needs(Right.VIEW)
 def flows_of_streams(request: Request, asked: Annotated[FlowQuestion, Query()]) -> JSONResponse:
     """How many identities took each flow, also as a matrix of origins and destinations."""
@@ -149,7 +151,7 @@ def flows_of_streams(request: Request, asked: Annotated[FlowQuestion, Query()]) 
     return JSONResponse({"flows": rows, "origins": origins, "destinations": destinations, "matrix": matrix})
 
 
-@router.get("/occupancy")
+@router.get("/occupancy", responses=gives(shapes.Occupancy))
 @needs(Right.VIEW)
 def occupancy(request: Request, asked: Annotated[StreamQuestion, Query()]) -> JSONResponse:
     """Identities in each zone now, and entries less exits of each set of doors."""

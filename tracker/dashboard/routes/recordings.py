@@ -8,18 +8,20 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Request
 from starlette.responses import FileResponse, JSONResponse, Response
 
+from tracker.dashboard import shapes
 from tracker.dashboard.answers import allowed_of, context_of, note, principal_of, stream_of
 from tracker.dashboard.problems import no_such, refused
 from tracker.dashboard.recordings import PICTURES, VIDEOS, Recording
 from tracker.dashboard.rights import Right, needs
 from tracker.dashboard.routes.streams import streams_json
+from tracker.dashboard.shapes import gives, gives_file
 
 __all__ = ["router"]
 
 router = APIRouter(prefix="/api/recordings", tags=["recordings"])
 
 
-@router.get("")
+@router.get("", responses=gives(shapes.Recordings))
 @needs(Right.VIEW)
 def recordings(request: Request) -> JSONResponse:
     """Every recording that may be seen, with its files."""
@@ -28,7 +30,7 @@ def recordings(request: Request) -> JSONResponse:
     return JSONResponse({"recordings": _recordings(request, names)})
 
 
-@router.get("/{stream}")
+@router.get("/{stream}", responses=gives(shapes.RecordingShape))
 @needs(Right.VIEW)
 def recording(request: Request, stream: str) -> JSONResponse:
     """One recording with its files."""
@@ -38,7 +40,7 @@ def recording(request: Request, stream: str) -> JSONResponse:
     return JSONResponse(_recordings(request, [name])[0])
 
 
-@router.get("/{stream}/files/{number}")
+@router.get("/{stream}/files/{number}", response_class=Response, responses=gives_file("application/octet-stream"))
 @needs(Right.VIEW)
 def file(request: Request, stream: str, number: Annotated[int, Path(ge=0, le=100_000)]) -> Response:
     """One file of a recording as a download; pictures and videos need the right to see people."""

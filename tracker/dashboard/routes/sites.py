@@ -9,9 +9,11 @@ from pydantic import Field
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse, Response
 
+from tracker.dashboard import shapes
 from tracker.dashboard.answers import Body, context_of, note, principal_of, stream_of
 from tracker.dashboard.problems import ApiError, of_tracker_error
 from tracker.dashboard.rights import Right, needs
+from tracker.dashboard.shapes import gives, gives_file
 from tracker.dashboard.sites import difference, site_json, site_of_json
 from tracker.errors import ConfigError
 from tracker.formats.sites.known import export_site, import_site, recognised
@@ -43,7 +45,7 @@ class DryRun(SiteBody):
     seconds: float = Field(default=600.0, gt=0, le=600, strict=False)
 
 
-@router.get("/{stream}/site")
+@router.get("/{stream}/site", responses=gives(shapes.Site))
 @needs(Right.VIEW)
 def site(request: Request, stream: str) -> JSONResponse:
     """The site with its revision, the picture's size, and earlier revisions."""
@@ -61,7 +63,7 @@ def site(request: Request, stream: str) -> JSONResponse:
     )
 
 
-@router.get("/{stream}/site/export")
+@router.get("/{stream}/site/export", response_class=Response, responses=gives_file("text/plain"))
 @needs(Right.VIEW)
 def export(request: Request, stream: str, format: Format = None) -> Response:  # noqa: A002 - the API's word
     """The site as a file: its own, or another tool's."""
@@ -79,7 +81,7 @@ def export(request: Request, stream: str, format: Format = None) -> Response:  #
     return _attachment(text, f"site.{suffix}")
 
 
-@router.get("/{stream}/site/{revision}")
+@router.get("/{stream}/site/{revision}", responses=gives(shapes.SiteRevision))
 @needs(Right.VIEW)
 def revision(request: Request, stream: str, revision: Annotated[int, Path(ge=0, le=2**31)]) -> JSONResponse:
     """An earlier revision, and how the present one differs from it."""
@@ -88,7 +90,7 @@ def revision(request: Request, stream: str, revision: Annotated[int, Path(ge=0, 
     return JSONResponse({"revision": revision, "site": site_json(found), "diff": difference(found, present)})
 
 
-@router.put("/{stream}/site")
+@router.put("/{stream}/site", responses=gives(shapes.SiteSaved))
 @needs(Right.OPERATE)
 def save(request: Request, stream: str, body: SiteSave) -> JSONResponse:
     """Save a site; 409 with what stands there now, and the differences, where somebody else has saved meanwhile."""
@@ -99,7 +101,7 @@ def save(request: Request, stream: str, body: SiteSave) -> JSONResponse:
     return JSONResponse({"revision": written.revision, "site": site_json(written)})
 
 
-@router.post("/{stream}/site/check")
+@router.post("/{stream}/site/check", responses=gives(shapes.SiteCheck))
 @needs(Right.OPERATE)
 def check(request: Request, stream: str, body: SiteBody) -> JSONResponse:
     """What is wrong with a site, and what in it may not be meant; nothing is saved."""
@@ -126,7 +128,7 @@ async def dry_run(request: Request, stream: str, body: DryRun) -> JSONResponse:
     return JSONResponse(found)
 
 
-@router.post("/{stream}/site/import")
+@router.post("/{stream}/site/import", responses=gives(shapes.SiteImport))
 @needs(Right.OPERATE)
 async def take_over(request: Request, stream: str, format: Format = None) -> JSONResponse:  # noqa: A002
     """A site from another tool's file, sent as the body; nothing is saved."""

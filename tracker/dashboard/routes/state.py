@@ -8,8 +8,10 @@ from typing import Any
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse
 
+from tracker.dashboard import shapes
 from tracker.dashboard.answers import allowed_of, context_of, principal_of
 from tracker.dashboard.rights import Right, needs
+from tracker.dashboard.shapes import gives
 from tracker.errors import mask_values
 from tracker.version import __version__
 
@@ -18,7 +20,7 @@ __all__ = ["router"]
 router = APIRouter(prefix="/api", tags=["state"])
 
 
-@router.get("/health")
+@router.get("/health", responses=gives(shapes.Health))
 @needs(Right.VIEW)
 def health(request: Request) -> JSONResponse:
     """The engine by stages and cameras, the store and the disk."""

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import FileResponse, JSONResponse, Response
 
+from tracker.dashboard import shapes
 from tracker.dashboard.answers import allowed_of, context_of, principal_of, stream_of
 from tracker.dashboard.context import Context
 from tracker.dashboard.events_list import newest
@@ -16,6 +17,7 @@ from tracker.dashboard.problems import ApiError, no_such, refused
 from tracker.dashboard.queries import outage_now, spans
 from tracker.dashboard.recordings import VIDEOS
 from tracker.dashboard.rights import Right, needs
+from tracker.dashboard.shapes import gives, gives_file
 
 __all__ = ["router", "streams_json"]
 
@@ -24,14 +26,14 @@ router = APIRouter(prefix="/api/streams", tags=["streams"])
 MOST_OF_IDENTITY = 1000
 
 
-@router.get("")
+@router.get("", responses=gives(shapes.Streams))
 @needs(Right.VIEW)
 def streams(request: Request) -> JSONResponse:
     """Every stream that may be seen, with its state and the counts of today."""
     return JSONResponse({"streams": streams_json(context_of(request), allowed_of(request))})
 
 
-@router.get("/{stream}")
+@router.get("/{stream}", responses=gives(shapes.OneStream))
 @needs(Right.VIEW)
 def one_stream(request: Request, stream: str) -> JSONResponse:
     """One stream with its classes, and what its site has."""
@@ -53,7 +55,7 @@ def one_stream(request: Request, stream: str) -> JSONResponse:
     return JSONResponse(streams_json(context, [name])[0] | {"classes": classes, "site": summary, "editable": editable})
 
 
-@router.get("/{stream}/picture")
+@router.get("/{stream}/picture", response_class=Response, responses=gives_file("image/jpeg"))
 @needs(Right.VIEW)
 async def picture(
     request: Request,
@@ -73,7 +75,9 @@ async def picture(
     return Response(found, media_type="image/jpeg")
 
 
-@router.get("/{stream}/video")
+@router.get(
+    "/{stream}/video", response_class=Response, responses=gives_file("video/mp4", "video/webm", "video/quicktime")
+)
 @needs(Right.PEOPLE)
 def video(request: Request, stream: str) -> Response:
     """The video of a recording, in ranges as players ask for them."""
@@ -87,7 +91,7 @@ def video(request: Request, stream: str) -> Response:
     )
 
 
-@router.get("/{stream}/identities/{identity}")
+@router.get("/{stream}/identities/{identity}", responses=gives(shapes.Identity))
 @needs(Right.VIEW)
 def identity(request: Request, stream: str, identity: Annotated[int, Path(ge=1, le=2**62)]) -> JSONResponse:
     """What the ledger has of one identity, and its path of the last minutes."""
