@@ -178,6 +178,7 @@ SOURCES = ExtensionPoint(
         "camera": "tracker.sources.decoder:VideoDecoder",
         "network": "tracker.sources.decoder:VideoDecoder",
         "images": "tracker.sources.images:ImagesDecoder",
+        **dict.fromkeys(("s3", "gs", "gcs", "abfs", "abfss", "az"), "tracker.sources.decoder:VideoDecoder"),
     },
 )
 """Kinds of :class:`tracker.sources.address.Address`. Another package's name is a URL scheme, which it takes over from

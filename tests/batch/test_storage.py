@@ -30,6 +30,40 @@ def store():
     server.stop()
 
 
+def test_a_recording_is_tracked_where_it_lies(run: Run, bucket, tmp_path: Path) -> None:
+    model = end2end_model(tmp_path / "model.onnx")
+    video = write_video(tmp_path / "a.mp4", count=30)
+    Place.of(bucket("in")).upload(video, "a.mp4")
+    rows = []
+    for source in (bucket("in/a.mp4"), video):
+        result = run("track", source, "--model", model, "--records", tmp_path / "x.csv")
+        assert result.status == 0, result.err
+        rows.append((tmp_path / "x.csv").read_bytes())
+    assert rows[0] == rows[1]
+    refused = run("track", bucket("in/b.mp4"), "--model", model, "--records", tmp_path / "y.csv")
+    assert refused.status != 0
+    assert "expected a recording that can be read" in refused.text
+
+
+def test_what_does_not_fit_the_scratch_is_read_in_place(
+    bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tracker.batch.run import plan_batch
+    from tracker.batch.task import Done, Worker
+    from tracker.settings.stream import RunSettings
+
+    model = end2end_model(tmp_path / "model.onnx")
+    Place.of(bucket("in")).upload(write_video(tmp_path / "a.mp4", count=10), "a.mp4")
+    settings = RunSettings(sources=(bucket("in/a.mp4"),), model=str(model))
+    copied = []
+    monkeypatch.setattr(Place, "download", lambda *_: copied.append(1))
+    monkeypatch.setattr("tracker.batch.task.SHARE", 0.0)
+    [task] = plan_batch(settings, str(tmp_path / "out")).tasks
+    answer = Worker(settings).run(task)
+    assert isinstance(answer, Done)
+    assert (answer.manifest.frames, copied) == (10, [])
+
+
 @pytest.fixture
 def bucket(store: str, monkeypatch: pytest.MonkeyPatch):
     """Addresses in a bucket of its own."""

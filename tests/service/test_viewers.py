@@ -79,6 +79,7 @@ class Page:
 
     def close(self) -> None:
         self.theirs.shutdown(socket.SHUT_RDWR)
+        assert wait_until(lambda: self.channel.ended, 5)
         self.channel.close()
         self.theirs.close()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import itertools
+import shutil
 import tempfile
 import uuid
 from contextlib import ExitStack
@@ -36,6 +37,10 @@ if TYPE_CHECKING:
     from tracker.settings.stream import RunSettings
 
 __all__ = ["ChunkTask", "Done", "Failed", "Segmented", "Task", "Worker"]
+
+
+SHARE = 0.5
+"""Of the free space that a copy may take: several workers share a disk."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -210,13 +215,15 @@ class Worker:
             return Done(manifest=manifest)
 
     def fetch(self, recording: Recording, folder: Path) -> str:
-        """The recording as a local file; what lies in object storage is copied into the folder.
+        """The recording as a local file; what lies in object storage is copied into the folder, if there is room.
 
         Raises:
             SourceError: It cannot be copied.
         """
         if not recording.is_remote:
             return recording.address
+        if recording.size > shutil.disk_usage(folder).free * SHARE:
+            return recording.address  # read from where it lies
         place = Place.of(recording.address)
         file = folder / Path(recording.name).name
         place.download(place.path, file)
@@ -230,6 +237,9 @@ class Worker:
         events = [str(files["events"])] if "events" in files else []
         settings = task.settings.replace(sources=(address,), records=tuple(records), events=tuple(events))
         run = Run(settings, listener=_Progress(progress), models=self._models)
+        if task.recording.is_remote:  # a copy has the name of what it is a copy of
+            name = redact(task.recording.address)
+            run.plans = [replace(plan, name=name, address=replace(plan.address, name=name)) for plan in run.plans]
         self._stop = run.stop
         if self._stopped:
             run.stop()

@@ -34,6 +34,9 @@ COUNTS_S = 1.5
 
 logger = logging.getLogger("tracker.dashboard")
 
+FAULTS = (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError)
+"""Mistakes of ours; what else ends a viewer is its connection."""
+
 _HEALTH = ("state", "problem", "fps", "age_p50_s", "silence_s", "living", "identities", "dropped", "reconnects")
 """What viewers are told of a camera's health every second; the rest is asked for."""
 
@@ -92,21 +95,22 @@ class Hub:
         self._viewers[viewer] = listening
         if self._looking is None or self._looking.done():
             self._looking = asyncio.create_task(self._look())
+        tasks = {sending, listening}
         try:
-            done, _ = await asyncio.wait({sending, listening}, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                if (
-                    not task.cancelled()
-                    and (failure := task.exception()) is not None
-                    and isinstance(failure, WatchError)
-                ):
-                    raise failure
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
             self._viewers.pop(viewer, None)
-            for task in (sending, listening):
-                task.cancel()
             self._refresh()  # before the next wait, which may be cut short when the server stops
-            await asyncio.gather(sending, listening, return_exceptions=True)
+            for task in tasks:
+                task.cancel()
+            # Not by gather: cancelled, it would raise an error of its own, which the server does not know for its own.
+            await asyncio.wait(tasks)
+        failures = [task.exception() for task in tasks if not task.cancelled()]
+        for failure in failures:
+            if isinstance(failure, WatchError):
+                raise failure
+            if isinstance(failure, FAULTS):
+                logger.error("live viewer ended", exc_info=failure)
 
     async def _listen(self, viewer: Viewer, receive: Callable[[], Awaitable[str | None]]) -> None:
         while (text := await receive()) is not None:

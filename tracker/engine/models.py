@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from tracker.engine.batcher import Batcher
 from tracker.errors import SourceError
 from tracker.inference.device import available_cores, provider_shares
+from tracker.sources.stored import STORAGE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -175,7 +176,7 @@ class Models:
 
     def _size(self, address: Address) -> tuple[int, int] | None:
         """``(width, height)`` of a video; ``None`` for what should not be opened twice, or has many sizes."""
-        if address.kind != "video" or address.once:
+        if address.kind not in {"video", *STORAGE} or address.once:
             return None
         if address not in self._sizes:
             self._sizes[address] = _probe_size(address)

@@ -76,11 +76,11 @@ class Presence:
 
 
 def presence_of(tracked: TrackedFrame, outlines: Sequence[Sequence[Polygon]] | None = None) -> Presence:
-    """What a frame shows of everybody.
+    """What a frame shows of everybody: silhouettes of tracks, boxes of all other detections.
 
     Args:
         tracked: A finished frame.
-        outlines: Of all of its instances, where they were traced already.
+        outlines: By instance, those of tracks at least, where they were traced already.
     """
     instances, tracks = tracked.instances, tracked.tracks
     polygons = outlines_of(instances, range(len(instances))) if outlines is None else outlines
@@ -93,7 +93,7 @@ def presence_of(tracked: TrackedFrame, outlines: Sequence[Sequence[Polygon]] | N
         for identity, box in zip(tracks.ids[~seen].tolist(), tracks.boxes[~seen], strict=True):
             shapes.append(Shape(identity=identity, box=box, seen=False))
     for row, identity in enumerate(identities.tolist()):
-        drawn = () if uncertain[row] else tuple(polygons[row])
+        drawn = () if uncertain[row] or not identity else tuple(polygons[row])
         shapes.append(Shape(identity=identity, box=instances.boxes[row], polygons=drawn))
     return Presence(time_s=tracked.frame.time_s, shapes=tuple(shapes))
 

@@ -105,7 +105,7 @@ class CameraPreview:
             rest: What else the state says: ``stream``, ``present``, ``fps``, ``age_s``.
         """
         masked, clear = self._widths("masked"), self._widths("clear")
-        outlines = _outlines(tracked, everybody=bool(masked), widest=max(masked + clear, default=TRACED_PX))
+        outlines = _outlines(tracked, widest=max(masked + clear, default=TRACED_PX))
         t_ms = time_ms(tracked.frame)
         state = compact({"type": "state", "t_ms": t_ms} | rest | state_of(tracked, outlines))
         ready: list[Encoded] = []
@@ -193,12 +193,10 @@ def _encoded(size: Size, picture: Picture, t_ms: int, state: bytes) -> Encoded:
     return Encoded(size=size, t_ms=t_ms, shown=shown, jpeg=data.tobytes(), state=state)
 
 
-def _outlines(tracked: TrackedFrame, *, everybody: bool, widest: int) -> list[list[Polygon]]:
-    """Outlines of all instances, or of those that are tracks, with nothing in the place of the others."""
+def _outlines(tracked: TrackedFrame, *, widest: int) -> list[list[Polygon]]:
+    """Outlines of the instances that are tracks, with nothing in the place of the others."""
     instances, tracks = tracked.instances, tracked.tracks
-    rows = list(range(len(instances)))
-    if not everybody and tracks is not None:
-        rows = tracks.detection_rows[tracks.detection_rows >= 0].tolist()
+    rows = [] if tracks is None else tracks.detection_rows[tracks.detection_rows >= 0].tolist()
     found: list[list[Polygon]] = [[] for _ in range(len(instances))]
     traced = outlines_of(instances, rows, traced_px=min(max(widest, 160), TRACED_PX))
     for row, polygons in zip(rows, traced, strict=True):

@@ -9,16 +9,17 @@ from urllib.parse import urlsplit
 import av
 import av.error
 
+from tracker.errors import SourceError
 from tracker.sources import problems
 from tracker.sources.guarded_files import OPTIONS, GuardedFiles
 from tracker.sources.protocols import container_options, permissions
 from tracker.sources.redirects import follow, is_inside, is_playlist
 from tracker.sources.schemes import check_scheme
+from tracker.sources.stored import STORAGE, open_stored
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from tracker.errors import SourceError
     from tracker.sources.address import Address
     from tracker.sources.hardware import Accelerator
 
@@ -49,6 +50,8 @@ def open_container(
     Raises:
         SourceError: It cannot be opened.
     """
+    if address.kind in STORAGE:
+        return _open_stored(address, ffmpeg_options, accelerator)
     problems.check_file(address)
     settings = accelerator.settings() if accelerator is not None else None
     target, file_format, options = container_options(
@@ -70,6 +73,18 @@ def open_container(
     except problems.READ_ERRORS as error:
         failure = problems.explain_open(address, error, timeout_s=timeout_s, waited_s=time.monotonic() - started_s)
     raise failure
+
+
+def _open_stored(address: Address, ffmpeg_options: Mapping[str, str], accelerator: Accelerator | None) -> Any:
+    """A recording in object storage."""
+    file = open_stored(address)
+    try:
+        settings = accelerator.settings() if accelerator is not None else None
+        return av.open(file, options=dict(ffmpeg_options), hwaccel=settings)
+    except problems.READ_ERRORS as error:
+        file.close()
+        problem = f"expected a video, found: {error}"
+    raise SourceError(address.name, problem, "check that it is one, and whole")
 
 
 def _is_elsewhere(address: Address) -> bool:
