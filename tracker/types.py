@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
     from tracker.contacts import Contacts
     from tracker.events import Event
-    from tracker.recount import FrameNotes
     from tracker.masks.prototypes import Prototypes
+    from tracker.recount import FrameNotes
 
 __all__ = [
     "SQUARE",

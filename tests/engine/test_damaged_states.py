@@ -26,7 +26,7 @@ from tracker.engine.resume import Resumption
 from tracker.engine.snapshot import Snapshots, next_number
 from tracker.engine.steady import SteadyTracker
 from tracker.segment.zoo import find_model
-from tracker.service.run import result_settings
+from tracker.service.cameras import result_settings
 from tracker.settings.stream import CameraSettings
 from tracker.sinks.base import Checkpoint
 

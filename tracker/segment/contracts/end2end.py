@@ -148,7 +148,7 @@ def named_roles(info: ModelInfo, slots: TensorInfo, *, role: str) -> dict[str, s
         for output in info.outputs
         if output.name not in names.values()
         and len(output.shape) == 3
-        and output.shape[:2] == (batch, slots)
+        and output.shape[:2] == slots.shape[:2]
         and output.dtype.startswith("float")
     ]
     if "embeddings" in by_name and by_name["embeddings"] not in rest:
