@@ -64,7 +64,7 @@ class Shape:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Presence:
-    """Everybody in one frame.
+    """All persons in one frame.
 
     Attributes:
         time_s: Media time.
