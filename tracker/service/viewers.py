@@ -1,7 +1,7 @@
 """The engine's side of its dashboard: taps of all streams, previews of what is watched, and what the page is told.
 
 A tap notes the frame's contacts and events and keeps the newest frame that is due; it never waits. One thread of lower
-priority makes states and pictures of what somebody looks at, within a budget of processor time while cameras drop
+priority makes states and pictures of what is looked at, within a budget of processor time while cameras drop
 frames, and once a second sends contacts and health.
 """
 
