@@ -270,8 +270,8 @@ def test_notes_go_on_where_a_process_was_killed(cut: int) -> None:
     chain = Chain(comes_back(), fps=12.5, outages_s=((8.0, 11.0),))
 
     def through(stages: list[Stage], tracked: TrackedFrame) -> FrameNotes | None:
-        for stage in stages:
-            tracked = stage.process(tracked)
+        for step in stages:
+            tracked = step.process(tracked)
         return tracked.notes
 
     def noted(stages: list[Stage], frames: list[TrackedFrame]) -> list[FrameNotes | None]:
