@@ -189,13 +189,14 @@ def test_boxes_give_the_same_passages_within_a_frame(tmp_path: Path, name: str, 
     scene = build()
     site = Site(lines=(Line(name="line", points=on_screen(scene, *line_m)),))
     path = tmp_path / f"gate.{'csv' if form == 'foreign' else form}"
-    live = [event for event in Chain(scene).record(site, path) if event.kind == "crossing"]
+    recorded = Chain(scene).record(site, path)
+    live = sorted((event for event in recorded if event.kind == "crossing"), key=lambda event: event.identity)
     if form == "foreign":  # what other trackers write
         rows = [line.split(",") for line in path.read_text().splitlines()]
         kept = [rows[0].index(column) for column in ("frame", "id", "class", "x1", "y1", "x2", "y2")]
         path.write_text("".join(",".join(row[n] for n in kept) + "\n" for row in rows))
     events = recount([path], site, fps=25.0, size=scene.size, by_boxes=True, stream=STREAM)
-    found = [event for event in events if event.kind == "crossing"]
+    found = sorted((event for event in events if event.kind == "crossing"), key=lambda event: event.identity)
     assert live
     assert [(one.identity, one.place, one.direction) for one in found] == [
         (one.identity, one.place, one.direction) for one in live

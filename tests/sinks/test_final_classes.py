@@ -228,8 +228,9 @@ def test_every_column_is_described(tmp_path) -> None:
     sink = JsonLinesSink(tmp_path / "a.jsonl", image_names=True)
     [row, *_] = RowBuilder(image_names=True).rows(tracked(0))
     known = {field.name for field in ROW_FIELDS}
-    assert set(sink._object(row)) | {"time_from", "class_then", "notes"} == known
-    columns = [name for field in ROW_FIELDS if field.name != "time_from" for name in field.columns or (field.name,)]
+    only_lines = {"time_from", "mask_from"}
+    assert set(sink._object(row)) | only_lines | {"class_then", "notes"} == known
+    columns = [name for field in ROW_FIELDS if field.name not in only_lines for name in field.columns or (field.name,)]
     assert [*flat(row, image_names=True), "mask"] == columns
     sink.abort()
     CsvSink(tmp_path / "a.csv", masks="rle", image_names=True).close()

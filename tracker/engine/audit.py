@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections import Counter, defaultdict
 from dataclasses import dataclass, replace
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from tracker.analytics.audit_trail import AuditTrail
 from tracker.analytics.near_misses import NEAR
+from tracker.engine.audit_json import audit_values
 from tracker.engine.audit_rows import audit_page, wanted_pictures
 from tracker.engine.marks import site_marks
 from tracker.engine.recorded import Reading, open_input
@@ -70,6 +72,7 @@ def audit_saved(
     pictures: bool = False,
     near: float = NEAR,
     start_at: datetime | None = None,
+    values: str | os.PathLike[str] | None = None,
     progress: Callable[[int], None] = lambda _frames: None,
 ) -> AuditOutcome:
     """Count a recording by its saved instances, and write what was counted and what was not as a page.
@@ -82,6 +85,7 @@ def audit_saved(
         pictures: Show cut-outs; they need the video.
         near: What is close, in picture heights.
         start_at: When the recording began.
+        values: The same as JSON, for the dashboard.
         progress: Called with the frames done.
 
     Raises:
@@ -98,6 +102,7 @@ def audit_saved(
         pictures=pictures,
         near=near,
         settings=StreamSettings(start_at=start_at),
+        values=values,
         progress=progress,
     )
 
@@ -112,6 +117,7 @@ def audit_recorded(
     near: float = NEAR,
     settings: StreamSettings | None = None,
     reading: Reading | None = None,
+    values: str | os.PathLike[str] | None = None,
     progress: Callable[[int], None] = lambda _frames: None,
 ) -> AuditOutcome:
     """The same from saved instances or from rows of records.
@@ -125,6 +131,7 @@ def audit_recorded(
         near: The same.
         settings: ``start_at`` and ``gap_s``.
         reading: What the files do not say.
+        values: The same.
         progress: The same.
 
     Raises:
@@ -142,7 +149,9 @@ def audit_recorded(
         raise ConfigError(f"--pictures with {files[0]}", problem, "audit the .instances, or leave --pictures out")
     read = [*(Claim(path=path) for path in files), Claim(path=Path(site_path), named_by="--site")]
     read += [] if video is None else [Claim(path=Path(video), named_by="--video")]
-    check_claims([Claim(path=Path(out), named_by="--out")], read)
+    written = [Claim(path=Path(out), named_by="--out")]
+    written += [] if values is None else [Claim(path=Path(values), named_by="--json")]
+    check_claims(written, read)
     settings = (settings or StreamSettings()).replace(site=os.fspath(site_path))
     with open_input(files, read_site(site_path), settings, reading or Reading()) as source:
         trail, frames, first = _evidence(files[0], source, near, progress)
@@ -160,6 +169,8 @@ def audit_recorded(
         warnings.append("Pictures of people may be inside: keep and share this page as you would the video.")
     page = audit_page(trail, size=first.size, still=still, pictures=found, warnings=warnings)
     write_whole(out, render_page(page).encode())
+    if values is not None:
+        write_whole(values, json.dumps(audit_values(trail), ensure_ascii=False).encode("utf-8", "backslashreplace"))
     missed: Counter[str] = Counter()
     for place in trail.places.values():
         missed.update({reason: sample.total for reason, sample in place.missed.items()})

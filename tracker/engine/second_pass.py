@@ -217,13 +217,13 @@ class SecondPass:
         if pictures is not None:
             frame = _pictured(frame, pictures)
         tracks = _tracks(refined, number, int(recording.starts[number]))
-        plain = self._tracked(frame, instances, tracks)
+        plain = self._tracked(frame, instances, tracks).divided()
         if self._stages:
             plain = replace(plain, events=self._spool.states(number))
             plain = self._counted(plain, self._endings.get(number))
         shaped = plain
         if any(wants_shapes for _, wants_shapes in sinks):
-            filled = with_filled(instances, tracks, refined, number, self._at(recording))
+            filled = with_filled(plain.instances, tracks, refined, number, self._at(recording))
             shaped = replace(self._tracked(frame, *filled), events=plain.events)
         for sink, wants_shapes in sinks:
             sink.write(shaped if wants_shapes else plain)

@@ -53,7 +53,7 @@ class JsonLinesSink(TextSink):
         coasting: bool = True,
         final_classes: bool = True,
     ) -> None:
-        self._builder = RowBuilder(masks=masks, image_names=image_names, coasting=coasting)
+        self._builder = RowBuilder(masks=masks, image_names=image_names, coasting=coasting, predicted=True)
         self._masks, self._image_names = masks != "none", image_names
         super().__init__(path, final_classes=final_classes)
 
@@ -97,6 +97,8 @@ class JsonLinesSink(TextSink):
             values["notes"] = row.notes
         if self._masks:
             values["mask"] = row.mask
+        if row.mask_from is not None:
+            values["mask_from"] = row.mask_from
         return values
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from tracker.contacts import CONTACT_DIGITS
 from tracker.errors import ConfigError
 from tracker.formats.fields import Field
 from tracker.formats.notes import CONTACT_STATES, packed
-from tracker.formats.run_length import polygons
+from tracker.formats.run_length import encode_crop, polygons
 from tracker.settings.choices import MaskFormat
 from tracker.sinks.silhouettes import code_of, silhouette_of
 
@@ -104,6 +104,13 @@ ROW_FIELDS = (
         "COCO's compressed run-length code or polygons, at the picture's resolution; null where there is none.",
         present="with masks",
     ),
+    Field(
+        "mask_from",
+        "text",
+        "",
+        "`predicted`: the row coasts, and its mask is what of the object shows where it is presumed to be.",
+        present="JSON Lines, in rows with such a mask (`--predicted-masks`)",
+    ),
 )
 """Columns of JSON Lines, CSV and Parquet in their order: a row per identity (or else instance) and frame."""
 
@@ -145,6 +152,7 @@ class Row:
         notes: What the rows of the frame do not say, as :func:`tracker.formats.notes.packed` has it; else ``None``.
         mask: COCO run-length code or polygons at image resolution; ``None`` where there is none or none is asked for.
         time_from: Where ``time_s`` comes from; see :class:`tracker.types.Frame`.
+        mask_from: ``predicted`` where the mask is that of a track that coasts; else ``None``.
     """
 
     frame: int
@@ -165,6 +173,7 @@ class Row:
     notes: dict[str, Any] | None = None
     mask: Any = None
     time_from: TimeFrom = "stamps"
+    mask_from: Literal["predicted"] | None = None
 
 
 class RowBuilder:
@@ -174,18 +183,27 @@ class RowBuilder:
         masks: ``"rle"`` (compressed COCO run-length code), ``"polygon"`` or ``"none"``.
         image_names: The source is a folder of images: rows name the file.
         coasting: Keep rows of identities that are predicted but not seen.
+        predicted: Give such rows the masks that were predicted for them.
 
     Raises:
         ConfigError: ``masks`` is none of the three.
     """
 
-    def __init__(self, *, masks: MaskFormat = "none", image_names: bool = False, coasting: bool = True) -> None:
+    def __init__(
+        self,
+        *,
+        masks: MaskFormat = "none",
+        image_names: bool = False,
+        coasting: bool = True,
+        predicted: bool = False,
+    ) -> None:
         if masks not in MASK_FORMATS:
             problem = f"expected one of {', '.join(MASK_FORMATS)}, found {masks!r}"
             raise ConfigError("masks", problem, "choose one of them")
         self._masks: MaskFormat = masks
         self._image_names = image_names
         self._coasting = coasting
+        self._predicted = predicted and masks != "none"
 
     def rows(self, tracked_frame: TrackedFrame) -> list[Row]:
         """The rows of one frame, ordered by identity, or by instance without tracking."""
@@ -204,6 +222,7 @@ class RowBuilder:
         class_ids = owner.class_ids.tolist()
         shapes = self._shapes(instances, detections)
         points, states = _contacts(tracked_frame, count)
+        predicted = self._predicted_shapes(tracked_frame)
         image = PurePath(frame.source).name if self._image_names else None
         time_s = round(frame.time_s, 6)
         rows = [
@@ -223,8 +242,9 @@ class RowBuilder:
                 coasting=detections[n] < 0,
                 contact=points[n],
                 contact_state=states[n],
-                mask=shapes[n][1],
+                mask=predicted.get(n, shapes[n][1]),
                 time_from=frame.time_from,
+                mask_from="predicted" if n in predicted else None,
             )
             for n in range(count)
             if self._coasting or detections[n] >= 0
@@ -258,6 +278,19 @@ class RowBuilder:
             if self._masks != "none":
                 shape = code_of(instances, row) if self._masks == "rle" else polygons(crop, origin)
             shapes.append((int(np.count_nonzero(crop)), shape))
+        return shapes
+
+    def _predicted_shapes(self, tracked_frame: TrackedFrame) -> dict[int, Any]:
+        """Exported masks of tracks that coast, by row of the tracks."""
+        found, tracks = tracked_frame.predicted_masks, tracked_frame.tracks
+        if found is None or tracks is None or not self._predicted:
+            return {}
+        shapes = {}
+        for place, row in enumerate(found.rows.tolist()):
+            crop, origin = found.masks.lift(place, tracks.boxes[row])
+            if crop.any():
+                rle = self._masks == "rle"
+                shapes[row] = encode_crop(crop, origin, found.masks.image_size) if rle else polygons(crop, origin)
         return shapes
 
 

@@ -18,11 +18,12 @@ from typing import TYPE_CHECKING, ClassVar
 from tracker.errors import SinkError
 from tracker.sinks.base import Sink
 from tracker.sinks.final_classes import ClassWatch, write_final_classes
-from tracker.sinks.part_file import PartFile, refusal
+from tracker.sinks.part_file import PartFile, refusal, without_rows
 
 if TYPE_CHECKING:
     import re
     from collections.abc import Mapping, Sequence
+    from io import FileIO
     from pathlib import Path
 
     from tracker.types import TrackedFrame
@@ -199,6 +200,8 @@ class TextSink(Sink):
         except OSError as failure:
             self._failure = refusal(self.path, failure, f"write frame {self.frames}")
             self._repair()
+            if self._nothing_kept:
+                self._failure = without_rows(self._failure)
             raise self._failure from failure
 
     def _settle_classes(self) -> None:
@@ -211,20 +214,33 @@ class TextSink(Sink):
             self._failure = self._failure or refusal(self.path, failure, "write the final classes")
 
     def _repair(self) -> None:
-        """Cut back to the last whole line and end the file there."""
+        """Cut back to the last whole line and end the file there; to an earlier one if its end finds no room."""
         if self._part.direct:
             return
-        with contextlib.suppress(OSError), io.BufferedRandom(self._part.open()) as file:
+        end = self._tail().encode()
+        with contextlib.suppress(OSError), self._part.open() as file:
             size = file.seek(0, os.SEEK_END)
-            start = max(size - TAIL_BYTES, 0)
-            file.seek(start)
-            tail = file.read()
-            while (cut := tail.rfind(b"\n")) < 0 and start > 0:
-                start = max(start - TAIL_BYTES, 0)
-                file.seek(start)
-                tail = file.read()
-            kept = self._mend(tail[: cut + 1])
-            self._nothing_kept = start + len(kept) <= self._head_bytes
-            file.truncate(start + len(kept))
-            file.seek(start + len(kept))
-            file.write(self._tail().encode())
+            while True:
+                start, tail = _last_lines(file, size)
+                kept = self._mend(tail)
+                self._nothing_kept = start + len(kept) <= self._head_bytes
+                file.truncate(start + len(kept))
+                file.seek(start + len(kept))
+                with contextlib.suppress(OSError):
+                    if file.write(end) == len(end):
+                        return
+                if self._nothing_kept:
+                    return
+                size = start + len(tail) - 1  # before that line's break
+
+
+def _last_lines(file: FileIO, size: int) -> tuple[int, bytes]:
+    """The last whole lines of the first ``size`` bytes, one at least if there is any, and where they start."""
+    start = max(size - TAIL_BYTES, 0)
+    file.seek(start)
+    tail = file.read(size - start)
+    while (cut := tail.rfind(b"\n")) < 0 and start > 0:
+        start = max(start - TAIL_BYTES, 0)
+        file.seek(start)
+        tail = file.read(size - start)
+    return start, tail[: cut + 1]

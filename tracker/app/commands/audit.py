@@ -27,6 +27,12 @@ def audit(
     pictures: Annotated[
         bool, typer.Option("--pictures", help="Cut-outs before and after, from --video. People can be recognised.")
     ] = False,
+    json_out: Annotated[
+        Path | None,
+        typer.Option(
+            "--json", metavar="FILE", help="The same as values; x.audit.json beside x.mp4 is in the dashboard."
+        ),
+    ] = None,
     near: Annotated[float, typer.Option(metavar="SHARE", help="What is close, in shares of picture height.")] = 0.05,
     start_at: Annotated[str | None, option(RunSettings, "start_at")] = None,
     quiet: Quiet = False,
@@ -45,6 +51,7 @@ def audit(
             pictures=pictures,
             near=near,
             start_at=began,
+            values=json_out,
             progress=lambda done: show(recording.name, done, done),
         )
     console.print(audit_line(recording, found, out), highlight=False, soft_wrap=True)
