@@ -35,7 +35,7 @@ lets weaker candidates change nothing of better ones."""
 CANDIDATE_THRESHOLD = 0.1
 """``score_thr`` of the published configurations, on p before maskness."""
 LEAST_SCORE = 0.05
-"""``filter_thr`` there, after matrix NMS; who asks for less gets weaker candidates too."""
+"""``filter_thr`` there, after matrix NMS; a lower threshold takes weaker candidates too."""
 FAMILY = Family(
     name="solov2",
     title="SOLOv2, raw heads (`python -m export solov2`)",
@@ -88,7 +88,8 @@ class SoloDecoder(Decoder):
         features = outputs[names["features"]][row].astype(np.float32, copy=False)  # (E, h, w)
         depth, height, width = features.shape
         kernels = outputs[names["kernels"]][row, cells].astype(np.float32, copy=False)  # (N, E)
-        logits = kernels @ features.reshape(depth, -1)  # (N, h w)
+        with np.errstate(over="ignore", invalid="ignore"):  # of values that are not finite
+            logits = kernels @ features.reshape(depth, -1)  # (N, h w)
         inside = logits > 0
         areas = inside.sum(axis=1)
         kept = (areas > self._least_cells[cells]).nonzero()[0]
