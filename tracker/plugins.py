@@ -191,6 +191,7 @@ CONTRACTS = ExtensionPoint(
     fits=_is_contract,
     built_in={
         "end2end-1": "tracker.segment.contracts.end2end:CONTRACT",
+        "end2end-2": "tracker.segment.contracts.end2end_2:CONTRACT",
         "yolact": "tracker.segment.contracts.yolact:CONTRACT",
         "yolo": "tracker.segment.contracts.yolo:CONTRACT",
         "boxes-masks": "tracker.segment.contracts.boxes_masks:CONTRACT",
@@ -210,8 +211,10 @@ STAGES = ExtensionPoint(
         "filter": "tracker.engine.stage:instance_filter",
         "reid": "tracker.engine.stage:embeddings",
         "associate": "tracker.engine.steady:associate",
+        "predicted_masks": "tracker.engine.predicted_masks:predicted_masks",
         "contact": "tracker.engine.counting:contact",
         "analytics": "tracker.engine.counting:analytics",
+        "notes": "tracker.engine.notes:notes",
     },
 )
 """Steps of a stream between segmentation and its outputs, one instance per stream."""

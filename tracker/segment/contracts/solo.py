@@ -35,7 +35,7 @@ lets weaker candidates change nothing of better ones."""
 CANDIDATE_THRESHOLD = 0.1
 """``score_thr`` of the published configurations, on p before maskness."""
 LEAST_SCORE = 0.05
-"""``filter_thr`` there, after matrix NMS; a lower threshold takes weaker candidates too."""
+"""``filter_thr`` there, after matrix NMS; a lower threshold lets weaker candidates through too."""
 FAMILY = Family(
     name="solov2",
     title="SOLOv2, raw heads (`python -m export solov2`)",
