@@ -9,7 +9,7 @@ BIN    := $(VENV)/bin
 UV     := $(shell command -v uv 2>/dev/null)
 OUT    ?= demo-output
 
-.PHONY: demo test torch lock sbom test-export test-wheel test-ray lint format bench wheel wheel-cpu clean
+.PHONY: demo test torch lock sbom test-browser screenshots test-export test-wheel test-ray lint format bench wheel wheel-cpu clean
 .DEFAULT_GOAL := demo
 
 # ---- environments: uv where present, else venv and pip ------------------------------------------------------------
@@ -21,13 +21,14 @@ ifdef UV
 else
 	@echo "Creating $(VENV) ..."
 	@$(PYTHON) -m venv $(VENV) || { echo "The venv module is missing: apt install python3-venv"; exit 1; }
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --upgrade 'pip>=25.1'
 endif
 
 ifdef UV
 INSTALL := $(UV) pip install --quiet --python $(BIN)/python
 else
-INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+# -qq: pip's errors alone; its warnings (an index that is unreachable, once per package) are no business of `make demo`.
+INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check
 endif
 
 $(VENV)/.runtime: pyproject.toml | $(VENV)/pyvenv.cfg
@@ -45,7 +46,7 @@ demo: $(VENV)/.runtime
 	@$(BIN)/masktrail demo --out $(OUT) $(if $(VIDEO),"$(VIDEO)",)
 
 test: $(VENV)/.dev
-	@$(BIN)/python -m pytest -m "not export and not wheel and not ray" -n auto --dist loadfile $(ARGS)
+	@$(BIN)/python -m pytest -m "not export and not wheel and not browser and not ray" -n auto --dist loadfile $(ARGS)
 
 # The PyTorch side, for `python -m export` and its tests: `make torch`. On Linux PyPI's torch brings CUDA along; for the small build:
 #   make torch TORCH_INDEX=https://download.pytorch.org/whl/cpu
@@ -61,6 +62,15 @@ test-export: $(VENV)/.export
 
 test-wheel: $(VENV)/.dev
 	@$(BIN)/python -m pytest -m wheel tests/test_wheel.py $(ARGS)
+
+# The dashboard's pages in a real browser; skipped with the reason where Chromium is missing (apt-get install chromium).
+test-browser: $(VENV)/.dev
+	@$(BIN)/python -m pytest -m browser tests/dashboard $(ARGS)
+
+# Every page in both themes and three widths, to be looked at.
+SHOTS ?= runs/screenshots
+screenshots: $(VENV)/.dev
+	@$(BIN)/python -m tests.dashboard.screenshots --out $(SHOTS) $(ARGS)
 
 # Two Ray nodes in two network namespaces: needs Linux and root, and skips with a reason elsewhere.
 RAY ?= ray==2.60.0
@@ -84,14 +94,14 @@ bench: $(VENV)/.dev
 	@$(BIN)/masktrail bench all $(if $(VIDEO),"$(VIDEO)",) --json runs/bench.json
 
 wheel: $(VENV)/.dev
-	@$(INSTALL) --quiet build
+	@$(INSTALL) build
 	@$(BIN)/python -m build --wheel --outdir dist .
 
 # The same tree as masktrail-cpu, for servers: ONNX Runtime for the CPU in the place of the GPU wheel, OpenCV without windows (no libGL).
 DIST ?= dist
 CPU_TREE = $(DIST)/cpu-tree
 wheel-cpu: $(VENV)/.dev
-	@$(INSTALL) --quiet build
+	@$(INSTALL) build
 	@rm -rf $(CPU_TREE) && mkdir -p $(CPU_TREE)/demos
 	@cp -R tracker models masktrail.py pyproject.toml README.md LICENSE NOTICE $(CPU_TREE)/ && cp -R demos/clips $(CPU_TREE)/demos/
 	@sed -i.before -E -e 's/^name = "masktrail"/name = "masktrail-cpu"/' -e '/^cuda = \[/d' \
@@ -102,7 +112,7 @@ wheel-cpu: $(VENV)/.dev
 
 # What images install, every package with its version and hashes, for Python 3.11 on Linux; no index is written into the file.
 LOCK := examples/requirements.lock
-EXTRAS ?= live
+EXTRAS ?= live dashboard
 lock:
 	@command -v uv >/dev/null || { echo "make lock needs uv: pip install uv"; exit 1; }
 	@uv pip compile --quiet --universal --python-version 3.11 $(addprefix --extra ,$(EXTRAS)) --generate-hashes --no-emit-index-url --no-emit-find-links \

@@ -13,6 +13,7 @@ from export.data.nanodet_command import add_nanodet
 from export.data.prepare_command import DATA, add_prepare
 from export.data.render_command import add_render
 from export.networks.blend import add_blend
+from export.onnx.family_commands import add_families
 from export.training.compact_command import add_compact
 from export.training.embed_command import add_embed
 from export.training.train_command import add_train, network_size
@@ -34,6 +35,7 @@ def main(arguments: list[str] | None = None) -> int:
     add_nano(commands)
     add_nanodet(commands)
     add_yolact(commands)
+    add_families(commands)
     add_quantise(commands)
     add_check(commands)
     add_compact(commands)

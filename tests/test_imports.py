@@ -20,6 +20,7 @@ CENTRAL = {
     "tracker.events",
     "tracker.contacts",
     "tracker.polygons",
+    "tracker.recount",
     "tracker.site",
     "tracker.version",
 }
@@ -110,6 +111,13 @@ def test_only_the_top_of_the_house_sees_the_engine() -> None:
         name = path.relative_to(ROOT).as_posix()
         if imports_of(path, "tracker.engine"):
             assert any(name == entry or name.startswith(entry + "/") for entry in allowed), name
+
+
+def test_the_dashboard_sees_the_engine_through_messages_and_ledgers_only() -> None:
+    """A process of its own, which must not load a model or read a camera."""
+    for path in modules("tracker/dashboard"):
+        for other in ("engine", "app", "service", "sources", "segment", "inference", "associate", "refine"):
+            assert not imports_of(path, f"tracker.{other}"), f"{path.relative_to(ROOT)} imports tracker.{other}"
 
 
 def test_the_contract_of_sinks_is_a_class_and_not_a_habit() -> None:

@@ -18,7 +18,7 @@ from tests.command import Run
 from tests.segment.models import end2end_model
 from tests.sources.videos import write_video
 from tracker.errors import SinkError
-from tracker.service.run import LiveService
+from tracker.service.cameras import LiveService
 from tracker.settings.yaml_file import load_service_settings
 from tracker.sinks.exclusive import check_free, reserved
 

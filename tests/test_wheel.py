@@ -44,6 +44,10 @@ def test_the_wheel_holds_one_package_and_the_default_model(wheel: Path) -> None:
     for name in ("yolact-nano-384x640.onnx", "yolact-nano-416x416.onnx", "manifest.toml", "README.md"):
         assert f"tracker/_models/yolact-nano/{name}" in names
     assert "tracker/py.typed" in names
+    static = ROOT / "tracker" / "dashboard" / "static"
+    page = {f"tracker/dashboard/static/{path.relative_to(static)}" for path in static.rglob("*") if path.is_file()}
+    assert "tracker/dashboard/static/index.html" in page
+    assert page <= set(names), "the dashboard's page comes with the wheel"
     assert any(name.endswith(".dist-info/licenses/NOTICE") for name in names)
 
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from tracker.contacts import Contacts
     from tracker.events import Event
     from tracker.masks.prototypes import Prototypes
+    from tracker.recount import FrameNotes
 
 __all__ = [
     "SQUARE",
@@ -383,6 +384,7 @@ class TrackedFrame:
             for no motion, or where it was not estimated.
         contacts: Ground contact of each of the ``instances``; ``None`` where nothing asked for them.
         events: What the site's lines and zones made of the frame, in the order in which it was found.
+        notes: What its rows do not say; ``None`` where no record wants it, or there are no rows.
         predicted_masks: Of tracks that coast; ``None`` where there are none or nothing asked for them.
         segmented: The instances with their masks as they were segmented, where those of ``instances`` were divided
             among tracks; else ``None``.
@@ -396,6 +398,7 @@ class TrackedFrame:
     warp: NDArray[np.float64] | None = None
     contacts: Contacts | None = None
     events: tuple[Event, ...] = ()
+    notes: FrameNotes | None = None
     predicted_masks: PredictedMasks | None = None
     segmented: Instances | None = None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from html.parser import HTMLParser
 from pathlib import Path
@@ -77,6 +78,18 @@ def test_pictures_come_from_the_video(run, recording: Path) -> None:
     assert all(source.startswith("data:image/jpeg;base64,") for source in sources)
     assert "Pictures of people may be inside" in text
     assert text.count("id=still") == 1
+
+
+def test_the_same_as_values_for_the_dashboard(run, recording: Path) -> None:
+    page_of(run, recording, "--json", recording / "in.audit.json")
+    found = json.loads((recording / "in.audit.json").read_text("utf-8"))
+    assert found["form"] == "masktrail audit 1"
+    assert {place["place"] for place in found["places"]} == {'<script>alert("1")</script>', "far", "all & more"}
+    missed = sum(reason["count"] for place in found["places"] for reason in place["reasons"])
+    assert missed >= len(found["near_misses"])
+    for row in found["near_misses"]:
+        assert row["sentence"]
+        assert found["titles"][row["reason"]]
 
 
 def test_pictures_without_a_video_and_outputs_over_inputs_are_refused(run, recording: Path) -> None:

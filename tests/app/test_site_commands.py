@@ -13,9 +13,9 @@ import pytest
 from tests.formats.sites.test_samples import FRIGATE, NVDSANALYTICS, OTFLOW, SUPERVISION
 from tests.sources.videos import write_video
 from tracker.app.commands.site import FORMATS_READ, FORMATS_WRITTEN
-from tracker.app.site_words import described, doubts
 from tracker.formats.sites.known import FORMATS
 from tracker.settings.site_file import history_of, parse_site, read_site, write_site
+from tracker.settings.site_words import described, doubts
 from tracker.site import Doors, Line, Site, Zone
 
 ROOT = Path(__file__).resolve().parents[2]

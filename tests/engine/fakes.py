@@ -138,6 +138,9 @@ class FakeSource:
         except queue.Empty:
             return None
 
+    def show_images(self, *, wanted: bool) -> None:
+        self.shows_images = wanted
+
     def feed(self, rate: float, *, start: int = 0) -> threading.Thread:
         """Frames at a rate until closed, as a camera gives them."""
 

@@ -24,7 +24,7 @@ from tracker.engine.plan import plan_camera
 from tracker.engine.resume import Resumption
 from tracker.engine.scheduler import Engine
 from tracker.errors import ConfigError, TrackerError
-from tracker.service.run import LiveService
+from tracker.service.cameras import LiveService
 from tracker.settings.service import ServiceSettings
 from tracker.settings.stream import CameraSettings, DeviceSettings
 

@@ -11,8 +11,8 @@ from tests.sources.cameras import MjpegCamera, wait_until
 from tracker.errors import ConfigError
 from tracker.events import Event
 from tracker.formats.ledger import read_events
+from tracker.service.cameras import LiveService
 from tracker.service.metrics import Collector
-from tracker.service.run import LiveService
 from tracker.settings.service import ServiceSettings
 from tracker.settings.stream import CameraSettings
 

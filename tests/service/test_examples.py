@@ -78,7 +78,8 @@ def test_the_lock_has_every_runtime_package_with_hashes_and_no_index() -> None:
     pinned = re.findall(r"^([a-z0-9._-]+)==\S+(?: ; [^\\\n]+)? \\\n    --hash=sha256:[0-9a-f]{64}", lock, re.MULTILINE)
     assert len(pinned) == len(re.findall(r"^[a-z0-9]", lock, re.MULTILINE)) >= 40
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    wanted = [*project["dependencies"], *project["optional-dependencies"]["live"]]
+    extras = [name for extra in ("live", "dashboard") for name in project["optional-dependencies"][extra]]
+    wanted = [*project["dependencies"], *extras]
     names = {re.split(r"[><=\[; ]", requirement)[0] for requirement in wanted}
     assert names <= set(pinned)
     assert "--require-hashes" in DOCKERFILE
@@ -133,6 +134,7 @@ def test_the_health_check_tells_the_well_from_the_stuck(monkeypatch) -> None:
 
 def test_the_unit_knows_the_exit_status_that_no_start_helps_against() -> None:
     from tracker.service import run as service
+    from tracker.service import systemd
 
     assert "RestartPreventExitStatus=2" in UNIT
     assert "2 refused to start" in (service.__doc__ or "").replace("\n", " ")
@@ -140,7 +142,7 @@ def test_the_unit_knows_the_exit_status_that_no_start_helps_against() -> None:
     assert stop_s >= WORKERS_S + CLOSE_S + 5
     assert f"--stop-timeout {stop_s}" in DOCKERFILE
     watchdog_s = int(re.search(r"WatchdogSec=(\d+)", UNIT)[1])
-    assert watchdog_s >= 4 * service.WATCHDOG_S
+    assert watchdog_s >= 4 * systemd.WATCHDOG_S
 
 
 def test_the_image_is_built_from_what_is_there() -> None:

@@ -25,7 +25,9 @@ from tests.sources.videos import write_video
 from tracker.engine.snapshot import Snapshots
 from tracker.errors import ModelError, TrackerError
 from tracker.segment.session import OnnxSegmenter
-from tracker.service.run import LiveService, _at_work, run_live
+from tracker.service.cameras import LiveService
+from tracker.service.run import run_live
+from tracker.service.systemd import at_work
 from tracker.settings.service import ServiceSettings
 from tracker.settings.stream import CameraSettings
 
@@ -329,13 +331,13 @@ def test_a_state_that_the_tracker_does_not_understand_is_left(tmp_path, caplog) 
 
 @pytest.mark.parametrize("given", ["notify.sock", "@masktrail-test"])
 def test_the_watchdog_is_kept_quiet_while_a_model_is_opened(monkeypatch, given: str) -> None:
-    monkeypatch.setattr("tracker.service.run.WATCHDOG_S", 0.01)
+    monkeypatch.setattr("tracker.service.systemd.WATCHDOG_S", 0.01)
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel, tempfile.TemporaryDirectory() as folder:
         address = f"@masktrail-{os.getpid()}" if given.startswith("@") else f"{folder}/{given}"
         channel.bind(address.replace("@", "\0") if given.startswith("@") else address)
         channel.settimeout(5)
         monkeypatch.setenv("NOTIFY_SOCKET", address)
-        with _at_work():
+        with at_work():
             assert channel.recv(100) == b"WATCHDOG=1"
             assert channel.recv(100) == b"WATCHDOG=1"
 

@@ -7,18 +7,22 @@ from typing import Annotated
 import typer
 
 from tracker.app.checked import CheckedCommand
+from tracker.app.commands.analyse import analyse
 from tracker.app.commands.audit import audit
 from tracker.app.commands.batch import batch
 from tracker.app.commands.bench import bench_app
 from tracker.app.commands.compact import compact
 from tracker.app.commands.counts import counts
+from tracker.app.commands.dashboard import dashboard
 from tracker.app.commands.dwell import dwell
+from tracker.app.commands.identities import identities
 from tracker.app.commands.live import live
 from tracker.app.commands.measure import associate, evaluate
 from tracker.app.commands.models import models_app
 from tracker.app.commands.settings import settings_app
 from tracker.app.commands.site import site_app
 from tracker.app.commands.start import demo, doctor
+from tracker.app.commands.store import store_app
 from tracker.app.commands.track import segment, track
 from tracker.app.commands.validate import validate_app
 from tracker.app.habits import HabitCommand
@@ -49,10 +53,11 @@ def _version(
 for command in (track, segment, batch, live, associate):
     app.command(cls=HabitCommand)(command)
 app.command(name="eval", cls=HabitCommand)(evaluate)
-for command in (compact, counts, dwell, audit, demo, doctor):
+for command in (analyse, compact, counts, dwell, audit, identities, dashboard, demo, doctor):
     app.command(cls=CheckedCommand)(command)
 app.add_typer(models_app, name="models")
 app.add_typer(site_app, name="site")
 app.add_typer(validate_app, name="validate")
+app.add_typer(store_app, name="store")
 app.add_typer(bench_app, name="bench")
 app.add_typer(settings_app, name="settings")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from tracker.engine.run import Outcome
     from tracker.site import Site
 
-__all__ = ["run_demo"]
+__all__ = ["clips_of", "run_demo"]
 
 SHEET = "contact-sheet.png"
 
@@ -61,6 +62,13 @@ def run_demo(out: Path, *, video: str | None, device: str, console: Console, sit
             break
     _finish(out, outcomes, console, marked)
     return outcomes
+
+
+def clips_of(video: str | None, console: Console) -> list[str]:
+    """Files of the user's source, or of the two pinned clips, or without network of two rendered ones."""
+    if video is None:
+        return _clips(console)
+    return [str(file) for address in expand_sources(video) for file in address.local_files]
 
 
 def _clips(console: Console) -> list[str]:
@@ -106,3 +114,5 @@ def _finish(out: Path, outcomes: list[Outcome], console: Console, site: Site | N
         )
         for path in videos:
             console.print(f"  {foreign(path)}", highlight=False, soft_wrap=True)
+        console.print("or at both in the browser:", highlight=False)
+        console.print(f"  masktrail dashboard {foreign(shlex.quote(str(out)))}", highlight=False, soft_wrap=True)

@@ -192,6 +192,11 @@ class StreamMeter:
             self._output_failures += 1
             self._output_problem = f"{failure.offender}: {failure.problem}"
 
+    def rate(self) -> float:
+        """Frames per second over the last ten seconds, without the rest of :meth:`figures`."""
+        with self._lock:
+            return self._rate(time.monotonic())
+
     def figures(self, *, write_s: float | None = None) -> StreamFigures:
         """The figures now.
 
@@ -200,13 +205,11 @@ class StreamMeter:
         """
         now_s = time.monotonic()
         with self._lock:
-            window_s = min(WINDOW_S, max(now_s - self._window_from_s, 1e-3))
-            recent = sum(done_s >= now_s - window_s for done_s in self._done_s)
             p50_s, p99_s = np.percentile(self._ages_s, (50, 99)).tolist() if self._ages_s else (float("nan"),) * 2
             return StreamFigures(
                 frames=self._frames,
                 instances=self._instances,
-                fps=recent / window_s,
+                fps=self._rate(now_s),
                 age_p50_s=p50_s,
                 age_p99_s=p99_s,
                 living=self._living,
@@ -220,6 +223,10 @@ class StreamMeter:
                 output_problem=self._output_problem,
                 tally=self._tally.copy(),
             )
+
+    def _rate(self, now_s: float) -> float:
+        window_s = min(WINDOW_S, max(now_s - self._window_from_s, 1e-3))
+        return sum(done_s >= now_s - window_s for done_s in self._done_s) / window_s
 
     def census_state(self) -> dict[str, Any]:
         """The state of :attr:`census` between two frames."""

@@ -210,7 +210,8 @@ def _continued(name: str, make: Callable[[], list[Stage]], kept: Kept | None) ->
     try:
         restore(stages, meter, kept)
     except Exception as failure:  # noqa: BLE001 - whatever a state of another version makes of this one's stages
-        number = next_number(kept.state)
+        anew = kept.elapsed_s is None  # a recording from its beginning, with the numbers of any first run
+        number = None if anew else next_number(kept.state)
         then = "starting fresh" if number is None else f"numbers go on from {number + kept.skip_ids}"
         problem = f"expected a state of this tracker, found {type(failure).__name__}: {failure}; {then}"
         logger.warning("state not used", extra={"camera": name, "problem": problem})

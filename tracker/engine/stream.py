@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from tracker.engine.journal import Delivery
 from tracker.engine.meter import StreamMeter
+from tracker.engine.taps import Taps
 from tracker.engine.writer import LastEvents, Writer, unforeseen
-from tracker.errors import TrackerError
+from tracker.errors import SinkError, TrackerError
 from tracker.sinks.base import Checkpoint
 from tracker.types import Frame, Instances, TrackedFrame
 
@@ -65,6 +66,7 @@ class Stream:
     Attributes:
         continued: A later stream will continue from the state of this one: what is open in its stages is not closed
             when it is taken out of service. Recordings with checkpoints are continued unless they came to their end.
+        taps: See every finished frame, beside the outputs.
     """
 
     def __init__(
@@ -87,6 +89,7 @@ class Stream:
         self.failures: list[TrackerError] = []
         self.continued = False
         self.meter = meter or StreamMeter()
+        self.taps = Taps(name)
         self.in_flight = 0  # the engine's, under its lock, like the next two
         self.reserved = 0
         self.served = 0
@@ -302,6 +305,11 @@ class Stream:
         with self._stepping:
             return {zone: counts for stage in self._stages for zone, counts in stage.present().items()}
 
+    def show_images(self, *, wanted: bool) -> None:
+        """Have frames carry their full-size pictures, or only where the stream itself needs them, from now on."""
+        if self._source is not None:
+            self._source.show_images(wanted=wanted)
+
     def resume(self, next_index: int) -> None:
         """Leave out the frames before an index, which another process has done; before the stream is started."""
         self._skip_before = self._next_index = next_index
@@ -313,15 +321,25 @@ class Stream:
         if self._source is not None:
             self._source.close()
 
+    def hurry(self) -> None:
+        """The outputs are to be completed soon: see :meth:`tracker.engine.writer.Writer.hurry`."""
+        if self._writer is not None:
+            self._writer.hurry()
+
     def abandon(self) -> None:
         """Undo :meth:`open`, where :meth:`start` will not come."""
         self.close()
         if self._writer is not None:
             self._writer.abort()
 
-    def wait_written(self, timeout_s: float = CLOSE_S) -> bool:
-        """Whether the outputs were completed in time."""
-        return self._writer is None or self._writer.finished.wait(timeout_s)
+    def wait_written(self, timeout_s: float = CLOSE_S) -> None:
+        """Wait for the outputs to be completed; if they are not in time, that is a failure of this stream."""
+        if self._writer is None or self._writer.finished.wait(timeout_s):
+            return
+        problem = "expected the outputs to be completed in time, found them unfinished"
+        remedy = "look at the disk: what was written is in the hidden .part files beside them"
+        logger.error("output not completed in time", extra={"camera": self.name, "problem": problem})
+        self.failures.append(SinkError(self.name, problem, remedy))
 
     def _process(self, frame: Frame, instances: Instances, segment_s: float, class_names: Sequence[str]) -> None:
         """Take one frame through the stages."""
@@ -344,6 +362,7 @@ class Stream:
         if again := self._delivery.again():
             tracked = replace(tracked, events=(*again, *tracked.events))
         self._next_index = frame.index + 1
+        self.taps.give(tracked)
         if self._writer is not None:
             self._writer.put(tracked)
             every = self._checkpoint_frames

@@ -30,7 +30,7 @@ def place(decoded: Decoded, letterbox: Letterbox) -> Instances:
         decoded: Instances in network pixels.
         letterbox: Where the image lies in the network's input.
     """
-    scale_x, scale_y = letterbox.scale
+    scale_x, scale_y = (1.0, 1.0) if decoded.in_picture else letterbox.scale
     width, height = letterbox.image_size
     whole = decoded.boxes * np.array([1 / scale_x, 1 / scale_y, 1 / scale_x, 1 / scale_y], np.float32)
     boxes = np.clip(whole, 0, np.array([width, height, width, height], np.float32))

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 __all__ = ["faults_logged", "formatter", "logging_to_stderr"]
 
+LOGGERS = ("tracker.live", "tracker.dashboard")
+"""Whose lines it has: the cameras' and the page's."""
+
 
 def formatter(style: str) -> ProcessorFormatter:
     """What makes lines of the log's records, with the ``extra`` of the call, a traceback and the moment.
@@ -82,14 +85,16 @@ def logging_to_stderr(style: str) -> Iterator[None]:
     """This package's log goes to stderr, ``text`` or ``json``, while the block runs, and nowhere else."""
     handler = logging.StreamHandler()
     handler.setFormatter(formatter(style))
-    logger = logging.getLogger("tracker.live")
-    before = logger.level, logger.propagate
-    logger.addHandler(handler)
-    logger.setLevel(logging.INFO)
-    logger.propagate = False
+    loggers = [logging.getLogger(name) for name in LOGGERS]
+    before = [(logger.level, logger.propagate) for logger in loggers]
+    for logger in loggers:
+        logger.addHandler(handler)
+        logger.setLevel(logging.INFO)
+        logger.propagate = False
     try:
         yield
     finally:
-        logger.removeHandler(handler)
-        logger.setLevel(before[0])
-        logger.propagate = before[1]
+        for logger, (level, propagate) in zip(loggers, before, strict=True):
+            logger.removeHandler(handler)
+            logger.setLevel(level)
+            logger.propagate = propagate

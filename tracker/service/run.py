@@ -8,44 +8,30 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import signal
-import socket
-import threading
 import time
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING
 
-from tracker.engine.claims import check_cameras, held_names
-from tracker.engine.counting import site_of
-from tracker.engine.models import Models, lowest_score
-from tracker.engine.opener import Flow, open_stream
-from tracker.engine.plan import chosen_classes, plan_camera
-from tracker.engine.resume import Resumption
-from tracker.engine.scheduler import Engine
-from tracker.engine.snapshot import Kept, Snapshots
-from tracker.errors import ConfigError, SourceError, TrackerError
+from tracker.errors import ConfigError
+from tracker.service.cameras import LiveService
+from tracker.service.drawn_sites import dashboard_folder, sites_folder, with_drawn_sites
 from tracker.service.logs import faults_logged, logging_to_stderr
 from tracker.service.memory import give_back, limit_pools, raise_file_limit
+from tracker.service.reloading import Reloads
 from tracker.service.signals import arriving
 from tracker.service.status import STUCK_S, StatusServer
-from tracker.settings.stream import is_camera
+from tracker.service.systemd import notify
+from tracker.settings.dashboard import DashboardSettings
 from tracker.settings.yaml_file import load_service_settings
-from tracker.version import __version__
 
 if TYPE_CHECKING:
     import queue
-    from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
-    from tracker.engine.journal import Journal
-    from tracker.engine.models import Change
-    from tracker.engine.plan import StreamPlan
-    from tracker.engine.stream import Stream
-    from tracker.segment.session import OnnxSegmenter
+    from tracker.service.viewers import Viewers
     from tracker.settings.service import ServiceSettings
-    from tracker.settings.stream import CameraSettings
 
-__all__ = ["LiveService", "run_live"]
+__all__ = ["run_live"]
 
 REPORT_S = 60.0
 """How often the log has a line of figures per stream."""
@@ -53,292 +39,19 @@ REPORT_S = 60.0
 SAVE_S = 5.0
 """How often identities are written to disk: what a crash costs at most."""
 
-CRASH_SKIP_IDS = 1000
-"""Numbers left out after a crash, more than a camera gives in :data:`SAVE_S`: no number is given twice."""
-
-PLACES = frozenset(
-    {"name", "url", "place", "model", "reid", "site", "save", "records", "events", "decode", "timeout_s", "stall_s"}
-)
-"""Settings of a recording that change none of its rows; of models, sites and outputs what counts is looked at."""
-
 POLL_S = 0.25
-
-WATCHDOG_S = 10.0
-OPENING_S = 900.0
-"""Longest time for a reload, after which the watchdog may restart the service."""
 
 logger = logging.getLogger("tracker.live")
 
 
-class _Running(NamedTuple):
-    """A camera as the file had it when it was started, its plan, its stream, and the names of its model's classes."""
-
-    camera: CameraSettings
-    plan: StreamPlan
-    stream: Stream
-    class_names: tuple[str, ...]
-
-
-class LiveService:
-    """The engine with its cameras as the file has them.
-
-    Args:
-        config: Checked settings.
-        resume: Resume recordings where an earlier run was cut off, and leave out those that are done.
-
-    Raises:
-        TrackerError: A model, a recording or an output cannot be used.
-    """
-
-    def __init__(self, config: ServiceSettings, *, resume: bool = False) -> None:
-        self._resume = resume
-        self._config = config
-        self._models = Models(config, batch_wait_s=config.batch_wait_s)
-        plans = [plan_camera(camera) for camera in config.cameras]
-        change = self._change(config, plans)
-        self.engine = Engine(workers=self._models.workers([segmenter for segmenter, _ in change.sessions.values()]))
-        self._models.carry_out(change, self.engine)
-        self._snapshots = (
-            Snapshots(Path(config.state), max_age_s=config.state_max_age_s) if config.state is not None else None
-        )
-        self._running: dict[str, _Running] = {}
-        self._journals: dict[str, Journal] = {}
-        self._failures: list[TrackerError] = []
-        self._held: dict[str, contextlib.ExitStack] = {}
-        try:
-            for camera, plan in zip(config.cameras, plans, strict=True):
-                self._add(camera, plan, self._kept(camera, plan))
-        except BaseException:
-            self._let_go(*self._held)
-            raise
-
-    def reload(self, config: ServiceSettings) -> None:
-        """Change the cameras to those of the file; unchanged ones run on with their identities.
-
-        A camera that changed is restarted; where it shows the same scene through the same model, with its identities,
-        else with new ones under numbers that were not given yet. So does one that had failed, changed or not.
-
-        Raises:
-            TrackerError: A new or changed camera or its model cannot be used; nothing has been changed then.
-        """
-        wanted = {camera.name: camera for camera in config.cameras}
-        failed = {name for name, one in self._running.items() if one.stream.state == "failed"}
-        changed = [
-            name
-            for name, one in self._running.items()
-            if name in failed or wanted.get(name) != one.camera or site_of(one.camera) != one.plan.site
-        ]
-        added = [camera for name, camera in wanted.items() if name in changed or name not in self._running]
-        plans = {camera.name: plan_camera(camera) for camera in added}
-        going_on = [one.plan for name, one in self._running.items() if name not in changed and not one.stream.over]
-        change = self._change(config, list(plans.values()), going_on)
-        self._models.carry_out(change, self.engine)
-        kept: dict[str, Kept] = {}
-        for name in changed:
-            before, _, stream, _ = self._running.pop(name)
-            after = wanted.get(name)
-            goes_on = after is not None and is_camera(before.url)
-            same = after is not None and _same_scene(before, after) and name not in failed
-            stream.continued = goes_on and same  # what its tracker failed on may still be in there
-            self.engine.remove(stream)
-            self._let_go(name)
-            if name not in failed or name not in wanted:
-                self._failures += stream.failures
-            if goes_on and (state := stream.snapshot()) is not None:
-                kept[name] = Kept(state=state, elapsed_s=stream.meter.figures().silence_s, numbers_only=not same)
-        for camera in added:
-            try:
-                plan = plans[camera.name]
-                self._add(camera, plan, kept.get(camera.name) or self._kept(camera, plan))
-            except TrackerError as failure:  # in spite of all checks before: the other cameras are still wanted
-                logger.error("camera not started", extra={"camera": camera.name, "problem": str(failure)})  # noqa: TRY400
-                self._failures.append(failure)
-        self.release()
-        fixed = ("device", "batch", "workers", "metrics", "log", "batch_wait_ms", "state", "fp16")
-        differs = [name for name in fixed if getattr(config, name) != getattr(self._config, name)]
-        if differs:
-            logger.warning("settings that need a restart", extra={"settings": ", ".join(differs)})
-        gone = [name for name in changed if name not in wanted]
-        logger.info(
-            "reloaded",
-            extra={
-                "started": [camera.name for camera in added],
-                "stopped": gone,
-                "unchanged": len(self._running) - len(added),
-            },
-        )
-
-    def release(self) -> None:
-        """Close the sessions that no running stream uses any more."""
-        for batcher in self._models.let_go([one.plan for one in self._running.values() if not one.stream.over]):
-            self.engine.close_model(batcher)
-            logger.info("model closed", extra={"model": batcher.name})
-
-    def save_states(self, *, final: bool = False) -> None:
-        """Write every camera's identities to disk, where the settings ask for it; ``final``: none will come after."""
-        for camera, _, stream, class_names in self._running.values():
-            if self._snapshots is not None and is_camera(camera.url) and (state := stream.snapshot()) is not None:
-                facts = {"final": final, "class_names": list(class_names)}
-                saved = self._snapshots.save(camera.name, state, facts=facts)
-                if saved and (journal := self._journals.get(camera.name)) is not None:
-                    journal.forget(state["events"])
-
-    def report(self) -> None:
-        """Log one line per stream."""
-        for stream in self.engine.streams:
-            figures = stream.meter.figures()
-            logger.info(
-                "figures",
-                extra={
-                    "camera": stream.name,
-                    "state": stream.state,
-                    "fps": round(figures.fps, 2),
-                    "age_p99_ms": round(figures.age_p99_s * 1000, 1) if figures.frames else None,
-                    "living": figures.living,
-                    "identities": figures.identities,
-                },
-            )
-
-    def close(self) -> int:
-        """Stop everything and complete all outputs.
-
-        Returns:
-            The exit status.
-        """
-        for camera, _, stream, _ in self._running.values():
-            stream.continued = self._snapshots is not None and is_camera(camera.url)
-        try:
-            self.engine.close()
-        except Exception as failure:  # noqa: BLE001 - the one thing that ends all streams
-            logger.critical("stopped by a failure", extra={"problem": f"{type(failure).__name__}: {failure}"})
-            return 3
-        finally:
-            self._let_go(*self._held)
-        self.save_states(final=True)
-        failures = self._failures + [failure for stream in self.engine.streams for failure in stream.failures]
-        return 1 if failures else 0
-
-    def _change(
-        self, config: ServiceSettings, added: Sequence[StreamPlan], running: Sequence[StreamPlan] = ()
-    ) -> Change:
-        """Check everything that can be wrong with the streams to be added, and open the models that are missing."""
-        check_cameras(config, added, running)
-        change = self._models.change([*running, *added])
-        for role, description in change.opened:
-            logger.info(role, extra={"model": description})
-        for plan in added:
-            chosen_classes(plan, self._models.segmenter(plan, change).class_names)
-        return change
-
-    def _add(self, camera: CameraSettings, plan: StreamPlan, kept: Kept | None) -> None:
-        batcher, segmenter = self._models.batcher(plan), self._models.segmenter(plan)
-        self._let_go(camera.name)
-        self._held[camera.name] = contextlib.ExitStack()
-        self._held[camera.name].enter_context(held_names(self._config, plan))
-        resumption = self._resumption(camera, segmenter)
-        if resumption is not None and not self._resume:
-            resumption.restart()
-        elif resumption is not None and resumption.done:
-            logger.info("already done", extra={"camera": camera.name})
-            return
-        self._journals.pop(camera.name, None)
-        if self._snapshots is not None and is_camera(camera.url) and (plan.site or camera.analytics):
-            self._journals[camera.name] = self._snapshots.journal(camera.name)
-        stream = open_stream(
-            plan,
-            segmenter=segmenter,
-            embedder=self._models.embedder(plan),
-            lowest_score=lowest_score(plan),
-            flow=Flow(
-                queue_frames=max(4, 2 * batcher.batch_size),
-                max_in_flight=batcher.batch_size * (self.engine.workers + 1),
-            ),
-            kept=kept,
-            resumption=resumption,
-            journal=self._journals.get(camera.name),
-        )
-        self._running[camera.name] = _Running(camera, plan, stream, segmenter.class_names)
-        self.engine.add(stream, batcher)
-
-    def _let_go(self, *names: str) -> None:
-        """Release the names of cameras' outputs and states."""
-        for name in names:
-            if (held := self._held.pop(name, None)) is not None:
-                held.close()
-
-    def _kept(self, camera: CameraSettings, plan: StreamPlan) -> Kept | None:
-        """What an earlier run left of a camera's identities."""
-        if self._snapshots is None or not is_camera(camera.url):
-            return None
-        loaded = self._snapshots.load(camera.name)
-        if loaded is None:
-            return None
-        other = loaded.numbers_only
-        if not other and loaded.facts.get("class_names") != list(self._models.segmenter(plan).class_names):
-            other = True
-            logger.warning("state of other classes", extra={"camera": camera.name})
-        skip_ids = 0 if loaded.facts.get("final") else CRASH_SKIP_IDS
-        return Kept(state=loaded.state, elapsed_s=loaded.elapsed_s, skip_ids=skip_ids, numbers_only=other)
-
-    def _resumption(self, camera: CameraSettings, segmenter: OnnxSegmenter) -> Resumption | None:
-        """Where a recording's chunks are, and everything its rows depend on."""
-        if self._config.state is None or is_camera(camera.url) or camera.policy == "latest":
-            return None
-        key = {
-            "recording": _recording(camera.url),
-            "model": [segmenter.file.digest(), _digest(camera.reid)],
-            "settings": result_settings(camera),
-            "site": site_of(camera),
-            "version of masktrail": __version__,
-        }
-        return Resumption(Path(self._config.state), camera.name, key)
-
-
-def _same_scene(before: CameraSettings, after: CameraSettings) -> bool:
-    """Whether a camera's identities go on after its settings were changed."""
-    return (before.url, before.model, before.reid) == (after.url, after.model, after.reid)
-
-
-def result_settings(camera: CameraSettings) -> dict[str, Any]:
-    """The settings that a recording's rows depend on: not where it lies, where it is written and what decodes it."""
-    chosen = {name: value for name, value in camera.chosen().items() if name not in PLACES}
-    outputs = [camera.save, *camera.records, *camera.events]
-    return chosen | {"outputs": [None if output is None else Path(output).name for output in outputs]}
-
-
-def _recording(url: str) -> list[tuple[str, int, int]]:
-    """Name, size and time of change of every file of a recording; of one file without its name.
-
-    Raises:
-        SourceError: It is not there.
-    """
-    path = Path(url.removeprefix("file://"))
-    try:
-        if path.is_dir():
-            files = sorted(entry for entry in path.iterdir() if entry.is_file())
-            return [(file.name, file.stat().st_size, file.stat().st_mtime_ns) for file in files]
-        if path.is_file():
-            facts = path.stat()
-            return [("", facts.st_size, facts.st_mtime_ns)]
-    except OSError as error:
-        raise SourceError(url, f"expected a recording, found: {error.strerror}", "check the path") from None
-    return []
-
-
-def _digest(model: str | None) -> str | None:
-    """Of the network for appearance."""
-    from tracker.segment.zoo import find_model
-
-    return None if model is None else find_model(model).digest()
-
-
-def run_live(path: Path, *, log: str | None = None, resume: bool = False) -> int:
+def run_live(path: Path, *, log: str | None = None, resume: bool = False, dashboard: bool = False) -> int:
     """Run the cameras of a file until a signal or until all of them are recordings that are done.
 
     Args:
         path: The YAML file; see :mod:`tracker.settings.yaml_file`.
         log: ``text`` or ``json``, over the file's own choice.
         resume: Resume recordings where an earlier run was cut off; the settings need a ``state`` folder.
+        dashboard: Serve the web page with its defaults where the settings have none.
 
     Returns:
         The exit status; see the module.
@@ -350,35 +63,55 @@ def run_live(path: Path, *, log: str | None = None, resume: bool = False) -> int
         problem = f"expected text or json, found {log!r}"
         raise ConfigError("--log", problem, "choose one of the two")
     config = load_service_settings(path)
+    if dashboard and config.dashboard is None:
+        config = config.replace(dashboard=DashboardSettings())
     if resume and config.state is None:
         raise ConfigError("--resume", "expected a folder for states, found none in the settings", "add `state: FOLDER`")
     with logging_to_stderr(log or config.log), faults_logged(), arriving() as signals, contextlib.ExitStack() as stack:
         limit_pools()
         raise_file_limit()
-        service = LiveService(config, resume=resume)
+        viewers = _dashboard(config, log or config.log, stack)
+        service = LiveService(with_drawn_sites(config), resume=resume, onlooker=viewers)
         try:
+            if viewers is not None:
+                viewers.engine = service.engine
             if config.metrics is not None:
                 status = StatusServer(service.engine, config.metrics)
                 stack.callback(status.close)
                 logger.info("status", extra={"address": f"http://{status.address}/healthz"})
-            _notify("READY=1")
-            _loop(service, path, signals)
+            notify("READY=1")
+            _loop(service, Reloads(path, config, service, viewers), signals)
         finally:
-            _notify("STOPPING=1")
+            notify("STOPPING=1")
             code = service.close()
         service.report()
         logger.info("stopped", extra={"status": code})
         return code
 
 
-def _loop(service: LiveService, path: Path, signals: queue.SimpleQueue[int]) -> None:
+def _dashboard(config: ServiceSettings, log: str, stack: contextlib.ExitStack) -> Viewers | None:
+    """The engine's side of the dashboard and its process, which live as long as the stack; ``None`` without one."""
+    if config.dashboard is None:
+        return None
+    from tracker.service.dashboard_process import DashboardProcess
+    from tracker.service.viewers import Viewers
+
+    settings = config.dashboard.replace(folder=str(dashboard_folder(config)))
+    viewers = Viewers(settings, sites=sites_folder(config))
+    stack.callback(viewers.close)
+    stack.callback(DashboardProcess(settings, viewers, log=log).close)
+    return viewers
+
+
+def _loop(service: LiveService, reloads: Reloads, signals: queue.SimpleQueue[int]) -> None:
     """Until a signal to stop, the end of all streams or a failure of the model."""
     report_at_s = time.monotonic() + REPORT_S
     save_at_s = time.monotonic() + SAVE_S
     while service.engine.streams and not service.engine.wait(POLL_S):
         service.release()
+        reloads.of_sites()
         if service.engine.stuck_s < STUCK_S:
-            _notify("WATCHDOG=1")
+            notify("WATCHDOG=1")
         if time.monotonic() >= report_at_s:
             service.report()
             give_back()
@@ -391,39 +124,4 @@ def _loop(service: LiveService, path: Path, signals: queue.SimpleQueue[int]) -> 
             if number != getattr(signal, "SIGHUP", None):
                 logger.info("stopping", extra={"signal": signal.Signals(number).name})
                 return
-            try:
-                with _at_work():
-                    service.reload(load_service_settings(path))
-            except TrackerError as failure:
-                logger.error("not reloaded", extra={"problem": str(failure)})  # noqa: TRY400 - expected, no traceback
-
-
-@contextlib.contextmanager
-def _at_work() -> Iterator[None]:
-    """Keep systemd's watchdog quiet for a while: opening a model takes minutes where TensorRT builds an engine."""
-    done = threading.Event()
-
-    def notify() -> None:
-        for _ in range(round(OPENING_S / WATCHDOG_S)):
-            if done.wait(WATCHDOG_S):
-                return
-            _notify("WATCHDOG=1")
-
-    thread = threading.Thread(target=notify, name="watchdog", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        done.set()
-        thread.join()
-
-
-def _notify(state: str) -> None:
-    """Tell systemd, where it listens (sd_notify(3)): ready, alive, stopping."""
-    # Not by the package sdnotify, which never closes its socket and loses one where no socket listens.
-    address = os.environ.get("NOTIFY_SOCKET")
-    if not address:
-        return
-    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
-        channel.connect("\0" + address[1:] if address.startswith("@") else address)
-        channel.sendall(state.encode())
+            reloads.from_file()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from tracker.settings.dashboard import DashboardSettings
 from tracker.settings.model import Also, Flag, Note, bounds, choices, expected, kind_of_value, marker, names_of
 from tracker.settings.service import SHARED, ServiceSettings
 from tracker.settings.stream import RunSettings
@@ -45,6 +46,12 @@ At the top of cameras.yaml, beside `defaults` and the list `cameras`.
 
 {service}
 
+## A dashboard
+
+Under `dashboard` in cameras.yaml; options belong to `masktrail dashboard`. Guide: [dashboard](../guide/dashboard.md).
+
+{dashboard}
+
 ## A run
 
 Of `masktrail track` and `segment` only, and in Python `RunSettings`.
@@ -72,6 +79,7 @@ def reference_page(service: type[ServiceSettings] = ServiceSettings, run: type[R
         shared=" and ".join(f"`{name}`" for name in SHARED),
         stream=_table(of_camera, in_file=True),
         service=_table(of_service, in_file=True),
+        dashboard=_table(DashboardSettings.model_fields, in_file=True),
         run=_table(of_run, in_file=False),
     )
 
@@ -85,7 +93,15 @@ def file_schema(service: type[ServiceSettings] = ServiceSettings) -> dict[str, A
     camera = camera_class(service)
     of_camera = properties(camera)
     top = {key: of_camera[key] for key, name in names_of(camera).items() if name in SHARED}
-    top |= {key: value for key, value in properties(service).items() if key != "cameras"}
+    top |= {key: value for key, value in properties(service).items() if key not in {"cameras", "dashboard"}}
+    top["dashboard"] = {
+        "description": service.model_fields["dashboard"].description,
+        "anyOf": [
+            {"type": "object", "additionalProperties": False, "properties": properties(DashboardSettings)},
+            {"type": "boolean"},
+            {"enum": ["on", "off"]},
+        ],
+    }
     shared = {key: value for key, value in of_camera.items() if key not in {"name", "url"}}
     required = [name for name, field in camera.model_fields.items() if field.is_required()]
     return {
@@ -186,6 +202,8 @@ def _default(field: FieldInfo) -> str:
 
 
 def _values(field: FieldInfo) -> str:
+    if kind_of_value(field) is DashboardSettings:
+        return "`on`, `off`, or its keys"
     if choices(field):
         return ", ".join(f"`{word}`" for word in choices(field))
     low, high = bounds(field)

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field
 
 from tracker.settings.choices import LogForm
+from tracker.settings.dashboard import DashboardSettings
 from tracker.settings.model import Flag, Note, Origin, Wanted
 from tracker.settings.stream import DAY_S, CameraSettings, DeviceSettings
 from tracker.settings.values import Text
@@ -57,6 +58,12 @@ class ServiceSettings(DeviceSettings):
         float,
         Field(ge=0.001, le=DAY_S, description="States older than this are not restored."),
     ] = 86_400.0
+    dashboard: Annotated[
+        DashboardSettings | None,
+        Field(description="The web page; nothing is served without it."),
+        Note("Its own keys are below; `dashboard: on` takes all their defaults."),
+        Wanted("`on`, `off` or the dashboard's keys", "write `dashboard: on`"),
+    ] = None
     batch_wait_ms: Annotated[
         float,
         Field(ge=0, le=10_000, description="Longest wait for a batch to fill."),

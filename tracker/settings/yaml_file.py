@@ -22,11 +22,12 @@ import os
 from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 from tracker.errors import ConfigError
+from tracker.settings.dashboard import DashboardSettings
 from tracker.settings.environment import fill_in
 from tracker.settings.model import names_of
 from tracker.settings.service import SHARED, ServiceSettings
 from tracker.settings.stream import CameraSettings
-from tracker.settings.yaml_nodes import NodeReader, compose, is_kind, line_of, read_text
+from tracker.settings.yaml_nodes import NodeReader, compose, is_kind, line_of, read_text, shown_node
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -100,6 +101,7 @@ class _Reader(NodeReader):
             of_stream = {key: name for key, name in of_camera.items() if _may_be_shared(name)}
             for_all |= self.nodes(defaults, of_stream, "defaults")
         self.made(camera, root, for_all, name="defaults", url="defaults")  # a mistake there is reported once
+        page = self._dashboard(nodes.pop("dashboard", None))
         listed = nodes.pop("cameras", None)
         if listed is None or not is_kind(listed, "sequence") or not listed.value:
             raise self.wrong(
@@ -115,7 +117,24 @@ class _Reader(NodeReader):
             for node in listed.value
         ]
         self._check_names(cameras, listed.value)
-        return self.made(settings, root, nodes, cameras=tuple(cameras), path=self.name)
+        return self.made(settings, root, nodes, cameras=tuple(cameras), dashboard=page, path=self.name)
+
+    def _dashboard(self, node: Any) -> DashboardSettings | None:
+        """The page's settings: its keys, or a word for all defaults or none of it."""
+        if node is None:
+            return None
+        if is_kind(node, "scalar"):
+            if (word := self.text(node).lower()) not in {"on", "off", "true", "false", "yes", "no"}:
+                problem = f"expected on, off or keys such as `address`, found {shown_node(node)}"
+                raise self.wrong(node, problem, "write `dashboard: on`")
+            return self.made(DashboardSettings, node, {}) if word in {"on", "true", "yes"} else None
+        nodes = self.nodes(node, names_of(DashboardSettings), "dashboard")
+        lists = {
+            name: [self.text(entry) for entry in nodes.pop(name).value]
+            for name in ("trusted_proxies",)
+            if is_kind(nodes.get(name), "sequence") and all(is_kind(entry, "scalar") for entry in nodes[name].value)
+        }
+        return self.made(DashboardSettings, node, nodes, **lists)
 
     def _check_names(self, cameras: list[CameraSettings], nodes: list[Any]) -> None:
         lines: dict[str, int] = {}

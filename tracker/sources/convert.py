@@ -50,6 +50,9 @@ class FrameConverter:
         network_size: ``(width, height)`` of the segmenter's input, or ``None`` for frames without ``network_image``.
         keep_aspect: Letterbox (top left, padded right and below) rather than stretch.
         want_image: Whether frames carry the full-size ``image``.
+
+    Attributes:
+        shows_image: They carry it for a while although it was not wanted from the beginning.
     """
 
     def __init__(self, *, network_size: tuple[int, int] | None, keep_aspect: bool, want_image: bool) -> None:
@@ -57,6 +60,7 @@ class FrameConverter:
         self._network_size = network_size
         self._keep_aspect = keep_aspect
         self._want_image = want_image
+        self.shows_image = False
         self._turn_key: tuple[int, int, int] | None = None
         self._turn = (False, False, False)
         self._image_scaler = VideoReformatter()
@@ -74,7 +78,7 @@ class FrameConverter:
         size = coded[::-1] if turn[0] else coded
         letterbox, image, network_image = None, None, None
         try:
-            if self._want_image:
+            if self._want_image or self.shows_image:
                 image = np.ascontiguousarray(_upright(_bgr(self._image_scaler, decoded, coded), turn))
             if self._network_size is not None:
                 letterbox = Letterbox.fit(size, self._network_size, keep_aspect=self._keep_aspect)

@@ -57,6 +57,10 @@ class FrameFeed(Protocol):
         """The next frame, if one waits."""
         ...
 
+    def show_images(self, *, wanted: bool) -> None:
+        """Have frames carry their full-size images, or only where they were opened with them, from now on."""
+        ...
+
     def close(self) -> None:
         """Stop reading; safe to call twice."""
         ...
@@ -144,6 +148,9 @@ class FrameSource:
             self._info = dataclasses.replace(self._info, size=frame.size)
         self._taken += 1
         return frame
+
+    def show_images(self, *, wanted: bool) -> None:
+        """Nothing: the frames have what their maker gave them."""
 
     def close(self) -> None:
         """Take no further frame."""

@@ -199,6 +199,10 @@ class Source:
         """
         return list(self._meter.samples)
 
+    def show_images(self, *, wanted: bool) -> None:
+        """Have frames carry their full-size images, or only where they were opened with them, from now on."""
+        self._converter.shows_image = wanted
+
     def close(self) -> None:
         """Stop reading and release everything; frames still waiting are dropped. Safe in any state, and twice."""
         self._finalizer()

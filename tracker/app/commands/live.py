@@ -19,9 +19,12 @@ def live(
     ],
     *,
     log: Annotated[str | None, option(ServiceSettings, "log")] = None,
+    dashboard: Annotated[
+        bool, typer.Option("--dashboard", help="Serve the web page, also if the file does not ask for it.")
+    ] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Continue recordings that were cut off.")] = False,
 ) -> None:
     """Follow many cameras until stopped: reconnects, records in parts, health and metrics over HTTP."""
     from tracker.service.run import run_live
 
-    raise typer.Exit(run_live(cameras, log=log, resume=resume))
+    raise typer.Exit(run_live(cameras, log=log, resume=resume, dashboard=dashboard))

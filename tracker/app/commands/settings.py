@@ -66,6 +66,16 @@ def settings_fields(*, out: Out = None) -> None:
     _give(record_fields_page(), out)
 
 
+@settings_app.command(name="api")
+def settings_api(*, out: Out = None) -> None:
+    """The reference of the dashboard's API in Markdown: requests, rights, parameters."""
+    from tracker.dashboard.reference import api_page
+    from tracker.dashboard.server import check_packages
+
+    check_packages()
+    _give(api_page(), out)
+
+
 def _give(text: str, out: Path | None) -> None:
     if out is None:
         typer.echo(text, nl=False)

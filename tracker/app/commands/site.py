@@ -124,8 +124,8 @@ def site_check(
     replace: Replace = False,
 ) -> None:
     """Say in words what a site file holds, and what in it may not be meant."""
-    from tracker.app.site_words import described, doubts
     from tracker.settings.site_file import read_site
+    from tracker.settings.site_words import described, doubts
 
     held = read_site(site)
     image = None if picture is None else _first_frame(picture)

@@ -85,6 +85,7 @@ class Decoded:
         masks: ``(N, h, w)`` uint8 probabilities.
         embeddings: ``(N, E)`` float32 or ``None``.
         per_box: Whether each mask's grid spans its box (Mask R-CNN); else all grids span the whole network input.
+        in_picture: Whether boxes are pixels of the picture as it was before it was scaled into the network's input.
         coefficients: ``(N, P)`` or ``(N, P + 5)`` float32 that made the masks, with ``prototypes``; else ``None``.
         prototypes: Of the image, in network pixels, on the grid of the masks.
     """
@@ -95,6 +96,7 @@ class Decoded:
     masks: NDArray[np.uint8]
     embeddings: NDArray[np.float32] | None = None
     per_box: bool = False
+    in_picture: bool = False
     coefficients: NDArray[np.float32] | None = None
     prototypes: Prototypes | None = None
 
@@ -109,14 +111,18 @@ class Decoder(ABC):
         output_names: Names of the outputs by role.
         iou_threshold: The contract's habit; ``None`` = the graph suppresses by itself.
         fixed_sizes: Whether the contract rules out operators whose output size or branch depends on values.
+        family: Whose export the file is taken for, in words; empty where a contract has one family only.
+        assumed: What neither file nor manifest told, for ``masktrail models check``.
     """
 
     contract: ClassVar[str]
     fixed_sizes: ClassVar[bool] = False
-    input_defaults: ClassVar[InputSpec]
+    input_defaults: InputSpec
     class_names: tuple[str, ...]
     output_names: dict[str, str]
     iou_threshold: float | None = None
+    family: str = ""
+    assumed: tuple[str, ...] = ()
 
     @abstractmethod
     def decode(self, outputs: Mapping[str, NDArray[Any]], row: int, limits: Limits) -> Decoded:

@@ -144,8 +144,15 @@ def named_roles(info: ModelInfo, slots: TensorInfo, *, role: str) -> dict[str, s
         return None
     names = {key: output.name for key, output in found.items() if output is not None}
     rest = [
-        o for o in info.outputs if o.name not in names.values() and len(o.shape) == 3 and o.dtype.startswith("float")
+        output
+        for output in info.outputs
+        if output.name not in names.values()
+        and len(output.shape) == 3
+        and output.shape[:2] == slots.shape[:2]
+        and output.dtype.startswith("float")
     ]
+    if "embeddings" in by_name and by_name["embeddings"] not in rest:
+        return None  # embeddings of other rows than the boxes': nothing says whose they are
     if len(rest) == 1:
         names["embeddings"] = rest[0].name
     return names

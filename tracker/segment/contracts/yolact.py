@@ -260,8 +260,10 @@ def match(info: ModelInfo) -> dict[str, str] | None:
     """Output names by role if the outputs are raw YOLACT heads, else ``None``; order does not matter.
 
     Shapes decide; where two outputs have the same form (a model of three classes, priors with a batch axis) their names
-    do.
+    do. Raw heads are floating-point: class numbers among the outputs are of a model that decodes itself.
     """
+    if not all(output.dtype.startswith("float") for output in info.outputs):
+        return None
     for proto in (output for output in info.outputs if len(output.shape) == 4 and output.dtype.startswith("float")):
         heads = [output for output in info.outputs if len(output.shape) == 3 and output.dtype.startswith("float")]
         flat = [output for output in info.outputs if len(output.shape) == 2 and output.shape[1] == 4]

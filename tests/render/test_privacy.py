@@ -1,0 +1,127 @@
+"""Nothing of anybody shows in a masked picture: seen, missed for a moment, about to be seen, or only predicted."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from demos.scenes.catalogue import WORLDS
+from tests.bench.privacy_cover import measure
+from tracker.render.privacy import FILL, Cover, Presence, Shape, fill, presence_of
+from tracker.types import Instances, TrackedFrame, Tracks
+
+SIZE = (200, 100)
+
+
+def shape(x: float, identity: int = 1, *, seen: bool = True, drawn: bool = True) -> Shape:
+    """A square of 20 pixels, as a polygon or a box."""
+    box = np.array([x, 40, x + 20, 60], np.float32)
+    corners = np.array([[x, 40], [x + 20, 40], [x + 20, 60], [x, 60]], np.float32)
+    return Shape(identity=identity, box=box, polygons=(corners,) if drawn else (), seen=seen)
+
+
+def covered(*presences: Presence, at_s: float, size: tuple[int, int] = SIZE) -> np.ndarray:
+    """Which pixels are filled in the picture of a time."""
+    cover = Cover()
+    for one in presences:
+        cover.add(one)
+    picture = np.zeros((size[1], size[0], 3), np.uint8)
+    fill(picture, cover.shapes(at_s), SIZE)
+    return (picture == FILL).all(axis=2)
+
+
+def present(time_s: float, *shapes: Shape) -> Presence:
+    return Presence(time_s=time_s, shapes=shapes)
+
+
+def test_a_silhouette_is_dilated_by_four_pixels_or_six_percent_of_its_height() -> None:
+    filled = covered(present(0, shape(100)), at_s=0)
+    rows, columns = np.nonzero(filled)
+    assert (columns.min(), columns.max()) == (pytest.approx(95, abs=1), pytest.approx(124, abs=1))
+    tall = Shape(identity=1, box=np.array([80, 0, 100, 100], np.float32))
+    assert np.nonzero(covered(present(0, tall), at_s=0))[1].min() == pytest.approx(80 - 6, abs=1)
+    assert filled[50, 110]
+    assert rows.min() <= 36
+
+
+def test_a_picture_of_another_size_is_filled_alike() -> None:
+    small = covered(present(0, shape(100)), at_s=0, size=(100, 50))
+    assert small[25, 55]
+    assert small[25, 48:62].all()
+    assert not small[25, 40]
+
+
+def test_one_who_is_missed_between_two_sights_is_morphed_between_them() -> None:
+    filled = covered(present(0.0, shape(20)), present(0.2), present(0.4, shape(100)), at_s=0.2)
+    assert filled[50, 60:80].all()  # half-way
+    assert not filled[50, 30]
+    assert not filled[50, 110]
+
+
+def test_one_who_was_lost_is_held_where_it_was_and_where_it_is_predicted() -> None:
+    filled = covered(present(0.0, shape(20)), present(0.2, shape(60, seen=False, drawn=False)), at_s=0.2)
+    assert filled[50, 20:40].all()
+    assert filled[50, 60:80].all()
+
+
+def test_one_who_is_found_late_is_led_back() -> None:
+    filled = covered(present(0.0), present(0.2, shape(60)), present(0.4, shape(100)), at_s=0.0)
+    assert filled[50, 20:40].all()  # 40 pixels in 0.2 s, so it was at 20
+    assert filled[50, 60:80].all()
+
+
+def test_nothing_is_held_for_longer_than_half_a_second() -> None:
+    assert not covered(present(0.0, shape(20)), present(0.6), at_s=0.6).any()
+    assert covered(present(0.0, shape(20)), present(0.5), at_s=0.5).any()
+
+
+def test_detections_without_a_number_are_held_where_they_are() -> None:
+    filled = covered(present(0.0), present(0.2, shape(60, identity=0)), present(0.4), at_s=0.4)
+    assert filled[50, 60:80].all()
+    assert covered(present(0.0), present(0.2, shape(60, identity=0)), at_s=0.0)[50, 60:80].all()
+
+
+def test_a_clock_that_jumps_back_begins_anew() -> None:
+    cover = Cover()
+    cover.add(present(100.0, shape(20)))
+    cover.add(present(1.0, shape(60)))
+    assert [one.box[0] for one in cover.shapes(1.0)] == [60]
+
+
+def test_memory_is_bounded() -> None:
+    cover = Cover()
+    for number in range(1000):
+        cover.add(present(number / 25, shape(20)))
+    assert len(cover._presences) <= 27
+
+
+def test_a_frame_shows_its_instances_tracked_or_not_and_its_predicted_tracks() -> None:
+    from tests.engine.fakes import frame
+
+    boxes = np.array([[10, 10, 20, 30], [30, 10, 40, 30]], np.float32)
+    instances = Instances(boxes=boxes, scores=np.ones(2, np.float32), class_ids=np.zeros(2, np.int64))
+    tracks = Tracks(
+        ids=np.array([5, 7]),
+        detection_rows=np.array([1, -1]),
+        boxes=np.array([[30, 10, 40, 30], [50, 10, 60, 30]], np.float32),
+        velocities=np.zeros((2, 2), np.float32),
+        class_ids=np.zeros(2, np.int64),
+        scores=np.ones(2, np.float32),
+        ages_s=np.ones(2, np.float32),
+    )
+    tracked = TrackedFrame(frame=frame(0), instances=instances, tracks=tracks, class_names=("person",))
+    found = {(one.identity, one.seen, float(one.box[0])) for one in presence_of(tracked).shapes}
+    assert found == {(0, True, 10.0), (5, True, 30.0), (7, False, 50.0)}
+
+
+@pytest.mark.parametrize("world", ["shop", "road"])
+def test_rendered_scenes_with_missing_masks_leave_almost_nothing_bare(world: str) -> None:
+    """Truth masks that go missing in bursts; the fill of the frame itself leaves far more."""
+    result = measure(WORLDS[world](size=(320, 180), seed=1), 5.0, "bursts", 5.0)
+    assert result["now_uncovered_percent"] > 4
+    assert result["held_uncovered_percent"] < 0.5
+
+
+def test_rendered_scenes_with_true_masks_are_covered() -> None:
+    result = measure(WORLDS["road"](size=(640, 360), seed=1), 2.0, "true", 5.0)
+    assert result["held_uncovered_percent"] <= 0.01

@@ -1,0 +1,98 @@
+"""Filters of questions about events: streams that may be seen, kinds, places, directions, classes, identity, time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tracker.dashboard.history import kind_number
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from tracker.dashboard.history import History
+
+__all__ = ["Filter", "chosen", "stream_numbers", "texts_in"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filter:
+    """What is asked for; an empty list asks for all.
+
+    Attributes:
+        streams: Streams that may be seen and are asked for: never empty by mistake, an empty list means none.
+        kinds, places, directions, classes: Values of the columns.
+        identity: Number of one identity.
+        from_ms, to_ms: Time at which events count, ``to_ms`` exclusive.
+    """
+
+    streams: Sequence[str]
+    kinds: Sequence[str] = ()
+    places: Sequence[str] = ()
+    directions: Sequence[str] = ()
+    classes: Sequence[str] = ()
+    identity: int | None = None
+    from_ms: int | None = None
+    to_ms: int | None = None
+
+
+def stream_numbers(history: History, streams: Sequence[str]) -> NDArray[np.int32]:
+    """Numbers of those streams of which there are events."""
+    return np.array(history.names.numbers(streams), np.int32)
+
+
+def chosen(history: History, asked: Filter, *, column: str = "booked", utc: bool | None = None) -> NDArray[np.int64]:
+    """Rows of the events that fit, in the order in which they were read; the caller holds the history's lock.
+
+    Args:
+        history: Of events.
+        asked: What is asked for.
+        column: Time that is compared: ``booked`` or ``at``.
+        utc: Only events by this clock.
+    """
+    events = history.events
+    rows: NDArray[np.int64] | None = None
+
+    def narrow(name: str, wanted: Sequence[int] | NDArray[np.int32]) -> None:
+        nonlocal rows
+        values = events[name] if rows is None else events[name][rows]
+        fits = _member(values, wanted)
+        rows = np.flatnonzero(fits) if rows is None else rows[fits]
+
+    if asked.from_ms is not None or asked.to_ms is not None:
+        fits = np.ones(len(events), np.bool_)
+        if asked.from_ms is not None:
+            fits &= events[column] >= asked.from_ms
+        if asked.to_ms is not None:
+            fits &= events[column] < asked.to_ms
+        rows = np.flatnonzero(fits)
+    narrow("stream", stream_numbers(history, asked.streams))
+    if asked.kinds:
+        narrow("kind", [kind_number(kind) for kind in asked.kinds])
+    for name, texts in (("place", asked.places), ("direction", asked.directions), ("class", asked.classes)):
+        if texts:
+            narrow(name, history.names.numbers(texts))
+    if asked.identity is not None:
+        narrow("identity", [asked.identity])
+    if utc is not None:
+        narrow("utc", [int(utc)])
+    assert rows is not None  # noqa: S101 - the streams have narrowed it
+    return rows
+
+
+def _member(values: NDArray[np.int64], wanted: Sequence[int] | NDArray[np.int32]) -> NDArray[np.bool_]:
+    """Whether each value is among a few; a table is faster than sorting where numbers are small."""
+    if len(wanted) == 1:
+        return np.asarray(values == wanted[0])
+    if not len(wanted):
+        return np.zeros(len(values), np.bool_)
+    return np.isin(values, np.asarray(wanted), kind="table" if values.dtype.itemsize <= 4 else None)
+
+
+def texts_in(history: History, name: str, rows: NDArray[np.int64]) -> list[str]:
+    """Different texts of a column in some rows, sorted."""
+    return sorted(history.names.texts[number] for number in np.unique(history.events[name][rows]).tolist())

@@ -1,0 +1,288 @@
+"""Counts in bins, stays, flows and presence: questions of the pages to the history, by the streams that may be seen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tracker.dashboard.bins import edges_of, shifted
+from tracker.dashboard.filters import chosen, stream_numbers, texts_in
+from tracker.dashboard.history import KINDS
+from tracker.dashboard.problems import ApiError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from zoneinfo import ZoneInfo
+
+    from numpy.typing import NDArray
+
+    from tracker.dashboard.filters import Filter
+    from tracker.dashboard.history import History
+
+__all__ = [
+    "BY",
+    "COUNTED",
+    "MOST_CELLS",
+    "CountQuery",
+    "counts",
+    "crossings_of",
+    "flows",
+    "grouped",
+    "outage_now",
+    "places",
+    "present",
+    "spans",
+    "today",
+]
+
+BY = ("stream", "kind", "place", "direction", "class")
+COUNTED = ("crossing", "enter", "leave", "loitering", "flow")
+MOST_CELLS = 500_000
+"""Bins times groups of one answer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CountQuery:
+    """A question for counts in bins.
+
+    Attributes:
+        asked: Which events; a time that is left out is that of which the ledgers know.
+        by: Columns among :data:`BY` that are counted apart.
+        bin_s: Length of a bin; whole days are days of the zone.
+        zone: Time zone of days.
+        utc: Which clock; ``None`` = UTC where any event has it.
+        compare_s: Also the same bins so much earlier.
+    """
+
+    asked: Filter
+    by: Sequence[str] = ("place", "direction")
+    bin_s: int = 900
+    zone: ZoneInfo
+    utc: bool | None = None
+    compare_s: int | None = None
+
+
+def counts(history: History, query: CountQuery) -> dict[str, Any]:
+    """Counts in bins; a bin in which the camera was out and nothing was counted is ``None``, never 0.
+
+    Raises:
+        ApiError: There would be too many cells, or events follow rules of two versions.
+    """
+    with history.lock:
+        asked = query.asked
+        known = spans(history, asked.streams)
+        utc = query.utc if query.utc is not None else (True in known or not known)
+        first, last = known.get(utc, (0, -1))
+        from_ms = first if asked.from_ms is None else asked.from_ms
+        to_ms = last + 1 if asked.to_ms is None else asked.to_ms
+        zone = query.zone if utc else None
+        edges = edges_of(from_ms, max(to_ms, from_ms), query.bin_s, zone)
+        limited = asked.from_ms is not None or asked.to_ms is not None
+        # As the command counts: with limits exactly those, else whole bins.
+        limits = (from_ms, to_ms) if limited else (int(edges[0]), int(edges[-1]))
+        rows = _counted(history, asked, utc=utc, limits=limits)
+        now = _series(history, rows, edges, query, asked.streams, utc=utc)
+        earlier = None
+        if query.compare_s:
+            before = shifted(edges, query.compare_s, zone)
+            moved = shifted(np.array(limits, np.int64), query.compare_s, zone).tolist() if limited else None
+            limits = (moved[0], moved[1]) if moved else (int(before[0]), int(before[-1]))
+            old = _counted(history, asked, utc=utc, limits=limits)
+            earlier = _series(history, old, before, query, asked.streams, utc=utc)["series"]
+        out = [one for one in _outages(history, asked.streams, utc=utc) if one[3] >= edges[0] and one[2] < edges[-1]]
+    return {
+        "bin_s": query.bin_s,
+        "utc": utc,
+        "starts_ms": edges[:-1].tolist(),
+        **now,
+        "compared": earlier,
+        "outages": [{"stream": s, "kind": kind, "from_ms": begun, "to_ms": end} for s, kind, begun, end in out],
+        "timezone": query.zone.key,
+    }
+
+
+def _counted(history: History, asked: Filter, *, utc: bool, limits: tuple[int, int]) -> NDArray[np.int64]:
+    rows = chosen(history, replace(asked, from_ms=limits[0], to_ms=limits[1]), utc=utc)
+    rows = rows[history.events["counts"][rows]]
+    versions = np.unique(history.events["semantics"][rows])
+    if len(versions) > 1:
+        found = " and ".join(map(str, versions.tolist()))
+        remedy = "narrow the time or the streams, or analyse the older recordings again"
+        raise ApiError(409, "events", "rules of one version", f"semantics {found}", remedy)
+    return np.asarray(rows)
+
+
+def _series(
+    history: History,
+    rows: NDArray[np.int64],
+    edges: NDArray[np.int64],
+    query: CountQuery,
+    streams: Sequence[str],
+    *,
+    utc: bool,
+) -> dict[str, Any]:
+    """One row of counts per group, and which bins an outage touches."""
+    events, texts, bins = history.events, history.names.texts, len(edges) - 1
+    groups, codes = grouped(history, rows, query.by)
+    if bins * max(len(groups), 1) > MOST_CELLS:
+        found = f"{bins} bins of {len(groups)} groups"
+        raise ApiError(422, "by", f"at most {MOST_CELLS:,} counts", found, "take longer bins or fewer groups")
+    slots = np.searchsorted(edges, events["booked"][rows], side="right") - 1
+    cells = np.bincount(codes * bins + slots, minlength=len(groups) * bins).reshape(len(groups), bins)
+    out = _slots_out(history, edges, streams, utc=utc)
+    anywhere = np.any(list(out.values()), axis=0) if out else np.zeros(bins, np.bool_)
+    series: list[dict[str, Any]] = []
+    for group, counted in zip(groups, cells, strict=True):
+        named = {
+            name: (KINDS[number] if name == "kind" else texts[number])
+            for name, number in zip(query.by, group, strict=True)
+        }
+        mine = out.get(named["stream"], np.zeros(bins, np.bool_)) if "stream" in named else anywhere
+        unknown = mine & (counted == 0)
+        values: list[int | None] = counted.tolist()
+        for slot in np.flatnonzero(unknown).tolist():
+            values[slot] = None
+        series.append({"group": named, "counts": values, "total": int(counted.sum())})
+    series.sort(key=lambda one: tuple(one["group"].values()))
+    return {"series": series, "outage_bins": anywhere.tolist()}
+
+
+def grouped(
+    history: History, rows: NDArray[np.int64], by: Sequence[str]
+) -> tuple[list[tuple[int, ...]], NDArray[np.int64]]:
+    """Different values of some columns, and which of them each row has."""
+    codes = np.zeros(len(rows), np.int64)
+    groups: list[tuple[int, ...]] = [()]
+    for name in by:
+        values = history.events[name][rows].astype(np.int64)
+        width = int(values.max(initial=0)) + 1
+        codes = codes * width + values
+        if codes.max(initial=0) < 4 * len(codes) + 1000:  # a table: searching for each row takes five times as long
+            there = np.bincount(codes, minlength=1) > 0
+            different, codes = np.flatnonzero(there), (np.cumsum(there) - 1)[codes]
+        else:
+            different, codes = np.unique(codes, return_inverse=True)
+        groups = [(*groups[code // width], code % width) for code in different.tolist()]
+    return (groups if by else [()]), codes
+
+
+def _outages(history: History, streams: Sequence[str], *, utc: bool) -> list[tuple[str, str, int, int]]:
+    texts = history.names.texts
+    numbers = stream_numbers(history, streams).tolist()
+    return [(texts[one], kind, begun, end) for one, kind, begun, end, clock in history.outages(numbers) if clock == utc]
+
+
+def _slots_out(
+    history: History, edges: NDArray[np.int64], streams: Sequence[str], *, utc: bool
+) -> dict[str, NDArray[np.bool_]]:
+    """Bins that outages touch, by stream."""
+    found: dict[str, NDArray[np.bool_]] = {}
+    for stream, _, from_ms, to_ms in _outages(history, streams, utc=utc):
+        touched = found.setdefault(stream, np.zeros(len(edges) - 1, np.bool_))
+        first = max(int(np.searchsorted(edges, from_ms, side="right")) - 1, 0)
+        beyond = int(np.searchsorted(edges, to_ms, side="right"))
+        touched[first:beyond] |= to_ms >= edges[0]
+    return found
+
+
+def spans(history: History, streams: Sequence[str]) -> dict[bool, tuple[int, int]]:
+    """First and last millisecond of each clock (true: UTC) at which events of some streams count."""
+    found: dict[bool, tuple[int, int]] = {}
+    with history.lock:
+        for number in history.names.numbers(streams):
+            for utc in (True, False):
+                if (span := history.span(number, utc=utc)) is not None:
+                    first, last = found.get(utc, span)
+                    found[utc] = min(first, span[0]), max(last, span[1])
+    return found
+
+
+def today(history: History, since_ms: Mapping[str, int | None]) -> dict[str, list[dict[str, Any]]]:
+    """Crossings and entries of streams by place and direction.
+
+    Args:
+        history: Of events.
+        since_ms: From when on, by stream; ``None`` = of all time.
+    """
+    from tracker.dashboard.filters import Filter
+
+    found: dict[str, list[dict[str, Any]]] = {stream: [] for stream in since_ms}
+    with history.lock:
+        begins = [value for value in since_ms.values() if value is not None]
+        least = min(begins) if len(begins) == len(since_ms) and begins else None
+        rows = chosen(history, Filter(streams=list(since_ms), kinds=("crossing", "enter"), from_ms=least))
+        events, texts = history.events, history.names.texts
+        since = np.full(len(texts), np.iinfo(np.int64).min)
+        for stream, begin in since_ms.items():
+            if begin is not None and (number := history.names.number(stream)) >= 0:
+                since[number] = begin
+        rows = rows[events["counts"][rows] & (events["booked"][rows] >= since[events["stream"][rows]])]
+        groups, codes = grouped(history, rows, ("stream", "place", "direction"))
+        counted = np.bincount(codes, minlength=len(groups)).tolist()
+    for (stream_number, place, direction), count in zip(groups, counted, strict=True):
+        if count:
+            entry = {"place": texts[place], "direction": texts[direction], "count": count}
+            found[texts[stream_number]].append(entry)
+    return {stream: sorted(rows, key=lambda one: (one["place"], one["direction"])) for stream, rows in found.items()}
+
+
+def flows(history: History, asked: Filter) -> list[dict[str, Any]]:
+    """Flows by stream and name with how many identities took them."""
+    with history.lock:
+        rows = chosen(history, replace(asked, kinds=("flow",)))
+        groups, codes = grouped(history, rows, ("stream", "place"))
+        found, texts = np.bincount(codes, minlength=len(groups)), history.names.texts
+        return [
+            {"stream": texts[stream], "name": texts[place], "count": count}
+            for (stream, place), count in zip(groups, found.tolist(), strict=True)
+            if count
+        ]
+
+
+def present(history: History, streams: Sequence[str]) -> list[dict[str, Any]]:
+    """Stays that have no end yet, by stream, zone and class."""
+    with history.lock:
+        stays, events = history.stay_rows, history.events
+        rows = history.stays[~stays["leave"][history.stays]]
+        event = stays["event"][rows]
+        event = event[np.isin(events["stream"][event], stream_numbers(history, streams))]
+        groups, codes = grouped(history, event, ("stream", "place", "class"))
+        found, texts = np.bincount(codes, minlength=len(groups)), history.names.texts
+        return [
+            {"stream": texts[stream], "place": texts[place], "class": texts[name], "present": count}
+            for (stream, place, name), count in zip(groups, found.tolist(), strict=True)
+            if count
+        ]
+
+
+def places(history: History, asked: Filter) -> dict[str, list[str]]:
+    """What the filters of a page can be set to: kinds, places, directions and classes of some streams."""
+    with history.lock:
+        rows = chosen(history, asked)
+        kinds = sorted(KINDS[number] for number in np.unique(history.events["kind"][rows]).tolist())
+        return {"kinds": kinds} | {
+            plural: [text for text in texts_in(history, name, rows) if text]
+            for plural, name in (("places", "place"), ("directions", "direction"), ("classes", "class"))
+        }
+
+
+def outage_now(history: History, stream: str) -> str | None:
+    """Why a camera sees nothing now, by the last state of which the ledger has no end."""
+    number = history.names.number(stream)
+    return None if number < 0 else history.state_now(number)
+
+
+def crossings_of(
+    history: History, stream: str, lines: Iterable[str], *, most: int = 200_000
+) -> list[tuple[int, bool, str, str]]:
+    """Crossings of some lines by time, the last ones of many: when, whether in UTC, place and direction."""
+    from tracker.dashboard.filters import Filter
+
+    with history.lock:
+        events, texts = history.events, history.names.texts
+        rows = chosen(history, Filter(streams=[stream], kinds=("crossing",), places=list(lines)))
+        rows = rows[np.argsort(events["at"][rows], kind="stable")][-most:]
+        columns = (events[name][rows].tolist() for name in ("at", "utc", "place", "direction"))
+        return [(at, utc, texts[place], texts[direction]) for at, utc, place, direction in zip(*columns, strict=True)]

@@ -1,0 +1,154 @@
+"""Routes of sites: read, check, save with a revision, dry run, import and export; nothing but lines and zones."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Query, Request
+from pydantic import Field
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import JSONResponse, Response
+
+from tracker.dashboard import shapes
+from tracker.dashboard.answers import Body, context_of, note, principal_of, stream_of
+from tracker.dashboard.problems import ApiError, of_tracker_error
+from tracker.dashboard.rights import Right, needs
+from tracker.dashboard.shapes import gives, gives_file
+from tracker.dashboard.sites import difference, site_json, site_of_json
+from tracker.errors import ConfigError
+from tracker.formats.sites.known import export_site, import_site, recognised
+from tracker.settings.site_file import site_text
+from tracker.settings.site_words import doubts
+
+__all__ = ["router"]
+
+router = APIRouter(prefix="/api/streams", tags=["sites"])
+
+Format = Annotated[str | None, Query(max_length=40, pattern="^[a-z-]+$")]
+
+
+class SiteBody(Body):
+    """A site with the keys of its file; see docs/reference/site.md."""
+
+    site: dict[str, Any]
+
+
+class SiteSave(SiteBody):
+    """A changed site, and the revision that it was made from."""
+
+    revision: int = Field(ge=0, le=2**31 - 2)
+
+
+class DryRun(SiteBody):
+    """A changed site, and how far back it is tried."""
+
+    seconds: float = Field(default=600.0, gt=0, le=600, strict=False)
+
+
+@router.get("/{stream}/site", responses=gives(shapes.Site))
+@needs(Right.VIEW)
+def site(request: Request, stream: str) -> JSONResponse:
+    """The site with its revision, the picture's size, and earlier revisions."""
+    context, name = context_of(request), stream_of(request, stream)
+    found = context.sites.load(name)
+    facts = context.engine.cameras().get(name)
+    size = facts.size if facts is not None else None
+    return JSONResponse(
+        {
+            "revision": found.revision,
+            "site": site_json(found),
+            "size": list(size or found.reference_size or ()) or None,
+            "history": context.sites.history(name),
+        }
+    )
+
+
+@router.get("/{stream}/site/export", response_class=Response, responses=gives_file("text/plain"))
+@needs(Right.VIEW)
+def export(request: Request, stream: str, format: Format = None) -> Response:  # noqa: A002 - the API's word
+    """The site as a file: its own, or another tool's."""
+    context, name = context_of(request), stream_of(request, stream)
+    found = context.sites.load(name)
+    facts = context.engine.cameras().get(name)
+    try:
+        if format is None:
+            text, suffix = site_text(found), "yaml"
+        else:
+            text = export_site(found, format, size=None if facts is None else facts.size).text
+            suffix = f"{format}.txt"
+    except ConfigError as failure:
+        raise of_tracker_error(failure, 422) from None
+    return _attachment(text, f"site.{suffix}")
+
+
+@router.get("/{stream}/site/{revision}", responses=gives(shapes.SiteRevision))
+@needs(Right.VIEW)
+def revision(request: Request, stream: str, revision: Annotated[int, Path(ge=0, le=2**31)]) -> JSONResponse:
+    """An earlier revision, and how the present one differs from it."""
+    context, name = context_of(request), stream_of(request, stream)
+    found, present = context.sites.revision(name, revision), context.sites.load(name)
+    return JSONResponse({"revision": revision, "site": site_json(found), "diff": difference(found, present)})
+
+
+@router.put("/{stream}/site", responses=gives(shapes.SiteSaved))
+@needs(Right.OPERATE)
+def save(request: Request, stream: str, body: SiteSave) -> JSONResponse:
+    """Save a site; 409 with what stands there now, and the differences, where somebody else has saved meanwhile."""
+    context, name = context_of(request), stream_of(request, stream)
+    written = context.sites.save(name, body.revision, site_of_json(body.site), by=principal_of(request).name)
+    note(request, "site saved", f"{name} revision {written.revision}")
+    context.engine.site_saved(name)
+    return JSONResponse({"revision": written.revision, "site": site_json(written)})
+
+
+@router.post("/{stream}/site/check", responses=gives(shapes.SiteCheck))
+@needs(Right.OPERATE)
+def check(request: Request, stream: str, body: SiteBody) -> JSONResponse:
+    """What is wrong with a site, and what in it may not be meant; nothing is saved."""
+    stream_of(request, stream)
+    try:
+        found = site_of_json(body.site)
+    except ApiError as refusal:
+        error = refusal.error
+        message = f"expected {error['expected']}, found {error['found']}"
+        remedy = f": {error['remedy']}" if error["remedy"] else ""
+        return JSONResponse({"problems": [{"at": error["what"], "message": message + remedy}], "warnings": []})
+    return JSONResponse({"problems": [], "warnings": list(doubts(found))})
+
+
+@router.post("/{stream}/site/dry-run")
+@needs(Right.OPERATE)
+async def dry_run(request: Request, stream: str, body: DryRun) -> JSONResponse:
+    """What a changed site would have counted in the last minutes, beside what was counted."""
+    context, name = context_of(request), await run_in_threadpool(stream_of, request, stream)
+    wanted = site_of_json(body.site)
+    found = await run_in_threadpool(context.engine.dry_run, name, wanted, seconds=body.seconds)
+    if found is None:
+        raise ApiError(409, "dry run", "a camera that has run for a while", "none", "wait until it has seen something")
+    return JSONResponse(found)
+
+
+@router.post("/{stream}/site/import", responses=gives(shapes.SiteImport))
+@needs(Right.OPERATE)
+async def take_over(request: Request, stream: str, format: Format = None) -> JSONResponse:  # noqa: A002
+    """A site from another tool's file, sent as the body; nothing is saved."""
+    context, name = context_of(request), await run_in_threadpool(stream_of, request, stream)
+    try:
+        text = (await request.body()).decode("utf-8")
+    except UnicodeDecodeError:
+        raise ApiError(422, "body", "text in UTF-8", "other bytes", "save it as UTF-8") from None
+    facts = context.engine.cameras().get(name)
+
+    def imported() -> JSONResponse:
+        try:
+            found = import_site(text, format or recognised(text), size=None if facts is None else facts.size, stream="")
+        except ConfigError as failure:
+            raise of_tracker_error(failure, 422) from None
+        return JSONResponse({"site": site_json(found.site), "warnings": list(found.warnings)})
+
+    return await run_in_threadpool(imported)
+
+
+def _attachment(text: str, name: str) -> Response:
+    headers = {"content-disposition": f'attachment; filename="{name}"'}
+    return Response(text, media_type="text/plain; charset=utf-8", headers=headers)

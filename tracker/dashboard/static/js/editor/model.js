@@ -1,0 +1,179 @@
+// State of the editor as one pure function: the site, what is selected, the draft, unlimited undo and redo.
+export const KINDS = ["lines", "zones", "occluders"];
+export const SNAP_PX = 10;
+const DIGITS = 4;
+const FEWEST = { lines: 2, zones: 3, occluders: 3 };
+
+export const fewest = (kind) => FEWEST[kind];
+const clamp = (value) => Math.min(1, Math.max(0, Number(value.toFixed(DIGITS))));
+export const clampPoint = ([x, y]) => [clamp(x), clamp(y)];
+
+// A site as the editor keeps it: every zone a list of rings, every list present.
+export function normalised(site) {
+  const isPoint = (value) => Array.isArray(value) && typeof value[0] === "number";
+  return {
+    ...site,
+    lines: site.lines || [],
+    zones: (site.zones || []).map((zone) => ({ ...zone, polygons: isPoint(zone.polygons[0]) ? [zone.polygons] : zone.polygons })),
+    occluders: site.occluders || [],
+    doors: site.doors || [],
+    flows: site.flows || [],
+  };
+}
+
+export const rings = (kind, place) => (kind === "lines" ? [place.points] : kind === "zones" ? place.polygons : [place.polygon]);
+
+export function withRings(kind, place, next) {
+  if (kind === "lines") return { ...place, points: next[0] };
+  return kind === "zones" ? { ...place, polygons: next } : { ...place, polygon: next[0] };
+}
+
+export const placeOf = (state) => (state.selected ? state.site[state.selected.kind][state.selected.index] : null);
+
+export function fresh(site) {
+  return { site: normalised(site), saved: normalised(site), past: [], future: [], selected: null, tool: "select", draft: [], gesture: null };
+}
+
+export const isDirty = (state) => JSON.stringify(state.site) !== JSON.stringify(state.saved);
+
+// One more site in the history; changes of one gesture (a drag, typing in one field) are one step.
+function changed(state, site, gesture = null, rest = {}) {
+  const same = gesture !== null && gesture === state.gesture;
+  return { ...state, site, past: same ? state.past : [...state.past, state.site], future: [], gesture, ...rest };
+}
+
+function replace(site, kind, index, place) {
+  return { ...site, [kind]: site[kind].map((one, at) => (at === index ? place : one)) };
+}
+
+const moved = (kind, place, dx, dy) => {
+  // The whole stays inside the picture with its shape.
+  const all = rings(kind, place).flat();
+  const limit = (delta, values) => Math.min(1 - Math.max(...values), Math.max(-Math.min(...values), delta));
+  const [ax, ay] = [limit(dx, all.map(([x]) => x)), limit(dy, all.map(([, y]) => y))];
+  return withRings(kind, place, rings(kind, place).map((ring) => ring.map(([x, y]) => clampPoint([x + ax, y + ay]))));
+};
+
+export function freeName(site, stem) {
+  const taken = new Set([...site.lines, ...site.zones, ...site.occluders].map((one) => one.name));
+  let number = 1;
+  while (taken.has(`${stem} ${number}`)) number += 1;
+  return `${stem} ${number}`;
+}
+
+function newPlace(kind, points, name) {
+  if (kind === "lines") return { name, points, to_left: "in", to_right: "out", classes: [], dead_band: 0.004, settle_s: 0.2, min_rearm_s: 1 };
+  if (kind === "zones") return { name, polygons: [points], classes: [], enter_s: 0.3, leave_s: 1, loiter_s: null, loiter_s_by_class: {} };
+  return { name, polygon: points };
+}
+
+// The site after a place has another name: doors and flows follow.
+function renamed(site, old, name) {
+  const swap = (value) => (value === old ? name : value);
+  return { ...site, doors: site.doors.map((door) => ({ ...door, lines: door.lines.map(swap) })), flows: site.flows.map((flow) => ({ ...flow, start: swap(flow.start), end: swap(flow.end) })) };
+}
+
+function renamedDirection(site, line, old, name) {
+  const flows = site.flows.map((flow) => ({
+    ...flow,
+    start_direction: flow.start === line && flow.start_direction === old ? name : flow.start_direction,
+    end_direction: flow.end === line && flow.end_direction === old ? name : flow.end_direction,
+  }));
+  return { ...site, flows };
+}
+
+function without(site, kind, index) {
+  const name = site[kind][index].name;
+  const next = { ...site, [kind]: site[kind].filter((_, at) => at !== index) };
+  if (kind === "occluders") return next;
+  const doors = site.doors.map((door) => ({ ...door, lines: door.lines.filter((line) => line !== name) })).filter((door) => door.lines.length);
+  return { ...next, doors, flows: site.flows.filter((flow) => flow.start !== name && flow.end !== name) };
+}
+
+const ACTIONS = {
+  load: (state, { site }) => fresh(site),
+  saved: (state, { revision }) => ({ ...state, saved: { ...state.site, revision }, site: { ...state.site, revision }, gesture: null }),
+  // Another revision became the base: what is drawn stays.
+  rebase: (state, { site, mine }) => changed({ ...state, saved: normalised(site) }, { ...normalised(mine), revision: site.revision }),
+  tool: (state, { tool }) => ({ ...state, tool, draft: [], selected: tool === "select" ? state.selected : null, gesture: null }),
+  select: (state, { kind, index, ring = 0, vertex = null }) => ({ ...state, selected: kind ? { kind, index, ring, vertex } : null, gesture: null }),
+  point: (state, { point, stem }) => {
+    const draft = [...state.draft, clampPoint(point)];
+    // Two points are a line; further corners are put in by its middle handles.
+    return state.tool === "lines" && draft.length === 2 ? ACTIONS.finish({ ...state, draft }, { stem }) : { ...state, draft };
+  },
+  finish: (state, { stem }) => {
+    if (state.draft.length < FEWEST[state.tool]) return state;
+    return ACTIONS.add({ ...state, draft: [] }, { kind: state.tool, points: state.draft, stem });
+  },
+  add: (state, { kind, points, stem }) => {
+    const site = { ...state.site, [kind]: [...state.site[kind], newPlace(kind, points.map(clampPoint), freeName(state.site, stem))] };
+    return changed(state, site, null, { tool: "select", selected: { kind, index: site[kind].length - 1, ring: 0, vertex: null } });
+  },
+  cancel: (state) => (state.draft.length ? { ...state, draft: [] } : state.tool !== "select" ? { ...state, tool: "select" } : { ...state, selected: null }),
+  vertex: (state, { kind, index, ring, vertex, point, gesture }) => {
+    const next = rings(kind, state.site[kind][index]).map((one, at) => (at === ring ? one.map((old, number) => (number === vertex ? clampPoint(point) : old)) : one));
+    return changed(state, replace(state.site, kind, index, withRings(kind, state.site[kind][index], next)), gesture, { selected: { kind, index, ring, vertex } });
+  },
+  insert: (state, { kind, index, ring, vertex, point, gesture }) => {
+    const next = rings(kind, state.site[kind][index]).map((one, at) => (at === ring ? [...one.slice(0, vertex), clampPoint(point), ...one.slice(vertex)] : one));
+    return changed(state, replace(state.site, kind, index, withRings(kind, state.site[kind][index], next)), gesture, { selected: { kind, index, ring, vertex } });
+  },
+  shift: (state, { kind, index, dx, dy, gesture }) => changed(state, replace(state.site, kind, index, moved(kind, state.site[kind][index], dx, dy)), gesture),
+  cut: (state, { kind, index, ring, vertex }) => {
+    const place = state.site[kind][index];
+    const next = rings(kind, place).map((one, at) => (at === ring ? one.filter((_, number) => number !== vertex) : one));
+    if (next[ring].length < FEWEST[kind]) return state;
+    return changed(state, replace(state.site, kind, index, withRings(kind, place, next)), null, { selected: { kind, index, ring, vertex: null } });
+  },
+  remove: (state, { kind, index }) => changed(state, without(state.site, kind, index), null, { selected: null }),
+  reverse: (state, { index }) => {
+    const line = state.site.lines[index];
+    return changed(state, replace(state.site, "lines", index, { ...line, points: [...line.points].reverse() }));
+  },
+  patch: (state, { kind, index, changes }) => {
+    const place = state.site[kind][index];
+    let site = replace(state.site, kind, index, { ...place, ...changes });
+    if (changes.name !== undefined && kind !== "occluders") site = renamed(site, place.name, changes.name);
+    for (const key of ["to_left", "to_right"]) if (changes[key] !== undefined) site = renamedDirection(site, place.name, place[key], changes[key]);
+    return changed(state, site, `patch ${kind} ${index} ${Object.keys(changes)}`);
+  },
+  site: (state, { changes, gesture = null }) => changed(state, normalised({ ...state.site, ...changes }), gesture, { selected: null }),
+  // Places of another site beside those that are there, under free names.
+  join: (state, { site }) => {
+    const taken = new Set([...state.site.lines, ...state.site.zones, ...state.site.occluders].map((one) => one.name));
+    const next = { ...state.site };
+    for (const kind of KINDS) next[kind] = [...next[kind], ...normalised(site)[kind].map((one) => (taken.has(one.name) ? { ...one, name: freeName(state.site, one.name) } : one))];
+    return changed(state, next, null, { selected: null });
+  },
+  undo: (state) => {
+    if (state.draft.length) return { ...state, draft: state.draft.slice(0, -1) };
+    if (!state.past.length) return state;
+    const site = state.past[state.past.length - 1];
+    return { ...state, site, past: state.past.slice(0, -1), future: [state.site, ...state.future], selected: still(state.selected, site), gesture: null };
+  },
+  redo: (state) => {
+    if (!state.future.length) return state;
+    const [site, ...future] = state.future;
+    return { ...state, site, past: [...state.past, state.site], future, selected: still(state.selected, site), gesture: null };
+  },
+};
+
+const still = (selected, site) => (selected && site[selected.kind][selected.index] ? { ...selected, vertex: null } : null);
+
+export const reduce = (state, action) => ACTIONS[action.type](state, action);
+
+// The nearest corner of another place within SNAP_PX of a point, or the point itself.
+export function snapped(site, point, width, height, except = null) {
+  let best = null;
+  for (const kind of KINDS) {
+    site[kind].forEach((place, index) => {
+      rings(kind, place).forEach((ring, at) => ring.forEach((corner, vertex) => {
+        if (except && except.kind === kind && except.index === index && (except.vertex === undefined || (except.ring === at && except.vertex === vertex))) return;
+        const away = Math.hypot((corner[0] - point[0]) * width, (corner[1] - point[1]) * height);
+        if (away <= SNAP_PX && (!best || away < best.away)) best = { away, corner };
+      }));
+    });
+  }
+  return best ? best.corner : point;
+}

@@ -1,0 +1,78 @@
+"""The dashboard's process: ``python -m tracker.service.dashboard_child CHANNEL LISTENER``, started by the engine's.
+
+Both are numbers of inherited sockets: the local channel, whose first message has the settings, and the listening socket
+of the page, which stays open while this process is started anew. It ends when the engine does.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import signal
+import socket
+import sys
+from typing import Any
+
+from tracker.dashboard.wire import MessageReader
+from tracker.errors import TrackerError
+from tracker.service.logs import faults_logged, logging_to_stderr
+from tracker.settings.dashboard import DashboardSettings
+
+__all__ = ["main"]
+
+NICENESS = 5
+"""Frames come before pages where the processor is full."""
+
+logger = logging.getLogger("tracker.dashboard")
+
+
+def main(arguments: list[str]) -> int:
+    """Serve until the engine is gone.
+
+    Args:
+        arguments: Numbers of the inherited sockets.
+
+    Returns:
+        The exit status: 2 = it cannot be served.
+    """
+    channel, listener = (socket.socket(fileno=int(number)) for number in arguments)
+    with contextlib.suppress(OSError):
+        os.nice(NICENESS)
+    start = _start(channel)
+    if start is None:
+        return 0
+    with logging_to_stderr(start["log"]), faults_logged():
+        try:
+            _serve(channel, listener, DashboardSettings(**start["settings"]))
+        except TrackerError as failure:
+            logger.error("dashboard not started", extra={"problem": str(failure)})  # noqa: TRY400 - expected
+            return 2
+    return 0
+
+
+def _start(channel: socket.socket) -> dict[str, Any] | None:
+    """The first message, read byte by byte so that nothing after it is taken; ``None`` = the engine is gone."""
+    reader = MessageReader()
+    while byte := channel.recv(1):
+        for header, _ in reader.feed(byte):
+            return header
+    return None
+
+
+def _serve(channel: socket.socket, listener: socket.socket, settings: DashboardSettings) -> None:
+    from tracker.dashboard.link import Link
+    from tracker.dashboard.server import run
+
+    link = Link(
+        channel,
+        preview_width=settings.preview_width,
+        preview_fps=settings.preview_fps,
+        on_end=lambda: os.kill(os.getpid(), signal.SIGTERM),
+    )
+    link.start()
+    run(settings, link, bound=listener)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
