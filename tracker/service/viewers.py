@@ -1,7 +1,8 @@
 """The engine's side of its dashboard: taps of all streams, previews of what is watched, and what the page is told.
 
 A tap notes the frame's contacts and events and keeps the newest frame that is due; it never waits. One thread of lower
-priority makes states and pictures of what somebody looks at, and once a second sends contacts and health.
+priority makes states and pictures of what somebody looks at, within a budget of processor time while cameras drop
+frames, and once a second sends contacts and health.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from tracker.dashboard.contact_log import note_of, pack
 from tracker.dashboard.pace import Pace
 from tracker.dashboard.wire import compact, event_message, packed
 from tracker.errors import mask_values
+from tracker.service.budget import Budget
 from tracker.service.preview import CameraPreview, Encoded, Size, Variant
 from tracker.service.status import health
 
@@ -40,6 +42,8 @@ __all__ = ["Viewers", "Watched"]
 TICK_S = 1.0
 NOTES = 512
 """Frames whose contacts wait for the next tick, at most: ten seconds' worth at 50 fps."""
+SHORT_S = 0.02
+"""Wait for processor time where the budget has none."""
 NICENESS = 5
 """Of the thread that encodes: where the processor is full, frames come before pictures."""
 WIDTHS = (160, 1920)
@@ -134,6 +138,8 @@ class Viewers:
         self._channel: Channel | None = None
         self._told: list[dict[str, Any]] | None = None
         self._awake = threading.Event()
+        self._budget = Budget()
+        self._first = self._dropped = 0
         self._closed = False
         self._thread = threading.Thread(target=self._run, name="previews", daemon=True)
         self._thread.start()
@@ -269,22 +275,32 @@ class Viewers:
 
     def _run(self) -> None:
         _lower_priority()
+        self._budget = Budget()
         tick_s = time.monotonic()
+        waiting = False
         while not self._closed:
-            self._awake.wait(max(tick_s + TICK_S - time.monotonic(), 0.01))
+            if waiting:
+                time.sleep(SHORT_S)
+            else:
+                self._awake.wait(max(tick_s + TICK_S - time.monotonic(), 0.01))
             self._awake.clear()
             try:
-                self._make_previews()
+                waiting = not self._make_previews()
                 if time.monotonic() >= tick_s + TICK_S:
                     tick_s = time.monotonic()
                     self._tick()
             except Exception as failure:
                 logger.exception("previews", extra={"problem": f"{type(failure).__name__}: {failure}"})
 
-    def _make_previews(self) -> None:
+    def _make_previews(self) -> bool:
+        """Work on the newest frames, camera after camera; whether there was time for all of them."""
         with self._lock:
             cameras = list(self._cameras.values())
-        for one in cameras:
+        for place in range(len(cameras)):
+            one = cameras[(self._first + place) % len(cameras)]
+            if one.newest is not None and self._budget.exhausted:
+                self._first = (self._first + place) % len(cameras)  # the next one to have its turn
+                return False
             tracked, one.newest = one.newest, None
             if tracked is None or one.pace is None:
                 continue
@@ -295,6 +311,7 @@ class Viewers:
                 self._tell(packed("state", state, stream=one.name), newest_of=("state", one.name))
             for picture in pictures:
                 self._tell(_picture(one.name, picture), newest_of=(one.name, picture.size))
+        return True
 
     def _rest(self, one: Watched, tracked: TrackedFrame) -> dict[str, Any]:
         age_s = time.monotonic() - tracked.frame.arrived_s
@@ -308,6 +325,7 @@ class Viewers:
     def _tick(self) -> None:
         if self._channel is None:
             return
+        self._look_for_drops()
         self._greet()
         with self._lock:
             cameras = list(self._cameras.values())
@@ -321,6 +339,14 @@ class Viewers:
             for one in cameras:
                 state["cameras"].get(one.name, {})["present"] = one.stream.present()
             self._tell(packed("health", compact(state)), newest_of="health")
+
+    def _look_for_drops(self) -> None:
+        """While cameras drop frames there is too little of something, and frames come before pictures."""
+        with self._lock:
+            streams = [one.stream for one in self._cameras.values()]
+        dropped = sum(stream.source.counters.dropped for stream in streams if stream.opened)
+        self._budget.limited = dropped > self._dropped
+        self._dropped = dropped
 
     def _greet(self) -> None:
         """Tell which cameras there are, where that has changed."""
