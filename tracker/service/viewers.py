@@ -74,7 +74,7 @@ class Watched:
         preview: Its encoder.
         sizes: Pictures that are looked at.
         alone: States are wanted without pictures.
-        pace: Of the frames that are shown; ``None`` = none is watched.
+        pace: Of the frames that are shown; ``None`` = it has no viewer.
     """
 
     name: str
@@ -91,7 +91,7 @@ class Watched:
     notes: deque[ContactNote] = field(default_factory=lambda: deque(maxlen=NOTES))
 
     def wants_images(self, tracked: TrackedFrame) -> bool:
-        """Whether a view has more pixels than the segmenter's input has."""
+        """Whether a viewer has more pixels than the segmenter's input has."""
         letterbox = tracked.frame.letterbox
         content_px = 0 if letterbox is None else letterbox.content_size[0]
         return any(min(size.width, tracked.frame.size[0]) > content_px for size in self.sizes)
