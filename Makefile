@@ -21,13 +21,14 @@ ifdef UV
 else
 	@echo "Creating $(VENV) ..."
 	@$(PYTHON) -m venv $(VENV) || { echo "The venv module is missing: apt install python3-venv"; exit 1; }
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --upgrade 'pip>=25.1'
 endif
 
 ifdef UV
 INSTALL := $(UV) pip install --quiet --python $(BIN)/python
 else
-INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+# -qq: pip's errors alone; its warnings (an index that is unreachable, once per package) are no business of `make demo`.
+INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check
 endif
 
 $(VENV)/.runtime: pyproject.toml | $(VENV)/pyvenv.cfg
@@ -93,14 +94,14 @@ bench: $(VENV)/.dev
 	@$(BIN)/masktrail bench all $(if $(VIDEO),"$(VIDEO)",) --json runs/bench.json
 
 wheel: $(VENV)/.dev
-	@$(INSTALL) --quiet build
+	@$(INSTALL) build
 	@$(BIN)/python -m build --wheel --outdir dist .
 
 # The same tree as masktrail-cpu, for servers: ONNX Runtime for the CPU in the place of the GPU wheel, OpenCV without windows (no libGL).
 DIST ?= dist
 CPU_TREE = $(DIST)/cpu-tree
 wheel-cpu: $(VENV)/.dev
-	@$(INSTALL) --quiet build
+	@$(INSTALL) build
 	@rm -rf $(CPU_TREE) && mkdir -p $(CPU_TREE)/demos
 	@cp -R tracker models masktrail.py pyproject.toml README.md LICENSE NOTICE $(CPU_TREE)/ && cp -R demos/clips $(CPU_TREE)/demos/
 	@sed -i.before -E -e 's/^name = "masktrail"/name = "masktrail-cpu"/' -e '/^cuda = \[/d' \

@@ -13,6 +13,7 @@ from export.data.nanodet_command import add_nanodet
 from export.data.prepare_command import DATA, add_prepare
 from export.data.render_command import add_render
 from export.networks.blend import add_blend
+from export.onnx.family_commands import add_families
 from export.training.compact_command import add_compact
 from export.training.embed_command import add_embed
 from export.training.train_command import add_train, network_size
@@ -34,6 +35,7 @@ def main(arguments: list[str] | None = None) -> int:
     add_nano(commands)
     add_nanodet(commands)
     add_yolact(commands)
+    add_families(commands)
     add_quantise(commands)
     add_check(commands)
     add_compact(commands)
@@ -76,6 +78,11 @@ def add_nano(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     add_blend(parser)
     parser.add_argument("--no-accuracy", action="store_true", help="leave validation out")
     parser.add_argument("--half", action="store_true", help="float16 files too, NAME-HxW-fp16.onnx, for GPUs")
+    parser.add_argument(
+        "--before-nms",
+        action="store_true",
+        help="give all 200 candidates and which of them suppression keeps, so that readers may decide by themselves",
+    )
     parser.set_defaults(run=nano)
 
 
@@ -98,7 +105,13 @@ def nano(options: argparse.Namespace) -> None:
     judges = [] if options.no_accuracy or not set(network.classes) & set(CLASSES) else val_sets()
     files = []
     for height, width in sizes:
-        module = EndToEnd(network, height=height, width=width, nms_groups=options.nms_groups or NMS_GROUPS)
+        module = EndToEnd(
+            network,
+            height=height,
+            width=width,
+            nms_groups=options.nms_groups or NMS_GROUPS,
+            before_nms=options.before_nms,
+        )
         path = options.out / f"{name}-{height}x{width}.onnx"
         metadata = export_onnx(module, path, name=name, version=options.version, licence=options.licence)
         figures = {kind: compare(module, path, kind) for kind in ("random", "real") if kind == "random" or val_sets()}
@@ -115,7 +128,8 @@ def nano(options: argparse.Namespace) -> None:
 
 def add_half(path: Path, size: tuple[int, int], judges: list[Path]) -> dict[str, Any]:
     """The float16 file beside a float32 one: its path, its agreement with that one, its accuracy."""
-    from export.onnx.half import agreement, run_file, write_half
+    from export.onnx.half import agreement, write_half
+    from export.onnx.parity import run_file
     from export.training.evaluate import evaluate, table
 
     half, kind = write_half(path), "real" if val_sets() else "random"

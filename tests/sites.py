@@ -97,6 +97,7 @@ def sites(draw: st.DrawFn) -> Site:
             to_right=ways[1 - number % 2],
             classes=draw(classes),
             dead_band=draw(st.sampled_from([1e-6, 0.004, 0.1, 0.5])),
+            sway_share=draw(st.sampled_from([0.0, 0.05, 1.0])),
             settle_s=draw(seconds),
             min_rearm_s=draw(seconds),
         )

@@ -14,6 +14,7 @@ from demos.scenes.catalogue import counting_truth, open_recording
 from demos.scenes.recording import Recording
 from demos.scenes.writers import write_video
 from tests.command import Run
+from tracker.formats.ledger import read_editions, read_events
 from tracker.settings.site_file import read_site
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -25,6 +26,7 @@ SCENES = {
     "count-lanes.md": {"road.mp4": ("road", 11.5)},
     "count-shop.md": {"door.mp4": ("door", 10.0), "till.mp4": ("checkout", 10.0)},
     "count-junction.md": {"junction.mp4": ("junction", 12.0)},
+    "draw-afterwards.md": {"road.mp4": ("road", 11.5)},
 }
 """Recordings of a guide: which scene, and how many seconds of it."""
 
@@ -101,6 +103,26 @@ def test_turning_counts(folder: Path, run: Run) -> None:
     found = counted(folder / "turning.csv", "place")
     assert found.get(("south back",)) == 1
     assert 3 <= sum(found.values()) <= 6
+
+
+def test_a_line_drawn_afterwards(folder: Path, run: Run) -> None:
+    printed = follow("draw-afterwards.md", folder, run)
+    dry = [text for text in printed if "gone" in text]
+    assert len(dry) == 2
+    assert dry[0].splitlines()[1:] == dry[1].splitlines()[1:]  # against the ledger and against the site
+    assert re.search(r"zone +near entered +- +\d+", dry[0])
+    [first, second] = read_editions("counts.sqlite")
+    assert (first.edition, second.edition) == (1, 2)
+    assert {event.revision for event in read_events("counts.sqlite")} == {2}
+    again = list(read_events("road.events.jsonl"))
+    assert list(read_events("counts.sqlite")) == again
+    crossed = Counter(event.direction for event in again if event.kind == "crossing")
+    assert crossed.total() >= 5
+    for way, count in crossed.items():
+        assert re.search(rf"line +road {way} +\d+ +{count} ", dry[0])
+    assert (folder / "road-audit.html").stat().st_size > 10_000
+    boxed = printed[-1]
+    assert all(re.search(rf"line +road {way} +\d+ ", boxed) for way in crossed)
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "examples" / "sites").glob("*.yaml")), ids=lambda path: path.name)

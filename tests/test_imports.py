@@ -20,6 +20,7 @@ CENTRAL = {
     "tracker.events",
     "tracker.contacts",
     "tracker.polygons",
+    "tracker.recount",
     "tracker.site",
     "tracker.version",
 }

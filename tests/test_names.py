@@ -29,9 +29,11 @@ PUBLIC = [
     "TrackerError",
     "Tracks",
     "__version__",
+    "draw",
     "open_sink",
     "open_source",
     "run",
+    "save_picture",
     "track",
 ]
 

@@ -36,8 +36,10 @@ if TYPE_CHECKING:
     from tracker.masks.grid_masks import GridMasks
     from tracker.masks.instance_masks import InstanceMasks
     from tracker.plugins import open_sink
+    from tracker.render.still import draw
     from tracker.segment.session import OnnxSegmenter
     from tracker.settings.stream import RunSettings
+    from tracker.sinks.pictures import save_picture
     from tracker.sources.open import open_source
     from tracker.types import Frame, Instances, Letterbox, TrackedFrame, Tracks
 
@@ -64,9 +66,11 @@ __all__ = [
     "TrackerError",
     "Tracks",
     "__version__",
+    "draw",
     "open_sink",
     "open_source",
     "run",
+    "save_picture",
     "track",
 ]
 
@@ -87,9 +91,11 @@ _HOMES = {
     "TrackedFrame": "tracker.types",
     "Tracker": "tracker.associate.tracker",
     "Tracks": "tracker.types",
+    "draw": "tracker.render.still",
     "open_sink": "tracker.plugins",
     "open_source": "tracker.sources.open",
     "run": "tracker.engine.run",
+    "save_picture": "tracker.sinks.pictures",
     "track": "tracker.engine.frames",
 }
 

@@ -11,7 +11,10 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["ContactState", "Contacts", "box_contacts"]
+__all__ = ["CONTACT_DIGITS", "ContactState", "Contacts", "box_contacts"]
+
+CONTACT_DIGITS = 3
+"""Of contacts in pixels: what records write, so that rows say what was counted with."""
 
 
 class ContactState(IntEnum):

@@ -39,6 +39,8 @@ class Line:
         to_right: Name of the other direction.
         classes: Names of the classes that count; empty = all.
         dead_band: Half width, in picture heights, of the band about the line in which an identity is on neither side.
+        sway_share: The same as a share of the object's own height, 0.05 = 9 cm of a person; the wider of both holds.
+            Never more than half of the room that the picture leaves on that side of the line.
         settle_s: Seconds beyond the band after which an identity has changed sides.
         min_rearm_s: Seconds between two crossings of one identity; who comes back sooner has not changed sides.
     """
@@ -49,6 +51,7 @@ class Line:
     to_right: str = "out"
     classes: tuple[str, ...] = ()
     dead_band: float = 0.004
+    sway_share: float = 0.05
     settle_s: float = 0.2
     min_rearm_s: float = 1.0
 
@@ -62,6 +65,7 @@ class Line:
             problem = f"expected two different names of directions, found {self.to_left!r} and {self.to_right!r}"
             raise ConfigError(offender, problem, "name them, such as in and out")
         _positive(offender, "dead_band", self.dead_band, least=1e-6, most=0.5)
+        _positive(offender, "sway_share", self.sway_share, most=1.0)
         _positive(offender, "settle_s", self.settle_s)
         _positive(offender, "min_rearm_s", self.min_rearm_s)
 

@@ -6,7 +6,7 @@ objects is an array of zero rows, never ``None``.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -16,6 +16,7 @@ from tracker.boxes import Letterbox
 from tracker.errors import ConfigError, expect_array
 from tracker.masks.adapters import decode_coco, on_grid
 from tracker.masks.box_masks import BoxMasks
+from tracker.masks.competition import divide
 from tracker.masks.grid_masks import GridMasks
 from tracker.masks.instance_masks import InstanceMasks
 
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
     from tracker.contacts import Contacts
     from tracker.events import Event
+    from tracker.masks.prototypes import Prototypes
+    from tracker.recount import FrameNotes
 
 __all__ = [
     "SQUARE",
@@ -107,6 +110,10 @@ class Instances:
         class_ids: ``(N,)`` int64 into the segmenter's ``class_names``.
         masks: Masks of the ``N`` instances, or ``None`` for detections without shape.
         embeddings: ``(N, E)`` float32, L2-normalised appearance, a row of zeros where it is not known; or ``None``.
+        coefficients: ``(N, P)`` float32, or ``(N, P + 5)`` with shape terms: what made the masks of the frame's
+            ``prototypes``, and makes masks of another frame's; ``None`` exactly where ``prototypes`` is.
+        prototypes: Of the frame, shared by all of its instances, 1.4 MB at 384 x 640; ``None`` of other networks, and
+            after the stages of a stream.
     """
 
     boxes: NDArray[np.float32]
@@ -114,6 +121,8 @@ class Instances:
     class_ids: NDArray[np.int64]
     masks: InstanceMasks | None = None
     embeddings: NDArray[np.float32] | None = None
+    coefficients: NDArray[np.float32] | None = None
+    prototypes: Prototypes | None = None
 
     def __post_init__(self) -> None:
         expect_array("Instances.boxes", self.boxes, (None, 4), "f")
@@ -125,6 +134,12 @@ class Instances:
             raise ValueError(message)
         if self.embeddings is not None:
             expect_array("Instances.embeddings", self.embeddings, (count, None), "f")
+        if (self.coefficients is None) != (self.prototypes is None):
+            message = "Instances: coefficients and prototypes belong together, found one without the other"
+            raise ValueError(message)
+        if self.coefficients is not None and self.prototypes is not None:
+            expect_array("Instances.coefficients", self.coefficients, (count, None), "f")
+            self.prototypes.check(self.coefficients)
 
     def __len__(self) -> int:
         return len(self.boxes)
@@ -249,7 +264,13 @@ class Instances:
             class_ids=self.class_ids[rows],
             masks=None if self.masks is None else self.masks.take(rows),
             embeddings=None if self.embeddings is None else self.embeddings[rows],
+            coefficients=None if self.coefficients is None else self.coefficients[rows],
+            prototypes=self.prototypes,
         )
+
+    def without_prototypes(self) -> Instances:
+        """The instances without what made their masks."""
+        return replace(self, coefficients=None, prototypes=None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -332,6 +353,24 @@ class Tracks:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PredictedMasks:
+    """Masks of tracks that coast, made of their last coefficients and the prototypes of this frame.
+
+    They are predicted, not seen: ``mask_from`` is ``predicted`` in records, and nothing counts them as seen.
+
+    Attributes:
+        rows: ``(K,)`` int64, rows of the frame's tracks.
+        masks: Of these ``K`` tracks; they leave out what visible tracks own.
+    """
+
+    rows: NDArray[np.int64]
+    masks: InstanceMasks
+
+    def __post_init__(self) -> None:
+        expect_array("PredictedMasks.rows", self.rows, (len(self.masks),), "i")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TrackedFrame:
     """One frame with its instances and tracks, as sinks receive it.
 
@@ -345,6 +384,10 @@ class TrackedFrame:
             for no motion, or where it was not estimated.
         contacts: Ground contact of each of the ``instances``; ``None`` where nothing asked for them.
         events: What the site's lines and zones made of the frame, in the order in which it was found.
+        notes: What its rows do not say; ``None`` where no record wants it, or there are no rows.
+        predicted_masks: Of tracks that coast; ``None`` where there are none or nothing asked for them.
+        segmented: The instances with their masks as they were segmented, where those of ``instances`` were divided
+            among tracks; else ``None``.
     """
 
     frame: Frame
@@ -355,6 +398,26 @@ class TrackedFrame:
     warp: NDArray[np.float64] | None = None
     contacts: Contacts | None = None
     events: tuple[Event, ...] = ()
+    notes: FrameNotes | None = None
+    predicted_masks: PredictedMasks | None = None
+    segmented: Instances | None = None
+
+    def without_prototypes(self) -> TrackedFrame:
+        """The frame without coefficients and prototypes, to be kept for long."""
+        if self.instances.prototypes is None:
+            return self
+        segmented = None if self.segmented is None else self.segmented.without_prototypes()
+        return replace(self, instances=self.instances.without_prototypes(), segmented=segmented)
+
+    def divided(self) -> TrackedFrame:
+        """The frame whose tracks do not share cells of masks any more: the surer of two neighbours has them."""
+        if self.tracks is None or self.instances.masks is None:
+            return self
+        rows = self.tracks.detection_rows[self.tracks.detection_rows >= 0]
+        masks = divide(self.instances.masks, self.instances.boxes, self.instances.class_ids, rows)
+        if masks is None:
+            return self
+        return replace(self, instances=replace(self.instances, masks=masks), segmented=self.instances)
 
 
 class NetworkInput(Protocol):

@@ -25,9 +25,9 @@ class EmbeddingHead(nn.Module):
         # A convolution over the instances: a linear layer would be exported as one Gemm with a frozen batch.
         self.out = nn.Conv1d(2 * MAP_CHANNELS, size, 1)
 
-    def forward(self, c2: Tensor, p3: Tensor, masks: Tensor, cells: Tensor) -> Tensor:
-        """Embeddings of the instances of some pictures, (B, K, E), each of length 1; arguments as in `pool`."""
-        return self.embed(pool(c2, p3, masks, cells))
+    def forward(self, c2: Tensor, p3: Tensor, seen: Tensor, xs: Tensor, ys: Tensor) -> Tensor:
+        """Embeddings of the instances of some pictures, (B, K, E), each of length 1; arguments as in `pool_points`."""
+        return self.embed(pool_points(c2, p3, seen, xs, ys))
 
     def embed(self, pooled: Tensor) -> Tensor:
         """Averages (B, 2 * MAP_CHANNELS, K) -> (B, K, E)."""
@@ -47,18 +47,40 @@ def pool(c2: Tensor, p3: Tensor, masks: Tensor, cells: Tensor) -> Tensor:
         masks: (B, K, h, w) probabilities.
         cells: (B, K, 4) boxes xyxy in cells of the masks.
     """
-    height, width = masks.shape[2:]
-    across = (torch.arange(COLUMNS, dtype=cells.dtype, device=cells.device) + 0.5) / COLUMNS
-    down = (torch.arange(ROWS, dtype=cells.dtype, device=cells.device) + 0.5) / ROWS
-    low, span = cells[..., :2], cells[..., 2:] - cells[..., :2]  # (B, K, 2)
-    xs = (low[..., :1] + span[..., :1] * across).clamp(0, width - 1).floor()[:, :, None]  # (B, K, 1, COLUMNS)
-    ys = (low[..., 1:] + span[..., 1:] * down).clamp(0, height - 1).floor()[..., None]  # (B, K, ROWS, 1)
-    fine = (ys * width + xs).long().flatten(2)  # (B, K, points)
-    coarse = ((ys * 0.5).floor() * (width // 2) + (xs * 0.5).floor()).long().flatten(2)
-    halves = masks.flatten(2).gather(2, fine).unflatten(2, (2, -1))  # (B, K, 2, points / 2)
+    xs, ys = points(cells, *masks.shape[2:])
+    return pool_points(c2, p3, masks.flatten(2).gather(2, flat_places(xs, ys, masks.shape[3])), xs, ys)
+
+
+def pool_points(c2: Tensor, p3: Tensor, seen: Tensor, xs: Tensor, ys: Tensor) -> Tensor:
+    """`pool` where the masks are known at the points alone.
+
+    Args:
+        c2: (B, 32, h, w) stride-4 backbone map.
+        p3: (B, 64, h / 2, w / 2) stride-8 neck map.
+        seen: (B, K, ROWS * COLUMNS) probabilities of the masks at the points, row by row.
+        xs: (B, K, COLUMNS) columns of the points, as `points` gives them.
+        ys: (B, K, ROWS) rows of the points.
+    """
+    fine = flat_places(xs, ys, c2.shape[3])  # (B, K, points)
+    coarse = flat_places((xs * 0.5).floor(), (ys * 0.5).floor(), p3.shape[3])
+    halves = seen.unflatten(2, (2, -1))  # (B, K, 2, points / 2)
     shares = halves / halves.sum(dim=3, keepdim=True).clamp(min=0.5)
     averages = torch.cat((sample(c2, fine, shares), sample(p3, coarse, shares)), dim=1)  # (B, channels, K, 2)
     return averages.permute(0, 3, 1, 2).flatten(1, 2)
+
+
+def points(cells: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
+    """Grid columns (B, K, COLUMNS) and rows (B, K, ROWS), whole numbers, of the points of boxes (B, K, 4) in cells."""
+    across = (torch.arange(COLUMNS, dtype=cells.dtype, device=cells.device) + 0.5) / COLUMNS
+    down = (torch.arange(ROWS, dtype=cells.dtype, device=cells.device) + 0.5) / ROWS
+    low, span = cells[..., :2], cells[..., 2:] - cells[..., :2]  # (B, K, 2)
+    xs = (low[..., :1] + span[..., :1] * across).clamp(0, width - 1).floor()
+    return xs, (low[..., 1:] + span[..., 1:] * down).clamp(0, height - 1).floor()
+
+
+def flat_places(xs: Tensor, ys: Tensor, width: int) -> Tensor:
+    """Columns (B, K, COLUMNS) and rows (B, K, ROWS) -> places in a flattened grid, (B, K, ROWS * COLUMNS)."""
+    return (ys[..., None] * width + xs[:, :, None]).long().flatten(2)
 
 
 def sample(features: Tensor, places: Tensor, shares: Tensor) -> Tensor:

@@ -207,6 +207,11 @@ class MaskHead(nn.Module):
 
     def forward(self, c2: Tensor, p3: Tensor, stems: list[Tensor]) -> tuple[Tensor, Tensor]:
         """Stride-4 backbone map, stride-8 neck map, head stems -> coefficients, prototypes as in `Outputs`."""
+        raw, prototypes = self.raw(c2, p3, stems)
+        return self.bounded(raw), prototypes
+
+    def raw(self, c2: Tensor, p3: Tensor, stems: list[Tensor]) -> tuple[Tensor, Tensor]:
+        """`forward` with coefficients that are not `bounded` yet."""
         x = functional.interpolate(self.coarse(p3), scale_factor=2.0, mode="bilinear", align_corners=False)
         prototypes = self.prototypes_out(self.fine(functional.silu(x + self.skip(c2))))  # (B, P, h, w)
         raw = flatten(
@@ -215,7 +220,11 @@ class MaskHead(nn.Module):
                 for convs, out, stem in zip(self.coefficient_convs, self.coefficients_out, stems, strict=True)
             ]
         )  # (B, A, P + 5)
-        return torch.cat((torch.tanh(raw[..., : self.prototypes]), raw[..., self.prototypes :]), dim=2), prototypes
+        return raw, prototypes
+
+    def bounded(self, raw: Tensor) -> Tensor:
+        """Coefficients (B, N, P + 5) with those of the prototypes in -1..1."""
+        return torch.cat((torch.tanh(raw[..., : self.prototypes]), raw[..., self.prototypes :]), dim=2)
 
 
 class YolactNano(nn.Module):
@@ -236,14 +245,19 @@ class YolactNano(nn.Module):
 
     def detect_focused(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor, tuple[Tensor, Tensor, list[Tensor]]]:
         """`detect` from the (B, 12, H / 2, W / 2) blocks that `focus` gives."""
+        raw, classes, features = self.raw_heads(x)
+        height, width = (side * STRIDES[0] for side in features[1].shape[2:])
+        boxes = decode(raw[..., :4], *locations(height, width, like=raw))
+        return boxes, raw[..., 4], classes, features
+
+    def raw_heads(self, x: Tensor) -> tuple[Tensor, Tensor, tuple[Tensor, Tensor, list[Tensor]]]:
+        """Blocks of `focus` -> box code and objectness (B, A, 5), class logits (B, A, C), the mask head's input."""
         c2, c3, c4, c5 = self.backbone(x)
         levels = self.neck(c3, c4, c5)
         outputs = [head(level) for head, level in zip(self.heads, levels, strict=True)]
         raw = flatten([box for _, box, _ in outputs]).float()  # (B, A, 5); half precision cannot hold coordinates
         classes = flatten([scores for _, _, scores in outputs])  # (B, A, C)
-        centres, strides = locations(c3.shape[2] * STRIDES[0], c3.shape[3] * STRIDES[0], like=raw)
-        boxes = decode(raw[..., :4], centres, strides)
-        return boxes, raw[..., 4], classes, (c2, levels[0], [stem for stem, _, _ in outputs])
+        return raw, classes, (c2, levels[0], [stem for stem, _, _ in outputs])
 
     def forward(self, images: Tensor) -> Outputs:
         """Images (B, 3, H, W) float, BGR 0..255."""

@@ -15,8 +15,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from export.onnx.parity import NAMES, overlap
-from export.onnx.sessions import cpu_session
+from export.onnx.parity import overlap
 from export.onnx.to_onnx import drop_unused
 from tracker.errors import ModelError
 
@@ -127,11 +126,6 @@ def half_constant(item: TensorProto, name: str, label: object) -> TensorProto:
     if largest > LARGEST:
         raise ModelError(label, f"{item.name} reaches {largest:g}, half precision {LARGEST:g}", "export it in float32")
     return numpy_helper.from_array(values.astype(np.float16), name)
-
-
-def run_file(path: Path, frames: np.ndarray) -> dict[str, np.ndarray]:
-    """Outputs of an end-to-end file on the CPU for frames (B, H, W, 3) uint8."""
-    return dict(zip(NAMES, cpu_session(path).run(list(NAMES), {"frames": frames}), strict=True))
 
 
 def agreement(

@@ -8,13 +8,15 @@ import numpy as np
 import torch
 
 from export.onnx.sessions import cpu_session
+from tracker.masks.prototypes import BILINEAR_MARGIN
+from tracker.segment.contracts.decoder import network_prototypes
+from tracker.segment.contracts.end2end_2 import certainty
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from export.onnx.to_onnx import EndToEnd
-
-NAMES = ("boxes", "scores", "class_ids", "masks")
 
 
 def parity(module: EndToEnd, path: Path, frames: np.ndarray, *, score_threshold: float = 0.05) -> dict[str, float]:
@@ -28,11 +30,11 @@ def parity(module: EndToEnd, path: Path, frames: np.ndarray, *, score_threshold:
         `scores_max_error`, `scores_relative_error` (sorted scores), `boxes_max_error_px` and `masks_max_error_of_255`
         over the agreeing instances, `instances` above the threshold and the share that agrees, `agreement`.
     """
-    session = cpu_session(path, threads=0)
-    found = dict(zip(NAMES, session.run(list(NAMES), {"frames": frames}), strict=True))
+    found = run_file(path, frames, threads=0)
     with torch.no_grad():
-        outputs = module(torch.from_numpy(frames))[: len(NAMES)]  # embeddings may follow
-        wanted = {name: value.numpy() for name, value in zip(NAMES, outputs, strict=True)}
+        outputs = module(torch.from_numpy(frames))
+        arrays = {name: value.numpy() for name, value in zip(module.output_names, outputs, strict=True)}
+        wanted = with_masks(arrays, module.mask_facts)
     difference = np.abs(found["scores"] - wanted["scores"])
     size = np.array([module.width, module.height] * 2, np.float32)
     count, agreeing, box_error, mask_error = 0, 0, 0.0, 0.0
@@ -57,6 +59,39 @@ def parity(module: EndToEnd, path: Path, frames: np.ndarray, *, score_threshold:
         "instances": count,
         "agreement": agreeing / count if count else 1.0,
     }
+
+
+def run_file(path: Path, frames: np.ndarray, *, threads: int = 1) -> dict[str, np.ndarray]:
+    """Outputs of an end-to-end file on the CPU for frames (B, H, W, 3) uint8, with masks."""
+    session = cpu_session(path, threads=threads)
+    names = [output.name for output in session.get_outputs()]
+    outputs = dict(zip(names, session.run(names, {"frames": frames}), strict=True))
+    return with_masks(outputs, session.get_modelmeta().custom_metadata_map)
+
+
+def with_masks(outputs: dict[str, np.ndarray], metadata: Mapping[str, str]) -> dict[str, np.ndarray]:
+    """Outputs with masks (B, K, h, w) uint8 and final scores, made as a reader makes them where the graph did not.
+
+    Args:
+        outputs: by name, of contract `end2end-1`, or `end2end-2` with prototypes (B, h, w, P).
+        metadata: of the file; `EndToEnd.mask_facts` has what is needed of it.
+    """
+    if "masks" in outputs:
+        return outputs
+    margin = float(metadata.get("masktrail.mask_margin", BILINEAR_MARGIN))
+    step = int(metadata.get("masktrail.mask_certainty", 0))
+    boxes, scores = outputs["boxes"], outputs["scores"].copy()
+    prototypes = outputs["prototypes"].transpose(0, 3, 1, 2)  # (B, P, h, w)
+    rows, columns = prototypes.shape[2:]
+    masks = np.zeros((*scores.shape, rows, columns), np.uint8)
+    for image in range(len(scores)):
+        # Cells as pixels: the sizes that are shares of the network's input are shares of the grid too.
+        grid = network_prototypes(prototypes[image], (columns, rows), margin_cells=margin)
+        cells = boxes[image] * np.array([columns, rows, columns, rows], np.float32)
+        for row, (top, left, part) in enumerate(grid.crops(outputs["coefficients"][image], cells)):
+            masks[image, row, top : top + part.shape[0], left : left + part.shape[1]] = np.rint(part)
+            scores[image, row] *= certainty(part, top, step) if step else 1.0
+    return outputs | {"masks": masks, "scores": scores}
 
 
 def parity_line(kind: str, figures: dict[str, float]) -> str:

@@ -1,7 +1,7 @@
 """ONNX export of dbolya's YOLACT checkpoints, end to end or with raw heads.
 
-What the graph holds is what the published code does at test time: `Detect` with Fast NMS (section 4.1), `postprocess`
-up to its crop. Masks are output at prototype resolution; lifting them to the picture is not in the graph.
+What the graph holds is what the published code does at test time: `Detect` with Fast NMS (section 4.1). Masks leave as
+coefficients and prototypes; `postprocess` is left to the reader.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from export.networks.yolact import CONFIGURATIONS, Yolact, decode, make_priors
 from export.networks.yolact_weights import class_names, load_checkpoint, random_network
 from export.onnx.manifest import quote, toml
-from export.onnx.parity import overlap, parity
+from export.onnx.parity import overlap, parity, with_masks
 from export.onnx.to_onnx import (
     CONTRACT,
     FORBIDDEN,
@@ -36,9 +36,9 @@ from export.onnx.to_onnx import (
     drop_unused,
     fold_constants,
     open_batch,
-    quantise_masks,
 )
 from tracker.errors import ModelError
+from tracker.masks.prototypes import BILINEAR_MARGIN
 from tracker.segment.contracts.decoder import COCO_CLASSES
 
 if TYPE_CHECKING:
@@ -47,13 +47,15 @@ if TYPE_CHECKING:
 
 RAW_CONTRACT = "yolact"
 RAW_NAMES = ("loc", "conf", "mask", "priors", "proto")
-FINAL_NAMES = ("boxes", "scores", "class_ids", "masks")
+FINAL_NAMES = ("boxes", "scores", "class_ids", "coefficients", "prototypes")
 CANDIDATES, INSTANCES, IOU_THRESHOLD = 200, 100, 0.5  # nms_top_k, max_num_detections, nms_thresh of the published code
 SMALLEST_PX, SMALLEST_RATED_PX = 32, 249
 
 
 class YolactEndToEnd(EndToEnd):
-    """Frames (B, S, S, 3) uint8 BGR -> boxes (B, K, 4) 0..1, scores (B, K), class ids (B, K), masks (B, K, h, w) uint8.
+    """Frames (B, S, S, 3) uint8 BGR -> boxes (B, K, 4) 0..1, scores and class ids (B, K), what makes the masks.
+
+    That is coefficients (B, K, M) and prototypes (B, h, w, M).
 
     Args:
         network: with its weights.
@@ -94,14 +96,24 @@ class YolactEndToEnd(EndToEnd):
         """Frames (B, S, S, 3) uint8 BGR -> the official input (B, 3, S, S) float32 RGB."""
         return (frames.flip(3).permute(0, 3, 1, 2).float() - self.mean) / self.std
 
-    def forward(self, frames: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    @property
+    def output_names(self) -> list[str]:
+        """Names of what `forward` gives, in its order."""
+        return list(FINAL_NAMES)
+
+    @property
+    def mask_facts(self) -> dict[str, str]:
+        """Metadata by which a reader makes masks."""
+        return {"masktrail.mask_margin": str(BILINEAR_MARGIN)}
+
+    def forward(self, frames: Tensor) -> tuple[Tensor, ...]:
         """See the class."""
         images = self.normalise(frames)
         loc, conf, mask, prototypes = self.network.heads(images.half() if self.half_precision else images)
         return self.finish(loc.float(), conf, mask.float(), prototypes.float())
 
     def finish(self, loc: Tensor, conf: Tensor, mask: Tensor, prototypes: Tensor) -> tuple[Tensor, ...]:
-        """Raw heads, prototypes as (B, M, h, w) -> the four outputs."""
+        """Raw heads, prototypes as (B, M, h, w) -> the five outputs."""
         pick = self.best_per_class if self.per_class else self.best
         scores, class_ids, rows = pick(loc, conf[..., 1:])  # (B, K) each
         boxes = self.boxes(loc, rows)  # (B, K, 4)
@@ -114,8 +126,7 @@ class YolactEndToEnd(EndToEnd):
             class_ids, places = class_ids.gather(1, order), order[..., None]
             boxes = boxes.gather(1, places.expand(-1, -1, 4))
             coefficients = coefficients.gather(1, places.expand(-1, -1, mask.shape[2]))
-        masks = self.assemble(prototypes, coefficients, boxes)
-        return boxes.clamp(0.0, 1.0), scores, class_ids, (masks * 255.0).round().to(torch.uint8)
+        return boxes.clamp(0.0, 1.0), scores, class_ids, coefficients, prototypes.permute(0, 2, 3, 1)
 
     def boxes(self, loc: Tensor, rows: Tensor) -> Tensor:
         """Boxes of the chosen anchors: rows (B, N) -> (B, N, 4)."""
@@ -223,7 +234,6 @@ def export_yolact(
         if folds:
             resize_by_scale(model)
             open_batch(model.graph)
-        quantise_masks(model.graph)
         drop_unused(model.graph)
         check_graph(model, size_px, size_px)
     metadata = {
@@ -232,7 +242,7 @@ def export_yolact(
         "masktrail.version": version,
         "masktrail.classes": json.dumps(list(classes)),
         "masktrail.input": json.dumps(layout),
-    }
+    } | ({} if raw_heads else tail.mask_facts)
     if licence:
         metadata["masktrail.licence"] = licence
     helper.set_model_props(model, metadata)
@@ -306,7 +316,8 @@ def compare_raw(
 def final(tail: YolactEndToEnd, heads: dict[str, Tensor]) -> dict[str, np.ndarray]:
     """Raw heads of one image -> its instances."""
     outputs = tail.finish(heads["loc"], heads["conf"], heads["mask"], heads["proto"].permute(0, 3, 1, 2))
-    return {key: value[0].numpy() for key, value in zip(FINAL_NAMES, outputs, strict=True)}
+    arrays = {key: value.detach().numpy() for key, value in zip(FINAL_NAMES, outputs, strict=True)}
+    return {key: value[0] for key, value in with_masks(arrays, tail.mask_facts).items()}
 
 
 def has_like(found: dict[str, np.ndarray], wanted: dict[str, np.ndarray], row: int) -> bool:

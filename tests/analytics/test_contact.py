@@ -57,6 +57,23 @@ def test_cut_by_the_pictures_edge_is_hidden(masks: bool) -> None:
     assert contacts.states.tolist() == [ContactState.HIDDEN]
 
 
+@pytest.mark.parametrize(("left", "right", "edge"), [(0, 40, 0.5), (600, 640, 639.5)])
+def test_cut_all_the_way_by_a_side_of_the_picture_stands_at_that_side(left: int, right: int, edge: float) -> None:
+    contacts = ContactFinder().find(rectangles((left, 100, right, 200)), SIZE)
+    np.testing.assert_allclose(contacts.points, [[edge, 200]])
+    assert contacts.states.tolist() == [ContactState.SEEN]
+
+
+def test_the_more_of_the_height_a_side_cuts_the_nearer_to_it() -> None:
+    """A person who holds out an arm to the edge stands where the feet are."""
+    found = []
+    for cut_px in (100, 60, 20, 0):
+        instances = rectangles((0, 100, 40, 200))
+        instances.masks.probabilities[0, (100 + cut_px) // 4 : 50, 0] = 0
+        found.append(float(ContactFinder().find(instances, SIZE).points[0, 0]))
+    np.testing.assert_allclose(found, [0.5, 22 - 0.6 * 21.5, 22 - 0.2 * 21.5, 22.0])
+
+
 @pytest.mark.parametrize("masks", [True, False])
 def test_behind_a_declared_occluder_is_hidden_and_before_it_is_seen(masks: bool) -> None:
     counter = ((0.1, 0.5), (0.4, 0.5), (0.4, 0.7), (0.1, 0.7))

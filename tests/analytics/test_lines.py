@@ -97,7 +97,7 @@ def test_twelve_metres_a_frame(fps: float) -> None:
     step = 1 / fps
     fast = through((0, 0.5, 0.95), (step, 0.5, 0.05))
     (crossing,) = of(walk(site(), {1: fast}, fps=fps, duration_s=6), "crossing")
-    assert (crossing.direction, crossing.time_s) == ("in", pytest.approx(step / 2))
+    assert (crossing.direction, crossing.time_s) == ("in", pytest.approx(step / 2, abs=1e-6))
 
 
 def test_simultaneous_crossings_all_count() -> None:
@@ -130,10 +130,62 @@ def test_all_orientations_and_both_directions(turn: int, fps: float) -> None:
     assert counts(walk(line, {1: to_right}, fps=fps)) == (0, 1)
 
 
-def test_id_switch_on_the_line_counts_neither() -> None:
-    first = through((0, 0.5, 0.8), (3, 0.5, 0.5))
+def test_an_identity_switch_on_the_line_is_one_passage() -> None:
+    first = through((0, 0.5, 0.8), (3, 0.5, 0.501))
     second = through((3.04, 0.5, 0.499), (6, 0.5, 0.1))
+    [crossing] = of(walk(site(), {1: first, 2: second}), "crossing")
+    assert (crossing.identity, crossing.direction, crossing.bridged) == (2, "in", True)
+    assert crossing.time_s == pytest.approx(3.0, abs=0.05)
+
+
+@pytest.mark.parametrize(
+    ("start_s", "x"),
+    [
+        pytest.param(3.6, 0.5, id="later"),
+        pytest.param(3.04, 0.55, id="elsewhere"),
+    ],
+)
+def test_who_appears_later_or_elsewhere_carries_nobody_on(start_s: float, x: float) -> None:
+    first = through((0, 0.5, 0.8), (3, 0.5, 0.5))
+    second = through((start_s, x, 0.499), (start_s + 3, x, 0.1))
     assert counts(walk(site(), {1: first, 2: second})) == (0, 0)
+
+
+def test_who_comes_back_after_an_identity_switch_does_not_count_twice() -> None:
+    def first(time_s: float):
+        return None if 3 < time_s < 4 or time_s > 6 else (0.5, 0.8 - 0.1 * time_s)
+
+    second = through((3.04, 0.5, 0.496), (3.9, 0.5, 0.41))
+    assert counts(walk(site(), {1: first, 2: second})) == (1, 0)
+
+
+def test_numbers_that_change_on_the_line_count_nothing() -> None:
+    """Somebody stands on the line for a minute and goes by a new number every second, then goes back."""
+    paths = {1: through((0, 0.5, 0.8), (2.96, 0.5, 0.502))}
+    for number in range(2, 62):
+        start_s = number + 1.0
+        paths[number] = through((start_s, 0.5, 0.498 + 0.004 * (number % 2)), (start_s + 0.96, 0.5, 0.5))
+    paths[62] = through((63, 0.5, 0.502), (66, 0.5, 0.8))
+    assert counts(walk(site(), paths, duration_s=70)) == (0, 0)
+
+
+@pytest.mark.parametrize("fps", [25.0, 12.5, 4.2])
+def test_swaying_less_than_a_share_of_the_height_is_none(fps: float) -> None:
+    """Boxes are 60 px high: 2 px to either side are 3 %, 5 px are 8 %."""
+
+    def sways(pixels: float):
+        return lambda time_s: (0.5, 0.8 - 0.1 * time_s if time_s < 3 else 0.5 + pixels / 720 * math.cos(time_s * 2))
+
+    seen = {pixels: frames({1: sways(pixels)}, fps=fps, duration_s=30) for pixels in (2.0, 5.0)}
+    few, many = (counts(run(site(), seen[pixels])) for pixels in (2.0, 5.0))
+    assert few == (0, 0)
+    assert min(many) >= 5  # a stride to either side is a passage each
+
+
+@pytest.mark.parametrize("fps", [25.0, 12.5, 4.2])
+def test_a_visit_of_half_a_second_is_two_passages_at_every_rate(fps: float) -> None:
+    path = through((0, 0.5, 0.9), (2, 0.5, 0.5), (2.25, 0.5, 0.45), (2.5, 0.5, 0.5), (4.5, 0.5, 0.9))
+    assert counts(walk(site(), {1: path}, fps=fps)) == (1, 1)
 
 
 def test_lost_on_one_side_and_found_on_the_other_is_bridged() -> None:
@@ -202,3 +254,11 @@ def test_identities_begin_and_end_once() -> None:
     assert starts == {1: 0.0, 2: 1.0}
     assert ends == {1: (0.0, 4.0), 2: (1.0, 2.0)}
     assert len(of(events, "identity_start")) == len(of(events, "identity_end")) == 2
+
+
+@pytest.mark.parametrize("fps", RATES)
+def test_a_line_beside_the_pictures_edge_has_the_band_that_is_left(fps: float) -> None:
+    """Boxes are 60 px high: their band of 3 px does not fit between the edge and a line 4 px from it."""
+    line = Site(lines=(Line(name="line", points=((4 / 1280, 0.9), (4 / 1280, 0.1))),))
+    out = through((0, 0.3, 0.5), (3, 0.001, 0.5), (4, 0.001, 0.5))
+    assert sum(counts(walk(line, {1: out}, fps=fps))) == 1

@@ -167,7 +167,7 @@ def test_models_are_listed_shown_and_checked(run: Run) -> None:
     assert "YOLOX" in run("models", "show", "yolact-nano").out
     report = run("models", "check", "yolact-nano")
     assert report.status == 0
-    assert "end2end-1" in report.out
+    assert "end2end-2" in report.out
 
 
 def test_doctor_finds_this_machine_fit(run: Run) -> None:

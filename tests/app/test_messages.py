@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import io
+import json
 import os
 import subprocess
 import sys
@@ -24,6 +25,7 @@ from tracker.app.progress import summary_line, summary_table
 from tracker.engine.meter import StreamFigures
 from tracker.engine.run import Outcome
 from tracker.errors import SinkError
+from tracker.sinks.identities import IdentitySink
 
 if TYPE_CHECKING:
     from tests.command import Run
@@ -40,8 +42,6 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def named_model(path: Path, names: list[str]) -> Path:
     """An end-to-end file of two instances, whose classes are called so."""
-    import json
-
     metadata = {
         "masktrail.contract": "end2end-1",
         "masktrail.classes": json.dumps(names),
@@ -129,11 +129,19 @@ def test_control_characters_reach_no_terminal(run: Run, clip: Path, tmp_path: Pa
 
 
 def test_a_csv_cell_is_never_a_formula(run: Run, clip: Path, tmp_path: Path) -> None:
-    model = named_model(tmp_path / "m.onnx", ['=HYPERLINK("http://evil","x")', "@SUM(1)"])
+    names = ['=HYPERLINK("http://evil","x")', "@SUM(1)"]
+    model = named_model(tmp_path / "m.onnx", names)
     run("segment", clip, "--model", model, "--limit", 1, "--records", tmp_path / "o.csv")
     with (tmp_path / "o.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert {row["class"] for row in rows} == {'\'=HYPERLINK("http://evil","x")', "'@SUM(1)"}
+    run("track", clip, "--model", model, "--records", tmp_path / "o.identities.csv")
+    with (tmp_path / "o.identities.csv").open(newline="") as file:
+        table = list(csv.DictReader(file))
+    assert {row["class"] for row in table} == {row["class"] for row in rows}
+    IdentitySink.join(tmp_path / "o.jsonl", [tmp_path / "o.identities.csv"], [0.0])
+    joined = [json.loads(line)["class"] for line in (tmp_path / "o.jsonl").read_text().splitlines()]
+    assert set(joined) == set(names), "joined chunks have the names themselves"
 
 
 def test_foreign_text_is_neither_markup_nor_control() -> None:
@@ -205,6 +213,7 @@ def test_the_demo_tells_a_stream_on_one_line() -> None:
         (["--save"], "--save: expected FILE after it, found nothing"),
         (["--records", "{camera}.jsonl"], "expected placeholders {name}, {time}, {frame}, {image}, found {camera}"),
         (["--save", "out"], "remedy: add a suffix: out.mp4 for video, out.jsonl for records"),
+        (["--save", "newdir/"], "expected the folder newdir to exist, found nothing\n  remedy: mkdir -p newdir\n"),
         (["--save", "b.mp4", "x.mp4"], "--save b.mp4: expected a file per source, found one name for several sources"),
     ],
 )

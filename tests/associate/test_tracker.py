@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import math
+import pickle
 import tracemalloc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
@@ -115,6 +117,29 @@ def test_state_continues_where_it_was_stored() -> None:
         np.testing.assert_array_equal(one.ids, other.ids)
         np.testing.assert_array_equal(one.boxes, other.boxes)
         np.testing.assert_array_equal(one.class_ids, other.class_ids)
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda tracker: pickle.loads(pickle.dumps(tracker))])
+def test_a_copy_goes_on_as_the_original(copied: Callable[[Tracker], Tracker]) -> None:
+    """With tentative tracks that die, which makes the table's columns anew."""
+    generator = np.random.default_rng(12)
+
+    def walkers_and_clutter(k: int) -> Instances:
+        corners = np.concatenate([np.arange(5)[:, None] * (100, 0) + (2 * k, 50), generator.uniform(0, 400, (3, 2))])
+        boxes = np.concatenate([corners, np.add(corners, (40, 90))], axis=1).astype(np.float32)
+        return Instances(boxes=boxes, scores=np.full(8, 0.9, np.float32), class_ids=np.zeros(8, np.int64))
+
+    frames = [*map(walkers_and_clutter, range(30)), *[Instances.empty()] * 10]
+    original = Tracker()
+    for k in range(20):
+        original.update(frames[k], k / 30)
+    other = copied(original)
+    for k in range(20, 40):
+        one, two = original.update(frames[k], k / 30), other.update(frames[k], k / 30)
+        assert len(one.ids) >= 5 or k >= 30
+        np.testing.assert_array_equal(one.ids, two.ids)
+        np.testing.assert_array_equal(one.detection_rows, two.detection_rows)
+        np.testing.assert_array_equal(one.boxes, two.boxes)
 
 
 def test_time_going_backwards_is_refused_and_harmless() -> None:

@@ -1,7 +1,8 @@
 """Soak test of one live stream: memory, files and threads over a hundred thousand frames of new identities.
 
 ``python -m tests.bench.soak_live`` takes a few minutes: a segmenter without a network, the real engine, tracker and
-rotating files, and memory kept as the service keeps it (``--plain``: not so). ``--trace`` tells what is Python's own.
+rotating files, and memory kept as the service keeps it (``--plain``: not so). ``--trace`` tells what is Python's own,
+``--site`` counts everybody on four lines and four zones and writes the ledger.
 """
 
 from __future__ import annotations
@@ -18,9 +19,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import psutil
 
+from tests.bench.analytics import busy_site
 from tests.engine.fakes import FakeSource, frame, stream
 from tracker.associate.tracker import Tracker
+from tracker.engine.counting import AnalyticsStage, ContactStage
 from tracker.engine.scheduler import Engine
+from tracker.engine.steady import SteadyTracker
+from tracker.engine.stream import Stream
 from tracker.plugins import open_sink
 from tracker.service.memory import give_back, limit_pools
 from tracker.service.status import StatusServer, health
@@ -61,6 +66,7 @@ def soak(
     kinds: tuple[str, ...] = KINDS,
     part_bytes: int = 3_000_000,
     steady: bool = True,
+    counted: bool = False,
     marks: tuple[int, ...] = (),
     tell: Callable[[dict[str, Any]], None] = lambda _: None,
 ) -> list[dict[str, Any]]:
@@ -86,6 +92,18 @@ def soak(
             for suffix in kinds
         ]
         one = stream(source, sink=MultiSink(sinks), tracker=Tracker(class_count=1))  # type: ignore[arg-type]
+        if counted:
+            site = busy_site()
+            one = Stream(
+                name="soak",
+                open_source=source.open,
+                stages=[
+                    SteadyTracker(Tracker(class_count=1)),
+                    ContactStage(site),
+                    AnalyticsStage(site, stream="soak"),
+                ],
+                open_sink=lambda _: MultiSink(sinks),
+            )
         engine.add(one)
         started_s = time.monotonic()
         for index in range(count):
@@ -108,6 +126,7 @@ def soak(
                     "files": process.num_fds(),
                     "threads": process.num_threads(),
                     "parts": sum(sink.parts for sink in sinks),
+                    "crossings": sum(counts.total() for counts in figures.tally.crossings.values()),
                     "seconds": round(time.monotonic() - started_s, 1),
                 }
                 if tracemalloc.is_tracing():
@@ -128,6 +147,7 @@ def main() -> None:
     parser.add_argument("--kinds", nargs="*", default=KINDS)
     parser.add_argument("--plain", action="store_true")
     parser.add_argument("--trace", action="store_true")
+    parser.add_argument("--site", action="store_true")
     arguments = parser.parse_args()
     if arguments.trace:
         tracemalloc.start()
@@ -137,7 +157,10 @@ def main() -> None:
         sys.stdout.flush()
 
     marks = tuple(arguments.frames * tenth // 10 for tenth in range(1, 11))
-    reports = soak(arguments.frames, kinds=tuple(arguments.kinds), steady=not arguments.plain, marks=marks, tell=tell)
+    kinds = tuple(arguments.kinds) + ((".events.jsonl",) if arguments.site else ())
+    reports = soak(
+        arguments.frames, kinds=kinds, steady=not arguments.plain, counted=arguments.site, marks=marks, tell=tell
+    )
     tell({"last_to_first": round(reports[-1]["resident_mb"] / reports[0]["resident_mb"], 4)})
 
 

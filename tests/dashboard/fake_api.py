@@ -196,6 +196,8 @@ class Fake(FakeQuestions, FakeSites, FakeAccounts, FakeLive):
 
     async def picture(self, request: Request) -> Response:
         one, clear = self.cameras[request.path_params["stream"]], request.query_params.get("variant") == "clear"
+        if one.kind == "recording":
+            return refusal(404, "camera", "one that is there and may be seen", one.id, "choose one of the list")
         if clear and not (self.user(request) or {}).get("see_people"):
             return refusal(403, "picture", "the right to see people", "a masked picture only")
         return Response(one.frame(one.now()[0])[1 if clear else 0], media_type="image/jpeg")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import struct
 import time
@@ -21,7 +22,7 @@ class FakeLive(FakeState):
 
     async def live(self, socket: WebSocket) -> None:
         user = self.user(socket)
-        if user is None:
+        if user is None or self.drop_sockets:
             await socket.close(1008)
             return
         await socket.accept()
@@ -42,7 +43,7 @@ class FakeLive(FakeState):
         seen_s = time.time()
         sent: dict[str, int] = {}
         try:
-            while not listener.done():
+            while not (listener.done() or self.drop_sockets):
                 now_s = time.time()
                 for wish in list(watched):
                     await self._send(socket, self.cameras[wish["stream"]], wish, credit, sent)
@@ -63,6 +64,8 @@ class FakeLive(FakeState):
             pass
         finally:
             listener.cancel()
+            with contextlib.suppress(Exception):
+                await socket.close()
 
     async def _send(
         self, socket: WebSocket, one: Camera, wish: dict[str, Any], credit: dict[str, int], sent: dict[str, int]

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from demos.scenes.catalogue import open_recording
+from demos.scenes.writers import write_video
 from tests.dashboard.browser import open_tab
 from tests.dashboard.fake_api import PASSWORD, TOKEN, Fake, Server
 
@@ -162,12 +164,15 @@ def test_an_identity_is_chosen_by_a_click_and_is_an_address(tab: Callable[..., T
     assert "identity=" not in one.page.url
 
 
-def test_a_hidden_tab_pauses_and_a_lost_socket_comes_back(tab: Callable[..., Tab]) -> None:
+def test_pictures_are_acknowledged_and_a_hidden_tab_pauses(tab: Callable[..., Tab]) -> None:
     one = tab()
     sent: list[str] = []
     one.page.on("websocket", lambda socket: socket.on("framesent", lambda frame: sent.append(str(frame))))
     one.go("/")
-    one.page.wait_for_timeout(1500)
+    for _ in range(100):
+        if any('"ack"' in text for text in sent):
+            break
+        one.page.wait_for_timeout(200)
     assert any('"watch":[{' in text for text in sent)
     assert any('"ack"' in text for text in sent)
     one.page.evaluate(
@@ -356,3 +361,56 @@ def test_nothing_needs_a_secure_context(tab: Callable[..., Tab]) -> None:
     one = tab()
     one.go("/")
     assert one.page.evaluate("document.cookie") == "", "the session is not readable by scripts"
+
+
+def test_a_recording_plays_beside_its_events(browser: Any, tmp_path: Path) -> None:
+    video = tmp_path / "morning.mp4"
+    write_video(open_recording("shop").scene, video, 5.0, 20.0)
+    fake = Fake(video=video)
+    with Server(fake) as address:
+        tab = open_tab(browser, address)
+        tab.log_in()
+        tab.go("/recordings")
+        tab.page.get_by_role("link", name="Open morning").click()
+        player = tab.page.locator("video[controls]")
+        player.wait_for()
+        ticks = tab.page.locator(".timeline .tick")
+        ticks.first.wait_for(timeout=30_000)
+        event = fake.cameras["morning"].events_between(1795849200.0, 1795849220.0)[1]
+        tab.page.locator(".event-row").nth(1).click()
+        tab.page.get_by_text("First seen").wait_for(timeout=30_000)
+        at_s = event["at_ms"] / 1000 - 1795849200.0
+        position = tab.page.evaluate("document.querySelector('video[controls]').currentTime")
+        assert position == pytest.approx(max(0.0, at_s - 1.5), abs=0.3), "a little before the event"
+        slider = tab.page.get_by_role("slider", name="Time in the recording")
+        slider.focus()
+        tab.page.keyboard.press("PageDown")
+        assert float(slider.get_attribute("aria-valuenow")) == pytest.approx(min(20, position + 10), abs=1.1)
+        # Who may not see people has the numbers, and no video.
+        other = open_tab(browser, address)
+        other.log_in("oli")
+        other.go("/streams/morning")
+        other.page.get_by_text("the video is not shown").wait_for()
+        assert other.page.locator("video").count() == 0
+        assert other.page.locator(".event-row").count() == ticks.count()
+        for one in (tab, other):
+            one.page.context.close()
+            one.check()
+
+
+def test_a_lost_connection_is_said_and_comes_back(browser: Any) -> None:
+    fake = Fake()
+    with Server(fake) as address:
+        tab = open_tab(browser, address)
+        tab.log_in()
+        tab.go("/")
+        state = tab.page.locator(".rail .link-state")
+        state.get_by_text("Live").wait_for()
+        tab.page.context.set_offline(True)
+        tab.page.evaluate("0")
+        fake.drop_sockets = True
+        state.get_by_text("Connection lost").wait_for(timeout=20_000)
+        fake.drop_sockets = False
+        tab.page.context.set_offline(False)
+        state.get_by_text("Live").wait_for(timeout=30_000)
+        tab.page.context.close()

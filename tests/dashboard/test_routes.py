@@ -194,6 +194,42 @@ def test_a_video_is_read_in_ranges(desk):
         assert client.get("/api/streams/gate/video").status_code == 404
 
 
+def test_cut_outs_of_an_identity_come_from_the_video(tmp_path):
+    import cv2
+    import numpy as np
+
+    from tests.sources.videos import write_video
+
+    runs = tmp_path / "runs"
+    runs.mkdir()
+    write_video(runs / "yard.mp4", count=60)
+    began = START_MS - 5_000
+    events = [
+        crossing(at, stream="yard.mp4", identity=4, time_s=float(at), utc_ms=began + 1000 * at)
+        for at in (1, 2)
+    ]  # fmt: skip
+    ledger = write_ledger(runs / "yard.events.jsonl", events)
+    desk = Desk(tmp_path / "dash", recordings=runs)
+    try:
+        assert ledger.exists()
+        with desk.logged_in(see_people=True) as client:
+            [stream] = client.get("/api/streams").json()["streams"]
+            assert stream["began_ms"] == began
+            urls = client.get("/api/streams/yard.mp4/identities/4").json()["cut_outs"]
+            assert urls == [f"/api/streams/yard.mp4/identities/4/cut-outs/{number}" for number in range(len(urls))]
+            assert urls
+            for url in urls:
+                answer = client.get(url)
+                assert answer.headers["content-type"] == "image/jpeg"
+                picture = cv2.imdecode(np.frombuffer(answer.content, np.uint8), cv2.IMREAD_COLOR)
+                assert picture.shape[0] <= 360
+            assert client.get(f"/api/streams/yard.mp4/identities/4/cut-outs/{len(urls)}").status_code == 404
+        with desk.logged_in("blind", "admin") as client:
+            assert client.get(urls[0]).status_code == 403
+    finally:
+        desk.close()
+
+
 def test_an_audit_beside_a_recording(desk):
     with desk.logged_in() as client:
         [found] = client.get("/api/audit").json()["audits"]

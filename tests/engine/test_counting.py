@@ -490,7 +490,7 @@ def test_without_a_site_and_without_contacts_there_is_no_stage() -> None:
     seen = counting_stages("gate", ("person",), contacts=False, site=SITE, settings=StreamSettings(), pictured=True)
     assert [stage.name for stage in seen] == ["contact", "camera_state", "analytics"]
     only = counting_stages("gate", ("person",), contacts=True, site=None, settings=StreamSettings())
-    assert [stage.name for stage in only] == ["contact"]
+    assert [stage.name for stage in only] == ["contact", "notes"]
 
 
 def test_contacts_are_found_once_and_those_of_the_site(monkeypatch) -> None:

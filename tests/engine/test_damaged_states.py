@@ -1,9 +1,17 @@
-"""Damaged, old and hostile states: no traceback, no memory, no number given twice."""
+"""Damaged, old and hostile states: no traceback, no memory, no number given twice.
+
+As a script it tries many mutations: ``python -m tests.engine.test_damaged_states 1000``.
+"""
 
 from __future__ import annotations
 
+import collections
 import io
 import json
+import logging
+import sys
+import tempfile
+import time
 import zipfile
 from pathlib import Path
 
@@ -38,9 +46,9 @@ def saved(tmp_path: Path) -> Snapshots:
     return snapshots
 
 
-def mutations(data: bytes, count: int) -> list[bytes]:
+def mutations(data: bytes, count: int, seed: int = 0) -> list[bytes]:
     """Flipped bytes all over and in the directory at the end, cuts, repeats, zeros."""
-    random = np.random.default_rng(0)
+    random = np.random.default_rng(seed)
     directory = data.rindex(b"PK\x05\x06") - 60 * len(zipfile.ZipFile(io.BytesIO(data)).namelist())
     made = []
     for number in range(count):
@@ -277,3 +285,60 @@ def test_damaged_checkpoints_begin_anew(tmp_path: Path, caplog) -> None:
     assert found <= {None, (100, 2)}
     (tmp_path / "a.done").write_text(json.dumps({"model": 1}))
     assert not one.done
+
+
+def main(count: int, seed: int) -> None:
+    """Try ``count`` mutations of a camera's state and of a recording's checkpoint, and tell what they came to."""
+    logging.disable(logging.CRITICAL)
+    tally: collections.Counter[str] = collections.Counter()
+    slowest_s = 0.0
+
+    def tell(kind: str, number: int, data: bytes, found: object) -> None:
+        if isinstance(found, Exception):
+            kept = Path(tempfile.gettempdir()) / f"fault-{seed}-{number}.state.npz"
+            kept.write_bytes(data)
+            sys.stdout.write(f"{kind} {number} {found!r:.300} ({kept})\n")
+            found = f"FAULT {type(found).__name__}"
+        tally[f"{kind} {found}"] += 1
+
+    with tempfile.TemporaryDirectory() as folder:
+        snapshots = Snapshots(Path(folder), max_age_s=1e6)
+        snapshots.save("gate", stream_state(), facts={"final": True})
+        path = Path(folder) / "gate.state.npz"
+        for number, data in enumerate(mutations(path.read_bytes(), count, seed)):
+            path.write_bytes(data)
+            started_s = time.monotonic()
+            try:
+                loaded = snapshots.load("gate")
+                assert loaded is not None
+                assert next_number(loaded.state) == 6
+                if not loaded.numbers_only:
+                    SteadyTracker(Tracker(class_count=2)).restore(
+                        snapshot.Kept(state=loaded.state["stages"]["associate"], elapsed_s=1.0)
+                    )
+                tell("state", number, data, "numbers only" if loaded.numbers_only else "whole")
+            except Exception as error:  # noqa: BLE001 - what is looked for
+                tell("state", number, data, error)
+            slowest_s = max(slowest_s, time.monotonic() - started_s)
+        one = Resumption(Path(folder), "a", KEY)
+        one.chunks.mkdir()
+        one.save(Checkpoint(next_index=100, state=stream_state()), 2)
+        for number in range(2):
+            (one.chunks / f"{number:06d}-start").write_text("0.0")
+        path = one.chunks / "checkpoint.state.npz"
+        for number, data in enumerate(mutations(path.read_bytes(), count, seed)):
+            path.write_bytes(data)
+            started_s = time.monotonic()
+            try:
+                loaded = one.load()
+                found = None if loaded is None else (loaded[0].next_index, loaded[1])
+                assert found in {None, (100, 2)}
+                tell("checkpoint", number, data, "refused" if found is None else "whole")
+            except Exception as error:  # noqa: BLE001 - what is looked for
+                tell("checkpoint", number, data, error)
+            slowest_s = max(slowest_s, time.monotonic() - started_s)
+    sys.stdout.write(f"{dict(tally)}, slowest {slowest_s:.2f} s\n")
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 0)

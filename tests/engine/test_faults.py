@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import logging
 import os
 import shutil
 import subprocess
 import tempfile
 import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -209,7 +211,7 @@ def test_a_folder_that_goes_away(tmp_path, caplog, suffix: str, when: str, *, pa
     assert not gone.exists()
 
 
-@pytest.mark.parametrize("suffix", LINES)
+@pytest.mark.parametrize("suffix", [*LINES, ".ts"])
 def test_a_pipe_that_nobody_reads_any_more(tmp_path, monkeypatch, caplog, suffix: str) -> None:
     monkeypatch.setattr("tracker.sinks.text.FLUSH_BYTES", 1)
     caplog.set_level(logging.ERROR)
@@ -232,3 +234,45 @@ def test_a_pipe_that_nobody_reads_any_more(tmp_path, monkeypatch, caplog, suffix
     assert read[0]
     assert any("Broken pipe" in problem for problem in reported(caplog))
     assert stays.read_text().count("\n") == FRAMES + 1
+
+
+@pytest.mark.parametrize("suffix", [*LINES, ".ts"])
+@pytest.mark.parametrize("reader", ["that never comes", "that takes nothing"])
+def test_a_pipe_without_a_reader_holds_up_no_end(tmp_path, monkeypatch, caplog, suffix: str, reader: str) -> None:
+    """Stopping a camera is a matter of seconds, its other output is whole, and the loss is a failure."""
+    monkeypatch.setattr("tracker.sinks.text.FLUSH_BYTES", 1)
+    monkeypatch.setattr("tracker.sinks.pipe_reader.LAST_S", 0.3)
+    caplog.set_level(logging.ERROR)
+    pipe, stays = tmp_path / f"a{suffix}", tmp_path / "stays.csv"
+    os.mkfifo(pipe)
+    end = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK) if reader == "that takes nothing" else None
+    if end is not None:
+        fcntl.fcntl(end, fcntl.F_SETPIPE_SZ, 4096)
+    scene = Scene([pipe, stays])
+    feeder = threading.Thread(target=scene.feed, args=(0, 4 * FRAMES))
+    feeder.start()
+    feeder.join(1.0)
+    assert feeder.is_alive(), "while the camera goes on, its reader is waited for"
+    started_s = time.monotonic()
+    scene.engine.close()
+    assert time.monotonic() - started_s < 5
+    if end is not None:
+        os.close(end)
+    feeder.join(20)
+    assert any(pipe.name in problem for problem in reported(caplog))
+    assert pipe.name in str(scene.trouble.failures[0])
+    rows = stays.read_text().splitlines()[1:]
+    assert rows
+    assert [int(row.split(",")[0]) for row in rows] == list(range(len(rows)))
+
+
+def test_what_is_not_completed_in_time_is_a_failure(tmp_path, caplog) -> None:
+    scene = Scene([tmp_path / "a.csv"])
+    scene.feed(0, 1)
+    held = threading.Event()
+    scene.trouble._writer._close = held.wait
+    scene.engine.close(patience_s=0.2)
+    held.set()
+    [failure] = scene.trouble.failures
+    assert "expected the outputs to be completed in time, found them unfinished" in str(failure)
+    assert not scene.well.failures

@@ -58,9 +58,30 @@ def test_another_analysis_of_a_recording_is_not_mixed_in(run: Run, folder: Path)
     assert list(read_events("all.db")) == before
 
 
-def test_a_second_pass_does_not_replace_a_store(run: Run, folder: Path) -> None:
-    (folder / "x.sqlite").touch()
+def test_a_second_pass_is_an_edition_of_a_store(run: Run, folder: Path) -> None:
+    assert run("track", "a.mp4", "b.mp4", *MODEL, "--site", "site.yaml", "--events", "x.sqlite").status == 0
+    online = list(read_events("x.sqlite"))
     result = run("track", "a.mp4", *MODEL, "--site", "site.yaml", "--events", "x.sqlite", "--refine")
-    assert result.status == 2
-    assert "expected a file that can be replaced, found a store that other streams write too" in result.text
-    assert (folder / "x.sqlite").read_bytes() == b""
+    assert result.status == 0, result.err
+    assert run("track", "a.mp4", *MODEL, "--site", "site.yaml", "--events", "x.jsonl", "--refine").status == 0
+    refined = list(read_events("x.jsonl"))
+    assert [event for event in read_events("x.sqlite") if event.stream == "a.mp4"] == refined
+    assert [event for event in read_events("x.sqlite") if event.stream == "b.mp4"] == [
+        event for event in online if event.stream == "b.mp4"
+    ]
+    assert list(read_events("x.sqlite", edition=1)) == online
+
+
+def test_a_second_pass_that_fails_leaves_the_online_events_in_a_store(
+    run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run("track", "a.mp4", *MODEL, "--site", "site.yaml", "--events", "x.jsonl").status == 0
+
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("no room")
+
+    monkeypatch.setattr("tracker.engine.second_pass.refine", fail)
+    result = run("track", "a.mp4", *MODEL, "--site", "site.yaml", "--events", "x.sqlite", "--refine")
+    assert result.status == 1
+    assert "no room" in result.text
+    assert list(read_events("x.sqlite")) == list(read_events("x.jsonl"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -52,6 +53,28 @@ def test_saved_instances_give_the_bytes_of_track(run: Run, scene: Path, saved: P
         associate_saved(tmp_path / "track" / "own.instances", tmp_path / f"again.{name}")
         assert (tmp_path / f"again.{name}").read_bytes() == (tmp_path / name).read_bytes(), name
     assert b'"id":3' in (tmp_path / "a.jsonl").read_bytes()
+
+
+def test_predicted_masks_change_nothing_but_the_rows_that_coast(scene: Path, tmp_path: Path) -> None:
+    """With numbers given at once, weak detections make tracks that coast."""
+    found = {}
+    for wanted in (False, True):
+        path = tmp_path / f"{wanted}.jsonl"
+        run_streams(scene, records=str(path), device="cpu", predicted_masks=wanted, confirmation_score=0.1)
+        found[wanted] = [json.loads(line) for line in path.read_text().splitlines()]
+    with_mask = [row for row in found[True] if row.get("mask_from") == "predicted"]
+    assert with_mask
+    assert all(row["coasting"] and row["mask"] for row in with_mask)
+    bare = [row | {"mask": None} if row.pop("mask_from", None) else row for row in found[True]]
+    assert bare == found[False]
+
+
+def test_outputs_get_frames_without_prototypes(scene: Path) -> None:
+    """They may lag behind: a prototype grid takes 1.4 MB."""
+    frame = next(iter(track(scene, device="cpu")))
+    assert frame.instances.masks is not None
+    assert frame.instances.prototypes is None
+    assert frame.instances.coefficients is None
 
 
 def test_the_second_pass_is_the_same_too(run: Run, scene: Path, saved: Path, tmp_path: Path) -> None:

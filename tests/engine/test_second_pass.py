@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import csv
 import json
 from collections import Counter
 from collections.abc import Iterator
@@ -127,8 +128,9 @@ def test_outputs_are_replaced_with_gaps_filled_and_shapes_where_nothing_names_a_
     assert all((row["detection"] is None) == row["coasting"] for row in rows)
     mot = np.loadtxt(paths[1], delimiter=",")
     assert [(int(row[0]) - 1, row[8] == 0) for row in mot] == [(row["frame"], row["coasting"]) for row in rows]
-    table = paths[4].read_text().splitlines()[1:]
-    assert [(int(line.split(",")[0]), line.endswith("1")) for line in table] == [
+    with paths[4].open(newline="") as file:
+        table = list(csv.DictReader(file))
+    assert [(int(row["frame"]), row["coasting"] == "1") for row in table] == [
         (row["frame"], row["coasting"]) for row in rows
     ]
     assert [entry["image_id"] for entry in json.loads(paths[5].read_text())] == list(range(1, FRAMES + 1))

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
-from tests.engine.fakes import CountingTracker
+from tests.associate.worlds import random_instances
+from tests.engine.fakes import SIZE, CountingTracker, box
 from tracker.associate.tracker import Tracker
+from tracker.engine import opener
 from tracker.engine.snapshot import Kept
 from tracker.engine.steady import SteadyTracker
 from tracker.types import GridMasks, Instances
@@ -94,3 +97,31 @@ def test_identities_go_on_in_another_process() -> None:
     elsewhere.restore(Kept(state=first.state(), elapsed_s=0.1, numbers_only=True))
     assert walk(elsewhere, 0.0, 20) == {2}  # another model's classes: nobody is who he was, no number is given twice
     assert walk(slow, 0.0, 20) == {2}  # after ten minutes it is somebody else, and nobody is number 1 twice
+
+
+def test_a_state_with_tracks_that_are_not_confirmed_yet_is_taken_over() -> None:
+    """It is tried on a copy first, where they die."""
+    generator = np.random.default_rng(3)
+    frames = [random_instances(generator, 12, masks=True) for _ in range(40)]
+    through, before, after = (SteadyTracker(Tracker()) for _ in range(3))
+    for k in range(20):
+        through.update(frames[k], k / 10, SIZE)
+        before.update(frames[k], k / 10, SIZE)
+    after.restore(Kept(state=before.state(), elapsed_s=None))
+    for k in range(20, 40):
+        one, other = through.update(frames[k], k / 10, SIZE), after.update(frames[k], k / 10, SIZE)
+        np.testing.assert_array_equal(one.ids, other.ids)
+        np.testing.assert_array_equal(one.boxes, other.boxes)
+
+
+@pytest.mark.parametrize(("elapsed_s", "number", "said"), [(None, 1, "starting fresh"), (5.0, 7, "go on from 7")])
+def test_a_state_of_another_tracker_leaves_a_camera_its_numbers(caplog, elapsed_s, number: int, said: str) -> None:
+    """A recording begins anew, with the numbers of any first run."""
+    kept = Kept(state={"stages": {"associate": {"tracker": {"next_id": 7}}}}, elapsed_s=elapsed_s)
+    continued, [stage], _ = opener._continued("a", lambda: [SteadyTracker(Tracker())], kept)
+    assert not continued
+    assert caplog.records[-1].message == "state not used"
+    assert said in caplog.records[-1].problem
+    for k in range(20):
+        tracks = stage.update(box(), k / 25, SIZE)
+    assert tracks.ids.tolist() == [number]

@@ -15,12 +15,16 @@ pytest.importorskip("pycocotools")
 from export.data import archive as data  # noqa: E402
 from export.data import augment, coco, pack  # noqa: E402
 from export.networks import weights  # noqa: E402
+from export.networks.embedding import flat_places, points  # noqa: E402
 from export.networks.yolact_nano import CLASSES, STRIDES, YolactNano, decode, focus, locations, mask_logits  # noqa: E402
 from export.onnx import parity, to_onnx  # noqa: E402
 from export.training import evaluate, losses, train  # noqa: E402
 from tests.export.pictures import write_coco  # noqa: E402
 from tracker.engine.run import run  # noqa: E402
 from tracker.errors import ModelError  # noqa: E402
+from tracker.masks.prototypes import Prototypes  # noqa: E402
+from tracker.segment.session import OnnxSegmenter  # noqa: E402
+from tracker.types import Frame  # noqa: E402
 
 pytestmark = pytest.mark.export
 
@@ -178,21 +182,22 @@ def test_frozen_stage_leaves_the_detector_alone(archive):
 
 
 def test_masks_of_the_export_equal_the_training_formula():
-    """One instance, its masks by both routes: P C^T plus the shape prior, sigmoid, cropped to the box."""
+    """Instances' masks by three routes: the training formula, the reader's, and at points inside the graph."""
     module = to_onnx.EndToEnd(YolactNano(), height=64, width=96, candidates=4, instances=3)
     prototypes, terms = torch.randn(24, 16, 24), torch.randn(3, 29)
-    boxes = torch.tensor([[8.0, 8.0, 40.0, 60.0], [0.0, 0.0, 96.0, 64.0], [50.0, 20.0, 57.0, 33.0]])
+    boxes = torch.tensor([[8.0, 8.0, 40.5, 60.5], [-9.5, 0.5, 96.5, 64.5], [50.0, 20.0, 57.5, 33.5]])
     logits = mask_logits(prototypes, terms, boxes) + to_onnx.small_object_bias(boxes / 4)[..., None]
-    expected = logits.sigmoid() * losses.box_cells(boxes, (16, 24))
-    found = to_onnx.to_bytes(module.probabilities(prototypes[None], terms[None], boxes[None]))[0]
-    torch.testing.assert_close(found.float(), (expected * 255).round(), rtol=0, atol=1)
-
-
-def test_certain_masks_keep_their_score():
-    sure, unsure = torch.zeros(16, 24), torch.zeros(16, 24)
-    sure[4:12, 4:20], unsure[4:12, 4:20] = 1.0, 0.5
-    found = to_onnx.certainty(torch.stack((sure, unsure, torch.zeros(16, 24)))[None])[0]
-    torch.testing.assert_close(found, torch.tensor([1.0, (32 * 0.25 + 0.1) / (32 * 0.5 + 0.1), 1.0]))
+    expected = logits.sigmoid() * losses.box_cells(boxes, (16, 24))  # (3, h, w)
+    biased = module.biased(terms[None], boxes[None])
+    read = Prototypes(
+        values=prototypes.numpy(), step_px=(4.0, 4.0), image_size=(96, 64), margin_cells=to_onnx.MASK_MARGIN
+    )
+    found = read.probabilities(biased[0].numpy(), boxes.numpy())
+    torch.testing.assert_close(torch.from_numpy(found).float(), (expected * 255).round(), rtol=0, atol=1)
+    xs, ys = points(boxes[None] / 4, 16, 24)
+    seen = module.probabilities_at(prototypes.permute(1, 2, 0)[None], biased, boxes[None] / 4, xs, ys)
+    wanted = expected.flatten(1)[None].gather(2, flat_places(xs, ys, 24))
+    torch.testing.assert_close(seen, wanted, rtol=0, atol=1e-5)
 
 
 def test_small_objects_are_cut_lower():
@@ -243,15 +248,17 @@ def test_exported_file_keeps_the_contract(exported):
     _, path = exported
     model = onnx.load(str(path))
     metadata = {item.key: item.value for item in model.metadata_props}
-    assert metadata["masktrail.contract"] == "end2end-1"
+    assert metadata["masktrail.contract"] == "end2end-2"
     assert json.loads(metadata["masktrail.classes"]) == list(CLASSES)
     assert json.loads(metadata["masktrail.input"])["height"] == 64
     assert metadata["masktrail.mask_stride"] == "4"
     assert not {node.op_type for node in model.graph.node} & to_onnx.FORBIDDEN
     assert model.opset_import[0].version == 17
     outputs = {item.name: item.type.tensor_type for item in model.graph.output}
-    assert list(outputs) == ["boxes", "scores", "class_ids", "masks"]
-    assert outputs["masks"].elem_type == onnx.TensorProto.UINT8
+    assert list(outputs) == ["boxes", "scores", "class_ids", "coefficients", "prototypes"]
+    assert [dim.dim_value for dim in outputs["coefficients"].shape.dim][1:] == [20, 29]
+    assert [dim.dim_value for dim in outputs["prototypes"].shape.dim][1:] == [16, 24, 24]
+    assert (metadata["masktrail.mask_margin"], metadata["masktrail.mask_certainty"]) == ("0.0", "4")
     assert outputs["class_ids"].elem_type == onnx.TensorProto.INT64
 
 
@@ -262,6 +269,27 @@ def test_exported_file_computes_what_torch_computes(exported):
     assert figures["scores_max_error"] < 1e-4
     assert figures["instances"] > 20
     assert figures["agreement"] > 0.98
+
+
+def test_candidates_before_suppression_hold_all_that_it_keeps(exported, tmp_path):
+    """The instances of the plain file are the kept candidates; an own threshold of overlap reads the others too."""
+    paths = {wide: tmp_path / f"{wide}.onnx" for wide in (False, True)}
+    options = {"height": 64, "width": 96, "candidates": 50, "instances": 40, "iou_threshold": 0.02}
+    for wide, path in paths.items():
+        module = to_onnx.EndToEnd(weights.load_exported(exported[1]), **options, before_nms=wide)
+        to_onnx.export_onnx(module, path, name="made", version="1")
+    frames = np.random.default_rng(2).integers(0, 256, (1, 64, 96, 3), np.uint8)
+    plain, everything = (parity.run_file(paths[wide], frames) for wide in (False, True))
+    kept, used = everything["kept"][0] > 0, plain["scores"][0] > 0
+    assert 0 < kept.sum() == used.sum() < 40
+    for name in ("scores", "boxes", "coefficients"):
+        np.testing.assert_allclose(plain[name][0, used], everything[name][0, kept], atol=1e-4)
+    picture = Frame(index=0, time_s=0.0, arrived_s=0.0, source="noise", size=(96, 64), image=frames[0])
+
+    def count(wide, **limits):
+        return len(OnnxSegmenter(paths[wide], score_threshold=0.0, **limits).segment([picture])[0])
+
+    assert count(False) == count(True) < count(True, iou_threshold=0.99)
 
 
 def test_a_graph_of_another_size_or_with_control_flow_is_refused(exported):
@@ -278,7 +306,7 @@ def test_an_exported_file_can_be_trained_further(exported):
     loaded = weights.load_exported(path)
     images = torch.rand(1, 3, 64, 96, generator=torch.Generator().manual_seed(3)) * 255
     with torch.no_grad():
-        expected = module.network.detect_focused(images)[:3]
+        expected = module.network.detect_focused(images)[:3]  # its first convolution reads pixels
         found = loaded.eval().detect(images)[:3]
     for one, other in zip(expected, found, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)

@@ -59,7 +59,7 @@ def test_exported_files_pass_the_check_and_hold_their_contract(exported, kind, m
     report = check_model(exported / kind / "small.onnx", threads=1)
     assert report.problems == ()
     assert report.trial_instances > 0
-    assert report.contract == ("yolact" if kind == "raw" else "end2end-1")
+    assert report.contract == ("yolact" if kind == "raw" else "end2end-2")
     assert len(report.class_names) == 80
     assert report.class_names[0] == "person"
     model = onnx.load(exported / kind / "small.onnx")
@@ -72,8 +72,9 @@ def test_exported_files_pass_the_check_and_hold_their_contract(exported, kind, m
         assert shapes["priors"] == (1329, 4)
         assert [dim.dim_value for dim in model.graph.input[0].type.tensor_type.shape.dim] == [1, 3, SIZE, SIZE]
     else:
-        assert list(shapes) == ["boxes", "scores", "class_ids", "masks"]
-        assert shapes["masks"] == (1, 100, 36, 36)
+        assert list(shapes) == ["boxes", "scores", "class_ids", "coefficients", "prototypes"]
+        assert shapes["coefficients"] == (1, 100, 32)
+        assert shapes["prototypes"] == (1, 36, 36, 32)
 
 
 @pytest.mark.parametrize("kind", ["raw", "final"])
@@ -171,7 +172,7 @@ def tiny(name):
 
 
 def test_a_second_file_in_a_folder_gets_a_manifest_of_its_own(tmp_path):
-    metadata = {"masktrail.contract": "end2end-1", "masktrail.name": "n", "masktrail.classes": '["a"]'}
+    metadata = {"masktrail.contract": "end2end-2", "masktrail.name": "n", "masktrail.classes": '["a"]'}
     metadata["masktrail.input"] = '{"resize": "stretch", "layout": "NHWC"}'
     facts = {"per_class_nms": False, "half": True}
     write = yolact_export.write_yolact_manifest

@@ -1,8 +1,16 @@
-"""Mutated detections, truth and results: each is read or refused in one line, soon, and never ends in a traceback."""
+"""Mutated detections, truth and results: each is read or refused in one line, soon, and never ends in a traceback.
+
+As a script it tries many of every kind: ``python -m tests.formats.test_mutations 1000``.
+"""
 
 from __future__ import annotations
 
+import collections
 import json
+import sys
+import tempfile
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -55,47 +63,76 @@ def mutated(data: bytes, rng: np.random.Generator) -> bytes:
     return bytes(out)
 
 
-@pytest.mark.timeout(120)
-@pytest.mark.parametrize("layout", ["mot", "mots", "kitti", "coco"])
-def test_mutated_detections_are_read_or_refused(tmp_path: Path, layout: str) -> None:
-    rng = np.random.default_rng(11)
-    path = tmp_path / "det.txt"
-    refused: list[TrackerError] = []
-    for number in range(MUTATIONS):
-        path.write_bytes(mutated(originals()[layout], rng))
-        try:
-            for detections in read_videos(path).values():
-                assert np.isfinite(detections.boxes).all()
-                assert ((detections.scores >= 0) & (detections.scores <= 1)).all()
-                assert len(detections) < 10
-            if number % 10 == 0 and max(sequence.length for sequence in open_sequences(path)) < 1000:
-                associate(path, tmp_path / "out")
-        except TrackerError as error:
+LAYOUTS = ("mot", "mots", "kitti", "coco")
+SCORED = ("gt/s/gt.txt", "res/s.txt", "gt/s/seqinfo.ini")
+HANG_S = 30.0
+
+
+def read(path: Path, *, associated: bool) -> TrackerError | None:
+    """What a file of detections was refused with, if it was.
+
+    Raises:
+        AssertionError: What was read does not hold what it must, or the message is no message.
+        Exception: Whatever else leaves the library.
+    """
+    refusal: TrackerError | None = None
+    try:
+        for detections in read_videos(path).values():
+            assert np.isfinite(detections.boxes).all()
+            assert ((detections.scores >= 0) & (detections.scores <= 1)).all()
+            assert len(detections) < 10
+        if associated and max(sequence.length for sequence in open_sequences(path)) < 1000:
+            associate(path, path.parent / "out")
+    except TrackerError as error:
+        refusal = error
+    if refusal is not None:
+        assert refusal.offender.startswith(str(path.parent))
+        assert len(refusal.problem) < 400
+        assert refusal.remedy
+    return refusal
+
+
+def scored(folder: Path) -> TrackerError | None:
+    """What a folder of truth and results was refused with, if it was; raises as :func:`read` does."""
+    try:
+        evaluation = evaluate(folder / "gt", folder / "res")
+        assert all(np.isfinite(value) for value in evaluation.combined["all"].values())
+    except TrackerError as error:
+        return error
+    return None
+
+
+def tried(path: Path, count: int, seed: int, judge: Callable[[int], TrackerError | None]) -> list[TrackerError]:
+    """The refusals of so many mutations of a file, which is itself again afterwards."""
+    rng, original = np.random.default_rng(seed), path.read_bytes()
+    refused = []
+    for number in range(count):
+        path.write_bytes(mutated(original, rng))
+        started_s = time.monotonic()
+        if (error := judge(number)) is not None:
             refused.append(error)
+        assert time.monotonic() - started_s < HANG_S
+    path.write_bytes(original)
+    return refused
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_mutated_detections_are_read_or_refused(tmp_path: Path, layout: str) -> None:
+    path = tmp_path / "det.txt"
+    path.write_bytes(originals()[layout])
+    refused = tried(path, MUTATIONS, 11, lambda number: read(path, associated=number % 10 == 0))
     assert len(refused) > MUTATIONS // 10
     assert layout == "mots" or len(refused) < MUTATIONS, "a code hardly survives a change, other rows do"
-    for error in refused:
-        assert error.offender.startswith(str(tmp_path))
-        assert len(error.problem) < 400
-        assert error.remedy
 
 
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("masks", [False, True])
-@pytest.mark.parametrize("which", ["gt/s/gt.txt", "res/s.txt", "gt/s/seqinfo.ini"])
+@pytest.mark.parametrize("which", SCORED)
 def test_mutated_truth_and_results_are_scored_or_refused(tmp_path: Path, which: str, masks: bool) -> None:
-    rng = np.random.default_rng(12)
     rows = mots(range(1, 5), 1, 10) if masks else boxes(range(1, 5), 1, 10)
     write(tmp_path, rows, rows)
-    original = (tmp_path / which).read_bytes()
-    refused: list[TrackerError] = []
-    for _ in range(MUTATIONS // 3):
-        (tmp_path / which).write_bytes(mutated(original, rng))
-        try:
-            evaluation = evaluate(tmp_path / "gt", tmp_path / "res")
-            assert all(np.isfinite(value) for value in evaluation.combined["all"].values())
-        except TrackerError as error:
-            refused.append(error)
+    refused = tried(tmp_path / which, MUTATIONS // 3, 12, lambda _: scored(tmp_path))
     assert len(refused) > MUTATIONS // 30
     assert all(error.problem for error in refused)
 
@@ -127,3 +164,36 @@ def test_totals_are_those_of_any_runs() -> None:
         lengths[-1] += 1
         total = int(lengths.sum())
         assert run_total(encode_runs(lengths, (total, 1))) == total
+
+
+def main(count: int, seed: int) -> None:
+    """Try ``count`` mutations of every layout and of every file that is scored, and tell what they came to."""
+    for name in (*LAYOUTS, *(f"{kind} {which}" for kind in ("boxes", "masks") for which in SCORED)):
+        tally: collections.Counter[str] = collections.Counter()
+        slowest_s = 0.0
+        with tempfile.TemporaryDirectory() as folder:
+            place = Path(folder)
+            if name in LAYOUTS:
+                path = place / "det.txt"
+                path.write_bytes(originals()[name])
+            else:
+                rows = mots(range(1, 5), 1, 10) if name.startswith("masks") else boxes(range(1, 5), 1, 10)
+                write(place, rows, rows)
+                path = place / name.split()[1]
+            rng, original = np.random.default_rng(seed), path.read_bytes()
+            for number in range(count):
+                path.write_bytes(mutated(original, rng))
+                started_s = time.monotonic()
+                try:
+                    error = read(path, associated=number % 10 == 0) if name in LAYOUTS else scored(place)
+                    outcome = "read" if error is None else "refused"
+                except Exception as error:  # noqa: BLE001 - what is looked for
+                    outcome = f"FAULT {type(error).__name__}"
+                    sys.stdout.write(f"{name} {number} {error!r:.300}\n{path.read_bytes()!r:.900}\n")
+                tally[outcome] += 1
+                slowest_s = max(slowest_s, time.monotonic() - started_s)
+        sys.stdout.write(f"{name}: {dict(tally)}, slowest {slowest_s:.2f} s\n")
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 0)

@@ -20,6 +20,7 @@ from tracker.render.label_board import LabelBoard
 from tracker.render.site_drawer import FLASH_S, SiteDrawer
 from tracker.render.site_ground import TINT, Ground, along, middle_of
 from tracker.render.site_marks import COLOURS, LineMark, OccluderMark, SiteMarks, ZoneMark
+from tracker.render.site_places import TagPlaces, line_spots
 
 SIZE = (640, 360)
 DOOR = LineMark(name="door", points=((0.2, 0.5), (0.8, 0.5)))
@@ -294,3 +295,22 @@ def test_contacts_are_dots_hollow_where_hidden():
     assert np.array_equal(Annotator(**QUIET).draw(made), Annotator(**QUIET, contacts=False).draw(made))
     bare = dataclasses.replace(made, contacts=None)
     assert np.array_equal(Annotator(**QUIET, contacts=True).draw(bare), Annotator(**QUIET).draw(bare))
+
+
+def test_a_tag_goes_farther_off_where_objects_stand_along_its_line_and_stays_near_where_they_do_not():
+    path, size = np.array([[100.0, 180.0], [540.0, 180.0]]), (90, 16)
+    spots = line_spots(path, 4.0, 14.0, size[1])
+    cover = np.zeros((360, 640), np.uint8)
+    crowd = [(40, 150, 600, 210)]
+
+    def chosen(boxes):
+        places = TagPlaces([spots], cover, 6)
+        places.see(boxes, 0.0)
+        [box] = places.choose([size])
+        return box
+
+    assert not meet(chosen(crowd), crowd[0])
+    x1, y1, x2, y2 = chosen([])
+    assert (x1 + x2) / 2 == pytest.approx(320, abs=1)
+    assert min(abs(y1 - 180), abs(y2 - 180)) <= 18
+    assert chosen([(200, 150, 260, 178)]) == (x1, y1, x2, y2)

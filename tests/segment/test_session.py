@@ -210,6 +210,16 @@ def test_unknown_outputs_are_listed_with_the_contracts(tmp_path: Path) -> None:
         assert word in str(caught.value)
 
 
+def test_embeddings_of_other_rows_than_the_boxes_are_refused(tmp_path: Path) -> None:
+    outputs = end2end_outputs() | {"embeddings": np.zeros((1, 16, 25), np.float32)}
+    wrong = constant_model(tmp_path / "m.onnx", outputs, input_shape=(1, 96, 160, 3), input_dtype="uint8")
+    with pytest.raises(ModelError, match=r"embeddings \(1, 16, 25\) float32"):
+        OnnxSegmenter(wrong)
+    outputs = end2end_outputs() | {"other": np.zeros((1, 16, 25), np.float32)}
+    beside = constant_model(tmp_path / "b.onnx", outputs, input_shape=(1, 96, 160, 3), input_dtype="uint8")
+    assert "embeddings" not in OnnxSegmenter(beside).output_names, "an output of another kind is left alone"
+
+
 def test_a_contract_of_the_future_is_named(tmp_path: Path) -> None:
     path = constant_model(
         tmp_path / "new.onnx",
@@ -225,7 +235,7 @@ def test_a_contract_of_the_future_is_named(tmp_path: Path) -> None:
 def test_an_unknown_contract_of_a_manifest_is_named(tmp_path: Path) -> None:
     path = end2end_model(tmp_path / "m.onnx", metadata=False)
     path.with_suffix(".toml").write_text("contract = 'yolo9'")
-    with pytest.raises(ModelError, match="contract 'yolo9'; this version knows end2end-1, yolact, yolo"):
+    with pytest.raises(ModelError, match="contract 'yolo9'; this version knows end2end-1, end2end-2, yolact, yolo"):
         OnnxSegmenter(path)
 
 
@@ -364,3 +374,23 @@ def test_a_tracker_for_a_model_confirms_from_its_score_on(
     for number in range(20):
         tracks = tracker.update(segmenter.segment([picture()])[0], number / 10)
     assert len(tracks) == confirmed
+
+
+def test_arrays_are_pictures_too(tmp_path: Path) -> None:
+    segmenter = OnnxSegmenter(end2end_model(tmp_path / "m.onnx"), device="cpu")
+    image = np.zeros((90, 160, 3), np.uint8)
+    [of_array, other], [of_frame] = (
+        segmenter.segment([image, image[:60]]),
+        segmenter.segment([Frame(index=0, time_s=0.0, arrived_s=0.0, source="a", size=(160, 90), image=image)]),
+    )
+    np.testing.assert_array_equal(of_array.boxes, of_frame.boxes)
+    assert of_array.masks is not None
+    assert other.masks is not None
+    whole = of_array.masks.full_size(of_array.boxes)
+    assert (whole.shape, whole.dtype) == ((2, 90, 160), np.bool_)
+    np.testing.assert_array_equal(whole[1], of_array.masks.full(1, of_array.boxes[1]))
+    assert other.masks.full_size(other.boxes).shape == (2, 60, 160)
+    assert of_array.take(np.zeros(0, np.int64)).masks.full_size(np.zeros((0, 4), np.float32)).shape == (0, 90, 160)
+    for wrong in (image[..., 0], image.astype(np.float32), image.tolist(), image[:0]):
+        with pytest.raises(ModelError, match=r"picture 1: expected a frame or an array \(H, W, 3\) of uint8, found"):
+            segmenter.segment([image, wrong])

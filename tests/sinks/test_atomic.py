@@ -204,6 +204,40 @@ def test_what_is_written_stays_readable_on_a_full_disk(tmp_path, name, monkeypat
     assert 0 < count_rows(path) < 150
 
 
+@pytest.mark.parametrize("name", [*NAMES, "out.avi", "out.gif"])
+def test_whatever_room_there_is_a_file_is_whole_or_the_old_one(tmp_path, name, monkeypatch):
+    from tracker.sinks import parquet, text
+
+    monkeypatch.setattr(text, "FLUSH_BYTES", 200)
+    monkeypatch.setattr(parquet, "GROUP_ROWS", 16)
+    path = tmp_path / name
+    is_video = name.endswith((".mp4", ".mkv", ".avi", ".gif"))
+    rng = np.random.default_rng(0)
+    noise = rng.integers(0, 255, (48, *tracked_frame(boxes=[]).frame.image.shape), np.uint8)
+
+    def everything() -> None:
+        sink = open_sink(path, class_names=CLASS_NAMES)
+        if name == "out.parquet":
+            sink._group_rows = 16
+        with contextlib.closing(sink):
+            for index in range(48):
+                frame = tracked_frame(index, boxes=[(4 + index % 60, 4, 60 + index % 60, 60)])
+                if is_video:
+                    frame.frame.image[...] = noise[index]
+                sink.write(frame)
+
+    everything()
+    size, whole = path.stat().st_size, count_rows(path)
+    limits = {1, 4, 100, size - 1, *rng.integers(1, size, 4 if is_video else 24).tolist()}
+    for limit in sorted(limits):
+        path.write_text("yesterday")
+        with small_files(limit), pytest.raises(SinkError, match="remedy"):
+            everything()
+        assert [entry.name for entry in tmp_path.iterdir()] == [name]
+        if path.read_bytes() != b"yesterday":
+            assert 0 < count_rows(path) <= whole, limit
+
+
 def test_a_full_disk_is_noticed_when_all_is_written_at_the_end(tmp_path):
     # Pictures of one second wait in memory: FFmpeg meets the full disk only while it ends the file, and says nothing.
     from tracker.sinks.encoder import VideoEncoder

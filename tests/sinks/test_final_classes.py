@@ -110,7 +110,10 @@ def test_nothing_but_the_class_is_changed(tmp_path) -> None:
         final, so_far = list(csv.DictReader(one)), list(csv.DictReader(two))
     assert len(final) == len(so_far) == 30
     assert [row["class"] for row in so_far[1::3]] == ["car"] * 7 + [NAMES[2]] * 3
-    assert [row | {"class": ""} for row in final] == [row | {"class": ""} for row in so_far]
+    blank = {"class": "", "class_then": ""}
+    assert [row | blank for row in final] == [row | blank for row in so_far]
+    assert [row["class_then"] or row["class"] for row in final] == [row["class"] for row in so_far]
+    assert not any(row["class_then"] for row in so_far)
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -225,8 +228,9 @@ def test_every_column_is_described(tmp_path) -> None:
     sink = JsonLinesSink(tmp_path / "a.jsonl", image_names=True)
     [row, *_] = RowBuilder(image_names=True).rows(tracked(0))
     known = {field.name for field in ROW_FIELDS}
-    assert set(sink._object(row)) | {"time_from"} == known
-    columns = [name for field in ROW_FIELDS if field.name != "time_from" for name in field.columns or (field.name,)]
+    only_lines = {"time_from", "mask_from"}
+    assert set(sink._object(row)) | only_lines | {"class_then", "notes"} == known
+    columns = [name for field in ROW_FIELDS if field.name not in only_lines for name in field.columns or (field.name,)]
     assert [*flat(row, image_names=True), "mask"] == columns
     sink.abort()
     CsvSink(tmp_path / "a.csv", masks="rle", image_names=True).close()

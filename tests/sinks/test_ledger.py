@@ -121,9 +121,9 @@ def test_rows_are_never_changed(tmp_path):
     path = write_ledger(tmp_path / "x.db", [crossing(1)])
     connection = sqlite3.connect(path)
     with pytest.raises(sqlite3.IntegrityError, match="append-only"):
-        connection.execute("UPDATE events SET place = 'else'")
+        connection.execute("UPDATE ledger SET place = 'else'")
     with pytest.raises(sqlite3.IntegrityError, match="cannot store TEXT"):
-        connection.execute(insertion(), row_of(crossing(2)) | {"time_s": "soon"})
+        connection.execute(insertion(), row_of(crossing(2)) | {"time_s": "soon", "edition": 1})
     connection.close()
 
 
@@ -149,7 +149,7 @@ def test_several_cameras_write_one_store_at_the_same_time(tmp_path):
 
 
 def test_rows_wait_for_a_store_that_is_held(tmp_path, monkeypatch):
-    monkeypatch.setattr("tracker.sinks.sqlite.BUSY_S", 0.01)
+    monkeypatch.setattr("tracker.sinks.store.BUSY_S", 0.01)
     path = tmp_path / "x.sqlite"
     sink = open_sink(path)
     holder = sqlite3.connect(path, isolation_level=None)
@@ -164,7 +164,7 @@ def test_rows_wait_for_a_store_that_is_held(tmp_path, monkeypatch):
 
 
 def test_a_store_that_is_held_for_ever_is_an_error_at_the_end(tmp_path, monkeypatch):
-    monkeypatch.setattr("tracker.sinks.sqlite.BUSY_S", 0.01)
+    monkeypatch.setattr("tracker.sinks.store.BUSY_S", 0.01)
     path = tmp_path / "x.sqlite"
     sink = open_sink(path)
     holder = sqlite3.connect(path, isolation_level=None)
@@ -250,7 +250,7 @@ def test_a_full_disk_loses_nothing_that_was_written(tmp_path, suffix):
 
 
 def test_a_network_file_system_gets_no_log_and_a_warning(tmp_path, monkeypatch):
-    monkeypatch.setattr("tracker.sinks.sqlite.file_system", lambda path: "nfs4")
+    monkeypatch.setattr("tracker.sinks.store.file_system", lambda path: "nfs4")
     path = tmp_path / "x.sqlite"
     with pytest.warns(UserWarning, match=r"network file system \(nfs4\)"):
         sink = open_sink(path)

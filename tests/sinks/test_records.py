@@ -106,7 +106,7 @@ def test_csv_masks_are_json(tmp_path):
 
 
 def test_csv_of_an_empty_stream_is_its_header(tmp_path):
-    assert written(tmp_path, "out.csv", []).read_text().startswith("frame,time_s,id,class,score,x1")
+    assert written(tmp_path, "out.csv", []).read_text().startswith("frame,time_s,id,class,class_then,score,x1")
 
 
 def test_parquet_is_read_by_pyarrow(tmp_path):

@@ -239,5 +239,5 @@ def test_a_disk_that_takes_no_whole_second_keeps_nothing_and_says_so(tmp_path):
                 encoder.encode(np.roll(noise, number * 7, axis=1), number / 25)
         with pytest.raises(SinkError) as refused:
             encoder.finish()
-    assert refused.value.remedy.endswith("; nothing that can be played had been written yet")
+    assert refused.value.remedy.endswith("; nothing of use had been written yet, and what stood there stays")
     assert list(tmp_path.iterdir()) == []

@@ -58,6 +58,21 @@ def test_videos_of_a_folder_are_a_stream_each(tmp_path) -> None:
     assert expand_sources(addresses[0]) == [addresses[0]]
 
 
+def test_seldom_used_videos_of_a_folder_are_known_too(tmp_path) -> None:
+    names = ["a.y4m", "b.nut", "c.divx", "d.m2v", "e.rm", "f.MKV"]
+    for name in (*names, "g.txt", "h.srt"):
+        (tmp_path / name).write_bytes(b"x")
+    assert [address.name for address in expand_sources(tmp_path)] == [str(tmp_path / name) for name in names]
+
+
+def test_a_link_that_leads_to_nothing_is_told_as_one(tmp_path) -> None:
+    (tmp_path / "br.mp4").symlink_to("nothing.mp4")
+    (tmp_path / "bar.mp4").write_bytes(b"x")
+    with pytest.raises(SourceError, match=r"found a link that leads to nothing \(nothing\.mp4\)") as caught:
+        expand_sources(tmp_path / "br.mp4")
+    assert caught.value.remedy == "correct the link, or name the file itself"
+
+
 def test_patterns(tmp_path) -> None:
     (tmp_path / "deep").mkdir()
     for name in ("a.jpg", "b.mp4", "deep/c.jpg"):

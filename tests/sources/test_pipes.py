@@ -174,3 +174,27 @@ def test_a_reader_that_comes_late_gets_everything(tmp_path, monkeypatch) -> None
     monkeypatch.setattr(pipe_reader, "READER_S", 0.2)
     with pytest.raises(SinkError, match=r"expected a program that reads this pipe, found none for 0\.2 s"):
         write_whole(path, b"nobody")
+
+
+def test_a_slow_reader_gets_everything_even_at_the_end(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(pipe_reader, "LAST_S", 1.0)
+    path, end, got = tmp_path / "pipe", threading.Event(), bytearray()
+    os.mkfifo(path)
+
+    def slow() -> None:
+        with path.open("rb", buffering=0) as pipe:
+            while data := pipe.read(40_000):
+                got.extend(data)
+                time.sleep(0.1)
+
+    reader = threading.Thread(target=slow)
+    reader.start()
+    data = bytes(range(256)) * 2000
+    fd = pipe_reader.open_for_reader(path, path, end)
+    end.set()
+    with pipe_reader.PipeFile(fd, end) as pipe:
+        view = memoryview(data)
+        while view:
+            view = view[pipe.write(view) :]
+    reader.join(20)
+    assert bytes(got) == data

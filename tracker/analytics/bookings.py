@@ -30,7 +30,7 @@ class Bookings:
         site: Whose lines and zones these are.
         stream: Name of the camera or recording.
         paths: Of the identities.
-        class_names: Names in ``class_ids`` order.
+        class_names: Names in ``class_ids`` order; more may be added at their end.
         aspect: Width over height of the picture.
 
     Attributes:
@@ -39,7 +39,7 @@ class Bookings:
 
     def __init__(self, site: Site, *, stream: str, paths: Paths, class_names: Sequence[str], aspect: float) -> None:
         self._site, self._stream, self._paths, self._aspect = site, stream, paths, aspect
-        self.class_names = tuple(class_names)
+        self.class_names = class_names
         self.utc_ms: Callable[[float], int | None] = lambda _: None
         self._classes: dict[int, set[str]] = {}
         self._counted: set[tuple[int, str]] = set()

@@ -44,6 +44,9 @@ class Hits:
     signs: Rows
 
 
+NO_HITS = Hits(rows=np.zeros(0, np.int64), edges=np.zeros(0, np.int64), shares=np.zeros(0), signs=np.zeros(0, np.int64))
+
+
 class Edges:
     """Directed edges ``start -> end`` against which all points of a frame are tested at once.
 
@@ -85,14 +88,15 @@ class Edges:
         """
         left_before, left_after = sides_before >= 0, sides_after >= 0
         rows, edges = (left_before != left_after).nonzero()
-        if len(rows):
-            x, y = before[rows].T
-            step_x, step_y = (after[rows] - before[rows]).T
-            start, end = self.start[edges], self.end[edges]
-            starts_left = step_y * (start[:, 0] - x) - step_x * (start[:, 1] - y) >= 0
-            ends_left = step_y * (end[:, 0] - x) - step_x * (end[:, 1] - y) >= 0
-            met = starts_left != ends_left
-            rows, edges = rows[met], edges[met]
+        if not len(rows):
+            return NO_HITS
+        x, y = before[rows].T
+        step_x, step_y = (after[rows] - before[rows]).T
+        start, end = self.start[edges], self.end[edges]
+        starts_left = step_y * (start[:, 0] - x) - step_x * (start[:, 1] - y) >= 0
+        ends_left = step_y * (end[:, 0] - x) - step_x * (end[:, 1] - y) >= 0
+        met = starts_left != ends_left
+        rows, edges = rows[met], edges[met]
         first, second = sides_before[rows, edges], sides_after[rows, edges]
         return Hits(
             rows=rows, edges=edges, shares=first / (first - second), signs=np.where(second >= 0, 1, -1).astype(np.int64)
@@ -136,7 +140,7 @@ class Polylines:
         self.owners: Rows = np.repeat(np.arange(len(pieces)), counts)
         """``(E,)`` which polyline each edge belongs to."""
         last = np.cumsum(counts, dtype=np.int64)
-        first = last - np.array(counts, np.int64)
+        self._firsts = first = last - np.array(counts, np.int64)
         self._lowest, self._highest = np.zeros(len(self.edges)), np.ones(len(self.edges))
         self._lowest[first], self._highest[last - 1] = -np.inf, np.inf
         self._straight = all(count == 1 for count in counts)
@@ -145,6 +149,31 @@ class Polylines:
         along, lengths = self.edges.along, self.edges.lengths
         self._unit = along / (lengths**2)[:, None]
         self._offset = (self._unit * self.edges.start).sum(axis=1)
+
+    def beyond(self, points: Floats, sides: Floats, bands: Floats) -> NDArray[np.int8]:
+        """On which side of each polyline the points are, beyond its band: 1 left, -1 right, 0 within; ``(N, L)``.
+
+        A point that is beyond the band of all pieces, on one side of them, is so of the polyline; only for others are
+        distances taken.
+
+        Args:
+            points: ``(N, 2)``.
+            sides: ``(N, E)`` of the pieces, as :meth:`Edges.sides` gives them.
+            bands: ``(L,)`` half widths.
+        """
+        if not len(self.edges):
+            return np.zeros((len(points), 0), np.int8)
+        limits = bands[self.owners] * self.edges.lengths
+        left = np.logical_and.reduceat(sides >= limits, self._firsts, axis=1)
+        right = np.logical_and.reduceat(sides <= -limits, self._firsts, axis=1)
+        found = left.view(np.int8) - right.view(np.int8)
+        if self._straight:
+            return np.asarray(found)
+        rows = np.unique((found == 0).nonzero()[0])
+        if len(rows):
+            near = self.distances(points[rows], sides[rows])
+            found[rows] = (near >= bands).view(np.int8) - (near <= -bands).view(np.int8)
+        return np.asarray(found)
 
     def distances(self, points: Floats, sides: Floats) -> Floats:
         """Signed distances ``(N, L)``, positive on the left.

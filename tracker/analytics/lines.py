@@ -1,10 +1,11 @@
 """Counting lines: settled sides, crossings between them, times interpolated.
 
-An identity is on a side of a line once its contact is beyond the dead band; it has changed sides once it has been
-beyond the band on the other side for ``settle_s`` without a sight of the contrary. That counts as a crossing where its
-path in between crossed the line itself and not only its prolongation. The crossing's time and place are those at
-which the path last did so. Who comes back sooner, or within ``min_rearm_s`` of the last crossing, was never across:
-nothing is counted, and nothing has to be taken back.
+An identity is on a side of a line once its contact is beyond the dead band. To change sides takes a wider band, which
+follows the height of the object: people sway, and the same sway is more pixels near the camera. It has changed sides
+once ``settle_s`` have passed since it was beyond the band on the other side, without a sight of the contrary: until it
+is back at the line. That counts as a crossing where its path in between crossed the line itself and not only its
+prolongation. The crossing's time and place are those at which the path last did so. Who comes back sooner, or within
+``min_rearm_s`` of the last crossing, was never across: nothing is counted, and nothing has to be taken back.
 
 Hidden contacts say nothing: a side is neither taken nor left on them. Time passes for an identity that is out of
 sight, so one that vanishes right behind the line has crossed it.
@@ -14,7 +15,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Crossing", "Lines", "Trace"]
 
+SMALLEST_BAND = 1e-6
+"""In picture heights, for a line on the picture's very edge."""
 EPSILON_S = 1e-6
 """Frame times are sums of rounded parts: 0.2 s after 0.1 s may be 0.30000000000000004 s."""
 Trace = tuple[float, float, float]
@@ -81,6 +84,20 @@ class _Passage:
     since: Trace = (math.nan, math.nan, math.nan)
 
 
+class _Sight(NamedTuple):
+    """Where a sight lies at a line.
+
+    Attributes:
+        side: 1 left, -1 right.
+        beyond: The same beyond the band, 0 in it.
+        hit: Net crossings of the step to it, and how far along the step the last one is; ``None`` = none.
+    """
+
+    side: int
+    beyond: int
+    hit: tuple[int, float] | None
+
+
 class Lines:
     """State of every identity at every line.
 
@@ -93,9 +110,21 @@ class Lines:
         self._lines = tuple(lines)
         self._shape = Polylines([np.array(line.points) * (aspect, 1.0) for line in lines])
         self._bands = np.array([line.dead_band for line in lines])
+        self._shares = np.array([line.sway_share for line in lines])
+        corners = np.array([(0.0, 0.0), (aspect, 0.0), (aspect, 1.0), (0.0, 1.0)])
+        room = self._shape.distances(corners, self._shape.edges.sides(corners))
+        # A line along the picture's edge leaves a strip that may be thinner than the band.
+        self._most_left = np.maximum(room.max(axis=0) / 2, SMALLEST_BAND)
+        self._most_right = np.maximum(-room.min(axis=0) / 2, SMALLEST_BAND)
         self._sides = np.zeros((0, len(lines)), np.int8)
         self._crossed_s = np.zeros((0, len(lines)))
         self._passages: dict[tuple[int, int], _Passage] = {}
+        self._expected = np.zeros((0, len(lines)), np.int8)
+        """The settled side, or that of the passage: a sight there tells nothing new."""
+        self._due_s = np.zeros((0, len(lines)))
+        """When the side of the passage becomes the settled one; infinite where there is none."""
+        self._soonest_s = math.inf
+        """No passage is due before."""
 
     @property
     def edges(self) -> Polylines:
@@ -108,38 +137,52 @@ class Lines:
         count = len(self._lines)
         self._sides = np.concatenate([self._sides, np.zeros((missing, count), np.int8)])
         self._crossed_s = np.concatenate([self._crossed_s, np.full((missing, count), -np.inf)])
+        self._expected = np.concatenate([self._expected, np.zeros((missing, count), np.int8)])
+        self._due_s = np.concatenate([self._due_s, np.full((missing, count), np.inf)])
 
-    def step(self, steps: Steps, sides: Floats, hits: Hits) -> list[Crossing]:
+    def step(self, steps: Steps, sides: Floats, hits: Hits, heights: Floats) -> list[Crossing]:
         """Take sights of identities.
 
         Args:
             steps: From each identity's last sight to this one.
             sides: ``(N, E)`` of the new places against the lines' pieces.
             hits: Where the steps crossed pieces.
+            heights: ``(N,)`` of the objects, in picture heights.
 
         Returns:
             The crossings that became certain.
         """
         slots = steps.slots
         distances = self._shape.distances(steps.after, sides)
-        beyond = np.where(np.abs(distances) >= self._bands, np.sign(distances), 0.0).astype(np.int8)  # (N, L)
-        busy = beyond != self._sides[slots]
+        # The first side needs the narrow band only: an identity that begins near a line is on the side where it is.
+        swayed = np.where(self._sides[slots] == 0, 0.0, self._shares * heights[:, None])
+        bands = np.minimum(np.maximum(self._bands, swayed), np.where(distances >= 0, self._most_left, self._most_right))
+        beyond = np.where(np.abs(distances) >= bands, np.sign(distances), 0.0).astype(np.int8)  # (N, L)
+        busy = beyond != self._expected[slots]
+        if len(slots) and steps.times_s[-1] >= self._soonest_s:
+            busy |= steps.times_s[:, None] >= self._due_s[slots] - 2 * EPSILON_S
         net: dict[tuple[int, int], tuple[int, float]] = {}
         if len(hits.rows):
             lines = self._shape.owners[hits.edges]
             busy[hits.rows, lines] = True
             net = _sums(hits, lines)
-        if self._passages:
-            rows = {slot: row for row, slot in enumerate(slots.tolist())}
-            for slot, line in self._passages:
-                if slot in rows:
-                    busy[rows[slot], line] = True
         found = []
         for row, line in zip(*(part.tolist() for part in busy.nonzero()), strict=True):
-            crossing = self._advance(steps, row, line, int(beyond[row, line]), net.get((row, line)))
-            if crossing is not None:
-                found.append(crossing)
+            side = 1 if distances[row, line] >= 0 else -1
+            found += self._advance(steps, row, line, _Sight(side, int(beyond[row, line]), net.get((row, line))))
         return found
+
+    def transfer(self, slot: int, new: int) -> None:
+        """After an identity switch: the new identity has the old one's sides, the old one has none."""
+        self._sides[new], self._crossed_s[new] = self._sides[slot], self._crossed_s[slot]
+        self._sides[slot], self._crossed_s[slot] = 0, -np.inf
+        for line in range(len(self._lines)):
+            passage = self._passages.get((slot, line))
+            self._drop((slot, line))
+            if passage is None:
+                self._drop((new, line))
+            else:
+                self._keep((new, line), passage)
 
     def wait(self, slots: NDArray[np.bool_], time_s: float) -> list[Crossing]:
         """Let time pass for identities that are out of sight.
@@ -148,32 +191,44 @@ class Lines:
             slots: ``(S,)`` which slots these are.
             time_s: Now.
         """
-        found = [self._settle(slot, line, time_s) for slot, line in list(self._passages) if slots[slot]]
-        return [crossing for crossing in found if crossing is not None]
+        return [
+            crossing
+            for slot, line in list(self._passages)
+            if slots[slot]
+            for crossing in self._settle(slot, line, time_s)
+        ]
 
     def forget(self) -> None:
         """The camera did not see the scene: no identity has a side, so none changes it until it is seen on one."""
-        self._sides[:] = 0
+        self._sides[:], self._expected[:], self._due_s[:] = 0, 0, np.inf
         self._passages.clear()
 
     def end(self, slot: int) -> list[Crossing]:
         """The identity is gone for good: what it did last is not contradicted any more."""
-        found = [self._settle(slot, line, math.inf) for at, line in list(self._passages) if at == slot]
+        found = [
+            crossing
+            for at, line in list(self._passages)
+            if at == slot
+            for crossing in self._settle(slot, line, math.inf)
+        ]
         for line in range(len(self._lines)):
-            self._passages.pop((slot, line), None)
-        self._sides[slot], self._crossed_s[slot] = 0, -np.inf
-        return [crossing for crossing in found if crossing is not None]
+            self._drop((slot, line))
+        self._sides[slot], self._expected[slot], self._crossed_s[slot] = 0, 0, -np.inf
+        return found
 
-    def _advance(
-        self, steps: Steps, row: int, line: int, beyond: int, hit: tuple[int, float] | None
-    ) -> Crossing | None:
+    def _advance(self, steps: Steps, row: int, line: int, sight: _Sight) -> list[Crossing]:
         """One identity's new sight at one line."""
+        side, beyond, hit = sight
         slot = int(steps.slots[row])
         here: Trace = (float(steps.times_s[row]), *steps.after[row].tolist())
+        found = []
+        if hit is not None and (slot, line) in self._passages:  # until the path met the line it was where it was seen
+            span_s = steps.times_s[row] - steps.times_before_s[row]
+            found += self._settle(slot, line, float(steps.times_before_s[row] + hit[1] * span_s))
         settled = int(self._sides[slot, line])
         if settled == 0:  # born in the band, or just born
-            self._sides[slot, line] = beyond
-            return None
+            self._sides[slot, line] = self._expected[slot, line] = beyond
+            return found
         passage = self._passages.get((slot, line))
         if passage is None:
             passage = _Passage(before=(float(steps.times_before_s[row]), *steps.before[row].tolist()))
@@ -186,27 +241,26 @@ class Lines:
                 bridged=bool(steps.bridged[row]),
             )
         if beyond == settled:
-            self._passages.pop((slot, line), None)
-            return None
-        if beyond == 0:
+            self._drop((slot, line))
+            return found
+        if beyond == 0 and side != passage.side:
             passage = replace(passage, side=0)
-        elif passage.side != beyond:
+        elif beyond and passage.side != beyond:
             passage = replace(passage, side=beyond, since=here)
-        self._passages[slot, line] = passage
-        return self._settle(slot, line, here[0])
+        self._keep((slot, line), passage)
+        return found + self._settle(slot, line, here[0])
 
-    def _settle(self, slot: int, line: int, time_s: float) -> Crossing | None:
+    def _settle(self, slot: int, line: int, time_s: float) -> list[Crossing]:
         """Take the new side if it has lasted long enough."""
-        passage, rule = self._passages[slot, line], self._lines[line]
-        due_s = max(passage.since[0] + rule.settle_s, float(self._crossed_s[slot, line]) + rule.min_rearm_s)
-        if passage.side == 0 or time_s < due_s - EPSILON_S:
-            return None
-        del self._passages[slot, line]
+        passage = self._passages[slot, line]
+        if passage.side == 0 or time_s < self._due_s[slot, line] - EPSILON_S:
+            return []
         self._sides[slot, line] = passage.side
+        self._drop((slot, line))
         if passage.net * passage.side <= 0:  # passed beyond the line's end
-            return None
+            return []
         self._crossed_s[slot, line] = passage.crossed_s
-        return Crossing(
+        crossing = Crossing(
             slot=slot,
             line=line,
             sign=passage.side,
@@ -215,6 +269,21 @@ class Lines:
             after=passage.since,
             bridged=passage.bridged,
         )
+        return [crossing]
+
+    def _keep(self, key: tuple[int, int], passage: _Passage) -> None:
+        """The passage of one slot over one line, as it is now."""
+        rule = self._lines[key[1]]
+        due_s = max(passage.since[0] + rule.settle_s, float(self._crossed_s[key]) + rule.min_rearm_s)
+        self._passages[key], self._expected[key] = passage, passage.side
+        self._due_s[key] = due_s if passage.side else np.inf
+        self._soonest_s = min(self._soonest_s, float(self._due_s[key]) - 2 * EPSILON_S)
+
+    def _drop(self, key: tuple[int, int]) -> None:
+        """There is no passage of this slot over this line any more."""
+        self._passages.pop(key, None)
+        self._expected[key], self._due_s[key] = self._sides[key], np.inf
+        self._soonest_s = float(self._due_s.min(initial=np.inf)) - 2 * EPSILON_S
 
     def state(self, slots: dict[int, int]) -> list[dict[str, Any]]:
         """Plain values to continue from; ``slots`` gives each identity's slot."""
@@ -255,11 +324,11 @@ class Lines:
                 continue
             for identity, side, crossed_s in entry["sides"]:
                 if identity in slots:
-                    self._sides[slots[identity], number] = side
+                    self._sides[slots[identity], number] = self._expected[slots[identity], number] = side
                     self._crossed_s[slots[identity], number] = _shifted(crossed_s, shift_s, -math.inf)
             for identity, before, net, crossed_s, bridged, side, since in entry["passages"]:
                 if identity in slots:
-                    self._passages[slots[identity], number] = _Passage(
+                    passage = _Passage(
                         before=(before[0] + shift_s, before[1], before[2]),
                         net=net,
                         crossed_s=_shifted(crossed_s, shift_s, math.nan),
@@ -267,6 +336,7 @@ class Lines:
                         side=side,
                         since=(_shifted(since[0], shift_s, math.nan), _real(since[1]), _real(since[2])),
                     )
+                    self._keep((slots[identity], number), passage)
 
 
 def _sums(hits: Hits, lines: Rows) -> dict[tuple[int, int], tuple[int, float]]:
@@ -285,6 +355,7 @@ def _plain(line: Line) -> dict[str, Any]:
         "name": line.name,
         "points": [list(point) for point in line.points],
         "dead_band": line.dead_band,
+        "sway_share": line.sway_share,
     }
 
 

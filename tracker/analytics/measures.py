@@ -13,6 +13,7 @@ from tracker.analytics.bookings import Bookings
 from tracker.analytics.contact import ContactFinder
 from tracker.analytics.flows import FlowFinder
 from tracker.analytics.geometry import Edges, Hits
+from tracker.analytics.identity_switches import find_switches
 from tracker.analytics.lines import Lines
 from tracker.analytics.occlusion_order import occlusion_order
 from tracker.analytics.occupancy import Balances, Coverage, Occupancy
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from tracker.analytics.geometry import Flags, Floats, Rows
     from tracker.analytics.lines import Crossing
     from tracker.analytics.occlusion_order import OcclusionOrder
+    from tracker.analytics.paths import Steps
     from tracker.analytics.zones import Change
     from tracker.contacts import Contacts
     from tracker.events import Event
@@ -40,6 +42,9 @@ __all__ = ["SiteMeasures"]
 EARLIER_FRAMES = 16
 """Frames whose contacts are kept for identities that are confirmed later."""
 STATE_VERSION = 1
+SEEN, PREDICTED = int(ContactState.SEEN), int(ContactState.PREDICTED)
+TIME_DIGITS, AGE_DIGITS, BOX_DIGITS = 6, 3, 2
+"""Of times and ages, as records write them: rows that are counted again give the same events."""
 
 
 class SiteMeasures(Analytic):
@@ -71,6 +76,8 @@ class SiteMeasures(Analytic):
         self._size: tuple[int, int] | None = None
         self._time_s: float | None = None
         self._last: tuple[TrackedFrame, Tracks, Contacts] | None = None
+        self._heights: Floats = np.zeros(0)
+        self._detected: Flags = np.zeros(0, np.bool_)
 
     @classmethod
     def open(cls, context: AnalyticContext) -> Self:
@@ -92,31 +99,31 @@ class SiteMeasures(Analytic):
         Raises:
             ConfigError: There are no tracks, or the picture has another shape than the site's.
         """
-        frame, tracks = tracked.frame, tracked.tracks
+        frame, tracks, time_s = tracked.frame, tracked.tracks, round(tracked.frame.time_s, TIME_DIGITS)
         if tracks is None:
             raise ConfigError("site", "expected tracked frames, found segmented ones", "track, or leave the site out")
         if frame.size != self._size:
             self._fit(frame.size, tracked.class_names)
-        self._set_clock(frame)
-        self._balances.tick(self._utc_ms(frame.time_s))
+        self._set_clock(frame, time_s)
+        self._balances.tick(self._utc_ms(time_s))
         found: list[Event] = []
-        if self._time_s is not None and frame.time_s - self._time_s >= self._gap_s:
-            found.append(self._bookings.camera("gap", frame.time_s, since_s=self._time_s))
+        if self._time_s is not None and time_s - self._time_s >= self._gap_s:
+            found.append(self._bookings.camera("gap", time_s, since_s=self._time_s))
             self._paths.interrupt()
         if self._pause.note(tracked.events):
             self._lines.forget()
-        self._time_s = frame.time_s
+        self._time_s = time_s
         contacts = tracked.contacts
         if contacts is None:
             contacts = self._contacts.find(tracked.instances, frame.size)
         self._last = tracked, tracks, contacts
         scale = np.array([self._aspect / frame.size[0], 1.0 / frame.size[1]])
         own = contacts.of_tracks(tracks.detection_rows, tracks.boxes)
-        states, seen = own.states, contacts.states == ContactState.SEEN
+        states, seen = own.states, contacts.states == SEEN
         if self._pause.kinds:
-            states, seen = np.full_like(states, ContactState.PREDICTED), np.zeros_like(seen)
-        found += self._update(tracks, own.points * scale, states, frame.time_s)
-        self._earlier.append((frame.time_s, contacts.points * scale, seen))
+            states, seen = np.full_like(states, PREDICTED), np.zeros_like(seen)
+        found += self._update(tracks, own.points * scale, states, _heights(tracks) / frame.size[1], time_s)
+        self._earlier.append((time_s, contacts.points * scale, seen))
         for identity in tracks.ended_ids.tolist():
             found += self._end(identity)
         return tuple(found)
@@ -224,43 +231,51 @@ class SiteMeasures(Analytic):
         pieces, edges = self._lines.edges.edges, self._zones.edges
         self._pieces = len(pieces)
         self._edges = Edges(np.concatenate([pieces.start, edges.start]), np.concatenate([pieces.end, edges.end]))
+        self._sides: Floats = np.zeros((0, len(self._edges)))
 
     def _reserve(self) -> None:
-        self._lines.reserve(len(self._paths))
-        self._zones.reserve(len(self._paths))
+        slots = len(self._paths)
+        self._sides = np.concatenate([self._sides, self._edges.sides(self._paths.points[len(self._sides) :])])
+        self._lines.reserve(slots)
+        self._zones.reserve(slots)
+        self._heights, self._detected = np.zeros(slots), np.zeros(slots, np.bool_)
 
-    def _set_clock(self, frame: Frame) -> None:
+    def _set_clock(self, frame: Frame, time_s: float) -> None:
         """Where media time 0 lies in UTC; cameras' clocks are followed from frame to frame."""
         if not self._declared and frame.captured_at is not None:
-            self._utc_from_ms = frame.captured_at.timestamp() * 1000 - frame.time_s * 1000
+            self._utc_from_ms = frame.captured_at.timestamp() * 1000 - time_s * 1000
 
     def _utc_ms(self, time_s: float) -> int | None:
         return None if self._utc_from_ms is None else round(self._utc_from_ms + time_s * 1000)
 
-    def _update(self, tracks: Tracks, points: Floats, states: Any, time_s: float) -> list[Event]:
-        """The identities of one frame: their contacts ``(N, 2)`` in picture heights and states ``(N,)``."""
+    def _update(self, tracks: Tracks, points: Floats, states: Any, heights: Floats, time_s: float) -> list[Event]:
+        """The identities of one frame: their contacts ``(N, 2)`` and heights ``(N,)`` in picture heights, states."""
         room = len(self._paths)
         slots, new = self._paths.find(tracks.ids, time_s)
         if len(self._paths) > room:
             self._reserve()
+        seen, detected = states == SEEN, states != PREDICTED
+        self._heights[slots] = heights
+        self._detected[:] = False
+        self._detected[slots[detected]] = True
         found: list[Event] = []
         if new:
             self._paths.class_ids[slots[new]] = tracks.class_ids[new]
-            self._paths.first_s[slots[new]] = time_s - tracks.ages_s[new].astype(np.float64)
+            self._paths.first_s[slots[new]] = time_s - tracks.ages_s[new].astype(np.float64).round(AGE_DIGITS)
             found += [self._bookings.start(slot) for slot in slots[new].tolist()]
             found += self._catch_up(tracks.earlier_rows)
-        seen, detected = states == ContactState.SEEN, states != ContactState.PREDICTED
         self._paths.note(slots, tracks.class_ids, seen=seen, detected=detected, time_s=time_s)
-        rows = np.flatnonzero(seen)
+        (rows,) = seen.nonzero()
         if len(rows):
             found += self._step(slots[rows], points[rows], np.full(len(rows), time_s))
-        alive = self._paths.ids > 0
-        absent = alive & (self._paths.present_s < time_s)
-        unseen = absent.copy()
-        unseen[slots[~detected]] = True
-        if unseen.any():
-            found += self._booked(self._lines.wait(unseen, time_s), self._zones.wait(unseen, absent, time_s))
-        found += self._booked([], self._zones.loitering(slots[detected], time_s))
+        if len(self._paths.slots) > len(rows):  # some are absent, hidden or presumed
+            absent = (self._paths.ids > 0) & (self._paths.present_s < time_s)
+            unseen = absent.copy()
+            unseen[slots[~detected]] = True
+            if np.count_nonzero(unseen):
+                found += self._booked(self._lines.wait(unseen, time_s), self._zones.wait(unseen, absent, time_s))
+        if self._zones.may_loiter(time_s):
+            found += self._booked([], self._zones.loitering(slots[detected], time_s))
         return found
 
     def _catch_up(self, earlier: Rows) -> list[Event]:
@@ -280,12 +295,36 @@ class SiteMeasures(Analytic):
     def _step(self, slots: Rows, points: Floats, times_s: Floats) -> list[Event]:
         """Sights of identities against all lines and zones at once."""
         steps = self._paths.step(slots, points, times_s)
+        heights = self._heights[slots]
+        if self.site.lines and np.count_nonzero(steps.first):
+            steps = self._continued(steps, heights)
         sides = self._edges.sides(steps.after)
-        hits = self._edges.hits(steps.before, steps.after, self._edges.sides(steps.before), sides)
-        of_lines, cut = hits.edges < self._pieces, self._pieces
-        crossings = self._lines.step(steps, sides[:, :cut], _chosen(hits, of_lines, 0)) if self.site.lines else []
-        changes = self._zones.step(steps, sides[:, cut:], _chosen(hits, ~of_lines, cut)) if self.site.zones else []
-        return self._booked(crossings, changes)
+        before = self._sides[slots]
+        if np.count_nonzero(steps.first):
+            before[steps.first] = self._edges.sides(steps.before[steps.first])
+        self._sides[slots] = sides
+        hits, cut = self._edges.hits(steps.before, steps.after, before, sides), self._pieces
+        crossings: Sequence[Crossing] = ()
+        if self.site.lines:
+            crossings = self._lines.step(steps, sides[:, :cut], _chosen(hits, hits.edges < cut, 0), heights)
+        changes: Sequence[Change] = ()
+        if self.site.zones:
+            # Stays are not continued over an identity switch: a first sight is where one begins.
+            of_zones = (hits.edges >= cut) & ~steps.first[hits.rows]
+            changes = self._zones.step(steps, sides[:, cut:], _chosen(hits, of_zones, cut))
+        return self._booked(crossings, changes) if crossings or changes else []
+
+    def _continued(self, steps: Steps, heights: Floats) -> Steps:
+        """The steps; after an identity switch the first one starts at the old identity's last sight."""
+        switches = find_switches(self._paths, steps, heights, self._detected)
+        if not switches:
+            return steps
+        before, times_before_s, bridged = steps.before.copy(), steps.times_before_s.copy(), steps.bridged.copy()
+        for row, slot in switches:
+            self._lines.transfer(slot, int(steps.slots[row]))
+            before[row], times_before_s[row] = self._paths.points[slot], self._paths.seen_s[slot]
+            bridged[row] = True
+        return replace(steps, before=before, times_before_s=times_before_s, bridged=bridged)
 
     def _booked(self, crossings: Sequence[Crossing], changes: Sequence[Change]) -> list[Event]:
         found = [event for crossing in crossings for event in self._bookings.crossing(crossing)]
@@ -322,3 +361,9 @@ def _chosen(hits: Hits, wanted: Flags, offset: int) -> Hits:
         shares=hits.shares[wanted],
         signs=hits.signs[wanted],
     )
+
+
+def _heights(tracks: Tracks) -> Floats:
+    """``(N,)`` pixels, from edges to the hundredth as records have them, so that counting again finds the same."""
+    edges = tracks.boxes[:, 1::2].astype(np.float64).round(BOX_DIGITS)
+    return np.asarray(edges[:, 1] - edges[:, 0])

@@ -47,6 +47,7 @@ class Paths:
         detected_s: ``(S,)`` last time it was detected, whether its contact was seen or not.
         seen_s: ``(S,)`` last time the contact was seen; NaN = never.
         present_s: ``(S,)`` last time it was among the tracks, seen or presumed.
+        points: ``(S, 2)`` the last contact that was seen, in picture heights; NaN = none.
         unseen_s: ``(S,)`` seconds between sights in which the contact was not seen, added up until the last sight.
     """
 
@@ -83,15 +84,15 @@ class Paths:
 
     def step(self, slots: Rows, points: Floats, times_s: Floats) -> Steps:
         """Take sights ``(N, 2)`` of identities, each with its own time ``(N,)``."""
-        before, times_before_s = self._points[slots], self.seen_s[slots]
+        before, times_before_s = self.points[slots], self.seen_s[slots]
         first = np.isnan(times_before_s)
-        if first.any():
+        if np.count_nonzero(first):
             before[first], times_before_s[first] = points[first], times_s[first]
         bridged = self._missed[slots] & ~first
-        if bridged.any():
+        if np.count_nonzero(bridged):
             self.unseen_s[slots] += np.where(bridged, times_s - times_before_s, 0.0)
         self._missed[slots] = False
-        self._points[slots], self.seen_s[slots] = points, times_s
+        self.points[slots], self.seen_s[slots] = points, times_s
         return Steps(
             slots=slots,
             before=before,
@@ -104,7 +105,7 @@ class Paths:
 
     def last(self, slot: int) -> tuple[float, float, float]:
         """Time and place of the last sight; NaN where there was none."""
-        x, y = self._points[slot].tolist()
+        x, y = self.points[slot].tolist()
         return float(self.seen_s[slot]), x, y
 
     def interrupt(self) -> None:
@@ -136,7 +137,7 @@ class Paths:
 
     def _bind(self) -> None:
         self.first_s, self.seen_s, self.present_s, self.unseen_s, self.detected_s = self._floats.T[:5]
-        self._points = self._floats[:, 5:]
+        self.points = self._floats[:, 5:]
 
     def state(self) -> list[list[Any]]:
         """Plain values to continue from, one row per identity."""

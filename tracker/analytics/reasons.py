@@ -56,7 +56,7 @@ def sentence(miss: NearMiss, place: Line | Zone) -> str:
 
 def _at_line(miss: NearMiss, line: Line) -> dict[Reason, str]:
     way = f"Crossed towards {miss.direction}" if miss.direction else "Came to the line"
-    band = f"Came into the dead band, {_share(line.dead_band)} on either side of the line, and went back."
+    band = f"Came into the dead band, {_share(line.dead_band)} on either side of the line or more, and went back."
     back = f"{way} and was back before it had been beyond the dead band for {line.settle_s:g} s."
     return {
         "class_not_counted": f"{way} as {miss.class_name}; this line counts only {', '.join(line.classes)}.",

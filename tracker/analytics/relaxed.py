@@ -81,7 +81,9 @@ def unruled(site: Site) -> Site:
     """A site whose lines and zones count at once: no dead band, and no time to wait."""
     return replace(
         site,
-        lines=tuple(replace(line, dead_band=SMALLEST_BAND, settle_s=0.0, min_rearm_s=0.0) for line in site.lines),
+        lines=tuple(
+            replace(line, dead_band=SMALLEST_BAND, sway_share=0.0, settle_s=0.0, min_rearm_s=0.0) for line in site.lines
+        ),
         zones=tuple(replace(zone, enter_s=0.0) for zone in site.zones),
     )
 

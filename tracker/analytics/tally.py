@@ -1,4 +1,4 @@
-"""Tally of events as they come: crossings by line and direction, entries and dwell by zone, flows."""
+"""Tally of events as they come: crossings by line and direction, entries and dwell by zone, flows, by final class."""
 
 from __future__ import annotations
 
@@ -39,17 +39,23 @@ class ZoneTally:
 
 @dataclass(slots=True, kw_only=True)
 class Tally:
-    """Sums over the events that it was shown, so that they need not be kept. Classes are those at the event.
+    """Sums over the events that it was shown, so that they need not be kept.
+
+    Classes are those so far, and of identities that are over the final ones, as in counts of the ledger.
 
     Attributes:
         crossings: By line, direction and class.
         zones: By name.
         flows: By name and class.
+        at_crossing: As ``crossings``, by the class at the event: these never become fewer.
     """
 
     crossings: dict[tuple[str, str], Counter[str]] = field(default_factory=dict)
     zones: dict[str, ZoneTally] = field(default_factory=dict)
     flows: dict[str, Counter[str]] = field(default_factory=dict)
+    at_crossing: dict[tuple[str, str], Counter[str]] = field(default_factory=dict)
+    _open: dict[tuple[str, int], list[tuple[Counter[str], str]]] = field(default_factory=dict, repr=False)
+    """Of identities that are not over: under which class each of their events stands, and in which sum."""
 
     @classmethod
     def of(cls, site: Site | None) -> Tally:
@@ -65,31 +71,56 @@ class Tally:
     def add(self, events: Iterable[Event]) -> None:
         """Take the next events."""
         for event in events:
-            name = event.class_name
             if event.kind == "crossing":
-                self.crossings.setdefault((event.place, event.direction), Counter())[name] += 1
+                key = event.place, event.direction
+                self.at_crossing.setdefault(key, Counter())[event.class_name] += 1
+                self._book(event, self.crossings.setdefault(key, Counter()))
             elif event.kind == "flow":
-                self.flows.setdefault(event.place, Counter())[name] += 1
+                self._book(event, self.flows.setdefault(event.place, Counter()))
             elif event.kind in {"enter", "leave"} and event.stay is not None:
                 zone = self.zones.setdefault(event.place, ZoneTally())
                 if event.kind == "enter":
-                    (zone.entries if event.stay.began == "entered" else zone.found_inside)[name] += 1
+                    self._book(event, zone.entries if event.stay.began == "entered" else zone.found_inside)
                 elif event.stay.began == "entered" and event.stay.end == "left":
                     zone.closed += 1
                     zone.dwell_s += event.stay.dwell_s or 0.0
+            elif event.kind == "rekeyed":
+                booked = self._open.pop((event.stream, event.was_identity), [])
+                self._open.setdefault((event.stream, event.identity), []).extend(booked)
+                self._reclassify(event)
+            elif event.kind == "reclassified":
+                self._reclassify(event)
+            elif event.kind == "identity_end":
+                self._open.pop((event.stream, event.identity), None)
+
+    def _book(self, event: Event, counts: Counter[str]) -> None:
+        counts[event.class_name] += 1
+        self._open.setdefault((event.stream, event.identity), []).append((counts, event.class_name))
+
+    def _reclassify(self, event: Event) -> None:
+        """Move everything that an identity was counted for to its class of now."""
+        key = event.stream, event.identity
+        for counts, was in self._open.get(key, ()):
+            counts[was] -= 1
+            counts[event.class_name] += 1
+            if not counts[was]:
+                del counts[was]
+        if key in self._open:
+            self._open[key] = [(counts, event.class_name) for counts, _ in self._open[key]]
 
     def merge(self, other: Tally) -> None:
-        """Add what another one counted."""
-        for key, counts in other.crossings.items():
-            self.crossings.setdefault(key, Counter()).update(counts)
+        """Add what another one counted; what comes about its identities later is not moved here."""
+        for mine, theirs in ((self.crossings, other.crossings), (self.at_crossing, other.at_crossing)):
+            for key, counts in theirs.items():
+                mine.setdefault(key, Counter()).update(counts)
         for name, counts in other.flows.items():
             self.flows.setdefault(name, Counter()).update(counts)
-        for name, theirs in other.zones.items():
+        for name, more in other.zones.items():
             zone = self.zones.setdefault(name, ZoneTally())
-            zone.entries.update(theirs.entries)
-            zone.found_inside.update(theirs.found_inside)
-            zone.closed += theirs.closed
-            zone.dwell_s += theirs.dwell_s
+            zone.entries.update(more.entries)
+            zone.found_inside.update(more.found_inside)
+            zone.closed += more.closed
+            zone.dwell_s += more.dwell_s
 
     def copy(self) -> Tally:
         """What further events do not change."""

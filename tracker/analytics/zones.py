@@ -82,11 +82,11 @@ class Zones:
         zones: Of the site.
         aspect: Width over height of the picture.
         paths: Of the identities.
-        class_names: Names in ``class_ids`` order.
+        class_names: Names in ``class_ids`` order; more may be added at their end.
     """
 
     def __init__(self, zones: Sequence[Zone], *, aspect: float, paths: Paths, class_names: Sequence[str]) -> None:
-        self._zones, self._paths, self._class_names = tuple(zones), paths, tuple(class_names)
+        self._zones, self._paths, self._class_names = tuple(zones), paths, class_names
         polygons = [
             (number, polygon_edges(np.array(polygon) * (aspect, 1.0)))
             for number, zone in enumerate(zones)
@@ -113,6 +113,14 @@ class Zones:
         self._entered_s: Floats = np.zeros((0, count))
         self._unseen_s: Floats = np.zeros((0, count))
         self._pending: dict[tuple[int, int], _Pending] = {}
+        self._due_s: Floats = np.zeros((0, count))
+        """When pending passages become certain; infinite where there is none."""
+        self._soonest_s = math.inf
+        """No pending passage is due before."""
+        self._loose: Flags = np.zeros(0, np.bool_)
+        """Slots that may be inside without a passage that said so: just seen, or just given up as lost."""
+        self._loitering_s = math.inf
+        """Nobody loiters before."""
 
     @property
     def inside(self) -> Flags:
@@ -128,6 +136,8 @@ class Zones:
         self._loiter_s = np.concatenate([self._loiter_s, np.full((more, count), np.nan)])
         self._entered_s = np.concatenate([self._entered_s, floats])
         self._unseen_s = np.concatenate([self._unseen_s, floats])
+        self._due_s = np.concatenate([self._due_s, np.full((more, count), np.inf)])
+        self._loose = np.concatenate([self._loose, np.ones(more, np.bool_)])
 
     def holds(self, points: Floats, sides: Floats) -> Flags:
         """Which zones hold which points: ``(N, Z)``.
@@ -156,17 +166,17 @@ class Zones:
         now = self.holds(steps.after, sides)
         raw = self._raw[slots]
         raw[steps.first] = now[steps.first]
-        busy = (now != self._inside[slots]) | (raw != now)
+        busy = raw != now
+        if len(slots) and steps.times_s[-1] >= self._soonest_s:
+            busy |= steps.times_s[:, None] >= self._due_s[slots] - 2 * EPSILON_S
+        if np.count_nonzero(loose := self._loose[slots]):
+            busy[loose] |= now[loose] != self._inside[slots[loose]]
+            self._loose[slots] = False
         passed: dict[tuple[int, int], list[float]] = {}
         for row, edge, share in zip(hits.rows.tolist(), hits.edges.tolist(), hits.shares.tolist(), strict=True):
             zone = int(self.owners[edge])
             passed.setdefault((row, zone), []).append(share)
             busy[row, zone] = True
-        if self._pending:
-            rows = {slot: row for row, slot in enumerate(slots.tolist())}
-            for slot, zone in self._pending:
-                if slot in rows:
-                    busy[rows[slot], zone] = True
         found: list[Change] = []
         for row, zone in zip(*(part.tolist() for part in busy.nonzero()), strict=True):
             shares = sorted(passed.get((row, zone), []))
@@ -186,20 +196,36 @@ class Zones:
         found = []
         key = slot, zone
         if raw != self._inside[key] and key not in self._pending:  # first seen inside
-            self._pending[key] = _Pending(
-                time_s=now_s, before=None, after=after, bridged=False, born=True, unseen_s=unseen_s
-            )
+            born = _Pending(time_s=now_s, before=None, after=after, bridged=False, born=True, unseen_s=unseen_s)
+            self._await(key, born)
         for share in shares:
             time_s = started_s + share * (now_s - started_s)
             found += self._settle(slot, zone, time_s)
             raw = not raw
             if raw == self._inside[key]:
-                self._pending.pop(key, None)
+                self._forget(key)
             else:
-                self._pending[key] = _Pending(
+                passed = _Pending(
                     time_s=time_s, before=before, after=after, bridged=bridged, born=False, unseen_s=unseen_s
                 )
+                self._await(key, passed)
         return found + self._settle(slot, zone, now_s)
+
+    def _await(self, key: tuple[int, int], pending: _Pending) -> None:
+        """From now on a passage of one slot's boundary of one zone is pending."""
+        rule = self._zones[key[1]]
+        self._pending[key] = pending
+        due_s = pending.time_s + (rule.leave_s if self._inside[key] else rule.enter_s)
+        self._due_s[key], self._soonest_s = due_s, min(self._soonest_s, due_s - 2 * EPSILON_S)
+
+    def _forget(self, key: tuple[int, int]) -> _Pending | None:
+        """The passage that was pending, if there was one; now there is none."""
+        pending = self._pending.pop(key, None)
+        if pending is not None:
+            self._due_s[key] = np.inf
+            self._soonest_s = float(self._due_s.min()) - 2 * EPSILON_S
+            self._loitering_s = -math.inf  # who nearly left may loiter
+        return pending
 
     def _settle(self, slot: int, zone: int, time_s: float) -> list[Change]:
         """Make the pending passage certain if it has lasted long enough."""
@@ -209,12 +235,13 @@ class Zones:
         rule, leaves = self._zones[zone], bool(self._inside[key])
         if time_s - pending.time_s < (rule.leave_s if leaves else rule.enter_s) - EPSILON_S:
             return []
-        del self._pending[key]
+        self._forget(key)
         if leaves:
             return self._leave(slot, zone, pending.time_s, pending)
         self._inside[key] = True
         self._entered_s[key], self._unseen_s[key] = pending.time_s, pending.unseen_s
         self._already[key], self._loiter_s[key] = pending.born, np.nan
+        self._loitering_s = min(self._loitering_s, pending.time_s + float(self._shortest_s[zone]) - 2 * EPSILON_S)
         change = Change(
             kind="enter",
             slot=slot,
@@ -273,10 +300,19 @@ class Zones:
         )
         return [change]
 
+    def may_loiter(self, time_s: float) -> bool:
+        """Whether it is worth while to ask who became one that loiters."""
+        return self._loiter and time_s >= self._loitering_s
+
     def loitering(self, slots: Rows, time_s: float) -> list[Change]:
         """Who of the present identities became one that loiters."""
-        if not self._loiter:
-            return []
+        found = self._found_loitering(slots, time_s)
+        still = self._inside & np.isnan(self._loiter_s) & np.isinf(self._due_s)
+        still = np.where(still, self._entered_s + self._shortest_s, np.inf)
+        self._loitering_s = float(still.min(initial=np.inf)) - 2 * EPSILON_S
+        return found
+
+    def _found_loitering(self, slots: Rows, time_s: float) -> list[Change]:
         inside = self._inside[slots]
         if not inside.any():
             return []
@@ -304,17 +340,19 @@ class Zones:
         for slot, zone in zip(*(part.tolist() for part in (self._inside & absent[:, None]).nonzero()), strict=True):
             if (slot, zone) not in self._pending and gone_s[slot] >= self._zones[zone].leave_s - EPSILON_S:
                 found += self._leave(slot, zone, float(self._paths.seen_s[slot]), None)
+                self._loose[slot] = True
         return found
 
     def end(self, slot: int) -> list[Change]:
         """The identity is gone for good: its stays end."""
         found: list[Change] = []
         for zone in range(len(self._zones)):
-            pending = self._pending.pop((slot, zone), None)
+            pending = self._forget((slot, zone))
             if self._inside[slot, zone]:
                 time_s = float(self._paths.seen_s[slot]) if pending is None else pending.time_s
                 found += self._leave(slot, zone, time_s, pending)
         self._inside[slot] = self._raw[slot] = self._already[slot] = False
+        self._loose[slot] = True
         return found
 
     def state(self) -> list[dict[str, Any]]:
@@ -354,9 +392,10 @@ class Zones:
                     self._inside[key], self._entered_s[key] = True, entered_s + shift_s
                     self._unseen_s[key], self._already[key] = unseen_s, already
                     self._loiter_s[key] = np.nan if loiter_s is None else loiter_s + shift_s
+                    self._loitering_s = -math.inf  # asked at once, and known from then on
             for identity, time_s, before, after, bridged, born, unseen_s in entry["pending"]:
                 if identity in slots:
-                    self._pending[slots[identity], number] = _Pending(
+                    pending = _Pending(
                         time_s=time_s + shift_s,
                         before=None if before is None else (before[0] + shift_s, before[1], before[2]),
                         after=(after[0] + shift_s, after[1], after[2]),
@@ -364,6 +403,7 @@ class Zones:
                         born=born,
                         unseen_s=unseen_s,
                     )
+                    self._await((slots[identity], number), pending)
 
 
 def _plain(zone: Zone) -> dict[str, Any]:

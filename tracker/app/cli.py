@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from tracker.app.checked import CheckedCommand
+from tracker.app.commands.analyse import analyse
 from tracker.app.commands.audit import audit
 from tracker.app.commands.batch import batch
 from tracker.app.commands.bench import bench_app
@@ -14,6 +15,7 @@ from tracker.app.commands.compact import compact
 from tracker.app.commands.counts import counts
 from tracker.app.commands.dashboard import dashboard
 from tracker.app.commands.dwell import dwell
+from tracker.app.commands.identities import identities
 from tracker.app.commands.live import live
 from tracker.app.commands.measure import associate, evaluate
 from tracker.app.commands.models import models_app
@@ -51,7 +53,7 @@ def _version(
 for command in (track, segment, batch, live, associate):
     app.command(cls=HabitCommand)(command)
 app.command(name="eval", cls=HabitCommand)(evaluate)
-for command in (compact, counts, dwell, audit, dashboard, demo, doctor):
+for command in (analyse, compact, counts, dwell, audit, identities, dashboard, demo, doctor):
     app.command(cls=CheckedCommand)(command)
 app.add_typer(models_app, name="models")
 app.add_typer(site_app, name="site")

@@ -79,7 +79,7 @@ class _Answer(http.server.BaseHTTPRequestHandler):
         super().__init__(*arguments)
 
     def do_GET(self) -> None:
-        """The clip, for as long as anybody reads it."""
+        """The clip, for as long as it is read."""
         path = self._files.get(self.path)
         if path is None:
             self.send_error(404)

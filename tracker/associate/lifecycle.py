@@ -12,6 +12,8 @@ instance in this frame.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -194,6 +196,11 @@ class TrackTable:
         self.votes = np.array(state["votes"], np.float64, order="C")
         self.crops = np.array(state["crops"], np.uint8, order="C")
         self._has_crops = True
+        self._bind()
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """A copy, or a table out of another process: its columns are views of its own arrays again."""
+        self.__dict__.update(state)
         self._bind()
 
     def _bind(self) -> None:

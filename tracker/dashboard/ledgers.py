@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from tracker.dashboard.history import ROW, History
 from tracker.errors import TrackerError
 from tracker.formats.event_rows import row_of
@@ -73,6 +75,7 @@ class Ledgers:
         self._ledgers: list[_Ledger] = []
         self._wanted: list[Path] = []
         self._names: dict[str, str] = {}
+        self._began: dict[str, tuple[History, int]] = {}
         self._keys: dict[str, set[str]] = {}
         self._temporary: tempfile.TemporaryDirectory[str] | None = None
         self._stop = threading.Event()
@@ -153,6 +156,23 @@ class Ledgers:
             values["stream"] = shown = self._shown(raw)
             values["key"] = shown + values["key"].removeprefix(raw)
         return [found[row] for row in rows if row in found]
+
+    def began_ms(self, stream: str) -> int | None:
+        """When a recording began, UTC: where its media time is 0; ``None`` without a wall clock."""
+        history = self.history
+        held = self._began.get(stream)
+        if held is not None and held[0] is history:
+            return held[1]
+        with history.lock:
+            events = history.events
+            rows = np.flatnonzero((events["stream"] == history.names.number(stream)) & events["utc"])[:1].tolist()
+            places = [(int(events["source"][row]), int(events["row"][row])) for row in rows]
+        for source, row in places:
+            for whole in self.rows(source, [row]):
+                found = int(whole["utc_ms"] - round(whole["time_s"] * 1000))
+                self._began[stream] = history, found
+                return found
+        return None
 
     def _shown(self, stream: str) -> str:
         """A stream's name in the API: of a path or URL its last part, with a number where another one has that.

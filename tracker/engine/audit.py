@@ -1,8 +1,7 @@
-"""Audit of a recording from its saved instances: evidence in one pass, cut-outs in a second one beside the video."""
+"""Audit of a recording from its tracks: evidence in one pass, cut-outs in a second one beside the video."""
 
 from __future__ import annotations
 
-import itertools
 import json
 import os
 from collections import Counter, defaultdict
@@ -14,11 +13,11 @@ from tracker.analytics.audit_trail import AuditTrail
 from tracker.analytics.near_misses import NEAR
 from tracker.engine.audit_json import audit_values
 from tracker.engine.audit_rows import audit_page, wanted_pictures
-from tracker.engine.counting import check_site, counting_stages
 from tracker.engine.marks import site_marks
+from tracker.engine.recorded import Reading, open_input
 from tracker.engine.saved import tracked_frames
 from tracker.errors import ConfigError, SourceError
-from tracker.formats.instances import open_saved
+from tracker.formats.instances import is_saved_instances, open_saved
 from tracker.render.annotate import clock_text
 from tracker.render.audit_page import Picture, render_page
 from tracker.render.cut_out import cut_out, jpeg_of
@@ -32,11 +31,12 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from tracker.engine.audit_rows import Wanted
+    from tracker.engine.recorded import RecordedInput
     from tracker.render.site_marks import SiteMarks
     from tracker.site import Site
     from tracker.types import Frame, TrackedFrame
 
-__all__ = ["AuditOutcome", "audit_saved", "cut_outs"]
+__all__ = ["AuditOutcome", "audit_recorded", "audit_saved", "cut_outs"]
 
 MOST_PICTURED = 80
 """Rows of a page that get cut-outs: two each, some 10 kB apiece."""
@@ -94,27 +94,78 @@ def audit_saved(
         SinkError: The page cannot be written.
         ConfigError: The site does not fit, or an option is missing.
     """
+    return audit_recorded(
+        [path],
+        site_path,
+        out,
+        video=video,
+        pictures=pictures,
+        near=near,
+        settings=StreamSettings(start_at=start_at),
+        values=values,
+        progress=progress,
+    )
+
+
+def audit_recorded(
+    paths: Sequence[str | os.PathLike[str]],
+    site_path: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    *,
+    video: str | os.PathLike[str] | None = None,
+    pictures: bool = False,
+    near: float = NEAR,
+    settings: StreamSettings | None = None,
+    reading: Reading | None = None,
+    values: str | os.PathLike[str] | None = None,
+    progress: Callable[[int], None] = lambda _frames: None,
+) -> AuditOutcome:
+    """The same from saved instances or from rows of records.
+
+    Args:
+        paths: As for :func:`tracker.engine.analyse.analyse`.
+        site_path: As for :func:`audit_saved`, like ``out``, ``video`` and ``near``.
+        out: The same.
+        video: The same.
+        pictures: The same; cut-outs need saved instances.
+        near: The same.
+        settings: ``start_at`` and ``gap_s``.
+        reading: What the files do not say.
+        values: The same.
+        progress: The same.
+
+    Raises:
+        TrackerError: As for :func:`audit_saved`.
+    """
     from tracker.settings.site_file import read_site
 
+    files = [Path(path) for path in paths]
+    saved = is_saved_instances(files[0])
     if pictures and video is None:
         problem = "expected the recording for the cut-outs, found none: saved instances hold no pictures"
         raise ConfigError("--pictures", problem, "name it with --video, or leave --pictures out")
-    read = [Claim(path=Path(path)), Claim(path=Path(site_path), named_by="--site")]
+    if pictures and not saved:
+        problem = "expected saved instances, whose silhouettes the cut-outs show, found rows"
+        raise ConfigError(f"--pictures with {files[0]}", problem, "audit the .instances, or leave --pictures out")
+    read = [*(Claim(path=path) for path in files), Claim(path=Path(site_path), named_by="--site")]
     read += [] if video is None else [Claim(path=Path(video), named_by="--video")]
     written = [Claim(path=Path(out), named_by="--out")]
     written += [] if values is None else [Claim(path=Path(values), named_by="--json")]
     check_claims(written, read)
-    settings = StreamSettings(site=str(site_path), start_at=start_at)
-    trail, frames, first = _evidence(path, read_site(site_path), settings, near, progress)
+    settings = (settings or StreamSettings()).replace(site=os.fspath(site_path))
+    with open_input(files, read_site(site_path), settings, reading or Reading()) as source:
+        trail, frames, first = _evidence(files[0], source, near, progress)
+        warnings = list(source.notes)
     still: bytes | None = None
     found: dict[str, tuple[Picture, ...]] = {}
-    warnings: list[str] = []
+    if not saved:
+        warnings.append("Rows hold identities only: detections that never became one are not among the near misses.")
     if video is not None:
-        with open_source(os.fspath(video)) as source:
-            still = _still(source, first.size, video)
+        with open_source(os.fspath(video)) as pictured:
+            still = _still(pictured, first.size, video)
     if pictures and video is not None:
         wanted = wanted_pictures(trail, MOST_PICTURED)
-        found = cut_outs(wanted, _pictured(path, video), trail.site)
+        found = cut_outs(wanted, _pictured(files[0], video), trail.site)
         warnings.append("Pictures of people may be inside: keep and share this page as you would the video.")
     page = audit_page(trail, size=first.size, still=still, pictures=found, warnings=warnings)
     write_whole(out, render_page(page).encode())
@@ -128,28 +179,22 @@ def audit_saved(
 
 
 def _evidence(
-    path: str | os.PathLike[str], site: Site, settings: StreamSettings, near: float, progress: Callable[[int], None]
+    path: Path, source: RecordedInput, near: float, progress: Callable[[int], None]
 ) -> tuple[AuditTrail, int, Frame]:
     """What was counted and what was not, the number of frames, and the first of them."""
-    with Path(path).open("rb") as file:
-        model, saved = open_saved(path, file)
-        check_site(site, model.class_names, settings.site or "site")
-        frames = tracked_frames(model, saved)
-        first = next(frames, None)
-        if first is None:
-            raise SourceError(path, "expected frames, found none", "segment the recording again")
-        stream = Path(first.frame.source).name or first.frame.source
-        stages = counting_stages(stream, model.class_names, contacts=True, site=site, settings=settings)
-        start_utc_ms = None if settings.start_at is None else round(settings.start_at.timestamp() * 1000)
-        trail = AuditTrail(site, stream=stream, near=near, start_utc_ms=start_utc_ms, gap_s=settings.gap_s)
-        done = 0
-        for done, tracked in enumerate(itertools.chain([first], frames), 1):
-            for stage in stages:
-                tracked = stage.process(tracked)  # noqa: PLW2901 - a frame on its way
-            trail.process(tracked, tracked.events)
-            progress(done)
-        trail.close([event for stage in stages for event in stage.close()])
-    return trail, done, first.frame
+    settings = source.settings
+    start_utc_ms = None if settings.start_at is None else round(settings.start_at.timestamp() * 1000)
+    stream = Path(source.stream).name or source.stream
+    trail = AuditTrail(source.site, stream=stream, near=near, start_utc_ms=start_utc_ms, gap_s=settings.gap_s)
+    first, done = None, 0
+    for done, tracked in enumerate(source.counted(), 1):
+        first = first or tracked.frame
+        trail.process(tracked, tracked.events)
+        progress(done)
+    if first is None:
+        raise SourceError(path, "expected frames, found none", "segment the recording again")
+    trail.close(source.closing())
+    return trail, done, first
 
 
 def cut_outs(wanted: Sequence[Wanted], frames: Iterable[TrackedFrame], site: Site) -> dict[str, tuple[Picture, ...]]:

@@ -201,6 +201,8 @@ def _rule(place: Line | Zone) -> str:
     classes = f"Counts {', '.join(place.classes)}" if place.classes else "Counts all classes"
     if isinstance(place, Line):
         band = f"{100 * place.dead_band:.1f} % of the picture's height"
+        if place.sway_share:
+            band += f" or {100 * place.sway_share:g} % of the object's, the wider of both"
         rearm = f"once in {place.min_rearm_s:g} s per identity"
         return (
             f"{classes}, {rearm}; a side is taken after {place.settle_s:g} s beyond a dead band of {band}. "

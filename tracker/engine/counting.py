@@ -111,12 +111,12 @@ def counting_stages(
     settings: StreamSettings,
     pictured: bool = False,
 ) -> list[Stage]:
-    """The stages ``contact``, ``camera_state`` and ``analytics``; none where nothing asks for it.
+    """The stages ``contact``, ``camera_state``, ``analytics`` and ``notes``; none where nothing asks for it.
 
     Args:
         stream: Name of the stream.
         class_names: Of its model.
-        contacts: An output wants them.
+        contacts: An output wants them, and the notes with which its rows can be counted again.
         site: What is counted, if anything.
         settings: Of the stream.
         pictured: Its frames have pictures, which show the state of the camera.
@@ -133,6 +133,8 @@ def counting_stages(
     facts = {"site": site, "start_at": settings.start_at, "gap_s": settings.gap_s}
     kinds = [*(["site"] if site is not None else []), *settings.analytics]
     steps += [("analytics", {"kind": kind, **facts}) for kind in kinds]
+    if contacts:
+        steps.append(("notes", facts))
     return [
         STAGES.load(name)(StageContext(stream=stream, class_names=class_names, settings=values))
         for name, values in steps

@@ -156,8 +156,8 @@ def stages_of(
 ) -> list[Stage]:
     """The stages of a stream in their order.
 
-    Camera motion, filter, embeddings, associate, those of the settings, and last contact, camera state, analytics, so
-    that what is counted is what is written.
+    Camera motion, filter, embeddings, associate, predicted masks, those of the settings, and last contact, camera
+    state, analytics, so that what is counted is what is written.
 
     Args:
         plan: What the stream is to do.
@@ -183,6 +183,8 @@ def stages_of(
 
         make = tracker or (lambda: Tracker.for_model(segmenter, confirmation_score=settings.confirmation_score))
         steps.append(("associate", {"tracker": make}))
+        if settings.predicted_masks:
+            steps.append(("predicted_masks", {}))
     steps += [(name, {}) for name in settings.stages]
     return [
         *(
@@ -208,7 +210,8 @@ def _continued(name: str, make: Callable[[], list[Stage]], kept: Kept | None) ->
     try:
         restore(stages, meter, kept)
     except Exception as failure:  # noqa: BLE001 - whatever a state of another version makes of this one's stages
-        number = next_number(kept.state)
+        anew = kept.elapsed_s is None  # a recording from its beginning, with the numbers of any first run
+        number = None if anew else next_number(kept.state)
         then = "starting fresh" if number is None else f"numbers go on from {number + kept.skip_ids}"
         problem = f"expected a state of this tracker, found {type(failure).__name__}: {failure}; {then}"
         logger.warning("state not used", extra={"camera": name, "problem": problem})

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from tracker.engine.plan import StreamPlan
+    from tracker.sinks.base import Edition
     from tracker.sources.decoded import SourceInfo
     from tracker.types import Segmenter, TrackedFrame
 
@@ -57,12 +58,15 @@ class Outputs:
         self._start_s = info.start_s
         self._on_lost = on_lost
 
-    def opener(self, *, coasting: bool | None = None, final_classes: bool = True) -> Opener:
+    def opener(
+        self, *, coasting: bool | None = None, final_classes: bool = True, edition: Edition | None = None
+    ) -> Opener:
         """What opens one output, part after part: drawn trails continue from one to the next.
 
         Args:
             coasting: Write identities that are predicted and not seen; ``None`` = as the format does.
             final_classes: Of what is not the whole stream (parts, chunks) the classes are not final yet.
+            edition: Of events in stores; ``None`` = as the plan says.
         """
         from tracker.engine.marks import marks_to_draw
         from tracker.render.annotate import DRAWN, TRAIL_S, Annotator
@@ -95,6 +99,7 @@ class Outputs:
             stream=self._plan.name,
             live=self._plan.address.kind in {"camera", "network"},
             model_digest=self._model.digest if keeps_instances else "",
+            edition=edition or self._plan.edition,
         )
 
         def open_one(output: str | os.PathLike[str], *, kind: str | None = None) -> Sink:

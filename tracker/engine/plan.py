@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from tracker.settings.stream import CameraSettings, RunSettings, StreamSettings
-    from tracker.sinks.base import Sink
+    from tracker.sinks.base import Edition, Sink
     from tracker.site import Site
     from tracker.sources.address import Address
 
@@ -51,6 +51,7 @@ class StreamPlan:
         sound: The recording's sound is copied into its video.
         shows_images: Frames carry their full-size pictures whatever the outputs want.
         shows_contacts: Frames carry ground contacts whatever the outputs want.
+        edition: How its events come into stores.
     """
 
     name: str
@@ -66,6 +67,7 @@ class StreamPlan:
     sound: bool = False
     shows_images: bool = False
     shows_contacts: bool = False
+    edition: Edition = "append"
 
     def kind_of(self, output: str) -> str | None:
         """The kind of one of the outputs, as :func:`tracker.plugins.sink_class` takes it; ``None`` = by its suffix."""
@@ -83,12 +85,12 @@ class StreamPlan:
 
     @property
     def wants_contacts(self) -> bool:
-        """Whether the site or an output needs to know where identities stand."""
+        """Whether an output needs to know where identities stand."""
         if not self.associates:
             return False
         sinks = self.sink_classes
         drawn = "contacts" in (self.settings.draw or ()) and any(sink.needs_images for sink in sinks)
-        return self.shows_contacts or self.site is not None or drawn or any(sink.needs_contacts for sink in sinks)
+        return self.shows_contacts or drawn or any(sink.needs_contacts for sink in sinks)
 
     @property
     def wants_images(self) -> bool:

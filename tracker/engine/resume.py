@@ -22,7 +22,7 @@ from tracker.sinks.base import Checkpoint, Sink
 from tracker.sinks.part_file import refusal, write_whole
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
     from tracker.engine.meter import StreamMeter
@@ -168,6 +168,7 @@ class ChunkedSink(Sink):
         self._chunks = chunks
         self._sinks: list[Sink] = []
         self._complete = False
+        self._failed = False
         self._closed = False
         resumption.chunks.mkdir(parents=True, exist_ok=True)
         for path in resumption.chunks.iterdir():  # what came after the checkpoint comes again
@@ -178,48 +179,71 @@ class ChunkedSink(Sink):
     def write(self, tracked_frame: TrackedFrame) -> None:
         """Add one frame to the current chunk."""
         self._last_s = tracked_frame.frame.time_s
-        if not self._sinks:
-            self._begin_chunk(range(len(self._paths)))
-        for sink in self._sinks:
-            sink.write(tracked_frame)
+        with self._failing():
+            if not self._sinks:
+                self._begin_chunk(range(len(self._paths)))
+            for sink in self._sinks:
+                sink.write(tracked_frame)
 
     def write_events(self, events: Sequence[Event]) -> None:
         """Add them to the current chunk, or to one of their own where the last frame completed it."""
-        if not self._sinks:
-            takers = [n for n, path in enumerate(self._paths) if sink_class(path, self._kinds[n]).takes_events()]
-            if takers:
-                self._begin_chunk(takers)
-        for sink in self._sinks:
-            sink.write_events(events)
+        with self._failing():
+            if not self._sinks:
+                takers = [n for n, path in enumerate(self._paths) if sink_class(path, self._kinds[n]).takes_events()]
+                if takers:
+                    self._begin_chunk(takers)
+            for sink in self._sinks:
+                sink.write_events(events)
 
     def checkpoint(self, checkpoint: Checkpoint) -> None:
         """Complete the chunk, so that a later process can resume from here."""
-        self._end_chunk()
-        self._complete = checkpoint.complete
-        if checkpoint.state is not None and not checkpoint.complete:
-            self._resumption.save(checkpoint, self._chunks)
+        with self._failing():
+            self._end_chunk()
+            self._complete = checkpoint.complete
+            if checkpoint.state is not None and not checkpoint.complete:
+                self._resumption.save(checkpoint, self._chunks)
 
     def close(self) -> None:
-        """Put the chunks together into the final files; safe to call twice."""
+        """Put the chunks together into the final files; safe to call twice.
+
+        After a failure a file of which nothing was kept is not made, and what stands there stays.
+
+        Raises:
+            SinkError: Chunks cannot be completed or put together, all the same those of the other outputs were.
+        """
         if self._closed:
             return
         self._closed = True
-        self._end_chunk()
-        for number, path in enumerate(self._paths):
-            if self._chunks:
-                kept = [chunk for chunk in range(self._chunks) if self._chunk(chunk, number).exists()]
-                starts_s = [float(self._start(chunk).read_text(encoding="utf-8")) for chunk in kept]
-                chunks = [self._chunk(chunk, number) for chunk in kept]
-                try:
-                    sink_class(path, self._kinds[number]).join(path, chunks, starts_s)
-                except OSError as failure:
-                    raise refusal(path, failure, "put its chunks together") from failure
-            else:
-                self._open_part(
-                    path, kind=self._kinds[number]
-                ).close()  # no frame at all: what the format makes of that
+        with contextlib.ExitStack() as finishing:  # one after another, each also where one before it fails
+            for number in reversed(range(len(self._paths))):
+                finishing.callback(self._finish, number)
+            with self._failing():
+                self._end_chunk()
         if self._complete:
             self._resumption.finish()
+
+    def _finish(self, number: int) -> None:
+        """Make the final file of one output."""
+        path, kind = self._paths[number], self._kinds[number]
+        kept = [chunk for chunk in range(self._chunks) if self._chunk(chunk, number).exists()]
+        if not kept and not self._failed:
+            self._open_part(path, kind=kind).close()  # no frame at all: what the format makes of that
+        if not kept:
+            return
+        starts_s = [float(self._start(chunk).read_text(encoding="utf-8")) for chunk in kept]
+        try:
+            sink_class(path, kind).join(path, [self._chunk(chunk, number) for chunk in kept], starts_s)
+        except OSError as failure:
+            raise refusal(path, failure, "put its chunks together") from failure
+
+    @contextlib.contextmanager
+    def _failing(self) -> Iterator[None]:
+        """Note that something failed."""
+        try:
+            yield
+        except BaseException:
+            self._failed = True
+            raise
 
     def abort(self) -> None:
         """Leave the chunks for a later process."""

@@ -170,7 +170,13 @@ class Run:
         shows_images = any(sink.needs_images for sink in beside)
         shows_contacts = any(sink.needs_contacts for sink in beside)
         self.plans = [
-            replace(plan, shows_images=shows_images, shows_contacts=shows_contacts) for plan in plan_run(settings)
+            replace(
+                plan,
+                shows_images=shows_images,
+                shows_contacts=shows_contacts,
+                edition="hold" if settings.refine else "append",
+            )
+            for plan in plan_run(settings)
         ]
         self._beside = list(beside)
         self._settings = settings
@@ -216,7 +222,8 @@ class Run:
             outcome = outcome_of(plan, stream, failures, interrupted=self._stopped)
             if spool is None:
                 return outcome
-            return self._second_pass(plan, outcome, spool, info, models.segmenter(plan))
+            done, refined = self._second_pass(plan, outcome, spool, info, models.segmenter(plan))
+            return done if refined else _settled(plan, done)
 
     @contextlib.contextmanager
     def _spooling(self, plan: StreamPlan) -> Iterator[Spool | None]:
@@ -310,19 +317,19 @@ class Run:
 
     def _second_pass(
         self, plan: StreamPlan, outcome: Outcome, spool: Spool, info: SourceInfo, model: Segmenter
-    ) -> Outcome:
-        """Rewrite the outputs; the outcome says so, or why the online ones stand."""
+    ) -> tuple[Outcome, bool]:
+        """Rewrite the outputs; the outcome, which says so or why the online ones stand, and whether they do not."""
         from tracker.engine.second_pass import SecondPass
 
         if outcome.interrupted:
             note = "no second pass, because the first was interrupted: this is the online result"
-            return replace(outcome, notes=[*outcome.notes, note])
+            return replace(outcome, notes=[*outcome.notes, note]), False
         if outcome.failures:
-            return outcome
+            return outcome, False
         second = SecondPass(
             spool=spool,
             class_names=model.class_names,
-            open_sink=Outputs(plan, info, model).opener(coasting=True),
+            open_sink=Outputs(plan, info, model).opener(coasting=True, edition="revise"),
             kinds={Path(output): plan.kind_of(output) for output in plan.outputs},
             stages=counting_stages(
                 plan.name,
@@ -339,11 +346,23 @@ class Run:
         if rewritten.identities is not None:
             figures = replace(outcome.figures, brief=rewritten.brief)
             tally = tally_of(plan, rewritten.tally)
-            return replace(outcome, identities=rewritten.identities, figures=figures, tally=tally)
+            return replace(outcome, identities=rewritten.identities, figures=figures, tally=tally), True
         if rewritten.interrupted:
             note = "second pass interrupted: this is the online result"
-            return replace(outcome, interrupted=True, notes=[*outcome.notes, note])
-        return replace(outcome, failures=[TrackerError("second pass", rewritten.problem, "the online result stands")])
+            return replace(outcome, interrupted=True, notes=[*outcome.notes, note]), False
+        failure = TrackerError("second pass", rewritten.problem, "the online result stands")
+        return replace(outcome, failures=[failure]), False
+
+
+def _settled(plan: StreamPlan, outcome: Outcome) -> Outcome:
+    """The outcome without a second pass: stores that waited for it have the online events now."""
+    from tracker.engine.second_pass import settle_stores
+
+    try:
+        settle_stores({output: plan.kind_of(output) for output in plan.outputs}, plan.name)
+    except TrackerError as failure:
+        return replace(outcome, failures=[*outcome.failures, failure])
+    return outcome
 
 
 def _needs_an_end(plan: StreamPlan) -> ConfigError:

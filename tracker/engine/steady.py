@@ -64,9 +64,10 @@ class SteadyTracker(Stage):
         self._intervals_s: deque[float] = deque(maxlen=5)
 
     def process(self, tracked: TrackedFrame) -> TrackedFrame:
-        """The frame with its tracks."""
+        """The frame with its tracks, and with masks of which each cell belongs to one of them."""
         frame = tracked.frame
-        return replace(tracked, tracks=self.update(tracked.instances, frame.time_s, frame.size, warp=tracked.warp))
+        tracks = self.update(tracked.instances, frame.time_s, frame.size, warp=tracked.warp)
+        return replace(tracked, tracks=tracks).divided()
 
     def update(
         self,

@@ -12,7 +12,7 @@ from tracker.engine.journal import Delivery
 from tracker.engine.meter import StreamMeter
 from tracker.engine.taps import Taps
 from tracker.engine.writer import LastEvents, Writer, unforeseen
-from tracker.errors import TrackerError
+from tracker.errors import SinkError, TrackerError
 from tracker.sinks.base import Checkpoint
 from tracker.types import Frame, Instances, TrackedFrame
 
@@ -321,15 +321,25 @@ class Stream:
         if self._source is not None:
             self._source.close()
 
+    def hurry(self) -> None:
+        """The outputs are to be completed soon: see :meth:`tracker.engine.writer.Writer.hurry`."""
+        if self._writer is not None:
+            self._writer.hurry()
+
     def abandon(self) -> None:
         """Undo :meth:`open`, where :meth:`start` will not come."""
         self.close()
         if self._writer is not None:
             self._writer.abort()
 
-    def wait_written(self, timeout_s: float = CLOSE_S) -> bool:
-        """Whether the outputs were completed in time."""
-        return self._writer is None or self._writer.finished.wait(timeout_s)
+    def wait_written(self, timeout_s: float = CLOSE_S) -> None:
+        """Wait for the outputs to be completed; if they are not in time, that is a failure of this stream."""
+        if self._writer is None or self._writer.finished.wait(timeout_s):
+            return
+        problem = "expected the outputs to be completed in time, found them unfinished"
+        remedy = "look at the disk: what was written is in the hidden .part files beside them"
+        logger.error("output not completed in time", extra={"camera": self.name, "problem": problem})
+        self.failures.append(SinkError(self.name, problem, remedy))
 
     def _process(self, frame: Frame, instances: Instances, segment_s: float, class_names: Sequence[str]) -> None:
         """Take one frame through the stages."""
@@ -345,6 +355,7 @@ class Stream:
             done_s = time.perf_counter()
             times_s[stage.name] = done_s - started_s
             started_s = done_s
+        tracked = tracked.without_prototypes()  # outputs may be many frames behind, at 1.4 MB each
         if tracked.events:
             tracked = replace(tracked, events=self._delivery.take(tracked.events))
         self.meter.add(tracked)

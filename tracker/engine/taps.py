@@ -54,7 +54,7 @@ class Taps:
         for tap in self._taps:
             try:
                 tap(tracked)
-            except Exception as failure:  # noqa: BLE001 - who looks on costs the stream nothing
+            except Exception as failure:  # noqa: BLE001 - a viewer costs the stream nothing
                 self.remove(tap)
                 problem = f"{type(failure).__name__}: {failure}"
                 logger.error("tap dropped", extra={"camera": self._name, "problem": problem})  # noqa: TRY400

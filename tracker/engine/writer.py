@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from tracker.errors import TrackerError
 from tracker.sinks.base import Checkpoint
+from tracker.sinks.pipe_reader import ending_with
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -63,6 +64,7 @@ class Writer:
         self._on_failure = on_failure
         self._sink: Sink | None = None
         self._broken = False
+        self._end = threading.Event()
         self._items: queue.SimpleQueue[TrackedFrame | Checkpoint | LastEvents | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name=f"writer-{name}", daemon=True)
 
@@ -73,7 +75,8 @@ class Writer:
 
     def open(self) -> None:
         """Open the outputs now, before :meth:`start`; what is wrong with them is raised here."""
-        self._sink = self._open_sink()
+        with ending_with(self._end):
+            self._sink = self._open_sink()
 
     def abort(self) -> None:
         """Give the outputs of :meth:`open` up, where :meth:`start` will not come."""
@@ -88,12 +91,17 @@ class Writer:
         """Write a frame or the last events, make everything before it final, or (``None``) complete the outputs."""
         self._items.put(item)
 
+    def hurry(self) -> None:
+        """Wait no longer for programs that should read a pipe and do not: the other outputs are to be completed."""
+        self._end.set()
+
     def _run(self) -> None:
-        while (item := self._items.get()) is not None:
-            if not self._broken:
-                self._write(item)
-            self.on_change()
-        self._close()
+        with ending_with(self._end):
+            while (item := self._items.get()) is not None:
+                if not self._broken:
+                    self._write(item)
+                self.on_change()
+            self._close()
         self.finished.set()
         self.on_change()
 

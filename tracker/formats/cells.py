@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["cell"]
+__all__ = ["cell", "plain"]
 
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 """What spreadsheets take for the beginning of a formula (OWASP, CSV Injection)."""
@@ -22,3 +22,12 @@ def cell(value: Any) -> Any:
     if isinstance(value, bool):
         return int(value)
     return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA_STARTS) else value
+
+
+def plain(text: str) -> str:
+    r"""The text of a cell that :func:`cell` wrote, without its apostrophe.
+
+    >>> plain("'=1+1"), plain("'tis"), plain("car")
+    ('=1+1', "'tis", 'car')
+    """
+    return text[1:] if text[:1] == "'" and text[1:].startswith(FORMULA_STARTS) else text

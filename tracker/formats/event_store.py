@@ -36,7 +36,7 @@ __all__ = [
 SUFFIXES = (".sqlite", ".sqlite3", ".db")
 APPLICATION_ID = 0x4D54524C
 """``MTRL``: at byte 68 of the file, where SQLite keeps what program a file belongs to."""
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """At byte 60. Rises when a column or the meaning of a view changes."""
 OLDEST_SQLITE = (3, 37, 0)
 """The first one with STRICT tables."""
@@ -44,14 +44,14 @@ OLDEST_SQLITE = (3, 37, 0)
 COLUMNS = tuple(field.name for field in EVENT_FIELDS if field.name not in TEXT_FIELDS)
 OUTAGES: tuple[EventKind, ...] = ("gap", "camera_moved", "frozen", "covered", "dark")
 
-StoreKind = Literal["none", "ours", "newer", "foreign"]
+StoreKind = Literal["none", "ours", "newer", "older", "foreign"]
 
 
 def store_kind(path: str | os.PathLike[str]) -> StoreKind:
     """What stands at a path, by its first hundred bytes; nothing is opened as a database.
 
     Returns:
-        ``none`` for no file or an empty one; ``newer`` for a ledger of a later schema.
+        ``none`` for no file or an empty one; ``newer`` for a ledger of a later schema, ``older`` for one of an earlier.
 
     Raises:
         OSError: The system refuses.
@@ -67,7 +67,8 @@ def store_kind(path: str | os.PathLike[str]) -> StoreKind:
         return "none"
     if not head.startswith(b"SQLite format 3\0") or int.from_bytes(head[68:72], "big") != APPLICATION_ID:
         return "foreign"
-    return "newer" if int.from_bytes(head[60:64], "big") > SCHEMA_VERSION else "ours"
+    version = int.from_bytes(head[60:64], "big")
+    return "ours" if version == SCHEMA_VERSION else "newer" if version > SCHEMA_VERSION else "older"
 
 
 @contextlib.contextmanager
@@ -83,8 +84,15 @@ def open_store(path: str | os.PathLike[str]) -> Iterator[sqlite3.Connection]:
     except OSError as failure:
         raise SourceError(path, f"expected a ledger, found: {failure.strerror}", "check the path") from failure
     if kind != "ours":
-        found = {"none": "nothing", "newer": "one of a newer masktrail", "foreign": "a file of another program"}[kind]
-        remedy = "update masktrail" if kind == "newer" else "name the file that --events wrote"
+        found = {
+            "none": "nothing",
+            "newer": "one of a newer masktrail",
+            "older": "one of a masktrail in development",
+            "foreign": "a file of another program",
+        }[kind]
+        remedy = {"newer": "update masktrail", "older": "count the recordings again into a new one"}.get(
+            kind, "name the file that --events wrote"
+        )
         raise SourceError(path, f"expected a ledger of masktrail, found {found}", remedy)
     address = path.resolve().as_uri() + "?mode=ro"
     try:
@@ -118,9 +126,10 @@ def create(connection: sqlite3.Connection) -> None:
 
 
 def insertion() -> str:
-    """The statement that adds a row by its columns' names, once for every key."""
-    names, values = ", ".join(map(_quoted, COLUMNS)), ", ".join(f":{name}" for name in COLUMNS)
-    return f"INSERT INTO events ({names}) VALUES ({values}) ON CONFLICT (key) DO NOTHING"  # noqa: S608 - own names
+    """The statement that adds a row by its columns' names and its ``edition``, once for every key of an edition."""
+    columns = ("edition", *COLUMNS)
+    names, values = ", ".join(map(_quoted, columns)), ", ".join(f":{name}" for name in columns)
+    return f"INSERT INTO ledger ({names}) VALUES ({values}) ON CONFLICT (key, edition) DO NOTHING"  # noqa: S608 - own names
 
 
 def _quoted(name: str) -> str:
@@ -130,7 +139,7 @@ def _quoted(name: str) -> str:
 def _column(field: Field) -> str:
     kind = {"text": "TEXT", "number": "REAL", "whole": "INTEGER", "flag": "INTEGER"}[field.kind]
     may_be_null = field.name == "utc_ms" or field.name.startswith(("before_", "after_", "stay_", "since_"))
-    return f'"{field.name}" {kind}' + ("" if may_be_null else " NOT NULL") + (" UNIQUE" if field.name == "key" else "")
+    return f'"{field.name}" {kind}' + ("" if may_be_null else " NOT NULL")
 
 
 _TABLE: list[Any] = [_column(field) for field in EVENT_FIELDS if field.name not in TEXT_FIELDS]
@@ -143,13 +152,19 @@ _AT_MS = """coalesce(events.utc_ms, CAST(round(events.time_s * 1000) AS INTEGER)
 
 _SCHEMA = (
     # `row` is the order of writing, which VACUUM keeps.
-    f"CREATE TABLE events (row INTEGER PRIMARY KEY, {', '.join(_TABLE)}) STRICT",
-    """CREATE TRIGGER append_only BEFORE UPDATE ON events
+    f"""CREATE TABLE ledger (row INTEGER PRIMARY KEY, edition INTEGER NOT NULL DEFAULT 1, {", ".join(_TABLE)},
+       UNIQUE (key, edition)) STRICT""",
+    """CREATE TRIGGER append_only BEFORE UPDATE ON ledger
        BEGIN SELECT RAISE(ABORT, 'the ledger is append-only: rows are added, never changed'); END""",
-    "CREATE INDEX events_by_time ON events (kind, utc_ms)",
-    "CREATE INDEX events_by_stream ON events (stream, utc_ms)",
-    """CREATE INDEX corrections ON events (stream, identity) WHERE kind IN ('reclassified', 'rekeyed')""",
-    """CREATE INDEX stay_ends ON events (stream, place, identity, utc_ms) WHERE kind IN ('enter', 'leave')""",
+    "CREATE INDEX events_by_time ON ledger (kind, utc_ms)",
+    "CREATE INDEX events_by_stream ON ledger (stream, utc_ms)",
+    """CREATE INDEX corrections ON ledger (stream, identity) WHERE kind IN ('reclassified', 'rekeyed')""",
+    """CREATE INDEX stay_ends ON ledger (stream, place, identity, utc_ms) WHERE kind IN ('enter', 'leave')""",
+    # A recording that is counted anew has its events as a further edition, which holds from the moment it is here.
+    """CREATE TABLE editions (stream TEXT NOT NULL, edition INTEGER NOT NULL, at_ms INTEGER NOT NULL,
+       PRIMARY KEY (stream, edition)) STRICT, WITHOUT ROWID""",
+    f"""CREATE VIEW events AS SELECT row, {", ".join(map(_quoted, COLUMNS))} FROM ledger
+       WHERE edition = coalesce((SELECT max(edition) FROM editions WHERE editions.stream = ledger.stream), 1)""",  # noqa: S608
     # Numbers under which identities go now, through chains of corrections.
     """CREATE VIEW renamed AS
        WITH RECURSIVE

@@ -93,7 +93,7 @@ def pack_frame(tracked: TrackedFrame, *, embeddings: bool = True) -> bytes:
         tracked: The frame; its picture is not kept.
         embeddings: Keep those of the instances.
     """
-    frame, instances, tracks = tracked.frame, tracked.instances, tracked.tracks
+    frame, instances, tracks = tracked.frame, tracked.segmented or tracked.instances, tracked.tracks
     nothing = [np.zeros((0, 4), np.int64), np.zeros(0, np.uint8), np.zeros(0)]
     numbers = [frame.index, *frame.size, _microseconds(frame.captured_at), TIMES_FROM.index(frame.time_from)]
     kept = instances.embeddings if embeddings else None

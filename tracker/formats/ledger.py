@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tracker.errors import ConfigError, SourceError, install_command
 from tracker.formats.event_rows import event_of
@@ -17,18 +18,54 @@ if TYPE_CHECKING:
 
     from tracker.events import Event
 
-__all__ = ["read_events"]
+__all__ = ["Edition", "read_editions", "read_events"]
 
 BATCH_ROWS = 4096
 
 
-def read_events(*paths: str | os.PathLike[str]) -> Iterator[Event]:
+class Edition(NamedTuple):
+    """Events of a stream in a store, as they were counted once.
+
+    Attributes:
+        stream: Which.
+        edition: 1 for the first, which the stream's own process wrote; the last one holds.
+        at_ms: When it was added, UTC in milliseconds; ``None`` for the first.
+        rows: How many events it has.
+    """
+
+    stream: str
+    edition: int
+    at_ms: int | None
+    rows: int
+
+
+def read_editions(path: str | os.PathLike[str]) -> list[Edition]:
+    """The editions of a store, by stream, the one that holds last.
+
+    Raises:
+        SourceError: As for :func:`read_events`.
+    """
+    query = """SELECT ledger.stream, ledger.edition, editions.at_ms, count(*) FROM ledger
+        LEFT JOIN editions ON editions.stream = ledger.stream AND editions.edition = ledger.edition
+        WHERE ledger.edition = 1 OR editions.at_ms IS NOT NULL GROUP BY 1, 2
+        UNION ALL SELECT stream, edition, at_ms, 0 FROM editions WHERE NOT EXISTS (
+            SELECT 1 FROM ledger WHERE ledger.stream = editions.stream AND ledger.edition = editions.edition)
+        ORDER BY 1, 2"""
+    with open_store(path) as connection:
+        try:
+            return [Edition(*row) for row in connection.execute(query)]
+        except sqlite3.Error as failure:
+            raise _damaged(str(path), f"expected a SQLite ledger, found: {failure}") from failure
+
+
+def read_events(*paths: str | os.PathLike[str], edition: int | None = None) -> Iterator[Event]:
     """Events in the order in which they were written, a batch at a time in memory.
 
     Args:
         paths: Ledgers by their suffix: ``.jsonl`` and ``.ndjson``, ``.parquet``, or a SQLite store (``.sqlite``,
             ``.sqlite3``, ``.db``). Of several ledgers an event that is in two of them comes once; the keys are then
             kept in memory.
+        edition: Of stores; ``None`` = of each stream the one that holds. Files have one.
 
     Raises:
         SourceError: A ledger is missing, damaged or from a newer version; a row is named by its line or number.
@@ -36,7 +73,10 @@ def read_events(*paths: str | os.PathLike[str]) -> Iterator[Event]:
     """
     seen: set[str] | None = set() if len(paths) > 1 else None
     for path in map(Path, paths):
-        for event in _reader(path)(path):
+        reader = _reader(path)
+        if edition is not None and reader is _read_store:
+            reader = partial(_read_store, edition=edition)
+        for event in reader(path):
             if seen is not None:
                 if (key := event.key) in seen:
                     continue
@@ -93,12 +133,13 @@ def _read_table(path: Path) -> Iterator[Event]:
         raise _unreadable(path, failure) from failure
 
 
-def _read_store(path: Path) -> Iterator[Event]:
+def _read_store(path: Path, *, edition: int | None = None) -> Iterator[Event]:
+    rows = "events WHERE" if edition is None else f"ledger WHERE edition = {edition:d} AND"
     with open_store(path) as connection:
         names = ", ".join(f'"{name}"' for name in COLUMNS)
         last = -1
         while True:  # by pages: a long read would keep the log of the writers growing
-            query = f"SELECT row, {names} FROM events WHERE row > ? ORDER BY row LIMIT {BATCH_ROWS}"  # noqa: S608
+            query = f"SELECT row, {names} FROM {rows} row > ? ORDER BY row LIMIT {BATCH_ROWS}"  # noqa: S608
             try:
                 page = connection.execute(query, (last,)).fetchall()
             except sqlite3.Error as failure:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
 from tracker.errors import ConfigError, SourceError
-from tracker.formats.cells import FORMULA_STARTS, cell
+from tracker.formats.cells import cell, plain
 from tracker.measure.validation import Cell, Clock, ledger_counts
 
 if TYPE_CHECKING:
@@ -149,7 +149,7 @@ def read_sheet(path: str | os.PathLike[str]) -> Sheet:
             raise SourceError(place, "expected each count once, found it twice", "remove one of the rows")
         seen.add(key)
         rows.append(row)
-        heads.add((_plain(values["stream"]), values["clock"]))
+        heads.add((plain(values["stream"] or ""), values["clock"]))
     if len(heads) != 1 or (clock := next(iter(heads))[1]) not in get_args(Clock):
         problem = "expected one stream and one clock, media or utc, in all rows, found others"
         raise SourceError(path, problem, "fill in one sheet per stream")
@@ -176,14 +176,8 @@ def _row(values: dict[str, str], place: str) -> SheetRow:
         interval=interval,
         from_ms=from_ms,
         to_ms=to_ms,
-        place=_plain(values["line"]),
-        direction=_plain(values["direction"]),
-        class_name=_plain(values["class"]),
+        place=plain(values["line"] or ""),
+        direction=plain(values["direction"] or ""),
+        class_name=plain(values["class"] or ""),
         counted=int(counted) if counted else None,
     )
-
-
-def _plain(text: str | None) -> str:
-    """A text without the apostrophe that keeps spreadsheets from running it."""
-    text = text or ""
-    return text[1:] if text[:1] == "'" and text[1:].startswith(FORMULA_STARTS) else text

@@ -182,6 +182,7 @@ class Annotator:
         colours = [class_colour(n) for n in class_ids] if self._by_class else [identity_colour(n) for n in ids]
         shown = (tracks.detection_rows >= 0) | self._shown_while_coasting(tracks, time_s, tracked_frame.frame.size)
         order = [n for n in _back_to_front(tracks.boxes) if shown[n]]
+        predicted = _predicted(tracked_frame)
         if self._trails is not None:
             for n in order:
                 opacity = 1.0 if rows[n] >= 0 else 0.5
@@ -193,6 +194,9 @@ class Annotator:
                 silhouette = self._draw_body(canvas, tracked_frame.instances, rows[n], colours[n])
             else:
                 opacity = self._faintness(ids[n], boxes[n], time_s)
+                if self._masks and n in predicted:
+                    crop, origin = predicted[n]
+                    canvas.draw_silhouette(crop, origin, colours[n], self._opacity * opacity)
                 if self._masks or self._boxes:
                     canvas.draw_dashed(boxes[n], colours[n], opacity)
             board.add(
@@ -265,6 +269,15 @@ class Annotator:
         if self._boxes or (self._masks and drawn is None):
             canvas.draw_box(instances.boxes[row].tolist(), colour)
         return drawn
+
+
+def _predicted(tracked_frame: TrackedFrame) -> dict[int, Silhouette]:
+    """Silhouettes of tracks that coast, by row of the tracks."""
+    found, tracks = tracked_frame.predicted_masks, tracked_frame.tracks
+    if found is None or tracks is None:
+        return {}
+    lifted = {row: found.masks.lift(place, tracks.boxes[row]) for place, row in enumerate(found.rows.tolist())}
+    return {row: silhouette for row, silhouette in lifted.items() if silhouette[0].any()}
 
 
 def clock_text(time_s: float) -> str:

@@ -1,4 +1,4 @@
-"""Opaque fill of everybody in a picture, held and morphed over the frames in which the model missed them.
+"""Opaque fill of all persons in a picture, held and morphed over the frames in which the model missed one.
 
 A live mask leaks where a detection is missing for a few frames. So pictures wait for half a second, and each is covered
 with what was seen in it, before it and after it: an identity that was seen on both sides is morphed between its two
@@ -64,7 +64,7 @@ class Shape:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Presence:
-    """Everybody in one frame.
+    """All persons in one frame.
 
     Attributes:
         time_s: Media time.
@@ -76,7 +76,7 @@ class Presence:
 
 
 def presence_of(tracked: TrackedFrame, outlines: Sequence[Sequence[Polygon]] | None = None) -> Presence:
-    """What a frame shows of everybody: silhouettes of tracks, boxes of all other detections.
+    """What a frame shows of people: silhouettes of tracks, boxes of all other detections.
 
     Args:
         tracked: A finished frame.

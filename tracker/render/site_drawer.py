@@ -100,7 +100,10 @@ class SiteDrawer:
         self._angles = [angle_to_left(path) for path in paths]
         sprites = self._make_sprites(canvas)
         gap_px = max(1.6 * canvas.site_px, 4.0)
-        spots = [line_spots(path, gap_px, ground.arrow_px(middle_of(path))) for path in paths]
+        spots = [
+            line_spots(path, gap_px, ground.arrow_px(middle_of(path)), sprite.size[1])
+            for path, sprite in zip(paths, sprites, strict=False)
+        ]
         for zone, sprite in zip(self._marks.zones, sprites[len(paths) :], strict=True):
             spots.append(zone_spots(ground.filled(zone.polygons), gap_px, sprite.size))
         return TagPlaces(spots, ground.cover, max(round(canvas.font_px * 0.45), 4))

@@ -25,8 +25,15 @@ RECONSIDER_S = 2.0
 STAY = 0.25
 """A tag moves for a gain from here on: numbers that jump about cannot be read."""
 
-STROKE, BUSY, TAG = 3.0, 1.6, 6.0
+STROKE, BUSY, TAG = 3.0, 3.0, 6.0
 """What it costs to cover strokes, a place where there always is an object, another tag."""
+
+HERE = 0.5
+"""A place where there is an object now costs at least this share of one where there always is."""
+
+FARTHER = ((1.5, 0.2), (3.5, 0.45))
+"""Further places at a tag's distance from its line or zone: in tag heights, and what they cost. Only the colour tells
+there what a tag belongs to, so they are for crowded places."""
 
 Box = tuple[int, int, int, int]
 
@@ -73,6 +80,7 @@ class TagPlaces:
         self._strokes = touched.astype(np.float32) * STROKE
         self._busy = np.zeros((rows, columns), np.float32)
         self._chosen: list[int | None] = [None] * len(spots)
+        self._now = self._busy
         self._time_s: float | None = None
         self._chosen_s = -math.inf
 
@@ -93,7 +101,7 @@ class TagPlaces:
             self._busy = now
         else:
             self._busy += (now - self._busy) * np.float32(1 - math.exp(-abs(time_s - self._time_s) / BUSY_S))
-        self._time_s = time_s
+        self._now, self._time_s = now, time_s
 
     def choose(self, sizes: Sequence[tuple[int, int]]) -> list[Box | None]:
         """Boxes of the tags, xyxy in pixels, in their order; ``None`` for a tag that is larger than the picture.
@@ -105,7 +113,8 @@ class TagPlaces:
         is_turn = not 0 <= time_s - self._chosen_s < RECONSIDER_S
         if is_turn:
             self._chosen_s = time_s
-        costs = np.asarray(self._strokes + np.float32(BUSY) * self._busy, dtype=np.float32)
+        objects = np.maximum(self._busy, np.float32(HERE) * self._now)
+        costs = np.asarray(self._strokes + np.float32(BUSY) * objects, dtype=np.float32)
         taken = np.zeros(costs.shape, np.float32)
         boxes: list[Box | None] = []
         for number, size in enumerate(sizes):
@@ -139,22 +148,26 @@ class TagPlaces:
         return slice(y1 // cell, (y2 - 1) // cell + 1), slice(x1 // cell, (x2 - 1) // cell + 1)
 
 
-def line_spots(path: NDArray[np.float64], gap_px: float, arrow_px: float) -> list[Spot]:
+def line_spots(path: NDArray[np.float64], gap_px: float, arrow_px: float, tag_px: float) -> list[Spot]:
     """Places beside a line, from its middle outwards, and past its ends.
 
     Args:
         path: ``(n, 2)`` in pixels.
         gap_px: Between the line and the tag.
         arrow_px: How far the arrows in the middle reach.
+        tag_px: Height of a tag.
     """
     spots = []
     for share, cost in ((0.5, 0.0), (0.25, 0.04), (0.75, 0.04), (0.06, 0.08), (0.94, 0.08)):
         x, y, left_x, left_y, length_px = along(path, share)
         reach = gap_px + (arrow_px if abs(share - 0.5) * length_px < 2 * arrow_px else 0.0)
-        spots += [_beside(x, y, (side * left_x, side * left_y), reach, cost) for side in (1, -1)]
+        for away, more in ((0.0, 0.0), *FARTHER):
+            far_px = reach + away * tag_px
+            spots += [_beside(x, y, (side * left_x, side * left_y), far_px, cost + more) for side in (1, -1)]
     for share, ahead, cost in ((0.0, -1, 0.06), (1.0, 1, 0.06)):
         x, y, left_x, left_y, _ = along(path, share)
-        spots.append(_beside(x, y, (-ahead * left_y, ahead * left_x), gap_px, cost))
+        way = (-ahead * left_y, ahead * left_x)
+        spots += [_beside(x, y, way, gap_px + away * tag_px, cost + more) for away, more in ((0.0, 0.0), *FARTHER)]
     return spots
 
 
@@ -194,10 +207,14 @@ def zone_spots(inside: NDArray[np.uint8], gap_px: float, size: tuple[int, int]) 
                 Spot((left + right) / 2, upper, -0.5, 0.0, cost + 0.02),
                 Spot(right - gap_px, upper, -1.0, 0.0, cost + 0.02),
             ]
-    middle = x + width / 2
-    spots.append(Spot(middle, y - gap_px, -0.5, -1.0, 0.06))
-    spots.append(Spot(middle, y + height + gap_px, -0.5, 0.0, 0.1))
-    spots.append(Spot(middle, y + height / 2, -0.5, -0.5, 0.2))
+    for share, aside, cost in ((0.5, -0.5, 0.0), (0.0, 0.0, 0.06), (1.0, -1.0, 0.06)):
+        for away, more in ((0.0, 0.0), *FARTHER):
+            far_px = gap_px + away * tag_height
+            spots.append(Spot(x + share * width, y - far_px, aside, -1.0, 0.06 + cost + more))
+            spots.append(Spot(x + share * width, y + height + far_px, aside, 0.0, 0.1 + cost + more))
+    spots.append(Spot(x - gap_px, y + height / 2, -1.0, -0.5, 0.2))
+    spots.append(Spot(x + width + gap_px, y + height / 2, 0.0, -0.5, 0.2))
+    spots.append(Spot(x + width / 2, y + height / 2, -0.5, -0.5, 0.2))
     return spots
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from tracker.inference.tensors import TensorInfo
+    from tracker.segment.manifest import InputSpec
 
 __all__ = ["ModelReport", "check_model"]
 
@@ -42,6 +43,8 @@ class ModelReport:
         version: From metadata or manifest, else empty.
         licence: From metadata or manifest, else empty.
         contract: The output contract that was recognised.
+        family: Whose export the file is taken for; empty where the contract has one family only.
+        assumed: What neither file nor manifest told.
         class_names: Names in ``class_ids`` order.
         network_size: ``(width, height)`` of the input in pixels.
         input_text: The input tensor and how pictures become it.
@@ -65,6 +68,8 @@ class ModelReport:
     version: str
     licence: str
     contract: str
+    family: str
+    assumed: tuple[str, ...]
     class_names: tuple[str, ...]
     network_size: tuple[int, int]
     input_text: str
@@ -108,6 +113,8 @@ class ModelReport:
             ("file", f"{self.path} ({self.size_bytes / 1e6:.1f} MB)"),
             ("licence", self.licence or "not stated"),
             ("contract", self.contract),
+            *((("family", self.family),) if self.family else ()),
+            *(("assumed", one) for one in self.assumed),
             ("classes", f"{len(self.class_names)}: {names}"),
             ("input", self.input_text),
             ("open axes", ", ".join(self.open_axes) or "none"),
@@ -164,11 +171,13 @@ def check_model(model: str | Path | ModelFile, *, device: str = "auto", threads:
         version=metadata.get("masktrail.version") or (manifest and manifest.version) or "",
         licence=metadata.get("masktrail.licence") or (manifest and manifest.licence) or metadata.get("license") or "",
         contract=segmenter.contract,
+        family=segmenter.decoder.family,
+        assumed=segmenter.decoder.assumed,
         class_names=segmenter.class_names,
         network_size=segmenter.network_size,
         input_text=f"{input_tensor}, {spec.layout} {spec.channels}, {spec.resize} to {width} x {height}",
         outputs=segmenter.info.outputs,
-        open_axes=_open_axes(input_tensor.shape, spec.layout),
+        open_axes=_open_axes(input_tensor.shape, spec),
         graph=graph,
         device=segmenter.device,
         device_reason=segmenter.device_reason,
@@ -192,8 +201,9 @@ def _median_ms(work: Any) -> float:
     return float(np.median(times_s)) * 1e3
 
 
-def _open_axes(shape: tuple[int | None, ...], layout: str | None) -> tuple[str, ...]:
-    axes = ("batch", "height", "width", "channels") if layout == "NHWC" else ("batch", "channels", "height", "width")
+def _open_axes(shape: tuple[int | None, ...], spec: InputSpec) -> tuple[str, ...]:
+    sides = ("height", "width", "channels") if spec.channels_last else ("channels", "height", "width")
+    axes = ("batch", *sides) if spec.batched else sides
     return tuple(axis for axis, size in zip(axes, shape, strict=True) if size is None)
 
 

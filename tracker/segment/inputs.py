@@ -19,7 +19,7 @@ from tracker.types import Letterbox
 
 if TYPE_CHECKING:
     from tracker.inference.tensors import FileInfo, TensorInfo
-    from tracker.segment.manifest import Dtype
+    from tracker.segment.manifest import Dtype, Layout
     from tracker.segment.zoo import ModelFile
 
 __all__ = ["InputPlan", "check_input_size", "declared_input", "model_info", "plan_inputs"]
@@ -28,6 +28,7 @@ DTYPES: dict[str, Dtype] = {"uint8": "uint8", "float32": "float32", "float16": "
 DEFAULT_LONG_SIDE_PX = 640
 DEFAULT_STRIDE, MAX_STRIDE = 32, 256
 
+IMAGE_FORMS = "(B, H, W, 3), (B, 3, H, W), (H, W, 3) or (3, H, W)"
 MAX_SIDE_PX = 16_384
 """As in a manifest."""
 
@@ -55,11 +56,12 @@ class InputPlan:
         """
         width, height = self.info.network_size
         image = self.info.inputs[0]
-        shape = (1, height, width, 3) if self.spec.layout == "NHWC" else (1, 3, height, width)
-        sample: dict[str, Any] = {image.name: np.zeros(shape, np.dtype(self.spec.dtype))}
+        shape = (height, width, 3) if self.spec.channels_last else (3, height, width)
+        batch = (1,) if self.spec.batched else ()
+        sample: dict[str, Any] = {image.name: np.zeros((*batch, *shape), np.dtype(self.spec.dtype))}
         letterbox = Letterbox.fit((width, height), (width, height))
         sample |= {name: make([letterbox]) for name, make in extra_inputs(self.info).items()}
-        return Inputs(sample=sample, fixed_batch=image.shape[0])
+        return Inputs(sample=sample, fixed_batch=image.shape[0] if self.spec.batched else 1)
 
 
 def plan_inputs(
@@ -98,7 +100,7 @@ def check_input_size(info: ModelInfo, spec: InputSpec, size: tuple[int, int]) ->
     Raises:
         ModelError: See above.
     """
-    (width, height), batch = size, info.inputs[0].shape[0]
+    (width, height), batch = size, info.inputs[0].shape[0] if spec.batched else 1
     batch = 1 if batch is None else batch
     bytes_each = 3 * np.dtype(spec.dtype).itemsize
     sides = 1 <= width <= MAX_SIDE_PX and 1 <= height <= MAX_SIDE_PX
@@ -112,14 +114,15 @@ def model_info(file: ModelFile, found: FileInfo) -> ModelInfo:
     """The inputs from a file and its manifest, the image input first.
 
     Raises:
-        ModelError: Not exactly one input of four axes with three channels.
+        ModelError: Not exactly one input of four axes, or else of three, with three channels.
     """
-    images = [tensor for tensor in found.inputs if _is_image(tensor)]
+    images = [tensor for tensor in found.inputs if _is_image(tensor, 4)]
+    images = images or [tensor for tensor in found.inputs if _is_image(tensor, 3)]
     if len(images) != 1:
         shown = "; ".join(str(tensor) for tensor in found.inputs) or "none"
         raise ModelError(
             file.label,
-            f"expected one image input (B, H, W, 3) or (B, 3, H, W) of {', '.join(DTYPES)}, found {shown}",
+            f"expected one image input {IMAGE_FORMS} of {', '.join(DTYPES)}, found {shown}",
             "export the model with one image input",
         )
     return ModelInfo(
@@ -131,10 +134,10 @@ def model_info(file: ModelFile, found: FileInfo) -> ModelInfo:
     )
 
 
-def _is_image(tensor: TensorInfo) -> bool:
-    """Four axes, of which the second or the last may be the three channels."""
+def _is_image(tensor: TensorInfo, rank: int) -> bool:
+    """So many axes, of which the last or the third last may be the three channels."""
     shape = tensor.shape
-    return len(shape) == 4 and tensor.dtype in DTYPES and (shape[1] in {3, None} or shape[3] in {3, None})
+    return len(shape) == rank and tensor.dtype in DTYPES and (shape[-3] in {3, None} or shape[-1] in {3, None})
 
 
 def declared_input(info: ModelInfo) -> InputSpec:
@@ -165,17 +168,19 @@ def declared_input(info: ModelInfo) -> InputSpec:
 def _tensor_input(info: ModelInfo, spec: InputSpec) -> InputSpec:
     """Layout, element type and size as the image input itself has them."""
     tensor = info.inputs[0]
-    last, second = tensor.shape[3], tensor.shape[1]
-    layout = spec.layout if second == last == 3 or (last is None and second is None) else None
+    last, first = tensor.shape[-1], tensor.shape[-3]
+    layouts: tuple[Layout, Layout] = ("NHWC", "NCHW") if len(tensor.shape) == 4 else ("HWC", "CHW")
+    open_layout = first == last == 3 or (last is None and first is None)
+    layout = spec.layout if open_layout and spec.layout in layouts else None
     if layout is None:
-        layout = "NHWC" if last == 3 else ("NCHW" if second == 3 else None)
+        layout = layouts[0] if last == 3 else (layouts[1] if first == 3 else None)
     if layout is None:
         raise ModelError(
             info.label,
-            f"expected one image input (B, H, W, 3) or (B, 3, H, W) of {', '.join(DTYPES)}, found {tensor}",
-            "export the model with an image input",
+            f"expected one image input {IMAGE_FORMS} of {', '.join(DTYPES)}, found {tensor}",
+            f"export it with three channels fixed, or write [input] layout = {' or '.join(layouts)} in manifest.toml",
         )
-    height, width = tensor.shape[1:3] if layout == "NHWC" else tensor.shape[2:4]
+    height, width = tensor.shape[-3:-1] if layout in {"NHWC", "HWC"} else tensor.shape[-2:]
     return InputSpec(layout=layout, dtype=DTYPES[tensor.dtype], height=height, width=width)
 
 
@@ -191,7 +196,7 @@ def _network_size(
         ModelError: ``asked`` differs from a fixed size.
     """
     tensor = info.inputs[0]
-    fixed_height, fixed_width = tensor.shape[1:3] if spec.layout == "NHWC" else tensor.shape[2:4]
+    fixed_height, fixed_width = tensor.shape[-3:-1] if spec.channels_last else tensor.shape[-2:]
     if fixed_height is not None and fixed_width is not None:
         if asked not in {None, (fixed_width, fixed_height)}:
             raise ModelError(
@@ -207,6 +212,8 @@ def _network_size(
     noted = _noted_size(info)
     if spec.width is not None and spec.height is not None:
         return spec.width, spec.height
+    if spec.resize == "shortest-longest":
+        return _shortest_longest(spec, source_size or (DEFAULT_LONG_SIDE_PX, DEFAULT_LONG_SIDE_PX))
     long_side = max(noted or (DEFAULT_LONG_SIDE_PX, DEFAULT_LONG_SIDE_PX))
     if source_size is None or spec.resize == "stretch":
         return noted or (long_side, long_side)
@@ -214,6 +221,18 @@ def _network_size(
     stride = _noted_stride(info)
     width, height = (max(-(-round(side * scale) // stride), 1) * stride for side in source_size)
     return (fixed_width or width), (fixed_height or height)
+
+
+def _shortest_longest(spec: InputSpec, source_size: tuple[int, int]) -> tuple[int, int]:
+    """The shorter side as asked, unless the longer would pass its limit; both rounded up (Mask R-CNN's habit).
+
+    >>> _shortest_longest(InputSpec(), (1280, 720))
+    (1344, 768)
+    """
+    scale = min((spec.shortest or 800) / min(source_size), (spec.longest or 1333) / max(source_size))
+    divisor = spec.divisor or DEFAULT_STRIDE
+    width, height = (max(-(-round(side * scale) // divisor), 1) * divisor for side in source_size)
+    return width, height
 
 
 def _noted_stride(info: ModelInfo) -> int:

@@ -6,7 +6,8 @@
     version = "1"
     licence = "Apache-2.0"
     description = "one line"
-    contract = "yolact"                     # see contracts/known.py for the names; else recognised by shape
+    contract = "yolact"                     # see tracker/plugins.py for the names; else recognised by shape
+    family = "rtmdet-ins"                   # whose export it is, where shapes do not tell; see docs/guide/models.md
     classes = ["car", "van"]                # without the background
     score_threshold = 0.1
     confirmation_score = 0.5                # a track is confirmed by an instance of this score or above; absent = 0.5
@@ -15,10 +16,13 @@
     files = ["street.onnx"]                 # which .onnx files of the folder this manifest describes; absent = all
 
     [input]
-    layout = "NCHW"                         # NCHW | NHWC
+    layout = "NCHW"                         # NCHW | NHWC | CHW | HWC
     dtype = "float32"                       # uint8 | float32 | float16
     channels = "RGB"                        # RGB | BGR
-    resize = "stretch"                      # stretch | letterbox-top-left
+    resize = "stretch"                      # stretch | letterbox-top-left | shortest-longest
+    shortest = 800                          # of shortest-longest, for files with an open size: the shorter side, unless
+    longest = 1333                          # the longer one would pass this; then a letterbox in the next multiple of
+    divisor = 32                            # this
     pad_value = 114
     height = 550                            # needed where the file leaves the size open
     width = 550
@@ -35,6 +39,21 @@
     strides = [8, 16, 32, 64, 128]
     variances = [0.1, 0.2]
 
+    [masks]                                 # the next tables: contracts boxes-masks, queries and solo
+    kind = "box"                            # box | grid | picture: what a mask's grid spans
+    activation = "none"                     # none | sigmoid
+    [boxes]
+    form = "xyxy-px"                        # xyxy-px | cxcywh-unit | from-masks
+    [labels]
+    first = 1                               # number of the first class
+    ids = [1, 2, 3]                         # or the number of every class
+    [scores]
+    activation = "softmax"                  # none | softmax | sigmoid
+    quality = "mask-mean"                   # none | mask-mean
+    [solo]
+    grids = [40, 36, 24, 16, 12]            # cells along a side, level by level
+    strides = [8, 8, 16, 32, 32]
+
 Tables ``card``, ``parity``, ``provenance``, ``metrics``, ``training``, ``export`` and ``speed`` are for people and may
 hold anything.
 """
@@ -47,6 +66,17 @@ from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from tracker.errors import LONGEST_SHOWN, ModelError, shown, without_controls
+from tracker.segment.output_settings import (
+    Activation,
+    BoxForm,
+    BoxSettings,
+    LabelSettings,
+    MaskKind,
+    MaskSettings,
+    Quality,
+    ScoreSettings,
+    SoloSettings,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -54,11 +84,10 @@ if TYPE_CHECKING:
 
 __all__ = ["InputSpec", "Manifest", "YolactSettings", "load_manifest", "parse_input"]
 
-Layout = Literal["NCHW", "NHWC"]
+Layout = Literal["NCHW", "NHWC", "CHW", "HWC"]
 Dtype = Literal["uint8", "float32", "float16"]
 Channels = Literal["RGB", "BGR"]
-Resize = Literal["letterbox-top-left", "stretch"]
-Activation = Literal["none", "softmax", "sigmoid"]
+Resize = Literal["letterbox-top-left", "stretch", "shortest-longest"]
 
 LARGEST_FILE = 1_000_000
 """Bytes of a manifest; tomllib needs a second for some megabytes."""
@@ -71,15 +100,19 @@ class InputSpec:
     """How a picture becomes the network's input; ``None`` = not given, the contract's default holds.
 
     Attributes:
-        layout: ``NCHW`` or ``NHWC``.
+        layout: ``NCHW`` or ``NHWC``; ``CHW`` or ``HWC`` without a batch axis.
         dtype: Element type.
         channels: Colour order.
-        resize: ``letterbox-top-left`` keeps the aspect and pads right and below, ``stretch`` fills.
+        resize: ``letterbox-top-left`` keeps the aspect and pads right and below, ``stretch`` fills;
+            ``shortest-longest`` also chooses an open size, then letterboxes.
         pad_value: Grey level of the padding.
         height: Pixels, where the file leaves it open.
         width: Pixels, where the file leaves it open.
         mean: Subtracted per channel, in 0-255 units and in the network's channel order.
         std: Divided by per channel after that.
+        shortest: Pixels of the shorter side, of ``shortest-longest``.
+        longest: Pixels that the longer side may have.
+        divisor: Both sides of the input are multiples of it.
     """
 
     layout: Layout | None = None
@@ -91,6 +124,24 @@ class InputSpec:
     width: int | None = None
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
+    shortest: int | None = None
+    longest: int | None = None
+    divisor: int | None = None
+
+    @property
+    def keeps_aspect(self) -> bool:
+        """Whether pictures are letterboxed rather than stretched."""
+        return self.resize != "stretch"
+
+    @property
+    def channels_last(self) -> bool:
+        """Whether the colour axis is the last."""
+        return self.layout in {"NHWC", "HWC"}
+
+    @property
+    def batched(self) -> bool:
+        """Whether the input has a batch axis."""
+        return self.layout not in {"CHW", "HWC"}
 
     def over(self, other: InputSpec) -> InputSpec:
         """This specification, completed by ``other``."""
@@ -133,6 +184,7 @@ class Manifest:
     licence: str | None = None
     description: str | None = None
     contract: str | None = None
+    family: str | None = None
     classes: tuple[str, ...] | None = None
     score_threshold: float | None = None
     confirmation_score: float | None = None
@@ -141,6 +193,11 @@ class Manifest:
     files: tuple[str, ...] | None = None
     input: InputSpec = field(default_factory=InputSpec)
     yolact: YolactSettings = field(default_factory=YolactSettings)
+    masks: MaskSettings = field(default_factory=MaskSettings)
+    boxes: BoxSettings = field(default_factory=BoxSettings)
+    labels: LabelSettings = field(default_factory=LabelSettings)
+    scores: ScoreSettings = field(default_factory=ScoreSettings)
+    solo: SoloSettings = field(default_factory=SoloSettings)
     free: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -278,6 +335,22 @@ INPUT_KEYS: dict[str, Callable[..., Any]] = {
     "width": _whole(1, 16384),
     "mean": _list_of(_number(0, 255), 3),
     "std": _list_of(_number(1e-3, 1e3), 3),
+    "shortest": _whole(1, 16384),
+    "longest": _whole(1, 16384),
+    "divisor": _whole(1, 1024),
+}
+OUTPUT_TABLES: dict[str, tuple[type, dict[str, Callable[..., Any]]]] = {
+    "masks": (
+        MaskSettings,
+        {"kind": _one_of(get_args(MaskKind)), "activation": _one_of(get_args(Activation))},
+    ),
+    "boxes": (BoxSettings, {"form": _one_of(get_args(BoxForm))}),
+    "labels": (LabelSettings, {"first": _whole(0, 100_000), "ids": _list_of(_whole(0, 100_000))}),
+    "scores": (
+        ScoreSettings,
+        {"activation": _one_of(get_args(Activation)), "quality": _one_of(get_args(Quality))},
+    ),
+    "solo": (SoloSettings, {"grids": _list_of(_whole(1, 1024)), "strides": _list_of(_whole(1, 4096))}),
 }
 YOLACT_KEYS: dict[str, Callable[..., Any]] = {
     "background_index": _whole(-1, 100_000),
@@ -295,6 +368,7 @@ MANIFEST_KEYS: dict[str, Callable[..., Any]] = {
     "licence": _text,
     "description": _text,
     "contract": _text,
+    "family": _text,
     "classes": _list_of(_class_name),
     "score_threshold": _number(0, 1),
     "confirmation_score": _number(0, 1),
@@ -303,4 +377,5 @@ MANIFEST_KEYS: dict[str, Callable[..., Any]] = {
     "files": _list_of(_text),
     "input": _table(InputSpec, INPUT_KEYS),
     "yolact": _table(YolactSettings, YOLACT_KEYS),
+    **{name: _table(build, keys) for name, (build, keys) in OUTPUT_TABLES.items()},
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,6 +13,7 @@ from tracker.masks.grid_masks import GridMasks
 from tracker.types import Instances
 
 if TYPE_CHECKING:
+    from tracker.masks.prototypes import Prototypes
     from tracker.segment.contracts.decoder import Decoded
     from tracker.types import Letterbox
 
@@ -28,7 +30,7 @@ def place(decoded: Decoded, letterbox: Letterbox) -> Instances:
         decoded: Instances in network pixels.
         letterbox: Where the image lies in the network's input.
     """
-    scale_x, scale_y = letterbox.scale
+    scale_x, scale_y = (1.0, 1.0) if decoded.in_picture else letterbox.scale
     width, height = letterbox.image_size
     whole = decoded.boxes * np.array([1 / scale_x, 1 / scale_y, 1 / scale_x, 1 / scale_y], np.float32)
     boxes = np.clip(whole, 0, np.array([width, height, width, height], np.float32))
@@ -40,6 +42,8 @@ def place(decoded: Decoded, letterbox: Letterbox) -> Instances:
         if decoded.per_box
         else _grid_masks(decoded, letterbox),
         embeddings=decoded.embeddings,
+        coefficients=decoded.coefficients,
+        prototypes=None if decoded.prototypes is None else _prototypes(decoded.prototypes, letterbox),
     )
     # NaN compares false, so a box that is not finite is dropped too.
     visible = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
@@ -47,13 +51,20 @@ def place(decoded: Decoded, letterbox: Letterbox) -> Instances:
 
 
 def _grid_masks(decoded: Decoded, letterbox: Letterbox) -> GridMasks:
+    rows, columns, step_px = _content(decoded.masks.shape[1:], letterbox)
+    return GridMasks(probabilities=decoded.masks[:, :rows, :columns], step_px=step_px, image_size=letterbox.image_size)
+
+
+def _prototypes(found: Prototypes, letterbox: Letterbox) -> Prototypes:
+    rows, columns, step_px = _content(found.values.shape[1:], letterbox)
+    return replace(found, values=found.values[:, :rows, :columns], step_px=step_px, image_size=letterbox.image_size)
+
+
+def _content(grid: tuple[int, ...], letterbox: Letterbox) -> tuple[int, int, tuple[float, float]]:
+    """Rows and columns of a grid ``(h, w)`` over the network's input that hold the image; image pixels per cell."""
     scale_x, scale_y = letterbox.scale
-    rows, columns = decoded.masks.shape[1:]
+    rows, columns = grid
     step_x, step_y = letterbox.network_size[0] / columns, letterbox.network_size[1] / rows  # network pixels per cell
     content_columns = min(math.ceil(letterbox.content_size[0] / step_x), columns)
     content_rows = min(math.ceil(letterbox.content_size[1] / step_y), rows)
-    return GridMasks(
-        probabilities=decoded.masks[:, :content_rows, :content_columns],
-        step_px=(step_x / scale_x, step_y / scale_y),
-        image_size=letterbox.image_size,
-    )
+    return content_rows, content_columns, (step_x / scale_x, step_y / scale_y)

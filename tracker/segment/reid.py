@@ -203,6 +203,9 @@ def _described(file: ModelFile, found: FileInfo) -> tuple[ModelInfo, InputSpec]:
         names = "; ".join(map(str, info.inputs))
         raise ModelError(file.label, f"expected one input, found {len(info.inputs)}: {names}", "export it with one")
     said = declared_input(info)
+    if not said.batched:
+        problem = f"expected crops (B, H, W, 3) or (B, 3, H, W), found {info.inputs[0]}"
+        raise ModelError(file.label, problem, "export it with a batch axis")
     spec = said.over(BYTES if said.dtype == "uint8" else IMAGENET)
     spec = dataclasses.replace(
         spec,

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from tracker.errors import ModelError
 from tracker.inference.device import available_cores, placement
 from tracker.inference.network import NetworkRequest, open_network
@@ -16,6 +18,7 @@ from tracker.segment.limits import DEFAULT_SCORE_THRESHOLD, make_limits
 from tracker.segment.placing import place
 from tracker.segment.preprocess import PerThread
 from tracker.segment.zoo import DEFAULT_MODEL, ModelFile, find_model, is_of_zoo
+from tracker.types import Frame
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -27,7 +30,7 @@ if TYPE_CHECKING:
     from tracker.segment.contracts.decoder import Decoded, Decoder, ModelInfo
     from tracker.segment.inputs import InputPlan
     from tracker.segment.manifest import InputSpec
-    from tracker.types import Frame, Instances, Letterbox
+    from tracker.types import Instances, Letterbox
 
 __all__ = ["DEFAULT_CONFIRMATION_SCORE", "DEFAULT_SCORE_THRESHOLD", "OnnxSegmenter"]
 
@@ -134,7 +137,7 @@ class OnnxSegmenter:
     @property
     def keep_aspect(self) -> bool:
         """Whether images are letterboxed (else stretched) to ``network_size``."""
-        return self._spec.resize == "letterbox-top-left"
+        return self._spec.keeps_aspect
 
     @property
     def batch_size(self) -> int:
@@ -236,19 +239,19 @@ class OnnxSegmenter:
         manner = f"; {self.manner}" if self.manner else ""
         return f"{what}, on {self.device}{cores} ({self.device_reason}{manner})"
 
-    def segment(self, frames: Sequence[Frame]) -> list[Instances]:
+    def segment(self, frames: Sequence[Frame | NDArray[np.uint8]]) -> list[Instances]:
         """The instances of each frame, in image pixels, one entry per frame in order.
 
         Args:
             frames: Any number; runs of at most ``batch_size``. A frame's ``network_image`` is used where it fits, else
-                its ``image``.
+                its ``image``. Pictures ``(H, W, 3)`` uint8 BGR are taken as they are.
 
         Raises:
-            ModelError: A frame without a usable picture, or the network failed.
+            ModelError: A frame without a usable picture, an array that is no picture, or the network failed.
         """
         results: list[Instances] = []
         for start in range(0, len(frames), self.batch_size):
-            chunk = frames[start : start + self.batch_size]
+            chunk = [_as_frame(one, start + n) for n, one in enumerate(frames[start : start + self.batch_size])]
             feeds, letterboxes = self._pack(chunk)
             outputs = self._network.runner.run(feeds)
             for row, letterbox in enumerate(letterboxes):
@@ -287,4 +290,22 @@ class OnnxSegmenter:
             batch = preprocessor.full_batch(batch)
         placed = [*letterboxes, *letterboxes[-1:] * missing]
         extras = {name: make(placed) for name, make in self._extras.items()}
-        return {self._info.inputs[0].name: batch, **extras}, letterboxes
+        image = batch if self._spec.batched else batch[0]
+        return {self._info.inputs[0].name: image, **extras}, letterboxes
+
+
+def _as_frame(picture: Frame | NDArray[np.uint8], number: int) -> Frame:
+    """A picture of no stream as a frame.
+
+    Raises:
+        ModelError: It is none.
+    """
+    if isinstance(picture, Frame):
+        return picture
+    array = picture if isinstance(picture, np.ndarray) else np.zeros(0)
+    if array.ndim != 3 or array.shape[2] != 3 or array.dtype != np.uint8 or not array.size:
+        found = f"{array.shape} of {array.dtype}" if array is picture else f"{type(picture).__name__}"
+        problem = f"expected a frame or an array (H, W, 3) of uint8, found {found}"
+        raise ModelError(f"picture {number}", problem, "give it as OpenCV reads it: BGR, 0 to 255")
+    size = (array.shape[1], array.shape[0])
+    return Frame(index=number, time_s=0.0, arrived_s=0.0, source=f"picture {number}", size=size, image=picture)

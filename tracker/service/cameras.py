@@ -54,7 +54,7 @@ class _Running(NamedTuple):
 
 
 class Onlooker(Protocol):
-    """Who is told of every stream that begins and ends, and sees its frames through its taps."""
+    """Observer of every stream that begins and ends, with its frames through taps."""
 
     def opened(self, plan: StreamPlan, stream: Stream, class_names: Sequence[str]) -> None:
         """A stream is about to start; an earlier one of its name is over."""

@@ -152,7 +152,7 @@ def shares(figures: Mapping[Stream, StreamFigures]) -> dict[Stream, float]:
 
 def _crossings(figures: StreamFigures) -> dict[tuple[str, ...], int]:
     """By line, direction and class: as many series as the site has lines and the model has classes, at most."""
-    crossings = figures.tally.crossings
+    crossings = figures.tally.at_crossing
     return {(*key, name): count for key, counts in crossings.items() for name, count in counts.items()}
 
 

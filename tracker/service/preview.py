@@ -41,7 +41,7 @@ _CONTACT_WORDS = {ContactState.SEEN: "seen", ContactState.HIDDEN: "hidden", Cont
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Size:
-    """A picture that somebody looks at: its width in pixels, and whether everybody in it is filled."""
+    """A picture that is looked at: its width in pixels, and whether all persons in it are filled."""
 
     width: int
     variant: Variant

@@ -95,6 +95,15 @@ class LineSettings(Settings):
             ge=1e-6, le=0.5, description="Half width of the band about the line that is on neither side, in heights."
         ),
     ] = 0.004
+    sway_share: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=1,
+            description="The same as a share of the object's height in the picture; the wider of both holds.",
+        ),
+        Note("0.05 is 9 cm of a person; standing persons sway by 5 cm."),
+    ] = 0.05
     settle_s: Annotated[
         float, Field(ge=0, le=DAY_S, description="Seconds beyond the band after which a side is settled.")
     ] = 0.2

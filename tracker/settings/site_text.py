@@ -107,6 +107,7 @@ def _line(line: Line, size: tuple[int, int] | None) -> Iterator[str]:
         yield f"    classes: {_words(line.classes)}"
     # Numbers stand there even where they are the default: a later default changes no site that is there.
     yield f"    dead_band: {_number(line.dead_band)}"
+    yield f"    sway_share: {_number(line.sway_share)}"
     yield f"    settle_s: {_number(line.settle_s)}"
     yield f"    min_rearm_s: {_number(line.min_rearm_s)}"
 

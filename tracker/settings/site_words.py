@@ -146,7 +146,7 @@ def _shown(value: tuple[str, ...] | float) -> str:
 def _unlike(doors: Doors, lines: dict[str, Line]) -> Iterator[str]:
     """Settings in which the lines of a door differ: its balance then drifts."""
     held = [lines[name] for name in doors.lines]
-    for setting in ("classes", "dead_band", "settle_s", "min_rearm_s"):
+    for setting in ("classes", "dead_band", "sway_share", "settle_s", "min_rearm_s"):
         values = [getattr(line, setting) for line in held]
         if len(set(values)) > 1:
             listed = ", ".join(f"{line.name}: {_shown(value)}" for line, value in zip(held, values, strict=True))

@@ -131,6 +131,12 @@ class StreamSettings(Settings):
         Field(description="auto: tracks move along with the camera; off: it stands still."),
         Flag("MODE", panel=TRACKING, command="track"),
     ] = "auto"
+    predicted_masks: Annotated[
+        bool,
+        Field(description="Tracks that coast get a mask too, from the picture as it is now, where they show."),
+        Note("In the video and in JSON Lines, there with `mask_from: predicted`; models with prototypes only."),
+        Flag(panel=TRACKING, command="track"),
+    ] = False
     reid: Annotated[
         Text | None,
         Field(description="Re-identification: an .onnx network that recognises objects by their appearance."),

@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -22,7 +22,10 @@ if TYPE_CHECKING:
     from tracker.sinks.sound import Sound
     from tracker.types import TrackedFrame
 
-__all__ = ["Checkpoint", "Sink", "SinkContext", "file_of", "files_of"]
+__all__ = ["Checkpoint", "Edition", "Sink", "SinkContext", "file_of", "files_of"]
+
+Edition = Literal["append", "revise", "hold"]
+"""How the events of a stream come into a store."""
 
 
 def file_of(address: str | os.PathLike[str]) -> Path | None:
@@ -59,6 +62,8 @@ class SinkContext:
         model_digest: SHA-256 of the model; empty where no output asked for it.
         stream: Name of the camera or recording, as in its events.
         live: It is a camera: its frames say what time it is.
+        edition: Stores: ``append`` to what they have of the stream; ``revise``: add its events as a new edition, which
+            holds from its end on; ``hold``: the same, but only :meth:`Sink.settle` lets it hold.
     """
 
     class_names: Sequence[str] = ()
@@ -75,6 +80,7 @@ class SinkContext:
     model_digest: str = ""
     stream: str = ""
     live: bool = False
+    edition: Edition = "append"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,6 +114,7 @@ class Sink(ABC):
             filled in as well.
         keeps_instances: It keeps what tracking needs later: without tracking too, the camera's motion is looked for.
         shared: What is there is added to and never replaced, and any number of streams and processes may write there.
+        has_editions: It takes the events of a stream as a new edition, as :attr:`SinkContext.edition` says.
         needs_contacts: Tracked frames must carry the ground contacts of their instances, ``TrackedFrame.contacts``.
     """
 
@@ -115,6 +122,7 @@ class Sink(ABC):
     shows_silhouettes: ClassVar[bool] = False
     keeps_instances: ClassVar[bool] = False
     shared: ClassVar[bool] = False
+    has_editions: ClassVar[bool] = False
     needs_contacts: ClassVar[bool] = False
 
     @classmethod
@@ -158,6 +166,16 @@ class Sink(ABC):
             OSError: The same, to be reported by the caller.
         """
         message = f"{cls.__name__} is not written in chunks ({path}, {len(chunks)} from {starts_s[:1]} s)"
+        raise TypeError(message)
+
+    @classmethod
+    def settle(cls, address: str, stream: str) -> None:
+        """Let the edition of a stream that was written with ``edition="hold"`` hold, where there is one.
+
+        Raises:
+            SinkError: The destination refuses.
+        """
+        message = f"{cls.__name__} has no editions ({address}, {stream})"
         raise TypeError(message)
 
     @property

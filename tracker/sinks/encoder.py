@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tracker.errors import ConfigError, SinkError
-from tracker.sinks.part_file import KEPT, PartFile, refusal
+from tracker.sinks.part_file import PartFile, refusal, without_rows
 from tracker.sinks.sound import SoundTrack
 from tracker.sinks.watched_file import BUFFER_BYTES, WatchedFile
 from tracker.types import SQUARE
@@ -181,7 +181,7 @@ class VideoEncoder:
             self._put_index_in_front()
         if failure is not None and self._container.fragmented and not self._part.direct:
             _cut_last_fragment(self._part)
-        kept = failure is None or _readable(self._part)
+        kept = failure is None or self._part.direct or _readable(self._part)
         if kept:
             self._part.publish()
         else:
@@ -189,8 +189,7 @@ class VideoEncoder:
         if failure is not None:
             refused = self._refused(failure)
             if not kept:
-                remedy = refused.remedy.replace(KEPT, "nothing that can be played had been written yet")
-                refused = SinkError(refused.offender, refused.problem, remedy)
+                refused = without_rows(refused)
             raise refused from failure
 
     def _end(self) -> Exception | None:

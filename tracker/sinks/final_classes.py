@@ -40,7 +40,12 @@ class ClassWatch:
 
 
 def write_final_classes(
-    part: PartFile, pattern: re.Pattern[bytes], rows: Callable[[Iterable[bytes]], Iterable[bytes]] = iter
+    part: PartFile,
+    pattern: re.Pattern[bytes],
+    rows: Callable[[Iterable[bytes]], Iterable[bytes]] = iter,
+    *,
+    then_mark: bytes = b"",
+    then_cell: bytes = b"",
 ) -> None:
     """Copy a finished part file with the last class of every identity in all of its rows.
 
@@ -48,6 +53,8 @@ def write_final_classes(
         part: Complete and not yet published; goes on with the copy.
         pattern: Matches a row at its beginning, with the groups ``id`` and ``class``; what it does not match is copied.
         rows: Puts the lines of a file together into rows.
+        then_mark: Between the final class and the one that stood there, which is kept; empty = it is not.
+        then_cell: The empty cell that the latter takes, behind the class.
 
     Raises:
         OSError: The system refuses; the part file is as it was.
@@ -64,12 +71,17 @@ def write_final_classes(
         return
     with part.rewriting() as (source, target):
         for row in rows(source):
-            target.write(_finished(row, pattern, last))
+            target.write(_finished(row, pattern, last, then_mark=then_mark, then_cell=then_cell))
 
 
-def _finished(row: bytes, pattern: re.Pattern[bytes], last: dict[bytes, bytes]) -> bytes:
+def _finished(
+    row: bytes, pattern: re.Pattern[bytes], last: dict[bytes, bytes], *, then_mark: bytes, then_cell: bytes
+) -> bytes:
     match = pattern.match(row)
-    if match is None:
+    if match is None or match["class"] == last[match["id"]]:
         return row
     start, end = match.span("class")
-    return row[:start] + last[match["id"]] + row[end:]
+    rest = row[end:]
+    if then_mark:
+        rest = then_mark + match["class"] + rest.removeprefix(then_cell)
+    return row[:start] + last[match["id"]] + rest

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from tracker.errors import ConfigError
+from tracker.formats.cells import cell, plain
 from tracker.sinks.base import Sink
 from tracker.sinks.part_file import PartFile, refusal
 from tracker.sinks.rows import IDENTITY_FIELDS
@@ -177,7 +178,7 @@ def _written(path: Path, rows: list[dict[str, Any]]) -> bytes:
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(field.name for field in IDENTITY_FIELDS)
-        writer.writerows([int(one) if isinstance(one, bool) else one for one in row.values()] for row in rows)
+        writer.writerows(map(cell, row.values()) for row in rows)
         return text.getvalue().encode()
     return "".join(json.dumps(row, ensure_ascii=False, separators=(",", ":")) + "\n" for row in rows).encode()
 
@@ -194,7 +195,7 @@ def _read(path: Path) -> list[dict[str, Any]]:
     if suffix != ".csv":
         return [json.loads(line) for line in text.splitlines()]
     makes: dict[str, Callable[[str], Any]] = {
-        "text": str,
+        "text": plain,
         "number": float,
         "whole": int,
         "flag": lambda value: value == "1",

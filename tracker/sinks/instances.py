@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar, Self
 
 from tracker.formats.instances import SavedModel, pack_frame
 from tracker.sinks.base import Sink
-from tracker.sinks.part_file import PartFile, refusal
+from tracker.sinks.part_file import PartFile, refusal, without_rows
 
 if TYPE_CHECKING:
     import os
@@ -141,5 +141,7 @@ class InstancesSink(Sink):
             with contextlib.suppress(OSError):
                 self._file.truncate(self._size)
             self._failure = refusal(self.path, failure, f"write frame {self.frames}")
+            if not self._size:
+                self._failure = without_rows(self._failure)
             raise self._failure from failure
         self._size += len(data)

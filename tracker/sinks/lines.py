@@ -37,10 +37,12 @@ class JsonLinesSink(TextSink):
         final_classes: As for :class:`tracker.sinks.text.TextSink`.
     """
 
+    needs_contacts: ClassVar[bool] = True
     # Quotes inside a text are escaped, so that the keys stand nowhere else.
     row_pattern: ClassVar[re.Pattern[bytes]] = re.compile(
         rb'.*?,"id":(?P<id>\d+),"class":(?P<class>"(?:[^"\\]|\\.)*"),'
     )
+    then_mark: ClassVar[bytes] = b',"class_then":'
 
     def __init__(
         self,
@@ -51,7 +53,7 @@ class JsonLinesSink(TextSink):
         coasting: bool = True,
         final_classes: bool = True,
     ) -> None:
-        self._builder = RowBuilder(masks=masks, image_names=image_names, coasting=coasting)
+        self._builder = RowBuilder(masks=masks, image_names=image_names, coasting=coasting, predicted=True)
         self._masks, self._image_names = masks != "none", image_names
         super().__init__(path, final_classes=final_classes)
 
@@ -88,9 +90,15 @@ class JsonLinesSink(TextSink):
             "area_px": row.area_px,
             "detection": row.detection,
             "coasting": row.coasting,
+            "contact": row.contact,
+            "contact_state": row.contact_state,
         }
+        if row.notes is not None:
+            values["notes"] = row.notes
         if self._masks:
             values["mask"] = row.mask
+        if row.mask_from is not None:
+            values["mask_from"] = row.mask_from
         return values
 
 
@@ -101,9 +109,11 @@ def flat(row: Row, *, image_names: bool) -> dict[str, Any]:
         values["image"] = row.image
     x1, y1, x2, y2 = row.box
     velocity_x, velocity_y = row.velocity_px_s or (None, None)
+    contact_x, contact_y = row.contact or (None, None)
     return values | {
         "id": row.identity,
         "class": row.class_name,
+        "class_then": None,
         "score": row.score,
         "x1": x1,
         "y1": y1,
@@ -115,12 +125,16 @@ def flat(row: Row, *, image_names: bool) -> dict[str, Any]:
         "area_px": row.area_px,
         "detection": row.detection,
         "coasting": row.coasting,
+        "contact_x": contact_x,
+        "contact_y": contact_y,
+        "contact_state": row.contact_state,
+        "notes": None if row.notes is None else json.dumps(row.notes, ensure_ascii=False, separators=(",", ":")),
     }
 
 
 COLUMNS = (
-    *("frame", "time_s", "id", "class", "score", "x1", "y1", "x2", "y2", "vx_px_s", "vy_px_s"),
-    *("age_s", "area_px", "detection", "coasting"),
+    *("frame", "time_s", "id", "class", "class_then", "score", "x1", "y1", "x2", "y2", "vx_px_s", "vy_px_s"),
+    *("age_s", "area_px", "detection", "coasting", "contact_x", "contact_y", "contact_state", "notes"),
 )
 
 CELL = rb'(?:"(?:[^"]|"")*"|[^",]*)'
@@ -139,7 +153,10 @@ class CsvSink(TextSink):
         final_classes: As for :class:`tracker.sinks.text.TextSink`.
     """
 
+    needs_contacts: ClassVar[bool] = True
     head_lines: ClassVar[int] = 1
+    then_mark: ClassVar[bytes] = b","
+    then_cell: ClassVar[bytes] = b","
     row_pattern: ClassVar[re.Pattern[bytes]] = re.compile(rb"\d+,[^,]*,(?P<id>\d+),(?P<class>" + CELL + rb"),")
     row_pattern_of_images: ClassVar[re.Pattern[bytes]] = re.compile(
         rb"\d+,[^,]*," + CELL + rb",(?P<id>\d+),(?P<class>" + CELL + rb"),"
@@ -185,7 +202,8 @@ class CsvSink(TextSink):
     def _write_final_classes(cls, part: PartFile) -> None:
         with part.open() as file:
             named = file.readline().split(b",")[2:3] == [b"image"]
-        write_final_classes(part, cls.row_pattern_of_images if named else cls.row_pattern, _whole_rows)
+        pattern = cls.row_pattern_of_images if named else cls.row_pattern
+        write_final_classes(part, pattern, _whole_rows, then_mark=cls.then_mark, then_cell=cls.then_cell)
 
 
 def _whole_rows(lines: Iterable[bytes]) -> Iterator[bytes]:

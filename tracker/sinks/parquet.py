@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from tracker.sinks.final_classes import ClassWatch
 from tracker.sinks.lines import flat
@@ -40,6 +40,8 @@ class ParquetSink(TableSink):
         ConfigError: pyarrow is not installed.
         SinkError: The folder is missing or not writable.
     """
+
+    needs_contacts: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -133,7 +135,9 @@ def _write_final_classes(part: PartFile, schema: Any) -> None:
             table = known.read_row_group(number).cast(schema)
             ids, names = table.column("id").to_pylist(), table.column("class").to_pylist()
             final = [name if one is None else last[one] for one, name in zip(ids, names, strict=True)]
-            table = table.set_column(place, schema.field(place), pa.array(final, pa.string())).combine_chunks()
+            then = [name if name != now else None for name, now in zip(names, final, strict=True)]
+            table = table.set_column(place, schema.field(place), pa.array(final, pa.string()))
+            table = table.set_column(place + 1, schema.field(place + 1), pa.array(then, pa.string())).combine_chunks()
             writer.write_table(table, row_group_size=len(table))
 
 
@@ -145,11 +149,16 @@ def _schema(pa: Any, masks: MaskFormat, *, image_names: bool) -> Any:
         *([("image", text)] if image_names else []),
         ("id", whole),
         ("class", text),
+        ("class_then", text),
         ("score", number),
         *((name, number) for name in ("x1", "y1", "x2", "y2", "vx_px_s", "vy_px_s", "age_s")),
         ("area_px", whole),
         ("detection", pa.int32()),
         ("coasting", pa.bool_()),
+        ("contact_x", number),
+        ("contact_y", number),
+        ("contact_state", text),
+        ("notes", text),
     ]
     if masks == "rle":
         columns.append(("mask", pa.struct([("size", pa.list_(pa.int32())), ("counts", text)])))

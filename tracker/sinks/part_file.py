@@ -20,15 +20,16 @@ from typing import TYPE_CHECKING, BinaryIO, Self, TextIO
 
 from tracker.errors import SinkError
 from tracker.sinks.exclusive import ExclusiveFile
-from tracker.sinks.pipe_reader import open_for_reader
+from tracker.sinks.pipe_reader import PipeFile, open_for_reader, stream_end
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import TracebackType
 
-__all__ = ["KEPT", "PartFile", "check_place", "refusal", "write_whole"]
+__all__ = ["KEPT", "PartFile", "check_place", "refusal", "without_rows", "write_whole"]
 
 KEPT = "what was written is kept"
+NOTHING_KEPT = "nothing of use had been written yet, and what stood there stays"
 REMEDIES = {
     errno.ENOSPC: f"free space on the disk or choose another folder; {KEPT}",
     errno.EDQUOT: f"free some of your quota or choose another folder; {KEPT}",
@@ -37,14 +38,20 @@ REMEDIES = {
     errno.EACCES: "change the folder's permissions or choose another folder",
     errno.EPERM: "change the folder's permissions or choose another folder",
     errno.EPIPE: "the reader of this pipe went away: start it again",
+    errno.ETIMEDOUT: "let the reader of this pipe take what is written, or name a file",
 }
 
 
 def refusal(path: Path, failure: OSError, doing: str) -> SinkError:
     """The system's refusal as an error that names the file and the remedy."""
-    reason = os.strerror(failure.errno) if failure.errno else str(failure)
+    reason = failure.strerror or str(failure)
     remedy = REMEDIES.get(failure.errno or 0, "check the path and the disk, or choose another folder")
     return SinkError(path, f"expected to {doing}, found: {reason}", remedy)
+
+
+def without_rows(error: SinkError) -> SinkError:
+    """The same refusal of a file of which nothing is published."""
+    return SinkError(error.offender, error.problem, error.remedy.replace(KEPT, NOTHING_KEPT))
 
 
 class PartFile:
@@ -75,7 +82,8 @@ class PartFile:
             self._close_pipe: weakref.finalize[..., PartFile] | None = None
             if self.direct and stat.S_ISFIFO(self._target.stat().st_mode):
                 # Opened at once, like a file, by the thread that can be interrupted
-                self._pipe = open_for_reader(self._target, self.path)
+                self._end = stream_end()
+                self._pipe = open_for_reader(self._target, self.path, self._end)
                 self._close_pipe = weakref.finalize(self, os.close, self._pipe)
             if not self.direct:
                 self._file = ExclusiveFile(self._target, shown=self.path)
@@ -189,7 +197,7 @@ class PartFile:
 
     def _open_direct(self) -> FileIO:
         if self._close_pipe is not None and self._close_pipe.alive:
-            return FileIO(os.dup(self._pipe), "wb")
+            return PipeFile(os.dup(self._pipe), self._end)
         fd = os.open(self._target, os.O_WRONLY | os.O_CLOEXEC)
         if stat.S_ISREG(os.fstat(fd).st_mode):
             os.close(fd)

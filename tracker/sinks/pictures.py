@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tracker.sinks.base import SinkContext
     from tracker.types import TrackedFrame
 
-__all__ = ["SUFFIXES", "PictureSink", "numbered_files", "picture_files"]
+__all__ = ["SUFFIXES", "PictureSink", "numbered_files", "picture_files", "save_picture"]
 
 SUFFIXES = (".jpg", ".jpeg", ".png")
 
@@ -171,6 +171,21 @@ class PictureSink(Sink):
             raise SinkError(path, "expected another file than the source, found the source", "choose another folder")
         self._written.add(path)
         return PartFile(path)
+
+
+def save_picture(path: str | os.PathLike[str], image: NDArray[np.uint8]) -> None:
+    """Write one picture ``(H, W, 3)`` uint8 BGR as JPEG or PNG, by the suffix; it appears whole or not at all.
+
+    Raises:
+        ConfigError: The suffix is neither's.
+        SinkError: The system refuses, the folder is missing, or the format does not hold pictures of that size.
+    """
+    if PurePath(path).suffix.lower() not in SUFFIXES:
+        found = PurePath(path).suffix or "none"
+        problem = f"expected one of the suffixes {' '.join(SUFFIXES)}, found {found}"
+        raise ConfigError(path, problem, "change the file name")
+    with PartFile(path) as part:
+        _write_picture(part, image)
 
 
 def _write_picture(part: PartFile, image: NDArray[np.uint8]) -> None:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
+from tracker.contacts import CONTACT_DIGITS
 from tracker.errors import ConfigError
 from tracker.formats.fields import Field
-from tracker.formats.run_length import polygons
+from tracker.formats.notes import CONTACT_STATES, packed
+from tracker.formats.run_length import encode_crop, polygons
 from tracker.settings.choices import MaskFormat
 from tracker.sinks.silhouettes import code_of, silhouette_of
 
@@ -42,6 +44,13 @@ ROW_FIELDS = (
         "a camera's records, in pipes and in what a killed process leaves, the vote so far. Without tracking the "
         "instance's own.",
     ),
+    Field(
+        "class_then",
+        "text",
+        "",
+        "The vote so far, where the final one is another; CSV and Parquet have an empty cell elsewhere.",
+        present="where it differs",
+    ),
     Field("score", "number", "0 to 1", "Of the instance; while coasting the last one. To four digits."),
     Field(
         "box",
@@ -68,11 +77,39 @@ ROW_FIELDS = (
         "MOTS text and COCO results leave such rows out, unless a second pass has a silhouette for them.",
     ),
     Field(
+        "contact",
+        "list",
+        "px",
+        "x and y of the ground contact, to the thousandth with which lines and zones count; null without tracking.",
+        columns=("contact_x", "contact_y"),
+    ),
+    Field(
+        "contact_state",
+        "text",
+        "",
+        "`seen`, `hidden` (something lies right under it, so it is too high) or `predicted`; null without tracking.",
+    ),
+    Field(
+        "notes",
+        "object",
+        "",
+        "What [counting again](records.md#notes) needs beside the rows: with the first row of a frame, and of an "
+        "identity. CSV and Parquet have it as JSON text.",
+        present="where there is something to say",
+    ),
+    Field(
         "mask",
         "list",
         "",
         "COCO's compressed run-length code or polygons, at the picture's resolution; null where there is none.",
         present="with masks",
+    ),
+    Field(
+        "mask_from",
+        "text",
+        "",
+        "`predicted`: the row coasts, and its mask is what of the object shows where it is presumed to be.",
+        present="JSON Lines, in rows with such a mask (`--predicted-masks`)",
     ),
 )
 """Columns of JSON Lines, CSV and Parquet in their order: a row per identity (or else instance) and frame."""
@@ -110,8 +147,12 @@ class Row:
             none, also while coasting.
         detection: Row of the instance in this frame, ``None`` while coasting.
         coasting: The box is predicted, not seen.
+        contact: Ground contact in image pixels, to a thousandth; ``None`` where it is not known.
+        contact_state: ``seen``, ``hidden`` or ``predicted``.
+        notes: What the rows of the frame do not say, as :func:`tracker.formats.notes.packed` has it; else ``None``.
         mask: COCO run-length code or polygons at image resolution; ``None`` where there is none or none is asked for.
         time_from: Where ``time_s`` comes from; see :class:`tracker.types.Frame`.
+        mask_from: ``predicted`` where the mask is that of a track that coasts; else ``None``.
     """
 
     frame: int
@@ -127,8 +168,12 @@ class Row:
     area_px: int | None
     detection: int | None
     coasting: bool
+    contact: tuple[float, float] | None = None
+    contact_state: str | None = None
+    notes: dict[str, Any] | None = None
     mask: Any = None
     time_from: TimeFrom = "stamps"
+    mask_from: Literal["predicted"] | None = None
 
 
 class RowBuilder:
@@ -138,18 +183,27 @@ class RowBuilder:
         masks: ``"rle"`` (compressed COCO run-length code), ``"polygon"`` or ``"none"``.
         image_names: The source is a folder of images: rows name the file.
         coasting: Keep rows of identities that are predicted but not seen.
+        predicted: Give such rows the masks that were predicted for them.
 
     Raises:
         ConfigError: ``masks`` is none of the three.
     """
 
-    def __init__(self, *, masks: MaskFormat = "none", image_names: bool = False, coasting: bool = True) -> None:
+    def __init__(
+        self,
+        *,
+        masks: MaskFormat = "none",
+        image_names: bool = False,
+        coasting: bool = True,
+        predicted: bool = False,
+    ) -> None:
         if masks not in MASK_FORMATS:
             problem = f"expected one of {', '.join(MASK_FORMATS)}, found {masks!r}"
             raise ConfigError("masks", problem, "choose one of them")
         self._masks: MaskFormat = masks
         self._image_names = image_names
         self._coasting = coasting
+        self._predicted = predicted and masks != "none"
 
     def rows(self, tracked_frame: TrackedFrame) -> list[Row]:
         """The rows of one frame, ordered by identity, or by instance without tracking."""
@@ -167,9 +221,11 @@ class RowBuilder:
         scores = np.round(owner.scores.astype(float), 4).tolist()
         class_ids = owner.class_ids.tolist()
         shapes = self._shapes(instances, detections)
+        points, states = _contacts(tracked_frame, count)
+        predicted = self._predicted_shapes(tracked_frame)
         image = PurePath(frame.source).name if self._image_names else None
         time_s = round(frame.time_s, 6)
-        return [
+        rows = [
             Row(
                 frame=frame.index,
                 time_s=time_s,
@@ -184,12 +240,29 @@ class RowBuilder:
                 area_px=shapes[n][0],
                 detection=detections[n] if detections[n] >= 0 else None,
                 coasting=detections[n] < 0,
-                mask=shapes[n][1],
+                contact=points[n],
+                contact_state=states[n],
+                mask=predicted.get(n, shapes[n][1]),
                 time_from=frame.time_from,
+                mask_from="predicted" if n in predicted else None,
             )
             for n in range(count)
             if self._coasting or detections[n] >= 0
         ]
+        return self._noted(rows, tracked_frame)
+
+    def _noted(self, rows: list[Row], tracked_frame: TrackedFrame) -> list[Row]:
+        """The rows with the frame's notes at the first one, and those of new identities at theirs."""
+        if tracked_frame.notes is None or not rows:
+            return rows
+        with_notes = packed(tracked_frame.notes, tracked_frame.frame, coasting=self._coasting)
+        for n, row in enumerate(rows):
+            own = with_notes.pop(row.identity, {}) if n else with_notes.pop(None) | with_notes.pop(row.identity, {})
+            if own:
+                rows[n] = replace(row, notes=own)
+            if not with_notes:
+                break
+        return rows
 
     def _shapes(self, instances: Instances, detections: list[int]) -> list[tuple[int | None, Any]]:
         """Area of the silhouette at image resolution, and the exported mask, per row."""
@@ -206,3 +279,27 @@ class RowBuilder:
                 shape = code_of(instances, row) if self._masks == "rle" else polygons(crop, origin)
             shapes.append((int(np.count_nonzero(crop)), shape))
         return shapes
+
+    def _predicted_shapes(self, tracked_frame: TrackedFrame) -> dict[int, Any]:
+        """Exported masks of tracks that coast, by row of the tracks."""
+        found, tracks = tracked_frame.predicted_masks, tracked_frame.tracks
+        if found is None or tracks is None or not self._predicted:
+            return {}
+        shapes = {}
+        for place, row in enumerate(found.rows.tolist()):
+            crop, origin = found.masks.lift(place, tracks.boxes[row])
+            if crop.any():
+                rle = self._masks == "rle"
+                shapes[row] = encode_crop(crop, origin, found.masks.image_size) if rle else polygons(crop, origin)
+        return shapes
+
+
+def _contacts(tracked_frame: TrackedFrame, count: int) -> tuple[list[Any], list[Any]]:
+    """Place and state of each row's ground contact."""
+    contacts, tracks = tracked_frame.contacts, tracked_frame.tracks
+    if contacts is None:
+        return [None] * count, [None] * count
+    if tracks is not None:
+        contacts = contacts.of_tracks(tracks.detection_rows, tracks.boxes)
+    points = [tuple(point) for point in contacts.points.round(CONTACT_DIGITS).tolist()]
+    return points, [CONTACT_STATES[state] for state in contacts.states.tolist()]

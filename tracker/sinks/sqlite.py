@@ -5,40 +5,40 @@ a recording that is analysed again adds what is missing, and is refused where it
 has of the same time, which would count twice. Stays that a killed process has left open get a ``leave`` with
 ``end: restart`` at the stream's last row, as soon as the same camera is there again; where the stream's state was
 restored and the stay goes on, its own ``leave`` follows later and is the one that counts.
+
+A recording that is counted anew is a further edition: its rows are written beside those that hold, unseen by the views,
+and hold together, by one row of the table ``editions``, when the recording is at its end. The earlier edition stays.
 """
 
 from __future__ import annotations
 
 import contextlib
-import os
 import sqlite3
 import time
-import warnings
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from tracker.errors import ConfigError, SinkError
 from tracker.events import Event, Stay
 from tracker.formats.event_rows import plain_text, row_of
-from tracker.formats.event_store import check_sqlite, create, insertion, store_kind
+from tracker.formats.event_store import check_sqlite, insertion
 from tracker.formats.ledger import read_events
 from tracker.sinks.base import Sink
-from tracker.sinks.mounts import NETWORK, file_system
-from tracker.sinks.part_file import KEPT, REMEDIES, check_place, refusal
+from tracker.sinks.editions import discard, held_edition, next_edition, publish
 from tracker.sinks.replay import DivergedError, Replay, time_ms
+from tracker.sinks.store import identity_of, is_busy, open_for_writing, store_refusal, transaction
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
-    from tracker.sinks.base import SinkContext
+    from tracker.sinks.base import Edition, SinkContext
     from tracker.types import TrackedFrame
 
 __all__ = ["SqliteSink"]
 
 COMMIT_S = 1.0
-BUSY_S = 5.0
-"""Wait for other writers in one attempt; each holds the store for a few milliseconds."""
 PATIENCE_S = 60.0
 """Rows wait in memory so long for a store that others hold."""
 
@@ -65,6 +65,8 @@ class SqliteSink(Sink):
             refused untouched.
         camera: Name of a camera as in its events: stays that an earlier process left are ended at its first frame.
             Without it, streams are known by their first events.
+        edition: See :attr:`tracker.sinks.base.SinkContext.edition`.
+        stream: Of which there will be a new edition.
 
     Attributes:
         path: The store.
@@ -75,8 +77,11 @@ class SqliteSink(Sink):
     """
 
     shared: ClassVar[bool] = True
+    has_editions: ClassVar[bool] = True
 
-    def __init__(self, path: str | os.PathLike[str], *, camera: str = "") -> None:
+    def __init__(
+        self, path: str | os.PathLike[str], *, camera: str = "", edition: Edition = "append", stream: str = ""
+    ) -> None:
         from pathlib import Path
 
         if problem := check_sqlite():
@@ -89,13 +94,27 @@ class SqliteSink(Sink):
         self._waiting_since_s = self._committed_s = time.monotonic() - COMMIT_S
         self._known: dict[str, Replay | None] = {}
         self._closed = False
-        self._connection = _open(self.path)
-        self._identity = _identity(self.path)
+        self._connection = open_for_writing(self.path)
+        self._identity = identity_of(self.path)
+        self._mode, self._stream = edition, plain_text(stream)
+        self._edition = 1
+        if edition != "append":
+            self._edition = next_edition(self._connection, self.path, self._stream, holds_at_once=edition == "revise")
 
     @classmethod
     def open(cls, address: str, context: SinkContext) -> Self:
         """Open the store at a path; see :class:`tracker.sinks.base.Sink`."""
-        return cls(address, camera=context.stream if context.live else "")
+        camera = context.stream if context.live else ""
+        return cls(address, camera=camera, edition=context.edition, stream=context.stream)
+
+    @classmethod
+    def settle(cls, address: str, stream: str) -> None:
+        """Let what ``edition="hold"`` wrote hold; see :meth:`tracker.sinks.base.Sink.settle`."""
+        from pathlib import Path
+
+        path, name = Path(address), plain_text(stream)
+        with contextlib.closing(open_for_writing(path)) as connection:
+            publish(connection, path, name, next_edition(connection, path, name, holds_at_once=False) - 1)
 
     @classmethod
     def why_not_joined(cls, address: str) -> str:  # noqa: ARG003 - every store can be
@@ -127,7 +146,7 @@ class SqliteSink(Sink):
         Raises:
             SinkError: It was removed or replaced from outside.
         """
-        if _identity(self.path) != self._identity:
+        if identity_of(self.path) != self._identity:
             problem = "expected the store that is being written to be there, found it was removed or replaced"
             raise SinkError(self.path, problem, "leave it alone while it is written")
         return self.path.stat().st_size
@@ -172,10 +191,25 @@ class SqliteSink(Sink):
                 closing.callback(self._commit, last=True)
                 for stream, replay in self._known.items():
                     self._wait_for(self._compared(stream, replay.close) if replay is not None else [])
+            if self._mode == "revise" and self._edition > 1:
+                publish(self._connection, self.path, self._stream, self._edition)
         finally:
             self._connection.close()  # the last one to close writes the log back into the file
 
+    def abort(self) -> None:
+        """Keep what was committed, without raising; a new edition is given up."""
+        if not self._closed and self._edition > 1 and self._mode != "append":
+            self._closed = True
+            with contextlib.closing(self._connection):
+                discard(self._connection, self._stream, self._edition)
+        super().abort()
+
     def _take(self, events: Iterable[Event]) -> None:
+        if self._mode != "append":
+            self._wait_for(list(events))
+            if len(self._waiting) >= JOINED_ROWS:
+                self._commit()
+            return
         for event in events:
             stream = plain_text(event.stream)
             if stream not in self._known:
@@ -201,7 +235,8 @@ class SqliteSink(Sink):
                 f"expected the events that it has of {stream}, found others of the same time, which were not added"
             )
             remedy = (
-                "another site, model or setting, or a run that was stopped: name another store, or delete the old rows"
+                "another site, model or setting, or a run that was stopped: name another store, or add them as a new "
+                "edition with masktrail analyse --revise"
             )
             raise SinkError(self.path, problem, remedy) from None
 
@@ -210,16 +245,17 @@ class SqliteSink(Sink):
         if not self._waiting:
             return
         self.part_bytes()  # rows must not go into a file that has lost its name
-        rows = [row_of(event) for event in self._waiting]
+        editions = {stream: self._edition_of(stream) for stream in {event.stream for event in self._waiting}}
+        rows = [row_of(event) | {"edition": editions[event.stream]} for event in self._waiting]
         try:
-            with _transaction(self._connection):
+            with transaction(self._connection):
                 self._connection.executemany(insertion(), rows)
         except sqlite3.Error as failure:
             self._committed_s = time.monotonic()
             impatient = last or self._committed_s - self._waiting_since_s >= PATIENCE_S
-            if _is_busy(failure) and not impatient:
+            if is_busy(failure) and not impatient:
                 return
-            raise _refusal(self.path, failure, f"add {len(rows)} events") from failure
+            raise store_refusal(self.path, failure, f"add {len(rows)} events") from failure
         self._committed_s = time.monotonic()
         self._waiting = []
 
@@ -250,6 +286,12 @@ class SqliteSink(Sink):
         self._commit()
         self._end_stays(camera, last_ms if last_ms is None or last_ms < utc_ms else None)
 
+    def _edition_of(self, stream: str) -> int:
+        """To which edition rows of a stream are added: a new one, or the one that holds."""
+        if self._mode != "append":
+            return self._edition
+        return held_edition(self._connection, self.path, plain_text(stream))
+
     def _last_ms(self, stream: str, *, utc: bool) -> int | None:
         """Time of the last row of a stream by one of the clocks; ``None`` where there is none."""
         column, condition = ("utc_ms", "") if utc else ("round(time_s * 1000)", "AND utc_ms IS NULL")
@@ -262,7 +304,7 @@ class SqliteSink(Sink):
         try:
             return self._connection.execute(query, values).fetchall()
         except sqlite3.Error as failure:
-            raise _refusal(self.path, failure, "read what it has of the stream") from failure
+            raise store_refusal(self.path, failure, "read what it has of the stream") from failure
 
     def _end_stays(self, stream: str, last_ms: int | None) -> None:
         """End what is open up to the store's last row of a stream, at that row."""
@@ -282,96 +324,3 @@ class SqliteSink(Sink):
                 revision=revision,
             )
             self._wait_for([ended])
-
-
-def _open(path: Path) -> sqlite3.Connection:
-    """A connection to a store that is ours, in the journal mode that its file system allows.
-
-    Raises:
-        SinkError: The store cannot be written, or is not ours.
-    """
-    check_place(path)
-    try:
-        kind = store_kind(path)
-    except OSError as failure:
-        raise refusal(path, failure, "read what is there") from failure
-    if kind == "foreign":
-        problem = "expected a ledger of masktrail or no file, found one of another program"
-        raise SinkError(path, problem, "name another file; this one was left alone")
-    if kind == "newer":
-        problem = "expected a ledger of this version or an older one, found one of a newer masktrail"
-        raise SinkError(path, problem, "update masktrail, or name another file")
-    if path.exists() and not os.access(path, os.W_OK):
-        raise SinkError(path, "expected a file that can be written, found a read-only one", "change its permissions")
-    connection = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
-    try:
-        with _transaction(connection):  # before the log is switched on, so that the file itself says what it is
-            if connection.execute("PRAGMA user_version").fetchone() == (0,):
-                create(connection)
-        _set_journal(connection, path)
-    except sqlite3.Error as failure:
-        connection.close()
-        raise _refusal(path, failure, "open it for writing") from failure
-    except BaseException:
-        connection.close()
-        raise
-    return connection
-
-
-def _set_journal(connection: sqlite3.Connection, path: Path) -> None:
-    """Write-ahead log, or on network file systems a rollback journal: the log needs memory that all writers share."""
-    kind = file_system(path)
-    wanted = "delete" if NETWORK.fullmatch(kind) else "wal"
-    (found,) = connection.execute(f"PRAGMA journal_mode = {wanted}").fetchone()
-    # With the log a commit outlives a killed process, and a power cut costs the last ones but no damage.
-    connection.execute(f"PRAGMA synchronous = {'NORMAL' if found == 'wal' else 'FULL'}")
-    if wanted == "delete":
-        text = (
-            f"{path} is on a network file system ({kind}): write it from one machine only, or keep it on a local disk"
-        )
-        warnings.warn(text, stacklevel=5)
-    elif found != wanted:
-        text = f"{path}: its file system allows no write-ahead log (SQLite says {found}): readers and writers wait more"
-        warnings.warn(text, stacklevel=5)
-
-
-@contextlib.contextmanager
-def _transaction(connection: sqlite3.Connection) -> Any:
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-        connection.execute("COMMIT")
-    except BaseException:
-        if connection.in_transaction:  # some failures have rolled it back already
-            connection.execute("ROLLBACK")
-        raise
-
-
-def _identity(path: Path) -> tuple[int, int] | None:
-    try:
-        facts = path.stat()
-    except OSError:
-        return None
-    return facts.st_dev, facts.st_ino
-
-
-def _is_busy(failure: sqlite3.Error) -> bool:
-    return getattr(failure, "sqlite_errorname", "").startswith(("SQLITE_BUSY", "SQLITE_LOCKED"))
-
-
-def _refusal(path: Path, failure: sqlite3.Error, doing: str) -> SinkError:
-    """SQLite's refusal with the remedy."""
-    import errno
-
-    name = getattr(failure, "sqlite_errorname", "")
-    remedies = {
-        "SQLITE_FULL": REMEDIES[errno.ENOSPC],
-        "SQLITE_IOERR": f"check the disk, its room and its limits on file sizes; {KEPT}",
-        "SQLITE_READONLY": "make the file and its folder writable, or name another file",
-        "SQLITE_CANTOPEN": "make the file and its folder writable, or name another file",
-        "SQLITE_BUSY": f"close the program that holds it; {KEPT}",
-        "SQLITE_CORRUPT": "name another file, and keep this one for `sqlite3 FILE .recover`",
-        "SQLITE_NOTADB": "name another file",
-    }
-    remedy = next((text for start, text in remedies.items() if name.startswith(start)), "check the file and the disk")
-    return SinkError(path, f"expected to {doing}, found: {failure} ({name or type(failure).__name__})", remedy)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from tracker.errors import ConfigError, SinkError, install_command
 from tracker.sinks.base import Sink
-from tracker.sinks.part_file import PartFile, refusal
+from tracker.sinks.part_file import PartFile, refusal, without_rows
 
 if TYPE_CHECKING:
     import os
@@ -95,6 +95,7 @@ class TableSink(Sink):
         self._cpu_s = {"records": 0.0}
         self._rows: list[dict[str, Any]] = []
         self._failure: SinkError | None = None
+        self._nothing_kept = False
         self._closed = False
 
     @classmethod
@@ -171,7 +172,7 @@ class TableSink(Sink):
         """Write the last row group and publish the file; safe to call twice.
 
         Raises:
-            SinkError: The system refuses; the row groups before are published all the same.
+            SinkError: The system refuses; the row groups before are published all the same, if there are any.
         """
         if self._closed:
             return
@@ -186,8 +187,11 @@ class TableSink(Sink):
                     self._end_file()
         finally:
             self._file.close()
-        self._finish_rows()
-        self._part.publish()
+        if self._nothing_kept:
+            self._part.discard()
+        else:
+            self._finish_rows()
+            self._part.publish()
         if self._failure is not None and not raised_before:
             raise self._failure
 
@@ -224,12 +228,15 @@ class TableSink(Sink):
             self._rows_file.settle()
         except OSError as failure:
             self._failure = refusal(self.path, failure, f"write frame {self.frames}")
+            self._nothing_kept = True
             with contextlib.suppress(OSError):
-                self._mend()
+                self._nothing_kept = self._mend() == 0
+            if self._nothing_kept:
+                self._failure = without_rows(self._failure)
             raise self._failure from failure
 
-    def _mend(self) -> None:
-        """End the file behind its last whole row group.
+    def _mend(self) -> int:
+        """End the file behind its last whole row group; how many are kept.
 
         pyarrow gives the index of all row groups only, the refused one included. An index of the first few is made by
         writing these again, into nothing: they take the same places, since the same rows give the same bytes. The
@@ -243,7 +250,7 @@ class TableSink(Sink):
         (known,) = self._index
         ends = [_group_end(known.row_group(number)) for number in range(known.num_row_groups)]
         with self._part.open() as file:
-            for keep in range(sum(end <= self._rows_file.settled for end in ends), -1, -1):
+            for keep in range(sum(end <= self._rows_file.settled for end in ends), 0, -1):
                 index: list[Any] = []
                 source = parquet.ParquetFile(file, metadata=known)
                 with table_writer(_Nothing(), self._schema, index) as again:
@@ -256,10 +263,11 @@ class TableSink(Sink):
                 foot = pa.BufferOutputStream()
                 again_known.write_metadata_file(foot)
                 with contextlib.suppress(OSError):
-                    file.seek(ends[keep - 1] if keep else len(MAGIC))
+                    file.seek(ends[keep - 1])
                     file.truncate()
                     _write_all(file, foot.getvalue().to_pybytes()[len(MAGIC) :])
-                    return
+                    return keep
+        return 0
 
 
 def pyarrow(path: str | os.PathLike[str]) -> Any:

@@ -18,11 +18,12 @@ from typing import TYPE_CHECKING, ClassVar
 from tracker.errors import SinkError
 from tracker.sinks.base import Sink
 from tracker.sinks.final_classes import ClassWatch, write_final_classes
-from tracker.sinks.part_file import PartFile, refusal
+from tracker.sinks.part_file import PartFile, refusal, without_rows
 
 if TYPE_CHECKING:
     import re
     from collections.abc import Mapping, Sequence
+    from io import FileIO
     from pathlib import Path
 
     from tracker.types import TrackedFrame
@@ -58,6 +59,9 @@ class TextSink(Sink):
 
     row_pattern: ClassVar[re.Pattern[bytes]]
     """A line from its beginning, with the groups ``id`` and ``class``; lines of no identity do not match."""
+
+    then_mark: ClassVar[bytes] = b""
+    """What stands between the final class and the vote so far; empty: rows have no room for the latter."""
 
     def __init__(self, path: str | os.PathLike[str], *, head: str = "", final_classes: bool = True) -> None:
         self._part = PartFile(path)
@@ -104,7 +108,7 @@ class TextSink(Sink):
     @classmethod
     def _write_final_classes(cls, part: PartFile) -> None:
         """Give every identity of a complete file its final class; see :func:`write_final_classes`."""
-        write_final_classes(part, cls.row_pattern)
+        write_final_classes(part, cls.row_pattern, then_mark=cls.then_mark)
 
     @abstractmethod
     def _lines(self, tracked_frame: TrackedFrame) -> str:
@@ -196,6 +200,8 @@ class TextSink(Sink):
         except OSError as failure:
             self._failure = refusal(self.path, failure, f"write frame {self.frames}")
             self._repair()
+            if self._nothing_kept:
+                self._failure = without_rows(self._failure)
             raise self._failure from failure
 
     def _settle_classes(self) -> None:
@@ -208,20 +214,33 @@ class TextSink(Sink):
             self._failure = self._failure or refusal(self.path, failure, "write the final classes")
 
     def _repair(self) -> None:
-        """Cut back to the last whole line and end the file there."""
+        """Cut back to the last whole line and end the file there; to an earlier one if its end finds no room."""
         if self._part.direct:
             return
-        with contextlib.suppress(OSError), io.BufferedRandom(self._part.open()) as file:
+        end = self._tail().encode()
+        with contextlib.suppress(OSError), self._part.open() as file:
             size = file.seek(0, os.SEEK_END)
-            start = max(size - TAIL_BYTES, 0)
-            file.seek(start)
-            tail = file.read()
-            while (cut := tail.rfind(b"\n")) < 0 and start > 0:
-                start = max(start - TAIL_BYTES, 0)
-                file.seek(start)
-                tail = file.read()
-            kept = self._mend(tail[: cut + 1])
-            self._nothing_kept = start + len(kept) <= self._head_bytes
-            file.truncate(start + len(kept))
-            file.seek(start + len(kept))
-            file.write(self._tail().encode())
+            while True:
+                start, tail = _last_lines(file, size)
+                kept = self._mend(tail)
+                self._nothing_kept = start + len(kept) <= self._head_bytes
+                file.truncate(start + len(kept))
+                file.seek(start + len(kept))
+                with contextlib.suppress(OSError):
+                    if file.write(end) == len(end):
+                        return
+                if self._nothing_kept:
+                    return
+                size = start + len(tail) - 1  # before that line's break
+
+
+def _last_lines(file: FileIO, size: int) -> tuple[int, bytes]:
+    """The last whole lines of the first ``size`` bytes, one at least if there is any, and where they start."""
+    start = max(size - TAIL_BYTES, 0)
+    file.seek(start)
+    tail = file.read(size - start)
+    while (cut := tail.rfind(b"\n")) < 0 and start > 0:
+        start = max(start - TAIL_BYTES, 0)
+        file.seek(start)
+        tail = file.read(size - start)
+    return start, tail[: cut + 1]

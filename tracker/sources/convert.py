@@ -52,7 +52,7 @@ class FrameConverter:
         want_image: Whether frames carry the full-size ``image``.
 
     Attributes:
-        shows_image: They carry it for a while although nobody wanted it from the beginning.
+        shows_image: They carry it for a while although it was not wanted from the beginning.
     """
 
     def __init__(self, *, network_size: tuple[int, int] | None, keep_aspect: bool, want_image: bool) -> None:

@@ -314,3 +314,21 @@ def test_control_characters_are_stripped_from_class_names(tmp_path: Path) -> Non
         metadata={"names": '{"0": "\\u001b[31mper\\nson\\u202e", "1": "\\u0007"}'},
     )
     assert OnnxSegmenter(path).class_names == ("[31mperson", "class 1")
+
+
+def test_rows_with_suppression_inside_and_zeros_at_their_end(tmp_path: Path) -> None:
+    """What Ultralytics writes with ``nms=True``, and YOLO26 always: 300 rows, best first, the rest zero."""
+    rows = np.zeros((1, 300, 6 + PROTOTYPES), np.float32)
+    rows[0, 0, :7] = 16, 24, 48, 40, 0.9, 0, 1
+    rows[0, 1, :7] = 15, 24, 48, 40, 0.8, 1, 1  # another class on its place: the network decided to keep it
+    path = constant_model(
+        tmp_path / "m.onnx", {"output0": rows, "output1": proto()}, input_shape=(1, 3, SIZE, SIZE), metadata=NAMES
+    )
+    segmenter = OnnxSegmenter(path, device="cpu")
+    assert segmenter.contract == "yolo"
+    (found,) = segmenter.segment([frame()])
+    np.testing.assert_allclose(found.boxes, rows[0, :2, :4])
+    np.testing.assert_allclose(found.scores, [0.9, 0.8])
+    assert found.class_ids.tolist() == [0, 1]
+    assert found.masks is not None
+    assert found.masks.areas_px().min() > 100

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,7 +12,10 @@ from tracker.app.console import Quiet, console_for, foreign, steps
 from tracker.app.flags import option, settings_from
 from tracker.settings.stream import RunSettings, StreamSettings
 
-__all__ = ["audit"]
+if TYPE_CHECKING:
+    from tracker.engine.audit import AuditOutcome
+
+__all__ = ["audit", "audit_line"]
 
 
 def audit(
@@ -35,7 +38,6 @@ def audit(
     quiet: Quiet = False,
 ) -> None:
     """Show for each line and zone what was counted, and what came close and was not, with the reason."""
-    from tracker.analytics.reasons import TITLES
     from tracker.engine.audit import audit_saved
 
     console = console_for(quiet=quiet)
@@ -52,9 +54,15 @@ def audit(
             values=json_out,
             progress=lambda done: show(recording.name, done, done),
         )
+    console.print(audit_line(recording, found, out), highlight=False, soft_wrap=True)
+
+
+def audit_line(recording: Path, found: AuditOutcome, page: Path) -> str:
+    """What came of an audit, in a line."""
+    from tracker.analytics.reasons import TITLES
+
     reasons = ", ".join(
         f"{found.missed[reason]} {title.lower()}" for reason, title in TITLES.items() if reason in found.missed
     )
     near_misses = f"{found.missed.total()} near misses" + (f" ({reasons})" if reasons else "")
-    text = f"{foreign(recording.name)}: {found.counted} counted, {near_misses} -> {foreign(out)}"
-    console.print(text, highlight=False, soft_wrap=True)
+    return f"{foreign(recording.name)}: {found.counted} counted, {near_misses} -> {foreign(page)}"

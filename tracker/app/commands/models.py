@@ -35,10 +35,11 @@ def models_list() -> None:
 
 @models_app.command(name="show", cls=CheckedCommand)
 def models_show(name: Annotated[str, typer.Argument(help="A name from `masktrail models list`.")]) -> None:
-    """Print a model's card: data, figures, limits, licences; and where it would run here."""
+    """Print a model's card: data, figures, limits, licences; where it would run here, and what a frame costs there."""
     from rich.markdown import Markdown
     from rich.text import Text
 
+    from tracker.segment.check import check_model
     from tracker.segment.session import OnnxSegmenter
     from tracker.segment.zoo import find_model
 
@@ -53,6 +54,12 @@ def models_show(name: Annotated[str, typer.Argument(help="A name from `masktrail
     console.print(Markdown(text) if console.encoding.startswith("utf") else Text(text.replace("\u2014", "-")))
     segmenter = OnnxSegmenter(name)
     console.print(f"Here: {foreign(segmenter.describe())}; {foreign(segmenter.placement)}", highlight=False)
+    report = check_model(name, device=segmenter.device)
+    decoded = "" if report.segment_ms is None else f", {report.segment_ms:.1f} ms with packing and decoding"
+    console.print(
+        f"Costs here: {report.run_ms:.1f} ms a frame in the network{decoded}; {report.size_bytes / 1e6:.1f} MB",
+        highlight=False,
+    )
 
 
 @models_app.command(name="check", cls=CheckedCommand)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
+from urllib.parse import quote
 
 from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import FileResponse, JSONResponse, Response
@@ -11,11 +12,12 @@ from starlette.responses import FileResponse, JSONResponse, Response
 from tracker.dashboard import shapes
 from tracker.dashboard.answers import allowed_of, context_of, principal_of, stream_of
 from tracker.dashboard.context import Context
+from tracker.dashboard.cut_outs import CutOut, cut_out, cut_outs_of
 from tracker.dashboard.events_list import newest
 from tracker.dashboard.filters import Filter
 from tracker.dashboard.problems import ApiError, no_such, refused
 from tracker.dashboard.queries import outage_now, spans
-from tracker.dashboard.recordings import VIDEOS
+from tracker.dashboard.recordings import VIDEOS, ResultFile
 from tracker.dashboard.rights import Right, needs
 from tracker.dashboard.shapes import gives, gives_file
 
@@ -82,8 +84,7 @@ async def picture(
 def video(request: Request, stream: str) -> Response:
     """The video of a recording, in ranges as players ask for them."""
     context, name = context_of(request), stream_of(request, stream)
-    recording = context.recordings.of(name)
-    file = None if recording is None or name in context.engine.cameras() else recording.video
+    file = _video_of(context, name)
     if file is None or not file.path.is_file():
         raise no_such("video", name)
     return FileResponse(
@@ -113,9 +114,45 @@ def identity(request: Request, stream: str, identity: Annotated[int, Path(ge=1, 
             "ended_ms": ended["at_ms"] if ended else None,
             "path": [list(entry) for entry in path],
             "events": events,
-            "cut_outs": [],
+            "cut_outs": [
+                f"/api/streams/{quote(name, safe='')}/identities/{identity}/cut-outs/{number}"
+                for number, _ in enumerate(_cut_outs(context, name, events))
+            ],
         }
     )
+
+
+@router.get(
+    "/{stream}/identities/{identity}/cut-outs/{number}", response_class=Response, responses=gives_file("image/jpeg")
+)
+@needs(Right.PEOPLE)
+def one_cut_out(
+    request: Request,
+    stream: str,
+    identity: Annotated[int, Path(ge=1, le=2**62)],
+    number: Annotated[int, Path(ge=0, le=100)],
+) -> Response:
+    """One picture of an identity, cut out of a recording's video."""
+    context, name = context_of(request), stream_of(request, stream)
+    events, _ = newest(context.ledgers, Filter(streams=[name], identity=identity), limit=MOST_OF_IDENTITY)
+    places = _cut_outs(context, name, events[::-1])
+    file = _video_of(context, name)
+    picture = cut_out(file.path, places[number]) if file is not None and number < len(places) else None
+    if picture is None:
+        raise no_such("cut-out", number)
+    return Response(picture, media_type="image/jpeg", headers={"cache-control": "private, max-age=3600"})
+
+
+def _cut_outs(context: Context, name: str, events: Sequence[dict[str, Any]]) -> list[CutOut]:
+    if _video_of(context, name) is None:
+        return []
+    return cut_outs_of(events, context.ledgers.began_ms(name))
+
+
+def _video_of(context: Context, name: str) -> ResultFile | None:
+    """The video of a recording; cameras have none."""
+    recording = None if name in context.engine.cameras() else context.recordings.of(name)
+    return None if recording is None else recording.video
 
 
 def streams_json(context: Context, names: Sequence[str]) -> list[dict[str, Any]]:
@@ -149,7 +186,7 @@ def _stream(context: Context, name: str) -> dict[str, Any]:
         "site_revision": None if site is None else site.revision,
         "timezone": None if site is None else site.timezone,
         "has_video": found is not None,
-        "began_ms": clock[0] if facts is None and True in known and clock else None,
+        "began_ms": context.ledgers.began_ms(name) if facts is None and True in known else None,
         "duration_s": media.get("duration_s")
         or (None if facts is not None or clock is None else (clock[1] - clock[0]) / 1000),
     }

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from tracker.errors import ModelError, without_controls
+from tracker.masks.prototypes import BILINEAR_MARGIN, Prototypes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from tracker.inference.tensors import TensorInfo
     from tracker.segment.manifest import InputSpec, Manifest
 
-__all__ = ["COCO_CLASSES", "Decoded", "Decoder", "Limits", "ModelInfo", "default_class_names"]
+__all__ = ["COCO_CLASSES", "Decoded", "Decoder", "Limits", "ModelInfo", "default_class_names", "network_prototypes"]
 
 COCO_CLASSES = (
     *("person", "bicycle", "car", "motorcycle", "airplane", "bus", "train", "truck", "boat", "traffic light"),
@@ -84,6 +85,9 @@ class Decoded:
         masks: ``(N, h, w)`` uint8 probabilities.
         embeddings: ``(N, E)`` float32 or ``None``.
         per_box: Whether each mask's grid spans its box (Mask R-CNN); else all grids span the whole network input.
+        in_picture: Whether boxes are pixels of the picture as it was before it was scaled into the network's input.
+        coefficients: ``(N, P)`` or ``(N, P + 5)`` float32 that made the masks, with ``prototypes``; else ``None``.
+        prototypes: Of the image, in network pixels, on the grid of the masks.
     """
 
     boxes: NDArray[np.float32]
@@ -92,6 +96,9 @@ class Decoded:
     masks: NDArray[np.uint8]
     embeddings: NDArray[np.float32] | None = None
     per_box: bool = False
+    in_picture: bool = False
+    coefficients: NDArray[np.float32] | None = None
+    prototypes: Prototypes | None = None
 
 
 class Decoder(ABC):
@@ -104,14 +111,18 @@ class Decoder(ABC):
         output_names: Names of the outputs by role.
         iou_threshold: The contract's habit; ``None`` = the graph suppresses by itself.
         fixed_sizes: Whether the contract rules out operators whose output size or branch depends on values.
+        family: Whose export the file is taken for, in words; empty where a contract has one family only.
+        assumed: What neither file nor manifest told, for ``masktrail models check``.
     """
 
     contract: ClassVar[str]
     fixed_sizes: ClassVar[bool] = False
-    input_defaults: ClassVar[InputSpec]
+    input_defaults: InputSpec
     class_names: tuple[str, ...]
     output_names: dict[str, str]
     iou_threshold: float | None = None
+    family: str = ""
+    assumed: tuple[str, ...] = ()
 
     @abstractmethod
     def decode(self, outputs: Mapping[str, NDArray[Any]], row: int, limits: Limits) -> Decoded:
@@ -120,6 +131,15 @@ class Decoder(ABC):
     def problems(self, outputs: Mapping[str, NDArray[Any]]) -> list[str]:  # noqa: ARG002
         """Violations of the contract in undecoded outputs by name; for ``masktrail models check``."""
         return []
+
+
+def network_prototypes(
+    values: NDArray[np.float32], network_size: tuple[int, int], *, margin_cells: float = BILINEAR_MARGIN
+) -> Prototypes:
+    """Prototypes ``(P, h, w)`` over the whole input of a network of ``(width, height)`` pixels."""
+    rows, columns = values.shape[1:]
+    step_px = (network_size[0] / columns, network_size[1] / rows)
+    return Prototypes(values=values, step_px=step_px, image_size=network_size, margin_cells=margin_cells)
 
 
 def default_class_names(info: ModelInfo, count: int | None, named: tuple[str, ...] | None = None) -> tuple[str, ...]:

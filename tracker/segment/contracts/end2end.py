@@ -17,14 +17,14 @@ from tracker.segment.contracts.suppress import greedy_nms, plausible_rows, top_r
 from tracker.segment.manifest import InputSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from tracker.inference.tensors import TensorInfo
     from tracker.segment.contracts.decoder import Limits, ModelInfo
 
-__all__ = ["CONTRACT", "End2EndDecoder"]
+__all__ = ["CONTRACT", "End2EndDecoder", "named_roles", "slot_problems"]
 
 
 class End2EndDecoder(Decoder):
@@ -72,43 +72,62 @@ class End2EndDecoder(Decoder):
 
     def problems(self, outputs: Mapping[str, NDArray[Any]]) -> list[str]:
         """Scores, boxes, classes and embeddings out of range."""
-        names = self.output_names
-        boxes, scores, class_ids = (outputs[names[role]] for role in ("boxes", "scores", "class_ids"))
-        used = scores > 0
-        problems = []
-        if scores.min(initial=0) < 0 or scores.max(initial=0) > 1:
-            problems.append(f"scores reach from {scores.min():g} to {scores.max():g}, expected 0 to 1")
-        if boxes[used].min(initial=0) < -1e-3 or boxes[used].max(initial=0) > 1 + 1e-3:
-            problems.append(
-                f"boxes reach from {boxes[used].min():g} to {boxes[used].max():g}, expected fractions of 0 to 1"
-            )
-        if (boxes[used][:, 2:] < boxes[used][:, :2]).any():
-            problems.append("boxes with x2 < x1 or y2 < y1")
-        if class_ids.min(initial=0) < 0 or class_ids.max(initial=0) >= len(self.class_names):
-            found = f"{class_ids.min()} to {class_ids.max()}"
-            problems.append(f"class ids from {found}, but there are {len(self.class_names)} class names")
-        if "embeddings" in names:
-            lengths = np.linalg.norm(outputs[names["embeddings"]][used].astype(np.float64), axis=-1)
-            if lengths.size and not np.allclose(lengths, 1, atol=1e-2):
-                problems.append(f"embeddings have lengths from {lengths.min():.3g} to {lengths.max():.3g}, expected 1")
-        return problems
+        return slot_problems({role: outputs[name] for role, name in self.output_names.items()}, self.class_names)
+
+
+def slot_problems(found: Mapping[str, NDArray[Any]], class_names: Sequence[str], *, beyond: float = 1e-3) -> list[str]:
+    """Scores, boxes, classes and embeddings out of range, in outputs by role.
+
+    Args:
+        found: Undecoded outputs.
+        class_names: Of the model.
+        beyond: How far boxes may reach outside the input, as a share of its size.
+    """
+    boxes, scores, class_ids = found["boxes"], found["scores"], found["class_ids"]
+    used = scores > 0
+    problems = []
+    if scores.min(initial=0) < 0 or scores.max(initial=0) > 1:
+        problems.append(f"scores reach from {scores.min():g} to {scores.max():g}, expected 0 to 1")
+    if boxes[used].min(initial=0) < -beyond or boxes[used].max(initial=0) > 1 + beyond:
+        problems.append(
+            f"boxes reach from {boxes[used].min():g} to {boxes[used].max():g}, expected fractions of 0 to 1"
+        )
+    if (boxes[used][:, 2:] < boxes[used][:, :2]).any():
+        problems.append("boxes with x2 < x1 or y2 < y1")
+    if class_ids.min(initial=0) < 0 or class_ids.max(initial=0) >= len(class_names):
+        numbers = f"{class_ids.min()} to {class_ids.max()}"
+        problems.append(f"class ids from {numbers}, but there are {len(class_names)} class names")
+    if "embeddings" in found:
+        lengths = np.linalg.norm(found["embeddings"][used].astype(np.float64), axis=-1)
+        if lengths.size and not np.allclose(lengths, 1, atol=1e-2):
+            problems.append(f"embeddings have lengths from {lengths.min():.3g} to {lengths.max():.3g}, expected 1")
+    return problems
 
 
 def match(info: ModelInfo) -> dict[str, str] | None:
     """Output names by role if the outputs have this contract's shapes, else ``None``; order does not matter."""
-    by_name = {output.name: output for output in info.outputs}
     masks = [output for output in info.outputs if output.dtype == "uint8" and len(output.shape) == 4]
-    if len(masks) != 1:
-        return None
-    batch, slots = masks[0].shape[:2]
+    return named_roles(info, masks[0], role="masks") if len(masks) == 1 else None
 
-    def role(name: str, rank: int, kinds: tuple[str, ...], last: int | None = None) -> TensorInfo | None:
+
+def named_roles(info: ModelInfo, slots: TensorInfo, *, role: str) -> dict[str, str] | None:
+    """Names of the outputs with a row per slot, by role; ``None`` where one is missing.
+
+    Args:
+        info: The model.
+        slots: The output that is known already, ``(B, K, ...)``.
+        role: Its role.
+    """
+    by_name = {output.name: output for output in info.outputs}
+
+    def find(name: str, rank: int, kinds: tuple[str, ...], last: int | None = None) -> TensorInfo | None:
         """The output of this form; of several, the one that carries the contract's name."""
         fits = [
             output
             for output in info.outputs
-            if len(output.shape) == rank
-            and output.shape[:2] == (batch, slots)
+            if output.name != slots.name
+            and len(output.shape) == rank
+            and output.shape[:2] == slots.shape[:2]
             and output.dtype.startswith(kinds)
             and (last is None or output.shape[-1] == last)
         ]
@@ -116,17 +135,24 @@ def match(info: ModelInfo) -> dict[str, str] | None:
         return named if named in fits else (fits[0] if len(fits) == 1 else None)
 
     found = {
-        "masks": masks[0],
-        "boxes": role("boxes", 3, ("float",), 4),
-        "scores": role("scores", 2, ("float",)),
-        "class_ids": role("class_ids", 2, ("int", "uint")),
+        role: slots,
+        "boxes": find("boxes", 3, ("float",), 4),
+        "scores": find("scores", 2, ("float",)),
+        "class_ids": find("class_ids", 2, ("int", "uint")),
     }
     if any(output is None for output in found.values()):
         return None
     names = {key: output.name for key, output in found.items() if output is not None}
     rest = [
-        o for o in info.outputs if o.name not in names.values() and len(o.shape) == 3 and o.dtype.startswith("float")
+        output
+        for output in info.outputs
+        if output.name not in names.values()
+        and len(output.shape) == 3
+        and output.shape[:2] == slots.shape[:2]
+        and output.dtype.startswith("float")
     ]
+    if "embeddings" in by_name and by_name["embeddings"] not in rest:
+        return None  # embeddings of other rows than the boxes': nothing says whose they are
     if len(rest) == 1:
         names["embeddings"] = rest[0].name
     return names

@@ -54,17 +54,23 @@ def recognise(info: ModelInfo) -> tuple[Decoder, Mapping[str, InputMaker]]:
     """The decoder for a model's outputs and how its inputs beside the image are made.
 
     Raises:
-        ModelError: No known contract fits; the message lists the outputs found and the contracts known.
+        ModelError: No known contract fits, or several do; the message lists the outputs found and the contracts.
     """
     possible = candidates(info)
-    for contract, makers in possible:
-        names = contract.match(info)
-        if names is not None:
-            return contract.decoder(info, names), makers
+    fitting = [(one, names, makers) for one, makers in possible if (names := one.match(info)) is not None]
+    if len(fitting) > 1:
+        forms = " or ".join(f"{contract.name} = {contract.form}" for contract, _, _ in fitting)
+        raise ModelError(
+            info.label,
+            f"outputs that fit {len(fitting)} contracts, {forms}: {'; '.join(map(str, info.outputs))}",
+            f"write contract = {' or '.join(repr(contract.name) for contract, _, _ in fitting)} in manifest.toml",
+        )
+    for contract, names, makers in fitting:
+        return contract.decoder(info, names), makers
     found = "; ".join(str(output) for output in info.outputs) or "no outputs"
     forms = "; ".join(f"{contract.name} = {contract.form}" for contract, _ in possible)
     raise ModelError(
         info.label,
         f"outputs of no known instance segmentation contract: {found}. Known: {forms}",
-        "export a segmentation model (YOLACT, YOLOv8-seg or `python -m export`), or name the contract in manifest.toml",
+        "export an instance segmentation model, whole; docs/guide/models.md lists families and their exports",
     )

@@ -1,4 +1,4 @@
-"""Non-maximum suppression, greedy and Fast NMS, top-k rows, and rows that can be instances; pure functions."""
+"""Non-maximum suppression, greedy, Fast, of masks and matrix NMS; top-k rows, plausible rows; pure functions."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ import numpy as np
 from tracker import boxes as box_algebra
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
-__all__ = ["fast_nms", "greedy_nms", "plausible_rows", "top_rows"]
+__all__ = ["fast_nms", "greedy_nms", "mask_nms", "matrix_nms", "plausible_rows", "top_rows"]
 
 
 def top_rows(scores: NDArray[np.float32], count: int) -> NDArray[np.int64]:
@@ -96,3 +98,63 @@ def greedy_nms(
         if not alive[row]:
             break
     return np.asarray(kept, np.int64)
+
+
+def mask_nms(masks: Sequence[NDArray[np.bool_]], iou_threshold: float) -> NDArray[np.int64]:
+    """Greedy NMS by mask overlap, across classes, on every other cell of large grids.
+
+    Args:
+        masks: ``N`` silhouettes ``(h, w)``, best first.
+        iou_threshold: Overlap above which the weaker mask goes.
+
+    Returns:
+        Kept row numbers, best first.
+
+    >>> one, other = np.eye(4, dtype=np.bool_), np.ones((4, 4), np.bool_)
+    >>> mask_nms([one, one, other], 0.5)
+    array([0, 2])
+    """
+    if not len(masks):
+        return np.zeros(0, np.int64)
+    step = 2 if masks[0].size > 10_000 else 1
+    flat = np.array([mask[::step, ::step].ravel() for mask in masks], np.float32)
+    overlaps = _mask_iou(flat)
+    kept: list[int] = []
+    for row in range(len(flat)):
+        if not kept or overlaps[row, kept].max() <= iou_threshold:
+            kept.append(row)
+    return np.asarray(kept, np.int64)
+
+
+def matrix_nms(
+    masks: NDArray[np.bool_], class_ids: NDArray[np.int64], scores: NDArray[np.float32], *, sigma: float = 2.0
+) -> NDArray[np.float32]:
+    """Scores after matrix NMS with the Gaussian decay (SOLOv2, Wang et al. 2020, equation 4).
+
+    ``s_j * min_i f(IoU_ij) / f(max_k IoU_ki)`` over better masks i of the class of j, k better than i; ``f(x) =
+    exp(-sigma x^2)``.
+
+    Args:
+        masks: ``(N, cells)`` bool, best first.
+        class_ids: ``(N,)``.
+        scores: ``(N,)``.
+        sigma: Of the decay.
+
+    >>> masks = np.array([[1, 1, 0], [1, 1, 0], [0, 0, 1]], np.bool_)
+    >>> matrix_nms(masks, np.zeros(3, np.int64), np.array([0.9, 0.8, 0.7], np.float32))
+    array([0.9       , 0.10826822, 0.7       ], dtype=float32)
+    """
+    if not len(masks):
+        return scores
+    overlaps = np.triu(_mask_iou(masks.astype(np.float32)), 1)  # (N, N), row = better mask
+    overlaps *= class_ids[:, None] == class_ids
+    compensation = overlaps.max(axis=0)[:, None]  # of the better mask
+    decay = np.exp(sigma * (compensation**2 - overlaps**2)).min(axis=0)
+    return np.asarray(scores * decay, np.float32)
+
+
+def _mask_iou(flat: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Overlaps ``(N, N)`` of silhouettes ``(N, cells)`` of zeros and ones."""
+    shared = flat @ flat.T
+    areas = np.diagonal(shared)
+    return np.asarray(shared / np.maximum(areas[:, None] + areas - shared, 1))

@@ -16,8 +16,7 @@ import numpy as np
 
 from tracker.errors import ModelError
 from tracker.segment.contracts.contract import Contract
-from tracker.segment.contracts.decoder import Decoded, Decoder, default_class_names
-from tracker.segment.contracts.prototypes import assemble
+from tracker.segment.contracts.decoder import Decoded, Decoder, default_class_names, network_prototypes
 from tracker.segment.contracts.suppress import fast_nms, plausible_rows, top_rows
 from tracker.segment.manifest import InputSpec, YolactSettings
 
@@ -109,9 +108,16 @@ class YolactDecoder(Decoder):
         proto = outputs[names["proto"]][row]
         if self._proto_last:
             proto = proto.transpose(2, 0, 1)  # (M, h, w)
-        coefficients = outputs[names["coefficients"]][row, rows[kept]]  # (N, M)
-        masks = assemble(proto, coefficients.astype(np.float32, copy=False), boxes[kept], self._network_size)
-        return Decoded(boxes=boxes[kept], scores=scores[kept], class_ids=class_ids[kept], masks=masks)
+        coefficients = outputs[names["coefficients"]][row, rows[kept]].astype(np.float32, copy=False)  # (N, M)
+        prototypes = network_prototypes(proto.astype(np.float32, copy=False), self._network_size)
+        return Decoded(
+            boxes=boxes[kept],
+            scores=scores[kept],
+            class_ids=class_ids[kept],
+            masks=prototypes.probabilities(coefficients, boxes[kept]),
+            coefficients=coefficients,
+            prototypes=prototypes,
+        )
 
     def problems(self, outputs: Mapping[str, NDArray[Any]]) -> list[str]:
         """Anchors that are not centre and size as fractions of the input, but corners or pixels."""
@@ -254,8 +260,10 @@ def match(info: ModelInfo) -> dict[str, str] | None:
     """Output names by role if the outputs are raw YOLACT heads, else ``None``; order does not matter.
 
     Shapes decide; where two outputs have the same form (a model of three classes, priors with a batch axis) their names
-    do.
+    do. Raw heads are floating-point: class numbers among the outputs are of a model that decodes itself.
     """
+    if not all(output.dtype.startswith("float") for output in info.outputs):
+        return None
     for proto in (output for output in info.outputs if len(output.shape) == 4 and output.dtype.startswith("float")):
         heads = [output for output in info.outputs if len(output.shape) == 3 and output.dtype.startswith("float")]
         flat = [output for output in info.outputs if len(output.shape) == 2 and output.shape[1] == 4]

@@ -23,8 +23,7 @@ import numpy as np
 from tracker.boxes import xyxy_from_cxcywh
 from tracker.errors import ModelError
 from tracker.segment.contracts.contract import Contract
-from tracker.segment.contracts.decoder import Decoded, Decoder, default_class_names
-from tracker.segment.contracts.prototypes import assemble
+from tracker.segment.contracts.decoder import Decoded, Decoder, default_class_names, network_prototypes
 from tracker.segment.contracts.suppress import greedy_nms, plausible_rows, top_rows
 from tracker.segment.manifest import InputSpec
 
@@ -91,8 +90,15 @@ class YoloDecoder(Decoder):
         class_ids, coefficients = class_ids[: limits.max_instances], coefficients[: limits.max_instances]
         if self._proto_last:
             proto = proto.transpose(2, 0, 1)  # (M, h, w)
-        masks = assemble(proto.astype(np.float32, copy=False), coefficients, boxes, self._network_size)
-        return Decoded(boxes=boxes, scores=scores, class_ids=class_ids, masks=masks)
+        prototypes = network_prototypes(proto.astype(np.float32, copy=False), self._network_size)
+        return Decoded(
+            boxes=boxes,
+            scores=scores,
+            class_ids=class_ids,
+            masks=prototypes.probabilities(coefficients, boxes),
+            coefficients=coefficients,
+            prototypes=prototypes,
+        )
 
     def _dense(self, predictions: NDArray[Any], limits: Limits) -> tuple[NDArray[Any], ...]:
         """Best candidates of ``predictions (4 [+ 1] + C + M, A)``: boxes, scores, classes, coefficients."""

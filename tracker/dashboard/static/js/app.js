@@ -132,7 +132,8 @@ const Brand = ({ title }) => html`<${Link} class="brand" href="/"><img src="/sta
 
 function LinkState({ short }) {
   const status = useLiveStatus();
-  const kind = status === "open" ? "good" : status === "connecting" ? "warn" : "";
+  if (status === "idle") return null;
+  const kind = { open: "good", connecting: "warn", closed: "bad" }[status];
   const text = t(`link.${status}`);
   return html`<div class="link-state" title=${text}><span class=${`dot ${kind}`} aria-hidden="true"></span><span class=${short ? "sr" : ""}>${text}</span></div>`;
 }

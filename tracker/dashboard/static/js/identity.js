@@ -9,10 +9,17 @@ import { t } from "./texts.js";
 
 const BREAK_MS = 1500;
 
+// The path, or where only the ledger is left, where it stood about its events.
+function pathOf(identity) {
+  if (identity.path.length) return identity.path;
+  const seen = identity.events.flatMap((event) => [event.before, event.after]).filter(Boolean);
+  return seen.map((one) => [one.t_ms, one.x, one.y]).sort((a, b) => a[0] - b[0]);
+}
+
 // The path as SVG lines, broken where it was not seen.
 export function PathOverlay({ identity, width, height }) {
   const parts = [];
-  for (const [at_ms, x, y] of identity.path) {
+  for (const [at_ms, x, y] of pathOf(identity)) {
     const last = parts[parts.length - 1];
     if (last && at_ms - last.end <= BREAK_MS) {
       last.points.push(`${(x * width).toFixed(1)},${(y * height).toFixed(1)}`);
@@ -40,7 +47,7 @@ export function IdentityCard({ load, chosen, zone, utc = true, onClose, onPickEv
   const lasted = one.ended_ms ? (one.ended_ms - one.started_ms) / 1000 : null;
   return html`<section class="card identity-card" aria-live="polite">${head(t("identity.title", { id: one.identity, name: one.class }))}
     <dl class="facts"><div><dt>${t("identity.first")}</dt><dd>${say(one.started_ms)}</dd></div><div><dt>${t("identity.last")}</dt><dd>${say(one.ended_ms)}</dd></div>
-      <div><dt>${t("identity.lasted")}</dt><dd>${lasted === null ? "–" : duration(lasted)}</dd></div><div><dt>${t("identity.points")}</dt><dd>${one.path.length}</dd></div></dl>
+      <div><dt>${t("identity.lasted")}</dt><dd>${lasted === null ? "–" : duration(lasted)}</dd></div>${one.path.length > 0 && html`<div><dt>${t("identity.points")}</dt><dd>${one.path.length}</dd></div>`}</dl>
     ${user.see_people && one.cut_outs.length > 0 && html`<div class="cut-outs">${one.cut_outs.map((source, at) => html`<img src=${source} loading="lazy" alt=${t("identity.cut_out", { number: at + 1, id: one.identity })} />`)}</div>`}
     ${one.events.length ? html`<ol class="events short">${one.events.map((event) => html`<${EventRow} key=${event.key} event=${event} zone=${zone} short onPick=${onPickEvent || (() => {})} />`)}</ol>` : html`<p class="soft">${t("identity.no_events")}</p>`}</section>`;
 }

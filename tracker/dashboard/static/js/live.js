@@ -7,7 +7,7 @@ const LONGEST_WAIT_MS = 15_000;
 let socket = null;
 let wait_ms = FIRST_WAIT_MS;
 let timer = 0;
-let status = "closed";
+let status = "idle"; // nothing is watched, connecting, open, or closed and tried again
 const wanted = new Map(); // view -> list of {stream, width, variant, fps, pictures}
 const receivers = new Set();
 const statusListeners = new Set();
@@ -73,7 +73,7 @@ function close() {
   // A socket that is closed before it is open leaves a warning in the console.
   if (old && old.readyState === WebSocket.CONNECTING) old.onopen = () => old.close();
   else if (old) old.close();
-  setStatus("closed");
+  setStatus("idle");
 }
 
 function text(message) {

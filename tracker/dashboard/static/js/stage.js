@@ -1,7 +1,7 @@
 // The picture of a stream with its overlay: live pictures on one canvas, states on another, places as SVG.
 import { html, useEffect, useRef, useState } from "../vendor/preact.js";
 import { address, streamPath } from "./api.js";
-import { useSize } from "./hooks.js";
+import { useSession, useSize } from "./hooks.js";
 import { useLive } from "./live.js";
 import { drawState, identityAt, Trails } from "./overlay.js";
 import { calm } from "./prefs.js";
@@ -10,6 +10,7 @@ import { t, word } from "./texts.js";
 const WIDTHS = [320, 640, 960];
 export const TOGGLES = { masks: true, trails: true, labels: true, contacts: false, places: true };
 const KEPT_STATES = 12;
+const STILL_S = 1;
 
 // The served width that covers `width` CSS pixels.
 export const servedWidth = (width) => WIDTHS.find((one) => one >= width * Math.min(window.devicePixelRatio || 1, 2)) || 960;
@@ -18,6 +19,7 @@ export const isDown = (stream) => Boolean(stream.outage) || ["lost", "failed"].i
 
 // Props: stream {id, size, kind, outage, state}, toggles, variant, fps, chosen, onPick(identity), onState(state), onMessage(message), children(size).
 export function Stage({ stream, toggles, variant = "masked", fps = 5, chosen = null, onPick, onState, onMessage, children, label }) {
+  const { user } = useSession();
   const [ref, size] = useSize();
   const picture = useRef(null);
   const overlay = useRef(null);
@@ -37,7 +39,7 @@ export function Stage({ stream, toggles, variant = "masked", fps = 5, chosen = n
   };
   useLive(watch, (message) => {
     if (message.type === "picture" && message.stream === stream.id && message.variant === variant) {
-      paint(picture.current, message.image);
+      paint(picture.current, message.image, message.image.width, message.image.height);
       setAspect(message.image.width / message.image.height);
       setFirst(true);
       memory.current.shown = message.t_ms;
@@ -53,13 +55,23 @@ export function Stage({ stream, toggles, variant = "masked", fps = 5, chosen = n
   });
   useEffect(redraw, [size.width, size.height, JSON.stringify(toggles), chosen]);
 
-  // A still picture at once, until the first live one is there; the only one of a recording.
+  // A still picture at once, until the first live one is there; of a recording a frame of its video, for who may see it.
   useEffect(() => {
-    if (first) return undefined;
-    const image = new Image();
+    if (first || (!live && !(stream.has_video && user.see_people))) return undefined;
     let gone = false;
-    image.onload = () => gone || (paint(picture.current, image), setAspect(image.naturalWidth / image.naturalHeight));
-    image.src = address(streamPath(stream.id, "/picture"), { variant, width: servedWidth(size.width || 640) });
+    const show = (image, width, height) => gone || (paint(picture.current, image, width, height), setAspect(width / height));
+    if (live) {
+      const image = new Image();
+      image.onload = () => show(image, image.naturalWidth, image.naturalHeight);
+      image.src = address(streamPath(stream.id, "/picture"), { variant, width: servedWidth(size.width || 640) });
+    } else {
+      const video = document.createElement("video");
+      video.muted = true;
+      video.preload = "auto";
+      video.onloadedmetadata = () => (video.currentTime = Math.min(STILL_S, video.duration / 2));
+      video.onseeked = () => show(video, video.videoWidth, video.videoHeight);
+      video.src = address(streamPath(stream.id, "/video"));
+    }
     return () => (gone = true);
   }, [stream.id, variant, first]);
 
@@ -77,10 +89,8 @@ export function Stage({ stream, toggles, variant = "masked", fps = 5, chosen = n
   </div>`;
 }
 
-function paint(canvas, image) {
+function paint(canvas, image, width, height) {
   if (!canvas) return;
-  const width = image.naturalWidth || image.width;
-  const height = image.naturalHeight || image.height;
   if (canvas.width !== width || canvas.height !== height) {
     canvas.width = width;
     canvas.height = height;

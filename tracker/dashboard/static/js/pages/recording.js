@@ -9,12 +9,12 @@ import { Check, Empty, Loaded, Notice, PageHead } from "../parts.js";
 import { Places } from "../places.js";
 import { usePref } from "../prefs.js";
 import { Link, streamUrl, useEntry, useQuery } from "../router.js";
-import { Stage, TOGGLES } from "../stage.js";
 import { browserZone, mediaClock, stamp } from "../time.js";
 import { plural, t } from "../texts.js";
 
 const MOST_EVENTS = 1000;
 const LEAD_S = 1.5;
+const UNLISTED = ["identity_start", "identity_end"];
 
 export function RecordingView({ stream }) {
   const { user } = useSession();
@@ -23,10 +23,11 @@ export function RecordingView({ stream }) {
   const video = useRef(null);
   const [at_s, setAt] = useState(0);
   const [length_s, setLength] = useState(stream.duration_s || 0);
-  const [places, setPlaces] = usePref("recording.places", true);
+  const [places, setPlaces] = usePref("recording.places", false);
   const zone = stream.timezone || browserZone();
-  const site = useLoad((signal) => get(streamPath(stream.id, "/site"), {}, signal).then((found) => found.site).catch(() => null), [stream.id]);
-  const events = useLoad((signal) => get("/api/events", { stream: stream.id, limit: MOST_EVENTS }, signal).then((found) => [...found.events].reverse()), [stream.id]);
+  const hasSite = stream.site_revision !== null && stream.site_revision !== undefined;
+  const site = useLoad((signal) => (hasSite ? get(streamPath(stream.id, "/site"), {}, signal).then((found) => found.site) : Promise.resolve(null)), [stream.id, hasSite]);
+  const events = useLoad((signal) => get("/api/events", { stream: stream.id, limit: MOST_EVENTS }, signal).then((found) => found.events.filter((event) => !UNLISTED.includes(event.kind)).reverse()), [stream.id]);
   const chosen = Number(query.get("identity")) || null;
   const identity = useLoad((signal) => (chosen ? get(streamPath(stream.id, `/identities/${chosen}`), {}, signal) : Promise.resolve(null)), [chosen]);
   // Media seconds of an event: from the wall clock where the ledger has it.
@@ -48,16 +49,23 @@ export function RecordingView({ stream }) {
   const facts = [stream.duration_s ? mediaClock(stream.duration_s) : null, stream.size && stream.size.join(" × "), stream.began_ms ? stamp(stream.began_ms, zone) : null].filter(Boolean);
   return html`<${PageHead} title=${stream.id} sub=${facts.join(" · ")} back=${html`<${Link} class="button quiet icon-only" href="/recordings" aria-label=${t("action.back_recordings")}><${Icon} name="back" /><//>`}>
       <${Link} class="button" href=${`/counts?stream=${encodeURIComponent(stream.id)}`}><${Icon} name="counts" /><span>${t("nav.counts")}</span><//>
-      <${Link} class="button" href=${streamUrl(stream.id, "/site")}><${Icon} name="edit" /><span>${t("recording.site")}</span><//><//>
+      ${hasSite && html`<${Link} class="button" href=${streamUrl(stream.id, "/site")}><${Icon} name="edit" /><span>${t("recording.site")}</span><//>`}<//>
     <div class="columns camera"><div class="stack"><div class="card flush">
       ${playable ? html`<${Player} stream=${stream} video=${video} onTime=${setAt} onLength=${setLength}>${({ width, height }) => html`${places && html`<${Places} site=${site.data} width=${width} height=${height} quiet=${true} />`}${identity.data && html`<${PathOverlay} identity=${identity.data} width=${width} height=${height} />`}`}<//>`
-        : html`<${Stage} stream=${stream} toggles=${TOGGLES}>${({ width, height }) => html`${places && html`<${Places} site=${site.data} width=${width} height=${height} />`}${identity.data && html`<${PathOverlay} identity=${identity.data} width=${width} height=${height} />`}`}<//>
+        : html`<${Blank} stream=${stream}>${({ width, height }) => html`<${Places} site=${site.data} width=${width} height=${height} />${identity.data && html`<${PathOverlay} identity=${identity.data} width=${width} height=${height} />`}`}<//>
           <div class="stage-foot">${!user.see_people ? html`<${Notice}>${t("recording.no_right")}<//>` : html`<${Notice}>${t("recording.no_video")}<//>`}</div>`}
       <${Timeline} events=${events.data || []} mediaOf=${mediaOf} end_s=${end_s} at_s=${at_s} chosen=${chosen} onSeek=${seek} onPick=${pick} />
-      <div class="stage-foot"><${Check} label=${t("toggle.places")} checked=${places} onChange=${setPlaces} /></div></div>
+      ${hasSite && html`<div class="stage-foot"><${Check} label=${t("toggle.places")} checked=${places} onChange=${setPlaces} /></div>`}</div>
       ${chosen && html`<${IdentityCard} load=${identity} chosen=${chosen} zone=${zone} utc=${Boolean(stream.began_ms)} onClose=${() => pick(null)} onPickEvent=${pick} />`}</div>
     <section class="card flush"><header><h2>${t("camera.events")}</h2>${events.data && html`<span class="soft">${plural("recording.events", events.data.length)}</span>`}</header>
       <${Loaded} of=${events}>${(rows) => (rows.length ? html`<ol class="events" tabindex="0" aria-label=${t("camera.events")}>${rows.map((event) => html`<${EventRow} key=${event.key} event=${{ ...event, utc: false, at_ms: mediaOf(event) * 1000 }} short onPick=${(number) => pick(number, event)} current=${chosen !== null && event.identity === chosen} />`)}</ol>` : html`<${Empty} title=${t("camera.no_events")}>${t("recording.no_events_text")}<//>`)}<//></section></div>`;
+}
+
+// Where the video may not be shown or is not there: lines, zones and paths on a plain ground of its shape.
+function Blank({ stream, children }) {
+  const [box, size] = useSize();
+  const shape = (element) => element && stream.size && element.style.setProperty("--aspect", String(stream.size[0] / stream.size[1]));
+  return html`<div class="stage" ref=${(element) => { box.current = element; shape(element); }}><div class="stage-over">${children(size)}</div></div>`;
 }
 
 function Player({ stream, video, onTime, onLength, children }) {
@@ -96,7 +104,7 @@ function Timeline({ events, mediaOf, end_s, at_s, chosen, onSeek, onPick }) {
     ${events.filter((event) => OUTAGES.includes(event.kind) && event.since_ms !== null && event.since_ms !== undefined).map((event) => html`<rect class="gap" x=${x(mediaOf({ ...event, at_ms: event.since_ms }))} y="0" width=${Math.max(2, x(mediaOf(event)) - x(mediaOf({ ...event, at_ms: event.since_ms })))} height=${height - 20} />`)}
     ${lanes.map((place, at) => html`<g><text class="track-label" x="0" y=${at * LANE + 15}>${place.length > 13 ? `${place.slice(0, 12)}…` : place}</text><line class="lane" x1=${left} x2=${width - 8} y1=${at * LANE + 11} y2=${at * LANE + 11} />
       ${events.filter((event) => event.place === place && event.kind !== "flow").map((event) => html`<circle class=${`tick s${(directions(events, place).indexOf(event.direction || event.kind) % 8) + 1}`} cx=${x(mediaOf(event))} cy=${at * LANE + 11} r=${chosen === event.identity ? 7 : 4.5} onClick=${(click) => { click.stopPropagation(); onPick(event.identity || null, event); }}><title>${mediaClock(mediaOf(event))} ${sentence(event)}</title></circle>`)}</g>`)}
-    ${Array.from({ length: Math.floor(end_s / step) + 1 }, (_, at) => html`<text class="axis" x=${x(at * step)} y=${height - 4} text-anchor="middle">${mediaClock(at * step)}</text>`)}
+    ${Array.from({ length: Math.floor(end_s / step) + 1 }, (_, at) => html`<text class="axis" x=${x(at * step)} y=${height - 4} text-anchor=${x(at * step) > width - 28 ? "end" : "middle"}>${mediaClock(at * step)}</text>`)}
     <line class="playhead" x1=${x(at_s)} x2=${x(at_s)} y1="0" y2=${height - 18} /></svg>`}</div></div>`;
 }
 

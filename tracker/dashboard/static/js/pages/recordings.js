@@ -1,7 +1,8 @@
 // Recordings: the results of a folder.
 import { html } from "../../vendor/preact.js";
 import { address, get, streamPath } from "../api.js";
-import { useLoad, useTitle } from "../hooks.js";
+import { useLoad, useSession, useTitle } from "../hooks.js";
+import { Icon } from "../icons.js";
 import { Badge, Empty, Loaded, PageHead } from "../parts.js";
 import { Link, streamUrl } from "../router.js";
 import { browserZone, mediaClock, stamp } from "../time.js";
@@ -16,9 +17,10 @@ export default function Recordings() {
 }
 
 function Card({ one }) {
+  const { user } = useSession();
   const facts = [one.duration_s ? mediaClock(one.duration_s) : null, one.size ? one.size.join(" × ") : null, one.identities === null || one.identities === undefined ? null : plural("recordings.identities", one.identities)].filter(Boolean);
   return html`<li class="tile card flush"><${Link} class="tile-picture" href=${streamUrl(one.id)} aria-label=${t("recordings.open", { name: one.id })}>
-    <span class="still"><img src=${address(streamPath(one.id, "/picture"), { width: 640 })} alt="" loading="lazy" onError=${(event) => event.currentTarget.classList.add("missing")} />${one.duration_s ? html`<span class="length num">${mediaClock(one.duration_s)}</span>` : ""}</span><//>
+    <span class="still">${one.has_video && user.see_people ? html`<video src=${`${address(streamPath(one.id, "/video"))}#t=0.5`} preload="metadata" muted playsinline tabindex="-1" aria-hidden="true"></video>` : html`<${Icon} name="recordings" />`}${one.duration_s ? html`<span class="length num">${mediaClock(one.duration_s)}</span>` : ""}</span><//>
     <div class="tile-body"><header><h2><${Link} href=${streamUrl(one.id)}>${one.id}<//></h2>${one.has_video && html`<${Badge} kind="info">${t("recordings.video")}<//>`}</header>
       <p class="soft">${[...facts, one.began_ms ? stamp(one.began_ms, one.timezone || browserZone()) : null].filter(Boolean).join(" · ")}</p><${TodayCounts} counts=${one.today || []} /></div></li>`;
 }

@@ -1,0 +1,182 @@
+"""``masktrail analyse``: counts of lines and zones from recorded tracks, without the video."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tracker.app.console import Quiet, console_for, error_console, foreign, steps
+from tracker.app.flags import option, settings_from
+from tracker.errors import ConfigError
+from tracker.settings.stream import RunSettings, StreamSettings
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+    from tracker.analytics.comparison import Compared
+    from tracker.engine.analyse import Analysed
+    from tracker.engine.recorded import Reading
+
+__all__ = ["analyse"]
+
+TITLES = {"crossing": "line", "enter": "zone", "loitering": "zone", "flow": "flow"}
+
+
+def analyse(
+    records: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="RECORDS...",
+            help="From track --records: .jsonl, .csv, .parquet or .txt, or .instances; parts of a camera's in order.",
+        ),
+    ],
+    *,
+    site: Annotated[Path, typer.Option(metavar="SITE.yaml", help="Lines and zones to count.")],
+    out: Annotated[
+        Path | None, typer.Option(metavar="LEDGER", help="Write the events: .jsonl, .parquet, or .sqlite, a store.")
+    ] = None,
+    revise: Annotated[
+        bool, typer.Option("--revise", help="A store that counted otherwise gets these events as a new edition.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Write nothing: show what this site would have counted.")
+    ] = False,
+    against: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="With --dry-run: a ledger, or the site as it was, to compare with."),
+    ] = None,
+    audit: Annotated[
+        Path | None, typer.Option(metavar="PAGE.html", help="Also write what was counted and what nearly was.")
+    ] = None,
+    video: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="With --audit: the recording, for a still.")
+    ] = None,
+    boxes: Annotated[
+        bool, typer.Option("--boxes", help="Count by the boxes' lower edges, for rows without contacts.")
+    ] = False,
+    fps: Annotated[
+        float | None, typer.Option(min=0.01, help="Frames per second of rows that have frame numbers only.")
+    ] = None,
+    size: Annotated[
+        str | None, typer.Option(metavar="WxH", help="Of the picture, where neither rows nor site say: 1920x1080.")
+    ] = None,
+    stream: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Of the recording in the events; by default as it was tracked.")
+    ] = None,
+    start_at: Annotated[str | None, option(RunSettings, "start_at")] = None,
+    quiet: Quiet = False,
+) -> None:
+    """Count lines and zones afterwards, from recorded tracks."""
+    from tracker.engine import analyse as engine
+    from tracker.engine.recorded import Reading
+
+    _check_options(out, dry_run=dry_run, against=against, audit=audit, video=video, revise=revise)
+    console = console_for(quiet=quiet)
+    settings = settings_from(StreamSettings, {"start_at": start_at})
+    reading = Reading(fps=fps, size=_size(size), by_boxes=boxes, stream=stream or "")
+    with steps(console, "counting") as show:
+
+        def progress(frames: int, _seconds: float) -> None:
+            if frames % PROGRESS_FRAMES == 0:
+                show(records[0].name, frames, frames)
+
+        if dry_run:
+            found = engine.dry_run(records, site, against, settings=settings, reading=reading, progress=progress)
+        else:
+            found = engine.analyse(
+                records, site, out, revise=revise, settings=settings, reading=reading, progress=progress
+            )
+    _tell(found, out, console, compared=dry_run, against=against is not None)
+    if audit is not None:
+        _audit(records, site, audit, video, settings, reading, console)
+
+
+PROGRESS_FRAMES = 500
+
+
+def _check_options(
+    out: Path | None, *, dry_run: bool, against: Path | None, audit: Path | None, video: Path | None, revise: bool
+) -> None:
+    """Refuse options that would do nothing.
+
+    Raises:
+        ConfigError: There is one.
+    """
+    if dry_run and out is not None:
+        raise ConfigError(
+            f"--out {out}", "expected nothing to write in a dry run, found a ledger", "leave one of both out"
+        )
+    if against is not None and not dry_run:
+        raise ConfigError(f"--against {against}", "expected it with --dry-run, found it alone", "add --dry-run")
+    if revise and out is None:
+        raise ConfigError("--revise", "expected a store to add to, found no --out", "name it: --out store.sqlite")
+    if video is not None and audit is None:
+        raise ConfigError(f"--video {video}", "expected it with --audit, found it alone", "add --audit PAGE.html")
+
+
+def _size(text: str | None) -> tuple[int, int] | None:
+    if text is None:
+        return None
+    found = re.fullmatch(r"([1-9]\d{0,5})[xX]([1-9]\d{0,5})", text.strip())
+    if found is None:
+        raise ConfigError("--size", f"expected width and height such as 1920x1080, found {text!r}", "change it")
+    return int(found[1]), int(found[2])
+
+
+def _tell(found: Analysed, out: Path | None, console: Console, *, compared: bool, against: bool) -> None:
+    """One line about the run, then what was counted."""
+    from tracker.app.counts import counts_table
+
+    target = "" if out is None else f" -> {foreign(out)}"
+    minutes, seconds = divmod(round(found.seconds), 60)
+    text = f"{foreign(found.stream)}: {found.events} events in {minutes}:{seconds:02d} of tracks{target}"
+    console.print(text, highlight=False, soft_wrap=True)
+    for note in found.notes:
+        error_console().print(f"note: {foreign(note)}", highlight=False, soft_wrap=True)
+    console.print(comparison_table(found.compared, against=against) if compared else counts_table(found.tally))
+
+
+def comparison_table(rows: list[Compared], *, against: bool) -> Table:
+    """Counts before and after, and how many of each the other does not have."""
+    from rich.table import Table
+
+    table = Table(box=None, padding=(0, 2), header_style="cyan")
+    table.add_column("")
+    table.add_column("")
+    for name in ("was", "now", "new", "gone") if against else ("now",):
+        table.add_column(name, justify="right")
+    for row in rows:
+        what = {"enter": f"{row.place} entered", "loitering": f"{row.place} loitering"}.get(row.kind, row.place)
+        counts = [row.before, row.after, row.new, row.gone] if against else [row.after]
+        cells = ["-" if count is None else str(count) for count in counts]
+        table.add_row(TITLES[row.kind], foreign(f"{what} {row.direction}".strip()), *cells)
+    return table
+
+
+def _audit(
+    records: list[Path],
+    site: Path,
+    page: Path,
+    video: Path | None,
+    settings: StreamSettings,
+    reading: Reading,
+    console: Console,
+) -> None:
+    from tracker.app.commands.audit import audit_line
+    from tracker.engine.audit import audit_recorded
+
+    with steps(console, "auditing") as show:
+        found = audit_recorded(
+            records,
+            site,
+            page,
+            video=video,
+            settings=settings,
+            reading=reading,
+            progress=lambda done: show(records[0].name, done, done),
+        )
+    console.print(audit_line(records[0], found, page), highlight=False, soft_wrap=True)

@@ -1,0 +1,96 @@
+"""Cut-outs of an identity from a recording's video, where its events say that it stood."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+__all__ = ["CutOut", "cut_out", "cut_outs_of"]
+
+MOST = 6
+APART_MS = 700
+"""Less apart in time they show the same."""
+HEIGHT, WIDTH = 0.42, 0.24
+"""Of the part that is shown, as shares of the picture; its lower edge is a little below the contact."""
+BELOW = 0.04
+MOST_FRAMES = 900
+"""Decoded from one key picture on."""
+LARGEST_PX = 360
+
+_two = threading.Semaphore(2)
+
+
+class CutOut(NamedTuple):
+    """When (in media seconds) and where (in shares of the picture) an identity stood."""
+
+    media_s: float
+    x: float
+    y: float
+
+
+def cut_outs_of(events: Sequence[dict[str, Any]], began_ms: int | None) -> list[CutOut]:
+    """Places at which an identity can be seen, a few over its life.
+
+    Args:
+        events: Of one identity, by time.
+        began_ms: When the recording began, UTC; ``None`` = its events have media times.
+    """
+    found: list[CutOut] = []
+    last_ms = -APART_MS
+    for event in events:
+        sighting = event["after"] or event["before"]
+        if sighting is None or (event["utc"] and began_ms is None):
+            continue
+        media_ms = sighting["t_ms"] - (began_ms or 0 if event["utc"] else 0)
+        if media_ms >= 0 and media_ms - last_ms >= APART_MS:
+            found.append(CutOut(media_ms / 1000, sighting["x"], sighting["y"]))
+            last_ms = media_ms
+    step = max(len(found) / MOST, 1)
+    return [found[int(number * step)] for number in range(min(len(found), MOST))]
+
+
+def cut_out(path: Path, wanted: CutOut) -> bytes | None:
+    """One cut-out as JPEG; ``None`` where the video has no picture of that time.
+
+    Args:
+        path: The video.
+        wanted: When and where.
+    """
+    import av
+
+    with _two, contextlib.suppress(av.FFmpegError, OSError), av.open(str(path)) as container:
+        video = container.streams.video[0]
+        if video.time_base is None:
+            return None
+        video.thread_type = "AUTO"
+        start = video.start_time or 0
+        container.seek(start + int(wanted.media_s / video.time_base), stream=video)
+        for number, frame in enumerate(container.decode(video)):
+            if number >= MOST_FRAMES or frame.pts is None:
+                return None
+            if float((frame.pts - start) * video.time_base) >= wanted.media_s - 1e-3:
+                return _cropped(frame.to_ndarray(format="bgr24"), wanted)
+    return None
+
+
+def _cropped(image: Any, wanted: CutOut) -> bytes | None:
+    import cv2
+
+    height, width = image.shape[:2]
+    bottom = min(round((wanted.y + BELOW) * height), height)
+    top = max(bottom - round(HEIGHT * height), 0)
+    left = max(round((wanted.x - WIDTH / 2) * width), 0)
+    right = min(left + round(WIDTH * width), width)
+    if bottom - top < 2 or right - left < 2:
+        return None
+    part = image[top:bottom, left:right]
+    scale = min(LARGEST_PX / max(part.shape[:2]), 1.0)
+    if scale < 1:
+        part = cv2.resize(part, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    made, data = cv2.imencode(".jpg", part, [cv2.IMWRITE_JPEG_QUALITY, 85])
+    return data.tobytes() if made else None
