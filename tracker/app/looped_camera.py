@@ -90,6 +90,11 @@ class _Answer(http.server.BaseHTTPRequestHandler):
         with contextlib.suppress(OSError, av.FFmpegError):
             _send(path, cast("BinaryIO", self.wfile), self._over)
 
+    def handle(self) -> None:
+        """A client that goes away in the middle is no fault."""
+        with contextlib.suppress(OSError):
+            super().handle()
+
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
         """Say nothing."""
 

@@ -89,7 +89,11 @@ class Hub:
         Raises:
             WatchError: It sent something that no page sends.
         """
-        self._loop = asyncio.get_running_loop()
+        loop = asyncio.get_running_loop()
+        if loop is not self._loop:
+            self._tasks.clear()  # of a loop that is over: they will never end
+            self._looking = None
+        self._loop = loop
         sending = asyncio.create_task(viewer.serve())
         listening = asyncio.create_task(self._listen(viewer, receive))
         self._viewers[viewer] = listening

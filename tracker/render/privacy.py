@@ -76,7 +76,7 @@ class Presence:
 
 
 def presence_of(tracked: TrackedFrame, outlines: Sequence[Sequence[Polygon]] | None = None) -> Presence:
-    """What a frame shows of everybody: silhouettes of tracks, boxes of all other detections.
+    """What a frame shows of people: silhouettes of tracks, boxes of all other detections.
 
     Args:
         tracked: A finished frame.

@@ -8,8 +8,7 @@ import time
 __all__ = ["SHARE", "Budget"]
 
 SHARE = 0.02
-"""Of all processors, while frames are dropped for want of them: so that viewers cost 3 % of the frames at most, with
-what the page's own process takes."""
+"""Of all processors, while frames are dropped for want of them: with the page's own process 3 % of the frames."""
 SAVED_S = 0.1
 """Of processor time that may be saved up."""
 

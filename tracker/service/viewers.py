@@ -1,7 +1,7 @@
 """The engine's side of its dashboard: taps of all streams, previews of what is watched, and what the page is told.
 
 A tap notes the frame's contacts and events and keeps the newest frame that is due; it never waits. One thread of lower
-priority makes states and pictures of what somebody looks at, within a budget of processor time while cameras drop
+priority makes states and pictures of what is looked at, within a budget of processor time while cameras drop
 frames, and once a second sends contacts and health.
 """
 
@@ -74,7 +74,7 @@ class Watched:
         preview: Its encoder.
         sizes: Pictures that are looked at.
         alone: States are wanted without pictures.
-        pace: Of the frames that are shown; ``None`` = nobody looks.
+        pace: Of the frames that are shown; ``None`` = it has no viewer.
     """
 
     name: str
@@ -91,7 +91,7 @@ class Watched:
     notes: deque[ContactNote] = field(default_factory=lambda: deque(maxlen=NOTES))
 
     def wants_images(self, tracked: TrackedFrame) -> bool:
-        """Whether somebody looks at more pixels than the segmenter's input has."""
+        """Whether a viewer has more pixels than the segmenter's input has."""
         letterbox = tracked.frame.letterbox
         content_px = 0 if letterbox is None else letterbox.content_size[0]
         return any(min(size.width, tracked.frame.size[0]) > content_px for size in self.sizes)
@@ -200,7 +200,7 @@ class Viewers:
         self._greet()
 
     def detach(self) -> None:
-        """The dashboard is gone: nothing is made for anybody."""
+        """The dashboard is gone: nothing is made any more."""
         with self._lock:
             self._channel, self._wanted = None, {}
             for one in self._cameras.values():
