@@ -110,7 +110,7 @@ def insert(path, events) -> None:
     from tracker.formats.event_store import insertion
 
     connection = sqlite3.connect(path)
-    connection.executemany(insertion(), map(row_of, events))
+    connection.executemany(insertion(), (row_of(event) | {"edition": 1} for event in events))
     connection.commit()
     connection.close()
 
@@ -130,7 +130,7 @@ def test_rows_that_were_deleted_are_forgotten(tmp_path):
     path = write_ledger(tmp_path / "b.sqlite", [crossing(2), crossing(3), crossing(9, stream="yard")])
     found = read(path)
     connection = sqlite3.connect(path)
-    connection.execute("DELETE FROM events WHERE stream = 'yard'")
+    connection.execute("DELETE FROM ledger WHERE stream = 'yard'")
     connection.commit()
     connection.close()
     found._looks = 59

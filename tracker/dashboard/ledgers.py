@@ -329,7 +329,8 @@ class Ledgers:
             connection.execute("PRAGMA synchronous = OFF")
             connection.execute("BEGIN")
             create(connection)
-            connection.executemany(insertion(), map(row_of, read_events(path)))
+            rows = (row_of(event) | {"edition": 1} for event in read_events(path))
+            connection.executemany(insertion(), rows)
             connection.execute("COMMIT")
         return store
 
