@@ -1,7 +1,7 @@
 # Two commands set everything up on a machine with Python 3.11+, make and git:
 #   make demo    tracks two real clips (or VIDEO=your.mp4) and shows where to look
 #   make test    runs the test suite
-# and for those who work on it: lint, bench, wheel, test-export (needs torch), test-wheel, test-ray.
+# and for those who work on it: lint, bench, wheel, test-export (needs torch), test-wheel, test-browser, test-ray.
 
 PYTHON ?= python3
 VENV   := .venv
