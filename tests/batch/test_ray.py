@@ -10,11 +10,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from pyarrow import Table, parquet
 
 pytest.importorskip("ray", reason="ray is not installed: make test-ray")
 
 from tests.batch.ray_cluster import Cluster, wait_for, why_not
 from tests.command import Run
+from tests.nameless import nameless_table
 from tests.segment.models import end2end_model
 from tests.sources.videos import write_video
 
@@ -47,29 +49,30 @@ def manifests(out: Path) -> list[dict[str, object]]:
     return [json.loads(path.read_text("utf-8")) for path in sorted((out / "manifest").glob("*.json"))]
 
 
-def check(out: Path, process: subprocess.Popen[str], plain: bytes, *, redone: int) -> None:
+def check(out: Path, process: subprocess.Popen[str], plain: Table, *, redone: int) -> None:
     """All is done once, as `track` does it, and little of it twice."""
     text, _ = process.communicate(timeout=200)
     assert process.returncode == 0, text
     found = manifests(out)
     assert sorted(one["recording"] for one in found) == [f"{number}.mp4" for number in range(COUNT)]
-    assert all((out / one["files"]["records"]).read_bytes() == plain for one in found)
+    tables = [nameless_table(parquet.read_table(out / one["files"]["records"])) for one in found]
+    assert all(table.equals(plain) for table in tables)
     assert len(list((out / "records").glob("*/*.parquet"))) <= COUNT + redone
 
 
 @pytest.fixture
-def plain(run: Run, recordings: Path, tmp_path: Path) -> bytes:
+def plain(run: Run, recordings: Path, tmp_path: Path) -> Table:
     path = tmp_path / "plain.parquet"
     words = ["--model", recordings / "model.onnx", "--records", path, "--quiet"]
     assert run("track", recordings / "0.mp4", *words).status == 0
-    return path.read_bytes()
+    return nameless_table(parquet.read_table(path))
 
 
 def under_way(out: Path) -> bool:
     return len(manifests(out)) >= 1
 
 
-def test_a_worker_is_killed(cluster: Cluster, recordings: Path, tmp_path: Path, plain: bytes) -> None:
+def test_a_worker_is_killed(cluster: Cluster, recordings: Path, tmp_path: Path, plain: Table) -> None:
     out = tmp_path / "out"
     process = cluster.batch(recordings, "--out", out, "--model", recordings / "model.onnx")
     wait_for(lambda: under_way(out) or process.poll() is not None)
@@ -78,7 +81,7 @@ def test_a_worker_is_killed(cluster: Cluster, recordings: Path, tmp_path: Path, 
     check(out, process, plain, redone=1)
 
 
-def test_the_driver_is_killed_and_resumed(cluster: Cluster, recordings: Path, tmp_path: Path, plain: bytes) -> None:
+def test_the_driver_is_killed_and_resumed(cluster: Cluster, recordings: Path, tmp_path: Path, plain: Table) -> None:
     out = tmp_path / "out"
     words = (recordings, "--out", out, "--model", recordings / "model.onnx")
     process = cluster.batch(*words)
@@ -93,7 +96,7 @@ def test_the_driver_is_killed_and_resumed(cluster: Cluster, recordings: Path, tm
     assert before.items() <= {one["key"]: one["attempt"] for one in manifests(out)}.items()
 
 
-def test_a_node_is_killed(cluster: Cluster, recordings: Path, tmp_path: Path, plain: bytes) -> None:
+def test_a_node_is_killed(cluster: Cluster, recordings: Path, tmp_path: Path, plain: Table) -> None:
     out = tmp_path / "out"
     process = cluster.batch(recordings, "--out", out, "--model", recordings / "model.onnx")
     wait_for(lambda: under_way(out) or process.poll() is not None)
@@ -104,7 +107,7 @@ def test_a_node_is_killed(cluster: Cluster, recordings: Path, tmp_path: Path, pl
         cluster.join()
 
 
-def test_a_node_is_cut_off(cluster: Cluster, recordings: Path, tmp_path: Path, plain: bytes) -> None:
+def test_a_node_is_cut_off(cluster: Cluster, recordings: Path, tmp_path: Path, plain: Table) -> None:
     out = tmp_path / "out"
     process = cluster.batch(recordings, "--out", out, "--model", recordings / "model.onnx")
     wait_for(lambda: under_way(out) or process.poll() is not None)

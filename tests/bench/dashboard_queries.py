@@ -57,6 +57,7 @@ def rows(count: int, seed: int = 7):
             "was_identity": 0,
             "revision": 1,
             "semantics": 1,
+            "edition": 1,
         }
         if kind == "crossing":
             row |= {"place": LINES[int(random.integers(4))], "direction": ("in", "out")[int(random.integers(2))]}

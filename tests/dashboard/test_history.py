@@ -104,13 +104,13 @@ def test_row_by_row_is_the_same_as_all_at_once(tmp_path_factory, events, cuts):
     assert rows_of(at_once) == counted
 
 
-def insert(path, events) -> None:
+def insert(path, events, edition=1) -> None:
     """As the sink does, without what it adds by itself."""
     from tracker.formats.event_rows import row_of
     from tracker.formats.event_store import insertion
 
     connection = sqlite3.connect(path)
-    connection.executemany(insertion(), map(row_of, events))
+    connection.executemany(insertion(), [row_of(event) | {"edition": edition} for event in events])
     connection.commit()
     connection.close()
 
@@ -130,7 +130,7 @@ def test_rows_that_were_deleted_are_forgotten(tmp_path):
     path = write_ledger(tmp_path / "b.sqlite", [crossing(2), crossing(3), crossing(9, stream="yard")])
     found = read(path)
     connection = sqlite3.connect(path)
-    connection.execute("DELETE FROM events WHERE stream = 'yard'")
+    connection.execute("DELETE FROM ledger WHERE stream = 'yard'")
     connection.commit()
     connection.close()
     found._looks = 59
@@ -140,6 +140,22 @@ def test_rows_that_were_deleted_are_forgotten(tmp_path):
     write_ledger(path, [crossing(5)])
     found.read()
     assert found.history.events["at"].tolist() == [START_MS + 5000]
+
+
+def test_a_recording_that_was_counted_anew_counts_once(tmp_path):
+    path = write_ledger(tmp_path / "b.sqlite", [crossing(2), crossing(3), crossing(9, stream="yard")])
+    found = read(path)
+    insert(path, [crossing(2), crossing(4), crossing(5)], edition=2)
+    insert(path, [crossing(10, stream="yard")])
+    found.read()
+    assert len(found.history.events) == 4, "the new edition does not hold yet"
+    connection = sqlite3.connect(path)
+    connection.execute("INSERT INTO editions VALUES ('gate', 2, 5)")
+    connection.commit()
+    connection.close()
+    found.read()
+    at = found.history.events["at"].tolist()
+    assert sorted(at) == [START_MS + 1000 * number for number in (2, 4, 5, 9, 10)]
 
 
 def test_it_says_when_all_is_read(tmp_path):

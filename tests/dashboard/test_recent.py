@@ -94,7 +94,7 @@ def test_outages_come_through() -> None:
 
 
 def test_a_frame_without_tracks_or_contacts_is_no_note_and_wrong_bytes_are_refused() -> None:
-    bare = tracked(0, 0.0, {1: (0.5, 0.5)})
+    bare = replace(tracked(0, 0.0, {1: (0.5, 0.5)}), contacts=None)
     assert note_of(bare) is None
     [one] = seen([bare])
     assert note_of(replace(one, tracks=None)) is None

@@ -21,12 +21,17 @@ from tests.analytics.worlds import on_screen
 from tests.engine.recorded import STREAM, Chain
 from tracker.engine.analyse import analyse, dry_run
 from tracker.engine.recorded import Reading, open_input
+from tracker.engine.saved import associate_saved
+from tracker.engine.snapshot import Kept
+from tracker.engine.stage import Stage
 from tracker.errors import ConfigError, DetectionsError, SinkError, SourceError, TrackerError
 from tracker.events import Event
 from tracker.formats.ledger import read_editions, read_events
+from tracker.recount import FrameNotes
 from tracker.settings.site_text import site_text
 from tracker.settings.stream import StreamSettings
 from tracker.site import Flow, Line, Occluder, Site, Zone
+from tracker.types import TrackedFrame
 
 SUFFIXES = ("jsonl", "csv", "parquet", "instances")
 OCCLUDER = Occluder(name="shelf", polygon=((0.4, 0.4), (0.6, 0.4), (0.6, 0.9), (0.4, 0.9)))
@@ -249,6 +254,40 @@ def test_a_store_that_counted_it_gains_nothing_and_another_site_is_an_edition(fo
         assert {event.revision for event in read_events(store)} == {4}
         assert [one.edition for one in read_editions(store)] == [1, 2]
     assert list(read_events(store, edition=1)) == live
+
+
+def test_refined_records_give_the_refined_events(folder: Path, tmp_path: Path) -> None:
+    events = tmp_path / "refined.events.jsonl"
+    counting = StreamSettings(site=str(folder / "site.yaml"), events=str(events))
+    done = associate_saved(folder / "gate.instances", tmp_path / "refined.jsonl", refine=True, counting=counting)
+    assert (done.refined, done.problem) == (True, "")
+    refined = list(read_events(events))
+    assert refined != list(read_events(folder / "live.events.jsonl"))
+    assert by_key(recount([tmp_path / "refined.jsonl"])) == by_key(refined)
+
+
+@pytest.mark.parametrize("cut", [0, 1, 30, 101, 222])
+def test_notes_go_on_where_a_process_was_killed(cut: int) -> None:
+    chain = Chain(comes_back(), fps=12.5, outages_s=((8.0, 11.0),))
+
+    def through(stages: list[Stage], tracked: TrackedFrame) -> FrameNotes | None:
+        for step in stages:
+            tracked = step.process(tracked)
+        return tracked.notes
+
+    def noted(stages: list[Stage], frames: list[TrackedFrame]) -> list[FrameNotes | None]:
+        return [through(stages, tracked) for tracked in frames]
+
+    frames = list(chain.segmented())
+    whole = noted(chain.stages(SITE, StreamSettings()), frames)
+    first, second = (chain.stages(SITE, StreamSettings()) for _ in range(2))
+    found = noted(first, frames[:cut])
+    for one, other in zip(first, second, strict=True):
+        state = one.state()
+        if state is not None:
+            other.restore(Kept(state=state, elapsed_s=None))
+    assert found + noted(second, frames[cut:]) == whole
+    assert any(one is not None and one.quiet for one in whole)
 
 
 def test_damaged_records_leave_the_ledger_that_was_there(folder: Path, tmp_path: Path) -> None:

@@ -63,7 +63,7 @@ def test_two_recordings_one_after_another_share_a_session(model: str, tmp_path: 
     assert [outcome.figures.frames for outcome in outcomes] == [4, 4]
     assert [outcome.outputs for outcome in outcomes] == [[str(tmp_path / f"{name}.jsonl")] for name in "ab"]
     assert [set(outcome.stage_ms) for outcome in outcomes] == [
-        {"decode", "segment", "camera", "associate", "write"}
+        {"decode", "segment", "camera", "associate", "contact", "notes", "write"}
     ] * 2
     assert all(outcome.figures.wall_s > 0 and not outcome.failures for outcome in outcomes)
     steps = [

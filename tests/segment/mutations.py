@@ -71,7 +71,7 @@ TEXTS = ("", "x", "\x1b[31m", "[/b]", "nan", "[" * 200, "{}", "[]", "null", '{"0
 
 
 def seeds(folder: Path) -> list[Path]:
-    """Small good files of three contracts, with computed and with constant outputs."""
+    """Small good files of every contract, with computed and with constant outputs."""
     rng = np.random.default_rng(3)
     dense = rng.random((1, 4 + 2 + 8, 60), np.float32)
     dense[:, :4] *= 90
@@ -80,7 +80,21 @@ def seeds(folder: Path) -> list[Path]:
     kept[0, 0, :6], kept[0, :, 6:] = [10, 10, 60, 50, 0.9, 1], 1
     notes = {"names": "{0: 'a', 1: 'b'}", "stride": "32", "imgsz": "[96, 160]"}
     shape = (1, 3, 96, 160)
+    flat = {
+        "boxes": np.array([[10, 10, 60, 50], [80, 20, 120, 90]], np.float32),
+        "labels": np.array([1, 3], np.int64),
+        "scores": np.array([0.9, 0.6], np.float32),
+        "masks": rng.random((2, 1, 96, 160), np.float32),
+    }
+    field = rng.normal(0, 4, (1, 8, 24, 40)).astype(np.float32)
+    query = {"logits": rng.normal(0, 3, (1, 8, 81)).astype(np.float32), "masks": field}
+    cate = np.zeros((1, 3872, 2), np.float32)
+    cate[0, ::300] = 0.5
+    solo = {"cate": cate, "kernels": rng.normal(0, 1, (1, 3872, 8)).astype(np.float32), "features": field}
     return [
+        constant_model(folder / "flat.onnx", flat, input_shape=(3, 96, 160)),
+        constant_model(folder / "query.onnx", query, input_shape=shape),
+        constant_model(folder / "solo.onnx", solo, input_shape=shape),
         end2end_model(folder / "end2end.onnx"),
         end2end_model(folder / "batch.onnx", embeddings=5, open_batch=True),
         constant_model(folder / "dense.onnx", {"p": dense, "g": grid}, input_shape=shape, metadata=notes),

@@ -38,7 +38,7 @@ def test_a_backup_of_one_moment_while_rows_come(tmp_path):
         with closing(sqlite3.connect(path, timeout=20)) as connection:
             number = 1
             while not over.is_set():
-                rows = [row_of(crossing(number + one)) for one in range(50)]
+                rows = [row_of(crossing(number + one)) | {"edition": 1} for one in range(50)]
                 connection.executemany(insertion(), rows)
                 connection.commit()
                 number += 50
@@ -86,7 +86,7 @@ def test_what_is_not_ours_is_left_alone(tmp_path, content):
 def test_compaction_gives_space_back_and_keeps_the_order(tmp_path):
     path = write_ledger(tmp_path / "e.sqlite", [crossing(n, stream="gate" if n % 10 else "yard") for n in range(5000)])
     with closing(sqlite3.connect(path)) as connection:
-        connection.execute("DELETE FROM events WHERE stream = 'gate'")
+        connection.execute("DELETE FROM ledger WHERE stream = 'gate'")
         connection.commit()
         before_rows = connection.execute("SELECT row, key FROM events ORDER BY row").fetchall()
     before, after = compact(path)

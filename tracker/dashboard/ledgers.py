@@ -46,6 +46,7 @@ class _Ledger:
         store: What is read.
         facts: Of the file when it was read: another one has others.
         last, last_key: Last row that was read, and its key.
+        editions: What it said of its editions then.
         rows: Rows that were read.
         problem: Why it cannot be read.
         streams: Streams of which it has rows.
@@ -56,6 +57,7 @@ class _Ledger:
     facts: tuple[int, ...] = ()
     last: int = 0
     last_key: str = ""
+    editions: tuple[int, ...] = ()
     rows: int = 0
     problem: str = ""
     streams: dict[str, int] | None = None
@@ -241,16 +243,17 @@ class Ledgers:
         return False
 
     def _replaced(self) -> bool:
-        """Whether a store is another one under the same name: the last row that was read is not there."""
+        """Whether a store is another one under the same name, or holds another edition of a stream."""
         for ledger in self._ledgers:
             if not ledger.last_key or ledger.store != ledger.path:
                 continue
             try:
                 with open_store(ledger.store) as connection:
+                    editions = _editions(connection)
                     found = connection.execute("SELECT key FROM events WHERE row = ?", (ledger.last,)).fetchone()
             except (TrackerError, sqlite3.Error):
                 continue
-            if found is None or found[0] != ledger.last_key:
+            if found is None or found[0] != ledger.last_key or editions != ledger.editions:
                 return True
         return False
 
@@ -274,6 +277,8 @@ class Ledgers:
             return  # a whole file never grows
         with open_store(ledger.store) as connection:
             ledger.streams = ledger.streams or {}
+            if not ledger.last:
+                ledger.editions = _editions(connection)
             query = f"SELECT {_READ} FROM events WHERE row > ? ORDER BY row LIMIT {PAGE_ROWS}"  # noqa: S608
             while not self._stop.is_set():
                 page = connection.execute(query, (ledger.last,)).fetchall()
@@ -329,7 +334,7 @@ class Ledgers:
             connection.execute("PRAGMA synchronous = OFF")
             connection.execute("BEGIN")
             create(connection)
-            connection.executemany(insertion(), map(row_of, read_events(path)))
+            connection.executemany(insertion(), (row_of(event) | {"edition": 1} for event in read_events(path)))
             connection.execute("COMMIT")
         return store
 
@@ -341,6 +346,11 @@ def _facts(path: Path) -> tuple[int, ...] | None:
     except OSError:
         return None
     return facts.st_ino, facts.st_size, facts.st_mtime_ns
+
+
+def _editions(connection: sqlite3.Connection) -> tuple[int, ...]:
+    """Number of editions and the last one's time: they rise when a recording that was counted anew holds."""
+    return tuple(connection.execute("SELECT count(*), coalesce(max(at_ms), 0) FROM editions").fetchone())
 
 
 def _count(ledger: _Ledger) -> int:

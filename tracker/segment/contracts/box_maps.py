@@ -97,7 +97,8 @@ def box_maps(field: NDArray[Any], box: NDArray[np.floating[Any]], cells: int) ->
     left, across = _weights(float(box[0]), float(box[2]), width, cells)
     top, down = _weights(float(box[1]), float(box[3]), height, cells)
     crop = field[top : top + down.shape[1], left : left + across.shape[1]].astype(np.float32, copy=False)
-    return np.asarray(down @ crop @ across.T)
+    with np.errstate(over="ignore", invalid="ignore"):  # of values that are not finite
+        return np.asarray(down @ crop @ across.T)
 
 
 def _weights(low: float, high: float, size: int, cells: int) -> tuple[int, NDArray[np.float32]]:

@@ -136,8 +136,9 @@ class QueriesDecoder(Decoder):
         """Query, class id and class probability of the best pairs above the threshold, best first."""
         values = values.astype(np.float32)
         if self._activation == "softmax":
-            values = np.exp(values - values.max(axis=1, keepdims=True))
-            values /= values.sum(axis=1, keepdims=True)
+            with np.errstate(over="ignore", invalid="ignore"):  # of values that are not finite: below every threshold
+                values = np.exp(values - values.max(axis=1, keepdims=True))
+                values /= values.sum(axis=1, keepdims=True)
         elif self._activation == "sigmoid":
             values = sigmoid(values)
         values = values[:, : self._channels]  # (Q, C)

@@ -88,7 +88,8 @@ class SoloDecoder(Decoder):
         features = outputs[names["features"]][row].astype(np.float32, copy=False)  # (E, h, w)
         depth, height, width = features.shape
         kernels = outputs[names["kernels"]][row, cells].astype(np.float32, copy=False)  # (N, E)
-        logits = kernels @ features.reshape(depth, -1)  # (N, h w)
+        with np.errstate(over="ignore", invalid="ignore"):  # of values that are not finite
+            logits = kernels @ features.reshape(depth, -1)  # (N, h w)
         inside = logits > 0
         areas = inside.sum(axis=1)
         kept = (areas > self._least_cells[cells]).nonzero()[0]

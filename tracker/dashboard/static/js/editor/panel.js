@@ -5,6 +5,7 @@ import { Badge, Button, Field, Notice, Select, Several, Swatch } from "../parts.
 import { number, t } from "../texts.js";
 import { placeOf } from "./model.js";
 
+const SWAY_SHARE = 0.05; // where a site does not say it
 const ICON = { lines: "line", zones: "zone", occluders: "occluder" };
 
 export function Panel({ state, dispatch, classes, dry, dryState, problems, warnings }) {
@@ -56,6 +57,7 @@ function Properties({ state, dispatch, classes, dry, dryState }) {
     ${kind === "zones" && html`<div class="form-row"><${Num} label=${t("editor.enter_s")} value=${place.enter_s} min="0" step="0.1" onChange=${(enter_s) => patch({ enter_s })} /><${Num} label=${t("editor.leave_s")} value=${place.leave_s} min="0" step="0.1" onChange=${(leave_s) => patch({ leave_s })} /></div>
       <${Num} label=${t("editor.loiter_s")} hint=${t("editor.loiter_hint")} optional value=${place.loiter_s} min="0" step="1" onChange=${(loiter_s) => patch({ loiter_s })} />`}
     ${kind === "lines" && html`<details><summary>${t("editor.finer")}</summary><div class="form-row"><${Num} label=${t("editor.dead_band")} hint=${t("editor.dead_band_hint")} value=${place.dead_band} min="0.000001" max="0.5" step="0.001" onChange=${(dead_band) => patch({ dead_band })} />
+      <${Num} label=${t("editor.sway_share")} hint=${t("editor.sway_share_hint")} value=${place.sway_share ?? SWAY_SHARE} min="0" max="1" step="0.01" onChange=${(sway_share) => patch({ sway_share })} />
       <${Num} label=${t("editor.settle_s")} value=${place.settle_s} min="0" step="0.1" onChange=${(settle_s) => patch({ settle_s })} /><${Num} label=${t("editor.min_rearm_s")} value=${place.min_rearm_s} min="0" step="0.1" onChange=${(min_rearm_s) => patch({ min_rearm_s })} /></div></details>`}
     ${kind === "occluders" ? html`<p class="soft">${t("editor.occluder_text")}</p>` : html`<${Dry} dry=${dry} state=${dryState} />`}</div></section>`;
 }
