@@ -7,8 +7,8 @@ import time
 
 __all__ = ["SHARE", "Budget"]
 
-SHARE = 0.02
-"""Of all processors, while frames are dropped for want of them: with the page's own process 3 % of the frames."""
+SHARE = 0.03
+"""Of all processors, while frames are dropped for want of them."""
 SAVED_S = 0.1
 """Of processor time that may be saved up."""
 
@@ -37,6 +37,10 @@ class Budget:
         if not self.limited:
             self._saved_s = max(self._saved_s, 0.0)
         return self.limited and self._saved_s <= 0
+
+    def skip(self) -> None:
+        """What was spent since the last question is not charged."""
+        self._spent_s = time.thread_time()
 
 
 def _processors() -> int:

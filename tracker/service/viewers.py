@@ -42,7 +42,7 @@ __all__ = ["Viewers", "Watched"]
 TICK_S = 1.0
 NOTES = 512
 """Frames whose contacts wait for the next tick, at most: ten seconds' worth at 50 fps."""
-SHORT_S = 0.02
+SHORT_S = 0.05
 """Wait for processor time where the budget has none."""
 NICENESS = 5
 """Of the thread that encodes: where the processor is full, frames come before pictures."""
@@ -289,6 +289,7 @@ class Viewers:
                 if time.monotonic() >= tick_s + TICK_S:
                     tick_s = time.monotonic()
                     self._tick()
+                    self._budget.skip()  # contacts and health are no previews
             except Exception as failure:
                 logger.exception("previews", extra={"problem": f"{type(failure).__name__}: {failure}"})
 
