@@ -28,6 +28,7 @@ from tracker.settings.dashboard import DashboardSettings
 from tracker.settings.site_file import read_site
 from tracker.settings.stream import StreamSettings
 from tracker.sinks.sqlite import SqliteSink
+from tracker.sources.decoded import SourceCounters
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,7 +47,8 @@ class PlayedCamera:
         self.site_path = folder / "sites" / f"{name}.yaml"
         self.store = folder / "events.sqlite"
         self.taps = Taps(name)
-        self.source = SimpleNamespace(info=SimpleNamespace(size=self.recording.scene.size))
+        counters = SourceCounters()
+        self.source = SimpleNamespace(info=SimpleNamespace(size=self.recording.scene.size), counters=counters)
         self.meter = SimpleNamespace(rate=lambda: 10.0)
         self._sink = SqliteSink(self.store, camera=name)
         self._stages: list[Stage] = []
