@@ -1,7 +1,7 @@
 # Two commands set everything up on a machine with Python 3.11+, make and git:
 #   make demo    tracks two real clips (or VIDEO=your.mp4) and shows where to look
 #   make test    runs the test suite
-# and for those who work on it: lint, bench, wheel, test-export (needs torch), test-wheel, test-browser, test-ray.
+# and for those who work on it: lint, bench, wheel, test-slow, test-export (needs torch), test-wheel, test-browser, test-ray.
 
 PYTHON ?= python3
 VENV   := .venv
@@ -9,7 +9,7 @@ BIN    := $(VENV)/bin
 UV     := $(shell command -v uv 2>/dev/null)
 OUT    ?= demo-output
 
-.PHONY: demo test torch lock sbom test-browser screenshots test-export test-wheel test-ray lint format bench wheel wheel-cpu clean
+.PHONY: demo test test-slow torch lock sbom test-browser screenshots test-export test-wheel test-ray lint format bench wheel wheel-cpu clean
 .DEFAULT_GOAL := demo
 
 # ---- environments: uv where present, else venv and pip ------------------------------------------------------------
@@ -46,7 +46,11 @@ demo: $(VENV)/.runtime
 	@$(BIN)/masktrail demo --out $(OUT) $(if $(VIDEO),"$(VIDEO)",)
 
 test: $(VENV)/.dev
-	@$(BIN)/python -m pytest -m "not export and not wheel and not browser and not ray" -n auto --dist loadfile $(ARGS)
+	@$(BIN)/python -m pytest -m "not export and not wheel and not browser and not ray and not slow" -n auto --dist loadfile $(ARGS)
+
+# What takes long: worlds of several minutes, rendered in full.
+test-slow: $(VENV)/.dev
+	@$(BIN)/python -m pytest -m slow tests -n auto $(ARGS)
 
 # The PyTorch side, for `python -m export` and its tests: `make torch`. On Linux PyPI's torch brings CUDA along; for the small build:
 #   make torch TORCH_INDEX=https://download.pytorch.org/whl/cpu

@@ -9,8 +9,8 @@ import pytest
 
 from tests.command import Run, runner
 
-# Run by the system's Python, which alone has GStreamer's bindings.
-collect_ignore = ["engine/rtsp_server.py"]
+# The first is run by the system's Python, which alone has GStreamer's bindings; the second needs the originals' packages.
+collect_ignore = ["engine/rtsp_server.py", "export/record_originals.py"]
 
 # A trial of every small model in a process of its own costs a second each; tests/inference/test_trial.py is about it.
 os.environ.setdefault("MASKTRAIL_TRIAL", "off")

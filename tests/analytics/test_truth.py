@@ -7,7 +7,9 @@ or not (:mod:`tests.analytics.plans`), because that is what a line in the pictur
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
@@ -59,7 +61,13 @@ def passage_s(seen: Watched, fps: float, line: Line, truth: Crossing) -> float |
 # ---- worlds and flat scenes: identity by identity --------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", [*WORLDS, *SCRIPTS])
+def each_world(names: Iterable[str]) -> list[Any]:
+    """Parameters; worlds that take 10 to 20 s to render are left to `make test-slow`."""
+    quick = {"door", "checkout"}
+    return [pytest.param(name, marks=() if name in quick else pytest.mark.slow) for name in names]
+
+
+@pytest.mark.parametrize("name", [*each_world(WORLDS), *SCRIPTS])
 @pytest.mark.parametrize("fps", RATES)
 def test_who_crosses_which_line_and_when(name: str, fps: float) -> None:
     seen = watched(name)
@@ -92,7 +100,7 @@ def check_time(seen: Watched, fps: float, line: Line, event: Event, truths: list
     assert late_s <= LATE_S.get((seen.recording.name, line.name, event.identity), 1 / fps), (line.name, event, exact_s)
 
 
-@pytest.mark.parametrize("name", [name for name in WORLDS if name not in {"road", "shop"}])
+@pytest.mark.parametrize("name", each_world(name for name in WORLDS if name not in {"road", "shop"}))
 @pytest.mark.parametrize("fps", RATES)
 def test_who_stays_where_and_how_long(name: str, fps: float) -> None:
     seen = watched(name)
@@ -135,7 +143,7 @@ def edge_moments(path: np.ndarray, zone: Zone) -> np.ndarray:
     return np.array(found)
 
 
-@pytest.mark.parametrize("name", ["checkout", "junction"])
+@pytest.mark.parametrize("name", each_world(["checkout", "junction"]))
 @pytest.mark.parametrize("fps", RATES)
 def test_who_goes_from_where_to_where(name: str, fps: float) -> None:
     seen = watched(name)
