@@ -13,10 +13,11 @@ from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
 from export.data.archive import IGNORE
-from export.networks.yolact_nano import MASK_STRIDE, STRIDES
-from export.onnx.to_onnx import EndToEnd
+from export.networks.yolact_nano import STRIDES
+from export.onnx.to_onnx import CERTAINTY_STEP, MASK_MARGIN, EndToEnd
 from export.training.evaluate import letterbox, summarise
-from tracker.masks.grid_masks import GridMasks
+from tracker.segment.contracts.decoder import network_prototypes
+from tracker.segment.contracts.end2end_2 import certainty
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,13 +34,21 @@ class Found:
     """What a network finds on one picture: boxes (N, 4) in picture pixels, scores, class_ids, masks (N, H, W) bool."""
 
     def __init__(self, outputs: Sequence[np.ndarray], size: tuple[int, int], scale: float, network: EndToEnd) -> None:
-        boxes, scores, class_ids, masks = outputs
-        kept = scores > SCORE_FLOOR
-        self.boxes = boxes[kept] * np.array([network.width, network.height] * 2, np.float32) / scale
-        self.scores, self.class_ids = scores[kept], class_ids[kept]
-        grids = GridMasks(
-            probabilities=masks[kept], step_px=(MASK_STRIDE / scale, MASK_STRIDE / scale), image_size=(size[1], size[0])
+        shares, scores, class_ids, terms, values = outputs  # (K, 4), (K,), (K,), (K, P + 5), (h, w, P)
+        chosen = scores > SCORE_FLOOR
+        shares, terms = shares[chosen], terms[chosen].astype(np.float32)
+        boxes = shares * np.array([network.width, network.height] * 2, np.float32)  # network pixels
+        prototypes = network_prototypes(
+            values.astype(np.float32).transpose(2, 0, 1), (network.width, network.height), margin_cells=MASK_MARGIN
         )
+        parts = prototypes.crops(terms, boxes)
+        sure = np.array([certainty(part, top, CERTAINTY_STEP) for top, _, part in parts], np.float32)
+        scores = scores[chosen] * sure
+        kept = scores > SCORE_FLOOR
+        self.boxes = boxes[kept] / scale
+        self.scores, self.class_ids = scores[kept], class_ids[chosen][kept]
+        whole = prototypes.scaled((1 / scale, 1 / scale), (size[1], size[0]))
+        grids = whole.masks(terms[kept], self.boxes)
         self.masks = [grids.full(row, box) for row, box in enumerate(self.boxes)]
 
 
@@ -67,7 +76,7 @@ def validate(
         rows = range(start, min(start + BATCH, len(archive)))
         frames, scales = zip(*(letterbox(archive.image(row), size) for row in rows), strict=True)
         with torch.no_grad():
-            outputs = [value.cpu().numpy() for value in module(torch.from_numpy(np.stack(frames)).to(device))[:4]]
+            outputs = [value.cpu().numpy() for value in module(torch.from_numpy(np.stack(frames)).to(device))[:5]]
         for place, row in enumerate(rows):
             shape = (archive.images[row]["height"], archive.images[row]["width"])
             found = Found([value[place] for value in outputs], shape, scales[place], module)
