@@ -187,6 +187,7 @@ def test_an_old_revision_is_compared_and_drawn_again(tab: Callable[..., Tab], fa
     save(one)
     one.page.get_by_role("button", name="Revisions").click()
     one.page.get_by_role("dialog").get_by_text("Revision 3", exact=True).click()
+    one.page.get_by_role("button", name="Draw revision 3 again").wait_for()
     assert "in → joining" in one.page.get_by_role("dialog").inner_text().replace("\n", " ")
     one.page.get_by_role("button", name="Draw revision 3 again").click()
     save(one)
