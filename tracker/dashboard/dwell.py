@@ -7,20 +7,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tracker.analytics.dwell import quantiles
 from tracker.dashboard.filters import stream_numbers
 from tracker.dashboard.history import ENDS
 from tracker.dashboard.queries import grouped
 from tracker.formats.event_rows import iso_utc
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from numpy.typing import NDArray
 
     from tracker.dashboard.filters import Filter
     from tracker.dashboard.history import History
 
-__all__ = ["BUCKETS", "all_stays", "dwell", "quantiles", "stay_rows"]
+__all__ = ["BUCKETS", "all_stays", "dwell", "stay_rows"]
 
 PAGE = 5000
 
@@ -95,27 +96,6 @@ def _figures(length: NDArray[np.float64], closed: NDArray[np.bool_], entered: ND
         "median_s": middle,
         "p90_s": late,
     }
-
-
-def quantiles(length: NDArray[np.float64], ended: NDArray[np.bool_], shares: Sequence[float]) -> list[float | None]:
-    """Quantiles of lengths by the Kaplan-Meier estimate; ``None`` where too few ends were seen.
-
-    Args:
-        length: ``(N,)`` seconds that each was seen.
-        ended: ``(N,)`` whether its end was seen; else it was at least that long.
-        shares: 0.5 for the median.
-
-    >>> quantiles(np.array([1.0, 2.0, 3.0, 4.0]), np.array([True, True, False, True]), [0.5, 0.9])
-    [2.0, 4.0]
-    """
-    order = np.lexsort((~ended, length))
-    survival = np.cumprod(1 - ended[order] / np.arange(len(length), 0, -1))
-    found: list[float | None] = []
-    for share in shares:
-        # Survival falls: the first length at which it is low enough.
-        first = int(np.searchsorted(-survival, share - 1 - 1e-12))
-        found.append(round(float(length[order[first]]), 3) if first < len(length) else None)
-    return found
 
 
 def _histogram(length: NDArray[np.float64]) -> list[dict[str, Any]]:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["dwell"]
 
 KINDS = frozenset({"enter", "leave", "reclassified", "rekeyed"})
-APART = "inside: found inside; lost, open: no exit seen. These are in no average."
+APART = "inside: entry not seen, in no figure. lost, open: exit not seen; see --help."
 
 COLUMNS = {"stream": "stream", "zone": "place", "class": "class"}
 
@@ -40,7 +40,12 @@ def dwell(
     timezone: Annotated[str, typer.Option(metavar="NAME", help="Of times in the file: Europe/Berlin.")] = "UTC",
     out: Annotated[Path | None, typer.Option(metavar="FILE", help="Write every stay as a row of a CSV file.")] = None,
 ) -> None:
-    """Say how long identities stayed in zones; stays that were not seen from entry to exit are counted apart."""
+    """Say how long identities stayed in zones.
+
+    The mean is of stays seen from entry to exit; median and 90 % take those whose exit was not seen for as long as
+    they were seen (Kaplan-Meier).
+    """
+    from tracker.analytics.counts import booked
     from tracker.analytics.dwell import dwell as dwell_of
     from tracker.analytics.stays import stays
     from tracker.formats.ledger import read_events
@@ -50,10 +55,17 @@ def dwell(
         from tracker.sinks.claims import Claim, check_claims
 
         check_claims([Claim(path=out, named_by="--out")], [Claim(path=path) for path in ledgers])
-    found = stays([event for event in read_events(*ledgers) if event.kind in KINDS])
+    until_ms: dict[tuple[str, bool], int] = {}
+    events = []
+    for event in read_events(*ledgers):
+        at_ms, utc = booked(event)
+        until_ms[event.stream, utc] = max(at_ms, until_ms.get((event.stream, utc), at_ms))
+        if event.kind in KINDS:
+            events.append(event)
+    found = stays(events)
     if out is None:
         console = console_for()
-        console.print(_table(dwell_of(found, by=[COLUMNS[name] for name in columns]), columns))
+        console.print(_table(dwell_of(found, by=[COLUMNS[name] for name in columns], until_ms=until_ms), columns))
         if not all(one.closed for one in found):
             console.print(APART, style="dim")
         return
