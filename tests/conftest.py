@@ -9,7 +9,7 @@ import pytest
 
 from tests.command import Run, runner
 
-# The first is run by the system's Python, which alone has GStreamer's bindings; the second needs the originals' packages.
+# The first is run by the system's Python, which alone has GStreamer's bindings; the second needs the originals.
 collect_ignore = ["engine/rtsp_server.py", "export/record_originals.py"]
 
 # A trial of every small model in a process of its own costs a second each; tests/inference/test_trial.py is about it.
