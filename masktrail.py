@@ -48,5 +48,9 @@ def _own_name(alias: str) -> str:
     return f"tracker.{alias.removeprefix(PREFIX)}"
 
 
-sys.meta_path.insert(0, _SameModules())
-sys.modules[__name__] = tracker
+if __name__ == "__main__":  # python -m masktrail
+    sys.argv[0] = "masktrail"
+    importlib.import_module("tracker.__main__").main()
+else:
+    sys.meta_path.insert(0, _SameModules())
+    sys.modules[__name__] = tracker

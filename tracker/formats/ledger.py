@@ -152,6 +152,9 @@ def _read_store(path: Path, *, edition: int | None = None) -> Iterator[Event]:
 
 
 def _event(row: dict[str, Any], place: str) -> Event:
+    if "kind" not in row and {"frame", "id"} <= row.keys():
+        problem = "expected a ledger of events, found rows of tracks"
+        raise SourceError(place, problem, "name the file that --events wrote, or count them with masktrail analyse")
     try:
         return event_of(row)
     except ValueError as failure:

@@ -120,7 +120,7 @@ def _table(rows: Iterator[BinCount], columns: Sequence[str], zone: ZoneInfo) -> 
     from rich.table import Table
 
     table = Table(box=None, padding=(0, 2), header_style="cyan")
-    table.add_column("from")
+    table.add_column("from", no_wrap=True)  # a time cut short is another one
     for name in columns:
         table.add_column(name)
     table.add_column("count", justify="right")

@@ -33,7 +33,7 @@ export default function Health() {
 function Store({ data }) {
   const { store, disk } = data;
   const share = disk && disk.total_bytes ? 1 - disk.free_bytes / disk.total_bytes : null;
-  return html`${(store.problems || []).map((one) => html`<${Notice} kind="problem">${typeof one === "string" ? one : JSON.stringify(one)}<//>`)}<dl class="figures"><${Figure} name=${t("health.events")} value=${number(store.events)} /><${Figure} name=${t("health.store")} value=${bytes(store.bytes)} note=${plural("health.ledgers", store.ledgers)} />
+  return html`${(store.problems || []).map((one) => html`<${Notice} kind="problem">${typeof one === "string" ? one : `${one.ledger}: ${one.problem}`}<//>`)}<dl class="figures"><${Figure} name=${t("health.events")} value=${number(store.events)} /><${Figure} name=${t("health.store")} value=${bytes(store.bytes)} note=${plural("health.ledgers", store.ledgers)} />
     ${disk && html`<${Figure} name=${t("health.disk")} value=${bytes(disk.free_bytes)} note=${share === null ? null : html`<span class="meter" role="img" aria-label=${t("health.disk_used", { share: Math.round(share * 100) })}><svg viewBox="0 0 100 6" preserveAspectRatio="none" aria-hidden="true"><rect width=${share * 100} height="6" /></svg></span>${t("health.disk_used", { share: Math.round(share * 100) })}`} />`}
   </dl>`;
 }
