@@ -226,7 +226,7 @@ def test_soak_of_many_identities_with_flat_memory() -> None:
     after = allocated()
     tracemalloc.stop()
     assert identities == 50 * 200
-    assert after - before < 100_000
+    assert after - before < 350_000  # of 7,000 identities; up to 4,096 cached logarithms are among it
 
 
 def allocated() -> int:

@@ -127,7 +127,8 @@ def test_an_abort_tells_no_password(tmp_path, model) -> None:
     with MjpegCamera(size=(160, 96), rate=25) as camera, Track(tmp_path, camera.url(ADDRESS), "--model", model) as run:
         run.wait_for(lambda: camera.sent > 5)
         run.process.send_signal(signal.SIGABRT)
-        assert run.process.wait(40) == -signal.SIGABRT
+        # Python writes its threads' tracebacks while they run on, and may come to grief over it.
+        assert run.process.wait(40) in {-signal.SIGABRT, -signal.SIGSEGV}
         assert run.said("Fatal Python error: Aborted") == 1
     assert CANARY.encode() not in told(tmp_path)
 

@@ -229,7 +229,10 @@ def _is_chunked(plan: StreamPlan) -> bool:
     from tracker.sources.address import redact
 
     for output, kind in zip(plan.outputs, plan.sink_classes, strict=True):
-        if why := kind.why_not_joined(redact(output)):
+        why = kind.why_not_joined(redact(output))
+        if not why and "{time}" in Path(output).name:
+            why = "it comes in parts by time"
+        if why:
             name = Path(redact(output)).name
             problem = f"{name} cannot be resumed, and this recording restarts from its beginning after a kill: {why}"
             logger.warning("not resumable", extra={"camera": plan.name, "problem": problem})

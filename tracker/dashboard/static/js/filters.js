@@ -28,6 +28,12 @@ export function spanOf(query, zone, first = "today", now_ms = Date.now()) {
   return { from_ms: startOfDay(now_ms, zone, 1 - parseInt(span, 10)), to_ms: end, span };
 }
 
+// The span that a page opens with: recordings lie in the past, so where there is nothing else all of it is shown.
+export function firstSpan(streams, chosen) {
+  const mine = (streams || []).filter((one) => !chosen.length || chosen.includes(one.id));
+  return mine.length && mine.every((one) => one.kind === "recording") ? "all" : "today";
+}
+
 export function zoneOf(streams, chosen) {
   const found = (streams || []).find((one) => (!chosen.length || chosen.includes(one.id)) && one.timezone);
   return found ? found.timezone : browserZone();

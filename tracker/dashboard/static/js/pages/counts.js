@@ -2,7 +2,7 @@
 import { html, useMemo } from "../../vendor/preact.js";
 import { address, get } from "../api.js";
 import { Chart } from "../chart.js";
-import { Filters, SPANS, spanOf, useStreams, zoneOf } from "../filters.js";
+import { Filters, firstSpan, spanOf, SPANS, useStreams, zoneOf } from "../filters.js";
 import { useLoad, useTitle } from "../hooks.js";
 import { Icon } from "../icons.js";
 import { Check, Empty, Field, Loaded, Notice, PageHead, Scroller, Segments, Select } from "../parts.js";
@@ -34,7 +34,7 @@ function Body({ streams }) {
   const chosen = query.getAll("stream");
   const recording = (chosen.length === 1 && streams.find((one) => one.id === chosen[0] && one.kind === "recording")) || null;
   const zone = zoneOf(streams, chosen);
-  const span = spanOf(query, zone, recording ? "all" : "today");
+  const span = spanOf(query, zone, firstSpan(streams, chosen));
   const media_s = recording ? recording.duration_s || 600 : null;
   const bin_s = Number(query.get("bin")) || (media_s ? [1, 5, 10, 60, 300, 900].find((one) => media_s / one <= 60) || 3600 : autoBin(span.from_ms, span.to_ms));
   const by = query.get("by") || "direction";
@@ -46,7 +46,7 @@ function Body({ streams }) {
   return html`<${PageHead} title=${t("nav.counts")} sub=${counts.data ? t("counts.sub", { zone: counts.data.utc ? counts.data.timezone : t("counts.media") }) : " "}>
       <a class="button" href=${exportUrl("csv")} download><${Icon} name="download" /><span>CSV</span></a>
       <a class="button" href=${exportUrl("json")} download><span>JSON</span></a><a class="button" href=${exportUrl("parquet")} download><span>Parquet</span></a><//>
-    <${Filters} streams=${streams} with=${["place", "direction", "class"]} first=${recording ? "all" : "today"} spans=${recording && !recording.began_ms ? [] : SPANS}>
+    <${Filters} streams=${streams} with=${["place", "direction", "class"]} first=${firstSpan(streams, chosen)} spans=${recording && !recording.began_ms ? [] : SPANS}>
       <${Select} label=${t("counts.what")} value=${kind} options=${COUNTED.map((one) => [one, word("kind", one)])} onChange=${(value) => set({ kind: value === "crossing" ? null : value })} />
       <${Select} label=${t("counts.bin")} value=${String(bin_s)} options=${[...new Set([...(recording ? [1, 5, 10] : []), ...BINS_S, bin_s])].sort((a, b) => a - b).map((one) => [String(one), duration(one).replace(".0", "")])} onChange=${(value) => set({ bin: value })} />
       <${Select} label=${t("counts.by")} value=${by} options=${BY.map((one) => [one, t(`by.${one}`)])} onChange=${(value) => set({ by: value === "direction" ? null : value })} />

@@ -1,7 +1,7 @@
 // Flows: from where to where, as a matrix and as arrows over the picture.
 import { html } from "../../vendor/preact.js";
 import { get, streamPath } from "../api.js";
-import { Filters, spanOf, useStreams, zoneOf } from "../filters.js";
+import { Filters, firstSpan, spanOf, useStreams, zoneOf } from "../filters.js";
 import { useLoad, useTitle } from "../hooks.js";
 import { Empty, Loaded, PageHead, Scroller, Swatch } from "../parts.js";
 import { centreOf, middleOf, Places, ringsOf } from "../places.js";
@@ -21,10 +21,10 @@ export default function Flows() {
 function Body({ streams }) {
   const [query] = useQuery();
   const chosen = query.getAll("stream");
-  const span = spanOf(query, zoneOf(streams, chosen), "today");
+  const span = spanOf(query, zoneOf(streams, chosen), firstSpan(streams, chosen));
   const filter = { stream: chosen, from_ms: span.from_ms, to_ms: span.to_ms };
   const flows = useLoad((signal) => get("/api/flows", filter, signal), [JSON.stringify(filter)], { every_s: span.span === "today" ? 30 : 0 });
-  return html`<${PageHead} title=${t("nav.flows")} sub=${t("flows.sub")} /><${Filters} streams=${streams} />
+  return html`<${PageHead} title=${t("nav.flows")} sub=${t("flows.sub")} /><${Filters} streams=${streams} first=${firstSpan(streams, chosen)} />
     <${Loaded} of=${flows}>${(data) => {
       if (!data.flows.length) return html`<${Empty} icon="flows" title=${t("flows.empty")}>${t("flows.empty_text")}<//>`;
       const ids = [...new Set(data.flows.map((one) => one.stream))];
