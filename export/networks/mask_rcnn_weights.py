@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from export.networks.checkpoints import load_strict, randomised, read_state, renamed
+from export.networks.checkpoints import detectron_body, load_strict, randomised, read_state, renamed
 from export.networks.mask_rcnn import CONFIGURATIONS, MaskRcnn
 from tracker.errors import ModelError
 
@@ -24,28 +24,11 @@ OLD_NAMES = (
     *((rf"roi_heads\.mask_head\.mask_fcn{n + 1}\.(weight|bias)", rf"roi_heads.mask_head.{n}.0.\1") for n in range(4)),
 )
 DETECTRON_NAMES = (
-    (r"backbone\.bottom_up\.stem\.conv1\.norm\.(.+)", r"backbone.body.bn1.\1"),
-    (r"backbone\.bottom_up\.stem\.conv1\.weight", "backbone.body.conv1.weight"),
+    *detectron_body("backbone.body"),
     *(
         rule
         for stage in range(4)
         for rule in (
-            (
-                rf"backbone\.bottom_up\.res{stage + 2}\.(\d+)\.conv(\d)\.norm\.(.+)",
-                rf"backbone.body.layer{stage + 1}.\1.bn\2.\3",
-            ),
-            (
-                rf"backbone\.bottom_up\.res{stage + 2}\.(\d+)\.conv(\d)\.weight",
-                rf"backbone.body.layer{stage + 1}.\1.conv\2.weight",
-            ),
-            (
-                rf"backbone\.bottom_up\.res{stage + 2}\.(\d+)\.shortcut\.norm\.(.+)",
-                rf"backbone.body.layer{stage + 1}.\1.downsample.1.\2",
-            ),
-            (
-                rf"backbone\.bottom_up\.res{stage + 2}\.(\d+)\.shortcut\.weight",
-                rf"backbone.body.layer{stage + 1}.\1.downsample.0.weight",
-            ),
             (rf"backbone\.fpn_lateral{stage + 2}\.(weight|bias)", rf"backbone.fpn.inner_blocks.{stage}.0.\1"),
             (rf"backbone\.fpn_output{stage + 2}\.(weight|bias)", rf"backbone.fpn.layer_blocks.{stage}.0.\1"),
             (rf"roi_heads\.mask_head\.mask_fcn{stage + 1}\.(weight|bias)", rf"roi_heads.mask_head.{stage}.0.\1"),
@@ -134,9 +117,6 @@ def random_network(name: str, seed: int, **sizes: float) -> MaskRcnn:
     network = randomised(MaskRcnn(CONFIGURATIONS[name], **sizes), seed)  # type: ignore[arg-type]
     assert isinstance(network, MaskRcnn)
     with torch.no_grad():
-        for key, module in network.named_modules():
-            if key.endswith("bn3"):  # residuals that grow by a tenth a block
-                module.weight.mul_(0.3)
         network.rpn.head.bbox_pred.weight.mul_(0.05)
         network.roi_heads.box_predictor["bbox_pred"].weight.mul_(0.1)
         network.roi_heads.mask_predictor["mask_fcn_logits"].weight.mul_(0.3)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from export.networks.checkpoints import load_strict, randomised, read_state, renamed
+from export.networks.checkpoints import detectron_body, load_strict, randomised, read_state, renamed
 from export.networks.solov2 import CONFIGURATIONS, Configuration, SoloV2
 from tracker.errors import ModelError
 
@@ -22,8 +22,7 @@ CONSTANTS = r"pixel_(mean|std)|data_preprocessor\..+"
 def adelaidet_names() -> list[tuple[str, str]]:
     """Rules from AdelaiDet's names (detectron2's backbone, towers as flat lists of convolution, norm, ReLU)."""
     rules = [
-        (r"backbone\.bottom_up\.stem\.conv1\.norm\.(.+)", r"backbone.bn1.\1"),
-        (r"backbone\.bottom_up\.stem\.conv1\.weight", "backbone.conv1.weight"),
+        *detectron_body("backbone"),
         (r"ins_head\.cate_pred\.(.+)", r"mask_head.conv_cls.\1"),
         (r"ins_head\.kernel_pred\.(.+)", r"mask_head.conv_kernel.\1"),
         (
@@ -38,12 +37,7 @@ def adelaidet_names() -> list[tuple[str, str]]:
         (r"mask_head\.conv_pred\.1\.(.+)", r"mask_head.mask_feature_head.conv_pred.gn.\1"),
     ]
     for stage in range(4):
-        before, after = rf"backbone\.bottom_up\.res{stage + 2}\.(\d+)", rf"backbone.layer{stage + 1}.\1"
         rules += [
-            (rf"{before}\.conv(\d)\.norm\.(.+)", rf"{after}.bn\2.\3"),
-            (rf"{before}\.conv(\d)\.weight", rf"{after}.conv\2.weight"),
-            (rf"{before}\.shortcut\.norm\.(.+)", rf"{after}.downsample.1.\2"),
-            (rf"{before}\.shortcut\.weight", rf"{after}.downsample.0.weight"),
             (rf"backbone\.fpn_lateral{stage + 2}\.(.+)", rf"neck.lateral_convs.{stage}.conv.\1"),
             (rf"backbone\.fpn_output{stage + 2}\.(.+)", rf"neck.fpn_convs.{stage}.conv.\1"),
         ]
@@ -94,9 +88,6 @@ def random_network(name: str, seed: int) -> SoloV2:
     network = randomised(SoloV2(configuration_of(name)), seed)
     assert isinstance(network, SoloV2)
     with torch.no_grad():
-        for key, module in network.named_modules():
-            if key.endswith("bn3"):  # residuals that grow by a tenth a block
-                module.weight.mul_(0.3)
         network.mask_head.conv_cls.bias.fill_(-6.2)  # some dozens of cells and classes are candidates
         network.mask_head.conv_cls.weight.mul_(1.5)
     return network

@@ -14,6 +14,7 @@ import numpy as np
 import onnx
 import torch
 from onnx import helper
+from torch import Tensor, nn
 
 from export.onnx.manifest import quote, toml
 from export.onnx.sessions import cpu_session
@@ -28,12 +29,27 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Mapping, Sequence
 
-    from torch import nn
-
     from tracker.segment.contracts.decoder import Decoded
 
 OPSET = 17
 LEAST_OBJECT_PX = 400  # of masks whose overlap is averaged
+
+
+class NormalisedFrames(nn.Module):
+    """A network behind frames (1, H, W, 3) uint8 BGR, which it takes as images (1, 3, H, W) less mean, over std."""
+
+    def __init__(self, network: nn.Module, *, channels: str, mean: Sequence[float], std: Sequence[float]) -> None:
+        super().__init__()
+        self.network = network
+        self.flip = channels == "RGB"
+        self.register_buffer("mean", torch.tensor(tuple(mean))[:, None, None])
+        self.register_buffer("std", torch.tensor(tuple(std))[:, None, None])
+
+    def images(self, frames: Tensor) -> Tensor:
+        """What the network takes."""
+        images = frames.permute(0, 3, 1, 2).float()
+        images = images.flip(1) if self.flip else images
+        return (images - self.mean) / self.std
 
 
 def checked_options(options: argparse.Namespace, configurations: Sequence[str]) -> tuple[int, int, int | None]:
@@ -211,6 +227,39 @@ def compared(ours: Decoded, theirs: Decoded, *, score: float = 2e-3, box_px: flo
             one, other = ours.masks[best] >= 128, theirs.masks[row] >= 128
             ious.append(float((one & other).sum() / max((one | other).sum(), 1)))
     return matched, ious
+
+
+def export_family(
+    module: nn.Module,
+    options: argparse.Namespace,
+    val_sets: Sequence[Path],
+    *,
+    command: str,
+    outputs: Sequence[str],
+    metadata: Mapping[str, str],
+    facts: Mapping[str, Any],
+) -> None:
+    """Write a graph, compare it with its network, write its manifest, report.
+
+    Args:
+        module: takes frames (1, H, W, 3) uint8 BGR.
+        options: `out` and `weights`.
+        val_sets: folders of validation pictures.
+        command: of `python -m export`.
+        outputs: names of what the module gives.
+        metadata: of `described`.
+        facts: of the manifest, beside configuration and weights.
+    """
+    layout = json.loads(metadata["masktrail.input"])
+    size = layout["height"], layout["width"]
+    module.eval()
+    example = torch.zeros(1, *size, 3, dtype=torch.uint8)
+    write_graph(module, example, options.out, outputs=outputs, metadata=metadata)
+    frames = trial_frames(size, val_sets)
+    figures = {kind: parity(module, options.out, some, size, outputs) for kind, some in frames.items()}
+    facts = {"configuration": options.config, **weights_facts(options.weights), **facts}
+    manifest = write_family_manifest(options.out, metadata, command=command, facts=facts, figures=figures)
+    report(options.out, figures, manifest)
 
 
 def write_family_manifest(

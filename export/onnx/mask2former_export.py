@@ -18,15 +18,11 @@ from torch.nn import functional
 
 from export.networks.checkpoints import listed, load_strict, read_state
 from export.onnx.families import (
+    NormalisedFrames,
     checked_options,
     described,
+    export_family,
     named_classes,
-    parity,
-    report,
-    trial_frames,
-    weights_facts,
-    write_family_manifest,
-    write_graph,
 )
 from tracker.errors import ModelError
 
@@ -47,19 +43,12 @@ TRAINING = r"criterion\..+|.+\.relative_position_index|.+\.num_batches_tracked"
 REMEDY = "give the folder or the weights file as Hugging Face has it, and its --config: " + ", ".join(SWINS)
 
 
-class QueryFrames(nn.Module):
+class QueryFrames(NormalisedFrames):
     """Frames (1, H, W, 3) uint8 BGR -> class logits (1, Q, C + 1), mask logits (1, Q, H / 4, W / 4)."""
-
-    def __init__(self, network: nn.Module) -> None:
-        super().__init__()
-        self.network = network
-        self.register_buffer("mean", torch.tensor(MEAN)[:, None, None])
-        self.register_buffer("std", torch.tensor(STD)[:, None, None])
 
     def forward(self, frames: Tensor) -> tuple[Tensor, Tensor]:
         """See the class."""
-        images = (frames.permute(0, 3, 1, 2).float().flip(1) - self.mean) / self.std
-        found = self.network(pixel_values=images)
+        found = self.network(pixel_values=self.images(frames))
         return found.class_queries_logits, found.masks_queries_logits
 
 
@@ -148,7 +137,7 @@ def run(options: argparse.Namespace, val_sets: Sequence[Path]) -> None:
         with torch.no_grad():  # logits spread as of a trained network, so that a trial has instances
             network.class_predictor.weight.mul_(20)
     classes = named_classes(options.classes, network.class_predictor.out_features - 1)
-    module = QueryFrames(network).eval()
+    module = QueryFrames(network, channels="RGB", mean=MEAN, std=STD)
     metadata = described(
         contract="queries",
         family="mask2former",
@@ -157,11 +146,5 @@ def run(options: argparse.Namespace, val_sets: Sequence[Path]) -> None:
         size=(height, width),
         licence=options.licence,
     )
-    example = torch.zeros(1, height, width, 3, dtype=torch.uint8)
     with single_precision_sampling():
-        write_graph(module, example, options.out, outputs=OUTPUTS, metadata=metadata)
-        frames = trial_frames((height, width), val_sets)
-        figures = {kind: parity(module, options.out, some, (height, width), OUTPUTS) for kind, some in frames.items()}
-    facts = {"configuration": options.config, **weights_facts(options.weights)}
-    manifest = write_family_manifest(options.out, metadata, command="mask2former", facts=facts, figures=figures)
-    report(options.out, figures, manifest)
+        export_family(module, options, val_sets, command="mask2former", outputs=OUTPUTS, metadata=metadata, facts={})

@@ -5,21 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor, nn
-
-from export.networks.mask_rcnn import CONFIGURATIONS, MaskRcnn
+from export.networks.mask_rcnn import CONFIGURATIONS
 from export.networks.mask_rcnn_weights import load_checkpoint, random_network
 from export.onnx.families import (
+    NormalisedFrames,
     checked_options,
     described,
+    export_family,
     named_classes,
-    parity,
-    report,
-    trial_frames,
-    weights_facts,
-    write_family_manifest,
-    write_graph,
 )
 from tracker.errors import ModelError
 from tracker.segment.contracts.decoder import COCO_CLASSES
@@ -28,25 +21,17 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
 
+    from torch import Tensor
+
 OUTPUTS = ("boxes", "scores", "labels", "masks")
 
 
-class MaskRcnnFrames(nn.Module):
+class MaskRcnnFrames(NormalisedFrames):
     """Frames (1, H, W, 3) uint8 BGR -> boxes (1, K, 4) px, scores, labels (1, K), masks (1, K, 28, 28)."""
-
-    def __init__(self, network: MaskRcnn) -> None:
-        super().__init__()
-        self.network = network
-        configuration = network.configuration
-        self.flip = configuration.channels == "RGB"
-        self.register_buffer("mean", torch.tensor(configuration.mean)[:, None, None])
-        self.register_buffer("std", torch.tensor(configuration.std)[:, None, None])
 
     def forward(self, frames: Tensor) -> tuple[Tensor, ...]:
         """See the class."""
-        images = frames.permute(0, 3, 1, 2).float()
-        images = images.flip(1) if self.flip else images
-        return tuple(value[None] for value in self.network((images - self.mean) / self.std))
+        return tuple(value[None] for value in self.network(self.images(frames)))
 
 
 def run(options: argparse.Namespace, val_sets: Sequence[Path]) -> None:
@@ -71,7 +56,7 @@ def run(options: argparse.Namespace, val_sets: Sequence[Path]) -> None:
     configuration = network.configuration
     count = len(COCO_CLASSES) if configuration.coco_ids else configuration.classes - 1
     classes = named_classes(options.classes, count)
-    module = MaskRcnnFrames(network).eval()
+    module = MaskRcnnFrames(network, channels=configuration.channels, mean=configuration.mean, std=configuration.std)
     metadata = described(
         contract="boxes-masks",
         family="mask-rcnn",
@@ -80,10 +65,5 @@ def run(options: argparse.Namespace, val_sets: Sequence[Path]) -> None:
         size=(height, width),
         licence=options.licence,
     )
-    example = torch.zeros(1, height, width, 3, dtype=torch.uint8)
-    write_graph(module, example, options.out, outputs=OUTPUTS, metadata=metadata)
-    frames = trial_frames((height, width), val_sets)
-    figures = {kind: parity(module, options.out, some, (height, width), OUTPUTS) for kind, some in frames.items()}
-    facts = {"configuration": options.config, **weights_facts(options.weights), **sizes, "eps": configuration.eps}
-    manifest = write_family_manifest(options.out, metadata, command="maskrcnn", facts=facts, figures=figures)
-    report(options.out, figures, manifest)
+    facts = {**sizes, "eps": configuration.eps}
+    export_family(module, options, val_sets, command="maskrcnn", outputs=OUTPUTS, metadata=metadata, facts=facts)

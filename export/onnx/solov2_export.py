@@ -5,47 +5,30 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor, nn
-
 from export.networks.solov2_weights import configuration_of, load_checkpoint, random_network
 from export.onnx.families import (
+    NormalisedFrames,
     checked_options,
     described,
+    export_family,
     named_classes,
-    parity,
-    report,
-    trial_frames,
-    weights_facts,
-    write_family_manifest,
-    write_graph,
 )
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
 
-    from export.networks.solov2 import SoloV2
+    from torch import Tensor
 
 OUTPUTS = ("cate", "kernels", "features")
 
 
-class SoloFrames(nn.Module):
+class SoloFrames(NormalisedFrames):
     """Frames (1, H, W, 3) uint8 BGR -> cate (1, S, C), kernels (1, S, E), features (1, E, H / 4, W / 4)."""
-
-    def __init__(self, network: SoloV2) -> None:
-        super().__init__()
-        self.network = network
-        configuration = network.configuration
-        self.flip = configuration.channels == "RGB"
-        self.register_buffer("mean", torch.tensor(configuration.mean)[:, None, None])
-        self.register_buffer("std", torch.tensor(configuration.std)[:, None, None])
 
     def forward(self, frames: Tensor) -> tuple[Tensor, ...]:
         """See the class."""
-        images = frames.permute(0, 3, 1, 2).float()
-        images = images.flip(1) if self.flip else images
-        return tuple(self.network((images - self.mean) / self.std))
+        return tuple(self.network(self.images(frames)))
 
 
 def run(options: argparse.Namespace, val_sets: Sequence[Path]) -> None:
@@ -60,8 +43,9 @@ def run(options: argparse.Namespace, val_sets: Sequence[Path]) -> None:
         network = load_checkpoint(Path(options.weights), options.config)
     else:
         network = random_network(options.config, seed)
-    classes = named_classes(options.classes, network.configuration.classes)
-    module = SoloFrames(network).eval()
+    configuration = network.configuration
+    classes = named_classes(options.classes, configuration.classes)
+    module = SoloFrames(network, channels=configuration.channels, mean=configuration.mean, std=configuration.std)
     metadata = described(
         contract="solo",
         family="solov2",
@@ -70,10 +54,4 @@ def run(options: argparse.Namespace, val_sets: Sequence[Path]) -> None:
         size=(height, width),
         licence=options.licence,
     )
-    example = torch.zeros(1, height, width, 3, dtype=torch.uint8)
-    write_graph(module, example, options.out, outputs=OUTPUTS, metadata=metadata)
-    frames = trial_frames((height, width), val_sets)
-    figures = {kind: parity(module, options.out, some, (height, width), OUTPUTS) for kind, some in frames.items()}
-    facts = {"configuration": options.config, **weights_facts(options.weights)}
-    manifest = write_family_manifest(options.out, metadata, command="solov2", facts=facts, figures=figures)
-    report(options.out, figures, manifest)
+    export_family(module, options, val_sets, command="solov2", outputs=OUTPUTS, metadata=metadata, facts={})
