@@ -32,7 +32,7 @@ EVENT_FILES = (".events.jsonl", ".events.ndjson", ".events.parquet")
 PAGE_ROWS = 20_000
 POLL_S = 1.0
 CHECK_S = 60.0
-"""How often it is looked at whether rows went missing: somebody deleted a stream by SQL, say."""
+"""How often it is looked at whether rows went missing: a stream may have been deleted by SQL."""
 
 _READ = ", ".join(f'"{name}"' for name in (*ROW, "key"))
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tracker.analytics.measures import SiteMeasures
+from tracker.analytics.dry_run import what_if
 from tracker.analytics.tally import Tally
 from tracker.contacts import ContactState
 from tracker.dashboard.contact_log import unpack
@@ -225,10 +225,8 @@ def _at_ms(tracked: TrackedFrame) -> int:
 
 
 def _counted(frames: Sequence[TrackedFrame], site: Site, stream: str) -> Tally:
-    measures, tally = SiteMeasures(site, stream=stream), Tally.of(site)
-    for tracked in frames:
-        tally.add(measures.process(tracked))
-    tally.add(measures.close())
+    tally = Tally.of(site)
+    tally.add(what_if(frames, site, stream=stream))
     return tally
 
 

@@ -29,13 +29,10 @@ __all__ = ["router"]
 router = APIRouter(prefix="/api/export", tags=["exports"])
 
 Form = Literal["csv", "json", "parquet"]
+FILE = gives_file("text/csv", "application/json", "application/vnd.apache.parquet")
 
 
-@router.get(
-    "/events.{form}",
-    response_class=Response,
-    responses=gives_file("text/csv", "application/json", "application/vnd.apache.parquet"),
-)
+@router.get("/events.{form}", response_class=Response, responses=FILE)
 @needs(Right.VIEW)
 def events(request: Request, form: Form, asked: Annotated[EventQuestion, Query()]) -> StreamingResponse:
     """All events that fit, by time."""
@@ -43,11 +40,7 @@ def events(request: Request, form: Form, asked: Annotated[EventQuestion, Query()
     return _file(request, f"events.{form}", form, written(rows, EVENT_COLUMNS, form))
 
 
-@router.get(
-    "/counts.{form}",
-    response_class=Response,
-    responses=gives_file("text/csv", "application/json", "application/vnd.apache.parquet"),
-)
+@router.get("/counts.{form}", response_class=Response, responses=FILE)
 @needs(Right.VIEW)
 def counts_in_bins(request: Request, form: Form, asked: Annotated[CountQuestion, Query()]) -> StreamingResponse:
     """Counts in bins, a row for each bin and group; empty where the camera was out and nothing was counted."""
@@ -58,11 +51,7 @@ def counts_in_bins(request: Request, form: Form, asked: Annotated[CountQuestion,
     return _file(request, f"counts.{form}", form, written(count_rows(answer, query.by), columns, form))
 
 
-@router.get(
-    "/stays.{form}",
-    response_class=Response,
-    responses=gives_file("text/csv", "application/json", "application/vnd.apache.parquet"),
-)
+@router.get("/stays.{form}", response_class=Response, responses=FILE)
 @needs(Right.VIEW)
 def stays(request: Request, form: Form, asked: Annotated[StayQuestion, Query()]) -> StreamingResponse:
     """All stays that began in the time, censored ones marked by `closed`."""
