@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, TypeVar, get_args
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-__all__ = ["LOCAL", "MOST_STREAMS", "ROLES", "Principal", "Right", "Role", "needs", "right_of"]
+__all__ = ["LOCAL", "MOST_STREAMS", "ROLES", "Principal", "Right", "Role", "needs", "right_of", "streams_json"]
 
 Role = Literal["viewer", "operator", "admin"]
 ROLES: tuple[Role, ...] = get_args(Role)
@@ -86,6 +86,11 @@ class Principal:
 
 LOCAL = Principal(name="local", role="admin", see_people=True)
 """Everybody, where ``login: false`` is set for this machine's own addresses."""
+
+
+def streams_json(streams: frozenset[str] | None) -> str | list[str]:
+    """Streams of a list as the API has them: ``*`` = all."""
+    return "*" if streams is None else sorted(streams)
 
 
 def needs(right: Right) -> Callable[[_Endpoint], _Endpoint]:

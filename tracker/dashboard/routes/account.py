@@ -14,7 +14,7 @@ from tracker.dashboard.answers import Body, client_of, context_of, principal_of,
 from tracker.dashboard.guard import ANONYMOUS_CSRF, cookie_name
 from tracker.dashboard.passwords import LONGEST_PASSWORD, SHORTEST_PASSWORD, hash_password, matches
 from tracker.dashboard.problems import ApiError
-from tracker.dashboard.rights import Principal, Right, needs
+from tracker.dashboard.rights import Principal, Right, needs, streams_json
 from tracker.dashboard.sessions import ABSOLUTE_S, csrf_of
 from tracker.dashboard.shapes import gives
 from tracker.version import __version__
@@ -159,7 +159,7 @@ def user_json(principal: Principal) -> dict[str, Any]:
     return {
         "name": principal.name,
         "role": principal.role,
-        "streams": "*" if principal.streams is None else sorted(principal.streams),
+        "streams": streams_json(principal.streams),
         "see_people": principal.see_people,
     }
 

@@ -13,7 +13,7 @@ from tracker.dashboard.accounts import User, now_ms
 from tracker.dashboard.answers import Body, Question, context_of, note, principal_of
 from tracker.dashboard.passwords import LONGEST_PASSWORD, hash_password
 from tracker.dashboard.problems import ApiError, no_such
-from tracker.dashboard.rights import MOST_STREAMS, Right, Role, needs
+from tracker.dashboard.rights import MOST_STREAMS, Right, Role, needs, streams_json
 from tracker.dashboard.routes.account import check_name, check_password
 from tracker.dashboard.shapes import gives
 from tracker.dashboard.tokens import Token
@@ -216,7 +216,7 @@ def _user(user: User) -> dict[str, Any]:
     return {
         "name": user.name,
         "role": user.role,
-        "streams": "*" if user.streams is None else sorted(user.streams),
+        "streams": streams_json(user.streams),
         "see_people": user.see_people,
         "created_ms": user.created_ms,
     }
@@ -227,7 +227,7 @@ def _token(token: Token) -> dict[str, Any]:
         "id": token.id,
         "label": token.label,
         "role": token.role,
-        "streams": "*" if token.streams is None else sorted(token.streams),
+        "streams": streams_json(token.streams),
         "see_people": token.see_people,
         "created_by": token.created_by,
         "created_ms": token.created_ms,
