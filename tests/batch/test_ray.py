@@ -16,6 +16,8 @@ from pyarrow import Table, parquet
 if importlib.util.find_spec("ray") is None:  # not imported here: it changes every record of the log
     pytest.skip("ray is not installed: make test-ray", allow_module_level=True)
 
+import psutil
+
 from tests.batch.ray_cluster import Cluster, wait_for, why_not
 from tests.command import Run
 from tests.nameless import nameless_table
@@ -74,10 +76,16 @@ def under_way(out: Path) -> bool:
     return len(manifests(out)) >= 1
 
 
-def test_a_worker_is_killed(cluster: Cluster, recordings: Path, tmp_path: Path, plain: Table) -> None:
-    out = tmp_path / "out"
+def begun(cluster: Cluster, out: Path, recordings: Path) -> subprocess.Popen[str]:
+    """A batch of which a first recording is done."""
     process = cluster.batch(recordings, "--out", out, "--model", recordings / "model.onnx")
     wait_for(lambda: under_way(out) or process.poll() is not None)
+    return process
+
+
+def test_a_worker_is_killed(cluster: Cluster, recordings: Path, tmp_path: Path, plain: Table) -> None:
+    out = tmp_path / "out"
+    process = begun(cluster, out, recordings)
     victims = cluster.workers(1) or cluster.workers(0)
     victims[0].send_signal(signal.SIGKILL)
     check(out, process, plain, redone=1)
@@ -85,23 +93,20 @@ def test_a_worker_is_killed(cluster: Cluster, recordings: Path, tmp_path: Path, 
 
 def test_the_driver_is_killed_and_resumed(cluster: Cluster, recordings: Path, tmp_path: Path, plain: Table) -> None:
     out = tmp_path / "out"
-    words = (recordings, "--out", out, "--model", recordings / "model.onnx")
-    process = cluster.batch(*words)
-    wait_for(lambda: under_way(out) or process.poll() is not None)
-    for child in [*__import__("psutil").Process(process.pid).children(recursive=True)]:
+    process = begun(cluster, out, recordings)
+    for child in psutil.Process(process.pid).children(recursive=True):
         child.kill()
     process.kill()
     process.communicate()
     before = {one["key"]: one["attempt"] for one in manifests(out)}
-    process = cluster.batch(*words, "--resume")
+    process = cluster.batch(recordings, "--out", out, "--model", recordings / "model.onnx", "--resume")
     check(out, process, plain, redone=4)
     assert before.items() <= {one["key"]: one["attempt"] for one in manifests(out)}.items()
 
 
 def test_a_node_is_killed(cluster: Cluster, recordings: Path, tmp_path: Path, plain: Table) -> None:
     out = tmp_path / "out"
-    process = cluster.batch(recordings, "--out", out, "--model", recordings / "model.onnx")
-    wait_for(lambda: under_way(out) or process.poll() is not None)
+    process = begun(cluster, out, recordings)
     cluster.kill_raylet()
     try:
         check(out, process, plain, redone=2)
@@ -111,8 +116,7 @@ def test_a_node_is_killed(cluster: Cluster, recordings: Path, tmp_path: Path, pl
 
 def test_a_node_is_cut_off(cluster: Cluster, recordings: Path, tmp_path: Path, plain: Table) -> None:
     out = tmp_path / "out"
-    process = cluster.batch(recordings, "--out", out, "--model", recordings / "model.onnx")
-    wait_for(lambda: under_way(out) or process.poll() is not None)
+    process = begun(cluster, out, recordings)
     cluster.cut()
     try:
         check(out, process, plain, redone=2)
