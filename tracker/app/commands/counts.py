@@ -14,12 +14,14 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import typer
 
 from tracker.app.console import console_for, foreign
+from tracker.app.ledgers import LedgerWords, check_out, ledgers_of
 from tracker.errors import ConfigError
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from tracker.analytics.counts import BinCount, Sums
+    from tracker.events import EventKind
 
 __all__ = ["counts", "zone_of"]
 
@@ -32,9 +34,7 @@ Kind = Literal["crossing", "enter", "leave", "loitering", "flow"]
 
 
 def counts(
-    ledgers: Annotated[
-        list[Path], typer.Argument(metavar="LEDGER...", help="*.events.jsonl, *.events.parquet or *.sqlite.")
-    ],
+    ledgers: LedgerWords,
     *,
     bins: Annotated[str, typer.Option(metavar="TIME", help="Length of the bins: 30s, 15m, 1h.")] = "15m",
     by: Annotated[
@@ -51,12 +51,10 @@ def counts(
 
     zone, bin_s, columns = zone_of(timezone), _seconds(bins), _columns(by)
     start_ms, end_ms = _moment("--from", since, zone), _moment("--to", until, zone)
-    if out is not None:
-        from tracker.sinks.claims import Claim, check_claims
-
-        check_claims([Claim(path=out, named_by="--out")], [Claim(path=path) for path in ledgers])
+    named = ledgers_of(ledgers)
+    check_out(out, named)
     places = [COLUMNS[name] for name in columns]
-    sums = _sums(ledgers, kind, places, bin_s, start_ms, end_ms)
+    sums = _sums(named, kind, places, bin_s, start_ms, end_ms)
     rows = filled(sums, by=places, bin_s=bin_s, start_ms=start_ms, end_ms=end_ms)
     if out is None:
         console = console_for()
@@ -68,16 +66,19 @@ def counts(
 
 
 def _sums(
-    ledgers: Sequence[Path], kind: Kind, by: Sequence[str], bin_s: int, start_ms: int | None, end_ms: int | None
+    ledgers: Sequence[str | Path], kind: Kind, by: Sequence[str], bin_s: int, start_ms: int | None, end_ms: int | None
 ) -> Sums:
-    """Counts of the ledgers: of one store by SQL, else event by event."""
+    """Counts of the ledgers: of one store or database by SQL, else event by event."""
     from tracker.analytics.corrections import Corrections
     from tracker.analytics.counts import sums_of
     from tracker.formats.event_store import SUFFIXES
     from tracker.formats.ledger import read_events
+    from tracker.formats.postgres import is_postgres
 
-    if len(ledgers) == 1 and ledgers[0].suffix.lower() in SUFFIXES:
-        return _sums_of_store(ledgers[0], kind, by, bin_s, start_ms, end_ms)
+    if len(ledgers) == 1 and is_postgres(ledgers[0]):
+        return _sums_of_database(str(ledgers[0]), kind, by, bin_s, start_ms, end_ms)
+    if len(ledgers) == 1 and Path(ledgers[0]).suffix.lower() in SUFFIXES:
+        return _sums_of_store(Path(ledgers[0]), kind, by, bin_s, start_ms, end_ms)
     return sums_of(
         read_events(*ledgers),
         corrections=Corrections.of(read_events(*ledgers)),
@@ -94,21 +95,39 @@ def _sums_of_store(
 ) -> Sums:
     import sqlite3
 
-    from tracker.analytics.counts import Outage, Sums
     from tracker.errors import SourceError
     from tracker.formats.event_store import grouped, open_store, outages, spans
 
-    sums = Sums()
     with open_store(path) as connection:
         try:
             found = grouped(connection, kinds=[kind], by=by, bin_ms=bin_s * 1000, start_ms=start_ms, end_ms=end_ms)
-            sums.spans = spans(connection)
-            sums.outages = [
-                Outage(stream=stream, kind=why, from_ms=from_ms, to_ms=to_ms, utc=utc)
-                for stream, why, from_ms, to_ms, utc in outages(connection)
-            ]
+            return _summed(found, spans(connection), outages(connection))
         except sqlite3.Error as failure:
             raise SourceError(path, f"expected a SQLite ledger, found: {failure}", "check the file") from failure
+
+
+def _sums_of_database(
+    address: str, kind: Kind, by: Sequence[str], bin_s: int, start_ms: int | None, end_ms: int | None
+) -> Sums:
+    from tracker.formats.postgres_ledger import grouped, open_postgres, outages, spans
+
+    with open_postgres(address) as connection:
+        found = grouped(connection, kinds=[kind], by=by, bin_ms=bin_s * 1000, start_ms=start_ms, end_ms=end_ms)
+        return _summed(found, spans(connection), outages(connection))
+
+
+def _summed(
+    found: Sequence[tuple[bool, int, int, tuple[str, ...], int]],
+    spans: dict[bool, tuple[int, int]],
+    outages: Sequence[tuple[str, EventKind, int, int, bool]],
+) -> Sums:
+    from tracker.analytics.counts import Outage, Sums
+
+    sums = Sums(spans=spans)
+    sums.outages = [
+        Outage(stream=stream, kind=why, from_ms=from_ms, to_ms=to_ms, utc=utc)
+        for stream, why, from_ms, to_ms, utc in outages
+    ]
     for utc, slot, semantics, group, count in found:
         sums.counts[utc, slot, group] += count
         sums.semantics.add(semantics)
