@@ -121,7 +121,7 @@ def open_stream(
         watch.on_lost(failure)
 
     def open_sink(source: FrameFeed) -> Sink:
-        outputs = Outputs(plan, source.info, segmenter, on_lost=lost)
+        outputs = Outputs(plan, source.info, segmenter, on_lost=lost, view=stream)
         if chunked is None:
             return outputs.open(strict=not patient, beside=beside)
         open_chunk = outputs.opener(final_classes=False)

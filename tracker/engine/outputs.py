@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from tracker.engine.plan import StreamPlan
-    from tracker.sinks.base import Edition
+    from tracker.sinks.base import Edition, StreamView
     from tracker.sources.decoded import SourceInfo
     from tracker.types import Segmenter, TrackedFrame
 
@@ -42,6 +42,7 @@ class Outputs:
         info: Of its open source.
         model: Its segmenter.
         on_lost: Called in the writing thread with the failure of an output that ends before its time.
+        view: The running stream, for sinks that tell how it is.
     """
 
     def __init__(
@@ -51,12 +52,14 @@ class Outputs:
         model: Segmenter,
         *,
         on_lost: Callable[[SinkError], None] = lambda _failure: None,
+        view: StreamView | None = None,
     ) -> None:
         self._plan = plan
         self._model = model
         self._frame_rate = info.fps / plan.settings.stride if info.fps > 0 else None
         self._start_s = info.start_s
         self._on_lost = on_lost
+        self._view = view
 
     def opener(
         self, *, coasting: bool | None = None, final_classes: bool = True, edition: Edition | None = None
@@ -100,6 +103,10 @@ class Outputs:
             live=self._plan.address.kind in {"camera", "network"},
             model_digest=self._model.digest if keeps_instances else "",
             edition=edition or self._plan.edition,
+            site=self._plan.site,
+            view=self._view,
+            spool=settings.spool,
+            spool_bytes=int(settings.spool_mb * 1e6),
         )
 
         def open_one(output: str | os.PathLike[str], *, kind: str | None = None) -> Sink:

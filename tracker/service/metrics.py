@@ -74,10 +74,16 @@ class CameraMetrics:
     zone_present: Mapping[tuple[str, ...], int] = _gauge(
         "Identities in zones, hidden ones included until they are lost", "zone", "class"
     )
+    sink_spool_rows: Mapping[str, int] = _gauge("Rows that wait for the receiver of an output", "sink")
+    sink_dropped: Mapping[str, int] = _counter("Rows given up since their spool was full", "sink")
+    sink_refused: Mapping[str, int] = _counter("Rows given up since the receiver refused them", "sink")
+    sink_problem: Mapping[str, float] = _gauge("1 while the receiver does not take what waits", "sink")
+    sink_last_success_timestamp_seconds: Mapping[str, float] = _gauge("When it last confirmed something", "sink")
 
     @classmethod
     def of(cls, stream: Stream, figures: StreamFigures, share: float) -> CameraMetrics:
         """What a stream says now; ``share``: its part of the models' time."""
+        queues = stream.queues
         counted = asdict(stream.source.counters) if stream.opened else dict.fromkeys(_of_the_source())
         return cls(
             fps=figures.fps,
@@ -94,6 +100,13 @@ class CameraMetrics:
             model_share=share,
             line_crossings=_crossings(figures),
             zone_present=_present(stream, figures),
+            sink_spool_rows={queue.sink: queue.rows for queue in queues},
+            sink_dropped={queue.sink: queue.dropped for queue in queues},
+            sink_refused={queue.sink: queue.refused for queue in queues},
+            sink_problem={queue.sink: float(bool(queue.problem)) for queue in queues},
+            sink_last_success_timestamp_seconds={
+                queue.sink: queue.last_success_ms / 1000 for queue in queues if queue.last_success_ms is not None
+            },
             **counted,
         )
 

@@ -151,10 +151,20 @@ class StreamSettings(Settings):
     ] = None
     events: Annotated[
         Texts,
-        Field(description="Events of the site by suffix: .jsonl .parquet .sqlite; repeatable."),
+        Field(description="Events of the site by suffix, .jsonl .parquet .sqlite, or to a URL; repeatable."),
         Note("`{name}` and `{time}` are filled in as for `records`; a database is one file without `{time}`."),
         Flag("FILE", panel=COUNTING, command="track"),
     ] = ()
+    spool: Annotated[
+        Text | None,
+        Field(description="Folder in which events wait for receivers that are away; by default in your state folder."),
+        Note("For events to URLs. By default `~/.local/state/masktrail/spool`, or what the system has for it."),
+        Flag("FOLDER", panel=COUNTING, command="track"),
+    ] = None
+    spool_mb: Annotated[
+        float,
+        Field(ge=0.01, le=1e6, description="Size of what waits there per stream and receiver; then the oldest go."),
+    ] = 256.0
     start_at: Annotated[
         Moment | None,
         Field(description="When a recording began, 2026-03-29T01:30+01:00; by default its own date of creation."),
@@ -266,7 +276,7 @@ class StreamSettings(Settings):
     def _events_are_of_a_site(self) -> Self:
         owner = type(self).__name__
         for path in self.events:
-            if event_kind(path) is None:
+            if "://" not in path and event_kind(path) is None:
                 expected = f"events as {' '.join(EVENT_KINDS)}"
                 found = f"{PurePath(path).suffix or 'no suffix'} in {path}"
                 raise SettingError(owner, (Refusal("events", expected, found, "change the suffix"),), found)
@@ -274,7 +284,7 @@ class StreamSettings(Settings):
             expected, found = "a site, whose lines and zones make the events", "events without one"
             raise SettingError(owner, (Refusal("events", expected, found, "name the site's file too"),), found)
         for path in self.records:
-            if self.site is None and PurePath(path).name.lower().endswith(EVENT_SUFFIXES):
+            if self.site is None and "://" not in path and PurePath(path).name.lower().endswith(EVENT_SUFFIXES):
                 expected, found = "a site, whose lines and zones make the events", f"none for {path}"
                 raise SettingError(owner, (Refusal("records", expected, found, "name the site's file too"),), found)
         return self
@@ -425,12 +435,12 @@ def _no_start(owner: str, found: str) -> SettingError:
 
 
 def event_kind(path: str) -> str | None:
-    """What a file of events is, as :data:`tracker.plugins.SINKS` names it; ``None`` for no such file.
+    """What a file of events is, as :data:`tracker.plugins.SINKS` names it; ``None`` for another file or a URL.
 
-    >>> event_kind("gate.events.jsonl"), event_kind("gate.DB"), event_kind("gate.csv")
-    ('.events.jsonl', '.sqlite', None)
+    >>> event_kind("gate.events.jsonl"), event_kind("gate.DB"), event_kind("gate.csv"), event_kind("mqtt://host/a.db")
+    ('.events.jsonl', '.sqlite', None, None)
     """
-    return EVENT_KINDS.get(PurePath(path).suffix.lower())
+    return None if "://" in path else EVENT_KINDS.get(PurePath(path).suffix.lower())
 
 
 def is_camera(url: str) -> bool:

@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -20,9 +20,10 @@ if TYPE_CHECKING:
     from tracker.events import Event
     from tracker.sinks.rows import MaskFormat
     from tracker.sinks.sound import Sound
+    from tracker.site import Site
     from tracker.types import TrackedFrame
 
-__all__ = ["Checkpoint", "Edition", "Sink", "SinkContext", "file_of", "files_of"]
+__all__ = ["Checkpoint", "Edition", "QueueFigures", "Sink", "SinkContext", "StreamView", "file_of", "files_of"]
 
 Edition = Literal["append", "revise", "hold"]
 """How the events of a stream come into a store."""
@@ -40,6 +41,42 @@ def file_of(address: str | os.PathLike[str]) -> Path | None:
 def files_of(addresses: Iterable[str]) -> list[Path]:
     """The files among the addresses of outputs."""
     return [path for address in addresses if (path := file_of(address)) is not None]
+
+
+class StreamView(Protocol):
+    """What a sink may ask a running stream, from any thread."""
+
+    @property
+    def state(self) -> str:
+        """``connecting``, ``live``, ``lost``, ``ended`` or ``failed``."""
+        ...
+
+    def present(self) -> dict[str, dict[str, int]]:
+        """Identities in the site's zones now, by zone and class."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueFigures:
+    """What waits for a receiver that a sink has: a broker, a database, a server.
+
+    Attributes:
+        sink: Where it goes, free of credentials.
+        rows: How many rows or messages wait.
+        dropped: Given up for want of room.
+        refused: Given up because the receiver will not have them.
+        oldest_ms: Since when the oldest one waits, UTC in milliseconds; ``None`` where none does.
+        last_success_ms: When the receiver last confirmed something; ``None`` = not yet.
+        problem: Why what waits is not taken; empty while all is well.
+    """
+
+    sink: str
+    rows: int = 0
+    dropped: int = 0
+    refused: int = 0
+    oldest_ms: int | None = None
+    last_success_ms: int | None = None
+    problem: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +101,10 @@ class SinkContext:
         live: It is a camera: its frames say what time it is.
         edition: Stores: ``append`` to what they have of the stream; ``revise``: add its events as a new edition, which
             holds from its end on; ``hold``: the same, but only :meth:`Sink.settle` lets it hold.
+        site: What is counted; ``None`` = nothing.
+        view: The running stream; ``None`` where the sink is used by itself.
+        spool: Folder in which messages wait for receivers that are away; ``None`` = that of the user.
+        spool_bytes: Most that wait there for one receiver.
     """
 
     class_names: Sequence[str] = ()
@@ -81,6 +122,10 @@ class SinkContext:
     stream: str = ""
     live: bool = False
     edition: Edition = "append"
+    site: Site | None = None
+    view: StreamView | None = None
+    spool: str | None = None
+    spool_bytes: int = 256_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,6 +232,11 @@ class Sink(ABC):
     def cpu_s(self) -> Mapping[str, float]:
         """CPU seconds that it spent so far, by stage; empty where it does not count them."""
         return MappingProxyType({})
+
+    @property
+    def queues(self) -> tuple[QueueFigures, ...]:
+        """What waits for its receivers; asked from any thread. Empty where it has none."""
+        return ()
 
     def part_bytes(self) -> int:
         """Bytes written so far, by which endless recordings are cut into parts; 0 where there is no size.
