@@ -261,6 +261,8 @@ SINKS = ExtensionPoint(
         ".jpg": "tracker.sinks.pictures:PictureSink",
         ".jpeg": "tracker.sinks.pictures:PictureSink",
         ".png": "tracker.sinks.pictures:PictureSink",
+        "webhook+https": "tracker.sinks.webhook:WebhookSink",
+        "webhook+http": "tracker.sinks.webhook:WebhookSink",
     },
 )
 """Outputs; of several suffixes that a name ends in, the longest is meant."""

@@ -226,14 +226,12 @@ def _continued(name: str, make: Callable[[], list[Stage]], kept: Kept | None) ->
 
 def _is_chunked(plan: StreamPlan) -> bool:
     """Whether all outputs of a recording can be written in chunks; the log says why not."""
-    from tracker.sources.address import redact
-
     for output, kind in zip(plan.outputs, plan.sink_classes, strict=True):
-        why = kind.why_not_joined(redact(output))
+        why = kind.why_not_joined(plan.shown(output))
         if not why and "{time}" in Path(output).name:
             why = "it comes in parts by time"
         if why:
-            name = Path(redact(output)).name
+            name = Path(plan.shown(output)).name
             problem = f"{name} cannot be resumed, and this recording restarts from its beginning after a kill: {why}"
             logger.warning("not resumable", extra={"camera": plan.name, "problem": problem})
             return False

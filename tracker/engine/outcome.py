@@ -68,7 +68,6 @@ class Outcome:
 
 def outcome_of(plan: StreamPlan, stream: Stream, failures: list[TrackerError], *, interrupted: bool) -> Outcome:
     """How a stream went that is over."""
-    from tracker.sources.address import redact
     from tracker.sources.notes import notes
 
     source, figures = stream.source, stream.figures()
@@ -79,7 +78,7 @@ def outcome_of(plan: StreamPlan, stream: Stream, failures: list[TrackerError], *
         figures=figures,
         identities=figures.identities_by_class,
         stage_ms={name: seconds / frames * 1000 for name, seconds in stage_s.items()},
-        outputs=[redact(output) for output in plan.outputs if _is_there(output)],
+        outputs=[plan.shown(output) for output in plan.outputs if _is_there(output)],
         failures=failures,
         interrupted=interrupted,
         notes=[*notes(source.info, source.counters), *sound_notes(plan)],

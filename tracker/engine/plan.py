@@ -73,6 +73,13 @@ class StreamPlan:
         """The kind of one of the outputs, as :func:`tracker.plugins.sink_class` takes it; ``None`` = by its suffix."""
         return event_kind(output) if output in self.events else None
 
+    def shown(self, output: str) -> str:
+        """One of the outputs, free of credentials."""
+        from tracker.sinks.destination import shown_address
+        from tracker.sources.address import redact
+
+        return shown_address(output) if sink_class(output, self.kind_of(output)).secret_path else redact(output)
+
     @property
     def sink_classes(self) -> list[type[Sink]]:
         """Of the outputs, in their order."""

@@ -160,6 +160,7 @@ class Sink(ABC):
         keeps_instances: It keeps what tracking needs later: without tracking too, the camera's motion is looked for.
         shared: What is there is added to and never replaced, and any number of streams and processes may write there.
         has_editions: It takes the events of a stream as a new edition, as :attr:`SinkContext.edition` says.
+        secret_path: The path and the query of its address are secrets.
         needs_contacts: Tracked frames must carry the ground contacts of their instances, ``TrackedFrame.contacts``.
     """
 
@@ -168,6 +169,7 @@ class Sink(ABC):
     keeps_instances: ClassVar[bool] = False
     shared: ClassVar[bool] = False
     has_editions: ClassVar[bool] = False
+    secret_path: ClassVar[bool] = False
     needs_contacts: ClassVar[bool] = False
 
     @classmethod

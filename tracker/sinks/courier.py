@@ -212,7 +212,7 @@ class Courier:
             self._forget()
         except Exception as failure:  # noqa: BLE001 - whatever a receiver's library does, the stream goes on
             self._failed(failure)
-            return None if ending else min(self._pause_s(), tick_s)
+            return None if ending else self._pause_s()
         if not ending and (left_s := self._not_before_s - time.monotonic()) > 0:
             return min(left_s, tick_s)
         batch = self._spool.peek(self._receiver.batch)
