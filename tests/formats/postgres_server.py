@@ -10,7 +10,10 @@ import signal
 import socket
 import subprocess
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+
+import pytest
 
 from tracker.formats.postgres import PostgresAddress, connect
 
@@ -34,6 +37,17 @@ def programs() -> Path | None:
 def free_port() -> int:
     with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as place:
         return place.getsockname()[1]
+
+
+def served() -> Iterator[PostgresServer]:
+    """A server while the tests that want one run."""
+    if programs() is None:
+        pytest.skip("no PostgreSQL server here (apt-get install postgresql)")
+    server = PostgresServer()
+    try:
+        yield server
+    finally:
+        server.close()
 
 
 class PostgresServer:

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.analytics.test_counts import ledgers
-from tests.formats.postgres_server import PASSWORD, PostgresServer, free_port
+from tests.formats.postgres_server import PASSWORD, free_port
 from tests.sinks.ledgers import EVENTS, crossing, write_ledger
 from tracker.errors import ConfigError, SourceError
 from tracker.events import Event
@@ -214,14 +214,3 @@ def test_counts_and_dwell_of_the_command(postgres, run, tmp_path, monkeypatch):
     run("counts", address, "--out", tmp_path / "a.csv")
     run("counts", store, "--out", tmp_path / "b.csv")
     assert (tmp_path / "a.csv").read_text() == (tmp_path / "b.csv").read_text()
-
-
-@pytest.fixture(scope="module")
-def postgres():
-    from tests.formats.postgres_server import programs
-
-    if programs() is None:
-        pytest.skip("no PostgreSQL server here (apt-get install postgresql)")
-    server = PostgresServer()
-    yield server
-    server.close()
