@@ -263,6 +263,7 @@ def test_every_count_of_a_stream_has_a_metric() -> None:
         "silence_s": "silence_seconds",
         "stage_s": "stage_seconds",
         "tally": "line_crossings",
+        "monitor": "flows",
     }
     assert {elsewhere.get(name, name) for name in names} - told == {
         "brief",  # of identities that have ended, for the summary of a recording
