@@ -98,7 +98,8 @@ def test_every_expression_is_answered(prometheus):
         values[expr] = prometheus.ask(filled(expr))
     [speed] = [found for expr, found in values.items() if "speed" in expr]
     assert speed == {("gate", "north", "place"): pytest.approx(float("nan"), nan_ok=True)}  # nothing new in the range
-    assert prometheus.ask("masktrail_speed_meters_per_second_bucket{le='15'} - ignoring(le) masktrail_speed_meters_per_second_bucket{le='12.5'}")
+    bucket = "masktrail_speed_meters_per_second_bucket{le='%s'}"
+    assert prometheus.ask(f"{bucket % '15'} - ignoring(le) {bucket % '12.5'}") == {("gate", "north", "place"): 1.0}
     assert prometheus.ask("masktrail_queue_length") == {("gate", "place"): 2.0}
     assert prometheus.ask("masktrail_outage == 1") == {("gate", "camera_moved"): 1.0}
     assert prometheus.ask("sum(masktrail_zone_dwell_seconds_sum)") == {(): 8.0}

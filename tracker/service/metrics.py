@@ -88,7 +88,9 @@ class CameraMetrics:
         "Seconds of stays that began and ended in view", "zone"
     )
     flows: Mapping[tuple[str, ...], int] = _counter("Identities that took a flow", "flow", "class")
-    speed_meters_per_second: Mapping[tuple[str, ...], Histogram] = _histogram("Speeds at lines in m/s", "line", "direction")
+    speed_meters_per_second: Mapping[tuple[str, ...], Histogram] = _histogram(
+        "Speeds at lines in m/s", "line", "direction"
+    )
     queue_length: Mapping[tuple[str, ...], int] = _gauge("Identities that wait", "queue")
     queue_wait_seconds: Mapping[tuple[str, ...], Histogram] = _histogram("Seconds waited", "queue", "end")
     bay_taken: Mapping[tuple[str, ...], int] = _gauge("1 while a bay is taken", "bay")
