@@ -5,8 +5,8 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import subprocess
 import re
+import subprocess
 import sys
 import zipfile
 from pathlib import Path

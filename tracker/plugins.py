@@ -261,6 +261,8 @@ SINKS = ExtensionPoint(
         ".jpg": "tracker.sinks.pictures:PictureSink",
         ".jpeg": "tracker.sinks.pictures:PictureSink",
         ".png": "tracker.sinks.pictures:PictureSink",
+        "mqtt": "tracker.sinks.mqtt:MqttSink",
+        "mqtts": "tracker.sinks.mqtt:MqttSink",
         "webhook+https": "tracker.sinks.webhook:WebhookSink",
         "webhook+http": "tracker.sinks.webhook:WebhookSink",
     },

@@ -2,7 +2,7 @@
 
 The stream's writing thread only puts messages into the spool, which takes milliseconds; whatever the network does
 happens in the courier's thread. A receiver that fails is asked again after a pause that doubles from one second to a
-minute, and is told of in one line of the log when it begins to fail, when the reason changes, and when it is back.
+minute, and is told of in the log: one line for each reason, and one when it is back.
 """
 
 from __future__ import annotations
@@ -33,6 +33,9 @@ LAST_S = 10.0
 """At the end of a stream what waits is sent for so long; the rest stays in the spool for the next process."""
 FLUSH_S = 2.0
 """After that, an exchange that is under way is cut off, and waited for so long."""
+
+MOST_TOLD = 20
+"""Reasons that are remembered as told while a receiver is away."""
 
 
 class DeliveryError(SinkError):
@@ -126,7 +129,9 @@ class Courier:
         self._news = False
         self._ending = False
         self._give_up_s = 0.0
+        self._abandoned = False
         self._problem = ""
+        self._told: set[str] = set()
         self._failures = 0
         self._not_before_s = 0.0
         self._finished: list[Message] = []
@@ -177,6 +182,7 @@ class Courier:
         if self._thread.is_alive():
             self._receiver.interrupt()
             self._thread.join(FLUSH_S)
+            self._abandoned = True
         left = self._spool.figures.rows
         if left:
             note = f"{left} messages wait in {self._spool.path} for the next run of this stream"
@@ -188,6 +194,8 @@ class Courier:
             while (pause_s := self._round()) is not None:
                 self._sleep(pause_s)
         except SinkError as failure:  # of the spool, which is damaged
+            if self._abandoned:
+                return
             self._fault = failure
             self._problem = failure.problem
             logger.error("output failed", extra={"camera": self._stream, "problem": str(failure)})  # noqa: TRY400
@@ -250,9 +258,9 @@ class Courier:
         if not isinstance(failure, TrackerError):
             problem = f"expected to deliver, found {type(failure).__name__}: {failure}"
             failure = DeliveryError(self._receiver.shown, problem)
-        said = f"{failure.offender}: {failure.problem}"
-        if said != self._problem:
-            self._problem = said
+        self._problem = f"{failure.offender}: {failure.problem}"
+        if self._problem not in self._told:
+            self._told = {*list(self._told)[:MOST_TOLD], self._problem}
             logger.warning("output waits", extra={"camera": self._stream, "problem": str(failure)})
         self._failures += 1
 
@@ -265,6 +273,7 @@ class Courier:
             extra = {"camera": self._stream, "output": self._receiver.shown, "waiting": self._spool.figures.rows}
             logger.info("output back", extra=extra)
         self._problem, self._failures, self._not_before_s = "", 0, 0.0
+        self._told = set()
 
     def _tell_dropped(self) -> None:
         """One line when a spool begins to give up messages, and one for every tenfold."""
