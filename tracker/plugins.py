@@ -265,6 +265,8 @@ SINKS = ExtensionPoint(
         "mqtts": "tracker.sinks.mqtt:MqttSink",
         "webhook+https": "tracker.sinks.webhook:WebhookSink",
         "webhook+http": "tracker.sinks.webhook:WebhookSink",
+        "smtp": "tracker.sinks.mail:MailSink",
+        "smtps": "tracker.sinks.mail:MailSink",
     },
 )
 """Outputs; of several suffixes that a name ends in, the longest is meant."""

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Courier", "DeliveryError", "Receipt", "Receiver"]
 
-logger = logging.getLogger("tracker.live")
+logger = logging.getLogger("tracker.live.outside")
 
 FIRST_PAUSE_S = 1.0
 LONGEST_PAUSE_S = 60.0
@@ -226,14 +226,14 @@ class Courier:
         batch = self._spool.peek(self._receiver.batch)
         try:
             receipt = self._receiver.deliver(batch, last=ending and not self._live) if batch else Receipt()
+            if receipt.confirmed or receipt.refused or not batch:
+                self._recovered()
             self._finish(receipt)
         except Exception as failure:  # noqa: BLE001 - the same
             self._failed(failure)
             pause_s = max(self._pause_s(), getattr(failure, "retry_s", None) or 0.0)
             self._not_before_s = time.monotonic() + pause_s
             return None if ending else min(pause_s, tick_s)
-        if receipt.confirmed or receipt.refused or not batch:
-            self._recovered()
         if ending and (not batch or receipt.next_s is not None or time.monotonic() > self._give_up_s):
             return None
         return 0.0 if batch and receipt.next_s is None else min(receipt.next_s or float("inf"), tick_s)
@@ -258,10 +258,11 @@ class Courier:
         if not isinstance(failure, TrackerError):
             problem = f"expected to deliver, found {type(failure).__name__}: {failure}"
             failure = DeliveryError(self._receiver.shown, problem)
-        self._problem = f"{failure.offender}: {failure.problem}"
-        if self._problem not in self._told:
-            self._told = {*list(self._told)[:MOST_TOLD], self._problem}
+        said = f"{failure.offender}: {failure.problem}"
+        if said not in self._told:
+            self._told = {*list(self._told)[:MOST_TOLD], said}
             logger.warning("output waits", extra={"camera": self._stream, "problem": str(failure)})
+        self._problem = said
         self._failures += 1
 
     def _pause_s(self) -> float:

@@ -172,13 +172,6 @@ def _tls(destination: Destination) -> ssl.SSLContext | None:
                 destination.shown, f"expected mqtts:// for {', '.join(found)}, found mqtt://", "add the s"
             )
         return None
-    try:
-        context = ssl.create_default_context(cafile=options.get("ca"))
-        if "cert" in options:
-            context.load_cert_chain(options["cert"], options.get("key"))
-    except (OSError, ssl.SSLError) as failure:
-        problem = f"expected certificates and keys in PEM, found: {getattr(failure, 'strerror', None) or failure}"
-        raise ConfigError(destination.shown, problem, "check the files of ca, cert and key") from None
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context = destination.tls_context()
     context.sslsocket_class = _ClosingSocket
     return context

@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from tracker.site import Site
     from tracker.types import TrackedFrame
 
-__all__ = ["ALL", "StateTopics", "from_topic_level", "topic_level"]
+__all__ = ["ALL", "StateTopics", "class_level", "from_topic_level", "topic_level"]
 
 ALL = "all"
-"""The level of a sum over all classes. A class of this name is written ``%61ll``."""
+"""The level of a sum over all classes."""
 
 
 def topic_level(name: str) -> str:
@@ -31,18 +31,24 @@ def topic_level(name: str) -> str:
 
     So no name holds a ``/``, ``+``, ``#``, ``$`` or NUL, and :func:`from_topic_level` gives the name back.
 
-    >>> topic_level("Tür 1/2"), topic_level("#"), topic_level("a+b"), topic_level("all")
-    ('Tür%201%2F2', '%23', 'a%2Bb', '%61ll')
+    >>> topic_level("Tür 1/2"), topic_level("#"), topic_level("a+b")
+    ('Tür%201%2F2', '%23', 'a%2Bb')
     """
-    text = plain_text(name)
-    if text == ALL:
-        return "%61ll"
     return "".join(
         character
         if character.isalnum() or character in "_-."
         else "".join(f"%{byte:02X}" for byte in character.encode())
-        for character in text
+        for character in plain_text(name)
     )
+
+
+def class_level(name: str) -> str:
+    """The level of a class, which is never that of the sum.
+
+    >>> class_level("car"), class_level("all")
+    ('car', '%61ll')
+    """
+    return "%61ll" if name == ALL else topic_level(name)
 
 
 def from_topic_level(level: str) -> str:
@@ -132,19 +138,19 @@ class StateTopics:
             return dict(self._values)
 
     def _begin(self, topic: str, classes: Iterable[str]) -> None:
-        self._values |= {f"{topic}/{leaf}": "0" for leaf in (ALL, *map(topic_level, classes))}
+        self._values |= {f"{topic}/{leaf}": "0" for leaf in (ALL, *map(class_level, classes))}
 
     def _set_counts(self, topic: str, counts: Counter[str]) -> None:
         """Each class that ever had a value has one, 0 included."""
         before = [name for name in self._values if name.startswith(f"{topic}/") and not name.endswith(f"/{ALL}")]
         self._values |= dict.fromkeys(before, "0")
-        self._values |= {f"{topic}/{topic_level(name)}": str(count) for name, count in counts.items()}
+        self._values |= {f"{topic}/{class_level(name)}": str(count) for name, count in counts.items()}
         self._values[f"{topic}/{ALL}"] = str(counts.total())
 
     def _note(self, event: Event) -> None:
         place = topic_level(event.place)
         if event.kind == "crossing":
-            for leaf in (ALL, topic_level(event.class_name)):
+            for leaf in (ALL, class_level(event.class_name)):
                 topic = f"{self.base}/line/{place}/{topic_level(event.direction)}/{leaf}"
                 self._crossings[topic] += 1
                 self._values[topic] = str(self._crossings[topic])
