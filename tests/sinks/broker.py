@@ -54,7 +54,7 @@ class Broker:
 
     PASSWORD = "pass-of-the-broker"
 
-    def __init__(self, folder: Path, *, extra: str = "") -> None:
+    def __init__(self, folder: Path, *, extra: str = "", config: str = "") -> None:
         self.folder, self.port = folder, free_port()
         folder.mkdir()
         passwords = folder / "passwords"
@@ -63,7 +63,12 @@ class Broker:
             subprocess.run(["mosquitto_passwd", "-b", passwords, user, self.PASSWORD], check=True, capture_output=True)
         (folder / "rights").write_text(RIGHTS)
         (folder / "rights").chmod(0o600)
-        (folder / "config").write_text(CONFIG.format(port=self.port, folder=folder) + extra)
+        if config:  # of a container
+            config = config.replace("/mosquitto/config", str(folder)).replace("/mosquitto/data/", f"{folder}/")
+            text = config.replace("listener 1883", f"listener {self.port} 127.0.0.1") + "user root\n"
+        else:
+            text = CONFIG.format(port=self.port, folder=folder) + extra
+        (folder / "config").write_text(text)
         self._process: subprocess.Popen[bytes] | None = None
         self.start()
 

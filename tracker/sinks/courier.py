@@ -159,7 +159,10 @@ class Courier:
     @property
     def figures(self) -> QueueFigures:
         """What waits, and how delivery goes."""
-        figures = self._spool.figures
+        try:
+            figures = self._spool.figures
+        except SinkError as failure:
+            return QueueFigures(sink=self._receiver.shown, refused=self._refused, problem=failure.problem)
         return QueueFigures(
             sink=self._receiver.shown,
             rows=figures.rows,

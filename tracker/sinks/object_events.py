@@ -92,11 +92,15 @@ class _Object:
         else:
             self.motionless += 1
 
+    def stands(self, time_s: float) -> bool:
+        """Whether it stands still."""
+        return time_s - self.still_since_s >= STATIONARY_S
+
     def values(self, camera: str, time_s: float, wall_s: float) -> dict[str, Any]:
         """As the messages have it."""
         x1, y1, x2, y2 = self.box
         width, height = max(x2 - x1, 0.0), max(y2 - y1, 0.0)
-        stationary = time_s - self.still_since_s >= STATIONARY_S
+        stationary = self.stands(time_s)
         return {
             "id": self.id,
             "camera": camera,
@@ -127,8 +131,8 @@ class _Object:
         }
 
 
-WATCHED = ("label", "identity", "current_zones", "entered_zones", "stationary")
-"""A change of these is an ``update``."""
+WATCHED = ("label", "identity", "current_zones", "entered_zones")
+"""A change of these, or of whether it stands, is an ``update``."""
 
 
 class ObjectEvents:
@@ -210,14 +214,16 @@ class ObjectEvents:
             one.speeds.append(event.value)
 
     def _changed(self, one: _Object, time_s: float, wall_s: float) -> ObjectEvent | None:
-        now = one.values(self._camera, time_s, wall_s)
         if one.told is None:
             if time_s - one.first_s < self._settle_s and not one.entered_zones:
                 return None
+            now = one.values(self._camera, time_s, wall_s)
             return self._tell("new", one, now | {"current_zones": [], "entered_zones": []}, now)
-        if all(one.told[name] == now[name] for name in WATCHED):
+        if one.told["stationary"] == one.stands(time_s) and all(
+            one.told[name] == getattr(one, name) for name in WATCHED
+        ):
             return None
-        return self._tell("update", one, one.told, now)
+        return self._tell("update", one, one.told, one.values(self._camera, time_s, wall_s))
 
     def _tell(
         self, kind: Literal["new", "update"], one: _Object, before: Mapping[str, Any], now: dict[str, Any]
