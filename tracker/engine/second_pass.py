@@ -7,6 +7,7 @@ together, when all are whole; whatever goes wrong before, the online ones stay.
 from __future__ import annotations
 
 import contextlib
+import os
 import stat
 import threading
 from collections import Counter
