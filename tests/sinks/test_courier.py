@@ -219,6 +219,9 @@ def test_a_damaged_spool_ends_the_output_and_the_stream_hears_of_it(spool, monke
     assert shop.closed.wait(5)
     assert said(caplog) == ["output failed"]
     assert "malformed" in courier.figures.problem
+    with monkeypatch.context() as patched:
+        patched.setattr(Spool, "figures", property(damaged))
+        assert "malformed" in courier.figures.problem  # and health is still told
     with pytest.raises(SinkError, match="malformed"):
         courier.wake()
     courier.close()

@@ -2,7 +2,7 @@
 
 The stream's writing thread only puts messages into the spool, which takes milliseconds; whatever the network does
 happens in the courier's thread. A receiver that fails is asked again after a pause that doubles from one second to a
-minute, and is told of in one line of the log when it begins to fail, when the reason changes, and when it is back.
+minute, and is told of in the log: one line for each reason, and one when it is back.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Courier", "DeliveryError", "Receipt", "Receiver"]
 
-logger = logging.getLogger("tracker.live")
+logger = logging.getLogger("tracker.live.outside")
 
 FIRST_PAUSE_S = 1.0
 LONGEST_PAUSE_S = 60.0
@@ -33,6 +33,9 @@ LAST_S = 10.0
 """At the end of a stream what waits is sent for so long; the rest stays in the spool for the next process."""
 FLUSH_S = 2.0
 """After that, an exchange that is under way is cut off, and waited for so long."""
+
+MOST_TOLD = 20
+"""Reasons that are remembered as told while a receiver is away."""
 
 
 class DeliveryError(SinkError):
@@ -126,7 +129,9 @@ class Courier:
         self._news = False
         self._ending = False
         self._give_up_s = 0.0
+        self._abandoned = False
         self._problem = ""
+        self._told: set[str] = set()
         self._failures = 0
         self._not_before_s = 0.0
         self._finished: list[Message] = []
@@ -154,7 +159,10 @@ class Courier:
     @property
     def figures(self) -> QueueFigures:
         """What waits, and how delivery goes."""
-        figures = self._spool.figures
+        try:
+            figures = self._spool.figures
+        except SinkError as failure:
+            return QueueFigures(sink=self._receiver.shown, refused=self._refused, problem=failure.problem)
         return QueueFigures(
             sink=self._receiver.shown,
             rows=figures.rows,
@@ -177,6 +185,7 @@ class Courier:
         if self._thread.is_alive():
             self._receiver.interrupt()
             self._thread.join(FLUSH_S)
+            self._abandoned = True
         left = self._spool.figures.rows
         if left:
             note = f"{left} messages wait in {self._spool.path} for the next run of this stream"
@@ -188,6 +197,8 @@ class Courier:
             while (pause_s := self._round()) is not None:
                 self._sleep(pause_s)
         except SinkError as failure:  # of the spool, which is damaged
+            if self._abandoned:
+                return
             self._fault = failure
             self._problem = failure.problem
             logger.error("output failed", extra={"camera": self._stream, "problem": str(failure)})  # noqa: TRY400
@@ -218,14 +229,14 @@ class Courier:
         batch = self._spool.peek(self._receiver.batch)
         try:
             receipt = self._receiver.deliver(batch, last=ending and not self._live) if batch else Receipt()
+            if receipt.confirmed or receipt.refused or not batch:
+                self._recovered()
             self._finish(receipt)
         except Exception as failure:  # noqa: BLE001 - the same
             self._failed(failure)
             pause_s = max(self._pause_s(), getattr(failure, "retry_s", None) or 0.0)
             self._not_before_s = time.monotonic() + pause_s
             return None if ending else min(pause_s, tick_s)
-        if receipt.confirmed or receipt.refused or not batch:
-            self._recovered()
         if ending and (not batch or receipt.next_s is not None or time.monotonic() > self._give_up_s):
             return None
         return 0.0 if batch and receipt.next_s is None else min(receipt.next_s or float("inf"), tick_s)
@@ -251,9 +262,10 @@ class Courier:
             problem = f"expected to deliver, found {type(failure).__name__}: {failure}"
             failure = DeliveryError(self._receiver.shown, problem)
         said = f"{failure.offender}: {failure.problem}"
-        if said != self._problem:
-            self._problem = said
+        if said not in self._told:
+            self._told = {*list(self._told)[:MOST_TOLD], said}
             logger.warning("output waits", extra={"camera": self._stream, "problem": str(failure)})
+        self._problem = said
         self._failures += 1
 
     def _pause_s(self) -> float:
@@ -265,6 +277,7 @@ class Courier:
             extra = {"camera": self._stream, "output": self._receiver.shown, "waiting": self._spool.figures.rows}
             logger.info("output back", extra=extra)
         self._problem, self._failures, self._not_before_s = "", 0, 0.0
+        self._told = set()
 
     def _tell_dropped(self) -> None:
         """One line when a spool begins to give up messages, and one for every tenfold."""

@@ -12,6 +12,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from tracker.errors import ConfigError, remember_secret
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Callable, Mapping
 
 __all__ = ["Destination", "flag", "seconds", "shown_address"]
@@ -83,6 +84,26 @@ class Destination:
             query=parts.query if in_fragment else "",
             options=MappingProxyType(_options(shown, written, options)),
         )
+
+    def tls_context(self) -> ssl.SSLContext:
+        """TLS 1.2 or later, by the system's authorities or those of ``ca``, with ``cert`` and ``key`` if there are any.
+
+        Raises:
+            ConfigError: A file cannot be read.
+        """
+        import ssl
+
+        files = [self.options[name] for name in ("ca", "cert", "key") if name in self.options]
+        try:
+            context = ssl.create_default_context(cafile=self.options.get("ca"))
+            if "cert" in self.options:
+                context.load_cert_chain(self.options["cert"], self.options.get("key"))
+        except (OSError, ssl.SSLError) as failure:
+            reason = failure.strerror or str(failure)
+            problem = f"expected certificates and keys in PEM in {', '.join(files)}, found: {reason}"
+            raise ConfigError(self.shown, problem, "check these files") from None
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        return context
 
     @property
     def place(self) -> str:

@@ -41,8 +41,9 @@ LIMIT_BYTES = 256 * 1024 * 1024
 KNOWN_KEYS = 100_000
 ROW_BYTES = 64
 """What a message takes beside its text."""
-OWNER_PATIENCE_S = 5.0
-"""Wait for the owner of before, which may be about to end: a stream that is restarted in the same process."""
+OWNER_PATIENCE_S = 15.0
+"""Wait for the owner of before, which may be about to end: a stream that is restarted in the same process. Longer than
+a courier takes to close."""
 BUSY_S = 5.0
 APPLICATION_ID = 0x4D545350
 VERSION = 1

@@ -22,7 +22,7 @@ import time
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, ClassVar, Self
 
-from tracker.errors import ConfigError, one_line, remember_secret
+from tracker.errors import one_line, remember_secret
 from tracker.formats.event_rows import plain_text
 from tracker.sinks.courier import DeliveryError, Receipt, Receiver
 from tracker.sinks.destination import Destination, flag
@@ -105,7 +105,7 @@ class WebhookReceiver(Receiver):
         self._destination = destination
         self._quoted = json.dumps(plain_text(stream)).encode()
         self._private = destination.chosen("private", default=False, read=flag, expected="on or off")
-        self._tls = _tls(destination) if destination.scheme == "webhook+https" else None
+        self._tls = destination.tls_context() if destination.scheme == "webhook+https" else None
         self._connection: PinnedConnection | None = None
         self._cut_off = False
         self._alone = 0
@@ -210,16 +210,6 @@ class WebhookReceiver(Receiver):
         if self._destination.password:
             headers["Masktrail-Signature"] = signature(self._destination.password, int(time.time()), body)
         return headers
-
-
-def _tls(destination: Destination) -> ssl.SSLContext:
-    try:
-        context = ssl.create_default_context(cafile=destination.options.get("ca"))
-    except (OSError, ssl.SSLError) as failure:
-        problem = f"expected certificates of authorities in {destination.options['ca']}, found: {failure}"
-        raise ConfigError(destination.shown, problem, "name a file of certificates in PEM") from None
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    return context
 
 
 def _retry_s(written: str | None) -> float | None:
