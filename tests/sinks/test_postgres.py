@@ -280,7 +280,6 @@ def test_a_process_that_is_killed_loses_nothing_and_the_next_one_doubles_nothing
     found = [event.time_s for event in read_events(address)]
     assert len(found) == len(set(found))
     assert sorted(found)[: last + 1] == list(range(last + 1))
-    assert len(found) <= last + 3  # the one that was under way
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import typer
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["LedgerWords", "check_out", "ledgers_of"]
+__all__ = ["LedgerWords", "check_out", "ledgers_of", "shown_ledger"]
 
 LedgerWords = Annotated[
     list[str],
@@ -42,3 +42,10 @@ def check_out(out: Path | None, ledgers: Sequence[str | Path]) -> None:
     from tracker.sinks.claims import Claim, check_claims
 
     check_claims([Claim(path=out, named_by="--out")], [Claim(path=one) for one in ledgers if isinstance(one, Path)])
+
+
+def shown_ledger(ledger: str | Path) -> str:
+    """A ledger for messages, free of credentials."""
+    from tracker.formats.postgres import PostgresAddress, is_postgres
+
+    return PostgresAddress.parse(str(ledger)).shown if is_postgres(ledger) else str(ledger)

@@ -56,6 +56,7 @@ class PostgresSink(OutsideSink):
         destination = _destination(address)
         self._receiver = PostgresReceiver(address)
         spool = Spool(spool_path(destination, context), limit_bytes=context.spool_bytes)
+        self._given_up = spool.figures.dropped
         super().__init__(destination, self._receiver, context, spool)
 
     @classmethod
@@ -98,7 +99,11 @@ class PostgresSink(OutsideSink):
         Raises:
             SinkError: Of a recording: the ledger refuses it, or rows still wait.
         """
-        self._end("end")
+        lost = 0 if self._closed else self.queues[0].dropped - self._given_up
+        self._end("abort" if lost and self._run.get("mode", "append") != "append" else "end")
+        if self._run and lost:
+            problem = f"expected room for the events of {self._stream}, found the spool full: {lost} were given up"
+            raise SinkError(self.address, problem, "raise spool_mb, make room on the disk, and run it again")
         if self._run:
             self._check()
             if waiting := self.queues[0].rows:
