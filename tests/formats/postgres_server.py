@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.sinks.outside import certificate
 from tracker.formats.postgres import PostgresAddress, connect
 
 PASSWORD = "canary-Pa55word-of-tests"
@@ -63,6 +64,10 @@ class PostgresServer:
             shutil.chown(self.folder, "postgres", "postgres")
         self._run("initdb", "-D", str(self.folder / "data"), "-A", "trust", "-U", "masktrail", "--no-sync")
         (self.folder / "data" / "pg_hba.conf").write_text(HBA)
+        self.certificate, key = certificate(self.folder, "127.0.0.1")
+        key.chmod(0o600)
+        if os.getuid() == 0:
+            shutil.chown(key, "postgres", "postgres")
         self.start()
         self.ask("postgres", f"CREATE ROLE guarded LOGIN PASSWORD '{PASSWORD}'")
 
@@ -74,6 +79,7 @@ class PostgresServer:
 
     def start(self) -> None:
         options = f"-c listen_addresses=127.0.0.1 -p {self.port} -k {self.folder} -c fsync=off"
+        options += f" -c ssl=on -c ssl_cert_file={self.folder}/cert.pem -c ssl_key_file={self.folder}/key.pem"
         data, log = str(self.folder / "data"), str(self.folder / "log")
         self._run("pg_ctl", "-D", data, "-w", "-s", "-l", log, "-o", options, "start")
 

@@ -166,6 +166,30 @@ def test_a_login_with_a_password(postgres):
     assert list(read_events(postgres.address(name, "guarded", PASSWORD))) == [crossing(1)]
 
 
+def test_encryption_is_what_the_address_asks_for(postgres, tmp_path):
+    address = postgres.fresh()
+    fill(address, [crossing(1)])
+    told = "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()"
+    root = f"sslrootcert={postgres.certificate}"
+    for asked, encrypted in (("sslmode=disable", False), ("sslmode=prefer", True), ("sslmode=require", True)):
+        assert postgres.ask(f"{address}?{asked}", told) == [[encrypted]]
+    assert list(read_events(f"{address}?sslmode=verify-full&{root}")) == [crossing(1)]
+    with pytest.raises(SourceError, match=r"CERTIFICATE_VERIFY_FAILED(?s:.*)check sslmode and sslrootcert"):
+        list(read_events(f"{address}?sslmode=verify-full"))
+    other = address.replace("127.0.0.1", "localhost")
+    with pytest.raises(SourceError, match="certificate is not valid for 'localhost'"):
+        list(read_events(f"{other}?sslmode=verify-full&{root}"))
+    assert list(read_events(f"{other}?sslmode=verify-ca&{root}")) == [crossing(1)]
+
+
+def test_a_socket_of_the_system(postgres):
+    address = postgres.fresh()
+    fill(f"{address}?host={postgres.folder}", [crossing(1)])
+    assert list(read_events(address)) == [crossing(1)]
+    with pytest.raises(SourceError, match="No such file"):
+        list(read_events(f"{address}?host=/no/such/folder"))
+
+
 def test_what_is_there_is_left_alone(postgres):
     address = postgres.fresh()
     postgres.ask(address, "CREATE SCHEMA masktrail CREATE TABLE events (name TEXT)")

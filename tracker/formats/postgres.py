@@ -140,7 +140,8 @@ def connect(address: PostgresAddress, *, connected: Any = None) -> Connection:
 
     Args:
         address: Where to.
-        connected: Called with the socket as soon as there is one, so that another thread can cut it off.
+        connected: Called with the socket as soon as there is one, and again when it is encrypted, so that another
+            thread can cut it off.
 
     Raises:
         ConfigError: The package pg8000 is not installed.
@@ -168,7 +169,10 @@ def connect(address: PostgresAddress, *, connected: Any = None) -> Connection:
     except BaseException:
         link.close()
         raise
+    link = connection._usock  # noqa: SLF001 - another object once it is encrypted
     link.settimeout(ANSWER_S)
+    if connected is not None:
+        connected(link)
     return connection
 
 
