@@ -140,7 +140,9 @@ def test_an_event_in_two_ledgers_counts_once_where_one_has_no_clock(tmp_path, cl
 
 def test_two_runs_of_a_camera_have_equal_media_times_and_count_both(tmp_path):
     again = replace(crossing(1), utc_ms=START_MS + 90_000)
-    first, second = (write_ledger(tmp_path / f"{name}.sqlite", [one]) for name, one in (("a", crossing(1)), ("b", again)))
+    first, second = (
+        write_ledger(tmp_path / f"{name}.sqlite", [one]) for name, one in (("a", crossing(1)), ("b", again))
+    )
     assert len(read(first, second).history.events) == 2
 
 
