@@ -25,6 +25,7 @@ from tracker.formats.event_rows import row_of
 from tracker.formats.ledger import read_editions, read_events
 from tracker.plugins import open_sink
 from tracker.sinks import courier
+from tracker.sinks.outside import OutsideSink
 from tracker.sinks.postgres import PostgresSink
 from tracker.sinks.sqlite import SqliteSink
 
@@ -176,7 +177,6 @@ def test_an_edition_that_breaks_off_is_never_seen(postgres, tmp_path):
     killed.write_events([crossing(3, utc=False)])
     assert wait_until(lambda: killed.queues[0].rows == 0)
     killed._put(killed.messages([crossing(4, utc=False)]))
-    OutsideSink = type(killed).__mro__[1]
     OutsideSink.close(killed)  # as the end of its process: no end of the run is told
     with open_sink(address, edition="revise", **facts) as sink:
         sink.write_events([crossing(5, utc=False)])
@@ -250,6 +250,19 @@ def test_an_answer_that_is_lost_after_the_commit_adds_nothing_twice(postgres, tm
     assert list(read_events(address)) == [crossing(number) for number in range(90)]
 
 
+def test_a_connection_that_was_ended_while_it_was_idle_is_no_problem(postgres, tmp_path, caplog):
+    address = postgres.fresh()
+    with open_sink(address, context(tmp_path)) as sink:
+        sink.write(frame_with([crossing(1)]))
+        assert wait_until(lambda: sink.queues[0].rows == 0)
+        name = address.rpartition("/")[2]
+        postgres.ask("postgres", f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
+        sink.write(frame_with([crossing(2)]))
+        assert wait_until(lambda: sink.queues[0].rows == 0)
+    assert list(read_events(address)) == [crossing(1), crossing(2)]
+    assert not [record for record in caplog.records if record.msg == "output waits"]
+
+
 WRITER = """
 import sys
 from tests.sinks.ledgers import crossing, frame_with
@@ -290,7 +303,7 @@ def test_a_process_that_is_killed_loses_nothing_and_the_next_one_doubles_nothing
         (lambda server, name: f"postgresql://me:Pa55word-of-me@127.0.0.1:{free_port()}/x", "Connection refused"),
     ],
 )
-def test_a_wrong_address_is_one_line_and_counted(postgres, tmp_path, caplog, change, found):
+def test_a_wrong_address_is_one_line_and_counted(postgres, tmp_path, caplog, monkeypatch, *, change, found):
     address = change(postgres, postgres.fresh().rpartition("/")[2])
     with pytest.raises(SinkError, match=found) as refused:  # a recording does not begin
         open_sink(address, context(tmp_path, live=False))
@@ -300,8 +313,8 @@ def test_a_wrong_address_is_one_line_and_counted(postgres, tmp_path, caplog, cha
         assert wait_until(lambda: found in sink.queues[0].problem)
         time.sleep(0.2)
         assert sink.queues[0].rows == 1
-        sink._courier._ending = True  # no wait for what cannot come
-    told = [record for record in caplog.records if record.msg == "output waits" and "problem" in record.__dict__]
+        monkeypatch.setattr(courier, "LAST_S", 0.05)  # no wait for what cannot come
+    told = [record for record in caplog.records if record.msg == "output waits" and hasattr(record, "problem")]
     assert len(told) == 1
     for text in (str(refused.value), sink.queues[0].sink, *(str(record.__dict__) for record in caplog.records)):
         assert "Pa55word" not in text

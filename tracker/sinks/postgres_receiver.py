@@ -31,6 +31,8 @@ __all__ = ["PostgresReceiver", "settle", "try_out"]
 
 WRONG_DATA = ("22", "23")
 """Classes of refusals that are about the rows themselves."""
+BROKEN = ("", "08", "57")
+"""Those of a connection that is no more."""
 
 
 def try_out(address: PostgresAddress) -> None:
@@ -127,12 +129,13 @@ class PostgresReceiver(Receiver):
         """The address without the password."""
         return self._address.shown
 
-    def deliver(self, messages: Sequence[Message], *, last: bool) -> Receipt:  # noqa: ARG002 - nothing is held back
+    def deliver(self, messages: Sequence[Message], *, last: bool) -> Receipt:
         """Add a batch in one transaction, half of it where the server refuses one of its rows.
 
         Raises:
             DeliveryError: The database is away, or refuses everything.
         """
+        idle = self._connection is not None
         try:
             connection = self._connected()
             connection.run("BEGIN")
@@ -142,11 +145,13 @@ class PostgresReceiver(Receiver):
             self._disconnect()
             self._undo()
             refusal = _refusal(DeliveryError, self._address, failure, f"add {len(messages)} messages")
+            if idle and sql_state(failure)[:2] in BROKEN:
+                return self.deliver(messages, last=last)  # a connection that was left idle may have been ended
             if sql_state(failure)[:2] not in WRONG_DATA:
                 raise refusal from None
             if len(messages) == 1:
                 return Receipt(refused=messages, reason=refusal.problem)
-            return self.deliver(messages[: len(messages) // 2], last=False)
+            return self.deliver(messages[: len(messages) // 2], last=last)
         if self._run is not None:
             self._run.begun_now.clear()
             if self._run.ending is not None:
