@@ -79,6 +79,23 @@ def test_wrong_addresses_end_a_run_before_it_begins(run: Run, folder: Path) -> N
         assert "Traceback" not in result.text
 
 
+def test_wrong_addresses_end_a_service_before_it_begins(folder: Path) -> None:
+    text = (
+        "model: constant.onnx\nmetrics: off\ncameras:\n"
+        "  - {name: gate, url: 'rtsp://127.0.0.1:1/x', site: site.yaml, "
+        "events: 'webhook+https://:c4n4ry@host/p4th#retry=1'}\n"
+    )
+    service = Service(folder, text)
+    try:
+        assert service.wait() == 2
+        said = service.log_path.read_text()
+    finally:
+        service.close()
+    assert "expected options private, kinds, ca, each once, found 'retry'" in said
+    assert "c4n4ry" not in said
+    assert "p4th" not in said
+
+
 @needs_broker
 def test_a_service_tells_a_refusal_in_health_and_goes_on_when_the_broker_does(folder: Path) -> None:
     broker = Broker(folder / "broker")
@@ -92,9 +109,9 @@ def test_a_service_tells_a_refusal_in_health_and_goes_on_when_the_broker_does(fo
     wrong = Service(folder, "device: cpu\n" + text, BROKER="c4n4ry-wrong")
     try:
         assert wait_until(lambda: "Not authorized" in json.dumps(wrong.camera("gate")["queues"]), 40)
+        assert wait_until(lambda: wrong.camera("gate")["queues"][0]["rows"] > 0, 20)
         health = json.loads(wrong.get("/healthz"))
         assert (health["status"], health["not_well"]) == ("degraded", ["gate"])
-        assert health["cameras"]["gate"]["queues"][0]["rows"] > 0
         assert health["cameras"]["gate"]["state"] == "live"
         assert 'masktrail_sink_problem{camera="gate",sink="mqtt://127.0.0.1' in wrong.get("/metrics")
         assert [line["event"] for line in wrong.log() if "Not authorized" in json.dumps(line)] == ["output waits"]

@@ -91,6 +91,10 @@ class Broker:
             self._process.wait(10)
             self._process = None
 
+    def signal(self, number: int) -> None:
+        assert self._process is not None
+        self._process.send_signal(number)
+
     def received(self, topic: str) -> int:
         """How often a client has published to a topic."""
         return (self.folder / "log").read_text().count(f"'{topic}'") - self.sent(topic)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
 import signal
+import socket
 import subprocess
 import sys
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -333,6 +336,54 @@ def test_tls_and_the_version_of_before(tmp_path):
             assert wait_until(lambda: sink.queues[0].rows == 0)
     finally:
         broker.stop()
+
+
+def test_a_broker_that_hangs_is_left_and_found_again(tmp_path, broker, watcher, monkeypatch):
+    monkeypatch.setattr(receiver_module, "CONFIRM_S", 0.3)
+    monkeypatch.setattr(receiver_module, "CONNECT_S", 0.3)
+    with open_sink(broker.url("?objects=off"), context(tmp_path)) as sink:
+        sink.write(frame(crossing(1)))
+        assert wait_until(lambda: sink.queues[0].rows == 0)
+        broker.signal(signal.SIGSTOP)
+        sink.write(frame(crossing(2)))
+        assert wait_until(lambda: "found: none within 0.3 s" in problem(sink))
+        broker.signal(signal.SIGCONT)
+        assert wait_until(lambda: sink.queues[0].rows == 0)
+    assert wait_until(lambda: set(keys(watcher)) == {crossing(1).key, crossing(2).key})
+
+
+def test_an_old_broker_is_spoken_to_in_its_version(tmp_path):
+    heard: list[bytes] = []
+
+    def serve(listener: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = listener.accept()
+                with client, client.makefile("rwb", buffering=0) as stream:
+                    while head := stream.read(1):
+                        length = shift = 0
+                        while (byte := stream.read(1)[0]) & 128:
+                            length, shift = length | (byte & 127) << shift, shift + 7
+                        body = stream.read(length | byte << shift)
+                        if head[0] == 0x10:
+                            stream.write(b"\x20\x02\x00" + (b"\x01" if body[6] == 5 else b"\x00"))
+                            if body[6] == 5:
+                                break
+                        elif head[0] & 0xF0 == 0x30:
+                            size = int.from_bytes(body[:2], "big")
+                            heard.append(body[2 : 2 + size])
+                            stream.write(b"\x40\x02" + body[2 + size : 4 + size])
+                        elif head[0] == 0x82:
+                            stream.write(b"\x90\x03" + body[:2] + b"\x01")
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=serve, args=(listener,), daemon=True).start()
+        with open_sink(f"mqtt://127.0.0.1:{listener.getsockname()[1]}", context(tmp_path)) as sink:
+            sink.write(frame(crossing(1)))
+            assert wait_until(lambda: sink.queues[0].rows == 0)
+        listener.shutdown(socket.SHUT_RDWR)
+    assert heard.count(b"masktrail/rows") == 1
+    assert heard[0] == heard[-1] == b"masktrail/gate/available"
 
 
 @pytest.mark.parametrize(

@@ -123,7 +123,7 @@ def plan_camera(camera: CameraSettings) -> StreamPlan:
     outputs = tuple(output.replace("{name}", camera.name) for output in _outputs(camera))
     events = outputs[len(outputs) - len(camera.events) :]
     for output in outputs:
-        sink_class(output, event_kind(output) if output in events else None)
+        sink_class(output, event_kind(output) if output in events else None).check(output)
         path = file_of(output)
         if path is None:
             continue
@@ -270,7 +270,7 @@ def _named_outputs(settings: RunSettings, address: Address, *, several: bool) ->
             )
         outputs.append(output)
     for output in outputs:
-        sink_class(output, event_kind(output) if output in settings.events else None)
+        sink_class(output, event_kind(output) if output in settings.events else None).check(output)
     return [output.replace("{name}", name) for output in outputs]
 
 

@@ -187,6 +187,14 @@ class Sink(ABC):
         message = f"{cls.__name__} has no address of its own and cannot be opened by one ({address}, {context})"
         raise TypeError(message)
 
+    @classmethod  # noqa: B027 - files are checked when they are opened
+    def check(cls, address: str) -> None:
+        """Refuse an address that can never be opened, before anything is started; does nothing here.
+
+        Raises:
+            ConfigError: A part of the URL is wrong, or an optional package is missing.
+        """
+
     @classmethod
     def takes_events(cls) -> bool:
         """Whether it has a use for events that are found after the last frame."""

@@ -61,6 +61,13 @@ class MailSink(OutsideSink):
     """Events of a stream as mails, one per period."""
 
     @classmethod
+    def check(cls, address: str) -> None:
+        """See :class:`tracker.sinks.base.Sink`."""
+        destination = Destination.parse(address, PORTS, OPTIONS)
+        MailReceiver(destination, "", "UTC")
+        kinds_of(destination)
+
+    @classmethod
     def open(cls, address: str, context: SinkContext) -> Self:
         """Open it at a URL; see :class:`tracker.sinks.base.Sink`. The server may be away."""
         destination = Destination.parse(address, PORTS, OPTIONS)

@@ -56,25 +56,24 @@ class MqttSink(OutsideSink):
         settle_s = min(max((zone.enter_s for zone in zones), default=0.0) + 0.1, LONGEST_SETTLE_S)
         earlier = [json.loads(value) for value in spool.notes(OPEN).values()]
         self._objects: ObjectEvents | None = None
-        if destination.chosen("objects", default=True, read=flag, expected="on or off"):
+        if _wants_objects(destination):
             self._objects = ObjectEvents(camera, settle_s=settle_s if zones else 0.0, earlier=earlier)
         self._events_topic = f"{prefix}/events"
         self._live = context.live
-        discovery = destination.options.get("discovery", DISCOVERY)
         receiver = MqttReceiver(
             destination,
             topics=self._topics,
             site=context.site,
             camera=camera,
             spool=spool,
-            discovery="" if discovery == "off" else _level(destination, "discovery", discovery),
+            discovery=_discovery(destination),
             tls=_tls(destination),
         )
         super().__init__(destination, receiver, context, spool, topic=f"{prefix}/rows", kinds=kinds_of(destination))
 
     @classmethod
-    def open(cls, address: str, context: SinkContext) -> Self:
-        """Open it at a URL; see :class:`tracker.sinks.base.Sink`. The broker may be away."""
+    def check(cls, address: str) -> None:
+        """See :class:`tracker.sinks.base.Sink`."""
         destination = Destination.parse(address, PORTS, OPTIONS)
         try:
             import paho.mqtt.client  # noqa: F401 - asked for before anything is made
@@ -83,7 +82,15 @@ class MqttSink(OutsideSink):
             raise ConfigError(destination.shown, problem, install_command("mqtt")) from None
         kinds_of(destination)
         _prefix(destination)
+        _discovery(destination)
+        _wants_objects(destination)
         _tls(destination)
+
+    @classmethod
+    def open(cls, address: str, context: SinkContext) -> Self:
+        """Open it at a URL; see :class:`tracker.sinks.base.Sink`. The broker may be away."""
+        cls.check(address)
+        destination = Destination.parse(address, PORTS, OPTIONS)
         spool = Spool(spool_path(destination, context), limit_bytes=context.spool_bytes)
         try:
             return cls(destination, context, spool)
@@ -142,6 +149,16 @@ def _json(values: Any) -> bytes:
 
 def _prefix(destination: Destination) -> str:
     return _level(destination, "the path", destination.path.strip("/") or PREFIX)
+
+
+def _discovery(destination: Destination) -> str:
+    """Prefix of Home Assistant's topics; empty = none are wanted."""
+    chosen = destination.options.get("discovery", DISCOVERY)
+    return "" if chosen == "off" else _level(destination, "discovery", chosen)
+
+
+def _wants_objects(destination: Destination) -> bool:
+    return destination.chosen("objects", default=True, read=flag, expected="on or off")
 
 
 def _level(destination: Destination, what: str, written: str) -> str:

@@ -77,13 +77,14 @@ class WebhookSink(OutsideSink):
     secret_path: ClassVar[bool] = True
 
     @classmethod
+    def check(cls, address: str) -> None:
+        """See :class:`tracker.sinks.base.Sink`."""
+        _made(address, "")
+
+    @classmethod
     def open(cls, address: str, context: SinkContext) -> Self:
         """Open it at a URL; see :class:`tracker.sinks.base.Sink`. The server may be away."""
-        destination = Destination.parse(address, PORTS, OPTIONS, in_fragment=True)
-        for secret in (destination.path, destination.query):
-            remember_secret(secret if len(secret) >= 8 else "")
-        receiver = WebhookReceiver(destination, context.stream)
-        kinds = kinds_of(destination)
+        destination, receiver, kinds = _made(address, context.stream)
         spool = Spool(spool_path(destination, context), limit_bytes=context.spool_bytes)
         return cls(destination, receiver, context, spool, kinds=kinds)
 
@@ -210,6 +211,18 @@ class WebhookReceiver(Receiver):
         if self._destination.password:
             headers["Masktrail-Signature"] = signature(self._destination.password, int(time.time()), body)
         return headers
+
+
+def _made(address: str, stream: str) -> tuple[Destination, WebhookReceiver, frozenset[str]]:
+    """What a URL says.
+
+    Raises:
+        ConfigError: A part of it is wrong.
+    """
+    destination = Destination.parse(address, PORTS, OPTIONS, in_fragment=True)
+    for secret in (destination.path, destination.query):
+        remember_secret(secret if len(secret) >= 8 else "")
+    return destination, WebhookReceiver(destination, stream), kinds_of(destination)
 
 
 def _retry_s(written: str | None) -> float | None:
