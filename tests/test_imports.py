@@ -23,6 +23,7 @@ CENTRAL = {
     "tracker.polygons",
     "tracker.recount",
     "tracker.site",
+    "tracker.traffic",
     "tracker.version",
 }
 

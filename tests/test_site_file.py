@@ -59,6 +59,7 @@ flows:
   - {name: through, start: door, start_direction: in, end: hall}
 ground:
   rectangle: {corners: [[0.1, 0.9], [0.9, 0.9], [0.6, 0.5], [0.4, 0.5]], width_m: 4, length_m: 12.5}
+traffic: {time_to_collision_s: 4, post_encroachment_s: 6.5, sizes: {car: [4.2, 1.8, 2.8]}}
 """
 SITE = Site(
     lines=(Line(name="door", points=((0.1, 0.5), (0.9, 0.5))),),

@@ -13,11 +13,13 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from tracker.errors import ConfigError
 from tracker.polygons import Point, first_crossing, polygon_area, polygons_cross
+from tracker.traffic import SECTION_MEASURES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from tracker.ground import Ground
+    from tracker.traffic import Traffic
 
 __all__ = ["MOST_POINTS", "Doors", "Flow", "Line", "Occluder", "Site", "Zone"]
 
@@ -45,6 +47,8 @@ class Line:
             Never more than half of the room that the picture leaves on that side of the line.
         settle_s: Seconds beyond the band after which an identity has changed sides.
         min_rearm_s: Seconds between two crossings of one identity; who comes back sooner has not changed sides.
+        measures: What is measured of each passage, of :data:`tracker.traffic.SECTION_MEASURES`; needs a ground.
+        wrong_way: Name of the direction that is against the rules; empty = none.
     """
 
     name: str
@@ -56,6 +60,8 @@ class Line:
     sway_share: float = 0.05
     settle_s: float = 0.2
     min_rearm_s: float = 1.0
+    measures: tuple[str, ...] = ()
+    wrong_way: str = ""
 
     def __post_init__(self) -> None:
         offender = _named("line", self.name)
@@ -70,6 +76,12 @@ class Line:
         _positive(offender, "sway_share", self.sway_share, most=1.0)
         _positive(offender, "settle_s", self.settle_s)
         _positive(offender, "min_rearm_s", self.min_rearm_s)
+        if unknown := set(self.measures) - set(SECTION_MEASURES):
+            problem = f"expected measures of {', '.join(SECTION_MEASURES)}, found {', '.join(sorted(unknown))}"
+            raise ConfigError(offender, problem, "change measures")
+        if self.wrong_way and self.wrong_way not in names:
+            problem = f"expected wrong_way as one of its directions, {' or '.join(names)}, found {self.wrong_way!r}"
+            raise ConfigError(offender, problem, "name one of them")
 
     @property
     def directions(self) -> tuple[str, str]:
@@ -89,6 +101,10 @@ class Zone:
         leave_s: Seconds outside, or out of sight for good, after which it has left.
         loiter_s: Seconds of a stay from which it is loitering; ``None`` = never.
         loiter_s_by_class: Other limits for some classes.
+        stopped_s: Seconds of standing still from which an identity is stopped; ``None`` = never. Needs a ground.
+        towards: An arrow in the picture, from its first point to its second: the way that traffic goes. What goes
+            against it is on the wrong way; empty = any way is right. Needs a ground.
+        conflict_area: Post-encroachment times are taken here only, and in other zones of this kind.
     """
 
     name: str
@@ -98,6 +114,9 @@ class Zone:
     leave_s: float = 1.0
     loiter_s: float | None = None
     loiter_s_by_class: Mapping[str, float] = field(default_factory=dict)
+    stopped_s: float | None = None
+    towards: tuple[Point, ...] = ()
+    conflict_area: bool = False
 
     def __post_init__(self) -> None:
         offender = _named("zone", self.name)
@@ -115,6 +134,13 @@ class Zone:
         for limit in (self.loiter_s, *self.loiter_s_by_class.values()):
             if limit is not None:
                 _positive(offender, "loiter_s", limit, least=1e-3)
+        if self.stopped_s is not None:
+            _positive(offender, "stopped_s", self.stopped_s, least=0.5)
+        if self.towards:
+            _points(offender, self.towards, least=2)
+            if len(self.towards) != 2:
+                problem = f"expected towards as two points, from and to, found {len(self.towards)}"
+                raise ConfigError(offender, problem, "draw an arrow the way that traffic goes")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,6 +214,7 @@ class Site:
     Attributes:
         lines, zones, occluders, doors, flows: Its parts; names are unique within each, and among lines and zones.
         ground: How the picture lies on the ground in metres; ``None`` = not calibrated.
+        traffic: What is written of pairs of road users; ``None`` = nothing.
         reference_size: ``(width, height)`` of the picture on which it was drawn; ``None`` = not known.
         reference_picture: Name of that picture's file, which lies beside the site's; empty = none.
         revision: Counts the changes to the site; stands in every event.
@@ -200,6 +227,7 @@ class Site:
     doors: tuple[Doors, ...] = ()
     flows: tuple[Flow, ...] = ()
     ground: Ground | None = None
+    traffic: Traffic | None = None
     reference_size: tuple[int, int] | None = None
     reference_picture: str = ""
     revision: int = 0
@@ -211,6 +239,8 @@ class Site:
         _unique("doors", [part.name for part in self.doors])
         _unique("flow", [part.name for part in self.flows])
         self._check_reference()
+        if self.ground is None:
+            self._check_needs_no_ground()
         lines = {line.name: line for line in self.lines}
         for doors in self.doors:
             for name in doors.lines:
@@ -230,6 +260,16 @@ class Site:
         except (ZoneInfoNotFoundError, ValueError, OSError):
             problem = f"expected an IANA time zone, found {self.timezone!r}"
             raise ConfigError("site", problem, "such as Europe/Berlin") from None
+
+    def _check_needs_no_ground(self) -> None:
+        """Refuse what is in metres where nothing says what a metre is."""
+        wanted = [(f"line {line.name!r}", ", ".join(line.measures)) for line in self.lines if line.measures]
+        wanted += [(f"zone {zone.name!r}", "stopped_s") for zone in self.zones if zone.stopped_s is not None]
+        wanted += [(f"zone {zone.name!r}", "towards") for zone in self.zones if zone.towards]
+        wanted += [("traffic", "conflicts")] if self.traffic is not None else []
+        for offender, what in wanted:
+            problem = f"expected `ground` in the site, which {what} needs, found none"
+            raise ConfigError(offender, problem, "add ground: with 4 points that are known in metres")
 
     def _check_reference(self) -> None:
         if self.reference_size is not None and min(self.reference_size) < 1:

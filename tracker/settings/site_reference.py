@@ -15,6 +15,7 @@ from tracker.settings.site import (
     OccluderSettings,
     RectangleSettings,
     SiteSettings,
+    TrafficSettings,
     ZoneSettings,
 )
 
@@ -33,6 +34,7 @@ PARTS: dict[str, type[Settings]] = {
 
 SECTIONS: dict[str, tuple[type[Settings], ...]] = {
     "ground": (GroundSettings, GroundPointSettings, RectangleSettings),
+    "traffic": (TrafficSettings,),
 }
 """Keys of the file that are mappings with keys of their own -> these, and those within them."""
 
