@@ -137,10 +137,7 @@ class Zone:
         if self.stopped_s is not None:
             _positive(offender, "stopped_s", self.stopped_s, least=0.5)
         if self.towards:
-            _points(offender, self.towards, least=2)
-            if len(self.towards) != 2:
-                problem = f"expected towards as two points, from and to, found {len(self.towards)}"
-                raise ConfigError(offender, problem, "draw an arrow the way that traffic goes")
+            _arrow(offender, self.towards)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -322,6 +319,13 @@ def _points(offender: str, points: Sequence[Point], *, least: int) -> None:
         if number > 1 and (x, y) == points[number - 2]:
             problem = f"expected points that differ, found points {number - 1} and {number} on one place"
             raise ConfigError(offender, problem, "remove one of them")
+
+
+def _arrow(offender: str, points: Sequence[Point]) -> None:
+    _points(offender, points, least=2)
+    if len(points) != 2:
+        problem = f"expected towards as two points, from and to, found {len(points)}"
+        raise ConfigError(offender, problem, "draw an arrow the way that traffic goes")
 
 
 def _polygon(offender: str, points: Sequence[Point]) -> None:

@@ -352,6 +352,6 @@ class SiteSettings(Settings):
     ground: Annotated[
         GroundSettings | None, Field(description="How the picture lies on the ground, for speeds and distances.")
     ] = None
-    traffic: Annotated[
-        TrafficSettings | None, Field(description="Conflicts between road users that are written.")
-    ] = None
+    traffic: Annotated[TrafficSettings | None, Field(description="Conflicts between road users that are written.")] = (
+        None
+    )

@@ -187,9 +187,7 @@ def _traffic(traffic: Traffic) -> Iterator[str]:
         if (limit := getattr(traffic, key)) is not None:
             yield f"  {key}: {_number(limit)}"
     if traffic.sizes:
-        sizes = (
-            f"{_word(name)}: [{', '.join(map(_number, size))}]" for name, size in traffic.sizes.items()
-        )
+        sizes = (f"{_word(name)}: [{', '.join(map(_number, size))}]" for name, size in traffic.sizes.items())
         yield f"  sizes: {{{', '.join(sizes)}}}"
 
 
