@@ -43,7 +43,7 @@ class RoadUser:
 
 ROAD_USERS: Mapping[str, RoadUser] = MappingProxyType(
     {
-        "person": RoadUser(length_m=0.5, width_m=0.5, base_m=0.3),
+        "person": RoadUser(length_m=0.5, width_m=0.5, base_m=0.1),
         "bicycle": RoadUser(length_m=1.8, width_m=0.6, base_m=1.5),
         "motorcycle": RoadUser(length_m=2.2, width_m=0.8, base_m=1.7),
         "car": RoadUser(length_m=4.4, width_m=1.8, base_m=2.9),

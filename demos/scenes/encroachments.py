@@ -71,7 +71,7 @@ def encroachments(
     most_s: float,
     until_s: float,
 ) -> list[Encroachment]:
-    """All pairs whose ways cross by 30 degrees or more, in order of the second one's arrival.
+    """All pairs whose ways cross by 30 degrees or more where they come closest, in order of the second one's arrival.
 
     Args:
         presences: Actors and their ways.
@@ -88,21 +88,29 @@ def encroachments(
             continue
         x, y = points[int(np.nanargmin(gaps))].tolist()
         near = _grid(((x - 1.0, y - 1.0), (x + 1.0, y + 1.0)), FINE_M)
-        first, second = _sweep(one, path, near, until_s), _sweep(other, way, near, until_s)
-        gaps = _gaps(first, second)
-        if not np.isfinite(gaps).any() or float(np.nanmin(gaps)) > most_s:
-            continue
-        row = int(np.nanargmin(gaps))
-        found.append(
-            Encroachment(
-                first=one.identity,
-                second=other.identity,
-                left_s=float(first.last_s[row]),
-                came_s=float(second.first_s[row]),
-                position_m=(float(near[row, 0]), float(near[row, 1])),
-            )
-        )
+        fine = (_sweep(*part, near, until_s) for part in ((one, path), (other, way)))
+        exact = _exact(one.identity, other.identity, *fine, points=near)
+        if exact is not None and exact.seconds <= most_s:
+            found.append(exact)
     return sorted(found, key=lambda one: (one.came_s, one.second, one.first))
+
+
+def _exact(one: int, other: int, first: _Swept, second: _Swept, points: NDArray[np.float64]) -> Encroachment | None:
+    """Of a pair on a fine grid ``(N, 2)``; ``None`` where they do not meet there, or one follows the other."""
+    gaps = _gaps(first, second)
+    if not np.isfinite(gaps).any():
+        return None
+    row = int(np.nanargmin(gaps))
+    angle = (second.first_rad[row] - first.last_rad[row] + np.pi) % (2 * np.pi) - np.pi
+    if abs(float(angle)) < CROSSING_RAD:
+        return None
+    return Encroachment(
+        first=one,
+        second=other,
+        left_s=float(first.last_s[row]),
+        came_s=float(second.first_s[row]),
+        position_m=(float(points[row, 0]), float(points[row, 1])),
+    )
 
 
 def _grid(area_m: tuple[tuple[float, float], tuple[float, float]], step_m: float) -> NDArray[np.float64]:
@@ -114,8 +122,7 @@ def _grid(area_m: tuple[tuple[float, float], tuple[float, float]], step_m: float
 def _gaps(first: _Swept, second: _Swept) -> NDArray[np.float64]:
     """Seconds ``(N,)`` from the first one's leaving to the second one's arrival, NaN where it is not that way."""
     gaps = second.first_s - first.last_s
-    angle = np.abs((second.first_rad - first.last_rad + np.pi) % (2 * np.pi) - np.pi)
-    return np.where((gaps >= 0) & (angle >= CROSSING_RAD), gaps, np.nan)
+    return np.where(gaps >= 0, gaps, np.nan)
 
 
 def _sweep(actor: Any, path: Trajectory, points: NDArray[np.float64], until_s: float) -> _Swept:

@@ -243,7 +243,7 @@ class Scene:
     def encroachments(
         self, area_m: tuple[tuple[float, float], tuple[float, float]], *, most_s: float = 6.5
     ) -> list[Encroachment]:
-        """Post-encroachment times of all pairs whose ways cross within an area; see :mod:`demos.scenes.encroachments`."""
+        """Post-encroachment times of all pairs whose ways cross in an area; see :mod:`demos.scenes.encroachments`."""
         return encroachments(self._presences, area_m, most_s=most_s, until_s=self.duration_s)
 
     def on_picture(self, points_m: ArrayLike, time_s: float = 0.0) -> NDArray[np.float64]:

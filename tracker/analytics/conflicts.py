@@ -3,7 +3,7 @@
 Footprints are rectangles of the size of the class, moved along smoothed paths. The time to collision is how long two
 would take to touch, were both to keep their velocity; the least one of an encounter counts. The post-encroachment time
 is from the moment at which one has left a place to that at which the other arrives there, the least over all places
-that both cover, for ways that cross by 30 degrees or more: what follows another on its lane has a time gap instead.
+that both cover. Where ways differ by less than 30 degrees there, one follows the other and has a time gap instead.
 Screening, not enforcement (FHWA-HRT-08-051 has the usual limits).
 """
 
@@ -40,8 +40,8 @@ LEAST_CLOSING_M_S = 0.5
 """Slower ones are noise of two that stand or drive side by side."""
 FAR_M = 80.0
 """Pairs farther apart are left out."""
-AROUND_M = 2.0
-"""Half the side of the square in which the exact place is looked for."""
+AROUND_M, NEAR_S = 1.5, 0.6
+"""Half the side of the square in which the exact place is looked for, and how far the exact time may be off."""
 
 
 class Placed(NamedTuple):
@@ -95,11 +95,10 @@ class _Best(NamedTuple):
 
 
 class _Cover(NamedTuple):
-    """An identity on a cell: from when to when, and which way."""
+    """An identity on a cell: from when to when."""
 
     first_s: float
     last_s: float
-    heading_rad: float
 
 
 class Conflicts:
@@ -166,8 +165,7 @@ class Conflicts:
             self._paths[identity] = deque((t + shift_s, Footprint(*rest)) for t, *rest in path)
         for column, row, covers in kept["cells"]:
             self._cells[column, row] = {
-                identity: _Cover(first_s + shift_s, last_s + shift_s, heading)
-                for identity, first_s, last_s, heading in covers
+                identity: _Cover(first_s + shift_s, last_s + shift_s) for identity, first_s, last_s in covers
             }
         for name, held in (("closest", self._closest), ("encroached", self._encroached)):
             for one, other, values in kept[name]:
@@ -218,10 +216,10 @@ class Conflicts:
             if before is not None and time_s - before.last_s <= limit_s:
                 covers[one.identity] = before._replace(last_s=time_s)
                 continue
-            covers[one.identity] = _Cover(time_s, time_s, one.stands.heading_rad)
+            covers[one.identity] = _Cover(time_s, time_s)
             for other, cover in covers.items():
                 gap_s = time_s - cover.last_s
-                if other == one.identity or gap_s > limit_s + 1.0 or not _crosses(one.stands.heading_rad, cover):
+                if other == one.identity or gap_s < STEP_S / 2 or gap_s > limit_s + 1.0:
                     continue
                 if one.walks and self._is_small(other):
                     continue
@@ -265,12 +263,15 @@ class Conflicts:
         points = np.stack(np.meshgrid(best.x_m + offsets, best.y_m + offsets), axis=-1).reshape(-1, 2)
         if self._area_of is not None:
             points = points[[self._area_of(x, y) == best.place for x, y in points.tolist()]]
-        left_s = _spans(first, points, best.time_s - best.value_s)[1]
-        came_s = _spans(second, points, best.time_s)[0]
+        _, left_s, left_rad = _spans(first, points, best.time_s - best.value_s)
+        came_s, _, came_rad = _spans(second, points, best.time_s)
         gaps = came_s - left_s
+        gaps = np.where(np.abs(gaps - best.value_s) <= NEAR_S, gaps, np.nan)
         if not np.isfinite(gaps).any():
             return None
-        row = int(np.nanargmin(np.where(np.isfinite(gaps), gaps, np.nan)))
+        row = int(np.nanargmin(gaps))
+        if abs((came_rad[row] - left_rad[row] + math.pi) % (2 * math.pi) - math.pi) < CROSSING_RAD:
+            return None
         x_m, y_m = points[row].tolist()
         return _Best(float(gaps[row]), float(came_s[row]), x_m, y_m, best.place)
 
@@ -309,12 +310,6 @@ def _collision_s(one: Placed, other: Placed, limit_s: float) -> float | None:
     return float(moments[int(touching.argmax())])
 
 
-def _crosses(heading_rad: float, cover: _Cover) -> bool:
-    """Whether two ways differ by 30 degrees or more, oncoming ones too."""
-    angle = abs((heading_rad - cover.heading_rad + math.pi) % (2 * math.pi) - math.pi)
-    return angle >= CROSSING_RAD
-
-
 def _cells_of(stands: Footprint) -> list[tuple[int, int]]:
     """Cells whose middle a footprint covers."""
     corners = stands.corners / CELL_M
@@ -325,17 +320,20 @@ def _cells_of(stands: Footprint) -> list[tuple[int, int]]:
     return [(column, row) for column, row in held.tolist()]
 
 
-def _spans(path: Sequence[tuple[float, Footprint]], points: Floats, about_s: float) -> tuple[Floats, Floats]:
-    """When a moving footprint first and last covered points ``(N, 2)``, within 3 s of a moment: NaN = never."""
+def _spans(path: Sequence[tuple[float, Footprint]], points: Floats, about_s: float) -> tuple[Floats, Floats, Floats]:
+    """When a moving footprint first and last covered points ``(N, 2)``, within 3 s of a moment, and its way meanwhile.
+
+    NaN where it never did.
+    """
     times = np.array([t for t, _ in path])
     values = np.array([stands[:3] for _, stands in path])
     values[:, 2] = np.unwrap(values[:, 2])
     fine = np.arange(max(times[0], about_s - 3.0), min(times[-1], about_s + 3.0) + 1e-9, FINE_STEP_S)
-    first, last = np.full(len(points), np.nan), np.full(len(points), np.nan)
+    first, last, way = (np.full(len(points), np.nan) for _ in range(3))
     known = path[-1][1]
     for moment in fine.tolist():
         x_m, y_m, heading = (float(np.interp(moment, times, column)) for column in values.T)
         held: Flags = known._replace(x_m=x_m, y_m=y_m, heading_rad=heading).holds(points)
         first[held & np.isnan(first)] = moment
-        last[held] = moment
-    return first, last
+        last[held], way[held] = moment, heading
+    return first, last, way

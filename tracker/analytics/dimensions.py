@@ -147,7 +147,14 @@ class Dimensions:
 
 
 def sizes(
-    ground: Ground, upright: Upright, *, box: Floats, stands: Footprint, body: RoadUser, size: tuple[int, int]
+    ground: Ground,
+    upright: Upright,
+    *,
+    box: Floats,
+    row: float,
+    stands: Footprint,
+    body: RoadUser,
+    size: tuple[int, int],
 ) -> list[Size]:
     """Width, height and ground area of a body at one moment.
 
@@ -155,15 +162,13 @@ def sizes(
         ground: Of the site.
         upright: Its camera.
         box: ``(2,)`` width and height of the box, in shares of the picture.
+        row: Of the contact, a share of the picture's height.
         stands: The footprint.
         body: Usual sizes of the class: the side that is not seen is taken from it.
         size: Of the picture in pixels.
     """
     middle = (stands.x_m, stands.y_m)
     at = ground.to_picture(np.array([middle]))
-    foot_m = np.array([middle]) + stands.ahead_m * np.array(
-        [math.cos(stands.heading_rad), math.sin(stands.heading_rad)]
-    )
     if not np.isfinite(at).all():
         return []
     across, _ = ground.jacobians(at)[0].T
@@ -171,13 +176,12 @@ def sizes(
     width = scale * float(box[0])
     width_error = scale * EDGE_PX * math.sqrt(2) / size[0]
     found = [Size("width", width, width_error)]
-    low = float(ground.to_picture(foot_m)[0, 1])
-    upper = upright.height_m(middle, low - float(box[1]))
+    upper = upright.height_m(middle, row - float(box[1]))
     if upper is not None and upper[0] > 0:
         found.append(Size("height", upper[0], upper[1] * EDGE_PX * math.sqrt(2) / size[1]))
     sine = abs(math.sin(math.atan2(across[1], across[0]) - stands.heading_rad))
     cosine = math.sqrt(max(1 - sine**2, 0.0))
-    # The extent across the line of sight is made of both sides: the better seen one follows from the other's usual size.
+    # The extent across the line of sight is made of both sides: the one that is seen better follows from the other.
     if cosine >= SLANTED:
         seen, known, share = (width - body.width_m * sine) / cosine, body.width_m, sine / cosine
     else:

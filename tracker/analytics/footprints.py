@@ -1,7 +1,8 @@
 """Footprints of road users: where a body stands on the ground, from its contact, its way and the size of its class.
 
-A contact is where the wheels that are nearest to the camera touch the ground, not the middle of the body: of the
-rectangle of the wheels, with the direction of travel, the part that lies lowest in the picture.
+A contact is where the wheels that are nearest to the camera touch the ground, not the middle of the body. Its row of
+the picture says how far away they are, the middle of the box across the line of sight where the body is: its silhouette
+reaches equally far to either side, however long it is.
 """
 
 from __future__ import annotations
@@ -18,9 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Footprint", "footprint", "meet", "reach"]
 
-SOFT_M = 0.25
-"""Corners that are not farther from the camera than the nearest one by about this much share the contact: the lowest
-band of a silhouette, on either side of it."""
+NARROW_M = 1.2
+"""A narrower body stands on its middle line: two wheels behind each other, two feet."""
 
 
 class Footprint(NamedTuple):
@@ -30,7 +30,6 @@ class Footprint(NamedTuple):
         x_m, y_m: Its middle.
         heading_rad: Of its long side, as it travels.
         length_m, width_m: Its sides.
-        ahead_m: The contact is so far ahead of the middle, negative behind it.
     """
 
     x_m: float
@@ -38,17 +37,6 @@ class Footprint(NamedTuple):
     heading_rad: float
     length_m: float
     width_m: float
-    ahead_m: float
-
-    @property
-    def front_m(self) -> float:
-        """From the contact to the front end, along the way."""
-        return self.length_m / 2 - self.ahead_m
-
-    @property
-    def rear_m(self) -> float:
-        """From the contact back to the rear end."""
-        return self.length_m / 2 + self.ahead_m
 
     @property
     def corners(self) -> Floats:
@@ -64,29 +52,21 @@ class Footprint(NamedTuple):
         return np.asarray((np.abs(along) <= self.length_m / 2) & (np.abs(across) <= self.width_m / 2))
 
 
-def footprint(ground: Ground, contact_m: tuple[float, float], heading_rad: float, size: RoadUser) -> Footprint:
+def footprint(ground: Ground, middle_m: tuple[float, float], heading_rad: float, size: RoadUser) -> Footprint:
     """The footprint of a body.
 
     Args:
         ground: Of the site: it tells which way the camera is.
-        contact_m: Where the body's contact is on the ground.
+        middle_m: On the ground, the place below the middle of the body's box, in the row of its contact.
         heading_rad: Which way it travels.
         size: Of its class.
     """
-    toward = _toward(ground, contact_m)
-    wheels = _turned(heading_rad, size.base_m, size.width_m)
-    nearness = wheels @ toward
-    weights = np.exp((nearness - nearness.max()) / SOFT_M)
-    offset = weights @ wheels / weights.sum()
-    ahead = float(offset @ (math.cos(heading_rad), math.sin(heading_rad)))
-    return Footprint(
-        x_m=contact_m[0] - float(offset[0]),
-        y_m=contact_m[1] - float(offset[1]),
-        heading_rad=heading_rad,
-        length_m=size.length_m,
-        width_m=size.width_m,
-        ahead_m=ahead,
-    )
+    down, sight = _directions(ground, middle_m)
+    wheels = _turned(heading_rad, size.base_m, size.width_m if size.width_m > NARROW_M else 0.0)
+    # The nearest wheels are in the row of the contact; the middle of the body is behind it, in the box's middle column.
+    away = float((wheels @ down).max()) / max(float(down @ sight), 0.2)
+    x_m, y_m = (np.array(middle_m) - away * sight).tolist()
+    return Footprint(x_m=x_m, y_m=y_m, heading_rad=heading_rad, length_m=size.length_m, width_m=size.width_m)
 
 
 def meet(one: Footprint, other: Footprint, shifts: Floats) -> Flags:
@@ -119,11 +99,13 @@ def _turned(heading_rad: float, length_m: float, width_m: float) -> Floats:
     return np.asarray(corners @ np.array([[cos, sin], [-sin, cos]]))
 
 
-def _toward(ground: Ground, place_m: tuple[float, float]) -> Floats:
-    """Unit vector ``(2,)`` along which the ground falls fastest down the picture: towards the camera."""
+def _directions(ground: Ground, place_m: tuple[float, float]) -> tuple[Floats, Floats]:
+    """Unit vectors ``(2,)`` on the ground: the one that leads down the picture fastest, and that down its column."""
     matrix = ground.to_picture_matrix
-    x, y = place_m
-    third = matrix[2, 0] * x + matrix[2, 1] * y + matrix[2, 2]
-    down = (matrix[1, 0] * x + matrix[1, 1] * y + matrix[1, 2]) / third
-    slope = np.array([matrix[1, 0] - down * matrix[2, 0], matrix[1, 1] - down * matrix[2, 1]]) / third
-    return np.asarray(slope / max(float(np.hypot(*slope)), 1e-12))
+    third = float(matrix[2] @ (*place_m, 1.0))
+    column, row = (matrix[:2] @ (*place_m, 1.0)) / third
+    across = matrix[0, :2] - column * matrix[2, :2]
+    down = matrix[1, :2] - row * matrix[2, :2]
+    down = down / max(float(np.hypot(*down)), 1e-12)
+    sight = np.array([-across[1], across[0]]) / max(float(np.hypot(*across)), 1e-12)
+    return down, sight if float(sight @ down) >= 0 else -sight

@@ -30,6 +30,8 @@ LEAST_POINTS, LEAST_SHARE = 4, 0.6
 """Contacts in a window, and the share of the window that they must span."""
 NOISE_PX = 0.5
 """Of a contact, standard deviation along either side of the picture."""
+WANDER = 0.005
+"""Standard error that no regression shows, as a share of the speed: the silhouette turns and is lit anew."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,19 +82,18 @@ class GroundPaths:
         """All that have contacts."""
         return list(self._paths)
 
-    def note(self, ids: Sequence[int], times_s: Sequence[float], shares: Floats) -> None:
+    def note(self, ids: Sequence[int], time_s: float, shares: Floats) -> None:
         """Take contacts that were seen.
 
         Args:
             ids: Of ``N`` identities.
-            times_s: When each was seen.
+            time_s: When.
             shares: ``(N, 2)`` of the picture.
         """
         if not len(ids):
             return
         metres = self._ground.to_metres(shares)
-        rows = zip(ids, times_s, metres.tolist(), shares.tolist(), strict=True)
-        for identity, time_s, (x_m, y_m), (x, y) in rows:
+        for identity, (x_m, y_m), (x, y) in zip(ids, metres.tolist(), shares.tolist(), strict=True):
             if not math.isfinite(x_m):
                 continue
             path = self._paths.setdefault(identity, deque())
@@ -155,7 +156,7 @@ class GroundPaths:
             y_m=y_m,
             x_m_s=float(slope[0]),
             y_m_s=float(slope[1]),
-            error_m_s=math.sqrt(variance / spread),
+            error_m_s=math.hypot(math.sqrt(variance / spread), WANDER * speed),
             points=len(held),
         )
 

@@ -7,9 +7,12 @@ two that follow each other on one lane, which is the width of a lane about the p
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
 
 from tracker.analytics.footprints import footprint
 
@@ -17,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Container, Mapping
 
     from tracker.analytics.footprints import Footprint
+    from tracker.analytics.geometry import Floats
     from tracker.analytics.ground_paths import GroundPaths, Motion
     from tracker.ground import Ground
     from tracker.site import Line, Site
@@ -32,6 +36,8 @@ LANE_M = 1.75
 """Half a lane: what follows within it is on the same one."""
 LATEST_S = 120.0
 """A longer time since the one before is no headway."""
+LEAST_ACROSS = 0.2
+"""Sine of the angle between way and line below which something goes along the line."""
 MOST_LEADERS = 24
 """Last passages that are kept of a line and direction: so many lanes side by side."""
 
@@ -65,22 +71,26 @@ class Passage:
         crossed: The crossing.
         motion: At that time.
         stands: The footprint then.
+        ahead_m: From its middle to the line, along its way; ``None`` where it goes along the line.
     """
 
     crossed: Crossed
     motion: Motion
     stands: Footprint
+    ahead_m: float | None
 
     @property
-    def as_leader(self) -> Leader:
+    def as_leader(self) -> Leader | None:
         """When its ends were on the line, at the speed that it had."""
-        moment, speed = self.crossed.time_s, self.motion.speed_m_s
+        if self.ahead_m is None:
+            return None
+        moment, speed, half = self.crossed.time_s, self.motion.speed_m_s, self.stands.length_m / 2
         return Leader(
             identity=self.crossed.identity,
-            front_s=moment - self.stands.front_m / speed,
-            rear_s=moment + self.stands.rear_m / speed,
-            x_m=self.motion.x_m,
-            y_m=self.motion.y_m,
+            front_s=moment + (self.ahead_m - half) / speed,
+            rear_s=moment + (self.ahead_m + half) / speed,
+            x_m=self.stands.x_m,
+            y_m=self.stands.y_m,
         )
 
 
@@ -97,6 +107,7 @@ class Sections:
     def __init__(self, site: Site, ground: Ground, traffic: Traffic, paths: GroundPaths) -> None:
         self._lines: dict[str, Line] = {line.name: line for line in site.lines if line.measures}
         self._ground, self._traffic, self._paths = ground, traffic, paths
+        self._shapes = {name: ground.to_metres(np.array(line.points)) for name, line in self._lines.items()}
         self._waiting: list[Crossed] = []
         self._leaders: dict[tuple[str, str], list[Leader]] = {}
 
@@ -127,6 +138,8 @@ class Sections:
     def leader(self, passage: Passage) -> Leader | None:
         """The passage before on the same lane; ``passage`` is the one before from now on."""
         now = passage.as_leader
+        if now is None:
+            return None
         key = passage.crossed.place, passage.crossed.direction
         held = [one for one in self._leaders.get(key, ()) if now.front_s - one.front_s <= LATEST_S]
         near = [one for one in held if math.hypot(one.x_m - now.x_m, one.y_m - now.y_m) <= LANE_M]
@@ -155,6 +168,26 @@ class Sections:
         motion = self._paths.motion(crossed.identity, crossed.time_s, size)
         if motion is None or motion.error_m_s > LARGEST_ERROR * motion.speed_m_s:
             return None
-        place = motion.x_m, motion.y_m
         body = self._traffic.size_of(crossed.class_name)
-        return Passage(crossed=crossed, motion=motion, stands=footprint(self._ground, place, motion.heading_rad, body))
+        stands = footprint(self._ground, (motion.x_m, motion.y_m), motion.heading_rad, body)
+        ahead_m = _ahead(self._shapes[crossed.place], stands)
+        return Passage(crossed=crossed, motion=motion, stands=stands, ahead_m=ahead_m)
+
+
+def _ahead(line: Floats, stands: Footprint) -> float | None:
+    """Metres from a footprint's middle along its way to a polyline ``(P, 2)``; of its pieces the nearest counts."""
+    way = np.array([math.cos(stands.heading_rad), math.sin(stands.heading_rad)])
+    middle = np.array([stands.x_m, stands.y_m])
+    best: tuple[float, float] | None = None
+    for start, end in itertools.pairwise(line):
+        along = end - start
+        length = float(np.hypot(*along))
+        across = np.array([-along[1], along[0]]) / max(length, 1e-9)
+        if not math.isfinite(length) or abs(float(way @ across)) < LEAST_ACROSS:
+            continue
+        ahead = float((start - middle) @ across) / float(way @ across)
+        share = float((middle + ahead * way - start) @ along) / max(length**2, 1e-9)
+        beside = abs(share - min(max(share, 0.0), 1.0)) * length
+        if best is None or (beside, abs(ahead)) < (best[0], abs(best[1])):
+            best = beside, ahead
+    return None if best is None else best[1]

@@ -7,7 +7,6 @@ contacts, boxes and classes, which rows of records have, so that counting again 
 from __future__ import annotations
 
 import math
-from collections import deque
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
@@ -16,10 +15,10 @@ import numpy as np
 from tracker.analytics.analytic import Analytic
 from tracker.analytics.conflicts import STEP_S, Conflicts, Placed
 from tracker.analytics.contact import ContactFinder
-from tracker.analytics.dimensions import Dimensions, Upright, sizes
+from tracker.analytics.dimensions import EDGE_SHARE, Dimensions, Upright, sizes
 from tracker.analytics.footprints import footprint
 from tracker.analytics.ground_paths import WINDOW_S, GroundPaths
-from tracker.analytics.measures import BOX_DIGITS, EARLIER_FRAMES, TIME_DIGITS
+from tracker.analytics.measures import BOX_DIGITS, TIME_DIGITS
 from tracker.analytics.outages import Pause
 from tracker.analytics.sections import Crossed, Sections
 from tracker.analytics.standing import Areas, Standing, WrongWay
@@ -33,7 +32,6 @@ if TYPE_CHECKING:
 
     from tracker.analytics.analytic import AnalyticContext
     from tracker.analytics.conflicts import Conflict
-    from tracker.analytics.geometry import Flags, Floats
     from tracker.analytics.sections import Passage
     from tracker.analytics.standing import Spell
     from tracker.contacts import Contacts
@@ -87,7 +85,6 @@ class TrafficMeasures(Analytic):
         self._wrong_lines = {line.name: line.wrong_way for line in site.lines if line.wrong_way}
         self._ground = site.ground
         self._pause = Pause()
-        self._earlier: deque[tuple[float, Floats, Flags]] = deque(maxlen=EARLIER_FRAMES)
         self._known: dict[int, _Known] = {}
         self._stepped_s, self._time_s = -math.inf, 0.0
         self._size: tuple[int, int] | None = None
@@ -174,7 +171,6 @@ class TrafficMeasures(Analytic):
             "standing": self._standing.state(),
             "wrong": self._wrong.state(),
             "outages": sorted(self._pause.kinds),
-            "earlier": [[moment, points.tolist(), seen.tolist()] for moment, points, seen in self._earlier],
         }
 
     def restore(self, state: Mapping[str, Any], *, elapsed_s: float | None = None) -> None:
@@ -201,9 +197,6 @@ class TrafficMeasures(Analytic):
         self._standing.restore(state["standing"], shift_s)
         self._wrong.restore(state["wrong"], shift_s)
         self._pause = Pause(state["outages"])
-        for moment, points, seen in state["earlier"]:
-            places = np.array(points, np.float64).reshape(-1, 2)
-            self._earlier.append((moment + shift_s, places, np.array(seen, np.bool_)))
 
     # ---- what a frame shows ----
 
@@ -217,15 +210,14 @@ class TrafficMeasures(Analytic):
             name = names[class_id] if class_id < len(names) else str(class_id)
             known = self._known.get(identity)
             self._known[identity] = _Known(name, None if known is None else known.heading_rad, time_s)
-        self._catch_up(tracks)
         own = contacts.of_tracks(tracks.detection_rows, tracks.boxes)
-        seen_all = (contacts.states == SEEN) & (not blind)
-        self._earlier.append((time_s, contacts.points / size, seen_all))
-        (rows,) = ((own.states == SEEN) & (not blind)).nonzero()
+        boxes = tracks.boxes.astype(np.float64).round(BOX_DIGITS) / np.tile(size, 2)
+        # A box that the picture's edge cuts has its middle elsewhere.
+        whole = (boxes[:, 0] > EDGE_SHARE) & (boxes[:, 2] < 1 - EDGE_SHARE)
+        (rows,) = ((own.states == SEEN) & whole & (not blind)).nonzero()
         ids, shares = tracks.ids[rows].tolist(), own.points[rows] / size
-        self._paths.note(ids, [time_s] * len(ids), shares)
-        boxes = tracks.boxes[rows].astype(np.float64).round(BOX_DIGITS) / np.tile(size, 2)
-        self._dimensions.note(ids, time_s, boxes)
+        self._paths.note(ids, time_s, np.column_stack([boxes[rows, ::2].mean(axis=1), shares[:, 1]]))
+        self._dimensions.note(ids, time_s, boxes[rows])
         found = []
         for identity, share in zip(ids, shares.tolist(), strict=True):
             last = self._paths.last(identity)
@@ -234,16 +226,6 @@ class TrafficMeasures(Analytic):
                 spells = self._standing.sight(identity, time_s, last[1:], (share[0], share[1]), name)
                 found += [self._spell("stopped", one) for one in spells]
         return found
-
-    def _catch_up(self, tracks: Tracks) -> None:
-        """Contacts of new identities before they were confirmed."""
-        for ago in sorted(set(tracks.earlier_rows[:, 1].tolist()), reverse=True):
-            if not 1 <= ago <= len(self._earlier):
-                continue
-            time_s, points, seen = self._earlier[-ago]
-            now = tracks.earlier_rows[tracks.earlier_rows[:, 1] == ago]
-            now = now[seen[now[:, 2]]]
-            self._paths.note(now[:, 0].tolist(), [time_s] * len(now), points[now[:, 2]])
 
     def _end(self, identity: int) -> list[Event]:
         """An identity is gone, or the stream is over."""
@@ -282,7 +264,7 @@ class TrafficMeasures(Analytic):
     def _follows(self, passage: Passage) -> list[Event]:
         """Headway and gap to the one before."""
         before, now = self._sections.leader(passage), passage.as_leader
-        if before is None:
+        if before is None or now is None:
             return []
         return [
             self._of_passage("headway", passage, now.front_s - before.front_s, other=before.identity),
@@ -296,7 +278,8 @@ class TrafficMeasures(Analytic):
         if self._upright is None:
             self._upright = Upright(self._ground, aspect=self._size[0] / self._size[1])
         body = self._traffic.size_of(passage.crossed.class_name)
-        found = sizes(self._ground, self._upright, box=box, stands=passage.stands, body=body, size=self._size)
+        row = float(self._ground.to_picture(np.array([[passage.motion.x_m, passage.motion.y_m]]))[0, 1])
+        found = sizes(self._ground, self._upright, box=box, row=row, stands=passage.stands, body=body, size=self._size)
         return [self._of_passage("size", passage, one.value, error=one.error, direction=one.name) for one in found]
 
     # ---- motions ----
