@@ -51,14 +51,19 @@ class Placed(NamedTuple):
         identity: Of the road user.
         stands: Where.
         x_m_s, y_m_s: Its velocity.
-        walks: It is a person: two of them have no conflict.
+        class_name: So far; two persons have no conflict.
     """
 
     identity: int
     stands: Footprint
     x_m_s: float
     y_m_s: float
-    walks: bool
+    class_name: str
+
+    @property
+    def walks(self) -> bool:
+        """Whether it is a person."""
+        return self.class_name == "person"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +74,7 @@ class Conflict:
         kind: Of the row.
         time_s: When: at the least time to collision, or at the second one's arrival.
         identity, other_identity: The pair; of a post-encroachment time the second to arrive and the first.
+        class_name: Of ``identity``, so far.
         value_s: The time.
         x_m, y_m: Where.
         place: Name of the conflict area, or empty.
@@ -78,6 +84,7 @@ class Conflict:
     time_s: float
     identity: int
     other_identity: int
+    class_name: str
     value_s: float
     x_m: float
     y_m: float
@@ -92,6 +99,7 @@ class _Best(NamedTuple):
     x_m: float
     y_m: float
     place: str
+    class_name: str
 
 
 class _Cover(NamedTuple):
@@ -125,7 +133,7 @@ class Conflicts:
 
         Args:
             time_s: The moment, :data:`STEP_S` after the one before or later.
-            placed: Of the road users in view whose motion is known.
+            placed: Of the road users in view whose motion is known, in order of their identities.
         """
         if self._collision_s is not None:
             self._approach(time_s, placed, self._collision_s)
@@ -193,11 +201,11 @@ class Conflicts:
             value_s = _collision_s(one, other, limit_s)
             if value_s is None:
                 continue
-            pair = min(one.identity, other.identity), max(one.identity, other.identity)
+            pair = one.identity, other.identity  # in order: so are those that are placed
             best = self._closest.get(pair)
             if best is None or value_s < best.value_s:
                 x_m, y_m = ((places[first, :2] + places[second, :2]) / 2).tolist()
-                self._closest[pair] = _Best(value_s, time_s, x_m, y_m, "")
+                self._closest[pair] = _Best(value_s, time_s, x_m, y_m, "", one.class_name)
 
     # ---- post-encroachment time ----
 
@@ -227,7 +235,7 @@ class Conflicts:
                 best = self._encroached.get(pair)
                 if best is None or gap_s < best.value_s:
                     x_m, y_m = ((index + 0.5) * CELL_M for index in cell)
-                    self._encroached[pair] = _Best(gap_s, time_s, x_m, y_m, area)
+                    self._encroached[pair] = _Best(gap_s, time_s, x_m, y_m, area, one.class_name)
 
     def _is_small(self, identity: int) -> bool:
         """Whether it is no longer than a person."""
@@ -273,7 +281,7 @@ class Conflicts:
         if abs((came_rad[row] - left_rad[row] + math.pi) % (2 * math.pi) - math.pi) < CROSSING_RAD:
             return None
         x_m, y_m = points[row].tolist()
-        return _Best(float(gaps[row]), float(came_s[row]), x_m, y_m, best.place)
+        return best._replace(value_s=float(gaps[row]), time_s=float(came_s[row]), x_m=x_m, y_m=y_m)
 
     @staticmethod
     def _ended(held: dict[tuple[int, int], _Best], time_s: float) -> Iterable[tuple[tuple[int, int], _Best]]:
@@ -289,6 +297,7 @@ class Conflicts:
             time_s=best.time_s,
             identity=pair[0],
             other_identity=pair[1],
+            class_name=best.class_name,
             value_s=best.value_s,
             x_m=best.x_m,
             y_m=best.y_m,

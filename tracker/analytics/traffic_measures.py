@@ -28,13 +28,12 @@ from tracker.events import Event, Sighting
 from tracker.traffic import Traffic
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Container, Iterable, Mapping
 
     from tracker.analytics.analytic import AnalyticContext
     from tracker.analytics.conflicts import Conflict
     from tracker.analytics.sections import Passage
     from tracker.analytics.standing import Spell
-    from tracker.contacts import Contacts
     from tracker.events import EventKind
     from tracker.ground import Ground
     from tracker.site import Site
@@ -48,6 +47,8 @@ STEADY = 0.25
 """Standard error of a speed as a share of it, below which it tells where something goes."""
 LEAST_M_S = 0.5
 """Slower ones stand; they keep the way that they had."""
+LONGEST_STEPS = 200
+"""Steps that are made up for after frames that did not come; conflicts look back no further."""
 STATE_VERSION = 1
 SEEN = int(ContactState.SEEN)
 
@@ -86,7 +87,8 @@ class TrafficMeasures(Analytic):
         self._ground = site.ground
         self._pause = Pause()
         self._known: dict[int, _Known] = {}
-        self._stepped_s, self._time_s = -math.inf, 0.0
+        self._stepped: int | None = None
+        self._time_s = 0.0
         self._size: tuple[int, int] | None = None
         self._upright: Upright | None = None
         if site.ground is not None:
@@ -125,21 +127,20 @@ class TrafficMeasures(Analytic):
         found = self._wrong_over_lines(tracked.events)
         if self._ground is None:
             return tuple(found)
-        paused = self._pause.note(tracked.events) or bool(self._pause.kinds)
-        contacts = tracked.contacts
-        if contacts is None:
-            contacts = self._contacts.find(tracked.instances, tracked.frame.size)
-        found += self._look(tracked, tracks, contacts, time_s, blind=paused)
+        # What is due is measured before the frame's contacts are noted: so it is the same where empty frames are not
+        # recorded, and the next one comes later.
+        found += self._passages(time_s)
+        if self._moves:
+            found += self._steps(time_s)
         ended = set(tracks.ended_ids.tolist())
+        found += self._look(tracked, tracks, time_s)
         for event in tracked.events:
             if event.kind == "crossing":
                 crossed = Crossed(
                     event.place, event.direction, event.identity, event.class_name, event.time_s, event.bridged
                 )
                 self._sections.note(crossed)
-        found += self._passages(time_s, ended)
-        if self._moves:
-            found += self._step(time_s)
+        found += self._passages(-math.inf, ended)
         for identity in sorted(ended):
             found += self._end(identity)
         return tuple(found)
@@ -148,7 +149,7 @@ class TrafficMeasures(Analytic):
         """The stream is over: passages are measured with what was seen, and what lasts is over."""
         if self._ground is None:
             return ()
-        found = self._passages(math.inf, ())
+        found = self._passages(math.inf)
         for identity in sorted(self._known):
             found += self._end(identity)
         found += [self._conflict(one) for one in self._conflicts.over(math.inf)]
@@ -162,7 +163,7 @@ class TrafficMeasures(Analytic):
             "version": STATE_VERSION,
             "size": list(self._size),
             "time_s": self._time_s,
-            "stepped_s": self._stepped_s if math.isfinite(self._stepped_s) else None,
+            "stepped": self._stepped,
             "known": [[identity, *known] for identity, known in self._known.items()],
             "paths": self._paths.state(),
             "sections": self._sections.state(),
@@ -187,7 +188,7 @@ class TrafficMeasures(Analytic):
         shift_s = 0.0 if elapsed_s is None else -elapsed_s - state["time_s"]
         width, height = state["size"]
         self._size, self._time_s = (width, height), state["time_s"] + shift_s
-        self._stepped_s = -math.inf if state["stepped_s"] is None else state["stepped_s"] + shift_s
+        self._stepped = state["stepped"] if elapsed_s is None else None
         for identity, class_name, heading, seen_s in state["known"]:
             self._known[identity] = _Known(class_name, heading, seen_s + shift_s)
         self._paths.restore(state["paths"], shift_s)
@@ -200,11 +201,14 @@ class TrafficMeasures(Analytic):
 
     # ---- what a frame shows ----
 
-    def _look(
-        self, tracked: TrackedFrame, tracks: Tracks, contacts: Contacts, time_s: float, *, blind: bool
-    ) -> list[Event]:
+    def _look(self, tracked: TrackedFrame, tracks: Tracks, time_s: float) -> list[Event]:
         """Note contacts and boxes of one frame; standing ones are found here."""
         size = np.array(tracked.frame.size)
+        self._pause.note(tracked.events)
+        blind = bool(self._pause.kinds)
+        contacts = tracked.contacts
+        if contacts is None:
+            contacts = self._contacts.find(tracked.instances, tracked.frame.size)
         names = tracked.class_names
         for identity, class_id in zip(tracks.ids.tolist(), tracks.class_ids.tolist(), strict=True):
             name = names[class_id] if class_id < len(names) else str(class_id)
@@ -245,7 +249,7 @@ class TrafficMeasures(Analytic):
             if event.kind == "crossing" and event.direction == self._wrong_lines.get(event.place)
         ]
 
-    def _passages(self, time_s: float, gone: Sequence[int] | set[int]) -> list[Event]:
+    def _passages(self, time_s: float, gone: Container[int] = ()) -> list[Event]:
         if self._size is None:
             return []
         found = []
@@ -284,12 +288,20 @@ class TrafficMeasures(Analytic):
 
     # ---- motions ----
 
-    def _step(self, time_s: float) -> list[Event]:
-        """Motions of all that are seen, half a window ago."""
-        moment = time_s - LAG_S
-        if moment - self._stepped_s < STEP_S - 1e-6 or self._ground is None or self._size is None:
+    def _steps(self, time_s: float) -> list[Event]:
+        """Every tenth of a second up to half a window ago."""
+        last = math.floor((time_s - LAG_S) / STEP_S + 1e-6)
+        first = last if self._stepped is None else self._stepped + 1
+        self._stepped = last
+        if last - first > LONGEST_STEPS:  # the camera was out: what was under way is over
+            return [event for number in (*range(first, first + LONGEST_STEPS), last) for event in self._step(number)]
+        return [event for number in range(first, last + 1) for event in self._step(number)]
+
+    def _step(self, number: int) -> list[Event]:
+        """Motions of all that were seen at one moment."""
+        moment = number * STEP_S
+        if self._ground is None or self._size is None:
             return []
-        self._stepped_s = moment
         found, placed = [], []
         for identity in sorted(self._paths.identities):
             motion = self._paths.motion(identity, moment, self._size)
@@ -308,7 +320,7 @@ class TrafficMeasures(Analytic):
                 stands = footprint(self._ground, (motion.x_m, motion.y_m), heading, body)
                 moving = motion.speed_m_s >= LEAST_M_S
                 velocity = (motion.x_m_s, motion.y_m_s) if moving else (0.0, 0.0)
-                placed.append(Placed(identity, stands, *velocity, known.class_name == "person"))
+                placed.append(Placed(identity, stands, *velocity, known.class_name))
         if self._pairs:
             found += [self._conflict(one) for one in self._conflicts.step(moment, placed)]
         return found
@@ -357,7 +369,6 @@ class TrafficMeasures(Analytic):
         )
 
     def _conflict(self, found: Conflict) -> Event:
-        known = self._known.get(found.identity)
         at = None
         if self._ground is not None:
             x, y = self._ground.to_picture(np.array([[found.x_m, found.y_m]]))[0].tolist()
@@ -369,7 +380,7 @@ class TrafficMeasures(Analytic):
             utc_ms=self._utc_ms(found.time_s),
             place=found.place,
             identity=found.identity,
-            class_name="" if known is None else known.class_name,
+            class_name=found.class_name,
             after=at,
             value=found.value_s,
             other_identity=found.other_identity,
