@@ -76,7 +76,11 @@ def speeds(
     console = console_for()
     console.print(_table(rows, columns, factor, unit))
     if not rows:
-        console.print("no speeds: a line measures them with `measures: [speed]` and a site with `ground`", style="dim")
+        console.print(
+            "no speeds: a line measures them with `measures: [speed]` and a site with `ground`",
+            style="dim",
+            markup=False,
+        )
 
 
 def _table(rows: Sequence[Speeds], columns: Sequence[str], factor: float, unit: str) -> Table:
