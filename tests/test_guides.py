@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import csv
+import json
 import re
 import shlex
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from demos.scenes.catalogue import counting_truth, open_recording
@@ -27,6 +29,7 @@ SCENES = {
     "count-shop.md": {"door.mp4": ("door", 10.0), "till.mp4": ("checkout", 10.0)},
     "count-junction.md": {"junction.mp4": ("junction", 12.0)},
     "draw-afterwards.md": {"road.mp4": ("road", 11.5)},
+    "speeds.md": {"road.mp4": ("road", 11.5)},
 }
 """Recordings of a guide: which scene, and how many seconds of it."""
 
@@ -84,6 +87,27 @@ def test_vehicles_per_lane(folder: Path, run: Run) -> None:
     assert counted(folder / "lanes.csv", "line", "direction") == truth
     assert any("2026-03-29T07:00:00+02:00" in text for text in printed)
     assert (folder / "road.counted.mp4").stat().st_size > 10_000
+
+
+def test_speeds_on_a_road(folder: Path, run: Run) -> None:
+    printed = follow("speeds.md", folder, run)
+    assert re.search(r"ground: 5 points, residual 0\.0\d m .* 1 px down the picture is", printed[0])
+    assert (folder / "road-grid.png").stat().st_size > 10_000
+    rows = json.loads(printed[3])
+    assert {(row["line"], row["direction"]) for row in rows} == {("away", "away"), ("towards", "towards")}
+    actors = recording_of("speeds.md", "road.mp4").scene.actors
+    true = [float(np.linalg.norm(actor.trajectories[0].velocities_m_s, axis=1).mean()) for actor in actors]
+    for row in rows:
+        assert row["v85"] is None  # of fewer than 30 passages
+        assert min(true) * 0.95 < row["time_mean"] < max(true) * 1.05
+    events = list(read_events("road.events.jsonl"))
+    speeds = [event for event in events if event.kind == "speed"]
+    assert len(speeds) >= 0.7 * sum(event.kind == "crossing" for event in events) > 4
+    assert all(event.error <= 0.1 * event.value for event in speeds)
+    with (folder / "speeds.csv").open(newline="", encoding="utf-8") as file:
+        assert sum(bool(row["speed (km/h)"]) for row in csv.DictReader(file)) == len(speeds)
+    again = [event for event in read_events("again.events.jsonl") if event.kind in {"speed", "headway", "size"}]
+    assert again == [event for event in events if event.kind in {"speed", "headway", "size"}]
 
 
 def test_footfall_and_dwell(folder: Path, run: Run) -> None:

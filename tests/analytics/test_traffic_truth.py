@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import math
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -17,11 +19,15 @@ from demos.scenes.vehicles import KINDS, Vehicle
 from demos.scenes.world import Backdrop, Scene
 from tests.analytics.grounds import over, site_over
 from tests.analytics.walks import of
+from tests.analytics.worlds import tracked_truth
+from tracker.analytics.measures import SiteMeasures
+from tracker.analytics.traffic_measures import TrafficMeasures
 from tracker.events import Event
 from tracker.traffic import Traffic
 
 SIZE = (1280, 720)
 LINES_M = {str(x): ((x, -3.9), (x, 14.5)) for x in (32.0, 42.0, 55.0, 68.0)}
+MEASURED = ("speed", "headway", "time_gap", "size", "time_to_collision", "post_encroachment")
 WHOLE = ("speed", "headway", "size")
 
 
@@ -153,6 +159,23 @@ def test_post_encroachment_times_are_within_a_tenth_of_a_second(late_s: float, f
     assert found.time_s == pytest.approx(truth.came_s, abs=0.1)
     place = scene.on_picture([truth.position_m])[0] / SIZE
     assert (found.after.x, found.after.y) == pytest.approx(tuple(place), abs=0.05)
+
+
+def test_states_in_the_middle_change_nothing() -> None:
+    scene = crossroads(1.0)
+    limits = Traffic(time_to_collision_s=4.0, post_encroachment_s=6.5)
+    site = site_over(scene, {"cut": ((5.0, -3.0), (5.0, 3.0))}, WHOLE, traffic=limits)
+    whole = [event for event in over(scene, site, fps=12.5) if event.kind in MEASURED]
+    lines, traffic = SiteMeasures(site, stream="cam"), TrafficMeasures(site, stream="cam")
+    found: list[Event] = []
+    for number, frame in enumerate(tracked_truth(scene, fps=12.5)):
+        if number % 7 == 6:  # as often as a process may be stopped
+            state = json.loads(json.dumps(traffic.state()))
+            traffic = TrafficMeasures(site, stream="cam")
+            traffic.restore(state)
+        found += traffic.process(replace(frame, events=lines.process(frame)))
+    assert found + list(traffic.close()) == whole
+    assert {event.kind for event in whole} >= {"speed", "size", "post_encroachment"}
 
 
 def test_a_near_collision_has_a_time_to_it() -> None:

@@ -38,6 +38,8 @@ KEEP_S = 16.0
 CROSSING_RAD = math.radians(30)
 LEAST_CLOSING_M_S = 0.5
 """Slower ones are noise of two that stand or drive side by side."""
+MOST_AREAS = 50_000
+"""Cells whose area is remembered."""
 FAR_M = 80.0
 """Pairs farther apart are left out."""
 AROUND_M, NEAR_S = 1.5, 0.6
@@ -252,6 +254,8 @@ class Conflicts:
     def _sweep(self, time_s: float) -> None:
         """Forget what is too old to matter."""
         self._swept_s = time_s
+        if len(self._areas) > MOST_AREAS:
+            self._areas.clear()
         for identity in [one for one, path in self._paths.items() if path[-1][0] < time_s - KEEP_S]:
             del self._paths[identity]
         oldest = time_s - (self._encroachment_s or 0.0) - 1.0
