@@ -20,8 +20,10 @@ CENTRAL = {
     "tracker.events",
     "tracker.contacts",
     "tracker.polygons",
+    "tracker.premises",
     "tracker.recount",
     "tracker.site",
+    "tracker.site_checks",
     "tracker.version",
 }
 
