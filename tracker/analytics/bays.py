@@ -131,12 +131,13 @@ class Bays:
     def _coverage(self, moment: Moment) -> tuple[Floats, Flags]:
         """Share ``(B, N)`` of each bay that each vehicle fills, and whether its contact lies in the bay."""
         points = np.concatenate([moment.points, np.ones((len(moment.points), 1))], axis=1)
-        mapped = np.einsum("bij,nj->bni", self._planes, points)
+        mapped = np.einsum("bij,nj->ibn", self._planes, points)  # (3, B, N)
         with np.errstate(divide="ignore", invalid="ignore"):
-            across, deep = np.where(mapped[..., 2] > 0, mapped[..., :2].T / mapped[..., 2].T, np.inf).transpose(0, 2, 1)
+            across, deep = np.where(mapped[2] > 0, mapped[:2] / mapped[2], np.inf)
         seen = moment.states == ContactState.SEEN
-        wide = np.minimum(across + EXTENT / 2, 1) - np.maximum(across - EXTENT / 2, 0)
-        long = np.minimum(deep + EXTENT, 1) - np.maximum(deep, 0)
+        with np.errstate(invalid="ignore"):
+            wide = np.minimum(across + EXTENT / 2, 1) - np.maximum(across - EXTENT / 2, 0)
+            long = np.minimum(deep + EXTENT, 1) - np.maximum(deep, 0)
         shares = np.where(seen, np.maximum(wide, 0) * np.maximum(long, 0), 0.0)
         inside = (np.abs(across - 0.5) <= 0.5 + OUT) & (np.abs(deep - 0.5) <= 0.5 + OUT)
         return shares, inside

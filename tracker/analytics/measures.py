@@ -1,4 +1,4 @@
-"""Measures of one site over one stream: contacts, lines, zones, flows and balances in order, as events."""
+"""Measures of one site over one stream: contacts, lines, zones, flows, balances and premises in order, as events."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 from tracker.analytics.analytic import Analytic
 from tracker.analytics.bookings import Bookings
 from tracker.analytics.contact import ContactFinder
+from tracker.analytics.findings import Moment
 from tracker.analytics.flows import FlowFinder
 from tracker.analytics.geometry import Edges, Hits
 from tracker.analytics.identity_switches import find_switches
@@ -19,6 +20,7 @@ from tracker.analytics.occlusion_order import occlusion_order
 from tracker.analytics.occupancy import Balances, Coverage, Occupancy
 from tracker.analytics.outages import Pause
 from tracker.analytics.paths import Paths
+from tracker.analytics.places import Places
 from tracker.analytics.zones import Zones
 from tracker.contacts import ContactState
 from tracker.errors import ConfigError
@@ -126,6 +128,8 @@ class SiteMeasures(Analytic):
         self._earlier.append((time_s, contacts.points * scale, seen))
         for identity in tracks.ended_ids.tolist():
             found += self._end(identity)
+        if self._places.asked:
+            found += self._of_places(tracks, own.points / frame.size, states, frame.size, time_s, found)
         return tuple(found)
 
     def close(self) -> tuple[Event, ...]:
@@ -133,6 +137,8 @@ class SiteMeasures(Analytic):
         found: list[Event] = []
         for identity in list(self._paths.slots):
             found += self._end(identity, lost=False)
+        if self._size is not None:
+            found += [self._bookings.found(one) for one in self._places.close(found)]
         return tuple(found)
 
     def present(self) -> dict[str, dict[str, int]]:
@@ -178,6 +184,7 @@ class SiteMeasures(Analytic):
             "flows": self._flows.state(),
             "balances": self._balances.state(),
             "bookings": self._bookings.state(),
+            "places": self._places.state(),
             "outages": sorted(self._pause.kinds),
             "earlier": [[time_s, points.tolist(), seen.tolist()] for time_s, points, seen in self._earlier],
         }
@@ -207,6 +214,8 @@ class SiteMeasures(Analytic):
         self._flows.restore(state["flows"], shift_s)
         self._balances.restore(state["balances"])
         self._bookings.restore(state["bookings"])
+        if "places" in state:
+            self._places.restore(state["places"], shift_s)
         self._pause = Pause(state.get("outages", ()))
         for time_s, points, seen in state["earlier"]:
             places = np.array(points, np.float64).reshape(-1, 2)
@@ -228,6 +237,7 @@ class SiteMeasures(Analytic):
             self.site, stream=self.stream, paths=self._paths, class_names=class_names, aspect=self._aspect
         )
         self._bookings.utc_ms = self._utc_ms
+        self._places = Places(self.site, aspect=self._aspect, gap_s=self._gap_s)
         pieces, edges = self._lines.edges.edges, self._zones.edges
         self._pieces = len(pieces)
         self._edges = Edges(np.concatenate([pieces.start, edges.start]), np.concatenate([pieces.end, edges.end]))
@@ -296,6 +306,7 @@ class SiteMeasures(Analytic):
         """Sights of identities against all lines and zones at once."""
         steps = self._paths.step(slots, points, times_s)
         heights = self._heights[slots]
+        self._places.sights(self._paths.ids[slots], times_s, points, heights)
         if self.site.lines and np.count_nonzero(steps.first):
             steps = self._continued(steps, heights)
         sides = self._edges.sides(steps.after)
@@ -325,6 +336,22 @@ class SiteMeasures(Analytic):
             before[row], times_before_s[row] = self._paths.points[slot], self._paths.seen_s[slot]
             bridged[row] = True
         return replace(steps, before=before, times_before_s=times_before_s, bridged=bridged)
+
+    def _of_places(
+        self, tracks: Tracks, points: Floats, states: Any, size: tuple[int, int], time_s: float, found: list[Event]
+    ) -> list[Event]:
+        """What the frame says of queues, footfall and bays; contacts ``(N, 2)`` are in shares of the picture."""
+        moment = Moment(
+            time_s=time_s,
+            blind=bool(self._pause.kinds),
+            ids=tracks.ids,
+            classes=[self._bookings.class_of(class_id) for class_id in tracks.class_ids.tolist()],
+            points=points,
+            states=states,
+            boxes=tracks.boxes.astype(np.float64).round(BOX_DIGITS) / (size * 2),
+            events=tuple(found),
+        )
+        return [self._bookings.found(one) for one in self._places.process(moment)]
 
     def _booked(self, crossings: Sequence[Crossing], changes: Sequence[Change]) -> list[Event]:
         found = [event for crossing in crossings for event in self._bookings.crossing(crossing)]

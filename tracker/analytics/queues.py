@@ -17,7 +17,6 @@ import numpy as np
 
 from tracker.analytics.findings import Finding
 from tracker.analytics.lines import EPSILON_S
-from tracker.analytics.trails import Mark
 from tracker.contacts import ContactState
 from tracker.events import Sighting, Stay
 
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
     from typing import Literal
 
     from tracker.analytics.findings import Moment
-    from tracker.analytics.trails import Trails
+    from tracker.analytics.trails import Mark, Trails
     from tracker.events import Event
     from tracker.premises import Queue
 
@@ -34,8 +33,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Queues"]
 
-SPEED_S = 0.5
-"""Over which a speed is taken, and a longer time without a sight is taken as one."""
 HEIR_S, HEIR_M = 3.0, 1.0
 """How long after, and how far from the last sight of an identity that waits a new one may continue it."""
 SLACK_S = 2.0
@@ -173,24 +170,19 @@ class Queues:
         if visit.left_s is not None:
             return
         marks = self._trails.of(visit.identity)
-        new = [number for number, mark in enumerate(marks) if mark.time_s > visit.cursor_s]
-        for number in new:
-            if number == 0:
-                visit.cursor_s = marks[0].time_s
+        for number in [number for number, mark in enumerate(marks) if mark.time_s > visit.cursor_s]:
+            now_s = marks[number].time_s
+            taken = self._trails.speed(visit.identity, number)
+            if taken is None:  # it has only just begun: the time counts with the first speed
                 continue
-            mark, before = marks[number], _at(marks, number, max(SPEED_S, marks[number].time_s - marks[number - 1].time_s))
-            span_s = mark.time_s - before.time_s
-            if span_s < SPEED_S - EPSILON_S:
-                continue  # it has only just begun: the time counts with the first speed
-            if self._trails.distance_m(before, mark) < rule.still_m_s * span_s:
+            speed_m_s, began_s = taken
+            if speed_m_s < rule.still_m_s:
                 since_s = max(visit.cursor_s, visit.entered_s)
                 if visit.joined_s is None:
-                    first = before.time_s <= marks[0].time_s + EPSILON_S
-                    began_s = before.time_s if first else mark.time_s - SPEED_S / 2
                     visit.joined_s = max(began_s, visit.entered_s)
                     since_s = min(since_s, visit.joined_s)
-                visit.stood_s += mark.time_s - since_s
-            visit.cursor_s = mark.time_s
+                visit.stood_s += now_s - since_s
+            visit.cursor_s = now_s
 
     def _serve(self, line: _Line, visit: _Visit, event: Event) -> Iterator[Finding]:
         if visit.left_s is not None and event.time_s - visit.left_s > line.rule.reach_s:
@@ -273,18 +265,6 @@ class Queues:
         if not marks or not 0 < first.time_s - marks[-1].time_s <= HEIR_S:
             return np.inf
         return self._trails.distance_m(marks[-1], first)
-
-
-def _at(marks: Sequence[Mark], number: int, ago_s: float) -> Mark:
-    """Where an identity was so long before one of its sights; its first sight where that was later."""
-    time_s = marks[number].time_s - ago_s
-    while number > 0 and marks[number - 1].time_s > time_s + EPSILON_S:
-        number -= 1
-    if number == 0 or time_s <= marks[0].time_s:
-        return marks[0]
-    before, after = marks[number - 1], marks[number]
-    share = min(max((time_s - before.time_s) / (after.time_s - before.time_s), 0.0), 1.0)
-    return Mark(*(a + share * (b - a) for a, b in zip(before, after, strict=True)))
 
 
 def _began(visit: _Visit) -> Literal["entered", "already_inside"]:

@@ -17,6 +17,10 @@ KEPT_S = 15.0
 """Longer than from a passage to what is said about it."""
 STEP_S = 0.079
 """Between the sights that are kept; 12 frames a second keep all."""
+SPEED_S = 1.2
+"""Over which a speed is taken: the contact of one that walks stands still half a second at a time, foot by foot."""
+LEAST_S, LEAST_MARKS = 0.6, 3
+"""Of sights for a speed."""
 CELL_S = 0.1
 """Between the moments at which two trails are compared."""
 UNSEEN_S = 1.0
@@ -79,6 +83,40 @@ class Trails:
         """Metres between two sights."""
         heights = np.array([max(one.height, other.height)])
         return float(self.floor.distances_m(np.array([one[1:3]]), np.array([other[1:3]]), heights)[0])
+
+    def speed(self, identity: int, number: int) -> tuple[float, float] | None:
+        """How fast an identity was at one of its sights: slope of the contacts before it.
+
+        Args:
+            identity: Which.
+            number: Of the sight, counted from its oldest.
+
+        Returns:
+            Metres a second, and the moment at which it had that speed: the middle of the time over which it was taken,
+            or its beginning where nothing is known of before. ``None`` where the identity is too new.
+        """
+        marks = self.of(identity)
+        last = marks[number]
+        window = [last]
+        while number > 0 and last.time_s - marks[number - 1].time_s <= SPEED_S + STEP_S / 2:
+            number -= 1
+            window.append(marks[number])
+        if len(window) < LEAST_MARKS or last.time_s - window[-1].time_s < LEAST_S:
+            if number == 0:
+                return None
+            window = [last, marks[number - 1]]  # it was out of sight
+            return self._slope_m_s(window), window[-1].time_s
+        first_s = window[-1].time_s
+        return self._slope_m_s(window), first_s if number == 0 else (first_s + last.time_s) / 2
+
+    def _slope_m_s(self, window: list[Mark]) -> float:
+        """Least squares over sights, the newest first."""
+        table = np.array(window)
+        times_s = table[:, 0] - table[:, 0].mean()
+        slope = times_s @ (table[:, 1:3] - table[:, 1:3].mean(axis=0)) / (times_s @ times_s)
+        middle = table[:, 1:3].mean(axis=0)
+        ends = middle - slope / 2, middle + slope / 2
+        return float(self.floor.distances_m(ends[0][None], ends[1][None], table[:, 3].max()[None])[0])
 
     def together(self, one: int, other: int, *, until_s: float, seconds: float, within_m: float) -> bool:
         """Whether two identities were near each other in all of the seconds before a moment, or nearly all of them.
