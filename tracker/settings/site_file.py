@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from tracker.errors import ConfigError
+from tracker.premises import Bay, Footfall, Queue
 from tracker.settings.model import names_of
 from tracker.settings.site import (
     VERSION,
@@ -38,6 +39,7 @@ from tracker.settings.site import (
     SiteSettings,
     ZoneSettings,
 )
+from tracker.settings.site_premises import BaySettings, FootfallSettings, QueueSettings
 from tracker.settings.site_text import site_text
 from tracker.settings.yaml_nodes import NodeReader, compose, is_kind, read_text, shown_node
 from tracker.site import MOST_POINTS, Doors, Flow, Line, Occluder, Site, Zone
@@ -57,6 +59,8 @@ _NUMBERED = re.compile(r"([0-9]{1,10})(?:-([0-9]{1,6}))?\.yaml")
 
 _GEOMETRY = {"point", "points", "edges", "polygon", "polygons", "corner", "x"}
 """Words of problems that lie in the points."""
+_SHARED = {"line or zone": {"lines", "zones"}, "queue, footfall or bay": {"queues", "footfall", "bays"}}
+"""Keys of parts with names that differ from each other, and what those are called in errors."""
 
 
 class SiteConflictError(ConfigError):
@@ -200,6 +204,9 @@ class _Reader(NodeReader):
         "occluders": (OccluderSettings, Occluder, "occluder", "polygon"),
         "doors": (DoorsSettings, Doors, "doors", ""),
         "flows": (FlowSettings, Flow, "flow", ""),
+        "queues": (QueueSettings, Queue, "queue", ""),
+        "footfall": (FootfallSettings, Footfall, "footfall", ""),
+        "bays": (BaySettings, Bay, "bay", "polygon"),
     }
     """Key -> settings, value, what it is called, its key of points."""
 
@@ -256,13 +263,14 @@ class _Reader(NodeReader):
 
     def _part(self, key: str, node: Any) -> Any:
         settings, made, what, geometry = self.parts[key]
-        nodes = self.nodes(node, names_of(settings), f"a {what}" if what != "doors" else what)
+        nodes = self.nodes(node, names_of(settings), what if what in {"doors", "footfall"} else f"a {what}")
         drawn = nodes.pop(geometry, None)
         ready = {} if drawn is None else {geometry: self._drawn(drawn, several=key == "zones")}
         values = self.made(settings, node, nodes, **ready).chosen()
         self._places |= {f"{what} {values['name']!r}": node}
-        if key in {"lines", "zones"}:
-            self._places[f"line or zone {values['name']!r}"] = node
+        for shared, keys in _SHARED.items():
+            if key in keys:
+                self._places[f"{shared} {values['name']!r}"] = node
         if "loiter_s_by_class" in values:
             values["loiter_s_by_class"] = dict(values["loiter_s_by_class"])
         optional = {field.name for field in fields(made) if field.default == ""}

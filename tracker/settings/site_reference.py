@@ -14,6 +14,7 @@ from tracker.settings.site import (
     SiteSettings,
     ZoneSettings,
 )
+from tracker.settings.site_premises import BaySettings, FootfallSettings, QueueSettings
 
 if TYPE_CHECKING:
     from tracker.settings.model import Settings
@@ -26,12 +27,15 @@ PARTS: dict[str, type[Settings]] = {
     "occluders": OccluderSettings,
     "doors": DoorsSettings,
     "flows": FlowSettings,
+    "queues": QueueSettings,
+    "footfall": FootfallSettings,
+    "bays": BaySettings,
 }
 
 _PAGE = """\
 # Site files
 
-Written by `masktrail settings site`; change the descriptions in `tracker/settings/site.py`, then run
+Written by `masktrail settings site`; change the descriptions in `tracker/settings/site*.py`, then run
 `masktrail settings site --out docs/reference/site.md`. Guide: [site files](../guide/site-files.md).
 
 A site file, `sites/<camera>.yaml`, says what is measured in the picture of one camera. Points are `[x, y]` in shares of
