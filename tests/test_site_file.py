@@ -63,6 +63,8 @@ footfall:
   - {name: visitors, doors: shop, passing: back, staff_zones: [ring], group_m: 1.2}
 bays:
   - {name: A1, polygon: [[0.1, 0.6], [0.3, 0.6], [0.28, 0.5], [0.1, 0.5]], classes: [car, bus], taken_s: 20}
+ground:
+  rectangle: {corners: [[0.1, 0.9], [0.9, 0.9], [0.6, 0.5], [0.4, 0.5]], width_m: 4, length_m: 12.5}
 """
 SITE = Site(
     lines=(Line(name="door", points=((0.1, 0.5), (0.9, 0.5))),),

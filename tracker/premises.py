@@ -143,7 +143,10 @@ def check_premises(
         zones: Names of its zones.
         doors: Names of its doors.
     """
-    check_unique("queue, footfall or bay", [part.name for part in (*queues, *footfall, *bays)])
+    check_unique(
+        "queue, footfall or bay",
+        [*(one.name for one in queues), *(one.name for one in footfall), *(one.name for one in bays)],
+    )
     for queue in queues:
         offender = f"queue {queue.name!r}"
         _known(offender, "zones", zones, queue.zone)

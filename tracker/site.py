@@ -1,4 +1,4 @@
-"""Site of a camera: its lines, zones, occluders, doors and flows, as validated values in shares of the picture.
+"""Site of a camera: its lines, zones, occluders, doors, flows and ground, as validated values in shares of the picture.
 
 Coordinates are ``(x, y)`` from 0 to 1, the origin at the top left, so that a site fits every size of the same picture.
 """
@@ -28,6 +28,7 @@ from tracker.site_checks import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from tracker.ground import Ground
     from tracker.premises import Bay, Footfall, Queue
 
 __all__ = ["MOST_POINTS", "SMALLEST_AREA", "Doors", "Flow", "Line", "Occluder", "Site", "Zone"]
@@ -117,7 +118,9 @@ class Zone:
         for number, polygon in enumerate(self.polygons):
             for other in self.polygons[:number]:
                 if edges := polygons_cross(polygon, other):
-                    problem = f"expected polygons apart or one inside the other, found edges {edge_numbers(edges)} that meet"
+                    problem = (
+                        f"expected polygons apart or one inside the other, found edges {edge_numbers(edges)} that meet"
+                    )
                     raise ConfigError(offender, problem, "draw them as one polygon, or as two zones")
         check_number(offender, "enter_s", self.enter_s)
         check_number(offender, "leave_s", self.leave_s)
@@ -197,6 +200,7 @@ class Site:
     Attributes:
         lines, zones, occluders, doors, flows: Its parts; names are unique within each, and among lines and zones.
         queues, footfall, bays: What is measured of them; names are unique among all three.
+        ground: How the picture lies on the ground in metres; ``None`` = not calibrated.
         reference_size: ``(width, height)`` of the picture on which it was drawn; ``None`` = not known.
         reference_picture: Name of that picture's file, which lies beside the site's; empty = none.
         revision: Counts the changes to the site; stands in every event.
@@ -211,6 +215,7 @@ class Site:
     queues: tuple[Queue, ...] = ()
     footfall: tuple[Footfall, ...] = ()
     bays: tuple[Bay, ...] = ()
+    ground: Ground | None = None
     reference_size: tuple[int, int] | None = None
     reference_picture: str = ""
     revision: int = 0

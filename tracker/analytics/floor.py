@@ -46,6 +46,8 @@ class Floor:
         """
         if self._ground is not None:
             scale = self._aspect, 1.0
-            return np.asarray(np.hypot(*(self._ground.to_metres(other / scale) - self._ground.to_metres(one / scale)).T))
+            return np.asarray(
+                np.hypot(*(self._ground.to_metres(other / scale) - self._ground.to_metres(one / scale)).T)
+            )
         across, down = (other - one).T
         return np.asarray(np.hypot(across, down / DEPTH_SHARE) * BODY_M / np.maximum(heights, 1e-6))

@@ -256,9 +256,7 @@ def _plain(finding: Finding) -> list[Any]:
 
 def _from_plain(row: Sequence[Any], shift_s: float) -> Finding:
     identity, class_name, time_s, place, direction, *sights = row
-    before, after = (
-        None if one is None else Sighting(time_s=one[0] + shift_s, x=one[1], y=one[2]) for one in sights
-    )
+    before, after = (None if one is None else Sighting(time_s=one[0] + shift_s, x=one[1], y=one[2]) for one in sights)
     return Finding(
         kind="passing",
         time_s=time_s + shift_s,

@@ -102,7 +102,11 @@ class Queues:
                 yield from self._note(line, event)
             for visit in list(line.visits.values()):
                 self._walk(line.rule, visit)
-                if not visit.joined_as and visit.joined_s is not None and visit.stood_s >= line.rule.still_s - EPSILON_S:
+                if (
+                    not visit.joined_as
+                    and visit.joined_s is not None
+                    and visit.stood_s >= line.rule.still_s - EPSILON_S
+                ):
                     yield self._join(line.rule, visit)
             yield from self._late(line, moment.time_s)
         self._known_s = moment.time_s
@@ -116,7 +120,9 @@ class Queues:
             for visit in list(line.visits.values()):
                 left_s = self._known_s if visit.left_s is None else visit.left_s
                 given_up = visit.left_s is not None and self._known_s - left_s >= line.rule.reach_s
-                yield from self._leave(line, visit, "lost" if visit.lost else "abandoned" if given_up else "open", left_s)
+                yield from self._leave(
+                    line, visit, "lost" if visit.lost else "abandoned" if given_up else "open", left_s
+                )
 
     def state(self) -> list[dict[str, Any]]:
         """Plain values to continue from."""

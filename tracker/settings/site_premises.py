@@ -45,7 +45,9 @@ class QueueSettings(Settings):
     ] = 2.0
     reach_s: Annotated[
         float,
-        Field(ge=0, le=DAY_S, description="Seconds after the zone within which `served_at` is reached; else it gave up."),
+        Field(
+            ge=0, le=DAY_S, description="Seconds after the zone within which `served_at` is reached; else it gave up."
+        ),
     ] = 10.0
 
 
