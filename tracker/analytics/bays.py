@@ -2,9 +2,10 @@
 
 A bay's four corners are its own plane: from its near edge (0) to its far one (1), and across. A vehicle is laid on that
 plane as an oblong that begins at its ground contact, which is its near end, and is three quarters of the bay deep and
-wide. The bay is covered while the oblong of one vehicle fills more than the share ``covered`` of it. It is taken once it
-has been covered for ``taken_s`` by one that stands in it, and free once it has been uncovered for ``free_s``, both from
-the first instant. While the one that took it is hidden, or others stand before it in the picture, nothing is known.
+wide. The bay is covered while the oblong of one vehicle fills more than the share ``covered`` of it. It is taken once
+it has been covered for ``taken_s`` by one that stands in it, and free once it has been uncovered for ``free_s``, both
+from the first instant. While the one that took it is hidden, or others stand before it in the picture, nothing is
+known.
 """
 
 from __future__ import annotations

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
-    import numpy as np
     from numpy.typing import NDArray
 
     from tracker.analytics.geometry import Floats, Rows
+    from tracker.contacts import Contacts
     from tracker.events import Event, EventKind, Sighting, Stay
+    from tracker.types import Tracks
 
 __all__ = ["Finding", "Moment"]
+
+BOX_DIGITS = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +45,36 @@ class Moment:
     states: NDArray[np.int8]
     boxes: Floats
     events: Sequence[Event]
+
+    @classmethod
+    def of(
+        cls,
+        tracks: Tracks,
+        contacts: Contacts,
+        size: tuple[int, int],
+        *,
+        class_of: Callable[[int], str],
+        **facts: Any,
+    ) -> Self:
+        """Of tracks.
+
+        Args:
+            tracks: Of the frame.
+            contacts: Of the tracks, in pixels.
+            size: ``(width, height)`` of the picture in pixels.
+            class_of: Name of a class.
+            facts: The other attributes.
+        """
+        # Edges to the hundredth of a pixel, as records have them.
+        boxes = tracks.boxes.astype(np.float64).round(BOX_DIGITS) / np.tile(size, 2)
+        return cls(
+            ids=tracks.ids,
+            classes=[class_of(class_id) for class_id in tracks.class_ids.tolist()],
+            points=contacts.points / size,
+            states=contacts.states,
+            boxes=boxes,
+            **facts,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

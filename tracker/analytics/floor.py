@@ -41,8 +41,9 @@ class Floor:
             other: ``(N, 2)`` likewise.
             heights: ``(N,)`` of the persons there, in picture heights; not asked for with a ground.
 
-        >>> Floor(None, aspect=1.0).distances_m(np.array([[0.1, 0.5]]), np.array([[0.2, 0.5]]), np.array([0.17])).round(3)
-        array([1.])
+        >>> one, other = np.array([[0.1, 0.5]]), np.array([[0.2, 0.5]])
+        >>> Floor(None, aspect=1.0).distances_m(one, other, np.array([0.17])).round(3).tolist()
+        [1.0]
         """
         if self._ground is not None:
             scale = self._aspect, 1.0

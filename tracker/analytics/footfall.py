@@ -220,14 +220,14 @@ def _passing(event: Event) -> Finding:
 def _told(party: Party) -> Iterator[Finding]:
     """One row for a group, and one for each that belongs to its first."""
     first, *others = party.members
-    where = {"place": first.line, "direction": first.direction}
     yield Finding(
         kind="group",
         time_s=first.time_s,
         identity=first.identity,
         class_name=first.class_name,
         value=float(len(party.members)),
-        **where,
+        place=first.line,
+        direction=first.direction,
     )
     for one in others:
         yield Finding(
@@ -236,7 +236,8 @@ def _told(party: Party) -> Iterator[Finding]:
             identity=one.identity,
             class_name=one.class_name,
             other_identity=first.identity,
-            **where,
+            place=first.line,
+            direction=first.direction,
         )
 
 

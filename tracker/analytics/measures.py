@@ -129,7 +129,16 @@ class SiteMeasures(Analytic):
         for identity in tracks.ended_ids.tolist():
             found += self._end(identity)
         if self._places.asked:
-            found += self._of_places(tracks, own.points / frame.size, states, frame.size, time_s, found)
+            moment = Moment.of(
+                tracks,
+                replace(own, states=states),
+                frame.size,
+                time_s=time_s,
+                blind=bool(self._pause.kinds),
+                class_of=self._bookings.class_of,
+                events=tuple(found),
+            )
+            found += map(self._bookings.found, self._places.process(moment))
         return tuple(found)
 
     def close(self) -> tuple[Event, ...]:
@@ -138,7 +147,7 @@ class SiteMeasures(Analytic):
         for identity in list(self._paths.slots):
             found += self._end(identity, lost=False)
         if self._size is not None:
-            found += [self._bookings.found(one) for one in self._places.close(found)]
+            found += list(map(self._bookings.found, self._places.close(found)))
         return tuple(found)
 
     def present(self) -> dict[str, dict[str, int]]:
@@ -336,22 +345,6 @@ class SiteMeasures(Analytic):
             before[row], times_before_s[row] = self._paths.points[slot], self._paths.seen_s[slot]
             bridged[row] = True
         return replace(steps, before=before, times_before_s=times_before_s, bridged=bridged)
-
-    def _of_places(
-        self, tracks: Tracks, points: Floats, states: Any, size: tuple[int, int], time_s: float, found: list[Event]
-    ) -> list[Event]:
-        """What the frame says of queues, footfall and bays; contacts ``(N, 2)`` are in shares of the picture."""
-        moment = Moment(
-            time_s=time_s,
-            blind=bool(self._pause.kinds),
-            ids=tracks.ids,
-            classes=[self._bookings.class_of(class_id) for class_id in tracks.class_ids.tolist()],
-            points=points,
-            states=states,
-            boxes=tracks.boxes.astype(np.float64).round(BOX_DIGITS) / (size * 2),
-            events=tuple(found),
-        )
-        return [self._bookings.found(one) for one in self._places.process(moment)]
 
     def _booked(self, crossings: Sequence[Crossing], changes: Sequence[Change]) -> list[Event]:
         found = [event for crossing in crossings for event in self._bookings.crossing(crossing)]

@@ -30,8 +30,11 @@ if TYPE_CHECKING:
     from tracker.premises import Queue
 
     End = Literal["served", "abandoned", "lost", "open"]
+    StayEnd = Literal["left", "lost", "open", "restart"]
 
 __all__ = ["Queues"]
+
+_ENDS: dict[End, StayEnd] = {"served": "left", "abandoned": "left", "lost": "lost", "open": "open"}
 
 HEIR_S, HEIR_M = 3.0, 1.0
 """How long after, and how far from the last sight of an identity that waits a new one may continue it."""
@@ -120,9 +123,8 @@ class Queues:
             for visit in list(line.visits.values()):
                 left_s = self._known_s if visit.left_s is None else visit.left_s
                 given_up = visit.left_s is not None and self._known_s - left_s >= line.rule.reach_s
-                yield from self._leave(
-                    line, visit, "lost" if visit.lost else "abandoned" if given_up else "open", left_s
-                )
+                end: End = "lost" if visit.lost else "abandoned" if given_up else "open"
+                yield from self._leave(line, visit, end, left_s)
 
     def state(self) -> list[dict[str, Any]]:
         """Plain values to continue from."""
@@ -222,7 +224,7 @@ class Queues:
                 entered_s=joined_s,
                 left_s=None if end == "open" else time_s,
                 began=_began(visit),
-                end="left" if end in {"served", "abandoned"} else end,
+                end=_ENDS[end],
             ),
         )
 

@@ -122,7 +122,8 @@ class Trails:
         """Whether two identities were near each other in all of the seconds before a moment, or nearly all of them.
 
         Args:
-            one, other: The identities.
+            one: An identity.
+            other: Another one.
             until_s: The moment.
             seconds: How long.
             within_m: How near.
