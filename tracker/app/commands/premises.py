@@ -36,7 +36,7 @@ Cells = list[Any]
 _WAIT_HEAD = ("stream", "queue", "identity", "class", "joined", "left", "wait_s", "began", "end")
 _BIN_HEAD = ("stream", "queue", "from", "from_utc_ms", "mean", "longest", "share_above", "served", "abandoned")
 _BINS_SHOWN = ("from", "queue", "mean", "longest")
-_QUEUES_SHOWN = ("queue", "served", "mean", "median", "90 %", "longest", "gave up", "partly", "length", "most")
+_QUEUES_SHOWN = ("queue", "served", "mean", "90 %", "longest", "gave up", "partly", "length", "most")
 _VISITOR_HEAD = (
     *("stream", "footfall", "visitors", "entries", "staff", "re_entries", "groups", "grouped", "parties", "exits"),
     *("passers_by", "capture_of_passing", "capture_of_all"),
@@ -211,7 +211,7 @@ def _bin_shown(row: LengthBin, place: str, zone: ZoneInfo) -> Cells:
 
 
 def _queue_shown(row: QueueFigures, place: str) -> Cells:
-    times = map(duration, (row.mean_wait_s, row.median_wait_s, row.p90_wait_s, row.longest_wait_s))
+    times = map(duration, (row.mean_wait_s, row.p90_wait_s, row.longest_wait_s))
     apart = [row.abandoned, row.partly_seen]
     lengths = [f"{row.mean_length:.1f}", row.longest, f"{row.share_above:.0%}"]
     return [place, row.served, *times, *apart, *lengths]
