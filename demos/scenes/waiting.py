@@ -59,12 +59,11 @@ def true_waits(
         reach_s: Seconds from leaving the zone to the place of service.
     """
     stays = scene.stays({name: scene.plan.zones_m[name] for name in (zone, served_at)})
-    paths = {(actor.identity, path.start_s): path for actor in scene.actors for path in actor.trajectories}
+    presences = [(actor.identity, path) for actor in scene.actors for path in actor.trajectories]
     found = []
     for stay in (one for one in stays if one.zone == zone):
-        path = next(
-            p for (who, _), p in paths.items() if who == stay.identity and p.start_s <= stay.entered_s <= p.end_s
-        )
+        own = (path for identity, path in presences if identity == stay.identity)
+        path = next(one for one in own if one.start_s <= stay.entered_s <= one.end_s)
         standing = _standing(path, stay.entered_s, stay.left_s, still_m_s)
         arrivals = [one.entered_s for one in stays if one.zone == served_at and one.identity == stay.identity]
         served = min((at_s for at_s in arrivals if 0 <= at_s - stay.left_s <= reach_s), default=None)

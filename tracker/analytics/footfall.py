@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from tracker.analytics.trails import Trails
     from tracker.events import Event
     from tracker.premises import Footfall
-    from tracker.site import Doors
+    from tracker.site import Doors, Site
 
 __all__ = ["FootfallFinder"]
 
@@ -63,20 +63,21 @@ class FootfallFinder:
     """Footfall of a site.
 
     Args:
-        footfall: Of the site.
-        doors: Of the site.
+        site: Whose.
         trails: Of the identities.
     """
 
-    def __init__(self, footfall: Sequence[Footfall], doors: Sequence[Doors], trails: Trails) -> None:
-        by_name = {one.name: one for one in doors}
+    def __init__(self, site: Site, trails: Trails) -> None:
+        by_name = {one.name: one for one in site.doors}
+        # An exit of a zone is certain so much later than it was.
+        self._leave_s = {zone.name: zone.leave_s for zone in site.zones}
         self._spaces = [
             _Space(
                 rule=rule,
                 doors=by_name[rule.doors],
                 parties=Parties(trails, within_m=rule.group_m, seconds=rule.group_s),
             )
-            for rule in footfall
+            for rule in site.footfall
         ]
 
     def process(self, moment: Moment) -> Iterator[Finding]:
@@ -103,7 +104,8 @@ class FootfallFinder:
             elif event.kind == "identity_end":
                 yield from _end(space, event.identity)
         if np.isfinite(now_s):
-            yield from _on_duty(space, now_s)
+            for key in list(space.inside_s):
+                yield from _recognised(space, key, now_s - self._leave_s[key[1]])
         for party in space.parties.over(now_s, without=space.staff_s):
             yield from _told(party)
 
@@ -133,7 +135,11 @@ class FootfallFinder:
             space.parties.restore(entry["parties"], shift_s)
             space.out_s = {identity: time_s + shift_s for identity, time_s in entry["out"]}
             space.staff_s = {identity: time_s + shift_s for identity, time_s in entry["staff"]}
-            space.inside_s = {(who, zone): (time_s + shift_s, name) for who, zone, time_s, name in entry["inside"]}
+            space.inside_s = {
+                (who, zone): (time_s + shift_s, name)
+                for who, zone, time_s, name in entry["inside"]
+                if zone in space.rule.staff_zones
+            }
             space.served_s = dict(entry["served"])
             space.passed_door = set(entry["passed_door"])
             space.passed = {row[0]: _from_plain(row, shift_s) for row in entry["passed"]}
@@ -148,12 +154,6 @@ def _stay(space: _Space, event: Event) -> Iterator[Finding]:
     yield from _recognised(space, key, event.time_s)
     since_s, _ = space.inside_s.pop(key, (event.time_s, ""))
     space.served_s[event.identity] = space.served_s.get(event.identity, 0.0) + event.time_s - since_s
-
-
-def _on_duty(space: _Space, now_s: float) -> Iterator[Finding]:
-    """Those that have been in a staff zone for long enough now."""
-    for key in list(space.inside_s):
-        yield from _recognised(space, key, now_s)
 
 
 def _recognised(space: _Space, key: tuple[int, str], until_s: float) -> Iterator[Finding]:

@@ -166,6 +166,8 @@ class SiteMeasures(Analytic):
             present=self._bookings.present(self._zones.inside),
             area_percent=self._coverage.percent(instances.masks, rows, instances.boxes[rows], tracked.frame.size),
             balance=self._balances.now,
+            queues=self._places.queue_lengths(),
+            bays=self._places.taken_bays(),
             outages=tuple(sorted(self._pause.kinds)),
         )
 

@@ -35,7 +35,7 @@ class Places:
         self._walks = bool(site.queues or site.footfall)
         self._trails = Trails(Floor(site.ground, aspect=aspect))
         self._queues = Queues(site.queues, self._trails)
-        self._footfall = FootfallFinder(site.footfall, site.doors, self._trails)
+        self._footfall = FootfallFinder(site, self._trails)
         self._bays = Bays(site.bays, aspect=aspect, gap_s=gap_s)
         self.asked = bool(self._walks or site.bays)
         """Whether there is anything to measure."""
