@@ -18,8 +18,11 @@ from tracker.analytics.waits import Wait, length_bins, queue_figures, waits
 
 WITHIN_S = 0.5
 """Of every wait."""
-SEEDS = [0, pytest.param(3, marks=pytest.mark.slow), pytest.param(7, marks=pytest.mark.slow)]
-RATES = [12.5, pytest.param(25.0, marks=pytest.mark.slow), pytest.param(4.2, marks=pytest.mark.slow)]
+SLOW = (pytest.mark.slow, pytest.mark.timeout(600))
+CASES = pytest.mark.parametrize(
+    ("seed", "fps"),
+    [(0, 12.5), *(pytest.param(seed, fps, marks=SLOW) for seed, fps in ((0, 25.0), (0, 4.2), (3, 12.5), (7, 12.5)))],
+)
 GROUND = pytest.mark.parametrize("ground", [False, True], ids=["heights", "ground"])
 
 
@@ -44,8 +47,7 @@ def foot_leaves_s(seen: Measured, zone: str, identity: int, centre_s: float) -> 
 
 
 @GROUND
-@pytest.mark.parametrize("fps", RATES)
-@pytest.mark.parametrize("seed", SEEDS)
+@CASES
 def test_who_waits_how_long_and_how_it_ends(seed: int, fps: float, ground: bool) -> None:
     seen = measured("checkout", seed=seed, fps=fps, ground=ground)
     truth = true_waits(seen.recording.scene, "queue", "service")
@@ -59,8 +61,7 @@ def test_who_waits_how_long_and_how_it_ends(seed: int, fps: float, ground: bool)
 
 
 @GROUND
-@pytest.mark.parametrize("fps", RATES)
-@pytest.mark.parametrize("seed", SEEDS)
+@CASES
 def test_the_length_is_exact_but_while_somebody_comes_or_goes(seed: int, fps: float, ground: bool) -> None:
     seen = measured("checkout", seed=seed, fps=fps, ground=ground)
     truth = true_waits(seen.recording.scene, "queue", "service")
@@ -126,8 +127,7 @@ def groups(seen: Measured) -> list[set[int]]:
 
 
 @GROUND
-@pytest.mark.parametrize("fps", RATES)
-@pytest.mark.parametrize("seed", SEEDS)
+@CASES
 def test_groups_staff_returns_and_passers_by_are_exact(seed: int, fps: float, ground: bool) -> None:
     seen = measured("door", seed=seed, fps=fps, ground=ground)
     plan = seen.recording.scene.plan
@@ -174,8 +174,7 @@ def test_the_table_of_the_door_and_both_ratios() -> None:
 # ---- bays ------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("fps", [12.5, pytest.param(4.2, marks=pytest.mark.slow)])
-@pytest.mark.parametrize("seed", SEEDS)
+@CASES
 def test_bays_are_taken_and_free_when_they_are(seed: int, fps: float) -> None:
     seen = measured("bays", seed=seed, fps=fps)
     scene = seen.recording.scene

@@ -76,7 +76,7 @@ def test_a_short_stop_before_the_counter_is_a_wait() -> None:
 
 def test_shuffling_forward_adds_up() -> None:
     knots = [(1.0, 0.05, 0.5), (4.0, 0.22, 0.5)]
-    for step in range(5):  # stands for 1.2 s, then a step within 0.4 s
+    for _ in range(5):  # stands for 1.2 s, then a step within 0.4 s
         time_s, x = knots[-1][:2]
         knots += [(time_s + 1.2, x, 0.5), (time_s + 1.6, x + 0.05, 0.5)]
     knots += [(knots[-1][0] + 2, 0.7, 0.5), (knots[-1][0] + 4, 0.7, 0.5)]
