@@ -38,8 +38,8 @@ PLACES = (np.arange(5) + 0.5) / 5
 """Where a bay is looked at, across and deep, for what stands before it."""
 COVERED = 0.5
 """Share of these places under the boxes of others from which the bay is not in view."""
-SEEN_FREE_S = 1.0
-"""An arrival is known to be one where the bay was seen free for so long."""
+MISSED_S = 2.0
+"""A shorter time uncovered is a missed detection; where the bay was free for longer, an arrival is known to be one."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -160,8 +160,8 @@ class Bays:
     def _clear(self, bay: Bay, state: _State, span_s: float) -> Iterator[Finding]:
         state.clear_s += span_s
         if state.taken_s is None:
-            state.since_s = None
-            state.seen_free |= state.clear_s >= SEEN_FREE_S
+            if state.clear_s >= MISSED_S - EPSILON_S:
+                state.since_s, state.seen_free = None, True
             return
         if state.clear_s < bay.free_s - EPSILON_S:
             return
