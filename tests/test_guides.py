@@ -14,6 +14,7 @@ import pytest
 
 from demos.scenes.catalogue import counting_truth, open_recording
 from demos.scenes.recording import Recording
+from demos.scenes.waiting import true_waits
 from demos.scenes.writers import write_video
 from tests.command import Run
 from tracker.formats.ledger import read_editions, read_events
@@ -26,7 +27,8 @@ FPS = 12.5
 
 SCENES = {
     "count-lanes.md": {"road.mp4": ("road", 11.5)},
-    "count-shop.md": {"door.mp4": ("door", 10.0), "till.mp4": ("checkout", 10.0)},
+    "count-shop.md": {"door.mp4": ("door", 10.0), "till.mp4": ("checkout", 10.0), "bays.mp4": ("bays", 7.0)},
+    "queue.md": {"till.mp4": ("checkout", 12.0)},
     "count-junction.md": {"junction.mp4": ("junction", 12.0)},
     "draw-afterwards.md": {"road.mp4": ("road", 11.5)},
     "speeds.md": {"road.mp4": ("road", 11.5)},
@@ -120,6 +122,38 @@ def test_footfall_and_dwell(folder: Path, run: Run) -> None:
     assert [float(row["left"]) for row in served] == [pytest.approx(6.5, abs=0.5)]
     assert sum(row["zone"] == "queue" for row in rows) >= 4
     assert (folder / "till.refined.events.jsonl").is_file()
+    [visitors] = rows_of(folder / "footfall.csv")
+    assert 3 <= int(visitors["visitors"]) <= 5
+    assert visitors["groups"] == "1"
+    assert 1 <= int(visitors["passers_by"]) <= 2  # one, and one of a group that was taken for two
+    assert visitors["from"] == "2026-03-29T09:00:00+02:00"
+    inside, outside = int(visitors["visitors"]), int(visitors["passers_by"])
+    assert float(visitors["capture_of_passing"]) == pytest.approx(inside / outside, abs=1e-4)
+    assert float(visitors["capture_of_all"]) == pytest.approx(inside / (inside + outside), abs=1e-4)
+    parked = {row["bay"]: row for row in rows_of(folder / "parked.csv")}
+    assert parked["A3"]["began"] == "already_there"
+    assert "A4" not in parked or parked["A4"]["free"]  # its car leaves after four seconds
+
+
+def rows_of(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def test_the_queue_at_the_till(folder: Path, run: Run) -> None:
+    printed = follow("queue.md", folder, run)
+    found = rows_of(folder / "waits.csv")
+    truth = true_waits(recording_of("queue.md", "till.mp4").scene, "queue", "service", reach_s=5)
+    ends = Counter(row["end"] for row in found)
+    assert ends == Counter(one.end for one in truth) == {"served": 1, "open": 3}
+    waited = sorted(float(row["wait_s"]) for row in found)
+    assert waited == pytest.approx(sorted(one.left_s - one.joined_s for one in truth), abs=0.8)
+    assert all(row["joined"].startswith("2026-03-28T10:00:") for row in found)
+    lengths = rows_of(folder / "lengths.csv")
+    assert [row["longest"] for row in lengths] == ["3"]
+    assert printed[1] == printed[-1]  # counted while tracking, and from the records
+    keys = [sorted(event.key for event in read_events(folder / f"{name}.events.jsonl")) for name in ("till", "again")]
+    assert keys[0] == keys[1]
 
 
 def test_turning_counts(folder: Path, run: Run) -> None:
@@ -152,7 +186,7 @@ def test_a_line_drawn_afterwards(folder: Path, run: Run) -> None:
 @pytest.mark.parametrize("path", sorted((ROOT / "examples" / "sites").glob("*.yaml")), ids=lambda path: path.name)
 def test_examples_are_sites(path: Path) -> None:
     site = read_site(path)
-    assert site.lines
+    assert site.lines or site.bays
     assert site.reference_size == (640, 360)
 
 

@@ -21,8 +21,10 @@ CENTRAL = {
     "tracker.contacts",
     "tracker.ground",
     "tracker.polygons",
+    "tracker.premises",
     "tracker.recount",
     "tracker.site",
+    "tracker.site_checks",
     "tracker.traffic",
     "tracker.version",
 }
