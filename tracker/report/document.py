@@ -41,7 +41,6 @@ class Box:
         x, y, width, height: In pixels of its drawing, from the top left.
         tone: Name of a colour, see :mod:`tracker.report.tones`.
         look: ``hatched`` for what is not known, ``hollow`` for what was not seen to its end.
-        hint: What a pointer that rests on it is told; may be empty.
     """
 
     x: float
@@ -50,7 +49,6 @@ class Box:
     height: float
     tone: str
     look: Literal["full", "hatched", "hollow"] = "full"
-    hint: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,94 @@
+"""Ledgers of a report as one SQLite store: a single store in place, everything else through a temporary one."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+import tempfile
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tracker.analytics.counts import booked
+from tracker.errors import ConfigError
+from tracker.formats.event_rows import row_of
+from tracker.formats.event_store import SUFFIXES, create, insertion, open_store
+from tracker.formats.ledger import read_events
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+__all__ = ["open_ledgers"]
+
+BATCH_ROWS = 4096
+SAME_SHARE = 0.5
+"""Two ledgers that share more than this of a stream's time, with other events, are two counts of one recording."""
+
+Stream = tuple[str, bool]
+"""Name, and whether its clock is UTC."""
+
+
+@contextlib.contextmanager
+def open_ledgers(
+    paths: Sequence[Path], *, progress: Callable[[int, int], None] = lambda _done, _total: None
+) -> Iterator[sqlite3.Connection]:
+    """A store with the events of all ledgers, for reading; an event that two of them have is there once.
+
+    Rows go from the ledgers to the disk a batch at a time.
+
+    Args:
+        paths: Stores and event files.
+        progress: Called with the ledgers that were read and their number.
+
+    Raises:
+        SourceError: A ledger is missing or damaged.
+        ConfigError: Two ledgers have different events of one stream and time.
+    """
+    if len(paths) == 1 and paths[0].suffix.lower() in SUFFIXES:
+        with open_store(paths[0]) as connection:
+            yield connection
+        return
+    with tempfile.TemporaryDirectory(prefix="masktrail-report-") as folder:
+        store = Path(folder) / "events.sqlite"
+        with closing(sqlite3.connect(store, isolation_level=None)) as connection:
+            connection.execute("PRAGMA journal_mode = OFF")
+            connection.execute("PRAGMA synchronous = OFF")
+            connection.execute("BEGIN")
+            create(connection)
+            known: dict[Stream, list[tuple[int, int, Path]]] = {}
+            for done, path in enumerate(paths, 1):
+                _add(connection, path, known)
+                progress(done, len(paths))
+            connection.execute("COMMIT")
+        with open_store(store) as connection:
+            yield connection
+
+
+def _add(connection: sqlite3.Connection, path: Path, known: dict[Stream, list[tuple[int, int, Path]]]) -> None:
+    """Take one ledger, and refuse it if it counts again what an earlier one counted otherwise."""
+    spans: dict[Stream, tuple[int, int]] = {}
+    fresh: dict[Stream, int] = {}
+    batch = []
+
+    def flush() -> None:
+        for row in batch:
+            added = connection.execute(insertion(), row).rowcount
+            key = row["stream"], row["utc_ms"] is not None
+            fresh[key] = fresh.get(key, 0) + max(added, 0)
+        batch.clear()
+
+    for event in read_events(path):
+        at_ms, utc = booked(event)
+        low, high = spans.get((event.stream, utc), (at_ms, at_ms))
+        spans[event.stream, utc] = min(low, at_ms), max(high, at_ms)
+        batch.append(row_of(event) | {"edition": 1})
+        if len(batch) >= BATCH_ROWS:
+            flush()
+    flush()
+    for stream, span in spans.items():
+        for low, high, other in known.get(stream, ()):
+            shared = min(high, span[1]) - max(low, span[0])
+            if fresh.get(stream) and shared > SAME_SHARE * max(min(high - low, span[1] - span[0]), 1):
+                problem = f"expected one count of {stream[0]}, found others in {other.name} and {path.name}"
+                raise ConfigError(path, problem, "name the ledger that counts instead of the folder")
+        known.setdefault(stream, []).append((*span, path))
