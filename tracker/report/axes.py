@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Tick", "clock_text", "count_ticks", "duration_text", "moment_text", "period_text", "time_ticks"]
 
+QUARTER_S = 900
 HOUR_S = 3600
 DAY_S = 86_400
 STEPS_S = (
@@ -58,7 +59,8 @@ def time_ticks(period: Period, most: int) -> list[Tick]:
         return _days(period, step_s // DAY_S)
     found: list[Tick] = []
     day, offset = "", None
-    for at in range(-(-first_ms // (min(step_s, 900) * 1000)) * min(step_s, 900) * 1000, last_ms + 1, min(step_s, 900) * 1000):
+    stride = min(step_s, QUARTER_S) * 1000  # offsets of time zones are whole quarters of an hour
+    for at in range(-(-first_ms // stride) * stride, last_ms + 1, stride):
         local = _local(at, period.zone)
         if (local.hour * HOUR_S + local.minute * 60 + local.second) % step_s:
             continue
@@ -98,7 +100,8 @@ def moment_text(at_ms: int, period: Period, *, seconds: bool = False) -> str:
     local = _local(at_ms, period.zone)
     if period.bin_s >= DAY_S and not seconds:
         return f"{local:%a} {local.day} {local:%b %Y}"
-    return f"{local:%Y-%m-%d %H:%M}" + (f":{local:%S}" if seconds or period.bin_s < 60 else "") + f" {offset_text(local)}"
+    clock = f"{local:%H:%M:%S}" if seconds or period.bin_s < 60 else f"{local:%H:%M}"
+    return f"{local:%Y-%m-%d} {clock} {offset_text(local)}"
 
 
 def period_text(period: Period) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tracker.report.axes import Tick, count_ticks, moment_text, time_ticks
-from tracker.report.document import Box, Chart, Drawing, Key, Stroke, Table, Words
+from tracker.report.document import Anchor, Box, Chart, Drawing, Key, Stroke, Table, Words
 from tracker.report.tones import SERIES
 
 if TYPE_CHECKING:
@@ -67,8 +67,9 @@ def count_chart(place: PlaceCounts, period: Period, tones: Mapping[str, str], *,
         title: Of the chart.
     """
     ways = sorted(place.ways)
-    most = max((int(place.sums(way).max(initial=0)) for way in ways), default=0)
-    most = max([most, *(float(np.nanmax(values, initial=0)) for values in place.before.values())])
+    highest = [float(place.sums(way).max(initial=0)) for way in ways]
+    highest += [float(np.nanmax(values, initial=0)) for values in place.before.values()]
+    scale = count_ticks(max(highest, default=0))
     shown = [name for name in tones if any(place.ways[way].get(name, np.zeros(1)).any() for way in ways)]
     legend = [Key(label=name, tone=tones[name]) for name in shown]
     if place.before:
@@ -78,8 +79,8 @@ def count_chart(place: PlaceCounts, period: Period, tones: Mapping[str, str], *,
     return Chart(
         title=title,
         text=_told(place, ways, period),
-        wide=_drawing(place, ways, period, tones, WIDE, most),
-        narrow=_drawing(place, ways, period, tones, NARROW, most),
+        wide=_drawing(place, period, tones, layout=WIDE, scale=scale),
+        narrow=_drawing(place, period, tones, layout=NARROW, scale=scale),
         legend=legend,
         table=_table(place, ways, period, title),
     )
@@ -93,7 +94,9 @@ def _told(place: PlaceCounts, ways: Sequence[str], period: Period) -> str:
         text = f"{way or place.place}: {int(sums.sum()):,}"
         if sums.any():
             fullest = int(np.argmax(sums))
-            text += f", at most {int(sums[fullest]):,} in the bin from {moment_text(int(period.edges[fullest]), period)}"
+            text += (
+                f", at most {int(sums[fullest]):,} in the bin from {moment_text(int(period.edges[fullest]), period)}"
+            )
         parts.append(text)
     if place.out.any():
         parts.append(f"the camera was out in {int(place.out.sum())} of {period.bins} bins")
@@ -101,19 +104,13 @@ def _told(place: PlaceCounts, ways: Sequence[str], period: Period) -> str:
 
 
 def _drawing(
-    place: PlaceCounts,
-    ways: Sequence[str],
-    period: Period,
-    tones: Mapping[str, str],
-    layout: Layout,
-    most: float,
+    place: PlaceCounts, period: Period, tones: Mapping[str, str], *, layout: Layout, scale: Sequence[int]
 ) -> Drawing:
     marks: list[Mark] = []
-    scale = count_ticks(most)
     top = 0.0
-    for way in ways:
+    for way in sorted(place.ways):
         marks += _head(place, way, layout, top)
-        marks += _panel(place, way, period, tones, layout, top + HEAD, scale)
+        marks += _panel(place, way, period, tones, layout=layout, top=top + HEAD, scale=scale)
         top += HEAD + layout.panel + GAP
     bottom = top - GAP
     marks += time_axis(period, time_ticks(period, layout.ticks), layout, bottom)
@@ -137,6 +134,7 @@ def _panel(
     way: str,
     period: Period,
     tones: Mapping[str, str],
+    *,
     layout: Layout,
     top: float,
     scale: Sequence[int],
@@ -193,7 +191,7 @@ def time_axis(period: Period, ticks: Sequence[Tick], layout: Layout, y: float) -
     for at_ms, upper, lower in ticks:
         x = layout.left + room * (at_ms - first) / (last - first)
         marks.append(Stroke(points=((x, y), (x, y + 4)), tone="soft"))
-        anchor = "start" if x < layout.left + 8 else "middle"
+        anchor: Anchor = "start" if x < layout.left + 8 else "middle"
         marks.append(Words(x=x, y=y + 16, text=upper, anchor=anchor))
         if lower:
             marks.append(Words(x=x, y=y + 30, text=lower, anchor=anchor))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from tracker.report.count_charts import class_tones, count_chart
 from tracker.report.document import Fact, Matrix, Note, Section, Table
 
@@ -71,8 +73,8 @@ def place_section(counted: Counted, period: Period, kind: str) -> Section | None
         count_chart(place, period, tones, title=place_name(place, several=several)) for place in places[:MOST_CHARTS]
     ]
     lead = (
-        f"Identities by direction and final class in bins of {bin_text(period.bin_s)}. Where the camera was out a count is "
-        "a lower limit, and no count is not a zero."
+        f"Identities by direction and final class in bins of {bin_text(period.bin_s)}. Where the camera was out, a "
+        "count is a lower limit, and no count is not a zero."
     )
     return Section(key="counts" if kind == "crossing" else "entries", title=TITLES[kind], lead=lead, parts=parts)
 
@@ -109,13 +111,20 @@ def _sums(places: Sequence[PlaceCounts], classes: Sequence[str], kind: str, *, s
             row += [f"{sums.get(name, 0):,}" for name in named]
             row += [f"{sum(sums.get(name, 0) for name in others):,}"] * bool(others)
             if compared:
-                before = place.before.get(way)
-                known = before is not None and not (before != before).any()  # noqa: PLR0124 - NaN is not itself
-                row.append(f"{before.sum():,.0f}" if known and before is not None else "not known throughout")
+                row.append(_before(place, way))
             rows.append(row)
     left = len(rows) - MOST_ROWS
     caption = f"Sums of the period{f'; {left:,} more rows are in the CSV' if left > 0 else ''}"
     return Table(columns=columns, rows=rows[:MOST_ROWS], caption=caption)
+
+
+def _before(place: PlaceCounts, way: str) -> str:
+    """Sum of the week before; a lower limit where it is not known throughout."""
+    before = place.before.get(way)
+    if before is None:
+        return "not known"
+    at_least = "≥ " if np.isnan(before).any() else ""
+    return f"{at_least}{np.nansum(before):,.0f}"
 
 
 def flow_section(counted: Counted, sites: Sequence[tuple[str, Site]]) -> Section | None:
@@ -141,8 +150,12 @@ def flow_section(counted: Counted, sites: Sequence[tuple[str, Site]]) -> Section
         total = sum(value or 0 for row in values for value in row)
         caption = f"{stream}: {total:,} identities; rows are where they came by, columns where they went"
         parts.append(Matrix(rows=starts, columns=ends, values=values, caption=caption))
-    rows = [[place.place, place.stream, f"{place.total:,}"] for place in flows if (place.stream, place.place) not in told]
+    rows = [
+        [place.place, place.stream, f"{place.total:,}"] for place in flows if (place.stream, place.place) not in told
+    ]
     if rows:
         parts.append(Table(columns=["flow", "camera", "#identities"], rows=rows[:MOST_ROWS], caption="Flows"))
-    lead = "How many identities took each way; a flow counts when it begins. A dash is a way that the site does not name."
+    lead = (
+        "How many identities took each way; a flow counts when it begins. A dash is a way that the site does not name."
+    )
     return Section(key="flows", title="From where to where", lead=lead, parts=parts)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tracker.report.questions import Count, Span, Store
     from tracker.site import Site
 
-__all__ = ["Counted", "PlaceCounts", "counted", "outage_bins"]
+__all__ = ["Counted", "PlaceCounts", "counts_of", "outage_bins"]
 
 KINDS = ("crossing", "enter", "flow", "loitering")
 QUARTER_S = 900
@@ -95,7 +95,7 @@ class Counted:
         return [place for place in self.places if place.kind == kind]
 
 
-def counted(store: Store, period: Period, spans: Sequence[Span], sites: Sequence[tuple[str, Site]] = ()) -> Counted:
+def counts_of(store: Store, period: Period, spans: Sequence[Span], sites: Sequence[tuple[str, Site]] = ()) -> Counted:
     """The counts of a period.
 
     Args:
@@ -160,7 +160,7 @@ def _sums(store: Store, period: Period) -> tuple[dict[Group, NDArray[np.int64]],
         key = row[:5]
         if key not in found:
             found[key] = np.zeros(period.bins, np.int64)
-        found[key][slot] += row.count
+        found[key][slot] += row.passages
         semantics.add(row.semantics)
     return found, semantics
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 __all__ = [
+    "Anchor",
     "Box",
     "Chart",
     "Dot",
@@ -31,6 +32,9 @@ __all__ = [
     "Table",
     "Words",
 ]
+
+
+Anchor = Literal["start", "middle", "end"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +84,7 @@ class Words:
     text: str
     tone: str = "soft"
     size: float = 11.5
-    anchor: Literal["start", "middle", "end"] = "start"
+    anchor: Anchor = "start"
     bold: bool = False
 
 

@@ -126,13 +126,15 @@ def dwell_section(stays: Mapping[Group, Stays]) -> tuple[Section | None, list[Fa
     parts: list[Part] = [_table(stays, several=several)]
     if len(ordered) > MOST_CHARTS:
         parts.append(Note(text=f"Charts are of the {MOST_CHARTS} zones with most stays; all are in the CSV."))
-    facts = []
+    facts: list[Fact] = []
     for (stream, place), found in ordered[:MOST_CHARTS]:
         length, closed, _ = _arrays(found)
         figures = DwellFigures.of(found)
         parts.append(dwell_chart(f"{place} · {stream}" if several else place, length, closed, figures.median_s))
         if not facts:
-            facts = [Fact(name=f"Median dwell, {place}", value=duration_text(figures.median_s), note=f"n {figures.n:,}")]
+            facts = [
+                Fact(name=f"Median dwell, {place}", value=duration_text(figures.median_s), note=f"n {figures.n:,}")
+            ]
     lead = (
         "Stays that began in the period. Means are of stays seen from entry to exit; the median counts a censored stay "
         "(found inside, lost or lasting) for as long as it was seen."

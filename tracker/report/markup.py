@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Html", "element", "joined", "text"]
 
-EMPTY = frozenset({"meta", "img", "br", "col", "rect", "circle", "path", "polyline", "use"})
-"""Elements without an end."""
+EMPTY = frozenset({"img", "circle", "path"})
+"""Elements without an end; the slash ends those of SVG."""
 
 
 class Html(str):
@@ -50,8 +50,8 @@ def element(name: str, *children: str, **attributes: str | float | bool) -> Html
             told.append(f" {word}")
         elif value is not False:
             told.append(f' {word}="{text(number(value) if isinstance(value, float | int) else value)}"')
-    head = f"<{name}{''.join(told)}>"
-    return Html(head) if name in EMPTY and not children else Html(f"{head}{joined(children)}</{name}>")
+    head = f"<{name}{''.join(told)}"
+    return Html(f"{head}/>") if name in EMPTY else Html(f"{head}>{joined(children)}</{name}>")
 
 
 def joined(children: Iterable[str]) -> Html:

@@ -141,7 +141,9 @@ def _table(table: Table) -> Html:
 
 def _matrix(matrix: Matrix) -> Html:
     most = max((value or 0 for row in matrix.values for value in row), default=0) or 1
-    head = element("tr", element("th", "from, to", scope="col"), *(element("th", n, scope="col") for n in matrix.columns))
+    head = element(
+        "tr", element("th", "from, to", scope="col"), *(element("th", n, scope="col") for n in matrix.columns)
+    )
     rows = []
     for name, values in zip(matrix.rows, matrix.values, strict=True):
         cells = [

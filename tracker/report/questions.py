@@ -35,7 +35,7 @@ class Count(NamedTuple):
     class_name: str
     at_ms: int
     semantics: int
-    count: int
+    passages: int
 
 
 class StayRow(NamedTuple):
@@ -117,7 +117,9 @@ class Store:
             WHERE kind IN ({marks}) AND counts AND utc = ? AND at_ms >= ? AND at_ms < ? {self._only()}
             GROUP BY 1, 2, 3, 4, 5, 6, 7"""  # noqa: S608 - own names
         limits = (period.utc, period.from_ms, period.to_ms)
-        yield from map(Count._make, self.connection.execute(query, (width_ms, width_ms, *kinds, *limits, *self.streams)))
+        yield from map(
+            Count._make, self.connection.execute(query, (width_ms, width_ms, *kinds, *limits, *self.streams))
+        )
 
     def stays(self, period: Period) -> Iterator[StayRow]:
         """Stays that began in a period, in no order."""
@@ -126,15 +128,12 @@ class Store:
               began = 'entered', closed, "end"
             FROM stays WHERE (entered_ms IS NOT NULL) = ? AND began_ms >= ? AND began_ms < ? {self._only()}"""  # noqa: S608
         rows = self.connection.execute(query, (period.utc, period.from_ms, period.to_ms, *self.streams))
-        for *head, began, closed, end in rows:
-            yield StayRow(*head, bool(began), bool(closed), end)
+        yield from map(StayRow._make, rows)
 
     def values(self, period: Period, kind: str) -> Iterator[Valued]:
         """Rows of a kind with a value, under their final classes."""
-        query = f"""SELECT counted.stream, counted.place, counted.direction, counted.class, events.value, events.error
-            FROM counted JOIN events ON events.row = counted.row
-            WHERE counted.kind = ? AND counted.utc = ? AND counted.at_ms >= ? AND counted.at_ms < ?
-              AND events.value IS NOT NULL {self._only("counted.stream")}"""  # noqa: S608 - own names
+        query = f"""SELECT stream, place, direction, class, value, error FROM counted
+            WHERE kind = ? AND utc = ? AND at_ms >= ? AND at_ms < ? AND value IS NOT NULL {self._only()}"""  # noqa: S608
         limits = (kind, period.utc, period.from_ms, period.to_ms, *self.streams)
         yield from map(Valued._make, self.connection.execute(query, limits))
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from tracker.report.axes import count_ticks, duration_text
 from tracker.report.count_charts import NARROW, WIDE, shortened
-from tracker.report.document import Box, Chart, Dot, Drawing, Key, Stroke, Table, Words
+from tracker.report.document import Anchor, Box, Chart, Dot, Drawing, Key, Stroke, Table, Words
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -64,9 +64,7 @@ def spread_of(name: str, values: NDArray[np.float64], errors: NDArray[np.float64
     return Spread(name=name, n=len(values), low=low, middle=middle, high=high, error=error)
 
 
-def dwell_chart(
-    title: str, length: NDArray[np.float64], closed: NDArray[np.bool_], median_s: float | None
-) -> Chart:
+def dwell_chart(title: str, length: NDArray[np.float64], closed: NDArray[np.bool_], median_s: float | None) -> Chart:
     """Histogram of stays.
 
     Args:
@@ -89,7 +87,9 @@ def dwell_chart(
     n = int(closed.sum())
     text = f"{n:,} stays seen from entry to exit and {len(length) - n:,} censored; median {duration_text(median_s)}."
     over = columns - 1 == COLUMNS
-    names = [_range(number * step, None if over and number == COLUMNS else (number + 1) * step) for number in range(columns)]
+    names = [
+        _range(number * step, None if over and number == COLUMNS else (number + 1) * step) for number in range(columns)
+    ]
     return Chart(
         title=title,
         text=text,
@@ -157,7 +157,7 @@ def _histogram(
     if median_s is not None and median_s < step * columns:
         x = layout.left + median_s / step * width
         marks.append(Stroke(points=((x, top - 6), (x, bottom)), tone="ink", width=1.4, dashed=True))
-        anchor = "end" if x > layout.width * 0.7 else "start"
+        anchor: Anchor = "end" if x > layout.width * 0.7 else "start"
         shift = -5 if anchor == "end" else 5
         words = f"median {duration_text(median_s)}"
         marks.append(Words(x=x + shift, y=top - 8, text=words, tone="ink", anchor=anchor, bold=True))

@@ -6,8 +6,9 @@ import contextlib
 import sqlite3
 import tempfile
 from contextlib import closing
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tracker.analytics.counts import booked
 from tracker.errors import ConfigError
@@ -18,7 +19,7 @@ from tracker.formats.ledger import read_events
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-__all__ = ["open_ledgers"]
+__all__ = ["Ledger", "open_ledgers"]
 
 BATCH_ROWS = 4096
 SAME_SHARE = 0.5
@@ -28,24 +29,38 @@ Stream = tuple[str, bool]
 """Name, and whether its clock is UTC."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ledger:
+    """A store or an event file.
+
+    Attributes:
+        path: Of it.
+        stream: Name that its only stream has here: in a batch files of two folders may have the same name. Empty = as
+            it is.
+    """
+
+    path: Path
+    stream: str = ""
+
+
 @contextlib.contextmanager
 def open_ledgers(
-    paths: Sequence[Path], *, progress: Callable[[int, int], None] = lambda _done, _total: None
+    ledgers: Sequence[Ledger], *, progress: Callable[[int, int], None] = lambda _done, _total: None
 ) -> Iterator[sqlite3.Connection]:
     """A store with the events of all ledgers, for reading; an event that two of them have is there once.
 
     Rows go from the ledgers to the disk a batch at a time.
 
     Args:
-        paths: Stores and event files.
+        ledgers: Stores and event files.
         progress: Called with the ledgers that were read and their number.
 
     Raises:
         SourceError: A ledger is missing or damaged.
         ConfigError: Two ledgers have different events of one stream and time.
     """
-    if len(paths) == 1 and paths[0].suffix.lower() in SUFFIXES:
-        with open_store(paths[0]) as connection:
+    if len(ledgers) == 1 and ledgers[0].path.suffix.lower() in SUFFIXES:
+        with open_store(ledgers[0].path) as connection:
             yield connection
         return
     with tempfile.TemporaryDirectory(prefix="masktrail-report-") as folder:
@@ -56,19 +71,19 @@ def open_ledgers(
             connection.execute("BEGIN")
             create(connection)
             known: dict[Stream, list[tuple[int, int, Path]]] = {}
-            for done, path in enumerate(paths, 1):
-                _add(connection, path, known)
-                progress(done, len(paths))
+            for done, ledger in enumerate(ledgers, 1):
+                _add(connection, ledger, known)
+                progress(done, len(ledgers))
             connection.execute("COMMIT")
         with open_store(store) as connection:
             yield connection
 
 
-def _add(connection: sqlite3.Connection, path: Path, known: dict[Stream, list[tuple[int, int, Path]]]) -> None:
+def _add(connection: sqlite3.Connection, ledger: Ledger, known: dict[Stream, list[tuple[int, int, Path]]]) -> None:
     """Take one ledger, and refuse it if it counts again what an earlier one counted otherwise."""
     spans: dict[Stream, tuple[int, int]] = {}
     fresh: dict[Stream, int] = {}
-    batch = []
+    batch: list[dict[str, Any]] = []
 
     def flush() -> None:
         for row in batch:
@@ -77,7 +92,9 @@ def _add(connection: sqlite3.Connection, path: Path, known: dict[Stream, list[tu
             fresh[key] = fresh.get(key, 0) + max(added, 0)
         batch.clear()
 
-    for event in read_events(path):
+    path = ledger.path
+    for read in read_events(path):
+        event = replace(read, stream=ledger.stream) if ledger.stream else read
         at_ms, utc = booked(event)
         low, high = spans.get((event.stream, utc), (at_ms, at_ms))
         spans[event.stream, utc] = min(low, at_ms), max(high, at_ms)

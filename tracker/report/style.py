@@ -22,20 +22,22 @@ a:focus-visible,summary:focus-visible,.scroll:focus-visible{outline:2px solid va
 nav{margin:0 0 24px}
 nav ul{display:flex;flex-wrap:wrap;gap:4px 18px;margin:0;padding:0;list-style:none;font-size:14px}
 nav a{display:inline-block;padding:3px 0}
-.warning{background:var(--warn-soft);border-left:4px solid var(--warn);border-radius:4px;padding:8px 12px;margin:0 0 12px}
+.warning{background:var(--warn-soft);border-left:4px solid var(--warn);border-radius:4px;padding:8px 12px;
+margin:0 0 12px}
 .note{color:var(--soft);margin:0 0 12px;max-width:75ch}
 .lead{color:var(--soft);margin:0 0 16px;max-width:75ch}
-section{margin:0 0 20px;padding:20px 20px 8px;background:var(--surface);border:1px solid var(--border);border-radius:10px}
-dl.facts{display:grid;grid-template-columns:repeat(auto-fill,minmax(160px,1fr));gap:1px;margin:0 0 16px;
-background:var(--border);border:1px solid var(--border);border-radius:10px;overflow:hidden}
-dl.facts>div{padding:12px 16px;background:var(--surface)}
+section{margin:0 0 20px;padding:20px 20px 8px;background:var(--surface);border:1px solid var(--border);
+border-radius:10px}
+dl.facts{display:grid;grid-template-columns:repeat(auto-fill,minmax(168px,1fr));gap:10px;margin:0 0 18px}
+dl.facts>div{padding:10px 14px;background:var(--raised);border-radius:8px}
+header dl.facts>div{background:var(--surface);border:1px solid var(--border)}
 dl.facts dt{color:var(--soft);font-size:13px;line-height:1.35}
 dl.facts dd{margin:0;overflow-wrap:anywhere}
 dl.facts dd.v{font-size:24px;line-height:1.25;font-weight:600;letter-spacing:-.01em}
 dl.facts dd.n{color:var(--soft);font-size:13px;line-height:1.35}
-header dl.facts{margin-bottom:20px}
 figure{margin:0 0 20px;break-inside:avoid}
-.legend{display:flex;flex-wrap:wrap;gap:2px 16px;margin:6px 0 0;padding:0;list-style:none;color:var(--soft);font-size:13px}
+.legend{display:flex;flex-wrap:wrap;gap:2px 16px;margin:6px 0 0;padding:0;list-style:none;color:var(--soft);
+font-size:13px}
 .legend li{display:flex;align-items:center;gap:6px}
 .legend svg{width:14px;height:12px;flex:none}
 figcaption{color:var(--soft);font-size:13px;margin-top:6px}
@@ -50,9 +52,9 @@ svg.narrow{display:none}
 .defs{position:absolute;width:0;height:0}
 img{display:block;max-width:100%;height:auto;border-radius:6px}
 .scroll{overflow-x:auto;margin:0 0 16px}
-table{border-collapse:collapse;width:100%;font-size:14px}
+table{border-collapse:collapse;min-width:55%;font-size:14px}
 caption{text-align:left;color:var(--soft);font-size:13px;padding:0 0 6px}
-th,td{text-align:left;vertical-align:top;padding:6px 14px 6px 0;border-bottom:1px solid var(--border)}
+th,td{text-align:left;vertical-align:top;padding:6px 22px 6px 0;border-bottom:1px solid var(--border)}
 thead th{color:var(--soft);font-size:12.5px;font-weight:500;vertical-align:bottom}
 tbody th{font-weight:500;overflow-wrap:anywhere;min-width:8em}
 .r{text-align:right}

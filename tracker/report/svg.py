@@ -57,9 +57,7 @@ def _marks(marks: Iterable[Mark]) -> Iterable[str]:
             if isinstance(mark, Stroke):
                 yield _stroke(mark)
             elif isinstance(mark, Dot):
-                yield element(
-                    "circle", cx=mark.x, cy=mark.y, r=mark.radius, class_=f"f-{mark.tone} rim"
-                )
+                yield element("circle", cx=mark.x, cy=mark.y, r=mark.radius, class_=f"f-{mark.tone} rim")
             elif isinstance(mark, Words):
                 yield _words(mark)
 
