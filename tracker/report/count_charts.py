@@ -73,7 +73,7 @@ def count_chart(place: PlaceCounts, period: Period, tones: Mapping[str, str], *,
     shown = [name for name in tones if any(place.ways[way].get(name, np.zeros(1)).any() for way in ways)]
     legend = [Key(label=name, tone=tones[name]) for name in shown]
     if place.before:
-        legend.append(Key(label="a week before, all classes", tone="ink", look="dashed"))
+        legend.append(Key(label="a week before, all classes", tone="soft", look="line"))
     if place.out.any():
         legend.append(Key(label="camera out: not known", tone="hatch", look="hatched"))
     return Chart(
@@ -179,7 +179,7 @@ def _before(values: NDArray[np.float64] | None, x: NDArray[np.float64], bottom: 
         for slot in range(low, high):
             y = bottom - float(values[slot]) * unit
             points += [(float(x[slot]), y), (float(x[slot + 1]), y)]
-        marks.append(Stroke(points=tuple(points), tone="ink", width=1.2, dashed=True))
+        marks.append(Stroke(points=tuple(points), tone="soft", width=1.3))
     return marks
 
 

@@ -106,7 +106,14 @@ class Key:
 
     label: str
     tone: str
-    look: Literal["full", "hatched", "hollow", "dashed"] = "full"
+    look: Literal["full", "hatched", "hollow", "line", "dashed"] = "full"
+
+    @property
+    def mark(self) -> Mark:
+        """What stands before the label, on 14 x 12 pixels."""
+        if self.look == "line" or self.look == "dashed":  # noqa: PLR1714 - mypy narrows by it
+            return Stroke(points=((0, 6), (14, 6)), tone=self.tone, width=1.4, dashed=self.look == "dashed")
+        return Box(x=1, y=1, width=12, height=10, tone=self.tone, look=self.look)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -102,8 +102,8 @@ def heat_section(heats: Iterable[Heat], stills: Mapping[str, NDArray[np.uint8]])
         if not coded:
             continue
         words = (
-            f"{heat.stream}: {duration_text(total_s)} of presence, from {heat.origin}. Yellow: {duration_text(hot_s)} and "
-            f"more in a cell (the {TOP_PERCENTILE:g}th percentile); violet: the least; without colour: none."
+            f"{heat.stream}: {duration_text(total_s)} of presence, from {heat.origin}. Yellow: {duration_text(hot_s)} "
+            f"and more in a cell (the {TOP_PERCENTILE:g}th percentile); violet: the least; without colour: none."
         )
         text = f"Heatmap of {heat.stream}: where identities stood for how long"
         height, width = image.shape[:2]

@@ -6,7 +6,7 @@ import base64
 from html import escape
 from typing import TYPE_CHECKING
 
-from tracker.report.document import Box, Chart, Facts, Matrix, Picture, Stroke, Table
+from tracker.report.document import Chart, Facts, Matrix, Picture, Table
 from tracker.report.markup import Html, element, joined
 from tracker.report.style import style
 from tracker.report.svg import marks_of, svg_of
@@ -14,7 +14,7 @@ from tracker.report.svg import marks_of, svg_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tracker.report.document import Fact, Key, Mark, Part, Report, Section
+    from tracker.report.document import Fact, Key, Part, Report, Section
 
 __all__ = ["render_page"]
 
@@ -107,12 +107,7 @@ def _chart(chart: Chart, key: str) -> Html:
 
 
 def _key(entry: Key) -> Html:
-    mark: Mark
-    if entry.look == "dashed":
-        mark = Stroke(points=((0, 6), (14, 6)), tone=entry.tone, width=1.4, dashed=True)
-    else:
-        mark = Box(x=1, y=1, width=12, height=10, tone=entry.tone, look=entry.look)
-    return element("li", element("svg", marks_of([mark]), viewBox="0 0 14 12", aria_hidden="true"), entry.label)
+    return element("li", element("svg", marks_of([entry.mark]), viewBox="0 0 14 12", aria_hidden="true"), entry.label)
 
 
 def _table(table: Table) -> Html:
@@ -127,16 +122,16 @@ def _table(table: Table) -> Html:
             element("td", cell, class_="r" if right else "l") for cell, right in zip(row[1:], numeric[1:], strict=True)
         ]
         rows.append(element("tr", element("th", row[0], scope="row"), *cells))
-    made = element(
-        "table",
-        element("caption", table.caption),
-        element("thead", element("tr", *head)),
-        element("tbody", *rows),
-    )
-    scroller = element("div", made, class_="scroll", tabindex="0", role="region", aria_label=table.caption)
+    made = _scroller(table.caption, element("table", element("thead", element("tr", *head)), element("tbody", *rows)))
     if not table.folded:
-        return scroller
-    return element("details", element("summary", "Show the figures"), scroller)
+        return made
+    return element("details", element("summary", "Show the figures"), made)
+
+
+def _scroller(caption: str, table: Html) -> Html:
+    """A table that is moved sideways where it is wider than the page; its caption stays."""
+    scroller = element("div", table, class_="scroll", tabindex="0", role="region", aria_label=caption)
+    return element("div", element("p", caption, class_="caption"), scroller, class_="table")
 
 
 def _matrix(matrix: Matrix) -> Html:
@@ -153,14 +148,8 @@ def _matrix(matrix: Matrix) -> Html:
             for value in values
         ]
         rows.append(element("tr", element("th", name, scope="row"), *cells))
-    made = element(
-        "table",
-        element("caption", matrix.caption),
-        element("thead", head),
-        element("tbody", *rows),
-        class_="matrix",
-    )
-    return element("div", made, class_="scroll", tabindex="0", role="region", aria_label=matrix.caption)
+    made = element("table", element("thead", head), element("tbody", *rows), class_="matrix")
+    return _scroller(matrix.caption, made)
 
 
 def _picture(picture: Picture) -> Html:

@@ -94,7 +94,7 @@ def quality_section(quality: Quality, period: Period) -> tuple[Section, list[str
     if quality.outages:
         parts.append(_outages(quality.outages, period))
     parts.append(_streams(quality, period, out_ms))
-    parts.append(Table(columns=["", ""], rows=[list(pair) for pair in quality.made_by], caption="Made by"))
+    parts.append(Table(columns=["what", "value"], rows=[list(pair) for pair in quality.made_by], caption="Made by"))
     warnings = []
     if known_ms and lost_ms / known_ms >= 0.05:
         warnings.append(

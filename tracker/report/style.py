@@ -13,7 +13,7 @@ body{margin:0 auto;padding:32px 24px 56px;max-width:968px;background:var(--groun
 font:15px/1.5 system-ui,-apple-system,"Segoe UI",Roboto,"Noto Sans","Liberation Sans",sans-serif;
 font-variant-numeric:tabular-nums}
 h1{font-size:28px;line-height:1.2;letter-spacing:-.01em;margin:0 0 4px;overflow-wrap:anywhere}
-h2{font-size:20px;line-height:1.25;margin:0 0 4px}
+h2{font-size:20px;line-height:1.25;margin:0 0 8px}
 h3{font-size:15px;line-height:1.35;margin:0 0 8px;overflow-wrap:anywhere}
 a{color:var(--accent)}
 a:focus-visible,summary:focus-visible,.scroll:focus-visible{outline:2px solid var(--accent);outline-offset:2px}
@@ -25,7 +25,7 @@ nav a{display:inline-block;padding:3px 0}
 .warning{background:var(--warn-soft);border-left:4px solid var(--warn);border-radius:4px;padding:8px 12px;
 margin:0 0 12px}
 .note{color:var(--soft);margin:0 0 12px;max-width:75ch}
-.lead{color:var(--soft);margin:0 0 16px;max-width:75ch}
+.lead{color:var(--soft);margin:-4px 0 16px;max-width:75ch}
 section{margin:0 0 20px;padding:20px 20px 8px;background:var(--surface);border:1px solid var(--border);
 border-radius:10px}
 dl.facts{display:grid;grid-template-columns:repeat(auto-fill,minmax(168px,1fr));gap:10px;margin:0 0 18px}
@@ -53,9 +53,9 @@ svg.narrow{display:none}
 img{display:block;max-width:100%;height:auto;border-radius:6px}
 .scroll{overflow-x:auto;margin:0 0 16px}
 table{border-collapse:collapse;min-width:55%;font-size:14px}
-caption{text-align:left;color:var(--soft);font-size:13px;padding:0 0 6px}
+.caption{color:var(--soft);font-size:13px;margin:0 0 4px}
 th,td{text-align:left;vertical-align:top;padding:6px 22px 6px 0;border-bottom:1px solid var(--border)}
-thead th{color:var(--soft);font-size:12.5px;font-weight:500;vertical-align:bottom}
+thead th{color:var(--soft);font-size:12.5px;font-weight:500;vertical-align:bottom;white-space:nowrap}
 tbody th{font-weight:500;overflow-wrap:anywhere;min-width:8em}
 .r{text-align:right}
 td.r{white-space:nowrap}
@@ -67,7 +67,7 @@ table.matrix td{text-align:right;min-width:4.5em;border:1px solid var(--surface)
 background:color-mix(in srgb,var(--accent) calc(var(--share)*38%),var(--raised))}
 table.matrix td.none{background:none;color:var(--soft)}
 table.matrix tbody th{text-align:right;border:0}
-table.matrix thead th{text-align:right;border:0;max-width:9em;overflow-wrap:anywhere}
+table.matrix thead th{text-align:right;border:0;max-width:9em;white-space:normal;overflow-wrap:anywhere}
 details{margin:0 0 20px}
 summary{cursor:pointer;color:var(--accent);font-size:14px;padding:4px 0;width:fit-content}
 details>.scroll{max-height:420px;overflow:auto;margin-top:6px}
@@ -93,7 +93,7 @@ nav,details{display:none}
 section{padding:0;border:0;margin:0 0 22px;background:none}
 h1{font-size:20pt}
 h2{font-size:14pt;border-top:1px solid var(--border);padding-top:10px}
-h2,h3,.lead,caption{break-after:avoid}
+h2,h3,.lead,.caption,thead{break-after:avoid}
 figure,tr,dl.facts,.warning{break-inside:avoid}
 dl.facts{grid-template-columns:repeat(4,minmax(0,1fr))}
 dl.facts dd.v{font-size:15pt}

@@ -38,9 +38,9 @@ MOST_ROWS = 40
 MOST_ROWS_OF_TABLE = 200
 
 INTERVALS = {
-    "headway": "Headway, front to front",
-    "time_gap": "Time gap, rear to front",
-    "time_to_collision": "Time to collision, least of a pair",
+    "headway": "Headway",
+    "time_gap": "Time gap",
+    "time_to_collision": "Time to collision",
     "post_encroachment": "Post-encroachment time",
 }
 CRITICAL_S = {"time_to_collision": 1.5, "post_encroachment": 5.0}
@@ -124,12 +124,15 @@ def interval_section(found: Mapping[str, Mapping[Group, Values]]) -> Section | N
             limit = CRITICAL_S.get(kind)
             critical = "" if limit is None else f"{int((np.array(values.values) <= limit).sum()):,} ≤ {limit:g} s"
             figures = (_one(value) for value in (one.low, one.middle, one.high))
-            rows.append([f"{title}: {name}", f"{one.n:,}", *figures, critical])
+            rows.append([title, name, f"{one.n:,}", *figures, critical])
     if not rows:
         return None
-    columns = ["measure", "#n", "#15 % s", "#50 % s", "#85 % s", "#conflicts"]
+    columns = ["measure", "place", "#n", "#15 % s", "#50 % s", "#85 % s", "#conflicts"]
     caption = f"Seconds; no percentile below n = {FEWEST}"
-    lead = "Times between road users. Conflicts are counted at the customary limits: a screening, not a proof."
+    lead = (
+        "Headways are from front to front, gaps from rear to front; times to collision are the least of a pair. Conflicts "
+        "are counted at the customary limits: a screening, not a proof."
+    )
     table = Table(columns=columns, rows=rows[:MOST_ROWS_OF_TABLE], caption=caption)
     return Section(key="intervals", title="Times between vehicles", lead=lead, parts=[table])
 
