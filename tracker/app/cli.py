@@ -19,6 +19,7 @@ from tracker.app.commands.identities import identities
 from tracker.app.commands.live import live
 from tracker.app.commands.measure import associate, evaluate
 from tracker.app.commands.models import models_app
+from tracker.app.commands.report import report
 from tracker.app.commands.settings import settings_app
 from tracker.app.commands.site import site_app
 from tracker.app.commands.start import demo, doctor
@@ -53,7 +54,7 @@ def _version(
 for command in (track, segment, batch, live, associate):
     app.command(cls=HabitCommand)(command)
 app.command(name="eval", cls=HabitCommand)(evaluate)
-for command in (analyse, compact, counts, dwell, audit, identities, dashboard, demo, doctor):
+for command in (analyse, compact, counts, dwell, report, audit, identities, dashboard, demo, doctor):
     app.command(cls=CheckedCommand)(command)
 app.add_typer(models_app, name="models")
 app.add_typer(site_app, name="site")

@@ -94,6 +94,7 @@ section{padding:0;border:0;margin:0 0 22px;background:none}
 h1{font-size:20pt}
 h2{font-size:14pt;border-top:1px solid var(--border);padding-top:10px}
 h2,h3,.lead,.caption,thead{break-after:avoid}
+.lead,.note,li{break-inside:avoid}
 figure,tr,dl.facts,.warning{break-inside:avoid}
 dl.facts{grid-template-columns:repeat(4,minmax(0,1fr))}
 dl.facts dd.v{font-size:15pt}

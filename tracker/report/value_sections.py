@@ -130,8 +130,8 @@ def interval_section(found: Mapping[str, Mapping[Group, Values]]) -> Section | N
     columns = ["measure", "place", "#n", "#15 % s", "#50 % s", "#85 % s", "#conflicts"]
     caption = f"Seconds; no percentile below n = {FEWEST}"
     lead = (
-        "Headways are from front to front, gaps from rear to front; times to collision are the least of a pair. Conflicts "
-        "are counted at the customary limits: a screening, not a proof."
+        "Headways are from front to front, gaps from rear to front; times to collision are the least of a pair. "
+        "Conflicts are counted at the customary limits: a screening, not a proof."
     )
     table = Table(columns=columns, rows=rows[:MOST_ROWS_OF_TABLE], caption=caption)
     return Section(key="intervals", title="Times between vehicles", lead=lead, parts=[table])
