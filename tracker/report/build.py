@@ -253,15 +253,16 @@ def _sites_of(sites: Mapping[Path, Site], streams: Sequence[str]) -> list[tuple[
     """Streams with their sites.
 
     Raises:
-        ConfigError: Of several sites one is named after no stream.
+        ConfigError: Of several sites none is named after a stream.
     """
     found: list[tuple[str, Site]] = []
     for path, site in sites.items():
         named = [stream for stream in streams if path.stem in {stream, PurePath(stream).stem}]
-        if not named and len(sites) > 1:
-            problem = f"expected the name of a camera or recording ({', '.join(streams[:MANY])}), found {path.stem!r}"
-            raise ConfigError(path, problem, "name the site's file after its camera")
-        found += [(stream, site) for stream in (named or streams)]
+        found += [(stream, site) for stream in (streams if not named and len(sites) == 1 else named)]
+    if sites and not found:
+        path = next(iter(sites))
+        problem = f"expected the name of a camera or recording ({', '.join(streams[:MANY])}), found {path.stem!r}"
+        raise ConfigError(path, problem, "name the sites' files after their cameras")
     return found
 
 

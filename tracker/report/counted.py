@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Counted", "PlaceCounts", "counts_of", "outage_bins"]
 
+LONGEST_MS = 8 * 86_400_000
+"""Of a period that is compared with the week before; a longer one would be compared with itself."""
 KINDS = ("crossing", "enter", "flow", "loitering")
-QUARTER_S = 900
 
 Place = tuple[str, str, str]
 """Stream, kind and name of the line, zone or flow."""
@@ -109,7 +110,7 @@ def counts_of(store: Store, period: Period, spans: Sequence[Span], sites: Sequen
     """
     outages = store.outages(utc=period.utc)
     sums, semantics = _sums(store, period)
-    before = period.week_before() if period.utc else None
+    before = period.week_before() if period.utc and period.to_ms - period.from_ms <= LONGEST_MS else None
     earlier, older = _sums(store, before) if before is not None else ({}, set())
     if len(semantics) > 1:
         found = " and ".join(map(str, sorted(semantics)))
@@ -149,13 +150,13 @@ Group = tuple[str, str, str, str, str]
 
 def _sums(store: Store, period: Period) -> tuple[dict[Group, NDArray[np.int64]], set[int]]:
     """``(bins,)`` counts by stream, kind, place, direction and class."""
-    width_ms = min(period.bin_s, QUARTER_S) * 1000
+    width_ms = int(np.gcd.reduce(period.edges))  # the longest time of which all bins are made
     found: dict[Group, NDArray[np.int64]] = {}
     semantics: set[int] = set()
     rows: Iterable[Count] = store.counts(period, KINDS, width_ms=width_ms)
     edges = period.edges
     for row in rows:
-        # A quarter that the period begins in the midst of belongs to its first bin.
+        # A width that the period begins in the midst of belongs to its first bin.
         slot = min(max(int(np.searchsorted(edges, row.at_ms, side="right")) - 1, 0), period.bins - 1)
         key = row[:5]
         if key not in found:

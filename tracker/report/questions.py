@@ -1,4 +1,4 @@
-"""Questions of a report to a store, in SQL: sums by quarter of an hour, stays, values, outages and what was seen when.
+"""Questions of a report to a store, in SQL: sums by time, stays, values, outages and what was seen when.
 
 All of them are over the views of a ledger (:mod:`tracker.formats.event_store`), where corrections are applied. Answers
 are sums, or rows one at a time: a store of any size is read in bounded memory.
@@ -18,9 +18,6 @@ if TYPE_CHECKING:
     from tracker.report.period import Period
 
 __all__ = ["Count", "Seen", "Span", "StayRow", "Store", "Valued"]
-
-QUARTER_MS = 900_000
-"""All offsets of time zones are whole quarters of an hour: sums of quarters make bins of any local day."""
 
 _AT_MS = "coalesce(utc_ms, CAST(round(time_s * 1000) AS INTEGER))"
 
@@ -104,7 +101,7 @@ class Store:
         rows = self.connection.execute(query, self.streams)
         return [Span(stream, bool(utc), first, last, count) for stream, utc, first, last, count in rows]
 
-    def counts(self, period: Period, kinds: Sequence[str], *, width_ms: int = QUARTER_MS) -> Iterator[Count]:
+    def counts(self, period: Period, kinds: Sequence[str], *, width_ms: int) -> Iterator[Count]:
         """Sums by stream, kind, place, direction, class and width.
 
         Args:
