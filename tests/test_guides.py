@@ -26,6 +26,7 @@ SCENES = {
     "count-lanes.md": {"road.mp4": ("road", 11.5)},
     "count-shop.md": {"door.mp4": ("door", 10.0), "till.mp4": ("checkout", 10.0)},
     "count-junction.md": {"junction.mp4": ("junction", 12.0)},
+    "reports.md": {"door.mp4": ("door", 10.0)},
     "draw-afterwards.md": {"road.mp4": ("road", 11.5)},
 }
 """Recordings of a guide: which scene, and how many seconds of it."""
@@ -103,6 +104,19 @@ def test_turning_counts(folder: Path, run: Run) -> None:
     found = counted(folder / "turning.csv", "place")
     assert found.get(("south back",)) == 1
     assert 3 <= sum(found.values()) <= 6
+
+
+def test_reports(folder: Path, run: Run) -> None:
+    follow("reports.md", folder, run)
+    page = (folder / "door.html").read_text("utf-8")
+    assert "Sun 29 March 2026, 09:00" in page
+    assert 'id="heatmap"' in page
+    assert "<h1>door.mp4</h1>" in page
+    assert (folder / "folder.png").stat().st_size > 10_000
+    with (folder / "figures" / "counts.csv").open(newline="", encoding="utf-8") as file:
+        rows = [row for row in csv.DictReader(file) if row["place"] == "door" and row["class"] == "person"]
+    truth = Counter(event.direction for event in read_events("door.events.jsonl") if event.kind == "crossing")
+    assert sum(int(row["count"]) for row in rows if row["direction"] == "in") == truth["in"] > 3
 
 
 def test_a_line_drawn_afterwards(folder: Path, run: Run) -> None:

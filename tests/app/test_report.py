@@ -15,7 +15,7 @@ from tests.report.weeks import write_weeks
 from tests.sinks.ledgers import crossing, write_ledger
 from tracker.batch.results import Manifest, Results
 
-CHECKED = "line,direction,class,intervals,ledger,person,ratio,low,high,method,geh,verdict\n"
+CHECKED = "line,direction,class,intervals,hours,ledger,person,ratio,low,high,method,geh,verdict\n"
 
 
 @pytest.fixture(scope="module")
@@ -123,7 +123,7 @@ def manifest(folder: str, files: dict[str, str]) -> Manifest:
         (["{store}", "--csv", "{store}"], "expected a folder, found a file"),
     ],
 )
-def test_what_cannot_be_is_one_line_and_nothing_is_written(
+def test_what_cannot_be_is_one_line_and_nothing_is_written(  # noqa: PLR0917 - fixtures
     run: Run, store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], told: str
 ) -> None:
     monkeypatch.chdir(tmp_path)

@@ -45,7 +45,7 @@ def test_the_period_is_whole_days_of_the_zone():
 
 def config(folder: Path, report: str = "", events: str = "counts.sqlite"):
     site = folder / "site.yaml"
-    site.write_text("timezone: Europe/Berlin\nlines:\n  door: {points: [[0.1, 0.5], [0.9, 0.5]]}\n", "utf-8")
+    site.write_text("timezone: Europe/Berlin\nlines: [{name: door, points: [[0.1, 0.5], [0.9, 0.5]]}]\n", "utf-8")
     text = f"""
 cameras: [{{name: shop, url: "rtsp://h/1", site: "{site}", events: "{folder / events}"}}]
 report: {{folder: "{folder / "reports"}", {report}}}
@@ -100,7 +100,7 @@ def test_the_thread_writes_what_was_missed_and_ends(tmp_path, monkeypatch):
 
 def test_reports_of_nothing_are_refused(tmp_path):
     with pytest.raises(ConfigError, match="expected a store"):
-        check_stores(config(tmp_path, events="counts.events.jsonl"))
+        check_stores(config(tmp_path, events="counts-{time}.events.jsonl"))
     check_stores(config(tmp_path))
 
 
@@ -111,7 +111,7 @@ def test_reports_of_nothing_are_refused(tmp_path):
         ("{at: '06:00'}", "folder"),
         ("{folder: x, at: 25:00}", "expected a time of day as HH:MM"),
         ("{folder: x, timezone: Mars}", "expected an IANA time zone"),
-        ("{folder: x, every: month}", "expected day or week"),
+        ("{folder: x, every: month}", "expected one of day, week"),
         ("{folder: x, hour: 6}", "hour"),
     ],
 )

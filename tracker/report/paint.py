@@ -26,7 +26,8 @@ SCALE = 2
 """Pixels of the picture for one of the drawings."""
 SHIFT = 4
 """Bits of a pixel's fraction in OpenCV's coordinates."""
-DASH, GAP = 4.0, 3.0
+DASH, GAP = 2.6, 4.4
+"""Round ends make the dashes longer than this."""
 HATCH = 7.0
 PLAIN = str.maketrans({"·": "-", "–": "-", "−": "-", "…": "...", "≥": ">=", "≤": "<=", "²": "2"})
 """For OpenCV 4, whose stroke fonts know ASCII only."""
