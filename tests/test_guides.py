@@ -109,7 +109,7 @@ def test_turning_counts(folder: Path, run: Run) -> None:
 def test_reports(folder: Path, run: Run) -> None:
     follow("reports.md", folder, run)
     page = (folder / "door.html").read_text("utf-8")
-    assert "Sun 29 March 2026, 09:00" in page
+    assert "Sun 29 March 2026, 09:00:00 to 09:00:10 (Europe/Berlin)" in page
     assert 'id="heatmap"' in page
     assert "<h1>door.mp4</h1>" in page
     assert (folder / "folder.png").stat().st_size > 10_000

@@ -115,9 +115,10 @@ def period_text(period: Period) -> str:
         if until.date() == first.date():
             return f"{first:%A} {first.day} {first:%B %Y} ({period.zone.key})"
         return f"{first:%a} {first.day} {first:%B %Y} to {until:%a} {until.day} {until:%B %Y} ({period.zone.key})"
-    shown = [f"{one:%a} {one.day} {one:%B %Y}, {one:%H:%M}" for one in (first, last)]
+    clocks = [f"{one:%H:%M:%S}" if period.bin_s < 60 else f"{one:%H:%M}" for one in (first, last)]
+    shown = [f"{one:%a} {one.day} {one:%B %Y}, {clock}" for one, clock in zip((first, last), clocks, strict=True)]
     if first.date() == last.date():
-        shown[1] = f"{last:%H:%M}"
+        shown[1] = clocks[1]
     return f"{shown[0]} to {shown[1]} ({period.zone.key})"
 
 

@@ -191,7 +191,11 @@ def time_axis(period: Period, ticks: Sequence[Tick], layout: Layout, y: float) -
     for at_ms, upper, lower in ticks:
         x = layout.left + room * (at_ms - first) / (last - first)
         marks.append(Stroke(points=((x, y), (x, y + 4)), tone="soft"))
-        anchor: Anchor = "start" if x < layout.left + 8 else "middle"
+        anchor: Anchor = "middle"
+        if x < layout.left + 8:
+            anchor = "start"
+        elif x > layout.width - 2 * layout.right:
+            anchor = "end"
         marks.append(Words(x=x, y=y + 16, text=upper, anchor=anchor))
         if lower:
             marks.append(Words(x=x, y=y + 30, text=lower, anchor=anchor))

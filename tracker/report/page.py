@@ -32,7 +32,7 @@ def render_page(report: Report) -> str:
         [
             HATCH,
             _header(report),
-            *(_section(section) for section in report.sections),
+            element("main", *(_section(section) for section in report.sections)),
             _footer(report),
         ]
     )
@@ -130,7 +130,7 @@ def _table(table: Table) -> Html:
 
 def _scroller(caption: str, table: Html) -> Html:
     """A table that is moved sideways where it is wider than the page; its caption stays."""
-    scroller = element("div", table, class_="scroll", tabindex="0", role="region", aria_label=caption)
+    scroller = element("div", table, class_="scroll", tabindex="0", role="group", aria_label=caption)
     return element("div", element("p", caption, class_="caption"), scroller, class_="table")
 
 

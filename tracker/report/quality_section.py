@@ -70,7 +70,7 @@ def quality_section(quality: Quality, period: Period) -> tuple[Section, list[str
         Fact(
             name="Camera out",
             value=_percent(lost_ms / known_ms) if known_ms else "-",
-            note=duration_text(lost_ms / 1000),
+            note=duration_text(lost_ms / 1000) if lost_ms else "",
         ),
         Fact(name="Identities", value=f"{identities:,}", note=f"{identities / hours:,.0f} an hour" if hours else ""),
         Fact(
@@ -78,12 +78,10 @@ def quality_section(quality: Quality, period: Period) -> tuple[Section, list[str
             value=_percent(bridged / crossings) if crossings else "-",
             note=f"{bridged:,} of {crossings:,} between two sightings further apart",
         ),
-        Fact(
-            name="Stays hidden",
-            value="-" if quality.hidden_share is None else _percent(quality.hidden_share),
-            note="of their seconds, ground contact not seen",
-        ),
     ]
+    if quality.hidden_share is not None:
+        hidden = _percent(quality.hidden_share)
+        facts.append(Fact(name="Stays hidden", value=hidden, note="of their seconds, ground contact not seen"))
     if quality.near_misses:
         facts.append(Fact(name="Near misses", value=f"{sum(quality.near_misses.values()):,}", note="see the audit"))
     parts: list[Part] = [Facts(facts=facts)]
