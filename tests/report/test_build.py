@@ -55,7 +55,7 @@ def parts(built: Built, key: str, kind: type):
 
 
 def rows(built: Built, name: str) -> list[dict[str, str]]:
-    return list(csv.DictReader(io.StringIO(built.csv[name].decode())))
+    return list(csv.DictReader(io.StringIO(built.csv()[name].decode())))
 
 
 def test_sums_are_those_of_the_events(week):

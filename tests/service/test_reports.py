@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from datetime import datetime
 from pathlib import Path
@@ -76,13 +77,29 @@ def test_a_report_is_written_once_and_nothing_is_replaced(tmp_path):
 
 
 def test_a_day_without_events_is_told_once(tmp_path, caplog):
+    caplog.set_level(logging.INFO, "tracker.live")
     write_weeks(tmp_path / "counts.sqlite", days=1)
     made = reports(config(tmp_path), ms(2026, 4, 17, 6, 30))
     assert made.write_due() is None
     assert made.write_due() is None
-    [record] = [one for one in caplog.records if one.msg == "report not written"]
+    [record] = [one for one in caplog.records if one.msg == "nothing to report"]
     assert "expected events within Thursday 16 April 2026" in record.problem
     assert not list((tmp_path / "reports").iterdir())
+
+
+def test_a_store_that_is_damaged_is_an_error_in_the_log(tmp_path, caplog):
+    (tmp_path / "counts.sqlite").write_bytes(b"no database")
+    assert reports(config(tmp_path), ms(2026, 3, 17, 6, 30)).write_due() is None
+    [record] = [one for one in caplog.records if one.msg == "report not written"]
+    assert "found a file of another program" in record.problem
+
+
+def test_a_service_that_just_began_has_nothing_to_report(tmp_path, caplog):
+    caplog.set_level(logging.INFO, "tracker.live")
+    assert reports(config(tmp_path), ms(2026, 3, 17, 6, 30)).write_due() is None
+    assert [one.problem for one in caplog.records if one.msg == "nothing to report"] == [
+        "expected a store with events, found none yet"
+    ]
 
 
 def test_the_thread_writes_what_was_missed_and_ends(tmp_path, monkeypatch):

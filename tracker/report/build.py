@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from tracker.report.store import Ledger
     from tracker.site import Site
 
-__all__ = ["Asked", "Built", "build"]
+__all__ = ["Asked", "Built", "NothingToReportError", "build"]
 
 MOST_SITES = 50
 """Streams whose lines without a count are told as zeros; of more the busiest are told anyway."""
@@ -65,6 +65,10 @@ FOOTER = (
         "times that both weeks know."
     ),
 )
+
+
+class NothingToReportError(SourceError):
+    """The ledgers have no events in the period."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,13 +111,13 @@ class Built:
 
     Attributes:
         report: For the page and the picture.
-        csv: Files by name.
+        csv: Makes the figures as files, by name.
         events: Rows of the period.
         period: Of it.
     """
 
     report: Report
-    csv: Mapping[str, bytes]
+    csv: Callable[[], Mapping[str, bytes]]
     events: int
     period: Period
 
@@ -122,7 +126,8 @@ def build(asked: Asked, *, progress: Callable[[str, int, int], None] = lambda _w
     """Make a report.
 
     Raises:
-        SourceError: A ledger or another file cannot be read, or there is nothing in the period.
+        NothingToReportError: There are no events in the period.
+        SourceError: A ledger or another file cannot be read.
         ConfigError: What is asked for does not fit.
     """
 
@@ -187,9 +192,12 @@ def _build(asked: Asked, store: Store, progress: Callable[[str, int, int], None]
         left_out=[(name, why) for name, section, why in wanted if section is None],
         footer=FOOTER,
     )
-    tell("figures")
-    tables = csv_files(period, found, stays, values, quality)
-    return Built(report=report, csv=tables, events=sum(kinds.values()), period=period)
+    tell("page")
+
+    def csv() -> dict[str, bytes]:
+        return csv_files(period, found, stays, values, quality)
+
+    return Built(report=report, csv=csv, events=sum(kinds.values()), period=period)
 
 
 def _period(asked: Asked, spans: Sequence[Span]) -> tuple[Period, int]:
@@ -201,14 +209,14 @@ def _period(asked: Asked, spans: Sequence[Span]) -> tuple[Period, int]:
     if not known:
         found = "events without a wall clock" if spans else "no events"
         remedy = "leave --from and --to out, or track with --start-at" if spans else "check the file and --stream"
-        raise SourceError(place, f"expected events to report, found {found}", remedy)
+        raise NothingToReportError(place, f"expected events to report, found {found}", remedy)
     first = min(span.first_ms for span in known) if asked.from_ms is None else asked.from_ms
     last = max(span.last_ms for span in known) + 1 if asked.to_ms is None else asked.to_ms
     period = period_of((first, last), limited=limited, utc=utc, zone=asked.zone, bin_s=asked.bin_s)
     inside = [span for span in known if span.last_ms >= period.from_ms and span.first_ms < period.to_ms]
     if not inside:
         problem = f"expected events within {period_text(period)}, found none"
-        raise SourceError(place, problem, "see masktrail counts for the times of the ledger")
+        raise NothingToReportError(place, problem, "see masktrail counts for the times of the ledger")
     return period, len({span.stream for span in spans} - {span.stream for span in known})
 
 

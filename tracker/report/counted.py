@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -154,10 +155,10 @@ def _sums(store: Store, period: Period) -> tuple[dict[Group, NDArray[np.int64]],
     found: dict[Group, NDArray[np.int64]] = {}
     semantics: set[int] = set()
     rows: Iterable[Count] = store.counts(period, KINDS, width_ms=width_ms)
-    edges = period.edges
+    edges = period.edges.tolist()
     for row in rows:
         # A width that the period begins in the midst of belongs to its first bin.
-        slot = min(max(int(np.searchsorted(edges, row.at_ms, side="right")) - 1, 0), period.bins - 1)
+        slot = min(max(bisect.bisect_right(edges, row.at_ms) - 1, 0), period.bins - 1)
         key = row[:5]
         if key not in found:
             found[key] = np.zeros(period.bins, np.int64)

@@ -54,7 +54,7 @@ def write_report(
         except OSError as failure:
             problem = f"expected a folder for CSV files, found: {failure.strerror}"
             raise SinkError(outputs.csv, problem, "name another one") from failure
-        for name, data in built.csv.items():
+        for name, data in built.csv().items():
             write_whole(outputs.csv / name, data)
     if outputs.png is not None:
         from tracker.report.picture import render_picture

@@ -130,6 +130,7 @@ class Reports:
 
     def write_due(self) -> Path | None:
         """Write the report that is due, if it is not there and was not tried yet; returns its page."""
+        from tracker.report.build import NothingToReportError
         from tracker.report.write import Outputs, write_report
 
         folder = Path(self._settings.folder)
@@ -147,6 +148,9 @@ class Reports:
                 csv=base.with_name(f"{base.name}-csv") if self._settings.csv else None,
             )
             built = write_report(asked, outputs)
+        except NothingToReportError as nothing:
+            logger.info("nothing to report", extra={"report": due.name, "problem": nothing.problem})
+            return None
         except (TrackerError, OSError) as failure:
             logger.error("report not written", extra={"report": due.name, "problem": str(failure)})  # noqa: TRY400
             return None
@@ -154,14 +158,14 @@ class Reports:
         return outputs.page
 
     def _asked(self, due: Due) -> Asked:
-        from tracker.report.build import Asked
+        from tracker.report.build import Asked, NothingToReportError
         from tracker.report.store import Ledger
 
         config = self._config()
         stores = [path for path in _stores(config) if path.exists()]
         if not stores:
             problem = "expected a store with events, found none yet"
-            raise ConfigError("report", problem, "name one in `events` of the cameras")
+            raise NothingToReportError("report", problem, "name one in `events` of the cameras")
         models = sorted({camera.model for camera in config.cameras})
         return Asked(
             ledgers=[Ledger(path=path) for path in stores],
