@@ -59,13 +59,14 @@ def find(sources: Sequence[str]) -> Iterator[Found]:
     with contextlib.ExitStack() as copies:
         found = Found()
         for source in sources:
-            path = Path(source)
             if _is_batch(source):
                 _add_batch(source, found, copies)
-            elif path.is_dir():
-                _add_folder(path, found)
+            elif "://" in source:
+                found.ledgers.append(Ledger(path=source))
+            elif Path(source).is_dir():
+                _add_folder(Path(source), found)
             else:
-                found.ledgers.append(Ledger(path=path))
+                found.ledgers.append(Ledger(path=Path(source)))
         yield found
 
 

@@ -34,13 +34,23 @@ class Ledger:
     """A store or an event file.
 
     Attributes:
-        path: Of it.
+        path: Of it; an address such as ``postgresql://`` as a text.
         stream: Name that its only stream has here: in a batch files of two folders may have the same name. Empty = as
             it is.
     """
 
-    path: Path
+    path: Path | str
     stream: str = ""
+
+    @property
+    def name(self) -> str:
+        """For messages, without its folders."""
+        return Path(self.path).name
+
+    @property
+    def is_store(self) -> bool:
+        """Whether it is read in place."""
+        return isinstance(self.path, Path) and self.path.suffix.lower() in SUFFIXES
 
 
 @contextlib.contextmanager
@@ -59,7 +69,7 @@ def open_ledgers(
         SourceError: A ledger is missing or damaged.
         ConfigError: Two ledgers have different events of one stream and time.
     """
-    if len(ledgers) == 1 and ledgers[0].path.suffix.lower() in SUFFIXES:
+    if len(ledgers) == 1 and ledgers[0].is_store:
         with open_store(ledgers[0].path) as connection:
             yield connection
         return
@@ -70,7 +80,7 @@ def open_ledgers(
             connection.execute("PRAGMA synchronous = OFF")
             connection.execute("BEGIN")
             create(connection)
-            known: dict[Stream, list[tuple[int, int, Path]]] = {}
+            known: dict[Stream, list[tuple[int, int, Ledger]]] = {}
             for done, ledger in enumerate(ledgers, 1):
                 _add(connection, ledger, known)
                 progress(done, len(ledgers))
@@ -79,7 +89,7 @@ def open_ledgers(
             yield connection
 
 
-def _add(connection: sqlite3.Connection, ledger: Ledger, known: dict[Stream, list[tuple[int, int, Path]]]) -> None:
+def _add(connection: sqlite3.Connection, ledger: Ledger, known: dict[Stream, list[tuple[int, int, Ledger]]]) -> None:
     """Take one ledger, and refuse it if it counts again what an earlier one counted otherwise."""
     spans: dict[Stream, tuple[int, int]] = {}
     fresh: dict[Stream, int] = {}
@@ -92,8 +102,7 @@ def _add(connection: sqlite3.Connection, ledger: Ledger, known: dict[Stream, lis
             fresh[key] = fresh.get(key, 0) + max(added, 0)
         batch.clear()
 
-    path = ledger.path
-    for read in read_events(path):
+    for read in read_events(ledger.path):
         event = replace(read, stream=ledger.stream) if ledger.stream else read
         at_ms, utc = booked(event)
         low, high = spans.get((event.stream, utc), (at_ms, at_ms))
@@ -106,6 +115,6 @@ def _add(connection: sqlite3.Connection, ledger: Ledger, known: dict[Stream, lis
         for low, high, other in known.get(stream, ()):
             shared = min(high, span[1]) - max(low, span[0])
             if fresh.get(stream) and shared > SAME_SHARE * max(min(high - low, span[1] - span[0]), 1):
-                problem = f"expected one count of {stream[0]}, found others in {other.name} and {path.name}"
-                raise ConfigError(path, problem, "name the ledger that counts instead of the folder")
-        known.setdefault(stream, []).append((*span, path))
+                problem = f"expected one count of {stream[0]}, found others in {other.name} and {ledger.name}"
+                raise ConfigError(ledger.path, problem, "name the ledger that counts instead of the folder")
+        known.setdefault(stream, []).append((*span, ledger))

@@ -103,7 +103,8 @@ def _check(outputs: Outputs, found: Found, inputs: Sequence[Path]) -> None:
     claims = [Claim(path=outputs.page, named_by="--out")]
     if outputs.png is not None:
         claims.append(Claim(path=outputs.png, named_by="--png"))
-    check_claims(claims, [Claim(path=path) for path in (*(one.path for one in found.ledgers), *inputs)])
+    read = [one.path for one in found.ledgers if isinstance(one.path, Path)]
+    check_claims(claims, [Claim(path=path) for path in (*read, *inputs)])
     if outputs.csv is not None and outputs.csv.exists() and not outputs.csv.is_dir():
         raise ConfigError(f"--csv {outputs.csv}", "expected a folder, found a file", "name a folder; it is made")
 
