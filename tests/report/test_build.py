@@ -81,14 +81,18 @@ def test_a_line_that_nothing_crossed_is_zero_and_there(week):
 
 def test_an_outage_is_no_zero(week):
     shut = [row for row in rows(week, "counts.csv") if row["stream"] == "shop" and row["outage"] == "1"]
-    hours = {int(row["from_ms"]) for row in shut}
+    hours = {int(row["from_ms"]) for row in shut if int(row["from_ms"]) < at_ms(24 * 10)}
     assert hours == {at_ms(hour) for hour in range(int(OUT_H[0]), int(OUT_H[1]) + 1)}
     whole = [row for row in shut if int(row["from_ms"]) == at_ms(int(OUT_H[0]) + 1) and row["place"] == "door"]
     assert {row["count"] for row in whole if row["direction"] == "in"} == {""}
     [chart] = [part for part in parts(week, "counts", Chart) if part.title == "door · shop"]
     assert any(key.look == "hatched" for key in chart.legend)
     assert any(cell == "not known" for row in chart.table.rows for cell in row)
-    assert "the camera was out in 4 of 167 bins" in chart.text
+    unseen = {int(row["from_ms"]) for row in shut if int(row["from_ms"]) >= at_ms(24 * 10)}
+    last = max(one.utc_ms for one in within() if one.stream == "shop")
+    assert unseen
+    assert min(unseen) > last  # nothing is known after the last event
+    assert f"the camera was out or not recorded in {4 + len(unseen)} of 167 bins" in chart.text
 
 
 def test_the_week_before_is_compared_over_what_both_weeks_know(week):
@@ -189,6 +193,33 @@ def test_parts_of_a_camera_follow_each_other(tmp_path):
         for first in (0, 49, 99)
     ]
     assert build(Asked(ledgers=[Ledger(path=path) for path in paths], zone=ZONE)).events == 149
+
+
+def test_recordings_of_one_camera_count_together(tmp_path):
+    """Identity 1 is another one in each; between the recordings nothing is known."""
+    ledgers = []
+    for number, hour in enumerate((0, 1, 4)):
+        rows = [
+            crossing(n, stream="clip.mp4", utc_ms=at_ms(hour) + 60_000 * n, direction="in", identity=n + 1)
+            for n in range(50 + number)
+        ]
+        last = rows[-1]
+        voted = {"kind": "reclassified", "class_name": "car", "was_class": "person", "direction": "", "place": ""}
+        rows.append(replace(last, identity=1, **voted)) if number == 1 else None
+        path = write_ledger(tmp_path / f"{hour}.events.jsonl", rows)
+        ledgers.append(Ledger(path=path, stream=f"day/{hour}.mp4"))
+    built = build(Asked(ledgers=ledgers, zone=ZONE, together="gate", bin_s=3600))
+    [table, *_] = parts(built, "counts", Table)
+    assert table.columns == ["line", "direction", "#all", "#person", "#car"]
+    assert table.rows == [["door", "in", "153", "152", "1"]]
+    counts = [row for row in rows_of(built) if row["class"] == "all classes"]
+    assert [row["count"] for row in counts] == ["50", "51", "", "", "52"]
+    assert built.report.title == "gate"
+    assert [row[0] for row in parts(built, "quality", Table)[0].rows] == ["day/0.mp4", "day/1.mp4", "day/4.mp4"]
+
+
+def rows_of(built: Built) -> list[dict[str, str]]:
+    return [row for row in rows(built, "counts.csv") if row["kind"] == "crossing"]
 
 
 def test_recordings_without_a_wall_clock_have_media_time(tmp_path):

@@ -54,7 +54,8 @@ MANY = 4
 FOOTER = (
     (
         "Counts are of identities, under their final class, by the rules of the site. In a bin that an outage of the "
-        "camera touches a count is a lower limit; where nothing was counted then, nothing is known."
+        "camera touches a count is a lower limit; where nothing was counted then, and before the first event and after "
+        "the last one, nothing is known."
     ),
     (
         "A censored stay was found inside, lost, or had not ended: it was at least as long as it was seen. Medians and "
@@ -80,6 +81,8 @@ class Asked:
         zone: In which days begin and times are shown.
         title: Of the report; by default the names of its streams.
         streams: Those that are told; empty = all.
+        together: Name of the camera of which all of them are recordings: their lines count together. Empty = each is a
+            camera of its own.
         from_ms, to_ms: UTC in milliseconds, ``to_ms`` exclusive; ``None`` = all that there is.
         bin_s: Length of a bin; ``None`` = by the period.
         sites: By path; a site belongs to the stream that its file is named after, or to all if there is one only.
@@ -94,6 +97,7 @@ class Asked:
     zone: ZoneInfo
     title: str = ""
     streams: tuple[str, ...] = ()
+    together: str = ""
     from_ms: int | None = None
     to_ms: int | None = None
     bin_s: int | None = None
@@ -136,7 +140,7 @@ def build(asked: Asked, *, progress: Callable[[str, int, int], None] = lambda _w
 
     with open_ledgers(asked.ledgers, progress=read) as connection:
         try:
-            return _build(asked, Store(connection, asked.streams), progress)
+            return _build(asked, Store(connection, asked.streams, asked.together), progress)
         except sqlite3.Error as failure:
             place = asked.ledgers[0].path
             raise SourceError(place, f"expected a SQLite ledger, found: {failure}", "check the file") from failure
@@ -152,12 +156,12 @@ def _build(asked: Asked, store: Store, progress: Callable[[str, int, int], None]
     spans = store.spans()
     period, others = _period(asked, spans)
     mine = [span for span in spans if span.utc == period.utc]
-    sites = _sites_of(asked.sites, [span.stream for span in mine])
+    sites = _sites_of(asked.sites, list(dict.fromkeys(span.stream for span in mine)))
     tell("counts")
-    found = counts_of(store, period, mine, sites if len(mine) <= MOST_SITES else ())
+    found = counts_of(store, period, mine, sites if len(sites) <= MOST_SITES else ())
     kinds = store.kinds(period)
     tell("stays")
-    stays = stays_of(store.stays(period), {span.stream: span.last_ms for span in mine})
+    stays = stays_of(store.stays(period))
     tell("values")
     values = {kind: values_of(store.values(period, kind)) for kind in _valued(kinds)}
     tell("quality")

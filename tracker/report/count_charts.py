@@ -75,7 +75,7 @@ def count_chart(place: PlaceCounts, period: Period, tones: Mapping[str, str], *,
     if place.before:
         legend.append(Key(label="a week before, all classes", tone="soft", look="line"))
     if place.out.any():
-        legend.append(Key(label="camera out: not known", tone="hatch", look="hatched"))
+        legend.append(Key(label="camera out or not recorded: not known", tone="hatch", look="hatched"))
     return Chart(
         title=title,
         text=_told(place, ways, period),
@@ -99,7 +99,7 @@ def _told(place: PlaceCounts, ways: Sequence[str], period: Period) -> str:
             )
         parts.append(text)
     if place.out.any():
-        parts.append(f"the camera was out in {int(place.out.sum())} of {period.bins} bins")
+        parts.append(f"the camera was out or not recorded in {int(place.out.sum())} of {period.bins} bins")
     return "; ".join(parts) + "."
 
 

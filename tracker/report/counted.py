@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tracker.report.questions import Count, Span, Store
     from tracker.site import Site
 
-__all__ = ["Counted", "PlaceCounts", "counts_of", "outage_bins"]
+__all__ = ["Counted", "PlaceCounts", "counts_of", "unknown_bins"]
 
 LONGEST_MS = 8 * 86_400_000
 """Of a period that is compared with the week before; a longer one would be compared with itself."""
@@ -39,7 +39,8 @@ class PlaceCounts:
         ways: ``(bins,)`` counts by direction and class; what was not seen is told by :attr:`out` and :attr:`unknown`.
         before: ``(bins,)`` sums over all classes of the week before by direction, NaN where it is not known; empty
             without one.
-        out: ``(bins,)`` whether the camera was out for a part of the bin, so that its count is a lower limit.
+        out: ``(bins,)`` whether the camera was out for a part of the bin, so that its count is a lower limit, or there
+            was no recording.
     """
 
     stream: str
@@ -103,7 +104,7 @@ def counts_of(store: Store, period: Period, spans: Sequence[Span], sites: Sequen
     Args:
         store: Of events.
         period: With its bins.
-        spans: Of its streams: before a stream's first event nothing is known.
+        spans: Of its streams, see :func:`unknown_bins`.
         sites: Stream and site, for lines that nothing crossed: they are zero, and not left out.
 
     Raises:
@@ -123,7 +124,7 @@ def counts_of(store: Store, period: Period, spans: Sequence[Span], sites: Sequen
     out: dict[str, NDArray[np.bool_]] = {}
     for stream, kind, name, direction, class_name in [*sums, *_named(sites)]:
         if stream not in out:
-            out[stream] = outage_bins(outages, stream, period)
+            out[stream] = unknown_bins(outages, spans, stream, period)
         place = places.setdefault(
             (stream, kind, name), PlaceCounts(stream=stream, kind=kind, place=name, out=out[stream])
         )
@@ -132,9 +133,9 @@ def counts_of(store: Store, period: Period, spans: Sequence[Span], sites: Sequen
             classes[class_name] = values
     compared = False
     if before is not None and earlier:
-        first = {span.stream: span.first_ms for span in spans if span.utc}
+        known = {stream: ~unknown_bins(outages, spans, stream, before) for stream in out}
         for place in places.values():
-            compared |= _compare(place, earlier, before, first.get(place.stream), outages)
+            compared |= _compare(place, earlier, known[place.stream])
     totals: Counter[str] = Counter()
     for place in places.values():
         for classes in place.ways.values():
@@ -177,18 +178,8 @@ def _named(sites: Sequence[tuple[str, Site]]) -> list[Group]:
     return found
 
 
-def _compare(
-    place: PlaceCounts,
-    earlier: dict[Group, NDArray[np.int64]],
-    before: Period,
-    first_ms: int | None,
-    outages: Sequence[tuple[str, str, int, int]],
-) -> bool:
-    """Add the week before to a place; whether there is any."""
-    if first_ms is None:
-        return False
-    known = before.edges[:-1] >= first_ms - before.bin_s * 1000
-    known &= ~outage_bins(outages, place.stream, before)
+def _compare(place: PlaceCounts, earlier: dict[Group, NDArray[np.int64]], known: NDArray[np.bool_]) -> bool:
+    """Add the week before to a place, where it is ``known``; whether it is anywhere."""
     if not known.any():
         return False
     for direction in place.ways:
@@ -197,20 +188,34 @@ def _compare(
             for (stream, kind, name, way, _), values in earlier.items()
             if (stream, kind, name, way) == (place.stream, place.kind, place.place, direction)
         ]
-        total = np.sum(mine, axis=0, dtype=np.float64) if mine else np.zeros(before.bins)
+        total = np.sum(mine, axis=0, dtype=np.float64) if mine else np.zeros(len(known))
         place.before[direction] = np.where(known, total, np.nan)
     return True
 
 
-def outage_bins(outages: Sequence[tuple[str, str, int, int]], stream: str, period: Period) -> NDArray[np.bool_]:
-    """``(bins,)`` whether a stream was out for a part of a bin."""
-    found = np.zeros(period.bins, np.bool_)
+def unknown_bins(
+    outages: Sequence[tuple[str, str, int, int]], spans: Sequence[Span], stream: str, period: Period
+) -> NDArray[np.bool_]:
+    """``(bins,)`` whether a stream was out for a part of a bin, or has no event from before its end to after its begin.
+
+    Before its first event and after its last one nothing is known of a stream: there was no recording, or no camera.
+    """
+    found = np.ones(period.bins, np.bool_)
+    for span in spans:
+        if span.stream == stream:
+            found[_touched(span.first_ms, span.last_ms, period)] = False
     for name, _, from_ms, to_ms in outages:
-        if name == stream and to_ms >= period.edges[0] and from_ms < period.edges[-1]:
-            first = max(int(np.searchsorted(period.edges, from_ms, side="right")) - 1, 0)
-            beyond = int(np.searchsorted(period.edges, to_ms, side="right"))
-            found[first : min(beyond, period.bins)] = True
+        if name == stream:
+            found[_touched(from_ms, to_ms, period)] = True
     return found
+
+
+def _touched(from_ms: int, to_ms: int, period: Period) -> slice:
+    """Bins that a time touches."""
+    if to_ms < period.edges[0] or from_ms >= period.edges[-1]:
+        return slice(0)
+    first = max(int(np.searchsorted(period.edges, from_ms, side="right")) - 1, 0)
+    return slice(first, min(int(np.searchsorted(period.edges, to_ms, side="right")), period.bins))
 
 
 def _within(outages: Sequence[tuple[str, str, int, int]], period: Period) -> list[tuple[str, str, int, int]]:

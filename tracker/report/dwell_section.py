@@ -49,9 +49,9 @@ class Stays:
     closed: array[int] = field(default_factory=lambda: array("b"))
     lost: int = 0
 
-    def add(self, row: StayRow, length_s: float) -> None:
+    def add(self, row: StayRow) -> None:
         """Take one."""
-        self.length.append(length_s)
+        self.length.append(row.length_s)
         self.hidden.append(row.hidden_s)
         self.entered.append(row.entered)
         self.closed.append(row.closed)
@@ -103,14 +103,11 @@ class DwellFigures:
         )
 
 
-def stays_of(rows: Iterable[StayRow], last_ms: Mapping[str, int]) -> dict[Group, Stays]:
-    """Stays by stream, zone and class; those that last are as long as their stream is known."""
+def stays_of(rows: Iterable[StayRow]) -> dict[Group, Stays]:
+    """Stays by stream, zone and class."""
     found: dict[Group, Stays] = defaultdict(Stays)
     for row in rows:
-        length = row.dwell_s
-        if length is None:
-            length = max(last_ms.get(row.stream, row.entered_ms) - row.entered_ms, 0) / 1000
-        found[row.stream, row.place, row.class_name].add(row, length)
+        found[row.stream, row.place, row.class_name].add(row)
     return dict(found)
 
 

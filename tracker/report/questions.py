@@ -36,13 +36,12 @@ class Count(NamedTuple):
 
 
 class StayRow(NamedTuple):
-    """One stay; ``dwell_s`` is ``None`` while it lasts."""
+    """One stay; one that lasts is as long as its stream is known."""
 
     stream: str
     place: str
     class_name: str
-    entered_ms: int
-    dwell_s: float | None
+    length_s: float
     hidden_s: float
     entered: bool
     closed: bool
@@ -89,17 +88,19 @@ class Store:
     Attributes:
         connection: To it.
         streams: Those that are asked for; empty = all.
+        together: Name of the camera that all of them are parts of; empty = each is one of its own.
     """
 
     connection: sqlite3.Connection
     streams: tuple[str, ...] = ()
+    together: str = ""
 
     def spans(self) -> list[Span]:
         """First and last event of every stream and clock."""
         query = f"""SELECT stream, utc_ms IS NOT NULL, min({_AT_MS}), max({_AT_MS}), count(*) FROM events
             WHERE 1 {self._only()} GROUP BY 1, 2 ORDER BY 1, 2"""  # noqa: S608 - own names
         rows = self.connection.execute(query, self.streams)
-        return [Span(stream, bool(utc), first, last, count) for stream, utc, first, last, count in rows]
+        return [Span(self._shown(stream), bool(utc), *rest) for stream, utc, *rest in rows]
 
     def counts(self, period: Period, kinds: Sequence[str], *, width_ms: int) -> Iterator[Count]:
         """Sums by stream, kind, place, direction, class and width.
@@ -114,9 +115,9 @@ class Store:
             WHERE kind IN ({marks}) AND counts AND utc = ? AND at_ms >= ? AND at_ms < ? {self._only()}
             GROUP BY 1, 2, 3, 4, 5, 6, 7"""  # noqa: S608 - own names
         limits = (period.utc, period.from_ms, period.to_ms)
-        yield from map(
-            Count._make, self.connection.execute(query, (width_ms, width_ms, *kinds, *limits, *self.streams))
-        )
+        given = (width_ms, width_ms, *kinds, *limits, *self.streams)
+        for stream, *rest in self.connection.execute(query, given):
+            yield Count(self._shown(stream), *rest)
 
     def stays(self, period: Period) -> Iterator[StayRow]:
         """Stays that began in a period, in no order."""
@@ -124,15 +125,20 @@ class Store:
         query = f"""SELECT stream, place, class, {entered} AS began_ms, dwell_s, coalesce(hidden_s, 0),
               began = 'entered', closed, "end"
             FROM stays WHERE (entered_ms IS NOT NULL) = ? AND began_ms >= ? AND began_ms < ? {self._only()}"""  # noqa: S608
-        rows = self.connection.execute(query, (period.utc, period.from_ms, period.to_ms, *self.streams))
-        yield from map(StayRow._make, rows)
+        last = f"SELECT stream, max({_AT_MS}) FROM events WHERE (utc_ms IS NOT NULL) = ? GROUP BY 1"  # noqa: S608
+        last_ms = dict(self.connection.execute(last, (period.utc,)).fetchall())
+        given = (period.utc, period.from_ms, period.to_ms, *self.streams)
+        for stream, place, name, began_ms, dwell_s, *rest in self.connection.execute(query, given):
+            length_s = max(last_ms[stream] - began_ms, 0) / 1000 if dwell_s is None else dwell_s
+            yield StayRow(self._shown(stream), place, name, length_s, *rest)
 
     def values(self, period: Period, kind: str) -> Iterator[Valued]:
         """Rows of a kind with a value, under their final classes."""
         query = f"""SELECT stream, place, direction, class, value, error FROM counted
             WHERE kind = ? AND utc = ? AND at_ms >= ? AND at_ms < ? AND value IS NOT NULL {self._only()}"""  # noqa: S608
         limits = (kind, period.utc, period.from_ms, period.to_ms, *self.streams)
-        yield from map(Valued._make, self.connection.execute(query, limits))
+        for stream, *rest in self.connection.execute(query, limits):
+            yield Valued(self._shown(stream), *rest)
 
     def kinds(self, period: Period) -> dict[str, int]:
         """How many rows of each kind a period has."""
@@ -154,7 +160,10 @@ class Store:
         """Stream, kind, begin and end of the times in which a camera saw nothing that counts."""
         found = outages_of(self.connection)
         wanted = set(self.streams)
-        return [row[:4] for row in found if row[4] == utc and (not wanted or row[0] in wanted)]
+        return [(self._shown(row[0]), *row[1:4]) for row in found if row[4] == utc and (not wanted or row[0] in wanted)]
+
+    def _shown(self, stream: str) -> str:
+        return self.together or stream
 
     def _only(self, column: str = "stream") -> str:
         return f"AND {column} IN ({', '.join('?' * len(self.streams))})" if self.streams else ""

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Ledger", "open_ledgers"]
 
-BATCH_ROWS = 4096
 SAME_SHARE = 0.5
 """Two ledgers that share more than this of a stream's time, with other events, are two counts of one recording."""
 
@@ -59,7 +58,7 @@ def open_ledgers(
 ) -> Iterator[sqlite3.Connection]:
     """A store with the events of all ledgers, for reading; an event that two of them have is there once.
 
-    Rows go from the ledgers to the disk a batch at a time.
+    Rows go from the ledgers to the disk one by one.
 
     Args:
         ledgers: Stores and event files.
@@ -92,29 +91,22 @@ def open_ledgers(
 def _add(connection: sqlite3.Connection, ledger: Ledger, known: dict[Stream, list[tuple[int, int, Ledger]]]) -> None:
     """Take one ledger, and refuse it if it counts again what an earlier one counted otherwise."""
     spans: dict[Stream, tuple[int, int]] = {}
-    fresh: dict[Stream, int] = {}
-    batch: list[dict[str, Any]] = []
 
-    def flush() -> None:
-        for row in batch:
-            added = connection.execute(insertion(), row).rowcount
-            key = row["stream"], row["utc_ms"] is not None
-            fresh[key] = fresh.get(key, 0) + max(added, 0)
-        batch.clear()
+    def rows() -> Iterator[dict[str, Any]]:
+        for read in read_events(ledger.path):
+            event = replace(read, stream=ledger.stream) if ledger.stream else read
+            at_ms, utc = booked(event)
+            low, high = spans.get((event.stream, utc), (at_ms, at_ms))
+            spans[event.stream, utc] = min(low, at_ms), max(high, at_ms)
+            yield row_of(event) | {"edition": 1}
 
-    for read in read_events(ledger.path):
-        event = replace(read, stream=ledger.stream) if ledger.stream else read
-        at_ms, utc = booked(event)
-        low, high = spans.get((event.stream, utc), (at_ms, at_ms))
-        spans[event.stream, utc] = min(low, at_ms), max(high, at_ms)
-        batch.append(row_of(event) | {"edition": 1})
-        if len(batch) >= BATCH_ROWS:
-            flush()
-    flush()
+    before = connection.total_changes
+    connection.executemany(insertion(), rows())
+    fresh = connection.total_changes - before
     for stream, span in spans.items():
         for low, high, other in known.get(stream, ()):
             shared = min(high, span[1]) - max(low, span[0])
-            if fresh.get(stream) and shared > SAME_SHARE * max(min(high - low, span[1] - span[0]), 1):
+            if fresh and shared > SAME_SHARE * max(min(high - low, span[1] - span[0]), 1):
                 problem = f"expected one count of {stream[0]}, found others in {other.name} and {ledger.name}"
                 raise ConfigError(ledger.path, problem, "name the ledger that counts instead of the folder")
         known.setdefault(stream, []).append((*span, ledger))

@@ -49,6 +49,9 @@ def report(
     stream: Annotated[
         list[str] | None, typer.Option(metavar="NAME", help="Only this camera or recording; several are possible.")
     ] = None,
+    together: Annotated[
+        str, typer.Option(metavar="NAME", help="The recordings are of one camera: its lines count together.")
+    ] = "",
     title: Annotated[str, typer.Option(metavar="TEXT", help="By default the names of the cameras.")] = "",
     records: Annotated[
         list[Path] | None, typer.Option(metavar="FILE", help="Rows of --records, for the heatmap of one camera.")
@@ -81,6 +84,7 @@ def report(
             zone=zone,
             title=title,
             streams=tuple(stream or ()),
+            together=together,
             from_ms=moment_of("--from", since, zone),
             to_ms=moment_of("--to", until, zone),
             bin_s=None if bins is None else length_of(bins),
