@@ -49,7 +49,7 @@ def test_days_of_a_month_begin_at_local_midnight():
     lengths = np.diff(period.edges) / 3_600_000
     assert len(lengths) == 31
     assert sorted(set(lengths)) == [23, 24]
-    assert time_ticks(period, 10)[0] == (ms(2026, 3, 2), "2 Mar", "Mar 2026")  # a Monday
+    assert time_ticks(period, 10)[0] == (ms(2026, 3, 2, 12), "2 Mar", "Mar 2026")  # a Monday
 
 
 def test_media_time_counts_from_the_start():

@@ -74,7 +74,8 @@ def time_ticks(period: Period, most: int) -> list[Tick]:
 
 
 def _days(period: Period, step: int) -> list[Tick]:
-    """Local midnights, every so many days; weeks begin on Mondays."""
+    """Local days, every so many; weeks begin on Mondays. Bars of days have their names below their middles."""
+    middle = 12 if period.bin_s == DAY_S else 0
     local = _local(int(period.edges[0]), period.zone)
     day = local.date()
     found: list[Tick] = []
@@ -88,7 +89,8 @@ def _days(period: Period, step: int) -> list[Tick]:
         if at >= period.edges[0] and fits and (step < 14 or (day.toordinal() - 1) // 7 % (step // 7) == 0):
             upper = f"{moment:%a} {day.day}" if step == 1 else f"{day.day} {moment:%b}"
             lower = f"{moment:%b %Y}"
-            found.append(Tick(at, upper, lower if lower != month else ""))
+            place = round(datetime(day.year, day.month, day.day, middle, tzinfo=period.zone).timestamp() * 1000)
+            found.append(Tick(place, upper, lower if lower != month else ""))
             month = lower
         day += timedelta(days=1)
 
