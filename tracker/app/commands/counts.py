@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from tracker.analytics.counts import BinCount, Sums
 
-__all__ = ["counts", "length_of", "moment_of", "zone_of"]
+__all__ = ["counts", "moment_of", "seconds_of", "zone_of"]
 
 COLUMNS = {"stream": "stream", "line": "place", "zone": "place", "place": "place"} | {
     name: name for name in ("direction", "class", "kind")
@@ -49,7 +49,7 @@ def counts(
     """Count what a ledger of events holds, in bins of time; bins without an event are zeros, camera outages are not."""
     from tracker.analytics.counts import filled
 
-    zone, bin_s, columns = zone_of(timezone), length_of(bins), _columns(by)
+    zone, bin_s, columns = zone_of(timezone), seconds_of(bins), _columns(by)
     start_ms, end_ms = moment_of("--from", since, zone), moment_of("--to", until, zone)
     if out is not None:
         from tracker.sinks.claims import Claim, check_claims
@@ -176,11 +176,11 @@ def zone_of(name: str) -> ZoneInfo:
         raise ConfigError("--timezone", problem, "see the tz database, or install the package tzdata") from failure
 
 
-def length_of(text: str) -> int:
-    """Seconds of the bins that --bins asks for.
+def seconds_of(text: str) -> int:
+    """Seconds of a length of bins as people write it.
 
     Raises:
-        ConfigError: It is no length.
+        ConfigError: It is none.
     """
     found = re.fullmatch(r"([1-9]\d{0,6})([smhd])", text.strip())
     if found is None:
@@ -202,7 +202,7 @@ def moment_of(option: str, text: str | None, zone: ZoneInfo) -> int | None:
     """UTC in milliseconds of a time as people write it; without an offset it is in the zone that is shown.
 
     Raises:
-        ConfigError: It is no time.
+        ConfigError: It is no time; the offender is the option.
     """
     if text is None:
         return None

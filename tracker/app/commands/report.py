@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tracker.app.commands.counts import length_of, moment_of, zone_of
+from tracker.app.commands.counts import moment_of, seconds_of, zone_of
 from tracker.app.console import Quiet, console_for, foreign, steps
 from tracker.errors import ConfigError, SourceError
 
@@ -87,7 +87,7 @@ def report(
             together=together,
             from_ms=moment_of("--from", since, zone),
             to_ms=moment_of("--to", until, zone),
-            bin_s=None if bins is None else length_of(bins),
+            bin_s=None if bins is None else seconds_of(bins),
             sites=sites,
             records=tuple(records or found.records),
             still=None if still is None else _picture(still),
