@@ -30,6 +30,7 @@ SCENES = {
     "count-shop.md": {"door.mp4": ("door", 10.0), "till.mp4": ("checkout", 10.0), "bays.mp4": ("bays", 7.0)},
     "queue.md": {"till.mp4": ("checkout", 12.0)},
     "count-junction.md": {"junction.mp4": ("junction", 12.0)},
+    "reports.md": {"door.mp4": ("door", 10.0)},
     "draw-afterwards.md": {"road.mp4": ("road", 11.5)},
     "speeds.md": {"road.mp4": ("road", 11.5)},
 }
@@ -161,6 +162,19 @@ def test_turning_counts(folder: Path, run: Run) -> None:
     found = counted(folder / "turning.csv", "place")
     assert found.get(("south back",)) == 1
     assert 3 <= sum(found.values()) <= 6
+
+
+def test_reports(folder: Path, run: Run) -> None:
+    follow("reports.md", folder, run)
+    page = (folder / "door.html").read_text("utf-8")
+    assert "Sun 29 March 2026, 09:00:00 to 09:00:10 (Europe/Berlin)" in page
+    assert 'id="heatmap"' in page
+    assert "<h1>door.mp4</h1>" in page
+    assert (folder / "folder.png").stat().st_size > 10_000
+    with (folder / "figures" / "counts.csv").open(newline="", encoding="utf-8") as file:
+        rows = [row for row in csv.DictReader(file) if row["place"] == "door" and row["class"] == "person"]
+    truth = Counter(event.direction for event in read_events("door.events.jsonl") if event.kind == "crossing")
+    assert sum(int(row["count"]) for row in rows if row["direction"] == "in") == truth["in"] > 3
 
 
 def test_a_line_drawn_afterwards(folder: Path, run: Run) -> None:

@@ -124,6 +124,13 @@ def test_the_dashboard_sees_the_engine_through_messages_and_ledgers_only() -> No
             assert not imports_of(path, f"tracker.{other}"), f"{path.relative_to(ROOT)} imports tracker.{other}"
 
 
+def test_reports_are_made_of_ledgers_and_nothing_above_them() -> None:
+    """Values and files in, pages out: the command, the service and the dashboard may all ask for one."""
+    for path in modules("tracker/report"):
+        for other in ("engine", "app", "service", "dashboard", "batch", "sources", "segment", "inference", "settings"):
+            assert not imports_of(path, f"tracker.{other}"), f"{path.relative_to(ROOT)} imports tracker.{other}"
+
+
 def test_the_contract_of_sinks_is_a_class_and_not_a_habit() -> None:
     for path in modules("tracker"):
         assert "getattr(sink" not in path.read_text(encoding="utf-8"), f"{path.relative_to(ROOT)}"

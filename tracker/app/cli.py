@@ -20,6 +20,7 @@ from tracker.app.commands.live import live
 from tracker.app.commands.measure import associate, evaluate
 from tracker.app.commands.models import models_app
 from tracker.app.commands.premises import bays, footfall, queues
+from tracker.app.commands.report import report
 from tracker.app.commands.settings import settings_app
 from tracker.app.commands.site import site_app
 from tracker.app.commands.speeds import speeds
@@ -55,9 +56,9 @@ def _version(
 for command in (track, segment, batch, live, associate):
     app.command(cls=HabitCommand)(command)
 app.command(name="eval", cls=HabitCommand)(evaluate)
-for command in (analyse, compact, counts, dwell, speeds, queues, footfall, bays, audit, identities, dashboard):
+for command in (analyse, compact, counts, dwell, speeds, queues, footfall, bays, report, audit, identities):
     app.command(cls=CheckedCommand)(command)
-for command in (demo, doctor):
+for command in (dashboard, demo, doctor):
     app.command(cls=CheckedCommand)(command)
 app.add_typer(models_app, name="models")
 app.add_typer(site_app, name="site")
