@@ -19,6 +19,7 @@ CENTRAL = {
     "tracker.errors",
     "tracker.events",
     "tracker.contacts",
+    "tracker.heat",
     "tracker.polygons",
     "tracker.recount",
     "tracker.site",
