@@ -23,6 +23,9 @@ class GrowingTiles:
 
     Args:
         stream: Name of the stream, as in its events.
+
+    Attributes:
+        waiting_since_s: When the first frame came that is not written, on the monotonic clock.
     """
 
     def __init__(self, stream: str) -> None:
@@ -31,7 +34,7 @@ class GrowingTiles:
         self._tile: tuple[bool, int] | None = None
         self._ended: list[HeatTile] = []
         self._fresh = False
-        self._written_s = time.monotonic()
+        self.waiting_since_s = time.monotonic()
 
     def add(self, steps: HeatSteps, class_names: Sequence[str]) -> None:
         """Take a frame; frames come in order of time, but a camera's clock may be set back."""
@@ -41,12 +44,13 @@ class GrowingTiles:
             self._sum = HeatSum()
         self._tile = tile
         self._sum.add_steps(steps, class_names)
-        self._fresh = True
+        if not self._fresh:
+            self._fresh, self.waiting_since_s = True, time.monotonic()
 
     @property
     def due(self) -> bool:
         """Whether there is something that has waited long enough."""
-        return bool(self._ended) or (self._fresh and time.monotonic() - self._written_s >= WRITE_S)
+        return bool(self._ended) or (self._fresh and time.monotonic() - self.waiting_since_s >= WRITE_S)
 
     def tiles(self) -> list[HeatTile]:
         """What is not written yet: hours that are over, and the one that lasts as it is now."""
@@ -56,4 +60,4 @@ class GrowingTiles:
 
     def written(self) -> None:
         """What :meth:`tiles` gave is in the store."""
-        self._ended, self._fresh, self._written_s = [], False, time.monotonic()
+        self._ended, self._fresh = [], False

@@ -264,7 +264,8 @@ class SqliteSink(Sink):
                     write_tiles(self._connection, tiles)
         except sqlite3.Error as failure:
             self._committed_s = time.monotonic()
-            impatient = last or self._committed_s - self._waiting_since_s >= PATIENCE_S
+            waiting_since_s = self._waiting_since_s if rows else self._heat.waiting_since_s
+            impatient = last or self._committed_s - waiting_since_s >= PATIENCE_S
             if is_busy(failure) and not impatient:
                 return
             what = f"{len(rows)} events" if rows else "the heatmap"
