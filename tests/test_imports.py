@@ -20,6 +20,7 @@ CENTRAL = {
     "tracker.events",
     "tracker.contacts",
     "tracker.heat",
+    "tracker.ground",
     "tracker.polygons",
     "tracker.recount",
     "tracker.site",
