@@ -15,6 +15,7 @@ from tracker.app.commands.compact import compact
 from tracker.app.commands.counts import counts
 from tracker.app.commands.dashboard import dashboard
 from tracker.app.commands.dwell import dwell
+from tracker.app.commands.heatmap import heatmap
 from tracker.app.commands.identities import identities
 from tracker.app.commands.live import live
 from tracker.app.commands.measure import associate, evaluate
@@ -53,7 +54,7 @@ def _version(
 for command in (track, segment, batch, live, associate):
     app.command(cls=HabitCommand)(command)
 app.command(name="eval", cls=HabitCommand)(evaluate)
-for command in (analyse, compact, counts, dwell, audit, identities, dashboard, demo, doctor):
+for command in (analyse, compact, counts, dwell, heatmap, audit, identities, dashboard, demo, doctor):
     app.command(cls=CheckedCommand)(command)
 app.add_typer(models_app, name="models")
 app.add_typer(site_app, name="site")

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from tracker.analytics.counts import BinCount, Sums
 
-__all__ = ["counts", "zone_of"]
+__all__ = ["counts", "moment_of", "zone_of"]
 
 COLUMNS = {"stream": "stream", "line": "place", "zone": "place", "place": "place"} | {
     name: name for name in ("direction", "class", "kind")
@@ -50,7 +50,7 @@ def counts(
     from tracker.analytics.counts import filled
 
     zone, bin_s, columns = zone_of(timezone), _seconds(bins), _columns(by)
-    start_ms, end_ms = _moment("--from", since, zone), _moment("--to", until, zone)
+    start_ms, end_ms = moment_of("--from", since, zone), moment_of("--to", until, zone)
     if out is not None:
         from tracker.sinks.claims import Claim, check_claims
 
@@ -193,8 +193,12 @@ def _columns(text: str) -> list[str]:
     return names
 
 
-def _moment(option: str, text: str | None, zone: ZoneInfo) -> int | None:
-    """UTC in milliseconds of a time as people write it; without an offset it is in the zone that is shown."""
+def moment_of(option: str, text: str | None, zone: ZoneInfo) -> int | None:
+    """UTC in milliseconds of a time as people write it; without an offset it is in the zone that is shown.
+
+    Raises:
+        ConfigError: It is no time; the offender is the option.
+    """
     if text is None:
         return None
     try:
