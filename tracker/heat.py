@@ -122,7 +122,7 @@ class HeatSum:
             raise ValueError(message)
         keys, values = [np.zeros((0, 2), np.int64)], [np.zeros((0, len(MEASURES)))]
         for number, name in enumerate(self.by_class):
-            (cells,) = self.by_class[name].any(axis=1).nonzero()
+            cells = np.flatnonzero(self.by_class[name].any(axis=1))
             keys.append(np.stack([np.full(len(cells), number), cells], axis=1))
             values.append(self.by_class[name][cells])
         return HeatTile(

@@ -25,6 +25,8 @@ DIM = 0.62
 """Brightness of the still under the colours, without its own."""
 MOST_CELL_M2 = 16.0
 """A cell that is larger on the ground is too far away to say where in it somebody stood."""
+MARGIN = 0.03
+"""Around a plan, as a share of its longer side."""
 PLAN_PX = 1000
 """Length of the longer side of a plan."""
 UNSEEN, FLOOR, RULE = (34, 29, 27), (58, 51, 48), (82, 74, 70)
@@ -62,7 +64,9 @@ class Plan:
             raise ConfigError("--ground", problem, "draw it in the picture, or check the site's ground")
         self.shown = float(grid[used].sum() / grid.sum())
         points = around[:, used].reshape(-1, 2)
-        self.low_m, self.high_m = points.min(axis=0), points.max(axis=0)
+        low_m, high_m = points.min(axis=0), points.max(axis=0)
+        margin_m = MARGIN * float((high_m - low_m).max())
+        self.low_m, self.high_m = low_m - margin_m, high_m + margin_m
         self._ground = ground
 
     def values(self, pixels_per_m: float) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
@@ -74,11 +78,11 @@ class Plan:
         y = self.high_m[1] - (np.arange(height) + 0.5) / pixels_per_m
         places = self._ground.to_picture(np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)).reshape(height, width, 2)
         with np.errstate(invalid="ignore"):
-            seen = ((places >= 0) & (places <= 1)).all(axis=2)
+            seen = np.asarray(((places >= 0) & (places <= 1)).all(axis=2), np.bool_)
         rows, columns = self.density.shape
         at = np.nan_to_num(places * (columns, rows) - 0.5, nan=-9.0).clip(-9, 9_999).astype(np.float32)
         found = cv2.remap(self.density, at[..., 0], at[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        return np.where(seen, found, 0.0), seen
+        return np.where(seen, found.astype(np.float64), 0.0), seen
 
 
 def draw_heatmap(image: NDArray[np.uint8], grid: NDArray[np.float64], scale: HeatScale) -> NDArray[np.uint8]:

@@ -152,6 +152,8 @@ def _write(out: Path, image: object) -> None:
 
 def _csv(found: Presence) -> str:
     """Every cell in use by class: its middle in shares of the picture, seconds, and visits."""
+    import numpy as np
+
     from tracker.formats.cells import cell
 
     shape = found.total.shape or (0, 0)
@@ -159,7 +161,7 @@ def _csv(found: Presence) -> str:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["class", "row", "column", "x", "y", "seconds", "still_s", "visits"])
     for name, values in sorted(found.total.by_class.items()):
-        for number in values.any(axis=1).nonzero()[0].tolist():
+        for number in np.flatnonzero(values.any(axis=1)).tolist():
             row, column = divmod(number, shape[1])
             seconds, still_s, visits = values[number].tolist()
             place = round((column + 0.5) / shape[1], 4), round((row + 0.5) / shape[0], 4)
