@@ -21,6 +21,7 @@ CENTRAL = {
     "tracker.contacts",
     "tracker.heat",
     "tracker.ground",
+    "tracker.groups",
     "tracker.polygons",
     "tracker.recount",
     "tracker.site",
