@@ -38,9 +38,7 @@ def turns(
     stream: Annotated[str | None, typer.Option(metavar="NAME", help="Of a ledger that has several.")] = None,
     legs: Annotated[
         str | None,
-        typer.Option(
-            metavar="LIST", help="Where legs lie: mill lane=N,high street=SE; by default as names say."
-        ),
+        typer.Option(metavar="LIST", help="Where legs lie: mill lane=N,high street=SE; by default as names say."),
     ] = None,
     crossings: Annotated[
         str | None, typer.Option(metavar="LIST", help="Lines along which pedestrians cross a leg: zebra 1=north.")
