@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from tracker.errors import ConfigError
 from tracker.groups import Opening, SiteGroup, days_of, group_named, minutes_of
 from tracker.settings.groups_file import parse_groups, read_groups
+from tracker.settings.groups_reference import groups_page
 
 FILE = """\
 version: 1
@@ -29,6 +31,9 @@ groups:
     closed: [2026-12-25]
   - {name: car park, cameras: barrier}
 """
+
+
+ROOT = Path(__file__).resolve().parent.parent
 
 
 def at(text: str) -> int:
@@ -143,3 +148,8 @@ def test_no_time_of_the_day(text):
 def test_days_may_go_round_the_week():
     assert days_of("fri-mon", "days") == (0, 4, 5, 6)
     assert days_of("Saturday, sun", "days") == (5, 6)
+
+
+def test_the_reference_is_made_of_the_settings():
+    page = (ROOT / "docs" / "reference" / "groups.md").read_text("utf-8")
+    assert page == groups_page(), "run: masktrail settings groups --out docs/reference/groups.md"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -133,3 +134,12 @@ def test_conversion_is_transactions_for_each_entry_in_opening_hours():
 
 def test_nine_is_nine_in_berlin():
     assert datetime.fromtimestamp(NINE / 1000, SHOP.zone).isoformat() == "2026-11-30T09:00:00+01:00"
+
+
+def test_the_reference_has_the_tables():
+    page = (Path(__file__).resolve().parents[2] / "docs" / "reference" / "class-schemes.md").read_text("utf-8")
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in page.splitlines() if line[:2] == "| "]
+    named = {row[0].replace("any other", "tractor"): row[1:] for row in rows[1:]}
+    assert set(named) - {"tractor"} == {"person", "bicycle", *(name for table in SCHEMES.values() for name in table)}
+    for name, groups in named.items():
+        assert groups == [scheme_class(scheme, name) for scheme in SCHEMES], name
