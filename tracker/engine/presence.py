@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 __all__ = ["Look", "Presence", "picture", "presence"]
 
 PLAIN_WIDTH_PX = 1280
+LEAST_WIDTH_PX = 960
+"""Smaller stills are made larger, so that the legend can be read."""
 PLAIN = (52, 46, 43)
 ALL = 0.995
 """A share that is shown as 100 %."""
@@ -203,6 +205,7 @@ def picture(found: Presence, look: Look, *, site: Site | None = None, still: Pat
 
 def _still(path: Path | None, shape: tuple[int, ...]) -> NDArray[np.uint8]:
     """The first frame of a picture or video, or a plain ground of the grid's shape."""
+    import cv2
     import numpy as np
 
     rows, columns = shape[0], shape[1]
@@ -217,4 +220,8 @@ def _still(path: Path | None, shape: tuple[int, ...]) -> NDArray[np.uint8]:
         found = f"{frame.size[0]} x {frame.size[1]}"
         problem = f"expected a picture of the stream's shape, {columns} : {rows}, found {found}"
         raise SourceError(path, problem, "name the recording, or a picture of that camera")
-    return frame.image
+    enlarged = LEAST_WIDTH_PX / frame.image.shape[1]
+    if enlarged <= 1:
+        return frame.image
+    size = LEAST_WIDTH_PX, round(frame.image.shape[0] * enlarged)
+    return np.asarray(cv2.resize(frame.image, size, interpolation=cv2.INTER_CUBIC), np.uint8)

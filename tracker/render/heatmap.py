@@ -24,7 +24,7 @@ __all__ = ["MOST_CELL_M2", "Plan", "draw_heatmap", "draw_plan"]
 DIM = 0.62
 """Brightness of the still under the colours, without its own."""
 MOST_CELL_M2 = 16.0
-"""A cell that is larger on the ground is too far away to say where in it somebody stood."""
+"""A cell that is larger on the ground is too far away: it does not say where in it the time was spent."""
 MARGIN = 0.03
 """Around a plan, as a share of its longer side."""
 PLAN_PX = 1000
