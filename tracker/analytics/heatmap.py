@@ -20,7 +20,7 @@ from tracker.contacts import ContactState
 from tracker.heat import MEASURES, TILE_MS, HeatSteps, grid_shape
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -41,6 +41,7 @@ MOST_STEPS = 512
 """Of one way between two sights; half a cell each as long as it is shorter than the picture is wide."""
 
 SECONDS, STILL, VISITS = range(len(MEASURES))
+SEEN, PREDICTED = int(ContactState.SEEN), int(ContactState.PREDICTED)
 TIME_DIGITS = 6
 STATE_VERSION = 1
 
@@ -103,13 +104,13 @@ class Heatmap:
             self._catch_up(tracked, scale)
             own = contacts.of_tracks(tracks.detection_rows, tracks.boxes)
             heights = _heights(tracks.boxes, scale)
-            for row, (identity, class_id) in enumerate(
-                zip(tracks.ids.tolist(), tracks.class_ids.tolist(), strict=True)
-            ):
-                if own.states[row] != ContactState.PREDICTED:
+            points, states = (own.points * scale).tolist(), own.states.tolist()
+            rows = zip(tracks.ids.tolist(), tracks.class_ids.tolist(), states, points, heights, strict=True)
+            for identity, class_id, state, point, height in rows:
+                if state != PREDICTED:
                     path = self._attend(identity, time_s)
-                    if own.states[row] == ContactState.SEEN:
-                        self._see(path, class_id, time_s, own.points[row] * scale, heights[row])
+                    if state == SEEN:
+                        self._see(path, class_id, time_s, point, height)
                 elif identity in self._paths:
                     self._paths[identity].held_s = time_s
         self._note(contacts, time_s)
@@ -197,10 +198,10 @@ class Heatmap:
             if identity in classes and row < len(seen):
                 path = self._attend(identity, time_s)
                 if seen[row]:
-                    self._see(path, classes[identity], time_s, points[row] * scale, heights[identity])
+                    self._see(path, classes[identity], time_s, (points[row] * scale).tolist(), heights[identity])
 
     def _note(self, contacts: Contacts, time_s: float) -> None:
-        seen = contacts.states == ContactState.SEEN
+        seen = contacts.states == SEEN
         self._earlier.append((time_s, contacts.points, seen & (not self._pause.kinds)))
 
     def _attend(self, identity: int, time_s: float) -> _Path:
@@ -212,9 +213,9 @@ class Heatmap:
         path.present_s = path.held_s = time_s
         return path
 
-    def _see(self, path: _Path, class_id: int, time_s: float, contact: NDArray[np.float64], height: float) -> None:
+    def _see(self, path: _Path, class_id: int, time_s: float, contact: Sequence[float], height: float) -> None:
         """Its ground contact is seen, in cells from the top left; so is its height in cells."""
-        x, y = contact.tolist()
+        x, y = contact
         steps: dict[int, float] = {}
         if 0 < time_s - path.seen_s <= BRIDGE_S:
             steps = self._between(path.point, (x, y), time_s - path.seen_s)
@@ -244,6 +245,8 @@ class Heatmap:
         """Seconds by cell of a straight way at an even pace, in pieces of half a cell at most."""
         longest = max(abs(after[0] - before[0]), abs(after[1] - before[1]))
         count = min(max(math.ceil(2 * longest), 1), MOST_STEPS)
+        if count == 1:  # nearly all, at the frame rates of videos
+            return {self._cell((before[0] + after[0]) / 2, (before[1] + after[1]) / 2): took_s}
         found: dict[int, float] = {}
         for number in range(count):
             share = (number + 0.5) / count
@@ -256,7 +259,10 @@ class Heatmap:
         return min(max(int(y), 0), rows - 1) * columns + min(max(int(x), 0), columns - 1)
 
     def _add(self, class_id: int, cell: int, measure: int, value: float) -> None:
-        self._found.setdefault((class_id, cell), [0.0] * len(MEASURES))[measure] += value
+        found = self._found.get((class_id, cell))
+        if found is None:
+            found = self._found[class_id, cell] = [0.0] * len(MEASURES)
+        found[measure] += value
 
     def _clock(self, tracked: TrackedFrame) -> tuple[int, bool]:
         """Milliseconds of a frame, and whether they are UTC."""
