@@ -59,7 +59,8 @@ def export(
     TRAFFIX gets the hour with the most vehicles. Flows are movements by their name (nbL, NB left) or by the names of
     their ends (south, west); --movement names others.
     """
-    from tracker.app.commands.counts import moment_of, seconds_of, zone_of
+    from tracker.app.commands.counts import moment_of, zone_of
+    from tracker.app.times import bin_seconds
     from tracker.settings.site_file import read_site
     from tracker.sinks.part_file import write_whole
 
@@ -72,7 +73,7 @@ def export(
     if target == "traffix":
         text = _traffix(events, held, node=node, movements=_movements(movement or ()), limits=limits, zone=zone)
     elif target == "otc":
-        text = _otc_counts(events, held, bin_s=seconds_of(bins), limits=limits, zone=zone)
+        text = _otc_counts(events, held, bin_s=bin_seconds(bins), limits=limits, zone=zone)
     else:
         text = _passages(target, _within(events, limits), held, _picture(size, held), zone=zone, fps=fps)
     write_whole(out, text.encode())
