@@ -229,10 +229,15 @@ def test_processes_that_begin_at_once_make_one_ledger(postgres):
 def test_counts_and_dwell_of_the_command(postgres, run, tmp_path, monkeypatch):
     address = postgres.fresh()
     events = [crossing(number) for number in range(40)]
+    for number in range(40, 80):
+        events.append(crossing(number, kind="speed", value=10.0 + number % 7, error=0.2))
+        events.append(crossing(number, kind="queue_join", place="till", direction=""))
+        leave = {"kind": "queue_leave", "place": "till", "direction": "served", "value": 5.0, "since_s": number + 0.0}
+        events.append(crossing(number + 5, identity=number + 1, **leave))
     fill(address, events)
     store = write_ledger(tmp_path / "x.sqlite", events)
     monkeypatch.setenv("LEDGER", address.partition("://")[2])
-    for words in (["counts", "--bins", "10s"], ["dwell"]):
+    for words in (["counts", "--bins", "10s"], ["dwell"], ["speeds"], ["queues"], ["bays"]):
         ours, theirs = (run(*words, ledger) for ledger in (store, "postgresql://${LEDGER}"))
         assert (theirs.status, theirs.text) == (0, ours.text)
     run("counts", address, "--out", tmp_path / "a.csv")

@@ -154,7 +154,7 @@ class StreamSettings(Settings):
         Field(description="Events of the site by suffix, .jsonl .parquet .sqlite, or to a URL; repeatable."),
         Note(
             "`{name}` and `{time}` are filled in as for `records`; a database is one file without `{time}`. URLs: "
-            "[mqtt, webhook, smtp](../guide/outside.md)."
+            "[postgresql, mqtt, webhook, smtp](../guide/outside.md)."
         ),
         Flag("FILE", panel=COUNTING, command="track"),
     ] = ()

@@ -12,6 +12,7 @@ import typer
 from tracker.app.commands.counts import moment_of
 from tracker.app.console import console_for, foreign
 from tracker.app.groups import GroupName, GroupsFile, chosen_group, local_time, with_doors
+from tracker.app.ledgers import LedgerWords, check_out, ledgers_of, shown_ledger
 from tracker.app.times import bin_seconds
 from tracker.errors import ConfigError
 
@@ -30,9 +31,7 @@ DRIFT_NOTE = "corrected: with the drift that was left at the quiet hour spread o
 
 
 def occupancy(
-    ledgers: Annotated[
-        list[Path], typer.Argument(metavar="LEDGER...", help="*.events.jsonl, *.events.parquet or *.sqlite.")
-    ],
+    ledgers: LedgerWords,
     *,
     group: GroupName,
     groups: GroupsFile = None,
@@ -49,11 +48,9 @@ def occupancy(
 
     place, bin_s = with_doors(chosen_group(group, groups)), bin_seconds(bins)
     start_ms, end_ms = moment_of("--from", since, place.zone), moment_of("--to", until, place.zone)
-    if out is not None:
-        from tracker.sinks.claims import Claim, check_claims
-
-        check_claims([Claim(path=out, named_by="--out")], [Claim(path=path) for path in ledgers])
-    found, outages, last_ms = _read(ledgers, place)
+    named = ledgers_of(ledgers)
+    check_out(out, named)
+    found, outages, last_ms = _read(named, place)
     first_ms = found[0].at_ms if start_ms is None else start_ms
     beyond_ms = last_ms + 1 if end_ms is None else end_ms
     rows = occupancy_bins(found, place, bin_s=bin_s, start_ms=first_ms, end_ms=beyond_ms, now_ms=last_ms)
@@ -70,7 +67,7 @@ def occupancy(
     write_whole(out, _csv(rows, outages, place, bin_s).encode())
 
 
-def _read(ledgers: Sequence[Path], place: SiteGroup) -> tuple[list[Passage], list[Outage], int]:
+def _read(ledgers: Sequence[str | Path], place: SiteGroup) -> tuple[list[Passage], list[Outage], int]:
     """Passages, outages of the group's cameras, and the last moment of which the ledgers know."""
     from tracker.analytics.corrections import Corrections
     from tracker.analytics.counts import sums_of
@@ -81,7 +78,8 @@ def _read(ledgers: Sequence[Path], place: SiteGroup) -> tuple[list[Passage], lis
     found = passages(read_events(*ledgers), place, corrections)
     if not found:
         problem = f"expected crossings of the doors of {place.name} with a wall clock, found none"
-        raise ConfigError(str(ledgers[0]), problem, "check the names of cameras, lines and directions in the group")
+        remedy = "check the names of cameras, lines and directions in the group"
+        raise ConfigError(shown_ledger(ledgers[0]), problem, remedy)
     sums = sums_of(read_events(*ledgers), corrections=corrections, by=())
     outages = [out for out in sums.outages if out.stream in place.cameras and out.utc]
     return found, outages, max(sums.spans[True][1], found[-1].at_ms)
