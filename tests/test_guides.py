@@ -18,7 +18,7 @@ from tracker.formats.ledger import read_editions, read_events
 from tracker.settings.site_file import read_site
 
 ROOT = Path(__file__).resolve().parent.parent
-BLOCK = re.compile(r"^```(sh|yaml)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+BLOCK = re.compile(r"^```(sh|yaml|csv)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 FPS = 12.5
 """Half of the scenes' own: the same answers in half the time."""
 
@@ -28,6 +28,8 @@ SCENES = {
     "count-junction.md": {"junction.mp4": ("junction", 12.0)},
     "reports.md": {"door.mp4": ("door", 10.0)},
     "draw-afterwards.md": {"road.mp4": ("road", 11.5)},
+    "heatmap.md": {"till.mp4": ("checkout", 8.0)},
+    "site-groups.md": {"front.mp4": ("door", 10.0), "back.mp4": ("door", 10.0)},
 }
 """Recordings of a guide: which scene, and how many seconds of it."""
 
@@ -53,6 +55,9 @@ def follow(guide: str, folder: Path, run: Run) -> list[str]:
     for language, text in BLOCK.findall((ROOT / "docs" / "guide" / guide).read_text("utf-8")):
         if language == "yaml":
             (folder / text.split("\n", 1)[0].removeprefix("# ")).write_text(text, "utf-8")
+            continue
+        if language == "csv":
+            (folder / "till.csv").write_text(text, "utf-8")
             continue
         for line in text.splitlines():
             words = shlex.split(line)
@@ -104,6 +109,33 @@ def test_turning_counts(folder: Path, run: Run) -> None:
     found = counted(folder / "turning.csv", "place")
     assert found.get(("south back",)) == 1
     assert 3 <= sum(found.values()) <= 6
+    with (folder / "movements.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert sum(int(row["vehicles"]) for row in rows) == sum(found.values())
+    assert [int(row["u_turn"]) for row in rows if row["heading"] == "NB"] == [1]
+
+
+def test_where_people_spend_their_time(folder: Path, run: Run) -> None:
+    printed = follow("heatmap.md", folder, run)
+    seconds = [float(found[1]) for text in printed if (found := re.search(r"([\d.]+) s of presence", text))]
+    assert len(seconds) == 3
+    assert seconds[0] == seconds[1] > 20  # in the picture and on the ground
+    assert seconds[2] == pytest.approx(seconds[0] / 2, rel=0.3)  # four of the eight seconds
+    for name in ("heat.png", "visits.png", "ground.png", "part.png"):
+        assert (folder / name).stat().st_size > 10_000
+    with (folder / "part.csv").open(newline="", encoding="utf-8") as file:
+        assert sum(float(row["seconds"]) for row in csv.DictReader(file)) == pytest.approx(seconds[2], abs=0.1)
+
+
+def test_several_cameras_of_one_place(folder: Path, run: Run) -> None:
+    printed = follow("site-groups.md", folder, run)
+    [entries] = [text for text in printed if "direction" in text]
+    assert re.search(r"2026-03-30T09:00:00\+02:00 +entry +[45]\b", entries)
+    assert re.search(r"2026-03-31T10:00:00\+02:00 +entry +[45]\b", entries)
+    assert any(re.search(r"2026-03-30T04:00:00\+02:00 +[45] +\d +\+\d", text) for text in printed)
+    with (folder / "conversion.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [int(row["transactions"]) for row in rows if row["entries"] != "0"] == [3, 1]
 
 
 def test_reports(folder: Path, run: Run) -> None:

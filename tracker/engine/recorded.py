@@ -113,12 +113,13 @@ def open_input(
     stream = reading.stream or recorded.stream or paths[0].name
     facts = {"kind": "site", "site": site, "start_at": settings.start_at, "gap_s": settings.gap_s}
     context = StageContext(stream=stream, class_names=recorded.class_names, settings=facts)
-    stage: Stage = STAGES.load("analytics")(context)
+    names = ["analytics", *(["heatmap"] if settings.heatmap else [])]
+    stages: list[Stage] = [STAGES.load(name)(context) for name in names]
     yield RecordedInput(
         stream=stream,
         site=site,
         frames=_with_camera(recorded, stream, site, settings),
-        stages=[stage],
+        stages=stages,
         settings=settings,
         class_names=None,
         notes=_remarks(recorded),
