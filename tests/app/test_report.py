@@ -108,6 +108,29 @@ def manifest(folder: str, files: dict[str, str]) -> Manifest:
     )
 
 
+def test_a_group_of_cameras_over_its_doors(run: Run, store: Path, tmp_path: Path) -> None:
+    groups = tmp_path / "groups.yaml"
+    groups.write_text(
+        """
+groups:
+  - name: mall
+    timezone: Europe/Berlin
+    cameras: [shop]
+    doors: [{camera: shop, line: door, entry: out, exit: in}]
+""",
+        "utf-8",
+    )
+    out = tmp_path / "r.html"
+    limits = ("--from", "2026-03-23", "--to", "2026-03-24")
+    result = run("report", store, "--out", out, "--site-group", "mall", "--groups", groups, *limits)
+    assert result.status == 0, result.err
+    page = out.read_text("utf-8")
+    assert "<h1>mall</h1>" in page
+    assert "Monday 23 March 2026 (Europe/Berlin)" in page
+    assert "over the doors" in page
+    assert "section" not in page.split("<main>")[1].split("</caption>")[0].split("<tbody>")[1].split("</tbody>")[0]
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [
@@ -115,6 +138,7 @@ def manifest(folder: str, files: dict[str, str]) -> Manifest:
         (["."], "expected *.events.jsonl"),
         (["{store}", "--from", "2026-03-24", "--to", "2026-03-23"], "expected a time after --from"),
         (["{store}", "--stream", "nowhere"], "found no events"),
+        (["{store}", "--site-group", "mall"], "expected a file of groups"),
         (["{store}", "--bins", "1x"], "expected a length such as"),
         (["{store}", "--bins", "1s"], "expected at most 2,000 bins"),
         (["{store}", "--timezone", "Mars/Base"], "expected the name of a time zone"),

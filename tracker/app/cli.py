@@ -21,8 +21,8 @@ from tracker.app.commands.identities import identities
 from tracker.app.commands.live import live
 from tracker.app.commands.measure import associate, evaluate
 from tracker.app.commands.models import models_app
-from tracker.app.commands.report import report
 from tracker.app.commands.occupancy import occupancy
+from tracker.app.commands.report import report
 from tracker.app.commands.settings import settings_app
 from tracker.app.commands.site import site_app
 from tracker.app.commands.start import demo, doctor
