@@ -182,11 +182,7 @@ def _build(asked: Asked, store: Store, progress: Callable[[str, int, int], None]
         ("Times between vehicles", interval_section(values), "no rows of headways, gaps or conflicts"),
         ("From where to where", flow_section(found, sites), "no flows; name some in the site"),
         ("Queues", queue_section(values.get("queue_leave", {}), kinds.get("queue_join", 0)), "no rows of queues"),
-        (
-            "Footfall",
-            footfall_section(found, _doors(asked, sites), values.get("group", {}), kinds),
-            "no passers-by, groups or staff",
-        ),
+        ("Footfall", footfall, "no passers-by, groups or staff"),
         ("Heatmap", _heat(asked, period), "no store kept one (--heatmap), and no records were named"),
         ("Sizes", size_section(values.get("size", {})), "no rows of kind size; they need calibrated ground"),
         ("Data quality", checked, ""),
