@@ -7,6 +7,7 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from tests.report.weeks import ZONE, at_ms, write_weeks
@@ -15,8 +16,9 @@ from tracker.formats.heat_tiles import write_tiles
 from tracker.heat import TILE_MS, HeatTile
 from tracker.report.build import Asked, build
 from tracker.report.document import Note, Picture
-from tracker.report.heat_section import Heat, heat_picture, heat_section
+from tracker.report.heat_section import Heat, heat_picture, heat_section, stills_of
 from tracker.report.store import Ledger
+from tracker.site import Site
 
 
 def write_records(path: Path) -> Path:
@@ -71,6 +73,16 @@ def test_hours_of_a_store_that_the_period_touches_add_up(tmp_path):
     report = build(Asked(ledgers=ledgers, zone=ZONE, streams=("shop",), **day)).report
     [section] = [one for one in report.sections if one.key == "heatmap"]
     assert len(section.parts) == 1
+
+
+def test_pictures_of_sites_are_stills(tmp_path):
+    cv2.imwrite(str(tmp_path / "gate.png"), np.full((360, 640, 3), 90, np.uint8))
+    (tmp_path / "bad.png").write_bytes(b"no picture")
+    sites = {tmp_path / f"{name}.yaml": Site(reference_picture=f"{name}.png") for name in ("gate", "bad", "gone")}
+    stills = stills_of(sites | {tmp_path / "none.yaml": Site()})
+    assert {name: image.shape for name, image in stills.items()} == {"gate": (360, 640, 3)}
+    heat = Heat(stream="out/gate.mp4", seconds=np.eye(36, 64), origin="records")
+    assert len(heat_section([heat], stills).parts) == 1
 
 
 def test_a_parked_car_does_not_eat_the_range():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 import cv2
@@ -17,13 +18,15 @@ from tracker.report.document import Note, Picture, Section
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
     from tracker.report.document import Part
     from tracker.report.period import Period
+    from tracker.site import Site
 
-__all__ = ["Heat", "heat_picture", "heat_section", "heats_of_store"]
+__all__ = ["Heat", "heat_picture", "heat_section", "heats_of_store", "stills_of"]
 
 WIDTH_PX = 1280
 QUALITY = 82
@@ -65,18 +68,35 @@ def heats_of_store(connection: sqlite3.Connection, period: Period, streams: Sequ
     return sorted(found, key=lambda one: -float(one.seconds.sum()))
 
 
+def stills_of(sites: Mapping[Path, Site]) -> dict[str, NDArray[np.uint8]]:
+    """Pictures on which sites were drawn, by the names of the sites' files; one that cannot be read is left out.
+
+    Args:
+        sites: By path; their pictures lie beside them.
+    """
+    found: dict[str, NDArray[np.uint8]] = {}
+    for path, site in sites.items():
+        beside = path.parent / site.reference_picture
+        if site.reference_picture and beside.is_file():
+            image = cv2.imdecode(np.fromfile(beside, np.uint8), cv2.IMREAD_COLOR)
+            if image is not None:
+                found[path.stem] = np.asarray(image, np.uint8)
+    return found
+
+
 def heat_section(heats: Iterable[Heat], stills: Mapping[str, NDArray[np.uint8]]) -> Section | None:
     """One picture for each stream; ``None`` without any.
 
     Args:
         heats: Of the streams, those that matter most first.
-        stills: ``(H, W, 3)`` BGR by stream; the one under the empty name is of every other stream.
+        stills: ``(H, W, 3)`` BGR by stream, or its name without a suffix; under the empty name that of all others.
     """
     parts: list[Part] = []
     shown = [heat for heat in heats if heat.seconds.any()]
     without = False
     for heat in shown[:MOST_PICTURES]:
-        still = stills.get(heat.stream, stills.get(""))
+        names = (heat.stream, PurePath(heat.stream).stem, "")
+        still = next((stills[name] for name in names if name in stills), None)
         without |= still is None
         image = heat_picture(heat.seconds, still)
         coded, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])

@@ -65,7 +65,8 @@ def report(
         typer.Option(metavar="FILE", help="Rows of --records, for the heatmap where no store keeps one."),
     ] = None,
     still: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Picture or video of the scene, below the heatmap.")
+        Path | None,
+        typer.Option(metavar="FILE", help="Picture or video of the scene, for the heatmap; else the site's."),
     ] = None,
     audit: Annotated[
         list[Path] | None, typer.Option(metavar="FILE", help="What audit --json wrote, for near misses.")
@@ -78,6 +79,7 @@ def report(
     """Make a report of a period: counts, dwell, speeds, flows, heatmap, queues and how far they can be trusted."""
     from tracker.app.report_sources import find
     from tracker.report.build import Asked
+    from tracker.report.heat_section import stills_of
     from tracker.report.write import Outputs, write_report
 
     sites = _sites(site or ())
@@ -100,7 +102,7 @@ def report(
             bin_s=None if bins is None else seconds_of(bins),
             sites=sites,
             heats=_heats(records, found.records),
-            stills={} if still is None else {"": _picture(still)},
+            stills=stills_of(sites) if still is None else {"": _picture(still)},
             audits=tuple(audit or found.audits),
             validation=validation,
             made_by=found.made_by,
