@@ -13,7 +13,9 @@ from tests.command import Run
 from tests.report.test_heat import write_records
 from tests.report.weeks import write_weeks
 from tests.sinks.ledgers import crossing, write_ledger
+from tracker.app.report_sources import find
 from tracker.batch.results import Manifest, Results
+from tracker.batch.storage import Place
 
 CHECKED = "line,direction,class,intervals,hours,ledger,person,ratio,low,high,method,geh,verdict\n"
 
@@ -85,6 +87,24 @@ def test_the_output_of_a_batch_by_its_manifests(run: Run, tmp_path: Path) -> Non
     assert "door · north/clip.mp4" in page
     assert "0123456789ab" in page
     assert "0123456789abc" not in page
+
+
+def test_a_batch_in_object_storage_is_copied_and_the_copies_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fs = pytest.importorskip("pyarrow.fs")
+    batch = tmp_path / "bucket"
+    events = batch / "events" / "recording=north"
+    events.mkdir(parents=True)
+    write_ledger(events / "a.events.parquet", [crossing(n, stream="clip.mp4") for n in range(10)])
+    results = Results.at(str(batch))
+    results.commit(manifest("north", {"events": "events/recording=north/a.events.parquet"}))
+    place = Place(fs.LocalFileSystem(), str(batch), scheme="s3", shown="s3://bucket")
+    monkeypatch.setattr(Place, "of", lambda _uri: place)
+    with find(["s3://bucket"]) as found:
+        [ledger] = found.ledgers
+        assert ledger.stream == "north/clip.mp4"
+        assert ledger.path.is_file()
+        assert batch not in ledger.path.parents
+    assert not ledger.path.exists()
 
 
 def manifest(folder: str, files: dict[str, str]) -> Manifest:
