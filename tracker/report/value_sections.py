@@ -14,13 +14,12 @@ from tracker.report.document import Fact, Facts, Note, Section, Table
 from tracker.report.spreads import FEWEST, spread_chart, spread_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping
 
     from tracker.report.counted import Counted
     from tracker.report.document import Part
     from tracker.report.questions import Valued
     from tracker.report.spreads import Spread
-    from tracker.site import Site
 
 __all__ = [
     "INTERVALS",
@@ -188,19 +187,18 @@ def queue_section(waits: Mapping[Group, Values], joined: int) -> Section | None:
 
 
 def footfall_section(
-    counted: Counted, sites: Sequence[tuple[str, Site]], groups: Mapping[Group, Values], kinds: Mapping[str, int]
+    counted: Counted, doors: Mapping[tuple[str, str], str], groups: Mapping[Group, Values], kinds: Mapping[str, int]
 ) -> Section | None:
     """Entries beside passers-by, groups, staff and re-entries; ``None`` without rows of any of those kinds.
 
     Args:
         counted: With the entries.
-        sites: Stream and site: entries are over its doors; without doors, all crossings in the direction ``in``.
+        doors: Direction of entries by stream and line; without any, all crossings in the direction ``in``.
         groups: Values of ``group``: how many persons.
         kinds: Rows of each kind.
     """
     if not any(kinds.get(kind) for kind in ("passing", "group", "staff", "re_entry")):
         return None
-    doors = {(stream, line): one.entry for stream, site in sites for one in site.doors for line in one.lines}
     entries = sum(
         int(values.sum())
         for place in counted.of("crossing")
