@@ -19,14 +19,13 @@ from tracker.report.document import Report, Section
 from tracker.report.dwell_section import dwell_section, stays_of
 from tracker.report.heat_section import Heat, heat_section, heats_of_store
 from tracker.report.period import period_of
+from tracker.report.premises_sections import footfall_section, queue_section
 from tracker.report.quality_section import Quality, near_misses_of, quality_section, validation_of
 from tracker.report.questions import Store
 from tracker.report.store import open_ledgers
 from tracker.report.value_sections import (
     INTERVALS,
-    footfall_section,
     interval_section,
-    queue_section,
     size_section,
     speed_section,
     values_of,
@@ -87,7 +86,6 @@ class Asked:
         from_ms, to_ms: UTC in milliseconds, ``to_ms`` exclusive; ``None`` = all that there is.
         bin_s: Length of a bin; ``None`` = by the period.
         sites: By path; a site belongs to the stream that its file is named after, or to all if there is one only.
-        doors: Stream, line and direction of entries over the doors of a group of cameras; empty = those of the sites.
         heats: Presence that no ledger keeps, beside that of the stores.
         stills: ``(H, W, 3)`` BGR of the scene, below the heatmap, by stream; under the empty name of all others.
         audits: Values of audits, for near misses.
@@ -104,7 +102,6 @@ class Asked:
     to_ms: int | None = None
     bin_s: int | None = None
     sites: Mapping[Path, Site] = field(default_factory=dict)
-    doors: Sequence[tuple[str, str, str]] = ()
     heats: Sequence[Heat] = ()
     stills: Mapping[str, NDArray[np.uint8]] = field(default_factory=dict)
     audits: Sequence[Path] = ()
@@ -173,7 +170,7 @@ def _build(asked: Asked, store: Store, progress: Callable[[str, int, int], None]
     speeds, speed_facts = speed_section(values.get("speed", {}))
     checked, warnings = quality_section(quality, period)
     tell("heatmap")
-    footfall = footfall_section(found, _doors(asked, sites), values.get("group", {}), kinds)
+    footfall = footfall_section(store, period, sites, kinds, values.get("group", {}))
     wanted: list[tuple[str, Section | None, str]] = [
         ("Counts over time", place_section(found, period, "crossing"), "no line was crossed"),
         ("Entries into zones", place_section(found, period, "enter"), "no zone was entered"),
@@ -181,7 +178,7 @@ def _build(asked: Asked, store: Store, progress: Callable[[str, int, int], None]
         ("Speeds", speeds, "no rows of kind speed; they need calibrated ground and a section"),
         ("Times between vehicles", interval_section(values), "no rows of headways, gaps or conflicts"),
         ("From where to where", flow_section(found, sites), "no flows; name some in the site"),
-        ("Queues", queue_section(values.get("queue_leave", {}), kinds.get("queue_join", 0)), "no rows of queues"),
+        ("Queues", queue_section(store, period, kinds), "no rows of queues"),
         ("Footfall", footfall, "no passers-by, groups or staff"),
         ("Heatmap", _heat(asked, period), "no store kept one (--heatmap), and no records were named"),
         ("Sizes", size_section(values.get("size", {})), "no rows of kind size; they need calibrated ground"),
@@ -264,13 +261,6 @@ def _heat(asked: Asked, period: Period) -> Section | None:
                 for heat in heats_of_store(connection, period, asked.streams):
                     found.setdefault(heat.stream, heat)
     return heat_section(sorted(found.values(), key=lambda one: -float(one.seconds.sum())), asked.stills)
-
-
-def _doors(asked: Asked, sites: Sequence[tuple[str, Site]]) -> dict[tuple[str, str], str]:
-    """Direction of entries by stream and line."""
-    if asked.doors:
-        return {(stream, line): entry for stream, line, entry in asked.doors}
-    return {(stream, line): one.entry for stream, site in sites for one in site.doors for line in one.lines}
 
 
 def _sites_of(sites: Mapping[Path, Site], streams: Sequence[str]) -> list[tuple[str, Site]]:

@@ -58,7 +58,7 @@ def report(
     title: Annotated[str, typer.Option(metavar="TEXT", help="By default the names of the cameras.")] = "",
     group: Annotated[
         str | None,
-        typer.Option("--site-group", "--group", metavar="NAME", help="Only the cameras of a group, over its doors."),
+        typer.Option("--site-group", "--group", metavar="NAME", help="Only the cameras of a group, in its time zone."),
     ] = None,
     groups: GroupsFile = None,
     records: Annotated[
@@ -96,7 +96,6 @@ def report(
             zone=zone,
             title=title or ("" if place is None else place.name),
             streams=tuple(stream or (() if place is None else place.cameras)),
-            doors=[] if place is None else [(door.camera, door.line, door.entry) for door in place.doors],
             together=together,
             from_ms=moment_of("--from", since, zone),
             to_ms=moment_of("--to", until, zone),
