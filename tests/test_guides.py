@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import csv
+import json
 import re
 import shlex
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from demos.scenes.catalogue import counting_truth, open_recording
@@ -19,7 +21,7 @@ from tracker.formats.ledger import read_editions, read_events
 from tracker.settings.site_file import read_site
 
 ROOT = Path(__file__).resolve().parent.parent
-BLOCK = re.compile(r"^```(sh|yaml)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+BLOCK = re.compile(r"^```(sh|yaml|csv)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 FPS = 12.5
 """Half of the scenes' own: the same answers in half the time."""
 
@@ -28,7 +30,11 @@ SCENES = {
     "count-shop.md": {"door.mp4": ("door", 10.0), "till.mp4": ("checkout", 10.0), "bays.mp4": ("bays", 7.0)},
     "queue.md": {"till.mp4": ("checkout", 12.0)},
     "count-junction.md": {"junction.mp4": ("junction", 12.0)},
+    "reports.md": {"door.mp4": ("door", 10.0)},
     "draw-afterwards.md": {"road.mp4": ("road", 11.5)},
+    "speeds.md": {"road.mp4": ("road", 11.5)},
+    "heatmap.md": {"till.mp4": ("checkout", 8.0)},
+    "site-groups.md": {"front.mp4": ("door", 10.0), "back.mp4": ("door", 10.0)},
 }
 """Recordings of a guide: which scene, and how many seconds of it."""
 
@@ -54,6 +60,9 @@ def follow(guide: str, folder: Path, run: Run) -> list[str]:
     for language, text in BLOCK.findall((ROOT / "docs" / "guide" / guide).read_text("utf-8")):
         if language == "yaml":
             (folder / text.split("\n", 1)[0].removeprefix("# ")).write_text(text, "utf-8")
+            continue
+        if language == "csv":
+            (folder / "till.csv").write_text(text, "utf-8")
             continue
         for line in text.splitlines():
             words = shlex.split(line)
@@ -86,6 +95,27 @@ def test_vehicles_per_lane(folder: Path, run: Run) -> None:
     assert counted(folder / "lanes.csv", "line", "direction") == truth
     assert any("2026-03-29T07:00:00+02:00" in text for text in printed)
     assert (folder / "road.counted.mp4").stat().st_size > 10_000
+
+
+def test_speeds_on_a_road(folder: Path, run: Run) -> None:
+    printed = follow("speeds.md", folder, run)
+    assert re.search(r"ground: 5 points, residual 0\.0\d m .* 1 px down the picture is", printed[0])
+    assert (folder / "road-grid.png").stat().st_size > 10_000
+    rows = json.loads(printed[3])
+    assert {(row["line"], row["direction"]) for row in rows} == {("away", "away"), ("towards", "towards")}
+    actors = recording_of("speeds.md", "road.mp4").scene.actors
+    true = [float(np.linalg.norm(actor.trajectories[0].velocities_m_s, axis=1).mean()) for actor in actors]
+    for row in rows:
+        assert row["v85"] is None  # of fewer than 30 passages
+        assert min(true) * 0.95 < row["time_mean"] < max(true) * 1.05
+    events = list(read_events("road.events.jsonl"))
+    speeds = [event for event in events if event.kind == "speed"]
+    assert len(speeds) >= 0.7 * sum(event.kind == "crossing" for event in events) > 4
+    assert all(event.error <= 0.1 * event.value for event in speeds)
+    with (folder / "speeds.csv").open(newline="", encoding="utf-8") as file:
+        assert sum(bool(row["speed (km/h)"]) for row in csv.DictReader(file)) == len(speeds)
+    again = [event for event in read_events("again.events.jsonl") if event.kind in {"speed", "headway", "size"}]
+    assert again == [event for event in events if event.kind in {"speed", "headway", "size"}]
 
 
 def test_footfall_and_dwell(folder: Path, run: Run) -> None:
@@ -136,6 +166,46 @@ def test_turning_counts(folder: Path, run: Run) -> None:
     found = counted(folder / "turning.csv", "place")
     assert found.get(("south back",)) == 1
     assert 3 <= sum(found.values()) <= 6
+    with (folder / "movements.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert sum(int(row["vehicles"]) for row in rows) == sum(found.values())
+    assert [int(row["u_turn"]) for row in rows if row["heading"] == "NB"] == [1]
+
+
+def test_where_people_spend_their_time(folder: Path, run: Run) -> None:
+    printed = follow("heatmap.md", folder, run)
+    seconds = [float(found[1]) for text in printed if (found := re.search(r"([\d.]+) s of presence", text))]
+    assert len(seconds) == 3
+    assert seconds[0] == seconds[1] > 20  # in the picture and on the ground
+    assert seconds[2] == pytest.approx(seconds[0] / 2, rel=0.3)  # four of the eight seconds
+    for name in ("heat.png", "visits.png", "ground.png", "part.png"):
+        assert (folder / name).stat().st_size > 10_000
+    with (folder / "part.csv").open(newline="", encoding="utf-8") as file:
+        assert sum(float(row["seconds"]) for row in csv.DictReader(file)) == pytest.approx(seconds[2], abs=0.1)
+
+
+def test_several_cameras_of_one_place(folder: Path, run: Run) -> None:
+    printed = follow("site-groups.md", folder, run)
+    [entries] = [text for text in printed if "direction" in text]
+    assert re.search(r"2026-03-30T09:00:00\+02:00 +entry +[45]\b", entries)
+    assert re.search(r"2026-03-31T10:00:00\+02:00 +entry +[45]\b", entries)
+    assert any(re.search(r"2026-03-30T04:00:00\+02:00 +[45] +\d +\+\d", text) for text in printed)
+    with (folder / "conversion.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [int(row["transactions"]) for row in rows if row["entries"] != "0"] == [3, 1]
+
+
+def test_reports(folder: Path, run: Run) -> None:
+    follow("reports.md", folder, run)
+    page = (folder / "door.html").read_text("utf-8")
+    assert "Sun 29 March 2026, 09:00:00 to 09:00:10 (Europe/Berlin)" in page
+    assert 'id="heatmap"' in page
+    assert "<h1>door.mp4</h1>" in page
+    assert (folder / "folder.png").stat().st_size > 10_000
+    with (folder / "figures" / "counts.csv").open(newline="", encoding="utf-8") as file:
+        rows = [row for row in csv.DictReader(file) if row["place"] == "door" and row["class"] == "person"]
+    truth = Counter(event.direction for event in read_events("door.events.jsonl") if event.kind == "crossing")
+    assert sum(int(row["count"]) for row in rows if row["direction"] == "in") == truth["in"] > 3
 
 
 def test_a_line_drawn_afterwards(folder: Path, run: Run) -> None:

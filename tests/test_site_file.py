@@ -65,6 +65,7 @@ bays:
   - {name: A1, polygon: [[0.1, 0.6], [0.3, 0.6], [0.28, 0.5], [0.1, 0.5]], classes: [car, bus], taken_s: 20}
 ground:
   rectangle: {corners: [[0.1, 0.9], [0.9, 0.9], [0.6, 0.5], [0.4, 0.5]], width_m: 4, length_m: 12.5}
+traffic: {time_to_collision_s: 4, post_encroachment_s: 6.5, sizes: {car: [4.2, 1.8, 2.8]}}
 """
 SITE = Site(
     lines=(Line(name="door", points=((0.1, 0.5), (0.9, 0.5))),),

@@ -24,12 +24,14 @@ from tracker.site_checks import (
     named,
     self_crossing,
 )
+from tracker.traffic import SECTION_MEASURES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from tracker.ground import Ground
     from tracker.premises import Bay, Footfall, Queue
+    from tracker.traffic import Traffic
 
 __all__ = ["MOST_POINTS", "SMALLEST_AREA", "Doors", "Flow", "Line", "Occluder", "Site", "Zone"]
 
@@ -55,6 +57,8 @@ class Line:
             Never more than half of the room that the picture leaves on that side of the line.
         settle_s: Seconds beyond the band after which an identity has changed sides.
         min_rearm_s: Seconds between two crossings of one identity; who comes back sooner has not changed sides.
+        measures: What is measured of each passage, of :data:`tracker.traffic.SECTION_MEASURES`; needs a ground.
+        wrong_way: Name of the direction that is against the rules; empty = none.
     """
 
     name: str
@@ -66,6 +70,8 @@ class Line:
     sway_share: float = 0.05
     settle_s: float = 0.2
     min_rearm_s: float = 1.0
+    measures: tuple[str, ...] = ()
+    wrong_way: str = ""
 
     def __post_init__(self) -> None:
         offender = named("line", self.name)
@@ -80,6 +86,12 @@ class Line:
         check_number(offender, "sway_share", self.sway_share, most=1.0)
         check_number(offender, "settle_s", self.settle_s)
         check_number(offender, "min_rearm_s", self.min_rearm_s)
+        if unknown := set(self.measures) - set(SECTION_MEASURES):
+            problem = f"expected measures of {', '.join(SECTION_MEASURES)}, found {', '.join(sorted(unknown))}"
+            raise ConfigError(offender, problem, "change measures")
+        if self.wrong_way and self.wrong_way not in names:
+            problem = f"expected wrong_way as one of its directions, {' or '.join(names)}, found {self.wrong_way!r}"
+            raise ConfigError(offender, problem, "name one of them")
 
     @property
     def directions(self) -> tuple[str, str]:
@@ -99,6 +111,10 @@ class Zone:
         leave_s: Seconds outside, or out of sight for good, after which it has left.
         loiter_s: Seconds of a stay from which it is loitering; ``None`` = never.
         loiter_s_by_class: Other limits for some classes.
+        stopped_s: Seconds of standing still from which an identity is stopped; ``None`` = never. Needs a ground.
+        towards: An arrow in the picture, from its first point to its second: the way that traffic goes. What goes
+            against it is on the wrong way; empty = any way is right. Needs a ground.
+        conflict_area: Post-encroachment times are taken here only, and in other zones of this kind.
     """
 
     name: str
@@ -108,6 +124,9 @@ class Zone:
     leave_s: float = 1.0
     loiter_s: float | None = None
     loiter_s_by_class: Mapping[str, float] = field(default_factory=dict)
+    stopped_s: float | None = None
+    towards: tuple[Point, ...] = ()
+    conflict_area: bool = False
 
     def __post_init__(self) -> None:
         offender = named("zone", self.name)
@@ -127,6 +146,10 @@ class Zone:
         for limit in (self.loiter_s, *self.loiter_s_by_class.values()):
             if limit is not None:
                 check_number(offender, "loiter_s", limit, least=1e-3)
+        if self.stopped_s is not None:
+            check_number(offender, "stopped_s", self.stopped_s, least=0.5)
+        if self.towards:
+            _arrow(offender, self.towards)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,6 +224,7 @@ class Site:
         lines, zones, occluders, doors, flows: Its parts; names are unique within each, and among lines and zones.
         queues, footfall, bays: What is measured of them; names are unique among all three.
         ground: How the picture lies on the ground in metres; ``None`` = not calibrated.
+        traffic: What is written of pairs of road users; ``None`` = nothing.
         reference_size: ``(width, height)`` of the picture on which it was drawn; ``None`` = not known.
         reference_picture: Name of that picture's file, which lies beside the site's; empty = none.
         revision: Counts the changes to the site; stands in every event.
@@ -216,6 +240,7 @@ class Site:
     footfall: tuple[Footfall, ...] = ()
     bays: tuple[Bay, ...] = ()
     ground: Ground | None = None
+    traffic: Traffic | None = None
     reference_size: tuple[int, int] | None = None
     reference_picture: str = ""
     revision: int = 0
@@ -227,6 +252,8 @@ class Site:
         check_unique("doors", [part.name for part in self.doors])
         check_unique("flow", [part.name for part in self.flows])
         self._check_reference()
+        if self.ground is None:
+            self._check_needs_no_ground()
         lines = {line.name: line.directions for line in self.lines}
         for doors in self.doors:
             for name in doors.lines:
@@ -249,6 +276,16 @@ class Site:
         except (ZoneInfoNotFoundError, ValueError, OSError):
             problem = f"expected an IANA time zone, found {self.timezone!r}"
             raise ConfigError("site", problem, "such as Europe/Berlin") from None
+
+    def _check_needs_no_ground(self) -> None:
+        """Refuse what is in metres where nothing says what a metre is."""
+        wanted = [(f"line {line.name!r}", ", ".join(line.measures)) for line in self.lines if line.measures]
+        wanted += [(f"zone {zone.name!r}", "stopped_s") for zone in self.zones if zone.stopped_s is not None]
+        wanted += [(f"zone {zone.name!r}", "towards") for zone in self.zones if zone.towards]
+        wanted += [("traffic", "conflicts")] if self.traffic is not None else []
+        for offender, what in wanted:
+            problem = f"expected `ground` in the site, which {what} needs, found none"
+            raise ConfigError(offender, problem, "add ground: with 4 points that are known in metres")
 
     def _check_reference(self) -> None:
         if self.reference_size is not None and min(self.reference_size) < 1:
@@ -274,3 +311,10 @@ class Site:
         if not 1 - ASPECT_TOLERANCE <= stretch <= 1 + ASPECT_TOLERANCE:
             problem = f"expected a picture of the shape {width} x {height}, found {size[0]} x {size[1]}"
             raise ConfigError("site", problem, "draw the site on a picture of this camera")
+
+
+def _arrow(offender: str, points: Sequence[Point]) -> None:
+    check_points(offender, points, least=2)
+    if len(points) != 2:
+        problem = f"expected towards as two points, from and to, found {len(points)}"
+        raise ConfigError(offender, problem, "draw an arrow the way that traffic goes")

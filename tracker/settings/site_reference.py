@@ -15,6 +15,7 @@ from tracker.settings.site import (
     OccluderSettings,
     RectangleSettings,
     SiteSettings,
+    TrafficSettings,
     ZoneSettings,
 )
 from tracker.settings.site_premises import BaySettings, FootfallSettings, QueueSettings
@@ -37,6 +38,7 @@ PARTS: dict[str, type[Settings]] = {
 
 SECTIONS: dict[str, tuple[type[Settings], ...]] = {
     "ground": (GroundSettings, GroundPointSettings, RectangleSettings),
+    "traffic": (TrafficSettings,),
 }
 """Keys of the file that are mappings with keys of their own -> these, and those within them."""
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from tracker.polygons import Point
     from tracker.premises import Bay, Footfall, Queue
     from tracker.site import Doors, Flow, Line, Occluder, Site, Zone
+    from tracker.traffic import Traffic
 
 __all__ = ["directions_in_words", "site_text"]
 
@@ -93,6 +94,8 @@ def _lines_of(site: Site) -> Iterator[str]:
     yield from _part("bays", map(_bay, site.bays))
     if site.ground is not None:
         yield from _ground(site.ground)
+    if site.traffic is not None:
+        yield from _traffic(site.traffic)
 
 
 def _part(key: str, entries: Iterable[Iterable[str]]) -> Iterator[str]:
@@ -117,6 +120,10 @@ def _line(line: Line, size: tuple[int, int] | None) -> Iterator[str]:
     yield f"    sway_share: {_number(line.sway_share)}"
     yield f"    settle_s: {_number(line.settle_s)}"
     yield f"    min_rearm_s: {_number(line.min_rearm_s)}"
+    if line.measures:
+        yield f"    measures: {_words(line.measures)}"
+    if line.wrong_way:
+        yield f"    wrong_way: {_word(line.wrong_way)}"
 
 
 def _zone(zone: Zone) -> Iterator[str]:
@@ -136,6 +143,12 @@ def _zone(zone: Zone) -> Iterator[str]:
     if zone.loiter_s_by_class:
         limits = ", ".join(f"{_word(name)}: {_number(limit)}" for name, limit in zone.loiter_s_by_class.items())
         yield f"    loiter_s_by_class: {{{limits}}}"
+    if zone.stopped_s is not None:
+        yield f"    stopped_s: {_number(zone.stopped_s)}"
+    if zone.towards:
+        yield from _points("    towards: ", zone.towards)
+    if zone.conflict_area:
+        yield "    conflict_area: true"
 
 
 def _occluder(occluder: Occluder) -> Iterator[str]:
@@ -200,6 +213,16 @@ def _ground(ground: Ground) -> Iterator[str]:
     yield "  points:"
     for point in ground.points:
         yield f"    - {{at: {_exact(point.at)}, metres: [{', '.join(_number(value + 0.0) for value in point.metres)}]}}"
+
+
+def _traffic(traffic: Traffic) -> Iterator[str]:
+    yield from ("", "traffic:" if traffic != type(traffic)() else "traffic: {}")
+    for key in ("time_to_collision_s", "post_encroachment_s"):
+        if (limit := getattr(traffic, key)) is not None:
+            yield f"  {key}: {_number(limit)}"
+    if traffic.sizes:
+        sizes = (f"{_word(name)}: [{', '.join(map(_number, size))}]" for name, size in traffic.sizes.items())
+        yield f"  sizes: {{{', '.join(sizes)}}}"
 
 
 def _exact(point: Point) -> str:
