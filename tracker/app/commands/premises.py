@@ -31,7 +31,7 @@ __all__ = ["bays", "footfall", "queues"]
 Zone = Annotated[str, typer.Option(metavar="NAME", help="Of the times shown: Europe/Berlin.")]
 Cells = list[Any]
 
-_WAIT_HEAD = ("stream", "queue", "identity", "class", "joined", "left", "wait_s", "began", "end")
+_WAIT_HEAD = ("stream", "queue", "identity", "class", "joined", "left", "wait_s", "reach_m", "began", "end")
 _BIN_HEAD = ("stream", "queue", "from", "from_utc_ms", "mean", "longest", "share_above", "served", "abandoned")
 _BINS_SHOWN = ("from", "queue", "mean", "longest")
 _QUEUES_SHOWN = ("queue", "served", "mean", "90 %", "longest", "gave up", "partly", "length", "most")
@@ -184,7 +184,9 @@ def _place(row: Row, rows: Sequence[Row]) -> str:
 def _wait_cells(one: Wait, zone: ZoneInfo) -> Cells:
     times = [moment(at_ms, zone, utc=one.utc) for at_ms in (one.joined_ms, one.left_ms)]
     began = "joined" if one.seen else "already_there"
-    return [one.stream, one.place, one.identity, one.class_name, *times, round(one.wait_s, 3), began, one.end or ""]
+    reach = "" if one.reach_m is None else round(one.reach_m, 2)
+    where = [one.stream, one.place, one.identity, one.class_name]
+    return [*where, *times, round(one.wait_s, 3), reach, began, one.end or ""]
 
 
 def _parking_cells(one: Parking, zone: ZoneInfo) -> Cells:
