@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from tracker.ground import Ground, GroundPoint, Rectangle
 from tracker.polygons import Point, first_crossing, polygon_area
+from tracker.premises import Bay, Footfall, Queue
 from tracker.site import SMALLEST_AREA, Doors, Flow, Line, Occluder, Site, Zone
 from tracker.traffic import Traffic
 
@@ -100,6 +101,30 @@ def ground_of(seed: int) -> Ground:
 
 
 @st.composite
+def bays(draw: st.DrawFn) -> Bay:
+    """Four corners about a point, which is never a dent where all are equally far."""
+    centre, reach = (draw(st.floats(0.3, 0.7)), draw(st.floats(0.3, 0.7))), draw(st.floats(0.02, 0.25))
+    return Bay(
+        name=draw(names()),
+        polygon=around(centre, reach, [1.0, 1.0, 1.0, 1.0]),
+        classes=draw(st.lists(names(), max_size=2, unique=True).map(tuple)),
+        covered=draw(st.sampled_from([0.01, 0.3, 1.0])),
+        taken_s=draw(st.floats(0, 3600)),
+    )
+
+
+def queues_of(lines: tuple[Line, ...], zones: tuple[Zone, ...]) -> tuple[Queue, ...]:
+    """One queue for every zone that has another place to go to."""
+    first = next((line for line in lines), None)
+    if first is None:
+        return tuple(Queue(name=zone.name, zone=zone.name, served_at=zones[0].name) for zone in zones[1:])
+    way = first.to_left
+    return tuple(
+        Queue(name=zone.name, zone=zone.name, served_at=first.name, served_direction=way, still_s=1.5) for zone in zones
+    )
+
+
+@st.composite
 def sites(draw: st.DrawFn) -> Site:
     """A site with everything."""
     seconds = st.floats(0, 3600).map(lambda value: round(value, 3)) | st.sampled_from([0.0, 1e-7, 0.1 + 0.2])
@@ -142,6 +167,12 @@ def sites(draw: st.DrawFn) -> Site:
     doors = (
         Doors(name="d", lines=tuple(known[:count]), entry=ways[0], exit=ways[1], reset_at="04:00") if lines else None
     )
+    taken = {zone.name for zone in zones}
+    footfall = (
+        Footfall(name="shop", doors="d", passing=(known[0],), staff_zones=tuple(known[count:]), group_m=2.25)
+        if lines and "shop" not in taken
+        else None
+    )
     flow = Flow(name="f", start=known[0], end=known[-1], start_direction=ways[0] if count else "")
     return Site(
         lines=lines,
@@ -149,6 +180,9 @@ def sites(draw: st.DrawFn) -> Site:
         occluders=(Occluder(name="pillar", polygon=draw(polygons().filter(sound))),),
         doors=(doors,) if doors else (),
         flows=(flow,),
+        queues=queues_of(lines, zones),
+        footfall=(footfall,) if footfall else (),
+        bays=tuple(draw(st.lists(bays().filter(lambda bay: bay.name not in {*taken, "shop"}), max_size=1))),
         ground=ground,
         traffic=Traffic(post_encroachment_s=5.0, sizes={"car": (4.0, 1.75, 2.5)}) if ground and lines else None,
         reference_size=draw(st.none() | st.tuples(st.integers(1, 9000), st.integers(1, 9000))),

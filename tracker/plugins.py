@@ -214,6 +214,7 @@ STAGES = ExtensionPoint(
         "predicted_masks": "tracker.engine.predicted_masks:predicted_masks",
         "contact": "tracker.engine.counting:contact",
         "analytics": "tracker.engine.counting:analytics",
+        "heatmap": "tracker.engine.heatmap:heatmap",
         "notes": "tracker.engine.notes:notes",
     },
 )

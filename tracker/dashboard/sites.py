@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Sites", "difference", "site_json", "site_of_json"]
 
-LISTS = ("lines", "zones", "occluders", "doors", "flows")
+LISTS = ("lines", "zones", "occluders", "doors", "flows", "queues", "footfall", "bays")
 
 
 class Sites:

@@ -113,7 +113,7 @@ def counting_stages(
     settings: StreamSettings,
     pictured: bool = False,
 ) -> list[Stage]:
-    """The stages ``contact``, ``camera_state``, ``analytics`` and ``notes``; none where nothing asks for it.
+    """The stages ``contact``, ``camera_state``, ``analytics``, ``heatmap`` and ``notes``; none that nothing asks for.
 
     Args:
         stream: Name of the stream.
@@ -124,7 +124,7 @@ def counting_stages(
         pictured: Its frames have pictures, which show the state of the camera.
     """
     steps: list[tuple[str, dict[str, Any]]] = []
-    if contacts or site is not None or settings.analytics:
+    if contacts or site is not None or settings.analytics or settings.heatmap:
         steps.append(("contact", {"site": site}))
     if site is not None and pictured:
         beside = Path(settings.site or "").parent / site.reference_picture
@@ -135,6 +135,8 @@ def counting_stages(
     facts = {"site": site, "start_at": settings.start_at, "gap_s": settings.gap_s}
     kinds = list(dict.fromkeys([*kinds_of(site), *settings.analytics]))
     steps += [("analytics", {"kind": kind, **facts}) for kind in kinds]
+    if settings.heatmap:  # after the camera's state, which says when the camera saw something else
+        steps.append(("heatmap", {"start_at": settings.start_at, "gap_s": settings.gap_s}))
     if contacts:
         steps.append(("notes", facts))
     return [

@@ -118,6 +118,9 @@ def open_input(
         )
         for kind in kinds_of(site)
     ]
+    if settings.heatmap:
+        context = StageContext(stream=stream, class_names=recorded.class_names, settings={"kind": "site", **facts})
+        stages.append(STAGES.load("heatmap")(context))
     yield RecordedInput(
         stream=stream,
         site=site,

@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from tracker.errors import ConfigError
 from tracker.ground import Ground, GroundPoint, Rectangle
+from tracker.premises import Bay, Footfall, Queue
 from tracker.settings.model import names_of
 from tracker.settings.site import (
     VERSION,
@@ -43,6 +44,7 @@ from tracker.settings.site import (
     TrafficSettings,
     ZoneSettings,
 )
+from tracker.settings.site_premises import BaySettings, FootfallSettings, QueueSettings
 from tracker.settings.site_text import site_text
 from tracker.settings.yaml_nodes import NodeReader, compose, is_kind, read_text, shown_node
 from tracker.site import MOST_POINTS, Doors, Flow, Line, Occluder, Site, Zone
@@ -63,6 +65,8 @@ _NUMBERED = re.compile(r"([0-9]{1,10})(?:-([0-9]{1,6}))?\.yaml")
 
 _GEOMETRY = {"point", "points", "edges", "polygon", "polygons", "corner", "x"}
 """Words of problems that lie in the points."""
+_SHARED = {"line or zone": {"lines", "zones"}, "queue, footfall or bay": {"queues", "footfall", "bays"}}
+"""Keys of parts with names that differ from each other, and what those are called in errors."""
 
 
 class SiteConflictError(ConfigError):
@@ -206,6 +210,9 @@ class _Reader(NodeReader):
         "occluders": (OccluderSettings, Occluder, "occluder", "polygon"),
         "doors": (DoorsSettings, Doors, "doors", ""),
         "flows": (FlowSettings, Flow, "flow", ""),
+        "queues": (QueueSettings, Queue, "queue", ""),
+        "footfall": (FootfallSettings, Footfall, "footfall", ""),
+        "bays": (BaySettings, Bay, "bay", "polygon"),
     }
     """Key -> settings, value, what it is called, its key of points."""
 
@@ -266,15 +273,16 @@ class _Reader(NodeReader):
 
     def _part(self, key: str, node: Any) -> Any:
         settings, made, what, geometry = self.parts[key]
-        nodes = self.nodes(node, names_of(settings), f"a {what}" if what != "doors" else what)
+        nodes = self.nodes(node, names_of(settings), what if what in {"doors", "footfall"} else f"a {what}")
         drawn = nodes.pop(geometry, None)
         ready = {} if drawn is None else {geometry: self._drawn(drawn, several=key == "zones")}
         if key == "zones" and "towards" in nodes:
             ready["towards"] = self._drawn(nodes.pop("towards"), several=False)
         values = self.made(settings, node, nodes, **ready).chosen()
         self._places |= {f"{what} {values['name']!r}": node}
-        if key in {"lines", "zones"}:
-            self._places[f"line or zone {values['name']!r}"] = node
+        for shared, keys in _SHARED.items():
+            if key in keys:
+                self._places[f"{shared} {values['name']!r}"] = node
         if "loiter_s_by_class" in values:
             values["loiter_s_by_class"] = dict(values["loiter_s_by_class"])
         optional = {field.name for field in fields(made) if field.default == ""}

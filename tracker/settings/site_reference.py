@@ -18,6 +18,7 @@ from tracker.settings.site import (
     TrafficSettings,
     ZoneSettings,
 )
+from tracker.settings.site_premises import BaySettings, FootfallSettings, QueueSettings
 
 if TYPE_CHECKING:
     from tracker.settings.model import Settings
@@ -30,6 +31,9 @@ PARTS: dict[str, type[Settings]] = {
     "occluders": OccluderSettings,
     "doors": DoorsSettings,
     "flows": FlowSettings,
+    "queues": QueueSettings,
+    "footfall": FootfallSettings,
+    "bays": BaySettings,
 }
 
 SECTIONS: dict[str, tuple[type[Settings], ...]] = {
@@ -41,7 +45,7 @@ SECTIONS: dict[str, tuple[type[Settings], ...]] = {
 _PAGE = """\
 # Site files
 
-Written by `masktrail settings site`; change the descriptions in `tracker/settings/site.py`, then run
+Written by `masktrail settings site`; change the descriptions in `tracker/settings/site*.py`, then run
 `masktrail settings site --out docs/reference/site.md`. Guide: [site files](../guide/site-files.md).
 
 A site file, `sites/<camera>.yaml`, says what is measured in the picture of one camera. Points are `[x, y]` in shares of

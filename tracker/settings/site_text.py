@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from tracker.ground import Ground
     from tracker.polygons import Point
+    from tracker.premises import Bay, Footfall, Queue
     from tracker.site import Doors, Flow, Line, Occluder, Site, Zone
     from tracker.traffic import Traffic
 
@@ -88,6 +89,9 @@ def _lines_of(site: Site) -> Iterator[str]:
     yield from _part("occluders", map(_occluder, site.occluders))
     yield from _part("doors", map(_doors, site.doors))
     yield from _part("flows", map(_flow, site.flows))
+    yield from _part("queues", map(_queue, site.queues))
+    yield from _part("footfall", map(_footfall, site.footfall))
+    yield from _part("bays", map(_bay, site.bays))
     if site.ground is not None:
         yield from _ground(site.ground)
     if site.traffic is not None:
@@ -166,6 +170,36 @@ def _flow(flow: Flow) -> Iterator[str]:
     for key in ("start", "start_direction", "end", "end_direction"):
         if value := getattr(flow, key):
             yield f"    {key}: {_word(value)}"
+
+
+def _queue(queue: Queue) -> Iterator[str]:
+    yield f"  - name: {_word(queue.name)}"
+    for key in ("zone", "served_at", "served_direction"):
+        if value := getattr(queue, key):
+            yield f"    {key}: {_word(value)}"
+    yield from _numbers(queue, "still_m_s", "still_s", "reach_s")
+
+
+def _footfall(footfall: Footfall) -> Iterator[str]:
+    yield f"  - name: {_word(footfall.name)}"
+    yield f"    doors: {_word(footfall.doors)}"
+    for key in ("passing", "staff_zones"):
+        if names := getattr(footfall, key):
+            yield f"    {key}: {_words(names)}"
+    yield from _numbers(footfall, "staff_s", "re_entry_s", "group_m", "group_s")
+
+
+def _bay(bay: Bay) -> Iterator[str]:
+    yield f"  - name: {_word(bay.name)}"
+    yield from _points("    polygon: ", bay.polygon)
+    if bay.classes:
+        yield f"    classes: {_words(bay.classes)}"
+    yield from _numbers(bay, "covered", "taken_s", "free_s")
+
+
+def _numbers(part: Queue | Footfall | Bay, *keys: str) -> Iterator[str]:
+    for key in keys:
+        yield f"    {key}: {_number(getattr(part, key))}"
 
 
 def _ground(ground: Ground) -> Iterator[str]:

@@ -53,12 +53,13 @@ def described(site: Site) -> Iterator[str]:
         yield f"doors {doors.name}: {_doors(doors)}"
     for flow in site.flows:
         yield f"flow {flow.name}: {_flow(flow)}"
+    yield from _premises(site)
     if site.ground is not None:
         yield f"ground: {_ground(site.ground, site.reference_size or DEFAULT_SIZE)}"
     if site.traffic is not None:
         yield f"traffic: {_traffic(site.traffic)}"
-    if not site.lines and not site.zones:
-        yield "nothing is counted: there are no lines and no zones"
+    if not site.lines and not site.zones and not site.bays:
+        yield "nothing is counted: there are no lines, zones or bays"
 
 
 def doubts(site: Site) -> Iterator[str]:
@@ -105,6 +106,19 @@ def _flow(flow: Flow) -> str:
         for name, direction in ((flow.start, flow.start_direction), (flow.end, flow.end_direction))
     )
     return f"from {start} to {end}"
+
+
+def _premises(site: Site) -> Iterator[str]:
+    """What it measures of queues, footfall and bays."""
+    for queue in site.queues:
+        way = f' ("{queue.served_direction}")' if queue.served_direction else ""
+        yield f"queue {queue.name}: stands in {queue.zone}, is served at {queue.served_at}{way}"
+    for part in site.footfall:
+        passing = f", passers-by over {', '.join(part.passing)}" if part.passing else ""
+        staff = f", staff is {part.staff_s:g} s in {', '.join(part.staff_zones)}" if part.staff_zones else ""
+        yield f"footfall {part.name}: visitors through {part.doors}{passing}{staff}"
+    for bay in site.bays:
+        yield f"bay {bay.name}: {polygon_area(bay.polygon):.1%} of the picture{_of(bay.classes)}"
 
 
 def _ground(ground: Ground, size: tuple[int, int]) -> str:
