@@ -257,6 +257,7 @@ def export_onnx(
                 "width": module.width,
             }
         ),
+        "masktrail.activation": module.network.activation,
         "masktrail.mask_stride": str(MASK_STRIDE),
     } | module.mask_facts
     helper.set_model_props(model, metadata)

@@ -6,13 +6,16 @@ a data set says nothing about a class or a region, the frozen original network a
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from export.networks.yolact_nano import MASK_STRIDE, Outputs, mask_logits
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 CENTRE_RADIUS = 2.0  # in strides, around an object's middle (YOLOX: 2.5)
 MASKS_PER_OBJECT = 3
@@ -272,3 +275,21 @@ def paired_iou(first: Tensor, second: Tensor) -> Tensor:
     overlap = (high - low).clamp(min=0).prod(dim=1)
     areas = (first[:, 2:] - first[:, :2]).prod(dim=1) + (second[:, 2:] - second[:, :2]).prod(dim=1)
     return overlap / (areas - overlap).clamp(min=1e-6)
+
+
+def match_loss(maps: Sequence[Tensor], wanted: Sequence[Tensor], *, scale: float) -> Tensor:
+    """How far maps are from a teacher's, as a share of those maps' variance (FitNets, Romero et al. 2015).
+
+    A network that was the teacher before its activation changed comes back by this in a few hundred steps: every cell
+    of every picture teaches, not only those that are labelled.
+
+    Args:
+        maps: (B, C, h, w) each, prototypes last.
+        wanted: the teacher's.
+        scale: how many times as large maps are than the teacher's; prototypes, which are outputs, are not.
+    """
+    shares = []
+    for number, (ours, theirs) in enumerate(zip(maps, wanted, strict=True)):
+        factor = 1.0 if number == len(maps) - 1 else scale
+        shares.append((ours.float() / factor - theirs).square().mean() / theirs.var().clamp(min=1e-6))
+    return torch.stack(shares).mean()

@@ -219,6 +219,7 @@ class Run:
         state = {
             "average": trainer.average,
             "classes": list(trainer.network.classes),
+            "activation": trainer.network.activation,
             "size": list(self.sampler.recipe.size),
             "step": trainer.step,
             "val": figures,

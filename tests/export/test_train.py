@@ -341,8 +341,8 @@ def test_losses_make_no_tensor_on_another_device():
     targets = [one_object(), nothing]
     run.teacher(images)  # the session is made with PyTorch's own tensors
     with torch.device("meta"):
-        outputs = run.forward(images, train_all=True)
-        loss, terms = run.loss(images, outputs, targets, generator, train_all=True)
+        outputs, maps = run.forward(images, train_all=True)
+        loss, terms = run.loss(images, outputs, maps, targets, generator, train_all=True)
         loss.backward()
     assert loss.device.type == "cpu"
     assert all(np.isfinite(value) for value in terms.values())
