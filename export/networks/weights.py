@@ -95,13 +95,14 @@ def load_exported(path: Path) -> YolactNano:
     names = json.loads(written[0]) if written else CLASSES
     if len(names) != classes:
         raise ModelError(path, f"names {len(names)} classes and scores {classes}", START_WITH)
-    activation = next((item.value for item in model.metadata_props if item.key == "masktrail.activation"), SILU)
+    said = {item.key: item.value for item in model.metadata_props}
     network = YolactNano(
         classes=names,
         prototypes=prototypes,
         embedding=len(tensors.get(EMBEDDING_BIAS, ())),
-        activation=activation,
+        activation=said.get("masktrail.activation", SILU),
     )
+    network.mask_growth = float(said.get("masktrail.mask_growth", 0.0))
     expected = network.state_dict()
     wrong = [key for key in expected if key not in tensors or tensors[key].shape != expected[key].shape]
     wrong += [key for key in tensors if key not in expected]
@@ -134,7 +135,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         state = expand(state)
     if not isinstance(state, dict) or "average" not in state:
         raise ModelError(path, "expected a checkpoint of `python -m export train`, found other contents", START_WITH)
-    return {"classes": list(CLASSES), "activation": SILU, **state}
+    return {"classes": list(CLASSES), "activation": SILU, "mask_growth": 0.0, **state}
 
 
 def load_network(path: Path) -> YolactNano:
@@ -154,6 +155,7 @@ def load_network(path: Path) -> YolactNano:
     network = YolactNano(
         classes=state["classes"], prototypes=prototypes, embedding=embedding, activation=state["activation"]
     )
+    network.mask_growth = state["mask_growth"]
     network.load_state_dict(average)
     return network
 

@@ -238,6 +238,9 @@ class YolactNano(nn.Module):
         prototypes: how many.
         embedding: numbers of an embedding; 0 = none.
         activation: of all layers, see `export.networks.activation`.
+
+    Attributes:
+        mask_growth: share of a box's sides by which its mask may reach past it, as it was trained.
     """
 
     def __init__(
@@ -256,6 +259,7 @@ class YolactNano(nn.Module):
         self.mask_head = MaskHead(prototypes)
         self.embedding_head = EmbeddingHead(embedding) if embedding else None
         self.set_activation(activation)
+        self.mask_growth = 0.0
 
     def set_activation(self, name: str) -> None:
         """Give all layers another activation; weights stay as they are."""

@@ -65,6 +65,7 @@ def embed(options: argparse.Namespace) -> None:
         "average": network.state_dict(),
         "classes": list(network.classes),
         "activation": network.activation,
+        "mask_growth": network.mask_growth,
         "embedding": figures,
     }
     torch.save(state, options.out)

@@ -28,8 +28,9 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("torch", "numpy", "opencv-python", "onnx", "onnxruntime", "onnxruntime-gpu", "pycocotools")
 
 OPTIONS = ("mask_rate", "detector_rate", "seed", "model", "activation", "match_maps")
+OPTIONS += ("mask_growth", "mask_outside", "crossover")
 # What runs of before had, which do not say so.
-SINCE = {"activation": None, "match_maps": 0.0}
+SINCE = {"activation": None, "match_maps": 0.0, "mask_growth": 0.0, "mask_outside": 1.0, "crossover": 0.0}
 
 
 def record(

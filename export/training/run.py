@@ -220,6 +220,7 @@ class Run:
             "average": trainer.average,
             "classes": list(trainer.network.classes),
             "activation": trainer.network.activation,
+            "mask_growth": trainer.network.mask_growth,
             "size": list(self.sampler.recipe.size),
             "step": trainer.step,
             "val": figures,

@@ -20,7 +20,16 @@ from torch import Tensor
 from export.data.teacher import FrozenTeacher, matched_maps
 from export.networks.activation import MAP_SCALES
 from export.networks.yolact_nano import Outputs, YolactNano, locations
-from export.training.losses import Target, Teacher, assign, detection_loss, mask_loss, match_loss
+from export.training.losses import (
+    YOLACT_TERMS,
+    MaskTerms,
+    Target,
+    Teacher,
+    assign,
+    detection_loss,
+    mask_loss,
+    match_loss,
+)
 from tracker.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -47,6 +56,7 @@ class Trainer:
         device: where to compute.
         precision: `float32`, `bfloat16` or `float16` of the layers; weights, losses and averages are float32.
         match: weight of `match_loss`; 0 = the teacher's maps are not followed.
+        terms: of the masks' loss; the network is told its growth.
     """
 
     def __init__(
@@ -62,10 +72,12 @@ class Trainer:
         device: torch.device | None = None,
         precision: str = "float32",
         match: float = 0.0,
+        terms: MaskTerms = YOLACT_TERMS,
     ) -> None:
         self.device = device or torch.device("cpu")
         self.network = network.to(self.device, memory_format=torch.channels_last)
-        self.match = match
+        self.match, self.terms = match, terms
+        self.network.mask_growth = terms.growth
         self.teacher = None
         if teacher is not None:
             self.teacher = FrozenTeacher(teacher, network.classes, self.device, maps=match > 0.0)
@@ -176,7 +188,7 @@ class Trainer:
             if not train_all:  # the frozen detector must see the object, or its mask will never be asked for
                 seen = pairs.iou > 0.35
                 pairs = type(pairs)(*(values[seen] for values in pairs))
-            value, counted = mask_loss(outputs, index, target, pairs, generator)
+            value, counted = mask_loss(outputs, index, target, pairs, generator, self.terms)
             masks, stats = masks + value, stats + counted
             if train_all:
                 teacher = Teacher(*(part[index] for part in taught[:3]), self.teacher.known) if taught else None
@@ -204,6 +216,7 @@ class Trainer:
             "average": self.average,
             "classes": list(self.network.classes),
             "activation": self.network.activation,
+            "mask_growth": self.network.mask_growth,
             "optimiser": self.optimiser.state_dict(),
             "scaler": self.scaler.state_dict(),
             "step": self.step,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import copy
+import math
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,8 +17,10 @@ if TYPE_CHECKING:
     from export.data.archive import Archive
     from export.data.batches import Recipe
     from export.networks.yolact_nano import YolactNano
+    from export.training.losses import MaskTerms
 
 ACTIVATIONS = ("silu", "hardswish")
+MOST_GROWTH = 0.5
 CALIBRATED_ON = 24  # pictures
 INITIAL = ROOT / "models" / "yolact-nano" / "yolact-nano-384x640.onnx"
 
@@ -50,9 +53,31 @@ def add_train(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     )
     parser.add_argument("--teacher", default="init", help="answers where labels are silent: init, none, or a file")
     parser.add_argument("--out", type=Path, required=True, help="run folder")
+    add_mask_terms(parser)
     add_schedule(parser)
     add_machine(parser)
     parser.set_defaults(run=train)
+
+
+def add_mask_terms(parser: argparse.ArgumentParser) -> None:
+    """Options of the masks' loss."""
+    parser.add_argument(
+        "--mask-growth",
+        type=float,
+        default=0.0,
+        metavar="SHARE",
+        help="masks may reach past their box by this share of its sides, as 0.05: whole feet and heads",
+    )
+    parser.add_argument(
+        "--mask-outside", type=float, default=1.0, metavar="WEIGHT", help="of a cell of that margin; default: 1"
+    )
+    parser.add_argument(
+        "--crossover",
+        type=float,
+        default=0.0,
+        metavar="WEIGHT",
+        help="of cells that a mask takes from another object, as 2: neighbours are kept apart",
+    )
 
 
 def add_schedule(parser: argparse.ArgumentParser) -> None:
@@ -131,6 +156,7 @@ def train(options: argparse.Namespace) -> None:
         device=device,
         precision=choose_precision(options.precision, device),
         match=options.match_maps,
+        terms=make_terms(options),
     )
     if forgotten := [name for name in initial.classes if name not in archive.classes]:
         kept = ", ".join(archive.classes)
@@ -210,6 +236,18 @@ def make_recipe(options: argparse.Namespace) -> Recipe:
         mosaic=options.mosaic,
         copy_paste=options.copy_paste,
     )
+
+
+def make_terms(options: argparse.Namespace) -> MaskTerms:
+    """Terms of the masks' loss."""
+    from export.training.losses import MaskTerms
+
+    for key, most in (("mask_growth", MOST_GROWTH), ("mask_outside", math.inf), ("crossover", math.inf)):
+        value = getattr(options, key)
+        if not 0.0 <= value <= most:
+            expected = "expected a number from 0" + ("" if math.isinf(most) else f" to {most:g}")
+            raise ConfigError(f"--{key.replace('_', '-')} {value:g}", expected, "correct it")
+    return MaskTerms(options.mask_growth, options.mask_outside, options.crossover)
 
 
 def schedule(options: argparse.Namespace, recipe: Recipe, pictures: int) -> dict[str, int]:
