@@ -25,10 +25,8 @@ if TYPE_CHECKING:
 SILU, HARDSWISH = "silu", "hardswish"
 FUNCTIONS: dict[str, Callable[[Tensor], Tensor]] = {SILU: functional.silu, HARDSWISH: functional.hardswish}
 MAP_SCALES = {SILU: 1.0, HARDSWISH: 1.2}
-"""How much larger a network's maps are than those of the SiLU network that it is made of. Mask AP of yolact-nano 0.4.1
-on pennfudan and odhuman (.689 and .527 with SiLU), made so and calibrated, not trained: 1.0: .645 and .429; 1.12: .645
-and .495; 1.2: .654 and .504; 1.3: .638 and .503; 1.4: .626 and .490. Not calibrated, 1.0: .365 and .160; 1.15: .577 and
-.290."""
+"""How much larger a network's maps are than those of the SiLU network that it is made of; docs/experiments/training.md
+has the figures by which it was chosen."""
 
 
 class Activation(nn.Module):

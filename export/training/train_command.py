@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 ACTIVATIONS = ("silu", "hardswish")
 MOST_GROWTH = 0.5
-CALIBRATED_ON = 24  # pictures
+CALIBRATED_ON = 48  # pictures
 INITIAL = ROOT / "models" / "yolact-nano" / "yolact-nano-384x640.onnx"
 
 
