@@ -11,8 +11,8 @@ with the inverse of the inputs' second moments: were `f` linear, one step would 
 
 from __future__ import annotations
 
-import contextlib
-from typing import TYPE_CHECKING
+import re
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -22,14 +22,28 @@ from export.networks.activation import MAP_SCALES, Activation
 from export.networks.yolact_nano import Conv
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from export.networks.yolact_nano import YolactNano
 
 PLACES = 20_000  # of a map, on which its layer is fitted
 ROUNDS = 14
 RIDGE = 1e-3  # of the mean second moment: how much a weight's change costs
+SCALES = (0.9, 1.0, 1.1, 1.2, 1.3, 1.4, 1.5, 1.7, 2.0)
+# Layers whose maps are added to others, or are those that the embeddings and `match_loss` know.
+FIXED = re.compile(
+    r"backbone\.dark[234]\.1\.(conv1|blocks\.\d+\.conv2\.1)$|dark2\.1\.conv3$|top_down3\.conv3$|heads\.\d\.stem$"
+    r"|mask_head\.(coarse\.1|fine\.)"
+)
 BACKGROUND = 0.02  # weight of a place of the heads where nothing is; that of an object is 1
+
+
+class Layer(NamedTuple):
+    """What a convolution of the original network reads and gives, at sampled places."""
+
+    conv: nn.Conv2d
+    inputs: Tensor  # (N', C)
+    results: Tensor  # (N, D), before the activation
 
 
 @torch.no_grad()
@@ -41,89 +55,117 @@ def calibrate(network: YolactNano, original: YolactNano, images: Tensor) -> None
         original: of the same layers.
         images: (B, 3, H, W) float, BGR 0..255.
     """
-    wanted: dict[str, Tensor] = {}
-    with observed(original, wanted):
-        original(images)
+    layers = observed(original, images)
+    before, after = Activation(original.activation), Activation(network.activation)
     factor = MAP_SCALES[network.activation] / MAP_SCALES[original.activation]
-    with corrected(network, wanted, factor):
+
+    def fit_layer(module: nn.Module, inputs: tuple[Tensor], *, name: str) -> None:
+        layer = layers[name]
+        if not isinstance(module, Conv):
+            scale = torch.ones(layer.results.shape[1])
+            fit(module, layer, inputs[0], scale, layer.results, nn.Identity(), object_weights(name, layers))
+            return
+        scale = torch.full((layer.results.shape[1],), factor)
+        if not FIXED.search(name):
+            scale = best_scales(layer.results, before, after)
+        fit(module.conv, layer, inputs[0], scale, before(layer.results) * scale, after, None)
+
+    hooks = [
+        module.register_forward_pre_hook(lambda module, inputs, name=name: fit_layer(module, inputs, name=name))
+        for name, module in fitted_layers(network)
+    ]
+    try:
         network(images)
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 class Observing(Activation):
-    """An activation that notes what it gives, sampled, under the layer's name."""
+    """An activation that notes what it is given, sampled."""
 
-    def __init__(self, name: str, layer: str, found: dict[str, Tensor], axis: int) -> None:
+    def __init__(self, name: str, axis: int) -> None:
         super().__init__(name)
-        self.layer, self.found, self.axis = layer, found, axis
+        self.axis = axis
 
     def forward(self, x: Tensor) -> Tensor:
         """Shape stays."""
-        y = super().forward(x)
-        self.found[self.layer] = sampled(y, self.axis)
-        return y
+        self.found = sampled(x, self.axis)
+        return super().forward(x)
 
 
-@contextlib.contextmanager
-def observed(network: YolactNano, found: dict[str, Tensor]) -> Iterator[None]:
-    """While it lasts, a forward pass notes what every layer gives."""
+def observed(network: YolactNano, images: Tensor) -> dict[str, Layer]:
+    """All layers of `fitted_layers` in one forward pass, by name."""
+    found: dict[str, Layer] = {}
+
+    def note(module: nn.Module, inputs: tuple[Tensor], y: Tensor, *, name: str) -> None:
+        if isinstance(module, Conv):
+            found[name] = Layer(module.conv, sampled(inputs[0], 1), module.activation.found)
+        else:
+            found[name] = Layer(module, sampled(inputs[0], 1), sampled(y, 1))
+
+    layers, before = fitted_layers(network), network.mask_head.activation
+    for _, module in layers:
+        if isinstance(module, Conv):  # 1 x 1 convolutions are products with the channels last
+            module.activation = Observing(network.activation, -1 if module.conv.kernel_size == (1, 1) else 1)
     hooks = [
-        module.register_forward_hook(lambda _, __, y, name=name: found.update({name: sampled(y, 1)}))
-        for name, module in output_layers(network)
-    ]
-    layers = conv_layers(network)
-    before = [module.activation for _, module in layers]
-    for name, module in layers:
-        module.activation = Observing(network.activation, name, found, channel_axis(module))
-    try:
-        yield
-    finally:
-        for (_, module), activation in zip(layers, before, strict=True):
-            module.activation = activation
-        for hook in hooks:
-            hook.remove()
-
-
-@contextlib.contextmanager
-def corrected(network: YolactNano, wanted: dict[str, Tensor], factor: float) -> Iterator[None]:
-    """While it lasts, a forward pass fits every layer: maps to `factor` times those wanted, outputs to these."""
-    function = Activation(network.activation)
-
-    def fit_layer(module: Conv, inputs: tuple[Tensor], *, name: str) -> None:
-        fit(module.conv, inputs[0], wanted[name] * factor, function, None)
-
-    def fit_output(module: nn.Conv2d, inputs: tuple[Tensor], *, name: str) -> None:
-        fit(module, inputs[0], wanted[name], nn.Identity(), object_weights(name, wanted))
-
-    layers = [
-        *((module, fit_layer, name) for name, module in conv_layers(network)),
-        *((module, fit_output, name) for name, module in output_layers(network)),
-    ]
-    hooks = [
-        module.register_forward_pre_hook(lambda module, inputs, call=call, name=name: call(module, inputs, name=name))
-        for module, call, name in layers
+        module.register_forward_hook(lambda module, x, y, name=name: note(module, x, y, name=name))
+        for name, module in layers
     ]
     try:
-        yield
+        network(images)
     finally:
         for hook in hooks:
             hook.remove()
+        for _, module in layers:
+            if isinstance(module, Conv):
+                module.activation = before
+    return found
 
 
-def object_weights(name: str, wanted: Mapping[str, Tensor]) -> Tensor | None:
+def fitted_layers(network: YolactNano) -> list[tuple[str, nn.Module]]:
+    """The convolutions that an activation follows, and those whose results are outputs, by name."""
+    modules = list(network.named_modules())
+    outputs = [
+        (name, module)
+        for name, module in modules
+        if isinstance(module, nn.Conv2d) and not name.endswith((".conv", ".skip"))
+    ]
+    return [*((name, module) for name, module in modules if isinstance(module, Conv)), *outputs]
+
+
+def object_weights(name: str, layers: Mapping[str, Layer]) -> Tensor | None:
     """Weights (N,) of the places of an output layer of a head: what it says where nothing is does not matter."""
     if name.endswith("objectness_out"):
         return None
     level = name.replace("mask_head.coefficients_out", "heads") if "coefficients" in name else name.rpartition(".")[0]
-    seen = wanted.get(f"{level}.objectness_out")
-    return None if seen is None else seen[:, 0].sigmoid() + BACKGROUND
+    seen = layers.get(f"{level}.objectness_out")
+    return None if seen is None else seen.results[:, 0].sigmoid() + BACKGROUND
 
 
-def fit(conv: nn.Conv2d, x: Tensor, wanted: Tensor, function: nn.Module, weights: Tensor | None) -> None:
+def best_scales(values: Tensor, before: nn.Module, function: nn.Module) -> Tensor:
+    """For each channel of (N, C) the `s` by which `function(s x) / s` is nearest to `before(x)`."""
+    goal = before(values)
+    errors = [(function(values * scale) / scale - goal).square().mean(dim=0) for scale in SCALES]
+    return torch.tensor(SCALES)[torch.stack(errors).argmin(dim=0)]
+
+
+def fit(  # noqa: PLR0917 - tensors of one layer
+    conv: nn.Conv2d,
+    layer: Layer,
+    x: Tensor,
+    scale: Tensor,
+    wanted: Tensor,
+    function: nn.Module,
+    weights: Tensor | None,
+) -> None:
     """Fit a layer's weights in place.
 
     Args:
         conv: the layer.
+        layer: of the original network.
         x: (B, C, H, W) what it is given.
+        scale: (D,) how many times as large its results are to be as those of the original layer.
         wanted: (N, D) what `function` of its results is to be at the sampled places.
         function: after it.
         weights: (N,) of the places; None = all the same.
@@ -133,17 +175,25 @@ def fit(conv: nn.Conv2d, x: Tensor, wanted: Tensor, function: nn.Module, weights
     rows = rows.transpose(0, 1) if depthwise else rows.flatten(1)[None]  # (groups, N, F)
     rows = functional.pad(rows, (0, 1), value=1.0)  # the bias
     share = 1.0 if weights is None else (weights / weights.mean())[None, :, None]
-    goal = wanted.T[:, :, None] if depthwise else wanted[None]  # (groups, N, outputs)
-    flat = conv.weight.flatten(1)
-    weight = flat[:, :, None] if depthwise else flat.T[None]  # (groups, F - 1, outputs)
-    bias = conv.bias[:, None, None] if depthwise else conv.bias[None, None]
-    theta = torch.cat((weight, bias), dim=1)  # (groups, F, outputs)
+
+    def by_group(values: Tensor) -> Tensor:
+        return values.T[:, :, None] if depthwise else values[None]  # (groups, N, outputs)
+
     moments = rows.transpose(1, 2) @ (rows * share) / rows.shape[1]
     ridge = RIDGE * moments.diagonal(dim1=1, dim2=2).mean(dim=1).clamp(min=1e-9)
     inverse = torch.linalg.inv(moments + ridge[:, None, None] * torch.eye(rows.shape[2]))
-    theta = descend(theta, rows, goal, inverse, function, share)
-    weight, bias = theta[:, :-1], theta[:, -1]
-    conv.weight.copy_((weight[:, :, 0] if depthwise else weight[0].T).reshape(conv.weight.shape))
+    # To begin with: the original layer, its inputs by what they are now; and what linear least squares has to add.
+    now = sampled(x, 1)
+    ratio = (now * layer.inputs).mean(dim=0) / now.square().mean(dim=0).clamp(min=1e-9)  # (C,)
+    weight = layer.conv.weight * (ratio[:, None, None, None] if depthwise else ratio[None, :, None, None])
+    flat, bias = weight.flatten(1) * scale[:, None], layer.conv.bias * scale
+    theta = torch.cat((flat, bias[:, None]), dim=1)  # (D, F)
+    theta = theta[:, :, None] if depthwise else theta.T[None]  # (groups, F, outputs)
+    missing = by_group(layer.results * scale) - rows @ theta
+    theta = theta + inverse @ (rows.transpose(1, 2) @ (missing * share) / rows.shape[1])
+    theta = descend(theta, rows, by_group(wanted), inverse, function, share)
+    flat, bias = theta[:, :-1], theta[:, -1]
+    conv.weight.copy_((flat[:, :, 0] if depthwise else flat[0].T).reshape(conv.weight.shape))
     conv.bias.copy_(bias.flatten())
 
 
@@ -195,19 +245,3 @@ def sampled(values: Tensor, axis: int) -> Tensor:
 def step_of(count: int) -> int:
     """From one sampled place to the next."""
     return max(1, count // PLACES)
-
-
-def conv_layers(network: YolactNano) -> list[tuple[str, Conv]]:
-    """The convolutions that an activation follows, by name."""
-    return [(name, module) for name, module in network.named_modules() if isinstance(module, Conv)]
-
-
-def output_layers(network: YolactNano) -> list[tuple[str, nn.Conv2d]]:
-    """The convolutions whose results are outputs, by name."""
-    layers = [(name, module) for name, module in network.named_modules() if isinstance(module, nn.Conv2d)]
-    return [(name, module) for name, module in layers if not name.endswith((".conv", ".skip"))]
-
-
-def channel_axis(module: Conv) -> int:
-    """Where an activation of a layer finds the channels: 1 x 1 convolutions are products, channels last."""
-    return -1 if module.conv.kernel_size == (1, 1) else 1
