@@ -69,6 +69,19 @@ def test_calibration_brings_it_near_on_other_pictures():
     assert all(one is other for one, other in zip(names, after, strict=True))  # nothing of the fitting stays in it
 
 
+def test_calibration_of_disturbed_weights_is_the_original_again():
+    """With the same activation there is nothing to trade: every layer's own weights are the least squares."""
+    network = weights.load_network(INITIAL)
+    disturbed = weights.load_network(INITIAL)
+    with torch.no_grad():
+        for value in disturbed.parameters():
+            value.mul_(1 + 0.1 * torch.randn(value.shape, generator=torch.Generator().manual_seed(2)))
+    wanted = outputs_of(network, pictures(seed=1))
+    before = (outputs_of(disturbed, pictures(seed=1)) - wanted).square().mean()
+    calibrate.calibrate(disturbed, network, pictures(12))
+    assert (outputs_of(disturbed, pictures(seed=1)) - wanted).square().mean() < 1e-2 * before
+
+
 def test_files_say_their_activation_and_have_it_fused(tmp_path):
     made = activation.with_activation(weights.load_network(INITIAL), "hardswish")
     file = tmp_path / "model.onnx"
