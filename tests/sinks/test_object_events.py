@@ -7,6 +7,8 @@ from dataclasses import replace
 from tests.sinks.outside import stay
 from tests.sinks.streams import tracked_frame
 from tracker.events import Event
+from tracker.premises import Bay, Queue
+from tracker.sinks.home_assistant import device
 from tracker.sinks.object_events import ObjectEvents
 from tracker.sinks.state_topics import StateTopics
 from tracker.site import Line, Site, Zone
@@ -117,3 +119,34 @@ def test_states_without_a_running_stream_are_counted_from_its_events():
     values = topics.values()
     assert (values["m/gate/zone/hall/all"], values["m/gate/zone/hall/person"]) == ("1", "0")
     assert (values["m/gate/objects/person"], topics.classes) == ("0", ["person", "car"])
+
+
+def test_queues_and_bays_of_the_site_have_states_and_sensors():
+    square = ((0.1, 0.1), (0.9, 0.1), (0.9, 0.9), (0.1, 0.9))
+    zones = (
+        Zone(name="hall", polygons=(square,)),
+        Zone(name="till", polygons=(((0.0, 0.0), (0.05, 0.0), (0.05, 0.05)),)),
+    )
+    queues, bays = (Queue(name="main", zone="hall", served_at="till"),), (Bay(name="B 1", polygon=square),)
+    site = Site(zones=zones, queues=queues, bays=bays)
+    topics = StateTopics("m", "gate", site, None)
+    assert topics.values()["m/gate/queue/main"] == "0"
+    assert "m/gate/bay/B%201" not in topics.values()  # not known before its first row
+    parts = device(topics, "gate", site)["cmps"]
+    assert parts["queue_main"]["state_topic"] == "m/gate/queue/main"
+    assert [part["state_topic"] for part in parts.values() if part["state_topic"].startswith("m/gate/bay/")] == [
+        "m/gate/bay/B%201"
+    ]
+
+    def about(kind: str, identity: int, **values) -> Event:
+        return Event(kind=kind, stream="gate", time_s=1.0, identity=identity, **values)
+
+    join = [about("queue_join", identity, place="main") for identity in (1, 2, 3)]
+    topics.take(seen(0.0, boxes=(BOX,) * 3, ids=(1, 2, 3), events=join))
+    assert topics.values()["m/gate/queue/main"] == "3"
+    joined = about("rekeyed", 9, was_identity=3)
+    left = about("queue_leave", 1, place="main", direction="served", value=20.0)
+    topics.take(seen(0.1, boxes=(BOX,) * 2, ids=(2, 9), events=[joined, left]))
+    assert topics.values()["m/gate/queue/main"] == "2"
+    topics.take(seen(0.2, boxes=(), ids=(), ended=(2, 9)))
+    assert topics.values()["m/gate/queue/main"] == "0"

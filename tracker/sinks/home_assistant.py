@@ -110,6 +110,9 @@ def _components(
             names, said = ("line", line.name, direction), f"{line.name} {direction}"
             wanted = (line.classes or classes)[:MOST_CLASSES]
             add_counts(names, said, topic, wanted, state_class="total_increasing")
+    for queue in topics.queues:
+        values = {"state_class": "measurement", **counting}
+        add("sensor", ("queue", queue), f"{queue} waiting", f"{topics.base}/queue/{topic_level(queue)}", **values)
     for rule in topics.alerts:
         values = {"device_class": "problem", "availability": here}
         add("binary_sensor", ("alert", rule), rule, f"{topics.base}/alert/{topic_level(rule)}", **values)

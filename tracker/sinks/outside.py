@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, get_args
+from typing import TYPE_CHECKING, get_args
 
 from tracker.errors import ConfigError
 from tracker.events import EventKind
@@ -41,8 +41,6 @@ class OutsideSink(Sink):
         topic: Of the rows, where the receiver knows topics.
         kinds: Of the rows that are sent; empty = all.
     """
-
-    shared: ClassVar[bool] = True
 
     def __init__(
         self,

@@ -72,14 +72,16 @@ class StateTopics:
     Attributes:
         base: ``prefix/camera``.
         alerts: Names of the rules that have held so far.
-        bays: Names of the parking bays so far.
+        bays: Names of the parking bays, those of the site first.
+        queues: Names of the site's queues.
         classes: Names of the classes that were in view so far.
     """
 
     def __init__(self, prefix: str, camera: str, site: Site | None, view: StreamView | None) -> None:
         self.base = f"{prefix}/{topic_level(camera)}"
         self.alerts: list[str] = []
-        self.bays: list[str] = []
+        self.bays: list[str] = [] if site is None else [bay.name for bay in site.bays]
+        self.queues: list[str] = [] if site is None else [queue.name for queue in site.queues]
         self.classes: list[str] = []
         self._view = view
         self._lock = threading.Lock()
@@ -87,6 +89,7 @@ class StateTopics:
         self._crossings: Counter[str] = Counter()
         self._inside: dict[tuple[str, int], str] = {}
         zones, lines = ((), ()) if site is None else (site.zones, site.lines)
+        self._waiting: set[tuple[str, int]] = set()
         self._zones = [zone.name for zone in zones]
         for zone in zones:
             self._begin(f"{self.base}/zone/{topic_level(zone.name)}", zone.classes)
@@ -133,6 +136,9 @@ class StateTopics:
             for zone in self._zones:
                 inside = self._counted(zone) if present is None else Counter(present.get(zone, {}))
                 self._set_counts(f"{self.base}/zone/{topic_level(zone)}", inside)
+            for queue in self.queues:
+                length = sum(place == queue for place, _ in self._waiting)
+                self._values[f"{self.base}/queue/{topic_level(queue)}"] = str(length)
             self._values[f"{self.base}/state"] = state
             self._values[self.status] = "online" if state == "live" else "offline"
             return dict(self._values)
@@ -158,12 +164,24 @@ class StateTopics:
             self._inside[event.place, event.identity] = event.class_name
         elif event.kind == "leave":
             self._inside.pop((event.place, event.identity), None)
+        elif event.kind == "rekeyed":
+            self._rekey(event.was_identity, event.identity)
+        elif event.kind == "queue_join":
+            self._waiting.add((event.place, event.identity))
+        elif event.kind == "queue_leave":
+            self._waiting.discard((event.place, event.identity))
         elif event.kind == "alert":
             self._remember(self.alerts, event.place)
             self._values[f"{self.base}/alert/{place}"] = "ON" if event.since_s is None else "OFF"
         elif event.kind in {"bay_taken", "bay_free"}:
             self._remember(self.bays, event.place)
             self._values[f"{self.base}/bay/{place}"] = "ON" if event.kind == "bay_taken" else "OFF"
+
+    def _rekey(self, was: int, now: int) -> None:
+        renamed = {place: name for (place, identity), name in self._inside.items() if identity == was}
+        self._inside |= {(place, now): name for place, name in renamed.items()}
+        self._waiting |= {(place, now) for place, identity in self._waiting if identity == was}
+        self._leave([was])
 
     @staticmethod
     def _remember(names: list[str], name: str) -> None:
@@ -174,6 +192,8 @@ class StateTopics:
         for identity in ended:
             for zone in self._zones:
                 self._inside.pop((zone, identity), None)
+            for queue in self.queues:
+                self._waiting.discard((queue, identity))
 
     def _counted(self, zone: str) -> Counter[str]:
         return Counter(name for (place, _), name in self._inside.items() if place == zone)
