@@ -159,8 +159,9 @@ flows:
     ("old", "new", "line", "said"),
     [
         ("to_left", "to_lefft", 4, "unknown key 'to_lefft' in a line"),
-        ("zones:", "privacy: 1\nzones:", 5, "unknown key 'privacy' in the site"),
-        ("zones:", "version: 2\nprivacy: 1\nzones:", 5, "expected version 1 of site files or an older one, found 2"),
+        ("zones:", "privacy: 1\nzones:", 5, "expected `version: 2` in a file with `privacy`, found version 1"),
+        ("zones:", "version: 2\nprivacy: 1\nzones:", 6, "expected a list of privacy, found '1'"),
+        ("zones:", "version: 3\nprivate: 1\nzones:", 5, "expected version 2 of site files or an older one, found 3"),
         ("[0.9, 0.5]]", "[0.9, 1.5]]", 3, "line 'door': expected x and y from 0 to 1, found (0.9, 1.5) as point 2"),
         ("[0.9, 0.5]]", "[0.9, nan]]", 3, "as two numbers [x, y], found ['0.9', 'nan']"),
         ("[0.9, 0.5]]", "[0.9, 1e999]]", 3, "point as two numbers [x, y], found"),

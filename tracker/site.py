@@ -17,7 +17,7 @@ from tracker.polygons import Point, first_crossing, polygon_area, polygons_cross
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-__all__ = ["MOST_POINTS", "Doors", "Flow", "Line", "Occluder", "Site", "Zone"]
+__all__ = ["MOST_POINTS", "Doors", "Flow", "Line", "Occluder", "PrivacyZone", "Site", "Zone"]
 
 ASPECT_TOLERANCE = 0.02
 """A picture whose width to height differs by more from the site's is another picture (1920 x 1088 is the same)."""
@@ -132,6 +132,22 @@ class Occluder:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PrivacyZone:
+    """A part of the picture that is never shown: filled in every picture that leaves the process.
+
+    Attributes:
+        name: Unique among the site's privacy zones.
+        polygon: Its outline in the picture.
+    """
+
+    name: str
+    polygon: tuple[Point, ...]
+
+    def __post_init__(self) -> None:
+        _polygon(_named("privacy zone", self.name), self.polygon)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Doors:
     """All lines by which a space is entered and left: their entries minus exits are its balance.
 
@@ -184,7 +200,8 @@ class Site:
     """What is measured in one camera's picture.
 
     Attributes:
-        lines, zones, occluders, doors, flows: Its parts; names are unique within each, and among lines and zones.
+        lines, zones, occluders, doors, flows, privacy: Its parts; names are unique within each, and
+            among lines and zones.
         reference_size: ``(width, height)`` of the picture on which it was drawn; ``None`` = not known.
         reference_picture: Name of that picture's file, which lies beside the site's; empty = none.
         revision: Counts the changes to the site; stands in every event.
@@ -196,6 +213,7 @@ class Site:
     occluders: tuple[Occluder, ...] = ()
     doors: tuple[Doors, ...] = ()
     flows: tuple[Flow, ...] = ()
+    privacy: tuple[PrivacyZone, ...] = ()
     reference_size: tuple[int, int] | None = None
     reference_picture: str = ""
     revision: int = 0
@@ -206,6 +224,7 @@ class Site:
         _unique("occluder", [part.name for part in self.occluders])
         _unique("doors", [part.name for part in self.doors])
         _unique("flow", [part.name for part in self.flows])
+        _unique("privacy zone", [part.name for part in self.privacy])
         self._check_reference()
         lines = {line.name: line for line in self.lines}
         for doors in self.doors:
@@ -226,6 +245,11 @@ class Site:
         except (ZoneInfoNotFoundError, ValueError, OSError):
             problem = f"expected an IANA time zone, found {self.timezone!r}"
             raise ConfigError("site", problem, "such as Europe/Berlin") from None
+
+    @property
+    def never_shown(self) -> tuple[tuple[Point, ...], ...]:
+        """Outlines of the privacy zones."""
+        return tuple(zone.polygon for zone in self.privacy)
 
     def _check_reference(self) -> None:
         if self.reference_size is not None and min(self.reference_size) < 1:

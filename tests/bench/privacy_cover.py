@@ -19,7 +19,8 @@ import numpy as np
 from demos.scenes.catalogue import WORLDS
 from demos.scenes.detector import detect
 from tracker.associate.tracker import Tracker
-from tracker.render.privacy import FILL, HOLD_S, Cover, fill, presence_of
+from tracker.render.privacy import HOLD_S, Cover, presence_of
+from tracker.render.privacy_paint import FILL, fill
 from tracker.types import Frame, Instances, TrackedFrame
 
 if TYPE_CHECKING:

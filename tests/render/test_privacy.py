@@ -7,7 +7,8 @@ import pytest
 
 from demos.scenes.catalogue import WORLDS
 from tests.bench.privacy_cover import measure
-from tracker.render.privacy import FILL, Cover, Presence, Shape, fill, presence_of
+from tracker.render.privacy import Cover, Presence, Shape, presence_of
+from tracker.render.privacy_paint import FILL, fill
 from tracker.types import Instances, TrackedFrame, Tracks
 
 SIZE = (200, 100)

@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from tracker.polygons import Point
+
 __all__ = ["CutOut", "cut_out", "cut_outs_of"]
 
 MOST = 6
@@ -54,12 +56,13 @@ def cut_outs_of(events: Sequence[dict[str, Any]], began_ms: int | None) -> list[
     return [found[int(number * step)] for number in range(min(len(found), MOST))]
 
 
-def cut_out(path: Path, wanted: CutOut) -> bytes | None:
+def cut_out(path: Path, wanted: CutOut, zones: Sequence[Sequence[Point]] = ()) -> bytes | None:
     """One cut-out as JPEG; ``None`` where the video has no picture of that time.
 
     Args:
         path: The video.
         wanted: When and where.
+        zones: The site's privacy zones, which are filled.
     """
     import av
 
@@ -74,13 +77,16 @@ def cut_out(path: Path, wanted: CutOut) -> bytes | None:
             if number >= MOST_FRAMES or frame.pts is None:
                 return None
             if float((frame.pts - start) * video.time_base) >= wanted.media_s - 1e-3:
-                return _cropped(frame.to_ndarray(format="bgr24"), wanted)
+                return _cropped(frame.to_ndarray(format="bgr24"), wanted, zones)
     return None
 
 
-def _cropped(image: Any, wanted: CutOut) -> bytes | None:
+def _cropped(image: Any, wanted: CutOut, zones: Sequence[Sequence[Point]]) -> bytes | None:
     import cv2
 
+    from tracker.render.privacy_paint import without_zones
+
+    image = without_zones(image, zones)
     height, width = image.shape[:2]
     bottom = min(round((wanted.y + BELOW) * height), height)
     top = max(bottom - round(HEIGHT * height), 0)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from tracker.engine.claims import check_cameras, held_names
 from tracker.engine.counting import site_of
+from tracker.engine.covered import privacy_notes
 from tracker.engine.models import Models, lowest_score
 from tracker.engine.opener import Flow, open_stream
 from tracker.engine.plan import chosen_classes, plan_camera
@@ -247,6 +248,8 @@ class LiveService:
             resumption=resumption,
             journal=self._journals.get(camera.name),
         )
+        for note in privacy_notes(plan):
+            logger.warning("privacy", extra={"camera": camera.name, "problem": note})
         self._running[camera.name] = _Running(camera, plan, stream, segmenter.class_names)
         if self._onlooker is not None:
             self._onlooker.opened(plan, stream, segmenter.class_names)

@@ -35,12 +35,13 @@ from tracker.settings.site import (
     FlowSettings,
     LineSettings,
     OccluderSettings,
+    PrivacyZoneSettings,
     SiteSettings,
     ZoneSettings,
 )
 from tracker.settings.site_text import site_text
 from tracker.settings.yaml_nodes import NodeReader, compose, is_kind, read_text, shown_node
-from tracker.site import MOST_POINTS, Doors, Flow, Line, Occluder, Site, Zone
+from tracker.site import MOST_POINTS, Doors, Flow, Line, Occluder, PrivacyZone, Site, Zone
 
 if TYPE_CHECKING:
     from tracker.polygons import Point
@@ -200,6 +201,7 @@ class _Reader(NodeReader):
         "occluders": (OccluderSettings, Occluder, "occluder", "polygon"),
         "doors": (DoorsSettings, Doors, "doors", ""),
         "flows": (FlowSettings, Flow, "flow", ""),
+        "privacy": (PrivacyZoneSettings, PrivacyZone, "privacy zone", "polygon"),
     }
     """Key -> settings, value, what it is called, its key of points."""
 
@@ -215,6 +217,10 @@ class _Reader(NodeReader):
         nodes = self.nodes(root, names_of(SiteSettings), "the site")
         listed = {key: nodes.pop(key) for key in self.parts if key in nodes}
         top = self.made(SiteSettings, root, nodes)
+        if listed.get("privacy") is not None and top.version < VERSION:
+            found = f"version {top.version}, which older programs read without it"
+            problem = f"expected `version: {VERSION}` in a file with `privacy`, found {found}"
+            raise self.wrong(nodes.get("version", listed["privacy"]), problem, f"write version: {VERSION}")
         held = {key: tuple(self._part(key, node) for node in self._list(key, node)) for key, node in listed.items()}
         try:
             return Site(

@@ -11,6 +11,7 @@ from tracker.settings.site import (
     FlowSettings,
     LineSettings,
     OccluderSettings,
+    PrivacyZoneSettings,
     SiteSettings,
     ZoneSettings,
 )
@@ -26,6 +27,7 @@ PARTS: dict[str, type[Settings]] = {
     "occluders": OccluderSettings,
     "doors": DoorsSettings,
     "flows": FlowSettings,
+    "privacy": PrivacyZoneSettings,
 }
 
 _PAGE = """\

@@ -42,6 +42,8 @@ def described(site: Site) -> Iterator[str]:
         yield f"zone {zone.name}: {_zone(zone)}{_of(zone.classes)}"
     for occluder in site.occluders:
         yield f"occluder {occluder.name}: {polygon_area(occluder.polygon):.1%} of the picture"
+    for private in site.privacy:
+        yield f"privacy zone {private.name}: {polygon_area(private.polygon):.1%} of the picture, never shown"
     for doors in site.doors:
         yield f"doors {doors.name}: {_doors(doors)}"
     for flow in site.flows:

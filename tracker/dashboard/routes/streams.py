@@ -137,7 +137,9 @@ def one_cut_out(
     events, _ = newest(context.ledgers, Filter(streams=[name], identity=identity), limit=MOST_OF_IDENTITY)
     places = _cut_outs(context, name, events[::-1])
     file = _video_of(context, name)
-    picture = cut_out(file.path, places[number]) if file is not None and number < len(places) else None
+    site = context.sites.of(name)
+    zones = () if site is None else site.never_shown
+    picture = cut_out(file.path, places[number], zones) if file is not None and number < len(places) else None
     if picture is None:
         raise no_such("cut-out", number)
     return Response(picture, media_type="image/jpeg", headers={"cache-control": "private, max-age=3600"})
