@@ -3,8 +3,8 @@
 A mask of the frame alone leaks where a detection is missing for a few frames. So pictures wait for half a second, and
 each is covered with what was seen in it, before it and after it: an identity that was seen on both sides is morphed
 between its two silhouettes, one that was lost is held where it was and where its track is predicted, one that appears
-is led back. Where a mask is uncertain, an instance is not confirmed yet or a track is only predicted, its box is covered.
-:mod:`tracker.render.privacy_paint` paints what is found here.
+is led back. Where a mask is uncertain, an instance is not confirmed yet or a track is only predicted, its box is
+covered. What is found here is painted by :mod:`tracker.render.privacy_paint`.
 """
 
 from __future__ import annotations
