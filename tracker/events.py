@@ -17,13 +17,49 @@ EventKind = Literal[
     "identity_end",
     "reclassified",
     "rekeyed",
+    "speed",
+    "headway",
+    "time_gap",
+    "time_to_collision",
+    "post_encroachment",
+    "stopped",
+    "wrong_way",
+    "size",
+    "queue_join",
+    "queue_leave",
+    "bay_taken",
+    "bay_free",
+    "group",
+    "group_member",
+    "staff",
+    "re_entry",
+    "passing",
+    "alert",
     "gap",
     "camera_moved",
     "frozen",
     "covered",
     "dark",
 ]
-"""What an :class:`Event` reports; the last five are about the camera, the others about an identity."""
+"""What an :class:`Event` reports. The last five are about the camera, ``alert`` is about a rule, the others about an
+identity. Kinds with a number have it as ``value``, and its standard error as ``error`` where that is known:
+
+- ``speed``: m/s over the line ``place`` in ``direction``. ``size``: of the identity, ``direction`` is ``width`` or
+  ``height`` (m) or ``ground_area`` (m²).
+- ``headway``: s from front to front over the line ``place``, ``other_identity`` is the one ahead; ``time_gap``: s from
+  its rear to the front of ``identity``.
+- ``time_to_collision``: s, the least of the pair; ``post_encroachment``: s from the one that left the area to
+  ``identity``, the second to arrive. Both name the other road user as ``other_identity``.
+- ``stopped``, ``wrong_way``: no number; they last.
+- ``queue_join``; ``queue_leave``: s waited since ``since_s``, ``direction`` is ``served``, ``abandoned``, ``lost`` or
+  ``open``.
+- ``bay_taken``; ``bay_free``: s taken since ``since_s``. ``identity`` is 0 where it is not known.
+- ``group``: number of persons that cross the line ``place`` together, ``identity`` is the first; ``group_member``:
+  ``other_identity`` is that first one. ``staff``: ``identity`` belongs to the staff, by the zone or rule ``place``.
+- ``re_entry``: s since ``identity`` left through the doors ``place``. ``passing``: ``identity`` went by on the line
+  ``place`` without coming in.
+- ``alert``: the number that the rule ``place`` watches, in its own unit; it lasts.
+"""
 
 OUTAGE_KINDS: tuple[EventKind, ...] = ("gap", "camera_moved", "frozen", "covered", "dark")
 """Those that say that the camera did not see what lines and zones are about."""
@@ -80,20 +116,23 @@ class Stay:
 class Event:
     """One row of the ledger that every count is a query of.
 
-    Kinds that last (``loitering`` and those of the camera) have a row when they begin and another one, with
-    ``since_s``, when they are over.
+    Kinds that last (``loitering``, ``stopped``, ``wrong_way``, ``alert`` and those of the camera) have a row when they
+    begin and another one, with ``since_s``, when they are over.
 
     Attributes:
         kind: What happened.
         stream: The camera or recording.
         time_s: When, in media seconds; back-dated to the instant itself, so earlier than the frame that brought proof.
         utc_ms: The same as UTC in milliseconds since 1970, where the stream's wall clock is known.
-        place: Name of the line, zone or flow; empty where there is none.
-        direction: Name of the direction over a line.
-        identity: Number of the identity; 0 = it is about the camera.
+        place: Name of the line, zone, flow, queue, bay or rule; empty where there is none.
+        direction: Name of the direction over a line, or what :data:`EventKind` says of the kind.
+        identity: Number of the identity; 0 = it is about the camera or a rule, or not known.
         class_name: Class of the identity, by vote so far.
         before, after: The identity's ground contact on either side of the event.
         since_s: Media time at which that began which ends here: a flow, an identity, a gap, a state of the camera.
+        value: The number that the event is about, a finite one; its unit is that of the kind, see :data:`EventKind`.
+        error: Standard error of ``value``, in the same unit.
+        other_identity: The second one of a pair; 0 = there is none.
         stay: The time in the zone, for ``enter``, ``leave`` and ``loitering``.
         bridged: The identity was not seen right at the event, which lies between two sightings further apart.
         was_class: The class under which earlier events of this identity were booked, for ``reclassified``.
@@ -113,6 +152,9 @@ class Event:
     before: Sighting | None = None
     after: Sighting | None = None
     since_s: float | None = None
+    value: float | None = None
+    error: float | None = None
+    other_identity: int = 0
     stay: Stay | None = None
     bridged: bool = False
     was_class: str = ""
@@ -131,4 +173,6 @@ class Event:
         parts = [self.stream, self.kind, self.place, self.direction, str(self.identity), when]
         if self.since_s is not None:
             parts.append(f"since{round((self.time_s - self.since_s) * 1000)}")
+        if self.other_identity:
+            parts.append(f"with{self.other_identity}")
         return "|".join(parts)

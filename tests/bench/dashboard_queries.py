@@ -55,6 +55,7 @@ def rows(count: int, seed: int = 7):
             "bridged": False,
             "was_class": "",
             "was_identity": 0,
+            "other_identity": 0,
             "revision": 1,
             "semantics": 1,
             "edition": 1,

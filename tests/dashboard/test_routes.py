@@ -286,6 +286,18 @@ def test_events_page_by_page(desk):
         assert [one["identity"] for one in only] == [9]
 
 
+def test_events_with_a_number_name_the_second_one_as_it_is_called_now(tmp_path):
+    pair = crossing(5, stream="gate", kind="headway", identity=9, other_identity=2, value=1.5, error=0.25)
+    joined = crossing(7, stream="gate", kind="rekeyed", place="", direction="", identity=4, was_identity=2)
+    made = Desk(tmp_path / "dash", ledgers=[write_ledger(tmp_path / "live.sqlite", [pair, joined])])
+    with made.logged_in() as client:
+        [found] = client.get("/api/events?kind=headway").json()["events"]
+        [row] = client.get("/api/export/events.json?kind=headway").json()
+    made.close()
+    for one in (found, row):
+        assert (one["identity"], one["other_identity"], one["value"], one["error"]) == (9, 4, 1.5, 0.25)
+
+
 def test_one_identity(desk):
     with desk.logged_in() as client:
         found = client.get("/api/streams/gate/identities/9").json()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -77,3 +78,11 @@ def test_an_event_of_a_recording_has_media_times() -> None:
         "began": "entered",
         "end": "left",
     }
+
+
+def test_the_number_of_an_event_goes_with_it() -> None:
+    event = Event(kind="headway", stream="a", time_s=6.0, place="stop", identity=9, value=1.5, error=0.1)
+    pair = replace(event, other_identity=8)
+    message = event_message(pair)
+    assert (message["value"], message["error"], message["other_identity"]) == (1.5, 0.1, 8)
+    assert (event.key, pair.key) == ("a|headway|stop||9|t6000", "a|headway|stop||9|t6000|with8")

@@ -6,11 +6,12 @@ from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import get_args
 
 from hypothesis import strategies as st
 
 from tests.sinks.streams import tracked_frame
-from tracker.events import Event, Sighting, Stay
+from tracker.events import Event, EventKind, Sighting, Stay
 from tracker.plugins import open_sink
 from tracker.types import TrackedFrame
 
@@ -31,7 +32,7 @@ STAYS = st.none() | st.builds(
 )
 EVENTS = st.builds(
     Event,
-    kind=st.sampled_from(["crossing", "enter", "leave", "loitering", "flow", "reclassified", "rekeyed", "gap", "dark"]),
+    kind=st.sampled_from(get_args(EventKind)),
     stream=NAMES,
     time_s=TIMES,
     utc_ms=st.none() | st.integers(-(10**12), 4 * 10**12),
@@ -42,6 +43,9 @@ EVENTS = st.builds(
     before=SIGHTINGS,
     after=SIGHTINGS,
     since_s=st.none() | TIMES,
+    value=st.none() | TIMES,
+    error=st.none() | TIMES,
+    other_identity=st.just(0) | st.integers(0, 2**62),
     stay=STAYS,
     bridged=st.booleans(),
     was_class=NAMES,

@@ -98,10 +98,15 @@ def _whole(ledgers: Ledgers, places: list[tuple[int, int, int, int, str, int]]) 
     found = {(source, row["row"]): row for source, rows in by_source.items() for row in ledgers.rows(source, rows)}
     for source, row, at, identity, name, kind in places:
         if (values := found.get((source, row))) is not None:
-            yield event_json(values, at_ms=at, identity=identity, class_name=name, kind=KINDS[kind])
+            other = ledgers.history.present(values["stream"], values["other_identity"])
+            yield event_json(
+                values, at_ms=at, identity=identity, class_name=name, kind=KINDS[kind], other_identity=other
+            )
 
 
-def event_json(row: dict[str, Any], *, at_ms: int, identity: int, class_name: str, kind: str) -> dict[str, Any]:
+def event_json(
+    row: dict[str, Any], *, at_ms: int, identity: int, class_name: str, kind: str, other_identity: int = 0
+) -> dict[str, Any]:
     """An event as the API has it, under its present number and final class.
 
     Args:
@@ -110,6 +115,7 @@ def event_json(row: dict[str, Any], *, at_ms: int, identity: int, class_name: st
         identity: Present number.
         class_name: Final class.
         kind: What happened.
+        other_identity: Present number of the second one of a pair.
     """
 
     def ms(time_s: float | None) -> int | None:
@@ -143,6 +149,9 @@ def event_json(row: dict[str, Any], *, at_ms: int, identity: int, class_name: st
         "class": class_name,
         "was_class": row["was_class"],
         "since_ms": ms(row["since_s"]),
+        "value": row["value"],
+        "error": row["error"],
+        "other_identity": other_identity,
         "before": sighting("before"),
         "after": sighting("after"),
         "stay": stay,

@@ -99,6 +99,13 @@ class History:
         self._last: dict[tuple[int, bool], int] = {}
         self._spans: dict[tuple[int, bool], tuple[int, int]] = {}
 
+    def present(self, stream: str, identity: int) -> int:
+        """The number under which an identity of a stream goes now."""
+        if not identity:
+            return 0
+        with self.lock:
+            return self._numbers.get(self.names.number(stream), {}).get(identity, identity)
+
     # ---- adding ---------------------------------------------------------------------------------------------------
 
     def add(self, source: int, rows: Sequence[tuple[Any, ...]]) -> None:

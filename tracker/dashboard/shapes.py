@@ -136,6 +136,9 @@ class EventShape(Shape):
     class_: str = Field(alias="class")
     was_class: str
     since_ms: int | None
+    value: float | None
+    error: float | None
+    other_identity: int
     before: Sighting | None
     after: Sighting | None
     stay: Stay | None

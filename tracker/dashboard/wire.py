@@ -101,6 +101,9 @@ def event_message(event: Event) -> dict[str, Any]:
         "class": plain_text(event.class_name),
         "was_class": plain_text(event.was_class),
         "since_ms": at_ms(event.since_s),
+        "value": event.value,
+        "error": event.error,
+        "other_identity": event.other_identity,
         "before": sight(event.before),
         "after": sight(event.after),
         "stay": None

@@ -23,9 +23,14 @@ EVENT_FIELDS = (
     Field("time_s", "number", "s", "When, in media time: the instant itself, before the frame that brought proof."),
     Field("utc_ms", "whole", "ms", "The same in UTC since 1970; null where the stream's wall clock is not known."),
     Field("utc", "text", "", "The same as ISO 8601 text, for people; not read back.", present="JSON Lines"),
-    Field("place", "text", "", "Name of the line, zone or flow; empty where there is none."),
-    Field("direction", "text", "", "Name of the direction over a line; else empty."),
-    Field("identity", "whole", "", "Number of the identity, `id` in records; 0: the row is about the camera."),
+    Field("place", "text", "", "Name of the line, zone, flow, queue, bay or rule; empty where there is none."),
+    Field("direction", "text", "", "Name of the direction over a line, or what the table of kinds says; else empty."),
+    Field(
+        "identity",
+        "whole",
+        "",
+        "Number of the identity, `id` in records; 0: about the camera or a rule, or not known.",
+    ),
     Field("class", "text", "", "Of the identity, by vote so far; `reclassified` rows correct it later."),
     Field("before_time_s", "number", "s", "The identity's last sight before the event: media time; null without one."),
     Field("before_x", "number", "0 to 1", "Its ground contact then, as a share of the picture's width."),
@@ -39,6 +44,9 @@ EVENT_FIELDS = (
         "s",
         "Media time at which that began which ends here: a flow, loitering, an identity, a gap, a state of the camera.",
     ),
+    Field("value", "number", "by kind", "The number that the row is about: see the table of kinds; null without one."),
+    Field("error", "number", "by kind", "Standard error of `value`, in its unit; null where none is known."),
+    Field("other_identity", "whole", "", "Number of the second identity of a pair; 0: there is none."),
     Field("stay_entered_s", "number", "s", "Media time at which the stay in the zone began; null without a stay."),
     Field("stay_left_s", "number", "s", "At which it ended; null while it lasts."),
     Field("stay_dwell_s", "number", "s", "From the entry to the exit; null while it lasts. Not read back."),
@@ -92,6 +100,9 @@ def row_of(event: Event) -> dict[str, Any]:
         "after_x": None if after is None else after.x,
         "after_y": None if after is None else after.y,
         "since_s": event.since_s,
+        "value": event.value,
+        "error": event.error,
+        "other_identity": event.other_identity,
         "stay_entered_s": None if stay is None else stay.entered_s,
         "stay_left_s": None if stay is None else stay.left_s,
         "stay_dwell_s": None if stay is None else stay.dwell_s,
@@ -109,6 +120,8 @@ def row_of(event: Event) -> dict[str, Any]:
 
 def event_of(row: Mapping[str, Any]) -> Event:
     """The reverse of :func:`row_of`; columns that are not known, and those made from others, are left aside.
+
+    Ledgers of earlier versions have no ``value``, ``error`` and ``other_identity``: their rows are about no number.
 
     Raises:
         ValueError: A column is missing, of the wrong type, or from a newer version; says what was expected and found.
@@ -133,6 +146,9 @@ def event_of(row: Mapping[str, Any]) -> Event:
         before=_sighting(row, "before"),
         after=_sighting(row, "after"),
         since_s=_maybe(row, "since_s"),
+        value=_maybe(row, "value"),
+        error=_maybe(row, "error"),
+        other_identity=0 if row.get("other_identity") is None else _whole(row, "other_identity"),
         stay=_stay(row),
         bridged=bool(_value(row, "bridged", (bool, int), "true or false")),
         was_class=_word(row, "was_class"),

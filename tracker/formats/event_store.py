@@ -27,6 +27,7 @@ __all__ = [
     "create",
     "grouped",
     "insertion",
+    "migrate",
     "open_store",
     "outages",
     "spans",
@@ -36,8 +37,10 @@ __all__ = [
 SUFFIXES = (".sqlite", ".sqlite3", ".db")
 APPLICATION_ID = 0x4D54524C
 """``MTRL``: at byte 68 of the file, where SQLite keeps what program a file belongs to."""
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """At byte 60. Rises when a column or the meaning of a view changes."""
+OLDEST_VERSION = 2
+"""Ledgers from this one on are read as they are, and brought to this version in place when they are written."""
 OLDEST_SQLITE = (3, 37, 0)
 """The first one with STRICT tables."""
 
@@ -51,7 +54,8 @@ def store_kind(path: str | os.PathLike[str]) -> StoreKind:
     """What stands at a path, by its first hundred bytes; nothing is opened as a database.
 
     Returns:
-        ``none`` for no file or an empty one; ``newer`` for a ledger of a later schema, ``older`` for one of an earlier.
+        ``none`` for no file or an empty one; ``newer`` for a ledger of a later schema, ``older`` for one of an earlier
+        that is not read any more.
 
     Raises:
         OSError: The system refuses.
@@ -68,7 +72,7 @@ def store_kind(path: str | os.PathLike[str]) -> StoreKind:
     if not head.startswith(b"SQLite format 3\0") or int.from_bytes(head[68:72], "big") != APPLICATION_ID:
         return "foreign"
     version = int.from_bytes(head[60:64], "big")
-    return "ours" if version == SCHEMA_VERSION else "newer" if version > SCHEMA_VERSION else "older"
+    return "newer" if version > SCHEMA_VERSION else "ours" if version >= OLDEST_VERSION else "older"
 
 
 @contextlib.contextmanager
@@ -98,14 +102,14 @@ def open_store(path: str | os.PathLike[str]) -> Iterator[sqlite3.Connection]:
     try:
         connection = sqlite3.connect(address, uri=True, timeout=5.0, isolation_level=None, check_same_thread=False)
         try:
-            connection.execute("SELECT row FROM events LIMIT 1").fetchone()
+            _read_as_present(connection)
         except sqlite3.OperationalError:
             connection.close()
             if path.with_name(path.name + "-wal").exists():
                 raise
             # A folder that cannot be written has no room for what readers share, and no writer.
             connection = sqlite3.connect(address + "&immutable=1", uri=True, isolation_level=None)
-            connection.execute("SELECT row FROM events LIMIT 1").fetchone()
+            _read_as_present(connection)
     except sqlite3.Error as failure:
         raise SourceError(path, f"expected a SQLite ledger, found: {failure}", "check the file") from failure
     try:
@@ -119,10 +123,42 @@ def create(connection: sqlite3.Connection) -> None:
 
     The identifying bytes are written with them, so that a file is either empty or a whole ledger.
     """
-    for statement in _SCHEMA:
+    for statement in (*_SCHEMA, *_VIEWS.values()):
         connection.execute(statement)
     connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
     connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+
+
+def migrate(connection: sqlite3.Connection) -> bool:
+    """Bring a ledger of an earlier version to this one in place, in a transaction of the caller; its rows stay.
+
+    Returns:
+        Whether there was anything to do.
+    """
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if not OLDEST_VERSION <= version < SCHEMA_VERSION:
+        return False
+    for name in _VIEWS:
+        connection.execute(f"DROP VIEW IF EXISTS {name}")
+    for column in _NEW_COLUMNS:
+        connection.execute(f"ALTER TABLE ledger ADD COLUMN {column}")
+    for statement in _VIEWS.values():
+        connection.execute(statement)
+    connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+    return True
+
+
+def _read_as_present(connection: sqlite3.Connection) -> None:
+    """Let a connection that only reads see a ledger of an earlier version with the columns and views of this one."""
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version < SCHEMA_VERSION:
+        new = {field.name: "0" if field.name in _ZERO else "NULL" for field in _ADDED}
+        names = ("row", "edition", *(name for name in COLUMNS if name not in new))
+        columns = ", ".join([*map(_quoted, names), *(f"{value} AS {_quoted(name)}" for name, value in new.items())])
+        connection.execute(f"CREATE TEMP VIEW ledger AS SELECT {columns} FROM main.ledger")  # noqa: S608 - own names
+        for statement in _VIEWS.values():
+            connection.execute(statement.replace("CREATE VIEW", "CREATE TEMP VIEW", 1))
+    connection.execute("SELECT row FROM events LIMIT 1").fetchone()
 
 
 def insertion() -> str:
@@ -138,10 +174,17 @@ def _quoted(name: str) -> str:
 
 def _column(field: Field) -> str:
     kind = {"text": "TEXT", "number": "REAL", "whole": "INTEGER", "flag": "INTEGER"}[field.kind]
-    may_be_null = field.name == "utc_ms" or field.name.startswith(("before_", "after_", "stay_", "since_"))
+    if field.name in _ZERO:
+        return f'"{field.name}" {kind} NOT NULL DEFAULT 0'
+    may_be_null = field.name in {"utc_ms", "value", "error"}
+    may_be_null = may_be_null or field.name.startswith(("before_", "after_", "stay_", "since_"))
     return f'"{field.name}" {kind}' + ("" if may_be_null else " NOT NULL")
 
 
+_ZERO = {"other_identity"}
+"""Columns that processes of the version before, which may still be writing, leave out."""
+_ADDED = [field for field in EVENT_FIELDS if field.name in {"value", "error", "other_identity"}]
+_NEW_COLUMNS = [_column(field) for field in _ADDED]
 _TABLE: list[Any] = [_column(field) for field in EVENT_FIELDS if field.name not in TEXT_FIELDS]
 _OUTAGES = ", ".join(f"'{kind}'" for kind in OUTAGES)
 
@@ -163,10 +206,12 @@ _SCHEMA = (
     # A recording that is counted anew has its events as a further edition, which holds from the moment it is here.
     """CREATE TABLE editions (stream TEXT NOT NULL, edition INTEGER NOT NULL, at_ms INTEGER NOT NULL,
        PRIMARY KEY (stream, edition)) STRICT, WITHOUT ROWID""",
-    f"""CREATE VIEW events AS SELECT row, {", ".join(map(_quoted, COLUMNS))} FROM ledger
+)
+_VIEWS = {
+    "events": f"""CREATE VIEW events AS SELECT row, {", ".join(map(_quoted, COLUMNS))} FROM ledger
        WHERE edition = coalesce((SELECT max(edition) FROM editions WHERE editions.stream = ledger.stream), 1)""",  # noqa: S608
     # Numbers under which identities go now, through chains of corrections.
-    """CREATE VIEW renamed AS
+    "renamed": """CREATE VIEW renamed AS
        WITH RECURSIVE
          last(stream, was, now) AS (
            SELECT stream, was_identity, identity FROM (
@@ -179,28 +224,31 @@ _SCHEMA = (
            JOIN last ON last.stream = chain.stream AND last.was = chain.now WHERE depth < 64)
        SELECT stream, was, now FROM (SELECT stream, was, now, max(depth) FROM chain GROUP BY stream, was)""",
     # The last correction of the class, of all numbers that an identity had.
-    """CREATE VIEW final_classes AS
+    "final_classes": """CREATE VIEW final_classes AS
        SELECT stream, identity, class FROM (
          SELECT events.stream AS stream, coalesce(renamed.now, events.identity) AS identity, class, max(row)
          FROM events LEFT JOIN renamed ON renamed.stream = events.stream AND renamed.was = events.identity
          WHERE kind IN ('reclassified', 'rekeyed') GROUP BY 1, 2)""",
     # Every event under its present number and final class, and when it is counted: flows at their start. `counts` is 1
     # for what tracker.analytics.counts.counts() counts.
-    f"""CREATE VIEW counted AS
+    "counted": f"""CREATE VIEW counted AS
        SELECT events.row, events.kind, events.stream, events.place, events.direction,
          coalesce(renamed.now, events.identity) AS identity, coalesce(final_classes.class, events.class) AS class,
          {_AT_MS} AS at_ms,
          events.utc_ms IS NOT NULL AS utc,
          CASE events.kind WHEN 'crossing' THEN 1 WHEN 'flow' THEN 1 WHEN 'enter' THEN events.stay_began = 'entered'
            WHEN 'leave' THEN events.stay_end = 'left' WHEN 'loitering' THEN events.since_s IS NULL ELSE 0 END AS counts,
-         events.time_s, events.utc_ms, events.since_s, events.stay_entered_s, events.stay_left_s,
+         events.time_s, events.utc_ms, events.since_s, events.value, events.error,
+         coalesce(others.now, events.other_identity) AS other_identity, events.stay_entered_s, events.stay_left_s,
          events.stay_hidden_s, events.stay_began, events.stay_end, events.revision, events.semantics
        FROM events
        LEFT JOIN renamed ON renamed.stream = events.stream AND renamed.was = events.identity
        LEFT JOIN final_classes ON final_classes.stream = events.stream
-         AND final_classes.identity = coalesce(renamed.now, events.identity)""",  # noqa: S608 - own names
+         AND final_classes.identity = coalesce(renamed.now, events.identity)
+       LEFT JOIN renamed AS others ON events.other_identity <> 0 AND others.stream = events.stream
+         AND others.was = events.other_identity""",  # noqa: S608 - own names
     # Times at which a camera saw nothing that counts; a state that is not over lasts until the stream's last row.
-    f"""CREATE VIEW outages AS
+    "outages": f"""CREATE VIEW outages AS
        WITH states AS (SELECT row, stream, kind, time_s, since_s, utc_ms IS NOT NULL AS utc,
            coalesce(utc_ms, CAST(round(time_s * 1000) AS INTEGER)) AS at_ms
          FROM events WHERE kind IN ({_OUTAGES}))
@@ -213,7 +261,7 @@ _SCHEMA = (
          AND NOT EXISTS (SELECT 1 FROM states AS later WHERE later.stream = began.stream AND later.kind = began.kind
            AND later.since_s IS NOT NULL AND later.row > began.row)
        GROUP BY stream, kind, utc""",  # noqa: S608 - own names
-    """CREATE VIEW counts_15min AS
+    "counts_15min": """CREATE VIEW counts_15min AS
        SELECT bins.*, strftime('%Y-%m-%dT%H:%M:%SZ', bin_ms / 1000, 'unixepoch') AS bin_utc,
          EXISTS (SELECT 1 FROM outages WHERE outages.stream = bins.stream AND outages.utc
            AND outages.from_ms < bins.bin_ms + 900000 AND outages.to_ms >= bins.bin_ms) AS outage
@@ -222,7 +270,7 @@ _SCHEMA = (
          FROM counted WHERE counts AND utc
          GROUP BY 1, 2, 3, 4, 5, 6, 7) AS bins""",
     # One row per stay, from the row that says most about its end; `stay_end` is null while it lasts.
-    """CREATE VIEW stays AS
+    "stays": """CREATE VIEW stays AS
        SELECT stream, place, identity, class, semantics, stay_entered_s AS entered_s, stay_left_s AS left_s,
          stay_left_s - stay_entered_s AS dwell_s, stay_hidden_s AS hidden_s, stay_began AS began,
          CASE kind WHEN 'leave' THEN stay_end END AS "end",
@@ -238,7 +286,7 @@ _SCHEMA = (
                ORDER BY coalesce(utc_ms, time_s * 1000), row) AS visit
            FROM counted WHERE kind IN ('enter', 'leave'))
          GROUP BY stream, place, identity, visit)""",
-)
+}
 
 
 def grouped(

@@ -9,7 +9,7 @@ import warnings
 from typing import TYPE_CHECKING
 
 from tracker.errors import SinkError
-from tracker.formats.event_store import create, store_kind
+from tracker.formats.event_store import create, migrate, store_kind
 from tracker.sinks.mounts import NETWORK, file_system
 from tracker.sinks.part_file import KEPT, REMEDIES, check_place, refusal
 
@@ -50,6 +50,9 @@ def open_for_writing(path: Path) -> sqlite3.Connection:
         with transaction(connection):  # before the log is switched on, so that the file itself says what it is
             if connection.execute("PRAGMA user_version").fetchone() == (0,):
                 create(connection)
+            migrated = migrate(connection)
+        if migrated:  # into the file itself, whose head says to programs of the version before what it is
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         _set_journal(connection, path)
     except sqlite3.Error as failure:
         connection.close()

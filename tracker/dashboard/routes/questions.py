@@ -49,7 +49,7 @@ class EventQuestion(Question):
     """Events by their own time."""
 
     stream: Names = ()
-    kind: Annotated[tuple[EventKind, ...], Field(max_length=20)] = ()
+    kind: Annotated[tuple[EventKind, ...], Field(max_length=50)] = ()
     place: Names = ()
     direction: Names = ()
     class_: Names = Field(default=(), alias="class")

@@ -7,14 +7,16 @@ import { clock, duration, mediaClock, stamp } from "./time.js";
 import { t, word } from "./texts.js";
 
 export const OUTAGES = ["gap", "camera_moved", "frozen", "covered", "dark"];
-export const KINDS = ["crossing", "enter", "leave", "loitering", "flow", "identity_start", "identity_end", "reclassified", "rekeyed", ...OUTAGES];
+export const KINDS = ["crossing", "enter", "leave", "loitering", "flow", "identity_start", "identity_end", "reclassified", "rekeyed", "speed", "headway", "time_gap", "time_to_collision", "post_encroachment", "stopped", "wrong_way", "size", "queue_join", "queue_leave", "bay_taken", "bay_free", "group", "group_member", "staff", "re_entry", "passing", "alert", ...OUTAGES];
+const LASTING = ["stopped", "wrong_way", "alert"];
 
 // One event as a sentence without its time and identity.
 export function sentence(event) {
-  const values = { place: event.place, direction: event.direction, was: event.was_class, class: event.class, kind: word("kind", event.kind) };
+  const values = { place: event.place, direction: event.direction, was: event.was_class, class: event.class, kind: word("kind", event.kind), value: event.value === null || event.value === undefined ? "" : Math.round(event.value * 10) / 10, other: event.other_identity || "" };
   if (event.kind === "leave" && event.stay && event.stay.dwell_s !== null && event.stay.dwell_s !== undefined) return t("event.leave_after", { ...values, time: duration(event.stay.dwell_s) });
   if (event.since_ms !== null && event.since_ms !== undefined && OUTAGES.includes(event.kind)) return t("event.outage_over", { ...values, time: duration((event.at_ms - event.since_ms) / 1000) });
   if (event.since_ms !== null && event.since_ms !== undefined && event.kind === "flow") return t("event.flow", { ...values, time: duration((event.at_ms - event.since_ms) / 1000) });
+  if (event.since_ms !== null && event.since_ms !== undefined && LASTING.includes(event.kind)) return t("event.lasting_over", { ...values, time: duration((event.at_ms - event.since_ms) / 1000) });
   const key = `event.${event.kind}`;
   const text = t(key, values);
   return text === key ? `${values.kind} ${event.place}` : text;
