@@ -106,6 +106,8 @@ def presence_of(tracked: TrackedFrame, *, class_ids: Collection[int] | None = No
     rows = np.flatnonzero(wanted & (identities > 0)).tolist()
     traced = _traced(tracked, rows)
     uncertain = uncertain_rows(instances)
+    if tracked.segmented is not None:
+        uncertain[len(tracked.segmented) :] = True  # filled in by a second pass, between two sights
     for row in np.flatnonzero(wanted).tolist():
         drawn = () if uncertain[row] else tuple(traced.get(row, ()))
         shapes.append(Shape(identity=int(identities[row]), box=instances.boxes[row], polygons=drawn))

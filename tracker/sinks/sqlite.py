@@ -26,6 +26,7 @@ from tracker.formats.ledger import read_events
 from tracker.sinks.base import Sink
 from tracker.sinks.editions import discard, held_edition, next_edition, publish
 from tracker.sinks.replay import DivergedError, Replay, time_ms
+from tracker.sinks.retention import PRUNED_MS
 from tracker.sinks.store import identity_of, is_busy, open_for_writing, store_refusal, transaction
 
 if TYPE_CHECKING:
@@ -93,6 +94,7 @@ class SqliteSink(Sink):
         self._waiting: list[Event] = []
         self._waiting_since_s = self._committed_s = time.monotonic() - COMMIT_S
         self._known: dict[str, Replay | None] = {}
+        self._pruned: dict[str, int | None] = {}
         self._closed = False
         self._connection = open_for_writing(self.path)
         self._identity = identity_of(self.path)
@@ -212,10 +214,19 @@ class SqliteSink(Sink):
             return
         for event in events:
             stream = plain_text(event.stream)
+            if self._was_pruned(stream, event):
+                continue
             if stream not in self._known:
                 self._begin(stream, event)
             replay = self._known[stream]
             self._wait_for([event] if replay is None else self._compared(stream, partial(replay.take, event)))
+
+    def _was_pruned(self, stream: str, event: Event) -> bool:
+        """Whether events of that time were deleted because of their age: their counts are in bins."""
+        if stream not in self._pruned:
+            [(self._pruned[stream],)] = self._asked(PRUNED_MS, (stream,))
+        before_ms = self._pruned[stream]
+        return before_ms is not None and event.utc_ms is not None and event.utc_ms < before_ms
 
     def _wait_for(self, events: Sequence[Event]) -> None:
         if events and not self._waiting:
