@@ -22,6 +22,7 @@ import numpy as np
 
 from demos.scenes.catalogue import names, open_recording
 from demos.scenes.detector import detect
+from demos.scenes.truth import CLASS_NAMES
 from tracker.associate.tracker import Tracker
 from tracker.engine.covered import CoveredSink, Covering
 from tracker.engine.second_pass import SecondPass
@@ -31,7 +32,7 @@ from tracker.sinks.base import Sink
 from tracker.types import Frame, Instances, TrackedFrame
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -39,7 +40,6 @@ if TYPE_CHECKING:
     from demos.scenes.world import Scene
 
 PERSON = 0
-COVERING = Covering(mode="fill", class_ids=frozenset({PERSON}))
 FPS = 12.5
 SHOWN_FPS = 5.0
 BURST_START, BURST_FRAMES = 0.06, 3
@@ -107,45 +107,46 @@ def shown(truth: SceneTruth, index: int, **images: Any) -> Frame:
     )
 
 
-def persons(truth: SceneTruth) -> NDArray[np.bool_]:
-    """Their visible pixels."""
-    rows = np.flatnonzero(truth.class_ids == PERSON)
+def visible(truth: SceneTruth, class_ids: Collection[int]) -> NDArray[np.bool_]:
+    """Pixels of objects of some classes."""
+    rows = np.flatnonzero(np.isin(truth.class_ids, list(class_ids)))
     return np.isin(truth.labels, rows + 1)
 
 
 class Check(Sink):
     """Adds up what covered pictures leave bare; frames come in the order of their truths."""
 
-    def __init__(self, truths: Sequence[SceneTruth], path: Path | None = None) -> None:
-        self.coverage, self.frames = Coverage(), 0
-        self._truths, self._path = truths, path
+    def __init__(self, truths: Sequence[SceneTruth], class_ids: Collection[int], path: Path | None = None) -> None:
+        self.coverage = Coverage()
+        self._truths, self._class_ids, self._path = truths, class_ids, path
 
     def write(self, tracked_frame: TrackedFrame) -> None:
         picture = tracked_frame.frame.image
         assert picture is not None
         truth = self._truths[tracked_frame.frame.index]
-        self.coverage.add(picture, persons(truth), truth.time_s, 0)
-        self.frames += 1
+        self.coverage.add(picture, visible(truth, self._class_ids), truth.time_s, 0)
 
     def close(self) -> None:
         if self._path is not None:
             self._path.touch()
 
 
-def second_pass(spool: Spool, truths: Sequence[SceneTruth], names: Sequence[str], folder: Path) -> Coverage:
+def second_pass(
+    spool: Spool, truths: Sequence[SceneTruth], class_names: Sequence[str], folder: Path, covering: Covering
+) -> Coverage:
     """What the rewritten video of a recording leaves bare."""
     checks: list[Check] = []
 
     def open_sink(path: Path, *, kind: str | None = None) -> Sink:
         del kind
-        checks.append(Check(truths, path))
-        return CoveredSink(checks[-1], COVERING)
+        checks.append(Check(truths, covering.class_ids, path))
+        return CoveredSink(checks[-1], covering)
 
     target = folder / "second.mp4"
     target.touch()
     pictures = (with_picture(shown(truth, number), truth) for number, truth in enumerate(truths))
     second = SecondPass(
-        spool=spool, class_names=names, open_sink=open_sink, pictures=lambda: contextlib.nullcontext(pictures)
+        spool=spool, class_names=class_names, open_sink=open_sink, pictures=lambda: contextlib.nullcontext(pictures)
     )
     rewritten = second.run([target])
     assert not rewritten.problem, rewritten.problem
@@ -157,12 +158,21 @@ def with_picture(frame: Frame, truth: SceneTruth) -> Frame:
     return replace(frame, image=np.full((truth.size[1], truth.size[0], 3), 255, np.uint8))
 
 
-def measure(scene: Scene, seconds: float, kind: str, shown_fps: float, *, second: bool = False) -> dict[str, Any]:
+def measure(
+    scene: Scene,
+    seconds: float,
+    kind: str,
+    shown_fps: float,
+    *,
+    second: bool = False,
+    class_ids: Iterable[int] = (PERSON,),
+) -> dict[str, Any]:
     """Coverage of one scene: of the frame alone, live, on the dashboard, and after the second pass."""
     truths: list[SceneTruth] = []
+    covering = Covering(mode="fill", class_ids=frozenset(class_ids))
     spent_s, due_s = 0.0, 0.0
-    checks = {name: Check(truths) for name in ("now", "held", "page")}
-    sinks = {name: CoveredSink(checks[name], COVERING) for name in ("held", "page")}
+    checks = {name: Check(truths, covering.class_ids) for name in ("now", "held", "page")}
+    sinks = {name: CoveredSink(checks[name], covering) for name in ("held", "page")}
     with contextlib.closing(Spool()) as spool, tempfile.TemporaryDirectory() as folder:
         for tracked, truth in frames(scene, seconds, kind):
             truths.append(truth)
@@ -174,14 +184,14 @@ def measure(scene: Scene, seconds: float, kind: str, shown_fps: float, *, second
             if truth.time_s >= due_s - 1e-6:
                 due_s += 1 / shown_fps
                 sinks["page"].write(pictured)
-            alone = CoveredSink(checks["now"], COVERING)
+            alone = CoveredSink(checks["now"], covering)
             alone.write(pictured)
             alone.close()
         for sink in sinks.values():
             sink.close()
         found = {name: check.coverage for name, check in checks.items()}
         if second:
-            found["second"] = second_pass(spool, truths, scene.class_names, Path(folder))
+            found["second"] = second_pass(spool, truths, scene.class_names, Path(folder), covering)
     result: dict[str, Any] = {"scene": scene.name, "detections": kind}
     for name, coverage in found.items():
         result |= {
@@ -198,12 +208,14 @@ def main() -> None:
     parser.add_argument("--kinds", nargs="*", default=["true", "bursts", "model"])
     parser.add_argument("--shown-fps", type=float, default=SHOWN_FPS)
     parser.add_argument("--scenes", nargs="*", default=["shop", "checkout", "door"], help="names, or all")
+    parser.add_argument("--everything", action="store_true", help="cover all classes, not persons alone")
     arguments = parser.parse_args()
+    class_ids = range(len(CLASS_NAMES)) if arguments.everything else (PERSON,)
     for name in names() if arguments.scenes == ["all"] else arguments.scenes:
         for kind in arguments.kinds:
             scene = open_recording(name, size=(640, 360), seed=1).scene
             seconds = min(arguments.seconds, scene.duration_s)
-            result = measure(scene, seconds, kind, arguments.shown_fps, second=True)
+            result = measure(scene, seconds, kind, arguments.shown_fps, second=True, class_ids=class_ids)
             sys.stdout.write(json.dumps(result) + "\n")
             sys.stdout.flush()
 

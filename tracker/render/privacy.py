@@ -173,9 +173,11 @@ class Cover:
         for identity in last.keys() | first.keys():
             sights = last.get(identity), first.get(identity)
             if identity not in seen:
-                found += _bridged(time_s, *sights, predicted=predicted.get(identity), after=later)
+                found += _bridged(time_s, *sights, before=before, after=later)
+                if sights[0] is not None and sights[1] is None and identity in predicted:
+                    found.append(sights[0][1].moved_to(predicted[identity]))
             elif sights[0] is not None and sights[1] is not None:
-                found += _bridged(time_s, *sights, predicted=None, after=later)  # a mask may lack a part in one frame
+                found += _bridged(time_s, *sights, before=before, after=later)  # a mask may lack a part in one frame
         for one in (*before, *after):
             found += [shape for shape in one.shapes if not shape.identity]
         return found
@@ -196,24 +198,29 @@ def _bridged(
     last: tuple[float, Shape] | None,
     first: tuple[float, Shape] | None,
     *,
-    predicted: Box | None,
+    before: Sequence[Presence],
     after: Sequence[Presence],
 ) -> Iterator[Shape]:
-    """Shapes of an identity at a time, from its sights about it."""
+    """Shapes of an identity at a time, from its sights about it: between two, or held and led on from the nearest."""
     if last is not None and first is not None:
         (from_s, one), (to_s, other) = last, first
         share = (time_s - from_s) / (to_s - from_s)
         box = (one.box + share * (other.box - one.box)).astype(np.float32)
         yield from (one.moved_to(box), other.moved_to(box))
     elif last is not None:
-        shape = last[1]
-        yield shape
-        if predicted is not None:
-            yield shape.moved_to(predicted)
+        yield last[1]
+        earlier = _by_identity(one for one in before if one.time_s < last[0]).get(last[1].identity)
+        if earlier is not None:
+            yield _led(last, earlier, time_s)
     elif first is not None:
-        at_s, shape = first
-        yield shape
-        later = _by_identity(one for one in after if one.time_s > at_s).get(shape.identity)
+        yield first[1]
+        later = _by_identity(one for one in after if one.time_s > first[0]).get(first[1].identity)
         if later is not None:
-            back = (time_s - at_s) / (later[0] - at_s)
-            yield shape.moved_to((shape.box + back * (later[1].box - shape.box)).astype(np.float32))
+            yield _led(first, later, time_s)
+
+
+def _led(nearest: tuple[float, Shape], other: tuple[float, Shape], time_s: float) -> Shape:
+    """The nearest sight's silhouette, moved on to a time as it moved between two sights."""
+    (at_s, shape), (other_s, further) = nearest, other
+    share = (time_s - at_s) / (other_s - at_s)
+    return shape.moved_to((shape.box + share * (further.box - shape.box)).astype(np.float32))

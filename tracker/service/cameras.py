@@ -145,7 +145,7 @@ class LiveService:
                 logger.error("camera not started", extra={"camera": camera.name, "problem": str(failure)})  # noqa: TRY400
                 self._failures.append(failure)
         self.release()
-        fixed = ("device", "batch", "workers", "metrics", "log", "batch_wait_ms", "state", "fp16")
+        fixed = ("device", "batch", "workers", "metrics", "log", "batch_wait_ms", "state", "fp16", "retention")
         differs = [name for name in fixed if getattr(config, name) != getattr(self._config, name)]
         if differs:
             logger.warning("settings that need a restart", extra={"settings": ", ".join(differs)})
@@ -158,6 +158,11 @@ class LiveService:
                 "unchanged": len(self._running) - len(added),
             },
         )
+
+    @property
+    def plans(self) -> list[StreamPlan]:
+        """Of the cameras that are there now."""
+        return [one.plan for one in list(self._running.values())]
 
     def release(self) -> None:
         """Close the sessions that no running stream uses any more."""

@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, Field
 from tracker.settings.choices import LogForm
 from tracker.settings.dashboard import DashboardSettings
 from tracker.settings.model import Flag, Note, Origin, Wanted
+from tracker.settings.retention import RetentionSettings
 from tracker.settings.stream import DAY_S, CameraSettings, DeviceSettings
 from tracker.settings.values import Text
 
@@ -63,6 +64,12 @@ class ServiceSettings(DeviceSettings):
         Field(description="The web page; nothing is served without it."),
         Note("Its own keys are below; `dashboard: on` takes all their defaults."),
         Wanted("`on`, `off` or the dashboard's keys", "write `dashboard: on`"),
+    ] = None
+    retention: Annotated[
+        RetentionSettings | None,
+        Field(description="Old pictures and events are deleted; nothing is without it."),
+        Note("Its own keys are below; `retention: on` takes all their defaults."),
+        Wanted("`on`, `off` or the keys of retention", "write `retention: on`"),
     ] = None
     batch_wait_ms: Annotated[
         float,

@@ -51,12 +51,12 @@ def next_edition(connection: sqlite3.Connection, path: Path, stream: str, *, hol
         SinkError: The system refuses.
     """
     ((last, published),) = _asked(connection, path, _LAST, (stream, stream))
-    if last is None and published is None and holds_at_once:
-        return 1
     if (before_ms := pruned_ms(connection, stream)) is not None:
         at = datetime.fromtimestamp(before_ms / 1000, UTC).isoformat(timespec="minutes")
         problem = f"expected all events of {stream} for a new edition, found those before {at} deleted by their age"
         raise SinkError(path, problem, "name another store: what they counted would count twice")
+    if last is None and published is None and holds_at_once:
+        return 1
     return max(last or 1, published or 1) + 1
 
 
