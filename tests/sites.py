@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 from hypothesis import strategies as st
 
+from tracker.ground import Ground, GroundPoint, Rectangle
 from tracker.polygons import Point, first_crossing, polygon_area
 from tracker.site import SMALLEST_AREA, Doors, Flow, Line, Occluder, Site, Zone
 
@@ -81,6 +83,21 @@ def zones_of(draw: st.DrawFn, *, several: bool = True) -> tuple[tuple[Point, ...
     return tuple(made)
 
 
+def ground_of(seed: int) -> Ground:
+    """Points of a plane that a camera sees from above, or a rectangle."""
+    rng = np.random.default_rng(seed)
+    far, near, left, right = rng.uniform((0.1, 0.6, 0.0, 0.7), (0.4, 1.0, 0.3, 1.0)).round(6).tolist()
+    middle = round((left + right) / 2, 6)
+    corners = ((left, near), (right, near), (round((middle + right) / 2, 6), far), (round((middle + left) / 2, 6), far))
+    width, length = rng.uniform(2, 200, 2).tolist()
+    flat = Ground(rectangle=Rectangle(corners=corners, width_m=width, length_m=length))
+    if seed % 2:
+        return flat
+    at = [point.at for point in flat.known] + [(middle, 0.5)] * (seed % 4 == 0)
+    metres = flat.to_metres(np.array(at)).tolist()
+    return Ground(points=tuple(GroundPoint(at=a, metres=(x, y)) for a, (x, y) in zip(at, metres, strict=True)))
+
+
 @st.composite
 def sites(draw: st.DrawFn) -> Site:
     """A site with everything."""
@@ -125,6 +142,7 @@ def sites(draw: st.DrawFn) -> Site:
         occluders=(Occluder(name="pillar", polygon=draw(polygons().filter(sound))),),
         doors=(doors,) if doors else (),
         flows=(flow,),
+        ground=draw(st.none() | st.integers(0, 7).map(ground_of)),
         reference_size=draw(st.none() | st.tuples(st.integers(1, 9000), st.integers(1, 9000))),
         reference_picture=draw(st.sampled_from(["", "gate.png", "a b: #1.jpg", "null"])),
         revision=draw(st.integers(0, 9)),

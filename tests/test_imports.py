@@ -19,6 +19,7 @@ CENTRAL = {
     "tracker.errors",
     "tracker.events",
     "tracker.contacts",
+    "tracker.ground",
     "tracker.polygons",
     "tracker.recount",
     "tracker.site",

@@ -57,6 +57,8 @@ doors:
   - {name: shop, lines: [door, back], reset_at: 04:00}
 flows:
   - {name: through, start: door, start_direction: in, end: hall}
+ground:
+  rectangle: {corners: [[0.1, 0.9], [0.9, 0.9], [0.6, 0.5], [0.4, 0.5]], width_m: 4, length_m: 12.5}
 """
 SITE = Site(
     lines=(Line(name="door", points=((0.1, 0.5), (0.9, 0.5))),),

@@ -1,4 +1,4 @@
-"""Site of a camera: its lines, zones, occluders, doors and flows, as validated values in shares of the picture.
+"""Site of a camera: its lines, zones, occluders, doors, flows and ground, as validated values in shares of the picture.
 
 Coordinates are ``(x, y)`` from 0 to 1, the origin at the top left, so that a site fits every size of the same picture.
 """
@@ -16,6 +16,8 @@ from tracker.polygons import Point, first_crossing, polygon_area, polygons_cross
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+
+    from tracker.ground import Ground
 
 __all__ = ["MOST_POINTS", "Doors", "Flow", "Line", "Occluder", "PrivacyZone", "Site", "Zone"]
 
@@ -202,6 +204,7 @@ class Site:
     Attributes:
         lines, zones, occluders, doors, flows, privacy: Its parts; names are unique within each, and
             among lines and zones.
+        ground: How the picture lies on the ground in metres; ``None`` = not calibrated.
         reference_size: ``(width, height)`` of the picture on which it was drawn; ``None`` = not known.
         reference_picture: Name of that picture's file, which lies beside the site's; empty = none.
         revision: Counts the changes to the site; stands in every event.
@@ -214,6 +217,7 @@ class Site:
     doors: tuple[Doors, ...] = ()
     flows: tuple[Flow, ...] = ()
     privacy: tuple[PrivacyZone, ...] = ()
+    ground: Ground | None = None
     reference_size: tuple[int, int] | None = None
     reference_picture: str = ""
     revision: int = 0

@@ -188,7 +188,8 @@ def _as_lines(value: Mapping[str, Any]) -> tuple[list[str], dict[int, str]]:
                 places[len(lines)] = f"{key}[{number}]"
             lines.append("],")
         else:
-            lines.append(f"{_text(key)}: {_text(entry)},")
+            held = {k: v for k, v in entry.items() if v not in (None, "", [])} if isinstance(entry, dict) else entry
+            lines.append(f"{_text(key)}: {_text(held)},")
             places[len(lines)] = str(key)
     return [*lines, "}"], places
 

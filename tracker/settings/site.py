@@ -19,9 +19,12 @@ __all__ = [
     "VERSION",
     "DoorsSettings",
     "FlowSettings",
+    "GroundPointSettings",
+    "GroundSettings",
     "LineSettings",
     "OccluderSettings",
     "PrivacyZoneSettings",
+    "RectangleSettings",
     "SiteSettings",
     "ZoneSettings",
 ]
@@ -192,6 +195,66 @@ class FlowSettings(Settings):
     end_direction: Annotated[Text | None, Field(description="Direction over the line `end`; both if left out.")] = None
 
 
+_METRES = {"type": "array", "minItems": 2, "maxItems": 2, "items": {"type": "number"}}
+_CORNERS = {"type": "array", "minItems": 4, "maxItems": 4, "items": _POINT}
+_LENGTH = Field(ge=0.01, le=100_000)
+
+
+class GroundPointSettings(Settings):
+    """A point that is known in the picture and on the ground."""
+
+    at: Annotated[
+        tuple[float, float],
+        Field(description="In the picture, [x, y] in shares of it."),
+        Wanted("a point [x, y]", "such as [0.25, 0.5]"),
+        WithJsonSchema(_POINT),
+    ]
+    metres: Annotated[
+        tuple[float, float],
+        Field(description="On the ground, [x, y] in metres; origin and axes are free, the same for all points."),
+        Wanted("two numbers of metres [x, y]", "such as [0, 12.5]"),
+        WithJsonSchema(_METRES),
+    ]
+
+
+class RectangleSettings(Settings):
+    """A rectangle on the ground whose sides were measured."""
+
+    corners: Annotated[
+        Polygon,
+        Field(description="Four corners in order around it: near left, near right, far right, far left."),
+        Wanted("4 points [x, y]", "such as [[0.2, 0.9], [0.8, 0.9], [0.6, 0.5], [0.4, 0.5]]"),
+        WithJsonSchema(_CORNERS),
+    ]
+    width_m: Annotated[float, _LENGTH, Field(description="Metres from the first corner to the second.")]
+    length_m: Annotated[float, _LENGTH, Field(description="Metres from the second corner to the third.")]
+
+
+def _object(settings: type[Settings]) -> dict[str, Any]:
+    """The JSON schema of a mapping with these keys, all of them required."""
+    made = settings.model_json_schema()["properties"]
+    kept = {name: {word: value for word, value in entry.items() if word != "title"} for name, entry in made.items()}
+    return {"type": "object", "additionalProperties": False, "required": list(kept), "properties": kept}
+
+
+class GroundSettings(Settings):
+    """How the picture lies on the ground, in metres: points, or a rectangle. Speeds and distances need it."""
+
+    points: Annotated[
+        tuple[GroundPointSettings, ...],
+        Field(description="Four or more points, each `{at: [x, y], metres: [X, Y]}`; no three of four on one line."),
+        Note("From the fifth on, a residual shows how well they fit."),
+        Wanted("a list of `{at: [x, y], metres: [X, Y]}`", "such as {at: [0.25, 0.5], metres: [0, 12.5]}"),
+        WithJsonSchema({"type": "array", "minItems": 4, "items": _object(GroundPointSettings)}),
+    ] = ()
+    rectangle: Annotated[
+        RectangleSettings | None,
+        Field(description="In place of points: `{corners: [...], width_m: ..., length_m: ...}` of a known rectangle."),
+        Wanted("a rectangle with corners, width_m and length_m", "add what is missing"),
+        WithJsonSchema(_object(RectangleSettings)),
+    ] = None
+
+
 class SiteSettings(Settings):
     """A whole file: what is measured in one camera's picture."""
 
@@ -226,3 +289,6 @@ class SiteSettings(Settings):
         tuple[PrivacyZoneSettings, ...],
         Field(description="Parts of the picture that are never shown; `version: 2` must stand in the file."),
     ] = ()
+    ground: Annotated[
+        GroundSettings | None, Field(description="How the picture lies on the ground, for speeds and distances.")
+    ] = None

@@ -28,14 +28,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from tracker.errors import ConfigError
+from tracker.ground import Ground, GroundPoint, Rectangle
 from tracker.settings.model import names_of
 from tracker.settings.site import (
     VERSION,
     DoorsSettings,
     FlowSettings,
+    GroundPointSettings,
+    GroundSettings,
     LineSettings,
     OccluderSettings,
     PrivacyZoneSettings,
+    RectangleSettings,
     SiteSettings,
     ZoneSettings,
 )
@@ -216,6 +220,7 @@ class _Reader(NodeReader):
         self._check_form(root)
         nodes = self.nodes(root, names_of(SiteSettings), "the site")
         listed = {key: nodes.pop(key) for key in self.parts if key in nodes}
+        ground = self._ground(nodes.pop("ground")) if "ground" in nodes else None
         top = self.made(SiteSettings, root, nodes)
         if listed.get("privacy") is not None and top.version < VERSION:
             found = f"version {top.version}, which older programs read without it"
@@ -225,6 +230,7 @@ class _Reader(NodeReader):
         try:
             return Site(
                 **held,
+                ground=ground,
                 reference_size=top.reference_size,
                 reference_picture=top.reference_picture or "",
                 revision=top.revision,
@@ -282,6 +288,33 @@ class _Reader(NodeReader):
         if drawn is not None and words & _GEOMETRY:
             at = drawn
         raise self.wrong(at, f"{failure.offender}: {failure.problem}", failure.remedy)
+
+    def _ground(self, node: Any) -> Ground:
+        """Points or a rectangle that tie the picture to the ground."""
+        nodes = self.nodes(node, names_of(GroundSettings), "ground")
+        points, rectangle = nodes.get("points"), nodes.get("rectangle")
+        known = () if points is None else tuple(self._ground_point(one) for one in self._list("points", points))
+        known_rectangle = None if rectangle is None else self._rectangle(rectangle)
+        try:
+            return Ground(points=known, rectangle=known_rectangle)
+        except ConfigError as error:
+            failure = error
+        at = node if points is not None and rectangle is not None else points or rectangle or node
+        if (number := re.search(r"as point ([0-9]+)|at point ([0-9]+)", failure.problem)) and points is not None:
+            at = points.value[int(number[1] or number[2]) - 1]
+        raise self.wrong(at, f"{failure.offender}: {failure.problem}", failure.remedy)
+
+    def _ground_point(self, node: Any) -> GroundPoint:
+        nodes = self.nodes(node, names_of(GroundPointSettings), "a point of the ground")
+        ready = {key: self._point(nodes.pop(key)) for key in ("at", "metres") if key in nodes}
+        made = self.made(GroundPointSettings, node, nodes, **ready)
+        return GroundPoint(at=made.at, metres=made.metres)
+
+    def _rectangle(self, node: Any) -> Rectangle:
+        nodes = self.nodes(node, names_of(RectangleSettings), "the rectangle")
+        ready = {"corners": self._drawn(nodes.pop("corners"), several=False)} if "corners" in nodes else {}
+        made = self.made(RectangleSettings, node, nodes, **ready)
+        return Rectangle(corners=made.corners, width_m=made.width_m, length_m=made.length_m)
 
     def _drawn(self, node: Any, *, several: bool) -> Any:
         """Points of a line or polygon, or of several polygons."""

@@ -9,9 +9,12 @@ from tracker.settings.reference import key_table, properties
 from tracker.settings.site import (
     DoorsSettings,
     FlowSettings,
+    GroundPointSettings,
+    GroundSettings,
     LineSettings,
     OccluderSettings,
     PrivacyZoneSettings,
+    RectangleSettings,
     SiteSettings,
     ZoneSettings,
 )
@@ -29,6 +32,11 @@ PARTS: dict[str, type[Settings]] = {
     "flows": FlowSettings,
     "privacy": PrivacyZoneSettings,
 }
+
+SECTIONS: dict[str, tuple[type[Settings], ...]] = {
+    "ground": (GroundSettings, GroundPointSettings, RectangleSettings),
+}
+"""Keys of the file that are mappings with keys of their own -> these, and those within them."""
 
 _PAGE = """\
 # Site files
@@ -57,23 +65,39 @@ with `# yaml-language-server: $schema=site.schema.json`.
 
 def site_page() -> str:
     """The reference of all keys of a site file."""
-    top = {name: field for name, field in SiteSettings.model_fields.items() if name not in PARTS}
+    top = {
+        name: field for name, field in SiteSettings.model_fields.items() if name not in PARTS and name not in SECTIONS
+    }
     parts = [
         f"## Each of `{key}`\n\n{settings.__doc__}\n\n{key_table(settings.model_fields)}"
         for key, settings in PARTS.items()
     ]
+    for key, inner in SECTIONS.items():
+        tables = "\n\n".join(f"{settings.__doc__}\n\n{key_table(settings.model_fields)}" for settings in inner)
+        parts.append(f"## `{key}`\n\n{tables}")
     return _PAGE.format(top=key_table(top), parts="\n\n".join(parts))
 
 
 def site_schema() -> dict[str, Any]:
     """The JSON schema of a site file: every key and alias, types, ranges, descriptions."""
-    top = {key: entry for key, entry in properties(SiteSettings).items() if key not in PARTS}
+    top = {key: entry for key, entry in properties(SiteSettings).items() if key not in PARTS and key not in SECTIONS}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "masktrail: a site file",
         "type": "object",
         "additionalProperties": False,
-        "properties": top | {key: _list_of(key, settings) for key, settings in PARTS.items()},
+        "properties": top
+        | {key: _list_of(key, settings) for key, settings in PARTS.items()}
+        | {key: _mapping_of(key, held[0]) for key, held in SECTIONS.items()},
+    }
+
+
+def _mapping_of(key: str, settings: type[Settings]) -> dict[str, Any]:
+    return {
+        "description": SiteSettings.model_fields[key].description,
+        "type": "object",
+        "additionalProperties": False,
+        "properties": properties(settings),
     }
 
 

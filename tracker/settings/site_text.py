@@ -14,6 +14,7 @@ from tracker.settings.site import PLAIN_VERSION, VERSION
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from tracker.ground import Ground
     from tracker.polygons import Point
     from tracker.site import Doors, Flow, Line, Occluder, PrivacyZone, Site, Zone
 
@@ -87,6 +88,8 @@ def _lines_of(site: Site) -> Iterator[str]:
     yield from _part("doors", map(_doors, site.doors))
     yield from _part("flows", map(_flow, site.flows))
     yield from _part("privacy", map(_occluder, site.privacy))
+    if site.ground is not None:
+        yield from _ground(site.ground)
 
 
 def _part(key: str, entries: Iterable[Iterable[str]]) -> Iterator[str]:
@@ -151,6 +154,28 @@ def _flow(flow: Flow) -> Iterator[str]:
     for key in ("start", "start_direction", "end", "end_direction"):
         if value := getattr(flow, key):
             yield f"    {key}: {_word(value)}"
+
+
+def _ground(ground: Ground) -> Iterator[str]:
+    yield from ("", "ground:")
+    if ground.rectangle is not None:
+        corners = ", ".join(map(_exact, ground.rectangle.corners))
+        yield from ("  rectangle:", f"    corners: [{corners}]")
+        yield f"    width_m: {_number(ground.rectangle.width_m)}"
+        yield f"    length_m: {_number(ground.rectangle.length_m)}"
+        return
+    yield "  points:"
+    for point in ground.points:
+        yield f"    - {{at: {_exact(point.at)}, metres: [{', '.join(_number(value + 0.0) for value in point.metres)}]}}"
+
+
+def _exact(point: Point) -> str:
+    """A measured point: a tenth of a pixel far away is metres, so it has two decimals more than what is drawn.
+
+    >>> _exact((0.1, 1 / 3))
+    '[0.100000, 0.333333]'
+    """
+    return f"[{point[0] + 0.0:.6f}, {point[1] + 0.0:.6f}]"
 
 
 def _points(key: str, points: Sequence[Point]) -> Iterator[str]:

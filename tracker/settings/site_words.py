@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from tracker.ground import Ground
     from tracker.polygons import Point
     from tracker.site import Doors, Flow, Line, Site, Zone
 
@@ -26,6 +27,8 @@ SHORT = 0.02
 """Length of a line in picture heights."""
 GRID = 512
 """Rows and columns on which it is seen whether zones overlap; strips narrower than 2 of them are none."""
+OFF = 0.02
+"""Residual of a point of the ground, as a share of how far the points reach."""
 
 DEFAULT_SIZE = (16, 9)
 
@@ -48,6 +51,8 @@ def described(site: Site) -> Iterator[str]:
         yield f"doors {doors.name}: {_doors(doors)}"
     for flow in site.flows:
         yield f"flow {flow.name}: {_flow(flow)}"
+    if site.ground is not None:
+        yield f"ground: {_ground(site.ground, site.reference_size or DEFAULT_SIZE)}"
     if not site.lines and not site.zones:
         yield "nothing is counted: there are no lines and no zones"
 
@@ -63,6 +68,8 @@ def doubts(site: Site) -> Iterator[str]:
         yield f"zones {first!r} and {second!r} overlap: an identity there is present in both"
     for doors in site.doors:
         yield from _unlike(doors, {line.name: line for line in site.lines})
+    if site.ground is not None:
+        yield from _ground_doubts(site.ground)
 
 
 def _of(classes: tuple[str, ...]) -> str:
@@ -91,6 +98,30 @@ def _flow(flow: Flow) -> str:
         for name, direction in ((flow.start, flow.start_direction), (flow.end, flow.end_direction))
     )
     return f"from {start} to {end}"
+
+
+def _ground(ground: Ground, size: tuple[int, int]) -> str:
+    known = f"{len(ground.points)} points"
+    if ground.rectangle is not None:
+        known = f"a rectangle of {ground.rectangle.width_m:g} x {ground.rectangle.length_m:g} m"
+    if ground.is_checked:
+        known += f", residual {ground.residual_m:.2f} m ({ground.residual_share:.2%} of the picture)"
+    if size == DEFAULT_SIZE:
+        return known
+    down_m = ground.metres_per_share(np.array([point.at for point in ground.known]))[:, 1] / size[1]
+    return f"{known}; 1 px down the picture is {down_m.min():.2g} to {down_m.max():.2g} m at these points"
+
+
+def _ground_doubts(ground: Ground) -> Iterator[str]:
+    if not ground.is_checked:
+        what = "corners" if ground.rectangle is not None else "points"
+        yield f"ground: four {what} always fit, so nothing shows a mistake: measure a fifth point, or look at the grid"
+        return
+    metres = np.array([point.metres for point in ground.known])
+    reach = float(np.linalg.norm(metres - metres.mean(axis=0), axis=1).max())
+    for number, off in enumerate(ground.residuals_m.tolist(), start=1):
+        if off > OFF * reach:
+            yield f"ground: point {number} lies {off:.2f} m off where the others put it: measure it again"
 
 
 def _line_doubts(line: Line, aspect: float) -> Iterator[str]:
