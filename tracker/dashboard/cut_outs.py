@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from tracker.polygons import Point
 
-__all__ = ["CutOut", "cut_out", "cut_outs_of"]
+__all__ = ["CutOut", "cut_out", "cut_outs_of", "live_cut_out"]
 
 MOST = 6
 APART_MS = 700
@@ -20,6 +20,8 @@ APART_MS = 700
 HEIGHT, WIDTH = 0.42, 0.24
 """Of the part that is shown, as shares of the picture; its lower edge is a little below the contact."""
 BELOW = 0.04
+LATE_MS = 500
+"""How much later than its path a masked picture is."""
 MOST_FRAMES = 900
 """Decoded from one key picture on."""
 LARGEST_PX = 360
@@ -79,6 +81,23 @@ def cut_out(path: Path, wanted: CutOut, zones: Sequence[Sequence[Point]] = ()) -
             if float((frame.pts - start) * video.time_base) >= wanted.media_s - 1e-3:
                 return _cropped(frame.to_ndarray(format="bgr24"), wanted, zones)
     return None
+
+
+def live_cut_out(jpeg: bytes, path: Sequence[tuple[int, float, float]]) -> bytes | None:
+    """Where an identity is now, cut out of a camera's newest picture, as JPEG.
+
+    Args:
+        jpeg: The picture.
+        path: Times in milliseconds and places of the identity, at least one.
+    """
+    import cv2
+    import numpy as np
+
+    image = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
+    if image is None:
+        return None
+    _, x, y = min(path, key=lambda entry: abs(entry[0] - (path[-1][0] - LATE_MS)))
+    return _cropped(image, CutOut(0.0, x, y), ())
 
 
 def _cropped(image: Any, wanted: CutOut, zones: Sequence[Sequence[Point]]) -> bytes | None:
