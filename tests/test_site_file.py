@@ -481,6 +481,6 @@ def test_only_a_file_with_privacy_zones_is_of_the_version_that_older_programs_re
     ],
 )
 def test_a_wrong_privacy_zone_is_one_clear_line(zones: str, said: str) -> None:
-    with pytest.raises(ConfigError, match="site.yaml:2") as caught:
+    with pytest.raises(ConfigError, match=r"site\.yaml:2") as caught:
         parse_site(f"version: 2\nprivacy: {zones}\n")
     assert said in str(caught.value)

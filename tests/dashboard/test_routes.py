@@ -6,6 +6,8 @@ import io
 import json
 import time
 
+import cv2
+import numpy as np
 import pytest
 
 from tests.dashboard.clients import Desk, PlayedEngine
@@ -196,7 +198,6 @@ def test_a_video_is_read_in_ranges(desk):
 
 
 def test_cut_outs_of_an_identity_come_from_the_video(tmp_path):
-    import cv2
     import numpy as np
 
     from tests.sources.videos import write_video
@@ -396,9 +397,9 @@ def test_where_an_identity_is_now_is_cut_out_of_the_masked_picture(desk, monkeyp
 
     with desk.logged_in("bob", "viewer", None) as client:
         assert client.get("/api/streams/gate/identities/1").json()["live_cut_out"] is None  # not there any more
-        monkeypatch.setattr(desk.engine, "picture", newest)
+        monkeypatch.setattr(desk.context.engine, "picture", newest)
         here = [(round(time.time() * 1000), 0.5, 0.6)]
-        monkeypatch.setattr(desk.engine, "path", lambda stream, identity: here if identity == 1 else [])
+        monkeypatch.setattr(desk.context.engine, "path", lambda stream, identity: here if identity == 1 else [])
         url = client.get("/api/streams/gate/identities/1").json()["live_cut_out"]
         found = client.get(url)
         assert (found.status_code, found.headers["cache-control"]) == (200, "no-store")
