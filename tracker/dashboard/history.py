@@ -140,34 +140,15 @@ class History:
         """
         if not rows:
             return
-        add = self.names.add
+        stream, kind, place, direction, class_name, semantics, begin, count = zip(*rows, strict=True)
+        values: dict[str, Sequence[Any]] = dict.fromkeys(ROW, [None] * len(rows))
+        values |= {"stream": stream, "kind": kind, "place": place, "direction": direction, "class": class_name}
+        values |= {"semantics": semantics, "utc_ms": begin}
+        values |= {"row": [ROLLED] * len(rows), "time_s": [0.0] * len(rows), "identity": [0] * len(rows)}
         with self.lock:
-            texts = {
-                name: np.array([add(str(row[place])) for row in rows], np.int32)
-                for place, name in ((0, "stream"), (2, "place"), (3, "direction"), (4, "class"))
-            }
-            begin = np.array([row[6] for row in rows], np.int64)
-            columns: dict[str, NDArray[Any]] = {
-                "source": np.full(len(rows), source, np.int32),
-                "row": np.full(len(rows), ROLLED, np.int64),
-                "at": begin,
-                "booked": begin,
-                "utc": np.ones(len(rows), np.bool_),
-                "counts": np.ones(len(rows), np.bool_),
-                "kind": np.array([_NUMBER[row[1]] for row in rows], np.int8),
-                **texts,
-                "class_was": texts["class"],
-                "identity": np.zeros(len(rows), np.int64),
-                "identity_was": np.zeros(len(rows), np.int64),
-                "semantics": np.array([row[5] for row in rows], np.int16),
-                "weight": np.array([row[7] for row in rows], np.int32),
-            }
-            self.events.append(columns)
-            for stream in np.unique(texts["stream"]).tolist():
-                mine = begin[texts["stream"] == stream]
-                first, last = self._spans.get((stream, True), (int(mine[0]), int(mine[0])))
-                self._spans[stream, True] = min(first, int(mine.min())), max(last, int(mine.max()))
-                self._last.setdefault((stream, True), int(mine.max()))
+            columns = self._event_columns(source, values)
+            columns |= {"counts": np.ones(len(rows), np.bool_), "weight": np.array(count, np.int32)}
+            self._note_states(self.events.append(columns), values)
             self.version += 1
 
     def _event_columns(self, source: int, values: Mapping[str, Sequence[Any]]) -> dict[str, NDArray[Any]]:

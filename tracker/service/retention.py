@@ -131,7 +131,7 @@ class Retention:
             self._prune(store, now_s)
 
     def _run(self) -> None:
-        wait_s = self._first_s
+        wait_s = min(self._first_s, self.settings.every_s)
         while not self._stop.wait(wait_s):
             wait_s = self.settings.every_s
             try:
