@@ -214,6 +214,7 @@ STAGES = ExtensionPoint(
         "predicted_masks": "tracker.engine.predicted_masks:predicted_masks",
         "contact": "tracker.engine.counting:contact",
         "analytics": "tracker.engine.counting:analytics",
+        "heatmap": "tracker.engine.heatmap:heatmap",
         "notes": "tracker.engine.notes:notes",
     },
 )
@@ -225,6 +226,7 @@ ANALYTICS = ExtensionPoint(
     fits=_is_analytic,
     built_in={
         "site": "tracker.analytics.measures:SiteMeasures",
+        "traffic": "tracker.analytics.traffic_measures:TrafficMeasures",
     },
 )
 """Measures over a stream's tracked frames, which give events for its ledger."""

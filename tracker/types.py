@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from tracker.contacts import Contacts
     from tracker.events import Event
+    from tracker.heat import HeatSteps
     from tracker.masks.prototypes import Prototypes
     from tracker.recount import FrameNotes
 
@@ -388,6 +389,7 @@ class TrackedFrame:
         predicted_masks: Of tracks that coast; ``None`` where there are none or nothing asked for them.
         segmented: The instances with their masks as they were segmented, where those of ``instances`` were divided
             among tracks; else ``None``.
+        heat: What the frame adds to a map of presence; ``None`` where nothing asked for one.
     """
 
     frame: Frame
@@ -401,6 +403,7 @@ class TrackedFrame:
     notes: FrameNotes | None = None
     predicted_masks: PredictedMasks | None = None
     segmented: Instances | None = None
+    heat: HeatSteps | None = None
 
     def without_prototypes(self) -> TrackedFrame:
         """The frame without coefficients and prototypes, to be kept for long."""

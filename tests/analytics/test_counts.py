@@ -79,9 +79,9 @@ def ledgers(draw: st.DrawFn) -> list[Event]:
 
 def in_store(path: Path, kind: str, by=BY, bin_s: int = 900, **limits: int) -> list[BinCount]:
     """The same counts by SQL."""
-    from tracker.app.commands.counts import _sums
+    from tracker.app.commands.counts import sums_of_ledgers
 
-    sums = _sums([path], kind, by, bin_s, limits.get("start_ms"), limits.get("end_ms"))
+    sums = sums_of_ledgers([path], [kind], by, bin_s, (limits.get("start_ms"), limits.get("end_ms")))
     return list(filled(sums, by=by, bin_s=bin_s, **limits))
 
 

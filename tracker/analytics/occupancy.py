@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from tracker.site import Doors, Zone
     from tracker.types import InstanceMasks
 
-__all__ = ["Balance", "Balances", "Coverage", "Occupancy"]
+__all__ = ["Balance", "Balances", "Coverage", "Occupancy", "last_reset"]
 
 BOX_CELLS = 160
 """Cells along the longer side of the picture on which areas are added up where there are no masks."""
@@ -59,6 +59,8 @@ class Occupancy:
         present: Identities by zone and class, hidden ones included until they are lost.
         area_percent: By zone, of its area in the picture.
         balance: By name of the doors.
+        queues: Persons in each queue, as far as it is certain.
+        bays: Whether each bay is taken.
         outages: Why the camera does not see the scene now: the numbers are those of before. Empty while it does.
     """
 
@@ -66,6 +68,8 @@ class Occupancy:
     present: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     area_percent: Mapping[str, float] = field(default_factory=dict)
     balance: Mapping[str, Balance] = field(default_factory=dict)
+    queues: Mapping[str, int] = field(default_factory=dict)
+    bays: Mapping[str, bool] = field(default_factory=dict)
     outages: tuple[EventKind, ...] = ()
 
 
@@ -110,7 +114,7 @@ class Balances:
             return
         for doors in self._doors:
             if doors.reset_at:
-                last_ms = self._last_reset(doors.reset_at, utc_ms)
+                last_ms = last_reset(doors.reset_at, self._zone, utc_ms)
                 if self._reset_ms.setdefault(doors.name, last_ms) < last_ms:
                     self._reset_ms[doors.name] = last_ms
                     self._balances[doors.name] = Balance()
@@ -118,19 +122,6 @@ class Balances:
     def _before_reset(self, doors: Doors, utc_ms: int | None) -> bool:
         """Whether a crossing that became certain only now was before the quiet hour."""
         return utc_ms is not None and utc_ms < self._reset_ms.get(doors.name, utc_ms)
-
-    def _last_reset(self, reset_at: str, utc_ms: int) -> int:
-        """The last time that local clocks showed the quiet hour, UTC in milliseconds."""
-        hour, minute = (int(part) for part in reset_at.split(":"))
-        now = datetime.fromtimestamp(utc_ms / 1000, UTC)
-        local = now.astimezone(self._zone)
-        for back in range(3):
-            day = local.date() - timedelta(days=back)
-            reset = datetime(day.year, day.month, day.day, hour, minute, tzinfo=self._zone).astimezone(UTC)
-            if reset <= now:
-                return round(reset.timestamp() * 1000)
-        message = f"no {reset_at} in the three days before {now}"  # pragma: no cover - no zone skips three days
-        raise AssertionError(message)  # pragma: no cover
 
     def state(self) -> dict[str, list[Any]]:
         """Plain values to continue from."""
@@ -191,6 +182,24 @@ class Coverage:
             zone.name: 100.0 * np.count_nonzero(covered & own) / max(int(np.count_nonzero(own)), 1)
             for zone, own in zip(self._zones, self._cells, strict=True)
         }
+
+
+def last_reset(reset_at: str, zone: ZoneInfo, utc_ms: int) -> int:
+    """The last time that local clocks showed a quiet hour, UTC in milliseconds.
+
+    >>> last_reset("04:00", ZoneInfo("Europe/Berlin"), 1_774_746_000_000) == 1_774_746_000_000 - 22 * 3_600_000
+    True
+    """
+    hour, minute = (int(part) for part in reset_at.split(":"))
+    now = datetime.fromtimestamp(utc_ms / 1000, UTC)
+    local = now.astimezone(zone)
+    for back in range(3):
+        day = local.date() - timedelta(days=back)
+        reset = datetime(day.year, day.month, day.day, hour, minute, tzinfo=zone).astimezone(UTC)
+        if reset <= now:
+            return round(reset.timestamp() * 1000)
+    message = f"no {reset_at} in the three days before {now}"  # pragma: no cover - no zone skips three days
+    raise AssertionError(message)  # pragma: no cover
 
 
 def _raster(zone: Zone, shape: tuple[int, int], steps: tuple[float, float], size: tuple[int, int]) -> Flags:

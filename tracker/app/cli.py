@@ -12,19 +12,26 @@ from tracker.app.commands.audit import audit
 from tracker.app.commands.batch import batch
 from tracker.app.commands.bench import bench_app
 from tracker.app.commands.compact import compact
+from tracker.app.commands.conversion import conversion
 from tracker.app.commands.counts import counts
 from tracker.app.commands.dashboard import dashboard
 from tracker.app.commands.dwell import dwell
+from tracker.app.commands.heatmap import heatmap
 from tracker.app.commands.identities import identities
 from tracker.app.commands.live import live
 from tracker.app.commands.measure import associate, evaluate
 from tracker.app.commands.models import models_app
+from tracker.app.commands.occupancy import occupancy
+from tracker.app.commands.premises import bays, footfall, queues
 from tracker.app.commands.privacy import privacy_app
+from tracker.app.commands.report import report
 from tracker.app.commands.settings import settings_app
 from tracker.app.commands.site import site_app
+from tracker.app.commands.speeds import speeds
 from tracker.app.commands.start import demo, doctor
 from tracker.app.commands.store import store_app
 from tracker.app.commands.track import segment, track
+from tracker.app.commands.turns import turns
 from tracker.app.commands.validate import validate_app
 from tracker.app.habits import HabitCommand
 
@@ -54,7 +61,8 @@ def _version(
 for command in (track, segment, batch, live, associate):
     app.command(cls=HabitCommand)(command)
 app.command(name="eval", cls=HabitCommand)(evaluate)
-for command in (analyse, compact, counts, dwell, audit, identities, dashboard, demo, doctor):
+MEASURES = (counts, turns, dwell, speeds, queues, footfall, bays, occupancy, conversion, heatmap)
+for command in (analyse, compact, *MEASURES, report, audit, identities, dashboard, demo, doctor):
     app.command(cls=CheckedCommand)(command)
 app.add_typer(models_app, name="models")
 app.add_typer(site_app, name="site")

@@ -159,7 +159,7 @@ def analyse(
         sink = stack.enter_context(open_sink(target, context, kind=kind))
         found = Recount(source, site, progress)
         for tracked in found.counted():
-            if tracked.events:
+            if tracked.events or tracked.heat is not None:
                 sink.write(tracked)
         sink.write_events(found.closing())
     return found.outcome()

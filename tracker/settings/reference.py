@@ -17,6 +17,7 @@ from tracker.settings.model import (
     marker,
     names_of,
 )
+from tracker.settings.report import ReportSettings
 from tracker.settings.retention import RetentionSettings
 from tracker.settings.service import SHARED, ServiceSettings
 from tracker.settings.stream import RunSettings
@@ -71,6 +72,12 @@ Under `retention` in cameras.yaml. Guide: [privacy](../guide/privacy.md).
 
 {retention}
 
+## A report
+
+Under `report` in cameras.yaml. Guide: [reports](../guide/reports.md).
+
+{report}
+
 ## A run
 
 Of `masktrail track` and `segment` only, and in Python `RunSettings`.
@@ -100,6 +107,7 @@ def reference_page(service: type[ServiceSettings] = ServiceSettings, run: type[R
         service=_table(of_service, in_file=True),
         dashboard=_table(DashboardSettings.model_fields, in_file=True),
         retention=_table(RetentionSettings.model_fields, in_file=True),
+        report=key_table(ReportSettings.model_fields),
         run=_table(of_run, in_file=False),
     )
 
@@ -113,7 +121,7 @@ def file_schema(service: type[ServiceSettings] = ServiceSettings) -> dict[str, A
     camera = camera_class(service)
     of_camera = properties(camera)
     top = {key: of_camera[key] for key, name in names_of(camera).items() if name in SHARED}
-    top |= {key: value for key, value in properties(service).items() if key != "cameras" and key not in SECTIONS}
+    top |= {key: value for key, value in properties(service).items() if key not in {"cameras", "report", *SECTIONS}}
     for name, section in SECTIONS.items():
         top[name] = {
             "description": service.model_fields[name].description,
@@ -123,6 +131,13 @@ def file_schema(service: type[ServiceSettings] = ServiceSettings) -> dict[str, A
                 {"enum": ["on", "off"]},
             ],
         }
+    top["report"] = {
+        "description": service.model_fields["report"].description,
+        "type": "object",
+        "additionalProperties": False,
+        "required": ["folder"],
+        "properties": properties(ReportSettings),
+    }
     shared = {key: value for key, value in of_camera.items() if key not in {"name", "url"}}
     required = [name for name, field in camera.model_fields.items() if field.is_required()]
     return {
@@ -225,6 +240,8 @@ def _default(field: FieldInfo) -> str:
 def _values(field: FieldInfo) -> str:
     if kind_of_value(field) is DashboardSettings:
         return "`on`, `off`, or its keys"
+    if kind_of_value(field) is ReportSettings:
+        return "its keys"
     if choices(field):
         return ", ".join(f"`{word}`" for word in choices(field))
     low, high = bounds(field)

@@ -16,8 +16,10 @@ from tracker.settings.site import (
     PrivacyZoneSettings,
     RectangleSettings,
     SiteSettings,
+    TrafficSettings,
     ZoneSettings,
 )
+from tracker.settings.site_premises import BaySettings, FootfallSettings, QueueSettings
 
 if TYPE_CHECKING:
     from tracker.settings.model import Settings
@@ -31,17 +33,21 @@ PARTS: dict[str, type[Settings]] = {
     "doors": DoorsSettings,
     "flows": FlowSettings,
     "privacy": PrivacyZoneSettings,
+    "queues": QueueSettings,
+    "footfall": FootfallSettings,
+    "bays": BaySettings,
 }
 
 SECTIONS: dict[str, tuple[type[Settings], ...]] = {
     "ground": (GroundSettings, GroundPointSettings, RectangleSettings),
+    "traffic": (TrafficSettings,),
 }
 """Keys of the file that are mappings with keys of their own -> these, and those within them."""
 
 _PAGE = """\
 # Site files
 
-Written by `masktrail settings site`; change the descriptions in `tracker/settings/site.py`, then run
+Written by `masktrail settings site`; change the descriptions in `tracker/settings/site*.py`, then run
 `masktrail settings site --out docs/reference/site.md`. Guide: [site files](../guide/site-files.md).
 
 A site file, `sites/<camera>.yaml`, says what is measured in the picture of one camera. Points are `[x, y]` in shares of

@@ -172,6 +172,12 @@ class StreamSettings(Settings):
         Note("`{name}` and `{time}` are filled in as for `records`; a database is one file without `{time}`."),
         Flag("FILE", panel=COUNTING, command="track"),
     ] = ()
+    heatmap: Annotated[
+        bool,
+        Field(description="Seconds and visits by cell of the picture, hour by hour, in the store of --events."),
+        Note("The store is a .sqlite of `events`. Without a site too; `masktrail heatmap` draws it."),
+        Flag(panel=COUNTING, command="track"),
+    ] = False
     start_at: Annotated[
         Moment | None,
         Field(description="When a recording began, 2026-03-29T01:30+01:00; by default its own date of creation."),
@@ -287,7 +293,11 @@ class StreamSettings(Settings):
                 expected = f"events as {' '.join(EVENT_KINDS)}"
                 found = f"{PurePath(path).suffix or 'no suffix'} in {path}"
                 raise SettingError(owner, (Refusal("events", expected, found, "change the suffix"),), found)
-        if self.events and self.site is None and not self.analytics:
+        if self.heatmap and not any(event_kind(path) == ".sqlite" for path in self.events):
+            expected, found = "a store to keep it in", f"{', '.join(self.events) or 'none'}"
+            refusal = Refusal("heatmap", expected, found, "name one for the events too: store.sqlite")
+            raise SettingError(owner, (refusal,), found)
+        if self.events and self.site is None and not self.analytics and not self.heatmap:
             expected, found = "a site, whose lines and zones make the events", "events without one"
             raise SettingError(owner, (Refusal("events", expected, found, "name the site's file too"),), found)
         for path in self.records:

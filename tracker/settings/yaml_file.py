@@ -25,6 +25,7 @@ from tracker.errors import ConfigError
 from tracker.settings.dashboard import DashboardSettings
 from tracker.settings.environment import fill_in
 from tracker.settings.model import names_of
+from tracker.settings.report import ReportSettings
 from tracker.settings.retention import RetentionSettings
 from tracker.settings.service import SHARED, ServiceSettings
 from tracker.settings.stream import CameraSettings
@@ -108,6 +109,7 @@ class _Reader(NodeReader):
             name: self._section(name, kind, nodes.pop(name, None))
             for name, kind in (("dashboard", DashboardSettings), ("retention", RetentionSettings))
         }
+        told = self._report(nodes.pop("report", None))
         listed = nodes.pop("cameras", None)
         if listed is None or not is_kind(listed, "sequence") or not listed.value:
             raise self.wrong(
@@ -123,7 +125,22 @@ class _Reader(NodeReader):
             for node in listed.value
         ]
         self._check_names(cameras, listed.value)
-        return self.made(settings, root, nodes, cameras=tuple(cameras), path=self.name, **sections)
+        return self.made(settings, root, nodes, cameras=tuple(cameras), report=told, path=self.name, **sections)
+
+    def _report(self, node: Any) -> ReportSettings | None:
+        """The keys of a report."""
+        if node is None:
+            return None
+        if is_kind(node, "scalar"):
+            problem = f"expected keys such as `folder`, found {shown_node(node)}"
+            raise self.wrong(node, problem, "write `report: {folder: reports}`")
+        nodes = self.nodes(node, names_of(ReportSettings), "report")
+        lists = {
+            name: [self.text(entry) for entry in nodes.pop(name).value]
+            for name in ("only",)
+            if is_kind(nodes.get(name), "sequence") and all(is_kind(entry, "scalar") for entry in nodes[name].value)
+        }
+        return self.made(ReportSettings, node, nodes, **lists)
 
     def _section(self, name: str, kind: type[Settings], node: Any) -> Settings | None:
         """Settings of a part of the service: its keys, or a word for all defaults or none of it."""

@@ -21,10 +21,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 from tracker.errors import ConfigError, SinkError
 from tracker.events import Event, Stay
 from tracker.formats.event_rows import plain_text, row_of
-from tracker.formats.event_store import check_sqlite, insertion
+from tracker.formats.event_store import check_sqlite, insertion, open_store
+from tracker.formats.heat_tiles import heat_streams, merged, read_tiles, write_tiles
 from tracker.formats.ledger import read_events
 from tracker.sinks.base import Sink
 from tracker.sinks.editions import discard, held_edition, next_edition, publish
+from tracker.sinks.heat_tiles import GrowingTiles
 from tracker.sinks.replay import DivergedError, Replay, time_ms
 from tracker.sinks.retention import PRUNED_MS
 from tracker.sinks.store import identity_of, is_busy, open_for_writing, store_refusal, transaction
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
+    from tracker.heat import HeatTile
     from tracker.sinks.base import Edition, SinkContext
     from tracker.types import TrackedFrame
 
@@ -67,7 +70,7 @@ class SqliteSink(Sink):
         camera: Name of a camera as in its events: stays that an earlier process left are ended at its first frame.
             Without it, streams are known by their first events.
         edition: See :attr:`tracker.sinks.base.SinkContext.edition`.
-        stream: Of which there will be a new edition.
+        stream: Of which there will be a new edition, and tiles of presence.
 
     Attributes:
         path: The store.
@@ -95,6 +98,7 @@ class SqliteSink(Sink):
         self._waiting_since_s = self._committed_s = time.monotonic() - COMMIT_S
         self._known: dict[str, Replay | None] = {}
         self._pruned: dict[str, int | None] = {}
+        self._heat = GrowingTiles(plain_text(stream))
         self._closed = False
         self._connection = open_for_writing(self.path)
         self._identity = identity_of(self.path)
@@ -131,6 +135,9 @@ class SqliteSink(Sink):
                 sink._take([event])
                 if len(sink._waiting) >= JOINED_ROWS:
                     sink._commit()
+            tiles = [tile for chunk in chunks for tile in _tiles_of(chunk)]
+            if tiles:
+                sink._add_tiles(merged(tiles))
 
     @property
     def address(self) -> str:
@@ -166,7 +173,9 @@ class SqliteSink(Sink):
             self._go_on(self._camera, round(captured_at.timestamp() * 1000), tracked_frame.events)
         else:
             self._take(tracked_frame.events)
-        if self._waiting and time.monotonic() - self._committed_s >= COMMIT_S:
+        if tracked_frame.heat is not None:
+            self._heat.add(tracked_frame.heat, tracked_frame.class_names)
+        if (self._waiting or self._heat.due) and time.monotonic() - self._committed_s >= COMMIT_S:
             self._commit()
         self._cpu_s["records"] += time.thread_time() - started_s
 
@@ -253,7 +262,8 @@ class SqliteSink(Sink):
 
     def _commit(self, *, last: bool = False) -> None:
         """Write what waits in one transaction; where others hold the store, it waits on."""
-        if not self._waiting:
+        tiles = self._heat.tiles() if last or self._heat.due else []
+        if not self._waiting and not tiles:
             return
         self.part_bytes()  # rows must not go into a file that has lost its name
         editions = {stream: self._edition_of(stream) for stream in {event.stream for event in self._waiting}}
@@ -261,14 +271,27 @@ class SqliteSink(Sink):
         try:
             with transaction(self._connection):
                 self._connection.executemany(insertion(), rows)
+                if tiles:
+                    write_tiles(self._connection, tiles)
         except sqlite3.Error as failure:
             self._committed_s = time.monotonic()
-            impatient = last or self._committed_s - self._waiting_since_s >= PATIENCE_S
+            waiting_since_s = self._waiting_since_s if rows else self._heat.waiting_since_s
+            impatient = last or self._committed_s - waiting_since_s >= PATIENCE_S
             if is_busy(failure) and not impatient:
                 return
-            raise store_refusal(self.path, failure, f"add {len(rows)} events") from failure
+            what = f"{len(rows)} events" if rows else "the heatmap"
+            raise store_refusal(self.path, failure, f"add {what}") from failure
         self._committed_s = time.monotonic()
         self._waiting = []
+        if tiles:
+            self._heat.written()
+
+    def _add_tiles(self, tiles: Sequence[HeatTile]) -> None:
+        try:
+            with transaction(self._connection):
+                write_tiles(self._connection, tiles)
+        except sqlite3.Error as failure:
+            raise store_refusal(self.path, failure, "add the heatmap") from failure
 
     def _begin(self, stream: str, first: Event) -> None:
         """A stream's first event: it goes on after the store's last row, or is a recording that the store has."""
@@ -335,3 +358,8 @@ class SqliteSink(Sink):
                 revision=revision,
             )
             self._wait_for([ended])
+
+
+def _tiles_of(store: Path) -> list[HeatTile]:
+    with open_store(store) as connection:
+        return [tile for stream in heat_streams(connection) for tile in read_tiles(connection, stream)]

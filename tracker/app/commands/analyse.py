@@ -68,6 +68,9 @@ def analyse(
         str | None, typer.Option(metavar="NAME", help="Of the recording in the events; by default as it was tracked.")
     ] = None,
     start_at: Annotated[str | None, option(RunSettings, "start_at")] = None,
+    heatmap: Annotated[
+        bool, typer.Option("--heatmap", help="With --out store.sqlite: seconds and visits by cell of the picture too.")
+    ] = False,
     quiet: Quiet = False,
 ) -> None:
     """Count lines and zones afterwards, from recorded tracks."""
@@ -76,7 +79,8 @@ def analyse(
 
     _check_options(out, dry_run=dry_run, against=against, audit=audit, video=video, revise=revise)
     console = console_for(quiet=quiet)
-    settings = settings_from(StreamSettings, {"start_at": start_at})
+    kept = {"heatmap": True, "events": () if out is None else (str(out),)} if heatmap else {}
+    settings = settings_from(StreamSettings, {"start_at": start_at}, **kept)
     reading = Reading(fps=fps, size=_size(size), by_boxes=boxes, stream=stream or "")
     with steps(console, "counting") as show:
 

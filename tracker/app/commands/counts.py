@@ -4,30 +4,35 @@ from __future__ import annotations
 
 import csv
 import io
-import re
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import typer
 
+from tracker.analytics.class_schemes import Scheme
 from tracker.app.console import console_for, foreign
+from tracker.app.groups import GroupsFile
+from tracker.app.times import bin_label, bin_seconds
 from tracker.errors import ConfigError
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from tracker.analytics.counts import BinCount, Sums
+    from tracker.events import EventKind
+    from tracker.groups import SiteGroup
 
-__all__ = ["counts", "zone_of"]
+__all__ = ["counts", "group_rows", "moment_of", "sums_of_ledgers", "zone_of"]
 
 COLUMNS = {"stream": "stream", "line": "place", "zone": "place", "place": "place"} | {
     name: name for name in ("direction", "class", "kind")
 }
-UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
+DOORS = "doors"
+Limits = tuple[int | None, int | None]
 Kind = Literal["crossing", "enter", "leave", "loitering", "flow"]
 
 
@@ -43,21 +48,36 @@ def counts(
     kind: Annotated[Kind, typer.Option(help="What is counted.")] = "crossing",
     since: Annotated[str | None, typer.Option("--from", metavar="TIME", help="From when: 2026-03-29T07:00.")] = None,
     until: Annotated[str | None, typer.Option("--to", metavar="TIME", help="Until when, exclusive.")] = None,
-    timezone: Annotated[str, typer.Option(metavar="NAME", help="Of the times shown: Europe/Berlin.")] = "UTC",
+    timezone: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Of the times shown: Europe/Berlin; else the group's, or UTC.")
+    ] = None,
+    group: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Of a group of cameras: entries and exits over all its doors.")
+    ] = None,
+    groups: GroupsFile = None,
+    open_only: Annotated[bool, typer.Option("--open", help="With --group: in its opening hours only.")] = False,
+    scheme: Annotated[
+        Scheme | None, typer.Option(help="Classes as a counting scheme groups them, no finer than they were seen.")
+    ] = None,
     out: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a CSV file instead of a table.")] = None,
 ) -> None:
     """Count what a ledger of events holds, in bins of time; bins without an event are zeros, camera outages are not."""
-    from tracker.analytics.counts import filled
-
-    zone, bin_s, columns = zone_of(timezone), _seconds(bins), _columns(by)
-    start_ms, end_ms = _moment("--from", since, zone), _moment("--to", until, zone)
+    place = _place(group, groups, open_only=open_only)
+    zone = zone_of(timezone or ("UTC" if place is None else place.timezone))
+    bin_s, columns = bin_seconds(bins), _columns(by)
+    start_ms, end_ms = moment_of("--from", since, zone), moment_of("--to", until, zone)
     if out is not None:
         from tracker.sinks.claims import Claim, check_claims
 
         check_claims([Claim(path=out, named_by="--out")], [Claim(path=path) for path in ledgers])
     places = [COLUMNS[name] for name in columns]
-    sums = _sums(ledgers, kind, places, bin_s, start_ms, end_ms)
-    rows = filled(sums, by=places, bin_s=bin_s, start_ms=start_ms, end_ms=end_ms)
+    limits = start_ms, end_ms
+    if place is None:
+        rows = _rows(ledgers, kind, places, bin_s, limits, scheme)
+    else:
+        rows = group_rows(
+            ledgers, place, by=places, bin_s=bin_s, limits=limits, kind=kind, open_only=open_only, scheme=scheme
+        )
     if out is None:
         console = console_for()
         console.print(_table(rows, columns, zone))
@@ -67,31 +87,110 @@ def counts(
     write_whole(out, _csv(rows, columns, zone).encode())
 
 
-def _sums(
-    ledgers: Sequence[Path], kind: Kind, by: Sequence[str], bin_s: int, start_ms: int | None, end_ms: int | None
+def _place(group: str | None, groups: Path | None, *, open_only: bool) -> SiteGroup | None:
+    """The group of cameras that was asked for.
+
+    Raises:
+        ConfigError: An option of groups without one.
+    """
+    from tracker.app.groups import chosen_group
+
+    if group is not None:
+        return chosen_group(group, groups)
+    if groups is not None or open_only:
+        option = "--open" if open_only else f"--groups {groups}"
+        raise ConfigError(option, "expected a group whose hours and doors count, found none", "name it with --group")
+    return None
+
+
+def _rows(
+    ledgers: Sequence[Path], kind: Kind, by: Sequence[str], bin_s: int, limits: Limits, scheme: Scheme | None
+) -> Iterator[BinCount]:
+    from tracker.analytics.counts import filled
+
+    sums = sums_of_ledgers(ledgers, [kind], by, bin_s, limits)
+    if scheme is not None:
+        sums = _in_scheme(sums, by, scheme)
+    return filled(sums, by=by, bin_s=bin_s, start_ms=limits[0], end_ms=limits[1])
+
+
+def group_rows(
+    ledgers: Sequence[Path],
+    place: SiteGroup,
+    *,
+    by: Sequence[str],
+    bin_s: int,
+    limits: Limits,
+    kind: Kind = "crossing",
+    open_only: bool = False,
+    scheme: Scheme | None = None,
+) -> Iterator[BinCount]:
+    """Counts of a group of cameras: of crossings its entries and exits.
+
+    Args:
+        ledgers: Of all its cameras, one or several.
+        place: The group.
+        by: As for :func:`tracker.analytics.counts.count_bins`.
+        bin_s: Seconds per bin.
+        limits: From when and until when, UTC in milliseconds.
+        kind: What is counted.
+        open_only: In opening hours only.
+        scheme: Of the classes.
+
+    Raises:
+        ConfigError: Bins are no whole minutes, in opening hours.
+    """
+    from tracker.analytics.counts import filled
+    from tracker.analytics.group_counts import COLUMNS as APART
+    from tracker.analytics.group_counts import MINUTE_S, group_sums, in_hours, open_sums, regrouped
+
+    if open_only and bin_s % MINUTE_S:
+        raise ConfigError("--bins", f"expected whole minutes with --open, found {bin_s} s", "such as 15m")
+    sums = sums_of_ledgers(ledgers, [kind], APART, MINUTE_S if open_only else bin_s, limits)
+    sums = group_sums(sums, place)
+    if open_only:
+        sums = open_sums(sums, place, bin_s=bin_s)
+    sums = regrouped(_in_scheme(sums, APART, scheme) if scheme is not None else sums, APART, dict, into=by)
+    doors = [{"stream": place.name, "place": DOORS, "direction": way} for way in ("entry", "exit")]
+    whole = place.doors and kind == "crossing" and "class" not in by and "kind" not in by
+    groups = [tuple(values[name] for name in by) for values in doors] if whole else []
+    rows = filled(sums, by=by, bin_s=bin_s, start_ms=limits[0], end_ms=limits[1], groups=groups)
+    return (row for row in rows if not open_only or in_hours(row, place, bin_s=bin_s))
+
+
+def _in_scheme(sums: Sums, by: Sequence[str], scheme: Scheme) -> Sums:
+    """With the scheme's classes."""
+    from tracker.analytics.class_schemes import scheme_class
+    from tracker.analytics.group_counts import regrouped
+
+    if "class" not in by:
+        raise ConfigError("--scheme", "expected classes that are counted apart, found none", "add class to --by")
+    return regrouped(sums, by, lambda values: values | {"class": scheme_class(scheme, values["class"])})
+
+
+def sums_of_ledgers(
+    ledgers: Sequence[Path], kinds: Sequence[EventKind], by: Sequence[str], bin_s: int, limits: Limits
 ) -> Sums:
-    """Counts of the ledgers: of one store by SQL, else event by event."""
+    """Counts of ledgers: of one store by SQL, else event by event."""
     from tracker.analytics.corrections import Corrections
     from tracker.analytics.counts import sums_of
     from tracker.formats.event_store import SUFFIXES
     from tracker.formats.ledger import read_events
 
     if len(ledgers) == 1 and ledgers[0].suffix.lower() in SUFFIXES:
-        return _sums_of_store(ledgers[0], kind, by, bin_s, start_ms, end_ms)
+        return _sums_of_store(ledgers[0], kinds, by, bin_s, limits)
     return sums_of(
         read_events(*ledgers),
         corrections=Corrections.of(read_events(*ledgers)),
-        kinds=[kind],
+        kinds=kinds,
         by=by,
         bin_s=bin_s,
-        start_ms=start_ms,
-        end_ms=end_ms,
+        start_ms=limits[0],
+        end_ms=limits[1],
     )
 
 
-def _sums_of_store(
-    path: Path, kind: Kind, by: Sequence[str], bin_s: int, start_ms: int | None, end_ms: int | None
-) -> Sums:
+def _sums_of_store(path: Path, kinds: Sequence[EventKind], by: Sequence[str], bin_s: int, limits: Limits) -> Sums:
     import sqlite3
 
     from tracker.analytics.counts import Outage, Sums
@@ -101,7 +200,7 @@ def _sums_of_store(
     sums = Sums()
     with open_store(path) as connection:
         try:
-            found = grouped(connection, kinds=[kind], by=by, bin_ms=bin_s * 1000, start_ms=start_ms, end_ms=end_ms)
+            found = grouped(connection, kinds=kinds, by=by, bin_ms=bin_s * 1000, start_ms=limits[0], end_ms=limits[1])
             sums.spans = spans(connection)
             sums.outages = [
                 Outage(stream=stream, kind=why, from_ms=from_ms, to_ms=to_ms, utc=utc)
@@ -130,7 +229,7 @@ def _table(rows: Iterator[BinCount], columns: Sequence[str], zone: ZoneInfo) -> 
         total += row.count or 0
         if not row.count and not row.outage:
             continue
-        start = _label(row, zone)
+        start = bin_label(row.start_ms, zone, utc=row.utc)
         note = "camera out for a part" if row.outage else ""
         count = "-" if row.count is None else str(row.count)
         table.add_row("" if start == shown else start, *map(foreign, row.group), count, note)
@@ -150,17 +249,8 @@ def _csv(rows: Iterator[BinCount], columns: Sequence[str], zone: ZoneInfo) -> st
     for row in rows:
         utc_ms = row.start_ms if row.utc else ""
         count = "" if row.count is None else row.count
-        writer.writerow(map(cell, [_label(row, zone), utc_ms, *row.group, count, row.outage]))
+        writer.writerow(map(cell, [bin_label(row.start_ms, zone, utc=row.utc), utc_ms, *row.group, count, row.outage]))
     return text.getvalue()
-
-
-def _label(row: BinCount, zone: ZoneInfo) -> str:
-    """Local time with its offset, since an hour may come twice; media time where there is no wall clock."""
-    if not row.utc:
-        minutes, seconds = divmod(row.start_ms // 1000, 60)
-        return f"{minutes // 60}:{minutes % 60:02d}:{seconds:02d}"
-    moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=row.start_ms)
-    return moment.astimezone(zone).isoformat(timespec="seconds")
 
 
 def zone_of(name: str) -> ZoneInfo:
@@ -176,13 +266,6 @@ def zone_of(name: str) -> ZoneInfo:
         raise ConfigError("--timezone", problem, "see the tz database, or install the package tzdata") from failure
 
 
-def _seconds(text: str) -> int:
-    found = re.fullmatch(r"([1-9]\d{0,6})([smhd])", text.strip())
-    if found is None:
-        raise ConfigError("--bins", f"expected a length such as 30s, 15m or 1h, found {text!r}", "change it")
-    return int(found[1]) * UNITS[found[2]]
-
-
 def _columns(text: str) -> list[str]:
     names = [name.strip() for name in text.split(",") if name.strip()]
     for name in names:
@@ -193,8 +276,12 @@ def _columns(text: str) -> list[str]:
     return names
 
 
-def _moment(option: str, text: str | None, zone: ZoneInfo) -> int | None:
-    """UTC in milliseconds of a time as people write it; without an offset it is in the zone that is shown."""
+def moment_of(option: str, text: str | None, zone: ZoneInfo) -> int | None:
+    """UTC in milliseconds of a time as people write it; without an offset it is in the zone that is shown.
+
+    Raises:
+        ConfigError: It is no time; the offender is the option.
+    """
     if text is None:
         return None
     try:

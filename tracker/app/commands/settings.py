@@ -49,6 +49,14 @@ def settings_site_schema(*, out: Out = None) -> None:
     _give(json.dumps(site_schema(), indent=2) + "\n", out)
 
 
+@settings_app.command(name="groups", cls=CheckedCommand)
+def settings_groups(*, out: Out = None) -> None:
+    """The reference of files of groups in Markdown: keys, defaults, values."""
+    from tracker.settings.groups_reference import groups_page
+
+    _give(groups_page(), out)
+
+
 @settings_app.command(name="commands")
 def settings_commands(*, out: Out = None) -> None:
     """The reference of all commands in Markdown: arguments, options, defaults, help."""

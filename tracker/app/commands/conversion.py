@@ -1,0 +1,109 @@
+"""``masktrail conversion``: transactions of a till for each entry over the doors of a group."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tracker.app.commands.counts import group_rows, moment_of
+from tracker.app.console import console_for
+from tracker.app.groups import GroupName, GroupsFile, chosen_group, local_time, with_doors
+from tracker.app.times import bin_seconds
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rich.table import Table
+
+    from tracker.analytics.conversion import ConversionBin
+    from tracker.groups import SiteGroup
+
+__all__ = ["conversion"]
+
+
+def conversion(
+    ledgers: Annotated[
+        list[Path], typer.Argument(metavar="LEDGER...", help="*.events.jsonl, *.events.parquet or *.sqlite.")
+    ],
+    *,
+    group: GroupName,
+    till: Annotated[str, typer.Option(metavar="FILE|URL", help="Receipts with times: CSV or JSON, or https://...")],
+    groups: GroupsFile = None,
+    bins: Annotated[str, typer.Option(metavar="TIME", help="Length of the bins: 15m, 1h, 1d.")] = "1h",
+    since: Annotated[str | None, typer.Option("--from", metavar="TIME", help="From when: 2026-03-29T07:00.")] = None,
+    until: Annotated[str | None, typer.Option("--to", metavar="TIME", help="Until when, exclusive.")] = None,
+    out: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a CSV file instead of a table.")] = None,
+) -> None:
+    """Divide transactions by entries, in the opening hours of a group.
+
+    Times are those of the group's time zone. A token for the till's API comes from MASKTRAIL_TILL_TOKEN.
+    """
+    from tracker.analytics.conversion import conversion_bins
+    from tracker.app.till import transactions
+
+    place, bin_s = with_doors(chosen_group(group, groups)), bin_seconds(bins)
+    start_ms, end_ms = moment_of("--from", since, place.zone), moment_of("--to", until, place.zone)
+    if out is not None:
+        from tracker.sinks.claims import Claim, check_claims
+
+        read = [*ledgers, *([] if "://" in till else [Path(till)])]
+        check_claims([Claim(path=out, named_by="--out")], [Claim(path=path) for path in read])
+    sold = transactions(till, place.zone)
+    entries = [
+        row
+        for row in group_rows(ledgers, place, by=["direction"], bin_s=bin_s, limits=(start_ms, end_ms), open_only=True)
+        if row.group == ("entry",)
+    ]
+    rows = conversion_bins(entries, sold, place, bin_s=bin_s)
+    if out is None:
+        console_for().print(_table(rows, place))
+        return
+    from tracker.sinks.part_file import write_whole
+
+    write_whole(out, _csv(rows, place).encode())
+
+
+def _table(rows: Sequence[ConversionBin], place: SiteGroup) -> Table:
+    from rich.table import Table
+
+    from tracker.analytics.conversion import conversion_of
+
+    table = Table(box=None, padding=(0, 2), header_style="cyan")
+    table.add_column("from", no_wrap=True)
+    for name in ("entries", "transactions", "conversion"):
+        table.add_column(name, justify="right")
+    table.add_column("")
+    for row in rows:
+        if row.entries or row.transactions or row.outage:
+            entries = "-" if row.entries is None else str(row.entries)
+            note = "a camera out for a part" if row.outage else ""
+            table.add_row(
+                local_time(row.start_ms, place.zone), entries, str(row.transactions), _percent(row.conversion), note
+            )
+    entries_all, sold, ratio = conversion_of(rows)
+    table.add_section()
+    note = "without bins in which a camera was out" if any(row.outage for row in rows) else ""
+    table.add_row("total", str(entries_all), str(sold), _percent(ratio), note)
+    return table
+
+
+def _percent(ratio: float | None) -> str:
+    return "-" if ratio is None else f"{100 * ratio:.1f} %"
+
+
+def _csv(rows: Sequence[ConversionBin], place: SiteGroup) -> str:
+    from tracker.formats.cells import cell
+
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["from", "from_utc_ms", "group", "entries", "transactions", "conversion", "outage"])
+    for row in rows:
+        entries = "" if row.entries is None else row.entries
+        ratio = "" if row.conversion is None else round(row.conversion, 4)
+        values = [local_time(row.start_ms, place.zone), row.start_ms, place.name, entries, row.transactions, ratio]
+        writer.writerow(map(cell, [*values, row.outage]))
+    return text.getvalue()
