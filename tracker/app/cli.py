@@ -24,6 +24,7 @@ from tracker.app.commands.measure import associate, evaluate
 from tracker.app.commands.models import models_app
 from tracker.app.commands.occupancy import occupancy
 from tracker.app.commands.premises import bays, footfall, queues
+from tracker.app.commands.privacy import privacy_app
 from tracker.app.commands.report import report
 from tracker.app.commands.settings import settings_app
 from tracker.app.commands.site import site_app
@@ -68,5 +69,6 @@ app.add_typer(models_app, name="models")
 app.add_typer(site_app, name="site")
 app.add_typer(validate_app, name="validate")
 app.add_typer(store_app, name="store")
+app.add_typer(privacy_app, name="privacy")
 app.add_typer(bench_app, name="bench")
 app.add_typer(settings_app, name="settings")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tracker.engine.counting import counting_stages
+from tracker.engine.covered import covering_of
 from tracker.engine.journal import Delivery
 from tracker.engine.meter import StreamMeter
 from tracker.engine.outputs import Outputs
@@ -171,6 +172,7 @@ def stages_of(
     """
     settings, class_names = plan.settings, segmenter.class_names
     class_ids = chosen_classes(plan, class_names)
+    covering_of(plan, class_names)  # refused here, before anything is opened
     steps: list[tuple[str, dict[str, Any]]] = []
     if plan.looks_for_tracks and settings.camera_motion != "off":
         steps.append(("camera", {}))
@@ -228,6 +230,8 @@ def _is_chunked(plan: StreamPlan) -> bool:
     """Whether all outputs of a recording can be written in chunks; the log says why not."""
     for output, kind in zip(plan.outputs, plan.sink_classes, strict=True):
         why = kind.why_not_joined(plan.shown(output))
+        if not why and plan.settings.privacy != "none" and kind.needs_images:
+            why = "its pictures are covered with what is seen in the frames after them"
         if not why and "{time}" in Path(output).name:
             why = "it comes in parts by time"
         if why:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from tracker.analytics.tally import Tally
+from tracker.engine.covered import privacy_notes
 from tracker.engine.sound import sound_notes
 from tracker.errors import TrackerError, mask, mask_values
 from tracker.sinks.base import file_of
@@ -81,7 +82,7 @@ def outcome_of(plan: StreamPlan, stream: Stream, failures: list[TrackerError], *
         outputs=[plan.shown(output) for output in plan.outputs if _is_there(output)],
         failures=failures,
         interrupted=interrupted,
-        notes=[*notes(source.info, source.counters), *sound_notes(plan)],
+        notes=[*notes(source.info, source.counters), *sound_notes(plan), *privacy_notes(plan)],
         tally=tally_of(plan, figures.tally),
     )
 

@@ -226,6 +226,7 @@ class SecondPass:
         if any(wants_shapes for _, wants_shapes in sinks):
             filled = with_filled(plain.instances, tracks, refined, number, self._at(recording))
             shaped = replace(self._tracked(frame, *filled), events=plain.events)
+            shaped = replace(shaped, segmented=plain.segmented or plain.instances)
         for sink, wants_shapes in sinks:
             sink.write(shaped if wants_shapes else plain)
 

@@ -12,6 +12,7 @@ import numpy as np
 from tracker.formats.heat_tiles import heat_streams, heat_sum, read_tiles
 from tracker.render.heat_scale import GROUND, legend, scale_of
 from tracker.render.heatmap import draw_heatmap
+from tracker.render.privacy_paint import without_zones
 from tracker.report.axes import duration_text
 from tracker.report.document import Note, Picture, Section
 
@@ -69,7 +70,9 @@ def heats_of_store(connection: sqlite3.Connection, period: Period, streams: Sequ
 
 
 def stills_of(sites: Mapping[Path, Site]) -> dict[str, NDArray[np.uint8]]:
-    """Pictures on which sites were drawn, by the names of the sites' files; one that cannot be read is left out.
+    """Pictures on which sites were drawn, without privacy zones, by the names of the sites' files.
+
+    One that cannot be read is left out.
 
     Args:
         sites: By path; their pictures lie beside them.
@@ -80,7 +83,7 @@ def stills_of(sites: Mapping[Path, Site]) -> dict[str, NDArray[np.uint8]]:
         if site.reference_picture and beside.is_file():
             image = cv2.imdecode(np.fromfile(beside, np.uint8), cv2.IMREAD_COLOR)
             if image is not None:
-                found[path.stem] = np.asarray(image, np.uint8)
+                found[path.stem] = without_zones(np.asarray(image, np.uint8), site.never_shown)
     return found
 
 

@@ -14,6 +14,7 @@ from tracker.settings.choices import (
     DecodeChoice,
     MaskFormat,
     Policy,
+    PrivacyMode,
     Transport,
 )
 from tracker.settings.model import Also, Flag, Note, Origin, Refusal, SettingError, Settings, Wanted
@@ -39,7 +40,8 @@ DISPLAY_SCORE = 0.3
 AVERAGE_PRECISION_SCORE = 0.01
 """COCO results hold weak instances as well: average precision is measured over all scores."""
 
-TRACKING, COUNTING, INPUT, SEGMENTATION, DRAWING = "Tracking", "Counting", "Input", "Segmentation", "Drawing"
+TRACKING, COUNTING, INPUT, SEGMENTATION = "Tracking", "Counting", "Input", "Segmentation"
+DRAWING, PRIVACY = "Drawing", "Privacy"
 """Headings of options that few need; the others stand first."""
 
 EVENT_KINDS = {
@@ -119,6 +121,21 @@ class StreamSettings(Settings):
         Note("Trails are twice as wide."),
         Flag("PIXELS", panel=DRAWING),
     ] = None
+
+    privacy: Annotated[
+        PrivacyMode,
+        Field(description="Persons in pictures: fill covers them; pixelate is not private: they may be recognised."),
+        Note(
+            "Before anything is encoded: video, picture files, and on the dashboard also `clear` pictures. Live "
+            "pictures are 0.5 s late. See docs/guide/privacy.md for what may still show."
+        ),
+        Flag("HOW", panel=PRIVACY, command="track"),
+    ] = "none"
+    privacy_classes: Annotated[
+        Texts,
+        Field(min_length=1, description="What `privacy` covers: --privacy-classes person,bicycle; person by default."),
+        Flag("NAMES", panel=PRIVACY, command="track", split=","),
+    ] = ("person",)
 
     confirmation_score: Annotated[
         float | None,

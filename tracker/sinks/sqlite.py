@@ -27,6 +27,7 @@ from tracker.sinks.base import Sink
 from tracker.sinks.editions import discard, held_edition, next_edition, publish
 from tracker.sinks.heat_tiles import GrowingTiles
 from tracker.sinks.replay import DivergedError, Replay, diverged, ended_by_restart, other_clock, time_ms
+from tracker.sinks.retention import PRUNED_MS
 from tracker.sinks.store import identity_of, is_busy, open_for_writing, store_refusal, transaction
 
 if TYPE_CHECKING:
@@ -96,6 +97,7 @@ class SqliteSink(Sink):
         self._waiting: list[Event] = []
         self._waiting_since_s = self._committed_s = time.monotonic() - COMMIT_S
         self._known: dict[str, Replay | None] = {}
+        self._pruned: dict[str, int | None] = {}
         self._heat = GrowingTiles(plain_text(stream))
         self._closed = False
         self._connection = open_for_writing(self.path)
@@ -221,10 +223,19 @@ class SqliteSink(Sink):
             return
         for event in events:
             stream = plain_text(event.stream)
+            if self._was_pruned(stream, event):
+                continue
             if stream not in self._known:
                 self._begin(stream, event)
             replay = self._known[stream]
             self._wait_for([event] if replay is None else self._compared(stream, partial(replay.take, event)))
+
+    def _was_pruned(self, stream: str, event: Event) -> bool:
+        """Whether events of that time were deleted because of their age: their counts are in bins."""
+        if stream not in self._pruned:
+            [(self._pruned[stream],)] = self._asked(PRUNED_MS, (stream,))
+        before_ms = self._pruned[stream]
+        return before_ms is not None and event.utc_ms is not None and event.utc_ms < before_ms
 
     def _wait_for(self, events: Sequence[Event]) -> None:
         if events and not self._waiting:

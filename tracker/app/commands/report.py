@@ -14,7 +14,7 @@ from tracker.app.times import bin_seconds
 from tracker.errors import ConfigError, SourceError, TrackerError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -102,7 +102,7 @@ def report(
             bin_s=None if bins is None else bin_seconds(bins),
             sites=sites,
             heats=_heats(records, found.records),
-            stills=stills_of(sites) if still is None else {"": _picture(still)},
+            stills=stills_of(sites) if still is None else {"": _picture(still, sites.values())},
             audits=tuple(audit or found.audits),
             validation=validation,
             made_by=found.made_by,
@@ -161,16 +161,17 @@ def _zone_of_sites(sites: dict[Path, Site]) -> str:
     return zones[0] if zones else "UTC"
 
 
-def _picture(path: Path) -> NDArray[np.uint8]:
-    """A picture, or the first one of a video.
+def _picture(path: Path, sites: Iterable[Site]) -> NDArray[np.uint8]:
+    """A picture, or the first one of a video, without the privacy zones of all sites.
 
     Raises:
         SourceError: There is none.
     """
+    from tracker.render.privacy_paint import without_zones
     from tracker.sources.open import open_source
 
     with open_source(str(path)) as source:
         frame = next(iter(source), None)
     if frame is None or frame.image is None:
         raise SourceError(path, "expected a picture of the scene, found none", "name a picture or a video")
-    return frame.image
+    return without_zones(frame.image, [zone for site in sites for zone in site.never_shown])

@@ -239,12 +239,13 @@ def _draw(site: Site, image: NDArray[np.uint8] | None, out: Path) -> None:
     from tracker.errors import ConfigError
     from tracker.render.annotate import Annotator
     from tracker.render.ground_grid import draw_grid
+    from tracker.render.privacy_paint import without_zones
     from tracker.sinks.part_file import write_whole
     from tracker.types import Frame, Instances, TrackedFrame
 
     if out.suffix.lower() != ".png":
         raise ConfigError(out, f"expected a name that ends in .png, found {out.suffix or 'none'}", "such as check.png")
-    ground = _grey(site) if image is None else image
+    ground = without_zones(_grey(site) if image is None else image, site.never_shown)
     size = ground.shape[1], ground.shape[0]
     if site.ground is not None:
         ground = ground.copy()
