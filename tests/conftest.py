@@ -18,6 +18,11 @@ os.environ.setdefault("MASKTRAIL_TRIAL", "off")
 ROOT = Path(__file__).resolve().parent.parent
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """Three workers for two cores: many tests wait for cameras, servers and processes."""
+    return max(1, (os.cpu_count() or 1) * 3 // 2)
+
+
 @pytest.fixture(scope="session")
 def data_root() -> Path:
     """The folder of real clips and benchmarks; ``MASKTRAIL_DATA`` or ``../shared/data`` beside the checkout."""

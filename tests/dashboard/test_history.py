@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import itertools
 import sqlite3
+from dataclasses import replace
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -124,6 +126,24 @@ def test_an_event_in_two_ledgers_counts_once(tmp_path):
     whole = found.rows(1, [2, 1])
     assert [row["key"] for row in whole] == [crossing(3).key, crossing(2).key]
     found.close()
+
+
+@pytest.mark.parametrize("clock_first", [True, False])
+def test_an_event_in_two_ledgers_counts_once_where_one_has_no_clock(tmp_path, clock_first):
+    timed = [crossing(1), replace(crossing(2), since_s=1.5), crossing(3)]
+    plain = [replace(event, utc_ms=None) for event in (*timed, crossing(4))]
+    both = [write_ledger(tmp_path / "a.sqlite", timed), write_ledger(tmp_path / "b.events.jsonl", plain)]
+    found = read(*both) if clock_first else read(*reversed(both))
+    assert len(found.history.events) == 4
+    found.close()
+
+
+def test_two_runs_of_a_camera_have_equal_media_times_and_count_both(tmp_path):
+    again = replace(crossing(1), utc_ms=START_MS + 90_000)
+    first, second = (
+        write_ledger(tmp_path / f"{name}.sqlite", [one]) for name, one in (("a", crossing(1)), ("b", again))
+    )
+    assert len(read(first, second).history.events) == 2
 
 
 def test_rows_that_were_deleted_are_forgotten(tmp_path):

@@ -77,3 +77,8 @@ def test_a_thread_that_dies_is_told_in_the_log(capsys, style: str) -> None:
     if style == "json":
         [line] = told.splitlines()
         assert json.loads(line)["level"] == "critical"
+
+
+def test_a_link_stands_at_the_end_without_brackets(record):
+    record.open = "http://127.0.0.1:8117/setup#token=a"
+    assert formatter("text").format(record).endswith("(retry_s=2.0): http://127.0.0.1:8117/setup#token=a")

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from tracker.polygons import Point
     from tracker.types import InstanceMasks, Instances
 
-__all__ = ["ContactFinder"]
+__all__ = ["ContactFinder", "side_reach"]
 
 BAND_SHARE = 0.06
 """Share of an object's height that is its lowest band."""
@@ -121,10 +121,15 @@ def _lowest_bands(masks: InstanceMasks, boxes: Floats, points: Floats, strips: F
         _read_bands(masks, rest, spans, boxes=boxes, points=points, strips=strips)
 
 
+def side_reach(size: tuple[int, int]) -> float:
+    """Pixels from the picture's left or right edge within which a box is cut by it."""
+    return max(EDGE_SHARE * size[0], 1.0)
+
+
 def _move_to_sides(masks: InstanceMasks, boxes: Floats, points: Floats, size: tuple[int, int]) -> None:
     """Move contacts ``(N, 2)`` of silhouettes that the picture's left or right edge cuts towards it, in place."""
     step_x, step_y = masks.grid_step_px
-    reach = max(EDGE_SHARE * size[0], 1.0)
+    reach = side_reach(size)
     # The last column whose middle lies in the picture; grids may reach past it.
     last = min(max(int(size[0] / step_x + 0.5), 1), masks.grid_shape[1]) - 1
     for rows, column, edge in (

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from tracker.analytics.geometry import Floats, Hits, Rows
+    from tracker.analytics.geometry import Flags, Floats, Hits, Rows
     from tracker.analytics.paths import Steps
     from tracker.site import Line
 
@@ -140,7 +140,7 @@ class Lines:
         self._expected = np.concatenate([self._expected, np.zeros((missing, count), np.int8)])
         self._due_s = np.concatenate([self._due_s, np.full((missing, count), np.inf)])
 
-    def step(self, steps: Steps, sides: Floats, hits: Hits, heights: Floats) -> list[Crossing]:
+    def step(self, steps: Steps, sides: Floats, hits: Hits, heights: Floats, leans: Floats) -> list[Crossing]:
         """Take sights of identities.
 
         Args:
@@ -148,6 +148,7 @@ class Lines:
             sides: ``(N, E)`` of the new places against the lines' pieces.
             hits: Where the steps crossed pieces.
             heights: ``(N,)`` of the objects, in picture heights.
+            leans: ``(N,)`` how far the contacts lie to the right of the middles of their boxes, the same.
 
         Returns:
             The crossings that became certain.
@@ -166,11 +167,24 @@ class Lines:
             lines = self._shape.owners[hits.edges]
             busy[hits.rows, lines] = True
             net = _sums(hits, lines)
+        self._doubt(beyond, busy, steps, leans, bands)
         found = []
         for row, line in zip(*(part.tolist() for part in busy.nonzero()), strict=True):
             side = 1 if distances[row, line] >= 0 else -1
             found += self._advance(steps, row, line, _Sight(side, int(beyond[row, line]), net.get((row, line))))
         return found
+
+    def _doubt(self, beyond: NDArray[np.int8], busy: Flags, steps: Steps, leans: Floats, bands: Floats) -> None:
+        """Take back new sides ``(N, L)`` of objects that stand on both: a wheel on either side of the line.
+
+        The lowest part of a wide object may be at its other end in the next frame, as far from the middle as now.
+        """
+        new = busy & (beyond * self._sides[steps.slots] < 0)
+        rows = np.flatnonzero(new.any(axis=1))
+        if len(rows):
+            others = steps.after[rows] - np.stack([2 * leans[rows], np.zeros(len(rows))], axis=1)
+            distances = self._shape.distances(others, self._shape.edges.sides(others))
+            beyond[rows] = np.where(new[rows] & (distances * beyond[rows] < bands[rows]), 0, beyond[rows])
 
     def transfer(self, slot: int, new: int) -> None:
         """After an identity switch: the new identity has the old one's sides, the old one has none."""

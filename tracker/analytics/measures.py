@@ -10,7 +10,7 @@ import numpy as np
 
 from tracker.analytics.analytic import Analytic
 from tracker.analytics.bookings import Bookings
-from tracker.analytics.contact import ContactFinder
+from tracker.analytics.contact import ContactFinder, side_reach
 from tracker.analytics.flows import FlowFinder
 from tracker.analytics.geometry import Edges, Hits
 from tracker.analytics.identity_switches import find_switches
@@ -76,7 +76,7 @@ class SiteMeasures(Analytic):
         self._size: tuple[int, int] | None = None
         self._time_s: float | None = None
         self._last: tuple[TrackedFrame, Tracks, Contacts] | None = None
-        self._heights: Floats = np.zeros(0)
+        self._sizes: Floats = np.zeros((0, 2))
         self._detected: Flags = np.zeros(0, np.bool_)
 
     @classmethod
@@ -122,7 +122,8 @@ class SiteMeasures(Analytic):
         states, seen = own.states, contacts.states == SEEN
         if self._pause.kinds:
             states, seen = np.full_like(states, PREDICTED), np.zeros_like(seen)
-        found += self._update(tracks, own.points * scale, states, _heights(tracks) / frame.size[1], time_s)
+        sizes = _sizes(tracks, own.points, frame.size)
+        found += self._update(tracks, own.points * scale, states, sizes, time_s)
         self._earlier.append((time_s, contacts.points * scale, seen))
         for identity in tracks.ended_ids.tolist():
             found += self._end(identity)
@@ -238,7 +239,7 @@ class SiteMeasures(Analytic):
         self._sides = np.concatenate([self._sides, self._edges.sides(self._paths.points[len(self._sides) :])])
         self._lines.reserve(slots)
         self._zones.reserve(slots)
-        self._heights, self._detected = np.zeros(slots), np.zeros(slots, np.bool_)
+        self._sizes, self._detected = np.zeros((slots, 2)), np.zeros(slots, np.bool_)
 
     def _set_clock(self, frame: Frame, time_s: float) -> None:
         """Where media time 0 lies in UTC; cameras' clocks are followed from frame to frame."""
@@ -248,14 +249,14 @@ class SiteMeasures(Analytic):
     def _utc_ms(self, time_s: float) -> int | None:
         return None if self._utc_from_ms is None else round(self._utc_from_ms + time_s * 1000)
 
-    def _update(self, tracks: Tracks, points: Floats, states: Any, heights: Floats, time_s: float) -> list[Event]:
-        """The identities of one frame: their contacts ``(N, 2)`` and heights ``(N,)`` in picture heights, states."""
+    def _update(self, tracks: Tracks, points: Floats, states: Any, sizes: Floats, time_s: float) -> list[Event]:
+        """One frame: contacts ``(N, 2)``, states, heights and leans ``(N, 2)``, in picture heights."""
         room = len(self._paths)
         slots, new = self._paths.find(tracks.ids, time_s)
         if len(self._paths) > room:
             self._reserve()
         seen, detected = states == SEEN, states != PREDICTED
-        self._heights[slots] = heights
+        self._sizes[slots] = sizes
         self._detected[:] = False
         self._detected[slots[detected]] = True
         found: list[Event] = []
@@ -295,7 +296,7 @@ class SiteMeasures(Analytic):
     def _step(self, slots: Rows, points: Floats, times_s: Floats) -> list[Event]:
         """Sights of identities against all lines and zones at once."""
         steps = self._paths.step(slots, points, times_s)
-        heights = self._heights[slots]
+        heights, leans = self._sizes[slots].T
         if self.site.lines and np.count_nonzero(steps.first):
             steps = self._continued(steps, heights)
         sides = self._edges.sides(steps.after)
@@ -306,7 +307,7 @@ class SiteMeasures(Analytic):
         hits, cut = self._edges.hits(steps.before, steps.after, before, sides), self._pieces
         crossings: Sequence[Crossing] = ()
         if self.site.lines:
-            crossings = self._lines.step(steps, sides[:, :cut], _chosen(hits, hits.edges < cut, 0), heights)
+            crossings = self._lines.step(steps, sides[:, :cut], _chosen(hits, hits.edges < cut, 0), heights, leans)
         changes: Sequence[Change] = ()
         if self.site.zones:
             # Stays are not continued over an identity switch: a first sight is where one begins.
@@ -363,7 +364,13 @@ def _chosen(hits: Hits, wanted: Flags, offset: int) -> Hits:
     )
 
 
-def _heights(tracks: Tracks) -> Floats:
-    """``(N,)`` pixels, from edges to the hundredth as records have them, so that counting again finds the same."""
-    edges = tracks.boxes[:, 1::2].astype(np.float64).round(BOX_DIGITS)
-    return np.asarray(edges[:, 1] - edges[:, 0])
+def _sizes(tracks: Tracks, contacts: Floats, size: tuple[int, int]) -> Floats:
+    """``(N, 2)`` heights of objects, and how far to the right of their middles their contacts are, in picture heights.
+
+    Boxes are taken to the hundredth of a pixel as records have them, so that counting again finds the same.
+    """
+    boxes = tracks.boxes.astype(np.float64).round(BOX_DIGITS)
+    leans = contacts[:, 0] - (boxes[:, 0] + boxes[:, 2]) / 2
+    reach = side_reach(size)
+    leans[(boxes[:, 0] <= reach) | (boxes[:, 2] >= size[0] - reach)] = 0.0  # the middle of what shows is not its own
+    return np.stack([boxes[:, 3] - boxes[:, 1], leans], axis=1) / size[1]

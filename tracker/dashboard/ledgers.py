@@ -63,10 +63,32 @@ class _Ledger:
     streams: dict[str, int] | None = None
 
 
+class _Keys:
+    """Events of one stream, found again also where one of two ledgers has no wall clock."""
+
+    def __init__(self) -> None:
+        self._exact: set[str] = set()
+        self._media: set[str] = set()
+
+    def add(self, key: str, *, time_s: float, utc_ms: int | None) -> bool:
+        """Whether the event is new; it is known from now on."""
+        media = key
+        if utc_ms is not None:
+            before, _, after = key.rpartition(f"|u{utc_ms}")
+            media = f"{before}|t{round(time_s * 1000)}{after}"
+        if key in self._exact or media in (self._media if utc_ms is None else self._exact):
+            return False
+        self._exact.add(key)
+        if utc_ms is not None:
+            self._media.add(media)
+        return True
+
+
 class Ledgers:
     """All ledgers of a dashboard as one history.
 
-    Of an event that stands in two ledgers, by its key, the first one's row counts.
+    Of an event that stands in two ledgers the first one's row counts: by its key, or by its media time where one of the
+    two has no wall clock.
 
     Attributes:
         history: What pages ask; replaced as a whole where rows went missing.
@@ -78,7 +100,7 @@ class Ledgers:
         self._wanted: list[Path] = []
         self._names: dict[str, str] = {}
         self._began: dict[str, tuple[History, int]] = {}
-        self._keys: dict[str, set[str]] = {}
+        self._keys: dict[str, _Keys] = {}
         self._temporary: tempfile.TemporaryDirectory[str] | None = None
         self._stop = threading.Event()
         self._changed = threading.Event()
@@ -298,10 +320,8 @@ class Ledgers:
                 self._share(stream, number)
             own[stream] = own.get(stream, 0) + 1
             keys = self._keys.get(stream)
-            if keys is not None:
-                if key in keys:
-                    continue
-                keys.add(key)
+            if keys is not None and not keys.add(key, time_s=row[3], utc_ms=row[4]):
+                continue
             yield (*row[:2], self._shown(stream), *row[3:-1])
 
     def _share(self, stream: str, number: int) -> None:
@@ -310,19 +330,16 @@ class Ledgers:
             return
         for other in self._ledgers:
             if other is not self._ledgers[number] and other.streams and stream in other.streams:
-                keys = self._keys.setdefault(stream, set())
-                with open_store(other.store) as connection:
-                    found = connection.execute(
-                        "SELECT key FROM events WHERE stream = ? AND row <= ?", (stream, other.last)
-                    )
-                    keys.update(key for (key,) in found)
+                self._remember(self._keys.setdefault(stream, _Keys()), other, stream)
         shared = self._keys.get(stream)
         if shared is not None:
-            with open_store(self._ledgers[number].store) as connection:
-                own = connection.execute(
-                    "SELECT key FROM events WHERE stream = ? AND row <= ?", (stream, self._ledgers[number].last)
-                )
-                shared.update(key for (key,) in own)
+            self._remember(shared, self._ledgers[number], stream)
+
+    def _remember(self, keys: _Keys, ledger: _Ledger, stream: str) -> None:
+        query = "SELECT key, time_s, utc_ms FROM events WHERE stream = ? AND row <= ?"
+        with open_store(ledger.store) as connection:
+            for key, time_s, utc_ms in connection.execute(query, (stream, ledger.last)):
+                keys.add(key, time_s=time_s, utc_ms=utc_ms)
 
     def _as_store(self, path: Path, number: int) -> Path:
         """A temporary store with the events of a file."""

@@ -21,6 +21,7 @@ __all__ = ["Recording", "Recordings", "ResultFile"]
 MOST_FILES = 20_000
 DEEPEST = 4
 SCAN_S = 5.0
+_DATABASE = b"SQLite format 3\0"
 
 VIDEOS = {".mp4": "video/mp4", ".m4v": "video/mp4", ".mov": "video/quicktime", ".webm": "video/webm"}
 PICTURES = {".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".png": "image/png"}
@@ -134,7 +135,7 @@ class Recordings:
                 suffix = path.suffix.lower()
                 with contextlib.suppress(OSError):
                     if suffix in SUFFIXES:
-                        if store_kind(path) == "ours":
+                        if _is_ledger(path):
                             stores.append(path)
                         continue
                     base = _base(path.name)
@@ -158,6 +159,15 @@ def _files(folder: Path, depth: int) -> Iterator[Path]:
             yield Path(entry.path)
         elif depth > 1 and entry.is_dir(follow_symlinks=False):
             yield from _files(Path(entry.path), depth - 1)
+
+
+def _is_ledger(path: Path) -> bool:
+    """Whether a store is read, or its problem shown; a database of another program is neither."""
+    kind = store_kind(path)
+    if kind != "foreign":
+        return kind != "none"
+    with path.open("rb") as file:
+        return path.suffix.lower() != ".db" and file.read(len(_DATABASE)) != _DATABASE
 
 
 def _base(name: str) -> str:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from tracker.engine.identities import Doubts
     from tracker.refine.doubts import Track
 
-__all__ = ["write_page"]
+__all__ = ["check_page", "write_page"]
 
 MOST_SHOWN = 60
 """Proposals of each kind on a page."""
@@ -35,6 +35,16 @@ HEIGHT_PX = 240
 NEAR_S = 1.5
 """How far from the end of a track its picture may be."""
 EPSILON_S = 1e-4
+
+
+def check_page(out: Path, *, video: Path | None, read: Sequence[Path]) -> None:
+    """Refuse a page that would replace what is read; arguments as for :func:`write_page`.
+
+    Raises:
+        ConfigError: It would.
+    """
+    sources = [*read, *([] if video is None else [video])]
+    check_claims([Claim(path=out, named_by="--out")], [Claim(path=path) for path in sources])
 
 
 def write_page(out: Path, found: Doubts, *, name: str, video: Path | None, read: Sequence[Path]) -> None:
@@ -52,8 +62,7 @@ def write_page(out: Path, found: Doubts, *, name: str, video: Path | None, read:
         SinkError: The page cannot be written.
         ConfigError: It would replace what is read.
     """
-    sources = [*read, *([] if video is None else [video])]
-    check_claims([Claim(path=out, named_by="--out")], [Claim(path=path) for path in sources])
+    check_page(out, video=video, read=read)
     tracks = {one.identity: one for one in found.tracks}
     wanted: list[tuple[float, NDArray[np.float64]]] = []
     made: list[tuple[Proposal, bool]] = []

@@ -57,8 +57,10 @@ def _ordered(_: object, level: str, event: EventDict) -> EventDict:
 def _text(_: object, __: str, line: EventDict) -> str:
     moment, level, event = line.pop("time")[11:19], line.pop("level"), line.pop("event")
     camera, traceback = line.pop("camera", None), line.pop("traceback", None)
+    link = line.pop("open", None)  # at the end: a terminal would take a bracket for a part of it
     rest = ", ".join(f"{key}={value}" for key, value in line.items())
     said = f"{moment} {level:<8} " + (f"{camera}: {event}" if camera else event) + (f" ({rest})" if rest else "")
+    said += f": {link}" if link else ""
     said = mask(one_line(said))  # also what became text only now; a line break would forge a line
     return said if traceback is None else f"{said}\n{printable(traceback)}"
 

@@ -45,6 +45,10 @@ def identities(
     if not join and not split:
         if events is not None:
             raise ConfigError(f"--events {events}", "expected it with --join, found it alone", "name what is one")
+        if out is not None:
+            from tracker.engine.identity_page import check_page
+
+            check_page(out, video=video, read=[records])
         found = doubts(records)
         console.print(_table(found))
         if out is not None:

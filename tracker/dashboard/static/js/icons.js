@@ -41,6 +41,7 @@ const PATHS = {
   out: "M14 4h6v16h-6M3 12h11M10 8l4 4-4 4",
   full: "M4 9V4h5M15 4h5v5M20 15v5h-5M9 20H4v-5",
   play: "M7 4l13 8-13 8z",
+  identity: "M4 8V4h4M16 4h4v4M20 16v4h-4M8 20H4v-4M9 9h6v6H9z",
   person: "M12 11a4 4 0 1 0 0-8 4 4 0 0 0 0 8zM4 21c0-4 4-7 8-7s8 3 8 7",
 };
 

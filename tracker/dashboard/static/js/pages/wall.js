@@ -65,6 +65,6 @@ function Tile({ stream }) {
     <div class="tile-body"><header><h2><${Link} href=${streamUrl(stream.id)}>${stream.id}<//></h2>
       ${down ? html`<${Badge} kind="bad">${word("state", stream.state)}<//>` : slow ? html`<${Badge} kind="warn">${t("wall.late", { time: duration(now.age_s) })}<//>`
         : html`<span class="tile-figures soft"><span>${t("wall.fps", { fps: decimal(now.fps, 0) })}</span><span title=${t("wall.age")}>${duration(now.age_s)}</span>
-          <span title=${t("wall.living")}><${Icon} name="person" />${number(now.living)}</span></span>`}</header>
+          <span title=${t("wall.living")}><${Icon} name="identity" />${number(now.living)}</span></span>`}</header>
       <${TodayCounts} counts=${counts || stream.today} /></div></li>`;
 }
