@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 __all__ = ["occupancy"]
 
+MINUTE_S = 60
+MOST_DRIFT = 0.1
+"""Above it a door is missing or counts badly, and a correction says little."""
 DRIFT_NOTE = "corrected: with the drift that was left at the quiet hour spread over the flow that was short"
 
 
@@ -109,10 +112,15 @@ def _table(rows: Sequence[OccupancyBin], outages: Sequence[Outage], place: SiteG
             continue
         corrected = "-" if row.corrected is None else f"{row.corrected:.1f}"
         notes = ["a camera out for a part"] if out else []
-        notes += [] if place.is_open(row.start_ms) else ["closed"]
+        notes += [] if _is_open(row, place, bin_s) else ["closed"]
         figures = (row.entries, row.exits, row.balance, row.peak)
         table.add_row(local_time(row.start_ms, place.zone), *map(str, figures), corrected, ", ".join(notes))
     return table
+
+
+def _is_open(row: OccupancyBin, place: SiteGroup, bin_s: int) -> bool:
+    """Whether a bin has a minute in which the place is open."""
+    return any(place.is_open(row.start_ms + second * 1000) for second in range(0, bin_s, MINUTE_S))
 
 
 def _periods(spans: Sequence[Period], place: SiteGroup) -> Table:
@@ -126,13 +134,19 @@ def _periods(spans: Sequence[Period], place: SiteGroup) -> Table:
     for span in spans:
         drift = "-" if span.to_ms is None else f"{span.drift:+d} ({_percent(span)})"
         note = "lasts" if span.to_ms is None else f"spread over {span.spread}" if span.spread else ""
-        table.add_row(local_time(span.from_ms, place.zone), str(span.entries), str(span.exits), drift, foreign(note))
+        if _share(span) > MOST_DRIFT:
+            note += f"{', ' * bool(note)}more than {MOST_DRIFT:.0%}: check the doors"
+        table.add_row(local_time(span.from_ms, place.zone), str(span.entries), str(span.exits), drift, note)
     return table
 
 
 def _percent(span: Period) -> str:
-    most = max(span.entries, span.exits)
-    return f"{100 * abs(span.drift) / most:.1f} %" if most else "0 %"
+    return f"{100 * _share(span):.1f} %"
+
+
+def _share(span: Period) -> float:
+    """Drift as a share of the larger flow."""
+    return abs(span.drift) / max(span.entries, span.exits, 1)
 
 
 def _csv(rows: Sequence[OccupancyBin], outages: Sequence[Outage], place: SiteGroup, bin_s: int) -> str:
