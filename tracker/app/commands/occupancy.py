@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tracker.app.commands.counts import moment_of
-from tracker.app.console import console_for, foreign
+from tracker.app.console import console_for
 from tracker.app.groups import GroupName, GroupsFile, chosen_group, local_time, with_doors
 from tracker.app.ledgers import LedgerWords, check_out, ledgers_of, shown_ledger
 from tracker.app.times import bin_seconds
