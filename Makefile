@@ -67,9 +67,9 @@ test-export: $(VENV)/.export
 test-wheel: $(VENV)/.dev
 	@$(BIN)/python -m pytest -m wheel tests/test_wheel.py $(ARGS)
 
-# The dashboard's pages in a real browser; skipped with the reason where Chromium is missing (apt-get install chromium).
+# The dashboard's pages and reports in a real browser; skipped with the reason where Chromium is missing (apt-get install chromium).
 test-browser: $(VENV)/.dev
-	@$(BIN)/python -m pytest -m browser tests/dashboard $(ARGS)
+	@$(BIN)/python -m pytest -m browser tests/dashboard tests/report $(ARGS)
 
 # Every page in both themes and three widths, to be looked at.
 SHOTS ?= runs/screenshots

@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 
 from tracker.ground import Ground, GroundPoint, Rectangle
 from tracker.polygons import Point, first_crossing, polygon_area
+from tracker.premises import Bay, Footfall, Queue
 from tracker.site import SMALLEST_AREA, Doors, Flow, Line, Occluder, Site, Zone
+from tracker.traffic import Traffic
 
 __all__ = ["names", "polygons", "polylines", "sites", "zones_of"]
 
@@ -99,6 +101,30 @@ def ground_of(seed: int) -> Ground:
 
 
 @st.composite
+def bays(draw: st.DrawFn) -> Bay:
+    """Four corners about a point, which is never a dent where all are equally far."""
+    centre, reach = (draw(st.floats(0.3, 0.7)), draw(st.floats(0.3, 0.7))), draw(st.floats(0.02, 0.25))
+    return Bay(
+        name=draw(names()),
+        polygon=around(centre, reach, [1.0, 1.0, 1.0, 1.0]),
+        classes=draw(st.lists(names(), max_size=2, unique=True).map(tuple)),
+        covered=draw(st.sampled_from([0.01, 0.3, 1.0])),
+        taken_s=draw(st.floats(0, 3600)),
+    )
+
+
+def queues_of(lines: tuple[Line, ...], zones: tuple[Zone, ...]) -> tuple[Queue, ...]:
+    """One queue for every zone that has another place to go to."""
+    first = next((line for line in lines), None)
+    if first is None:
+        return tuple(Queue(name=zone.name, zone=zone.name, served_at=zones[0].name) for zone in zones[1:])
+    way = first.to_left
+    return tuple(
+        Queue(name=zone.name, zone=zone.name, served_at=first.name, served_direction=way, still_s=1.5) for zone in zones
+    )
+
+
+@st.composite
 def sites(draw: st.DrawFn) -> Site:
     """A site with everything."""
     seconds = st.floats(0, 3600).map(lambda value: round(value, 3)) | st.sampled_from([0.0, 1e-7, 0.1 + 0.2])
@@ -106,6 +132,7 @@ def sites(draw: st.DrawFn) -> Site:
     known = draw(st.lists(names(), min_size=1, max_size=6, unique=True))
     count = draw(st.integers(0, len(known)))
     ways = draw(st.lists(names(), min_size=2, max_size=2, unique=True))
+    ground = draw(st.none() | st.integers(0, 7).map(ground_of))
     lines = tuple(
         Line(
             name=name,
@@ -117,6 +144,8 @@ def sites(draw: st.DrawFn) -> Site:
             sway_share=draw(st.sampled_from([0.0, 0.05, 1.0])),
             settle_s=draw(seconds),
             min_rearm_s=draw(seconds),
+            measures=("speed", "headway")[: number % 3] if ground else (),
+            wrong_way=ways[0] if number % 2 else "",
         )
         for number, name in enumerate(known[:count])
     )
@@ -129,11 +158,20 @@ def sites(draw: st.DrawFn) -> Site:
             leave_s=draw(seconds),
             loiter_s=draw(st.none() | st.floats(0.001, 3600)),
             loiter_s_by_class=draw(st.dictionaries(names(), st.floats(0.001, 60), max_size=2)),
+            stopped_s=2.5 if ground and number % 2 else None,
+            towards=((0.5, 0.25), (0.1, 0.75)) if ground and number % 3 == 0 else (),
+            conflict_area=number % 4 == 0,
         )
-        for name in known[count:]
+        for number, name in enumerate(known[count:])
     )
     doors = (
         Doors(name="d", lines=tuple(known[:count]), entry=ways[0], exit=ways[1], reset_at="04:00") if lines else None
+    )
+    taken = {zone.name for zone in zones}
+    footfall = (
+        Footfall(name="shop", doors="d", passing=(known[0],), staff_zones=tuple(known[count:]), group_m=2.25)
+        if lines and "shop" not in taken
+        else None
     )
     flow = Flow(name="f", start=known[0], end=known[-1], start_direction=ways[0] if count else "")
     return Site(
@@ -142,7 +180,11 @@ def sites(draw: st.DrawFn) -> Site:
         occluders=(Occluder(name="pillar", polygon=draw(polygons().filter(sound))),),
         doors=(doors,) if doors else (),
         flows=(flow,),
-        ground=draw(st.none() | st.integers(0, 7).map(ground_of)),
+        queues=queues_of(lines, zones),
+        footfall=(footfall,) if footfall else (),
+        bays=tuple(draw(st.lists(bays().filter(lambda bay: bay.name not in {*taken, "shop"}), max_size=1))),
+        ground=ground,
+        traffic=Traffic(post_encroachment_s=5.0, sizes={"car": (4.0, 1.75, 2.5)}) if ground and lines else None,
         reference_size=draw(st.none() | st.tuples(st.integers(1, 9000), st.integers(1, 9000))),
         reference_picture=draw(st.sampled_from(["", "gate.png", "a b: #1.jpg", "null"])),
         revision=draw(st.integers(0, 9)),

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import csv
+import json
 import re
 import shlex
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from demos.scenes.catalogue import counting_truth, open_recording
 from demos.scenes.recording import Recording
+from demos.scenes.waiting import true_waits
 from demos.scenes.writers import write_video
 from tests.command import Run
 from tracker.formats.ledger import read_editions, read_events
@@ -24,9 +27,12 @@ FPS = 12.5
 
 SCENES = {
     "count-lanes.md": {"road.mp4": ("road", 11.5)},
-    "count-shop.md": {"door.mp4": ("door", 10.0), "till.mp4": ("checkout", 10.0)},
+    "count-shop.md": {"door.mp4": ("door", 10.0), "till.mp4": ("checkout", 10.0), "bays.mp4": ("bays", 7.0)},
+    "queue.md": {"till.mp4": ("checkout", 12.0)},
     "count-junction.md": {"junction.mp4": ("junction", 12.0)},
+    "reports.md": {"door.mp4": ("door", 10.0)},
     "draw-afterwards.md": {"road.mp4": ("road", 11.5)},
+    "speeds.md": {"road.mp4": ("road", 11.5)},
     "heatmap.md": {"till.mp4": ("checkout", 8.0)},
     "site-groups.md": {"front.mp4": ("door", 10.0), "back.mp4": ("door", 10.0)},
 }
@@ -91,6 +97,27 @@ def test_vehicles_per_lane(folder: Path, run: Run) -> None:
     assert (folder / "road.counted.mp4").stat().st_size > 10_000
 
 
+def test_speeds_on_a_road(folder: Path, run: Run) -> None:
+    printed = follow("speeds.md", folder, run)
+    assert re.search(r"ground: 5 points, residual 0\.0\d m .* 1 px down the picture is", printed[0])
+    assert (folder / "road-grid.png").stat().st_size > 10_000
+    rows = json.loads(printed[3])
+    assert {(row["line"], row["direction"]) for row in rows} == {("away", "away"), ("towards", "towards")}
+    actors = recording_of("speeds.md", "road.mp4").scene.actors
+    true = [float(np.linalg.norm(actor.trajectories[0].velocities_m_s, axis=1).mean()) for actor in actors]
+    for row in rows:
+        assert row["v85"] is None  # of fewer than 30 passages
+        assert min(true) * 0.95 < row["time_mean"] < max(true) * 1.05
+    events = list(read_events("road.events.jsonl"))
+    speeds = [event for event in events if event.kind == "speed"]
+    assert len(speeds) >= 0.7 * sum(event.kind == "crossing" for event in events) > 4
+    assert all(event.error <= 0.1 * event.value for event in speeds)
+    with (folder / "speeds.csv").open(newline="", encoding="utf-8") as file:
+        assert sum(bool(row["speed (km/h)"]) for row in csv.DictReader(file)) == len(speeds)
+    again = [event for event in read_events("again.events.jsonl") if event.kind in {"speed", "headway", "size"}]
+    assert again == [event for event in events if event.kind in {"speed", "headway", "size"}]
+
+
 def test_footfall_and_dwell(folder: Path, run: Run) -> None:
     printed = follow("count-shop.md", folder, run)
     [footfall] = [text for text in printed if "direction" in text]
@@ -101,6 +128,38 @@ def test_footfall_and_dwell(folder: Path, run: Run) -> None:
     assert [float(row["left"]) for row in served] == [pytest.approx(6.5, abs=0.5)]
     assert sum(row["zone"] == "queue" for row in rows) >= 4
     assert (folder / "till.refined.events.jsonl").is_file()
+    [visitors] = rows_of(folder / "footfall.csv")
+    assert 3 <= int(visitors["visitors"]) <= 5
+    assert visitors["groups"] == "1"
+    assert 1 <= int(visitors["passers_by"]) <= 2  # one, and one of a group that was taken for two
+    assert visitors["from"] == "2026-03-29T09:00:00+02:00"
+    inside, outside = int(visitors["visitors"]), int(visitors["passers_by"])
+    assert float(visitors["capture_of_passing"]) == pytest.approx(inside / outside, abs=1e-4)
+    assert float(visitors["capture_of_all"]) == pytest.approx(inside / (inside + outside), abs=1e-4)
+    parked = {row["bay"]: row for row in rows_of(folder / "parked.csv")}
+    assert parked["A3"]["began"] == "already_there"
+    assert "A4" not in parked or parked["A4"]["free"]  # its car leaves after four seconds
+
+
+def rows_of(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def test_the_queue_at_the_till(folder: Path, run: Run) -> None:
+    printed = follow("queue.md", folder, run)
+    found = rows_of(folder / "waits.csv")
+    truth = true_waits(recording_of("queue.md", "till.mp4").scene, "queue", "service", reach_s=5)
+    ends = Counter(row["end"] for row in found)
+    assert ends == Counter(one.end for one in truth) == {"served": 1, "open": 3}
+    waited = sorted(float(row["wait_s"]) for row in found)
+    assert waited == pytest.approx(sorted(one.left_s - one.joined_s for one in truth), abs=0.8)
+    assert all(row["joined"].startswith("2026-03-28T10:00:") for row in found)
+    lengths = rows_of(folder / "lengths.csv")
+    assert [row["longest"] for row in lengths] == ["3"]
+    assert printed[1] == printed[-1]  # counted while tracking, and from the records
+    keys = [sorted(event.key for event in read_events(folder / f"{name}.events.jsonl")) for name in ("till", "again")]
+    assert keys[0] == keys[1]
 
 
 def test_turning_counts(folder: Path, run: Run) -> None:
@@ -137,6 +196,19 @@ def test_several_cameras_of_one_place(folder: Path, run: Run) -> None:
     assert [int(row["transactions"]) for row in rows if row["entries"] != "0"] == [3, 1]
 
 
+def test_reports(folder: Path, run: Run) -> None:
+    follow("reports.md", folder, run)
+    page = (folder / "door.html").read_text("utf-8")
+    assert "Sun 29 March 2026, 09:00:00 to 09:00:10 (Europe/Berlin)" in page
+    assert 'id="heatmap"' in page
+    assert "<h1>door.mp4</h1>" in page
+    assert (folder / "folder.png").stat().st_size > 10_000
+    with (folder / "figures" / "counts.csv").open(newline="", encoding="utf-8") as file:
+        rows = [row for row in csv.DictReader(file) if row["place"] == "door" and row["class"] == "person"]
+    truth = Counter(event.direction for event in read_events("door.events.jsonl") if event.kind == "crossing")
+    assert sum(int(row["count"]) for row in rows if row["direction"] == "in") == truth["in"] > 3
+
+
 def test_a_line_drawn_afterwards(folder: Path, run: Run) -> None:
     printed = follow("draw-afterwards.md", folder, run)
     dry = [text for text in printed if "gone" in text]
@@ -160,7 +232,7 @@ def test_a_line_drawn_afterwards(folder: Path, run: Run) -> None:
 @pytest.mark.parametrize("path", sorted((ROOT / "examples" / "sites").glob("*.yaml")), ids=lambda path: path.name)
 def test_examples_are_sites(path: Path) -> None:
     site = read_site(path)
-    assert site.lines
+    assert site.lines or site.bays
     assert site.reference_size == (640, 360)
 
 

@@ -23,8 +23,11 @@ CENTRAL = {
     "tracker.ground",
     "tracker.groups",
     "tracker.polygons",
+    "tracker.premises",
     "tracker.recount",
     "tracker.site",
+    "tracker.site_checks",
+    "tracker.traffic",
     "tracker.version",
 }
 
@@ -120,6 +123,13 @@ def test_the_dashboard_sees_the_engine_through_messages_and_ledgers_only() -> No
     """A process of its own, which must not load a model or read a camera."""
     for path in modules("tracker/dashboard"):
         for other in ("engine", "app", "service", "sources", "segment", "inference", "associate", "refine"):
+            assert not imports_of(path, f"tracker.{other}"), f"{path.relative_to(ROOT)} imports tracker.{other}"
+
+
+def test_reports_are_made_of_ledgers_and_nothing_above_them() -> None:
+    """Values and files in, pages out: the command, the service and the dashboard may all ask for one."""
+    for path in modules("tracker/report"):
+        for other in ("engine", "app", "service", "dashboard", "batch", "sources", "segment", "inference", "settings"):
             assert not imports_of(path, f"tracker.{other}"), f"{path.relative_to(ROOT)} imports tracker.{other}"
 
 

@@ -9,9 +9,11 @@ import pytest
 from tests.analytics.walks import tracked
 from tracker.analytics.measures import SiteMeasures
 from tracker.errors import ConfigError
+from tracker.premises import Bay, Footfall, Queue
 from tracker.site import Doors, Flow, Line, Occluder, Site, Zone
 
 SQUARE = ((0.1, 0.1), (0.5, 0.1), (0.5, 0.5), (0.1, 0.5))
+HALL, TILL = Zone(name="hall", polygons=(SQUARE,)), Zone(name="till", polygons=(SQUARE,))
 DOOR = Line(name="door", points=((0.1, 0.5), (0.9, 0.5)))
 
 
@@ -59,6 +61,51 @@ DOOR = Line(name="door", points=((0.1, 0.5), (0.9, 0.5)))
             lambda: Site(lines=(DOOR,), flows=(Flow(name="f", start="door", end="door", end_direction="up"),)),
             "flow 'f'",
             "'up'",
+        ),
+        (lambda: Queue(name="q", zone="hall", served_at="hall"), "queue 'q'", "'hall' for both"),
+        (lambda: Queue(name="q", zone="hall", served_at="till", still_m_s=0), "queue 'q'", "still_m_s"),
+        (lambda: Footfall(name="f", doors="d", passing=("a", "a")), "footfall 'f'", "passing each once"),
+        (lambda: Footfall(name="f", doors="d", group_s=99), "footfall 'f'", "group_s"),
+        (lambda: Bay(name="b", polygon=SQUARE[:3]), "bay 'b'", "found 3 points"),
+        (lambda: Bay(name="b", polygon=(*SQUARE[:3], (0.4, 0.4))), "bay 'b'", "point 4 bent inwards"),
+        (lambda: Bay(name="b", polygon=SQUARE, covered=0), "bay 'b'", "covered"),
+        (
+            lambda: Site(zones=(HALL,), queues=(Queue(name="q", zone="hall", served_at="till"),)),
+            "queue 'q'",
+            "lines and zones (hall), found 'till'",
+        ),
+        (
+            lambda: Site(zones=(TILL,), queues=(Queue(name="q", zone="hall", served_at="till"),)),
+            "queue 'q'",
+            "zones (till), found 'hall'",
+        ),
+        (
+            lambda: Site(
+                lines=(DOOR,),
+                zones=(HALL,),
+                queues=(Queue(name="q", zone="hall", served_at="door", served_direction="up"),),
+            ),
+            "queue 'q'",
+            "in and out, found 'up'",
+        ),
+        (lambda: Site(footfall=(Footfall(name="f", doors="shop"),)), "footfall 'f'", "doors (none), found 'shop'"),
+        (
+            lambda: Site(
+                lines=(DOOR,),
+                doors=(Doors(name="shop", lines=("door",)),),
+                footfall=(Footfall(name="f", doors="shop", staff_zones=("desk",)),),
+            ),
+            "footfall 'f'",
+            "zones (none), found 'desk'",
+        ),
+        (
+            lambda: Site(
+                zones=(HALL, TILL),
+                queues=(Queue(name="A1", zone="hall", served_at="till"),),
+                bays=(Bay(name="A1", polygon=SQUARE),),
+            ),
+            "queue, footfall or bay 'A1'",
+            "found it twice",
         ),
         (lambda: Site(timezone="Mars/Olympus"), "site", "Mars/Olympus"),
         (lambda: Site(reference_size=(0, 10)), "site", "0 x 10"),

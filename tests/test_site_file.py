@@ -57,8 +57,15 @@ doors:
   - {name: shop, lines: [door, back], reset_at: 04:00}
 flows:
   - {name: through, start: door, start_direction: in, end: hall}
+queues:
+  - {name: till, zone: hall, served_at: back, served_direction: in, still_s: 3}
+footfall:
+  - {name: visitors, doors: shop, passing: back, staff_zones: [ring], group_m: 1.2}
+bays:
+  - {name: A1, polygon: [[0.1, 0.6], [0.3, 0.6], [0.28, 0.5], [0.1, 0.5]], classes: [car, bus], taken_s: 20}
 ground:
   rectangle: {corners: [[0.1, 0.9], [0.9, 0.9], [0.6, 0.5], [0.4, 0.5]], width_m: 4, length_m: 12.5}
+traffic: {time_to_collision_s: 4, post_encroachment_s: 6.5, sizes: {car: [4.2, 1.8, 2.8]}}
 """
 SITE = Site(
     lines=(Line(name="door", points=((0.1, 0.5), (0.9, 0.5))),),
@@ -86,6 +93,15 @@ def test_a_whole_file() -> None:
         "04:00",
     )
     assert (site.flows[0].start_direction, site.flows[0].end_direction) == ("in", "")
+    [queue], [footfall], [bay] = site.queues, site.footfall, site.bays
+    assert (queue.zone, queue.served_at, queue.served_direction, queue.still_s) == ("hall", "back", "in", 3)
+    assert (footfall.doors, footfall.passing, footfall.staff_zones, footfall.group_m) == (
+        "shop",
+        ("back",),
+        ("ring",),
+        1.2,
+    )
+    assert (len(bay.polygon), bay.classes, bay.taken_s, bay.free_s) == (4, ("car", "bus"), 20, 10)
 
 
 def test_the_reference_picture_lies_beside_the_file() -> None:

@@ -21,6 +21,7 @@ ROOMS = (
     "measure",
     "refine",
     "render",
+    "report",
     "segment",
     "service",
     "settings",

@@ -145,6 +145,21 @@ class Ground:
         """The local scale ``(N, 2)``: metres for one width of the picture along it, and for one height down it."""
         return np.asarray(np.linalg.norm(self.jacobians(points), axis=1))
 
+    def extent_m(self, points: Floats) -> float:
+        """Metres between the outermost of contacts ``(N, 2)`` of the picture along their main axis: a queue's length.
+
+        >>> lane = Rectangle(corners=((0, 1), (1, 1), (1, 0), (0, 0)), width_m=3, length_m=30)
+        >>> Ground(rectangle=lane).extent_m(np.array([[0.5, 0.9], [0.5, 0.5], [0.5, 0.1]])).__round__(6)
+        24.0
+        """
+        metres = self.to_metres(points)
+        metres = metres[np.isfinite(metres).all(axis=1)]
+        if len(metres) < 2:
+            return 0.0
+        beside = metres - metres.mean(axis=0)
+        axis = np.linalg.svd(beside, full_matrices=False)[2][0]
+        return float(np.ptp(beside @ axis))
+
     @property
     def residuals_m(self) -> Floats:
         """How far each point ``(P,)`` lies off on the ground; zeros of four points, which always fit."""

@@ -226,6 +226,7 @@ ANALYTICS = ExtensionPoint(
     fits=_is_analytic,
     built_in={
         "site": "tracker.analytics.measures:SiteMeasures",
+        "traffic": "tracker.analytics.traffic_measures:TrafficMeasures",
     },
 )
 """Measures over a stream's tracked frames, which give events for its ledger."""

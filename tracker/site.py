@@ -5,26 +5,38 @@ Coordinates are ``(x, y)`` from 0 to 1, the origin at the top left, so that a si
 
 from __future__ import annotations
 
-import math
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from tracker.errors import ConfigError
-from tracker.polygons import Point, first_crossing, polygon_area, polygons_cross
+from tracker.polygons import Point, first_crossing, polygons_cross
+from tracker.premises import check_premises
+from tracker.site_checks import (
+    SMALLEST_AREA,
+    check_direction,
+    check_number,
+    check_points,
+    check_polygon,
+    check_unique,
+    edge_numbers,
+    named,
+    self_crossing,
+)
+from tracker.traffic import SECTION_MEASURES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from tracker.ground import Ground
+    from tracker.premises import Bay, Footfall, Queue
+    from tracker.traffic import Traffic
 
-__all__ = ["MOST_POINTS", "Doors", "Flow", "Line", "Occluder", "Site", "Zone"]
+__all__ = ["MOST_POINTS", "SMALLEST_AREA", "Doors", "Flow", "Line", "Occluder", "Site", "Zone"]
 
 ASPECT_TOLERANCE = 0.02
 """A picture whose width to height differs by more from the site's is another picture (1920 x 1088 is the same)."""
-SMALLEST_AREA = 1e-6
-"""Of a polygon, as a share of the picture; 2 pixels of 1080p."""
 MOST_POINTS = 2_000
 """Of a whole site that comes from a file: whether edges cross is asked of every pair."""
 
@@ -45,6 +57,8 @@ class Line:
             Never more than half of the room that the picture leaves on that side of the line.
         settle_s: Seconds beyond the band after which an identity has changed sides.
         min_rearm_s: Seconds between two crossings of one identity; who comes back sooner has not changed sides.
+        measures: What is measured of each passage, of :data:`tracker.traffic.SECTION_MEASURES`; needs a ground.
+        wrong_way: Name of the direction that is against the rules; empty = none.
     """
 
     name: str
@@ -56,20 +70,28 @@ class Line:
     sway_share: float = 0.05
     settle_s: float = 0.2
     min_rearm_s: float = 1.0
+    measures: tuple[str, ...] = ()
+    wrong_way: str = ""
 
     def __post_init__(self) -> None:
-        offender = _named("line", self.name)
-        _points(offender, self.points, least=2)
+        offender = named("line", self.name)
+        check_points(offender, self.points, least=2)
         if crossing := first_crossing(self.points, closed=False):
-            raise _self_crossing(offender, crossing)
+            raise self_crossing(offender, crossing)
         names = self.directions
         if self.to_left == self.to_right or not all(name.strip() and name.isprintable() for name in names):
             problem = f"expected two different names of directions, found {self.to_left!r} and {self.to_right!r}"
             raise ConfigError(offender, problem, "name them, such as in and out")
-        _positive(offender, "dead_band", self.dead_band, least=1e-6, most=0.5)
-        _positive(offender, "sway_share", self.sway_share, most=1.0)
-        _positive(offender, "settle_s", self.settle_s)
-        _positive(offender, "min_rearm_s", self.min_rearm_s)
+        check_number(offender, "dead_band", self.dead_band, least=1e-6, most=0.5)
+        check_number(offender, "sway_share", self.sway_share, most=1.0)
+        check_number(offender, "settle_s", self.settle_s)
+        check_number(offender, "min_rearm_s", self.min_rearm_s)
+        if unknown := set(self.measures) - set(SECTION_MEASURES):
+            problem = f"expected measures of {', '.join(SECTION_MEASURES)}, found {', '.join(sorted(unknown))}"
+            raise ConfigError(offender, problem, "change measures")
+        if self.wrong_way and self.wrong_way not in names:
+            problem = f"expected wrong_way as one of its directions, {' or '.join(names)}, found {self.wrong_way!r}"
+            raise ConfigError(offender, problem, "name one of them")
 
     @property
     def directions(self) -> tuple[str, str]:
@@ -89,6 +111,10 @@ class Zone:
         leave_s: Seconds outside, or out of sight for good, after which it has left.
         loiter_s: Seconds of a stay from which it is loitering; ``None`` = never.
         loiter_s_by_class: Other limits for some classes.
+        stopped_s: Seconds of standing still from which an identity is stopped; ``None`` = never. Needs a ground.
+        towards: An arrow in the picture, from its first point to its second: the way that traffic goes. What goes
+            against it is on the wrong way; empty = any way is right. Needs a ground.
+        conflict_area: Post-encroachment times are taken here only, and in other zones of this kind.
     """
 
     name: str
@@ -98,23 +124,32 @@ class Zone:
     leave_s: float = 1.0
     loiter_s: float | None = None
     loiter_s_by_class: Mapping[str, float] = field(default_factory=dict)
+    stopped_s: float | None = None
+    towards: tuple[Point, ...] = ()
+    conflict_area: bool = False
 
     def __post_init__(self) -> None:
-        offender = _named("zone", self.name)
+        offender = named("zone", self.name)
         if not self.polygons:
             raise ConfigError(offender, "expected a polygon, found none", "draw one")
         for polygon in self.polygons:
-            _polygon(offender, polygon)
+            check_polygon(offender, polygon)
         for number, polygon in enumerate(self.polygons):
             for other in self.polygons[:number]:
                 if edges := polygons_cross(polygon, other):
-                    problem = f"expected polygons apart or one inside the other, found edges {_edges(edges)} that meet"
+                    problem = (
+                        f"expected polygons apart or one inside the other, found edges {edge_numbers(edges)} that meet"
+                    )
                     raise ConfigError(offender, problem, "draw them as one polygon, or as two zones")
-        _positive(offender, "enter_s", self.enter_s)
-        _positive(offender, "leave_s", self.leave_s)
+        check_number(offender, "enter_s", self.enter_s)
+        check_number(offender, "leave_s", self.leave_s)
         for limit in (self.loiter_s, *self.loiter_s_by_class.values()):
             if limit is not None:
-                _positive(offender, "loiter_s", limit, least=1e-3)
+                check_number(offender, "loiter_s", limit, least=1e-3)
+        if self.stopped_s is not None:
+            check_number(offender, "stopped_s", self.stopped_s, least=0.5)
+        if self.towards:
+            _arrow(offender, self.towards)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,7 +165,7 @@ class Occluder:
     polygon: tuple[Point, ...]
 
     def __post_init__(self) -> None:
-        _polygon(_named("occluder", self.name), self.polygon)
+        check_polygon(named("occluder", self.name), self.polygon)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,7 +187,7 @@ class Doors:
     reset_at: str = ""
 
     def __post_init__(self) -> None:
-        offender = _named("doors", self.name)
+        offender = named("doors", self.name)
         if not self.lines or len(set(self.lines)) != len(self.lines):
             raise ConfigError(offender, f"expected lines, each once, found {list(self.lines)}", "list the door lines")
         if self.reset_at and not re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d", self.reset_at):
@@ -178,7 +213,7 @@ class Flow:
     end_direction: str = ""
 
     def __post_init__(self) -> None:
-        _named("flow", self.name)
+        named("flow", self.name)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,7 +222,9 @@ class Site:
 
     Attributes:
         lines, zones, occluders, doors, flows: Its parts; names are unique within each, and among lines and zones.
+        queues, footfall, bays: What is measured of them; names are unique among all three.
         ground: How the picture lies on the ground in metres; ``None`` = not calibrated.
+        traffic: What is written of pairs of road users; ``None`` = nothing.
         reference_size: ``(width, height)`` of the picture on which it was drawn; ``None`` = not known.
         reference_picture: Name of that picture's file, which lies beside the site's; empty = none.
         revision: Counts the changes to the site; stands in every event.
@@ -199,23 +236,29 @@ class Site:
     occluders: tuple[Occluder, ...] = ()
     doors: tuple[Doors, ...] = ()
     flows: tuple[Flow, ...] = ()
+    queues: tuple[Queue, ...] = ()
+    footfall: tuple[Footfall, ...] = ()
+    bays: tuple[Bay, ...] = ()
     ground: Ground | None = None
+    traffic: Traffic | None = None
     reference_size: tuple[int, int] | None = None
     reference_picture: str = ""
     revision: int = 0
     timezone: str = "UTC"
 
     def __post_init__(self) -> None:
-        _unique("line or zone", [*(line.name for line in self.lines), *(zone.name for zone in self.zones)])
-        _unique("occluder", [part.name for part in self.occluders])
-        _unique("doors", [part.name for part in self.doors])
-        _unique("flow", [part.name for part in self.flows])
+        check_unique("line or zone", [*(line.name for line in self.lines), *(zone.name for zone in self.zones)])
+        check_unique("occluder", [part.name for part in self.occluders])
+        check_unique("doors", [part.name for part in self.doors])
+        check_unique("flow", [part.name for part in self.flows])
         self._check_reference()
-        lines = {line.name: line for line in self.lines}
+        if self.ground is None:
+            self._check_needs_no_ground()
+        lines = {line.name: line.directions for line in self.lines}
         for doors in self.doors:
             for name in doors.lines:
                 for direction in (doors.entry, doors.exit):
-                    _direction(f"doors {doors.name!r}", lines, name, direction)
+                    check_direction(f"doors {doors.name!r}", lines, name, direction)
         zones = {zone.name for zone in self.zones}
         for flow in self.flows:
             for name, direction in ((flow.start, flow.start_direction), (flow.end, flow.end_direction)):
@@ -224,12 +267,25 @@ class Site:
                     problem = f"expected one of the site's lines and zones ({known}), found {name!r}"
                     raise ConfigError(f"flow {flow.name!r}", problem, "name one of them")
                 if direction:
-                    _direction(f"flow {flow.name!r}", lines, name, direction)
+                    check_direction(f"flow {flow.name!r}", lines, name, direction)
+        check_premises(
+            self.queues, self.footfall, self.bays, lines=lines, zones=zones, doors={part.name for part in self.doors}
+        )
         try:
             ZoneInfo(self.timezone)
         except (ZoneInfoNotFoundError, ValueError, OSError):
             problem = f"expected an IANA time zone, found {self.timezone!r}"
             raise ConfigError("site", problem, "such as Europe/Berlin") from None
+
+    def _check_needs_no_ground(self) -> None:
+        """Refuse what is in metres where nothing says what a metre is."""
+        wanted = [(f"line {line.name!r}", ", ".join(line.measures)) for line in self.lines if line.measures]
+        wanted += [(f"zone {zone.name!r}", "stopped_s") for zone in self.zones if zone.stopped_s is not None]
+        wanted += [(f"zone {zone.name!r}", "towards") for zone in self.zones if zone.towards]
+        wanted += [("traffic", "conflicts")] if self.traffic is not None else []
+        for offender, what in wanted:
+            problem = f"expected `ground` in the site, which {what} needs, found none"
+            raise ConfigError(offender, problem, "add ground: with 4 points that are known in metres")
 
     def _check_reference(self) -> None:
         if self.reference_size is not None and min(self.reference_size) < 1:
@@ -257,69 +313,8 @@ class Site:
             raise ConfigError("site", problem, "draw the site on a picture of this camera")
 
 
-def _named(kind: str, name: str) -> str:
-    """``kind 'name'`` for errors; refuses names that cannot be told apart or written in one row."""
-    if not name or name != name.strip() or not name.isprintable():
-        raise ConfigError(kind, f"expected a name of printable characters, found {name!r}", "name it")
-    return f"{kind} {name!r}"
-
-
-def _unique(kind: str, names: Iterable[str]) -> None:
-    seen: set[str] = set()
-    for name in names:
-        if name in seen:
-            raise ConfigError(f"{kind} {name!r}", "expected each name once, found it twice", "rename one of the two")
-        seen.add(name)
-
-
-def _points(offender: str, points: Sequence[Point], *, least: int) -> None:
-    if len(points) < least:
-        raise ConfigError(offender, f"expected {least} points or more, found {len(points)}", "add points")
-    for number, (x, y) in enumerate(points, start=1):
-        if not (0 <= x <= 1 and 0 <= y <= 1):
-            problem = f"expected x and y from 0 to 1, found ({x:g}, {y:g}) as point {number}, outside the picture"
-            raise ConfigError(offender, problem, "divide pixels by the picture's width and height")
-        if number > 1 and (x, y) == points[number - 2]:
-            problem = f"expected points that differ, found points {number - 1} and {number} on one place"
-            raise ConfigError(offender, problem, "remove one of them")
-
-
-def _polygon(offender: str, points: Sequence[Point]) -> None:
-    _points(offender, points, least=3)
-    if points[0] == points[-1]:
-        problem = "expected each corner once, found the first one again as the last"
-        raise ConfigError(offender, problem, "remove the last point; polygons close by themselves")
-    if crossing := first_crossing(points, closed=True):
-        raise _self_crossing(offender, crossing)
-    if polygon_area(points) < SMALLEST_AREA:
-        raise ConfigError(offender, "expected a polygon with an area, found a line", "draw it larger")
-
-
-def _self_crossing(offender: str, edges: tuple[int, int]) -> ConfigError:
-    problem = f"expected edges that do not cross, found that edges {_edges(edges)} do"
-    return ConfigError(offender, problem, "put the corners in order along the outline")
-
-
-def _edges(edges: tuple[int, int]) -> str:
-    """Edges as people count them.
-
-    >>> _edges((0, 2))
-    '1 and 3'
-    """
-    return f"{edges[0] + 1} and {edges[1] + 1}"
-
-
-def _positive(offender: str, what: str, value: float, *, least: float = 0.0, most: float = math.inf) -> None:
-    if not (math.isfinite(value) and least <= value <= most):
-        limits = f"from {least:g}" + (f" to {most:g}" if math.isfinite(most) else "")
-        raise ConfigError(offender, f"expected {what} {limits}, found {value:g}", f"change {what}")
-
-
-def _direction(offender: str, lines: Mapping[str, Line], name: str, direction: str) -> None:
-    """Refuse a line that is not there, or that has no such direction."""
-    if name not in lines:
-        known = ", ".join(lines) or "none"
-        raise ConfigError(offender, f"expected one of the site's lines ({known}), found {name!r}", "name one of them")
-    if direction and direction not in lines[name].directions:
-        known = " and ".join(lines[name].directions)
-        raise ConfigError(offender, f"expected a direction of line {name!r}, {known}, found {direction!r}", "rename it")
+def _arrow(offender: str, points: Sequence[Point]) -> None:
+    check_points(offender, points, least=2)
+    if len(points) != 2:
+        problem = f"expected towards as two points, from and to, found {len(points)}"
+        raise ConfigError(offender, problem, "draw an arrow the way that traffic goes")

@@ -46,6 +46,8 @@ DOOR_M: tuple[Point, Point] = ((FRONT_M, WIDTH_M / 2), (FRONT_M, -WIDTH_M / 2))
 PASSING_M: tuple[Point, Point] = ((3.6, 0.0), (FRONT_M - 0.4, 0.0))
 """A line across the arcade, for passers-by; direction 1 goes to the left of the picture."""
 ARCADE_M = ((3.6, -3.0), (FRONT_M, -3.0), (FRONT_M, 3.0), (3.6, 3.0))
+DESK_M = ((11.1, -1.1), (12.5, -1.1), (12.5, 1.1), (11.1, 1.1))
+"""Before the counter in the shop, where only staff stands."""
 SHOP_M = ((FRONT_M, -3.4), (BACK_M, -3.4), (BACK_M, 3.4), (FRONT_M, 3.4))
 
 
@@ -61,7 +63,7 @@ def door(
 
     Ten times somebody goes in: a group of three (1 to 3), a pair (4, 5), three single visitors (6 to 8), one of them
     (7) twice, and one of the staff (10). Four go out: 6 for good, 7 before it comes back, 9 and 10 of the staff. 11
-    turns back at the threshold, 12 to 16 pass by.
+    turns back at the threshold, 12 to 16 pass by. The staff stands at the desk before it goes.
 
     Args:
         seed: Of looks, small offsets and noise.
@@ -91,7 +93,7 @@ def door(
         seed=seed,
         plan=Plan(
             lines_m={"door": DOOR_M, "passing": PASSING_M},
-            zones_m={"arcade": ARCADE_M, "shop": SHOP_M},
+            zones_m={"arcade": ARCADE_M, "shop": SHOP_M, "desk": DESK_M},
             roles=cast.roles,
             groups=tuple(cast.groups),
         ),
@@ -172,10 +174,11 @@ def _play(cast: _Cast) -> None:
     back = cast.way(away.end_s + 3.0, _in(_LEFT, 5.4, 0.4, left), speed=1.45)
     cast.add(first, away, back, role="re-entry")
     cast.add(cast.way(26.0, _in(_RIGHT, 5.2, -0.6, right)))
-    # Staff: out for good; out for a break before the door and in again.
-    cast.add(cast.way(16.0, _out(_RIGHT, 6.4, -0.7, right)), role="staff")
+    # Staff, from the desk: out for good; out for a break before the door and in again.
+    here, there = (11.7, -0.35), (11.7, 0.5)
+    cast.add(cast.way(-5.0, _out(_RIGHT, 6.4, -0.7, here), stops={0: 20.0}), role="staff")
     out, inside = [(FRONT_M + 0.7, 0.6), (FRONT_M - 0.8, 0.7)], [(FRONT_M - 0.7, 0.6), (FRONT_M + 0.9, 0.5)]
-    cast.add(cast.way(19.5, [left, *out, (5.9, 2.4), *inside, left], stops={3: 9.0}), role="staff")
+    cast.add(cast.way(-5.0, [there, *out, (5.9, 2.4), *inside, there], stops={0: 23.5, 3: 9.0}), role="staff")
     # Up to half a metre before the threshold, a look inside, and back.
     turn = FRONT_M - 0.5
     nodes = [(31.0, 4.7, -5.4, 0, 1.2), (34.0, 5.4, -1.8, 0.6, 1.0), (36.0, turn, -0.2, 0, 0), (38.0, turn, -0.2, 0, 0)]

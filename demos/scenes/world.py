@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 
 from demos.scenes.drawing import Drawing, Light
+from demos.scenes.encroachments import encroachments
 from demos.scenes.layers import Backdrop, Placed, measure, paint, painters_order
 from demos.scenes.passages import line_contacts, point_rings, presence_in_zone
 from demos.scenes.plan import Plan
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from demos.scenes.camera import Camera, Rig
+    from demos.scenes.encroachments import Encroachment
     from demos.scenes.motion import Pose, Trajectory
     from demos.scenes.plan import Polygon, Polyline
 
@@ -237,6 +239,12 @@ class Scene:
             if len(passed) > 1
         ]
         return sorted(found, key=lambda journey: (journey.end_s, journey.identity))
+
+    def encroachments(
+        self, area_m: tuple[tuple[float, float], tuple[float, float]], *, most_s: float = 6.5
+    ) -> list[Encroachment]:
+        """Post-encroachment times of all pairs whose ways cross in an area; see :mod:`demos.scenes.encroachments`."""
+        return encroachments(self._presences, area_m, most_s=most_s, until_s=self.duration_s)
 
     def on_picture(self, points_m: ArrayLike, time_s: float = 0.0) -> NDArray[np.float64]:
         """Pixels ``(N, 2)`` of ground points ``(N, 2)`` at a time; ``nan`` behind the camera."""

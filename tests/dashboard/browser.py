@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -95,3 +96,17 @@ def open_tab(browser: Any, address: str, **context: Any) -> Tab:
     made = browser.new_context(**(settings | context))
     made.set_default_timeout(15_000)
     return Tab(made.new_page(), address)
+
+
+def axe(page: Any) -> list[str]:
+    """Serious findings of axe-core, with the elements."""
+    source = pytest.importorskip("axe_playwright_python", reason="needs axe-playwright-python").__path__[0]
+    # A script tag would be refused by the page's policy; an evaluated file is not the page's.
+    page.evaluate(f"{(Path(source) / 'axe.min.js').read_text(encoding='utf-8')}; 0")
+    found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+    return [
+        f"{one['id']} ({one['impact']}): {[node['target'] for node in one['nodes']][:3]} "
+        f"{one['nodes'][0]['failureSummary']}"
+        for one in found["violations"]
+        if one["impact"] in {"serious", "critical", "moderate"}
+    ]

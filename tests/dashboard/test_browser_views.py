@@ -9,7 +9,7 @@ import pytest
 
 from demos.scenes.catalogue import open_recording
 from demos.scenes.writers import write_video
-from tests.dashboard.browser import open_tab
+from tests.dashboard.browser import axe, open_tab
 from tests.dashboard.fake_api import PASSWORD, TOKEN, Fake, Server
 
 if TYPE_CHECKING:
@@ -37,20 +37,6 @@ VIEWS = (
     "/users?tab=log",
     "/no-such-page",
 )
-
-
-def axe(page: Any) -> list[str]:
-    """Serious findings of axe-core, with the elements."""
-    source = pytest.importorskip("axe_playwright_python", reason="needs axe-playwright-python").__path__[0]
-    # A script tag would be refused by the page's policy; an evaluated file is not the page's.
-    page.evaluate(f"{(Path(source) / 'axe.min.js').read_text(encoding='utf-8')}; 0")
-    found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
-    return [
-        f"{one['id']} ({one['impact']}): {[node['target'] for node in one['nodes']][:3]} "
-        f"{one['nodes'][0]['failureSummary']}"
-        for one in found["violations"]
-        if one["impact"] in {"serious", "critical", "moderate"}
-    ]
 
 
 def test_the_first_administrator_sets_up_by_the_link(browser: Any) -> None:

@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 from tests.analytics.test_counts import TIMES, in_store, ledgers
 from tests.dashboard.test_history import read
 from tests.sinks.ledgers import START_MS, crossing, write_ledger
+from tracker.analytics.bins import shifted
 from tracker.analytics.counts import BY
 from tracker.analytics.dwell import quantiles
 from tracker.analytics.stays import stays
-from tracker.dashboard.bins import edges_of, shifted
+from tracker.dashboard.bins import edges_of
 from tracker.dashboard.dwell import dwell
 from tracker.dashboard.filters import Filter
 from tracker.dashboard.problems import ApiError

@@ -27,10 +27,12 @@ from tracker.engine.stage import Stage
 from tracker.errors import ConfigError, DetectionsError, SinkError, SourceError, TrackerError
 from tracker.events import Event
 from tracker.formats.ledger import read_editions, read_events
+from tracker.ground import Ground, Rectangle
 from tracker.recount import FrameNotes
 from tracker.settings.site_text import site_text
 from tracker.settings.stream import StreamSettings
 from tracker.site import Flow, Line, Occluder, Site, Zone
+from tracker.traffic import Traffic
 from tracker.types import TrackedFrame
 
 SUFFIXES = ("jsonl", "csv", "parquet", "instances")
@@ -47,6 +49,15 @@ SITE = Site(
     ),
     flows=(Flow(name="down", start="upper", end="lower"), Flow(name="over", start="left", end="right")),
     revision=3,
+)
+GROUNDED = replace(
+    SITE,
+    lines=tuple(replace(line, measures=("speed", "headway", "size"), wrong_way="out") for line in SITE.lines),
+    zones=tuple(replace(zone, stopped_s=1.0, towards=((0.3, 0.9), (0.5, 0.3))) for zone in SITE.zones),
+    ground=Ground(
+        rectangle=Rectangle(corners=((0.0, 1.0), (1.0, 1.0), (0.7, 0.2), (0.3, 0.2)), width_m=9.0, length_m=30.0)
+    ),
+    traffic=Traffic(time_to_collision_s=4.0, post_encroachment_s=6.5),
 )
 HIDDEN = replace(SITE, occluders=(OCCLUDER,))
 BEGUN = datetime(2026, 3, 29, 0, 59, 58, 123456, tzinfo=UTC)
@@ -96,7 +107,7 @@ def by_key(events: Sequence[Event]) -> list[Event]:
     return sorted(map(settled, events), key=lambda event: event.key)
 
 
-@pytest.mark.parametrize("site", [SITE, HIDDEN], ids=["open", "occluder"])
+@pytest.mark.parametrize("site", [SITE, HIDDEN, GROUNDED], ids=["open", "occluder", "ground"])
 @pytest.mark.parametrize("name", CASES)
 def test_records_give_the_events_of_tracking(tmp_path: Path, name: str, site: Site) -> None:
     files = [tmp_path / f"gate.{suffix}" for suffix in SUFFIXES]
@@ -116,6 +127,10 @@ def test_the_cases_hold_what_they_are_for(tmp_path: Path) -> None:
     assert min(crowded[kind] for kind in ("crossing", "enter", "leave", "loitering", "flow")) > 0
     assert kinds("outage")["gap"] == kinds("empty_outage")["gap"] == 1
     assert kinds("flip")["reclassified"] > 0
+    grounded = Counter(event.kind for event in CASES["classes"]().record(GROUNDED, tmp_path / "grounded.jsonl"))
+    measured = ("speed", "headway", "time_gap", "size", "time_to_collision", "post_encroachment", "wrong_way")
+    assert min(grounded[kind] for kind in measured) > 0
+    assert CASES["exit"]().record(GROUNDED, tmp_path / "standing.jsonl")
     crowded_rows, empty_rows = (
         [json.loads(line).get("notes") or {} for line in (tmp_path / f"{name}.jsonl").read_text().splitlines()]
         for name in ("crowd", "empty_outage")

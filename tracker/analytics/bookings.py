@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tracker.analytics.findings import Finding
 from tracker.events import Event, Sighting, Stay
 
 if TYPE_CHECKING:
@@ -52,6 +53,15 @@ class Bookings:
             time_s=time_s,
             utc_ms=self.utc_ms(time_s),
             since_s=since_s,
+            revision=self._site.revision,
+        )
+
+    def found(self, finding: Finding) -> Event:
+        """What was found of the premises."""
+        return Event(
+            **{name: getattr(finding, name) for name in Finding.__slots__},
+            stream=self._stream,
+            utc_ms=self.utc_ms(finding.time_s),
             revision=self._site.revision,
         )
 
@@ -203,7 +213,10 @@ class Bookings:
         )
 
     def _class_name(self, slot: int) -> str:
-        number = int(self._paths.class_ids[slot])
+        return self.class_of(int(self._paths.class_ids[slot]))
+
+    def class_of(self, number: int) -> str:
+        """Name of a class; its number where it has none."""
         return self.class_names[number] if number < len(self.class_names) else str(number)
 
     def _sighting(self, trace: Trace | None) -> Sighting | None:

@@ -43,6 +43,17 @@ class Hits:
     shares: Floats
     signs: Rows
 
+    def chosen(self, wanted: Flags, *, offset: int = 0) -> Hits:
+        """Some of them ``(H,)``, with edges counted from ``offset``."""
+        if not len(self.rows):
+            return self
+        return Hits(
+            rows=self.rows[wanted],
+            edges=self.edges[wanted] - offset,
+            shares=self.shares[wanted],
+            signs=self.signs[wanted],
+        )
+
 
 NO_HITS = Hits(rows=np.zeros(0, np.int64), edges=np.zeros(0, np.int64), shares=np.zeros(0), signs=np.zeros(0, np.int64))
 

@@ -1,4 +1,4 @@
-"""Measures of one site over one stream: contacts, lines, zones, flows and balances in order, as events."""
+"""Measures of one site over one stream: contacts, lines, zones, flows, balances and premises in order, as events."""
 
 from __future__ import annotations
 
@@ -11,14 +11,16 @@ import numpy as np
 from tracker.analytics.analytic import Analytic
 from tracker.analytics.bookings import Bookings
 from tracker.analytics.contact import ContactFinder, side_reach
+from tracker.analytics.findings import Moment
 from tracker.analytics.flows import FlowFinder
-from tracker.analytics.geometry import Edges, Hits
+from tracker.analytics.geometry import Edges
 from tracker.analytics.identity_switches import find_switches
 from tracker.analytics.lines import Lines
 from tracker.analytics.occlusion_order import occlusion_order
 from tracker.analytics.occupancy import Balances, Coverage, Occupancy
 from tracker.analytics.outages import Pause
 from tracker.analytics.paths import Paths
+from tracker.analytics.places import Places
 from tracker.analytics.zones import Zones
 from tracker.contacts import ContactState
 from tracker.errors import ConfigError
@@ -127,6 +129,17 @@ class SiteMeasures(Analytic):
         self._earlier.append((time_s, contacts.points * scale, seen))
         for identity in tracks.ended_ids.tolist():
             found += self._end(identity)
+        if self._places.asked:
+            moment = Moment.of(
+                tracks,
+                replace(own, states=states),
+                frame.size,
+                time_s=time_s,
+                blind=bool(self._pause.kinds),
+                class_of=self._bookings.class_of,
+                events=tuple(found),
+            )
+            found += map(self._bookings.found, self._places.process(moment))
         return tuple(found)
 
     def close(self) -> tuple[Event, ...]:
@@ -134,6 +147,8 @@ class SiteMeasures(Analytic):
         found: list[Event] = []
         for identity in list(self._paths.slots):
             found += self._end(identity, lost=False)
+        if self._size is not None:
+            found += list(map(self._bookings.found, self._places.close(found)))
         return tuple(found)
 
     def present(self) -> dict[str, dict[str, int]]:
@@ -152,6 +167,8 @@ class SiteMeasures(Analytic):
             present=self._bookings.present(self._zones.inside),
             area_percent=self._coverage.percent(instances.masks, rows, instances.boxes[rows], tracked.frame.size),
             balance=self._balances.now,
+            queues=self._places.queue_lengths(),
+            bays=self._places.taken_bays(),
             outages=tuple(sorted(self._pause.kinds)),
         )
 
@@ -179,6 +196,7 @@ class SiteMeasures(Analytic):
             "flows": self._flows.state(),
             "balances": self._balances.state(),
             "bookings": self._bookings.state(),
+            "places": self._places.state(),
             "outages": sorted(self._pause.kinds),
             "earlier": [[time_s, points.tolist(), seen.tolist()] for time_s, points, seen in self._earlier],
         }
@@ -208,6 +226,8 @@ class SiteMeasures(Analytic):
         self._flows.restore(state["flows"], shift_s)
         self._balances.restore(state["balances"])
         self._bookings.restore(state["bookings"])
+        if "places" in state:
+            self._places.restore(state["places"], shift_s)
         self._pause = Pause(state.get("outages", ()))
         for time_s, points, seen in state["earlier"]:
             places = np.array(points, np.float64).reshape(-1, 2)
@@ -229,6 +249,7 @@ class SiteMeasures(Analytic):
             self.site, stream=self.stream, paths=self._paths, class_names=class_names, aspect=self._aspect
         )
         self._bookings.utc_ms = self._utc_ms
+        self._places = Places(self.site, aspect=self._aspect, gap_s=self._gap_s)
         pieces, edges = self._lines.edges.edges, self._zones.edges
         self._pieces = len(pieces)
         self._edges = Edges(np.concatenate([pieces.start, edges.start]), np.concatenate([pieces.end, edges.end]))
@@ -297,6 +318,7 @@ class SiteMeasures(Analytic):
         """Sights of identities against all lines and zones at once."""
         steps = self._paths.step(slots, points, times_s)
         heights, leans = self._sizes[slots].T
+        self._places.sights(self._paths.ids[slots], times_s, points, heights)
         if self.site.lines and np.count_nonzero(steps.first):
             steps = self._continued(steps, heights)
         sides = self._edges.sides(steps.after)
@@ -307,12 +329,12 @@ class SiteMeasures(Analytic):
         hits, cut = self._edges.hits(steps.before, steps.after, before, sides), self._pieces
         crossings: Sequence[Crossing] = ()
         if self.site.lines:
-            crossings = self._lines.step(steps, sides[:, :cut], _chosen(hits, hits.edges < cut, 0), heights, leans)
+            crossings = self._lines.step(steps, sides[:, :cut], hits.chosen(hits.edges < cut), heights, leans)
         changes: Sequence[Change] = ()
         if self.site.zones:
             # Stays are not continued over an identity switch: a first sight is where one begins.
             of_zones = (hits.edges >= cut) & ~steps.first[hits.rows]
-            changes = self._zones.step(steps, sides[:, cut:], _chosen(hits, of_zones, cut))
+            changes = self._zones.step(steps, sides[:, cut:], hits.chosen(of_zones, offset=cut))
         return self._booked(crossings, changes) if crossings or changes else []
 
     def _continued(self, steps: Steps, heights: Floats) -> Steps:
@@ -350,18 +372,6 @@ class SiteMeasures(Analytic):
         found += self._bookings.end(slot)
         self._paths.drop(identity)
         return found
-
-
-def _chosen(hits: Hits, wanted: Flags, offset: int) -> Hits:
-    """Some of the hits, with edges counted from ``offset``."""
-    if not len(hits.rows):
-        return hits
-    return Hits(
-        rows=hits.rows[wanted],
-        edges=hits.edges[wanted] - offset,
-        shares=hits.shares[wanted],
-        signs=hits.signs[wanted],
-    )
 
 
 def _sizes(tracks: Tracks, contacts: Floats, size: tuple[int, int]) -> Floats:

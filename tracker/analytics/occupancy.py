@@ -59,6 +59,8 @@ class Occupancy:
         present: Identities by zone and class, hidden ones included until they are lost.
         area_percent: By zone, of its area in the picture.
         balance: By name of the doors.
+        queues: Persons in each queue, as far as it is certain.
+        bays: Whether each bay is taken.
         outages: Why the camera does not see the scene now: the numbers are those of before. Empty while it does.
     """
 
@@ -66,6 +68,8 @@ class Occupancy:
     present: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     area_percent: Mapping[str, float] = field(default_factory=dict)
     balance: Mapping[str, Balance] = field(default_factory=dict)
+    queues: Mapping[str, int] = field(default_factory=dict)
+    bays: Mapping[str, bool] = field(default_factory=dict)
     outages: tuple[EventKind, ...] = ()
 
 

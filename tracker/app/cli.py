@@ -22,8 +22,11 @@ from tracker.app.commands.live import live
 from tracker.app.commands.measure import associate, evaluate
 from tracker.app.commands.models import models_app
 from tracker.app.commands.occupancy import occupancy
+from tracker.app.commands.premises import bays, footfall, queues
+from tracker.app.commands.report import report
 from tracker.app.commands.settings import settings_app
 from tracker.app.commands.site import site_app
+from tracker.app.commands.speeds import speeds
 from tracker.app.commands.start import demo, doctor
 from tracker.app.commands.store import store_app
 from tracker.app.commands.track import segment, track
@@ -57,21 +60,8 @@ def _version(
 for command in (track, segment, batch, live, associate):
     app.command(cls=HabitCommand)(command)
 app.command(name="eval", cls=HabitCommand)(evaluate)
-for command in (
-    analyse,
-    compact,
-    counts,
-    turns,
-    dwell,
-    occupancy,
-    conversion,
-    heatmap,
-    audit,
-    identities,
-    dashboard,
-    demo,
-    doctor,
-):
+MEASURES = (counts, turns, dwell, speeds, queues, footfall, bays, occupancy, conversion, heatmap)
+for command in (analyse, compact, *MEASURES, report, audit, identities, dashboard, demo, doctor):
     app.command(cls=CheckedCommand)(command)
 app.add_typer(models_app, name="models")
 app.add_typer(site_app, name="site")

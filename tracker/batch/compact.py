@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from tracker.batch.results import Manifest, Results
 
-__all__ = ["COMPACTED", "compact"]
+__all__ = ["COMPACTED", "check_names", "compact"]
 
 COMPACTED = ("records", "identities", "events")
 NAME = "recording"
@@ -43,7 +43,7 @@ def compact(
     if not manifests:
         problem = "expected results of a batch, found no manifest"
         raise SourceError(results.place.shown, problem, "name what --out named")
-    _check_names(results, manifests)
+    check_names(results, manifests)
     check_folder(out)
     kinds = [kind for kind in COMPACTED if any(kind in one.files for one in manifests)]
     rows: dict[str, int] = {}
@@ -87,8 +87,12 @@ def _named(table: Any, recording: str) -> Any:
     return table.add_column(0, pa.field(NAME, names.type), names)
 
 
-def _check_names(results: Results, manifests: list[Manifest]) -> None:
-    """A recording that is there under two settings would be counted twice."""
+def check_names(results: Results, manifests: list[Manifest]) -> None:
+    """Refuse a recording that is there under two settings: it would be counted twice.
+
+    Raises:
+        SourceError: There is one.
+    """
     seen: set[str] = set()
     for one in manifests:
         if one.recording in seen:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tracker.dashboard.bins import edges_of, shifted
+from tracker.analytics.bins import shifted
+from tracker.dashboard.bins import edges_of
 from tracker.dashboard.filters import chosen, stream_numbers, texts_in
 from tracker.dashboard.history import KINDS
 from tracker.dashboard.problems import ApiError

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Sites", "difference", "site_json", "site_of_json"]
 
-LISTS = ("lines", "zones", "occluders", "doors", "flows")
+LISTS = ("lines", "zones", "occluders", "doors", "flows", "queues", "footfall", "bays")
 
 
 class Sites:
@@ -187,7 +187,7 @@ def _as_lines(value: Mapping[str, Any]) -> tuple[list[str], dict[int, str]]:
                 places[len(lines)] = f"{key}[{number}]"
             lines.append("],")
         else:
-            held = {k: v for k, v in entry.items() if v not in (None, "", [])} if isinstance(entry, dict) else entry
+            held = {k: v for k, v in entry.items() if v not in (None, "", [], {})} if isinstance(entry, dict) else entry
             lines.append(f"{_text(key)}: {_text(held)},")
             places[len(lines)] = str(key)
     return [*lines, "}"], places

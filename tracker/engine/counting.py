@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from tracker.analytics.analytic import AnalyticContext
 from tracker.analytics.contact import ContactFinder
+from tracker.analytics.traffic_measures import asks_for_traffic
 from tracker.engine.stage import Stage
 from tracker.errors import ConfigError
 from tracker.plugins import ANALYTICS, STAGES, StageContext
@@ -32,6 +33,7 @@ __all__ = [
     "check_site",
     "contact",
     "counting_stages",
+    "kinds_of",
     "listed_classes",
     "site_of",
 ]
@@ -131,7 +133,7 @@ def counting_stages(
             ("camera_state", {"reference": reference, "start_at": settings.start_at, "revision": site.revision})
         )
     facts = {"site": site, "start_at": settings.start_at, "gap_s": settings.gap_s}
-    kinds = [*(["site"] if site is not None else []), *settings.analytics]
+    kinds = list(dict.fromkeys([*kinds_of(site), *settings.analytics]))
     steps += [("analytics", {"kind": kind, **facts}) for kind in kinds]
     if settings.heatmap:  # after the camera's state, which says when the camera saw something else
         steps.append(("heatmap", {"start_at": settings.start_at, "gap_s": settings.gap_s}))
@@ -141,6 +143,13 @@ def counting_stages(
         STAGES.load(name)(StageContext(stream=stream, class_names=class_names, settings=values))
         for name, values in steps
     ]
+
+
+def kinds_of(site: Site | None) -> list[str]:
+    """The analytics that a site asks for, in the order in which they take a frame."""
+    if site is None:
+        return []
+    return ["site", "traffic"] if asks_for_traffic(site) else ["site"]
 
 
 def site_of(settings: StreamSettings) -> Site | None:

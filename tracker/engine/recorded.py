@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from tracker.engine.counting import check_site, counting_stages
+from tracker.engine.counting import check_site, counting_stages, kinds_of
 from tracker.engine.saved import stream_of, tracked_frames
 from tracker.errors import ConfigError
 from tracker.formats.instances import is_saved_instances, open_saved
@@ -111,10 +111,16 @@ def open_input(
     if settings.start_at is None and recorded.start_ms is not None:
         settings = settings.replace(start_at=EPOCH + timedelta(milliseconds=recorded.start_ms))
     stream = reading.stream or recorded.stream or paths[0].name
-    facts = {"kind": "site", "site": site, "start_at": settings.start_at, "gap_s": settings.gap_s}
-    context = StageContext(stream=stream, class_names=recorded.class_names, settings=facts)
-    names = ["analytics", *(["heatmap"] if settings.heatmap else [])]
-    stages: list[Stage] = [STAGES.load(name)(context) for name in names]
+    facts = {"site": site, "start_at": settings.start_at, "gap_s": settings.gap_s}
+    stages: list[Stage] = [
+        STAGES.load("analytics")(
+            StageContext(stream=stream, class_names=recorded.class_names, settings={"kind": kind, **facts})
+        )
+        for kind in kinds_of(site)
+    ]
+    if settings.heatmap:
+        context = StageContext(stream=stream, class_names=recorded.class_names, settings={"kind": "site", **facts})
+        stages.append(STAGES.load("heatmap")(context))
     yield RecordedInput(
         stream=stream,
         site=site,

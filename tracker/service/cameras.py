@@ -144,7 +144,7 @@ class LiveService:
                 logger.error("camera not started", extra={"camera": camera.name, "problem": str(failure)})  # noqa: TRY400
                 self._failures.append(failure)
         self.release()
-        fixed = ("device", "batch", "workers", "metrics", "log", "batch_wait_ms", "state", "fp16")
+        fixed = ("device", "batch", "workers", "metrics", "log", "batch_wait_ms", "state", "fp16", "report")
         differs = [name for name in fixed if getattr(config, name) != getattr(self._config, name)]
         if differs:
             logger.warning("settings that need a restart", extra={"settings": ", ".join(differs)})

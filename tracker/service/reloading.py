@@ -39,6 +39,11 @@ class Reloads:
     ) -> None:
         self._path, self._config, self._service, self._viewers = path, config, service, viewers
 
+    @property
+    def config(self) -> ServiceSettings:
+        """The settings that hold now, with the sites that were drawn."""
+        return with_drawn_sites(self._config)
+
     def from_file(self) -> None:
         """Read the settings again and change the cameras to them; what is wrong with them is logged."""
         try:

@@ -18,6 +18,7 @@ from tracker.service.drawn_sites import dashboard_folder, sites_folder, with_dra
 from tracker.service.logs import faults_logged, logging_to_stderr
 from tracker.service.memory import give_back, limit_pools, raise_file_limit
 from tracker.service.reloading import Reloads
+from tracker.service.reports import Reports, check_stores
 from tracker.service.signals import arriving
 from tracker.service.status import STUCK_S, StatusServer
 from tracker.service.systemd import notify
@@ -67,6 +68,7 @@ def run_live(path: Path, *, log: str | None = None, resume: bool = False, dashbo
         config = config.replace(dashboard=DashboardSettings())
     if resume and config.state is None:
         raise ConfigError("--resume", "expected a folder for states, found none in the settings", "add `state: FOLDER`")
+    check_stores(config)
     with logging_to_stderr(log or config.log), faults_logged(), arriving() as signals, contextlib.ExitStack() as stack:
         limit_pools()
         raise_file_limit()
@@ -80,7 +82,10 @@ def run_live(path: Path, *, log: str | None = None, resume: bool = False, dashbo
                 stack.callback(status.close)
                 logger.info("status", extra={"address": f"http://{status.address}/healthz"})
             notify("READY=1")
-            _loop(service, Reloads(path, config, service, viewers), signals)
+            reloads = Reloads(path, config, service, viewers)
+            if config.report is not None:
+                stack.enter_context(Reports(config.report, lambda: reloads.config))
+            _loop(service, reloads, signals)
         finally:
             notify("STOPPING=1")
             code = service.close()

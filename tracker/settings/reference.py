@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from tracker.settings.dashboard import DashboardSettings
 from tracker.settings.model import Also, Flag, Note, bounds, choices, expected, kind_of_value, marker, names_of
+from tracker.settings.report import ReportSettings
 from tracker.settings.service import SHARED, ServiceSettings
 from tracker.settings.stream import RunSettings
 from tracker.settings.yaml_file import camera_class
@@ -52,6 +53,12 @@ Under `dashboard` in cameras.yaml; options belong to `masktrail dashboard`. Guid
 
 {dashboard}
 
+## A report
+
+Under `report` in cameras.yaml. Guide: [reports](../guide/reports.md).
+
+{report}
+
 ## A run
 
 Of `masktrail track` and `segment` only, and in Python `RunSettings`.
@@ -80,6 +87,7 @@ def reference_page(service: type[ServiceSettings] = ServiceSettings, run: type[R
         stream=_table(of_camera, in_file=True),
         service=_table(of_service, in_file=True),
         dashboard=_table(DashboardSettings.model_fields, in_file=True),
+        report=key_table(ReportSettings.model_fields),
         run=_table(of_run, in_file=False),
     )
 
@@ -93,7 +101,7 @@ def file_schema(service: type[ServiceSettings] = ServiceSettings) -> dict[str, A
     camera = camera_class(service)
     of_camera = properties(camera)
     top = {key: of_camera[key] for key, name in names_of(camera).items() if name in SHARED}
-    top |= {key: value for key, value in properties(service).items() if key not in {"cameras", "dashboard"}}
+    top |= {key: value for key, value in properties(service).items() if key not in {"cameras", "dashboard", "report"}}
     top["dashboard"] = {
         "description": service.model_fields["dashboard"].description,
         "anyOf": [
@@ -101,6 +109,13 @@ def file_schema(service: type[ServiceSettings] = ServiceSettings) -> dict[str, A
             {"type": "boolean"},
             {"enum": ["on", "off"]},
         ],
+    }
+    top["report"] = {
+        "description": service.model_fields["report"].description,
+        "type": "object",
+        "additionalProperties": False,
+        "required": ["folder"],
+        "properties": properties(ReportSettings),
     }
     shared = {key: value for key, value in of_camera.items() if key not in {"name", "url"}}
     required = [name for name, field in camera.model_fields.items() if field.is_required()]
@@ -204,6 +219,8 @@ def _default(field: FieldInfo) -> str:
 def _values(field: FieldInfo) -> str:
     if kind_of_value(field) is DashboardSettings:
         return "`on`, `off`, or its keys"
+    if kind_of_value(field) is ReportSettings:
+        return "its keys"
     if choices(field):
         return ", ".join(f"`{word}`" for word in choices(field))
     low, high = bounds(field)

@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, Field
 from tracker.settings.choices import LogForm
 from tracker.settings.dashboard import DashboardSettings
 from tracker.settings.model import Flag, Note, Origin, Wanted
+from tracker.settings.report import ReportSettings
 from tracker.settings.stream import DAY_S, CameraSettings, DeviceSettings
 from tracker.settings.values import Text
 
@@ -63,6 +64,12 @@ class ServiceSettings(DeviceSettings):
         Field(description="The web page; nothing is served without it."),
         Note("Its own keys are below; `dashboard: on` takes all their defaults."),
         Wanted("`on`, `off` or the dashboard's keys", "write `dashboard: on`"),
+    ] = None
+    report: Annotated[
+        ReportSettings | None,
+        Field(description="Reports of every day or week; none are written without it."),
+        Note("Its own keys are below. Needs a store (`.sqlite`) among the `events` of the cameras."),
+        Wanted("the keys of a report", "write `report: {folder: reports}`"),
     ] = None
     batch_wait_ms: Annotated[
         float,

@@ -7,11 +7,12 @@ and writes the file. What the parts mean together is checked by :class:`tracker.
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from tracker.settings.model import Also, Note, Settings, Wanted
+from tracker.settings.site_premises import BaySettings, FootfallSettings, QueueSettings
 from tracker.settings.values import Text, Texts, as_pairs
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "OccluderSettings",
     "RectangleSettings",
     "SiteSettings",
+    "TrafficSettings",
     "ZoneSettings",
 ]
 
@@ -76,6 +78,26 @@ LineName = Annotated[Text, Field(description="Name, different from those of the 
 Classes = Annotated[Texts, Field(description="Classes that count; all if left out.")]
 
 
+def _words(value: Any) -> Any:
+    """One word is a list of one."""
+    return (value,) if isinstance(value, str) else value
+
+
+SectionMeasure = Literal["speed", "headway", "size"]
+Measures = Annotated[
+    tuple[SectionMeasure, ...],
+    BeforeValidator(_words),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"enum": list(get_args(SectionMeasure))},
+                {"type": "array", "items": {"enum": list(get_args(SectionMeasure))}},
+            ]
+        }
+    ),
+]
+
+
 class LineSettings(Settings):
     """A line that is counted over, in two named directions."""
 
@@ -113,6 +135,15 @@ class LineSettings(Settings):
     min_rearm_s: Annotated[
         float, Field(ge=0, le=DAY_S, description="Shortest time between two crossings of one identity, in seconds.")
     ] = 1.0
+    measures: Annotated[
+        Measures,
+        Field(description="What is measured of each passage: `speed`, `headway` (and time gap), `size`."),
+        Note("They need `ground`. A speed whose standard error is more than 10 % is not written."),
+        Wanted("some of speed, headway, size", "such as [speed, headway]"),
+    ] = ()
+    wrong_way: Annotated[
+        Text | None, Field(description="Name of the direction that is against the rules; none if left out.")
+    ] = None
 
 
 class ZoneSettings(Settings):
@@ -142,6 +173,20 @@ class ZoneSettings(Settings):
         Field(description="Other limits for some classes, {person: 60}."),
         Wanted("`class: seconds`", "such as {person: 60}"),
     ] = ()
+    stopped_s: Annotated[
+        float | None,
+        Field(ge=0.5, le=DAY_S, description="Seconds of standing still from which it is stopped; never if left out."),
+        Note("It needs `ground`."),
+    ] = None
+    towards: Annotated[
+        LinePoints,
+        Field(description="Two points, an arrow the way that traffic goes; what goes against it is on the wrong way."),
+        Note("It needs `ground`."),
+        Wanted("two points [x, y], from and to", "such as [[0.5, 0.9], [0.5, 0.4]]"),
+    ] = ()
+    conflict_area: Annotated[
+        bool, Field(description="Post-encroachment times are taken in this and other such zones only.")
+    ] = False
 
 
 class OccluderSettings(Settings):
@@ -240,6 +285,45 @@ class GroundSettings(Settings):
     ] = None
 
 
+Seconds = Annotated[float, Field(ge=0.1, le=10)]
+Sizes = Annotated[
+    tuple[tuple[Text, tuple[float, float, float]], ...],
+    BeforeValidator(as_pairs),
+    WithJsonSchema(
+        {
+            "type": "object",
+            "additionalProperties": {
+                "type": "array",
+                "minItems": 3,
+                "maxItems": 3,
+                "items": {"type": "number", "minimum": 0.05, "maximum": 100},
+            },
+        }
+    ),
+]
+
+
+class TrafficSettings(Settings):
+    """Conflicts between road users, which need `ground`: screening, not enforcement."""
+
+    time_to_collision_s: Annotated[
+        Seconds | None,
+        Field(description="The least time to collision of a pair is written up to here; never if left out."),
+        Note("1.5 s is customary; studies use 2 to 4 s."),
+    ] = None
+    post_encroachment_s: Annotated[
+        Seconds | None,
+        Field(description="The post-encroachment time of a pair is written up to here; never if left out."),
+        Note("5 s is customary; studies go up to 6.5 s."),
+    ] = None
+    sizes: Annotated[
+        Sizes,
+        Field(description="Length, width, and distance of the outer wheels' contacts by class, in metres."),
+        Note("Classes that are left out have usual sizes: {car: [4.4, 1.8, 2.9], bus: [12, 2.5, 6.5], ...}."),
+        Wanted("`class: [length, width, base]` in metres", "such as {car: [4.4, 1.8, 2.9]}"),
+    ] = ()
+
+
 class SiteSettings(Settings):
     """A whole file: what is measured in one camera's picture."""
 
@@ -266,6 +350,12 @@ class SiteSettings(Settings):
     occluders: Annotated[tuple[OccluderSettings, ...], Field(description="What hides ground contacts.")] = ()
     doors: Annotated[tuple[DoorsSettings, ...], Field(description="Lines by which spaces are entered and left.")] = ()
     flows: Annotated[tuple[FlowSettings, ...], Field(description="Ways between lines and zones.")] = ()
+    queues: Annotated[tuple[QueueSettings, ...], Field(description="Queues: who waits in a zone, and how long.")] = ()
+    footfall: Annotated[tuple[FootfallSettings, ...], Field(description="Visitors through doors, and passers-by.")] = ()
+    bays: Annotated[tuple[BaySettings, ...], Field(description="Parking bays: taken and free.")] = ()
     ground: Annotated[
         GroundSettings | None, Field(description="How the picture lies on the ground, for speeds and distances.")
     ] = None
+    traffic: Annotated[TrafficSettings | None, Field(description="Conflicts between road users that are written.")] = (
+        None
+    )

@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from tracker.errors import ConfigError
 from tracker.ground import Ground, GroundPoint, Rectangle
+from tracker.premises import Bay, Footfall, Queue
 from tracker.settings.model import names_of
 from tracker.settings.site import (
     VERSION,
@@ -40,11 +41,14 @@ from tracker.settings.site import (
     OccluderSettings,
     RectangleSettings,
     SiteSettings,
+    TrafficSettings,
     ZoneSettings,
 )
+from tracker.settings.site_premises import BaySettings, FootfallSettings, QueueSettings
 from tracker.settings.site_text import site_text
 from tracker.settings.yaml_nodes import NodeReader, compose, is_kind, read_text, shown_node
 from tracker.site import MOST_POINTS, Doors, Flow, Line, Occluder, Site, Zone
+from tracker.traffic import Traffic
 
 if TYPE_CHECKING:
     from tracker.polygons import Point
@@ -61,6 +65,8 @@ _NUMBERED = re.compile(r"([0-9]{1,10})(?:-([0-9]{1,6}))?\.yaml")
 
 _GEOMETRY = {"point", "points", "edges", "polygon", "polygons", "corner", "x"}
 """Words of problems that lie in the points."""
+_SHARED = {"line or zone": {"lines", "zones"}, "queue, footfall or bay": {"queues", "footfall", "bays"}}
+"""Keys of parts with names that differ from each other, and what those are called in errors."""
 
 
 class SiteConflictError(ConfigError):
@@ -204,6 +210,9 @@ class _Reader(NodeReader):
         "occluders": (OccluderSettings, Occluder, "occluder", "polygon"),
         "doors": (DoorsSettings, Doors, "doors", ""),
         "flows": (FlowSettings, Flow, "flow", ""),
+        "queues": (QueueSettings, Queue, "queue", ""),
+        "footfall": (FootfallSettings, Footfall, "footfall", ""),
+        "bays": (BaySettings, Bay, "bay", "polygon"),
     }
     """Key -> settings, value, what it is called, its key of points."""
 
@@ -219,12 +228,14 @@ class _Reader(NodeReader):
         nodes = self.nodes(root, names_of(SiteSettings), "the site")
         listed = {key: nodes.pop(key) for key in self.parts if key in nodes}
         ground = self._ground(nodes.pop("ground")) if "ground" in nodes else None
+        traffic = self._traffic(nodes.pop("traffic")) if "traffic" in nodes else None
         top = self.made(SiteSettings, root, nodes)
         held = {key: tuple(self._part(key, node) for node in self._list(key, node)) for key, node in listed.items()}
         try:
             return Site(
                 **held,
                 ground=ground,
+                traffic=traffic,
                 reference_size=top.reference_size,
                 reference_picture=top.reference_picture or "",
                 revision=top.revision,
@@ -262,13 +273,16 @@ class _Reader(NodeReader):
 
     def _part(self, key: str, node: Any) -> Any:
         settings, made, what, geometry = self.parts[key]
-        nodes = self.nodes(node, names_of(settings), f"a {what}" if what != "doors" else what)
+        nodes = self.nodes(node, names_of(settings), what if what in {"doors", "footfall"} else f"a {what}")
         drawn = nodes.pop(geometry, None)
         ready = {} if drawn is None else {geometry: self._drawn(drawn, several=key == "zones")}
+        if key == "zones" and "towards" in nodes:
+            ready["towards"] = self._drawn(nodes.pop("towards"), several=False)
         values = self.made(settings, node, nodes, **ready).chosen()
         self._places |= {f"{what} {values['name']!r}": node}
-        if key in {"lines", "zones"}:
-            self._places[f"line or zone {values['name']!r}"] = node
+        for shared, keys in _SHARED.items():
+            if key in keys:
+                self._places[f"{shared} {values['name']!r}"] = node
         if "loiter_s_by_class" in values:
             values["loiter_s_by_class"] = dict(values["loiter_s_by_class"])
         optional = {field.name for field in fields(made) if field.default == ""}
@@ -282,6 +296,29 @@ class _Reader(NodeReader):
         if drawn is not None and words & _GEOMETRY:
             at = drawn
         raise self.wrong(at, f"{failure.offender}: {failure.problem}", failure.remedy)
+
+    def _traffic(self, node: Any) -> Traffic:
+        nodes = self.nodes(node, names_of(TrafficSettings), "traffic")
+        sizes = nodes.pop("sizes", None)
+        listed = self.nodes(sizes, {key.value: key.value for key, _ in sizes.value}, "sizes") if sizes else {}
+        self._places["traffic"] = node
+        try:
+            known = {name: self._size(entry) for name, entry in listed.items()}
+            made = self.made(TrafficSettings, node, nodes)
+            return Traffic(**(made.chosen() | {"sizes": known}))
+        except ConfigError as error:
+            if error.offender.startswith(f"{self.name}:"):
+                raise
+            failure = error
+        raise self.wrong(sizes or node, f"{failure.offender}: {failure.problem}", failure.remedy)
+
+    def _size(self, node: Any) -> tuple[float, float, float]:
+        entries = [entry.value for entry in node.value if is_kind(entry, "scalar")] if is_kind(node, "sequence") else []
+        if len(entries) != 3 or not all(NUMBER.fullmatch(text) for text in entries):
+            problem = f"expected length, width and base in metres, found {shown_node(node)}"
+            raise self.wrong(node, problem, "such as {car: [4.4, 1.8, 2.9]}")
+        length, width, base = map(float, entries)
+        return length, width, base
 
     def _ground(self, node: Any) -> Ground:
         """Points or a rectangle that tie the picture to the ground."""

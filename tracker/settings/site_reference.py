@@ -15,8 +15,10 @@ from tracker.settings.site import (
     OccluderSettings,
     RectangleSettings,
     SiteSettings,
+    TrafficSettings,
     ZoneSettings,
 )
+from tracker.settings.site_premises import BaySettings, FootfallSettings, QueueSettings
 
 if TYPE_CHECKING:
     from tracker.settings.model import Settings
@@ -29,17 +31,21 @@ PARTS: dict[str, type[Settings]] = {
     "occluders": OccluderSettings,
     "doors": DoorsSettings,
     "flows": FlowSettings,
+    "queues": QueueSettings,
+    "footfall": FootfallSettings,
+    "bays": BaySettings,
 }
 
 SECTIONS: dict[str, tuple[type[Settings], ...]] = {
     "ground": (GroundSettings, GroundPointSettings, RectangleSettings),
+    "traffic": (TrafficSettings,),
 }
 """Keys of the file that are mappings with keys of their own -> these, and those within them."""
 
 _PAGE = """\
 # Site files
 
-Written by `masktrail settings site`; change the descriptions in `tracker/settings/site.py`, then run
+Written by `masktrail settings site`; change the descriptions in `tracker/settings/site*.py`, then run
 `masktrail settings site --out docs/reference/site.md`. Guide: [site files](../guide/site-files.md).
 
 A site file, `sites/<camera>.yaml`, says what is measured in the picture of one camera. Points are `[x, y]` in shares of

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
     from tracker.ground import Ground
     from tracker.polygons import Point
+    from tracker.premises import Bay, Footfall, Queue
     from tracker.site import Doors, Flow, Line, Occluder, Site, Zone
+    from tracker.traffic import Traffic
 
 __all__ = ["directions_in_words", "site_text"]
 
@@ -87,8 +89,13 @@ def _lines_of(site: Site) -> Iterator[str]:
     yield from _part("occluders", map(_occluder, site.occluders))
     yield from _part("doors", map(_doors, site.doors))
     yield from _part("flows", map(_flow, site.flows))
+    yield from _part("queues", map(_queue, site.queues))
+    yield from _part("footfall", map(_footfall, site.footfall))
+    yield from _part("bays", map(_bay, site.bays))
     if site.ground is not None:
         yield from _ground(site.ground)
+    if site.traffic is not None:
+        yield from _traffic(site.traffic)
 
 
 def _part(key: str, entries: Iterable[Iterable[str]]) -> Iterator[str]:
@@ -113,6 +120,10 @@ def _line(line: Line, size: tuple[int, int] | None) -> Iterator[str]:
     yield f"    sway_share: {_number(line.sway_share)}"
     yield f"    settle_s: {_number(line.settle_s)}"
     yield f"    min_rearm_s: {_number(line.min_rearm_s)}"
+    if line.measures:
+        yield f"    measures: {_words(line.measures)}"
+    if line.wrong_way:
+        yield f"    wrong_way: {_word(line.wrong_way)}"
 
 
 def _zone(zone: Zone) -> Iterator[str]:
@@ -132,6 +143,12 @@ def _zone(zone: Zone) -> Iterator[str]:
     if zone.loiter_s_by_class:
         limits = ", ".join(f"{_word(name)}: {_number(limit)}" for name, limit in zone.loiter_s_by_class.items())
         yield f"    loiter_s_by_class: {{{limits}}}"
+    if zone.stopped_s is not None:
+        yield f"    stopped_s: {_number(zone.stopped_s)}"
+    if zone.towards:
+        yield from _points("    towards: ", zone.towards)
+    if zone.conflict_area:
+        yield "    conflict_area: true"
 
 
 def _occluder(occluder: Occluder) -> Iterator[str]:
@@ -155,6 +172,36 @@ def _flow(flow: Flow) -> Iterator[str]:
             yield f"    {key}: {_word(value)}"
 
 
+def _queue(queue: Queue) -> Iterator[str]:
+    yield f"  - name: {_word(queue.name)}"
+    for key in ("zone", "served_at", "served_direction"):
+        if value := getattr(queue, key):
+            yield f"    {key}: {_word(value)}"
+    yield from _numbers(queue, "still_m_s", "still_s", "reach_s")
+
+
+def _footfall(footfall: Footfall) -> Iterator[str]:
+    yield f"  - name: {_word(footfall.name)}"
+    yield f"    doors: {_word(footfall.doors)}"
+    for key in ("passing", "staff_zones"):
+        if names := getattr(footfall, key):
+            yield f"    {key}: {_words(names)}"
+    yield from _numbers(footfall, "staff_s", "re_entry_s", "group_m", "group_s")
+
+
+def _bay(bay: Bay) -> Iterator[str]:
+    yield f"  - name: {_word(bay.name)}"
+    yield from _points("    polygon: ", bay.polygon)
+    if bay.classes:
+        yield f"    classes: {_words(bay.classes)}"
+    yield from _numbers(bay, "covered", "taken_s", "free_s")
+
+
+def _numbers(part: Queue | Footfall | Bay, *keys: str) -> Iterator[str]:
+    for key in keys:
+        yield f"    {key}: {_number(getattr(part, key))}"
+
+
 def _ground(ground: Ground) -> Iterator[str]:
     yield from ("", "ground:")
     if ground.rectangle is not None:
@@ -166,6 +213,16 @@ def _ground(ground: Ground) -> Iterator[str]:
     yield "  points:"
     for point in ground.points:
         yield f"    - {{at: {_exact(point.at)}, metres: [{', '.join(_number(value + 0.0) for value in point.metres)}]}}"
+
+
+def _traffic(traffic: Traffic) -> Iterator[str]:
+    yield from ("", "traffic:" if traffic != type(traffic)() else "traffic: {}")
+    for key in ("time_to_collision_s", "post_encroachment_s"):
+        if (limit := getattr(traffic, key)) is not None:
+            yield f"  {key}: {_number(limit)}"
+    if traffic.sizes:
+        sizes = (f"{_word(name)}: [{', '.join(map(_number, size))}]" for name, size in traffic.sizes.items())
+        yield f"  sizes: {{{', '.join(sizes)}}}"
 
 
 def _exact(point: Point) -> str:

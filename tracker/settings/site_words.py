@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from tracker.ground import Ground
     from tracker.polygons import Point
     from tracker.site import Doors, Flow, Line, Site, Zone
+    from tracker.traffic import Traffic
 
 __all__ = ["described", "doubts"]
 
@@ -40,7 +41,10 @@ def described(site: Site) -> Iterator[str]:
         drawn = f"drawn on {site.reference_size[0]} x {site.reference_size[1]}"
     yield f"revision {site.revision}, {drawn}, time zone {site.timezone}"
     for line in site.lines:
-        yield f"line {line.name}: {directions_in_words(line, site.reference_size)}{_of(line.classes)}"
+        measures = f"; measures {', '.join(line.measures)}" if line.measures else ""
+        wrong = f'; "{line.wrong_way}" is the wrong way' if line.wrong_way else ""
+        ways = directions_in_words(line, site.reference_size)
+        yield f"line {line.name}: {ways}{_of(line.classes)}{measures}{wrong}"
     for zone in site.zones:
         yield f"zone {zone.name}: {_zone(zone)}{_of(zone.classes)}"
     for occluder in site.occluders:
@@ -49,10 +53,13 @@ def described(site: Site) -> Iterator[str]:
         yield f"doors {doors.name}: {_doors(doors)}"
     for flow in site.flows:
         yield f"flow {flow.name}: {_flow(flow)}"
+    yield from _premises(site)
     if site.ground is not None:
         yield f"ground: {_ground(site.ground, site.reference_size or DEFAULT_SIZE)}"
-    if not site.lines and not site.zones:
-        yield "nothing is counted: there are no lines and no zones"
+    if site.traffic is not None:
+        yield f"traffic: {_traffic(site.traffic)}"
+    if not site.lines and not site.zones and not site.bays:
+        yield "nothing is counted: there are no lines, zones or bays"
 
 
 def doubts(site: Site) -> Iterator[str]:
@@ -82,6 +89,9 @@ def _zone(zone: Zone) -> str:
         text += f", loitering from {zone.loiter_s:g} s"
     if zone.loiter_s_by_class:
         text += " (" + ", ".join(f"{name} {limit:g} s" for name, limit in zone.loiter_s_by_class.items()) + ")"
+    text += "" if zone.stopped_s is None else f", stopped from {zone.stopped_s:g} s"
+    text += ", against its arrow is the wrong way" if zone.towards else ""
+    text += ", a conflict area" if zone.conflict_area else ""
     return text
 
 
@@ -98,6 +108,19 @@ def _flow(flow: Flow) -> str:
     return f"from {start} to {end}"
 
 
+def _premises(site: Site) -> Iterator[str]:
+    """What it measures of queues, footfall and bays."""
+    for queue in site.queues:
+        way = f' ("{queue.served_direction}")' if queue.served_direction else ""
+        yield f"queue {queue.name}: stands in {queue.zone}, is served at {queue.served_at}{way}"
+    for part in site.footfall:
+        passing = f", passers-by over {', '.join(part.passing)}" if part.passing else ""
+        staff = f", staff is {part.staff_s:g} s in {', '.join(part.staff_zones)}" if part.staff_zones else ""
+        yield f"footfall {part.name}: visitors through {part.doors}{passing}{staff}"
+    for bay in site.bays:
+        yield f"bay {bay.name}: {polygon_area(bay.polygon):.1%} of the picture{_of(bay.classes)}"
+
+
 def _ground(ground: Ground, size: tuple[int, int]) -> str:
     known = f"{len(ground.points)} points"
     if ground.rectangle is not None:
@@ -108,6 +131,15 @@ def _ground(ground: Ground, size: tuple[int, int]) -> str:
         return known
     down_m = ground.metres_per_share(np.array([point.at for point in ground.known]))[:, 1] / size[1]
     return f"{known}; 1 px down the picture is {down_m.min():.2g} to {down_m.max():.2g} m at these points"
+
+
+def _traffic(traffic: Traffic) -> str:
+    limits = (
+        ("time to collision", traffic.time_to_collision_s),
+        ("post-encroachment time", traffic.post_encroachment_s),
+    )
+    told = [f"{name} up to {limit:g} s" for name, limit in limits if limit is not None]
+    return ", ".join(told) or "no conflicts are told"
 
 
 def _ground_doubts(ground: Ground) -> Iterator[str]:

@@ -25,6 +25,7 @@ from tracker.errors import ConfigError
 from tracker.settings.dashboard import DashboardSettings
 from tracker.settings.environment import fill_in
 from tracker.settings.model import names_of
+from tracker.settings.report import ReportSettings
 from tracker.settings.service import SHARED, ServiceSettings
 from tracker.settings.stream import CameraSettings
 from tracker.settings.yaml_nodes import NodeReader, compose, is_kind, line_of, read_text, shown_node
@@ -102,6 +103,7 @@ class _Reader(NodeReader):
             for_all |= self.nodes(defaults, of_stream, "defaults")
         self.made(camera, root, for_all, name="defaults", url="defaults")  # a mistake there is reported once
         page = self._dashboard(nodes.pop("dashboard", None))
+        told = self._report(nodes.pop("report", None))
         listed = nodes.pop("cameras", None)
         if listed is None or not is_kind(listed, "sequence") or not listed.value:
             raise self.wrong(
@@ -117,7 +119,22 @@ class _Reader(NodeReader):
             for node in listed.value
         ]
         self._check_names(cameras, listed.value)
-        return self.made(settings, root, nodes, cameras=tuple(cameras), dashboard=page, path=self.name)
+        return self.made(settings, root, nodes, cameras=tuple(cameras), dashboard=page, report=told, path=self.name)
+
+    def _report(self, node: Any) -> ReportSettings | None:
+        """The keys of a report."""
+        if node is None:
+            return None
+        if is_kind(node, "scalar"):
+            problem = f"expected keys such as `folder`, found {shown_node(node)}"
+            raise self.wrong(node, problem, "write `report: {folder: reports}`")
+        nodes = self.nodes(node, names_of(ReportSettings), "report")
+        lists = {
+            name: [self.text(entry) for entry in nodes.pop(name).value]
+            for name in ("only",)
+            if is_kind(nodes.get(name), "sequence") and all(is_kind(entry, "scalar") for entry in nodes[name].value)
+        }
+        return self.made(ReportSettings, node, nodes, **lists)
 
     def _dashboard(self, node: Any) -> DashboardSettings | None:
         """The page's settings: its keys, or a word for all defaults or none of it."""

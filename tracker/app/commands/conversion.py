@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tracker.app.commands.counts import group_rows, moment_of, seconds_of
+from tracker.app.commands.counts import group_rows, moment_of
 from tracker.app.console import console_for
 from tracker.app.groups import GroupName, GroupsFile, chosen_group, local_time, with_doors
+from tracker.app.times import bin_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,7 +45,7 @@ def conversion(
     from tracker.analytics.conversion import conversion_bins
     from tracker.app.till import transactions
 
-    place, bin_s = with_doors(chosen_group(group, groups)), seconds_of(bins)
+    place, bin_s = with_doors(chosen_group(group, groups)), bin_seconds(bins)
     start_ms, end_ms = moment_of("--from", since, place.zone), moment_of("--to", until, place.zone)
     if out is not None:
         from tracker.sinks.claims import Claim, check_claims

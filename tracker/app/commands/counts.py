@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
-import re
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -16,6 +15,7 @@ import typer
 from tracker.analytics.class_schemes import Scheme
 from tracker.app.console import console_for, foreign
 from tracker.app.groups import GroupsFile
+from tracker.app.times import bin_label, bin_seconds
 from tracker.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -25,12 +25,11 @@ if TYPE_CHECKING:
     from tracker.events import EventKind
     from tracker.groups import SiteGroup
 
-__all__ = ["counts", "group_rows", "moment_of", "seconds_of", "sums_of_ledgers", "zone_of"]
+__all__ = ["counts", "group_rows", "moment_of", "sums_of_ledgers", "zone_of"]
 
 COLUMNS = {"stream": "stream", "line": "place", "zone": "place", "place": "place"} | {
     name: name for name in ("direction", "class", "kind")
 }
-UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 DOORS = "doors"
 Limits = tuple[int | None, int | None]
@@ -65,7 +64,7 @@ def counts(
     """Count what a ledger of events holds, in bins of time; bins without an event are zeros, camera outages are not."""
     place = _place(group, groups, open_only=open_only)
     zone = zone_of(timezone or ("UTC" if place is None else place.timezone))
-    bin_s, columns = seconds_of(bins), _columns(by)
+    bin_s, columns = bin_seconds(bins), _columns(by)
     start_ms, end_ms = moment_of("--from", since, zone), moment_of("--to", until, zone)
     if out is not None:
         from tracker.sinks.claims import Claim, check_claims
@@ -230,7 +229,7 @@ def _table(rows: Iterator[BinCount], columns: Sequence[str], zone: ZoneInfo) -> 
         total += row.count or 0
         if not row.count and not row.outage:
             continue
-        start = _label(row, zone)
+        start = bin_label(row.start_ms, zone, utc=row.utc)
         note = "camera out for a part" if row.outage else ""
         count = "-" if row.count is None else str(row.count)
         table.add_row("" if start == shown else start, *map(foreign, row.group), count, note)
@@ -250,17 +249,8 @@ def _csv(rows: Iterator[BinCount], columns: Sequence[str], zone: ZoneInfo) -> st
     for row in rows:
         utc_ms = row.start_ms if row.utc else ""
         count = "" if row.count is None else row.count
-        writer.writerow(map(cell, [_label(row, zone), utc_ms, *row.group, count, row.outage]))
+        writer.writerow(map(cell, [bin_label(row.start_ms, zone, utc=row.utc), utc_ms, *row.group, count, row.outage]))
     return text.getvalue()
-
-
-def _label(row: BinCount, zone: ZoneInfo) -> str:
-    """Local time with its offset, since an hour may come twice; media time where there is no wall clock."""
-    if not row.utc:
-        minutes, seconds = divmod(row.start_ms // 1000, 60)
-        return f"{minutes // 60}:{minutes % 60:02d}:{seconds:02d}"
-    moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=row.start_ms)
-    return moment.astimezone(zone).isoformat(timespec="seconds")
 
 
 def zone_of(name: str) -> ZoneInfo:
@@ -274,18 +264,6 @@ def zone_of(name: str) -> ZoneInfo:
     except (ZoneInfoNotFoundError, ValueError, OSError) as failure:
         problem = f"expected the name of a time zone such as Europe/Berlin, found {name!r}"
         raise ConfigError("--timezone", problem, "see the tz database, or install the package tzdata") from failure
-
-
-def seconds_of(text: str) -> int:
-    """Seconds of a length of bins as people write it.
-
-    Raises:
-        ConfigError: It is none.
-    """
-    found = re.fullmatch(r"([1-9]\d{0,6})([smhd])", text.strip())
-    if found is None:
-        raise ConfigError("--bins", f"expected a length such as 30s, 15m or 1h, found {text!r}", "change it")
-    return int(found[1]) * UNITS[found[2]]
 
 
 def _columns(text: str) -> list[str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +12,7 @@ import typer
 
 from tracker.app.commands.counts import zone_of
 from tracker.app.console import console_for, foreign
+from tracker.app.times import duration, moment
 from tracker.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -85,15 +85,8 @@ def _table(rows: Sequence[Dwell], columns: Sequence[str]) -> Table:
     for row in rows:
         figures = (row.mean_s, row.median_s, row.p90_s, row.longest_s)
         apart = (row.found_inside, row.lost, row.lasting)
-        table.add_row(*map(foreign, row.group), str(row.closed), *map(_seconds, figures), *map(str, apart))
+        table.add_row(*map(foreign, row.group), str(row.closed), *map(duration, figures), *map(str, apart))
     return table
-
-
-def _seconds(value: float | None) -> str:
-    """``-``, ``12.3 s`` or ``4:05``."""
-    if value is None:
-        return "-"
-    return f"{value:.1f} s" if value < 99.95 else f"{round(value) // 60}:{round(value) % 60:02d}"
 
 
 def _csv(found: Sequence[ZoneStay], zone: ZoneInfo) -> str:
@@ -104,19 +97,11 @@ def _csv(found: Sequence[ZoneStay], zone: ZoneInfo) -> str:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["stream", "zone", "identity", "class", "entered", "left", "dwell_s", "hidden_s", "began", "end"])
     for one in found:
-        times = [_moment(at_ms, zone, utc=one.utc) for at_ms in (one.entered_ms, one.left_ms)]
+        times = [moment(at_ms, zone, utc=one.utc) for at_ms in (one.entered_ms, one.left_ms)]
         dwell_s = "" if one.dwell_s is None else round(one.dwell_s, 3)
         row = [one.stream, one.place, one.identity, one.class_name, *times, dwell_s, round(one.hidden_s, 3), one.began]
         writer.writerow(map(cell, [*row, one.end or ""]))
     return text.getvalue()
-
-
-def _moment(at_ms: int | None, zone: ZoneInfo, *, utc: bool) -> str | float:
-    if at_ms is None:
-        return ""
-    if not utc:
-        return at_ms / 1000
-    return datetime.fromtimestamp(at_ms / 1000, UTC).astimezone(zone).isoformat(timespec="milliseconds")
 
 
 def _columns(text: str) -> list[str]:

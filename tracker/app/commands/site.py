@@ -119,7 +119,8 @@ def site_check(
         ),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(metavar="PNG", help="Draw it on the picture's first frame, or on grey.")
+        Path | None,
+        typer.Option(metavar="PNG", help="Draw it on the picture's first frame, or on grey; a ground as a grid."),
     ] = None,
     replace: Replace = False,
 ) -> None:
@@ -232,6 +233,7 @@ def _draw(site: Site, image: NDArray[np.uint8] | None, out: Path) -> None:
     from tracker.engine.marks import site_marks
     from tracker.errors import ConfigError
     from tracker.render.annotate import Annotator
+    from tracker.render.ground_grid import draw_grid
     from tracker.sinks.part_file import write_whole
     from tracker.types import Frame, Instances, TrackedFrame
 
@@ -239,6 +241,9 @@ def _draw(site: Site, image: NDArray[np.uint8] | None, out: Path) -> None:
         raise ConfigError(out, f"expected a name that ends in .png, found {out.suffix or 'none'}", "such as check.png")
     ground = _grey(site) if image is None else image
     size = ground.shape[1], ground.shape[0]
+    if site.ground is not None:
+        ground = ground.copy()
+        draw_grid(ground, site.ground)
     frame = Frame(index=0, time_s=0.0, arrived_s=0.0, source=str(out), size=size, image=ground)
     annotator = Annotator(marks=site_marks(site, occluders=True))
     drawn = annotator.draw(TrackedFrame(frame=frame, instances=Instances.empty(), tracks=None, class_names=()))

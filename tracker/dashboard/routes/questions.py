@@ -8,10 +8,11 @@ from fastapi import APIRouter, Query, Request
 from pydantic import Field
 from starlette.responses import JSONResponse
 
+from tracker.analytics.bins import DAY_S
 from tracker.analytics.occupancy import Balances
 from tracker.dashboard import shapes
 from tracker.dashboard.answers import Question, allowed_of, context_of
-from tracker.dashboard.bins import DAY_S, zone_of
+from tracker.dashboard.bins import zone_of
 from tracker.dashboard.context import Context
 from tracker.dashboard.dwell import dwell
 from tracker.dashboard.events_list import newest

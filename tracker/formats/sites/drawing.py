@@ -267,6 +267,7 @@ def lost(
     """
     held = set(parts)
     singular = {"lines": "line", "zones": "zone", "occluders": "occluder", "doors": "doors", "flows": "flow"}
+    singular |= {"queues": "queue", "footfall": "footfall", "bays": "bay"}
     for key, what in singular.items():
         for part in getattr(site, key) if key not in held else ():
             yield f"{what} {part.name!r} is left out: {tool} knows no {key}"

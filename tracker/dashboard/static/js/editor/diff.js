@@ -1,5 +1,5 @@
 // Differences between two sites, place by place: what a revision changed, and where two editors disagree.
-const GROUPS = ["lines", "zones", "occluders", "doors", "flows"];
+const GROUPS = ["lines", "zones", "occluders", "doors", "flows", "queues", "footfall", "bays"];
 const TOP = ["timezone", "reference_size"];
 
 const same = (a, b) => JSON.stringify(a) === JSON.stringify(b);
@@ -37,7 +37,7 @@ export function merged(mine, theirs, taken) {
   const next = { ...mine };
   for (const group of GROUPS) {
     const now = byName(theirs[group]);
-    const kept = mine[group].filter((one) => !taken.has(`${group}\n${one.name}`) || now.has(one.name)).map((one) => (taken.has(`${group}\n${one.name}`) ? now.get(one.name) : one));
+    const kept = (mine[group] || []).filter((one) => !taken.has(`${group}\n${one.name}`) || now.has(one.name)).map((one) => (taken.has(`${group}\n${one.name}`) ? now.get(one.name) : one));
     const names = new Set(kept.map((one) => one.name));
     next[group] = [...kept, ...(theirs[group] || []).filter((one) => taken.has(`${group}\n${one.name}`) && !names.has(one.name))];
   }

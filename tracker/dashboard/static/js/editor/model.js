@@ -67,10 +67,18 @@ function newPlace(kind, points, name) {
   return { name, polygon: points };
 }
 
-// The site after a place has another name: doors and flows follow.
+// The site after a place has another name: doors, flows, queues and footfall follow.
 function renamed(site, old, name) {
   const swap = (value) => (value === old ? name : value);
-  return { ...site, doors: site.doors.map((door) => ({ ...door, lines: door.lines.map(swap) })), flows: site.flows.map((flow) => ({ ...flow, start: swap(flow.start), end: swap(flow.end) })) };
+  return { ...site, doors: site.doors.map((door) => ({ ...door, lines: door.lines.map(swap) })), flows: site.flows.map((flow) => ({ ...flow, start: swap(flow.start), end: swap(flow.end) })), ...premises(site, swap) };
+}
+
+// Queues and footfall with other names of lines and zones; null takes a name out, and what cannot be without it.
+function premises(site, swap) {
+  const listed = (names) => (names || []).map(swap).filter((name) => name !== null);
+  const queues = (site.queues || []).map((queue) => ({ ...queue, zone: swap(queue.zone), served_at: swap(queue.served_at) }));
+  const footfall = (site.footfall || []).map((one) => ({ ...one, passing: listed(one.passing), staff_zones: listed(one.staff_zones) }));
+  return { queues: queues.filter((queue) => queue.zone !== null && queue.served_at !== null), footfall };
 }
 
 function renamedDirection(site, line, old, name) {
@@ -87,7 +95,9 @@ function without(site, kind, index) {
   const next = { ...site, [kind]: site[kind].filter((_, at) => at !== index) };
   if (kind === "occluders") return next;
   const doors = site.doors.map((door) => ({ ...door, lines: door.lines.filter((line) => line !== name) })).filter((door) => door.lines.length);
-  return { ...next, doors, flows: site.flows.filter((flow) => flow.start !== name && flow.end !== name) };
+  const rest = premises(site, (value) => (value === name ? null : value));
+  const footfall = rest.footfall.filter((one) => doors.some((door) => door.name === one.doors));
+  return { ...next, doors, flows: site.flows.filter((flow) => flow.start !== name && flow.end !== name), ...rest, footfall };
 }
 
 const ACTIONS = {

@@ -1,0 +1,148 @@
+"""``masktrail report``: figures of a period as one page that works offline and prints, as a picture and as CSV."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tracker.app.commands.counts import moment_of, zone_of
+from tracker.app.console import Quiet, console_for, foreign, steps
+from tracker.app.times import bin_seconds
+from tracker.errors import ConfigError, SourceError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from tracker.app.report_sources import Found
+    from tracker.report.write import Outputs
+    from tracker.site import Site
+
+__all__ = ["report"]
+
+
+def report(
+    sources: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="SOURCE...",
+            help="Ledgers (*.events.jsonl, *.events.parquet, *.sqlite), folders of results, outputs of batch.",
+        ),
+    ],
+    *,
+    out: Annotated[Path, typer.Option(metavar="PAGE.html", help="The page: one file that needs nothing else.")],
+    png: Annotated[Path | None, typer.Option(metavar="FILE.png", help="The same as a picture.")] = None,
+    csv: Annotated[Path | None, typer.Option(metavar="FOLDER", help="The figures as CSV files.")] = None,
+    since: Annotated[str | None, typer.Option("--from", metavar="TIME", help="From when: 2026-03-23.")] = None,
+    until: Annotated[str | None, typer.Option("--to", metavar="TIME", help="Until when, exclusive.")] = None,
+    bins: Annotated[str | None, typer.Option(metavar="TIME", help="15m, 1h, 1d; by default as it fits.")] = None,
+    timezone: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Of days and times; by default the site's, else UTC.")
+    ] = None,
+    site: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="SITE.yaml", help="Ends of flows, doors, lines without a count; named after its camera."),
+    ] = None,
+    stream: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="Only this camera or recording; several are possible.")
+    ] = None,
+    together: Annotated[
+        str, typer.Option(metavar="NAME", help="The recordings are of one camera: its lines count together.")
+    ] = "",
+    title: Annotated[str, typer.Option(metavar="TEXT", help="By default the names of the cameras.")] = "",
+    records: Annotated[
+        list[Path] | None, typer.Option(metavar="FILE", help="Rows of --records, for the heatmap of one camera.")
+    ] = None,
+    still: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Picture or video of the scene, below the heatmap.")
+    ] = None,
+    audit: Annotated[
+        list[Path] | None, typer.Option(metavar="FILE", help="What audit --json wrote, for near misses.")
+    ] = None,
+    validation: Annotated[
+        Path | None, typer.Option(metavar="FILE.csv", help="What validate report --out wrote.")
+    ] = None,
+    quiet: Quiet = False,
+) -> None:
+    """Make a report of a period: counts, dwell, speeds, flows, heatmap, queues and how far they can be trusted."""
+    from tracker.app.report_sources import find
+    from tracker.report.build import Asked
+    from tracker.report.write import Outputs, write_report
+
+    sites = _sites(site or ())
+    zone = zone_of(timezone or _zone_of_sites(sites))
+    outputs = Outputs(page=out, png=png, csv=csv)
+    console = console_for(quiet=quiet)
+    with find(sources) as found, steps(console, "reporting") as show:
+        named = [*(records or found.records), *(audit or found.audits), *sites, still, validation]
+        _check(outputs, found, [path for path in named if path is not None])
+        asked = Asked(
+            ledgers=found.ledgers,
+            zone=zone,
+            title=title,
+            streams=tuple(stream or ()),
+            together=together,
+            from_ms=moment_of("--from", since, zone),
+            to_ms=moment_of("--to", until, zone),
+            bin_s=None if bins is None else bin_seconds(bins),
+            sites=sites,
+            records=tuple(records or found.records),
+            still=None if still is None else _picture(still),
+            audits=tuple(audit or found.audits),
+            validation=validation,
+            made_by=found.made_by,
+        )
+        built = write_report(asked, outputs, progress=show)
+    made = ", ".join(foreign(path) for path in (out, png, csv) if path is not None)
+    console.print(f"{foreign(built.report.period)}: {built.events:,} events -> {made}", highlight=False, soft_wrap=True)
+
+
+def _check(outputs: Outputs, found: Found, inputs: Sequence[Path]) -> None:
+    """Outputs are no inputs, differ, and can be written, before anything is read."""
+    from tracker.sinks.claims import Claim, check_claims
+
+    claims = [Claim(path=outputs.page, named_by="--out")]
+    if outputs.png is not None:
+        claims.append(Claim(path=outputs.png, named_by="--png"))
+    read = [one.path for one in found.ledgers if isinstance(one.path, Path)]
+    check_claims(claims, [Claim(path=path) for path in (*read, *inputs)])
+    if outputs.csv is not None and outputs.csv.exists() and not outputs.csv.is_dir():
+        raise ConfigError(f"--csv {outputs.csv}", "expected a folder, found a file", "name a folder; it is made")
+
+
+def _sites(paths: Sequence[Path]) -> dict[Path, Site]:
+    from tracker.settings.site_file import read_site
+
+    return {path: read_site(path) for path in paths}
+
+
+def _zone_of_sites(sites: dict[Path, Site]) -> str:
+    """The time zone of all sites.
+
+    Raises:
+        ConfigError: They lie in several.
+    """
+    zones = sorted({one.timezone for one in sites.values()})
+    if len(zones) > 1:
+        problem = f"expected a time zone for sites in several, found {', '.join(zones)}"
+        raise ConfigError("--timezone", problem, f"name one: --timezone {zones[0]}")
+    return zones[0] if zones else "UTC"
+
+
+def _picture(path: Path) -> NDArray[np.uint8]:
+    """A picture, or the first one of a video.
+
+    Raises:
+        SourceError: There is none.
+    """
+    from tracker.sources.open import open_source
+
+    with open_source(str(path)) as source:
+        frame = next(iter(source), None)
+    if frame is None or frame.image is None:
+        raise SourceError(path, "expected a picture of the scene, found none", "name a picture or a video")
+    return frame.image

@@ -1,0 +1,139 @@
+"""Sources of a report: ledgers, folders with the results of runs, and outputs of batches, as ledgers to read."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tracker.errors import SourceError
+from tracker.formats.event_store import SUFFIXES, store_kind
+from tracker.report.store import Ledger
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from tracker.batch.results import Manifest, Results
+
+__all__ = ["EVENT_FILES", "Found", "find"]
+
+EVENT_FILES = (".events.jsonl", ".events.ndjson", ".events.parquet")
+RECORD_FILES = (".tracks.jsonl", ".tracks.ndjson", ".tracks.csv", ".tracks.parquet")
+AUDIT_FILES = (".audit.json",)
+MANY = 5
+"""Models and versions that are named."""
+DIGITS = 12
+"""Of a model's digest, by which manifests know it."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Found:
+    """What sources hold.
+
+    Attributes:
+        ledgers: In order.
+        records: Rows with ground contacts, where they are of one recording.
+        audits: Values of audits.
+        made_by: Models and versions, name and value.
+    """
+
+    ledgers: list[Ledger] = field(default_factory=list)
+    records: list[Path] = field(default_factory=list)
+    audits: list[Path] = field(default_factory=list)
+    made_by: list[tuple[str, str]] = field(default_factory=list)
+
+
+@contextlib.contextmanager
+def find(sources: Sequence[str]) -> Iterator[Found]:
+    """The ledgers of sources; copies of what lies in object storage are removed when the block ends.
+
+    Args:
+        sources: Event files, stores, folders, and outputs of batches as paths or URIs.
+
+    Raises:
+        SourceError: There is nothing, or no ledger among it.
+        ConfigError: A package for it is missing.
+    """
+    with contextlib.ExitStack() as copies:
+        found = Found()
+        for source in sources:
+            if _is_batch(source):
+                _add_batch(source, found, copies)
+            elif "://" in source:
+                found.ledgers.append(Ledger(path=source))
+            elif Path(source).is_dir():
+                _add_folder(Path(source), found)
+            else:
+                found.ledgers.append(Ledger(path=Path(source)))
+        yield found
+
+
+def _is_batch(source: str) -> bool:
+    from tracker.batch.storage import is_remote
+
+    return is_remote(source) or (Path(source) / "manifest").is_dir()
+
+
+def _add_folder(folder: Path, found: Found) -> None:
+    """Results of runs that lie side by side in a folder."""
+    names = sorted(folder.iterdir())
+    stores = [path for path in names if path.suffix.lower() in SUFFIXES and store_kind(path) == "ours"]
+    ledgers = [*stores, *(path for path in names if path.name.lower().endswith(EVENT_FILES))]
+    if not ledgers:
+        problem = f"expected *{', *'.join((*EVENT_FILES, *SUFFIXES))} or a manifest of a batch, found none"
+        raise SourceError(folder, problem, "track with --site and --events, or name the ledger")
+    found.ledgers += [Ledger(path=path) for path in ledgers]
+    found.audits += [path for path in names if path.name.lower().endswith(AUDIT_FILES)]
+    records = [path for path in names if path.name.lower().endswith(RECORD_FILES)]
+    if len(records) == 1:
+        found.records += records
+
+
+def _add_batch(source: str, found: Found, copies: contextlib.ExitStack) -> None:
+    """Events of all recordings of a batch that are done, by the manifests, under the recordings' names."""
+    from tracker.batch.compact import check_names
+    from tracker.batch.results import Results
+
+    results = Results.at(source)
+    manifests = sorted(results.manifests(), key=lambda one: (one.recording, one.key))
+    done = [one for one in manifests if "events" in one.files]
+    if not done:
+        problem = f"expected events of a batch, found {len(manifests):,} recordings without any"
+        raise SourceError(results.place.shown, problem, "run the batch with --site")
+    check_names(results, done)
+    folder = _scratch(results, copies)
+    found.ledgers += [
+        Ledger(path=_local(results, one.files["events"], folder, f"{number}.parquet"), stream=one.recording)
+        for number, one in enumerate(done)
+    ]
+    if len(done) == 1 and "records" in done[0].files:
+        found.records.append(_local(results, done[0].files["records"], folder, "records.parquet"))
+    found.made_by += _made_by(done, len(manifests))
+
+
+def _scratch(results: Results, copies: contextlib.ExitStack) -> Path | None:
+    if results.place.is_local:
+        return None
+    return Path(copies.enter_context(tempfile.TemporaryDirectory(prefix="masktrail-report-")))
+
+
+def _local(results: Results, name: str, folder: Path | None, copy: str) -> Path:
+    """A file of the results on this machine."""
+    if folder is None:
+        return Path(results.place.at(name))
+    results.place.download(results.place.at(name), folder / copy)
+    return folder / copy
+
+
+def _made_by(done: Sequence[Manifest], total: int) -> list[tuple[str, str]]:
+    hours = sum(one.media_s for one in done) / 3600
+    models = sorted({str(one.settings["model"])[:DIGITS] for one in done if one.settings.get("model")})
+    versions = sorted({one.masktrail for one in done})
+    facts = [("Recordings", f"{len(done):,} of {total:,} with events, {hours:,.1f} h of video")]
+    for name, values in (("Model", models), ("Events by", [f"masktrail {version}" for version in versions])):
+        if values:
+            more = f" and {len(values) - MANY:,} more" if len(values) > MANY else ""
+            facts.append((name, ", ".join(values[:MANY]) + more))
+    return facts
