@@ -51,8 +51,9 @@ identity. Kinds with a number have it as ``value``, and its standard error as ``
 - ``time_to_collision``: s, the least of the pair; ``post_encroachment``: s from the one that left the area to
   ``identity``, the second to arrive. Both name the other road user as ``other_identity``.
 - ``stopped``, ``wrong_way``: no number; they last.
-- ``queue_join``; ``queue_leave``: s waited since ``since_s``, ``direction`` is ``served``, ``abandoned``, ``lost`` or
-  ``open``.
+- ``queue_join``: m from the place of service to where it joined, on a site with ground; ``queue_leave``: s waited
+  since ``since_s``, ``direction`` is ``served``, ``abandoned``, ``lost`` or ``open``, ``other_identity`` is the number
+  under which it joined where that was another one.
 - ``bay_taken``; ``bay_free``: s taken since ``since_s``. ``identity`` is 0 where it is not known.
 - ``group``: number of persons that cross the line ``place`` together, ``identity`` is the first; ``group_member``:
   ``other_identity`` is that first one. ``staff``: ``identity`` belongs to the staff, by the zone or rule ``place``.

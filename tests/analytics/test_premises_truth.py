@@ -18,10 +18,11 @@ from tracker.analytics.waits import Wait, length_bins, queue_figures, waits
 
 WITHIN_S = 0.5
 """Of every wait."""
+QUICK = 6.25
 SLOW = (pytest.mark.slow, pytest.mark.timeout(600))
 CASES = pytest.mark.parametrize(
     ("seed", "fps"),
-    [(0, 12.5), *(pytest.param(seed, fps, marks=SLOW) for seed, fps in ((0, 25.0), (0, 4.2), (3, 12.5), (7, 12.5)))],
+    [(0, QUICK), *(pytest.param(seed, fps, marks=SLOW) for seed, fps in ((0, 25.0), (0, 4.2), (3, 12.5), (7, 12.5)))],
 )
 GROUND = pytest.mark.parametrize("ground", [False, True], ids=["heights", "ground"])
 
@@ -90,8 +91,23 @@ def as_true(found: list[Wait]) -> list[TrueWait]:
     ]
 
 
+def test_the_reach_of_a_queue_is_in_metres_where_the_site_has_ground() -> None:
+    seen = measured("checkout", fps=QUICK, ground=True)
+    scene = seen.recording.scene
+    paths = {actor.identity: actor.trajectories[0] for actor in scene.actors}
+    edge_m = max(y for _, y in scene.plan.zones_m["service"])
+    found = [one for one in waits(seen.events) if one.seen]
+    assert len(found) >= 5
+    for one in found:
+        stands = paths[one.identity].position(one.joined_ms / 1000 + 0.3)
+        assert one.reach_m == pytest.approx(float(stands[1]) - edge_m, abs=0.4)
+    [figures] = queue_figures(waits(seen.events), spans_of(seen.events))
+    assert figures.reach_m == max(one.reach_m for one in found)
+    assert all(one.reach_m is None for one in waits(measured("checkout", fps=QUICK).events))
+
+
 def test_tables_of_the_queue_say_what_the_rows_do() -> None:
-    seen = measured("checkout")
+    seen = measured("checkout", fps=QUICK)
     truth = true_waits(seen.recording.scene, "queue", "service")
     found, spans = waits(seen.events), spans_of(seen.events)
     [figures] = queue_figures(found, spans, above=2)
@@ -143,11 +159,11 @@ def test_groups_staff_returns_and_passers_by_are_exact(seed: int, fps: float, gr
 
 
 def test_moments_of_the_door_are_those_of_its_passages() -> None:
-    seen = measured("door")
+    seen = measured("door", fps=QUICK)
     scene = seen.recording.scene
     truth = {(one.identity, one.direction): one.time_s for one in scene.crossings(scene.plan.lines_m["passing"])}
     for event in seen.of("passing"):
-        assert abs(event.time_s - truth[event.identity, 1 if event.direction == "in" else -1]) <= 0.2
+        assert abs(event.time_s - truth[event.identity, 1 if event.direction == "in" else -1]) <= 0.3
     [back] = seen.of("re_entry")
     passed = [one for one in scene.crossings(scene.plan.lines_m["door"]) if one.identity == back.identity]
     assert [one.direction for one in passed] == [1, -1, 1]
@@ -156,7 +172,7 @@ def test_moments_of_the_door_are_those_of_its_passages() -> None:
 
 
 def test_the_table_of_the_door_and_both_ratios() -> None:
-    seen = measured("door")
+    seen = measured("door", fps=QUICK)
     [row] = visitors(seen.events, seen.site)
     assert (row.entries, row.exits, row.staff, row.re_entries, row.visitors) == (10, 4, 1, 1, 8)
     assert (row.groups, row.grouped, row.parties, row.passers_by) == (2, 5, 5, 6)

@@ -12,8 +12,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from tracker.analytics.geometry import Floats
     from tracker.ground import Ground
+    from tracker.polygons import Point
 
 __all__ = ["Floor"]
 
@@ -32,6 +35,24 @@ class Floor:
 
     def __init__(self, ground: Ground | None, *, aspect: float) -> None:
         self._ground, self._aspect = ground, aspect
+
+    def reach_m(self, point: Point, shape: Sequence[Point], *, closed: bool) -> float | None:
+        """Metres from a contact to the nearest place of a line or outline; ``None`` without a ground.
+
+        Args:
+            point: In picture heights.
+            shape: Corners, in shares of the picture.
+            closed: It is an outline.
+        """
+        if self._ground is None:
+            return None
+        corners = self._ground.to_metres(np.array(shape, np.float64))
+        here = self._ground.to_metres(np.array([point]) / (self._aspect, 1.0))[0]
+        starts, ends = (corners, np.roll(corners, -1, axis=0)) if closed else (corners[:-1], corners[1:])
+        along = ends - starts
+        share = ((here - starts) * along).sum(axis=1) / np.maximum((along**2).sum(axis=1), 1e-12)
+        nearest = starts + np.clip(share, 0, 1)[:, None] * along
+        return float(np.hypot(*(nearest - here).T).min())
 
     def distances_m(self, one: Floats, other: Floats, heights: Floats) -> Floats:
         """Metres ``(N,)`` from contacts to contacts.

@@ -34,7 +34,7 @@ class Places:
     def __init__(self, site: Site, *, aspect: float, gap_s: float) -> None:
         self._walks = bool(site.queues or site.footfall)
         self._trails = Trails(Floor(site.ground, aspect=aspect))
-        self._queues = Queues(site.queues, self._trails)
+        self._queues = Queues(site, self._trails)
         self._footfall = FootfallFinder(site, self._trails)
         self._bays = Bays(site.bays, aspect=aspect, gap_s=gap_s)
         self.asked = bool(self._walks or site.bays)

@@ -27,7 +27,9 @@ if TYPE_CHECKING:
     from tracker.analytics.findings import Moment
     from tracker.analytics.trails import Mark, Trails
     from tracker.events import Event
+    from tracker.polygons import Point
     from tracker.premises import Queue
+    from tracker.site import Site
 
     End = Literal["served", "abandoned", "lost", "open"]
     StayEnd = Literal["left", "lost", "open", "restart"]
@@ -74,9 +76,11 @@ class _Visit:
 
 @dataclass(slots=True, kw_only=True)
 class _Line:
-    """One queue and those in it."""
+    """One queue, the shape of the place where it is served, and those in it."""
 
     rule: Queue
+    served: tuple[tuple[Point, ...], ...]
+    closed: bool
     visits: dict[int, _Visit] = field(default_factory=dict)
 
 
@@ -84,13 +88,22 @@ class Queues:
     """All queues of a site.
 
     Args:
-        queues: Of the site.
+        site: Whose.
         trails: Of the identities.
     """
 
-    def __init__(self, queues: Sequence[Queue], trails: Trails) -> None:
+    def __init__(self, site: Site, trails: Trails) -> None:
         self._trails = trails
-        self._lines = [_Line(rule=rule) for rule in queues]
+        lines = {line.name: [line.points] for line in site.lines}
+        zones = {zone.name: zone.polygons for zone in site.zones}
+        self._lines = [
+            _Line(
+                rule=rule,
+                served=tuple(lines.get(rule.served_at) or zones[rule.served_at]),
+                closed=rule.served_at in zones,
+            )
+            for rule in site.queues
+        ]
         self._known_s = -np.inf
 
     def lengths(self) -> dict[str, int]:
@@ -110,7 +123,7 @@ class Queues:
                     and visit.joined_s is not None
                     and visit.stood_s >= line.rule.still_s - EPSILON_S
                 ):
-                    yield self._join(line.rule, visit)
+                    yield self._join(line, visit)
             yield from self._late(line, moment.time_s)
         self._known_s = moment.time_s
 
@@ -207,7 +220,7 @@ class Queues:
         if not visit.joined_as:
             if end != "served":
                 return
-            yield self._join(line.rule, visit)
+            yield self._join(line, visit)
         joined_s = visit.joined_s if visit.joined_s is not None else time_s
         yield Finding(
             kind="queue_leave",
@@ -228,17 +241,26 @@ class Queues:
             ),
         )
 
-    def _join(self, rule: Queue, visit: _Visit) -> Finding:
+    def _join(self, line: _Line, visit: _Visit) -> Finding:
         joined_s = visit.entered_s if visit.joined_s is None else visit.joined_s
         visit.joined_as = visit.identity
         return Finding(
             kind="queue_join",
             time_s=joined_s,
-            place=rule.name,
+            place=line.rule.name,
             identity=visit.identity,
             class_name=visit.class_name,
+            value=self._reach_m(line, visit.identity, joined_s),
             stay=Stay(entered_s=joined_s, began=_began(visit)),
         )
+
+    def _reach_m(self, line: _Line, identity: int, joined_s: float) -> float | None:
+        """Metres from the place of service to where one stood when it joined, on a site with ground."""
+        marks = [mark for mark in self._trails.of(identity) if mark.time_s >= joined_s - EPSILON_S]
+        if not marks:
+            return None
+        ways = [self._trails.floor.reach_m(marks[0][1:3], shape, closed=line.closed) for shape in line.served]
+        return min((way for way in ways if way is not None), default=None)
 
     def _late(self, line: _Line, now_s: float) -> Iterator[Finding]:
         """Those that left and did not reach the place of service in time, and those that nothing continues."""

@@ -40,6 +40,7 @@ class Wait:
         utc: Which clock.
         end: How it ended; ``None`` = the ledger has no end of it.
         seen: The beginning was seen; else it stood there already.
+        reach_m: Metres from the place of service to where it joined; ``None`` on a site without ground.
     """
 
     stream: str
@@ -51,6 +52,7 @@ class Wait:
     utc: bool
     end: WaitEnd | None
     seen: bool
+    reach_m: float | None = None
 
     @property
     def wait_s(self) -> float:
@@ -71,6 +73,7 @@ class QueueFigures:
         median_wait_s, p90_wait_s: Of all whose beginning was seen, by Kaplan and Meier: one that gave up would have
             waited at least that long.
         mean_length, longest: Persons, over the time of which the ledger knows, and at most.
+        reach_m: Metres from the place of service to the farthest that joined.
         above: The limit.
         share_above: Share of that time with more persons than the limit.
     """
@@ -89,6 +92,7 @@ class QueueFigures:
     longest_wait_s: float | None
     mean_length: float
     longest: int
+    reach_m: float | None
     above: int
     share_above: float
 
@@ -130,16 +134,16 @@ def waits(events: Sequence[Event]) -> list[Wait]:
         if event.kind == "queue_join":
             standing[key] = event
         elif event.kind == "queue_leave":
-            standing.pop(key if not event.other_identity else (*key[:2], event.other_identity), None)
-            at_ms, utc = booked(event)
+            begun = standing.pop(key if not event.other_identity else (*key[:2], event.other_identity), None)
+            at_ms, _ = booked(event)
             since_s = event.time_s if event.since_s is None else event.since_s
             joined_ms = at_ms - round((event.time_s - since_s) * 1000)
             end = cast("WaitEnd", event.direction) if event.direction in _ENDS else None
-            found.append(_wait(event, joined_ms, at_ms, end, utc=utc))
+            found.append(_wait(event, joined_ms, at_ms, end, begun=begun))
     for (stream, _, identity), event in standing.items():
         at_ms, utc = booked(event)
         last_ms = ends.get((stream, identity), spans[stream, utc][1])
-        found.append(_wait(event, at_ms, max(last_ms, at_ms), None, utc=utc))
+        found.append(_wait(event, at_ms, max(last_ms, at_ms), None, begun=event))
     return sorted(found, key=lambda one: (one.joined_ms, one.stream, one.place, one.identity))
 
 
@@ -196,7 +200,7 @@ _ENDS = frozenset({"served", "abandoned", "lost", "open"})
 _KINDS = frozenset({"queue_join", "queue_leave", "rekeyed", "reclassified"})
 
 
-def _wait(event: Event, joined_ms: int, left_ms: int, end: WaitEnd | None, *, utc: bool) -> Wait:
+def _wait(event: Event, joined_ms: int, left_ms: int, end: WaitEnd | None, *, begun: Event | None) -> Wait:
     return Wait(
         stream=event.stream,
         place=event.place,
@@ -204,9 +208,10 @@ def _wait(event: Event, joined_ms: int, left_ms: int, end: WaitEnd | None, *, ut
         class_name=event.class_name,
         joined_ms=joined_ms,
         left_ms=left_ms,
-        utc=utc,
+        utc=event.utc_ms is not None,
         end=end,
         seen=event.stay is None or event.stay.began == "entered",
+        reach_m=None if begun is None else begun.value,
     )
 
 
@@ -239,6 +244,7 @@ def _figures(key: tuple[str, str], own: Sequence[Wait], span: Span, above: int) 
         longest_wait_s=max(served, default=None),
         mean_length=mean,
         longest=longest,
+        reach_m=max((one.reach_m for one in own if one.reach_m is not None), default=None),
         above=above,
         share_above=share,
     )

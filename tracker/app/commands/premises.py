@@ -11,6 +11,7 @@ import typer
 
 from tracker.app.commands.counts import zone_of
 from tracker.app.console import console_for, foreign
+from tracker.app.ledgers import LedgerWords, check_out, ledgers_of
 from tracker.app.times import bin_label, bin_seconds, duration, moment
 from tracker.errors import ConfigError
 
@@ -27,13 +28,10 @@ if TYPE_CHECKING:
 
 __all__ = ["bays", "footfall", "queues"]
 
-Ledgers = Annotated[
-    list[Path], typer.Argument(metavar="LEDGER...", help="*.events.jsonl, *.events.parquet or *.sqlite.")
-]
 Zone = Annotated[str, typer.Option(metavar="NAME", help="Of the times shown: Europe/Berlin.")]
 Cells = list[Any]
 
-_WAIT_HEAD = ("stream", "queue", "identity", "class", "joined", "left", "wait_s", "began", "end")
+_WAIT_HEAD = ("stream", "queue", "identity", "class", "joined", "left", "wait_s", "reach_m", "began", "end")
 _BIN_HEAD = ("stream", "queue", "from", "from_utc_ms", "mean", "longest", "share_above", "served", "abandoned")
 _BINS_SHOWN = ("from", "queue", "mean", "longest")
 _QUEUES_SHOWN = ("queue", "served", "mean", "90 %", "longest", "gave up", "partly", "length", "most")
@@ -50,7 +48,7 @@ FOOTFALL_NOTE = "visitors: without staff, and without those that came in again; 
 
 
 def queues(
-    ledgers: Ledgers,
+    ledgers: LedgerWords,
     *,
     above: Annotated[int, typer.Option(metavar="N", min=0, help="Persons; a longer queue is too long.")] = 7,
     bins: Annotated[str | None, typer.Option(metavar="TIME", help="Length over time, in bins of 30s, 15m, 1h.")] = None,
@@ -88,7 +86,7 @@ def queues(
 
 
 def footfall(
-    ledgers: Ledgers,
+    ledgers: LedgerWords,
     *,
     site: Annotated[Path, typer.Option(metavar="FILE", help="Site file: which lines are doors, where people pass.")],
     bins: Annotated[str | None, typer.Option(metavar="TIME", help="In bins of 30s, 15m, 1h.")] = None,
@@ -117,7 +115,7 @@ def footfall(
 
 
 def bays(
-    ledgers: Ledgers,
+    ledgers: LedgerWords,
     *,
     site: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Site file: its bays have rows though none was taken.")
@@ -143,15 +141,13 @@ def bays(
     _show(_BAYS_SHOWN, [*(_bay_shown(row, _place(row, rows)) for row in rows), *_all_bays(rows)])
 
 
-def _events(ledgers: Sequence[Path], out: Path | None) -> list[Event]:
+def _events(ledgers: Sequence[str], out: Path | None) -> list[Event]:
     """The ledgers' rows; the file that is to be written is none of them."""
     from tracker.formats.ledger import read_events
 
-    if out is not None:
-        from tracker.sinks.claims import Claim, check_claims
-
-        check_claims([Claim(path=out, named_by="--out")], [Claim(path=path) for path in ledgers])
-    return list(read_events(*ledgers))
+    named = ledgers_of(ledgers)
+    check_out(out, named)
+    return list(read_events(*named))
 
 
 def _show(head: Sequence[str], rows: Iterable[Cells]) -> None:
@@ -188,7 +184,9 @@ def _place(row: Row, rows: Sequence[Row]) -> str:
 def _wait_cells(one: Wait, zone: ZoneInfo) -> Cells:
     times = [moment(at_ms, zone, utc=one.utc) for at_ms in (one.joined_ms, one.left_ms)]
     began = "joined" if one.seen else "already_there"
-    return [one.stream, one.place, one.identity, one.class_name, *times, round(one.wait_s, 3), began, one.end or ""]
+    reach = "" if one.reach_m is None else round(one.reach_m, 2)
+    where = [one.stream, one.place, one.identity, one.class_name]
+    return [*where, *times, round(one.wait_s, 3), reach, began, one.end or ""]
 
 
 def _parking_cells(one: Parking, zone: ZoneInfo) -> Cells:
