@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.command import Run, runner
+
+if TYPE_CHECKING:
+    from tests.formats.postgres_server import PostgresServer
 
 # The first is run by the system's Python, which alone has GStreamer's bindings; the second wants the originals' code.
 collect_ignore = ["engine/rtsp_server.py", "export/record_originals.py"]
@@ -42,3 +47,11 @@ def nothing_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
 def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
     """Call the command line in this process."""
     return runner(monkeypatch, capsys)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """PostgreSQL from the system, or a skip that says what is missing."""
+    from tests.formats.postgres_server import served
+
+    yield from served()

@@ -153,3 +153,8 @@ def test_days_may_go_round_the_week():
 def test_the_reference_is_made_of_the_settings():
     page = (ROOT / "docs" / "reference" / "groups.md").read_text("utf-8")
     assert page == groups_page(), "run: masktrail settings groups --out docs/reference/groups.md"
+
+
+def test_the_example_is_a_file_of_groups():
+    [shop] = read_groups(ROOT / "examples" / "groups.yaml")
+    assert {door.camera for door in shop.doors} == set(shop.cameras)

@@ -18,7 +18,10 @@ from demos.scenes.waiting import true_waits
 from demos.scenes.writers import write_video
 from tests.command import Run
 from tracker.formats.ledger import read_editions, read_events
+from tracker.measure.privacy_check import TOLERANCE
+from tracker.render.privacy_paint import FILL
 from tracker.settings.site_file import read_site
+from tracker.sources.open import open_source
 
 ROOT = Path(__file__).resolve().parent.parent
 BLOCK = re.compile(r"^```(sh|yaml|csv)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -32,6 +35,7 @@ SCENES = {
     "count-junction.md": {"junction.mp4": ("junction", 12.0)},
     "reports.md": {"door.mp4": ("door", 10.0)},
     "draw-afterwards.md": {"road.mp4": ("road", 11.5)},
+    "privacy.md": {"shop.mp4": ("shop", 1.6)},
     "speeds.md": {"road.mp4": ("road", 11.5)},
     "heatmap.md": {"till.mp4": ("checkout", 8.0)},
     "site-groups.md": {"front.mp4": ("door", 10.0), "back.mp4": ("door", 10.0)},
@@ -238,3 +242,19 @@ def test_examples_are_sites(path: Path) -> None:
 def test_all_turns_of_four_arms_are_in_the_example() -> None:
     site = read_site(ROOT / "examples" / "sites" / "junction.yaml")
     assert len({(flow.start, flow.end) for flow in site.flows}) == 16
+
+
+def test_privacy(folder: Path, run: Run) -> None:
+    printed = follow("privacy.md", folder, run)
+    assert any("never shown" in text for text in printed)
+    assert any("0 events deleted" in text for text in printed)
+    [report] = json.loads((folder / "privacy.json").read_text("utf-8"))
+    assert report["occupied_frames"] == report["frames"] == 20
+    with open_source(str(folder / "covered.mp4")) as source:
+        pictures = [frame.image for frame in source]
+    truth = recording_of("privacy.md", "shop.mp4").scene.truth(0.8)
+    shown = np.abs(pictures[10].astype(int) - FILL).max(axis=2) > TOLERANCE
+    assert shown[truth.labels > 0].mean() < 0.05
+    with open_source(str(folder / "zone.mp4")) as source:
+        window = next(iter(source)).image[:110, 460:]
+    assert (np.abs(window.astype(int) - FILL) <= TOLERANCE).mean() > 0.9

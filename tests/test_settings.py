@@ -375,7 +375,7 @@ def test_what_cannot_be_counted_is_told(text: str, said: str) -> None:
 
 def test_events_of_a_camera_are_a_database_or_come_in_parts() -> None:
     text = "cameras:\n  - name: a\n    url: rtsp://h/x\n    site: s.yaml\n    events: {}\n"
-    for events in ("all.sqlite", "[all.db, 'e-{time}.jsonl']"):
+    for events in ("all.sqlite", "[all.db, 'e-{time}.jsonl']", "[all.db, 'mqtt://broker/{name}', 'smtps://h/x.db']"):
         [camera] = parse_service_settings(text.format(events), environment={}).cameras
         assert camera.events
     with pytest.raises(ConfigError, match=r"\{time\}"):

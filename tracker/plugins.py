@@ -263,6 +263,14 @@ SINKS = ExtensionPoint(
         ".jpg": "tracker.sinks.pictures:PictureSink",
         ".jpeg": "tracker.sinks.pictures:PictureSink",
         ".png": "tracker.sinks.pictures:PictureSink",
+        "postgresql": "tracker.sinks.postgres:PostgresSink",
+        "postgres": "tracker.sinks.postgres:PostgresSink",
+        "mqtt": "tracker.sinks.mqtt:MqttSink",
+        "mqtts": "tracker.sinks.mqtt:MqttSink",
+        "webhook+https": "tracker.sinks.webhook:WebhookSink",
+        "webhook+http": "tracker.sinks.webhook:WebhookSink",
+        "smtp": "tracker.sinks.mail:MailSink",
+        "smtps": "tracker.sinks.mail:MailSink",
     },
 )
 """Outputs; of several suffixes that a name ends in, the longest is meant."""

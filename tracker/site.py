@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from tracker.premises import Bay, Footfall, Queue
     from tracker.traffic import Traffic
 
-__all__ = ["MOST_POINTS", "SMALLEST_AREA", "Doors", "Flow", "Line", "Occluder", "Site", "Zone"]
+__all__ = ["MOST_POINTS", "SMALLEST_AREA", "Doors", "Flow", "Line", "Occluder", "PrivacyZone", "Site", "Zone"]
 
 ASPECT_TOLERANCE = 0.02
 """A picture whose width to height differs by more from the site's is another picture (1920 x 1088 is the same)."""
@@ -169,6 +169,22 @@ class Occluder:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PrivacyZone:
+    """A part of the picture that is never shown: filled in every picture that leaves the process.
+
+    Attributes:
+        name: Unique among the site's privacy zones.
+        polygon: Its outline in the picture.
+    """
+
+    name: str
+    polygon: tuple[Point, ...]
+
+    def __post_init__(self) -> None:
+        check_polygon(named("privacy zone", self.name), self.polygon)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Doors:
     """All lines by which a space is entered and left: their entries minus exits are its balance.
 
@@ -221,7 +237,8 @@ class Site:
     """What is measured in one camera's picture.
 
     Attributes:
-        lines, zones, occluders, doors, flows: Its parts; names are unique within each, and among lines and zones.
+        lines, zones, occluders, doors, flows, privacy: Its parts; names are unique within each, and
+            among lines and zones.
         queues, footfall, bays: What is measured of them; names are unique among all three.
         ground: How the picture lies on the ground in metres; ``None`` = not calibrated.
         traffic: What is written of pairs of road users; ``None`` = nothing.
@@ -236,6 +253,7 @@ class Site:
     occluders: tuple[Occluder, ...] = ()
     doors: tuple[Doors, ...] = ()
     flows: tuple[Flow, ...] = ()
+    privacy: tuple[PrivacyZone, ...] = ()
     queues: tuple[Queue, ...] = ()
     footfall: tuple[Footfall, ...] = ()
     bays: tuple[Bay, ...] = ()
@@ -251,6 +269,7 @@ class Site:
         check_unique("occluder", [part.name for part in self.occluders])
         check_unique("doors", [part.name for part in self.doors])
         check_unique("flow", [part.name for part in self.flows])
+        check_unique("privacy zone", [part.name for part in self.privacy])
         self._check_reference()
         if self.ground is None:
             self._check_needs_no_ground()
@@ -276,6 +295,11 @@ class Site:
         except (ZoneInfoNotFoundError, ValueError, OSError):
             problem = f"expected an IANA time zone, found {self.timezone!r}"
             raise ConfigError("site", problem, "such as Europe/Berlin") from None
+
+    @property
+    def never_shown(self) -> tuple[tuple[Point, ...], ...]:
+        """Outlines of the privacy zones."""
+        return tuple(zone.polygon for zone in self.privacy)
 
     def _check_needs_no_ground(self) -> None:
         """Refuse what is in metres where nothing says what a metre is."""

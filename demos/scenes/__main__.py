@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from demos.scenes.catalogue import SCRIPTS, WORLDS, counting_truth, frame_truth, names, open_recording
 from demos.scenes.edges import EDGES
-from demos.scenes.writers import write_text, write_video
+from demos.scenes.writers import mots_lines, write_text, write_video
 from tracker.errors import SinkError
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ def _arguments(words: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--size", default="640x360", metavar="WxH", help="pixels (640x360)")
     parser.add_argument("--seed", type=int, default=0, help="of worlds (0)")
     parser.add_argument("--seconds", type=float, help="length of a world (its own)")
+    parser.add_argument("--masks", action="store_true", help="write true silhouettes too, as MOTS text")
     chosen = parser.parse_args(words)
     sides = [int(side) for side in chosen.size.lower().split("x") if side.isdecimal()]
     if len(sides) != 2 or not 32 <= min(sides) <= max(sides) <= 8192:
@@ -59,9 +60,13 @@ def main(words: Sequence[str] | None = None) -> int:
     recording = open_recording(chosen.name, seed=chosen.seed, size=chosen.size, duration_s=chosen.seconds)
     frames: list[dict[str, Any]] = []
 
+    masks: list[str] = []
+
     def keep(image: NDArray[np.uint8], truth: SceneTruth) -> None:
         del image
         frames.append(frame_truth(truth))
+        if chosen.masks:
+            masks.extend(mots_lines(len(frames), truth))
 
     beside = chosen.out.with_name(f"{chosen.out.name}.truth.json")
     try:
@@ -69,6 +74,8 @@ def main(words: Sequence[str] | None = None) -> int:
         write_video(recording.scene, chosen.out, chosen.fps, times_s=times, on_frame=keep)
         document = {"seed": chosen.seed, "fps": chosen.fps, **counting_truth(recording), "frames": frames}
         write_text(beside, json.dumps(document, indent=1) + "\n")
+        if chosen.masks:
+            write_text(chosen.out.with_name(f"{chosen.out.name}.mots.txt"), "".join(f"{line}\n" for line in masks))
     except SinkError as error:
         print(error, file=sys.stderr)
         return 1

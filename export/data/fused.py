@@ -84,7 +84,7 @@ class FusedDetector:
     def detect(self, frame: np.ndarray) -> Detections:
         """One run of the network, after NMS; boxes in pixels of the frame."""
         image = torch.from_numpy(frame.transpose(2, 0, 1)[None].astype(np.float32))
-        boxes, objectness, classes = (output[0].numpy() for output in self.detections(image))
+        boxes, objectness, classes = (output[0].numpy() for output in self.detections(image)[:3])
         scores = objectness[:, None] * classes
         kept = scores.max(axis=1) >= VIEW_FLOOR
         boxes, scores = boxes[kept], scores[kept]

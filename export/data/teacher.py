@@ -9,7 +9,7 @@ from __future__ import annotations
 import tempfile
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
@@ -25,17 +25,35 @@ if TYPE_CHECKING:
     from export.networks.yolact_nano import YolactNano
 
 
+class Answers(NamedTuple):
+    """What a teacher says of a batch of pictures."""
+
+    boxes: Tensor  # (B, A, 4)
+    objectness: Tensor  # (B, A) probabilities
+    classes: Tensor  # (B, A, C) probabilities
+    maps: tuple[Tensor, ...]  # as `matched_maps` orders them; empty where they are not asked for
+
+
 class Detections(nn.Module):
-    """Only boxes (B, A, 4), objectness (B, A) and classes (B, A, C), as probabilities."""
+    """Boxes (B, A, 4), objectness (B, A) and classes (B, A, C), as probabilities; with `maps` those to match too."""
 
-    def __init__(self, network: YolactNano) -> None:
+    def __init__(self, network: YolactNano, *, maps: bool) -> None:
         super().__init__()
-        self.network = network
+        self.network, self.maps = network, maps
 
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
         """Images (B, 3, H, W) float, BGR 0..255."""
-        boxes, objectness, classes, _ = self.network.detect(images)
-        return boxes, objectness.sigmoid(), classes.sigmoid()
+        boxes, objectness, classes, features = self.network.detect(images)
+        found = boxes, objectness.sigmoid(), classes.sigmoid()
+        if not self.maps:
+            return found
+        _, prototypes = self.network.mask_head.raw(*features)
+        return *found, *matched_maps(features, prototypes)
+
+
+def matched_maps(features: tuple[Tensor, Tensor, list[Tensor]], prototypes: Tensor) -> tuple[Tensor, ...]:
+    """Maps by which a network follows its teacher: stride-4 backbone, stride-8 neck, stems of heads, prototypes."""
+    return *features[:2], *features[2], prototypes
 
 
 class FrozenTeacher:
@@ -45,10 +63,14 @@ class FrozenTeacher:
         network: it brings its own class names.
         classes: the names that are trained.
         device: where the training runs.
+        maps: answer with the maps to match, too.
     """
 
-    def __init__(self, network: YolactNano, classes: Sequence[str], device: torch.device) -> None:
-        self.module = Detections(network).eval().requires_grad_(requires_grad=False)
+    def __init__(
+        self, network: YolactNano, classes: Sequence[str], device: torch.device, *, maps: bool = False
+    ) -> None:
+        self.activation = network.activation
+        self.module = Detections(network, maps=maps).eval().requires_grad_(requires_grad=False)
         self.device = device
         self.columns = [
             (new, network.classes.index(name)) for new, name in enumerate(classes) if name in network.classes
@@ -59,16 +81,16 @@ class FrozenTeacher:
             self.module = self.module.to(device, memory_format=torch.channels_last)
 
     @torch.no_grad()
-    def __call__(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Images (B, 3, H, W) -> boxes (B, A, 4), objectness (B, A) and classes (B, A, C), probabilities."""
-        boxes, objectness, classes = self.run(images) if self.device.type == "cpu" else self.module(images)
+    def __call__(self, images: Tensor) -> Answers:
+        """Of images (B, 3, H, W), with its classes as the trained network numbers them."""
+        boxes, objectness, classes, *maps = self.run(images) if self.device.type == "cpu" else self.module(images)
         ours = classes.new_zeros(*classes.shape[:2], len(self.known))
         for new, old in self.columns:
             ours[..., new] = classes[..., old]
-        return boxes.float(), objectness.float(), ours.float()
+        return Answers(boxes.float(), objectness.float(), ours.float(), tuple(values.float() for values in maps))
 
     def run(self, images: Tensor) -> tuple[Tensor, ...]:
-        """The module's three outputs, by ONNX Runtime."""
+        """The module's outputs, by ONNX Runtime."""
         session = self.session((images.shape[2], images.shape[3]))
         rows = [session.run(None, {"images": np.ascontiguousarray(image[None].numpy())}) for image in images]
         return tuple(torch.from_numpy(np.concatenate(values)) for values in zip(*rows, strict=True))

@@ -61,6 +61,7 @@ def load_blended(path: Path, parts: Sequence[tuple[Path, float]] = (), runs: Seq
         ModelError: a file holds no such network, or one of `runs` another than `path`.
         ConfigError: the shares leave nothing for `path`.
     """
+    from export.networks.activation import with_activation
     from export.networks.weights import load_network, with_classes
 
     network = load_network(path)
@@ -70,7 +71,8 @@ def load_blended(path: Path, parts: Sequence[tuple[Path, float]] = (), runs: Seq
     if left <= 0.0:
         shares = " + ".join(f"{share:g}" for _, share in parts)
         raise ConfigError(f"--blend {shares}", f"expected less than 1 in all, found {1 - left:g}", "lower the shares")
-    return blend(network, [(with_classes(load_network(file), network.classes), share) for file, share in parts])
+    others = [(with_activation(load_network(file), network.activation), share) for file, share in parts]
+    return blend(network, [(with_classes(other, network.classes), share) for other, share in others])
 
 
 def average(network: YolactNano, others: Sequence[tuple[Path, YolactNano]]) -> YolactNano:
@@ -86,6 +88,9 @@ def average(network: YolactNano, others: Sequence[tuple[Path, YolactNano]]) -> Y
     shapes = {key: value.shape for key, value in states[0].items()}
     for file, other in others:
         theirs = other.state_dict()
+        if other.activation != network.activation:
+            problem = f"expected activation {network.activation} as --weights, found {other.activation}"
+            raise ModelError(file, problem, "name runs of one kind")
         if other.classes != network.classes or {key: value.shape for key, value in theirs.items()} != shapes:
             raise ModelError(
                 file, "expected the classes and shapes of --weights, found others", "name runs of one kind"

@@ -15,6 +15,7 @@ from google.protobuf.message import DecodeError
 from onnx import numpy_helper
 from torch import Tensor, nn
 
+from export.networks.activation import SILU
 from export.networks.compact import FORM, expand
 from export.networks.yolact_nano import CLASSES, FOCUS_ORDER, YolactNano
 from tracker.errors import ModelError
@@ -94,7 +95,14 @@ def load_exported(path: Path) -> YolactNano:
     names = json.loads(written[0]) if written else CLASSES
     if len(names) != classes:
         raise ModelError(path, f"names {len(names)} classes and scores {classes}", START_WITH)
-    network = YolactNano(classes=names, prototypes=prototypes, embedding=len(tensors.get(EMBEDDING_BIAS, ())))
+    said = {item.key: item.value for item in model.metadata_props}
+    network = YolactNano(
+        classes=names,
+        prototypes=prototypes,
+        embedding=len(tensors.get(EMBEDDING_BIAS, ())),
+        activation=said.get("masktrail.activation", SILU),
+    )
+    network.mask_growth = float(said.get("masktrail.mask_growth", 0.0))
     expected = network.state_dict()
     wrong = [key for key in expected if key not in tensors or tensors[key].shape != expected[key].shape]
     wrong += [key for key in tensors if key not in expected]
@@ -114,7 +122,7 @@ def load_onnx(path: Path) -> onnx.ModelProto:
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
-    """What `Run.save` or `compact` wrote; checkpoints without class names are of the default model.
+    """What `Run.save` or `compact` wrote; checkpoints without class names or activation are of the first versions.
 
     Raises:
         ModelError: no such file, or no checkpoint.
@@ -127,7 +135,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         state = expand(state)
     if not isinstance(state, dict) or "average" not in state:
         raise ModelError(path, "expected a checkpoint of `python -m export train`, found other contents", START_WITH)
-    return {"classes": list(CLASSES), **state}
+    return {"classes": list(CLASSES), "activation": SILU, "mask_growth": 0.0, **state}
 
 
 def load_network(path: Path) -> YolactNano:
@@ -144,7 +152,10 @@ def load_network(path: Path) -> YolactNano:
     state = load_checkpoint(path)
     average = state["average"]
     prototypes, embedding = (len(average.get(key, ())) for key in ("mask_head.prototypes_out.bias", EMBEDDING_BIAS))
-    network = YolactNano(classes=state["classes"], prototypes=prototypes, embedding=embedding)
+    network = YolactNano(
+        classes=state["classes"], prototypes=prototypes, embedding=embedding, activation=state["activation"]
+    )
+    network.mask_growth = state["mask_growth"]
     network.load_state_dict(average)
     return network
 

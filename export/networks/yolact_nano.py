@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from export.networks.activation import SILU, Activation
 from export.networks.embedding import EmbeddingHead
 
 if TYPE_CHECKING:
@@ -41,11 +42,12 @@ class Outputs(NamedTuple):
 
 
 class Conv(nn.Module):
-    """Convolution with bias, then SiLU; `groups=channels_in` makes it depthwise."""
+    """Convolution with bias, then the network's activation; `groups=channels_in` makes it depthwise."""
 
     def __init__(self, channels_in: int, channels_out: int, kernel: int = 1, stride: int = 1, groups: int = 1) -> None:
         super().__init__()
         self.conv = nn.Conv2d(channels_in, channels_out, kernel, stride, kernel // 2, groups=groups)
+        self.activation = Activation()
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, channels_in, H, W) -> (B, channels_out, H / stride, W / stride)."""
@@ -53,8 +55,8 @@ class Conv(nn.Module):
             # PyTorch 2.13 runs small 1 x 1 convolutions on one thread through im2col; the product alone trains a
             # third faster there (20 windows: 2.1 s a step instead of 3.1).
             y = functional.linear(x.permute(0, 2, 3, 1), self.conv.weight[:, :, 0, 0], self.conv.bias)
-            return functional.silu(y).permute(0, 3, 1, 2)
-        return functional.silu(self.conv(x))
+            return self.activation(y).permute(0, 3, 1, 2)
+        return self.activation(self.conv(x))
 
 
 def separable(channels_in: int, channels_out: int, kernel: int = 3, stride: int = 1) -> nn.Sequential:
@@ -192,6 +194,7 @@ class MaskHead(nn.Module):
 
     def __init__(self, prototypes: int = PROTOTYPES) -> None:
         super().__init__()
+        self.activation = Activation()
         self.prototypes = prototypes
         self.coarse = nn.Sequential(separable(64, 64, 5), Conv(64, 32))
         self.skip = nn.Conv2d(32, 32, 1)
@@ -213,7 +216,7 @@ class MaskHead(nn.Module):
     def raw(self, c2: Tensor, p3: Tensor, stems: list[Tensor]) -> tuple[Tensor, Tensor]:
         """`forward` with coefficients that are not `bounded` yet."""
         x = functional.interpolate(self.coarse(p3), scale_factor=2.0, mode="bilinear", align_corners=False)
-        prototypes = self.prototypes_out(self.fine(functional.silu(x + self.skip(c2))))  # (B, P, h, w)
+        prototypes = self.prototypes_out(self.fine(self.activation(x + self.skip(c2))))  # (B, P, h, w)
         raw = flatten(
             [
                 out(convs(stem))
@@ -228,9 +231,26 @@ class MaskHead(nn.Module):
 
 
 class YolactNano(nn.Module):
-    """The whole network; H and W must be multiples of 32. `classes` are the names, in the order of the class scores."""
+    """The whole network; H and W must be multiples of 32.
 
-    def __init__(self, classes: Sequence[str] = CLASSES, prototypes: int = PROTOTYPES, *, embedding: int = 0) -> None:
+    Args:
+        classes: names, in the order of the class scores.
+        prototypes: how many.
+        embedding: numbers of an embedding; 0 = none.
+        activation: of all layers, see `export.networks.activation`.
+
+    Attributes:
+        mask_growth: share of a box's sides by which its mask may reach past it, as it was trained.
+    """
+
+    def __init__(
+        self,
+        classes: Sequence[str] = CLASSES,
+        prototypes: int = PROTOTYPES,
+        *,
+        embedding: int = 0,
+        activation: str = SILU,
+    ) -> None:
         super().__init__()
         self.classes = tuple(classes)
         self.backbone = Backbone()
@@ -238,6 +258,16 @@ class YolactNano(nn.Module):
         self.heads = nn.ModuleList(LevelHead(channels, len(self.classes)) for channels in (64, 128, 256))
         self.mask_head = MaskHead(prototypes)
         self.embedding_head = EmbeddingHead(embedding) if embedding else None
+        self.set_activation(activation)
+        self.mask_growth = 0.0
+
+    def set_activation(self, name: str) -> None:
+        """Give all layers another activation; weights stay as they are."""
+        activation = Activation(name)
+        for module in self.modules():
+            if isinstance(module, Conv | MaskHead):
+                module.activation = activation
+        self.activation = name
 
     def detect(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor, tuple[Tensor, Tensor, list[Tensor]]]:
         """Images (B, 3, H, W), BGR 0..255 -> boxes, objectness, classes as in `Outputs`; the mask head's input."""

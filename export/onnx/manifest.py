@@ -53,6 +53,7 @@ def write_manifest(
             f"bytes = {source.stat().st_size}",
             f"sha256 = {quote(hashlib.sha256(source.read_bytes()).hexdigest())}",
             f"mask_stride = {metadata['masktrail.mask_stride']}",
+            f"activation = {quote(metadata['masktrail.activation'])}",
         ]
         for kind, figures in item["parity"].items():
             lines += ["", f"[parity.{variant(item)}.{kind}]  # ONNX Runtime against PyTorch"]

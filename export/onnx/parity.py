@@ -79,6 +79,7 @@ def with_masks(outputs: dict[str, np.ndarray], metadata: Mapping[str, str]) -> d
     if "masks" in outputs:
         return outputs
     margin = float(metadata.get("masktrail.mask_margin", BILINEAR_MARGIN))
+    growth = float(metadata.get("masktrail.mask_growth", 0.0))
     step = int(metadata.get("masktrail.mask_certainty", 0))
     boxes, scores = outputs["boxes"], outputs["scores"].copy()
     prototypes = outputs["prototypes"].transpose(0, 3, 1, 2)  # (B, P, h, w)
@@ -86,7 +87,7 @@ def with_masks(outputs: dict[str, np.ndarray], metadata: Mapping[str, str]) -> d
     masks = np.zeros((*scores.shape, rows, columns), np.uint8)
     for image in range(len(scores)):
         # Cells as pixels: the sizes that are shares of the network's input are shares of the grid too.
-        grid = network_prototypes(prototypes[image], (columns, rows), margin_cells=margin)
+        grid = network_prototypes(prototypes[image], (columns, rows), margin_cells=margin, growth=growth)
         cells = boxes[image] * np.array([columns, rows, columns, rows], np.float32)
         for row, (top, left, part) in enumerate(grid.crops(outputs["coefficients"][image], cells)):
             masks[image, row, top : top + part.shape[0], left : left + part.shape[1]] = np.rint(part)

@@ -109,7 +109,9 @@ class EndToEnd(nn.Module):
     @property
     def mask_facts(self) -> dict[str, str]:
         """Metadata by which a reader makes masks."""
-        return {"masktrail.mask_margin": str(MASK_MARGIN), "masktrail.mask_certainty": str(CERTAINTY_STEP)}
+        facts = {"masktrail.mask_margin": str(MASK_MARGIN), "masktrail.mask_certainty": str(CERTAINTY_STEP)}
+        growth = self.network.mask_growth
+        return facts | ({"masktrail.mask_growth": str(growth)} if growth else {})
 
     def keep(self, boxes: Tensor, class_ids: Tensor) -> Tensor:
         """Fast NMS (YOLACT section 4.1) with a few rounds more (Cluster-NMS, Zheng et al. 2020), within class groups.
@@ -257,6 +259,7 @@ def export_onnx(
                 "width": module.width,
             }
         ),
+        "masktrail.activation": module.network.activation,
         "masktrail.mask_stride": str(MASK_STRIDE),
     } | module.mask_facts
     helper.set_model_props(model, metadata)

@@ -61,7 +61,13 @@ def embed(options: argparse.Namespace) -> None:
         print(json.dumps(figures, indent=1))
     network.embedding_head = head
     options.out.parent.mkdir(parents=True, exist_ok=True)
-    state = {"average": network.state_dict(), "classes": list(network.classes), "embedding": figures}
+    state = {
+        "average": network.state_dict(),
+        "classes": list(network.classes),
+        "activation": network.activation,
+        "mask_growth": network.mask_growth,
+        "embedding": figures,
+    }
     torch.save(state, options.out)
 
 

@@ -6,13 +6,16 @@ a data set says nothing about a class or a region, the frozen original network a
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from export.networks.yolact_nano import MASK_STRIDE, Outputs, mask_logits
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 CENTRE_RADIUS = 2.0  # in strides, around an object's middle (YOLOX: 2.5)
 MASKS_PER_OBJECT = 3
@@ -93,8 +96,31 @@ def assign(  # noqa: PLR0917 - a function of six tensors
     return Assignment(open_[column], row, iou[row, column])
 
 
-def mask_loss(
-    outputs: Outputs, image: int, target: Target, pairs: Assignment, generator: torch.Generator
+class MaskTerms(NamedTuple):
+    """What `mask_loss` asks for beside YOLACT's terms.
+
+    Attributes:
+        growth: the box in which masks are learned, larger by this share of its sides on each side: feet and heads that
+            the predicted box cuts are wanted, and what lies just outside the object is not.
+        outside: weight of a cell of that margin, where 1 is that of a cell in the box.
+        crossover: weight of the cells that belong to another object, see `crossover_loss`.
+    """
+
+    growth: float = 0.0
+    outside: float = 1.0
+    crossover: float = 0.0
+
+
+YOLACT_TERMS = MaskTerms()
+
+
+def mask_loss(  # noqa: PLR0917 - tensors of one image
+    outputs: Outputs,
+    image: int,
+    target: Target,
+    pairs: Assignment,
+    generator: torch.Generator,
+    terms: MaskTerms = YOLACT_TERMS,
 ) -> tuple[Tensor, Tensor]:
     """BCE and dice of a few locations per object, inside its box (YOLACT section 3.3), and the mean mask IoU reached.
 
@@ -108,18 +134,19 @@ def mask_loss(
     predicted = outputs.boxes[image][location].detach()
     logits = mask_logits(outputs.prototypes[image], outputs.coefficients[image][location], predicted)  # (Q, h, w)
     truth = target.masks[row].float() / 255.0
-    crop = box_cells(
-        torch.cat(
-            (
-                torch.minimum(predicted[:, :2], target.boxes[row, :2]),
-                torch.maximum(predicted[:, 2:], target.boxes[row, 2:]),
-            ),
-            dim=1,
-        ),
-        logits.shape[1:],
-    )
-    area = crop.sum(dim=(1, 2)).clamp(min=1.0)
-    bce = (functional.binary_cross_entropy_with_logits(logits, truth, reduction="none") * crop).sum(dim=(1, 2)) / area
+    low = torch.minimum(predicted[:, :2], target.boxes[row, :2])
+    high = torch.maximum(predicted[:, 2:], target.boxes[row, 2:])
+    crop = box_cells(torch.cat((low, high), dim=1), logits.shape[1:])
+    counted = crop
+    if terms.growth:
+        margin = terms.growth * (high - low)
+        grown = box_cells(torch.cat((low - margin, high + margin), dim=1), logits.shape[1:])
+        counted, crop = crop + terms.outside * (grown - crop), grown
+    area = counted.sum(dim=(1, 2)).clamp(min=1.0)
+    by_cell = functional.binary_cross_entropy_with_logits(logits, truth, reduction="none")
+    bce = (by_cell * counted).sum(dim=(1, 2)) / area
+    if terms.crossover:
+        bce = bce + terms.crossover * crossover_loss(logits, crop, target, row)
     probability = logits.sigmoid() * crop
     both = (probability * truth).sum(dim=(1, 2))
     dice = 1 - (2 * both + 1) / ((probability**2).sum(dim=(1, 2)) + (truth**2).sum(dim=(1, 2)) + 1)
@@ -130,6 +157,33 @@ def mask_loss(
         iou = (hard & true).sum(dim=(1, 2)) / (hard | true).sum(dim=(1, 2)).clamp(min=1)
         stats = torch.stack((weights.sum(), (weights * iou).sum()))
     return (weights * (bce + dice)).sum(), stats
+
+
+def crossover_loss(logits: Tensor, crop: Tensor, target: Target, row: Tensor) -> Tensor:
+    """What masks take of cells that belong to other objects (after the crossover loss of CrossVIS, Yang et al. 2021).
+
+    A cell of a neighbour is one among hundreds for the mean over the box, and mostly the one that is doubtful. Here the
+    BCE of such cells alone is summed, by the area of the object or of these cells, whichever is larger, so that a small
+    object before a large one is not asked for more than a large one before a small one.
+
+    Args:
+        logits: (Q, h, w).
+        crop: (Q, h, w), 1.0 where the mask may be.
+        target: the labels, N objects; another object counts by its weight, as its outline may be a machine's.
+        row: (Q,) the object of each mask.
+
+    Returns:
+        (Q,).
+    """
+    truth = target.masks.float() / 255.0  # (N, h, w)
+    if len(truth) < 2:
+        return logits.new_zeros(len(logits))
+    claims = truth * target.weights.clamp(max=1.0)[:, None, None]
+    (first, second), owner = claims.topk(2, dim=0)[0], claims.argmax(dim=0)
+    theirs = torch.where(owner[None] == row[:, None, None], second[None], first[None])  # (Q, h, w)
+    theirs = theirs * (1.0 - truth[row]) * crop
+    size = torch.maximum(truth[row].sum(dim=(1, 2)), theirs.sum(dim=(1, 2))).clamp(min=1.0)
+    return (functional.softplus(logits) * theirs).sum(dim=(1, 2)) / size
 
 
 def choose_masks(pairs: Assignment, generator: torch.Generator) -> Tensor:
@@ -272,3 +326,21 @@ def paired_iou(first: Tensor, second: Tensor) -> Tensor:
     overlap = (high - low).clamp(min=0).prod(dim=1)
     areas = (first[:, 2:] - first[:, :2]).prod(dim=1) + (second[:, 2:] - second[:, :2]).prod(dim=1)
     return overlap / (areas - overlap).clamp(min=1e-6)
+
+
+def match_loss(maps: Sequence[Tensor], wanted: Sequence[Tensor], *, scale: float) -> Tensor:
+    """How far maps are from a teacher's, as a share of those maps' variance (FitNets, Romero et al. 2015).
+
+    A network that was the teacher before its activation changed comes back by this in a few hundred steps: every cell
+    of every picture teaches, not only those that are labelled.
+
+    Args:
+        maps: (B, C, h, w) each, prototypes last.
+        wanted: the teacher's.
+        scale: how many times as large maps are than the teacher's; prototypes, which are outputs, are not.
+    """
+    shares = []
+    for number, (ours, theirs) in enumerate(zip(maps, wanted, strict=True)):
+        factor = 1.0 if number == len(maps) - 1 else scale
+        shares.append((ours.float() / factor - theirs).square().mean() / theirs.var().clamp(min=1e-6))
+    return torch.stack(shares).mean()

@@ -27,6 +27,11 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("torch", "numpy", "opencv-python", "onnx", "onnxruntime", "onnxruntime-gpu", "pycocotools")
 
+OPTIONS = ("mask_rate", "detector_rate", "seed", "model", "activation", "match_maps")
+OPTIONS += ("mask_growth", "mask_outside", "crossover")
+# What runs of before had, which do not say so.
+SINCE = {"activation": None, "match_maps": 0.0, "mask_growth": 0.0, "mask_outside": 1.0, "crossover": 0.0}
+
 
 def record(
     options: argparse.Namespace,
@@ -57,7 +62,7 @@ def record(
         "recipe": json.loads(json.dumps(asdict(recipe))),
         "mask_steps": plan["mask_steps"],
         "all_steps": plan["all_steps"],
-        **{key: getattr(options, key) for key in ("mask_rate", "detector_rate", "seed", "model")},
+        **{key: getattr(options, key) for key in OPTIONS},
     }
     start = {
         "time": dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
@@ -68,12 +73,13 @@ def record(
         "git": git_state(),
     }
     before = json.loads(file.read_text()) if file.exists() else {"settings": settings, "starts": []}
-    changed = [key for key, value in settings.items() if before["settings"].get(key) != value]
+    held = {**SINCE, **before["settings"]}
+    changed = [key for key, value in settings.items() if held.get(key) != value]
     if changed and (options.out / "last.pt").exists():
         key = changed[0]
         raise ConfigError(
             options.out,
-            f"holds a run with other settings: {key} was {before['settings'].get(key)}, and is {settings[key]}",
+            f"holds a run with other settings: {key} was {held.get(key)}, and is {settings[key]}",
             "go on with the same settings, or choose another --out",
         )
     document = {

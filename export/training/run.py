@@ -219,6 +219,8 @@ class Run:
         state = {
             "average": trainer.average,
             "classes": list(trainer.network.classes),
+            "activation": trainer.network.activation,
+            "mask_growth": trainer.network.mask_growth,
             "size": list(self.sampler.recipe.size),
             "step": trainer.step,
             "val": figures,

@@ -17,9 +17,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from export.data.teacher import FrozenTeacher
+from export.data.teacher import FrozenTeacher, matched_maps
+from export.networks.activation import MAP_SCALES
 from export.networks.yolact_nano import Outputs, YolactNano, locations
-from export.training.losses import Target, Teacher, assign, detection_loss, mask_loss
+from export.training.losses import (
+    YOLACT_TERMS,
+    MaskTerms,
+    Target,
+    Teacher,
+    assign,
+    detection_loss,
+    mask_loss,
+    match_loss,
+)
 from tracker.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -45,6 +55,8 @@ class Trainer:
         detector_rate: of the rest, relative to the size of each tensor.
         device: where to compute.
         precision: `float32`, `bfloat16` or `float16` of the layers; weights, losses and averages are float32.
+        match: weight of `match_loss`; 0 = the teacher's maps are not followed.
+        terms: of the masks' loss; the network is told its growth.
     """
 
     def __init__(
@@ -59,10 +71,16 @@ class Trainer:
         detector_rate: float = 6e-4,
         device: torch.device | None = None,
         precision: str = "float32",
+        match: float = 0.0,
+        terms: MaskTerms = YOLACT_TERMS,
     ) -> None:
         self.device = device or torch.device("cpu")
         self.network = network.to(self.device, memory_format=torch.channels_last)
-        self.teacher = None if teacher is None else FrozenTeacher(teacher, network.classes, self.device)
+        self.match, self.terms = match, terms
+        self.network.mask_growth = terms.growth
+        self.teacher = None
+        if teacher is not None:
+            self.teacher = FrozenTeacher(teacher, network.classes, self.device, maps=match > 0.0)
         self.average = {key: value.clone() for key, value in network.state_dict().items()}
         self.seed, self.mask_steps, self.all_steps = seed, mask_steps, all_steps
         self.rates = (mask_rate, detector_rate)
@@ -112,8 +130,8 @@ class Trainer:
         images = to_tensor(samples, self.device)
         targets = [to_target(sample, self.device) for sample in samples]
         train_all = self.step >= self.mask_steps
-        outputs = self.forward(images, train_all=train_all)
-        loss, logged = self.loss(images, outputs, targets, generator, train_all=train_all)
+        outputs, maps = self.forward(images, train_all=train_all)
+        loss, logged = self.loss(images, outputs, maps, targets, generator, train_all=train_all)
         if not math.isfinite(logged["loss"]):
             raise ConfigError(
                 f"step {self.step}", "the loss is no longer a number", "lower --detector-rate and --mask-rate"
@@ -135,17 +153,28 @@ class Trainer:
                 self.average[key].lerp_(value, 1 - decay)
         return logged | {"mask_gradient": float(norms[0]), "detector_gradient": float(norms[1])}
 
-    def forward(self, images: Tensor, *, train_all: bool) -> Outputs:
-        """The network's outputs in float32, each split by image: a gradient by one image then costs one image."""
+    def forward(self, images: Tensor, *, train_all: bool) -> tuple[Outputs, tuple[Tensor, ...]]:
+        """The network's outputs in float32, each split by image: a gradient by one image then costs one image.
+
+        Also the maps that may follow a teacher's, of the whole batch.
+        """
         mixed = torch.autocast(self.device.type, self.precision, enabled=self.precision != torch.float32)
         with torch.set_grad_enabled(train_all), mixed:
             boxes, objectness, classes, features = self.network.detect(images)
         with mixed:
             coefficients, prototypes = self.network.mask_head(*features)
-        return Outputs(*(value.float().unbind(0) for value in (boxes, objectness, classes, coefficients, prototypes)))
+        values = boxes, objectness, classes, coefficients, prototypes
+        return Outputs(*(value.float().unbind(0) for value in values)), matched_maps(features, prototypes)
 
     def loss(
-        self, images: Tensor, outputs: Outputs, targets: list[Target], generator: torch.Generator, *, train_all: bool
+        self,
+        images: Tensor,
+        outputs: Outputs,
+        maps: tuple[Tensor, ...],
+        targets: list[Target],
+        generator: torch.Generator,
+        *,
+        train_all: bool,
     ) -> tuple[Tensor, dict[str, float]]:
         """The batch's loss, normalised by its objects, and its terms for the log."""
         corners, strides = locations(images.shape[2], images.shape[3], like=outputs.boxes[0])
@@ -159,10 +188,10 @@ class Trainer:
             if not train_all:  # the frozen detector must see the object, or its mask will never be asked for
                 seen = pairs.iou > 0.35
                 pairs = type(pairs)(*(values[seen] for values in pairs))
-            value, counted = mask_loss(outputs, index, target, pairs, generator)
+            value, counted = mask_loss(outputs, index, target, pairs, generator, self.terms)
             masks, stats = masks + value, stats + counted
             if train_all:
-                teacher = Teacher(*(part[index] for part in taught), self.teacher.known) if taught else None
+                teacher = Teacher(*(part[index] for part in taught[:3]), self.teacher.known) if taught else None
                 terms = detection_loss(outputs, index, target, pairs, teacher, corners, strides)
                 sums = {key: total + terms[key] for key, total in sums.items()}
         mask = masks / stats[0].clamp(min=1.0)
@@ -172,6 +201,10 @@ class Trainer:
             count = sums.pop("count").clamp(min=1.0).detach()
             terms |= {key: term / count for key, term in sums.items()}
             total = MASK_GAIN * mask + BOX_GAIN * terms["box"] + terms["objectness"] + terms["classes"]
+            if taught and taught.maps:
+                scale = MAP_SCALES[self.network.activation] / MAP_SCALES[self.teacher.activation]
+                terms["match"] = match_loss(maps, taught.maps, scale=scale)
+                total = total + self.match * terms["match"]
         terms["loss"] = total
         values = torch.stack([term.detach() for term in terms.values()]).tolist()  # one wait for the device
         return total, dict(zip(terms, values, strict=True))
@@ -182,6 +215,8 @@ class Trainer:
             "network": self.network.state_dict(),
             "average": self.average,
             "classes": list(self.network.classes),
+            "activation": self.network.activation,
+            "mask_growth": self.network.mask_growth,
             "optimiser": self.optimiser.state_dict(),
             "scaler": self.scaler.state_dict(),
             "step": self.step,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import copy
+import math
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,9 +14,14 @@ from export.training.provenance import ROOT, record
 from tracker.errors import ConfigError
 
 if TYPE_CHECKING:
+    from export.data.archive import Archive
     from export.data.batches import Recipe
     from export.networks.yolact_nano import YolactNano
+    from export.training.losses import MaskTerms
 
+ACTIVATIONS = ("silu", "hardswish")
+MOST_GROWTH = 0.5
+CALIBRATED_ON = 48  # pictures
 INITIAL = ROOT / "models" / "yolact-nano" / "yolact-nano-384x640.onnx"
 
 
@@ -35,11 +41,43 @@ def add_train(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     parser.add_argument(
         "--init", type=Path, default=INITIAL, help="weights to start from: .onnx or .pt; default: %(default)s"
     )
+    parser.add_argument(
+        "--activation", choices=ACTIVATIONS, help="of all layers; default: that of --init. hardswish is faster to run"
+    )
+    parser.add_argument(
+        "--match-maps",
+        type=float,
+        default=0.0,
+        metavar="WEIGHT",
+        help="follow the teacher's feature maps as well, by that weight in the loss: for another --activation",
+    )
     parser.add_argument("--teacher", default="init", help="answers where labels are silent: init, none, or a file")
     parser.add_argument("--out", type=Path, required=True, help="run folder")
+    add_mask_terms(parser)
     add_schedule(parser)
     add_machine(parser)
     parser.set_defaults(run=train)
+
+
+def add_mask_terms(parser: argparse.ArgumentParser) -> None:
+    """Options of the masks' loss."""
+    parser.add_argument(
+        "--mask-growth",
+        type=float,
+        default=0.0,
+        metavar="SHARE",
+        help="masks may reach past their box by this share of its sides, as 0.05: whole feet and heads",
+    )
+    parser.add_argument(
+        "--mask-outside", type=float, default=1.0, metavar="WEIGHT", help="of a cell of that margin; default: 1"
+    )
+    parser.add_argument(
+        "--crossover",
+        type=float,
+        default=0.0,
+        metavar="WEIGHT",
+        help="of cells that a mask takes from another object, as 2: neighbours are kept apart",
+    )
 
 
 def add_schedule(parser: argparse.ArgumentParser) -> None:
@@ -103,10 +141,12 @@ def train(options: argparse.Namespace) -> None:
     cv2.setNumThreads(1)
     recipe = make_recipe(options)
     teacher = choose_teacher(options.teacher, initial, archive.classes)
+    if options.match_maps and teacher is None:
+        raise ConfigError(f"--match-maps {options.match_maps}", "expected a teacher, found none", "--teacher init")
     plan = schedule(options, recipe, len(archive))
     record(options, archive=archive, recipe=recipe, plan=plan, teacher=teacher, device=device)
     trainer = Trainer(
-        network=with_classes(initial, archive.classes),
+        network=with_classes(start_of(initial, archive, options), archive.classes),
         teacher=teacher,
         seed=options.seed,
         mask_steps=plan["mask_steps"],
@@ -115,6 +155,8 @@ def train(options: argparse.Namespace) -> None:
         detector_rate=options.detector_rate,
         device=device,
         precision=choose_precision(options.precision, device),
+        match=options.match_maps,
+        terms=make_terms(options),
     )
     if forgotten := [name for name in initial.classes if name not in archive.classes]:
         kept = ", ".join(archive.classes)
@@ -146,6 +188,26 @@ def train(options: argparse.Namespace) -> None:
     print(f"  python -m export nano --weights {options.out / 'best.pt'} --out my-model/")
 
 
+def start_of(initial: YolactNano, archive: Archive, options: argparse.Namespace) -> YolactNano:
+    """The network to train: the initial one, or one of another activation that is calibrated to it on some pictures."""
+    import numpy as np
+    import torch
+
+    from export.networks.activation import with_activation
+    from export.networks.calibrate import calibrate
+    from export.training.evaluate import letterbox
+
+    network = with_activation(initial, options.activation or initial.activation)
+    if network is not initial and not (options.out / "last.pt").exists():
+        rng = np.random.default_rng(options.seed)
+        count = min(CALIBRATED_ON, len(archive))
+        rows = rng.choice(len(archive), count, replace=False, p=archive.sampling_weights())
+        pictures = np.stack([letterbox(archive.image(int(row)), options.size)[0] for row in rows])
+        calibrate(network, initial, torch.from_numpy(pictures).permute(0, 3, 1, 2).float())
+        print(f"{options.activation} in place of {initial.activation}: calibrated on {count} pictures", flush=True)
+    return network
+
+
 def network_size(text: str) -> tuple[int, int]:
     """``384x640`` -> (height, width), multiples of 32."""
     try:
@@ -174,6 +236,18 @@ def make_recipe(options: argparse.Namespace) -> Recipe:
         mosaic=options.mosaic,
         copy_paste=options.copy_paste,
     )
+
+
+def make_terms(options: argparse.Namespace) -> MaskTerms:
+    """Terms of the masks' loss."""
+    from export.training.losses import MaskTerms
+
+    for key, most in (("mask_growth", MOST_GROWTH), ("mask_outside", math.inf), ("crossover", math.inf)):
+        value = getattr(options, key)
+        if not 0.0 <= value <= most:
+            expected = "expected a number from 0" + ("" if math.isinf(most) else f" to {most:g}")
+            raise ConfigError(f"--{key.replace('_', '-')} {value:g}", expected, "correct it")
+    return MaskTerms(options.mask_growth, options.mask_outside, options.crossover)
 
 
 def schedule(options: argparse.Namespace, recipe: Recipe, pictures: int) -> dict[str, int]:

@@ -39,16 +39,21 @@ class Found:
         shares, terms = shares[chosen], terms[chosen].astype(np.float32)
         boxes = shares * np.array([network.width, network.height] * 2, np.float32)  # network pixels
         prototypes = network_prototypes(
-            values.astype(np.float32).transpose(2, 0, 1), (network.width, network.height), margin_cells=MASK_MARGIN
+            values.astype(np.float32).transpose(2, 0, 1),
+            (network.width, network.height),
+            margin_cells=MASK_MARGIN,
+            growth=network.network.mask_growth,
         )
         parts = prototypes.crops(terms, boxes)
         sure = np.array([certainty(part, top, CERTAINTY_STEP) for top, _, part in parts], np.float32)
         scores = scores[chosen] * sure
         kept = scores > SCORE_FLOOR
-        self.boxes = boxes[kept] / scale
+        tight = boxes[kept] / scale
+        reached = prototypes.reached(boxes[kept], [part for part, one in zip(parts, kept, strict=True) if one])
+        self.boxes = reached / scale
         self.scores, self.class_ids = scores[kept], class_ids[chosen][kept]
         whole = prototypes.scaled((1 / scale, 1 / scale), (size[1], size[0]))
-        grids = whole.masks(terms[kept], self.boxes)
+        grids = whole.masks(terms[kept], tight)
         self.masks = [grids.full(row, box) for row, box in enumerate(self.boxes)]
 
 

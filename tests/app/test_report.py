@@ -13,7 +13,9 @@ from tests.command import Run
 from tests.report.test_heat import write_records
 from tests.report.weeks import write_weeks
 from tests.sinks.ledgers import crossing, write_ledger
+from tracker.app.report_sources import find
 from tracker.batch.results import Manifest, Results
+from tracker.batch.storage import Place
 
 CHECKED = "line,direction,class,intervals,hours,ledger,person,ratio,low,high,method,geh,verdict\n"
 
@@ -87,6 +89,24 @@ def test_the_output_of_a_batch_by_its_manifests(run: Run, tmp_path: Path) -> Non
     assert "0123456789abc" not in page
 
 
+def test_a_batch_in_object_storage_is_copied_and_the_copies_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fs = pytest.importorskip("pyarrow.fs")
+    batch = tmp_path / "bucket"
+    events = batch / "events" / "recording=north"
+    events.mkdir(parents=True)
+    write_ledger(events / "a.events.parquet", [crossing(n, stream="clip.mp4") for n in range(10)])
+    results = Results.at(str(batch))
+    results.commit(manifest("north", {"events": "events/recording=north/a.events.parquet"}))
+    place = Place(fs.LocalFileSystem(), str(batch), scheme="s3", shown="s3://bucket")
+    monkeypatch.setattr(Place, "of", lambda _uri: place)
+    with find(["s3://bucket"]) as found:
+        [ledger] = found.ledgers
+        assert ledger.stream == "north/clip.mp4"
+        assert ledger.path.is_file()
+        assert batch not in ledger.path.parents
+    assert not ledger.path.exists()
+
+
 def manifest(folder: str, files: dict[str, str]) -> Manifest:
     return Manifest(
         key=folder,
@@ -108,6 +128,28 @@ def manifest(folder: str, files: dict[str, str]) -> Manifest:
     )
 
 
+def test_a_group_of_cameras(run: Run, store: Path, tmp_path: Path) -> None:
+    groups = tmp_path / "groups.yaml"
+    groups.write_text(
+        """
+groups:
+  - name: mall
+    timezone: Europe/Berlin
+    cameras: [shop]
+    doors: [{camera: shop, line: door, entry: out, exit: in}]
+""",
+        "utf-8",
+    )
+    out = tmp_path / "r.html"
+    limits = ("--from", "2026-03-23", "--to", "2026-03-24")
+    result = run("report", store, "--out", out, "--site-group", "mall", "--groups", groups, *limits)
+    assert result.status == 0, result.err
+    page = out.read_text("utf-8")
+    assert "<h1>mall</h1>" in page
+    assert "Monday 23 March 2026 (Europe/Berlin)" in page
+    assert "section" not in page.split("<main>")[1].split("</caption>")[0].split("<tbody>")[1].split("</tbody>")[0]
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [
@@ -115,6 +157,7 @@ def manifest(folder: str, files: dict[str, str]) -> Manifest:
         (["."], "expected *.events.jsonl"),
         (["{store}", "--from", "2026-03-24", "--to", "2026-03-23"], "expected a time after --from"),
         (["{store}", "--stream", "nowhere"], "found no events"),
+        (["{store}", "--site-group", "mall"], "expected a file of groups"),
         (["{store}", "--bins", "1x"], "expected a length such as"),
         (["{store}", "--bins", "1s"], "expected at most 2,000 bins"),
         (["{store}", "--timezone", "Mars/Base"], "expected the name of a time zone"),

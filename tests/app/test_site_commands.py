@@ -8,15 +8,17 @@ import re
 from pathlib import Path
 
 import av
+import cv2
 import pytest
 
 from tests.formats.sites.test_samples import FRIGATE, NVDSANALYTICS, OTFLOW, SUPERVISION
 from tests.sources.videos import write_video
 from tracker.app.commands.site import FORMATS_READ, FORMATS_WRITTEN
 from tracker.formats.sites.known import FORMATS
+from tracker.render.privacy_paint import FILL
 from tracker.settings.site_file import history_of, parse_site, read_site, write_site
 from tracker.settings.site_words import described, doubts
-from tracker.site import Doors, Line, Site, Zone
+from tracker.site import Doors, Line, PrivacyZone, Site, Zone
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -208,3 +210,17 @@ def test_doors_with_unlike_lines_are_doubted() -> None:
 def test_an_empty_site_says_so(site: Site) -> None:
     assert list(described(site))[-1] == "nothing is counted: there are no lines and no zones"
     assert "no reference_size" in next(doubts(site))
+
+
+def test_a_privacy_zone_is_told_and_filled_in_the_drawn_picture(run, tmp_path: Path) -> None:
+    video = write_video(tmp_path / "in.mp4", count=2, size=(160, 96))
+    zone = PrivacyZone(name="window", polygon=((0.5, 0.5), (1.0, 0.5), (1.0, 1.0), (0.5, 1.0)))
+    write_site(tmp_path / "gate.yaml", Site(privacy=(zone,)))
+    result = run("site", "check", tmp_path / "gate.yaml", "--picture", video, "--out", tmp_path / "out.png")
+    assert result.status == 0, result.text
+    assert "privacy zone window: 25.0% of the picture, never shown" in result.out
+    drawn = cv2.imread(str(tmp_path / "out.png"))
+    assert (drawn[49:, 81:] == FILL).all()
+    assert not (drawn[:46, :78] == FILL).all(axis=2).any()
+    exported = run("site", "export", tmp_path / "gate.yaml", "--to", "frigate", "--size", "1280x720")
+    assert "privacy zone 'window' is left out: " in exported.err

@@ -1,14 +1,15 @@
 """Masks of coasting tracks and of overlapping ones, against the exact silhouettes of rendered shops.
 
-``python -m tests.bench.neighbour_masks [--seeds 0 1 2] [--seconds 10] [--fps 10] [--hide]`` prints the figures of
-predicted masks, from coefficients on the new prototypes and from the last mask moved into the predicted box; and of
-masks of tracks that overlap, as they were segmented and divided. With ``--hide`` every object is hidden from the
-tracker for 0.2 to 0.8 s every few seconds, as a detector would miss it.
+``python -m tests.bench.neighbour_masks [--model FILE] [--seeds 0 1 2] [--seconds 10] [--fps 10] [--hide]`` prints the
+figures of predicted masks, from coefficients on the new prototypes and from the last mask moved into the predicted box;
+of masks of tracks that overlap, as they were segmented and divided; and by how much pairs of such masks overlap. With
+``--hide`` every object is hidden from the tracker for 0.2 to 0.8 s every few seconds, as a detector would miss it.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import sys
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, Any
@@ -106,8 +107,10 @@ def frames(scene: Scene, segmenter: OnnxSegmenter, seconds: float, fps: float, h
         yield frame, rendered.truth, instances, tracker.update(instances, time_s)
 
 
-def measure(scene: Scene, segmenter: OnnxSegmenter, options: Any, found: dict[str, Figures]) -> None:
-    """Add one scene's masks."""
+def measure(
+    scene: Scene, segmenter: OnnxSegmenter, options: Any, found: dict[str, Figures], shares: list[float]
+) -> None:
+    """Add one scene's masks, and the overlaps of pairs of them."""
     predictor, votes, last = MaskPredictor(), defaultdict(Counter), {}
     for frame, truth, instances, tracks in frames(scene, segmenter, options.seconds, options.fps, options.hide):
         plain = TrackedFrame(frame=frame, instances=instances, tracks=tracks, class_names=segmenter.class_names)
@@ -115,6 +118,7 @@ def measure(scene: Scene, segmenter: OnnxSegmenter, options: Any, found: dict[st
         predicted = predictor.update(instances, tracks)
         kept = {} if predicted is None else {int(row): place for place, row in enumerate(predicted.rows)}
         seen = tracks.detection_rows[tracks.detection_rows >= 0]
+        shares += overlap_shares(instances, seen.tolist())
         free = np.ones(instances.masks.grid_shape, np.bool_)
         for row in seen.tolist():
             free &= instances.masks.grid(row) < PROBABILITY_THRESHOLD
@@ -147,6 +151,13 @@ def overlaps(instances: Instances, row: int, seen: Any) -> bool:
     )
 
 
+def overlap_shares(instances: Instances, rows: list[int]) -> list[float]:
+    """Of each pair of masks of different objects that share cells, those cells as a share of the smaller mask."""
+    masks = [instances.masks.grid(row) >= PROBABILITY_THRESHOLD for row in rows]
+    pairs = [(one, other, int((one & other).sum())) for one, other in itertools.combinations(masks, 2)]
+    return [shared / min(int(one.sum()), int(other.sum())) for one, other, shared in pairs if shared]
+
+
 def moved_mask(instances: Instances, grid: Any, before: Any, after: Any, *, free: Any) -> Any:
     """The last mask in the predicted box ``after``, by the rules of predicted masks; ``None`` where it is left out."""
     inside = moved(grid, before, after, instances.masks.grid_step_px[0])
@@ -160,18 +171,22 @@ def moved_mask(instances: Instances, grid: Any, before: Any, after: Any, *, free
 def main() -> None:
     """The figures."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", default="yolact-nano")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--seconds", type=float, default=10.0)
     parser.add_argument("--fps", type=float, default=10.0)
     parser.add_argument("--hide", action="store_true")
     options = parser.parse_args()
-    segmenter = OnnxSegmenter(device="cpu", threads=1, source_size=SIZE)
+    segmenter = OnnxSegmenter(options.model, device="cpu", threads=1, source_size=SIZE)
     found: dict[str, Figures] = defaultdict(Figures)
+    shares: list[float] = []
     for seed in options.seeds:
-        measure(shop(seed=seed, people=PEOPLE, duration_s=options.seconds), segmenter, options, found)
-        measure(checkout(seed=seed, duration_s=options.seconds), segmenter, options, found)
+        measure(shop(seed=seed, people=PEOPLE, duration_s=options.seconds), segmenter, options, found, shares)
+        measure(checkout(seed=seed, duration_s=options.seconds), segmenter, options, found, shares)
     for name, figures in sorted(found.items()):
         sys.stdout.write(f"{name:28s} {figures}\n")
+    mean = float(np.mean(shares)) if shares else 0.0
+    sys.stdout.write(f"{'overlap of pairs':28s} {len(shares):6d} pairs, {mean:.3f} of the smaller mask\n")
 
 
 if __name__ == "__main__":

@@ -225,6 +225,7 @@ class Fake(FakeQuestions, FakeSites, FakeAccounts, FakeLive):
                 "path": path,
                 "events": events,
                 "cut_outs": [],
+                "live_cut_out": None,
             }
         )
 

@@ -224,3 +224,19 @@ def test_who_may_not_change_a_site_sees_it_and_no_tools(tab: Callable[..., Tab])
     assert one.page.get_by_text("You may look, not change.").is_visible()
     assert one.page.get_by_role("toolbar").count() == 0
     assert one.page.get_by_role("button", name="Save").count() == 0
+
+
+def test_a_privacy_zone_is_drawn_and_named_and_counts_nothing(tab: Callable[..., Tab], fake: Fake) -> None:
+    one = tab()
+    canvas = editor(one)
+    one.page.get_by_role("button", name="Privacy zone", exact=True).click()
+    corners = [(0.6, 0.1), (0.9, 0.1), (0.9, 0.4)]
+    for corner in (*corners, corners[0]):
+        one.page.mouse.click(*at(canvas, *corner))
+    one.page.locator(".properties").wait_for()
+    assert one.page.get_by_text("Never shown: filled in every picture").is_visible()
+    assert one.page.locator(".properties .dry").count() == 0
+    save(one)
+    [zone] = fake.cameras["checkout"].site["privacy"]
+    assert near(zone["polygon"], corners, 0.005)
+    assert zone["name"] == "privacy zone 1"

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+import time
 
+import cv2
+import numpy as np
 import pytest
 
 from tests.dashboard.clients import Desk, PlayedEngine
@@ -195,7 +198,6 @@ def test_a_video_is_read_in_ranges(desk):
 
 
 def test_cut_outs_of_an_identity_come_from_the_video(tmp_path):
-    import cv2
     import numpy as np
 
     from tests.sources.videos import write_video
@@ -364,3 +366,46 @@ def test_accounts_and_tokens(desk):
         whats = [row["what"] for row in client.get("/api/log").json()["log"]]
         assert whats[:4] == ["token made", "account removed", "account changed", "account made"]
         assert client.post("/api/tokens", json={"label": "x", "role": "admin"}).status_code == 422
+
+
+def test_privacy_zones_are_changed_by_those_only_who_see_people(desk):
+    window = {"name": "window", "polygon": [[0.7, 0], [1, 0], [1, 0.4]]}
+    with desk.logged_in("seeing", "operator", None, see_people=True) as client:
+        body = {"revision": 0, "site": {"lines": [LINE], "privacy": [window]}}
+        saved = client.put("/api/streams/gate/site", json=body)
+        assert saved.status_code == 200
+        assert (saved.json()["site"]["version"], saved.json()["site"]["privacy"][0]["name"]) == (2, "window")
+    with desk.logged_in("masked", "operator", None) as client:
+        site = client.get("/api/streams/gate/site").json()["site"]
+        kept = client.put("/api/streams/gate/site", json={"revision": 1, "site": site | {"lines": []}})
+        assert kept.status_code == 200  # everything else is theirs to change
+        for privacy in ([], [window | {"polygon": [[0.9, 0], [1, 0], [1, 0.1]]}]):
+            body = {"revision": 2, "site": site | {"privacy": privacy}}
+            assert client.put("/api/streams/gate/site", json=body).status_code == 403
+        assert client.get("/api/streams/gate/site").json()["site"]["privacy"] == site["privacy"]
+
+
+def test_where_an_identity_is_now_is_cut_out_of_the_masked_picture(desk, monkeypatch):
+    picture = np.full((360, 640, 3), 90, np.uint8)
+    picture[150:220, 300:340] = (0, 0, 255)
+    jpeg = cv2.imencode(".jpg", picture)[1].tobytes()
+    asked = []
+
+    async def newest(stream, *, variant, width):
+        asked.append((stream, variant))
+        return jpeg
+
+    with desk.logged_in("bob", "viewer", None) as client:
+        assert client.get("/api/streams/gate/identities/1").json()["live_cut_out"] is None  # not there any more
+        monkeypatch.setattr(desk.context.engine, "picture", newest)
+        here = [(round(time.time() * 1000), 0.5, 0.6)]
+        monkeypatch.setattr(desk.context.engine, "path", lambda stream, identity: here if identity == 1 else [])
+        url = client.get("/api/streams/gate/identities/1").json()["live_cut_out"]
+        found = client.get(url)
+        assert (found.status_code, found.headers["cache-control"]) == (200, "no-store")
+        part = cv2.imdecode(np.frombuffer(found.content, np.uint8), cv2.IMREAD_COLOR)
+        assert part.shape[0] < 200
+        assert (part[:, :, 2].astype(int) - part[:, :, 0] > 100).sum() > 1000
+        assert asked == [("gate", "masked")]  # whatever rights: this is never clear
+        assert client.get("/api/streams/gate/identities/2/live-cut-out").status_code == 404
+        assert client.get("/api/streams/road.mp4/identities/1/live-cut-out").status_code == 404

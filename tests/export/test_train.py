@@ -280,7 +280,8 @@ def test_the_teacher_speaks_of_the_classes_it_knows_only():
     network = YolactNano().eval()
     frozen = teacher.FrozenTeacher(network, ["forklift", "truck"], torch.device("cpu"))
     images = torch.rand(1, 3, 64, 96) * 255
-    _, objectness, classes = frozen(images)
+    _, objectness, classes, maps = frozen(images)
+    assert maps == ()
     with torch.no_grad():
         expected = network.detect(images)
     assert frozen.known.tolist() == [False, True]
@@ -289,6 +290,20 @@ def test_the_teacher_speaks_of_the_classes_it_knows_only():
         classes[..., 1], expected[2][..., CLASSES.index("truck")].sigmoid(), rtol=1e-3, atol=1e-5
     )
     torch.testing.assert_close(objectness, expected[1].sigmoid(), rtol=1e-3, atol=1e-5)
+
+
+def test_the_teacher_gives_the_maps_that_a_network_follows():
+    network = YolactNano().eval()
+    frozen = teacher.FrozenTeacher(network, CLASSES, torch.device("cpu"), maps=True)
+    images = torch.rand(2, 3, 64, 96) * 255
+    found = frozen(images).maps
+    with torch.no_grad():
+        features = network.detect(images)[3]
+        expected = teacher.matched_maps(features, network.mask_head(*features)[1])
+    sizes = [(32, 16, 24), (64, 8, 12), (64, 8, 12), (64, 4, 6), (64, 2, 3), (24, 16, 24)]
+    assert [values.shape[1:] for values in found] == sizes
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-3)
 
 
 def one_object(class_id=0, **changes):
@@ -341,8 +356,8 @@ def test_losses_make_no_tensor_on_another_device():
     targets = [one_object(), nothing]
     run.teacher(images)  # the session is made with PyTorch's own tensors
     with torch.device("meta"):
-        outputs = run.forward(images, train_all=True)
-        loss, terms = run.loss(images, outputs, targets, generator, train_all=True)
+        outputs, maps = run.forward(images, train_all=True)
+        loss, terms = run.loss(images, outputs, maps, targets, generator, train_all=True)
         loss.backward()
     assert loss.device.type == "cpu"
     assert all(np.isfinite(value) for value in terms.values())

@@ -7,7 +7,8 @@ import pytest
 
 from demos.scenes.catalogue import WORLDS
 from tests.bench.privacy_cover import measure
-from tracker.render.privacy import FILL, Cover, Presence, Shape, fill, presence_of
+from tracker.render.privacy import Cover, Presence, Shape, presence_of
+from tracker.render.privacy_paint import FILL, fill
 from tracker.types import Instances, TrackedFrame, Tracks
 
 SIZE = (200, 100)
@@ -114,14 +115,15 @@ def test_a_frame_shows_its_instances_tracked_or_not_and_its_predicted_tracks() -
     assert found == {(0, True, 10.0), (5, True, 30.0), (7, False, 50.0)}
 
 
-@pytest.mark.parametrize("world", ["shop", "road"])
+@pytest.mark.parametrize("world", ["shop", "door"])
 def test_rendered_scenes_with_missing_masks_leave_almost_nothing_bare(world: str) -> None:
     """Truth masks that go missing in bursts; the fill of the frame itself leaves far more."""
     result = measure(WORLDS[world](size=(320, 180), seed=1), 5.0, "bursts", 5.0)
-    assert result["now_uncovered_percent"] > 4
-    assert result["held_uncovered_percent"] < 0.5
+    assert result["now_bare_percent"] > 4
+    assert result["page_bare_percent"] < result["now_bare_percent"] / 5
+    assert result["held_bare_percent"] < 0.1
 
 
 def test_rendered_scenes_with_true_masks_are_covered() -> None:
-    result = measure(WORLDS["road"](size=(640, 360), seed=1), 2.0, "true", 5.0)
-    assert result["held_uncovered_percent"] <= 0.01
+    result = measure(WORLDS["road"](size=(640, 360), seed=1), 2.0, "true", 5.0, class_ids=range(6))
+    assert (result["bare_px"], result["now_bare_percent"], result["page_bare_percent"]) == (0, 0.0, 0.0)

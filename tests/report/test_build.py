@@ -17,10 +17,12 @@ from tests.sinks.ledgers import crossing, write_ledger
 from tracker.analytics.dwell import dwell
 from tracker.analytics.stays import stays
 from tracker.errors import ConfigError, SourceError
+from tracker.premises import Footfall
+from tracker.report.axes import duration_text
 from tracker.report.build import Asked, Built, build
 from tracker.report.document import Chart, Facts, Matrix, Section, Table
 from tracker.report.store import Ledger
-from tracker.site import Flow, Line, Site, Zone
+from tracker.site import Doors, Flow, Line, Site, Zone
 
 WEEK = {"from_ms": at_ms(168), "to_ms": round(datetime(2026, 3, 30, tzinfo=ZONE).timestamp() * 1000)}
 DOOR = Line(name="door", points=((0.1, 0.5), (0.9, 0.5)))
@@ -29,7 +31,15 @@ FLOWS = (
     Flow(name="door to till", start="door", end="till", start_direction="in"),
     Flow(name="door to door", start="door", end="door"),
 )
-SITE = Site(lines=(DOOR, replace(DOOR, name="back door")), zones=(TILL,), flows=FLOWS, timezone="Europe/Berlin")
+STREET = Line(name="street", points=((0.1, 0.9), (0.9, 0.9)), to_left="left", to_right="right")
+SITE = Site(
+    lines=(DOOR, replace(DOOR, name="back door"), STREET),
+    zones=(TILL,),
+    flows=FLOWS,
+    doors=(Doors(name="shop", lines=("door",)),),
+    footfall=(Footfall(name="visitors", doors="shop", passing=("street",)),),
+    timezone="Europe/Berlin",
+)
 
 
 @pytest.fixture(scope="module")
@@ -150,16 +160,20 @@ def test_flows_are_a_matrix_by_the_site(week):
     assert matrix.values == [[taken["door to door"], taken["door to till"]]]
 
 
-def test_footfall_and_queues(week):
-    kinds = Counter(one.kind for one in within())
+def test_footfall_and_queues_are_those_of_their_commands(week):
+    inside = within()
+    kinds = Counter(one.kind for one in inside)
     facts = {fact.name: fact.value for part in parts(week, "footfall", Facts) for fact in part.facts}
-    assert facts["Passers-by"] == f"{kinds['passing']:,}"
-    assert facts["Groups"] == f"{kinds['group']:,}"
-    entries = sum(one.kind == "crossing" and one.direction == "in" for one in within())
-    assert facts["Capture of passing"] == f"{entries / kinds['passing'] * 100:.1f} %"
+    assert facts == {"Passers-by": f"{kinds['passing']:,}", "Groups": f"{kinds['group']:,}"}
+    [row] = parts(week, "footfall", Table)[0].rows
+    entries = sum(one.kind == "crossing" and one.place == "door" and one.direction == "in" for one in inside)
+    assert row[1:5] == [str(entries), "0", "0", str(entries)]
+    assert row[-2] == f"{entries / kinds['passing'] * 100:.1f} %"
     [row] = parts(week, "queues", Table)[0].rows
-    ends = Counter(one.direction for one in within() if one.kind == "queue_leave")
+    ends = Counter(one.direction for one in inside if one.kind == "queue_leave")
     assert row[1:3] == [str(ends["served"]), str(ends["abandoned"])]
+    served = [one.time_s - one.since_s for one in inside if one.kind == "queue_leave" and one.direction == "served"]
+    assert row[5] == duration_text(float(np.mean(served)))
 
 
 def test_quality_names_outages_and_what_made_it(week):
@@ -216,6 +230,26 @@ def test_recordings_of_one_camera_count_together(tmp_path):
     assert [row["count"] for row in counts] == ["50", "51", "", "", "52"]
     assert built.report.title == "gate"
     assert [row[0] for row in parts(built, "quality", Table)[0].rows] == ["day/0.mp4", "day/1.mp4", "day/4.mp4"]
+
+
+def test_queues_of_one_cameras_recordings_are_told_apart(tmp_path):
+    ledgers = []
+    for hour in (0, 2):
+        joined = {"kind": "queue_join", "place": "till", "identity": 1, "direction": ""}
+        left = joined | {"kind": "queue_leave", "direction": "served", "since_s": 1.0, "value": 40.0 + hour}
+        rows = [
+            crossing(1, stream="clip.mp4", utc_ms=at_ms(hour), **joined),
+            crossing(41 + hour, stream="clip.mp4", utc_ms=at_ms(hour) + 40_000 + 1000 * hour, **left),
+        ]
+        path = write_ledger(tmp_path / f"{hour}.events.jsonl", rows)
+        ledgers.append(Ledger(path=path, stream=f"{hour}.mp4"))
+    built = build(Asked(ledgers=ledgers, zone=ZONE, together="gate"))
+    [table] = parts(built, "queues", Table)
+    assert [row[:2] + row[5:6] for row in table.rows] == [
+        ["till · 0.mp4", "1", "40.0 s"],
+        ["till · 2.mp4", "1", "42.0 s"],
+    ]
+    assert [row[-3:-1] for row in table.rows] == [["1.0", "1"], ["1.0", "1"]]
 
 
 def rows_of(built: Built) -> list[dict[str, str]]:

@@ -12,10 +12,15 @@ import tomllib
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.engine.fakes import SlowSegmenter
+from tests.sinks.broker import Broker, Watcher, needs_broker
+from tests.sinks.outside import context, crossing, frame
+from tests.sources.cameras import wait_until
 from tracker.engine.scheduler import WORKERS_S, Engine
 from tracker.engine.stream import CLOSE_S
+from tracker.plugins import open_sink
 from tracker.service.status import StatusServer
 from tracker.settings.service import METRICS_ADDRESS
 from tracker.settings.yaml_file import load_service_settings
@@ -155,3 +160,32 @@ def test_the_image_is_built_from_what_is_there() -> None:
     port = METRICS_ADDRESS.rpartition(":")[2]
     assert f"127.0.0.1:{port}/healthz" in DOCKERFILE
     assert "STOPSIGNAL SIGTERM" in DOCKERFILE
+
+
+@needs_broker
+def test_the_broker_of_the_example_lets_masktrail_do_what_it_must_and_no_more(tmp_path) -> None:
+    examples = ROOT / "examples"
+    broker = Broker(tmp_path / "broker", config=(examples / "mosquitto.conf").read_text())
+    broker.stop()
+    (broker.folder / "rights").write_text((examples / "mosquitto.rights").read_text())
+    broker.start()
+    try:
+        watcher = Watcher(broker)
+        with open_sink(broker.url(), context(tmp_path)) as sink:
+            sink.write(frame(crossing(1)))
+            assert wait_until(lambda: sink.queues[0].rows == 0)
+            assert sink.queues[0].problem == ""
+            assert wait_until(lambda: watcher.last("homeassistant/device/masktrail_gate/config") is not None)
+        assert [row["key"] for row in watcher.of("masktrail/rows")] == [crossing(1).key]
+        watcher.close()
+        with open_sink(broker.url(path="/elsewhere"), context(tmp_path)) as sink:
+            sink.write(frame(crossing(1)))
+            assert wait_until(lambda: "expected leave to publish to elsewhere/" in sink.queues[0].problem)
+    finally:
+        broker.stop()
+    added = yaml.safe_load((examples / "compose.mqtt.yaml").read_text())
+    files = [volume.split(":")[0] for volume in added["services"]["mosquitto"]["volumes"] if volume.startswith("./")]
+    assert {name for name in files if not (examples / name).exists()} == {"./mosquitto.passwords"}
+    assert set(added["services"]["mosquitto"]["networks"]) <= set(
+        yaml.safe_load((examples / "compose.yaml").read_text())["networks"]
+    )

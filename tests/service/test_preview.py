@@ -197,3 +197,23 @@ def test_the_segmenter_s_picture_is_taken_where_it_has_the_pixels() -> None:
 def test_pixels_that_are_not_square_are_shown_square() -> None:
     own = replace(frame(0, size=(720, 576)), image=np.zeros((576, 720, 3), np.uint8), pixel_aspect=Fraction(64, 45))
     assert picture_of(own, 640).shape == (360, 640, 3)
+
+
+def test_a_camera_that_covers_people_has_no_clear_picture_for_anybody() -> None:
+    preview = CameraPreview(0.0, never_clear=True)
+    preview.watch([CLEAR, MASKED])
+    pictures = [one for number in range(8) for one in preview.take(shot(number), rest=REST)[1]]
+    assert {one.size for one in pictures} == {CLEAR, MASKED}
+    assert all(red_px(one) == 0 for one in pictures)
+    assert max(one.t_ms for one in pictures) == 800  # half a second late, whatever the page's own delay is
+
+
+def test_privacy_zones_are_filled_in_clear_pictures_too() -> None:
+    zone = ((0.1, 0.2), (0.3, 0.2), (0.3, 0.8), (0.1, 0.8))
+    preview = CameraPreview(0.5, zones=[zone])
+    preview.watch([CLEAR])
+    given = shot(0)
+    before = given.frame.image.copy()
+    [picture] = preview.take(given, rest=REST)[1]
+    assert red_px(picture) == 0
+    assert np.array_equal(given.frame.image, before)

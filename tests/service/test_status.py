@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.engine.fakes import FakeSource, SlowSegmenter, stream
+from tests.engine.fakes import FakeSource, ListSink, SlowSegmenter, frame, stream
 from tests.sources.cameras import wait_until
 from tracker.engine.meter import StreamFigures
 from tracker.engine.scheduler import Engine
@@ -27,7 +27,8 @@ from tracker.service import status as status_module
 from tracker.service.bounded import CLIENT_S, CLIENTS
 from tracker.service.metrics import CameraMetrics
 from tracker.service.status import StatusServer
-from tracker.sinks.base import Sink
+from tracker.sinks.base import QueueFigures, Sink
+from tracker.sinks.multi import MultiSink
 from tracker.sources.decoded import SourceCounters
 from tracker.sources.reconnect import Link
 
@@ -224,6 +225,32 @@ def test_lost_outputs_are_seen(engine, server, tmp_path) -> None:
     assert samples(get(server, "/metrics")[1])["masktrail_output_failures_total", "a"] == 1
 
 
+def test_what_waits_for_receivers_is_seen(engine, server) -> None:
+    source, queues = FakeSource("a"), []
+
+    class WaitingSink(ListSink):
+        @property
+        def queues(self):
+            return tuple(queues)
+
+    engine.add(stream(source, sink=MultiSink([WaitingSink(), WaitingSink()])))
+    queues.append(QueueFigures(sink="mqtt://broker/m", rows=7, dropped=2, refused=1, last_success_ms=1500))
+    source.handoff.put(frame(0, source="a"))
+    assert wait_until(lambda: engine.streams[0].meter.figures().frames == 1)
+    assert wait_until(lambda: len(json.loads(get(server, "/healthz")[1])["cameras"]["a"]["queues"]) == 2)
+    state = json.loads(get(server, "/healthz")[1])
+    assert (state["status"], state["cameras"]["a"]["queues"][0]["rows"]) == ("ok", 7)
+    queues[0] = dataclasses.replace(queues[0], problem="broker: expected a login, found a refusal")
+    state = json.loads(get(server, "/healthz")[1])
+    assert (state["status"], state["not_well"]) == ("degraded", ["a"])
+    values = samples(get(server, "/metrics")[1])
+    assert values["masktrail_sink_spool_rows", "a", "mqtt://broker/m"] == 7
+    assert values["masktrail_sink_dropped_total", "a", "mqtt://broker/m"] == 2
+    assert values["masktrail_sink_refused_total", "a", "mqtt://broker/m"] == 1
+    assert values["masktrail_sink_problem", "a", "mqtt://broker/m"] == 1
+    assert values["masktrail_sink_last_success_timestamp_seconds", "a", "mqtt://broker/m"] == 1.5
+
+
 def test_every_count_of_a_stream_has_a_metric() -> None:
     told = {one.name for one in dataclasses.fields(CameraMetrics)}
     assert {one.name for one in dataclasses.fields(SourceCounters)} <= told
@@ -236,6 +263,7 @@ def test_every_count_of_a_stream_has_a_metric() -> None:
         "silence_s": "silence_seconds",
         "stage_s": "stage_seconds",
         "tally": "line_crossings",
+        "monitor": "flows",
     }
     assert {elsewhere.get(name, name) for name in names} - told == {
         "brief",  # of identities that have ended, for the summary of a recording

@@ -50,7 +50,8 @@ def plan(name: str, *, site: str | None = None) -> SimpleNamespace:
         name=name,
         outputs=("out/events.sqlite", "out/x.mp4"),
         kind_of=lambda output: ".sqlite" if output.endswith(".sqlite") else None,
-        settings=SimpleNamespace(site=site),
+        settings=SimpleNamespace(site=site, privacy="none"),
+        site=None,
         address=SimpleNamespace(kind="network"),
     )
 

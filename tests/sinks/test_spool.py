@@ -166,6 +166,16 @@ def test_files_of_others_are_refused_untouched(tmp_path):
         Spool(tmp_path / "link")
 
 
+def test_notes_are_kept_with_the_messages_and_replaced(tmp_path):
+    with Spool(tmp_path / "s") as spool:
+        spool.put(messages(1), {"open/1": b"one", "open/2": b"two", "other": b"x"})
+        spool.put([], {"open/1": None, "open/2": b"2"})
+    with Spool(tmp_path / "s") as spool:
+        assert spool.notes("open/") == {"open/2": b"2"}
+        assert spool.notes() == {"open/2": b"2", "other": b"x"}
+        assert keys(spool.peek(9)) == ["k1"]
+
+
 def test_names_that_are_no_utf8_are_kept(tmp_path):
     with Spool(tmp_path / "s") as spool:
         spool.put([Message(key="gate\udcff|1", body=b"", topic="ü/\udcfe")])
@@ -187,7 +197,8 @@ def test_a_killed_process_loses_nothing_that_it_was_told_is_there(tmp_path):
             assert process.stdout.readline() == f"{told}\n"
             told += 1
         process.send_signal(signal.SIGKILL)
-        rest, _ = process.communicate(timeout=10)
+        rest = process.stdout.read()
+        process.communicate(timeout=10)
         told += len(rest.split())
         with Spool(path) as spool:
             found = spool.peek(100_000)

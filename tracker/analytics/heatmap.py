@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 __all__ = ["BRIDGE_S", "STILL_S", "STILL_SHARE", "Heatmap"]
 
 BRIDGE_S = 2.0
-"""Seconds between two sights over which the way between them is straight; longer ones lead through no known cells."""
+"""Seconds between two detections, or two sights, over which an identity was there, and went straight. Of a longer time
+nothing is known: whoever left the picture and came back was not in it."""
 STILL_S = 60.0
 """Seconds on one place after which an identity stands still, from the first of them on."""
 STILL_SHARE = 0.25
@@ -48,10 +49,9 @@ STATE_VERSION = 1
 
 @dataclass(slots=True, kw_only=True)
 class _Path:
-    """An identity: when it was detected and predicted last, where it was seen, and since when it is on one place."""
+    """An identity: when it was detected last, where it was seen, and since when it is on one place."""
 
     present_s: float = -math.inf
-    held_s: float = -math.inf
     seen_s: float = -math.inf
     point: tuple[float, float] = (0.0, 0.0)
     anchor: tuple[float, float] = (0.0, 0.0)
@@ -61,7 +61,7 @@ class _Path:
 
     def forget(self) -> None:
         """It is not known to have been here meanwhile; its visits stay."""
-        self.present_s = self.held_s = self.seen_s = -math.inf
+        self.present_s = self.seen_s = -math.inf
         self.since_s = math.inf
         self.waited.clear()
 
@@ -80,7 +80,6 @@ class Heatmap:
         self._earlier: deque[tuple[float, NDArray[np.float64], NDArray[np.bool_]]] = deque(maxlen=EARLIER_FRAMES)
         self._pause = Pause()
         self._time_s: float | None = None
-        self._before_s = -math.inf
         self._tile: int | None = None
         self._shape = (0, 0)
         self._found: dict[tuple[int, int], list[float]] = {}
@@ -111,8 +110,6 @@ class Heatmap:
                     path = self._attend(identity, time_s)
                     if state == SEEN:
                         self._see(path, class_id, time_s, point, height)
-                elif identity in self._paths:
-                    self._paths[identity].held_s = time_s
         self._note(contacts, time_s)
         for identity in tracks.ended_ids.tolist():
             self._paths.pop(identity, None)
@@ -121,7 +118,7 @@ class Heatmap:
     def state(self) -> dict[str, Any]:
         """Plain values to continue from."""
         paths = [
-            [identity, path.present_s, path.held_s, path.seen_s, *path.point, *path.anchor, path.since_s,
+            [identity, path.present_s, path.seen_s, *path.point, *path.anchor, path.since_s,
              sorted(path.cells), [[cell, seconds] for cell, seconds in path.waited.items()]]
             for identity, path in self._paths.items()
         ]  # fmt: skip
@@ -143,10 +140,9 @@ class Heatmap:
         self._pause, self._tile = Pause(state["outages"]), state["tile"]
         rows, columns = state["shape"]
         self._shape = (rows, columns)
-        for identity, present_s, held_s, seen_s, x, y, anchor_x, anchor_y, since_s, cells, waited in state["paths"]:
+        for identity, present_s, seen_s, x, y, anchor_x, anchor_y, since_s, cells, waited in state["paths"]:
             path = _Path(
                 present_s=present_s,
-                held_s=held_s,
                 seen_s=seen_s,
                 point=(x, y),
                 anchor=(anchor_x, anchor_y),
@@ -171,7 +167,6 @@ class Heatmap:
         self._pause.note(tracked.events)
         if self._time_s is not None and time_s - self._time_s >= self._gap_s:
             self._forget()
-        self._before_s = -math.inf if self._time_s is None else self._time_s
         self._time_s = time_s
         tile = self._clock(tracked)[0] // TILE_MS
         if tile != self._tile:
@@ -205,12 +200,12 @@ class Heatmap:
         self._earlier.append((time_s, contacts.points, seen & (not self._pause.kinds)))
 
     def _attend(self, identity: int, time_s: float) -> _Path:
-        """An identity is detected, wherever it stands: it was present since then unless it was lost meanwhile."""
+        """An identity is detected, wherever it stands: it was present since the last time, if that is not long ago."""
         path = self._paths.setdefault(identity, _Path())
         took_s = time_s - path.present_s
-        if 0 < took_s <= BRIDGE_S or (path.held_s >= self._before_s and math.isfinite(took_s)):
+        if 0 < took_s <= BRIDGE_S:
             self._unplaced_s += took_s
-        path.present_s = path.held_s = time_s
+        path.present_s = time_s
         return path
 
     def _see(self, path: _Path, class_id: int, time_s: float, contact: Sequence[float], height: float) -> None:

@@ -16,6 +16,7 @@ from tracker.app.commands.conversion import conversion
 from tracker.app.commands.counts import counts
 from tracker.app.commands.dashboard import dashboard
 from tracker.app.commands.dwell import dwell
+from tracker.app.commands.export import export
 from tracker.app.commands.heatmap import heatmap
 from tracker.app.commands.identities import identities
 from tracker.app.commands.live import live
@@ -23,6 +24,7 @@ from tracker.app.commands.measure import associate, evaluate
 from tracker.app.commands.models import models_app
 from tracker.app.commands.occupancy import occupancy
 from tracker.app.commands.premises import bays, footfall, queues
+from tracker.app.commands.privacy import privacy_app
 from tracker.app.commands.report import report
 from tracker.app.commands.settings import settings_app
 from tracker.app.commands.site import site_app
@@ -61,11 +63,12 @@ for command in (track, segment, batch, live, associate):
     app.command(cls=HabitCommand)(command)
 app.command(name="eval", cls=HabitCommand)(evaluate)
 MEASURES = (counts, turns, dwell, speeds, queues, footfall, bays, occupancy, conversion, heatmap)
-for command in (analyse, compact, *MEASURES, report, audit, identities, dashboard, demo, doctor):
+for command in (analyse, compact, *MEASURES, report, export, audit, identities, dashboard, demo, doctor):
     app.command(cls=CheckedCommand)(command)
 app.add_typer(models_app, name="models")
 app.add_typer(site_app, name="site")
 app.add_typer(validate_app, name="validate")
 app.add_typer(store_app, name="store")
+app.add_typer(privacy_app, name="privacy")
 app.add_typer(bench_app, name="bench")
 app.add_typer(settings_app, name="settings")

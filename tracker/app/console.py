@@ -52,16 +52,19 @@ class _Waits(logging.Handler):
     """Says on stderr what a command waits for, whatever is quiet; `live` has a log for it."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Print one line."""
+        """Print it, with what the record says beside its message."""
         if not logging.getLogger("tracker.live").handlers:
-            print(f"masktrail: {printable(mask(record.getMessage()))}", file=sys.stderr)  # noqa: T201 - where it belongs
+            said = getattr(record, "problem", "") or getattr(record, "note", "")
+            text = f"{record.getMessage()}: {said}" if said else record.getMessage()
+            print(f"masktrail: {printable(mask(text))}", file=sys.stderr)  # noqa: T201 - where it belongs
 
 
 def tell_waits() -> None:
-    """From now on waits for a pipe's other end are told on stderr; safe to call twice."""
-    logger = logging.getLogger("tracker.live.pipes")
-    if not any(isinstance(handler, _Waits) for handler in logger.handlers):
-        logger.addHandler(_Waits())
+    """From now on waits for a pipe's other end, or for receivers of events, are told on stderr; safe to call twice."""
+    for name in ("tracker.live.pipes", "tracker.live.outside"):
+        logger = logging.getLogger(name)
+        if not any(isinstance(handler, _Waits) for handler in logger.handlers):
+            logger.addHandler(_Waits())
 
 
 @contextlib.contextmanager

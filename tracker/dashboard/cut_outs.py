@@ -10,7 +10,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-__all__ = ["CutOut", "cut_out", "cut_outs_of"]
+    from tracker.polygons import Point
+
+__all__ = ["CutOut", "cut_out", "cut_outs_of", "live_cut_out"]
 
 MOST = 6
 APART_MS = 700
@@ -18,6 +20,8 @@ APART_MS = 700
 HEIGHT, WIDTH = 0.42, 0.24
 """Of the part that is shown, as shares of the picture; its lower edge is a little below the contact."""
 BELOW = 0.04
+LATE_MS = 500
+"""How much later than its path a masked picture is."""
 MOST_FRAMES = 900
 """Decoded from one key picture on."""
 LARGEST_PX = 360
@@ -54,12 +58,13 @@ def cut_outs_of(events: Sequence[dict[str, Any]], began_ms: int | None) -> list[
     return [found[int(number * step)] for number in range(min(len(found), MOST))]
 
 
-def cut_out(path: Path, wanted: CutOut) -> bytes | None:
+def cut_out(path: Path, wanted: CutOut, zones: Sequence[Sequence[Point]] = ()) -> bytes | None:
     """One cut-out as JPEG; ``None`` where the video has no picture of that time.
 
     Args:
         path: The video.
         wanted: When and where.
+        zones: The site's privacy zones, which are filled.
     """
     import av
 
@@ -74,13 +79,33 @@ def cut_out(path: Path, wanted: CutOut) -> bytes | None:
             if number >= MOST_FRAMES or frame.pts is None:
                 return None
             if float((frame.pts - start) * video.time_base) >= wanted.media_s - 1e-3:
-                return _cropped(frame.to_ndarray(format="bgr24"), wanted)
+                return _cropped(frame.to_ndarray(format="bgr24"), wanted, zones)
     return None
 
 
-def _cropped(image: Any, wanted: CutOut) -> bytes | None:
+def live_cut_out(jpeg: bytes, path: Sequence[tuple[int, float, float]]) -> bytes | None:
+    """Where an identity is now, cut out of a camera's newest picture, as JPEG.
+
+    Args:
+        jpeg: The picture.
+        path: Times in milliseconds and places of the identity, at least one.
+    """
+    import cv2
+    import numpy as np
+
+    image = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
+    if image is None:
+        return None
+    _, x, y = min(path, key=lambda entry: abs(entry[0] - (path[-1][0] - LATE_MS)))
+    return _cropped(image, CutOut(0.0, x, y), ())
+
+
+def _cropped(image: Any, wanted: CutOut, zones: Sequence[Sequence[Point]]) -> bytes | None:
     import cv2
 
+    from tracker.render.privacy_paint import without_zones
+
+    image = without_zones(image, zones)
     height, width = image.shape[:2]
     bottom = min(round((wanted.y + BELOW) * height), height)
     top = max(bottom - round(HEIGHT * height), 0)

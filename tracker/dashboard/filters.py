@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tracker.dashboard.history import kind_number
+from tracker.dashboard.history import ROLLED, kind_number
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,7 +45,9 @@ def stream_numbers(history: History, streams: Sequence[str]) -> NDArray[np.int32
     return np.array(history.names.numbers(streams), np.int32)
 
 
-def chosen(history: History, asked: Filter, *, column: str = "booked", utc: bool | None = None) -> NDArray[np.int64]:
+def chosen(
+    history: History, asked: Filter, *, column: str = "booked", utc: bool | None = None, rolled: bool = False
+) -> NDArray[np.int64]:
     """Rows of the events that fit, in the order in which they were read; the caller holds the history's lock.
 
     Args:
@@ -53,6 +55,7 @@ def chosen(history: History, asked: Filter, *, column: str = "booked", utc: bool
         asked: What is asked for.
         column: Time that is compared: ``booked`` or ``at``.
         utc: Only events by this clock.
+        rolled: Bins of deleted events too, each as often as its weight says.
     """
     events = history.events
     rows: NDArray[np.int64] | None = None
@@ -81,7 +84,7 @@ def chosen(history: History, asked: Filter, *, column: str = "booked", utc: bool
     if utc is not None:
         narrow("utc", [int(utc)])
     assert rows is not None  # noqa: S101 - the streams have narrowed it
-    return rows
+    return rows if rolled else rows[events["row"][rows] != ROLLED]
 
 
 def _member(values: NDArray[np.int64], wanted: Sequence[int] | NDArray[np.int32]) -> NDArray[np.bool_]:

@@ -21,10 +21,12 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["ENDS", "KINDS", "ROW", "History", "kind_number"]
+__all__ = ["ENDS", "KINDS", "ROLLED", "ROW", "History", "kind_number"]
 
 KINDS: tuple[str, ...] = get_args(EventKind)
 ENDS = ("left", "lost", "restart", "open")
+ROLLED = -1
+"""Number of row of a bin of deleted events."""
 LONGEST_CHAIN = 64
 """Numbers that follow each other, as in the views of a ledger."""
 
@@ -50,6 +52,7 @@ _EVENT_TYPES = {
     "identity": np.int64,
     "identity_was": np.int64,
     "semantics": np.int16,
+    "weight": np.int32,
 }
 _STAY_TYPES = {
     "event": np.int64,
@@ -74,7 +77,8 @@ class History:
 
     Attributes:
         lock: For what is read in more than one step.
-        events: One row per event: ``source`` and ``row`` say where its ledger has it; ``at`` is its time in
+        events: One row per event, and one per bin of events that were deleted, with :data:`ROLLED` as its ``row`` and
+            their number as its ``weight``: ``source`` and ``row`` say where its ledger has it; ``at`` is its time in
             milliseconds, ``booked`` that at which it is counted, ``utc`` which clock; texts are numbers of
             :attr:`names`; ``class_was`` and ``identity_was`` are as the event's own row has them.
         stay_rows: One row per enter or leave.
@@ -127,6 +131,26 @@ class History:
             self._settle_stays(touched)
             self.version += 1
 
+    def add_bins(self, source: int, rows: Sequence[tuple[str, str, str, str, str, int, int, int]]) -> None:
+        """Take bins of deleted events.
+
+        Args:
+            source: Number of the ledger.
+            rows: Stream, kind, place, direction, class, semantics, begin in milliseconds of UTC, count.
+        """
+        if not rows:
+            return
+        stream, kind, place, direction, class_name, semantics, begin, count = zip(*rows, strict=True)
+        values: dict[str, Sequence[Any]] = dict.fromkeys(ROW, [None] * len(rows))
+        values |= {"stream": stream, "kind": kind, "place": place, "direction": direction, "class": class_name}
+        values |= {"semantics": semantics, "utc_ms": begin}
+        values |= {"row": [ROLLED] * len(rows), "time_s": [0.0] * len(rows), "identity": [0] * len(rows)}
+        with self.lock:
+            columns = self._event_columns(source, values)
+            columns |= {"counts": np.ones(len(rows), np.bool_), "weight": np.array(count, np.int32)}
+            self._note_states(self.events.append(columns), values)
+            self.version += 1
+
     def _event_columns(self, source: int, values: Mapping[str, Sequence[Any]]) -> dict[str, NDArray[Any]]:
         count, add = len(values["row"]), self.names.add
         utc_ms = values["utc_ms"]
@@ -162,6 +186,7 @@ class History:
             "identity": identities,
             "identity_was": identities,
             "semantics": np.fromiter(values["semantics"], np.int16, count),
+            "weight": np.ones(count, np.int32),
         }
 
     def _add_stays(self, where: slice, values: Mapping[str, Sequence[Any]]) -> None:

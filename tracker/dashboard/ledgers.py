@@ -37,6 +37,9 @@ CHECK_S = 60.0
 _READ = ", ".join(f'"{name}"' for name in (*ROW, "key"))
 
 
+_BINS = "SELECT stream, kind, place, direction, class, semantics, bin_ms, count FROM bins ORDER BY bin_ms"
+
+
 @dataclass(slots=True)
 class _Ledger:
     """One store, or an event file with the store that was made of it.
@@ -50,6 +53,8 @@ class _Ledger:
         rows: Rows that were read.
         problem: Why it cannot be read.
         streams: Streams of which it has rows.
+        binned: Its bins of deleted events were read.
+        deleted: How many rows were deleted then.
     """
 
     path: Path
@@ -61,6 +66,8 @@ class _Ledger:
     rows: int = 0
     problem: str = ""
     streams: dict[str, int] | None = None
+    binned: bool = False
+    deleted: int = 0
 
 
 class _Keys:
@@ -101,6 +108,7 @@ class Ledgers:
         self._names: dict[str, str] = {}
         self._began: dict[str, tuple[History, int]] = {}
         self._keys: dict[str, _Keys] = {}
+        self._binned: set[str] = set()
         self._temporary: tempfile.TemporaryDirectory[str] | None = None
         self._stop = threading.Event()
         self._changed = threading.Event()
@@ -260,7 +268,7 @@ class Ledgers:
             if ledger.store != ledger.path:
                 if facts != ledger.facts:
                     return True
-            elif self._looks % round(CHECK_S / POLL_S) == 0 and ledger.rows != _count(ledger):
+            elif self._looks % round(CHECK_S / POLL_S) == 0 and (ledger.rows, ledger.deleted) != _count(ledger):
                 return True
         return False
 
@@ -283,7 +291,7 @@ class Ledgers:
         logger.info("ledgers read again", extra={"reason": "rows or files were removed or replaced"})
         self._whole.clear()
         self.history = History()
-        self._ledgers, self._keys = [], {}
+        self._ledgers, self._keys, self._binned = [], {}, set()
 
     def _read(self, number: int, ledger: _Ledger) -> None:
         if not ledger.facts:
@@ -299,8 +307,10 @@ class Ledgers:
             return  # a whole file never grows
         with open_store(ledger.store) as connection:
             ledger.streams = ledger.streams or {}
-            if not ledger.last:
+            if not ledger.last and not ledger.binned:
                 ledger.editions = _editions(connection)
+                ledger.binned, ledger.deleted = True, _deleted(connection)
+                self._add_bins(number, connection)
             query = f"SELECT {_READ} FROM events WHERE row > ? ORDER BY row LIMIT {PAGE_ROWS}"  # noqa: S608
             while not self._stop.is_set():
                 page = connection.execute(query, (ledger.last,)).fetchall()
@@ -310,6 +320,13 @@ class Ledgers:
                 self.history.add(number, fresh)
                 ledger.last, ledger.last_key = page[-1][0], page[-1][-1]
                 ledger.rows += len(page)
+
+    def _add_bins(self, number: int, connection: sqlite3.Connection) -> None:
+        """Bins of deleted events, of streams of which no ledger before has any."""
+        found = connection.execute(_BINS).fetchall()
+        fresh = {row[0] for row in found} - self._binned
+        self._binned |= fresh
+        self.history.add_bins(number, [(self._shown(row[0]), *row[1:]) for row in found if row[0] in fresh])
 
     def _fresh(self, number: int, ledger: _Ledger, page: list[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
         """Rows without those whose events another ledger has."""
@@ -370,11 +387,17 @@ def _editions(connection: sqlite3.Connection) -> tuple[int, ...]:
     return tuple(connection.execute("SELECT count(*), coalesce(max(at_ms), 0) FROM editions").fetchone())
 
 
-def _count(ledger: _Ledger) -> int:
-    """Rows that a store has among those that were read."""
+def _deleted(connection: sqlite3.Connection) -> int:
+    """Rows that were deleted because of their age."""
+    [found] = connection.execute("SELECT coalesce(sum(rows), 0) FROM tombstones").fetchone()
+    return int(found)
+
+
+def _count(ledger: _Ledger) -> tuple[int, int]:
+    """Rows that a store has among those that were read, and how many were deleted."""
     try:
         with open_store(ledger.store) as connection:
             [found] = connection.execute("SELECT count(*) FROM events WHERE row <= ?", (ledger.last,)).fetchone()
-            return int(found)
+            return int(found), _deleted(connection)
     except (TrackerError, sqlite3.Error):
-        return ledger.rows
+        return ledger.rows, ledger.deleted

@@ -105,7 +105,7 @@ def counts(history: History, query: CountQuery) -> dict[str, Any]:
 
 
 def _counted(history: History, asked: Filter, *, utc: bool, limits: tuple[int, int]) -> NDArray[np.int64]:
-    rows = chosen(history, replace(asked, from_ms=limits[0], to_ms=limits[1]), utc=utc)
+    rows = chosen(history, replace(asked, from_ms=limits[0], to_ms=limits[1]), utc=utc, rolled=True)
     rows = rows[history.events["counts"][rows]]
     versions = np.unique(history.events["semantics"][rows])
     if len(versions) > 1:
@@ -131,7 +131,7 @@ def _series(
         found = f"{bins} bins of {len(groups)} groups"
         raise ApiError(422, "by", f"at most {MOST_CELLS:,} counts", found, "take longer bins or fewer groups")
     slots = np.searchsorted(edges, events["booked"][rows], side="right") - 1
-    cells = np.bincount(codes * bins + slots, minlength=len(groups) * bins).reshape(len(groups), bins)
+    cells = counted_by(history, rows, codes * bins + slots, len(groups) * bins).reshape(len(groups), bins)
     out = _slots_out(history, edges, streams, utc=utc)
     anywhere = np.any(list(out.values()), axis=0) if out else np.zeros(bins, np.bool_)
     series: list[dict[str, Any]] = []
@@ -167,6 +167,12 @@ def grouped(
             different, codes = np.unique(codes, return_inverse=True)
         groups = [(*groups[code // width], code % width) for code in different.tolist()]
     return (groups if by else [()]), codes
+
+
+def counted_by(history: History, rows: NDArray[np.int64], codes: NDArray[np.int64], length: int) -> NDArray[np.int64]:
+    """How many events each code stands for, ``(length,)``; bins of deleted events as often as they were."""
+    weights = history.events["weight"][rows]
+    return np.bincount(codes, weights=weights, minlength=length).astype(np.int64)
 
 
 def _outages(history: History, streams: Sequence[str], *, utc: bool) -> list[tuple[str, str, int, int]]:
@@ -213,7 +219,7 @@ def today(history: History, since_ms: Mapping[str, int | None]) -> dict[str, lis
     with history.lock:
         begins = [value for value in since_ms.values() if value is not None]
         least = min(begins) if len(begins) == len(since_ms) and begins else None
-        rows = chosen(history, Filter(streams=list(since_ms), kinds=("crossing", "enter"), from_ms=least))
+        rows = chosen(history, Filter(streams=list(since_ms), kinds=("crossing", "enter"), from_ms=least), rolled=True)
         events, texts = history.events, history.names.texts
         since = np.full(len(texts), np.iinfo(np.int64).min)
         for stream, begin in since_ms.items():
@@ -221,7 +227,7 @@ def today(history: History, since_ms: Mapping[str, int | None]) -> dict[str, lis
                 since[number] = begin
         rows = rows[events["counts"][rows] & (events["booked"][rows] >= since[events["stream"][rows]])]
         groups, codes = grouped(history, rows, ("stream", "place", "direction"))
-        counted = np.bincount(codes, minlength=len(groups)).tolist()
+        counted = counted_by(history, rows, codes, len(groups)).tolist()
     for (stream_number, place, direction), count in zip(groups, counted, strict=True):
         if count:
             entry = {"place": texts[place], "direction": texts[direction], "count": count}
@@ -232,9 +238,9 @@ def today(history: History, since_ms: Mapping[str, int | None]) -> dict[str, lis
 def flows(history: History, asked: Filter) -> list[dict[str, Any]]:
     """Flows by stream and name with how many identities took them."""
     with history.lock:
-        rows = chosen(history, replace(asked, kinds=("flow",)))
+        rows = chosen(history, replace(asked, kinds=("flow",)), rolled=True)
         groups, codes = grouped(history, rows, ("stream", "place"))
-        found, texts = np.bincount(codes, minlength=len(groups)), history.names.texts
+        found, texts = counted_by(history, rows, codes, len(groups)), history.names.texts
         return [
             {"stream": texts[stream], "name": texts[place], "count": count}
             for (stream, place), count in zip(groups, found.tolist(), strict=True)
@@ -261,7 +267,7 @@ def present(history: History, streams: Sequence[str]) -> list[dict[str, Any]]:
 def places(history: History, asked: Filter) -> dict[str, list[str]]:
     """What the filters of a page can be set to: kinds, places, directions and classes of some streams."""
     with history.lock:
-        rows = chosen(history, asked)
+        rows = chosen(history, asked, rolled=True)
         kinds = sorted(KINDS[number] for number in np.unique(history.events["kind"][rows]).tolist())
         return {"kinds": kinds} | {
             plural: [text for text in texts_in(history, name, rows) if text]

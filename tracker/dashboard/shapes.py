@@ -163,6 +163,7 @@ class Identity(Shape):
     path: list[list[Number]] = Field(description="[t_ms, x, y] of the last minutes.")
     events: list[EventShape]
     cut_outs: list[str]
+    live_cut_out: str | None = Field(description="Where it is now, from the masked picture; null where it is not.")
 
 
 class Site(Shape):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from tracker.dashboard.accounts import now_ms
 from tracker.dashboard.problems import ApiError, no_such, of_tracker_error
 from tracker.errors import ConfigError
-from tracker.settings.site import VERSION
+from tracker.settings.site import PLAIN_VERSION, VERSION
 from tracker.settings.site_file import SiteConflictError, history_of, parse_site, read_site, write_site
 from tracker.site import Site
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Sites", "difference", "site_json", "site_of_json"]
 
-LISTS = ("lines", "zones", "occluders", "doors", "flows", "queues", "footfall", "bays")
+LISTS = ("lines", "zones", "occluders", "doors", "flows", "privacy", "queues", "footfall", "bays")
 
 
 class Sites:
@@ -151,7 +151,7 @@ class Sites:
 def site_json(site: Site) -> dict[str, Any]:
     """A site with the keys of its file."""
     found: dict[str, Any] = _plain(site)
-    return {"version": VERSION, **found}
+    return {"version": VERSION if site.privacy else PLAIN_VERSION, **found}
 
 
 def site_of_json(value: Mapping[str, Any], *, offender: str = "site") -> Site:
@@ -160,7 +160,8 @@ def site_of_json(value: Mapping[str, Any], *, offender: str = "site") -> Site:
     Raises:
         ApiError: The first thing that is wrong, with its place such as ``lines[0]``.
     """
-    lines, places = _as_lines(value)
+    # The page knows nothing of versions; what it sends with privacy zones is of the version that has them.
+    lines, places = _as_lines({**value, "version": VERSION} if value.get("privacy") else value)
     try:
         return parse_site("\n".join(lines), name=offender)
     except ConfigError as failure:

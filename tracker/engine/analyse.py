@@ -14,6 +14,7 @@ from tracker.engine.recorded import Reading, open_input
 from tracker.errors import ConfigError
 from tracker.formats.event_store import SUFFIXES
 from tracker.formats.ledger import read_events
+from tracker.formats.postgres import is_postgres
 from tracker.plugins import open_sink
 from tracker.settings.stream import StreamSettings, event_kind
 from tracker.sinks.base import SinkContext
@@ -128,7 +129,7 @@ def analyse(
     Args:
         paths: A ``.instances`` file, or rows of records: one file, or the parts of one recording in order.
         site_path: What is counted.
-        out: Ledger by its suffix; ``None`` = the sums only.
+        out: Ledger by its suffix, or a ``postgresql://`` address as a text; ``None`` = the sums only.
         revise: A store that has other events of the recording gets these as a new edition.
         settings: ``start_at`` and ``gap_s``.
         reading: What the files do not say.
@@ -145,15 +146,17 @@ def analyse(
             found = Recount(source, site, progress)
             found.all()
         return found.outcome()
-    kind = _kind_of(out)
-    shared = kind == ".sqlite"
-    read = [*(Claim(path=path) for path in files), Claim(path=Path(site_path), named_by="--site")]
-    check_claims([Claim(path=Path(out), named_by="--out", shared=shared)], read)
+    database = is_postgres(out)
+    kind = None if database else _kind_of(out)
+    shared = database or kind == ".sqlite"
+    if not database:
+        read = [*(Claim(path=path) for path in files), Claim(path=Path(site_path), named_by="--site")]
+        check_claims([Claim(path=Path(out), named_by="--out", shared=shared)], read)
     if revise and not shared:
         problem = "expected a store, which keeps editions, found a file that is replaced as a whole"
         raise ConfigError(f"--revise with {out}", problem, "leave --revise out")
     with contextlib.ExitStack() as stack:
-        target = Path(out) if shared else stack.enter_context(_replaced(Path(out)))
+        target = out if shared else stack.enter_context(_replaced(Path(out)))
         source = stack.enter_context(open_input(files, site, settings, reading or Reading()))
         context = SinkContext(stream=source.stream, edition="revise" if revise else "append")
         sink = stack.enter_context(open_sink(target, context, kind=kind))

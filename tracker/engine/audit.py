@@ -21,6 +21,7 @@ from tracker.formats.instances import is_saved_instances, open_saved
 from tracker.render.annotate import clock_text
 from tracker.render.audit_page import Picture, render_page
 from tracker.render.cut_out import cut_out, jpeg_of
+from tracker.render.privacy_paint import without_zones
 from tracker.settings.stream import StreamSettings
 from tracker.sinks.claims import Claim, check_claims
 from tracker.sinks.part_file import write_whole
@@ -162,7 +163,7 @@ def audit_recorded(
         warnings.append("Rows hold identities only: detections that never became one are not among the near misses.")
     if video is not None:
         with open_source(os.fspath(video)) as pictured:
-            still = _still(pictured, first.size, video)
+            still = _still(pictured, first.size, video, trail.site)
     if pictures and video is not None:
         wanted = wanted_pictures(trail, MOST_PICTURED)
         found = cut_outs(wanted, _pictured(files[0], video), trail.site)
@@ -217,7 +218,7 @@ def cut_outs(wanted: Sequence[Wanted], frames: Iterable[TrackedFrame], site: Sit
         while waiting and waiting[0][0] <= now_s + EPSILON_S:
             active.append(waiting.pop(0))
         for entry in list(active):
-            picture = _picture(entry[2], tracked, marks)
+            picture = _picture(entry[2], tracked, marks, site)
             if picture is not None:
                 found[entry[2].key].append(picture)
             if picture is not None or now_s >= entry[1]:
@@ -227,7 +228,7 @@ def cut_outs(wanted: Sequence[Wanted], frames: Iterable[TrackedFrame], site: Sit
     return {key: tuple(pictures) for key, pictures in found.items()}
 
 
-def _picture(wanted: Wanted, tracked: TrackedFrame, marks: SiteMarks) -> Picture | None:
+def _picture(wanted: Wanted, tracked: TrackedFrame, marks: SiteMarks, site: Site) -> Picture | None:
     """What was asked for, if the identity is in this frame."""
     frame, tracks = tracked.frame, tracked.tracks
     row = None
@@ -239,7 +240,7 @@ def _picture(wanted: Wanted, tracked: TrackedFrame, marks: SiteMarks) -> Picture
     if frame.image is None:
         return None
     point = wanted.point[0] * frame.size[0], wanted.point[1] * frame.size[1]
-    jpeg, size = cut_out(frame.image, tracked.instances, row, point, marks=marks)
+    jpeg, size = cut_out(without_zones(frame.image, site.never_shown), tracked.instances, row, point, marks=marks)
     apart_s = frame.time_s - wanted.time_s
     when = "before" if apart_s < 0 else "after"
     caption = f"{abs(apart_s):.1f} s {when}, at {clock_text(frame.time_s)}"
@@ -261,8 +262,8 @@ def _pictured(path: str | os.PathLike[str], video: str | os.PathLike[str]) -> It
                 yield replace(tracked, frame=frame)
 
 
-def _still(source: Iterable[Frame], size: tuple[int, int], video: str | os.PathLike[str]) -> bytes | None:
-    """The first picture, made smaller."""
+def _still(source: Iterable[Frame], size: tuple[int, int], video: str | os.PathLike[str], site: Site) -> bytes | None:
+    """The first picture, made smaller, without the site's privacy zones."""
     frame = next(iter(source), None)
     if frame is None or frame.image is None:
         return None
@@ -270,4 +271,4 @@ def _still(source: Iterable[Frame], size: tuple[int, int], video: str | os.PathL
         found = f"{frame.size[0]} x {frame.size[1]}"
         problem = f"expected the recording that was segmented, {size[0]} x {size[1]}, found one of {found}"
         raise SourceError(video, problem, "name that recording")
-    return jpeg_of(frame.image, most_width_px=STILL_WIDTH_PX)
+    return jpeg_of(without_zones(frame.image, site.never_shown), most_width_px=STILL_WIDTH_PX)

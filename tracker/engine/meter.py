@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tracker.analytics.monitor import Monitor
 from tracker.analytics.tally import Tally
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ class StreamFigures:
         output_failures: Outputs, or parts of them, that could not be written since the start.
         output_problem: What the latest of them said; empty where there was none.
         tally: Of the site's events since the start.
+        monitor: What they say to monitoring.
     """
 
     frames: int = 0
@@ -68,6 +70,7 @@ class StreamFigures:
     output_failures: int = 0
     output_problem: str = ""
     tally: Tally = field(default_factory=Tally)
+    monitor: Monitor = field(default_factory=Monitor)
 
     @property
     def identities(self) -> int:
@@ -145,6 +148,7 @@ class StreamMeter:
     def __init__(self) -> None:
         self.census = Census()
         self._tally = Tally()
+        self._monitor = Monitor()
         self._lock = threading.Lock()
         self._begun_s = self._window_from_s = time.monotonic()
         self._ended_s: float | None = None
@@ -180,11 +184,13 @@ class StreamMeter:
                 self._living = len(tracked.tracks)
                 self.census.update(tracked.tracks, tracked.class_names)
             self._tally.add(tracked.events)
+            self._monitor.add(tracked.events)
 
     def add_events(self, events: Iterable[Event]) -> None:
         """Count what was found after the last frame."""
         with self._lock:
             self._tally.add(events)
+            self._monitor.add(events)
 
     def output_failed(self, failure: TrackerError) -> None:
         """Count an output, or a part of one, that could not be written."""
@@ -222,6 +228,7 @@ class StreamMeter:
                 output_failures=self._output_failures,
                 output_problem=self._output_problem,
                 tally=self._tally.copy(),
+                monitor=self._monitor.copy(),
             )
 
     def _rate(self, now_s: float) -> float:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tracker.engine.counting import counting_stages
+from tracker.engine.covered import covering_of
 from tracker.engine.journal import Delivery
 from tracker.engine.meter import StreamMeter
 from tracker.engine.outputs import Outputs
@@ -121,7 +122,7 @@ def open_stream(
         watch.on_lost(failure)
 
     def open_sink(source: FrameFeed) -> Sink:
-        outputs = Outputs(plan, source.info, segmenter, on_lost=lost)
+        outputs = Outputs(plan, source.info, segmenter, on_lost=lost, view=stream)
         if chunked is None:
             return outputs.open(strict=not patient, beside=beside)
         open_chunk = outputs.opener(final_classes=False)
@@ -171,6 +172,7 @@ def stages_of(
     """
     settings, class_names = plan.settings, segmenter.class_names
     class_ids = chosen_classes(plan, class_names)
+    covering_of(plan, class_names)  # refused here, before anything is opened
     steps: list[tuple[str, dict[str, Any]]] = []
     if plan.looks_for_tracks and settings.camera_motion != "off":
         steps.append(("camera", {}))
@@ -226,14 +228,14 @@ def _continued(name: str, make: Callable[[], list[Stage]], kept: Kept | None) ->
 
 def _is_chunked(plan: StreamPlan) -> bool:
     """Whether all outputs of a recording can be written in chunks; the log says why not."""
-    from tracker.sources.address import redact
-
     for output, kind in zip(plan.outputs, plan.sink_classes, strict=True):
-        why = kind.why_not_joined(redact(output))
+        why = kind.why_not_joined(plan.shown(output))
+        if not why and plan.settings.privacy != "none" and kind.needs_images:
+            why = "its pictures are covered with what is seen in the frames after them"
         if not why and "{time}" in Path(output).name:
             why = "it comes in parts by time"
         if why:
-            name = Path(redact(output)).name
+            name = Path(plan.shown(output)).name
             problem = f"{name} cannot be resumed, and this recording restarts from its beginning after a kill: {why}"
             logger.warning("not resumable", extra={"camera": plan.name, "problem": problem})
             return False

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from tracker.analytics.tally import Tally
+from tracker.engine.covered import privacy_notes
 from tracker.engine.sound import sound_notes
 from tracker.errors import TrackerError, mask, mask_values
 from tracker.sinks.base import file_of
@@ -68,7 +69,6 @@ class Outcome:
 
 def outcome_of(plan: StreamPlan, stream: Stream, failures: list[TrackerError], *, interrupted: bool) -> Outcome:
     """How a stream went that is over."""
-    from tracker.sources.address import redact
     from tracker.sources.notes import notes
 
     source, figures = stream.source, stream.figures()
@@ -79,10 +79,10 @@ def outcome_of(plan: StreamPlan, stream: Stream, failures: list[TrackerError], *
         figures=figures,
         identities=figures.identities_by_class,
         stage_ms={name: seconds / frames * 1000 for name, seconds in stage_s.items()},
-        outputs=[redact(output) for output in plan.outputs if _is_there(output)],
+        outputs=[plan.shown(output) for output in plan.outputs if _is_there(output)],
         failures=failures,
         interrupted=interrupted,
-        notes=[*notes(source.info, source.counters), *sound_notes(plan)],
+        notes=[*notes(source.info, source.counters), *sound_notes(plan), *privacy_notes(plan)],
         tally=tally_of(plan, figures.tally),
     )
 

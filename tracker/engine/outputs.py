@@ -6,9 +6,10 @@ import logging
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
+from tracker.engine.covered import CoveredSink, covering_of
 from tracker.engine.sound import sound_opener
 from tracker.errors import SinkError, TrackerError
-from tracker.plugins import open_sink
+from tracker.plugins import open_sink, sink_class
 from tracker.settings.stream import DISPLAY_SCORE
 from tracker.sinks.base import Sink, SinkContext, file_of
 from tracker.sinks.multi import MultiSink
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from tracker.engine.plan import StreamPlan
-    from tracker.sinks.base import Edition
+    from tracker.sinks.base import Edition, StreamView
     from tracker.sources.decoded import SourceInfo
     from tracker.types import Segmenter, TrackedFrame
 
@@ -42,6 +43,7 @@ class Outputs:
         info: Of its open source.
         model: Its segmenter.
         on_lost: Called in the writing thread with the failure of an output that ends before its time.
+        view: The running stream, for sinks that tell how it is.
     """
 
     def __init__(
@@ -51,15 +53,23 @@ class Outputs:
         model: Segmenter,
         *,
         on_lost: Callable[[SinkError], None] = lambda _failure: None,
+        view: StreamView | None = None,
     ) -> None:
         self._plan = plan
         self._model = model
         self._frame_rate = info.fps / plan.settings.stride if info.fps > 0 else None
         self._start_s = info.start_s
         self._on_lost = on_lost
+        self._view = view
+        self._covering = covering_of(plan, model.class_names)
 
     def opener(
-        self, *, coasting: bool | None = None, final_classes: bool = True, edition: Edition | None = None
+        self,
+        *,
+        coasting: bool | None = None,
+        final_classes: bool = True,
+        edition: Edition | None = None,
+        covered: bool = True,
     ) -> Opener:
         """What opens one output, part after part: drawn trails continue from one to the next.
 
@@ -67,6 +77,7 @@ class Outputs:
             coasting: Write identities that are predicted and not seen; ``None`` = as the format does.
             final_classes: Of what is not the whole stream (parts, chunks) the classes are not final yet.
             edition: Of events in stores; ``None`` = as the plan says.
+            covered: Its pictures are covered as the settings say; parts of one output are covered together.
         """
         from tracker.engine.marks import marks_to_draw
         from tracker.render.annotate import DRAWN, TRAIL_S, Annotator
@@ -100,12 +111,21 @@ class Outputs:
             live=self._plan.address.kind in {"camera", "network"},
             model_digest=self._model.digest if keeps_instances else "",
             edition=edition or self._plan.edition,
+            site=self._plan.site,
+            view=self._view,
+            spool=settings.spool,
+            spool_bytes=int(settings.spool_mb * 1e6),
         )
 
         def open_one(output: str | os.PathLike[str], *, kind: str | None = None) -> Sink:
-            return open_sink(output, context, kind=kind)
+            sink = open_sink(output, context, kind=kind)
+            return self._covered(sink) if covered and sink_class(output, kind).needs_images else sink
 
         return open_one
+
+    def _covered(self, sink: Sink) -> Sink:
+        """An output that takes pictures, with what must not be seen covered in them."""
+        return CoveredSink(sink, self._covering) if self._covering else sink
 
     @property
     def _confirmation_score(self) -> float:
@@ -129,16 +149,19 @@ class Outputs:
         except TrackerError:
             MultiSink(sinks).abort()
             raise
-        return MultiSink([*sinks, *beside], on_error=self._report)
+        others = [self._covered(sink) if sink.needs_images else sink for sink in beside]
+        return MultiSink([*sinks, *others], on_error=self._report)
 
     def _open_one(self, output: str, *, strict: bool) -> Sink:
         settings = self._plan.settings
         path = file_of(output)
         parts = path is not None and "{time}" in path.name
-        opener = partial(self.opener(final_classes=not parts), kind=self._plan.kind_of(output))
+        kind = self._plan.kind_of(output)
+        opener = partial(self.opener(final_classes=not parts, covered=not parts), kind=kind)
         if parts:
             every_s, most = settings.rotate_s, settings.rotate_bytes
-            return RotatingSink(output, opener, every_s=every_s, max_bytes=most, on_error=self._report)
+            rotating = RotatingSink(output, opener, every_s=every_s, max_bytes=most, on_error=self._report)
+            return self._covered(rotating) if sink_class(output, kind).needs_images else rotating
         try:
             return opener(output)
         except TrackerError as failure:

@@ -73,6 +73,13 @@ class StreamPlan:
         """The kind of one of the outputs, as :func:`tracker.plugins.sink_class` takes it; ``None`` = by its suffix."""
         return event_kind(output) if output in self.events else None
 
+    def shown(self, output: str) -> str:
+        """One of the outputs, free of credentials."""
+        from tracker.sinks.destination import shown_address
+        from tracker.sources.address import redact
+
+        return shown_address(output) if sink_class(output, self.kind_of(output)).secret_path else redact(output)
+
     @property
     def sink_classes(self) -> list[type[Sink]]:
         """Of the outputs, in their order."""
@@ -116,7 +123,7 @@ def plan_camera(camera: CameraSettings) -> StreamPlan:
     outputs = tuple(output.replace("{name}", camera.name) for output in _outputs(camera))
     events = outputs[len(outputs) - len(camera.events) :]
     for output in outputs:
-        sink_class(output, event_kind(output) if output in events else None)
+        sink_class(output, event_kind(output) if output in events else None).check(output)
         path = file_of(output)
         if path is None:
             continue
@@ -263,7 +270,7 @@ def _named_outputs(settings: RunSettings, address: Address, *, several: bool) ->
             )
         outputs.append(output)
     for output in outputs:
-        sink_class(output, event_kind(output) if output in settings.events else None)
+        sink_class(output, event_kind(output) if output in settings.events else None).check(output)
     return [output.replace("{name}", name) for output in outputs]
 
 

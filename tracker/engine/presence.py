@@ -14,6 +14,7 @@ from tracker.formats.heat_tiles import heat_streams, heat_sum, read_tiles
 from tracker.heat import TILE_MS, HeatSum, grid_shape
 from tracker.render.heat_scale import legend, scale_of, square
 from tracker.render.heatmap import Plan, draw_heatmap, draw_plan
+from tracker.render.privacy_paint import without_zones
 from tracker.settings.stream import StreamSettings
 from tracker.site import Site
 from tracker.sources.open import open_source
@@ -198,13 +199,13 @@ def picture(found: Presence, look: Look, *, site: Site | None = None, still: Pat
             lines.append(f"{100 * plan.shown:.0f} % of it; the rest is too far away to say where")
     else:
         scale = scale_of(grid, unit=unit, percentile=look.percentile, whole=look.visits)
-        drawn, title = draw_heatmap(_still(still, grid.shape), grid, scale), f"{what} per cell"
+        drawn, title = draw_heatmap(_still(still, grid.shape, site), grid, scale), f"{what} per cell"
     strip = legend(scale, drawn.shape[1], title=f"{title}: {found.stream}", lines=lines)
     return np.concatenate([drawn, strip])
 
 
-def _still(path: Path | None, shape: tuple[int, ...]) -> NDArray[np.uint8]:
-    """The first frame of a picture or video, or a plain ground of the grid's shape."""
+def _still(path: Path | None, shape: tuple[int, ...], site: Site | None) -> NDArray[np.uint8]:
+    """The first frame of a picture or video without the site's privacy zones, or a plain ground of the grid's shape."""
     import cv2
     import numpy as np
 
@@ -220,8 +221,9 @@ def _still(path: Path | None, shape: tuple[int, ...]) -> NDArray[np.uint8]:
         found = f"{frame.size[0]} x {frame.size[1]}"
         problem = f"expected a picture of the stream's shape, {columns} : {rows}, found {found}"
         raise SourceError(path, problem, "name the recording, or a picture of that camera")
-    enlarged = LEAST_WIDTH_PX / frame.image.shape[1]
+    image = frame.image if site is None else without_zones(frame.image, site.never_shown)
+    enlarged = LEAST_WIDTH_PX / image.shape[1]
     if enlarged <= 1:
-        return frame.image
-    size = LEAST_WIDTH_PX, round(frame.image.shape[0] * enlarged)
-    return np.asarray(cv2.resize(frame.image, size, interpolation=cv2.INTER_CUBIC), np.uint8)
+        return image
+    size = LEAST_WIDTH_PX, round(image.shape[0] * enlarged)
+    return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_CUBIC), np.uint8)

@@ -101,6 +101,7 @@ class _Job:
             image_names=self.model.image_names,
             confirmation_score=self.model.confirmation_score,
             model_digest=self.model.digest,
+            site=self.site,
         )
 
 

@@ -19,14 +19,14 @@ import numpy as np
 
 from tracker.analytics.tally import Tally
 from tracker.engine.meter import BRIEF_FRAMES
-from tracker.errors import ConfigError, SinkError, TrackerError, system_refusals
+from tracker.errors import ConfigError, SinkError, TrackerError, mask, system_refusals
 from tracker.plugins import sink_class
 from tracker.refine.filled import with_filled
 from tracker.refine.refine import Refined, refine
 from tracker.sinks.base import file_of
+from tracker.sinks.destination import shown_address
 from tracker.sinks.exclusive import reserved, staged_name
 from tracker.sinks.pictures import SUFFIXES
-from tracker.sources.address import redact
 from tracker.types import Frame, TrackedFrame, Tracks
 
 if TYPE_CHECKING:
@@ -84,7 +84,8 @@ def check_replaceable(outputs: Mapping[str, str | None]) -> None:
         if path is None or (path.exists() and not path.is_dir() and not stat.S_ISREG(path.stat().st_mode)):
             found = "an address" if path is None else "a device or pipe"
             problem = f"expected a file that can be replaced, found {found}"
-            raise ConfigError(f"--refine with {redact(os.fspath(output))}", problem, "name a file")
+            shown = shown_address(output) if path is None else mask(output)
+            raise ConfigError(f"--refine with {shown}", problem, "name a file")
         chosen = sink_class(output, kind)
         if chosen.shared and not chosen.has_editions:
             problem = "expected a file that can be replaced, found an output that other streams write too"
@@ -225,6 +226,7 @@ class SecondPass:
         if any(wants_shapes for _, wants_shapes in sinks):
             filled = with_filled(plain.instances, tracks, refined, number, self._at(recording))
             shaped = replace(self._tracked(frame, *filled), events=plain.events)
+            shaped = replace(shaped, segmented=plain.segmented or plain.instances)
         for sink, wants_shapes in sinks:
             sink.write(shaped if wants_shapes else plain)
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from tracker.engine.meter import StreamFigures
     from tracker.engine.stage import Stage
     from tracker.events import Event
-    from tracker.sinks.base import Sink
+    from tracker.sinks.base import QueueFigures, Sink
     from tracker.sources.frames import FrameFeed
     from tracker.sources.reconnect import Link
 
@@ -304,6 +304,11 @@ class Stream:
         """Identities in a site's zones now, by zone and class."""
         with self._stepping:
             return {zone: counts for stage in self._stages for zone, counts in stage.present().items()}
+
+    @property
+    def queues(self) -> tuple[QueueFigures, ...]:
+        """What waits for the receivers of its outputs: brokers, databases, servers."""
+        return () if self._writer is None else self._writer.queues
 
     def show_images(self, *, wanted: bool) -> None:
         """Have frames carry their full-size pictures, or only where the stream itself needs them, from now on."""

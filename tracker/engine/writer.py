@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tracker.events import Event
-    from tracker.sinks.base import Sink
+    from tracker.sinks.base import QueueFigures, Sink
     from tracker.types import TrackedFrame
 
 __all__ = ["LastEvents", "Writer", "unforeseen"]
@@ -72,6 +72,12 @@ class Writer:
     def backlog(self) -> int:
         """Frames that wait."""
         return self._items.qsize()
+
+    @property
+    def queues(self) -> tuple[QueueFigures, ...]:
+        """What waits for the receivers of the outputs."""
+        sink = self._sink
+        return () if sink is None else sink.queues
 
     def open(self) -> None:
         """Open the outputs now, before :meth:`start`; what is wrong with them is raised here."""

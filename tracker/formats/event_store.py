@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "APPLICATION_ID",
+    "BIN_MS",
     "COLUMNS",
     "SCHEMA_VERSION",
     "SUFFIXES",
@@ -37,8 +38,11 @@ __all__ = [
 SUFFIXES = (".sqlite", ".sqlite3", ".db")
 APPLICATION_ID = 0x4D54524C
 """``MTRL``: at byte 68 of the file, where SQLite keeps what program a file belongs to."""
-SCHEMA_VERSION = 3
-"""At byte 60. Rises when a column or the meaning of a view changes."""
+SCHEMA_VERSION = 4
+"""At byte 60. Rises when a column or the meaning of a view changes. 3: numbers of events; 4: bins of events that were
+deleted, without which counts of old days would be too small."""
+BIN_MS = 900_000
+"""Length of the bins in which deleted events go on counting."""
 OLDEST_VERSION = 2
 """Ledgers from this one on are read as they are, and brought to this version in place when they are written."""
 OLDEST_SQLITE = (3, 37, 0)
@@ -140,9 +144,9 @@ def migrate(connection: sqlite3.Connection) -> bool:
         return False
     for name in _VIEWS:
         connection.execute(f"DROP VIEW IF EXISTS {name}")
-    for column in _NEW_COLUMNS:
+    for column in _NEW_COLUMNS if version < 3 else ():
         connection.execute(f"ALTER TABLE ledger ADD COLUMN {column}")
-    for statement in _VIEWS.values():
+    for statement in (*_RETAINED, *_VIEWS.values()):
         connection.execute(statement)
     connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
     return True
@@ -152,10 +156,14 @@ def _read_as_present(connection: sqlite3.Connection) -> None:
     """Let a connection that only reads see a ledger of an earlier version with the columns and views of this one."""
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     if version < SCHEMA_VERSION:
+        for statement in _RETAINED:
+            connection.execute(statement.replace("CREATE TABLE", "CREATE TEMP TABLE", 1))
+    if version < 3:
         new = {field.name: "0" if field.name in _ZERO else "NULL" for field in _ADDED}
         names = ("row", "edition", *(name for name in COLUMNS if name not in new))
         columns = ", ".join([*map(_quoted, names), *(f"{value} AS {_quoted(name)}" for name, value in new.items())])
         connection.execute(f"CREATE TEMP VIEW ledger AS SELECT {columns} FROM main.ledger")  # noqa: S608 - own names
+    if version < SCHEMA_VERSION:
         for statement in _VIEWS.values():
             connection.execute(statement.replace("CREATE VIEW", "CREATE TEMP VIEW", 1))
     connection.execute("SELECT row FROM events LIMIT 1").fetchone()
@@ -193,6 +201,15 @@ _AT_MS = """coalesce(events.utc_ms, CAST(round(events.time_s * 1000) AS INTEGER)
              THEN coalesce(CAST(round((events.time_s - events.since_s) * 1000) AS INTEGER), 0) ELSE 0 END"""
 """When an event is counted, as tracker.analytics.counts.booked() says."""
 
+_RETAINED = (
+    # What events counted that were deleted: their counts, by the values under which they were counted then.
+    """CREATE TABLE bins (stream TEXT NOT NULL, kind TEXT NOT NULL, place TEXT NOT NULL, direction TEXT NOT NULL,
+       class TEXT NOT NULL, semantics INTEGER NOT NULL, bin_ms INTEGER NOT NULL, count INTEGER NOT NULL,
+       PRIMARY KEY (stream, kind, place, direction, class, semantics, bin_ms)) STRICT, WITHOUT ROWID""",
+    # How many rows were deleted, and up to which time all of them were.
+    """CREATE TABLE tombstones (stream TEXT NOT NULL, kind TEXT NOT NULL, rows INTEGER NOT NULL,
+       before_ms INTEGER NOT NULL, at_ms INTEGER NOT NULL, PRIMARY KEY (stream, kind)) STRICT, WITHOUT ROWID""",
+)
 _SCHEMA = (
     # `row` is the order of writing, which VACUUM keeps.
     f"""CREATE TABLE ledger (row INTEGER PRIMARY KEY, edition INTEGER NOT NULL DEFAULT 1, {", ".join(_TABLE)},
@@ -206,6 +223,7 @@ _SCHEMA = (
     # A recording that is counted anew has its events as a further edition, which holds from the moment it is here.
     """CREATE TABLE editions (stream TEXT NOT NULL, edition INTEGER NOT NULL, at_ms INTEGER NOT NULL,
        PRIMARY KEY (stream, edition)) STRICT, WITHOUT ROWID""",
+    *_RETAINED,
 )
 _VIEWS = {
     "events": f"""CREATE VIEW events AS SELECT row, {", ".join(map(_quoted, COLUMNS))} FROM ledger
@@ -265,9 +283,11 @@ _VIEWS = {
        SELECT bins.*, strftime('%Y-%m-%dT%H:%M:%SZ', bin_ms / 1000, 'unixepoch') AS bin_utc,
          EXISTS (SELECT 1 FROM outages WHERE outages.stream = bins.stream AND outages.utc
            AND outages.from_ms < bins.bin_ms + 900000 AND outages.to_ms >= bins.bin_ms) AS outage
-       FROM (SELECT stream, kind, place, direction, class, semantics, at_ms / 900000 * 900000 AS bin_ms,
-           count(*) AS count
-         FROM counted WHERE counts AND utc
+       FROM (SELECT stream, kind, place, direction, class, semantics, bin_ms, sum(count) AS count FROM (
+           SELECT stream, kind, place, direction, class, semantics, at_ms / 900000 * 900000 AS bin_ms, 1 AS count
+           FROM counted WHERE counts AND utc
+           UNION ALL
+           SELECT stream, kind, place, direction, class, semantics, bin_ms, count FROM bins)
          GROUP BY 1, 2, 3, 4, 5, 6, 7) AS bins""",
     # One row per stay, from the row that says most about its end; `stay_end` is null while it lasts.
     "stays": """CREATE VIEW stays AS
@@ -307,6 +327,8 @@ def grouped(
         bin_ms: Milliseconds per bin.
         start_ms: From when, in UTC; media time is left out then.
         end_ms: Until when, exclusive.
+
+    Events that were deleted count in whole bins of :data:`BIN_MS`, at their begin.
     """
     columns = "".join(f', "{name}"' for name in by if name in COLUMNS)
     marks = ", ".join("?" * len(kinds))
@@ -314,16 +336,22 @@ def grouped(
     limits = (
         " AND utc" * bool(given) + " AND at_ms >= ?" * (start_ms is not None) + " AND at_ms < ?" * (end_ms is not None)
     )
-    query = f"""SELECT utc, at_ms / ?, semantics{columns}, count(*) FROM counted
-        WHERE kind IN ({marks}) AND counts{limits}
+    query = f"""SELECT utc, at_ms / ?, semantics{columns}, sum(count) FROM (
+          SELECT utc, at_ms, semantics, stream, kind, place, direction, class, 1 AS count FROM counted
+          WHERE kind IN ({marks}) AND counts{limits}
+          UNION ALL
+          SELECT 1 AS utc, bin_ms AS at_ms, semantics, stream, kind, place, direction, class, count FROM bins
+          WHERE kind IN ({marks}){limits.replace("at_ms", "bin_ms").replace(" AND utc", "")})
         GROUP BY {", ".join(str(number + 1) for number in range(3 + len(by)))}"""  # noqa: S608 - own names
-    found = connection.execute(query, (bin_ms, *kinds, *given)).fetchall()
+    found = connection.execute(query, (bin_ms, *(*kinds, *given) * 2)).fetchall()
     return [(bool(row[0]), row[1], row[2], tuple(row[3:-1]), row[-1]) for row in found]
 
 
 def spans(connection: sqlite3.Connection) -> dict[bool, tuple[int, int]]:
     """First and last millisecond of UTC (true) and of media time (false) of which a ledger knows, flows by start."""
-    query = f"SELECT utc_ms IS NOT NULL, min({_AT_MS}), max({_AT_MS}) FROM events GROUP BY 1"  # noqa: S608 - own names
+    query = f"""SELECT utc, min(first), max(last) FROM (
+        SELECT utc_ms IS NOT NULL AS utc, min({_AT_MS}) AS first, max({_AT_MS}) AS last FROM events GROUP BY 1
+        UNION ALL SELECT 1, min(bin_ms), max(bin_ms) FROM bins HAVING count(*) > 0) GROUP BY 1"""  # noqa: S608 - own names
     return {bool(utc): (first, last) for utc, first, last in connection.execute(query)}
 
 

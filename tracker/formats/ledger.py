@@ -1,4 +1,4 @@
-"""Reader of ledgers: events from JSON Lines, Parquet and SQLite, one after another."""
+"""Reader of ledgers: events from JSON Lines, Parquet, SQLite and PostgreSQL, one after another."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from tracker.errors import ConfigError, SourceError, install_command
 from tracker.formats.event_rows import event_of
 from tracker.formats.event_store import COLUMNS, SUFFIXES, open_store
+from tracker.formats.postgres import is_postgres
 
 if TYPE_CHECKING:
     import os
@@ -51,6 +52,11 @@ def read_editions(path: str | os.PathLike[str]) -> list[Edition]:
         UNION ALL SELECT stream, edition, at_ms, 0 FROM editions WHERE NOT EXISTS (
             SELECT 1 FROM ledger WHERE ledger.stream = editions.stream AND ledger.edition = editions.edition)
         ORDER BY 1, 2"""
+    if is_postgres(path):
+        from tracker.formats.postgres_ledger import editions_of, open_postgres
+
+        with open_postgres(str(path)) as database:
+            return [Edition(*row) for row in editions_of(database)]
     with open_store(path) as connection:
         try:
             return [Edition(*row) for row in connection.execute(query)]
@@ -63,8 +69,8 @@ def read_events(*paths: str | os.PathLike[str], edition: int | None = None) -> I
 
     Args:
         paths: Ledgers by their suffix: ``.jsonl`` and ``.ndjson``, ``.parquet``, or a SQLite store (``.sqlite``,
-            ``.sqlite3``, ``.db``). Of several ledgers an event that is in two of them comes once; the keys are then
-            kept in memory.
+            ``.sqlite3``, ``.db``); or a ``postgresql://`` address, as a text. Of several ledgers an event that is in
+            two of them comes once; the keys are then kept in memory.
         edition: Of stores; ``None`` = of each stream the one that holds. Files have one.
 
     Raises:
@@ -72,16 +78,23 @@ def read_events(*paths: str | os.PathLike[str], edition: int | None = None) -> I
         ConfigError: The suffix is no ledger's, or pyarrow is not installed.
     """
     seen: set[str] | None = set() if len(paths) > 1 else None
-    for path in map(Path, paths):
-        reader = _reader(path)
-        if edition is not None and reader is _read_store:
-            reader = partial(_read_store, edition=edition)
-        for event in reader(path):
+    for path in paths:
+        for event in _opened(path, edition):
             if seen is not None:
                 if (key := event.key) in seen:
                     continue
                 seen.add(key)
             yield event
+
+
+def _opened(path: str | os.PathLike[str], edition: int | None) -> Iterator[Event]:
+    if is_postgres(path):
+        return _read_database(str(path), edition=edition)
+    reader = _reader(Path(path))
+    if edition is not None and reader is _read_store:
+        reader = partial(_read_store, edition=edition)
+    found: Iterator[Event] = reader(Path(path))
+    return found
 
 
 def _reader(path: Path) -> Any:
@@ -149,6 +162,16 @@ def _read_store(path: Path, *, edition: int | None = None) -> Iterator[Event]:
             if len(page) < BATCH_ROWS:
                 return
             last = page[-1][0]
+
+
+def _read_database(address: str, *, edition: int | None = None) -> Iterator[Event]:
+    from tracker.formats.postgres import PostgresAddress
+    from tracker.formats.postgres_ledger import event_rows, open_postgres
+
+    shown = PostgresAddress.parse(address).shown
+    with open_postgres(address) as connection:
+        for number, row in event_rows(connection, edition=edition):
+            yield _event(row, f"{shown}:{number}")
 
 
 def _event(row: dict[str, Any], place: str) -> Event:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -49,6 +49,10 @@ class BoxMasks(InstanceMasks):
     def take(self, rows: NDArray[Any]) -> BoxMasks:
         """The masks of ``rows``."""
         return BoxMasks(probabilities=self.probabilities[rows], boxes=self.boxes[rows], image_size=self.image_size)
+
+    def possible(self, level: int) -> BoxMasks:
+        """Cell by cell; a cell at the edge reaches half a cell outside its box."""
+        return replace(self, probabilities=np.where(self.probabilities >= level, np.uint8(255), np.uint8(0)))
 
     def scaled(self, scale: tuple[float, float], image_size: tuple[int, int]) -> BoxMasks:
         """The same grids over scaled boxes."""

@@ -46,6 +46,10 @@ class GridMasks(InstanceMasks):
         """The masks of ``rows``."""
         return GridMasks(probabilities=self.probabilities[rows], step_px=self.step_px, image_size=self.image_size)
 
+    def possible(self, level: int) -> GridMasks:
+        """Cell by cell."""
+        return replace(self, probabilities=np.where(self.probabilities >= level, np.uint8(255), np.uint8(0)))
+
     def scaled(self, scale: tuple[float, float], image_size: tuple[int, int]) -> GridMasks:
         """The same grid with larger or smaller cells."""
         step_px = (self.step_px[0] * scale[0], self.step_px[1] * scale[1])

@@ -44,6 +44,10 @@ class InstanceMasks(ABC):
         """The masks of ``rows`` (numbers or a boolean selection), in that order."""
 
     @abstractmethod
+    def possible(self, level: int) -> Self:
+        """Masks that are certain wherever these reach a probability of ``level`` of 255, and empty elsewhere."""
+
+    @abstractmethod
     def scaled(self, scale: tuple[float, float], image_size: tuple[int, int]) -> Self:
         """The masks on an image of ``image_size`` that is ``scale`` (x, y) times as large."""
 

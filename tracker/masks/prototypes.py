@@ -15,8 +15,11 @@ import numpy as np
 
 from tracker.errors import expect_array
 from tracker.masks.grid_masks import GridMasks
+from tracker.masks.instance_masks import PROBABILITY_THRESHOLD
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
 __all__ = ["BILINEAR_MARGIN", "SHAPE_TERMS", "Prototypes"]
@@ -36,12 +39,15 @@ class Prototypes:
         image_size: ``(width, height)`` of the image in pixels.
         margin_cells: A cell belongs to a box up to this far away from it. With half a cell, silhouettes do not fade at
             their box's edge: the bilinear lift of a pixel in the box reads such cells. The lift itself cuts at the box.
+        growth: A mask may reach past its box by this share of the box's width and height on each side; feet and heads
+            that a box cuts are in it (:meth:`reached` gives boxes that hold such masks).
     """
 
     values: NDArray[np.float32]
     step_px: tuple[float, float]
     image_size: tuple[int, int]
     margin_cells: float = BILINEAR_MARGIN
+    growth: float = 0.0
 
     def __post_init__(self) -> None:
         expect_array("Prototypes.values", self.values, (None, None, None), "f")
@@ -75,8 +81,9 @@ class Prototypes:
         step_px = np.array([*self.step_px, *self.step_px], np.float32)
         cells: NDArray[np.float32] = boxes.astype(np.float32) / step_px  # (N, 4)
         limits = np.array([width, height], np.int64)
-        starts = np.clip(np.floor(cells[:, :2] - self.margin_cells), 0, limits).astype(np.int64)  # (N, 2) x, y
-        stops = np.clip(np.floor(cells[:, 2:] + self.margin_cells) + 1, 0, limits).astype(np.int64)
+        margin = self.margin_cells + np.float32(self.growth) * (cells[:, 2:] - cells[:, :2])  # (N, 2) x, y
+        starts = np.clip(np.floor(cells[:, :2] - margin), 0, limits).astype(np.int64)  # (N, 2)
+        stops = np.clip(np.floor(cells[:, 2:] + margin) + 1, 0, limits).astype(np.int64)
         shapes = _shapes(coefficients[:, count:], cells, (width, height)) if coefficients.shape[1] > count else None
         linear = -coefficients[:, :count]
         by_cell = self.values.transpose(1, 2, 0)  # (h, w, P)
@@ -102,6 +109,26 @@ class Prototypes:
                 values += 1
                 found.append((y0, x0, np.divide(255, values, out=values)))
         return found
+
+    def reached(
+        self, boxes: NDArray[np.float32], parts: Sequence[tuple[int, int, NDArray[np.float32]]]
+    ) -> NDArray[np.float32]:
+        """Boxes that hold their masks: each side moved out to the last cell that is more likely inside than not.
+
+        Args:
+            boxes: ``(N, 4)`` xyxy in image pixels.
+            parts: Of :meth:`crops`, of the same rows.
+        """
+        if not self.growth:
+            return boxes
+        step = np.array(self.step_px, np.float32)
+        low, high = boxes[:, :2].copy(), boxes[:, 2:].copy()
+        for row, (y0, x0, values) in enumerate(parts):
+            lines, columns = (values >= PROBABILITY_THRESHOLD).nonzero()
+            if len(lines):
+                low[row] = np.minimum(low[row], step * (x0 + columns.min(), y0 + lines.min()))
+                high[row] = np.maximum(high[row], step * (x0 + columns.max() + 1, y0 + lines.max() + 1))
+        return np.concatenate([low, high], axis=1)
 
     def probabilities(self, coefficients: NDArray[np.float32], boxes: NDArray[np.floating]) -> NDArray[np.uint8]:
         """Masks on the whole grid ``(N, h, w)``, zero outside each box; arguments as for :meth:`crops`."""

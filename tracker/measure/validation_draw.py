@@ -23,9 +23,10 @@ from tracker.measure.validation_sheet import COLUMNS, sheet_text
 from tracker.render.annotate import clock_text
 from tracker.render.count_page import CountPage, Span, render_count_page
 from tracker.render.cut_out import draw_marks
-from tracker.render.site_marks import SiteMarks
+from tracker.render.privacy_paint import fill_zones
 from tracker.sinks.encoder import VideoEncoder
 from tracker.sinks.part_file import write_whole
+from tracker.site import Site
 from tracker.sources.open import open_source
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 
     from tracker.events import Event
     from tracker.measure.validation import Clock, Interval
-    from tracker.site import Site
+    from tracker.render.site_marks import SiteMarks
 
 __all__ = ["Drawn", "draw_validation", "events_of"]
 
@@ -173,7 +174,7 @@ def draw_validation(
     clips: dict[int, str] = {}
     if video is not None:
         progress("clips")
-        clips = _cut(video, intervals, folder, SiteMarks() if site is None else site_marks(site))
+        clips = _cut(video, intervals, folder, site or Site())
     write_whole(page, render_count_page(_page(name, _numbered(asked, site), intervals, text, clips)).encode())
     write_whole(sheet, text.encode())
     return Drawn(intervals=intervals, asked=asked, sheet=sheet, page=page, clips=len(clips))
@@ -228,9 +229,9 @@ def _lights(video: Path, length_ms: int) -> tuple[dict[int, str], int]:
     return {slot: light_of(sum(values) / len(values)) for slot, values in sums.items()}, round(last_ms + step_ms)
 
 
-def _cut(video: Path, intervals: Sequence[Interval], folder: Path, marks: SiteMarks) -> dict[int, str]:
+def _cut(video: Path, intervals: Sequence[Interval], folder: Path, site: Site) -> dict[int, str]:
     """A clip of each interval; returns their addresses relative to the page."""
-    waiting, clips = list(intervals), {}
+    waiting, clips, marks = list(intervals), {}, site_marks(site)
     encoder: VideoEncoder | None = None
     with open_source(os.fspath(video)) as source:
         try:
@@ -249,6 +250,7 @@ def _cut(video: Path, intervals: Sequence[Interval], folder: Path, marks: SiteMa
                     path = folder / clips[waiting[0].number]
                     encoder = VideoEncoder(path, crf=CLIP_CRF, frame_rate=source.info.fps or None)
                 picture = _small(frame.image, CLIP_WIDTH_PX).copy()
+                fill_zones(picture, site.never_shown)
                 draw_marks(picture, marks, picture.shape, (0, 0), 1.0)
                 _number(picture, marks)
                 encoder.encode(picture, frame.time_s, pixel_aspect=frame.pixel_aspect)

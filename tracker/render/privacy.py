@@ -1,24 +1,24 @@
-"""Opaque fill of all persons in a picture, held and morphed over the frames in which the model missed one.
+"""Silhouettes of all persons in a picture, held and morphed over the frames in which the model missed one.
 
-A live mask leaks where a detection is missing for a few frames. So pictures wait for half a second, and each is covered
-with what was seen in it, before it and after it: an identity that was seen on both sides is morphed between its two
-silhouettes, one that was lost is held where it was and where its track is predicted, one that appears is led back.
-Silhouettes are dilated; where a mask is uncertain its box is filled.
+A mask of the frame alone leaks where a detection is missing for a few frames. So pictures wait for half a second, and
+each is covered with what was seen in it, before it and after it: an identity that was seen on both sides is morphed
+between its two silhouettes, one that was lost is held where it was and where its track is predicted, one that appears
+is led back. Where a mask is uncertain, an instance is not confirmed yet or a track is only predicted, its box is
+covered. What is found here is painted by :mod:`tracker.render.privacy_paint`.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-import cv2
 import numpy as np
 
 from tracker.render.outlines import outlines_of, uncertain_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -27,15 +27,13 @@ if TYPE_CHECKING:
     Polygon = NDArray[np.float32]
     Box = NDArray[np.float32]
 
-__all__ = ["FILL", "HOLD_S", "Cover", "Presence", "Shape", "fill", "presence_of"]
+__all__ = ["HOLD_S", "POSSIBLE", "Cover", "Presence", "Shape", "presence_of"]
 
 HOLD_S = 0.5
 """Seconds for which a silhouette is held after its last sight and before its first one."""
-DILATED_PX, DILATED_SHARE = 4.0, 0.06
-"""A silhouette is dilated by pixels of the camera's picture or by a share of its height, whichever is more."""
-FILL = (104, 98, 92)
-"""A grey that is no object's colour, as (blue, green, red)."""
-_FRACTION_BITS = 4
+POSSIBLE = 8
+"""Probability, of 0 to 255, from which a cell of a mask may show a person: thin limbs take a small part of their cells.
+True masks of the rendered scenes leave 0.01 % of the silhouettes bare from one half on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,33 +67,75 @@ class Presence:
     Attributes:
         time_s: Media time.
         shapes: Of every instance, tracked or not, and of every track that is predicted.
+        uncertain: Of the shapes, those of identities whose box is covered because their mask cannot be believed.
+        unconfirmed: Of the shapes, those of instances that are no identity yet.
+        predicted: Of the shapes, those of tracks that are not seen.
     """
 
     time_s: float
     shapes: tuple[Shape, ...] = field(default=())
+    uncertain: int = 0
+    unconfirmed: int = 0
+    predicted: int = 0
 
 
-def presence_of(tracked: TrackedFrame, outlines: Sequence[Sequence[Polygon]] | None = None) -> Presence:
+def presence_of(tracked: TrackedFrame, *, class_ids: Collection[int] | None = None) -> Presence:
     """What a frame shows of people: silhouettes of tracks, boxes of all other detections.
+
+    Masks are taken as they were segmented, before they were divided among tracks: of a person before a car neither may
+    show.
 
     Args:
         tracked: A finished frame.
-        outlines: By instance, those of tracks at least, where they were traced already.
+        class_ids: Classes that are covered; ``None`` = all. Of a track both the instance's class and that of the vote
+            are asked: either is enough.
     """
     instances, tracks = tracked.instances, tracked.tracks
-    polygons = outlines_of(instances, range(len(instances))) if outlines is None else outlines
-    uncertain = uncertain_rows(instances)
     identities = np.zeros(len(instances), np.int64)
+    wanted = _among(instances.class_ids, class_ids)
     shapes: list[Shape] = []
     if tracks is not None:
         seen = tracks.detection_rows >= 0
+        voted = _among(tracks.class_ids, class_ids)
         identities[tracks.detection_rows[seen]] = tracks.ids[seen]
-        for identity, box in zip(tracks.ids[~seen].tolist(), tracks.boxes[~seen], strict=True):
+        wanted[tracks.detection_rows[seen]] |= voted[seen]
+        coasting = ~seen & voted
+        for identity, box in zip(tracks.ids[coasting].tolist(), tracks.boxes[coasting], strict=True):
             shapes.append(Shape(identity=identity, box=box, seen=False))
-    for row, identity in enumerate(identities.tolist()):
-        drawn = () if uncertain[row] or not identity else tuple(polygons[row])
-        shapes.append(Shape(identity=identity, box=instances.boxes[row], polygons=drawn))
-    return Presence(time_s=tracked.frame.time_s, shapes=tuple(shapes))
+    predicted = len(shapes)
+    rows = np.flatnonzero(wanted & (identities > 0)).tolist()
+    traced = _traced(tracked, rows)
+    uncertain = uncertain_rows(instances)
+    if tracked.segmented is not None:
+        uncertain[len(tracked.segmented) :] = True  # filled in by a second pass, between two sights
+    for row in np.flatnonzero(wanted).tolist():
+        drawn = () if uncertain[row] else tuple(traced.get(row, ()))
+        shapes.append(Shape(identity=int(identities[row]), box=instances.boxes[row], polygons=drawn))
+    return Presence(
+        time_s=tracked.frame.time_s,
+        shapes=tuple(shapes),
+        uncertain=sum(1 for row in rows if uncertain[row] or not traced[row]),
+        unconfirmed=int(wanted.sum()) - len(rows),
+        predicted=predicted,
+    )
+
+
+def _traced(tracked: TrackedFrame, rows: Sequence[int]) -> dict[int, list[Polygon]]:
+    """Outlines of some instances, all that may be theirs, by row."""
+    found: dict[int, list[Polygon]] = {row: [] for row in rows}
+    for instances in (tracked.instances, tracked.segmented):
+        if instances is None or instances.masks is None:
+            continue
+        present = [row for row in rows if row < len(instances)]
+        possible = replace(instances, masks=instances.masks.possible(POSSIBLE))
+        traced = zip(present, outlines_of(possible, present), strict=True)
+        found |= {row: polygons for row, polygons in traced if polygons}
+    return found
+
+
+def _among(class_ids: NDArray[np.int64], wanted: Collection[int] | None) -> NDArray[np.bool_]:
+    """Flags of the rows ``(N,)`` of these classes."""
+    return np.ones(len(class_ids), np.bool_) if wanted is None else np.isin(class_ids, list(wanted))
 
 
 class Cover:
@@ -119,21 +159,25 @@ class Cover:
             self._presences.popleft()
 
     def shapes(self, time_s: float) -> list[Shape]:
-        """Everything to be filled in the picture of a frame that was added, from the frames about it."""
+        """Everything to be covered in the picture of a frame that was added, from the frames about it."""
         window = [one for one in self._presences if abs(one.time_s - time_s) <= self._hold_s + 1e-6]
         now = next((one for one in window if one.time_s == time_s), Presence(time_s=time_s))
         before = [one for one in window if one.time_s < time_s]
         after = [one for one in window if one.time_s > time_s]
         later = [one for one in self._presences if one.time_s > time_s]
-        seen = {shape.identity for shape in now.shapes if shape.seen and shape.identity}
+        seen = {shape.identity: shape for shape in now.shapes if shape.seen and shape.identity}
         predicted = {shape.identity: shape.box for shape in now.shapes if not shape.seen}
         found = list(now.shapes)
         last = _by_identity(reversed(before))
         first = _by_identity(iter(after))
-        for identity in (last.keys() | first.keys()) - seen:
-            found += _bridged(
-                time_s, last.get(identity), first.get(identity), predicted=predicted.get(identity), after=later
-            )
+        for identity in last.keys() | first.keys():
+            sights = last.get(identity), first.get(identity)
+            if identity not in seen:
+                found += _bridged(time_s, *sights, before=before, after=later)
+                if sights[0] is not None and sights[1] is None and identity in predicted:
+                    found.append(sights[0][1].moved_to(predicted[identity]))
+            elif sights[0] is not None and sights[1] is not None:
+                found += _bridged(time_s, *sights, before=before, after=later)  # a mask may lack a part in one frame
         for one in (*before, *after):
             found += [shape for shape in one.shapes if not shape.identity]
         return found
@@ -154,49 +198,29 @@ def _bridged(
     last: tuple[float, Shape] | None,
     first: tuple[float, Shape] | None,
     *,
-    predicted: Box | None,
+    before: Sequence[Presence],
     after: Sequence[Presence],
 ) -> Iterator[Shape]:
-    """Shapes of an identity that is not seen at a time, from its sights about it."""
+    """Shapes of an identity at a time, from its sights about it: between two, or held and led on from the nearest."""
     if last is not None and first is not None:
         (from_s, one), (to_s, other) = last, first
         share = (time_s - from_s) / (to_s - from_s)
         box = (one.box + share * (other.box - one.box)).astype(np.float32)
         yield from (one.moved_to(box), other.moved_to(box))
     elif last is not None:
-        shape = last[1]
-        yield shape
-        if predicted is not None:
-            yield shape.moved_to(predicted)
+        yield last[1]
+        earlier = _by_identity(one for one in before if one.time_s < last[0]).get(last[1].identity)
+        if earlier is not None:
+            yield _led(last, earlier, time_s)
     elif first is not None:
-        at_s, shape = first
-        yield shape
-        later = _by_identity(one for one in after if one.time_s > at_s).get(shape.identity)
+        yield first[1]
+        later = _by_identity(one for one in after if one.time_s > first[0]).get(first[1].identity)
         if later is not None:
-            back = (time_s - at_s) / (later[0] - at_s)
-            yield shape.moved_to((shape.box + back * (later[1].box - shape.box)).astype(np.float32))
+            yield _led(first, later, time_s)
 
 
-def fill(picture: NDArray[np.uint8], shapes: Sequence[Shape], image_size: tuple[int, int]) -> None:
-    """Fill shapes opaquely, dilated, in place.
-
-    Args:
-        picture: ``(h, w, 3)`` uint8 of the whole image at any size.
-        shapes: In image pixels.
-        image_size: ``(width, height)`` of the image that the shapes are of.
-    """
-    height, width = picture.shape[:2]
-    gain = np.array([width / image_size[0], height / image_size[1]])
-    for shape in shapes:
-        reach = max(DILATED_PX, DILATED_SHARE * float(shape.box[3] - shape.box[1])) * float(gain.max())
-        if not shape.polygons:
-            (left, top), (right, bottom) = shape.box[:2] * gain - reach, shape.box[2:] * gain + reach
-            corners = (int(np.floor(left)), int(np.floor(top))), (int(np.ceil(right)), int(np.ceil(bottom)))
-            cv2.rectangle(picture, *corners, FILL, cv2.FILLED)
-            continue
-        outlines = [
-            np.round((polygon * gain - 0.5) * (1 << _FRACTION_BITS)).astype(np.int32) for polygon in shape.polygons
-        ]
-        cv2.fillPoly(picture, outlines, FILL, cv2.LINE_8, _FRACTION_BITS)
-        pen = 2 * int(np.ceil(reach)) + 1
-        cv2.polylines(picture, outlines, True, FILL, pen, cv2.LINE_8, _FRACTION_BITS)
+def _led(nearest: tuple[float, Shape], other: tuple[float, Shape], time_s: float) -> Shape:
+    """The nearest sight's silhouette, moved on to a time as it moved between two sights."""
+    (at_s, shape), (other_s, further) = nearest, other
+    share = (time_s - at_s) / (other_s - at_s)
+    return shape.moved_to((shape.box + share * (further.box - shape.box)).astype(np.float32))

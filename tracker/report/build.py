@@ -10,22 +10,22 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tracker.errors import ConfigError, SourceError
+from tracker.formats.event_store import open_store
 from tracker.report.axes import period_text
 from tracker.report.count_section import count_facts, flow_section, place_section
 from tracker.report.counted import counts_of
 from tracker.report.csv_files import csv_files
 from tracker.report.document import Report, Section
 from tracker.report.dwell_section import dwell_section, stays_of
-from tracker.report.heat_section import heat_of_records, heat_section
+from tracker.report.heat_section import Heat, heat_section, heats_of_store
 from tracker.report.period import period_of
+from tracker.report.premises_sections import footfall_section, queue_section
 from tracker.report.quality_section import Quality, near_misses_of, quality_section, validation_of
 from tracker.report.questions import Store
 from tracker.report.store import open_ledgers
 from tracker.report.value_sections import (
     INTERVALS,
-    footfall_section,
     interval_section,
-    queue_section,
     size_section,
     speed_section,
     values_of,
@@ -86,8 +86,8 @@ class Asked:
         from_ms, to_ms: UTC in milliseconds, ``to_ms`` exclusive; ``None`` = all that there is.
         bin_s: Length of a bin; ``None`` = by the period.
         sites: By path; a site belongs to the stream that its file is named after, or to all if there is one only.
-        records: Files with ground contacts, for the heatmap.
-        still: ``(H, W, 3)`` BGR of the scene, below it.
+        heats: Presence that no ledger keeps, beside that of the stores.
+        stills: ``(H, W, 3)`` BGR of the scene, below the heatmap, by stream; under the empty name of all others.
         audits: Values of audits, for near misses.
         validation: Table of a validation.
         made_by: What is known of the model and versions that made the events.
@@ -102,8 +102,8 @@ class Asked:
     to_ms: int | None = None
     bin_s: int | None = None
     sites: Mapping[Path, Site] = field(default_factory=dict)
-    records: Sequence[Path] = ()
-    still: NDArray[np.uint8] | None = None
+    heats: Sequence[Heat] = ()
+    stills: Mapping[str, NDArray[np.uint8]] = field(default_factory=dict)
     audits: Sequence[Path] = ()
     validation: Path | None = None
     made_by: Sequence[tuple[str, str]] = ()
@@ -170,6 +170,7 @@ def _build(asked: Asked, store: Store, progress: Callable[[str, int, int], None]
     speeds, speed_facts = speed_section(values.get("speed", {}))
     checked, warnings = quality_section(quality, period)
     tell("heatmap")
+    footfall = footfall_section(store, period, sites, kinds, values.get("group", {}))
     wanted: list[tuple[str, Section | None, str]] = [
         ("Counts over time", place_section(found, period, "crossing"), "no line was crossed"),
         ("Entries into zones", place_section(found, period, "enter"), "no zone was entered"),
@@ -177,9 +178,9 @@ def _build(asked: Asked, store: Store, progress: Callable[[str, int, int], None]
         ("Speeds", speeds, "no rows of kind speed; they need calibrated ground and a section"),
         ("Times between vehicles", interval_section(values), "no rows of headways, gaps or conflicts"),
         ("From where to where", flow_section(found, sites), "no flows; name some in the site"),
-        ("Queues", queue_section(values.get("queue_leave", {}), kinds.get("queue_join", 0)), "no rows of queues"),
-        ("Footfall", footfall_section(found, sites, values.get("group", {}), kinds), "no passers-by, groups or staff"),
-        ("Heatmap", _heat(asked, mine), "no records with ground contacts were named"),
+        ("Queues", queue_section(store, period, kinds), "no rows of queues"),
+        ("Footfall", footfall, "no passers-by, groups or staff"),
+        ("Heatmap", _heat(asked, period), "no store kept one (--heatmap), and no records were named"),
         ("Sizes", size_section(values.get("size", {})), "no rows of kind size; they need calibrated ground"),
         ("Data quality", checked, ""),
     ]
@@ -251,14 +252,15 @@ def _quality(
     )
 
 
-def _heat(asked: Asked, spans: Sequence[Span]) -> Section | None:
-    """The heatmap of the records; the still is that of the only stream."""
-    heat = heat_of_records(asked.records)
-    if heat is None:
-        return None
-    stream = heat.stream or (spans[0].stream if spans else "")
-    stills = {} if asked.still is None else {stream: asked.still}
-    return heat_section([heat], stills)
+def _heat(asked: Asked, period: Period) -> Section | None:
+    """Presence that was given, and that of the stores."""
+    found = {heat.stream: heat for heat in asked.heats}
+    for ledger in asked.ledgers:
+        if ledger.is_store:
+            with open_store(ledger.path) as connection:
+                for heat in heats_of_store(connection, period, asked.streams):
+                    found.setdefault(heat.stream, heat)
+    return heat_section(sorted(found.values(), key=lambda one: -float(one.seconds.sum())), asked.stills)
 
 
 def _sites_of(sites: Mapping[Path, Site], streams: Sequence[str]) -> list[tuple[str, Site]]:

@@ -3,35 +3,36 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 
-from tracker.contacts import ContactState
-from tracker.formats.row_files import read_rows
+from tracker.formats.heat_tiles import heat_streams, heat_sum, read_tiles
+from tracker.render.heat_scale import GROUND, legend, scale_of
+from tracker.render.heatmap import draw_heatmap
+from tracker.render.privacy_paint import without_zones
 from tracker.report.axes import duration_text
 from tracker.report.document import Note, Picture, Section
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
 
     from tracker.report.document import Part
+    from tracker.report.period import Period
+    from tracker.site import Site
 
-__all__ = ["Heat", "heat_of_records", "heat_picture", "heat_section"]
+__all__ = ["Heat", "heat_picture", "heat_section", "heats_of_store", "stills_of"]
 
-CELLS = 64
-"""Along the longer side of the picture."""
-LONGEST_STEP_S = 1.0
-"""Between two frames of a recording; a longer pause adds no more than this."""
 WIDTH_PX = 1280
 QUALITY = 82
-TOP_PERCENTILE = 98.0
-"""Of the cells with time in them that is as hot as can be: a parked car would eat the range of a maximum."""
-OPACITY = 0.72
+PERCENTILE = 98.0
+MOST_PICTURES = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +42,7 @@ class Heat:
     Attributes:
         stream: Its name.
         seconds: ``(rows, columns)`` by cell.
-        origin: From where, for the caption.
+        origin: From what, for the caption.
     """
 
     stream: str
@@ -49,75 +50,78 @@ class Heat:
     origin: str
 
 
-def heat_of_records(paths: Sequence[Path], *, stream: str = "") -> Heat | None:
-    """Seconds by cell from ground contacts in records that were seen.
+def heats_of_store(connection: sqlite3.Connection, period: Period, streams: Sequence[str]) -> list[Heat]:
+    """What a store keeps of the hours that a period touches, the streams with most presence first.
+
+    Raises:
+        SourceError: A row is damaged.
+        ConfigError: The picture's shape has changed within the period.
+    """
+    limits = {"start_ms": period.from_ms, "end_ms": period.to_ms} if period.utc else {}
+    found = []
+    for stream in heat_streams(connection):
+        if streams and stream not in streams:
+            continue
+        tiles = [tile for tile in read_tiles(connection, stream, **limits) if tile.utc == period.utc]
+        seconds = heat_sum(tiles).grid()
+        if seconds.any():
+            found.append(Heat(stream=stream, seconds=seconds, origin="whole hours of the store"))
+    return sorted(found, key=lambda one: -float(one.seconds.sum()))
+
+
+def stills_of(sites: Mapping[Path, Site]) -> dict[str, NDArray[np.uint8]]:
+    """Pictures on which sites were drawn, without privacy zones, by the names of the sites' files.
+
+    One that cannot be read is left out.
 
     Args:
-        paths: Files of one stream.
-        stream: Its name; by default what the records say.
-
-    Returns:
-        ``None`` where they have no contacts or do not say the picture's size.
+        sites: By path; their pictures lie beside them.
     """
-    seconds: NDArray[np.float64] | None = None
-    size = (0, 0)
-    for path in paths:
-        before: float | None = None
-        for frame in read_rows(path):
-            head = frame.head or {}
-            if seconds is None and head.get("size"):
-                size = tuple(head["size"])
-                longer = max(size)
-                seconds = np.zeros((max(round(CELLS * size[1] / longer), 1), max(round(CELLS * size[0] / longer), 1)))
-                stream = stream or str(head.get("stream", ""))
-            if frame.time_s is None or frame.points is None or frame.states is None or seconds is None:
-                continue
-            step_s = 0.0 if before is None else min(max(frame.time_s - before, 0.0), LONGEST_STEP_S)
-            before = frame.time_s
-            seen = (frame.states == ContactState.SEEN) & ~frame.coasting
-            x, y = (frame.points[seen] / size).T
-            inside = (x >= 0) & (x < 1) & (y >= 0) & (y < 1)
-            cells = (y[inside] * seconds.shape[0]).astype(int), (x[inside] * seconds.shape[1]).astype(int)
-            np.add.at(seconds, cells, step_s)
-    return None if seconds is None or not seconds.any() else Heat(stream=stream, seconds=seconds, origin="records")
+    found: dict[str, NDArray[np.uint8]] = {}
+    for path, site in sites.items():
+        beside = path.parent / site.reference_picture
+        if site.reference_picture and beside.is_file():
+            image = cv2.imdecode(np.fromfile(beside, np.uint8), cv2.IMREAD_COLOR)
+            if image is not None:
+                found[path.stem] = without_zones(np.asarray(image, np.uint8), site.never_shown)
+    return found
 
 
 def heat_section(heats: Iterable[Heat], stills: Mapping[str, NDArray[np.uint8]]) -> Section | None:
     """One picture for each stream; ``None`` without any.
 
     Args:
-        heats: Of the streams.
-        stills: ``(H, W, 3)`` BGR by stream.
+        heats: Of the streams, those that matter most first.
+        stills: ``(H, W, 3)`` BGR by stream, or its name without a suffix; under the empty name that of all others.
     """
     parts: list[Part] = []
+    shown = [heat for heat in heats if heat.seconds.any()]
     without = False
-    for heat in heats:
-        total_s = float(heat.seconds.sum())
-        if not total_s:
-            continue
-        still = stills.get(heat.stream)
+    for heat in shown[:MOST_PICTURES]:
+        names = (heat.stream, PurePath(heat.stream).stem, "")
+        still = next((stills[name] for name in names if name in stills), None)
         without |= still is None
-        image, hot_s = heat_picture(heat.seconds, still)
+        image = heat_picture(heat.seconds, still)
         coded, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
         if not coded:
             continue
-        words = (
-            f"{heat.stream}: {duration_text(total_s)} of presence, from {heat.origin}. Yellow: {duration_text(hot_s)} "
-            f"and more in a cell (the {TOP_PERCENTILE:g}th percentile); violet: the least; without colour: none."
-        )
+        total = duration_text(float(heat.seconds.sum()))
+        caption = f"{heat.stream}: {total} of presence, from {heat.origin}"
         text = f"Heatmap of {heat.stream}: where identities stood for how long"
         height, width = image.shape[:2]
-        parts.append(Picture(jpeg=data.tobytes(), size=(width, height), caption=words, text=text))
+        parts.append(Picture(jpeg=data.tobytes(), size=(width, height), caption=caption, text=text))
     if not parts:
         return None
     if without:
-        parts.append(Note(text="Without a still of the scene the ground is plain: name one with --video or --still."))
-    lead = "Seconds in which ground contacts were seen in each cell of the picture, over the whole period."
+        parts.append(Note(text="Without a still of the scene the ground is plain: name one with --still."))
+    if len(shown) > MOST_PICTURES:
+        parts.append(Note(text=f"Pictures are of the {MOST_PICTURES} cameras with most presence of {len(shown)}."))
+    lead = "Seconds that identities spent in each cell of the picture, over the whole period."
     return Section(key="heatmap", title="Heatmap", lead=lead, parts=parts)
 
 
-def heat_picture(seconds: NDArray[np.float64], still: NDArray[np.uint8] | None) -> tuple[NDArray[np.uint8], float]:
-    """A still with the heat over it, and the seconds from which a cell is as hot as can be.
+def heat_picture(seconds: NDArray[np.float64], still: NDArray[np.uint8] | None) -> NDArray[np.uint8]:
+    """A still with the heat over it and its scale below, ``(H, W, 3)`` uint8 BGR.
 
     Args:
         seconds: ``(rows, columns)`` by cell.
@@ -125,14 +129,10 @@ def heat_picture(seconds: NDArray[np.float64], still: NDArray[np.uint8] | None) 
     """
     rows, columns = seconds.shape
     if still is None:
-        still = np.full((round(WIDTH_PX * rows / columns), WIDTH_PX, 3), 38, np.uint8)
+        still = np.full((round(WIDTH_PX * rows / columns), WIDTH_PX, 3), GROUND, np.uint8)
     height = round(WIDTH_PX * still.shape[0] / still.shape[1])
-    ground = cv2.resize(still, (WIDTH_PX, height), interpolation=cv2.INTER_AREA)
-    grey = cv2.cvtColor(cv2.cvtColor(ground, cv2.COLOR_BGR2GRAY), cv2.COLOR_GRAY2BGR)
-    ground = cv2.addWeighted(grey, 0.75, ground, 0.25, 0)
-    hot_s = float(np.percentile(seconds[seconds > 0], TOP_PERCENTILE))
-    share = np.sqrt(np.clip(seconds / hot_s, 0, 1)).astype(np.float32)  # many cells have little
-    smooth = np.clip(cv2.resize(share, (WIDTH_PX, height), interpolation=cv2.INTER_CUBIC), 0, 1)
-    colours = cv2.applyColorMap((smooth * 255).astype(np.uint8), cv2.COLORMAP_PLASMA)
-    cover = (np.minimum(smooth * 6, 1) * OPACITY)[..., None]
-    return np.asarray((ground * (1 - cover) + colours * cover).astype(np.uint8)), hot_s
+    ground = np.asarray(cv2.resize(still, (WIDTH_PX, height), interpolation=cv2.INTER_AREA), np.uint8)
+    scale = scale_of(seconds, unit="s", percentile=PERCENTILE)
+    lines = (f"The last colour begins at the {PERCENTILE:g}th percentile of cells in use.",)
+    below = legend(scale, WIDTH_PX, title="Seconds", lines=lines)
+    return np.concatenate([draw_heatmap(ground, seconds, scale), below])

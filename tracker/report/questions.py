@@ -9,12 +9,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
+from tracker.formats.event_rows import event_of
+from tracker.formats.event_store import COLUMNS
 from tracker.formats.event_store import outages as outages_of
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterator, Sequence
 
+    from tracker.events import Event
     from tracker.report.period import Period
 
 __all__ = ["Count", "Seen", "Span", "StayRow", "Store", "Valued"]
@@ -95,12 +98,16 @@ class Store:
     streams: tuple[str, ...] = ()
     together: str = ""
 
-    def spans(self) -> list[Span]:
-        """First and last event of every stream and clock."""
+    def spans(self, *, apart: bool = False) -> list[Span]:
+        """First and last event of every stream and clock.
+
+        Args:
+            apart: Under the streams' own names, also where they are parts of one camera.
+        """
         query = f"""SELECT stream, utc_ms IS NOT NULL, min({_AT_MS}), max({_AT_MS}), count(*) FROM events
             WHERE 1 {self._only()} GROUP BY 1, 2 ORDER BY 1, 2"""  # noqa: S608 - own names
         rows = self.connection.execute(query, self.streams)
-        return [Span(self._shown(stream), bool(utc), *rest) for stream, utc, *rest in rows]
+        return [Span(stream if apart else self._shown(stream), bool(utc), *rest) for stream, utc, *rest in rows]
 
     def counts(self, period: Period, kinds: Sequence[str], *, width_ms: int) -> Iterator[Count]:
         """Sums by stream, kind, place, direction, class and width.
@@ -139,6 +146,19 @@ class Store:
         limits = (kind, period.utc, period.from_ms, period.to_ms, *self.streams)
         for stream, *rest in self.connection.execute(query, limits):
             yield Valued(self._shown(stream), *rest)
+
+    def events(self, period: Period, kinds: Sequence[str]) -> list[Event]:
+        """Whole rows of some kinds in a period, and all corrections; for kinds of which there are few.
+
+        Streams have their own names, also where they are parts of one camera: each has identities of its own.
+        """
+        names = ", ".join(f'"{name}"' for name in COLUMNS)
+        marks = ", ".join("?" * len(kinds))
+        query = f"""SELECT {names} FROM events WHERE (kind IN ('rekeyed', 'reclassified')
+              OR (kind IN ({marks}) AND (utc_ms IS NOT NULL) = ? AND {_AT_MS} >= ? AND {_AT_MS} < ?)) {self._only()}
+            ORDER BY row"""  # noqa: S608 - own names
+        given = (*kinds, period.utc, period.from_ms, period.to_ms, *self.streams)
+        return [event_of(dict(zip(COLUMNS, row, strict=True))) for row in self.connection.execute(query, given)]
 
     def kinds(self, period: Period) -> dict[str, int]:
         """How many rows of each kind a period has."""

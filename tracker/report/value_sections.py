@@ -1,4 +1,4 @@
-"""Sections of values: speeds, times between vehicles, sizes, queues and footfall, each with its n."""
+"""Sections of values: speeds, times between vehicles and sizes, each with its n."""
 
 from __future__ import annotations
 
@@ -9,25 +9,20 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tracker.report.axes import duration_text
-from tracker.report.document import Fact, Facts, Note, Section, Table
+from tracker.report.document import Fact, Section, Table
 from tracker.report.spreads import FEWEST, spread_chart, spread_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping
 
-    from tracker.report.counted import Counted
     from tracker.report.document import Part
     from tracker.report.questions import Valued
     from tracker.report.spreads import Spread
-    from tracker.site import Site
 
 __all__ = [
     "INTERVALS",
     "Values",
-    "footfall_section",
     "interval_section",
-    "queue_section",
     "size_section",
     "speed_section",
     "values_of",
@@ -155,77 +150,3 @@ def size_section(sizes: Mapping[Group, Values]) -> Section | None:
     table = Table(columns=columns, rows=rows, caption=f"By class; no percentile below n = {FEWEST}")
     lead = "Sizes on calibrated ground, from silhouettes."
     return Section(key="sizes", title="Sizes", lead=lead, parts=[table])
-
-
-def queue_section(waits: Mapping[Group, Values], joined: int) -> Section | None:
-    """Waits of queues by how they ended; ``None`` without queues.
-
-    Args:
-        waits: Values of ``queue_leave``, whose direction is how it ended.
-        joined: How many joined a queue.
-    """
-    if not waits and not joined:
-        return None
-    ends: dict[tuple[str, str], dict[str, Values]] = defaultdict(lambda: defaultdict(Values))
-    for (stream, place, end, _), values in waits.items():
-        ends[stream, place][end].values.extend(values.values)
-    rows = []
-    for (stream, place), by_end in sorted(ends.items()):
-        served = np.array(by_end["served"].values) if "served" in by_end else np.zeros(0)
-        counts = {end: len(values.values) for end, values in by_end.items()}
-        left = counts.get("served", 0) + counts.get("abandoned", 0)
-        share = f"{counts.get('abandoned', 0) / left:.0%}".replace("%", " %") if left else "-"
-        figures = [duration_text(float(np.percentile(served, q)) if len(served) >= FEWEST else None) for q in (50, 90)]
-        mean = duration_text(float(served.mean()) if len(served) else None)
-        numbers = [f"{counts.get(end, 0):,}" for end in ("served", "abandoned", "lost", "open")]
-        rows.append([f"{place} · {stream}", *numbers, share, mean, *figures])
-    columns = ["queue", "#served", "#abandoned", "#lost", "#open", "#share abandoned", "#mean wait", "#50 %", "#90 %"]
-    caption = f"Waits are of those served; no percentile below n = {FEWEST}"
-    parts: list[Part] = [Table(columns=columns, rows=rows, caption=caption)] if rows else []
-    if joined:
-        parts.insert(0, Facts(facts=[Fact(name="Joined a queue", value=f"{joined:,}")]))
-    return Section(key="queues", title="Queues", lead="", parts=parts)
-
-
-def footfall_section(
-    counted: Counted, sites: Sequence[tuple[str, Site]], groups: Mapping[Group, Values], kinds: Mapping[str, int]
-) -> Section | None:
-    """Entries beside passers-by, groups, staff and re-entries; ``None`` without rows of any of those kinds.
-
-    Args:
-        counted: With the entries.
-        sites: Stream and site: entries are over its doors; without doors, all crossings in the direction ``in``.
-        groups: Values of ``group``: how many persons.
-        kinds: Rows of each kind.
-    """
-    if not any(kinds.get(kind) for kind in ("passing", "group", "staff", "re_entry")):
-        return None
-    doors = {(stream, line): one.entry for stream, site in sites for one in site.doors for line in one.lines}
-    entries = sum(
-        int(values.sum())
-        for place in counted.of("crossing")
-        for values in place.ways.get(doors.get((place.stream, place.place), "" if doors else "in"), {}).values()
-    )
-    sizes = [round(size) for values in groups.values() for size in values.values]
-    facts = [
-        Fact(name="Entries", value=f"{entries:,}", note="over the doors" if doors else "crossings in the direction in")
-    ]
-    passing = kinds.get("passing", 0)
-    if passing:
-        facts.append(Fact(name="Passers-by", value=f"{passing:,}", note="a sample: those that the camera sees"))
-        capture = entries / passing
-        of_all = entries / (entries + passing)
-        facts.append(Fact(name="Capture of passing", value=_percent(capture), note="entries over passers-by"))
-        facts.append(Fact(name="Capture of all", value=_percent(of_all), note="entries over entries and passers-by"))
-    if sizes:
-        note = f"{sum(sizes):,} persons, {sum(sizes) / len(sizes):.1f} in a group"
-        facts.append(Fact(name="Groups", value=f"{len(sizes):,}", note=note))
-    for kind, name in (("re_entry", "Re-entries"), ("staff", "Staff")):
-        if kinds.get(kind):
-            facts.append(Fact(name=name, value=f"{kinds[kind]:,}"))
-    apart = Note(text="Staff and re-entries are named apart and are still among the entries.")
-    return Section(key="footfall", title="Footfall", lead="", parts=[Facts(facts=facts), apart])
-
-
-def _percent(share: float) -> str:
-    return f"{share * 100:.1f} %"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from tracker.engine.claims import check_cameras, held_names
 from tracker.engine.counting import site_of
+from tracker.engine.covered import privacy_notes
 from tracker.engine.models import Models, lowest_score
 from tracker.engine.opener import Flow, open_stream
 from tracker.engine.plan import chosen_classes, plan_camera
@@ -144,8 +145,8 @@ class LiveService:
                 logger.error("camera not started", extra={"camera": camera.name, "problem": str(failure)})  # noqa: TRY400
                 self._failures.append(failure)
         self.release()
-        fixed = ("device", "batch", "workers", "metrics", "log", "batch_wait_ms", "state", "fp16", "report")
-        differs = [name for name in fixed if getattr(config, name) != getattr(self._config, name)]
+        words = "device batch workers metrics log batch_wait_ms state fp16 retention report"
+        differs = [name for name in words.split() if getattr(config, name) != getattr(self._config, name)]
         if differs:
             logger.warning("settings that need a restart", extra={"settings": ", ".join(differs)})
         gone = [name for name in changed if name not in wanted]
@@ -157,6 +158,11 @@ class LiveService:
                 "unchanged": len(self._running) - len(added),
             },
         )
+
+    @property
+    def plans(self) -> list[StreamPlan]:
+        """Of the cameras that are there now."""
+        return [one.plan for one in list(self._running.values())]
 
     def release(self) -> None:
         """Close the sessions that no running stream uses any more."""
@@ -247,6 +253,8 @@ class LiveService:
             resumption=resumption,
             journal=self._journals.get(camera.name),
         )
+        for note in privacy_notes(plan):
+            logger.warning("privacy", extra={"camera": camera.name, "problem": note})
         self._running[camera.name] = _Running(camera, plan, stream, segmenter.class_names)
         if self._onlooker is not None:
             self._onlooker.opened(plan, stream, segmenter.class_names)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import time
 from dataclasses import Field, asdict, dataclass, field, fields
-from typing import TYPE_CHECKING, Any, NamedTuple
+from itertools import accumulate
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+from tracker.analytics.monitor import Histogram
 from tracker.errors import mask
 
 if TYPE_CHECKING:
@@ -22,9 +24,9 @@ STATES = ("connecting", "live", "lost", "ended", "failed")
 
 
 class _Declared(NamedTuple):
-    """Declaration of one metric: whether it only ever grows, its help, and the labels that distinguish its values."""
+    """Declaration of one metric: its kind, its help, and the labels that distinguish its values."""
 
-    counts: bool
+    kind: Literal["gauge", "counter", "histogram"]
     said: str
     labels: tuple[str, ...]
 
@@ -34,12 +36,17 @@ def _gauge(said: str, *labels: str) -> Any:
 
     The key of one label is its value, that of several is a tuple.
     """
-    return field(metadata={"metric": _Declared(counts=False, said=said, labels=labels)})
+    return field(metadata={"metric": _Declared(kind="gauge", said=said, labels=labels)})
 
 
 def _counter(said: str, *labels: str) -> Any:
     """A sum since the start; ``_total`` is added to its name."""
-    return field(metadata={"metric": _Declared(counts=True, said=said, labels=labels)})
+    return field(metadata={"metric": _Declared(kind="counter", said=said, labels=labels)})
+
+
+def _histogram(said: str, *labels: str) -> Any:
+    """Counts by bucket since the start, as a mapping from the labels' values to histograms."""
+    return field(metadata={"metric": _Declared(kind="histogram", said=said, labels=labels)})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,10 +81,31 @@ class CameraMetrics:
     zone_present: Mapping[tuple[str, ...], int] = _gauge(
         "Identities in zones, hidden ones included until they are lost", "zone", "class"
     )
+    zone_entries: Mapping[tuple[str, ...], int] = _counter(
+        "Entries into zones that were seen, by the class at the entry", "zone", "class"
+    )
+    zone_dwell_seconds: Mapping[tuple[str, ...], Histogram] = _histogram(
+        "Seconds of stays that began and ended in view", "zone"
+    )
+    flows: Mapping[tuple[str, ...], int] = _counter("Identities that took a flow", "flow", "class")
+    speed_meters_per_second: Mapping[tuple[str, ...], Histogram] = _histogram(
+        "Speeds at lines in m/s", "line", "direction"
+    )
+    queue_length: Mapping[tuple[str, ...], int] = _gauge("Identities that wait", "queue")
+    queue_wait_seconds: Mapping[tuple[str, ...], Histogram] = _histogram("Seconds waited", "queue", "end")
+    bay_taken: Mapping[tuple[str, ...], int] = _gauge("1 while a bay is taken", "bay")
+    outage: Mapping[tuple[str, ...], int] = _gauge("1 while the camera sees nothing that counts, by why", "kind")
+    alert: Mapping[tuple[str, ...], int] = _gauge("1 while an alert rule holds", "rule")
+    sink_spool_rows: Mapping[str, int] = _gauge("Rows that wait for the receiver of an output", "sink")
+    sink_dropped: Mapping[str, int] = _counter("Rows given up since their spool was full", "sink")
+    sink_refused: Mapping[str, int] = _counter("Rows given up since the receiver refused them", "sink")
+    sink_problem: Mapping[str, float] = _gauge("1 while the receiver does not take what waits", "sink")
+    sink_last_success_timestamp_seconds: Mapping[str, float] = _gauge("When it last confirmed something", "sink")
 
     @classmethod
     def of(cls, stream: Stream, figures: StreamFigures, share: float) -> CameraMetrics:
         """What a stream says now; ``share``: its part of the models' time."""
+        queues = stream.queues
         counted = asdict(stream.source.counters) if stream.opened else dict.fromkeys(_of_the_source())
         return cls(
             fps=figures.fps,
@@ -94,6 +122,22 @@ class CameraMetrics:
             model_share=share,
             line_crossings=_crossings(figures),
             zone_present=_present(stream, figures),
+            zone_entries=figures.monitor.entries,
+            zone_dwell_seconds=figures.monitor.dwell,
+            flows=figures.monitor.flows,
+            speed_meters_per_second=figures.monitor.speeds,
+            queue_length=figures.monitor.queued,
+            queue_wait_seconds=figures.monitor.waits,
+            bay_taken=figures.monitor.bays,
+            outage=_outages(stream, figures),
+            alert=figures.monitor.alerts,
+            sink_spool_rows={queue.sink: queue.rows for queue in queues},
+            sink_dropped={queue.sink: queue.dropped for queue in queues},
+            sink_refused={queue.sink: queue.refused for queue in queues},
+            sink_problem={queue.sink: float(bool(queue.problem)) for queue in queues},
+            sink_last_success_timestamp_seconds={
+                queue.sink: queue.last_success_ms / 1000 for queue in queues if queue.last_success_ms is not None
+            },
             **counted,
         )
 
@@ -156,6 +200,11 @@ def _crossings(figures: StreamFigures) -> dict[tuple[str, ...], int]:
     return {(*key, name): count for key, counts in crossings.items() for name, count in counts.items()}
 
 
+def _outages(stream: Stream, figures: StreamFigures) -> dict[tuple[str, ...], int]:
+    """By kind; a gap is an event when it is over, and is known before that by the state of the stream."""
+    return figures.monitor.outages | {("gap",): int(stream.state in {"lost", "failed"})}
+
+
 def _present(stream: Stream, figures: StreamFigures) -> dict[tuple[str, ...], int]:
     """By zone and class; zero for classes that were there before, so that an empty zone says so."""
     zones = figures.tally.zones.items()
@@ -164,6 +213,12 @@ def _present(stream: Stream, figures: StreamFigures) -> dict[tuple[str, ...], in
     now: dict[tuple[str, ...], int]
     now = {(zone, name): count for zone, counts in stream.present().items() for name, count in counts.items()}
     return dict.fromkeys(seen, 0) | now
+
+
+def _buckets(histogram: Histogram) -> list[tuple[str, float]]:
+    """Cumulated counts by upper bound, as Prometheus has them."""
+    bounds = [*(f"{bound:g}" for bound in histogram.bounds), "+Inf"]
+    return list(zip(bounds, accumulate(histogram.counts), strict=True))
 
 
 def _of_the_source() -> list[str]:
@@ -179,18 +234,21 @@ def _families(kind: Any, label: str, rows: Mapping[str, Any]) -> Iterator[Any]:
 
 
 def _family(one: Field[Any], label: str, values: Mapping[str, Any]) -> Any:
-    from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+    from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 
     declared: _Declared = one.metadata["metric"]
     labels = [name for name in (label, *declared.labels) if name]
-    family = (CounterMetricFamily if declared.counts else GaugeMetricFamily)(
-        f"masktrail_{one.name}", declared.said, labels=labels
-    )
+    kinds = {"counter": CounterMetricFamily, "gauge": GaugeMetricFamily, "histogram": HistogramMetricFamily}
+    family = kinds[declared.kind](f"masktrail_{one.name}", declared.said, labels=labels)
     for name, value in values.items():
         told = [mask(name)] if label else []  # a model's path may hold what came from the environment
         if declared.labels:
             for key, number in value.items():
-                family.add_metric([*told, *((key,) if isinstance(key, str) else key)], number)
+                names = [*told, *((key,) if isinstance(key, str) else key)]
+                if isinstance(number, Histogram):
+                    family.add_metric(names, _buckets(number), number.total)
+                else:
+                    family.add_metric(names, number)
         elif value is not None:
             family.add_metric(told, value)
     return family

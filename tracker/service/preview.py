@@ -1,13 +1,15 @@
 """Previews of one camera for pages that look at it: states of its tracks, and pictures as JPEG, masked or clear.
 
 Only the newest frame is worked on, at the rate that is asked for. Every size is encoded once for all viewers. A clear
-picture goes out at once; a masked one waits until the frames after it are known, and is filled before it is encoded.
+picture goes out at once; a masked one waits until the frames after it are known, and is filled before it is encoded. A
+camera that covers persons in all of its pictures has no clear ones: whoever asks for them gets masked ones. Privacy
+zones of its site are filled in all.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import cv2
@@ -16,13 +18,15 @@ import numpy as np
 from tracker.contacts import ContactState, box_contacts
 from tracker.dashboard.wire import compact
 from tracker.render.outlines import TRACED_PX, outlines_of
-from tracker.render.privacy import Cover, fill, presence_of
+from tracker.render.privacy import HOLD_S, Cover, presence_of
+from tracker.render.privacy_paint import fill, without_zones
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from numpy.typing import NDArray
 
+    from tracker.polygons import Point
     from tracker.types import Frame, TrackedFrame
 
     Picture = NDArray[np.uint8]
@@ -82,18 +86,21 @@ class CameraPreview:
 
     Args:
         delay_s: Seconds by which masked pictures are late.
+        never_clear: Pictures that are asked for as clear ones are masked too.
+        zones: Privacy zones of the site, in shares of the picture.
     """
 
-    def __init__(self, delay_s: float) -> None:
-        self._delay_s = delay_s
-        self._cover = Cover(delay_s=delay_s)
+    def __init__(self, delay_s: float, *, never_clear: bool = False, zones: Sequence[Sequence[Point]] = ()) -> None:
+        self._delay_s = max(delay_s, HOLD_S) if never_clear else delay_s
+        self._never_clear, self._zones = never_clear, zones
+        self._cover = Cover(delay_s=self._delay_s)
         self._waiting: deque[_Waiting] = deque()
         self._sizes: frozenset[Size] = frozenset()
 
     def watch(self, sizes: Iterable[Size]) -> None:
         """Make these pictures from the next frame on."""
         self._sizes = frozenset(sizes)
-        if not self._widths("masked"):
+        if not self._widths(masked=True):
             self._waiting.clear()
             self._cover = Cover(delay_s=self._delay_s)
 
@@ -104,7 +111,7 @@ class CameraPreview:
             tracked: Newer than the one before.
             rest: What else the state says: ``stream``, ``present``, ``fps``, ``age_s``.
         """
-        masked, clear = self._widths("masked"), self._widths("clear")
+        masked, clear = self._widths(masked=True), self._widths(masked=False)
         outlines = _outlines(tracked, widest=max(masked + clear, default=TRACED_PX))
         t_ms = time_ms(tracked.frame)
         state = compact({"type": "state", "t_ms": t_ms} | rest | state_of(tracked, outlines))
@@ -112,15 +119,19 @@ class CameraPreview:
         if masked or clear:
             picture = picture_of(tracked.frame, max(masked + clear))
             if picture is not None:
+                picture = without_zones(picture, self._zones)
                 ready += self._clear(picture, clear, t_ms, state)
                 self._delay(picture, masked, tracked.frame, t_ms, state)
         if masked:
-            self._cover.add(presence_of(tracked, outlines))
+            self._cover.add(presence_of(tracked))
             ready += self._covered(masked, tracked.frame.time_s)
         return state, ready
 
-    def _widths(self, variant: Variant) -> list[int]:
-        return sorted({size.width for size in self._sizes if size.variant == variant}, reverse=True)
+    def _widths(self, *, masked: bool) -> list[int]:
+        return sorted({size.width for size in self._sizes if self._is_masked(size) == masked}, reverse=True)
+
+    def _is_masked(self, size: Size) -> bool:
+        return self._never_clear or size.variant == "masked"
 
     def _clear(self, picture: Picture, widths: Sequence[int], t_ms: int, state: bytes) -> list[Encoded]:
         ready = []
@@ -149,7 +160,9 @@ class CameraPreview:
             fill(picture, self._cover.shapes(one.time_s), one.image_size)
             for width in widths:
                 picture = shrunk(picture, width)
-                ready.append(_encoded(Size(width=width, variant="masked"), picture, one.t_ms, one.state))
+                encoded = _encoded(Size(width=width, variant="masked"), picture, one.t_ms, one.state)
+                asked = [size for size in self._sizes if size.width == width and self._is_masked(size)]
+                ready += [replace(encoded, size=size) for size in asked]
         return ready
 
 

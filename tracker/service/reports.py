@@ -159,6 +159,7 @@ class Reports:
 
     def _asked(self, due: Due) -> Asked:
         from tracker.report.build import Asked, NothingToReportError
+        from tracker.report.heat_section import stills_of
         from tracker.report.store import Ledger
 
         config = self._config()
@@ -166,6 +167,7 @@ class Reports:
         if not stores:
             problem = "expected a store with events, found none yet"
             raise NothingToReportError("report", problem, "name one in `events` of the cameras")
+        sites = _sites(config)
         models = sorted({camera.model for camera in config.cameras})
         return Asked(
             ledgers=[Ledger(path=path) for path in stores],
@@ -174,7 +176,8 @@ class Reports:
             streams=self._settings.only,
             from_ms=due.from_ms,
             to_ms=due.to_ms,
-            sites=_sites(config),
+            sites=sites,
+            stills=stills_of(sites),
             made_by=[("Model", ", ".join(models))],
         )
 
@@ -221,7 +224,7 @@ def _sites(config: ServiceSettings) -> dict[Path, Site]:
     for camera in config.cameras:
         if camera.site is not None:
             with contextlib.suppress(TrackerError):
-                found[Path(f"{camera.name}.yaml")] = read_site(camera.site)
+                found[Path(camera.site).with_name(f"{camera.name}.yaml")] = read_site(camera.site)
     return found
 
 

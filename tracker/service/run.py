@@ -19,6 +19,7 @@ from tracker.service.logs import faults_logged, logging_to_stderr
 from tracker.service.memory import give_back, limit_pools, raise_file_limit
 from tracker.service.reloading import Reloads
 from tracker.service.reports import Reports, check_stores
+from tracker.service.retention import Retention
 from tracker.service.signals import arriving
 from tracker.service.status import STUCK_S, StatusServer
 from tracker.service.systemd import notify
@@ -81,6 +82,8 @@ def run_live(path: Path, *, log: str | None = None, resume: bool = False, dashbo
                 status = StatusServer(service.engine, config.metrics)
                 stack.callback(status.close)
                 logger.info("status", extra={"address": f"http://{status.address}/healthz"})
+            if config.retention is not None:
+                stack.callback(Retention(config.retention, lambda: service.plans).close)
             notify("READY=1")
             reloads = Reloads(path, config, service, viewers)
             if config.report is not None:

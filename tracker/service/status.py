@@ -38,7 +38,11 @@ def health(engine: Engine) -> dict[str, Any]:
     shared = shares({stream: stream.meter.figures() for stream in served})
     streams = {stream.name: _stream_health(stream, batcher.name, shared[stream]) for stream, batcher in served.items()}
     sick = [
-        name for name, values in streams.items() if values["state"] in {"lost", "failed"} or values["output_failures"]
+        name
+        for name, values in streams.items()
+        if values["state"] in {"lost", "failed"}
+        or values["output_failures"]
+        or any(queue["problem"] for queue in values["queues"])
     ]
     status = "stuck" if engine.stuck_s > STUCK_S else "degraded" if sick else "ok"
     models = {batcher.name: _model_health(batcher) for batcher in engine.batchers}
@@ -52,6 +56,7 @@ def _stream_health(stream: Stream, model: str, share: float) -> dict[str, Any]:
         "problem": stream.problem,
         "output_failures": figures.output_failures,
         "output_problem": figures.output_problem,
+        "queues": [asdict(queue) for queue in stream.queues],
         "frames": figures.frames,
         "fps": round(figures.fps, 2),
         "age_p50_s": _rounded(figures.age_p50_s),

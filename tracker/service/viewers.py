@@ -156,7 +156,11 @@ class Viewers:
             site=self._site_of(plan),
             ledgers=tuple(outputs),
             live=plan.address.kind in {"camera", "network"},
-            preview=CameraPreview(self._settings.delay_s),
+            preview=CameraPreview(
+                self._settings.delay_s,
+                never_clear=plan.settings.privacy != "none",
+                zones=() if plan.site is None else plan.site.never_shown,
+            ),
         )
         with self._lock:
             self._cameras[one.name] = one

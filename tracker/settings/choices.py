@@ -12,6 +12,7 @@ __all__ = [
     "LogForm",
     "MaskFormat",
     "Policy",
+    "PrivacyMode",
     "Transport",
 ]
 
@@ -32,6 +33,9 @@ CameraMotionChoice = Literal["auto", "off"]
 
 DrawnPart = Literal["labels", "masks", "trails", "boxes", "site", "contacts", "occluders"]
 """What annotated pictures show; ``occluders`` are part of the site."""
+
+PrivacyMode = Literal["none", "fill", "pixelate"]
+"""How persons are covered in pictures: not, opaquely, or by coarse blocks, in which people may be recognised."""
 
 ColourBy = Literal["identity", "class"]
 """What has a colour of its own in annotated pictures."""

@@ -5,8 +5,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tracker.settings.dashboard import DashboardSettings
-from tracker.settings.model import Also, Flag, Note, bounds, choices, expected, kind_of_value, marker, names_of
+from tracker.settings.model import (
+    Also,
+    Flag,
+    Note,
+    Settings,
+    bounds,
+    choices,
+    expected,
+    kind_of_value,
+    marker,
+    names_of,
+)
 from tracker.settings.report import ReportSettings
+from tracker.settings.retention import RetentionSettings
 from tracker.settings.service import SHARED, ServiceSettings
 from tracker.settings.stream import RunSettings
 from tracker.settings.yaml_file import camera_class
@@ -16,9 +28,10 @@ if TYPE_CHECKING:
 
     from pydantic.fields import FieldInfo
 
-    from tracker.settings.model import Settings
-
 __all__ = ["file_schema", "key_table", "properties", "reference_page"]
+
+SECTIONS: dict[str, type[Settings]] = {"dashboard": DashboardSettings, "retention": RetentionSettings}
+"""Parts of a service with keys of their own."""
 
 _PAGE = """\
 # Settings
@@ -52,6 +65,12 @@ At the top of cameras.yaml, beside `defaults` and the list `cameras`.
 Under `dashboard` in cameras.yaml; options belong to `masktrail dashboard`. Guide: [dashboard](../guide/dashboard.md).
 
 {dashboard}
+
+## Retention
+
+Under `retention` in cameras.yaml. Guide: [privacy](../guide/privacy.md).
+
+{retention}
 
 ## A report
 
@@ -87,6 +106,7 @@ def reference_page(service: type[ServiceSettings] = ServiceSettings, run: type[R
         stream=_table(of_camera, in_file=True),
         service=_table(of_service, in_file=True),
         dashboard=_table(DashboardSettings.model_fields, in_file=True),
+        retention=_table(RetentionSettings.model_fields, in_file=True),
         report=key_table(ReportSettings.model_fields),
         run=_table(of_run, in_file=False),
     )
@@ -101,15 +121,16 @@ def file_schema(service: type[ServiceSettings] = ServiceSettings) -> dict[str, A
     camera = camera_class(service)
     of_camera = properties(camera)
     top = {key: of_camera[key] for key, name in names_of(camera).items() if name in SHARED}
-    top |= {key: value for key, value in properties(service).items() if key not in {"cameras", "dashboard", "report"}}
-    top["dashboard"] = {
-        "description": service.model_fields["dashboard"].description,
-        "anyOf": [
-            {"type": "object", "additionalProperties": False, "properties": properties(DashboardSettings)},
-            {"type": "boolean"},
-            {"enum": ["on", "off"]},
-        ],
-    }
+    top |= {key: value for key, value in properties(service).items() if key not in {"cameras", "report", *SECTIONS}}
+    for name, section in SECTIONS.items():
+        top[name] = {
+            "description": service.model_fields[name].description,
+            "anyOf": [
+                {"type": "object", "additionalProperties": False, "properties": properties(section)},
+                {"type": "boolean"},
+                {"enum": ["on", "off"]},
+            ],
+        }
     top["report"] = {
         "description": service.model_fields["report"].description,
         "type": "object",

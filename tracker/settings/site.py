@@ -16,6 +16,7 @@ from tracker.settings.site_premises import BaySettings, FootfallSettings, QueueS
 from tracker.settings.values import Text, Texts, as_pairs
 
 __all__ = [
+    "PLAIN_VERSION",
     "VERSION",
     "DoorsSettings",
     "FlowSettings",
@@ -23,15 +24,18 @@ __all__ = [
     "GroundSettings",
     "LineSettings",
     "OccluderSettings",
+    "PrivacyZoneSettings",
     "RectangleSettings",
     "SiteSettings",
     "TrafficSettings",
     "ZoneSettings",
 ]
 
-VERSION = 1
-"""Of the file's form. A key that older versions would have to obey, such as a zone that must not be shown, raises it in
-the files that use it: a file without that key stays readable for them."""
+VERSION = 2
+"""Of the file's form. A key that older versions would have to obey raises it in the files that use it: a file without
+that key is of an earlier version and stays readable for them. 2: `privacy`."""
+PLAIN_VERSION = 1
+"""Of files without such keys."""
 
 LARGEST_SIDE = 65_535
 DAY_S = 86_400
@@ -200,6 +204,17 @@ class OccluderSettings(Settings):
     ]
 
 
+class PrivacyZoneSettings(Settings):
+    """A part of the picture that is never shown, in any picture output, whatever the setting `privacy` is."""
+
+    name: Annotated[Text, Field(description="Name, different from those of the site's other privacy zones.")]
+    polygon: Annotated[
+        Polygon,
+        Field(description="Its outline in the picture, as [x, y]."),
+        Wanted("a list of points [x, y]", "such as [[0.1, 0.1], [0.2, 0.1], [0.2, 0.9]]"),
+    ]
+
+
 class DoorsSettings(Settings):
     """All lines by which a space is entered and left: entries minus exits are its balance."""
 
@@ -327,7 +342,11 @@ class TrafficSettings(Settings):
 class SiteSettings(Settings):
     """A whole file: what is measured in one camera's picture."""
 
-    version: Annotated[int, Field(ge=1, le=VERSION, description="Version of the file's form.")] = VERSION
+    version: Annotated[
+        int,
+        Field(ge=1, le=VERSION, description="Version of the file's form: 2 for a file with `privacy`, else 1."),
+        Note("Programs that do not know a version refuse the file: they would show what must not be seen."),
+    ] = PLAIN_VERSION
     revision: Annotated[
         int,
         Field(ge=0, le=2**31 - 1, description="Counts the changes; stands in every event."),
@@ -350,6 +369,10 @@ class SiteSettings(Settings):
     occluders: Annotated[tuple[OccluderSettings, ...], Field(description="What hides ground contacts.")] = ()
     doors: Annotated[tuple[DoorsSettings, ...], Field(description="Lines by which spaces are entered and left.")] = ()
     flows: Annotated[tuple[FlowSettings, ...], Field(description="Ways between lines and zones.")] = ()
+    privacy: Annotated[
+        tuple[PrivacyZoneSettings, ...],
+        Field(description="Parts of the picture that are never shown; `version: 2` must stand in the file."),
+    ] = ()
     queues: Annotated[tuple[QueueSettings, ...], Field(description="Queues: who waits in a zone, and how long.")] = ()
     footfall: Annotated[tuple[FootfallSettings, ...], Field(description="Visitors through doors, and passers-by.")] = ()
     bays: Annotated[tuple[BaySettings, ...], Field(description="Parking bays: taken and free.")] = ()

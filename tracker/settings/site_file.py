@@ -39,6 +39,7 @@ from tracker.settings.site import (
     GroundSettings,
     LineSettings,
     OccluderSettings,
+    PrivacyZoneSettings,
     RectangleSettings,
     SiteSettings,
     TrafficSettings,
@@ -47,7 +48,7 @@ from tracker.settings.site import (
 from tracker.settings.site_premises import BaySettings, FootfallSettings, QueueSettings
 from tracker.settings.site_text import site_text
 from tracker.settings.yaml_nodes import NodeReader, compose, is_kind, read_text, shown_node
-from tracker.site import MOST_POINTS, Doors, Flow, Line, Occluder, Site, Zone
+from tracker.site import MOST_POINTS, Doors, Flow, Line, Occluder, PrivacyZone, Site, Zone
 from tracker.traffic import Traffic
 
 if TYPE_CHECKING:
@@ -210,6 +211,7 @@ class _Reader(NodeReader):
         "occluders": (OccluderSettings, Occluder, "occluder", "polygon"),
         "doors": (DoorsSettings, Doors, "doors", ""),
         "flows": (FlowSettings, Flow, "flow", ""),
+        "privacy": (PrivacyZoneSettings, PrivacyZone, "privacy zone", "polygon"),
         "queues": (QueueSettings, Queue, "queue", ""),
         "footfall": (FootfallSettings, Footfall, "footfall", ""),
         "bays": (BaySettings, Bay, "bay", "polygon"),
@@ -230,6 +232,10 @@ class _Reader(NodeReader):
         ground = self._ground(nodes.pop("ground")) if "ground" in nodes else None
         traffic = self._traffic(nodes.pop("traffic")) if "traffic" in nodes else None
         top = self.made(SiteSettings, root, nodes)
+        if listed.get("privacy") is not None and top.version < VERSION:
+            found = f"version {top.version}, which older programs read without it"
+            problem = f"expected `version: {VERSION}` in a file with `privacy`, found {found}"
+            raise self.wrong(nodes.get("version", listed["privacy"]), problem, f"write version: {VERSION}")
         held = {key: tuple(self._part(key, node) for node in self._list(key, node)) for key, node in listed.items()}
         try:
             return Site(

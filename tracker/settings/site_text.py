@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tracker.settings.site import VERSION
+from tracker.settings.site import PLAIN_VERSION, VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tracker.ground import Ground
     from tracker.polygons import Point
     from tracker.premises import Bay, Footfall, Queue
-    from tracker.site import Doors, Flow, Line, Occluder, Site, Zone
+    from tracker.site import Doors, Flow, Line, Occluder, PrivacyZone, Site, Zone
     from tracker.traffic import Traffic
 
 __all__ = ["directions_in_words", "site_text"]
@@ -77,7 +77,7 @@ def directions_in_words(line: Line, size: tuple[int, int] | None = None) -> str:
 
 
 def _lines_of(site: Site) -> Iterator[str]:
-    yield f"version: {VERSION}"
+    yield f"version: {VERSION if site.privacy else PLAIN_VERSION}"
     yield f"revision: {site.revision}"
     if site.reference_size is not None:
         yield f"reference_size: [{site.reference_size[0]}, {site.reference_size[1]}]"
@@ -89,6 +89,7 @@ def _lines_of(site: Site) -> Iterator[str]:
     yield from _part("occluders", map(_occluder, site.occluders))
     yield from _part("doors", map(_doors, site.doors))
     yield from _part("flows", map(_flow, site.flows))
+    yield from _part("privacy", map(_occluder, site.privacy))
     yield from _part("queues", map(_queue, site.queues))
     yield from _part("footfall", map(_footfall, site.footfall))
     yield from _part("bays", map(_bay, site.bays))
@@ -151,7 +152,7 @@ def _zone(zone: Zone) -> Iterator[str]:
         yield "    conflict_area: true"
 
 
-def _occluder(occluder: Occluder) -> Iterator[str]:
+def _occluder(occluder: Occluder | PrivacyZone) -> Iterator[str]:
     yield f"  - name: {_word(occluder.name)}"
     yield from _points("    polygon: ", occluder.polygon)
 

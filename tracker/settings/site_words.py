@@ -47,8 +47,7 @@ def described(site: Site) -> Iterator[str]:
         yield f"line {line.name}: {ways}{_of(line.classes)}{measures}{wrong}"
     for zone in site.zones:
         yield f"zone {zone.name}: {_zone(zone)}{_of(zone.classes)}"
-    for occluder in site.occluders:
-        yield f"occluder {occluder.name}: {polygon_area(occluder.polygon):.1%} of the picture"
+    yield from _areas(site)
     for doors in site.doors:
         yield f"doors {doors.name}: {_doors(doors)}"
     for flow in site.flows:
@@ -75,6 +74,13 @@ def doubts(site: Site) -> Iterator[str]:
         yield from _unlike(doors, {line.name: line for line in site.lines})
     if site.ground is not None:
         yield from _ground_doubts(site.ground)
+
+
+def _areas(site: Site) -> Iterator[str]:
+    for occluder in site.occluders:
+        yield f"occluder {occluder.name}: {polygon_area(occluder.polygon):.1%} of the picture"
+    for private in site.privacy:
+        yield f"privacy zone {private.name}: {polygon_area(private.polygon):.1%} of the picture, never shown"
 
 
 def _of(classes: tuple[str, ...]) -> str:

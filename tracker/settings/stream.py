@@ -14,6 +14,7 @@ from tracker.settings.choices import (
     DecodeChoice,
     MaskFormat,
     Policy,
+    PrivacyMode,
     Transport,
 )
 from tracker.settings.model import Also, Flag, Note, Origin, Refusal, SettingError, Settings, Wanted
@@ -39,7 +40,8 @@ DISPLAY_SCORE = 0.3
 AVERAGE_PRECISION_SCORE = 0.01
 """COCO results hold weak instances as well: average precision is measured over all scores."""
 
-TRACKING, COUNTING, INPUT, SEGMENTATION, DRAWING = "Tracking", "Counting", "Input", "Segmentation", "Drawing"
+TRACKING, COUNTING, INPUT, SEGMENTATION = "Tracking", "Counting", "Input", "Segmentation"
+DRAWING, PRIVACY = "Drawing", "Privacy"
 """Headings of options that few need; the others stand first."""
 
 EVENT_KINDS = {
@@ -120,6 +122,21 @@ class StreamSettings(Settings):
         Flag("PIXELS", panel=DRAWING),
     ] = None
 
+    privacy: Annotated[
+        PrivacyMode,
+        Field(description="Persons in pictures: fill covers them; pixelate is not private: they may be recognised."),
+        Note(
+            "Before anything is encoded: video, picture files, and on the dashboard also `clear` pictures. Live "
+            "pictures are 0.5 s late. See docs/guide/privacy.md for what may still show."
+        ),
+        Flag("HOW", panel=PRIVACY, command="track"),
+    ] = "none"
+    privacy_classes: Annotated[
+        Texts,
+        Field(min_length=1, description="What `privacy` covers: --privacy-classes person,bicycle; person by default."),
+        Flag("NAMES", panel=PRIVACY, command="track", split=","),
+    ] = ("person",)
+
     confirmation_score: Annotated[
         float | None,
         Field(ge=0, le=1, description="A track gets its number once it has this score; by default the model's own."),
@@ -151,10 +168,23 @@ class StreamSettings(Settings):
     ] = None
     events: Annotated[
         Texts,
-        Field(description="Events of the site by suffix: .jsonl .parquet .sqlite; repeatable."),
-        Note("`{name}` and `{time}` are filled in as for `records`; a database is one file without `{time}`."),
+        Field(description="Events of the site by suffix, .jsonl .parquet .sqlite, or to a URL; repeatable."),
+        Note(
+            "`{name}` and `{time}` are filled in as for `records`; a database is one file without `{time}`. URLs: "
+            "[postgresql, mqtt, webhook, smtp](../guide/outside.md)."
+        ),
         Flag("FILE", panel=COUNTING, command="track"),
     ] = ()
+    spool: Annotated[
+        Text | None,
+        Field(description="Folder in which events wait for receivers that are away; by default in your state folder."),
+        Note("For events to URLs. By default `~/.local/state/masktrail/spool`, or what the system has for it."),
+        Flag("FOLDER", panel=COUNTING, command="track"),
+    ] = None
+    spool_mb: Annotated[
+        float,
+        Field(ge=0.01, le=1e6, description="Size of what waits there per stream and receiver; then the oldest go."),
+    ] = 256.0
     heatmap: Annotated[
         bool,
         Field(description="Seconds and visits by cell of the picture, hour by hour, in the store of --events."),
@@ -272,7 +302,7 @@ class StreamSettings(Settings):
     def _events_are_of_a_site(self) -> Self:
         owner = type(self).__name__
         for path in self.events:
-            if event_kind(path) is None:
+            if "://" not in path and event_kind(path) is None:
                 expected = f"events as {' '.join(EVENT_KINDS)}"
                 found = f"{PurePath(path).suffix or 'no suffix'} in {path}"
                 raise SettingError(owner, (Refusal("events", expected, found, "change the suffix"),), found)
@@ -284,7 +314,7 @@ class StreamSettings(Settings):
             expected, found = "a site, whose lines and zones make the events", "events without one"
             raise SettingError(owner, (Refusal("events", expected, found, "name the site's file too"),), found)
         for path in self.records:
-            if self.site is None and PurePath(path).name.lower().endswith(EVENT_SUFFIXES):
+            if self.site is None and "://" not in path and PurePath(path).name.lower().endswith(EVENT_SUFFIXES):
                 expected, found = "a site, whose lines and zones make the events", f"none for {path}"
                 raise SettingError(owner, (Refusal("records", expected, found, "name the site's file too"),), found)
         return self
@@ -435,12 +465,12 @@ def _no_start(owner: str, found: str) -> SettingError:
 
 
 def event_kind(path: str) -> str | None:
-    """What a file of events is, as :data:`tracker.plugins.SINKS` names it; ``None`` for no such file.
+    """What a file of events is, as :data:`tracker.plugins.SINKS` names it; ``None`` for another file or a URL.
 
-    >>> event_kind("gate.events.jsonl"), event_kind("gate.DB"), event_kind("gate.csv")
-    ('.events.jsonl', '.sqlite', None)
+    >>> event_kind("gate.events.jsonl"), event_kind("gate.DB"), event_kind("gate.csv"), event_kind("mqtt://host/a.db")
+    ('.events.jsonl', '.sqlite', None, None)
     """
-    return EVENT_KINDS.get(PurePath(path).suffix.lower())
+    return None if "://" in path else EVENT_KINDS.get(PurePath(path).suffix.lower())
 
 
 def is_camera(url: str) -> bool:

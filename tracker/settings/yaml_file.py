@@ -26,12 +26,15 @@ from tracker.settings.dashboard import DashboardSettings
 from tracker.settings.environment import fill_in
 from tracker.settings.model import names_of
 from tracker.settings.report import ReportSettings
+from tracker.settings.retention import RetentionSettings
 from tracker.settings.service import SHARED, ServiceSettings
 from tracker.settings.stream import CameraSettings
 from tracker.settings.yaml_nodes import NodeReader, compose, is_kind, line_of, read_text, shown_node
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from tracker.settings.model import Settings
 
 __all__ = ["camera_class", "load_service_settings", "parse_service_settings"]
 
@@ -102,7 +105,10 @@ class _Reader(NodeReader):
             of_stream = {key: name for key, name in of_camera.items() if _may_be_shared(name)}
             for_all |= self.nodes(defaults, of_stream, "defaults")
         self.made(camera, root, for_all, name="defaults", url="defaults")  # a mistake there is reported once
-        page = self._dashboard(nodes.pop("dashboard", None))
+        sections = {
+            name: self._section(name, kind, nodes.pop(name, None))
+            for name, kind in (("dashboard", DashboardSettings), ("retention", RetentionSettings))
+        }
         told = self._report(nodes.pop("report", None))
         listed = nodes.pop("cameras", None)
         if listed is None or not is_kind(listed, "sequence") or not listed.value:
@@ -119,7 +125,7 @@ class _Reader(NodeReader):
             for node in listed.value
         ]
         self._check_names(cameras, listed.value)
-        return self.made(settings, root, nodes, cameras=tuple(cameras), dashboard=page, report=told, path=self.name)
+        return self.made(settings, root, nodes, cameras=tuple(cameras), report=told, path=self.name, **sections)
 
     def _report(self, node: Any) -> ReportSettings | None:
         """The keys of a report."""
@@ -136,22 +142,23 @@ class _Reader(NodeReader):
         }
         return self.made(ReportSettings, node, nodes, **lists)
 
-    def _dashboard(self, node: Any) -> DashboardSettings | None:
-        """The page's settings: its keys, or a word for all defaults or none of it."""
+    def _section(self, name: str, kind: type[Settings], node: Any) -> Settings | None:
+        """Settings of a part of the service: its keys, or a word for all defaults or none of it."""
         if node is None:
             return None
         if is_kind(node, "scalar"):
             if (word := self.text(node).lower()) not in {"on", "off", "true", "false", "yes", "no"}:
-                problem = f"expected on, off or keys such as `address`, found {shown_node(node)}"
-                raise self.wrong(node, problem, "write `dashboard: on`")
-            return self.made(DashboardSettings, node, {}) if word in {"on", "true", "yes"} else None
-        nodes = self.nodes(node, names_of(DashboardSettings), "dashboard")
+                known = next(iter(kind.model_fields))
+                problem = f"expected on, off or keys such as `{known}`, found {shown_node(node)}"
+                raise self.wrong(node, problem, f"write `{name}: on`")
+            return self.made(kind, node, {}) if word in {"on", "true", "yes"} else None
+        nodes = self.nodes(node, names_of(kind), name)
         lists = {
-            name: [self.text(entry) for entry in nodes.pop(name).value]
-            for name in ("trusted_proxies",)
-            if is_kind(nodes.get(name), "sequence") and all(is_kind(entry, "scalar") for entry in nodes[name].value)
+            key: [self.text(entry) for entry in nodes.pop(key).value]
+            for key in ("trusted_proxies",)
+            if is_kind(nodes.get(key), "sequence") and all(is_kind(entry, "scalar") for entry in nodes[key].value)
         }
-        return self.made(DashboardSettings, node, nodes, **lists)
+        return self.made(kind, node, nodes, **lists)
 
     def _check_names(self, cameras: list[CameraSettings], nodes: list[Any]) -> None:
         lines: dict[str, int] = {}

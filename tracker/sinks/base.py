@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -20,9 +20,10 @@ if TYPE_CHECKING:
     from tracker.events import Event
     from tracker.sinks.rows import MaskFormat
     from tracker.sinks.sound import Sound
+    from tracker.site import Site
     from tracker.types import TrackedFrame
 
-__all__ = ["Checkpoint", "Edition", "Sink", "SinkContext", "file_of", "files_of"]
+__all__ = ["Checkpoint", "Edition", "QueueFigures", "Sink", "SinkContext", "StreamView", "file_of", "files_of"]
 
 Edition = Literal["append", "revise", "hold"]
 """How the events of a stream come into a store."""
@@ -40,6 +41,42 @@ def file_of(address: str | os.PathLike[str]) -> Path | None:
 def files_of(addresses: Iterable[str]) -> list[Path]:
     """The files among the addresses of outputs."""
     return [path for address in addresses if (path := file_of(address)) is not None]
+
+
+class StreamView(Protocol):
+    """What a sink may ask a running stream, from any thread."""
+
+    @property
+    def state(self) -> str:
+        """``connecting``, ``live``, ``lost``, ``ended`` or ``failed``."""
+        ...
+
+    def present(self) -> dict[str, dict[str, int]]:
+        """Identities in the site's zones now, by zone and class."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueFigures:
+    """What waits for a receiver that a sink has: a broker, a database, a server.
+
+    Attributes:
+        sink: Where it goes, free of credentials.
+        rows: How many rows or messages wait.
+        dropped: Given up for want of room.
+        refused: Given up because the receiver will not have them.
+        oldest_ms: Since when the oldest one waits, UTC in milliseconds; ``None`` where none does.
+        last_success_ms: When the receiver last confirmed something; ``None`` = not yet.
+        problem: Why what waits is not taken; empty while all is well.
+    """
+
+    sink: str
+    rows: int = 0
+    dropped: int = 0
+    refused: int = 0
+    oldest_ms: int | None = None
+    last_success_ms: int | None = None
+    problem: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +101,10 @@ class SinkContext:
         live: It is a camera: its frames say what time it is.
         edition: Stores: ``append`` to what they have of the stream; ``revise``: add its events as a new edition, which
             holds from its end on; ``hold``: the same, but only :meth:`Sink.settle` lets it hold.
+        site: What is counted; ``None`` = nothing.
+        view: The running stream; ``None`` where the sink is used by itself.
+        spool: Folder in which messages wait for receivers that are away; ``None`` = that of the user.
+        spool_bytes: Most that wait there for one receiver.
     """
 
     class_names: Sequence[str] = ()
@@ -81,6 +122,10 @@ class SinkContext:
     stream: str = ""
     live: bool = False
     edition: Edition = "append"
+    site: Site | None = None
+    view: StreamView | None = None
+    spool: str | None = None
+    spool_bytes: int = 256_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,6 +160,7 @@ class Sink(ABC):
         keeps_instances: It keeps what tracking needs later: without tracking too, the camera's motion is looked for.
         shared: What is there is added to and never replaced, and any number of streams and processes may write there.
         has_editions: It takes the events of a stream as a new edition, as :attr:`SinkContext.edition` says.
+        secret_path: The path and the query of its address are secrets.
         needs_contacts: Tracked frames must carry the ground contacts of their instances, ``TrackedFrame.contacts``.
     """
 
@@ -123,6 +169,7 @@ class Sink(ABC):
     keeps_instances: ClassVar[bool] = False
     shared: ClassVar[bool] = False
     has_editions: ClassVar[bool] = False
+    secret_path: ClassVar[bool] = False
     needs_contacts: ClassVar[bool] = False
 
     @classmethod
@@ -139,6 +186,14 @@ class Sink(ABC):
         """
         message = f"{cls.__name__} has no address of its own and cannot be opened by one ({address}, {context})"
         raise TypeError(message)
+
+    @classmethod  # noqa: B027 - files are checked when they are opened
+    def check(cls, address: str) -> None:
+        """Refuse an address that can never be opened, before anything is started; does nothing here.
+
+        Raises:
+            ConfigError: A part of the URL is wrong, or an optional package is missing.
+        """
 
     @classmethod
     def takes_events(cls) -> bool:
@@ -187,6 +242,11 @@ class Sink(ABC):
     def cpu_s(self) -> Mapping[str, float]:
         """CPU seconds that it spent so far, by stage; empty where it does not count them."""
         return MappingProxyType({})
+
+    @property
+    def queues(self) -> tuple[QueueFigures, ...]:
+        """What waits for its receivers; asked from any thread. Empty where it has none."""
+        return ()
 
     def part_bytes(self) -> int:
         """Bytes written so far, by which endless recordings are cut into parts; 0 where there is no size.

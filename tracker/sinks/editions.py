@@ -5,9 +5,12 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import time
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from tracker.errors import SinkError
 from tracker.formats.event_store import COLUMNS
+from tracker.sinks.retention import pruned_ms
 from tracker.sinks.store import store_refusal, transaction
 
 if TYPE_CHECKING:
@@ -48,6 +51,10 @@ def next_edition(connection: sqlite3.Connection, path: Path, stream: str, *, hol
         SinkError: The system refuses.
     """
     ((last, published),) = _asked(connection, path, _LAST, (stream, stream))
+    if (before_ms := pruned_ms(connection, stream)) is not None:
+        at = datetime.fromtimestamp(before_ms / 1000, UTC).isoformat(timespec="minutes")
+        problem = f"expected all events of {stream} for a new edition, found those before {at} deleted by their age"
+        raise SinkError(path, problem, "name another store: what they counted would count twice")
     if last is None and published is None and holds_at_once:
         return 1
     return max(last or 1, published or 1) + 1

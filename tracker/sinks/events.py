@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tracker.sinks.part_file import PartFile
     from tracker.types import TrackedFrame
 
-__all__ = ["EventLinesSink", "EventTableSink"]
+__all__ = ["EventLinesSink", "EventTableSink", "event_object"]
 
 
 class EventLinesSink(TextSink):
@@ -107,12 +107,12 @@ class EventTableSink(TableSink):
 
 def _lines(events: Iterable[Event]) -> str:
     return "".join(
-        json.dumps(_object(event), ensure_ascii=False, separators=(",", ":"), allow_nan=False) + "\n"
+        json.dumps(event_object(event), ensure_ascii=False, separators=(",", ":"), allow_nan=False) + "\n"
         for event in events
     )
 
 
-def _object(event: Event) -> dict[str, Any]:
+def event_object(event: Event) -> dict[str, Any]:
     """The row with its time as text beside the number."""
     values: dict[str, Any] = {}
     for name, value in row_of(event).items():

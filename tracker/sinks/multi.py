@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from tracker.events import Event
-    from tracker.sinks.base import Checkpoint
+    from tracker.sinks.base import Checkpoint, QueueFigures
     from tracker.types import TrackedFrame
 
 __all__ = ["MultiSink"]
@@ -75,6 +75,11 @@ class MultiSink(Sink):
                 sink.checkpoint(checkpoint)
             except Exception as failure:  # noqa: BLE001 - as in write
                 self._drop(sink, failure)
+
+    @property
+    def queues(self) -> tuple[QueueFigures, ...]:
+        """What waits for receivers, of all working sinks."""
+        return tuple(queue for sink in tuple(self._living) for queue in sink.queues)
 
     def part_bytes(self) -> int:
         """Bytes written so far, of all working sinks."""

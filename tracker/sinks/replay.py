@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from tracker.errors import SinkError
+from tracker.events import Event, Stay
 from tracker.formats.event_rows import plain_text
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
-    from tracker.events import Event
-
-__all__ = ["DivergedError", "Replay", "time_ms"]
+__all__ = ["DivergedError", "Replay", "diverged", "ended_by_restart", "other_clock", "time_ms"]
 
 
 class DivergedError(Exception):
@@ -70,6 +70,47 @@ class Replay:
         ):
             raise DivergedError
         return held
+
+
+def diverged(place: object, stream: str) -> SinkError:
+    """A recording that is refused, since it would count twice."""
+    problem = f"expected the events that it has of {stream}, found others of the same time, which were not added"
+    remedy = (
+        "another site, model or setting, or a run that was stopped: name another store, or add them as a new "
+        "edition with masktrail analyse --revise"
+    )
+    return SinkError(place, problem, remedy)
+
+
+def other_clock(place: object, stream: str, *, utc: bool) -> SinkError:
+    """A recording that is refused, since its wall clock is known now and was not before, or the reverse."""
+    clocks = ("none", "a wall clock") if utc else ("a wall clock", "none")
+    problem = f"expected events of {stream} with {clocks[0]} as it has them, found {clocks[1]}"
+    return SinkError(place, problem, "declare the same start as before, or name another store")
+
+
+def ended_by_restart(stream: str, entry: Sequence[Any], last_ms: int) -> Event:
+    """End of a stay that an earlier process left open, at the last time that the store has of the stream.
+
+    Args:
+        stream: Which.
+        entry: Of its ``enter``: place, identity, class, time in seconds and UTC, begin of the stay, how it began, and
+            revision of the site.
+        last_ms: UTC.
+    """
+    place, identity, class_name, time_s, entry_ms, entered_s, began, revision = entry
+    left_s = time_s + (last_ms - entry_ms) / 1000
+    return Event(
+        kind="leave",
+        stream=stream,
+        time_s=left_s,
+        utc_ms=last_ms,
+        place=place,
+        identity=identity,
+        class_name=class_name,
+        stay=Stay(entered_s=time_s if entered_s is None else entered_s, left_s=left_s, began=began, end="restart"),
+        revision=revision,
+    )
 
 
 def time_ms(event: Event) -> int:

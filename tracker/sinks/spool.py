@@ -31,7 +31,7 @@ from tracker.sinks.part_file import refusal
 from tracker.sinks.store import is_busy, store_refusal, transaction
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 __all__ = ["LIMIT_BYTES", "Message", "Spool", "SpoolFigures"]
 
@@ -41,8 +41,9 @@ LIMIT_BYTES = 256 * 1024 * 1024
 KNOWN_KEYS = 100_000
 ROW_BYTES = 64
 """What a message takes beside its text."""
-OWNER_PATIENCE_S = 5.0
-"""Wait for the owner of before, which may be about to end: a stream that is restarted in the same process."""
+OWNER_PATIENCE_S = 15.0
+"""Wait for the owner of before, which may be about to end: a stream that is restarted in the same process. Longer than
+a courier takes to close."""
 BUSY_S = 5.0
 APPLICATION_ID = 0x4D545350
 VERSION = 1
@@ -52,6 +53,7 @@ _TABLES = """
         sequence INTEGER PRIMARY KEY AUTOINCREMENT, key TEXT NOT NULL, topic TEXT NOT NULL, body BLOB NOT NULL,
         put_ms INTEGER NOT NULL) STRICT;
     CREATE TABLE known (sequence INTEGER PRIMARY KEY, digest BLOB NOT NULL UNIQUE) STRICT;
+    CREATE TABLE notes (name TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT, WITHOUT ROWID;
     CREATE TABLE figures (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
     INSERT INTO figures VALUES ('dropped', 0);
 """
@@ -147,8 +149,12 @@ class Spool:
             raise
         self._closed = False
 
-    def put(self, messages: Iterable[Message]) -> int:
+    def put(self, messages: Iterable[Message], notes: Mapping[str, bytes | None] | None = None) -> int:
         """Queue messages behind the others; they are on the disk when it returns.
+
+        Args:
+            messages: What is to be sent.
+            notes: What the sender must know in a later process, by name, kept together with them; ``None`` removes one.
 
         Returns:
             How many are new: keys that it knows are passed over.
@@ -157,11 +163,12 @@ class Spool:
             SinkError: The file is damaged. A disk that is full raises nothing: see :attr:`figures`.
         """
         given = list(messages)
-        if not given:
+        if not given and not notes:
             return 0
         with self._lock:
             try:
                 with transaction(self._connection):
+                    self._note(notes or {})
                     taken, rows, size = self._insert(given)
                     dropped, rows, size = self._make_room(rows, size)
             except sqlite3.Error as failure:
@@ -175,6 +182,16 @@ class Spool:
             self._unsaved_drops = 0
             self._problem = ""
             return taken
+
+    def notes(self, beginning: str = "") -> dict[str, bytes]:
+        """What :meth:`put` has kept under names with this beginning, by name.
+
+        Raises:
+            SinkError: The file is damaged.
+        """
+        query = "SELECT name, value FROM notes WHERE substr(name, 1, length(?)) = ? ORDER BY name"
+        with self._lock, self._reading("read its notes"):
+            return dict(self._connection.execute(query, (beginning, beginning)).fetchall())
 
     def peek(self, count: int = 1, *, after: int = 0) -> list[Message]:
         """The oldest messages that wait, in the order in which they were put; they stay.
@@ -247,6 +264,13 @@ class Spool:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def _note(self, notes: Mapping[str, bytes | None]) -> None:
+        for name, value in notes.items():
+            if value is None:
+                self._connection.execute("DELETE FROM notes WHERE name = ?", (name,))
+            else:
+                self._connection.execute("INSERT OR REPLACE INTO notes VALUES (?, ?)", (name, value))
 
     def _insert(self, messages: Sequence[Message]) -> tuple[int, int, int]:
         """Queue what is new; how many that are, and the rows and bytes that wait then."""

@@ -19,7 +19,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from tracker.errors import ConfigError, SinkError
-from tracker.events import Event, Stay
 from tracker.formats.event_rows import plain_text, row_of
 from tracker.formats.event_store import check_sqlite, insertion, open_store
 from tracker.formats.heat_tiles import heat_streams, merged, read_tiles, write_tiles
@@ -27,7 +26,8 @@ from tracker.formats.ledger import read_events
 from tracker.sinks.base import Sink
 from tracker.sinks.editions import discard, held_edition, next_edition, publish
 from tracker.sinks.heat_tiles import GrowingTiles
-from tracker.sinks.replay import DivergedError, Replay, time_ms
+from tracker.sinks.replay import DivergedError, Replay, diverged, ended_by_restart, other_clock, time_ms
+from tracker.sinks.retention import PRUNED_MS
 from tracker.sinks.store import identity_of, is_busy, open_for_writing, store_refusal, transaction
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
+    from tracker.events import Event
     from tracker.heat import HeatTile
     from tracker.sinks.base import Edition, SinkContext
     from tracker.types import TrackedFrame
@@ -96,6 +97,7 @@ class SqliteSink(Sink):
         self._waiting: list[Event] = []
         self._waiting_since_s = self._committed_s = time.monotonic() - COMMIT_S
         self._known: dict[str, Replay | None] = {}
+        self._pruned: dict[str, int | None] = {}
         self._heat = GrowingTiles(plain_text(stream))
         self._closed = False
         self._connection = open_for_writing(self.path)
@@ -221,10 +223,19 @@ class SqliteSink(Sink):
             return
         for event in events:
             stream = plain_text(event.stream)
+            if self._was_pruned(stream, event):
+                continue
             if stream not in self._known:
                 self._begin(stream, event)
             replay = self._known[stream]
             self._wait_for([event] if replay is None else self._compared(stream, partial(replay.take, event)))
+
+    def _was_pruned(self, stream: str, event: Event) -> bool:
+        """Whether events of that time were deleted because of their age: their counts are in bins."""
+        if stream not in self._pruned:
+            [(self._pruned[stream],)] = self._asked(PRUNED_MS, (stream,))
+        before_ms = self._pruned[stream]
+        return before_ms is not None and event.utc_ms is not None and event.utc_ms < before_ms
 
     def _wait_for(self, events: Sequence[Event]) -> None:
         if events and not self._waiting:
@@ -240,14 +251,7 @@ class SqliteSink(Sink):
         try:
             return compare()
         except DivergedError:
-            problem = (
-                f"expected the events that it has of {stream}, found others of the same time, which were not added"
-            )
-            remedy = (
-                "another site, model or setting, or a run that was stopped: name another store, or add them as a new "
-                "edition with masktrail analyse --revise"
-            )
-            raise SinkError(self.path, problem, remedy) from None
+            raise diverged(self.path, stream) from None
 
     def _commit(self, *, last: bool = False) -> None:
         """Write what waits in one transaction; where others hold the store, it waits on."""
@@ -286,9 +290,7 @@ class SqliteSink(Sink):
         """A stream's first event: it goes on after the store's last row, or is a recording that the store has."""
         last_ms = self._last_ms(stream, utc=first.utc_ms is not None)
         if self._last_ms(stream, utc=first.utc_ms is None) is not None:
-            clocks = ("a wall clock", "none") if first.utc_ms is None else ("none", "a wall clock")
-            problem = f"expected events of {stream} with {clocks[0]} as it has them, found {clocks[1]}"
-            raise SinkError(self.path, problem, "declare the same start as before, or name another store")
+            raise other_clock(self.path, stream, utc=first.utc_ms is not None)
         if last_ms is not None and time_ms(first) <= last_ms:
             self._known[stream] = Replay(dict(self._asked(_KEYS, (stream,))))
         else:
@@ -331,22 +333,9 @@ class SqliteSink(Sink):
 
     def _end_stays(self, stream: str, last_ms: int | None) -> None:
         """End what is open up to the store's last row of a stream, at that row."""
-        dangling = [] if last_ms is None else self._asked(_DANGLING, (stream, last_ms))
-        for place, identity, class_name, time_s, entry_ms, entered_s, began, revision in dangling:
-            left_s = time_s + ((last_ms or 0) - entry_ms) / 1000
-            stay = Stay(entered_s=time_s if entered_s is None else entered_s, left_s=left_s, began=began, end="restart")
-            ended = Event(
-                kind="leave",
-                stream=stream,
-                time_s=left_s,
-                utc_ms=last_ms,
-                place=place,
-                identity=identity,
-                class_name=class_name,
-                stay=stay,
-                revision=revision,
-            )
-            self._wait_for([ended])
+        if last_ms is not None:
+            for entry in self._asked(_DANGLING, (stream, last_ms)):
+                self._wait_for([ended_by_restart(stream, entry, last_ms)])
 
 
 def _tiles_of(store: Path) -> list[HeatTile]:

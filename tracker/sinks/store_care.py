@@ -34,12 +34,14 @@ class StoreFacts:
         rows: Events, or accounts.
         size: In bytes, with what is not yet merged into the file.
         streams: Of a ledger: events by stream.
+        deleted: Of a ledger: events that were deleted because of their age.
     """
 
     kind: str
     rows: int
     size: int
     streams: dict[str, int]
+    deleted: int = 0
 
 
 def check(path: Path) -> StoreFacts:
@@ -53,11 +55,14 @@ def check(path: Path) -> StoreFacts:
             found = [row[0] for row in connection.execute("PRAGMA integrity_check(5)")]
             foreign = connection.execute("PRAGMA foreign_key_check").fetchall()
             streams: dict[str, int] = {}
+            deleted = 0
             if kind == "ledger":
                 streams = dict(
                     connection.execute("SELECT stream, count(*) FROM events GROUP BY stream ORDER BY stream")
                 )
                 rows = sum(streams.values())
+                if connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'tombstones'").fetchone():
+                    [deleted] = connection.execute("SELECT coalesce(sum(rows), 0) FROM tombstones").fetchone()
             else:
                 [rows] = connection.execute("SELECT count(*) FROM users").fetchone()
         except sqlite3.Error as failure:
@@ -65,7 +70,7 @@ def check(path: Path) -> StoreFacts:
     if found != ["ok"] or foreign:
         raise _damaged(path, "; ".join(map(str, found if found != ["ok"] else foreign)))
     size = sum(one.stat().st_size for one in (path, path.with_name(path.name + "-wal")) if one.exists())
-    return StoreFacts(kind=kind, rows=rows, size=size, streams=streams)
+    return StoreFacts(kind=kind, rows=rows, size=size, streams=streams, deleted=deleted)
 
 
 def back_up(

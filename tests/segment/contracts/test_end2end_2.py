@@ -156,6 +156,31 @@ def test_instances_that_are_not_finite_are_dropped(tmp_path: Path) -> None:
     assert len(segment(model(tmp_path / "m.onnx", values))) == 7
 
 
+def test_masks_reach_past_their_boxes_by_the_growth_and_boxes_follow(tmp_path: Path) -> None:
+    """A person of 40 x 40 px in a box that cuts its feet: a quarter more below is allowed, an eighth is used."""
+    inside = np.full((1, *GRID, 1), -1, np.float32)
+    inside[0, 4:15, 10:20] = 1  # 40 px wide, rows 16 to 60 px
+    values = {
+        "boxes": np.array([[[40, 16, 80, 52]]], np.float32) / np.array([160, 96, 160, 96], np.float32),
+        "scores": np.array([[0.9]], np.float32),
+        "class_ids": np.zeros((1, 1), np.int64),
+        "coefficients": np.full((1, 1, 1), 8, np.float32),
+        "prototypes": inside,
+    }
+    cut = segment(model(tmp_path / "cut.onnx", values, mask_margin="0"))
+    assert cut.boxes.tolist() == [[40, 16, 80, 52]]
+    assert cut.masks is not None
+    assert cut.masks.full(0, cut.boxes[0]).any(axis=1).sum() == 36
+    whole = segment(model(tmp_path / "whole.onnx", values, mask_margin="0", mask_growth="0.25"))
+    assert whole.boxes.tolist() == [[40, 16, 80, 60]]
+    assert whole.masks is not None
+    assert whole.masks.full(0, whole.boxes[0]).any(axis=1).sum() == 44
+    short = segment(model(tmp_path / "short.onnx", values, mask_margin="0", mask_growth="0.06"))
+    assert short.boxes.tolist() == [[40, 16, 80, 56]]  # to the end of the cell that 2 px more reach
+    with pytest.raises(ModelError, match=r"mask_growth: expected a number from 0, found '-1'"):
+        OnnxSegmenter(model(tmp_path / "bad.onnx", values, mask_growth="-1"), device="cpu")
+
+
 @pytest.mark.parametrize("text", ["half", "-1", "nan"])
 def test_metadata_that_is_no_number_is_refused(tmp_path: Path, text: str) -> None:
     path = model(tmp_path / "m.onnx", outputs(), mask_margin=text)

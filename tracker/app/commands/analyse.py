@@ -10,6 +10,7 @@ import typer
 
 from tracker.app.console import Quiet, console_for, error_console, foreign, steps
 from tracker.app.flags import option, settings_from
+from tracker.app.ledgers import ledgers_of, shown_ledger
 from tracker.errors import ConfigError
 from tracker.settings.stream import RunSettings, StreamSettings
 
@@ -37,7 +38,10 @@ def analyse(
     *,
     site: Annotated[Path, typer.Option(metavar="SITE.yaml", help="Lines and zones to count.")],
     out: Annotated[
-        Path | None, typer.Option(metavar="LEDGER", help="Write the events: .jsonl, .parquet, or .sqlite, a store.")
+        str | None,
+        typer.Option(
+            metavar="LEDGER", help="Write the events: .jsonl, .parquet, or .sqlite, a store; postgresql://..."
+        ),
     ] = None,
     revise: Annotated[
         bool, typer.Option("--revise", help="A store that counted otherwise gets these events as a new edition.")
@@ -79,7 +83,8 @@ def analyse(
 
     _check_options(out, dry_run=dry_run, against=against, audit=audit, video=video, revise=revise)
     console = console_for(quiet=quiet)
-    kept = {"heatmap": True, "events": () if out is None else (str(out),)} if heatmap else {}
+    ledger = None if out is None else ledgers_of([out])[0]
+    kept = {"heatmap": True, "events": () if ledger is None else (str(ledger),)} if heatmap else {}
     settings = settings_from(StreamSettings, {"start_at": start_at}, **kept)
     reading = Reading(fps=fps, size=_size(size), by_boxes=boxes, stream=stream or "")
     with steps(console, "counting") as show:
@@ -92,9 +97,9 @@ def analyse(
             found = engine.dry_run(records, site, against, settings=settings, reading=reading, progress=progress)
         else:
             found = engine.analyse(
-                records, site, out, revise=revise, settings=settings, reading=reading, progress=progress
+                records, site, ledger, revise=revise, settings=settings, reading=reading, progress=progress
             )
-    _tell(found, out, console, compared=dry_run, against=against is not None)
+    _tell(found, ledger, console, compared=dry_run, against=against is not None)
     if audit is not None:
         _audit(records, site, audit, video, settings, reading, console)
 
@@ -103,7 +108,7 @@ PROGRESS_FRAMES = 500
 
 
 def _check_options(
-    out: Path | None, *, dry_run: bool, against: Path | None, audit: Path | None, video: Path | None, revise: bool
+    out: str | None, *, dry_run: bool, against: Path | None, audit: Path | None, video: Path | None, revise: bool
 ) -> None:
     """Refuse options that would do nothing.
 
@@ -112,7 +117,9 @@ def _check_options(
     """
     if dry_run and out is not None:
         raise ConfigError(
-            f"--out {out}", "expected nothing to write in a dry run, found a ledger", "leave one of both out"
+            f"--out {shown_ledger(out)}",
+            "expected nothing to write in a dry run, found a ledger",
+            "leave one of both out",
         )
     if against is not None and not dry_run:
         raise ConfigError(f"--against {against}", "expected it with --dry-run, found it alone", "add --dry-run")
@@ -131,11 +138,11 @@ def _size(text: str | None) -> tuple[int, int] | None:
     return int(found[1]), int(found[2])
 
 
-def _tell(found: Analysed, out: Path | None, console: Console, *, compared: bool, against: bool) -> None:
+def _tell(found: Analysed, out: str | Path | None, console: Console, *, compared: bool, against: bool) -> None:
     """One line about the run, then what was counted."""
     from tracker.app.counts import counts_table
 
-    target = "" if out is None else f" -> {foreign(out)}"
+    target = "" if out is None else f" -> {foreign(shown_ledger(out))}"
     minutes, seconds = divmod(round(found.seconds), 60)
     text = f"{foreign(found.stream)}: {found.events} events in {minutes}:{seconds:02d} of tracks{target}"
     console.print(text, highlight=False, soft_wrap=True)

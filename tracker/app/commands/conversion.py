@@ -12,6 +12,7 @@ import typer
 from tracker.app.commands.counts import group_rows, moment_of
 from tracker.app.console import console_for
 from tracker.app.groups import GroupName, GroupsFile, chosen_group, local_time, with_doors
+from tracker.app.ledgers import LedgerWords, check_out, ledgers_of
 from tracker.app.times import bin_seconds
 
 if TYPE_CHECKING:
@@ -26,9 +27,7 @@ __all__ = ["conversion"]
 
 
 def conversion(
-    ledgers: Annotated[
-        list[Path], typer.Argument(metavar="LEDGER...", help="*.events.jsonl, *.events.parquet or *.sqlite.")
-    ],
+    ledgers: LedgerWords,
     *,
     group: GroupName,
     till: Annotated[str, typer.Option(metavar="FILE|URL", help="Receipts with times: CSV or JSON, or https://...")],
@@ -47,15 +46,12 @@ def conversion(
 
     place, bin_s = with_doors(chosen_group(group, groups)), bin_seconds(bins)
     start_ms, end_ms = moment_of("--from", since, place.zone), moment_of("--to", until, place.zone)
-    if out is not None:
-        from tracker.sinks.claims import Claim, check_claims
-
-        read = [*ledgers, *([] if "://" in till else [Path(till)])]
-        check_claims([Claim(path=out, named_by="--out")], [Claim(path=path) for path in read])
+    named = ledgers_of(ledgers)
+    check_out(out, [*named, *([] if "://" in till else [Path(till)])])
     sold = transactions(till, place.zone)
     entries = [
         row
-        for row in group_rows(ledgers, place, by=["direction"], bin_s=bin_s, limits=(start_ms, end_ms), open_only=True)
+        for row in group_rows(named, place, by=["direction"], bin_s=bin_s, limits=(start_ms, end_ms), open_only=True)
         if row.group == ("entry",)
     ]
     rows = conversion_bins(entries, sold, place, bin_s=bin_s)

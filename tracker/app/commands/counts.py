@@ -15,6 +15,7 @@ import typer
 from tracker.analytics.class_schemes import Scheme
 from tracker.app.console import console_for, foreign
 from tracker.app.groups import GroupsFile
+from tracker.app.ledgers import LedgerWords, check_out, ledgers_of
 from tracker.app.times import bin_label, bin_seconds
 from tracker.errors import ConfigError
 
@@ -37,9 +38,7 @@ Kind = Literal["crossing", "enter", "leave", "loitering", "flow"]
 
 
 def counts(
-    ledgers: Annotated[
-        list[Path], typer.Argument(metavar="LEDGER...", help="*.events.jsonl, *.events.parquet or *.sqlite.")
-    ],
+    ledgers: LedgerWords,
     *,
     bins: Annotated[str, typer.Option(metavar="TIME", help="Length of the bins: 30s, 15m, 1h.")] = "15m",
     by: Annotated[
@@ -66,17 +65,15 @@ def counts(
     zone = zone_of(timezone or ("UTC" if place is None else place.timezone))
     bin_s, columns = bin_seconds(bins), _columns(by)
     start_ms, end_ms = moment_of("--from", since, zone), moment_of("--to", until, zone)
-    if out is not None:
-        from tracker.sinks.claims import Claim, check_claims
-
-        check_claims([Claim(path=out, named_by="--out")], [Claim(path=path) for path in ledgers])
+    named = ledgers_of(ledgers)
+    check_out(out, named)
     places = [COLUMNS[name] for name in columns]
     limits = start_ms, end_ms
     if place is None:
-        rows = _rows(ledgers, kind, places, bin_s, limits, scheme)
+        rows = _rows(named, kind, places, bin_s, limits, scheme)
     else:
         rows = group_rows(
-            ledgers, place, by=places, bin_s=bin_s, limits=limits, kind=kind, open_only=open_only, scheme=scheme
+            named, place, by=places, bin_s=bin_s, limits=limits, kind=kind, open_only=open_only, scheme=scheme
         )
     if out is None:
         console = console_for()
@@ -104,7 +101,7 @@ def _place(group: str | None, groups: Path | None, *, open_only: bool) -> SiteGr
 
 
 def _rows(
-    ledgers: Sequence[Path], kind: Kind, by: Sequence[str], bin_s: int, limits: Limits, scheme: Scheme | None
+    ledgers: Sequence[str | Path], kind: Kind, by: Sequence[str], bin_s: int, limits: Limits, scheme: Scheme | None
 ) -> Iterator[BinCount]:
     from tracker.analytics.counts import filled
 
@@ -115,7 +112,7 @@ def _rows(
 
 
 def group_rows(
-    ledgers: Sequence[Path],
+    ledgers: Sequence[str | Path],
     place: SiteGroup,
     *,
     by: Sequence[str],
@@ -169,16 +166,19 @@ def _in_scheme(sums: Sums, by: Sequence[str], scheme: Scheme) -> Sums:
 
 
 def sums_of_ledgers(
-    ledgers: Sequence[Path], kinds: Sequence[EventKind], by: Sequence[str], bin_s: int, limits: Limits
+    ledgers: Sequence[str | Path], kinds: Sequence[EventKind], by: Sequence[str], bin_s: int, limits: Limits
 ) -> Sums:
-    """Counts of ledgers: of one store by SQL, else event by event."""
+    """Counts of ledgers: of one store or database by SQL, else event by event."""
     from tracker.analytics.corrections import Corrections
     from tracker.analytics.counts import sums_of
     from tracker.formats.event_store import SUFFIXES
     from tracker.formats.ledger import read_events
+    from tracker.formats.postgres import is_postgres
 
-    if len(ledgers) == 1 and ledgers[0].suffix.lower() in SUFFIXES:
-        return _sums_of_store(ledgers[0], kinds, by, bin_s, limits)
+    if len(ledgers) == 1 and is_postgres(ledgers[0]):
+        return _sums_of_database(str(ledgers[0]), kinds, by, bin_s, limits)
+    if len(ledgers) == 1 and Path(ledgers[0]).suffix.lower() in SUFFIXES:
+        return _sums_of_store(Path(ledgers[0]), kinds, by, bin_s, limits)
     return sums_of(
         read_events(*ledgers),
         corrections=Corrections.of(read_events(*ledgers)),
@@ -193,21 +193,37 @@ def sums_of_ledgers(
 def _sums_of_store(path: Path, kinds: Sequence[EventKind], by: Sequence[str], bin_s: int, limits: Limits) -> Sums:
     import sqlite3
 
-    from tracker.analytics.counts import Outage, Sums
     from tracker.errors import SourceError
     from tracker.formats.event_store import grouped, open_store, outages, spans
 
-    sums = Sums()
     with open_store(path) as connection:
         try:
             found = grouped(connection, kinds=kinds, by=by, bin_ms=bin_s * 1000, start_ms=limits[0], end_ms=limits[1])
-            sums.spans = spans(connection)
-            sums.outages = [
-                Outage(stream=stream, kind=why, from_ms=from_ms, to_ms=to_ms, utc=utc)
-                for stream, why, from_ms, to_ms, utc in outages(connection)
-            ]
+            return _summed(found, spans(connection), outages(connection))
         except sqlite3.Error as failure:
             raise SourceError(path, f"expected a SQLite ledger, found: {failure}", "check the file") from failure
+
+
+def _sums_of_database(address: str, kinds: Sequence[EventKind], by: Sequence[str], bin_s: int, limits: Limits) -> Sums:
+    from tracker.formats.postgres_ledger import grouped, open_postgres, outages, spans
+
+    with open_postgres(address) as connection:
+        found = grouped(connection, kinds=kinds, by=by, bin_ms=bin_s * 1000, start_ms=limits[0], end_ms=limits[1])
+        return _summed(found, spans(connection), outages(connection))
+
+
+def _summed(
+    found: Sequence[tuple[bool, int, int, tuple[str, ...], int]],
+    spans: dict[bool, tuple[int, int]],
+    outages: Sequence[tuple[str, EventKind, int, int, bool]],
+) -> Sums:
+    from tracker.analytics.counts import Outage, Sums
+
+    sums = Sums(spans=spans)
+    sums.outages = [
+        Outage(stream=stream, kind=why, from_ms=from_ms, to_ms=to_ms, utc=utc)
+        for stream, why, from_ms, to_ms, utc in outages
+    ]
     for utc, slot, semantics, group, count in found:
         sums.counts[utc, slot, group] += count
         sums.semantics.add(semantics)

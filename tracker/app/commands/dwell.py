@@ -12,6 +12,7 @@ import typer
 
 from tracker.app.commands.counts import zone_of
 from tracker.app.console import console_for, foreign
+from tracker.app.ledgers import LedgerWords, check_out, ledgers_of
 from tracker.app.times import duration, moment
 from tracker.errors import ConfigError
 
@@ -32,9 +33,7 @@ COLUMNS = {"stream": "stream", "zone": "place", "class": "class"}
 
 
 def dwell(
-    ledgers: Annotated[
-        list[Path], typer.Argument(metavar="LEDGER...", help="*.events.jsonl, *.events.parquet or *.sqlite.")
-    ],
+    ledgers: LedgerWords,
     *,
     by: Annotated[str, typer.Option(metavar="LIST", help="What is taken apart: stream, zone, class.")] = "zone,class",
     timezone: Annotated[str, typer.Option(metavar="NAME", help="Of times in the file: Europe/Berlin.")] = "UTC",
@@ -51,13 +50,11 @@ def dwell(
     from tracker.formats.ledger import read_events
 
     zone, columns = zone_of(timezone), _columns(by)
-    if out is not None:
-        from tracker.sinks.claims import Claim, check_claims
-
-        check_claims([Claim(path=out, named_by="--out")], [Claim(path=path) for path in ledgers])
+    named = ledgers_of(ledgers)
+    check_out(out, named)
     until_ms: dict[tuple[str, bool], int] = {}
     events = []
-    for event in read_events(*ledgers):
+    for event in read_events(*named):
         at_ms, utc = booked(event)
         until_ms[event.stream, utc] = max(at_ms, until_ms.get((event.stream, utc), at_ms))
         if event.kind in KINDS:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tracker.app.commands.counts import moment_of
-from tracker.app.console import console_for, foreign
+from tracker.app.console import console_for
 from tracker.app.groups import GroupName, GroupsFile, chosen_group, local_time, with_doors
+from tracker.app.ledgers import LedgerWords, check_out, ledgers_of, shown_ledger
 from tracker.app.times import bin_seconds
 from tracker.errors import ConfigError
 
@@ -26,13 +27,14 @@ if TYPE_CHECKING:
 
 __all__ = ["occupancy"]
 
+MINUTE_S = 60
+MOST_DRIFT = 0.1
+"""Above it a door is missing or counts badly, and a correction says little."""
 DRIFT_NOTE = "corrected: with the drift that was left at the quiet hour spread over the flow that was short"
 
 
 def occupancy(
-    ledgers: Annotated[
-        list[Path], typer.Argument(metavar="LEDGER...", help="*.events.jsonl, *.events.parquet or *.sqlite.")
-    ],
+    ledgers: LedgerWords,
     *,
     group: GroupName,
     groups: GroupsFile = None,
@@ -49,11 +51,9 @@ def occupancy(
 
     place, bin_s = with_doors(chosen_group(group, groups)), bin_seconds(bins)
     start_ms, end_ms = moment_of("--from", since, place.zone), moment_of("--to", until, place.zone)
-    if out is not None:
-        from tracker.sinks.claims import Claim, check_claims
-
-        check_claims([Claim(path=out, named_by="--out")], [Claim(path=path) for path in ledgers])
-    found, outages, last_ms = _read(ledgers, place)
+    named = ledgers_of(ledgers)
+    check_out(out, named)
+    found, outages, last_ms = _read(named, place)
     first_ms = found[0].at_ms if start_ms is None else start_ms
     beyond_ms = last_ms + 1 if end_ms is None else end_ms
     rows = occupancy_bins(found, place, bin_s=bin_s, start_ms=first_ms, end_ms=beyond_ms, now_ms=last_ms)
@@ -70,7 +70,7 @@ def occupancy(
     write_whole(out, _csv(rows, outages, place, bin_s).encode())
 
 
-def _read(ledgers: Sequence[Path], place: SiteGroup) -> tuple[list[Passage], list[Outage], int]:
+def _read(ledgers: Sequence[str | Path], place: SiteGroup) -> tuple[list[Passage], list[Outage], int]:
     """Passages, outages of the group's cameras, and the last moment of which the ledgers know."""
     from tracker.analytics.corrections import Corrections
     from tracker.analytics.counts import sums_of
@@ -81,7 +81,8 @@ def _read(ledgers: Sequence[Path], place: SiteGroup) -> tuple[list[Passage], lis
     found = passages(read_events(*ledgers), place, corrections)
     if not found:
         problem = f"expected crossings of the doors of {place.name} with a wall clock, found none"
-        raise ConfigError(str(ledgers[0]), problem, "check the names of cameras, lines and directions in the group")
+        remedy = "check the names of cameras, lines and directions in the group"
+        raise ConfigError(shown_ledger(ledgers[0]), problem, remedy)
     sums = sums_of(read_events(*ledgers), corrections=corrections, by=())
     outages = [out for out in sums.outages if out.stream in place.cameras and out.utc]
     return found, outages, max(sums.spans[True][1], found[-1].at_ms)
@@ -111,10 +112,15 @@ def _table(rows: Sequence[OccupancyBin], outages: Sequence[Outage], place: SiteG
             continue
         corrected = "-" if row.corrected is None else f"{row.corrected:.1f}"
         notes = ["a camera out for a part"] if out else []
-        notes += [] if place.is_open(row.start_ms) else ["closed"]
+        notes += [] if _is_open(row, place, bin_s) else ["closed"]
         figures = (row.entries, row.exits, row.balance, row.peak)
         table.add_row(local_time(row.start_ms, place.zone), *map(str, figures), corrected, ", ".join(notes))
     return table
+
+
+def _is_open(row: OccupancyBin, place: SiteGroup, bin_s: int) -> bool:
+    """Whether a bin has a minute in which the place is open."""
+    return any(place.is_open(row.start_ms + second * 1000) for second in range(0, bin_s, MINUTE_S))
 
 
 def _periods(spans: Sequence[Period], place: SiteGroup) -> Table:
@@ -128,13 +134,19 @@ def _periods(spans: Sequence[Period], place: SiteGroup) -> Table:
     for span in spans:
         drift = "-" if span.to_ms is None else f"{span.drift:+d} ({_percent(span)})"
         note = "lasts" if span.to_ms is None else f"spread over {span.spread}" if span.spread else ""
-        table.add_row(local_time(span.from_ms, place.zone), str(span.entries), str(span.exits), drift, foreign(note))
+        if _share(span) > MOST_DRIFT:
+            note += f"{', ' * bool(note)}more than {MOST_DRIFT:.0%}: check the doors"
+        table.add_row(local_time(span.from_ms, place.zone), str(span.entries), str(span.exits), drift, note)
     return table
 
 
 def _percent(span: Period) -> str:
-    most = max(span.entries, span.exits)
-    return f"{100 * abs(span.drift) / most:.1f} %" if most else "0 %"
+    return f"{100 * _share(span):.1f} %"
+
+
+def _share(span: Period) -> float:
+    """Drift as a share of the larger flow."""
+    return abs(span.drift) / max(span.entries, span.exits, 1)
 
 
 def _csv(rows: Sequence[OccupancyBin], outages: Sequence[Outage], place: SiteGroup, bin_s: int) -> str:

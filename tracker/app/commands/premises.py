@@ -11,6 +11,7 @@ import typer
 
 from tracker.app.commands.counts import zone_of
 from tracker.app.console import console_for, foreign
+from tracker.app.ledgers import LedgerWords, check_out, ledgers_of
 from tracker.app.times import bin_label, bin_seconds, duration, moment
 from tracker.errors import ConfigError
 
@@ -27,9 +28,6 @@ if TYPE_CHECKING:
 
 __all__ = ["bays", "footfall", "queues"]
 
-Ledgers = Annotated[
-    list[Path], typer.Argument(metavar="LEDGER...", help="*.events.jsonl, *.events.parquet or *.sqlite.")
-]
 Zone = Annotated[str, typer.Option(metavar="NAME", help="Of the times shown: Europe/Berlin.")]
 Cells = list[Any]
 
@@ -50,7 +48,7 @@ FOOTFALL_NOTE = "visitors: without staff, and without those that came in again; 
 
 
 def queues(
-    ledgers: Ledgers,
+    ledgers: LedgerWords,
     *,
     above: Annotated[int, typer.Option(metavar="N", min=0, help="Persons; a longer queue is too long.")] = 7,
     bins: Annotated[str | None, typer.Option(metavar="TIME", help="Length over time, in bins of 30s, 15m, 1h.")] = None,
@@ -88,7 +86,7 @@ def queues(
 
 
 def footfall(
-    ledgers: Ledgers,
+    ledgers: LedgerWords,
     *,
     site: Annotated[Path, typer.Option(metavar="FILE", help="Site file: which lines are doors, where people pass.")],
     bins: Annotated[str | None, typer.Option(metavar="TIME", help="In bins of 30s, 15m, 1h.")] = None,
@@ -117,7 +115,7 @@ def footfall(
 
 
 def bays(
-    ledgers: Ledgers,
+    ledgers: LedgerWords,
     *,
     site: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Site file: its bays have rows though none was taken.")
@@ -143,15 +141,13 @@ def bays(
     _show(_BAYS_SHOWN, [*(_bay_shown(row, _place(row, rows)) for row in rows), *_all_bays(rows)])
 
 
-def _events(ledgers: Sequence[Path], out: Path | None) -> list[Event]:
+def _events(ledgers: Sequence[str], out: Path | None) -> list[Event]:
     """The ledgers' rows; the file that is to be written is none of them."""
     from tracker.formats.ledger import read_events
 
-    if out is not None:
-        from tracker.sinks.claims import Claim, check_claims
-
-        check_claims([Claim(path=out, named_by="--out")], [Claim(path=path) for path in ledgers])
-    return list(read_events(*ledgers))
+    named = ledgers_of(ledgers)
+    check_out(out, named)
+    return list(read_events(*named))
 
 
 def _show(head: Sequence[str], rows: Iterable[Cells]) -> None:

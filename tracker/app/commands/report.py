@@ -9,16 +9,18 @@ import typer
 
 from tracker.app.commands.counts import moment_of, zone_of
 from tracker.app.console import Quiet, console_for, foreign, steps
+from tracker.app.groups import GroupsFile, chosen_group
 from tracker.app.times import bin_seconds
-from tracker.errors import ConfigError, SourceError
+from tracker.errors import ConfigError, SourceError, TrackerError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
 
     from tracker.app.report_sources import Found
+    from tracker.report.heat_section import Heat
     from tracker.report.write import Outputs
     from tracker.site import Site
 
@@ -54,11 +56,18 @@ def report(
         str, typer.Option(metavar="NAME", help="The recordings are of one camera: its lines count together.")
     ] = "",
     title: Annotated[str, typer.Option(metavar="TEXT", help="By default the names of the cameras.")] = "",
+    group: Annotated[
+        str | None,
+        typer.Option("--site-group", "--group", metavar="NAME", help="Only the cameras of a group, in its time zone."),
+    ] = None,
+    groups: GroupsFile = None,
     records: Annotated[
-        list[Path] | None, typer.Option(metavar="FILE", help="Rows of --records, for the heatmap of one camera.")
+        list[Path] | None,
+        typer.Option(metavar="FILE", help="Rows of --records, for the heatmap where no store keeps one."),
     ] = None,
     still: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Picture or video of the scene, below the heatmap.")
+        Path | None,
+        typer.Option(metavar="FILE", help="Picture or video of the scene, for the heatmap; else the site's."),
     ] = None,
     audit: Annotated[
         list[Path] | None, typer.Option(metavar="FILE", help="What audit --json wrote, for near misses.")
@@ -71,10 +80,12 @@ def report(
     """Make a report of a period: counts, dwell, speeds, flows, heatmap, queues and how far they can be trusted."""
     from tracker.app.report_sources import find
     from tracker.report.build import Asked
+    from tracker.report.heat_section import stills_of
     from tracker.report.write import Outputs, write_report
 
     sites = _sites(site or ())
-    zone = zone_of(timezone or _zone_of_sites(sites))
+    place = None if group is None else chosen_group(group, groups)
+    zone = zone_of(timezone or (_zone_of_sites(sites) if place is None else place.timezone))
     outputs = Outputs(page=out, png=png, csv=csv)
     console = console_for(quiet=quiet)
     with find(sources) as found, steps(console, "reporting") as show:
@@ -83,15 +94,15 @@ def report(
         asked = Asked(
             ledgers=found.ledgers,
             zone=zone,
-            title=title,
-            streams=tuple(stream or ()),
+            title=title or ("" if place is None else place.name),
+            streams=tuple(stream or (() if place is None else place.cameras)),
             together=together,
             from_ms=moment_of("--from", since, zone),
             to_ms=moment_of("--to", until, zone),
             bin_s=None if bins is None else bin_seconds(bins),
             sites=sites,
-            records=tuple(records or found.records),
-            still=None if still is None else _picture(still),
+            heats=_heats(records, found.records),
+            stills=stills_of(sites) if still is None else {"": _picture(still, sites.values())},
             audits=tuple(audit or found.audits),
             validation=validation,
             made_by=found.made_by,
@@ -114,6 +125,23 @@ def _check(outputs: Outputs, found: Found, inputs: Sequence[Path]) -> None:
         raise ConfigError(f"--csv {outputs.csv}", "expected a folder, found a file", "name a folder; it is made")
 
 
+def _heats(named: Sequence[Path] | None, beside: Sequence[Path]) -> list[Heat]:
+    """Presence in recorded tracks of one camera; of those that only lie in the folder, if they tell of any."""
+    from tracker.engine.presence import presence
+    from tracker.report.heat_section import Heat
+
+    records = named or beside
+    if not records:
+        return []
+    try:
+        found = presence(records)
+    except TrackerError:
+        if named:
+            raise
+        return []
+    return [Heat(stream=found.stream, seconds=found.total.grid(), origin="records")]
+
+
 def _sites(paths: Sequence[Path]) -> dict[Path, Site]:
     from tracker.settings.site_file import read_site
 
@@ -133,16 +161,17 @@ def _zone_of_sites(sites: dict[Path, Site]) -> str:
     return zones[0] if zones else "UTC"
 
 
-def _picture(path: Path) -> NDArray[np.uint8]:
-    """A picture, or the first one of a video.
+def _picture(path: Path, sites: Iterable[Site]) -> NDArray[np.uint8]:
+    """A picture, or the first one of a video, without the privacy zones of all sites.
 
     Raises:
         SourceError: There is none.
     """
+    from tracker.render.privacy_paint import without_zones
     from tracker.sources.open import open_source
 
     with open_source(str(path)) as source:
         frame = next(iter(source), None)
     if frame is None or frame.image is None:
         raise SourceError(path, "expected a picture of the scene, found none", "name a picture or a video")
-    return frame.image
+    return without_zones(frame.image, [zone for site in sites for zone in site.never_shown])

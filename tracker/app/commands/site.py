@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tracker.errors import ConfigError
     from tracker.site import Site
 
-__all__ = ["site_app"]
+__all__ = ["site_app", "size_of"]
 
 site_app = typer.Typer(help="Site files: lines, zones, doors and flows of a camera.", no_args_is_help=True)
 
@@ -66,7 +66,7 @@ def site_import(
     text = _read(file)
     try:
         name = source or recognised(text)
-        imported = import_site(text, name, size=_size(size), stream=stream)
+        imported = import_site(text, name, size=size_of(size), stream=stream)
     except ConfigError as error:
         raise _in_file(file, error) from None
     _tell(imported.warnings)
@@ -98,7 +98,7 @@ def site_export(
     from tracker.settings.site_file import read_site
     from tracker.sinks.part_file import write_whole
 
-    exported = export_site(read_site(site), target, size=_size(size), stream=stream)
+    exported = export_site(read_site(site), target, size=size_of(size), stream=stream)
     _tell(exported.warnings)
     if out is None:
         typer.echo(exported.text, nl=False)
@@ -171,7 +171,12 @@ def _in_file(path: Path, error: ConfigError) -> ConfigError:
     return ConfigError(path, f"{what}{error.problem}", error.remedy)
 
 
-def _size(text: str | None) -> tuple[int, int] | None:
+def size_of(text: str | None) -> tuple[int, int] | None:
+    """Width and height as --size was given them.
+
+    Raises:
+        ConfigError: They are none.
+    """
     from tracker.errors import ConfigError
 
     if text is None:
@@ -234,12 +239,13 @@ def _draw(site: Site, image: NDArray[np.uint8] | None, out: Path) -> None:
     from tracker.errors import ConfigError
     from tracker.render.annotate import Annotator
     from tracker.render.ground_grid import draw_grid
+    from tracker.render.privacy_paint import without_zones
     from tracker.sinks.part_file import write_whole
     from tracker.types import Frame, Instances, TrackedFrame
 
     if out.suffix.lower() != ".png":
         raise ConfigError(out, f"expected a name that ends in .png, found {out.suffix or 'none'}", "such as check.png")
-    ground = _grey(site) if image is None else image
+    ground = without_zones(_grey(site) if image is None else image, site.never_shown)
     size = ground.shape[1], ground.shape[0]
     if site.ground is not None:
         ground = ground.copy()

@@ -15,6 +15,7 @@ import typer
 
 from tracker.app.commands.counts import zone_of
 from tracker.app.console import console_for, foreign
+from tracker.app.ledgers import LedgerWords, check_out, ledgers_of
 from tracker.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -32,9 +33,7 @@ FIGURES = ("v15", "v50", "v85", "time_mean", "space_mean")
 
 
 def speeds(
-    ledgers: Annotated[
-        list[Path], typer.Argument(metavar="LEDGER...", help="*.events.jsonl, *.events.parquet or *.sqlite.")
-    ],
+    ledgers: LedgerWords,
     *,
     by: Annotated[
         str, typer.Option(metavar="LIST", help="What is taken apart: stream, line, direction, class.")
@@ -57,11 +56,9 @@ def speeds(
     from tracker.formats.ledger import read_events
 
     zone, columns, factor = zone_of(timezone), _columns(by), _factor(unit)
-    if out is not None:
-        from tracker.sinks.claims import Claim, check_claims
-
-        check_claims([Claim(path=out, named_by="--out")], [Claim(path=path) for path in ledgers])
-    found = passages([event for event in read_events(*ledgers) if event.kind in KINDS])
+    named = ledgers_of(ledgers)
+    check_out(out, named)
+    found = passages([event for event in read_events(*named) if event.kind in KINDS])
     if free_flow:
         found = [one for one in found if one.is_free]
     if out is not None:

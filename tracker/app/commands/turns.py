@@ -12,6 +12,7 @@ import typer
 from tracker.app.commands.counts import moment_of, sums_of_ledgers, zone_of
 from tracker.app.console import console_for, foreign
 from tracker.app.groups import local_time
+from tracker.app.ledgers import LedgerWords, check_out, ledgers_of, shown_ledger
 from tracker.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -30,9 +31,7 @@ FIGURES = ("left", "through", "right", "u_turn", "vehicles", "bicycles", "pedest
 
 
 def turns(
-    ledgers: Annotated[
-        list[Path], typer.Argument(metavar="LEDGER...", help="*.events.jsonl, *.events.parquet or *.sqlite.")
-    ],
+    ledgers: LedgerWords,
     *,
     site: Annotated[Path, typer.Option(metavar="SITE.yaml", help="With the flows between the legs of the junction.")],
     stream: Annotated[str | None, typer.Option(metavar="NAME", help="Of a ledger that has several.")] = None,
@@ -58,12 +57,10 @@ def turns(
     junction = read_site(site)
     zone = zone_of(timezone or junction.timezone)
     limits = moment_of("--from", since, zone), moment_of("--to", until, zone)
-    if out is not None:
-        from tracker.sinks.claims import Claim, check_claims
-
-        check_claims([Claim(path=out, named_by="--out")], [Claim(path=path) for path in (*ledgers, site)])
+    named = ledgers_of(ledgers)
+    check_out(out, [*named, site])
     found = legs_of(junction, bearings=_bearings(legs), crossings=_pairs("--crossings", crossings))
-    sums = _of_stream(sums_of_ledgers(ledgers, ["flow", "crossing"], COLUMNS, BIN_S, limits), stream, junction, ledgers)
+    sums = _of_stream(sums_of_ledgers(named, ["flow", "crossing"], COLUMNS, BIN_S, limits), stream, junction, named)
     rows = turn_bins(sums, junction, found, start_ms=limits[0], end_ms=limits[1])
     if out is None:
         console = console_for()
@@ -76,7 +73,7 @@ def turns(
     write_whole(out, _csv(rows, found, zone).encode())
 
 
-def _of_stream(sums: Sums, stream: str | None, junction: Site, ledgers: Sequence[Path]) -> Sums:
+def _of_stream(sums: Sums, stream: str | None, junction: Site, ledgers: Sequence[str | Path]) -> Sums:
     """Of one camera: the junction's flows have names that other cameras may have too.
 
     Raises:
@@ -94,7 +91,7 @@ def _of_stream(sums: Sums, stream: str | None, junction: Site, ledgers: Sequence
         found = ", ".join(there[:8]) or "none"
         problem = f"expected one stream with the site's flows, found {found}"
         raise ConfigError(
-            str(ledgers[0]), problem, "name it with --stream" if there else "check the site and the times"
+            shown_ledger(ledgers[0]), problem, "name it with --stream" if there else "check the site and the times"
         )
     kept = regrouped(sums, COLUMNS, lambda values: values if values["stream"] == chosen else None)
     return replace(kept, outages=[out for out in sums.outages if out.stream == chosen])

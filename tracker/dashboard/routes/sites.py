@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse, Response
 
 from tracker.dashboard import shapes
 from tracker.dashboard.answers import Body, context_of, note, principal_of, stream_of
-from tracker.dashboard.problems import ApiError, of_tracker_error
+from tracker.dashboard.problems import ApiError, of_tracker_error, refused
 from tracker.dashboard.rights import Right, needs
 from tracker.dashboard.shapes import gives, gives_file
 from tracker.dashboard.sites import difference, site_json, site_of_json
@@ -95,7 +95,10 @@ def revision(request: Request, stream: str, revision: Annotated[int, Path(ge=0, 
 def save(request: Request, stream: str, body: SiteSave) -> JSONResponse:
     """Save a site; 409 with what stands there now, and the differences, where somebody else has saved meanwhile."""
     context, name = context_of(request), stream_of(request, stream)
-    written = context.sites.save(name, body.revision, site_of_json(body.site), by=principal_of(request).name)
+    wanted, principal = site_of_json(body.site), principal_of(request)
+    if not principal.see_people and wanted.privacy != context.sites.load(name).privacy:
+        raise refused("the right to see people", "a change of privacy zones without it")
+    written = context.sites.save(name, body.revision, wanted, by=principal.name)
     note(request, "site saved", f"{name} revision {written.revision}")
     context.engine.site_saved(name)
     return JSONResponse({"revision": written.revision, "site": site_json(written)})

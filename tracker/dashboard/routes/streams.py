@@ -7,12 +7,14 @@ from typing import Annotated, Any, Literal
 from urllib.parse import quote
 
 from fastapi import APIRouter, Path, Query, Request
+from starlette.concurrency import run_in_threadpool
 from starlette.responses import FileResponse, JSONResponse, Response
 
 from tracker.dashboard import shapes
+from tracker.dashboard.accounts import now_ms
 from tracker.dashboard.answers import allowed_of, context_of, principal_of, stream_of
 from tracker.dashboard.context import Context
-from tracker.dashboard.cut_outs import CutOut, cut_out, cut_outs_of
+from tracker.dashboard.cut_outs import CutOut, cut_out, cut_outs_of, live_cut_out
 from tracker.dashboard.events_list import newest
 from tracker.dashboard.filters import Filter
 from tracker.dashboard.problems import ApiError, no_such, refused
@@ -26,6 +28,9 @@ __all__ = ["router", "streams_json"]
 router = APIRouter(prefix="/api/streams", tags=["streams"])
 
 MOST_OF_IDENTITY = 1000
+LIVE_WIDTH = 1920
+NOW_MS = 5_000
+"""An identity of which nothing was heard for longer is somewhere else, or gone."""
 
 
 @router.get("", responses=gives(shapes.Streams))
@@ -114,6 +119,9 @@ def identity(request: Request, stream: str, identity: Annotated[int, Path(ge=1, 
             "ended_ms": ended["at_ms"] if ended else None,
             "path": [list(entry) for entry in path],
             "events": events,
+            "live_cut_out": f"/api/streams/{quote(name, safe='')}/identities/{identity}/live-cut-out"
+            if _is_there(path)
+            else None,
             "cut_outs": [
                 f"/api/streams/{quote(name, safe='')}/identities/{identity}/cut-outs/{number}"
                 for number, _ in enumerate(_cut_outs(context, name, events))
@@ -137,10 +145,34 @@ def one_cut_out(
     events, _ = newest(context.ledgers, Filter(streams=[name], identity=identity), limit=MOST_OF_IDENTITY)
     places = _cut_outs(context, name, events[::-1])
     file = _video_of(context, name)
-    picture = cut_out(file.path, places[number]) if file is not None and number < len(places) else None
+    site = context.sites.of(name)
+    zones = () if site is None else site.never_shown
+    picture = cut_out(file.path, places[number], zones) if file is not None and number < len(places) else None
     if picture is None:
         raise no_such("cut-out", number)
     return Response(picture, media_type="image/jpeg", headers={"cache-control": "private, max-age=3600"})
+
+
+@router.get("/{stream}/identities/{identity}/live-cut-out", response_class=Response, responses=gives_file("image/jpeg"))
+@needs(Right.VIEW)
+async def one_live_cut_out(request: Request, stream: str, identity: Annotated[int, Path(ge=1, le=2**62)]) -> Response:
+    """Where an identity is now, cut out of the camera's newest masked picture."""
+    context = context_of(request)
+    if stream not in context.engine.cameras():
+        raise no_such("camera", stream)
+    path = context.engine.path(stream, identity)
+    found = None
+    if _is_there(path):
+        masked = await context.engine.picture(stream, variant="masked", width=LIVE_WIDTH)
+        found = None if masked is None else await run_in_threadpool(live_cut_out, masked, path)
+    if found is None:
+        raise no_such("picture of the identity", identity)
+    return Response(found, media_type="image/jpeg", headers={"cache-control": "no-store"})
+
+
+def _is_there(path: Sequence[tuple[int, float, float]]) -> bool:
+    """Whether an identity is in the picture now, by its path."""
+    return bool(path) and now_ms() - path[-1][0] < NOW_MS
 
 
 def _cut_outs(context: Context, name: str, events: Sequence[dict[str, Any]]) -> list[CutOut]:

@@ -267,10 +267,11 @@ def lost(
     """
     held = set(parts)
     singular = {"lines": "line", "zones": "zone", "occluders": "occluder", "doors": "doors", "flows": "flow"}
+    singular["privacy"] = "privacy zone"
     singular |= {"queues": "queue", "footfall": "footfall", "bays": "bay"}
     for key, what in singular.items():
         for part in getattr(site, key) if key not in held else ():
-            yield f"{what} {part.name!r} is left out: {tool} knows no {key}"
+            yield f"{what} {part.name!r} is left out: {tool} knows no {key.replace('privacy', 'privacy zones')}"
     for key, kept in (("lines", set(line)), ("zones", set(zone))):
         for part in getattr(site, key) if key in held else ():
             changed = [name for name in _changed(part) if name not in kept | {"name", "points", "polygons"}]

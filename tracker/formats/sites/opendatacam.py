@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from tracker.polygons import Point
     from tracker.site import Site
 
-__all__ = ["DOWN", "UP", "matches", "read", "write"]
+__all__ = ["BOTH", "DOWN", "POLYGON", "UP", "area_id", "directions_of", "matches", "read", "write"]
 
 DOWN, UP = "leftright_topbottom", "rightleft_bottomtop"
 BOTH, POLYGON = "bidirectional", "polygon"
@@ -81,7 +81,7 @@ def write(site: Site, *, size: Size | None = None, stream: str = "") -> Exported
     areas: dict[str, Any] = {}
 
     def add(kind: str, name: str, points: list[Point]) -> None:
-        areas[str(uuid.uuid5(uuid.NAMESPACE_URL, f"{kind}:{name}"))] = {
+        areas[area_id(kind, name)] = {
             "color": COLOURS[len(areas) % len(COLOURS)],
             "type": kind,
             "name": name,
@@ -103,6 +103,26 @@ def write(site: Site, *, size: Size | None = None, stream: str = "") -> Exported
     return Exported(
         text=json.dumps({"countingAreas": areas}, indent=2, ensure_ascii=False) + "\n", warnings=tuple(warnings)
     )
+
+
+def area_id(kind: str, name: str) -> str:
+    """The uuid of a counting area, the same whenever it is written.
+
+    Args:
+        kind: :data:`BOTH` for lines, :data:`POLYGON` for zones.
+        name: Of the line or zone.
+    """
+    return str(uuid.uuid5(uuid.NAMESPACE_URL, f"{kind}:{name}"))
+
+
+def directions_of(ends: tuple[Point, Point], size: Size) -> tuple[str, str]:
+    """What the directions onto the left and the right side of a line are called there.
+
+    Args:
+        ends: Of the line, in shares of the picture.
+        size: ``(width, height)`` of the picture.
+    """
+    return _directions(*pixels(list(ends), size, 1))
 
 
 def _common_size(areas: dict[str, dict[str, Any]]) -> Size | None:

@@ -134,12 +134,16 @@ class Decoder(ABC):
 
 
 def network_prototypes(
-    values: NDArray[np.float32], network_size: tuple[int, int], *, margin_cells: float = BILINEAR_MARGIN
+    values: NDArray[np.float32],
+    network_size: tuple[int, int],
+    *,
+    margin_cells: float = BILINEAR_MARGIN,
+    growth: float = 0.0,
 ) -> Prototypes:
     """Prototypes ``(P, h, w)`` over the whole input of a network of ``(width, height)`` pixels."""
     rows, columns = values.shape[1:]
     step_px = (network_size[0] / columns, network_size[1] / rows)
-    return Prototypes(values=values, step_px=step_px, image_size=network_size, margin_cells=margin_cells)
+    return Prototypes(values=values, step_px=step_px, image_size=network_size, margin_cells=margin_cells, growth=growth)
 
 
 def default_class_names(info: ModelInfo, count: int | None, named: tuple[str, ...] | None = None) -> tuple[str, ...]:

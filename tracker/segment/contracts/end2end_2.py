@@ -7,8 +7,10 @@ is the faster layout, or ``(B, P, h, w)``, and optionally ``embeddings (B, K, E)
 uint8, 0 for candidates that the graph's own suppression dropped. Masks are assembled here, for instances above the
 threshold only.
 
-Metadata: ``masktrail.mask_margin``, cells beyond a box that belong to its mask (0.5 where it is not stated); and
-``masktrail.mask_certainty`` = N: scores are yet to be multiplied by :func:`certainty` in every N-th row of the grid.
+Metadata: ``masktrail.mask_margin``, cells beyond a box that belong to its mask (0.5 where it is not stated);
+``masktrail.mask_growth``, the share of a box's sides by which its mask may reach past it (0), boxes then being moved
+out to their masks; and ``masktrail.mask_certainty`` = N: scores are yet to be multiplied by :func:`certainty` in every
+N-th row of the grid.
 """
 
 from __future__ import annotations
@@ -59,6 +61,7 @@ class End2End2Decoder(End2EndDecoder):
         # (B, 32, 32, 32) is read channels last, as raw heads of YOLACT are.
         self._cells_first = shapes[names["prototypes"]][3] in {terms, terms - SHAPE_TERMS}
         self._margin = _number(info, "masktrail.mask_margin", BILINEAR_MARGIN)
+        self._growth = _number(info, "masktrail.mask_growth", 0.0)
         self._certainty_step = int(_number(info, "masktrail.mask_certainty", 0))
 
     def decode(self, outputs: Mapping[str, NDArray[Any]], row: int, limits: Limits) -> Decoded:
@@ -69,7 +72,7 @@ class End2End2Decoder(End2EndDecoder):
         coefficients = found["coefficients"][rows].astype(np.float32, copy=False)  # (N, P [+ 5])
         values = found["prototypes"].astype(np.float32, copy=False)
         values = values.transpose(2, 0, 1) if self._cells_first else values  # (P, h, w)
-        prototypes = network_prototypes(values, self._network_size, margin_cells=self._margin)
+        prototypes = network_prototypes(values, self._network_size, margin_cells=self._margin, growth=self._growth)
         scores = found["scores"][rows].astype(np.float32)
         parts = prototypes.crops(coefficients, boxes)
         if self._certainty_step:
@@ -83,7 +86,7 @@ class End2End2Decoder(End2EndDecoder):
             top, left, part = parts[place]
             mask[top : top + part.shape[0], left : left + part.shape[1]] = np.rint(part, out=part)
         return Decoded(
-            boxes=boxes[kept],
+            boxes=prototypes.reached(boxes[kept], [parts[place] for place in kept.tolist()]),
             scores=scores[kept],
             class_ids=found["class_ids"][rows[kept]].astype(np.int64, copy=False),
             masks=masks,

@@ -48,6 +48,7 @@ export function IdentityCard({ load, chosen, zone, utc = true, onClose, onPickEv
   return html`<section class="card identity-card" aria-live="polite">${head(t("identity.title", { id: one.identity, name: one.class }))}
     <dl class="facts"><div><dt>${t("identity.first")}</dt><dd>${say(one.started_ms)}</dd></div><div><dt>${t("identity.last")}</dt><dd>${say(one.ended_ms)}</dd></div>
       <div><dt>${t("identity.lasted")}</dt><dd>${lasted === null ? "–" : duration(lasted)}</dd></div>${one.path.length > 0 && html`<div><dt>${t("identity.points")}</dt><dd>${one.path.length}</dd></div>`}</dl>
+    ${one.live_cut_out && html`<div class="cut-outs"><img src=${one.live_cut_out} loading="lazy" alt=${t("identity.live_cut_out", { id: one.identity })} /></div>`}
     ${user.see_people && one.cut_outs.length > 0 && html`<div class="cut-outs">${one.cut_outs.map((source, at) => html`<img src=${source} loading="lazy" alt=${t("identity.cut_out", { number: at + 1, id: one.identity })} />`)}</div>`}
     ${one.events.length ? html`<ol class="events short">${one.events.map((event) => html`<${EventRow} key=${event.key} event=${event} zone=${zone} short onPick=${onPickEvent || (() => {})} />`)}</ol>` : html`<p class="soft">${t("identity.no_events")}</p>`}</section>`;
 }

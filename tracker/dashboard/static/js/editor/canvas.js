@@ -4,7 +4,7 @@ import { Arrow, cornerOf, middleOf, svgPoints, Tag } from "../places.js";
 import { unit } from "../prefs.js";
 import { number, t } from "../texts.js";
 import { Loupe } from "./loupe.js";
-import { fewest, rings, snapped } from "./model.js";
+import { fewest, isMute, rings, snapped } from "./model.js";
 
 const DRAG_PX = 5;
 const CLOSE_PX = 14;
@@ -136,7 +136,7 @@ export function Canvas({ state, dispatch, width, height, dry, onMenu, viewport, 
   return html`<svg ref=${svg} class=${`editor-svg ${drawing ? "drawing" : ""}`} viewBox=${`0 0 ${width} ${height}`} role="group" aria-label=${t("editor.canvas")}
     onPointerDown=${down} onPointerMove=${move} onPointerUp=${up} onPointerCancel=${up} onPointerLeave=${() => setHover(null)} onContextMenu=${menu} onWheel=${wheel} onKeyDown=${key}>
     <rect class="ground" width=${width} height=${height} />
-    ${["zones", "occluders", "lines"].map((kind) => state.site[kind].map((place, index) => html`<${Place} key=${`${kind}${index}`} kind=${kind} place=${place} index=${index} state=${state} width=${width} height=${height} dry=${dry.get(place.name)} />`))}
+    ${["privacy", "zones", "occluders", "lines"].map((kind) => state.site[kind].map((place, index) => html`<${Place} key=${`${kind}${index}`} kind=${kind} place=${place} index=${index} state=${state} width=${width} height=${height} dry=${dry.get(place.name)} />`))}
     ${state.selected && !drawing && html`<${Handles} state=${state} width=${width} height=${height} />`}
     ${drawing && html`<${Draft} state=${state} hover=${hover} width=${width} height=${height} />`}</svg>
     ${loupe && html`<${Loupe} picture=${picture} point=${loupe.point} state=${state} />`}`;
@@ -159,7 +159,7 @@ function middlePoint(site, { kind, index, ring, vertex }) {
   return [(a[0] + b[0]) / 2, (a[1] + b[1]) / 2];
 }
 
-const colourOf = (site, kind, index) => (kind === "occluders" ? "" : `s${((kind === "lines" ? index : site.lines.length + index) % 8) + 1}`);
+const colourOf = (site, kind, index) => (isMute(kind) ? "" : `s${((kind === "lines" ? index : site.lines.length + index) % 8) + 1}`);
 
 function Place({ kind, place, index, state, width, height, dry }) {
   const chosen = state.selected && state.selected.kind === kind && state.selected.index === index;

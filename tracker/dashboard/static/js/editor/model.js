@@ -1,8 +1,10 @@
 // State of the editor as one pure function: the site, what is selected, the draft, unlimited undo and redo.
-export const KINDS = ["lines", "zones", "occluders"];
+export const KINDS = ["lines", "zones", "occluders", "privacy"];
+// Places at which nothing is counted: no class, no dry run, and no doors or flows that name them.
+export const isMute = (kind) => kind === "occluders" || kind === "privacy";
 export const SNAP_PX = 10;
 const DIGITS = 4;
-const FEWEST = { lines: 2, zones: 3, occluders: 3 };
+const FEWEST = { lines: 2, zones: 3, occluders: 3, privacy: 3 };
 
 export const fewest = (kind) => FEWEST[kind];
 const clamp = (value) => Math.min(1, Math.max(0, Number(value.toFixed(DIGITS))));
@@ -16,6 +18,7 @@ export function normalised(site) {
     lines: site.lines || [],
     zones: (site.zones || []).map((zone) => ({ ...zone, polygons: isPoint(zone.polygons[0]) ? [zone.polygons] : zone.polygons })),
     occluders: site.occluders || [],
+    privacy: site.privacy || [],
     doors: site.doors || [],
     flows: site.flows || [],
   };
@@ -55,7 +58,7 @@ const moved = (kind, place, dx, dy) => {
 };
 
 export function freeName(site, stem) {
-  const taken = new Set([...site.lines, ...site.zones, ...site.occluders].map((one) => one.name));
+  const taken = new Set(KINDS.flatMap((kind) => site[kind]).map((one) => one.name));
   let number = 1;
   while (taken.has(`${stem} ${number}`)) number += 1;
   return `${stem} ${number}`;
@@ -93,7 +96,7 @@ function renamedDirection(site, line, old, name) {
 function without(site, kind, index) {
   const name = site[kind][index].name;
   const next = { ...site, [kind]: site[kind].filter((_, at) => at !== index) };
-  if (kind === "occluders") return next;
+  if (isMute(kind)) return next;
   const doors = site.doors.map((door) => ({ ...door, lines: door.lines.filter((line) => line !== name) })).filter((door) => door.lines.length);
   const rest = premises(site, (value) => (value === name ? null : value));
   const footfall = rest.footfall.filter((one) => doors.some((door) => door.name === one.doors));
@@ -144,14 +147,14 @@ const ACTIONS = {
   patch: (state, { kind, index, changes }) => {
     const place = state.site[kind][index];
     let site = replace(state.site, kind, index, { ...place, ...changes });
-    if (changes.name !== undefined && kind !== "occluders") site = renamed(site, place.name, changes.name);
+    if (changes.name !== undefined && !isMute(kind)) site = renamed(site, place.name, changes.name);
     for (const key of ["to_left", "to_right"]) if (changes[key] !== undefined) site = renamedDirection(site, place.name, place[key], changes[key]);
     return changed(state, site, `patch ${kind} ${index} ${Object.keys(changes)}`);
   },
   site: (state, { changes, gesture = null }) => changed(state, normalised({ ...state.site, ...changes }), gesture, { selected: null }),
   // Places of another site beside those that are there, under free names.
   join: (state, { site }) => {
-    const taken = new Set([...state.site.lines, ...state.site.zones, ...state.site.occluders].map((one) => one.name));
+    const taken = new Set(KINDS.flatMap((kind) => state.site[kind]).map((one) => one.name));
     const next = { ...state.site };
     for (const kind of KINDS) next[kind] = [...next[kind], ...normalised(site)[kind].map((one) => (taken.has(one.name) ? { ...one, name: freeName(state.site, one.name) } : one))];
     return changed(state, next, null, { selected: null });

@@ -10,14 +10,14 @@ import { t } from "../texts.js";
 import { browserZone } from "../time.js";
 import { Canvas } from "./canvas.js";
 import { Conflict, Exchange, Revisions } from "./dialogs.js";
-import { fewest, fresh, isDirty, placeOf, reduce } from "./model.js";
+import { fewest, fresh, isDirty, KINDS, placeOf, reduce } from "./model.js";
 import { Panel } from "./panel.js";
 
 const DRY_RUN_S = 600;
 const SETTLE_MS = 200;
 const MOST_ZOOM = 6;
 const SHOWN = { masks: true, trails: false, labels: false, contacts: true, places: false };
-const DEFAULT_SHAPES = { lines: [[0.3, 0.5], [0.7, 0.5]], zones: [[0.35, 0.35], [0.65, 0.35], [0.65, 0.65], [0.35, 0.65]], occluders: [[0.45, 0.4], [0.55, 0.4], [0.55, 0.7], [0.45, 0.7]] };
+const DEFAULT_SHAPES = { lines: [[0.3, 0.5], [0.7, 0.5]], zones: [[0.35, 0.35], [0.65, 0.35], [0.65, 0.65], [0.35, 0.65]], occluders: [[0.45, 0.4], [0.55, 0.4], [0.55, 0.7], [0.45, 0.7]], privacy: [[0.4, 0.1], [0.6, 0.1], [0.6, 0.3], [0.4, 0.3]] };
 
 export default function SitePage({ id }) {
   const loaded = useLoad((signal) => Promise.all([get(streamPath(id), {}, signal), get(streamPath(id, "/site"), {}, signal)]), [id]);
@@ -94,7 +94,7 @@ function Editor({ stream, first }) {
 
 // A camera without a site starts with its own picture's size and the time zone of whoever draws.
 function started({ site, size }) {
-  const untouched = !site.revision && !["lines", "zones", "occluders"].some((kind) => (site[kind] || []).length);
+  const untouched = !site.revision && !KINDS.some((kind) => (site[kind] || []).length);
   return fresh(untouched ? { ...site, reference_size: site.reference_size || size || null, timezone: site.timezone === "UTC" ? browserZone() : site.timezone } : site);
 }
 
@@ -163,7 +163,7 @@ function Tools({ state, dispatch, zoom, onZoom }) {
   const start = (kind) => (event) => (event.detail === 0 ? dispatch({ type: "add", kind, points: DEFAULT_SHAPES[kind], stem: t(`editor.stem.${kind}`) }) : dispatch({ type: "tool", tool: state.tool === kind ? "select" : kind }));
   const drafting = state.draft.length > 0;
   return html`<div class="tools" role="toolbar" aria-label=${t("editor.tools")}>
-    <div class="row">${["lines", "zones", "occluders"].map((kind) => html`<${Button} icon=${{ lines: "line", zones: "zone", occluders: "occluder" }[kind]} aria-pressed=${state.tool === kind} onClick=${start(kind)}>${t(`editor.draw.${kind}`)}<//>`)}</div>
+    <div class="row">${KINDS.map((kind) => html`<${Button} icon=${{ lines: "line", zones: "zone", occluders: "occluder", privacy: "privacy" }[kind]} aria-pressed=${state.tool === kind} onClick=${start(kind)}>${t(`editor.draw.${kind}`)}<//>`)}</div>
     <div class="row">${drafting && html`<${Button} icon="check" kind="primary" disabled=${state.draft.length < fewest(state.tool)} onClick=${() => dispatch({ type: "finish", stem: t(`editor.stem.${state.tool}`) })}>${t("editor.finish")}<//>`}
       <${Button} icon="undo" iconOnly label=${t("editor.undo")} disabled=${!state.past.length && !drafting} onClick=${() => dispatch({ type: "undo" })} /><${Button} icon="redo" iconOnly label=${t("editor.redo")} disabled=${!state.future.length} onClick=${() => dispatch({ type: "redo" })} />
       <${Button} icon="minus" iconOnly label=${t("editor.zoom_out")} disabled=${zoom <= 1} onClick=${() => onZoom(1 / 1.5)} /><${Button} icon="plus" iconOnly label=${t("editor.zoom_in")} disabled=${zoom >= MOST_ZOOM} onClick=${() => onZoom(1.5)} /></div></div>`;

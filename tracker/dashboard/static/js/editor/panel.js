@@ -3,10 +3,10 @@ import { html } from "../../vendor/preact.js";
 import { Icon } from "../icons.js";
 import { Badge, Button, Field, Notice, Select, Several, Swatch } from "../parts.js";
 import { number, t } from "../texts.js";
-import { placeOf } from "./model.js";
+import { isMute, KINDS, placeOf } from "./model.js";
 
 const SWAY_SHARE = 0.05; // where a site does not say it
-const ICON = { lines: "line", zones: "zone", occluders: "occluder" };
+const ICON = { lines: "line", zones: "zone", occluders: "occluder", privacy: "privacy" };
 
 export function Panel({ state, dispatch, classes, dry, dryState, problems, warnings }) {
   const place = placeOf(state);
@@ -20,11 +20,11 @@ export function Panel({ state, dispatch, classes, dry, dryState, problems, warni
 }
 
 function PlaceList({ state, dispatch, dry }) {
-  const rows = ["lines", "zones", "occluders"].flatMap((kind) => state.site[kind].map((place, index) => ({ kind, place, index })));
+  const rows = KINDS.flatMap((kind) => state.site[kind].map((place, index) => ({ kind, place, index })));
   if (!rows.length) return html`<p class="soft">${t("editor.no_places")}</p>`;
   const chosen = (row) => state.selected && state.selected.kind === row.kind && state.selected.index === row.index;
   return html`<ul class="place-list">${rows.map((row) => html`<li><button type="button" aria-pressed=${Boolean(chosen(row))} onClick=${() => dispatch({ type: "select", kind: row.kind, index: row.index })}>
-    <${Icon} name=${ICON[row.kind]} />${row.kind === "occluders" ? "" : html`<${Swatch} index=${row.kind === "lines" ? row.index : state.site.lines.length + row.index} />`}<span>${row.place.name}</span><span class="soft num">${sumText(dry.get(row.place.name))}</span></button></li>`)}</ul>`;
+    <${Icon} name=${ICON[row.kind]} />${isMute(row.kind) ? "" : html`<${Swatch} index=${row.kind === "lines" ? row.index : state.site.lines.length + row.index} />`}<span>${row.place.name}</span><span class="soft num">${sumText(dry.get(row.place.name))}</span></button></li>`)}</ul>`;
 }
 
 const sumText = (dry) => (dry ? dry.rows.filter((row) => !row.class).map((row) => number(row.would)).join(" / ") : "");
@@ -53,13 +53,13 @@ function Properties({ state, dispatch, classes, dry, dryState }) {
     <div class="stack"><${Text} label=${t("editor.name")} value=${place.name} onChange=${(name) => patch({ name })} maxlength="100" />
     ${kind === "lines" && html`<div class="form-row"><${Text} label=${t("editor.to_left")} value=${place.to_left} onChange=${(to_left) => patch({ to_left })} maxlength="100" /><${Text} label=${t("editor.to_right")} value=${place.to_right} onChange=${(to_right) => patch({ to_right })} maxlength="100" /></div>
       <p class="soft">${t("editor.direction_text", { left: place.to_left, right: place.to_right })}</p>`}
-    ${kind !== "occluders" && html`<${Several} label=${t("editor.classes")} all=${t("editor.all_classes")} options=${[...new Set([...classes, ...(place.classes || [])])].map((one) => [one, one])} chosen=${place.classes || []} onChange=${(value) => patch({ classes: value })} />`}
+    ${!isMute(kind) && html`<${Several} label=${t("editor.classes")} all=${t("editor.all_classes")} options=${[...new Set([...classes, ...(place.classes || [])])].map((one) => [one, one])} chosen=${place.classes || []} onChange=${(value) => patch({ classes: value })} />`}
     ${kind === "zones" && html`<div class="form-row"><${Num} label=${t("editor.enter_s")} value=${place.enter_s} min="0" step="0.1" onChange=${(enter_s) => patch({ enter_s })} /><${Num} label=${t("editor.leave_s")} value=${place.leave_s} min="0" step="0.1" onChange=${(leave_s) => patch({ leave_s })} /></div>
       <${Num} label=${t("editor.loiter_s")} hint=${t("editor.loiter_hint")} optional value=${place.loiter_s} min="0" step="1" onChange=${(loiter_s) => patch({ loiter_s })} />`}
     ${kind === "lines" && html`<details><summary>${t("editor.finer")}</summary><div class="form-row"><${Num} label=${t("editor.dead_band")} hint=${t("editor.dead_band_hint")} value=${place.dead_band} min="0.000001" max="0.5" step="0.001" onChange=${(dead_band) => patch({ dead_band })} />
       <${Num} label=${t("editor.sway_share")} hint=${t("editor.sway_share_hint")} value=${place.sway_share ?? SWAY_SHARE} min="0" max="1" step="0.01" onChange=${(sway_share) => patch({ sway_share })} />
       <${Num} label=${t("editor.settle_s")} value=${place.settle_s} min="0" step="0.1" onChange=${(settle_s) => patch({ settle_s })} /><${Num} label=${t("editor.min_rearm_s")} value=${place.min_rearm_s} min="0" step="0.1" onChange=${(min_rearm_s) => patch({ min_rearm_s })} /></div></details>`}
-    ${kind === "occluders" ? html`<p class="soft">${t("editor.occluder_text")}</p>` : html`<${Dry} dry=${dry} state=${dryState} />`}</div></section>`;
+    ${isMute(kind) ? html`<p class="soft">${t(kind === "privacy" ? "editor.privacy_text" : "editor.occluder_text")}</p>` : html`<${Dry} dry=${dry} state=${dryState} />`}</div></section>`;
 }
 
 // "This line would have counted 14 in, 11 out in the last 10 minutes."

@@ -1,0 +1,228 @@
+"""Old events are deleted in batches: counts stay the same at every moment, and nothing comes twice."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from tests.sinks.ledgers import START_MS, crossing, frames_with
+from tracker.dashboard.filters import Filter
+from tracker.dashboard.ledgers import Ledgers
+from tracker.dashboard.queries import flows, spans, today
+from tracker.errors import SinkError, SourceError
+from tracker.events import Event, Stay
+from tracker.formats import event_store
+from tracker.formats.event_store import BIN_MS, grouped, open_store, outages
+from tracker.formats.ledger import read_events
+from tracker.plugins import open_sink
+from tracker.sinks import retention
+from tracker.sinks.retention import DAY_MS, prune
+from tracker.sinks.store_care import check
+
+COUNTS = "SELECT stream, kind, place, direction, class, bin_ms, count FROM counts_15min ORDER BY 1, 2, 3, 4, 5, 6"
+
+
+def write(path: Path, events: list[Event], **context: object) -> None:
+    with open_sink(path, **context) as sink:
+        for frame in frames_with(events):
+            sink.write(frame)
+
+
+def asked(path: Path, query: str) -> list[tuple]:
+    with open_store(path) as connection:
+        return connection.execute(query).fetchall()
+
+
+def stay(kind: str, at_s: float, identity: int, **facts: object) -> Event:
+    given = {"entered_s": at_s, "left_s": None, "began": "entered", "end": "open"} | facts
+    return Event(
+        kind=kind,
+        stream="gate",
+        time_s=at_s,
+        utc_ms=START_MS + round(1000 * at_s),
+        place="hall",
+        identity=identity,
+        class_name="person",
+        stay=Stay(**given),
+    )
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    """An hour of crossings at another camera too, a stay, one that lasts, an outage, and a corrected class."""
+    path = tmp_path / "events.sqlite"
+    crossings = [crossing(number * 20) for number in range(180)]
+    others = [crossing(number * 60, stream="side") for number in range(60)]
+    rest = [
+        stay("enter", 100.0, 501),
+        stay("leave", 160.0, 501, entered_s=100.0, left_s=160.0, end="left"),
+        stay("enter", 200.0, 502),
+        Event(kind="gap", stream="gate", time_s=300.0, utc_ms=START_MS + 300_000, since_s=250.0),
+        crossing(400, identity=900, class_name="person"),
+        Event(
+            kind="reclassified",
+            stream="gate",
+            time_s=410.0,
+            utc_ms=START_MS + 410_000,
+            identity=900,
+            class_name="bicycle",
+        ),
+        Event(
+            kind="flow",
+            stream="gate",
+            time_s=960.0,
+            utc_ms=START_MS + 960_000,
+            since_s=880.0,
+            place="through",
+            identity=7,
+            class_name="person",
+        ),
+    ]
+    events = sorted([*crossings, *rest], key=lambda one: one.time_s)
+    write(path, events)
+    write(path, others)
+    return path
+
+
+def counts(path: Path) -> dict[str, object]:
+    """Every way in which counts are asked for."""
+    with open_store(path) as connection:
+        by = ("stream", "kind", "place", "direction", "class")
+        rows = grouped(connection, kinds=("crossing", "enter", "leave", "flow"), by=by, bin_ms=BIN_MS)
+        return {
+            "view": connection.execute(COUNTS).fetchall(),
+            "command": sorted(rows),
+            "outages": outages(connection),
+        }
+
+
+@pytest.mark.parametrize("minutes", [0, 30, 1000])
+def test_what_was_counted_is_counted_still(store: Path, minutes: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retention, "BATCH_ROWS", 7)
+    monkeypatch.setattr(retention, "PAUSE_S", 0.0)
+    before = counts(store)
+    assert before["view"]
+    done = prune(store, events_before_ms=START_MS + 60_000 * minutes)
+    assert counts(store) == before
+    assert (done.events > 0) == (minutes > 0)
+    left = list(read_events(store))
+    cut_ms = (START_MS + 60_000 * minutes) // BIN_MS * BIN_MS
+    old = [event for event in left if event.utc_ms < cut_ms]
+    assert {(event.kind, event.identity) for event in old} <= {("gap", 0), ("enter", 502), ("reclassified", 900)}
+    assert check(store).deleted == done.events
+
+
+def test_the_dashboard_counts_the_same(store: Path) -> None:
+    def seen() -> tuple:
+        ledgers = Ledgers()
+        ledgers.want([store])
+        ledgers.read()
+        history = ledgers.history
+        return (
+            today(history, {"gate": None, "side": None}),
+            flows(history, Filter(streams=["gate"])),
+            spans(history, ["gate", "side"])[True][1] >= START_MS,
+        )
+
+    before = seen()
+    prune(store, events_before_ms=START_MS + 1_000_000_000)
+    assert seen() == before
+
+
+def test_counts_are_right_at_every_moment(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reader between the batches."""
+    monkeypatch.setattr(retention, "BATCH_ROWS", 11)
+    monkeypatch.setattr(retention, "PAUSE_S", 0.0)
+    before, wrong = asked(store, COUNTS), []
+
+    def look(rows: int) -> None:
+        if asked(store, COUNTS) != before:
+            wrong.append(rows)
+
+    prune(store, events_before_ms=START_MS + 1_000_000_000, progress=look)
+    assert wrong == []
+
+
+def test_it_can_be_stopped_and_continued(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retention, "BATCH_ROWS", 5)
+    stop, before = threading.Event(), asked(store, COUNTS)
+    first = prune(store, events_before_ms=START_MS + DAY_MS, stop=stop, progress=lambda _: stop.set())
+    assert 1 <= first.events <= 5
+    assert asked(store, COUNTS) == before
+    second = prune(store, events_before_ms=START_MS + DAY_MS)
+    assert second.events > 200
+    assert asked(store, COUNTS) == before
+    assert check(store).deleted == first.events + second.events
+
+
+def test_a_dry_run_changes_nothing(store: Path) -> None:
+    bytes_before = asked(store, "SELECT count(*) FROM ledger")
+    told = prune(store, events_before_ms=START_MS + 10 * DAY_MS, dry_run=True)
+    assert asked(store, "SELECT count(*) FROM ledger") == bytes_before
+    assert told.events > 200
+    assert told.counted == 180 + 60 + 1 + 1 + 1 + 3 - 1  # crossings, entry and exit, the corrected one, the flow
+
+
+def test_events_that_were_deleted_do_not_come_again(store: Path) -> None:
+    before = asked(store, COUNTS)
+    prune(store, events_before_ms=START_MS + 10 * DAY_MS)
+    write(store, [crossing(number * 60, stream="side") for number in range(60)])
+    assert asked(store, COUNTS) == before
+    assert asked(store, "SELECT count(*) FROM events WHERE stream = 'side'") == [(0,)]
+    with pytest.raises(SinkError, match=r"those before .* deleted by their age"):
+        open_sink(store, edition="revise", stream="side")
+
+
+def test_bins_have_an_age_of_their_own(store: Path) -> None:
+    prune(store, events_before_ms=START_MS + 10 * DAY_MS)
+    held = asked(store, "SELECT count(*) FROM bins")[0][0]
+    first = START_MS // BIN_MS * BIN_MS + BIN_MS
+    gone = prune(store, bins_before_ms=first).bins
+    assert 0 < gone < held
+    assert asked(store, "SELECT min(bin_ms) FROM bins") == [(first,)]
+
+
+def test_deleted_texts_are_not_left_in_the_file(store: Path) -> None:
+    write(store, [crossing(9, stream="gate9", place="a-place-with-a-name")])
+    prune(store, events_before_ms=START_MS + 10 * DAY_MS)
+    prune(store, bins_before_ms=START_MS + 10 * DAY_MS)
+    with closing(sqlite3.connect(store)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    assert b"a-place-with-a-name" not in store.read_bytes()
+
+
+def test_events_without_a_wall_clock_stay_and_are_told(tmp_path: Path) -> None:
+    path = tmp_path / "old.sqlite"
+    write(path, [crossing(number, utc=False) for number in range(5)])
+    done = prune(path, events_before_ms=START_MS + 10_000 * DAY_MS)
+    assert (done.events, done.undated) == (0, 5)
+
+
+def test_no_store_is_one_clear_line_and_none_is_made(tmp_path: Path, run) -> None:
+    with pytest.raises(SourceError, match="expected a ledger, found nothing"):
+        prune(tmp_path / "none.sqlite", events_before_ms=0)
+    result = run("store", "prune", tmp_path / "none.sqlite", "--events-days", 90)
+    assert result.status != 0
+    assert "expected a ledger, found nothing" in result.text
+    assert not (tmp_path / "none.sqlite").exists()
+    result = run("store", "prune", tmp_path / "none.sqlite")
+    assert "add --events-days 90, say" in result.text
+
+
+def test_the_command_says_what_it_deleted(store: Path, run, tmp_path: Path) -> None:
+    result = run("store", "prune", store, "--events-days", 1, "--bins-days", 20_000, "--json", tmp_path / "p.json")
+    assert result.status == 0, result.text
+    assert "events deleted" in result.text
+    assert "0 bins deleted" in result.text
+    assert '"counted": ' in (tmp_path / "p.json").read_text()
+    result = run("store", "check", store)
+    assert "deleted by age:" in result.text
+
+
+def test_readers_of_the_version_before_refuse_a_store_with_bins(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(event_store, "SCHEMA_VERSION", 3)
+    assert event_store.store_kind(store) == "newer"

@@ -1,0 +1,77 @@
+"""Digest of events for people: how many of each kind, the latest one by one, all of them as an attachment."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from datetime import UTC, datetime
+from email.message import EmailMessage
+from email.utils import formatdate
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
+
+from tracker.errors import one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import tzinfo
+
+__all__ = ["digest_mail"]
+
+LISTED = 50
+"""Events that stand in the text one by one, the latest; all are in the attachment."""
+
+
+def digest_mail(stream: str, bodies: Sequence[bytes], timezone: str) -> EmailMessage:
+    """A mail without sender and recipients.
+
+    Args:
+        stream: Name of the stream.
+        bodies: Rows of the ledger as JSON, at least one.
+        timezone: Of the times, as the IANA names it.
+    """
+    rows = [json.loads(body) for body in bodies]
+    alerts = sum(row["kind"] == "alert" and row["since_s"] is None for row in rows)
+    mail = EmailMessage()
+    counted = _number(len(rows), "event") + (f", {_number(alerts, 'alert')}" if alerts else "")
+    mail["Subject"] = f"{one_line(stream)}: {counted}"
+    mail["Date"] = formatdate()
+    mail["Auto-Submitted"] = "auto-generated"  # so that absence notes do not answer
+    mail.set_content("\n".join(_text(stream, rows, ZoneInfo(timezone))) + "\n")
+    lines = b"\n".join(bodies) + b"\n"
+    mail.add_attachment(lines, maintype="application", subtype="x-ndjson", filename="events.jsonl")
+    return mail
+
+
+def _text(stream: str, rows: Sequence[dict[str, Any]], zone: tzinfo) -> list[str]:
+    first, last = _when(rows[0], zone), _when(rows[-1], zone)
+    text = [f"{one_line(stream)}: {_number(len(rows), 'event')}, from {first} to {last}", ""]
+    columns = ("kind", "place", "direction", "class")
+    sums = Counter(tuple(str(row[name]) for name in columns) for row in rows)
+    text += _table([(*key, str(count)) for key, count in sorted(sums.items())])
+    shown = rows[-LISTED:]
+    text += ["", "The latest:" if len(shown) < len(rows) else "One by one:", ""]
+    for row in shown:
+        what = [row["kind"], row["place"], row["direction"], row["class"]]
+        what += [f"number {row['identity']}"] if row["identity"] else []
+        what += [f"value {row['value']:g}"] if row.get("value") is not None else []
+        what += ["over"] if row["since_s"] is not None and not row["identity"] else []
+        text.append(f"{_when(row, zone)}  {', '.join(one_line(part) for part in what if part)}")
+    return text
+
+
+def _when(row: dict[str, Any], zone: tzinfo) -> str:
+    """Wall clock with its offset, or media seconds where there is none."""
+    if row["utc_ms"] is None:
+        return f"{row['time_s']:.1f} s"
+    return datetime.fromtimestamp(row["utc_ms"] / 1000, UTC).astimezone(zone).isoformat(" ", "seconds")
+
+
+def _table(rows: Sequence[tuple[str, ...]]) -> list[str]:
+    widths = [max(len(one_line(row[column])) for row in rows) for column in range(len(rows[0]))]
+    padded = [[one_line(cell).ljust(width) for cell, width in zip(row, widths, strict=True)] for row in rows]
+    return ["  ".join(cells[:-1]) + "  " + cells[-1].strip() for cells in padded]
+
+
+def _number(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"

@@ -1,0 +1,212 @@
+"""E-mail: digests of a stream's events, one mail per period in which there were any, over SMTP with TLS.
+
+``smtp://user:password@host:587?from=cameras@example.org&to=me@example.org,you@example.org&every=900``. ``smtp`` wants
+STARTTLS, ``smtps`` is TLS from the beginning. What belongs to a mail depends only on when it was queued, and so does
+its ``Message-ID``: a mail that is sent again after a kill is the same one, and mail programs show it once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import logging
+import re
+import smtplib
+import socket
+import ssl
+import time
+from typing import TYPE_CHECKING, Any, ClassVar, Self, get_args
+
+from tracker.errors import ConfigError, one_line
+from tracker.events import EventKind
+from tracker.formats.event_rows import plain_text
+from tracker.sinks.courier import DeliveryError, Receipt, Receiver
+from tracker.sinks.destination import Destination, seconds
+from tracker.sinks.digest import digest_mail
+from tracker.sinks.outside import KINDS_EXAMPLE, OutsideSink, kinds_of, spool_path
+from tracker.sinks.spool import Spool
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from email.message import EmailMessage
+
+    from tracker.sinks.base import SinkContext
+    from tracker.sinks.spool import Message
+
+__all__ = ["MailSink"]
+
+logger = logging.getLogger("tracker.live.outside")
+
+PORTS = {"smtp": 587, "smtps": 465}
+OPTIONS = {
+    "from": "cameras@example.org",
+    "to": "me@example.org,you@example.org",
+    "every": "900",
+    "kinds": KINDS_EXAMPLE,
+    "tls": "off",
+    "ca": "/etc/ssl/own-ca.pem",
+}
+EVERY_S = 900.0
+TIMEOUT_S = 15.0
+MOST_ROWS = 2000
+"""Rows of one mail; a period with more has several."""
+QUIET = frozenset(
+    "enter leave identity_start identity_end reclassified rekeyed speed headway time_gap size group_member".split()  # noqa: SIM905 - reads as a list
+)
+"""Kinds that a mail is not about unless they are asked for."""
+_MAILBOX = re.compile(r"[^\s@<>,;:\"\\()\[\]]+@[^\s@<>,;:\"\\()\[\]]+")
+
+
+class MailSink(OutsideSink):
+    """Events of a stream as mails, one per period."""
+
+    @classmethod
+    def check(cls, address: str) -> None:
+        """See :class:`tracker.sinks.base.Sink`."""
+        destination = Destination.parse(address, PORTS, OPTIONS)
+        MailReceiver(destination, "", "UTC")
+        kinds_of(destination)
+
+    @classmethod
+    def open(cls, address: str, context: SinkContext) -> Self:
+        """Open it at a URL; see :class:`tracker.sinks.base.Sink`. The server may be away."""
+        destination = Destination.parse(address, PORTS, OPTIONS)
+        timezone = "UTC" if context.site is None else context.site.timezone
+        receiver = MailReceiver(destination, plain_text(context.stream), timezone)
+        kinds = kinds_of(destination) or frozenset(get_args(EventKind)) - QUIET
+        spool = Spool(spool_path(destination, context), limit_bytes=context.spool_bytes)
+        return cls(destination, receiver, context, spool, kinds=kinds)
+
+
+class MailReceiver(Receiver):
+    """A mail server.
+
+    Args:
+        destination: Where, with the login.
+        stream: Name of the stream.
+        timezone: Of the times in mails, as the IANA names it.
+
+    Raises:
+        ConfigError: A mailbox or an option is missing or wrong.
+    """
+
+    batch: ClassVar[int] = MOST_ROWS
+
+    def __init__(self, destination: Destination, stream: str, timezone: str) -> None:
+        self._destination, self._stream, self._timezone = destination, stream, timezone
+        [self._sender] = _mailboxes(destination, "from", most=1)
+        self._recipients = _mailboxes(destination, "to", most=50)
+        expected = "seconds from 1 to 86400"
+        self._every_ms = int(1000 * destination.chosen("every", EVERY_S, seconds(1, 86_400), expected))
+        self._encrypted = destination.options.get("tls") != "off"
+        self._tls = destination.tls_context()
+        self._client: smtplib.SMTP | None = None
+        if (self._encrypted and "tls" in destination.options) or (
+            not self._encrypted and destination.scheme == "smtps"
+        ):
+            problem = f"expected tls=off with smtp:// or nothing, found tls={destination.options['tls']}"
+            raise ConfigError(destination.shown, problem, "smtp:// wants STARTTLS, smtps:// is TLS from the beginning")
+        if not self._encrypted and destination.user:
+            problem = "expected TLS for a login, found tls=off with a user"
+            raise ConfigError(destination.shown, problem, "leave one of the two out")
+
+    @property
+    def shown(self) -> str:
+        """Scheme and host."""
+        return self._destination.shown
+
+    def deliver(self, messages: Sequence[Message], *, last: bool) -> Receipt:
+        """Send one mail with the rows of the oldest period, if that is over.
+
+        Raises:
+            DeliveryError: The server does not take it now.
+        """
+        period = messages[0].put_ms // self._every_ms
+        ends_ms = (period + 1) * self._every_ms
+        left_s = ends_ms / 1000 - time.time()
+        if left_s > 0 and not last:
+            return Receipt(next_s=min(left_s + 0.01, self._every_ms / 1000))
+        rows = [message for message in messages if message.put_ms // self._every_ms == period]
+        told = "\0".join((self._stream, *self._recipients, str(period), rows[0].key))
+        mail = digest_mail(self._stream, [message.body for message in rows], self._timezone)
+        mail["From"], mail["To"] = self._sender, ", ".join(self._recipients)
+        mail["Message-ID"] = f"<{hashlib.sha256(told.encode()).hexdigest()[:32]}@masktrail.invalid>"
+        self._send(mail)
+        return Receipt(confirmed=rows)
+
+    def interrupt(self) -> None:
+        """Cut the connection."""
+        client = self._client
+        sock = None if client is None else client.sock
+        if sock is not None:
+            with contextlib.suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
+
+    def _send(self, mail: EmailMessage) -> None:
+        place, remedy = self._destination, "look at the server and the network; what waits is sent later"
+        try:
+            with self._connected() as client:
+                self._client = client
+                if place.user:
+                    client.login(place.user, place.password)
+                refused = client.send_message(mail, self._sender, self._recipients)
+        except smtplib.SMTPAuthenticationError as failure:
+            problem = f"expected the server to accept the login {place.user!r}, found: {_answer(failure)}"
+            raise DeliveryError(self.shown, problem, "check user and password in the URL") from None
+        except smtplib.SMTPRecipientsRefused as failure:
+            code, said = next(iter(failure.recipients.values()))
+            problem = f"expected a mailbox that the server takes mail for, found: {code} {_text(said)}"
+            raise DeliveryError(self.shown, problem, "check `to` in the URL") from None
+        except smtplib.SMTPNotSupportedError:
+            problem = "expected a server with STARTTLS and a login, found one without"
+            raise DeliveryError(self.shown, problem, "write smtps://, or tls=off on a network of your own") from None
+        except smtplib.SMTPResponseException as failure:
+            problem = f"expected the mail to be taken, found: {_answer(failure)}"
+            raise DeliveryError(self.shown, problem, "look at the server; what waits is sent later") from None
+        except ssl.SSLCertVerificationError as failure:
+            problem = f"expected a certificate of {place.host}, found: {failure.verify_message}"
+            raise DeliveryError(self.shown, problem, "check the server, or name its authority: ca=FILE") from None
+        except (OSError, smtplib.SMTPException) as failure:
+            reason = getattr(failure, "strerror", None) or str(failure) or type(failure).__name__
+            raise DeliveryError(self.shown, f"expected an answer, found: {one_line(reason)}", remedy) from None
+        finally:
+            self._client = None
+        if refused:
+            problem = f"expected mailboxes that the server takes mail for, found {len(refused)} that it refused"
+            logger.warning("mail not for all", extra={"camera": self._stream, "problem": problem})
+
+    def _connected(self) -> smtplib.SMTP:
+        place = self._destination
+        if place.scheme == "smtps":
+            return smtplib.SMTP_SSL(place.host, place.port, timeout=TIMEOUT_S, context=self._tls)
+        client = smtplib.SMTP(place.host, place.port, timeout=TIMEOUT_S)
+        if self._encrypted:
+            try:
+                client.starttls(context=self._tls)
+            except BaseException:
+                client.close()
+                raise
+        return client
+
+
+def _mailboxes(destination: Destination, name: str, *, most: int) -> list[str]:
+    """The mailboxes of an option.
+
+    Raises:
+        ConfigError: There is none, or one is malformed.
+    """
+    found = [part for part in destination.options.get(name, "").split(",") if part]
+    if not 1 <= len(found) <= most or not all(_MAILBOX.fullmatch(part) and part.isprintable() for part in found):
+        wanted = "a mailbox" if most == 1 else "mailboxes, divided by commas,"
+        problem = f"expected {wanted} in {name}, found {destination.options.get(name, 'nothing')!r}"
+        raise ConfigError(destination.shown, problem, f"write {name}={OPTIONS[name]}")
+    return found
+
+
+def _answer(failure: smtplib.SMTPResponseException) -> str:
+    return f"{failure.smtp_code} {_text(failure.smtp_error)}"
+
+
+def _text(said: Any) -> str:
+    text = said.decode("utf-8", "replace") if isinstance(said, bytes) else str(said)
+    return one_line(text)[:200]
