@@ -170,8 +170,12 @@ def test_moments_of_the_door_are_those_of_its_passages() -> None:
     [back] = seen.of("re_entry")
     passed = [one for one in scene.crossings(scene.plan.lines_m["door"]) if one.identity == back.identity]
     assert [one.direction for one in passed] == [1, -1, 1]
-    assert back.value == pytest.approx(passed[2].time_s - passed[1].time_s, abs=0.3)
-    assert [event.time_s for event in seen.of("staff")] == [10.0, 10.0]
+    found = [one.time_s for one in seen.of("crossing") if (one.place, one.identity) == ("door", back.identity)]
+    assert back.value == pytest.approx(found[2] - found[1])
+    # The foot goes out before the centre does, and comes in after it; hidden between two sights at times.
+    assert back.value == pytest.approx(passed[2].time_s - passed[1].time_s, abs=1.0)
+    # At the desk from the beginning; a foot that is out of the zone for a second does not count.
+    assert all(10.0 <= event.time_s <= 12.0 for event in seen.of("staff"))
 
 
 def test_the_table_of_the_door_and_both_ratios() -> None:
