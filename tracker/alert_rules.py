@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Literal, get_args
 
@@ -144,7 +144,6 @@ class AlertRule:
     for_s: float = 0.0
     clear_s: float = 30.0
     quiet: tuple[str, ...] = ()
-    quiet_times: tuple[QuietTime, ...] = field(default=(), init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         offender = named("alert", self.name)
@@ -168,8 +167,12 @@ class AlertRule:
             raise ConfigError(offender, problem, "leave place out")
         if needed is not None and needed[1] and not self.place:
             raise ConfigError(offender, f"expected one of the site's {needed[0]} as place, found none", "name one")
-        times = tuple(QuietTime.parse(text, f"{offender} quiet") for text in self.quiet)
-        object.__setattr__(self, "quiet_times", times)
+        _ = self.quiet_times  # refuses what is none
+
+    @property
+    def quiet_times(self) -> tuple[QuietTime, ...]:
+        """The texts of ``quiet`` as spans of days and minutes."""
+        return tuple(QuietTime.parse(text, f"alert {self.name!r} quiet") for text in self.quiet)
 
     @property
     def clear_at(self) -> float:

@@ -18,9 +18,9 @@ from tracker.errors import ConfigError
 from tracker.events import Event
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from tracker.alert_rules import AlertRule
+    from tracker.alert_rules import AlertRule, QuietTime
     from tracker.analytics.analytic import AnalyticContext
     from tracker.site import Site
     from tracker.types import TrackedFrame
@@ -51,9 +51,9 @@ class Hysteresis:
         quiet_until_s: Gives when the quiet time ends in which a time lies, ``None`` = it lies in none.
     """
 
-    def __init__(self, rule: AlertRule, quiet_until_s: Callable[[AlertRule, float], float | None]) -> None:
+    def __init__(self, rule: AlertRule, quiet_until_s: Callable[[Sequence[QuietTime], float], float | None]) -> None:
         self.rule = rule
-        self._quiet_until_s = quiet_until_s
+        self._quiet, self._quiet_until_s = rule.quiet_times, quiet_until_s
         self.value = self.peak = 0.0
         self.on_s: float | None = None
         self._changing_s: float | None = None
@@ -115,7 +115,7 @@ class Hysteresis:
         if self.on_s is not None:
             return self._changing_s + self.rule.clear_s
         due_s = self._changing_s + self.rule.for_s
-        quiet_s = self._quiet_until_s(self.rule, due_s) if self.rule.quiet_times else None
+        quiet_s = self._quiet_until_s(self._quiet, due_s) if self._quiet else None
         return due_s if quiet_s is None else quiet_s
 
 
@@ -284,12 +284,12 @@ class Alerts(Analytic):
     def _utc_ms(self, time_s: float) -> int | None:
         return None if self._utc_from_ms is None else round(self._utc_from_ms + time_s * 1000)
 
-    def _quiet_until_s(self, rule: AlertRule, time_s: float) -> float | None:
+    def _quiet_until_s(self, quiet: Sequence[QuietTime], time_s: float) -> float | None:
         """When the quiet time ends; without a wall clock there is none."""
         utc_ms = self._utc_ms(time_s)
         if utc_ms is None:
             return None
-        until_ms = quiet_until(rule.quiet_times, utc_ms, self._zone)
+        until_ms = quiet_until(quiet, utc_ms, self._zone)
         return None if until_ms is None else time_s + (until_ms - utc_ms) / 1000
 
     def _told(self, one: Hysteresis, turns: Iterable[Turn]) -> Iterator[Event]:
