@@ -80,6 +80,7 @@ class Fake(FakeQuestions, FakeSites, FakeAccounts, FakeLive):
         )
         self.cameras = {one.id: one for one in cameras}
         self.hand_counts = []
+        self.alerts_seen = {}
         self.fail: set[str] = set()
         """Paths that answer 500, for error states."""
 
@@ -251,6 +252,8 @@ def application(fake: Fake) -> Any:
         Route("/api/setup", fake.setup, methods=["POST"]),
         Route("/api/session/password", g(fake.password), methods=["POST"]),
         Route("/api/streams", g(fake.streams)),
+        Route("/api/alerts", g(fake.alerts)),
+        Route("/api/alerts/acknowledge", g(fake.acknowledge, "operator"), methods=["POST"]),
         Route(s, g(fake.stream)),
         Route(s + "/picture", g(fake.picture)),
         Route(s + "/video", g(fake.video_file)),

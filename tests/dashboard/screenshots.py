@@ -34,6 +34,7 @@ PAGES: dict[str, str] = {
     "dwell": "/dwell",
     "flows": "/flows",
     "events": "/events",
+    "alerts": "/alerts",
     "audit": "/audit",
     "recordings": "/recordings",
     "recording": "/streams/morning?identity=3",

@@ -155,6 +155,7 @@ def test_answers_have_the_shapes_that_are_described(desk):
         "/api/log": shapes.Log,
         "/api/audit": shapes.Audits,
         "/api/validation": shapes.Validations,
+        "/api/alerts": shapes.Alerts,
         "/api/streams/none": shapes.Problem,
     }
     desk.user("second", "viewer", ["gate"])

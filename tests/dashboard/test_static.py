@@ -52,7 +52,7 @@ def test_first_load_is_small() -> None:
         len(gzip.compress(path.read_bytes(), 9))
         for path in {*named, *scripts, STATIC / "index.html", STATIC / "texts.json"}
     )
-    assert weight < FIRST_LOAD_BYTES / 2, weight
+    assert weight < FIRST_LOAD_BYTES * 0.6, weight
     assert STATIC / "vendor" / "uplot.js" not in reachable(STATIC / "js" / "main.js", lazily=False), (
         "charts come with the views of numbers"
     )

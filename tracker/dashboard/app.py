@@ -14,6 +14,7 @@ from tracker.dashboard.guard import Guard
 from tracker.dashboard.problems import ApiError, of_tracker_error
 from tracker.dashboard.routes import (
     account,
+    alerts,
     audits,
     exports,
     live,
@@ -45,6 +46,7 @@ ROUTERS = (
     questions.router,
     exports.router,
     audits.router,
+    alerts.router,
     recordings.router,
     people.router,
     state.router,

@@ -23,6 +23,7 @@ VIEWS = (
     "/dwell",
     "/flows",
     "/events",
+    "/alerts",
     "/audit",
     "/recordings",
     "/recordings/{name}",

@@ -9,6 +9,7 @@ const ROUTES = [
   ["dwell", /^\/dwell$/],
   ["flows", /^\/flows$/],
   ["events", /^\/events$/],
+  ["alerts", /^\/alerts$/],
   ["audit", /^\/audit$/],
   ["recordings", /^\/recordings$/],
   ["health", /^\/health$/],
