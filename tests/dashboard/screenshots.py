@@ -33,6 +33,7 @@ PAGES: dict[str, str] = {
     "counts-day": "/counts?stream=junction&by=place&shape=bars&from={day}T00:00&to={day}T23:59&bin=3600",
     "dwell": "/dwell",
     "flows": "/flows",
+    "speeds": "/speeds",
     "events": "/events",
     "audit": "/audit",
     "recordings": "/recordings",

@@ -17,7 +17,7 @@ from tracker.analytics.corrections import Corrections
 from tracker.analytics.counts import booked
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from tracker.events import Event
 
@@ -85,14 +85,16 @@ class Speeds:
     space_mean: float | None
 
 
-def passages(events: Sequence[Event]) -> list[PassageSpeed]:
+def passages(events: Sequence[Event], *, lines: Collection[tuple[str, str]] | None = None) -> list[PassageSpeed]:
     """Passages over the lines that measured any speed, in order of time.
 
     Args:
         events: Of a ledger, in the order in which they were written; see :data:`KINDS`.
+        lines: Streams and lines that measure speeds, where ``events`` are a part of the ledger; ``None`` = those of
+            which there is any speed.
     """
     corrections = Corrections.of(events)
-    measuring = {(event.stream, event.place) for event in events if event.kind == "speed"}
+    measuring = {(event.stream, event.place) for event in events if event.kind == "speed"} if lines is None else lines
     rows: dict[tuple[str, str, str, int, int], dict[str, Event]] = defaultdict(dict)
     for event in events:
         if event.kind in {"speed", "crossing", "headway"} and (event.stream, event.place) in measuring:

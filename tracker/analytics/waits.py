@@ -121,13 +121,14 @@ class LengthBin:
     abandoned: int
 
 
-def waits(events: Sequence[Event]) -> list[Wait]:
+def waits(events: Sequence[Event], spans: Mapping[Clock, Span] | None = None) -> list[Wait]:
     """Every wait, in the order in which they began.
 
     Args:
         events: Of a ledger, all kinds: the last of them says how long waits without an end are known.
+        spans: Of the whole ledger, where ``events`` are a part of it.
     """
-    spans, ends, found = spans_of(events), ends_of(events), []
+    spans, ends, found = spans_of(events) if spans is None else spans, ends_of(events), []
     standing: dict[tuple[str, str, int], Event] = {}
     for event in corrected([event for event in events if event.kind in _KINDS]):
         key = event.stream, event.place, event.identity

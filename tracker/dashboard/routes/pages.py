@@ -22,6 +22,7 @@ VIEWS = (
     "/counts",
     "/dwell",
     "/flows",
+    "/speeds",
     "/events",
     "/audit",
     "/recordings",

@@ -8,6 +8,7 @@ const ROUTES = [
   ["counts", /^\/counts$/],
   ["dwell", /^\/dwell$/],
   ["flows", /^\/flows$/],
+  ["speeds", /^\/speeds$/],
   ["events", /^\/events$/],
   ["audit", /^\/audit$/],
   ["recordings", /^\/recordings$/],
