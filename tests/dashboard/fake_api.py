@@ -268,6 +268,8 @@ def application(fake: Fake) -> Any:
         Route("/api/dwell", g(fake.dwell)),
         Route("/api/flows", g(fake.flows)),
         Route("/api/speeds", g(fake.speeds)),
+        Route("/api/queues", g(fake.queues)),
+        Route("/api/footfall", g(fake.footfall)),
         Route("/api/occupancy", g(fake.occupancy)),
         Route("/api/export/{name}", g(fake.export)),
         Route("/api/recordings", g(fake.recordings)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from typing import TYPE_CHECKING, Any
 
 from starlette.responses import JSONResponse, Response
@@ -43,6 +44,57 @@ class FakeMeasures(FakeQuestions):
                 "lines": lines,
             }
         )
+
+    @staticmethod
+    def bins(request: Request) -> dict[str, Any]:
+        """The time that is asked for, with an outage of an hour in its middle."""
+        query, now_ms = request.query_params, time.time() * 1000
+        from_ms, to_ms = float(query.get("from_ms", now_ms - 86_400_000)), float(query.get("to_ms", now_ms))
+        bin_s = int(query.get("bin_s", 900))
+        starts = [round(from_ms) + step * bin_s * 1000 for step in range(round((to_ms - from_ms) / bin_s / 1000))]
+        middle = round((from_ms + to_ms) / 2)
+        out = {"stream": "entrance", "kind": "gap", "from_ms": middle, "to_ms": middle + 3_600_000}
+        known = {"bin_s": bin_s, "utc": True, "starts_ms": starts, "timezone": "Europe/Berlin"}
+        return known | {"outages": [out]}
+
+    async def queues(self, request: Request) -> Response:
+        bins = self.bins(request)
+        rows = [
+            {"stream": "checkout", "place": place, "known": True, "above": 7, "reach_m": 6.2, "lost": 2, "waiting": 3}
+            | {
+                "served": 180 * size,
+                "abandoned": 7 * size,
+                "found_waiting": 1,
+                "partly_seen": 6,
+                "longest": 4 + 3 * size,
+            }
+            | {"mean_wait_s": 71.4, "median_wait_s": 62.0 * size, "p90_wait_s": 181.0, "longest_wait_s": 402.5}
+            | {"mean_length": 1.8 * size, "share_above": 0.031 * size}
+            | {"mean": _day(bins, 2.0 * size), "most": [one and round(one + 2) for one in _day(bins, 2.0 * size)]}
+            for place, size in (("till 1", 2), ("till 2", 1))
+            if any(one.id == "checkout" for one in self.chosen(request))
+        ]
+        return JSONResponse({"above": int(request.query_params.get("above", 7)), **bins, "queues": rows})
+
+    async def footfall(self, request: Request) -> Response:
+        bins = self.bins(request)
+        row = {"stream": "entrance", "place": "shop", "known": True, "visitors": 412, "entries": 455, "exits": 431}
+        row |= {"staff": 18, "re_entries": 25, "groups": 61, "grouped": 140, "parties": 333, "passers_by": 2190}
+        row |= {"capture_of_passing": 0.188, "capture_of_all": 0.158}
+        series = {"visitors": _day(bins, 14, whole=True), "passers_by": _day(bins, 61, whole=True)}
+        there = any(one.id == "entrance" for one in self.chosen(request))
+        return JSONResponse({**bins, "footfall": [row | {"bins": series}] if there else []})
+
+
+def _day(bins: dict[str, Any], most: float, *, whole: bool = False) -> list[float | None]:
+    """A busy noon, nothing known in the outage and after now."""
+    found: list[float | None] = []
+    for at in bins["starts_ms"]:
+        hour = (at / 3_600_000 + 1) % 24
+        value = most * math.exp(-(((hour - 12) / 4) ** 2)) * (0.7 + 0.3 * math.sin(hour * 9))
+        dark = any(one["from_ms"] <= at < one["to_ms"] for one in bins["outages"]) or at > time.time() * 1000
+        found.append(None if dark else round(value) if whole else round(value, 2))
+    return found
 
 
 def _figures(n: int, mean: float) -> dict[str, Any]:

@@ -34,6 +34,8 @@ PAGES: dict[str, str] = {
     "dwell": "/dwell",
     "flows": "/flows",
     "speeds": "/speeds",
+    "queues": "/queues",
+    "footfall": "/footfall",
     "events": "/events",
     "audit": "/audit",
     "recordings": "/recordings",

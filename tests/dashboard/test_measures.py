@@ -6,8 +6,12 @@ import pytest
 
 from tests.dashboard.clients import Desk, PlayedEngine
 from tests.sinks.ledgers import START_MS, crossing, write_ledger
+from tracker.analytics.spans import spans_of
 from tracker.analytics.speeds import passages, speeds
+from tracker.analytics.visitors import visitors
+from tracker.analytics.waits import length_bins, queue_figures, waits
 from tracker.formats.ledger import read_events
+from tracker.settings.site_file import read_site
 
 SITE = """version: 1
 revision: 1
@@ -20,6 +24,24 @@ ground:
 lines:
   - {name: door, points: [[0.1, 0.5], [0.9, 0.5]], measures: [speed]}
   - {name: far, points: [[0.1, 0.4], [0.9, 0.4]], measures: [speed]}
+"""
+SHOP = """version: 1
+revision: 1
+timezone: Europe/Berlin
+lines:
+  - {name: door, points: [[0.1, 0.5], [0.9, 0.5]]}
+  - {name: street, points: [[0.1, 0.8], [0.9, 0.8]]}
+zones:
+  - {name: row, polygons: [[[0.1, 0.1], [0.4, 0.1], [0.4, 0.4]]]}
+  - {name: till, polygons: [[[0.6, 0.1], [0.9, 0.1], [0.9, 0.4]]]}
+doors:
+  - {name: front, lines: [door]}
+queues:
+  - {name: first, zone: row, served_at: till}
+  - {name: second, zone: till, served_at: row}
+footfall:
+  - {name: shop, doors: front, passing: [street], staff_zones: [till]}
+  - {name: yard, doors: front}
 """
 
 
@@ -77,3 +99,109 @@ def test_passages_of_one_time_count_where_none_of_them_has_a_speed(desk):
     with desk.logged_in() as client:
         found = client.get(f"/api/speeds?stream=gate&to_ms={START_MS + 1_000}").json()
     assert (found["all"]["n"], found["all"]["unknown"]) == (0, 1)
+
+
+# ---- queues and footfall --------------------------------------------------------------------------------------------
+
+HOUR_S = 3600
+
+
+def wait_rows() -> list:
+    """Three waits of one queue: served, given up across the full hour, and one that lasts; and an outage of another."""
+    at = {"place": "first", "direction": ""}
+    rows = [crossing(10, kind="queue_join", identity=1, **at), crossing(20, kind="queue_join", identity=2, **at)]
+    for number, identity, since_s, end in ((70, 1, 10.0, "served"), (HOUR_S + 20, 2, 20.0, "abandoned")):
+        left = {"kind": "queue_leave", "identity": identity, "since_s": since_s, "value": number - since_s}
+        rows.append(crossing(number, **left, **(at | {"direction": end})))
+    rows.append(crossing(HOUR_S + 30, kind="queue_join", identity=3, **at))
+    rows.append(crossing(2 * HOUR_S + 60, kind="identity_end", identity=9, place="", direction="", since_s=5.0))
+    rows.append(crossing(2 * HOUR_S + 600, kind="gap", identity=0, place="", direction="", since_s=2 * HOUR_S + 70.0))
+    return rows
+
+
+def foot_rows() -> list:
+    """Two guests together, one of the staff, one that comes back, three that pass; and one of another day."""
+    rows = [crossing(number, identity=number + 1, direction="in") for number in (10, 11, 40)]
+    rows.append(crossing(40, kind="staff", place="till", direction="", identity=41))
+    rows.append(crossing(11, kind="group", direction="in", identity=11, value=2.0))
+    rows.append(crossing(11, kind="group_member", direction="in", identity=12, other_identity=11))
+    rows += [crossing(60, identity=11, direction="out"), crossing(90, identity=11, direction="in")]
+    rows.append(crossing(90, kind="re_entry", place="front", direction="", identity=11, since_s=60.0, value=30.0))
+    rows += [crossing(100 + number, kind="passing", place="street", identity=70 + number) for number in range(3)]
+    rows.append(crossing(30 * HOUR_S, identity=99, direction="in"))
+    return rows
+
+
+@pytest.fixture
+def shop(tmp_path):
+    (tmp_path / "gate.yaml").write_text(SHOP)
+    (tmp_path / "empty.yaml").write_text(SHOP)
+    made = []
+
+    def opened(rows):
+        store = write_ledger(tmp_path / "shop.sqlite", sorted(rows, key=lambda one: one.time_s))
+        made.append(Desk(tmp_path / "dash", engine=PlayedEngine(tmp_path, "gate", "empty"), ledgers=[store]))
+        return made[-1]
+
+    yield opened
+    for one in made:
+        one.close()
+
+
+def test_queues_are_those_of_the_command(shop, tmp_path):
+    desk = shop(wait_rows())
+    events = list(read_events(tmp_path / "shop.sqlite"))
+    found, known = waits(events), spans_of(events)
+    [expected] = queue_figures(found, known)
+    expected_bins = length_bins(found, known, bin_s=900)
+    with desk.logged_in("ann", "viewer", ["gate"]) as client:
+        answer = client.get("/api/queues?bin_s=900").json()
+    first, second = answer["queues"]
+    assert (first["served"], first["abandoned"], first["waiting"]) == (1, 1, 1)
+    for name in ("served", "partly_seen", "mean_wait_s", "median_wait_s", "mean_length", "longest", "share_above"):
+        assert first[name] == pytest.approx(getattr(expected, name), abs=1e-3), name
+    assert answer["starts_ms"] == [row.start_ms for row in expected_bins]
+    assert first["mean"] == [pytest.approx(row.mean, abs=1e-3) for row in expected_bins]
+    assert first["most"] == [row.longest for row in expected_bins]
+    assert (second["place"], second["served"], second["mean_wait_s"]) == ("second", 0, None)
+    assert second["mean"][:-1] == [0] * (len(expected_bins) - 1)
+    assert second["mean"][-1] is None, "the camera was out: no zero"
+
+
+def test_a_wait_counts_where_it_began_and_its_length_where_it_lasts(shop):
+    desk = shop(wait_rows())
+    later = f"/api/queues?stream=gate&place=first&from_ms={START_MS + HOUR_S * 1000}"
+    with desk.logged_in() as client:
+        [found] = client.get(later).json()["queues"]
+        [never] = client.get("/api/queues?stream=empty&place=first").json()["queues"]
+    assert (found["abandoned"], found["waiting"]) == (0, 1)
+    assert found["longest"] == 1
+    assert 0.9 < found["mean_length"] <= 1
+    assert (never["known"], never["served"]) == (False, 0)
+
+
+def test_footfall_is_that_of_the_command(shop, tmp_path):
+    desk = shop(foot_rows())
+    events, site = list(read_events(tmp_path / "shop.sqlite")), read_site(tmp_path / "gate.yaml")
+    expected = next(one for one in visitors(events, site) if one.place == "shop")
+    with desk.logged_in("ann", "viewer", ["gate"]) as client:
+        every = client.get("/api/footfall?bin_s=3600").json()
+        first = client.get(f"/api/footfall?place=shop&to_ms={START_MS + HOUR_S * 1000}").json()
+    row, yard = every["footfall"]
+    assert (row["visitors"], row["staff"], row["re_entries"], row["grouped"]) == (3, 1, 1, 2)
+    for name in ("visitors", "entries", "exits", "parties", "passers_by", "capture_of_passing", "capture_of_all"):
+        assert row[name] == pytest.approx(getattr(expected, name), abs=1e-3), name
+    assert (yard["passers_by"], yard["capture_of_all"], yard["bins"]["passers_by"]) == (None, None, None)
+    assert sum(row["bins"]["visitors"]) == 3
+    assert every["timezone"] == "Europe/Berlin"
+    [early] = first["footfall"]
+    assert (early["visitors"], early["staff"], early["passers_by"]) == (2, 1, 3)
+
+
+def test_too_many_bins_are_refused(shop):
+    desk = shop(wait_rows())
+    with desk.logged_in() as client:
+        for topic in ("queues", "footfall"):
+            answer = client.get(f"/api/{topic}?bin_s=10&from_ms=0&to_ms={START_MS + HOUR_S * 1000}")
+            assert answer.status_code == 422
+            assert "bins" in answer.json()["error"]["expected"]

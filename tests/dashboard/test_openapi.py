@@ -147,6 +147,8 @@ def test_answers_have_the_shapes_that_are_described(desk):
         "/api/dwell": shapes.Dwell,
         "/api/flows": shapes.Flows,
         "/api/speeds": measure_shapes.SpeedsShape,
+        "/api/queues": measure_shapes.QueuesShape,
+        "/api/footfall": measure_shapes.FootfallShape,
         "/api/occupancy": shapes.Occupancy,
         "/api/recordings": shapes.Recordings,
         "/api/recordings/road.mp4": shapes.RecordingShape,

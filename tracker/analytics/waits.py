@@ -177,10 +177,14 @@ def length_bins(
     for (stream, place), own in sorted(_by_queue(found).items()):
         utc = own[0].utc
         first_ms, last_ms = spans.get((stream, utc), (own[0].joined_ms, own[-1].left_ms))
+        touching: dict[int, list[Wait]] = defaultdict(list)
+        for one in own:
+            for slot in range(max(one.joined_ms, first_ms) // width_ms, min(one.left_ms, last_ms) // width_ms + 1):
+                touching[slot].append(one)
         for slot in range(first_ms // width_ms, last_ms // width_ms + 1):
             low, high = max(slot * width_ms, first_ms), min((slot + 1) * width_ms, last_ms)
-            mean, longest, share = _over(own, low, high, above)
-            ended = [one.end for one in own if slot * width_ms <= one.left_ms < (slot + 1) * width_ms]
+            mean, longest, share = _over(touching[slot], low, high, above)
+            ended = [one.end for one in touching[slot] if slot * width_ms <= one.left_ms < (slot + 1) * width_ms]
             rows.append(
                 LengthBin(
                     start_ms=slot * width_ms,

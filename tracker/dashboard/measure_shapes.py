@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from tracker.dashboard.shapes import Number, Shape
+from tracker.dashboard.shapes import Number, Outage, Shape
 
-__all__ = ["SpeedsShape"]
+__all__ = ["FootfallShape", "QueuesShape", "SpeedsShape"]
 
 
 class SpeedFigures(Shape):
@@ -54,3 +54,78 @@ class SpeedsShape(Shape):
     groups: list[SpeedGroup]
     histogram: list[SpeedBucket]
     lines: list[MeasuredLine] = Field(description="Those that measure speeds, with passages or without.")
+
+
+class Binned(Shape):
+    """An answer in bins."""
+
+    bin_s: int
+    utc: bool
+    starts_ms: list[int]
+    outages: list[Outage]
+    timezone: str
+
+
+class QueueShape(Shape):
+    """One queue: waits that began in the time, and its length in it."""
+
+    stream: str
+    place: str
+    known: bool = Field(description="Whether the ledgers know anything of the stream in that time.")
+    served: int
+    abandoned: int
+    lost: int
+    waiting: int
+    found_waiting: int
+    partly_seen: int
+    mean_wait_s: float | None = Field(description="Of those served that were seen joining.")
+    median_wait_s: float | None = Field(description="By Kaplan and Meier: others waited at least that long.")
+    p90_wait_s: float | None
+    longest_wait_s: float | None
+    mean_length: float
+    longest: int
+    reach_m: float | None
+    above: int
+    share_above: float
+    mean: list[Number | None] = Field(description="Mean length in each bin; null where nothing is known.")
+    most: list[Number | None]
+
+
+class QueuesShape(Binned):
+    """Queues in bins."""
+
+    above: int
+    queues: list[QueueShape]
+
+
+class FootfallBins(Shape):
+    """Counts in each bin; null where nothing is known."""
+
+    visitors: list[Number | None]
+    passers_by: list[Number | None] | None
+
+
+class FootfallRow(Shape):
+    """One footfall; what needs a line before the doors is null where there is none."""
+
+    stream: str
+    place: str
+    known: bool = Field(description="Whether the ledgers know anything of the stream in that time.")
+    visitors: int = Field(description="Entries without staff and re-entries.")
+    entries: int
+    exits: int
+    staff: int
+    re_entries: int
+    groups: int
+    grouped: int
+    parties: int
+    passers_by: int | None
+    capture_of_passing: float | None = Field(description="Visitors over passers-by.")
+    capture_of_all: float | None = Field(description="Visitors over visitors and passers-by.")
+    bins: FootfallBins
+
+
+class FootfallShape(Binned):
+    """Footfall in bins."""
+
+    footfall: list[FootfallRow]

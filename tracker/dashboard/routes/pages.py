@@ -23,6 +23,8 @@ VIEWS = (
     "/dwell",
     "/flows",
     "/speeds",
+    "/queues",
+    "/footfall",
     "/events",
     "/audit",
     "/recordings",

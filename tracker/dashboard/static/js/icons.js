@@ -7,6 +7,8 @@ const PATHS = {
   dwell: "M12 3a9 9 0 1 0 0 18 9 9 0 0 0 0-18zM12 7v5l3 3",
   flows: "M4 6h6c6 0 4 12 10 12M17 15l3 3-3 3M4 18h4c2 0 3-1 4-3M14 8c1-1 2-2 4-2h2",
   speeds: "M4 18a9 9 0 1 1 16 0M12 14l4-5M12 15h.01",
+  queues: "M5 8a2 2 0 1 0 0-4 2 2 0 0 0 0 4zM3 20v-7l2-2 2 2v7M12 8a2 2 0 1 0 0-4 2 2 0 0 0 0 4zM10 20v-7l2-2 2 2v7M19 8a2 2 0 1 0 0-4 2 2 0 0 0 0 4zM17 20v-7l2-2 2 2v7",
+  footfall: "M13 3h7v18h-7M3 12h11M10 8l4 4-4 4",
   audit: "M4 5h16M4 11h9M4 17h6M14 17l2.5 2.5L21 14",
   recordings: "M3 5h18v14H3zM10 9l5 3-5 3z",
   health: "M3 12h4l2-6 4 12 2-6h6",

@@ -9,6 +9,8 @@ const ROUTES = [
   ["dwell", /^\/dwell$/],
   ["flows", /^\/flows$/],
   ["speeds", /^\/speeds$/],
+  ["queues", /^\/queues$/],
+  ["footfall", /^\/footfall$/],
   ["events", /^\/events$/],
   ["audit", /^\/audit$/],
   ["recordings", /^\/recordings$/],
