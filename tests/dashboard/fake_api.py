@@ -270,6 +270,8 @@ def application(fake: Fake) -> Any:
         Route("/api/speeds", g(fake.speeds)),
         Route("/api/queues", g(fake.queues)),
         Route("/api/footfall", g(fake.footfall)),
+        Route(s + "/heatmap", g(fake.heat)),
+        Route(s + "/heatmap/picture", g(fake.heat_picture)),
         Route("/api/occupancy", g(fake.occupancy)),
         Route("/api/export/{name}", g(fake.export)),
         Route("/api/recordings", g(fake.recordings)),

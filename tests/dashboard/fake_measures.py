@@ -1,18 +1,26 @@
-"""Answers of a fake dashboard about measures: speeds over the lines of its road."""
+"""Answers of a fake dashboard about measures: speeds, queues, footfall, and heatmaps of its scenes."""
 
 from __future__ import annotations
 
+import asyncio
 import math
 import time
 from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
 
+import numpy as np
 from starlette.responses import JSONResponse, Response
 
+from tests.dashboard.fake_answers import refusal
 from tests.dashboard.fake_questions import FakeQuestions
+from tracker.dashboard.heat import HeatLook, Presence, heat_facts, heat_picture
 from tracker.dashboard.speeds import UNITS
+from tracker.heat import TILE_MS, HeatSteps, HeatSum, grid_shape
 
 if TYPE_CHECKING:
     from starlette.requests import Request
+
+    from tests.dashboard.fake_world import Camera
 
 
 class FakeMeasures(FakeQuestions):
@@ -84,6 +92,47 @@ class FakeMeasures(FakeQuestions):
         series = {"visitors": _day(bins, 14, whole=True), "passers_by": _day(bins, 61, whole=True)}
         there = any(one.id == "entrance" for one in self.chosen(request))
         return JSONResponse({**bins, "footfall": [row | {"bins": series}] if there else []})
+
+    async def heat(self, request: Request) -> Response:
+        one, look = self.cameras[request.path_params["stream"]], _look(request)
+        return JSONResponse(heat_facts(_walked(one), look, None))
+
+    async def heat_picture(self, request: Request) -> Response:
+        one = self.cameras[request.path_params["stream"]]
+        found = _walked(one)
+        if found is None:
+            return refusal(404, "heatmap", "one of this stream and time", "none", "ask another time")
+        still = one.frame(one.now()[0])[0]
+        look = _look(request)
+        made = await asyncio.to_thread(heat_picture, found, look, still=still, site=None, zone=ZoneInfo(one.timezone))
+        return Response(made, media_type="image/png")
+
+
+def _look(request: Request) -> HeatLook:
+    query = request.query_params
+    return HeatLook(visits=query.get("measure") == "visits", classes=query.getlist("class"))
+
+
+def _walked(one: Camera) -> Presence | None:
+    """The contacts of a camera's loop, as if it had gone on for two hours; two of the cameras keep none."""
+    if one.id in {"car park", "back yard"}:
+        return None
+    total, rows, columns = HeatSum(), *grid_shape((640, 360))
+    for index in range(one.frames):
+        for track in one.frame(index)[2]:
+            x, y = (min(max(value, 0.0), 0.999) for value in track["contact"][:2])
+            cell = int(y * rows) * columns + int(x * columns)
+            steps = HeatSteps(
+                shape=(rows, columns),
+                time_ms=index,
+                utc=True,
+                keys=np.array([[0, cell]]),
+                values=np.array([[90.0, 20.0, 4.0]]),
+                unplaced_s=6.0,
+            )
+            total.add_steps(steps, [track["class"]])
+    hour_ms = round(time.time() * 1000) // TILE_MS * TILE_MS
+    return Presence(stream=one.id, total=total, from_ms=hour_ms - TILE_MS, to_ms=hour_ms + TILE_MS)
 
 
 def _day(bins: dict[str, Any], most: float, *, whole: bool = False) -> list[float | None]:

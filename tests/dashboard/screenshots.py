@@ -36,6 +36,7 @@ PAGES: dict[str, str] = {
     "speeds": "/speeds",
     "queues": "/queues",
     "footfall": "/footfall",
+    "heatmap": "/heatmap?span=all",
     "events": "/events",
     "audit": "/audit",
     "recordings": "/recordings",

@@ -149,6 +149,7 @@ def test_answers_have_the_shapes_that_are_described(desk):
         "/api/speeds": measure_shapes.SpeedsShape,
         "/api/queues": measure_shapes.QueuesShape,
         "/api/footfall": measure_shapes.FootfallShape,
+        "/api/streams/gate/heatmap": measure_shapes.HeatShape,
         "/api/occupancy": shapes.Occupancy,
         "/api/recordings": shapes.Recordings,
         "/api/recordings/road.mp4": shapes.RecordingShape,

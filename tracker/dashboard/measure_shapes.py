@@ -6,7 +6,7 @@ from pydantic import Field
 
 from tracker.dashboard.shapes import Number, Outage, Shape
 
-__all__ = ["FootfallShape", "QueuesShape", "SpeedsShape"]
+__all__ = ["FootfallShape", "HeatShape", "QueuesShape", "SpeedsShape"]
 
 
 class SpeedFigures(Shape):
@@ -129,3 +129,24 @@ class FootfallShape(Binned):
     """Footfall in bins."""
 
     footfall: list[FootfallRow]
+
+
+class HeatClass(Shape):
+    """Presence of one class."""
+
+    class_: str = Field(alias="class")
+    seconds: float
+    still_s: float = Field(description="Those of the seconds in which an identity stood still.")
+    visits: float
+
+
+class HeatShape(Shape):
+    """Figures of a heatmap; null where no store keeps one of the stream and time."""
+
+    utc: bool | None
+    from_ms: int | None = Field(description="Begin of the first hour that it covers.")
+    to_ms: int | None
+    sum: float | None = Field(description="Of all cells that the picture shows.")
+    unplaced_s: float | None = Field(description="Seconds in no cell: the ground contact was hidden.")
+    classes: list[HeatClass]
+    ground: bool = Field(description="Whether the ground can be drawn from above.")

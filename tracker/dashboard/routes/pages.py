@@ -25,6 +25,7 @@ VIEWS = (
     "/speeds",
     "/queues",
     "/footfall",
+    "/heatmap",
     "/events",
     "/audit",
     "/recordings",

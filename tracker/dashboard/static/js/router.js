@@ -11,6 +11,7 @@ const ROUTES = [
   ["speeds", /^\/speeds$/],
   ["queues", /^\/queues$/],
   ["footfall", /^\/footfall$/],
+  ["heatmap", /^\/heatmap$/],
   ["events", /^\/events$/],
   ["audit", /^\/audit$/],
   ["recordings", /^\/recordings$/],
