@@ -268,6 +268,7 @@ def application(fake: Fake) -> Any:
         Route("/api/dwell", g(fake.dwell)),
         Route("/api/flows", g(fake.flows)),
         Route("/api/speeds", g(fake.speeds)),
+        Route("/api/conflicts", g(fake.conflicts)),
         Route("/api/queues", g(fake.queues)),
         Route("/api/footfall", g(fake.footfall)),
         Route(s + "/heatmap", g(fake.heat)),

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from tests.dashboard.fake_world import Camera
+PAIRED = (("time_to_collision", ""), ("post_encroachment", "crossing"))
 
 
 class FakeMeasures(FakeQuestions):
@@ -93,6 +94,39 @@ class FakeMeasures(FakeQuestions):
         there = any(one.id == "entrance" for one in self.chosen(request))
         return JSONResponse({**bins, "footfall": [row | {"bins": series}] if there else []})
 
+    async def conflicts(self, request: Request) -> Response:
+        there = any(one.id == "junction" for one in self.chosen(request))
+        below_s, now_ms = float(request.query_params.get("below_s", 3)), round(time.time() * 1000)
+        at = {"stream": "junction", "utc": True, "class": "car"}
+        pairs = [
+            at
+            | {"kind": kind, "place": place, "at_ms": now_ms - 700_000 * (number + 1), "identity": 31 + 4 * number}
+            | {"other_identity": 34 + 4 * number, "value_s": 0.6 + 0.17 * number}
+            for number in range(12 if there else 0)
+            for kind, place in [PAIRED[number % 2]]
+        ]
+        shape = [2, 5, 14, 22, 31, 38][: round(2 * below_s)]
+        kinds = [
+            {"kind": kind, "n": sum(shape), "least_s": 0.6, "median_s": 2.1, "histogram": _half_seconds(shape)}
+            if there
+            else {"kind": kind, "n": 0, "least_s": None, "median_s": None, "histogram": []}
+            for kind, _ in PAIRED
+        ]
+        lasting = [
+            at | {"kind": "stopped", "place": "box", "at_ms": now_ms - 300_000, "identity": 88, "lasted_s": None},
+            at | {"kind": "wrong_way", "place": "north", "at_ms": now_ms - 900_000, "identity": 71, "lasted_s": 4.2},
+        ]
+        return JSONResponse(
+            {
+                "below_s": below_s,
+                "kinds": kinds,
+                "pairs": pairs,
+                "lasting": lasting if there else [],
+                "lasting_n": {"stopped": int(there), "wrong_way": int(there)},
+                "streams": ["junction"] if there else [],
+            }
+        )
+
     async def heat(self, request: Request) -> Response:
         one, look = self.cameras[request.path_params["stream"]], _look(request)
         return JSONResponse(heat_facts(_walked(one), look, None))
@@ -106,6 +140,10 @@ class FakeMeasures(FakeQuestions):
         look = _look(request)
         made = await asyncio.to_thread(heat_picture, found, look, still=still, site=None, zone=ZoneInfo(one.timezone))
         return Response(made, media_type="image/png")
+
+
+def _half_seconds(shape: list[int]) -> list[dict[str, float]]:
+    return [{"from_s": slot / 2, "to_s": slot / 2 + 0.5, "count": count} for slot, count in enumerate(shape)]
 
 
 def _look(request: Request) -> HeatLook:

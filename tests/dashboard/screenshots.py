@@ -34,6 +34,7 @@ PAGES: dict[str, str] = {
     "dwell": "/dwell",
     "flows": "/flows",
     "speeds": "/speeds",
+    "conflicts": "/conflicts",
     "queues": "/queues",
     "footfall": "/footfall",
     "heatmap": "/heatmap?span=all",

@@ -205,3 +205,42 @@ def test_too_many_bins_are_refused(shop):
             answer = client.get(f"/api/{topic}?bin_s=10&from_ms=0&to_ms={START_MS + HOUR_S * 1000}")
             assert answer.status_code == 422
             assert "bins" in answer.json()["error"]["expected"]
+
+
+# ---- conflicts ------------------------------------------------------------------------------------------------------
+
+
+def conflict_rows(stream: str = "gate") -> list:
+    at = {"stream": stream, "direction": "", "class_name": "car"}
+    rows = [
+        crossing(10 * number, kind="time_to_collision", place="", identity=number, other_identity=50, value=value, **at)
+        for number, value in enumerate((0.7, 1.2, 2.9, 3.0), start=1)
+    ]
+    rows.append(crossing(45, kind="post_encroachment", place="box", identity=7, other_identity=8, value=1.4, **at))
+    rows += [crossing(number, kind="stopped", place="box", identity=number, **at) for number in (50, 60)]
+    rows.append(crossing(75, kind="stopped", place="box", identity=50, since_s=50.0, **at))
+    rows.append(crossing(80, kind="wrong_way", place="lane", identity=9, since_s=71.5, **at))
+    return [*rows, crossing(90, kind="rekeyed", place="", identity=5, was_identity=50, **at)]
+
+
+def test_conflicts_are_sorted_by_how_close_they_were(tmp_path):
+    (tmp_path / "quiet.yaml").write_text(SITE + "traffic: {}\n")
+    store = write_ledger(tmp_path / "e.sqlite", [*conflict_rows(), *conflict_rows("vault")])
+    desk = Desk(tmp_path / "dash", engine=PlayedEngine(tmp_path, "gate", "vault", "quiet"), ledgers=[store])
+    with desk.logged_in("ann", "viewer", ["gate", "quiet"]) as client:
+        found = client.get("/api/conflicts").json()
+        close = client.get("/api/conflicts?below_s=1").json()
+        quiet = client.get("/api/conflicts?stream=quiet").json()
+    desk.close()
+    assert [one["value_s"] for one in found["pairs"]] == [0.7, 1.2, 1.4, 2.9]
+    assert [one["other_identity"] for one in found["pairs"]] == [5, 5, 8, 5], "as it is called now"
+    first, second = found["kinds"]
+    assert (first["n"], first["least_s"], first["median_s"]) == (3, 0.7, 1.2)
+    assert [one["count"] for one in first["histogram"]] == [0, 1, 1, 0, 0, 1]
+    assert (second["kind"], second["n"]) == ("post_encroachment", 1)
+    assert found["lasting_n"] == {"stopped": 2, "wrong_way": 1}
+    lasted = {(one["kind"], one["at_ms"] - START_MS): one["lasted_s"] for one in found["lasting"]}
+    assert lasted == {("stopped", 50_000): 25.0, ("stopped", 60_000): None, ("wrong_way", 71_500): 8.5}
+    assert [one["n"] for one in close["kinds"]] == [1, 0]
+    assert (quiet["pairs"], quiet["streams"]) == ([], ["quiet"])
+    assert found["streams"] == ["gate", "quiet"]

@@ -147,6 +147,7 @@ def test_answers_have_the_shapes_that_are_described(desk):
         "/api/dwell": shapes.Dwell,
         "/api/flows": shapes.Flows,
         "/api/speeds": measure_shapes.SpeedsShape,
+        "/api/conflicts": measure_shapes.ConflictsShape,
         "/api/queues": measure_shapes.QueuesShape,
         "/api/footfall": measure_shapes.FootfallShape,
         "/api/streams/gate/heatmap": measure_shapes.HeatShape,

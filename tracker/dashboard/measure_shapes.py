@@ -6,7 +6,7 @@ from pydantic import Field
 
 from tracker.dashboard.shapes import Number, Outage, Shape
 
-__all__ = ["FootfallShape", "HeatShape", "QueuesShape", "SpeedsShape"]
+__all__ = ["ConflictsShape", "FootfallShape", "HeatShape", "QueuesShape", "SpeedsShape"]
 
 
 class SpeedFigures(Shape):
@@ -150,3 +150,64 @@ class HeatShape(Shape):
     unplaced_s: float | None = Field(description="Seconds in no cell: the ground contact was hidden.")
     classes: list[HeatClass]
     ground: bool = Field(description="Whether the ground can be drawn from above.")
+
+
+class TimeBucket(Shape):
+    """One column of a histogram."""
+
+    from_s: float
+    to_s: float
+    count: int
+
+
+class ConflictKind(Shape):
+    """All pairs of one kind."""
+
+    kind: str
+    n: int
+    least_s: float | None
+    median_s: float | None
+    histogram: list[TimeBucket]
+
+
+class Incident(Shape):
+    """What happened, where and when."""
+
+    kind: str
+    stream: str
+    place: str
+    at_ms: int
+    utc: bool
+    identity: int
+    class_: str = Field(alias="class")
+
+
+class ConflictPair(Incident):
+    """Two road users that came close in time."""
+
+    other_identity: int
+    value_s: float
+
+
+class LastingIncident(Incident):
+    """What stands or goes the wrong way."""
+
+    lasted_s: float | None = Field(description="Null while it lasts.")
+
+
+class LastingNumbers(Shape):
+    """How many there were in the time."""
+
+    stopped: int
+    wrong_way: int
+
+
+class ConflictsShape(Shape):
+    """Near conflicts."""
+
+    below_s: float
+    kinds: list[ConflictKind]
+    pairs: list[ConflictPair] = Field(description="The closest 200.")
+    lasting: list[LastingIncident] = Field(description="The newest 200.")
+    lasting_n: LastingNumbers
+    streams: list[str] = Field(description="Those that measure any of it.")

@@ -11,6 +11,7 @@ from starlette.responses import JSONResponse
 from tracker.analytics.waits import ABOVE
 from tracker.dashboard import measure_shapes as shapes
 from tracker.dashboard.answers import Question, allowed_of, context_of
+from tracker.dashboard.conflicts import conflicts_of
 from tracker.dashboard.filters import Filter
 from tracker.dashboard.premises import footfall_of, queues_of
 from tracker.dashboard.rights import Right, needs
@@ -34,6 +35,12 @@ class SpeedQuestion(StayQuestion):
     direction: Names = ()
     unit: Literal["km/h", "mph", "m/s"] = "km/h"
     free_flow: Annotated[bool, Field(description="Only passages more than 4 s behind the one before.")] = False
+
+
+class ConflictQuestion(StayQuestion):
+    """Near conflicts."""
+
+    below_s: Annotated[float, Field(gt=0, le=60, description="Only pairs with less.")] = 3.0
 
 
 class BinQuestion(Question):
@@ -106,3 +113,20 @@ def _timezone(sites: Mapping[str, Site]) -> str:
     """That of all the sites, or UTC."""
     zones = {site.timezone for site in sites.values()}
     return zones.pop() if len(zones) == 1 else "UTC"
+
+
+@router.get("/conflicts", responses=gives(shapes.ConflictsShape))
+@needs(Right.VIEW)
+def conflicts(request: Request, asked: Annotated[ConflictQuestion, Query()]) -> JSONResponse:
+    """Pairs that came close in time, the closest first; what stopped, and what went the wrong way."""
+    context, wanted = context_of(request), filter_of(request, asked)
+    measured = [
+        stream for stream in wanted.streams if (site := context.sites.of(stream)) is not None and _has_conflicts(site)
+    ]
+    return JSONResponse(conflicts_of(context.ledgers.history, wanted, below_s=asked.below_s, measured=measured))
+
+
+def _has_conflicts(site: Site) -> bool:
+    """Whether a site measures anything of it."""
+    zones = any(zone.stopped_s is not None or zone.towards for zone in site.zones)
+    return site.traffic is not None or zones or any(line.wrong_way for line in site.lines)

@@ -23,6 +23,7 @@ VIEWS = (
     "/dwell",
     "/flows",
     "/speeds",
+    "/conflicts",
     "/queues",
     "/footfall",
     "/heatmap",

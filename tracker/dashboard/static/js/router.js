@@ -9,6 +9,7 @@ const ROUTES = [
   ["dwell", /^\/dwell$/],
   ["flows", /^\/flows$/],
   ["speeds", /^\/speeds$/],
+  ["conflicts", /^\/conflicts$/],
   ["queues", /^\/queues$/],
   ["footfall", /^\/footfall$/],
   ["heatmap", /^\/heatmap$/],
