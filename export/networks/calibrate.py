@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 PLACES = 20_000  # of a map, on which its layer is fitted
 ROUNDS = 14
-RIDGE = 1e-3  # of the mean second moment: how much a weight's change costs
+RIDGE = 3e-3  # of the mean second moment: how much a weight's change costs
 SCALES = (0.9, 1.0, 1.1, 1.2, 1.3, 1.4, 1.5, 1.7, 2.0)
 # Layers whose maps are added to others, or are those that the embeddings and `match_loss` know.
 FIXED = re.compile(

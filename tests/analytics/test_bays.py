@@ -13,6 +13,8 @@ from tracker.analytics.bays import Bays
 from tracker.analytics.measures import SiteMeasures
 from tracker.analytics.turnover import bay_figures, parkings
 from tracker.contacts import Contacts, ContactState
+from tracker.engine.counting import check_site
+from tracker.errors import ConfigError
 from tracker.events import Event
 from tracker.premises import Bay
 from tracker.site import Site
@@ -74,6 +76,13 @@ def test_its_classes_and_its_rules() -> None:
     quick = replace(SITE, bays=tuple(replace(bay, taken_s=2, free_s=2) for bay in BAYS))
     brief = through((2, 0.425, 0.98), (4, 0.425, 0.78), (8, 0.425, 0.78), (10, 0.425, 0.98))
     assert told(walk(quick, {1: brief}, fps=5, duration_s=20)) == [("bay_taken", "A2", 1), ("bay_free", "A2", 1)]
+
+
+def test_classes_that_never_come_are_refused() -> None:
+    site = replace(SITE, bays=(replace(BAYS[0], classes=("lorry",)),))
+    check_site(SITE, ("person", "car"), "site.yaml")
+    with pytest.raises(ConfigError, match="found 'lorry' in bay 'A1'"):
+        check_site(site, ("person", "car"), "site.yaml")
 
 
 def test_one_that_stood_there_from_the_beginning_is_no_arrival() -> None:

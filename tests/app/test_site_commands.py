@@ -208,7 +208,7 @@ def test_doors_with_unlike_lines_are_doubted() -> None:
 
 @pytest.mark.parametrize("site", [Site()])
 def test_an_empty_site_says_so(site: Site) -> None:
-    assert list(described(site))[-1] == "nothing is counted: there are no lines and no zones"
+    assert list(described(site))[-1] == "nothing is counted: there are no lines, zones or bays"
     assert "no reference_size" in next(doubts(site))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,20 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     shutil.copy("a.mp4", "b.mp4")
     (tmp_path / "site.yaml").write_text(SITE)
     return tmp_path
+
+
+@pytest.fixture
+def broker(folder: Path) -> Iterator[Broker]:
+    broker = Broker(folder / "broker")
+    yield broker
+    broker.stop()
+
+
+@pytest.fixture
+def watcher(broker: Broker) -> Iterator[Watcher]:
+    watcher = Watcher(broker)
+    yield watcher
+    watcher.close()
 
 
 def keys(path: str) -> list[str]:
@@ -97,9 +112,9 @@ def test_wrong_addresses_end_a_service_before_it_begins(folder: Path) -> None:
 
 
 @needs_broker
-def test_a_service_tells_a_refusal_in_health_and_goes_on_when_the_broker_does(folder: Path) -> None:
-    broker = Broker(folder / "broker")
-    watcher = Watcher(broker)
+def test_a_service_tells_a_refusal_in_health_and_goes_on_when_the_broker_does(
+    folder: Path, broker: Broker, watcher: Watcher
+) -> None:
     camera = MjpegCamera(rate=25)
     text = (
         "model: constant.onnx\nmetrics: 127.0.0.1:0\ncameras:\n"
@@ -138,8 +153,6 @@ def test_a_service_tells_a_refusal_in_health_and_goes_on_when_the_broker_does(fo
     finally:
         right.close()
         camera.kill()
-        watcher.close()
-        broker.stop()
     published = {row["key"] for row in watcher.of("masktrail/rows")}
     assert published == set(keys("all.sqlite"))
     told = [(one["type"], one["after"]["id"]) for one in watcher.of("masktrail/events")]

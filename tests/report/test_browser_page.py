@@ -63,6 +63,9 @@ def test_it_prints_on_a4_in_light_colours(browser: Any, page: Path) -> None:
     pages = data.count(b"/Type /Page\n") + data.count(b"/Type /Page ") + data.count(b"/Type /Page/")
     assert 3 <= pages <= 12
     tab.page.emulate_media(media="print")
+    tab.page.set_viewport_size({"width": 695, "height": 800})  # of A4 without its margins
+    wide = "[...document.querySelectorAll('.scroll')].filter(one => one.checkVisibility() && one.scrollWidth > 695)"
+    assert tab.page.evaluate(f"{wide}.map(one => one.ariaLabel)") == []
     style = "() => [getComputedStyle(document.body)].map(one => [one.backgroundColor, one.color])"
     assert tab.page.evaluate(style) == [["rgb(255, 255, 255)", "rgb(20, 25, 30)"]]
     assert not tab.page.locator("nav").is_visible()

@@ -170,6 +170,7 @@ def test_footfall_and_queues_are_those_of_their_commands(week):
     assert row[1:5] == [str(entries), "0", "0", str(entries)]
     assert row[-2] == f"{entries / kinds['passing'] * 100:.1f} %"
     [row] = parts(week, "queues", Table)[0].rows
+    assert parts(week, "queues", Table)[1].columns[-1] == "#above 7"
     ends = Counter(one.direction for one in inside if one.kind == "queue_leave")
     assert row[1:3] == [str(ends["served"]), str(ends["abandoned"])]
     served = [one.time_s - one.since_s for one in inside if one.kind == "queue_leave" and one.direction == "served"]
@@ -244,12 +245,12 @@ def test_queues_of_one_cameras_recordings_are_told_apart(tmp_path):
         path = write_ledger(tmp_path / f"{hour}.events.jsonl", rows)
         ledgers.append(Ledger(path=path, stream=f"{hour}.mp4"))
     built = build(Asked(ledgers=ledgers, zone=ZONE, together="gate"))
-    [table] = parts(built, "queues", Table)
+    table, lengths = parts(built, "queues", Table)
     assert [row[:2] + row[5:6] for row in table.rows] == [
         ["till · 0.mp4", "1", "40.0 s"],
         ["till · 2.mp4", "1", "42.0 s"],
     ]
-    assert [row[-3:-1] for row in table.rows] == [["1.0", "1"], ["1.0", "1"]]
+    assert [row[1:3] for row in lengths.rows] == [["1.0", "1"], ["1.0", "1"]]
 
 
 def rows_of(built: Built) -> list[dict[str, str]]:

@@ -6,7 +6,9 @@ import sqlite3
 import threading
 from contextlib import closing
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
+import numpy as np
 import pytest
 
 from tests.sinks.ledgers import START_MS, crossing, frames_with
@@ -19,6 +21,8 @@ from tracker.formats import event_store
 from tracker.formats.event_store import BIN_MS, grouped, open_store, outages
 from tracker.formats.ledger import read_events
 from tracker.plugins import open_sink
+from tracker.report.period import Period
+from tracker.report.questions import Store as Questions
 from tracker.sinks import retention
 from tracker.sinks.retention import DAY_MS, prune
 from tracker.sinks.store_care import check
@@ -226,3 +230,36 @@ def test_the_command_says_what_it_deleted(store: Path, run, tmp_path: Path) -> N
 def test_readers_of_the_version_before_refuse_a_store_with_bins(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(event_store, "SCHEMA_VERSION", 3)
     assert event_store.store_kind(store) == "newer"
+
+
+@pytest.mark.parametrize("streams", [(), ("gate",)])
+def test_reports_count_the_same(store: Path, streams: tuple[str, ...]) -> None:
+    period = Period(
+        utc=True,
+        from_ms=START_MS - DAY_MS,
+        to_ms=START_MS + DAY_MS,
+        zone=ZoneInfo("UTC"),
+        bin_s=900,
+        edges=np.zeros(2, np.int64),
+    )
+
+    def told() -> tuple[list, int]:
+        with open_store(store) as connection:
+            asked_of = Questions(connection, streams)
+            rows = sorted(asked_of.counts(period, ("crossing", "enter", "flow"), width_ms=BIN_MS))
+            return rows, len(asked_of.spans())
+
+    before = told()
+    assert before[0]
+    prune(store, events_before_ms=START_MS + 10 * DAY_MS)
+    assert told() == before
+
+
+def test_counts_of_a_pruned_store_beside_another_ledger_are_refused(store: Path, run, tmp_path: Path) -> None:
+    write(tmp_path / "other.sqlite", [crossing(number, stream="back") for number in range(3)])
+    assert run("counts", store, tmp_path / "other.sqlite").status == 0
+    prune(store, events_before_ms=START_MS + 10 * DAY_MS)
+    assert run("counts", store).status == 0
+    result = run("counts", store, tmp_path / "other.sqlite")
+    assert result.status == 2
+    assert "expected a store with all of its events beside other ledgers" in result.text

@@ -14,13 +14,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from tracker.traffic import RoadUser
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from tracker.analytics.footprints import Footprint
     from tracker.analytics.geometry import Floats
     from tracker.ground import Ground
-    from tracker.traffic import RoadUser
+    from tracker.traffic import Traffic
 
 __all__ = ["Dimensions", "Size", "Upright", "sizes"]
 
@@ -33,6 +35,11 @@ FOCAL = (0.2, 50.0)
 AROUND_S, KEEP_S = 0.5, 3.0
 EDGE_SHARE = 0.004
 """A box so near to the picture's edge is cut off."""
+ASIDE, LIKELY = 0.8, (0.7, 2.0)
+"""Cosine of the angle between the way and the picture's rows from which a length is believed, and shares of that of the
+class."""
+LEAST_SEEN, MOST_SEEN, QUANTILE = 5, 40, 0.7
+"""Lengths of an identity that tell its own, those that are kept, and which quantile of them it is."""
 SLANTED = 0.5
 """Sine of the angle between the way and the line of sight from which on the long side is seen."""
 
@@ -144,6 +151,66 @@ class Dimensions:
         """Continue from :meth:`state` with ``shift_s`` added to all times."""
         for identity, held in kept:
             self._boxes[identity] = deque((time_s + shift_s, *box) for time_s, *box in held)
+
+
+class Lengths:
+    """Lengths of bodies that were seen from the side; of the others those of their classes.
+
+    Args:
+        traffic: Sizes of the classes.
+    """
+
+    def __init__(self, traffic: Traffic) -> None:
+        self._traffic = traffic
+        self._seen: dict[int, deque[float]] = {}
+
+    def note(self, identity: int, length_m: float | None) -> None:
+        """A length that was seen, or ``None``."""
+        if length_m is not None:
+            self._seen.setdefault(identity, deque(maxlen=MOST_SEEN)).append(length_m)
+
+    def body(self, identity: int, class_name: str) -> RoadUser:
+        """The size of an identity: what hides a part of it makes it shorter, so that a high quantile counts."""
+        usual, seen = self._traffic.size_of(class_name), self._seen.get(identity, ())
+        if len(seen) < LEAST_SEEN:
+            return usual
+        length = float(np.quantile(np.array(seen), QUANTILE))
+        base = min(usual.base_m * length / usual.length_m, length)
+        return RoadUser(length_m=length, width_m=usual.width_m, base_m=base)
+
+    def forget(self, identity: int) -> None:
+        """The identity is gone."""
+        self._seen.pop(identity, None)
+
+    def state(self) -> list[list[Any]]:
+        """Plain values to continue from."""
+        return [[identity, list(seen)] for identity, seen in self._seen.items()]
+
+    def restore(self, kept: Sequence[Sequence[Any]]) -> None:
+        """Continue from :meth:`state`."""
+        for identity, seen in kept:
+            self._seen[identity] = deque(seen, maxlen=MOST_SEEN)
+
+
+def seen_length_m(ground: Ground, *, wide: float, stands: Footprint, body: RoadUser) -> float | None:
+    """Length of a body that is seen from the side; ``None`` where it is not, or where it cannot be one of its class.
+
+    Args:
+        ground: Of the site.
+        wide: Width of the box, a share of the picture.
+        stands: The footprint, by the class.
+        body: Usual sizes of the class.
+    """
+    middle = np.array([[stands.x_m, stands.y_m]])
+    across = ground.jacobians(ground.to_picture(middle))[0][:, 0]
+    sine = abs(math.sin(math.atan2(across[1], across[0]) - stands.heading_rad))
+    cosine = math.sqrt(max(1 - sine**2, 0.0))
+    # Along the picture's rows the whole length shows.
+    if cosine < ASIDE:
+        return None
+    length = (float(np.hypot(*across)) * wide - body.width_m * sine) / cosine
+    low, high = (factor * body.length_m for factor in LIKELY)
+    return length if low <= length <= high else None
 
 
 def sizes(

@@ -188,7 +188,7 @@ class Queues:
 
     def _walk(self, rule: Queue, visit: _Visit) -> None:
         """Add up the time for which an identity stands, from its sights in the zone since the last time."""
-        if visit.left_s is not None:
+        if visit.left_s is not None or visit.joined_as:
             return
         marks = self._trails.of(visit.identity)
         for number in [number for number, mark in enumerate(marks) if mark.time_s > visit.cursor_s]:

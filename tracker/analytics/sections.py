@@ -17,14 +17,14 @@ import numpy as np
 from tracker.analytics.footprints import footprint
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Mapping
+    from collections.abc import Callable, Container, Mapping
 
     from tracker.analytics.footprints import Footprint
     from tracker.analytics.geometry import Floats
     from tracker.analytics.ground_paths import GroundPaths, Motion
     from tracker.ground import Ground
     from tracker.site import Line, Site
-    from tracker.traffic import Traffic
+    from tracker.traffic import RoadUser
 
 __all__ = ["LARGEST_ERROR", "Crossed", "Leader", "Passage", "Sections"]
 
@@ -100,13 +100,13 @@ class Sections:
     Args:
         site: Its lines.
         ground: Of the site.
-        traffic: Sizes of its road users.
+        body_of: Size of an identity, which has a class.
         paths: Of identities on the ground.
     """
 
-    def __init__(self, site: Site, ground: Ground, traffic: Traffic, paths: GroundPaths) -> None:
+    def __init__(self, site: Site, ground: Ground, body_of: Callable[[int, str], RoadUser], paths: GroundPaths) -> None:
         self._lines: dict[str, Line] = {line.name: line for line in site.lines if line.measures}
-        self._ground, self._traffic, self._paths = ground, traffic, paths
+        self._ground, self._body_of, self._paths = ground, body_of, paths
         self._shapes = {name: ground.to_metres(np.array(line.points)) for name, line in self._lines.items()}
         self._waiting: list[Crossed] = []
         self._leaders: dict[tuple[str, str], list[Leader]] = {}
@@ -168,7 +168,7 @@ class Sections:
         motion = self._paths.motion(crossed.identity, crossed.time_s, size)
         if motion is None or motion.error_m_s > LARGEST_ERROR * motion.speed_m_s:
             return None
-        body = self._traffic.size_of(crossed.class_name)
+        body = self._body_of(crossed.identity, crossed.class_name)
         stands = footprint(self._ground, (motion.x_m, motion.y_m), motion.heading_rad, body)
         ahead_m = _ahead(self._shapes[crossed.place], stands)
         return Passage(crossed=crossed, motion=motion, stands=stands, ahead_m=ahead_m)

@@ -15,7 +15,7 @@ import numpy as np
 from tracker.analytics.analytic import Analytic
 from tracker.analytics.conflicts import STEP_S, Conflicts, Placed
 from tracker.analytics.contact import ContactFinder
-from tracker.analytics.dimensions import EDGE_SHARE, Dimensions, Upright, sizes
+from tracker.analytics.dimensions import EDGE_SHARE, Dimensions, Lengths, Upright, seen_length_m, sizes
 from tracker.analytics.footprints import footprint
 from tracker.analytics.ground_paths import WINDOW_S, GroundPaths
 from tracker.analytics.measures import BOX_DIGITS, TIME_DIGITS
@@ -95,11 +95,12 @@ class TrafficMeasures(Analytic):
             self._open(site, site.ground)
 
     def _open(self, site: Site, ground: Ground) -> None:
-        self._paths, self._dimensions = GroundPaths(ground), Dimensions()
-        self._sections = Sections(site, ground, self._traffic, self._paths)
+        self._paths, self._dimensions, self._lengths = GroundPaths(ground), Dimensions(), Lengths(self._traffic)
+        self._sections = Sections(site, ground, self._lengths.body, self._paths)
         self._standing, self._wrong = Standing(site.zones), WrongWay(site.zones, ground)
         self._pairs = self._traffic.time_to_collision_s is not None or self._traffic.post_encroachment_s is not None
-        self._moves = self._pairs or any(zone.towards for zone in site.zones)
+        headways = any("headway" in line.measures for line in site.lines)
+        self._moves = self._pairs or headways or any(zone.towards for zone in site.zones)
         areas = Areas([zone for zone in site.zones if zone.conflict_area])
 
         def area_of(x_m: float, y_m: float) -> str | None:
@@ -168,6 +169,7 @@ class TrafficMeasures(Analytic):
             "paths": self._paths.state(),
             "sections": self._sections.state(),
             "dimensions": self._dimensions.state(),
+            "lengths": self._lengths.state(),
             "conflicts": self._conflicts.state(),
             "standing": self._standing.state(),
             "wrong": self._wrong.state(),
@@ -194,6 +196,7 @@ class TrafficMeasures(Analytic):
         self._paths.restore(state["paths"], shift_s)
         self._sections.restore(state["sections"], shift_s)
         self._dimensions.restore(state["dimensions"], shift_s)
+        self._lengths.restore(state["lengths"])
         self._conflicts.restore(state["conflicts"], shift_s)
         self._standing.restore(state["standing"], shift_s)
         self._wrong.restore(state["wrong"], shift_s)
@@ -237,6 +240,7 @@ class TrafficMeasures(Analytic):
         found += [self._spell("wrong_way", one) for one in self._wrong.end(identity)]
         self._paths.forget(identity)
         self._dimensions.forget(identity)
+        self._lengths.forget(identity)
         self._known.pop(identity, None)
         return found
 
@@ -281,7 +285,7 @@ class TrafficMeasures(Analytic):
             return []
         if self._upright is None:
             self._upright = Upright(self._ground, aspect=self._size[0] / self._size[1])
-        body = self._traffic.size_of(passage.crossed.class_name)
+        body = self._lengths.body(passage.crossed.identity, passage.crossed.class_name)
         row = float(self._ground.to_picture(np.array([[passage.motion.x_m, passage.motion.y_m]]))[0, 1])
         found = sizes(self._ground, self._upright, box=box, row=row, stands=passage.stands, body=body, size=self._size)
         return [self._of_passage("size", passage, one.value, error=one.error, direction=one.name) for one in found]
@@ -315,9 +319,15 @@ class TrafficMeasures(Analytic):
             share = self._ground.to_picture(np.array([[motion.x_m, motion.y_m]]))[0].tolist()
             spells = self._wrong.step(identity, motion, (share[0], share[1]), known.class_name)
             found += [self._spell("wrong_way", one) for one in spells]
-            if self._pairs and heading is not None:
-                body = self._traffic.size_of(known.class_name)
-                stands = footprint(self._ground, (motion.x_m, motion.y_m), heading, body)
+            if heading is None:
+                continue
+            body = self._lengths.body(identity, known.class_name)
+            stands = footprint(self._ground, (motion.x_m, motion.y_m), heading, body)
+            box = self._dimensions.box(identity, moment)
+            if box is not None:
+                usual = self._traffic.size_of(known.class_name)
+                self._lengths.note(identity, seen_length_m(self._ground, wide=float(box[0]), stands=stands, body=usual))
+            if self._pairs:
                 moving = motion.speed_m_s >= LEAST_M_S
                 velocity = (motion.x_m_s, motion.y_m_s) if moving else (0.0, 0.0)
                 placed.append(Placed(identity, stands, *velocity, known.class_name))

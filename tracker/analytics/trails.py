@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from tracker.analytics.floor import Floor
     from tracker.analytics.geometry import Floats, Rows
 
@@ -23,6 +25,8 @@ SPEED_S = 1.0
 In 1.2 s a short stop between two steps is missed; in 0.8 s arrivals end up to 0.7 s early."""
 LEAST_S, LEAST_MARKS = 0.5, 3
 """Of sights for a speed."""
+SWITCH_S, SWITCH_M = 1.0, 0.8
+"""How long after, and how far from the last sight of an identity a new one continues its trail."""
 CELL_S = 0.1
 """Between the moments at which two trails are compared."""
 UNSEEN_S = 1.0
@@ -56,6 +60,8 @@ class Trails:
     def __init__(self, floor: Floor) -> None:
         self.floor = floor
         self._marks: dict[int, deque[Mark]] = {}
+        self._continues: dict[int, int] = {}
+        """New identities that begin where another one was seen a moment before, and which."""
 
     def note(self, identities: Rows, times_s: Floats, points: Floats, heights: Floats) -> None:
         """Take sights ``(N,)`` of identities, each identity's in order of time."""
@@ -64,6 +70,7 @@ class Trails:
         ):
             marks = self._marks.get(identity)
             if marks is None:
+                self._find_old(identity, Mark(time_s, x, y, height))
                 marks = self._marks[identity] = deque()
             elif time_s - marks[-1].time_s < STEP_S:
                 continue
@@ -76,6 +83,25 @@ class Trails:
                 marks.popleft()
             if now_s - marks[-1].time_s > KEPT_S:
                 del self._marks[identity]
+                self._continues.pop(identity, None)
+
+    def _find_old(self, identity: int, first: Mark) -> None:
+        """The identity that a new one continues, if there is one near enough."""
+        gone = [
+            (self.distance_m(marks[-1], first), other)
+            for other, marks in self._marks.items()
+            if 0 < first.time_s - marks[-1].time_s <= SWITCH_S and other not in self._continues.values()
+        ]
+        apart_m, old = min(gone, default=(np.inf, 0))
+        if apart_m <= SWITCH_M:
+            self._continues[identity] = old
+
+    def _whole(self, identity: int) -> Floats:
+        """Sights ``(N, 4)`` of an identity and of those that it continues, the oldest first."""
+        chain = [identity]
+        while (old := self._continues.get(chain[-1])) is not None and old not in chain:
+            chain.append(old)
+        return np.array([mark for one in reversed(chain) for mark in self.of(one)], np.float64).reshape(-1, 4)
 
     def of(self, identity: int) -> deque[Mark]:
         """An identity's sights, the oldest first."""
@@ -130,7 +156,7 @@ class Trails:
             seconds: How long.
             within_m: How near.
         """
-        marks = [np.array(self.of(identity)).reshape(-1, 4) for identity in (one, other)]
+        marks = [self._whole(identity) for identity in (one, other)]
         begin_s = until_s - seconds
         for trail in marks:
             if not len(trail) or trail[0, 0] > begin_s + CELL_S or trail[-1, 0] < until_s - UNSEEN_S:
@@ -143,11 +169,13 @@ class Trails:
         apart_m = self.floor.distances_m(places[0][:, :2], places[1][:, :2], heights)
         return bool((apart_m <= within_m).mean() >= TOGETHER)
 
-    def state(self) -> list[list[float]]:
-        """Plain values to continue from, one row per sight."""
-        return [[identity, *mark] for identity, marks in self._marks.items() for mark in marks]
+    def state(self) -> dict[str, Any]:
+        """Plain values to continue from."""
+        sights = [[identity, *mark] for identity, marks in self._marks.items() for mark in marks]
+        return {"sights": sights, "continues": [list(pair) for pair in self._continues.items()]}
 
-    def restore(self, rows: list[list[float]], shift_s: float) -> None:
+    def restore(self, kept: Mapping[str, Any], shift_s: float) -> None:
         """Continue from :meth:`state` with ``shift_s`` added to all times."""
-        for identity, time_s, *rest in rows:
+        self._continues = {int(new): int(old) for new, old in kept["continues"]}
+        for identity, time_s, *rest in kept["sights"]:
             self._marks.setdefault(int(identity), deque()).append(Mark(time_s + shift_s, *rest))

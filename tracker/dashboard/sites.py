@@ -177,7 +177,7 @@ def _as_lines(value: Mapping[str, Any]) -> tuple[list[str], dict[int, str]]:
     """The site as YAML with one part per line, which JSON is, and what stands in each line."""
     lines, places = ["{"], {1: "site"}
     for key, entry in value.items():
-        if entry is None or entry == "":
+        if entry in (None, "", []):
             continue
         if key in LISTS and isinstance(entry, list):
             lines.append(f"{_text(key)}: [")

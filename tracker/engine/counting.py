@@ -166,13 +166,14 @@ def site_of(settings: StreamSettings) -> Site | None:
 
 
 def check_site(site: Site, class_names: Sequence[str], offender: str, *, whose: str = "the model; it has") -> None:
-    """Refuse lines and zones for classes that never come: they would count nothing.
+    """Refuse lines, zones and bays for classes that never come: they would count nothing.
 
     Raises:
-        ConfigError: There is such a line or zone.
+        ConfigError: There is such a line, zone or bay.
     """
     wanted = [(f"line {line.name!r}", line.classes) for line in site.lines]
     wanted += [(f"zone {zone.name!r}", (*zone.classes, *zone.loiter_s_by_class)) for zone in site.zones]
+    wanted += [(f"bay {bay.name!r}", bay.classes) for bay in site.bays]
     for part, names in wanted:
         for name in names:
             if name not in class_names:

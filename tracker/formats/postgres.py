@@ -184,6 +184,7 @@ def explained(address: PostgresAddress, failure: Exception, doing: str) -> Refus
         failure: What the driver or the system raised.
         doing: What was to be done: ``add 12 events``.
     """
+    failure = _told_first(failure)
     state, message = sql_state(failure), _message(failure)
     where = f"{address.host}:{address.port}"
     for refusals, found, remedy in (
@@ -208,6 +209,14 @@ def explained(address: PostgresAddress, failure: Exception, doing: str) -> Refus
             problem=f"expected to {doing}, found: {found} ({where})", remedy="see that the server runs there"
         )
     return Refused(problem=f"expected to {doing}, found: {message}", remedy="check the server's log", state=state)
+
+
+def _told_first(failure: Exception) -> Exception:
+    """What the server said before the connection broke: the driver's farewell to a server that hung up hides it."""
+    earlier: BaseException | None = failure
+    while earlier is not None and not sql_state(earlier):
+        earlier = earlier.__context__
+    return earlier if isinstance(earlier, Exception) else failure
 
 
 def sql_state(failure: BaseException) -> str:

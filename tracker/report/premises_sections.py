@@ -38,22 +38,29 @@ def queue_section(store: Store, period: Period, kinds: Mapping[str, int]) -> Sec
     }
     events = store.events(period, QUEUE)
     figures = queue_figures(waits(events), known)
-    columns = ["queue", "#served", "#abandoned", "#lost", "#waiting", "#mean wait", "#median", "#90 %", "#longest wait"]
-    lengths = ["#mean length", "#longest", f"#above {ABOVE}"]
-    caption = "Means and longest waits are of those served, median and 90 % by Kaplan-Meier; lengths are persons"
     several = len({one.stream for one in figures}) > 1
-    rows = [_queue(one, several=several) for one in figures]
-    lead = "Who gave up or was lost would have waited at least as long as it did, and counts so in the median."
-    table = Table(columns=[*columns, *lengths], rows=rows, caption=caption)
-    return Section(key="queues", title="Queues", lead=lead, parts=[table])
+    names = [f"{one.place} · {one.stream}" if several else one.place for one in figures]
+    columns = ["queue", "#served", "#abandoned", "#lost", "#waiting", "#mean wait", "#median", "#90 %", "#longest wait"]
+    caption = "Waits: means and longest ones are of those served, median and 90 % by Kaplan-Meier"
+    ends = [[name, *_waits(one)] for name, one in zip(names, figures, strict=True)]
+    lengths = [
+        [name, f"{one.mean_length:.1f}", f"{one.longest:,}", _percent(one.share_above)]
+        for name, one in zip(names, figures, strict=True)
+    ]
+    tables = [
+        Table(columns=columns, rows=ends, caption=caption),
+        Table(columns=["queue", "#mean", "#longest", f"#above {ABOVE}"], rows=lengths, caption="Lengths in persons"),
+    ]
+    lead = (
+        "A wait that was given up or lost would have been at least as long as it was seen, and counts so in the median."
+    )
+    return Section(key="queues", title="Queues", lead=lead, parts=tables)
 
 
-def _queue(one: QueueFigures, *, several: bool) -> list[str]:
+def _waits(one: QueueFigures) -> list[str]:
     counts = [f"{value:,}" for value in (one.served, one.abandoned, one.lost, one.waiting)]
     seconds = (one.mean_wait_s, one.median_wait_s, one.p90_wait_s, one.longest_wait_s)
-    lengths = [f"{one.mean_length:.1f}", f"{one.longest:,}", _percent(one.share_above)]
-    name = f"{one.place} · {one.stream}" if several else one.place
-    return [name, *counts, *map(duration_text, seconds), *lengths]
+    return [*counts, *map(duration_text, seconds)]
 
 
 def footfall_section(

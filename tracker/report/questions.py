@@ -99,14 +99,18 @@ class Store:
     together: str = ""
 
     def spans(self, *, apart: bool = False) -> list[Span]:
-        """First and last event of every stream and clock.
+        """First and last event of every stream and clock, bins of deleted ones among them.
 
         Args:
             apart: Under the streams' own names, also where they are parts of one camera.
         """
-        query = f"""SELECT stream, utc_ms IS NOT NULL, min({_AT_MS}), max({_AT_MS}), count(*) FROM events
-            WHERE 1 {self._only()} GROUP BY 1, 2 ORDER BY 1, 2"""  # noqa: S608 - own names
-        rows = self.connection.execute(query, self.streams)
+        query = f"""SELECT stream, utc, min(first), max(last), sum(rows) FROM (
+              SELECT stream, utc_ms IS NOT NULL AS utc, min({_AT_MS}) AS first, max({_AT_MS}) AS last, count(*) AS rows
+              FROM events WHERE 1 {self._only()} GROUP BY 1, 2
+              UNION ALL
+              SELECT stream, 1, min(bin_ms), max(bin_ms), 0 FROM bins WHERE 1 {self._only()} GROUP BY 1)
+            GROUP BY 1, 2 ORDER BY 1, 2"""  # noqa: S608 - own names
+        rows = self.connection.execute(query, self.streams * 2)
         return [Span(stream if apart else self._shown(stream), bool(utc), *rest) for stream, utc, *rest in rows]
 
     def counts(self, period: Period, kinds: Sequence[str], *, width_ms: int) -> Iterator[Count]:
@@ -118,11 +122,15 @@ class Store:
             width_ms: Of the times that are summed up.
         """
         marks = ", ".join("?" * len(kinds))
-        query = f"""SELECT stream, kind, place, direction, class, at_ms / ? * ?, semantics, count(*) FROM counted
-            WHERE kind IN ({marks}) AND counts AND utc = ? AND at_ms >= ? AND at_ms < ? {self._only()}
+        query = f"""SELECT stream, kind, place, direction, class, at_ms / ? * ?, semantics, sum(count) FROM (
+              SELECT stream, kind, place, direction, class, at_ms, semantics, 1 AS count FROM counted
+              WHERE kind IN ({marks}) AND counts AND utc = ? AND at_ms >= ? AND at_ms < ? {self._only()}
+              UNION ALL
+              SELECT stream, kind, place, direction, class, bin_ms, semantics, count FROM bins
+              WHERE kind IN ({marks}) AND ? AND bin_ms >= ? AND bin_ms < ? {self._only()})
             GROUP BY 1, 2, 3, 4, 5, 6, 7"""  # noqa: S608 - own names
         limits = (period.utc, period.from_ms, period.to_ms)
-        given = (width_ms, width_ms, *kinds, *limits, *self.streams)
+        given = (width_ms, width_ms, *(*kinds, *limits, *self.streams) * 2)
         for stream, *rest in self.connection.execute(query, given):
             yield Count(self._shown(stream), *rest)
 

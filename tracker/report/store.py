@@ -103,6 +103,11 @@ def _add(connection: sqlite3.Connection, ledger: Ledger, known: dict[Stream, lis
     before = connection.total_changes
     connection.executemany(insertion(), rows())
     fresh = connection.total_changes - before
+    if ledger.is_store:
+        with open_store(ledger.path) as store:
+            bins = store.execute("SELECT * FROM bins").fetchall()
+        renamed = ((ledger.stream or stream, *rest) for stream, *rest in bins)
+        connection.executemany("INSERT OR IGNORE INTO bins VALUES (?, ?, ?, ?, ?, ?, ?, ?)", renamed)
     for stream, span in spans.items():
         for low, high, other in known.get(stream, ()):
             shared = min(high, span[1]) - max(low, span[0])

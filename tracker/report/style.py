@@ -99,6 +99,8 @@ figure,tr,dl.facts,.warning{break-inside:avoid}
 dl.facts{grid-template-columns:repeat(4,minmax(0,1fr))}
 dl.facts dd.v{font-size:15pt}
 table{font-size:9.5pt}
+th,td{padding:4px 12px 4px 0}
+thead th{white-space:normal}
 .scroll{overflow:visible}
 svg.wide{display:block}
 svg.narrow{display:none}

@@ -129,7 +129,7 @@ class Courier:
         self._news = False
         self._ending = False
         self._give_up_s = 0.0
-        self._abandoned = False
+        self._abandoned = self._interrupted = False
         self._problem = ""
         self._told: set[str] = set()
         self._failures = 0
@@ -183,6 +183,7 @@ class Courier:
             self._changed.notify_all()
         self._thread.join(LAST_S)
         if self._thread.is_alive():
+            self._interrupted = True
             self._receiver.interrupt()
             self._thread.join(FLUSH_S)
             self._abandoned = True
@@ -258,6 +259,8 @@ class Courier:
             self._finished = []
 
     def _failed(self, failure: Exception) -> None:
+        if self._interrupted and self._problem:
+            return  # what was cut off here says nothing of the receiver, and why it is away was told
         if not isinstance(failure, TrackerError):
             problem = f"expected to deliver, found {type(failure).__name__}: {failure}"
             failure = DeliveryError(self._receiver.shown, problem)

@@ -177,8 +177,11 @@ def sums_of_ledgers(
 
     if len(ledgers) == 1 and is_postgres(ledgers[0]):
         return _sums_of_database(str(ledgers[0]), kinds, by, bin_s, limits)
-    if len(ledgers) == 1 and Path(ledgers[0]).suffix.lower() in SUFFIXES:
-        return _sums_of_store(Path(ledgers[0]), kinds, by, bin_s, limits)
+    stores = [Path(one) for one in ledgers if not is_postgres(one) and Path(one).suffix.lower() in SUFFIXES]
+    if len(ledgers) == len(stores) == 1:
+        return _sums_of_store(stores[0], kinds, by, bin_s, limits)
+    for path in stores:
+        _check_whole(path)
     return sums_of(
         read_events(*ledgers),
         corrections=Corrections.of(read_events(*ledgers)),
@@ -188,6 +191,21 @@ def sums_of_ledgers(
         start_ms=limits[0],
         end_ms=limits[1],
     )
+
+
+def _check_whole(path: Path) -> None:
+    """Refuse a store of which events were deleted: their bins are counted of one store only.
+
+    Raises:
+        ConfigError: It is one.
+    """
+    from tracker.formats.event_store import open_store
+
+    with open_store(path) as connection:
+        [found] = connection.execute("SELECT coalesce(sum(rows), 0) FROM tombstones").fetchone()
+    if found:
+        problem = f"expected a store with all of its events beside other ledgers, found {found:,} deleted by age"
+        raise ConfigError(path, problem, "count it alone")
 
 
 def _sums_of_store(path: Path, kinds: Sequence[EventKind], by: Sequence[str], bin_s: int, limits: Limits) -> Sums:
