@@ -269,6 +269,7 @@ def application(fake: Fake) -> Any:
         Route("/api/flows", g(fake.flows)),
         Route("/api/speeds", g(fake.speeds)),
         Route("/api/conflicts", g(fake.conflicts)),
+        Route("/api/groups", g(fake.groups)),
         Route("/api/queues", g(fake.queues)),
         Route("/api/footfall", g(fake.footfall)),
         Route(s + "/heatmap", g(fake.heat)),

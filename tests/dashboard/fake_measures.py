@@ -127,6 +127,27 @@ class FakeMeasures(FakeQuestions):
             }
         )
 
+    async def groups(self, request: Request) -> Response:
+        bins, day_ms = self.bins(request), 86_400_000
+        known = {"entrance", "checkout"} <= {one.id for one in self.chosen(request)}
+        values = [value for value in _day(bins | {"outages": []}, 160, whole=True) if value is not None]
+        starts = bins["starts_ms"][: len(values)]
+        quiet_ms = bins["starts_ms"][0] + 4 * 3_600_000 if starts else 0
+        group = {"name": "market hall", "cameras": ["entrance", "checkout"], "timezone": "Europe/Berlin"}
+        group |= {"reset_at": "04:00", "doors": 3, "known": bool(starts), "starts_ms": starts, "inside": values}
+        group |= {
+            "corrected": [value * 0.97 if at < quiet_ms else None for at, value in zip(starts, values, strict=True)]
+        }
+        group |= {"open": [True] * len(starts), "entries": 812, "exits": 774, "most": 151, "inside_last": 38}
+        group |= {"lost_last": 1, "outages": []}
+        group["periods"] = [
+            {"from_ms": quiet_ms - day_ms, "to_ms": quiet_ms, "entries": 1840, "exits": 1829, "drift": 11}
+            | {"spread": "exits"},
+            {"from_ms": quiet_ms, "to_ms": None, "entries": 812, "exits": 774, "drift": None, "spread": ""},
+        ]
+        answer = {"bin_s": bins["bin_s"], "configured": known, "groups": [group] if known else []}
+        return JSONResponse(answer)
+
     async def heat(self, request: Request) -> Response:
         one, look = self.cameras[request.path_params["stream"]], _look(request)
         return JSONResponse(heat_facts(_walked(one), look, None))

@@ -37,6 +37,7 @@ PAGES: dict[str, str] = {
     "conflicts": "/conflicts",
     "queues": "/queues",
     "footfall": "/footfall",
+    "groups": "/groups",
     "heatmap": "/heatmap?span=all",
     "events": "/events",
     "audit": "/audit",

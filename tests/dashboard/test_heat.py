@@ -55,6 +55,7 @@ def test_figures_are_those_of_the_store(desk, tmp_path):
         assert client.get("/api/streams/vault/heatmap").status_code == 404
     assert found["sum"] == pytest.approx(expected.grid("seconds").sum(), abs=1e-3)
     assert found["sum"] > 7
+    assert 0 < found["top"] <= expected.grid("seconds").max() + 1e-3
     assert visits["sum"] == expected.grid("visits").sum()
     assert (found["from_ms"], found["to_ms"], found["ground"]) == (START_MS, START_MS + HOUR_MS, True)
     for nothing in (later, quiet):

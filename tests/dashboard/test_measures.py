@@ -6,11 +6,15 @@ import pytest
 
 from tests.dashboard.clients import Desk, PlayedEngine
 from tests.sinks.ledgers import START_MS, crossing, write_ledger
+from tracker.analytics.corrections import Corrections
+from tracker.analytics.group_occupancy import occupancy_bins
+from tracker.analytics.group_occupancy import passages as passages_of
 from tracker.analytics.spans import spans_of
 from tracker.analytics.speeds import passages, speeds
 from tracker.analytics.visitors import visitors
 from tracker.analytics.waits import length_bins, queue_figures, waits
 from tracker.formats.ledger import read_events
+from tracker.settings.groups_file import read_groups
 from tracker.settings.site_file import read_site
 
 SITE = """version: 1
@@ -244,3 +248,48 @@ def test_conflicts_are_sorted_by_how_close_they_were(tmp_path):
     assert [one["n"] for one in close["kinds"]] == [1, 0]
     assert (quiet["pairs"], quiet["streams"]) == ([], ["quiet"])
     assert found["streams"] == ["gate", "quiet"]
+
+
+# ---- site groups ----------------------------------------------------------------------------------------------------
+
+GROUPS = """version: 1
+groups:
+  - name: hall
+    timezone: Europe/Berlin
+    reset_at: 04:00
+    cameras: [gate, vault]
+    doors:
+      - {camera: gate, line: door}
+      - {camera: vault, line: door}
+"""
+
+
+def test_groups_are_those_of_the_command_and_of_those_who_see_all_cameras(tmp_path):
+    rows = [crossing(60 * number, direction="in" if number % 3 else "out") for number in range(60)]
+    rows += [crossing(60 * number + 7, stream="vault", direction="out") for number in range(30)]
+    rows.append(crossing(30 * HOUR_S, stream="vault", direction="in"))
+    store = write_ledger(tmp_path / "e.sqlite", rows)
+    (tmp_path / "groups.yaml").write_text(GROUPS)
+    [group] = read_groups(tmp_path / "groups.yaml")
+    events = list(read_events(store))
+    found = passages_of(events, group, Corrections.of(events))
+    last = START_MS + 30 * HOUR_S * 1000
+    named = {"groups": str(tmp_path / "groups.yaml")}
+    desk = Desk(tmp_path / "dash", engine=PlayedEngine(tmp_path, "gate", "vault"), ledgers=[store], **named)
+    with desk.logged_in("ann", "viewer", ["gate", "vault"]) as client:
+        [hall] = client.get("/api/groups?bin_s=3600").json()["groups"]
+        later = client.get(f"/api/groups?bin_s=3600&from_ms={START_MS + 25 * HOUR_S * 1000}").json()
+    with desk.logged_in("bob", "viewer", ["gate"]) as client:
+        assert client.get("/api/groups").json() == {"bin_s": 900, "configured": True, "groups": []}
+    (tmp_path / "groups.yaml").write_text("version: 1\ngroups: [{name: hall}]\n")
+    with desk.logged_in("ann") as client:
+        broken = client.get("/api/groups")
+    desk.close()
+    expected = occupancy_bins(found, group, bin_s=3600, start_ms=START_MS, end_ms=last + 1, now_ms=last)
+    assert hall["starts_ms"] == [row.start_ms for row in expected]
+    assert hall["inside"] == [row.balance for row in expected]
+    assert hall["corrected"] == [row.corrected and pytest.approx(row.corrected, abs=0.01) for row in expected]
+    assert [(one["drift"], one["to_ms"] is None) for one in hall["periods"]] == [(40 - 20 - 30, False), (None, True)]
+    assert later["groups"][0]["inside"][0] == expected[25].balance
+    assert broken.status_code == 409
+    assert str(tmp_path) not in broken.text

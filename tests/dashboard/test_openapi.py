@@ -148,6 +148,7 @@ def test_answers_have_the_shapes_that_are_described(desk):
         "/api/flows": shapes.Flows,
         "/api/speeds": measure_shapes.SpeedsShape,
         "/api/conflicts": measure_shapes.ConflictsShape,
+        "/api/groups": measure_shapes.GroupsShape,
         "/api/queues": measure_shapes.QueuesShape,
         "/api/footfall": measure_shapes.FootfallShape,
         "/api/streams/gate/heatmap": measure_shapes.HeatShape,

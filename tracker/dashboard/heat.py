@@ -88,18 +88,21 @@ def heat_facts(found: Presence | None, look: HeatLook, site: Site | None) -> dic
     """Figures of a heatmap; all of them ``None`` or empty where nothing was kept."""
     ground = site is not None and site.ground is not None
     if found is None:
-        nothing = dict.fromkeys(("utc", "from_ms", "to_ms", "sum", "unplaced_s"))
+        nothing = dict.fromkeys(("utc", "from_ms", "to_ms", "sum", "top", "unplaced_s"))
         return {**nothing, "classes": [], "ground": ground}
     sums = {name: values.sum(axis=0).tolist() for name, values in sorted(found.total.by_class.items())}
     classes = [
         {"class": name} | {key: round(value, 3) for key, value in zip(MEASURES, row, strict=True)}
         for name, row in sums.items()
     ]
+    grid = look.grid(found.total)
+    used = grid[grid > 0]
     return {
         "utc": found.total.utc,
         "from_ms": found.from_ms,
         "to_ms": found.to_ms,
-        "sum": round(float(look.grid(found.total).sum()), 3),
+        "sum": round(float(grid.sum()), 3),
+        "top": round(float(np.percentile(used, PERCENTILE)), 3) if len(used) else None,
         "unplaced_s": round(found.total.unplaced_s, 3),
         "classes": classes,
         "ground": ground,

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from tracker.dashboard.shapes import Number, Outage, Shape
 
-__all__ = ["ConflictsShape", "FootfallShape", "HeatShape", "QueuesShape", "SpeedsShape"]
+__all__ = ["ConflictsShape", "FootfallShape", "GroupsShape", "HeatShape", "QueuesShape", "SpeedsShape"]
 
 
 class SpeedFigures(Shape):
@@ -147,6 +147,7 @@ class HeatShape(Shape):
     from_ms: int | None = Field(description="Begin of the first hour that it covers.")
     to_ms: int | None
     sum: float | None = Field(description="Of all cells that the picture shows.")
+    top: float | None = Field(description="Value of a cell from which on it has the last colour.")
     unplaced_s: float | None = Field(description="Seconds in no cell: the ground contact was hidden.")
     classes: list[HeatClass]
     ground: bool = Field(description="Whether the ground can be drawn from above.")
@@ -211,3 +212,44 @@ class ConflictsShape(Shape):
     lasting: list[LastingIncident] = Field(description="The newest 200.")
     lasting_n: LastingNumbers
     streams: list[str] = Field(description="Those that measure any of it.")
+
+
+class GroupPeriod(Shape):
+    """From one quiet hour to the next."""
+
+    from_ms: int
+    to_ms: int | None = Field(description="Null while it lasts.")
+    entries: int
+    exits: int
+    drift: int | None = Field(description="Entries less exits that were left at its end; null while it lasts.")
+    spread: str
+
+
+class GroupShape(Shape):
+    """A place that several cameras see."""
+
+    name: str
+    cameras: list[str]
+    timezone: str
+    reset_at: str
+    doors: int
+    known: bool = Field(description="Whether the ledgers know anything of its cameras in that time.")
+    starts_ms: list[int]
+    inside: list[int] = Field(description="Entries less exits since the quiet hour, at the end of each bin.")
+    corrected: list[float | None] = Field(description="With the drift spread; null while the period lasts.")
+    open: list[bool]
+    entries: int
+    exits: int
+    most: int
+    inside_last: int
+    lost_last: int = Field(description="Exits since the quiet hour that found nobody inside.")
+    periods: list[GroupPeriod]
+    outages: list[Outage]
+
+
+class GroupsShape(Shape):
+    """Groups whose cameras may all be seen."""
+
+    bin_s: int
+    configured: bool = Field(description="Whether the dashboard has a file of groups.")
+    groups: list[GroupShape]

@@ -26,6 +26,7 @@ VIEWS = (
     "/conflicts",
     "/queues",
     "/footfall",
+    "/groups",
     "/heatmap",
     "/events",
     "/audit",

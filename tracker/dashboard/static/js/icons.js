@@ -11,6 +11,7 @@ const PATHS = {
   footfall: "M13 3h7v18h-7M3 12h11M10 8l4 4-4 4",
   heatmap: "M12 3c3 4 6 6 6 11a6 6 0 0 1-12 0c0-2 1-4 2-5 1 2 2 2 2 2 1-3 1-5 2-8z",
   conflicts: "M4 20L11 13M20 20l-7-7M4 15v5h5M20 15v5h-5M12 3v6M12 11h.01",
+  groups: "M3 21V9l9-6 9 6v12M9 21v-6h6v6M3 21h18",
   audit: "M4 5h16M4 11h9M4 17h6M14 17l2.5 2.5L21 14",
   recordings: "M3 5h18v14H3zM10 9l5 3-5 3z",
   health: "M3 12h4l2-6 4 12 2-6h6",

@@ -12,6 +12,7 @@ const ROUTES = [
   ["conflicts", /^\/conflicts$/],
   ["queues", /^\/queues$/],
   ["footfall", /^\/footfall$/],
+  ["groups", /^\/groups$/],
   ["heatmap", /^\/heatmap$/],
   ["events", /^\/events$/],
   ["audit", /^\/audit$/],

@@ -50,6 +50,7 @@ function One({ id, facts, filter, ground, zone }) {
     ${facts.sum > 0 ? html`<${Picture} source=${source} label=${t("heatmap.alt", { name: id, sum })} />` : html`<p class="state">${t("heatmap.nothing")}</p>`}
     ${ground && !facts.ground && html`<p class="soft note">${t("heatmap.no_ground")}</p>`}
     <dl class="figures note"><${Figure} name=${t(`heatmap.${filter.measure}`)} value=${sum} note=${t("heatmap.span", { from: moment(facts.from_ms, facts.utc, zone), to: moment(facts.to_ms, facts.utc, zone) })} />
+      ${facts.top !== null && html`<${Figure} name=${t("heatmap.top")} value=${filter.measure === "visits" ? number(facts.top) : duration(facts.top)} note=${t("heatmap.top_note")} />`}
       ${facts.classes.map((one) => html`<${Figure} name=${one.class} value=${duration(one.seconds)} note=${t("heatmap.class_note", { still: duration(one.still_s) })} />`)}
       ${facts.unplaced_s >= 1 && html`<${Figure} name=${t("heatmap.unplaced")} value=${duration(facts.unplaced_s)} note=${t("heatmap.unplaced_note", { share: number((100 * facts.unplaced_s) / (seconds + facts.unplaced_s)) })} />`}</dl></section>`;
 }
