@@ -242,7 +242,7 @@ class GroupShape(Shape):
     exits: int
     most: int
     inside_last: int
-    lost_last: int = Field(description="Exits since the quiet hour that found nobody inside.")
+    lost_last: int = Field(description="Exits since the quiet hour beyond those inside.")
     periods: list[GroupPeriod]
     outages: list[Outage]
 

@@ -43,14 +43,14 @@ function Found({ data, zone }) {
     ${data.lasting.length > 0 && html`<section class="card flush after"><header><h2>${t("conflicts.lasting")}</h2></header><${Lasting} rows=${data.lasting} zone=${zone} /></section>`}<p class="soft after">${t("conflicts.note")}</p>`;
 }
 
-const Who = ({ stream, identity, children }) => html`<${Link} href=${streamUrl(stream, `?identity=${identity}`)}>${children || `#${identity}`}<//>`;
+const Numbered = ({ stream, identity, children }) => html`<${Link} href=${streamUrl(stream, `?identity=${identity}`)}>${children || `#${identity}`}<//>`;
 
 function Pairs({ rows, zone }) {
   return html`<${Scroller} label=${t("conflicts.pairs")}><table class="listing"><thead><tr><th class="num" scope="col">${t("conflicts.value")}</th><th scope="col">${t("conflicts.what")}</th><th scope="col">${t("conflicts.first")}</th><th scope="col">${t("conflicts.other")}</th><th scope="col">${t("conflicts.when")}</th><th scope="col">${t("conflicts.place")}</th><th scope="col">${t("speeds.stream")}</th></tr></thead>
-    <tbody>${rows.map((one) => html`<tr><td class="num"><b>${decimal(one.value_s, 2)} s</b></td><td>${word("kind", one.kind)}</td><td><${Who} stream=${one.stream} identity=${one.identity}>${`${one.class} #${one.identity}`}<//></td><td><${Who} stream=${one.stream} identity=${one.other_identity} /></td><td>${moment(one.at_ms, one.utc, zone)}</td><td>${one.place || "–"}</td><td class="soft">${one.stream}</td></tr>`)}</tbody></table><//>`;
+    <tbody>${rows.map((one) => html`<tr><td class="num"><b>${decimal(one.value_s, 2)} s</b></td><td>${word("kind", one.kind)}</td><td><${Numbered} stream=${one.stream} identity=${one.identity}>${`${one.class} #${one.identity}`}<//></td><td><${Numbered} stream=${one.stream} identity=${one.other_identity} /></td><td>${moment(one.at_ms, one.utc, zone)}</td><td>${one.place || "–"}</td><td class="soft">${one.stream}</td></tr>`)}</tbody></table><//>`;
 }
 
 function Lasting({ rows, zone }) {
   return html`<${Scroller} label=${t("conflicts.lasting")}><table class="listing"><thead><tr><th scope="col">${t("conflicts.what")}</th><th scope="col">${t("conflicts.first")}</th><th scope="col">${t("conflicts.when")}</th><th class="num" scope="col">${t("conflicts.lasted")}</th><th scope="col">${t("conflicts.place")}</th><th scope="col">${t("speeds.stream")}</th></tr></thead>
-    <tbody>${rows.map((one) => html`<tr><td>${word("kind", one.kind)}</td><td><${Who} stream=${one.stream} identity=${one.identity}>${`${one.class} #${one.identity}`}<//></td><td>${moment(one.at_ms, one.utc, zone)}</td><td class="num">${one.lasted_s === null ? t("conflicts.lasts") : duration(one.lasted_s)}</td><td>${one.place}</td><td class="soft">${one.stream}</td></tr>`)}</tbody></table><//>`;
+    <tbody>${rows.map((one) => html`<tr><td>${word("kind", one.kind)}</td><td><${Numbered} stream=${one.stream} identity=${one.identity}>${`${one.class} #${one.identity}`}<//></td><td>${moment(one.at_ms, one.utc, zone)}</td><td class="num">${one.lasted_s === null ? t("conflicts.lasts") : duration(one.lasted_s)}</td><td>${one.place}</td><td class="soft">${one.stream}</td></tr>`)}</tbody></table><//>`;
 }

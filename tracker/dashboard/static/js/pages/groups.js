@@ -40,7 +40,7 @@ function One({ one, bin_s }) {
   if (one.corrected.some((value) => value !== null)) lines.push({ name: t("groups.corrected"), values: one.corrected, colour: 1, dashed: true, digits: 1 });
   const spans = outSpans({ ...one, bin_s });
   const closed = one.open.length > 0 && !one.open[one.open.length - 1];
-  return html`<section class="after">${head}<dl class="figures"><${Figure} name=${t("groups.inside_last")} value=${number(one.inside_last)} note=${closed ? t("groups.closed") : one.lost_last ? t("groups.lost", { count: number(one.lost_last) }) : null} />
+  return html`<section class="after">${head}<dl class="figures"><${Figure} name=${t("groups.inside_last")} value=${number(one.inside_last)} note=${closed ? t("groups.closed") : one.lost_last ? plural("groups.lost", one.lost_last) : null} />
       <${Figure} name=${t("groups.most")} value=${number(one.most)} /><${Figure} name=${t("groups.entries")} value=${number(one.entries)} /><${Figure} name=${t("groups.exits")} value=${number(one.exits)} /></dl>
     ${one.outages.length > 0 && html`<${Notice} kind="warn">${plural("counts.outages", one.outages.length)} ${t("groups.outage_text")}<//>`}
     ${one.starts_ms.length > 0 ? html`<div class="card"><${Chart} starts_ms=${one.starts_ms} bin_s=${bin_s} lines=${lines} spans=${spans} zone=${one.timezone} label=${t("groups.chart_label", { name: one.name })} /></div>` : html`<${Notice}>${t("groups.no_passage")}<//>`}
@@ -49,6 +49,6 @@ function One({ one, bin_s }) {
 
 function Periods({ one }) {
   const share = (row) => Math.abs(row.drift) / Math.max(row.entries, row.exits, 1);
-  return html`<${Scroller} label=${t("groups.periods", { name: one.name })}><table class="listing"><thead><tr><th scope="col">${one.reset_at ? t("groups.since_quiet") : t("groups.since")}</th><th class="num" scope="col">${t("groups.entries")}</th><th class="num" scope="col">${t("groups.exits")}</th><th class="num" scope="col">${t("groups.drift")}</th><th scope="col"></th></tr></thead>
+  return html`<${Scroller} label=${t("groups.periods", { name: one.name })}><table class="listing"><thead><tr><th scope="col">${one.reset_at ? t("groups.since_quiet") : t("groups.since")}</th><th class="num" scope="col">${t("groups.entries")}</th><th class="num" scope="col">${t("groups.exits")}</th><th class="num" scope="col">${t("groups.drift")}</th><th scope="col">${t("groups.state")}</th></tr></thead>
     <tbody>${one.periods.map((row) => html`<tr><th scope="row">${stamp(row.from_ms, one.timezone)}</th><td class="num">${number(row.entries)}</td><td class="num">${number(row.exits)}</td><td class="num">${row.drift === null ? "–" : `${row.drift > 0 ? "+" : ""}${number(row.drift)} (${decimal(100 * share(row), 1)} %)`}</td><td>${row.drift === null ? t("groups.lasts") : share(row) > MOST_DRIFT ? html`<${Badge} kind="warn">${t("groups.check")}<//>` : ""}</td></tr>`)}</tbody></table><//>`;
 }
