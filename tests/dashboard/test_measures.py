@@ -55,6 +55,9 @@ def speed_rows(*, stream: str = "gate", count: int = 40) -> list:
     for number in range(count):
         passed = crossing(2 * number, stream=stream, class_name="car", identity=number + 1, direction="in")
         rows.append(passed)
+        if number % 3 == 0:
+            close = {"kind": "headway", "value": 1.5 + number % 2 * 4, "other_identity": 90}
+            rows.append(crossing(2 * number, stream=stream, identity=number + 1, direction="in", **close))
         if number % 10:
             common = {"stream": stream, "class_name": "car", "identity": number + 1, "direction": "in"}
             rows.append(crossing(2 * number, kind="speed", value=8.0 + number / 10, error=0.3, **common))
@@ -73,9 +76,11 @@ def desk(tmp_path):
 def test_speeds_are_those_of_the_command(desk, tmp_path):
     events = [one for one in read_events(tmp_path / "e.sqlite") if one.stream == "gate"]
     [expected] = speeds(passages(events))
+    [free] = speeds([one for one in passages(events) if one.is_free])
     with desk.logged_in("ann", "viewer", ["gate"]) as client:
         found = client.get("/api/speeds").json()
         fast = client.get("/api/speeds?unit=m/s").json()
+        alone = client.get("/api/speeds?unit=m/s&free_flow=true").json()
     [group] = fast["groups"]
     assert (group["stream"], group["place"], group["direction"], group["class"]) == ("gate", "door", "in", "car")
     assert (group["n"], group["unknown"]) == (expected.n, expected.unknown) == (36, 4)
@@ -83,6 +88,8 @@ def test_speeds_are_those_of_the_command(desk, tmp_path):
         assert group[name] == pytest.approx(getattr(expected, name), abs=0.0051)
         assert found["all"][name] == pytest.approx(3.6 * getattr(expected, name), abs=0.01)
     assert sum(one["count"] for one in found["histogram"]) == 36
+    assert (alone["all"]["n"], alone["all"]["unknown"]) == (free.n, free.unknown)
+    assert 0 < free.n < 36
     assert found["lines"] == [{"stream": "gate", "place": "door"}, {"stream": "gate", "place": "far"}]
 
 

@@ -17,11 +17,13 @@ from tracker.analytics.corrections import Corrections
 from tracker.analytics.counts import booked
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
+
+    from numpy.typing import NDArray
 
     from tracker.events import Event
 
-__all__ = ["BY", "FREE_FLOW_S", "KINDS", "LEAST_N", "PassageSpeed", "Speeds", "passages", "speeds"]
+__all__ = ["BY", "FREE_FLOW_S", "KINDS", "LEAST_N", "PassageSpeed", "Speeds", "figures", "passages", "speeds"]
 
 BY = ("stream", "place", "direction", "class")
 KINDS = frozenset({"speed", "crossing", "headway", "reclassified", "rekeyed"})
@@ -85,16 +87,14 @@ class Speeds:
     space_mean: float | None
 
 
-def passages(events: Sequence[Event], *, lines: Collection[tuple[str, str]] | None = None) -> list[PassageSpeed]:
+def passages(events: Sequence[Event]) -> list[PassageSpeed]:
     """Passages over the lines that measured any speed, in order of time.
 
     Args:
         events: Of a ledger, in the order in which they were written; see :data:`KINDS`.
-        lines: Streams and lines that measure speeds, where ``events`` are a part of the ledger; ``None`` = those of
-            which there is any speed.
     """
     corrections = Corrections.of(events)
-    measuring = {(event.stream, event.place) for event in events if event.kind == "speed"} if lines is None else lines
+    measuring = {(event.stream, event.place) for event in events if event.kind == "speed"}
     rows: dict[tuple[str, str, str, int, int], dict[str, Event]] = defaultdict(dict)
     for event in events:
         if event.kind in {"speed", "crossing", "headway"} and (event.stream, event.place) in measuring:
@@ -139,13 +139,24 @@ def _passage(held: dict[str, Event], corrections: Corrections) -> PassageSpeed:
 
 def _speeds(group: tuple[str, ...], found: Sequence[PassageSpeed]) -> Speeds:
     known = np.array([one.speed_m_s for one in found if one.speed_m_s is not None])  # (n,)
+    return figures(group, known, unknown=len(found) - len(known))
+
+
+def figures(group: tuple[str, ...], known: NDArray[np.float64], *, unknown: int) -> Speeds:
+    """Speeds of one group.
+
+    Args:
+        group: Its name.
+        known: ``(n,)`` speeds in m/s.
+        unknown: Passages without one.
+    """
     low = middle = high = None
     if len(known) >= LEAST_N:
         low, middle, high = np.percentile(known, (15, 50, 85)).tolist()
     return Speeds(
         group=group,
         n=len(known),
-        unknown=len(found) - len(known),
+        unknown=unknown,
         v15=low,
         v50=middle,
         v85=high,

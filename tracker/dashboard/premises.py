@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 __all__ = ["footfall_of", "queues_of"]
 
+LONGEST_MS = 12 * 3_600_000
+"""Waits that began so long before a time do not last in it."""
 _WAITING = ("queue_join", "queue_leave")
 _PASSING = ("crossing", "group", "group_member", "passing")
 _KNOWN = ("staff", "re_entry")
@@ -72,13 +74,18 @@ def queues_of(
 
 
 def _waits(history: History, asked: Filter) -> list[Wait]:
-    """Waits of all times, since one that lasts began before; the ends of identities say how long others lasted."""
+    """Waits that touch a time, and others; the ends of identities say how long those without an end lasted."""
     with history.lock:
-        everything = Filter(streams=asked.streams, kinds=_WAITING, places=asked.places)
-        rows = chosen(history, everything)
-        streams = np.unique(history.events["stream"][rows])
-        ends = chosen(history, Filter(streams=asked.streams, kinds=("identity_end",)))
         events = history.events
+        rows = chosen(history, Filter(streams=asked.streams, kinds=_WAITING, places=asked.places))
+        streams = np.unique(events["stream"][rows])
+        ends = chosen(history, Filter(streams=asked.streams, kinds=("identity_end",)))
+        if asked.from_ms is not None:
+            rows = rows[events["at"][rows] >= asked.from_ms - LONGEST_MS]
+            ends = ends[events["at"][ends] >= asked.from_ms - LONGEST_MS]
+        if asked.to_ms is not None:
+            joined = events["at"][rows] - np.nan_to_num(events["lasted_s"][rows]) * 1000
+            rows = rows[joined < asked.to_ms]
         waited = np.isin(events["identity"][ends], events["identity"][rows]) & np.isin(events["stream"][ends], streams)
         spans = {
             (history.names.texts[stream], utc): span
