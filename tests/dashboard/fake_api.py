@@ -20,7 +20,7 @@ from starlette.routing import Route, WebSocketRoute
 from tests.dashboard.fake_accounts import FakeAccounts
 from tests.dashboard.fake_answers import COOKIE, refusal
 from tests.dashboard.fake_live import FakeLive
-from tests.dashboard.fake_questions import FakeQuestions
+from tests.dashboard.fake_measures import FakeMeasures
 from tests.dashboard.fake_sites import FakeSites
 from tests.dashboard.fake_world import Camera
 from tracker.dashboard.guard import csp
@@ -35,7 +35,7 @@ PASSWORD = "correct horse battery"
 TOKEN = "one-time-token-of-the-fake"
 
 
-class Fake(FakeQuestions, FakeSites, FakeAccounts, FakeLive):
+class Fake(FakeMeasures, FakeSites, FakeAccounts, FakeLive):
     """The whole state of a fake server.
 
     Args:
@@ -270,6 +270,13 @@ def application(fake: Fake) -> Any:
         Route("/api/counts", g(fake.counts)),
         Route("/api/dwell", g(fake.dwell)),
         Route("/api/flows", g(fake.flows)),
+        Route("/api/speeds", g(fake.speeds)),
+        Route("/api/conflicts", g(fake.conflicts)),
+        Route("/api/groups", g(fake.groups)),
+        Route("/api/queues", g(fake.queues)),
+        Route("/api/footfall", g(fake.footfall)),
+        Route(s + "/heatmap", g(fake.heat)),
+        Route(s + "/heatmap/picture", g(fake.heat_picture)),
         Route("/api/occupancy", g(fake.occupancy)),
         Route("/api/export/{name}", g(fake.export)),
         Route("/api/recordings", g(fake.recordings)),
