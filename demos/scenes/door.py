@@ -178,7 +178,7 @@ def _play(cast: _Cast) -> None:
     here, there = (11.7, -0.35), (11.7, 0.5)
     cast.add(cast.way(-5.0, _out(_RIGHT, 6.4, -0.7, here), stops={0: 20.0}), role="staff")
     out, inside = [(FRONT_M + 0.7, 0.6), (FRONT_M - 0.8, 0.7)], [(FRONT_M - 0.7, 0.6), (FRONT_M + 0.9, 0.5)]
-    cast.add(cast.way(-5.0, [there, *out, (5.9, 2.4), *inside, there], stops={0: 23.5, 3: 9.0}), role="staff")
+    cast.add(cast.way(-5.0, [there, *out, (5.9, 2.4), *inside, there], stops={0: 23.5, 3: 9.0, 6: 9.0}), role="staff")
     # Up to half a metre before the threshold, a look inside, and back.
     turn = FRONT_M - 0.5
     nodes = [(31.0, 4.7, -5.4, 0, 1.2), (34.0, 5.4, -1.8, 0.6, 1.0), (36.0, turn, -0.2, 0, 0), (38.0, turn, -0.2, 0, 0)]

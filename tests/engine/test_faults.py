@@ -38,7 +38,8 @@ BROKEN_FROM = 40
 RECORDS = [
     name
     for name in SINKS.names
-    if not (sink_class(f"x{name}").needs_images or sink_class(f"x{name}").takes_events())
+    if name.startswith(".")
+    and not (sink_class(f"x{name}").needs_images or sink_class(f"x{name}").takes_events())
     and name != ".ndjson"
     and not name.startswith(".identities")
 ]
