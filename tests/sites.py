@@ -7,6 +7,7 @@ import math
 import numpy as np
 from hypothesis import strategies as st
 
+from tracker.alert_rules import AlertRule
 from tracker.ground import Ground, GroundPoint, Rectangle
 from tracker.polygons import Point, first_crossing, polygon_area
 from tracker.premises import Bay, Footfall, Queue
@@ -113,6 +114,18 @@ def bays(draw: st.DrawFn) -> Bay:
     )
 
 
+def alerts_of(lines: tuple[Line, ...], zones: tuple[Zone, ...]) -> tuple[AlertRule, ...]:
+    """One rule for every zone and line."""
+    rules = [
+        AlertRule(
+            name=zone.name, watch="presence", place=zone.name, over=7.25, until=5, for_s=10, quiet=("22:00-06:00",)
+        )
+        for zone in zones
+    ]
+    rules += [AlertRule(name=line.name, watch="speed", place=line.name, over=13.9, clear_s=60) for line in lines]
+    return tuple(rules)
+
+
 def queues_of(lines: tuple[Line, ...], zones: tuple[Zone, ...]) -> tuple[Queue, ...]:
     """One queue for every zone that has another place to go to."""
     first = next((line for line in lines), None)
@@ -183,6 +196,7 @@ def sites(draw: st.DrawFn) -> Site:
         queues=queues_of(lines, zones),
         footfall=(footfall,) if footfall else (),
         bays=tuple(draw(st.lists(bays().filter(lambda bay: bay.name not in {*taken, "shop"}), max_size=1))),
+        alerts=alerts_of(lines, zones),
         ground=ground,
         traffic=Traffic(post_encroachment_s=5.0, sizes={"car": (4.0, 1.75, 2.5)}) if ground and lines else None,
         reference_size=draw(st.none() | st.tuples(st.integers(1, 9000), st.integers(1, 9000))),

@@ -32,6 +32,7 @@ SCENES = {
     "count-lanes.md": {"road.mp4": ("road", 11.5)},
     "count-shop.md": {"door.mp4": ("door", 10.0), "till.mp4": ("checkout", 10.0), "bays.mp4": ("bays", 7.0)},
     "queue.md": {"till.mp4": ("checkout", 12.0)},
+    "alerts.md": {"till.mp4": ("checkout", 12.0)},
     "count-junction.md": {"junction.mp4": ("junction", 12.0)},
     "reports.md": {"door.mp4": ("door", 10.0)},
     "draw-afterwards.md": {"road.mp4": ("road", 11.5)},
@@ -163,6 +164,16 @@ def test_the_queue_at_the_till(folder: Path, run: Run) -> None:
     assert printed[1] == printed[-1]  # counted while tracking, and from the records
     keys = [sorted(event.key for event in read_events(folder / f"{name}.events.jsonl")) for name in ("till", "again")]
     assert keys[0] == keys[1]
+
+
+def test_alerts(folder: Path, run: Run) -> None:
+    printed = follow("alerts.md", folder, run)
+    assert "alert long queue: queue till over 1 for 1 s, until 1 or less for 5 s" in printed[0]
+    alerts, again = (
+        [event for event in read_events(f"{name}.events.jsonl") if event.kind == "alert"] for name in ("till", "again")
+    )
+    assert [(event.place, event.since_s, event.value) for event in alerts] == [("long queue", None, 2.0)]
+    assert again == alerts
 
 
 def test_turning_counts(folder: Path, run: Run) -> None:

@@ -13,6 +13,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 STAGES = ("sources", "segment", "associate", "analytics", "render", "sinks")
 CENTRAL = {
+    "tracker.alert_rules",
     "tracker.types",
     "tracker.boxes",
     "tracker.masks",

@@ -63,6 +63,8 @@ footfall:
   - {name: visitors, doors: shop, passing: back, staff_zones: [ring], group_m: 1.2}
 bays:
   - {name: A1, polygon: [[0.1, 0.6], [0.3, 0.6], [0.28, 0.5], [0.1, 0.5]], classes: [car, bus], taken_s: 20}
+alerts:
+  - {name: long queue, watch: queue, place: till, over: 7, until: 5, for_s: 20, quiet: "mon-fri 22:00-06:00"}
 ground:
   rectangle: {corners: [[0.1, 0.9], [0.9, 0.9], [0.6, 0.5], [0.4, 0.5]], width_m: 4, length_m: 12.5}
 traffic: {time_to_collision_s: 4, post_encroachment_s: 6.5, sizes: {car: [4.2, 1.8, 2.8]}}
@@ -96,7 +98,8 @@ def test_a_whole_file() -> None:
         "04:00",
     )
     assert (site.flows[0].start_direction, site.flows[0].end_direction) == ("in", "")
-    [queue], [footfall], [bay] = site.queues, site.footfall, site.bays
+    [queue], [footfall], [bay], [rule] = site.queues, site.footfall, site.bays, site.alerts
+    assert (rule.place, rule.over, rule.clear_at, rule.quiet) == ("till", 7, 5, ("mon-fri 22:00-06:00",))
     assert (queue.zone, queue.served_at, queue.served_direction, queue.still_s) == ("hall", "back", "in", 3)
     assert (footfall.doors, footfall.passing, footfall.staff_zones, footfall.group_m) == (
         "shop",

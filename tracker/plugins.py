@@ -227,6 +227,7 @@ ANALYTICS = ExtensionPoint(
     built_in={
         "site": "tracker.analytics.measures:SiteMeasures",
         "traffic": "tracker.analytics.traffic_measures:TrafficMeasures",
+        "alerts": "tracker.analytics.alerts:Alerts",
     },
 )
 """Measures over a stream's tracked frames, which give events for its ledger."""

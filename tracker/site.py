@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from tracker.alert_rules import check_alerts
 from tracker.errors import ConfigError
 from tracker.polygons import Point, first_crossing, polygons_cross
 from tracker.premises import check_premises
@@ -29,6 +30,7 @@ from tracker.traffic import SECTION_MEASURES
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from tracker.alert_rules import AlertRule
     from tracker.ground import Ground
     from tracker.premises import Bay, Footfall, Queue
     from tracker.traffic import Traffic
@@ -240,6 +242,7 @@ class Site:
         lines, zones, occluders, doors, flows, privacy: Its parts; names are unique within each, and
             among lines and zones.
         queues, footfall, bays: What is measured of them; names are unique among all three.
+        alerts: Rules by which a number of the site is an alert.
         ground: How the picture lies on the ground in metres; ``None`` = not calibrated.
         traffic: What is written of pairs of road users; ``None`` = nothing.
         reference_size: ``(width, height)`` of the picture on which it was drawn; ``None`` = not known.
@@ -257,6 +260,7 @@ class Site:
     queues: tuple[Queue, ...] = ()
     footfall: tuple[Footfall, ...] = ()
     bays: tuple[Bay, ...] = ()
+    alerts: tuple[AlertRule, ...] = ()
     ground: Ground | None = None
     traffic: Traffic | None = None
     reference_size: tuple[int, int] | None = None
@@ -290,6 +294,7 @@ class Site:
         check_premises(
             self.queues, self.footfall, self.bays, lines=lines, zones=zones, doors={part.name for part in self.doors}
         )
+        self._check_alerts()
         try:
             ZoneInfo(self.timezone)
         except (ZoneInfoNotFoundError, ValueError, OSError):
@@ -300,6 +305,15 @@ class Site:
     def never_shown(self) -> tuple[tuple[Point, ...], ...]:
         """Outlines of the privacy zones."""
         return tuple(zone.polygon for zone in self.privacy)
+
+    def _check_alerts(self) -> None:
+        known = {
+            "queues": [part.name for part in self.queues],
+            "doors": [part.name for part in self.doors],
+            "zones": [part.name for part in self.zones],
+            "lines": [part.name for part in self.lines],
+        }
+        check_alerts(self.alerts, known)
 
     def _check_needs_no_ground(self) -> None:
         """Refuse what is in metres where nothing says what a metre is."""

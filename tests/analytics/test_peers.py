@@ -20,7 +20,15 @@ WORLD_S = 20.0
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("name", [*WORLDS, *SCRIPTS, *sorted(EDGES)])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "bays",
+        *(pytest.param(name, marks=pytest.mark.slow) for name in WORLDS if name != "bays"),
+        *SCRIPTS,
+        *sorted(EDGES),
+    ],
+)
 def test_no_peer_is_better(name: str) -> None:
     recording = open_recording(name, size=(320, 180), duration_s=WORLD_S)
     found = bench.tally(recording, site_of(recording), bench.true_frames(recording, bench.FPS))

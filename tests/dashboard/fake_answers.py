@@ -28,6 +28,7 @@ class FakeState:
     tokens: list[dict[str, Any]]
     cameras: dict[str, Camera]
     hand_counts: list[dict[str, Any]]
+    alerts_seen: dict[str, dict[str, Any]]
     drop_sockets = False
 
     def user(self, request: Any) -> dict[str, Any] | None:

@@ -20,7 +20,7 @@ from starlette.routing import Route, WebSocketRoute
 from tests.dashboard.fake_accounts import FakeAccounts
 from tests.dashboard.fake_answers import COOKIE, refusal
 from tests.dashboard.fake_live import FakeLive
-from tests.dashboard.fake_questions import FakeQuestions
+from tests.dashboard.fake_measures import FakeMeasures
 from tests.dashboard.fake_sites import FakeSites
 from tests.dashboard.fake_world import Camera
 from tracker.dashboard.guard import csp
@@ -35,7 +35,7 @@ PASSWORD = "correct horse battery"
 TOKEN = "one-time-token-of-the-fake"
 
 
-class Fake(FakeQuestions, FakeSites, FakeAccounts, FakeLive):
+class Fake(FakeMeasures, FakeSites, FakeAccounts, FakeLive):
     """The whole state of a fake server.
 
     Args:
@@ -80,6 +80,7 @@ class Fake(FakeQuestions, FakeSites, FakeAccounts, FakeLive):
         )
         self.cameras = {one.id: one for one in cameras}
         self.hand_counts = []
+        self.alerts_seen = {}
         self.fail: set[str] = set()
         """Paths that answer 500, for error states."""
 
@@ -251,6 +252,8 @@ def application(fake: Fake) -> Any:
         Route("/api/setup", fake.setup, methods=["POST"]),
         Route("/api/session/password", g(fake.password), methods=["POST"]),
         Route("/api/streams", g(fake.streams)),
+        Route("/api/alerts", g(fake.alerts)),
+        Route("/api/alerts/acknowledge", g(fake.acknowledge, "operator"), methods=["POST"]),
         Route(s, g(fake.stream)),
         Route(s + "/picture", g(fake.picture)),
         Route(s + "/video", g(fake.video_file)),
@@ -267,6 +270,13 @@ def application(fake: Fake) -> Any:
         Route("/api/counts", g(fake.counts)),
         Route("/api/dwell", g(fake.dwell)),
         Route("/api/flows", g(fake.flows)),
+        Route("/api/speeds", g(fake.speeds)),
+        Route("/api/conflicts", g(fake.conflicts)),
+        Route("/api/groups", g(fake.groups)),
+        Route("/api/queues", g(fake.queues)),
+        Route("/api/footfall", g(fake.footfall)),
+        Route(s + "/heatmap", g(fake.heat)),
+        Route(s + "/heatmap/picture", g(fake.heat_picture)),
         Route("/api/occupancy", g(fake.occupancy)),
         Route("/api/export/{name}", g(fake.export)),
         Route("/api/recordings", g(fake.recordings)),

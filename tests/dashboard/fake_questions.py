@@ -156,6 +156,27 @@ class FakeQuestions(FakeState):
         rows = [one for one in self.hand_counts if one["stream"] in streams]
         return JSONResponse({"validations": [one | {"counted": one["truth"] + 1, "by": "ada"} for one in rows]})
 
+    async def alerts(self, request: Request) -> Response:
+        """One under way and one that is over, of the checkout."""
+        rows = [
+            {"key": "a", "rule": "long queue", "began_ms": 1795859000000, "ended_ms": None, "value": 8.0},
+            {"key": "b", "rule": "long queue", "began_ms": 1795850000000, "ended_ms": 1795850600000, "value": 11.0},
+        ]
+        found = [
+            row
+            | {"stream": "checkout", "utc": True, "under_way": row["ended_ms"] is None}
+            | {"acknowledged": self.alerts_seen.get(str(row["key"]))}
+            for row in rows
+            if any(one.id == "checkout" for one in self.chosen(request))
+        ]
+        waiting = sum(one["under_way"] and one["acknowledged"] is None for one in found)
+        return JSONResponse({"alerts": found, "waiting": waiting})
+
+    async def acknowledge(self, request: Request) -> Response:
+        by = (self.user(request) or {})["name"]
+        self.alerts_seen[(await request.json())["key"]] = {"by": by, "at_ms": 1795860000000}
+        return Response(status_code=204)
+
     async def health(self, request: Request) -> Response:
         cameras = {
             one.id: {

@@ -132,7 +132,9 @@ def test_the_keyboard_alone_draws_and_moves(tab: Callable[..., Tab], fake: Fake)
     assert near(points, [[0.3 + 20 / width, 0.5 + 1 / height], [0.7, 0.5]], 0.0003)
 
 
-def test_directions_turn_round_and_names_follow_into_doors(tab: Callable[..., Tab], fake: Fake) -> None:
+def test_directions_turn_round_and_names_follow_into_doors_and_alerts(tab: Callable[..., Tab], fake: Fake) -> None:
+    rules = [{"name": "fast", "watch": "speed", "place": "door"}, {"name": "any", "watch": "speed", "place": ""}]
+    fake.cameras["entrance"].site["alerts"] = rules
     one = tab()
     editor(one, "entrance")
     before = fake.cameras["entrance"].site["lines"][0]["points"]
@@ -143,6 +145,7 @@ def test_directions_turn_round_and_names_follow_into_doors(tab: Callable[..., Ta
     site = fake.cameras["entrance"].site
     assert site["lines"][0]["points"] == before[::-1]
     assert site["doors"][0]["lines"] == ["main door"]
+    assert [rule["place"] for rule in site["alerts"]] == ["main door", ""]
 
 
 def test_two_editors_meet_and_both_changes_can_be_kept(tab: Callable[..., Tab], fake: Fake) -> None:

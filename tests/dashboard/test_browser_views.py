@@ -27,7 +27,14 @@ VIEWS = (
     "/counts?span=7d&compare=1&stream=entrance",
     "/dwell",
     "/flows",
+    "/speeds",
+    "/conflicts",
+    "/queues",
+    "/footfall",
+    "/groups",
+    "/heatmap",
     "/events",
+    "/alerts",
     "/audit",
     "/recordings",
     "/streams/morning",
@@ -203,7 +210,14 @@ def test_no_data_is_said_in_words_on_every_page(browser: Any) -> None:
             "/counts": "Nothing was counted",
             "/dwell": "No stays",
             "/flows": "No flows",
+            "/speeds": "No line measures speeds",
+            "/conflicts": "No conflict is measured",
+            "/queues": "No queue is measured",
+            "/footfall": "No footfall is measured",
+            "/groups": "No group of cameras",
+            "/heatmap": "No heatmap of this time",
             "/events": "No such events",
+            "/alerts": "No alerts",
             "/audit": "No audit yet",
             "/recordings": "No recordings",
             "/health": "No camera runs",
@@ -275,6 +289,24 @@ def test_a_count_by_hand_stands_beside_the_programs(tab: Callable[..., Tab], fak
     [made] = fake.hand_counts
     assert (made["stream"], made["place"], made["direction"], made["truth"]) == ("entrance", "door", "in", 20)
     assert made["to_ms"] - made["from_ms"] == 2.5 * 3_600_000, "the hour of the clock change counts twice"
+
+
+def test_an_alert_waits_until_it_is_acknowledged(tab: Callable[..., Tab], fake: Fake) -> None:
+    one = tab("oli")
+    one.go("/alerts")
+    one.page.get_by_label("1 not acknowledged").wait_for()
+    one.page.get_by_role("row", name="under way").get_by_role("button", name="Acknowledge").click()
+    one.page.get_by_label("1 not acknowledged").wait_for(state="detached")
+    assert list(fake.alerts_seen) == ["a"]
+    assert one.page.get_by_role("row", name="under way").get_by_role("cell", name="oli").is_visible()
+    assert one.page.get_by_role("row", name="10 min").is_visible()
+
+
+def test_a_viewer_sees_alerts_and_no_button(tab: Callable[..., Tab]) -> None:
+    one = tab("val")
+    one.go("/alerts")
+    one.page.get_by_text("under way").wait_for()
+    assert one.page.get_by_role("button", name="Acknowledge").count() == 0
 
 
 def test_themes_follow_the_system_or_the_switch(tab: Callable[..., Tab]) -> None:

@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 
 PASSWORD = "correct horse battery"
 VIEWS = (
-    "/", "/streams/entrance", "/streams/entrance/site", "/counts", "/dwell", "/flows", "/events", "/audit",
+    "/", "/streams/entrance", "/streams/entrance/site", "/counts", "/dwell", "/flows", "/events", "/alerts", "/audit",
     "/recordings", "/health", "/users", "/users?tab=tokens", "/users?tab=log",
 )  # fmt: skip
 

@@ -132,7 +132,7 @@ def test_answers_have_the_shapes_that_are_described(desk):
     """Every GET of the API, strictly: no key is missing and none is there that the description has not."""
     from pydantic import TypeAdapter
 
-    from tracker.dashboard import shapes
+    from tracker.dashboard import measure_shapes, shapes
 
     addresses = {
         "/api/session": shapes.Session,
@@ -146,6 +146,12 @@ def test_answers_have_the_shapes_that_are_described(desk):
         "/api/counts?by=stream,kind,place,direction,class&compare_s=604800": shapes.Counts,
         "/api/dwell": shapes.Dwell,
         "/api/flows": shapes.Flows,
+        "/api/speeds": measure_shapes.SpeedsShape,
+        "/api/conflicts": measure_shapes.ConflictsShape,
+        "/api/groups": measure_shapes.GroupsShape,
+        "/api/queues": measure_shapes.QueuesShape,
+        "/api/footfall": measure_shapes.FootfallShape,
+        "/api/streams/gate/heatmap": measure_shapes.HeatShape,
         "/api/occupancy": shapes.Occupancy,
         "/api/recordings": shapes.Recordings,
         "/api/recordings/road.mp4": shapes.RecordingShape,
@@ -155,6 +161,7 @@ def test_answers_have_the_shapes_that_are_described(desk):
         "/api/log": shapes.Log,
         "/api/audit": shapes.Audits,
         "/api/validation": shapes.Validations,
+        "/api/alerts": shapes.Alerts,
         "/api/streams/none": shapes.Problem,
     }
     desk.user("second", "viewer", ["gate"])

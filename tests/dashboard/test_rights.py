@@ -36,6 +36,7 @@ BODIES = {
     ("PUT", "/api/streams/{stream}/site"): {"revision": 0, "site": {}},
     ("POST", "/api/streams/{stream}/site/check"): {"site": {}},
     ("POST", "/api/validation"): {"stream": FOREIGN, "place": "door", "from_ms": 0, "to_ms": 1, "truth": 1},
+    ("POST", "/api/alerts/acknowledge"): {"stream": FOREIGN, "key": "x"},
     ("POST", "/api/streams/{stream}/site/dry-run"): {"site": {}},
 }
 """A body that is well formed, so that it is the right that is refused and not the body."""

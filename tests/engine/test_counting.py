@@ -16,6 +16,7 @@ import pytest
 from tests.analytics.walks import through
 from tests.engine.fakes import FakeSource, box
 from tests.sources.cameras import wait_until
+from tracker.alert_rules import AlertRule
 from tracker.analytics.analytic import AnalyticContext
 from tracker.analytics.measures import SiteMeasures
 from tracker.associate.tracker import Tracker
@@ -306,6 +307,39 @@ def test_a_kill_and_a_restart_neither_lose_nor_double_an_event(tmp_path: Path, k
     counted = second.stream.figures().tally.crossings
     assert counted == ({} if any(event.kind == "crossing" for event in before) else {("line", "in"): {"person": 1}})
     first.engine.close()
+
+
+@pytest.mark.parametrize("killed_at", [85, 100, 108, 112, 119, 121, 130])
+def test_a_kill_and_a_restart_neither_lose_nor_double_an_alert(tmp_path: Path, killed_at: int) -> None:
+    """Snapshots every thirty frames; the alert begins half a second after the person entered the zone."""
+    rule = AlertRule(name="taken", watch="presence", place="right", for_s=0.5)
+    site = replace(SITE, alerts=(rule,))
+    snapshots = Snapshots(tmp_path)
+    first = Served(made=stages(site), delivery=Delivery(None, snapshots.journal("gate")))
+    for past in range(1, killed_at + 1):
+        first.put(past - 1, past)
+        if past % 30 == 0:
+            state = first.stream.snapshot()
+            assert snapshots.save("gate", state)
+            first.stream._delivery._journal.forget(state["events"])
+            saved_s = past / 25
+    begun_s = killed_at / 25 + 0.2
+    kept = Kept(state=snapshots.load("gate").state, elapsed_s=begun_s - saved_s, skip_ids=1000)
+    second = restarted(kept, begun_s=begun_s, site=site, journal=snapshots.journal("gate"))
+    second.put(0, 145 - killed_at).end()
+    rows = {event.key: event for event in (*first.sink.events, *second.sink.events)}
+    [alert] = [event for event in rows.values() if event.kind == "alert"]
+    assert (alert.place, alert.value, alert.since_s) == ("taken", 1.0, None)
+    assert abs(alert.utc_ms - round(BEGUN.timestamp() * 1000) - 4250) <= 240
+    first.engine.close()
+
+
+def test_an_alert_that_went_on_otherwise_is_not_expected_again() -> None:
+    on = Event(kind="alert", stream="gate", time_s=3, place="rule", value=8.0)
+    off = replace(on, time_s=9, since_s=3.0)
+    assert Expected([on]).without([on, off]) == (off,)
+    assert Expected([on, off]).without([on]) == (on,)
+    assert Expected([on]).without([off, on]) == (off, on)
 
 
 def test_a_journal_is_of_what_came_since_and_damage_costs_one_line(tmp_path: Path, caplog) -> None:

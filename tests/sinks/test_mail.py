@@ -125,7 +125,7 @@ def test_a_recording_ends_with_one_mail(tmp_path, tls):
     office = Office(tmp_path / "office", tls=tls)
     try:
         site = Site(timezone="Europe/Berlin")
-        address = office.url(user="" if tls == "off" else "cams")
+        address = office.url("&alerts=digest", user="" if tls == "off" else "cams")
         with open_sink(address, context(tmp_path, live=False, site=site)) as sink:
             sink.write(frame(crossing(1), crossing(2), crossing(3, direction="out"), stay(4)))
             sink.write_events([Event(kind="alert", stream="gate", time_s=9.0, place="queue over 7", value=8.0)])
@@ -140,6 +140,42 @@ def test_a_recording_ends_with_one_mail(tmp_path, tls):
     assert "9.0 s  alert, queue over 7, value 8\n" in text
     assert "leave" not in text  # one of the kinds that are not mailed unless asked for
     assert len(rows(mail)) == 4
+
+
+def alert(number: int, *, since_s: float | None = None) -> Event:
+    place = f"queue over {number}"
+    return Event(kind="alert", stream="gate", time_s=9.0, place=place, value=8.5, since_s=since_s)
+
+
+def test_alerts_are_mailed_at_once_and_once(tmp_path, office):
+    with open_sink(office.url("&every=3600"), context(tmp_path)) as sink:
+        sink.write(frame(crossing(1), alert(7), crossing(2)))
+        assert wait_until(lambda: len(office.mails) == 1)
+        sink.write(frame(alert(7, since_s=4.0)))
+        assert wait_until(lambda: len(office.mails) == 2)
+        assert wait_until(lambda: sink.queues[0].rows == 2)  # the crossings wait for their period
+    with open_sink(office.url("&every=3600"), context(tmp_path)) as sink:  # after a restart that gives it again
+        sink.write(frame(alert(7)))
+        assert sink.queues[0].rows == 2
+    assert [mail["Subject"] for mail in office.mails] == ["gate: alert: queue over 7", "gate: alert over: queue over 7"]
+    assert text_of(office.mails[0]).splitlines()[2:] == ["since 9.0 s", "value 8.5"]
+    assert text_of(office.mails[1]).splitlines()[2:] == ["over 9.0 s", "lasted 5 s", "highest value 8.5"]
+    assert len({mail["Message-ID"] for mail in office.mails}) == 2
+
+
+def test_many_alerts_after_an_outage_are_one_mail(tmp_path, office):
+    office.stop()
+    with open_sink(office.url("&every=3600"), context(tmp_path)) as sink:
+        sink.write(frame(*(alert(number) for number in range(30)), crossing(1)))
+        assert wait_until(lambda: problem(sink))
+        office.start()
+        assert wait_until(lambda: sink.queues[0].rows == 1)
+    assert [mail["Subject"] for mail in office.mails] == ["gate: 30 events, 30 alerts"]
+
+
+def test_another_word_for_alerts_is_refused(tmp_path, office):
+    with pytest.raises(ConfigError, match="expected alerts=digest or nothing, found alerts=never"):
+        open_sink(office.url("&alerts=never"), context(tmp_path))
 
 
 def test_a_camera_has_one_mail_a_period_and_none_in_quiet_ones(tmp_path, office):
@@ -263,7 +299,7 @@ def test_names_cannot_make_headers_or_lines(tmp_path, office):
         ("smtp://u:s3cret@host?from=a@b&to=a@b&tls=off", "expected TLS for a login, found tls=off with a user"),
         ("smtps://u:s3cret@host?from=a@b&to=a@b&tls=off", "expected tls=off with smtp:// or nothing"),
         ("smtp://u:s3cret@host?from=a@b&to=a@b&ca=none.pem", "expected certificates and keys in PEM in none.pem"),
-        ("smtp://u:s3cret@host?from=a@b&to=a@b&subject=x", "expected options from, to, every, kinds, tls, ca"),
+        ("smtp://u:s3cret@host?from=a@b&to=a@b&subject=x", "expected options from, to, every, alerts, kinds, tls, ca"),
     ],
 )
 def test_wrong_addresses_are_told_at_once_without_secrets(tmp_path, address, said):

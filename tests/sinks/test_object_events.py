@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from tests.sinks.outside import stay
 from tests.sinks.streams import tracked_frame
+from tracker.alert_rules import AlertRule
 from tracker.events import Event
 from tracker.premises import Bay, Queue
 from tracker.sinks.home_assistant import device
@@ -150,3 +151,11 @@ def test_queues_and_bays_of_the_site_have_states_and_sensors():
     assert topics.values()["m/gate/queue/main"] == "2"
     topics.take(seen(0.2, boxes=(), ids=(), ended=(2, 9)))
     assert topics.values()["m/gate/queue/main"] == "0"
+
+
+def test_rules_of_the_site_are_known_before_their_first_alert() -> None:
+    site = Site(alerts=(AlertRule(name="camera covered", watch="covered"),))
+    topics = StateTopics("m", "gate", site, None)
+    assert topics.alerts == ["camera covered"]
+    topics.take_events([Event(kind="alert", stream="gate", time_s=5.0, place="camera covered", value=1.0)])
+    assert topics.alerts == ["camera covered"]

@@ -140,7 +140,7 @@ class Lines:
         self._expected = np.concatenate([self._expected, np.zeros((missing, count), np.int8)])
         self._due_s = np.concatenate([self._due_s, np.full((missing, count), np.inf)])
 
-    def step(self, steps: Steps, sides: Floats, hits: Hits, heights: Floats, leans: Floats) -> list[Crossing]:
+    def step(self, steps: Steps, sides: Floats, hits: Hits, heights: Floats, middles: Floats) -> list[Crossing]:
         """Take sights of identities.
 
         Args:
@@ -148,7 +148,7 @@ class Lines:
             sides: ``(N, E)`` of the new places against the lines' pieces.
             hits: Where the steps crossed pieces.
             heights: ``(N,)`` of the objects, in picture heights.
-            leans: ``(N,)`` how far the contacts lie to the right of the middles of their boxes, the same.
+            middles: ``(N,)`` twice the middles of their widths, the same; NaN where that is not known.
 
         Returns:
             The crossings that became certain.
@@ -167,22 +167,25 @@ class Lines:
             lines = self._shape.owners[hits.edges]
             busy[hits.rows, lines] = True
             net = _sums(hits, lines)
-        self._doubt(beyond, busy, steps, leans, bands)
+        self._doubt(beyond, busy, steps, middles, bands)
         found = []
         for row, line in zip(*(part.tolist() for part in busy.nonzero()), strict=True):
             side = 1 if distances[row, line] >= 0 else -1
             found += self._advance(steps, row, line, _Sight(side, int(beyond[row, line]), net.get((row, line))))
         return found
 
-    def _doubt(self, beyond: NDArray[np.int8], busy: Flags, steps: Steps, leans: Floats, bands: Floats) -> None:
+    def _doubt(self, beyond: NDArray[np.int8], busy: Flags, steps: Steps, middles: Floats, bands: Floats) -> None:
         """Take back new sides ``(N, L)`` of objects that stand on both: a wheel on either side of the line.
 
         The lowest part of a wide object may be at its other end in the next frame, as far from the middle as now.
         """
+        if not busy.any():
+            return
         new = busy & (beyond * self._sides[steps.slots] < 0)
         rows = np.flatnonzero(new.any(axis=1))
         if len(rows):
-            others = steps.after[rows] - np.stack([2 * leans[rows], np.zeros(len(rows))], axis=1)
+            others = steps.after[rows].copy()
+            others[:, 0] = middles[rows] - others[:, 0]
             distances = self._shape.distances(others, self._shape.edges.sides(others))
             beyond[rows] = np.where(new[rows] & (distances * beyond[rows] < bands[rows]), 0, beyond[rows])
 

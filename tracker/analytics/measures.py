@@ -124,7 +124,7 @@ class SiteMeasures(Analytic):
         states, seen = own.states, contacts.states == SEEN
         if self._pause.kinds:
             states, seen = np.full_like(states, PREDICTED), np.zeros_like(seen)
-        sizes = _sizes(tracks, own.points, frame.size)
+        sizes = _sizes(tracks, frame.size)
         found += self._update(tracks, own.points * scale, states, sizes, time_s)
         self._earlier.append((time_s, contacts.points * scale, seen))
         for identity in tracks.ended_ids.tolist():
@@ -271,7 +271,7 @@ class SiteMeasures(Analytic):
         return None if self._utc_from_ms is None else round(self._utc_from_ms + time_s * 1000)
 
     def _update(self, tracks: Tracks, points: Floats, states: Any, sizes: Floats, time_s: float) -> list[Event]:
-        """One frame: contacts ``(N, 2)``, states, heights and leans ``(N, 2)``, in picture heights."""
+        """One frame: contacts ``(N, 2)``, states, heights and middles ``(N, 2)`` (`_sizes`)."""
         room = len(self._paths)
         slots, new = self._paths.find(tracks.ids, time_s)
         if len(self._paths) > room:
@@ -317,7 +317,7 @@ class SiteMeasures(Analytic):
     def _step(self, slots: Rows, points: Floats, times_s: Floats) -> list[Event]:
         """Sights of identities against all lines and zones at once."""
         steps = self._paths.step(slots, points, times_s)
-        heights, leans = self._sizes[slots].T
+        heights, middles = self._sizes[slots].T
         self._places.sights(self._paths.ids[slots], times_s, points, heights)
         if self.site.lines and np.count_nonzero(steps.first):
             steps = self._continued(steps, heights)
@@ -329,7 +329,7 @@ class SiteMeasures(Analytic):
         hits, cut = self._edges.hits(steps.before, steps.after, before, sides), self._pieces
         crossings: Sequence[Crossing] = ()
         if self.site.lines:
-            crossings = self._lines.step(steps, sides[:, :cut], hits.chosen(hits.edges < cut), heights, leans)
+            crossings = self._lines.step(steps, sides[:, :cut], hits.chosen(hits.edges < cut), heights, middles)
         changes: Sequence[Change] = ()
         if self.site.zones:
             # Stays are not continued over an identity switch: a first sight is where one begins.
@@ -374,13 +374,17 @@ class SiteMeasures(Analytic):
         return found
 
 
-def _sizes(tracks: Tracks, contacts: Floats, size: tuple[int, int]) -> Floats:
-    """``(N, 2)`` heights of objects, and how far to the right of their middles their contacts are, in picture heights.
+def _sizes(tracks: Tracks, size: tuple[int, int]) -> Floats:
+    """``(N, 2)`` heights of objects, and twice the middles of their widths, NaN for those that a side cuts.
 
-    Boxes are taken to the hundredth of a pixel as records have them, so that counting again finds the same.
+    In picture heights. Boxes are taken to the hundredth of a pixel as records have them, so that counting again finds
+    the same.
     """
     boxes = tracks.boxes.astype(np.float64).round(BOX_DIGITS)
-    leans = contacts[:, 0] - (boxes[:, 0] + boxes[:, 2]) / 2
+    sizes = np.empty((len(boxes), 2))
+    np.subtract(boxes[:, 3], boxes[:, 1], out=sizes[:, 0])
+    np.add(boxes[:, 0], boxes[:, 2], out=sizes[:, 1])
     reach = side_reach(size)
-    leans[(boxes[:, 0] <= reach) | (boxes[:, 2] >= size[0] - reach)] = 0.0  # the middle of what shows is not its own
-    return np.stack([boxes[:, 3] - boxes[:, 1], leans], axis=1) / size[1]
+    sizes[(boxes[:, 0] <= reach) | (boxes[:, 2] >= size[0] - reach), 1] = np.nan
+    sizes /= size[1]
+    return sizes

@@ -19,9 +19,11 @@ from tracker.analytics.counts import booked
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from numpy.typing import NDArray
+
     from tracker.events import Event
 
-__all__ = ["BY", "FREE_FLOW_S", "KINDS", "LEAST_N", "PassageSpeed", "Speeds", "passages", "speeds"]
+__all__ = ["BY", "FREE_FLOW_S", "KINDS", "LEAST_N", "PassageSpeed", "Speeds", "figures", "passages", "speeds"]
 
 BY = ("stream", "place", "direction", "class")
 KINDS = frozenset({"speed", "crossing", "headway", "reclassified", "rekeyed"})
@@ -137,13 +139,24 @@ def _passage(held: dict[str, Event], corrections: Corrections) -> PassageSpeed:
 
 def _speeds(group: tuple[str, ...], found: Sequence[PassageSpeed]) -> Speeds:
     known = np.array([one.speed_m_s for one in found if one.speed_m_s is not None])  # (n,)
+    return figures(group, known, unknown=len(found) - len(known))
+
+
+def figures(group: tuple[str, ...], known: NDArray[np.float64], *, unknown: int) -> Speeds:
+    """Speeds of one group.
+
+    Args:
+        group: Its name.
+        known: ``(n,)`` speeds in m/s.
+        unknown: Passages without one.
+    """
     low = middle = high = None
     if len(known) >= LEAST_N:
         low, middle, high = np.percentile(known, (15, 50, 85)).tolist()
     return Speeds(
         group=group,
         n=len(known),
-        unknown=len(found) - len(known),
+        unknown=unknown,
         v15=low,
         v50=middle,
         v85=high,

@@ -17,6 +17,7 @@ from tracker.analytics.spans import corrected, spans_of
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+    from tracker.analytics.spans import Clock, Span
     from tracker.events import Event
     from tracker.premises import Footfall
     from tracker.site import Doors, Site
@@ -77,15 +78,18 @@ _COUNTS = ("entries", "exits", "staff", "re_entries", "groups", "grouped", "pass
 _Key = tuple[str, bool, int | None]
 
 
-def visitors(events: Sequence[Event], site: Site, *, bin_s: int | None = None) -> list[Visitors]:
+def visitors(
+    events: Sequence[Event], site: Site, *, bin_s: int | None = None, spans: Mapping[Clock, Span] | None = None
+) -> list[Visitors]:
     """Footfall of a site in a ledger, each with a row for every stream, and for every bin if there are bins.
 
     Args:
         events: Of streams that have this site.
         site: Says which lines are doors, and before which lines people pass.
         bin_s: Seconds per bin; bins begin at multiples of it since 1970, in UTC. ``None`` = one row of all.
+        spans: What the ledger covers, where ``events`` are a part of it; every one that counts lies in one.
     """
-    spans, found = spans_of(events), []
+    spans, found = spans_of(events) if spans is None else spans, []
     numbers = Corrections.of(events).numbers
     ordered = corrected([event for event in events if event.kind in _KINDS])
     doors = {one.name: one for one in site.doors}

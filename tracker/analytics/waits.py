@@ -121,13 +121,14 @@ class LengthBin:
     abandoned: int
 
 
-def waits(events: Sequence[Event]) -> list[Wait]:
+def waits(events: Sequence[Event], spans: Mapping[Clock, Span] | None = None) -> list[Wait]:
     """Every wait, in the order in which they began.
 
     Args:
         events: Of a ledger, all kinds: the last of them says how long waits without an end are known.
+        spans: Of the whole ledger, where ``events`` are a part of it.
     """
-    spans, ends, found = spans_of(events), ends_of(events), []
+    spans, ends, found = spans_of(events) if spans is None else spans, ends_of(events), []
     standing: dict[tuple[str, str, int], Event] = {}
     for event in corrected([event for event in events if event.kind in _KINDS]):
         key = event.stream, event.place, event.identity
@@ -176,10 +177,14 @@ def length_bins(
     for (stream, place), own in sorted(_by_queue(found).items()):
         utc = own[0].utc
         first_ms, last_ms = spans.get((stream, utc), (own[0].joined_ms, own[-1].left_ms))
+        touching: dict[int, list[Wait]] = defaultdict(list)
+        for one in own:
+            for slot in range(max(one.joined_ms, first_ms) // width_ms, min(one.left_ms, last_ms) // width_ms + 1):
+                touching[slot].append(one)
         for slot in range(first_ms // width_ms, last_ms // width_ms + 1):
             low, high = max(slot * width_ms, first_ms), min((slot + 1) * width_ms, last_ms)
-            mean, longest, share = _over(own, low, high, above)
-            ended = [one.end for one in own if slot * width_ms <= one.left_ms < (slot + 1) * width_ms]
+            mean, longest, share = _over(touching[slot], low, high, above)
+            ended = [one.end for one in touching[slot] if slot * width_ms <= one.left_ms < (slot + 1) * width_ms]
             rows.append(
                 LengthBin(
                     start_ms=slot * width_ms,

@@ -51,6 +51,11 @@ CREATE TABLE validations (id INTEGER PRIMARY KEY AUTOINCREMENT, stream TEXT NOT 
   truth INTEGER NOT NULL, name TEXT NOT NULL, at_ms INTEGER NOT NULL) STRICT;
 """
 
+_ADDED = """
+CREATE TABLE IF NOT EXISTS seen_alerts (key TEXT PRIMARY KEY, name TEXT NOT NULL, at_ms INTEGER NOT NULL) STRICT;
+"""
+"""Tables that came later; versions that do not know them leave them alone."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class User:
@@ -131,6 +136,7 @@ class AccountStore:
             connection.executescript(
                 f"BEGIN;{_SCHEMA}PRAGMA application_id = {APPLICATION_ID};PRAGMA user_version = {VERSION};COMMIT;"
             )
+        connection.executescript(_ADDED)
         connection.execute("PRAGMA journal_mode = WAL")  # after the schema, so that the file's head says what it is
 
     def close(self) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from tracker.dashboard.accounts import AccountStore
 from tracker.dashboard.bins import zone_of
 from tracker.dashboard.engine_view import EngineView
+from tracker.dashboard.groups import Groups
 from tracker.dashboard.hub import Hub
 from tracker.dashboard.ledgers import Ledgers
 from tracker.dashboard.limits import LOGIN, RateLimit
@@ -91,6 +92,7 @@ class Context:
         self.recordings = Recordings(recordings)
         self.ledgers = Ledgers()
         self.sites = Sites(self.accounts)
+        self.groups = Groups(settings.groups)
         self._more_ledgers = list(ledgers)
         self.engine.on_change = self.look
         self.look()

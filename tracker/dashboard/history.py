@@ -33,6 +33,7 @@ LONGEST_CHAIN = 64
 ROW = (
     *("row", "kind", "stream", "time_s", "utc_ms", "place", "direction", "identity", "class", "since_s"),
     *("stay_entered_s", "stay_left_s", "stay_hidden_s", "stay_began", "stay_end", "was_identity", "semantics"),
+    *("value", "error", "other_identity"),
 )
 """Columns of a ledger that are read, in this order."""
 
@@ -53,6 +54,11 @@ _EVENT_TYPES = {
     "identity_was": np.int64,
     "semantics": np.int16,
     "weight": np.int32,
+    "value": np.float64,
+    "error": np.float32,
+    "other": np.int64,
+    "lasted_s": np.float64,
+    "already": np.bool_,
 }
 _STAY_TYPES = {
     "event": np.int64,
@@ -80,7 +86,9 @@ class History:
         events: One row per event, and one per bin of events that were deleted, with :data:`ROLLED` as its ``row`` and
             their number as its ``weight``: ``source`` and ``row`` say where its ledger has it; ``at`` is its time in
             milliseconds, ``booked`` that at which it is counted, ``utc`` which clock; texts are numbers of
-            :attr:`names`; ``class_was`` and ``identity_was`` are as the event's own row has them.
+            :attr:`names`; ``class_was``, ``identity_was`` and ``other`` are as the event's own row has them; ``value``
+            and ``error`` are NaN where there is none, ``lasted_s`` where nothing began before; ``already``: the stay
+            had begun before it was seen.
         stay_rows: One row per enter or leave.
         stays: ``(S,)`` rows of ``stay_rows``, one per stay: the row that says most about its end.
         names: Texts.
@@ -187,6 +195,11 @@ class History:
             "identity_was": identities,
             "semantics": np.fromiter(values["semantics"], np.int16, count),
             "weight": np.ones(count, np.int32),
+            "value": _floats(values["value"]),
+            "error": _floats(values["error"]),
+            "other": np.fromiter((value or 0 for value in values["other_identity"]), np.int64, count),
+            "lasted_s": time_s - since,
+            "already": np.asarray(began == "already_inside", np.bool_),
         }
 
     def _add_stays(self, where: slice, values: Mapping[str, Sequence[Any]]) -> None:

@@ -18,11 +18,14 @@ from tracker.dashboard.history import ROW, History
 from tracker.errors import TrackerError
 from tracker.formats.event_rows import row_of
 from tracker.formats.event_store import COLUMNS, SUFFIXES, create, insertion, open_store, store_kind
+from tracker.formats.heat_tiles import read_tiles
 from tracker.formats.ledger import read_events
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Iterable, Iterator, Sequence
+
+    from tracker.heat import HeatTile
 
 __all__ = ["EVENT_FILES", "Ledgers"]
 
@@ -188,6 +191,27 @@ class Ledgers:
             values["stream"] = shown = self._shown(raw)
             values["key"] = shown + values["key"].removeprefix(raw)
         return [found[row] for row in rows if row in found]
+
+    def heat_tiles(self, stream: str, start_ms: int | None, end_ms: int | None) -> list[HeatTile]:
+        """Tiles of presence of a stream, of the first store that has any of that time.
+
+        Args:
+            stream: Under its name in the API.
+            start_ms: From when, UTC; the hour that holds it is the first.
+            end_ms: Until when, exclusive.
+
+        Raises:
+            SourceError: A tile is damaged.
+        """
+        names = [raw for raw, shown in self._names.items() if shown == stream]
+        for ledger in self._ledgers:
+            if ledger.store != ledger.path or not ledger.facts or not ledger.streams:
+                continue
+            with open_store(ledger.store) as connection:
+                for raw in names:
+                    if found := read_tiles(connection, raw, start_ms=start_ms, end_ms=end_ms):
+                        return found
+        return []
 
     def began_ms(self, stream: str) -> int | None:
         """When a recording began, UTC: where its media time is 0; ``None`` without a wall clock."""

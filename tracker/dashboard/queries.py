@@ -32,6 +32,7 @@ __all__ = [
     "flows",
     "grouped",
     "outage_now",
+    "outages_in",
     "places",
     "present",
     "spans",
@@ -92,7 +93,7 @@ def counts(history: History, query: CountQuery) -> dict[str, Any]:
             limits = (moved[0], moved[1]) if moved else (int(before[0]), int(before[-1]))
             old = _counted(history, asked, utc=utc, limits=limits)
             earlier = _series(history, old, before, query, asked.streams, utc=utc)["series"]
-        out = [one for one in _outages(history, asked.streams, utc=utc) if one[3] >= edges[0] and one[2] < edges[-1]]
+        out = [one for one in outages_in(history, asked.streams, utc=utc) if one[3] >= edges[0] and one[2] < edges[-1]]
     return {
         "bin_s": query.bin_s,
         "utc": utc,
@@ -175,7 +176,8 @@ def counted_by(history: History, rows: NDArray[np.int64], codes: NDArray[np.int6
     return np.bincount(codes, weights=weights, minlength=length).astype(np.int64)
 
 
-def _outages(history: History, streams: Sequence[str], *, utc: bool) -> list[tuple[str, str, int, int]]:
+def outages_in(history: History, streams: Sequence[str], *, utc: bool) -> list[tuple[str, str, int, int]]:
+    """Times at which cameras saw nothing that counts: stream, kind, from and to in milliseconds of one clock."""
     texts = history.names.texts
     numbers = stream_numbers(history, streams).tolist()
     return [(texts[one], kind, begun, end) for one, kind, begun, end, clock in history.outages(numbers) if clock == utc]
@@ -186,7 +188,7 @@ def _slots_out(
 ) -> dict[str, NDArray[np.bool_]]:
     """Bins that outages touch, by stream."""
     found: dict[str, NDArray[np.bool_]] = {}
-    for stream, _, from_ms, to_ms in _outages(history, streams, utc=utc):
+    for stream, _, from_ms, to_ms in outages_in(history, streams, utc=utc):
         touched = found.setdefault(stream, np.zeros(len(edges) - 1, np.bool_))
         first = max(int(np.searchsorted(edges, from_ms, side="right")) - 1, 0)
         beyond = int(np.searchsorted(edges, to_ms, side="right"))

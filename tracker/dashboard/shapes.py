@@ -394,6 +394,34 @@ class Audits(Shape):
     audits: list[dict[str, Any]]
 
 
+class Acknowledged(Shape):
+    """That a person has seen an alert."""
+
+    by: str
+    at_ms: int
+
+
+class Alert(Shape):
+    """An alert of a rule, from its begin to its end."""
+
+    key: str
+    stream: str
+    rule: str
+    began_ms: int
+    ended_ms: int | None = Field(description="null while it is under way, or where nothing says when it was over.")
+    utc: bool
+    value: float | None = Field(description="At its begin; of one that is over, the highest.")
+    under_way: bool
+    acknowledged: Acknowledged | None
+
+
+class Alerts(Shape):
+    """The latest alerts, those under way first."""
+
+    alerts: list[Alert]
+    waiting: int = Field(description="How many are under way and not acknowledged.")
+
+
 class Validation(Shape):
     """A count by hand beside that of the ledger."""
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Sites", "difference", "site_json", "site_of_json"]
 
-LISTS = ("lines", "zones", "occluders", "doors", "flows", "privacy", "queues", "footfall", "bays")
+LISTS = ("lines", "zones", "occluders", "doors", "flows", "privacy", "queues", "footfall", "bays", "alerts")
 
 
 class Sites:

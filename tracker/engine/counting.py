@@ -133,7 +133,7 @@ def counting_stages(
             ("camera_state", {"reference": reference, "start_at": settings.start_at, "revision": site.revision})
         )
     facts = {"site": site, "start_at": settings.start_at, "gap_s": settings.gap_s}
-    kinds = list(dict.fromkeys([*kinds_of(site), *settings.analytics]))
+    kinds = kinds_of(site, settings.analytics)
     steps += [("analytics", {"kind": kind, **facts}) for kind in kinds]
     if settings.heatmap:  # after the camera's state, which says when the camera saw something else
         steps.append(("heatmap", {"start_at": settings.start_at, "gap_s": settings.gap_s}))
@@ -145,11 +145,18 @@ def counting_stages(
     ]
 
 
-def kinds_of(site: Site | None) -> list[str]:
-    """The analytics that a site asks for, in the order in which they take a frame."""
-    if site is None:
-        return []
-    return ["site", "traffic"] if asks_for_traffic(site) else ["site"]
+def kinds_of(site: Site | None, more: Sequence[str] = ()) -> list[str]:
+    """The analytics that a site asks for, and others, in the order in which they take a frame.
+
+    Args:
+        site: What is counted, if anything.
+        more: Names of further ones.
+    """
+    asked = [] if site is None else ["site"]
+    if site is not None and asks_for_traffic(site):
+        asked.append("traffic")
+    alerts = ["alerts"] if site is not None and site.alerts else []  # the last: they see what the others found
+    return [*(kind for kind in dict.fromkeys([*asked, *more]) if kind not in alerts), *alerts]
 
 
 def site_of(settings: StreamSettings) -> Site | None:

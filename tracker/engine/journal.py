@@ -115,9 +115,9 @@ class Expected:
         sequences: dict[tuple[int, str], list[Event]] = {}
         self._counts: Counter[Expectation] = Counter()
         for event in events:
-            if not event.identity:
+            if not event.identity and event.kind != "alert":
                 continue  # about the camera: its time since is another one's
-            if event.kind in {"crossing", "enter", "leave"}:
+            if event.kind in {"crossing", "enter", "leave", "alert"}:
                 sequences.setdefault((event.identity, event.place), []).append(event)
             else:
                 self._counts[_expectation(event)] += 1
@@ -136,6 +136,8 @@ class Expected:
                 self._counts[expectation] -= 1
             else:
                 new.append(event)
+                if event.kind == "alert":  # it goes on the other way: what was told before the kill is done
+                    self._counts.pop((*expectation[:4], not expectation[4]), None)
             if event.kind == "identity_end":
                 ended = [one for one in self._counts if one[0] == event.identity]
                 for one in ended:

@@ -57,6 +57,11 @@ class DashboardSettings(Settings):
         Flag("FOLDER", command="dashboard"),
     ] = None
     title: Annotated[Text, Field(description="Name at the top of the page.", max_length=80)] = "masktrail"
+    groups: Annotated[
+        Text | None,
+        Field(description="File of groups of cameras that see one place, for the page of site groups."),
+        Flag("FILE", command="dashboard"),
+    ] = None
     login: Annotated[
         bool,
         Field(description="Whether people log in; false on this machine's own addresses only."),

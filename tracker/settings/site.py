@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from tracker.settings.model import Also, Note, Settings, Wanted
+from tracker.settings.site_alerts import AlertSettings
 from tracker.settings.site_premises import BaySettings, FootfallSettings, QueueSettings
 from tracker.settings.values import Text, Texts, as_pairs
 
@@ -376,6 +377,9 @@ class SiteSettings(Settings):
     queues: Annotated[tuple[QueueSettings, ...], Field(description="Queues: who waits in a zone, and how long.")] = ()
     footfall: Annotated[tuple[FootfallSettings, ...], Field(description="Visitors through doors, and passers-by.")] = ()
     bays: Annotated[tuple[BaySettings, ...], Field(description="Parking bays: taken and free.")] = ()
+    alerts: Annotated[
+        tuple[AlertSettings, ...], Field(description="Alert rules: numbers that are watched, with limits.")
+    ] = ()
     ground: Annotated[
         GroundSettings | None, Field(description="How the picture lies on the ground, for speeds and distances.")
     ] = None

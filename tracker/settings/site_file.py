@@ -27,6 +27,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from tracker.alert_rules import AlertRule
 from tracker.errors import ConfigError
 from tracker.ground import Ground, GroundPoint, Rectangle
 from tracker.premises import Bay, Footfall, Queue
@@ -45,6 +46,7 @@ from tracker.settings.site import (
     TrafficSettings,
     ZoneSettings,
 )
+from tracker.settings.site_alerts import AlertSettings
 from tracker.settings.site_premises import BaySettings, FootfallSettings, QueueSettings
 from tracker.settings.site_text import site_text
 from tracker.settings.yaml_nodes import NodeReader, compose, is_kind, read_text, shown_node
@@ -215,6 +217,7 @@ class _Reader(NodeReader):
         "queues": (QueueSettings, Queue, "queue", ""),
         "footfall": (FootfallSettings, Footfall, "footfall", ""),
         "bays": (BaySettings, Bay, "bay", "polygon"),
+        "alerts": (AlertSettings, AlertRule, "alert", ""),
     }
     """Key -> settings, value, what it is called, its key of points."""
 
@@ -279,7 +282,8 @@ class _Reader(NodeReader):
 
     def _part(self, key: str, node: Any) -> Any:
         settings, made, what, geometry = self.parts[key]
-        nodes = self.nodes(node, names_of(settings), what if what in {"doors", "footfall"} else f"a {what}")
+        article = "" if what in {"doors", "footfall"} else "an " if what in {"alert", "occluder"} else "a "
+        nodes = self.nodes(node, names_of(settings), article + what)
         drawn = nodes.pop(geometry, None)
         ready = {} if drawn is None else {geometry: self._drawn(drawn, several=key == "zones")}
         if key == "zones" and "towards" in nodes:

@@ -19,6 +19,7 @@ from tracker.settings.site import (
     TrafficSettings,
     ZoneSettings,
 )
+from tracker.settings.site_alerts import AlertSettings
 from tracker.settings.site_premises import BaySettings, FootfallSettings, QueueSettings
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ PARTS: dict[str, type[Settings]] = {
     "queues": QueueSettings,
     "footfall": FootfallSettings,
     "bays": BaySettings,
+    "alerts": AlertSettings,
 }
 
 SECTIONS: dict[str, tuple[type[Settings], ...]] = {

@@ -14,6 +14,7 @@ from tracker.settings.site import PLAIN_VERSION, VERSION
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from tracker.alert_rules import AlertRule
     from tracker.ground import Ground
     from tracker.polygons import Point
     from tracker.premises import Bay, Footfall, Queue
@@ -93,6 +94,7 @@ def _lines_of(site: Site) -> Iterator[str]:
     yield from _part("queues", map(_queue, site.queues))
     yield from _part("footfall", map(_footfall, site.footfall))
     yield from _part("bays", map(_bay, site.bays))
+    yield from _part("alerts", map(_alert, site.alerts))
     if site.ground is not None:
         yield from _ground(site.ground)
     if site.traffic is not None:
@@ -198,7 +200,17 @@ def _bay(bay: Bay) -> Iterator[str]:
     yield from _numbers(bay, "covered", "taken_s", "free_s")
 
 
-def _numbers(part: Queue | Footfall | Bay, *keys: str) -> Iterator[str]:
+def _alert(rule: AlertRule) -> Iterator[str]:
+    yield f"  - name: {_word(rule.name)}"
+    yield f"    watch: {rule.watch}"
+    if rule.place:
+        yield f"    place: {_word(rule.place)}"
+    yield from _numbers(rule, "over", *(["until"] if rule.until is not None else []), "for_s", "clear_s")
+    if rule.quiet:
+        yield f"    quiet: [{', '.join(json.dumps(text, ensure_ascii=False) for text in rule.quiet)}]"
+
+
+def _numbers(part: Queue | Footfall | Bay | AlertRule, *keys: str) -> Iterator[str]:
     for key in keys:
         yield f"    {key}: {_number(getattr(part, key))}"
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from tracker.alert_rules import AlertRule
     from tracker.ground import Ground
     from tracker.polygons import Point
     from tracker.site import Doors, Flow, Line, Site, Zone
@@ -55,6 +56,8 @@ def described(site: Site) -> Iterator[str]:
     for flow in site.flows:
         yield f"flow {flow.name}: {_flow(flow)}"
     yield from _premises(site)
+    for rule in site.alerts:
+        yield f"alert {rule.name}: {_alert(rule)}"
     if site.ground is not None:
         yield f"ground: {_ground(site.ground, site.reference_size or DEFAULT_SIZE)}"
     if site.traffic is not None:
@@ -128,6 +131,14 @@ def _premises(site: Site) -> Iterator[str]:
         yield f"footfall {part.name}: visitors through {part.doors}{passing}{staff}"
     for bay in site.bays:
         yield f"bay {bay.name}: {polygon_area(bay.polygon):.1%} of the picture{_of(bay.classes)}"
+
+
+def _alert(rule: AlertRule) -> str:
+    place = f" {rule.place}" if rule.place else ""
+    lasts = f" for {rule.for_s:g} s" if rule.for_s else ""
+    quiet = f"; quiet {', '.join(rule.quiet)}" if rule.quiet else ""
+    limits = f"over {rule.over:g}{lasts}, until {rule.clear_at:g} or less for {rule.clear_s:g} s"
+    return f"{rule.watch}{place} {limits}{quiet}"
 
 
 def _ground(ground: Ground, size: tuple[int, int]) -> str:

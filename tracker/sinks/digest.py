@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import tzinfo
 
-__all__ = ["digest_mail"]
+__all__ = ["alert_mail", "digest_mail"]
 
 LISTED = 50
 """Events that stand in the text one by one, the latest; all are in the attachment."""
@@ -40,6 +40,30 @@ def digest_mail(stream: str, bodies: Sequence[bytes], timezone: str) -> EmailMes
     mail.set_content("\n".join(_text(stream, rows, ZoneInfo(timezone))) + "\n")
     lines = b"\n".join(bodies) + b"\n"
     mail.add_attachment(lines, maintype="application", subtype="x-ndjson", filename="events.jsonl")
+    return mail
+
+
+def alert_mail(stream: str, body: bytes, timezone: str) -> EmailMessage:
+    """A mail about one alert, without sender and recipients.
+
+    Args:
+        stream: Name of the stream.
+        body: Its row of the ledger as JSON.
+        timezone: Of the times, as the IANA names it.
+    """
+    row, zone = json.loads(body), ZoneInfo(timezone)
+    over = row["since_s"] is not None
+    what = f"{'alert over' if over else 'alert'}: {one_line(row['place'])}"
+    text = [f"{one_line(stream)}: {what}", "", f"{'over' if over else 'since'} {_when(row, zone)}"]
+    if over:
+        text.append(f"lasted {row['time_s'] - row['since_s']:.0f} s")
+    if row.get("value") is not None:
+        text.append(f"{'highest value' if over else 'value'} {row['value']:g}")
+    mail = EmailMessage()
+    mail["Subject"] = f"{one_line(stream)}: {what}"
+    mail["Date"] = formatdate()
+    mail["Auto-Submitted"] = "auto-generated"
+    mail.set_content("\n".join(text) + "\n")
     return mail
 
 

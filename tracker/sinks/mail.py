@@ -1,4 +1,4 @@
-"""E-mail: digests of a stream's events, one mail per period in which there were any, over SMTP with TLS.
+"""E-mail: alerts at once, other events of a stream as digests, one per period in which there were any; SMTP with TLS.
 
 ``smtp://user:password@host:587?from=cameras@example.org&to=me@example.org,you@example.org&every=900``. ``smtp`` wants
 STARTTLS, ``smtps`` is TLS from the beginning. What belongs to a mail depends only on when it was queued, and so does
@@ -22,7 +22,7 @@ from tracker.events import EventKind
 from tracker.formats.event_rows import plain_text
 from tracker.sinks.courier import DeliveryError, Receipt, Receiver
 from tracker.sinks.destination import Destination, seconds
-from tracker.sinks.digest import digest_mail
+from tracker.sinks.digest import alert_mail, digest_mail
 from tracker.sinks.outside import KINDS_EXAMPLE, OutsideSink, kinds_of, spool_path
 from tracker.sinks.spool import Spool
 
@@ -42,14 +42,19 @@ OPTIONS = {
     "from": "cameras@example.org",
     "to": "me@example.org,you@example.org",
     "every": "900",
+    "alerts": "digest",
     "kinds": KINDS_EXAMPLE,
     "tls": "off",
     "ca": "/etc/ssl/own-ca.pem",
 }
 EVERY_S = 900.0
 TIMEOUT_S = 15.0
+MOST_ALERTS = 20
+"""Alerts that wait and get a mail each; more of them, after an outage, are one digest."""
 MOST_ROWS = 2000
 """Rows of one mail; a period with more has several."""
+ALERT = b'"kind":"alert"'
+"""Stands in the body of a row that is one, and in no other: within texts quotation marks are escaped."""
 QUIET = frozenset(
     "enter leave identity_start identity_end reclassified rekeyed speed headway time_gap size group_member".split()  # noqa: SIM905 - reads as a list
 )
@@ -58,7 +63,7 @@ _MAILBOX = re.compile(r"[^\s@<>,;:\"\\()\[\]]+@[^\s@<>,;:\"\\()\[\]]+")
 
 
 class MailSink(OutsideSink):
-    """Events of a stream as mails, one per period."""
+    """Events of a stream as mails: one per alert, one per period for the others."""
 
     @classmethod
     def check(cls, address: str) -> None:
@@ -98,6 +103,10 @@ class MailReceiver(Receiver):
         self._recipients = _mailboxes(destination, "to", most=50)
         expected = "seconds from 1 to 86400"
         self._every_ms = int(1000 * destination.chosen("every", EVERY_S, seconds(1, 86_400), expected))
+        self._alerts_at_once = "alerts" not in destination.options
+        if destination.options.get("alerts", "digest") != "digest":
+            problem = f"expected alerts=digest or nothing, found alerts={destination.options['alerts']}"
+            raise ConfigError(destination.shown, problem, "leave it out: alerts are sent at once")
         self._encrypted = destination.options.get("tls") != "off"
         self._tls = destination.tls_context()
         self._client: smtplib.SMTP | None = None
@@ -116,23 +125,34 @@ class MailReceiver(Receiver):
         return self._destination.shown
 
     def deliver(self, messages: Sequence[Message], *, last: bool) -> Receipt:
-        """Send one mail with the rows of the oldest period, if that is over.
+        """Send one mail: of an alert that waits, else with the rows of the oldest period, if that is over.
 
         Raises:
             DeliveryError: The server does not take it now.
         """
+        alerts = [message for message in messages if self._alerts_at_once and ALERT in message.body]
+        if len(alerts) > MOST_ALERTS:
+            self._post(digest_mail(self._stream, [one.body for one in alerts], self._timezone), "alerts", alerts[0].key)
+            return Receipt(confirmed=alerts)
+        if alerts:
+            self._post(alert_mail(self._stream, alerts[0].body, self._timezone), alerts[0].key)
+            return Receipt(confirmed=alerts[:1])
         period = messages[0].put_ms // self._every_ms
         ends_ms = (period + 1) * self._every_ms
         left_s = ends_ms / 1000 - time.time()
         if left_s > 0 and not last:
             return Receipt(next_s=min(left_s + 0.01, self._every_ms / 1000))
         rows = [message for message in messages if message.put_ms // self._every_ms == period]
-        told = "\0".join((self._stream, *self._recipients, str(period), rows[0].key))
         mail = digest_mail(self._stream, [message.body for message in rows], self._timezone)
+        self._post(mail, str(period), rows[0].key)
+        return Receipt(confirmed=rows)
+
+    def _post(self, mail: EmailMessage, *about: str) -> None:
+        """Send a mail; what it is about makes its number, so that the same mail has the same one."""
+        told = "\0".join((self._stream, *self._recipients, *about))
         mail["From"], mail["To"] = self._sender, ", ".join(self._recipients)
         mail["Message-ID"] = f"<{hashlib.sha256(told.encode()).hexdigest()[:32]}@masktrail.invalid>"
         self._send(mail)
-        return Receipt(confirmed=rows)
 
     def interrupt(self) -> None:
         """Cut the connection."""

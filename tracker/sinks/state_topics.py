@@ -71,7 +71,7 @@ class StateTopics:
 
     Attributes:
         base: ``prefix/camera``.
-        alerts: Names of the rules that have held so far.
+        alerts: Names of the alert rules, those of the site first.
         bays: Names of the parking bays, those of the site first.
         queues: Names of the site's queues.
         classes: Names of the classes that were in view so far.
@@ -79,7 +79,7 @@ class StateTopics:
 
     def __init__(self, prefix: str, camera: str, site: Site | None, view: StreamView | None) -> None:
         self.base = f"{prefix}/{topic_level(camera)}"
-        self.alerts: list[str] = []
+        self.alerts: list[str] = [] if site is None else [rule.name for rule in site.alerts]
         self.bays: list[str] = [] if site is None else [bay.name for bay in site.bays]
         self.queues: list[str] = [] if site is None else [queue.name for queue in site.queues]
         self.classes: list[str] = []

@@ -24,6 +24,7 @@ def dashboard(
     folder: Annotated[str | None, option(DashboardSettings, "folder")] = None,
     tls_certificate: Annotated[str | None, option(DashboardSettings, "tls_certificate")] = None,
     tls_key: Annotated[str | None, option(DashboardSettings, "tls_key")] = None,
+    groups: Annotated[str | None, option(DashboardSettings, "groups")] = None,
     behind_proxy: Annotated[
         str | None,
         typer.Option(metavar="ADDRESS", help=f"Serve only what this proxy sends with the secret in ${SECRET}."),
@@ -44,7 +45,7 @@ def dashboard(
     if behind_proxy is not None:
         _check_networks(behind_proxy)
         proxy = {"behind_proxy": True, "trusted_proxies": behind_proxy, "proxy_secret": os.environ.get(SECRET)}
-    given = {"address": address, "tls_certificate": tls_certificate, "tls_key": tls_key}
+    given = {"address": address, "tls_certificate": tls_certificate, "tls_key": tls_key, "groups": groups}
     settings = settings_from(
         DashboardSettings,
         given | {"folder": folder or _own_folder()},

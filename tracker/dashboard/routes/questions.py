@@ -23,7 +23,17 @@ from tracker.dashboard.rights import Right, needs
 from tracker.dashboard.shapes import gives
 from tracker.events import Event, EventKind
 
-__all__ = ["CountQuestion", "EventQuestion", "StayQuestion", "count_query", "filter_of", "router"]
+__all__ = [
+    "CountQuestion",
+    "EventQuestion",
+    "Moment",
+    "Names",
+    "StayQuestion",
+    "check_read",
+    "count_query",
+    "filter_of",
+    "router",
+]
 
 router = APIRouter(prefix="/api", tags=["ledger"])
 
@@ -170,14 +180,9 @@ def filter_of(request: Request, asked: EventQuestion | StayQuestion | FlowQuesti
     """What a question asks for, of streams that may be seen.
 
     Raises:
-        ApiError: The ledgers are still being read: numbers would be too small.
+        ApiError: The ledgers are still being read.
     """
-    ledgers = context_of(request).ledgers
-    if not ledgers.whole(READ_S):
-        found = f"{len(ledgers.history.events):,} events so far"
-        raise ApiError(
-            503, "ledgers", "all of them read", found, "try again in some seconds", headers={"retry-after": "3"}
-        )
+    check_read(request)
     return Filter(
         streams=allowed_of(request, asked.stream),
         kinds=getattr(asked, "kind", ()),
@@ -188,6 +193,20 @@ def filter_of(request: Request, asked: EventQuestion | StayQuestion | FlowQuesti
         from_ms=getattr(asked, "from_ms", None) if not isinstance(asked, EventQuestion) else asked.after_ms,
         to_ms=getattr(asked, "to_ms", None) if not isinstance(asked, EventQuestion) else asked.before_ms,
     )
+
+
+def check_read(request: Request) -> None:
+    """Refuse questions while ledgers are still being read: numbers would be too small.
+
+    Raises:
+        ApiError: They are.
+    """
+    ledgers = context_of(request).ledgers
+    if not ledgers.whole(READ_S):
+        found = f"{len(ledgers.history.events):,} events so far"
+        raise ApiError(
+            503, "ledgers", "all of them read", found, "try again in some seconds", headers={"retry-after": "3"}
+        )
 
 
 def count_query(request: Request, asked: CountQuestion) -> CountQuery:

@@ -1,13 +1,13 @@
 // The frame of the page: navigation, session, theme; chooses the view of the address.
 import { html, useCallback, useEffect, useErrorBoundary, useState } from "../vendor/preact.js";
 import { get, remove, useCsrf, whenSignedOut } from "./api.js";
-import { atLeast, SessionContext } from "./hooks.js";
+import { atLeast, SessionContext, useLoad } from "./hooks.js";
 import { Icon } from "./icons.js";
 import { stopLive, useLiveStatus } from "./live.js";
 import { Button, Dialog, Failure, Loading, Segments } from "./parts.js";
 import { applyTheme, read, write } from "./prefs.js";
 import { entryNow, Link, match, navigate, useLocation } from "./router.js";
-import { t } from "./texts.js";
+import { number, t } from "./texts.js";
 
 // Views are loaded when they are first opened.
 const VIEWS = {
@@ -17,7 +17,14 @@ const VIEWS = {
   counts: () => import("./pages/counts.js"),
   dwell: () => import("./pages/dwell.js"),
   flows: () => import("./pages/flows.js"),
+  speeds: () => import("./pages/speeds.js"),
+  conflicts: () => import("./pages/conflicts.js"),
+  queues: () => import("./pages/queues.js"),
+  footfall: () => import("./pages/footfall.js"),
+  groups: () => import("./pages/groups.js"),
+  heatmap: () => import("./pages/heatmap.js"),
   events: () => import("./pages/events.js"),
+  alerts: () => import("./pages/alerts.js"),
   audit: () => import("./pages/audit.js"),
   recordings: () => import("./pages/recordings.js"),
   health: () => import("./pages/health.js"),
@@ -31,7 +38,14 @@ const NAVIGATION = [
   ["/counts", "counts", "counts", "viewer"],
   ["/dwell", "dwell", "dwell", "viewer"],
   ["/flows", "flows", "flows", "viewer"],
+  ["/speeds", "speeds", "speeds", "viewer"],
+  ["/conflicts", "conflicts", "conflicts", "viewer"],
+  ["/queues", "queues", "queues", "viewer"],
+  ["/footfall", "footfall", "footfall", "viewer"],
+  ["/groups", "groups", "groups", "viewer"],
+  ["/heatmap", "heatmap", "heatmap", "viewer"],
   ["/events", "events", "events", "viewer"],
+  ["/alerts", "alerts", "alerts", "viewer"],
   ["/recordings", "recordings", "recordings", "viewer"],
   ["/audit", "audit", "audit", "operator"],
   ["/health", "health", "health", "viewer"],
@@ -119,13 +133,25 @@ function Frame({ session, view, reload, children }) {
       <aside class=${open ? "rail open" : "rail"} aria-label=${t("nav.side")}>
         <${Brand} title=${session.title} />
         <nav aria-label=${t("nav.label")}>${NAVIGATION.filter(([, , , role]) => atLeast(user, role)).map(
-          ([href, icon, key]) => html`<${Link} href=${href} aria-current=${key === current ? "page" : undefined}><${Icon} name=${icon} />${t(`nav.${key}`)}<//>`,
+          ([href, icon, key]) => html`<${Link} href=${href} aria-current=${key === current ? "page" : undefined}><${Icon} name=${icon} />${t(`nav.${key}`)}${key === "alerts" && html`<${Waiting} />`}<//>`,
         )}</nav>
         <div class="rail-foot"><${LinkState} /><${Theme} /><${Account} user=${user} reload=${reload} /><small>masktrail ${session.version}</small></div>
       </aside>
       ${open && html`<button class="veil" aria-label=${t("nav.close")} onClick=${() => setOpen(false)}></button>`}
       <main id="main" tabindex="-1">${children}</main>
     </div>`;
+}
+
+// How many alerts are under way and not acknowledged.
+function Waiting() {
+  const found = useLoad((signal) => get("/api/alerts", {}, signal), [], { every_s: 15 });
+  useEffect(() => {
+    const again = () => found.reload();
+    addEventListener("masktrail-acknowledged", again);
+    return () => removeEventListener("masktrail-acknowledged", again);
+  }, []);
+  const count = found.data ? found.data.waiting : 0;
+  return count ? html`<span class="badge bad nav-count" aria-label=${t("alerts.waiting", { count })}>${number(count)}</span>` : null;
 }
 
 const Brand = ({ title }) => html`<${Link} class="brand" href="/"><img src="/static/favicon.svg" alt="" /><span>${title || "masktrail"}</span><//>`;

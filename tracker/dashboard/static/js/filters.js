@@ -43,7 +43,7 @@ export function zoneOf(streams, chosen) {
 const NOTHING = { places: [], directions: [], classes: [] };
 const pairs = (names) => names.map((one) => [one, one]);
 
-export function Filters({ streams, with: parts = [], spans = SPANS, first = "today", children }) {
+export function Filters({ streams, with: parts = [], spans = SPANS, first = "today", bare = false, children }) {
   const [query, set] = useQuery();
   const chosen = query.getAll("stream");
   const zone = zoneOf(streams, chosen);
@@ -65,7 +65,7 @@ export function Filters({ streams, with: parts = [], spans = SPANS, first = "tod
       ${from_ms !== null && to_ms !== null && html`<${Button} icon="next" iconOnly label=${t("filter.later")} onClick=${() => shift(1)} />`}</div></div>
       <${Field} label=${t("filter.from", { zone })}><input type="datetime-local" value=${from_ms === null ? "" : toLocal(from_ms, zone)} onChange=${(event) => set({ span: null, from: event.currentTarget.value, to: query.get("to") || (to_ms === null ? null : toLocal(to_ms, zone)) })} /><//>
       <${Field} label=${t("filter.to")}><input type="datetime-local" value=${to_ms === null ? "" : toLocal(to_ms, zone)} onChange=${(event) => set({ span: null, to: event.currentTarget.value, from: query.get("from") || (from_ms === null ? null : toLocal(from_ms, zone)) })} /><//></div>`}
-    <${Several} label=${t("filter.streams")} all=${t("filter.all_streams")} options=${(streams || []).map((one) => [one.id, one.id])} chosen=${chosen} onChange=${(value) => set({ stream: value, place: null })} />
+    ${!bare && html`<${Several} label=${t("filter.streams")} all=${t("filter.all_streams")} options=${(streams || []).map((one) => [one.id, one.id])} chosen=${chosen} onChange=${(value) => set({ stream: value, place: null })} />`}
     ${parts.includes("place") && html`<${Several} label=${t("filter.places")} all=${t("filter.all")} options=${options("places")} chosen=${query.getAll("place")} onChange=${(value) => set({ place: value })} />`}
     ${parts.includes("direction") && html`<${Several} label=${t("filter.directions")} all=${t("filter.all")} options=${options("directions")} chosen=${query.getAll("direction")} onChange=${(value) => set({ direction: value })} />`}
     ${parts.includes("class") && html`<${Several} label=${t("filter.classes")} all=${t("filter.all")} options=${options("classes")} chosen=${query.getAll("class")} onChange=${(value) => set({ class: value })} />`}

@@ -1,5 +1,5 @@
 // Differences between two sites, place by place: what a revision changed, and where two editors disagree.
-const GROUPS = ["lines", "zones", "occluders", "privacy", "doors", "flows", "queues", "footfall", "bays"];
+const GROUPS = ["lines", "zones", "occluders", "privacy", "doors", "flows", "queues", "footfall", "bays", "alerts"];
 const TOP = ["timezone", "reference_size"];
 
 const same = (a, b) => JSON.stringify(a) === JSON.stringify(b);

@@ -70,18 +70,19 @@ function newPlace(kind, points, name) {
   return { name, polygon: points };
 }
 
-// The site after a place has another name: doors, flows, queues and footfall follow.
+// The site after a place has another name: doors, flows, queues, footfall and alerts follow.
 function renamed(site, old, name) {
   const swap = (value) => (value === old ? name : value);
   return { ...site, doors: site.doors.map((door) => ({ ...door, lines: door.lines.map(swap) })), flows: site.flows.map((flow) => ({ ...flow, start: swap(flow.start), end: swap(flow.end) })), ...premises(site, swap) };
 }
 
-// Queues and footfall with other names of lines and zones; null takes a name out, and what cannot be without it.
+// Queues, footfall and alerts with other names of lines and zones; null takes a name out, and what cannot be without it.
 function premises(site, swap) {
   const listed = (names) => (names || []).map(swap).filter((name) => name !== null);
   const queues = (site.queues || []).map((queue) => ({ ...queue, zone: swap(queue.zone), served_at: swap(queue.served_at) }));
   const footfall = (site.footfall || []).map((one) => ({ ...one, passing: listed(one.passing), staff_zones: listed(one.staff_zones) }));
-  return { queues: queues.filter((queue) => queue.zone !== null && queue.served_at !== null), footfall };
+  const alerts = (site.alerts || []).map((rule) => (rule.place && !["queue", "occupancy"].includes(rule.watch) ? { ...rule, place: swap(rule.place) } : rule)).filter((rule) => rule.place !== null);
+  return { queues: queues.filter((queue) => queue.zone !== null && queue.served_at !== null), footfall, alerts };
 }
 
 function renamedDirection(site, line, old, name) {
@@ -100,7 +101,9 @@ function without(site, kind, index) {
   const doors = site.doors.map((door) => ({ ...door, lines: door.lines.filter((line) => line !== name) })).filter((door) => door.lines.length);
   const rest = premises(site, (value) => (value === name ? null : value));
   const footfall = rest.footfall.filter((one) => doors.some((door) => door.name === one.doors));
-  return { ...next, doors, flows: site.flows.filter((flow) => flow.start !== name && flow.end !== name), ...rest, footfall };
+  const there = { queue: rest.queues, occupancy: doors };
+  const alerts = rest.alerts.filter((rule) => !there[rule.watch] || there[rule.watch].some((one) => one.name === rule.place));
+  return { ...next, doors, flows: site.flows.filter((flow) => flow.start !== name && flow.end !== name), ...rest, footfall, alerts };
 }
 
 const ACTIONS = {

@@ -1,0 +1,174 @@
+"""Heatmaps of stores: how long identities were in which cells, and the picture of it over a masked still."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tracker.dashboard.problems import ApiError
+from tracker.errors import ConfigError
+from tracker.formats.heat_tiles import heat_sum
+from tracker.heat import MEASURES, TILE_MS, grid_shape
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from zoneinfo import ZoneInfo
+
+    from numpy.typing import NDArray
+
+    from tracker.dashboard.ledgers import Ledgers
+    from tracker.heat import HeatSum
+    from tracker.site import Site
+
+__all__ = ["PERCENTILE", "WIDTH_PX", "HeatLook", "Presence", "heat_facts", "heat_picture", "presence_of"]
+
+PERCENTILE = 98.0
+WIDTH_PX = 1280
+PLAIN = 96
+"""Grey of the ground where there is no still."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Presence:
+    """What a store has of one stream in a time.
+
+    Attributes:
+        stream: The camera or recording.
+        total: Presence by class and cell.
+        from_ms, to_ms: The whole hours that it covers.
+    """
+
+    stream: str
+    total: HeatSum
+    from_ms: int
+    to_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeatLook:
+    """What a picture shows.
+
+    Attributes:
+        visits: Visits instead of seconds.
+        moving: Leave out the seconds of what stands still.
+        classes: Only these; empty = all.
+        ground: The ground from above, per square metre.
+    """
+
+    visits: bool = False
+    moving: bool = False
+    classes: Sequence[str] = ()
+    ground: bool = False
+
+    def grid(self, total: HeatSum) -> NDArray[np.float64]:
+        """``(rows, columns)`` of what is shown."""
+        measure = "visits" if self.visits else "seconds"
+        return total.grid(measure, classes=self.classes or None, moving=self.moving)
+
+
+def presence_of(ledgers: Ledgers, stream: str, from_ms: int | None, to_ms: int | None) -> Presence | None:
+    """Presence in the hours that touch a time; ``None`` where no store has any.
+
+    Raises:
+        TrackerError: A tile is damaged, or the picture's shape has changed within the time.
+    """
+    tiles = ledgers.heat_tiles(stream, from_ms, to_ms)
+    if any(tile.utc for tile in tiles):
+        tiles = [tile for tile in tiles if tile.utc]  # media time of another run says nothing of when
+    if not tiles:
+        return None
+    first_ms, last_ms = min(tile.tile_ms for tile in tiles), max(tile.tile_ms for tile in tiles)
+    return Presence(stream=stream, total=heat_sum(tiles), from_ms=first_ms, to_ms=last_ms + TILE_MS)
+
+
+def heat_facts(found: Presence | None, look: HeatLook, site: Site | None) -> dict[str, Any]:
+    """Figures of a heatmap; all of them ``None`` or empty where nothing was kept."""
+    ground = site is not None and site.ground is not None
+    if found is None:
+        nothing = dict.fromkeys(("utc", "from_ms", "to_ms", "sum", "top", "unplaced_s"))
+        return {**nothing, "classes": [], "ground": ground}
+    sums = {name: values.sum(axis=0).tolist() for name, values in sorted(found.total.by_class.items())}
+    classes = [
+        {"class": name} | {key: round(value, 3) for key, value in zip(MEASURES, row, strict=True)}
+        for name, row in sums.items()
+    ]
+    grid = look.grid(found.total)
+    used = grid[grid > 0]
+    return {
+        "utc": found.total.utc,
+        "from_ms": found.from_ms,
+        "to_ms": found.to_ms,
+        "sum": round(float(grid.sum()), 3),
+        "top": round(float(np.percentile(used, PERCENTILE)), 3) if len(used) else None,
+        "unplaced_s": round(found.total.unplaced_s, 3),
+        "classes": classes,
+        "ground": ground,
+    }
+
+
+def heat_picture(found: Presence, look: HeatLook, *, still: bytes | None, site: Site | None, zone: ZoneInfo) -> bytes:
+    """The heatmap with its legend as PNG.
+
+    Args:
+        found: What is drawn.
+        look: How.
+        still: Masked JPEG of the scene; without one, or one of another shape, there is a plain ground.
+        site: With zones that are never shown, and its ground.
+        zone: Time zone of the legend.
+
+    Raises:
+        ApiError: There is no ground to draw.
+    """
+    import cv2
+
+    from tracker.render.heat_scale import legend, scale_of, square
+    from tracker.render.heatmap import Plan, draw_heatmap, draw_plan
+
+    grid = look.grid(found.total)
+    what, unit = ("Visits", "visits") if look.visits else ("Seconds", "s")
+    lines = [_when(found, zone)]
+    if look.ground:
+        if site is None or site.ground is None:
+            raise ApiError(422, "ground", "a site with its ground in metres", "none", "leave ground out")
+        try:
+            plan = Plan(grid, site.ground)
+        except ConfigError:
+            raise ApiError(422, "ground", "time in cells near enough", "none", "leave ground out") from None
+        scale = scale_of(plan.density, unit=f"{unit}/{square()}", percentile=PERCENTILE)
+        drawn, title = draw_plan(plan, scale), f"{what} per square metre"
+        lines.append(f"{100 * plan.shown:.0f} % of it lies near enough to say where")
+    else:
+        scale = scale_of(grid, unit=unit, percentile=PERCENTILE, whole=look.visits)
+        drawn, title = draw_heatmap(_below(still, grid.shape, site), grid, scale), f"{what} per cell"
+    strip = legend(scale, drawn.shape[1], title=f"{title}: {found.stream}", lines=lines)
+    return bytes(cv2.imencode(".png", np.concatenate([drawn, strip]))[1].tobytes())
+
+
+def _when(found: Presence, zone: ZoneInfo) -> str:
+    """The hours that are covered, in local time or media time."""
+    if not found.total.utc:
+        return f"{found.from_ms // TILE_MS}:00 to {found.to_ms // TILE_MS}:00 of media time"
+    first, last = (
+        datetime.fromtimestamp(at_ms / 1000, UTC).astimezone(zone).isoformat(sep=" ", timespec="minutes")
+        for at_ms in (found.from_ms, found.to_ms)
+    )
+    return f"{first} to {last}"
+
+
+def _below(still: bytes | None, shape: tuple[int, ...], site: Site | None) -> NDArray[np.uint8]:
+    """The masked still without zones that are never shown, or a plain ground of the grid's shape."""
+    import cv2
+
+    from tracker.render.privacy_paint import without_zones
+
+    rows, columns = shape[0], shape[1]
+    image = None if still is None else cv2.imdecode(np.frombuffer(still, np.uint8), cv2.IMREAD_COLOR)
+    if image is None or grid_shape((image.shape[1], image.shape[0])) != (rows, columns):
+        scale = max(WIDTH_PX // max(rows, columns), 1)
+        return np.full((rows * scale, columns * scale, 3), PLAIN, np.uint8)
+    picture = without_zones(np.asarray(image, np.uint8), () if site is None else site.never_shown)
+    size = WIDTH_PX, round(picture.shape[0] * WIDTH_PX / picture.shape[1])
+    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
