@@ -72,6 +72,15 @@ def test_a_residual_tells_which_point_is_wrong() -> None:
     assert "residual" in " ".join(described(Site(ground=ground, reference_size=SIZE)))
 
 
+@pytest.mark.parametrize(("factor", "doubted"), [(1, False), (100, True), (0.001, True)])
+def test_other_units_than_metres_are_doubted(factor: float, doubted: bool) -> None:
+    points = tuple(
+        GroundPoint(at=point.at, metres=(point.metres[0] * factor, point.metres[1] * factor)) for point in known(6)
+    )
+    said = " ".join(doubts(Site(ground=Ground(points=points), reference_size=SIZE)))
+    assert ("are the numbers metres?" in said) == doubted
+
+
 def test_four_points_say_that_nothing_shows_a_mistake() -> None:
     site = Site(ground=Ground(points=known(4)), reference_size=SIZE)
     assert "measure a fifth point" in " ".join(doubts(site))

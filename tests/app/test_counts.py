@@ -103,6 +103,10 @@ def test_parts_of_a_camera_are_one_ledger(run: Run, tmp_path: Path) -> None:
         (("--by", "line,colour"), "found 'colour'"),
         (("--by", "line,place"), "expected different columns"),
         (("--from", "yesterday"), "--from: expected a time such as"),
+        (
+            ("--from", "2026-03-29", "--to", "2026-03-28"),
+            "--to: expected a time after --from 2026-03-29, found 2026-03-28",
+        ),
         (("--timezone", "Mars/Base"), "expected the name of a time zone"),
         (("--kind", "jump"), "found 'jump'"),
         (("--out", "x.events.jsonl"), "it is read here"),

@@ -176,6 +176,7 @@ def test_traffix_movements_may_be_named_and_times_chosen(export):
     assert dict(zip(MOVEMENTS, map(int, text.split()[1:]), strict=True))["sbR"] == 3
     assert sum(map(int, text.split()[1:])) == 3
     assert "from 2026-03-29T02:00" in said
+    assert "less than four quarters of an hour are known, so it is no peak hour" in said
     text, _ = export("traffix", "--movement", "turn=WB right")
     assert int(text.split()[1 + MOVEMENTS.index("wbR")]) == 6
     _, said = export("traffix", "--movement", "turn", ok=False)

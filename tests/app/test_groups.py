@@ -12,6 +12,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.command import Run
 from tests.sinks.ledgers import write_ledger
@@ -212,6 +213,18 @@ def flow(minute: int, name: str, **values: object) -> Event:
     return Event(place=name, **(facts | values))
 
 
+def test_an_approach_without_flows_has_dashes_and_eighty_columns_suffice(run: Run, folder: Path) -> None:
+    drawn = yaml.safe_load(JUNCTION.read_text())
+    drawn["flows"] = [one for one in drawn["flows"] if one["start"] != "west"]
+    Path("three.yaml").write_text(yaml.safe_dump(drawn))
+    write_ledger(Path("junction.events.jsonl"), [flow(1, "south ahead", identity=1)])
+    result = run("turns", "junction.events.jsonl", "--site", "three.yaml")
+    assert result.status == 0, result.err
+    assert re.search(r"approach +left +through +right +u-turn +vehicles +bicycles ", result.out)
+    assert re.search(r"west \(EB\)( +-){6} +0 +0", result.out)
+    assert re.search(r"north \(SB\)( +0){8}", result.out)
+
+
 def test_turns_of_a_junction(run: Run, folder: Path) -> None:
     events = [flow(minute, "south ahead", identity=minute) for minute in range(60)]
     events += [flow(minute, "south left", identity=100 + minute) for minute in range(15, 30)]
@@ -233,6 +246,7 @@ def test_turns_of_a_junction(run: Run, folder: Path) -> None:
     assert sum(int(row["vehicles"]) for row in found) == 77
     assert run(*words, "--legs", "south=W,north=E,east=S,west=N").out != result.out
     for more, problem in (
+        (["--from", "2026-11-30T10:00", "--to", "2026-11-30T09:00"], "--to: expected a time after --from"),
         (["--legs", "south"], "--legs: expected name=value pairs, found 'south'"),
         (["--legs", "south=up"], "--legs: expected directions of the compass"),
         (["--stream", "other"], "expected one stream with the site's flows, found junction"),

@@ -177,10 +177,14 @@ def test_bays_say_turnover(run: Run, tmp_path: Path) -> None:
     ]
 
 
-def test_without_rows_there_is_a_header_only(run: Run, tmp_path: Path) -> None:
-    ledger = write_ledger(tmp_path / "x.events.jsonl", [])
-    assert len(lines(run, "bays", ledger)) == 1
-    assert len(lines(run, "queues", ledger)) == 2
+def test_without_rows_it_is_told_what_is_missing(run: Run, tmp_path: Path) -> None:
+    ledger, site = write_ledger(tmp_path / "x.events.jsonl", []), tmp_path / "site.yaml"
+    site.write_text(site_text(SITE))
+    for command, needs in (("bays", "`bays`"), ("queues", "`queues`"), ("footfall", "the site's doors")):
+        result = run(command, ledger, *(("--site", site) if command == "footfall" else ()))
+        assert result.status == 0, result.err
+        assert f"no {command if command != 'queues' else 'waits'}: the ledger" in result.out
+        assert needs in " ".join(result.out.split())
 
 
 @pytest.mark.parametrize(

@@ -31,6 +31,8 @@ GRID = 512
 """Rows and columns on which it is seen whether zones overlap; strips narrower than 2 of them are none."""
 OFF = 0.02
 """Residual of a point of the ground, as a share of how far the points reach."""
+MOST_PIXEL_M, LEAST_PIXEL_M = 2.0, 0.0005
+"""Metres of a pixel at the nearest and the farthest point: beyond them a vehicle is a pixel, or does not fit in."""
 
 DEFAULT_SIZE = (16, 9)
 
@@ -77,6 +79,7 @@ def doubts(site: Site) -> Iterator[str]:
         yield from _unlike(doors, {line.name: line for line in site.lines})
     if site.ground is not None:
         yield from _ground_doubts(site.ground)
+        yield from _unit_doubts(site.ground, site.reference_size or DEFAULT_SIZE)
 
 
 def _areas(site: Site) -> Iterator[str]:
@@ -169,6 +172,16 @@ def _ground_doubts(ground: Ground) -> Iterator[str]:
     for number, off in enumerate(ground.residuals_m.tolist(), start=1):
         if off > OFF * reach:
             yield f"ground: point {number} lies {off:.2f} m off where the others put it: measure it again"
+
+
+def _unit_doubts(ground: Ground, size: tuple[int, int]) -> Iterator[str]:
+    """Centimetres or feet fit as well as metres do, and make every speed wrong."""
+    if size == DEFAULT_SIZE:
+        return
+    down_m = ground.metres_per_share(np.array([point.at for point in ground.known]))[:, 1] / size[1]
+    if down_m.min() > MOST_PIXEL_M or down_m.max() < LEAST_PIXEL_M:
+        found = f"{down_m.min():.2g} to {down_m.max():.2g} m"
+        yield f"ground: 1 px down the picture is {found}, too much or too little: are the numbers metres?"
 
 
 def _line_doubts(line: Line, aspect: float) -> Iterator[str]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tracker.app.commands.counts import group_rows, moment_of
+from tracker.app.commands.counts import group_rows, limits_of
 from tracker.app.console import console_for
 from tracker.app.groups import GroupName, GroupsFile, chosen_group, local_time, with_doors
 from tracker.app.ledgers import LedgerWords, check_out, ledgers_of
@@ -45,7 +45,7 @@ def conversion(
     from tracker.app.till import transactions
 
     place, bin_s = with_doors(chosen_group(group, groups)), bin_seconds(bins)
-    start_ms, end_ms = moment_of("--from", since, place.zone), moment_of("--to", until, place.zone)
+    start_ms, end_ms = limits_of(since, until, place.zone)
     named = ledgers_of(ledgers)
     check_out(out, [*named, *([] if "://" in till else [Path(till)])])
     sold = transactions(till, place.zone)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from tracker.events import EventKind
     from tracker.groups import SiteGroup
 
-__all__ = ["counts", "group_rows", "moment_of", "sums_of_ledgers", "zone_of"]
+__all__ = ["counts", "group_rows", "limits_of", "moment_of", "sums_of_ledgers", "zone_of"]
 
 COLUMNS = {"stream": "stream", "line": "place", "zone": "place", "place": "place"} | {
     name: name for name in ("direction", "class", "kind")
@@ -64,11 +64,10 @@ def counts(
     place = _place(group, groups, open_only=open_only)
     zone = zone_of(timezone or ("UTC" if place is None else place.timezone))
     bin_s, columns = bin_seconds(bins), _columns(by)
-    start_ms, end_ms = moment_of("--from", since, zone), moment_of("--to", until, zone)
+    limits = limits_of(since, until, zone)
     named = ledgers_of(ledgers)
     check_out(out, named)
     places = [COLUMNS[name] for name in columns]
-    limits = start_ms, end_ms
     if place is None:
         rows = _rows(named, kind, places, bin_s, limits, scheme)
     else:
@@ -326,3 +325,15 @@ def moment_of(option: str, text: str | None, zone: ZoneInfo) -> int | None:
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=zone)
     return round(moment.timestamp() * 1000)
+
+
+def limits_of(since: str | None, until: str | None, zone: ZoneInfo) -> Limits:
+    """Both ends of a time as ``--from`` and ``--to`` give it, UTC in milliseconds.
+
+    Raises:
+        ConfigError: One is no time, or it ends before it begins: that would count nothing and look like zeros.
+    """
+    start_ms, end_ms = moment_of("--from", since, zone), moment_of("--to", until, zone)
+    if start_ms is not None and end_ms is not None and end_ms <= start_ms:
+        raise ConfigError("--to", f"expected a time after --from {since}, found {until}", "change one of them")
+    return start_ms, end_ms

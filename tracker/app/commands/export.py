@@ -59,7 +59,7 @@ def export(
     TRAFFIX gets the hour with the most vehicles. Flows are movements by their name (nbL, NB left) or by the names of
     their ends (south, west); --movement names others.
     """
-    from tracker.app.commands.counts import moment_of, zone_of
+    from tracker.app.commands.counts import limits_of, zone_of
     from tracker.app.times import bin_seconds
     from tracker.settings.site_file import read_site
     from tracker.sinks.part_file import write_whole
@@ -69,7 +69,7 @@ def export(
     if out.exists() and not replace:
         raise ConfigError(out, "expected nothing there, found a file", "name another one, or add --replace")
     events = _events(named, stream)
-    limits = moment_of("--from", since, zone), moment_of("--to", until, zone)
+    limits = limits_of(since, until, zone)
     if target == "traffix":
         text = _traffix(events, held, node=node, movements=_movements(movement or ()), limits=limits, zone=zone)
     elif target == "otc":
@@ -223,15 +223,18 @@ def _traffix(
     peak = max(starts, key=lambda first: sum(quarter.total() for quarter in hours[first]))
     volumes = sum(hours[peak], Counter())
     _tell_outages([one for one in cells if peak <= one.start_ms < peak + 4 * QUARTER_S * 1000])
-    _tell_peak(peak, [quarter.total() for quarter in hours[peak]], zone)
+    known_quarters = sum(peak + QUARTER_S * 1000 * n in quarters for n in range(4))
+    _tell_peak(peak, [quarter.total() for quarter in hours[peak]], zone, whole=known_quarters == 4)
     return volume_line(node, volumes) + "\n"
 
 
-def _tell_peak(peak_ms: int, quarters: Sequence[int], zone: ZoneInfo) -> None:
+def _tell_peak(peak_ms: int, quarters: Sequence[int], zone: ZoneInfo, *, whole: bool) -> None:
     from datetime import UTC, datetime
 
     total, most = sum(quarters), max(quarters)
     factor = f"{total / (4 * most):.2f}" if most else "-"
     begins = datetime.fromtimestamp(peak_ms / 1000, UTC).astimezone(zone).isoformat(timespec="minutes")
     text = f"peak hour from {begins}: {total} vehicles, peak hour factor {factor}"
+    if not whole:
+        text += "; less than four quarters of an hour are known, so it is no peak hour"
     console_for().print(text, highlight=False, soft_wrap=True)

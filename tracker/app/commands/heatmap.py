@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tracker.app.commands.counts import moment_of, zone_of
+from tracker.app.commands.counts import limits_of, zone_of
 from tracker.app.console import Quiet, console_for, foreign, steps
 from tracker.errors import ConfigError
 
@@ -67,7 +67,7 @@ def heatmap(
     from tracker.settings.site_file import read_site
 
     zone = zone_of(timezone)
-    start_ms, end_ms = moment_of("--from", since, zone), moment_of("--to", until, zone)
+    start_ms, end_ms = limits_of(since, until, zone)
     _check_files(out, cells, [*sources, *(path for path in (still, site) if path is not None)])
     console = console_for(quiet=quiet)
     used: Site | None = None if site is None else read_site(site)

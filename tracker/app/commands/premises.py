@@ -45,6 +45,9 @@ _BAYS_SHOWN = ("bay", "arrivals", "departures", "mean", "longest", "occupied", "
 
 QUEUE_NOTE = "partly: joining or end not seen, which is in no mean. length, most: persons; see --help."
 FOOTFALL_NOTE = "visitors: without staff, and without those that came in again; see --help."
+NO_QUEUES = "no waits: the ledger must be counted with a site that has `queues`; deleted events have none either"
+NO_FOOTFALL = "no footfall: the ledger has no camera with the site's doors; deleted events have none either"
+NO_BAYS = "no bays: the ledger must be counted with a site that has `bays`; with --site, free ones are shown too"
 
 
 def queues(
@@ -82,7 +85,7 @@ def queues(
     else:
         queued = queue_figures(found, spans, above=above)
         _show([*_QUEUES_SHOWN, f"above {above}"], [_queue_shown(row, _place(row, queued)) for row in queued])
-        console_for().print(QUEUE_NOTE, style="dim")
+        _note(QUEUE_NOTE if queued else NO_QUEUES)
 
 
 def footfall(
@@ -111,7 +114,7 @@ def footfall(
     _show(
         [*(["from"] if bin_s else []), *_VISITORS_SHOWN], [_visitor_shown(row, _place(row, rows), zone) for row in rows]
     )
-    console_for().print(FOOTFALL_NOTE, style="dim")
+    _note(FOOTFALL_NOTE if rows else NO_FOOTFALL)
 
 
 def bays(
@@ -139,6 +142,12 @@ def bays(
     known = {(stream, bay.name) for stream, _ in spans for bay in (() if drawn is None else drawn.bays)}
     rows = bay_figures(found, spans, bays=known)
     _show(_BAYS_SHOWN, [*(_bay_shown(row, _place(row, rows)) for row in rows), *_all_bays(rows)])
+    if not rows:
+        _note(NO_BAYS)
+
+
+def _note(text: str) -> None:
+    console_for().print(text, style="dim", markup=False)
 
 
 def _events(ledgers: Sequence[str], out: Path | None) -> list[Event]:

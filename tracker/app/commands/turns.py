@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tracker.app.commands.counts import moment_of, sums_of_ledgers, zone_of
+from tracker.app.commands.counts import limits_of, sums_of_ledgers, zone_of
 from tracker.app.console import console_for, foreign
 from tracker.app.groups import local_time
 from tracker.app.ledgers import LedgerWords, check_out, ledgers_of, shown_ledger
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 __all__ = ["turns"]
 
 FIGURES = ("left", "through", "right", "u_turn", "vehicles", "bicycles", "pedestrians_across", "bicycles_across")
+VEHICLES = 6
+"""So many of them are of flows, the others of crossings."""
 
 
 def turns(
@@ -56,7 +58,7 @@ def turns(
 
     junction = read_site(site)
     zone = zone_of(timezone or junction.timezone)
-    limits = moment_of("--from", since, zone), moment_of("--to", until, zone)
+    limits = limits_of(since, until, zone)
     named = ledgers_of(ledgers)
     check_out(out, [*named, site])
     found = legs_of(junction, bearings=_bearings(legs), crossings=_pairs("--crossings", crossings))
@@ -64,7 +66,7 @@ def turns(
     rows = turn_bins(sums, junction, found, start_ms=limits[0], end_ms=limits[1])
     if out is None:
         console = console_for()
-        console.print(_table(rows, found))
+        console.print(_table(rows, found, {flow.start for flow in junction.flows}))
         for line in _peaks(rows, found, zone):
             console.print(line, highlight=False, soft_wrap=True)
         return
@@ -123,20 +125,22 @@ def _pairs(option: str, text: str | None) -> dict[str, str]:
     return found
 
 
-def _table(rows: Sequence[TurnBin], legs: Sequence[Leg]) -> Table:
-    """Sums of the whole time, an approach a row."""
+def _table(rows: Sequence[TurnBin], legs: Sequence[Leg], starts: set[str]) -> Table:
+    """Sums of the whole time, an approach a row; one at which no flow begins has dashes, since nothing counts there."""
     from rich.table import Table
 
-    table = Table(box=None, padding=(0, 2), header_style="cyan")
+    table = Table(box=None, padding=(0, 1), header_style="cyan")  # nine columns in the 80 of a terminal
     table.add_column("approach")
-    for name in ("left", "through", "right", "u-turn", "vehicles", "bicycles", "peds across", "bikes across"):
+    for name in ("left", "through", "right", "u-turn", "vehicles", "bicycles", "peds\nacross", "bikes\nacross"):
         table.add_column(name, justify="right")
     sums = {leg.name: [0] * len(FIGURES) for leg in legs}
     for row in rows:
         sums[row.leg] = [old + new for old, new in zip(sums[row.leg], _figures(row), strict=True)]
     for leg in legs:
         title = f"{leg.name} ({leg.heading})" if leg.heading else leg.name
-        table.add_row(foreign(title), *map(str, sums[leg.name]))
+        counted = leg.name in starts or any(sums[leg.name][:VEHICLES])
+        shown = [str(count) if counted or at >= VEHICLES else "-" for at, count in enumerate(sums[leg.name])]
+        table.add_row(foreign(title), *shown)
     table.add_section()
     table.add_row("all", *(str(sum(column)) for column in zip(*sums.values(), strict=True)))
     return table
