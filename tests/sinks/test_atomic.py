@@ -18,7 +18,7 @@ from tests.sinks.full_disk import small_files
 from tests.sinks.streams import CLASS_NAMES, stream, tracked_frame
 from tracker.errors import ConfigError, SinkError
 from tracker.plugins import SINKS, open_sink
-from tracker.sinks.part_file import PartFile
+from tracker.sinks.part_file import PartFile, write_whole
 
 NAMES = ["out.jsonl", "out.csv", "out.parquet", "out.txt", "out.mots.txt", "out.coco.json", "out.mp4", "out.mkv"]
 
@@ -135,6 +135,14 @@ def test_an_unknown_suffix_lists_the_known_ones(tmp_path):
         assert all(suffix in str(caught.value) for suffix in SINKS.names)
     with pytest.raises(ConfigError, match="found tape"):
         open_sink(tmp_path / "out.x", kind="tape", class_names=CLASS_NAMES)
+
+
+def test_a_link_to_a_file_of_another_kind_is_not_written_through(tmp_path):
+    (tmp_path / "ledger.sqlite").write_text("counts", "utf-8")
+    (tmp_path / "speeds.csv").symlink_to("ledger.sqlite")
+    with pytest.raises(SinkError, match=r"expected a link to \.csv, found one to .*ledger\.sqlite"):
+        write_whole(tmp_path / "speeds.csv", b"rows")
+    assert (tmp_path / "ledger.sqlite").read_text("utf-8") == "counts"
 
 
 def test_a_link_is_written_through(tmp_path):

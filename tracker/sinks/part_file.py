@@ -237,13 +237,16 @@ def check_place(path: Path) -> None:
     """Check whether a file can be written there; nothing is created.
 
     Raises:
-        SinkError: The folder is missing or not writable, or the path is a folder.
+        SinkError: The folder is missing or not writable, the path is a folder, or a link to a file of another kind.
     """
     try:
         target, direct = _resolved(path)
         folder = target.parent
         if target.is_dir():
             raise SinkError(path, "expected a file to write, found a folder", f"add a file name: {path}/out.jsonl")
+        if not direct and path.is_symlink() and target.is_file() and target.suffix.lower() != path.suffix.lower():
+            problem = f"expected a link to {path.suffix or 'such a file'}, found one to {target}"
+            raise SinkError(path, problem, "remove the link, or choose another name")
         if not direct and not folder.is_dir():
             shown = folder if path.is_symlink() else path.parent
             found = "a file" if folder.exists() else "nothing"
