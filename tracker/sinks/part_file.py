@@ -68,8 +68,8 @@ class PartFile:
         direct: It is a device or a pipe, which is written directly.
 
     Raises:
-        SinkError: The folder is missing or not writable, the path is a folder, another process writes there, or a pipe
-            has no reader and gets none.
+        SinkError: The folder is missing or not writable, the path is a folder or a link to a file of another kind,
+            another process writes there, or a pipe has no reader and gets none.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -79,6 +79,8 @@ class PartFile:
         try:
             # A link is written through: the file that it names is replaced, not the link.
             self._target, self.direct = _resolved(self.path)
+            if not self.direct:
+                _check_link(self.path, self._target)
             self._close_pipe: weakref.finalize[..., PartFile] | None = None
             if self.direct and stat.S_ISFIFO(self._target.stat().st_mode):
                 # Opened at once, like a file, by the thread that can be interrupted
@@ -237,16 +239,13 @@ def check_place(path: Path) -> None:
     """Check whether a file can be written there; nothing is created.
 
     Raises:
-        SinkError: The folder is missing or not writable, the path is a folder, or a link to a file of another kind.
+        SinkError: The folder is missing or not writable, or the path is a folder.
     """
     try:
         target, direct = _resolved(path)
         folder = target.parent
         if target.is_dir():
             raise SinkError(path, "expected a file to write, found a folder", f"add a file name: {path}/out.jsonl")
-        if not direct and path.is_symlink() and target.is_file() and target.suffix.lower() != path.suffix.lower():
-            problem = f"expected a link to {path.suffix or 'such a file'}, found one to {target}"
-            raise SinkError(path, problem, "remove the link, or choose another name")
         if not direct and not folder.is_dir():
             shown = folder if path.is_symlink() else path.parent
             found = "a file" if folder.exists() else "nothing"
@@ -267,6 +266,13 @@ def _resolved(path: Path) -> tuple[Path, bool]:
     if path.exists() and not path.is_dir() and not stat.S_ISREG(path.stat().st_mode):
         return path, True
     return Path(os.path.realpath(path)), False
+
+
+def _check_link(path: Path, target: Path) -> None:
+    """Refuse to replace a file of another kind through a link: a ledger by a table."""
+    if path.is_symlink() and target.is_file() and target.suffix.lower() != path.suffix.lower():
+        problem = f"expected a link to {path.suffix or 'such a file'}, found one to {target}"
+        raise SinkError(path, problem, "remove the link, or choose another name")
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
