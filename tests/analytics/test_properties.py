@@ -157,6 +157,8 @@ def test_30_15_and_5_frames_a_second_count_the_same(
     # An end in the dead band, or one that moves out of it in less than two frames of the lowest rate, is on no side.
     line = replace(line, dead_band=1e-5)
     found = [crossings(run(Site(lines=(line,)), iter(stream(walker, fps)))) for fps in (30.0, 15.0, 5.0)]
+    # Between two corners of the line that are crossed within three frames of the lowest rate there may be no sight.
+    assume(all(np.diff([one[2] for one in each]).min(initial=1.0) > 0.6 for each in found))
     for other in found[1:]:
         assert [one[:2] for one in other] == [one[:2] for one in found[0]]
         assert np.abs([a[2] - b[2] for a, b in zip(other, found[0], strict=True)]).max(initial=0) <= 0.2
