@@ -102,6 +102,7 @@ def test_vehicles_per_lane(folder: Path, run: Run) -> None:
     assert (folder / "road.counted.mp4").stat().st_size > 10_000
 
 
+@pytest.mark.slow
 def test_speeds_on_a_road(folder: Path, run: Run) -> None:
     printed = follow("speeds.md", folder, run)
     assert re.search(r"ground: 5 points, residual 0\.0\d m .* 1 px down the picture is", printed[0])
@@ -123,6 +124,7 @@ def test_speeds_on_a_road(folder: Path, run: Run) -> None:
     assert again == [event for event in events if event.kind in {"speed", "headway", "size"}]
 
 
+@pytest.mark.slow
 def test_footfall_and_dwell(folder: Path, run: Run) -> None:
     printed = follow("count-shop.md", folder, run)
     [footfall] = [text for text in printed if "direction" in text]
@@ -150,6 +152,7 @@ def rows_of(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+@pytest.mark.slow
 def test_the_queue_at_the_till(folder: Path, run: Run) -> None:
     printed = follow("queue.md", folder, run)
     found = rows_of(folder / "waits.csv")
@@ -176,6 +179,7 @@ def test_alerts(folder: Path, run: Run) -> None:
     assert again == alerts
 
 
+@pytest.mark.slow
 def test_turning_counts(folder: Path, run: Run) -> None:
     follow("count-junction.md", folder, run)
     found = counted(folder / "turning.csv", "place")
@@ -187,6 +191,7 @@ def test_turning_counts(folder: Path, run: Run) -> None:
     assert [int(row["u_turn"]) for row in rows if row["heading"] == "NB"] == [1]
 
 
+@pytest.mark.slow
 def test_where_people_spend_their_time(folder: Path, run: Run) -> None:
     printed = follow("heatmap.md", folder, run)
     seconds = [float(found[1]) for text in printed if (found := re.search(r"([\d.]+) s of presence", text))]
@@ -199,6 +204,7 @@ def test_where_people_spend_their_time(folder: Path, run: Run) -> None:
         assert sum(float(row["seconds"]) for row in csv.DictReader(file)) == pytest.approx(seconds[2], abs=0.1)
 
 
+@pytest.mark.slow
 def test_several_cameras_of_one_place(folder: Path, run: Run) -> None:
     printed = follow("site-groups.md", folder, run)
     [entries] = [text for text in printed if "direction" in text]
@@ -210,6 +216,7 @@ def test_several_cameras_of_one_place(folder: Path, run: Run) -> None:
     assert [int(row["transactions"]) for row in rows if row["entries"] != "0"] == [3, 1]
 
 
+@pytest.mark.slow
 def test_reports(folder: Path, run: Run) -> None:
     follow("reports.md", folder, run)
     page = (folder / "door.html").read_text("utf-8")
@@ -223,6 +230,7 @@ def test_reports(folder: Path, run: Run) -> None:
     assert sum(int(row["count"]) for row in rows if row["direction"] == "in") == truth["in"] > 3
 
 
+@pytest.mark.slow
 def test_a_line_drawn_afterwards(folder: Path, run: Run) -> None:
     printed = follow("draw-afterwards.md", folder, run)
     dry = [text for text in printed if "gone" in text]
@@ -255,6 +263,7 @@ def test_all_turns_of_four_arms_are_in_the_example() -> None:
     assert len({(flow.start, flow.end) for flow in site.flows}) == 16
 
 
+@pytest.mark.slow
 def test_privacy(folder: Path, run: Run) -> None:
     printed = follow("privacy.md", folder, run)
     assert any("never shown" in text for text in printed)

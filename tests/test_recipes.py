@@ -89,6 +89,8 @@ def checkout(tmp_path: Path) -> Path:
     return copy
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("title", EXPECTED)
 def test_a_recipe_keeps_its_promise(title: str, checkout: Path) -> None:
     before, tests = files(checkout), []

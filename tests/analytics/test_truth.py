@@ -63,7 +63,7 @@ def passage_s(seen: Watched, fps: float, line: Line, truth: Crossing) -> float |
 
 def each_world(names: Iterable[str]) -> list[Any]:
     """Parameters; worlds that take 10 to 20 s to render are left to `make test-slow`."""
-    quick = {"door", "checkout"}
+    quick = {"door"}
     return [pytest.param(name, marks=() if name in quick else pytest.mark.slow) for name in names]
 
 
