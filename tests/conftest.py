@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -55,3 +55,13 @@ def postgres() -> Iterator[PostgresServer]:
     from tests.formats.postgres_server import served
 
     yield from served()
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """One running Chromium for all tests that want it; a second one in this process would be refused."""
+    from tests.dashboard.browser import chromium
+
+    with chromium() as (running, devices):
+        running.known_devices = devices
+        yield running

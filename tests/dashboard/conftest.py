@@ -1,4 +1,4 @@
-"""Fixtures of the dashboard's tests: a browser for all of them, a fresh fake server for each."""
+"""Fixtures of the dashboard's tests: a fresh fake server for each."""
 
 from __future__ import annotations
 
@@ -6,18 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.dashboard.browser import Tab, chromium, open_tab
+from tests.dashboard.browser import Tab, open_tab
 from tests.dashboard.fake_api import Fake, Server
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Any]:
-    with chromium() as (running, devices):
-        running.known_devices = devices
-        yield running
 
 
 @pytest.fixture

@@ -108,7 +108,8 @@ class PlayedService:
             name=name,
             outputs=(str(self.camera.store),),
             kind_of=lambda output: ".sqlite",
-            settings=SimpleNamespace(site=None),
+            site=None,
+            settings=SimpleNamespace(site=None, privacy="none"),
             address=SimpleNamespace(kind="network"),
         )
         stream: Any = self.camera

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.dashboard.browser import Tab, axe, chromium
+from tests.dashboard.browser import Tab, axe
 from tests.report.test_build import SITE
 from tests.report.weeks import ZONE, at_ms, write_weeks
 from tracker.report.build import Asked, build
@@ -25,12 +24,6 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     asked = Asked(ledgers=[ledger], zone=ZONE, from_ms=at_ms(168), to_ms=at_ms(192), sites={Path("shop.yaml"): SITE})
     (folder / "report.html").write_text(render_page(build(asked).report), "utf-8")
     return folder / "report.html"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with chromium() as (running, _):
-        yield running
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
