@@ -76,7 +76,8 @@ def test_a_line_that_is_dead_for_a_while_is_met_again_at_once(wire) -> None:
             return len(lost) >= 3
 
         assert wait_until(gone, 60)
-        assert lost[0].stalled
+        # FFmpeg's own time-out, as long as ours, may be first.
+        assert lost[0].stalled or "found silence for 1 s" in lost[0].problem
         wire.faults.loss = 0.0
         back_s = time.monotonic()
         take(live, frames, 1)
