@@ -1,4 +1,4 @@
-"""Ledgers that a command is given: files and stores by their suffix, databases by their address."""
+"""Ledgers that a command is given, by suffix or address, and the columns that their rows are told apart by."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from tracker.errors import ConfigError
 
-__all__ = ["LedgerWords", "check_out", "ledgers_of", "shown_ledger"]
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+__all__ = ["LedgerWords", "check_out", "columns_of", "ledgers_of", "shown_ledger"]
 
 LedgerWords = Annotated[
     list[str],
@@ -42,6 +44,25 @@ def check_out(out: Path | None, ledgers: Sequence[str | Path]) -> None:
     from tracker.sinks.claims import Claim, check_claims
 
     check_claims([Claim(path=out, named_by="--out")], [Claim(path=one) for one in ledgers if isinstance(one, Path)])
+
+
+def columns_of(text: str, known: Mapping[str, str]) -> list[str]:
+    """Names of ``--by``, each once.
+
+    Args:
+        text: With commas.
+        known: What may be named, and the column that it is.
+
+    Raises:
+        ConfigError: One is not known, or two are the same column.
+    """
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    for name in names:
+        if name not in known:
+            raise ConfigError("--by", f"expected some of {', '.join(known)}, found {name!r}", "change it")
+    if len({known[name] for name in names}) < len(names):
+        raise ConfigError("--by", f"expected different columns, found {text!r}", "name each once")
+    return names
 
 
 def shown_ledger(ledger: str | Path) -> str:

@@ -1,17 +1,17 @@
-"""Times as people write and read them: lengths of bins, their beginnings, durations, moments of a file."""
+"""Times as people write and read them: lengths of bins, their beginnings, durations, moments, time zones."""
 
 from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from tracker.errors import ConfigError
 
-if TYPE_CHECKING:
-    from zoneinfo import ZoneInfo
+__all__ = ["Limits", "bin_label", "bin_seconds", "duration", "limits_of", "moment", "moment_of", "zone_of"]
 
-__all__ = ["bin_label", "bin_seconds", "duration", "moment"]
+Limits = tuple[int | None, int | None]
+"""Both ends of a time in UTC milliseconds, the second one exclusive; ``None`` = open."""
 
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
@@ -58,3 +58,46 @@ def moment(at_ms: int | None, zone: ZoneInfo, *, utc: bool) -> str | float:
     if not utc:
         return at_ms / 1000
     return datetime.fromtimestamp(at_ms / 1000, UTC).astimezone(zone).isoformat(timespec="milliseconds")
+
+
+def zone_of(name: str) -> ZoneInfo:
+    """A time zone by the name that --timezone was given.
+
+    Raises:
+        ConfigError: There is none.
+    """
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as failure:
+        problem = f"expected the name of a time zone such as Europe/Berlin, found {name!r}"
+        raise ConfigError("--timezone", problem, "see the tz database, or install the package tzdata") from failure
+
+
+def moment_of(option: str, text: str | None, zone: ZoneInfo) -> int | None:
+    """UTC in milliseconds of a time as people write it; without an offset it is in the zone that is shown.
+
+    Raises:
+        ConfigError: It is no time; the offender is the option.
+    """
+    if text is None:
+        return None
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError as failure:
+        problem = f"expected a time such as 2026-03-29T07:00 or 2026-03-29T07:00+02:00, found {text!r}"
+        raise ConfigError(option, problem, "change it") from failure
+    if found.tzinfo is None:
+        found = found.replace(tzinfo=zone)
+    return round(found.timestamp() * 1000)
+
+
+def limits_of(since: str | None, until: str | None, zone: ZoneInfo) -> Limits:
+    """Both ends of a time as ``--from`` and ``--to`` give it, UTC in milliseconds.
+
+    Raises:
+        ConfigError: One is no time, or it ends before it begins: that would count nothing and look like zeros.
+    """
+    start_ms, end_ms = moment_of("--from", since, zone), moment_of("--to", until, zone)
+    if start_ms is not None and end_ms is not None and end_ms <= start_ms:
+        raise ConfigError("--to", f"expected a time after --from {since}, found {until}", "change one of them")
+    return start_ms, end_ms

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+import csv
+import io
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["cell", "plain"]
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+__all__ = ["cell", "csv_text", "plain"]
 
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 """What spreadsheets take for the beginning of a formula (OWASP, CSV Injection)."""
@@ -22,6 +27,20 @@ def cell(value: Any) -> Any:
     if isinstance(value, bool):
         return int(value)
     return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA_STARTS) else value
+
+
+def csv_text(columns: Sequence[str], rows: Iterable[Iterable[Any]]) -> str:
+    r"""A whole CSV file: the names of its columns and rows of :func:`cell`.
+
+    >>> csv_text(("class", "count"), [("car", 3), ("=1+1", True)])
+    "class,count\ncar,3\n'=1+1,1\n"
+    """
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    for row in rows:
+        writer.writerow(map(cell, row))
+    return text.getvalue()
 
 
 def plain(text: str) -> str:

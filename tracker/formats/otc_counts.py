@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tracker.formats.cells import cell
+from tracker.formats.cells import csv_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -56,13 +54,12 @@ class FlowCount(NamedTuple):
 
 def counts_csv(rows: Iterable[FlowCount], zone: ZoneInfo) -> str:
     """The table of counts; times are local ones of a zone, as the program writes them."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COUNT_COLUMNS)
-    for row in rows:
+
+    def cells(row: FlowCount) -> list[Any]:
         times = [_moment(at_ms, zone).strftime(form) for at_ms in (row.start_ms, row.end_ms) for form in _FORMS]
-        writer.writerow(map(cell, [*times, row.class_name, row.flow, row.start, row.end, row.road_users]))
-    return text.getvalue()
+        return [*times, row.class_name, row.flow, row.start, row.end, row.road_users]
+
+    return csv_text(COUNT_COLUMNS, map(cells, rows))
 
 
 def events_csv(events: Iterable[Event], zone: ZoneInfo, *, size: tuple[int, int], fps: float | None = None) -> str:
@@ -74,14 +71,12 @@ def events_csv(events: Iterable[Event], zone: ZoneInfo, *, size: tuple[int, int]
         size: ``(width, height)`` of the picture.
         fps: Frames per second, for the number of the frame; empty without it.
     """
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(EVENT_COLUMNS)
-    for event in events:
-        if event.kind in TYPES and event.utc_ms is not None and event.before is not None and event.after is not None:
-            row = _event_row(event, zone, size, fps)
-            writer.writerow([cell(row[name]) for name in EVENT_COLUMNS])
-    return text.getvalue()
+    rows = (
+        _event_row(event, zone, size, fps)
+        for event in events
+        if event.kind in TYPES and event.utc_ms is not None and event.before is not None and event.after is not None
+    )
+    return csv_text(EVENT_COLUMNS, ([row[name] for name in EVENT_COLUMNS] for row in rows))
 
 
 def _event_row(event: Event, zone: ZoneInfo, size: tuple[int, int], fps: float | None) -> dict[str, Any]:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tracker.formats.cells import cell
+from tracker.formats.cells import csv_text
 from tracker.report.dwell_section import DwellFigures
 from tracker.report.spreads import spread_of
 
@@ -64,12 +62,7 @@ def csv_files(
 
 def csv_bytes(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> bytes:
     """A table as a file, no cell of which a spreadsheet runs."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns)
-    for row in rows:
-        writer.writerow(map(cell, row))
-    return text.getvalue().encode()
+    return csv_text(columns, rows).encode()
 
 
 def count_rows(counted: Counted, period: Period) -> Rows:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tracker.app.commands.counts import group_rows, limits_of
+from tracker.app.commands.counts import group_rows
 from tracker.app.console import console_for
 from tracker.app.groups import GroupName, GroupsFile, chosen_group, local_time, with_doors
 from tracker.app.ledgers import LedgerWords, check_out, ledgers_of
-from tracker.app.times import bin_seconds
+from tracker.app.times import bin_seconds, limits_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -92,14 +90,13 @@ def _percent(ratio: float | None) -> str:
 
 
 def _csv(rows: Sequence[ConversionBin], place: SiteGroup) -> str:
-    from tracker.formats.cells import cell
+    from tracker.formats.cells import csv_text
 
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["from", "from_utc_ms", "group", "entries", "transactions", "conversion", "outage"])
-    for row in rows:
+    def cells(row: ConversionBin) -> list[Any]:
         entries = "" if row.entries is None else row.entries
         ratio = "" if row.conversion is None else round(row.conversion, 4)
-        values = [local_time(row.start_ms, place.zone), row.start_ms, place.name, entries, row.transactions, ratio]
-        writer.writerow(map(cell, [*values, row.outage]))
-    return text.getvalue()
+        start = [local_time(row.start_ms, place.zone), row.start_ms]
+        return [*start, place.name, entries, row.transactions, ratio, row.outage]
+
+    columns = ("from", "from_utc_ms", "group", "entries", "transactions", "conversion", "outage")
+    return csv_text(columns, map(cells, rows))

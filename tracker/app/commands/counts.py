@@ -2,38 +2,35 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterator, Sequence
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import typer
 
 from tracker.analytics.class_schemes import Scheme
 from tracker.app.console import console_for, foreign
 from tracker.app.groups import GroupsFile
-from tracker.app.ledgers import LedgerWords, check_out, ledgers_of
-from tracker.app.times import bin_label, bin_seconds
+from tracker.app.ledgers import LedgerWords, check_out, columns_of, ledgers_of
+from tracker.app.times import Limits, bin_label, bin_seconds, limits_of, zone_of
 from tracker.errors import ConfigError
 
 if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
+
     from rich.table import Table
 
     from tracker.analytics.counts import BinCount, Sums
     from tracker.events import EventKind
     from tracker.groups import SiteGroup
 
-__all__ = ["counts", "group_rows", "limits_of", "moment_of", "sums_of_ledgers", "zone_of"]
+__all__ = ["counts", "group_rows", "sums_of_ledgers"]
 
 COLUMNS = {"stream": "stream", "line": "place", "zone": "place", "place": "place"} | {
     name: name for name in ("direction", "class", "kind")
 }
 
 DOORS = "doors"
-Limits = tuple[int | None, int | None]
 Kind = Literal["crossing", "enter", "leave", "loitering", "flow"]
 
 
@@ -63,7 +60,7 @@ def counts(
     """Count what a ledger of events holds, in bins of time; bins without an event are zeros, camera outages are not."""
     place = _place(group, groups, open_only=open_only)
     zone = zone_of(timezone or ("UTC" if place is None else place.timezone))
-    bin_s, columns = bin_seconds(bins), _columns(by)
+    bin_s, columns = bin_seconds(bins), columns_of(by, COLUMNS)
     limits = limits_of(since, until, zone)
     named = ledgers_of(ledgers)
     check_out(out, named)
@@ -274,66 +271,18 @@ def _table(rows: Iterator[BinCount], columns: Sequence[str], zone: ZoneInfo) -> 
 
 def _csv(rows: Iterator[BinCount], columns: Sequence[str], zone: ZoneInfo) -> str:
     """All bins and groups; the count is empty where the camera was out and nothing was counted."""
-    from tracker.formats.cells import cell
+    from tracker.formats.cells import csv_text
 
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["from", "from_utc_ms", *columns, "count", "outage"])
-    for row in rows:
-        utc_ms = row.start_ms if row.utc else ""
-        count = "" if row.count is None else row.count
-        writer.writerow(map(cell, [bin_label(row.start_ms, zone, utc=row.utc), utc_ms, *row.group, count, row.outage]))
-    return text.getvalue()
-
-
-def zone_of(name: str) -> ZoneInfo:
-    """A time zone by the name that --timezone was given.
-
-    Raises:
-        ConfigError: There is none.
-    """
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError) as failure:
-        problem = f"expected the name of a time zone such as Europe/Berlin, found {name!r}"
-        raise ConfigError("--timezone", problem, "see the tz database, or install the package tzdata") from failure
-
-
-def _columns(text: str) -> list[str]:
-    names = [name.strip() for name in text.split(",") if name.strip()]
-    for name in names:
-        if name not in COLUMNS:
-            raise ConfigError("--by", f"expected some of {', '.join(COLUMNS)}, found {name!r}", "change it")
-    if len({COLUMNS[name] for name in names}) < len(names):
-        raise ConfigError("--by", f"expected different columns, found {text!r}", "name each once")
-    return names
-
-
-def moment_of(option: str, text: str | None, zone: ZoneInfo) -> int | None:
-    """UTC in milliseconds of a time as people write it; without an offset it is in the zone that is shown.
-
-    Raises:
-        ConfigError: It is no time; the offender is the option.
-    """
-    if text is None:
-        return None
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError as failure:
-        problem = f"expected a time such as 2026-03-29T07:00 or 2026-03-29T07:00+02:00, found {text!r}"
-        raise ConfigError(option, problem, "change it") from failure
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=zone)
-    return round(moment.timestamp() * 1000)
-
-
-def limits_of(since: str | None, until: str | None, zone: ZoneInfo) -> Limits:
-    """Both ends of a time as ``--from`` and ``--to`` give it, UTC in milliseconds.
-
-    Raises:
-        ConfigError: One is no time, or it ends before it begins: that would count nothing and look like zeros.
-    """
-    start_ms, end_ms = moment_of("--from", since, zone), moment_of("--to", until, zone)
-    if start_ms is not None and end_ms is not None and end_ms <= start_ms:
-        raise ConfigError("--to", f"expected a time after --from {since}, found {until}", "change one of them")
-    return start_ms, end_ms
+    return csv_text(
+        ["from", "from_utc_ms", *columns, "count", "outage"],
+        (
+            [
+                bin_label(row.start_ms, zone, utc=row.utc),
+                row.start_ms if row.utc else "",
+                *row.group,
+                "" if row.count is None else row.count,
+                row.outage,
+            ]
+            for row in rows
+        ),
+    )

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tracker.app.commands.counts import zone_of
 from tracker.app.console import console_for, foreign
-from tracker.app.ledgers import LedgerWords, check_out, ledgers_of
-from tracker.app.times import duration, moment
-from tracker.errors import ConfigError
+from tracker.app.ledgers import LedgerWords, check_out, columns_of, ledgers_of
+from tracker.app.times import duration, moment, zone_of
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
@@ -49,7 +45,7 @@ def dwell(
     from tracker.analytics.stays import stays
     from tracker.formats.ledger import read_events
 
-    zone, columns = zone_of(timezone), _columns(by)
+    zone, columns = zone_of(timezone), columns_of(by, COLUMNS)
     named = ledgers_of(ledgers)
     check_out(out, named)
     until_ms: dict[tuple[str, bool], int] = {}
@@ -88,24 +84,14 @@ def _table(rows: Sequence[Dwell], columns: Sequence[str]) -> Table:
 
 def _csv(found: Sequence[ZoneStay], zone: ZoneInfo) -> str:
     """Every stay, in the order of entries; times of streams without a wall clock are seconds of media time."""
-    from tracker.formats.cells import cell
+    from tracker.formats.cells import csv_text
 
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["stream", "zone", "identity", "class", "entered", "left", "dwell_s", "hidden_s", "began", "end"])
-    for one in found:
+    columns = ("stream", "zone", "identity", "class", "entered", "left", "dwell_s", "hidden_s", "began", "end")
+
+    def row(one: ZoneStay) -> list[Any]:
         times = [moment(at_ms, zone, utc=one.utc) for at_ms in (one.entered_ms, one.left_ms)]
         dwell_s = "" if one.dwell_s is None else round(one.dwell_s, 3)
-        row = [one.stream, one.place, one.identity, one.class_name, *times, dwell_s, round(one.hidden_s, 3), one.began]
-        writer.writerow(map(cell, [*row, one.end or ""]))
-    return text.getvalue()
+        who = [one.stream, one.place, one.identity, one.class_name]
+        return [*who, *times, dwell_s, round(one.hidden_s, 3), one.began, one.end or ""]
 
-
-def _columns(text: str) -> list[str]:
-    names = [name.strip() for name in text.split(",") if name.strip()]
-    for name in names:
-        if name not in COLUMNS:
-            raise ConfigError("--by", f"expected some of {', '.join(COLUMNS)}, found {name!r}", "change it")
-    if len(set(names)) < len(names):
-        raise ConfigError("--by", f"expected different columns, found {text!r}", "name each once")
-    return names
+    return csv_text(columns, map(row, found))

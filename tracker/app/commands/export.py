@@ -59,8 +59,7 @@ def export(
     TRAFFIX gets the hour with the most vehicles. Flows are movements by their name (nbL, NB left) or by the names of
     their ends (south, west); --movement names others.
     """
-    from tracker.app.commands.counts import limits_of, zone_of
-    from tracker.app.times import bin_seconds
+    from tracker.app.times import bin_seconds, limits_of, zone_of
     from tracker.settings.site_file import read_site
     from tracker.sinks.part_file import write_whole
 

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tracker.app.commands.counts import limits_of, zone_of
 from tracker.app.console import Quiet, console_for, foreign, steps
+from tracker.app.times import limits_of, zone_of
 from tracker.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -154,16 +152,14 @@ def _csv(found: Presence) -> str:
     """Every cell in use by class: its middle in shares of the picture, seconds, and visits."""
     import numpy as np
 
-    from tracker.formats.cells import cell
+    from tracker.formats.cells import csv_text
 
     shape = found.total.shape or (0, 0)
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["class", "row", "column", "x", "y", "seconds", "still_s", "visits"])
+    rows: list[list[Any]] = []
     for name, values in sorted(found.total.by_class.items()):
         for number in np.flatnonzero(values.any(axis=1)).tolist():
             row, column = divmod(number, shape[1])
             seconds, still_s, visits = values[number].tolist()
             place = round((column + 0.5) / shape[1], 4), round((row + 0.5) / shape[0], 4)
-            writer.writerow(map(cell, [name, row, column, *place, round(seconds, 3), round(still_s, 3), round(visits)]))
-    return text.getvalue()
+            rows.append([name, row, column, *place, round(seconds, 3), round(still_s, 3), round(visits)])
+    return csv_text(("class", "row", "column", "x", "y", "seconds", "still_s", "visits"), rows)

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tracker.app.commands.counts import limits_of
 from tracker.app.console import console_for
 from tracker.app.groups import GroupName, GroupsFile, chosen_group, local_time, with_doors
 from tracker.app.ledgers import LedgerWords, check_out, ledgers_of, shown_ledger
-from tracker.app.times import bin_seconds
+from tracker.app.times import bin_seconds, limits_of
 from tracker.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -150,16 +147,14 @@ def _share(span: Period) -> float:
 
 
 def _csv(rows: Sequence[OccupancyBin], outages: Sequence[Outage], place: SiteGroup, bin_s: int) -> str:
-    from tracker.formats.cells import cell
+    from tracker.formats.cells import csv_text
 
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(
-        ["from", "from_utc_ms", "group", "entries", "exits", "inside", "most", "lost", "corrected", "outage"]
-    )
-    for row in rows:
+    columns = ("from", "from_utc_ms", "group", "entries", "exits", "inside", "most", "lost", "corrected", "outage")
+
+    def cells(row: OccupancyBin) -> list[Any]:
         corrected = "" if row.corrected is None else round(row.corrected, 2)
         values = [place.name, row.entries, row.exits, row.balance, row.peak, row.lost, corrected]
         start = [local_time(row.start_ms, place.zone), row.start_ms]
-        writer.writerow(map(cell, [*start, *values, _out(row, outages, bin_s)]))
-    return text.getvalue()
+        return [*start, *values, _out(row, outages, bin_s)]
+
+    return csv_text(columns, map(cells, rows))

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tracker.app.commands.counts import zone_of
 from tracker.app.console import console_for, foreign
 from tracker.app.ledgers import LedgerWords, check_out, ledgers_of
-from tracker.app.times import bin_label, bin_seconds, duration, moment
+from tracker.app.times import bin_label, bin_seconds, duration, moment, zone_of
 from tracker.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -173,15 +170,10 @@ def _show(head: Sequence[str], rows: Iterable[Cells]) -> None:
 
 
 def _write(out: Path, head: Sequence[str], rows: Iterable[Cells]) -> None:
-    from tracker.formats.cells import cell
+    from tracker.formats.cells import csv_text
     from tracker.sinks.part_file import write_whole
 
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(head)
-    for row in rows:
-        writer.writerow(map(cell, row))
-    write_whole(out, text.getvalue().encode())
+    write_whole(out, csv_text(head, rows).encode())
 
 
 def _place(row: Row, rows: Sequence[Row]) -> str:

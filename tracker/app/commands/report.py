@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tracker.app.commands.counts import moment_of, zone_of
 from tracker.app.console import Quiet, console_for, foreign, steps
 from tracker.app.groups import GroupsFile, chosen_group
-from tracker.app.times import bin_seconds
+from tracker.app.times import bin_seconds, moment_of, zone_of
 from tracker.errors import ConfigError, SourceError, TrackerError
 
 if TYPE_CHECKING:

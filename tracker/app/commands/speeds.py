@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tracker.app.commands.counts import zone_of
 from tracker.app.console import console_for, foreign
-from tracker.app.ledgers import LedgerWords, check_out, ledgers_of
+from tracker.app.ledgers import LedgerWords, check_out, columns_of, ledgers_of
+from tracker.app.times import moment, zone_of
 from tracker.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -55,7 +52,7 @@ def speeds(
     from tracker.analytics.speeds import speeds as speeds_of
     from tracker.formats.ledger import read_events
 
-    zone, columns, factor = zone_of(timezone), _columns(by), _factor(unit)
+    zone, columns, factor = zone_of(timezone), columns_of(by, COLUMNS), _factor(unit)
     named = ledgers_of(ledgers)
     check_out(out, named)
     found = passages([event for event in read_events(*named) if event.kind in KINDS])
@@ -104,35 +101,22 @@ def _row(row: Speeds, columns: Sequence[str], factor: float, unit: str) -> dict[
 
 def _csv(found: Sequence[PassageSpeed], zone: ZoneInfo, factor: float, unit: str) -> str:
     """Every passage in order of time; times of streams without a wall clock are seconds of media time."""
-    from tracker.formats.cells import cell
+    from tracker.formats.cells import csv_text
 
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(
-        ["stream", "line", "direction", "identity", "class", "time", f"speed ({unit})", f"error ({unit})", "headway_s"]
-    )
-    for one in found:
-        moment = datetime.fromtimestamp(one.at_ms / 1000, UTC).astimezone(zone).isoformat(timespec="milliseconds")
+    columns = ["stream", "line", "direction", "identity", "class", "time"]
+
+    def row(one: PassageSpeed) -> list[Any]:
         numbers = [
             "" if value is None else round(value * scale, 3)
             for value, scale in ((one.speed_m_s, factor), (one.error_m_s, factor), (one.headway_s, 1.0))
         ]
-        row = [one.stream, one.place, one.direction, one.identity, one.class_name]
-        writer.writerow(map(cell, [*row, moment if one.utc else one.at_ms / 1000, *numbers]))
-    return text.getvalue()
+        names = [one.stream, one.place, one.direction, one.identity, one.class_name]
+        return [*names, moment(one.at_ms, zone, utc=one.utc), *numbers]
+
+    return csv_text([*columns, f"speed ({unit})", f"error ({unit})", "headway_s"], map(row, found))
 
 
 def _factor(unit: str) -> float:
     if unit not in UNITS:
         raise ConfigError("--unit", f"expected one of {', '.join(UNITS)}, found {unit!r}", "change it")
     return UNITS[unit]
-
-
-def _columns(text: str) -> list[str]:
-    names = [name.strip() for name in text.split(",") if name.strip()]
-    for name in names:
-        if name not in COLUMNS:
-            raise ConfigError("--by", f"expected some of {', '.join(COLUMNS)}, found {name!r}", "change it")
-    if len(set(names)) < len(names):
-        raise ConfigError("--by", f"expected different columns, found {text!r}", "name each once")
-    return names

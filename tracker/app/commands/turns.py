@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tracker.app.commands.counts import limits_of, sums_of_ledgers, zone_of
+from tracker.app.commands.counts import sums_of_ledgers
 from tracker.app.console import console_for, foreign
 from tracker.app.groups import local_time
 from tracker.app.ledgers import LedgerWords, check_out, ledgers_of, shown_ledger
+from tracker.app.times import limits_of, zone_of
 from tracker.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -174,13 +173,12 @@ def _figures(row: TurnBin) -> list[int]:
 
 def _csv(rows: Sequence[TurnBin], legs: Sequence[Leg], zone: ZoneInfo) -> str:
     """Every approach in every quarter of an hour."""
-    from tracker.formats.cells import cell
+    from tracker.formats.cells import csv_text
 
     headings = {leg.name: leg.heading for leg in legs}
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["from", "from_utc_ms", "approach", "heading", *FIGURES, "outage"])
-    for row in rows:
+
+    def cells(row: TurnBin) -> list[Any]:
         start = [local_time(row.start_ms, zone), row.start_ms] if row.utc else [row.start_ms / 1000, ""]
-        writer.writerow(map(cell, [*start, row.leg, headings[row.leg], *_figures(row), row.outage]))
-    return text.getvalue()
+        return [*start, row.leg, headings[row.leg], *_figures(row), row.outage]
+
+    return csv_text(["from", "from_utc_ms", "approach", "heading", *FIGURES, "outage"], map(cells, rows))

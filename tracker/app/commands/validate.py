@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 import secrets
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -49,7 +47,7 @@ def draw(
     """Draw random intervals, by hour and light in proportion, and write a sheet and a page to count them on."""
     import numpy as np
 
-    from tracker.app.commands.counts import zone_of
+    from tracker.app.times import zone_of
     from tracker.measure.validation_draw import draw_validation
     from tracker.settings.site_file import read_site
 
@@ -129,15 +127,14 @@ def _table(found: Sequence[Agreement]) -> Table:
 
 def _csv(found: Sequence[Agreement]) -> str:
     """Numbers with all digits; empty where a person counted none."""
-    from tracker.formats.cells import cell
+    from tracker.formats.cells import csv_text
 
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
     head = ["line", "direction", "class", "intervals", "hours", "ledger", "person", "ratio", "low", "high", "method"]
-    writer.writerow([*head, "geh", "verdict"])
-    for one in found:
+
+    def row(one: Agreement) -> list[Any]:
         ratios = ["" if math.isnan(value) else f"{value:.4f}" for value in (one.ratio, one.low, one.high)]
         names = [one.place, one.direction, one.class_name]
         numbers = [one.intervals, f"{one.hours:.4f}", one.ledger, one.person]
-        writer.writerow(map(cell, [*names, *numbers, *ratios, one.method, f"{one.geh:.3f}", one.verdict]))
-    return text.getvalue()
+        return [*names, *numbers, *ratios, one.method, f"{one.geh:.3f}", one.verdict]
+
+    return csv_text([*head, "geh", "verdict"], map(row, found))
