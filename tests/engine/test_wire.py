@@ -76,8 +76,7 @@ def test_a_line_that_is_dead_for_a_while_is_met_again_at_once(wire) -> None:
             return len(lost) >= 3
 
         assert wait_until(gone, 60)
-        # FFmpeg's own time-out, as long as ours, may be first.
-        assert lost[0].stalled or "found silence for 1 s" in lost[0].problem
+        assert lost[0].stalled
         wire.faults.loss = 0.0
         back_s = time.monotonic()
         take(live, frames, 1)
@@ -86,7 +85,7 @@ def test_a_line_that_is_dead_for_a_while_is_met_again_at_once(wire) -> None:
         assert time.monotonic() - back_s < 5
 
     with wire.far.inside(lambda: FarCamera(rate=25)) as camera:
-        reading(wire, camera.url(), watch, stall_s=1.0, timeout_s=1.0, retry_s=(2.0, 60.0))
+        reading(wire, camera.url(), watch, stall_s=1.0, timeout_s=2.0, retry_s=(2.0, 60.0))
 
 
 @pytest.mark.parametrize("transport", ["tcp", "udp"])
