@@ -1,8 +1,8 @@
 // Filters of the pages of numbers, kept in the address: streams, places, classes, a span of time.
 import { html } from "../vendor/preact.js";
 import { get } from "./api.js";
-import { useLoad } from "./hooks.js";
-import { Button, Field, Segments, Several } from "./parts.js";
+import { useLoad, useTitle } from "./hooks.js";
+import { Button, Field, Loaded, Segments, Several } from "./parts.js";
 import { useQuery } from "./router.js";
 import { browserZone, startOfDay, toLocal, toUtc } from "./time.js";
 import { t } from "./texts.js";
@@ -37,6 +37,22 @@ export function firstSpan(streams, chosen) {
 export function zoneOf(streams, chosen) {
   const found = (streams || []).find((one) => (!chosen.length || chosen.includes(one.id)) && one.timezone);
   return found ? found.timezone : browserZone();
+}
+
+// A page of numbers: `Body({ streams })` under a title, once the streams are known.
+export const streamsPage = (title, Body) => function Page() {
+  const streams = useStreams();
+  useTitle(t(title));
+  return html`<${Loaded} of=${streams} page>${(found) => html`<${Body} streams=${found} />`}<//>`;
+};
+
+// What the address chooses: `{query, set, chosen, zone, first, span}`.
+export function useChosen(streams) {
+  const [query, set] = useQuery();
+  const chosen = query.getAll("stream");
+  const zone = zoneOf(streams, chosen);
+  const first = firstSpan(streams, chosen);
+  return { query, set, chosen, zone, first, span: spanOf(query, zone, first) };
 }
 
 // Places, directions and classes of which the chosen streams have events.

@@ -2,8 +2,8 @@
 import { html, useState } from "../../vendor/preact.js";
 import { get, post } from "../api.js";
 import { when } from "../eventlist.js";
-import { useStreams, zoneOf } from "../filters.js";
-import { atLeast, useLoad, useSession, useTitle } from "../hooks.js";
+import { zoneOf, streamsPage } from "../filters.js";
+import { atLeast, useLoad, useSession } from "../hooks.js";
 import { Badge, Button, Empty, Loaded, Notice, PageHead, problemText, Scroller, Several } from "../parts.js";
 import { Link, streamUrl, useQuery } from "../router.js";
 import { decimal, t } from "../texts.js";
@@ -11,11 +11,7 @@ import { duration, stamp } from "../time.js";
 
 const EVERY_S = 5;
 
-export default function Alerts() {
-  const streams = useStreams();
-  useTitle(t("nav.alerts"));
-  return html`<${Loaded} of=${streams} page>${(found) => html`<${Body} streams=${found} />`}<//>`;
-}
+export default streamsPage("nav.alerts", Body);
 
 function Body({ streams }) {
   const [query, set] = useQuery();

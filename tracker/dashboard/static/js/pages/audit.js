@@ -2,19 +2,15 @@
 import { html, useState } from "../../vendor/preact.js";
 import { get } from "../api.js";
 import { Identity } from "../eventlist.js";
-import { Filters, useStreams, zoneOf } from "../filters.js";
-import { useLoad, useTitle } from "../hooks.js";
+import { Filters, zoneOf, streamsPage } from "../filters.js";
+import { useLoad } from "../hooks.js";
 import { Badge, Empty, Loaded, PageHead, Scroller } from "../parts.js";
 import { Link, streamUrl, useQuery } from "../router.js";
 import { moment, stamp } from "../time.js";
 import { hasText, number, t, word } from "../texts.js";
 import { Validation } from "./validation.js";
 
-export default function Audit() {
-  const streams = useStreams();
-  useTitle(t("nav.audit"));
-  return html`<${Loaded} of=${streams} page>${(found) => html`<${Body} streams=${found} />`}<//>`;
-}
+export default streamsPage("nav.audit", Body);
 
 function Body({ streams }) {
   const [query] = useQuery();

@@ -2,28 +2,20 @@
 import { html } from "../../vendor/preact.js";
 import { get } from "../api.js";
 import { Bars } from "../chart.js";
-import { Filters, firstSpan, spanOf, useStreams, zoneOf } from "../filters.js";
-import { useLoad, useTitle } from "../hooks.js";
+import { Filters, streamsPage, useChosen } from "../filters.js";
+import { useLoad } from "../hooks.js";
 import { Empty, Loaded, PageHead, Scroller, Select } from "../parts.js";
-import { Link, streamUrl, useQuery } from "../router.js";
+import { Link, streamUrl } from "../router.js";
 import { duration, moment } from "../time.js";
 import { decimal, number, t, word } from "../texts.js";
 import { Figure } from "./counts.js";
 
 const BELOW_S = ["1", "1.5", "2", "3", "5", "10"];
 
-export default function Conflicts() {
-  const streams = useStreams();
-  useTitle(t("nav.conflicts"));
-  return html`<${Loaded} of=${streams} page>${(found) => html`<${Body} streams=${found} />`}<//>`;
-}
+export default streamsPage("nav.conflicts", Body);
 
 function Body({ streams }) {
-  const [query, set] = useQuery();
-  const chosen = query.getAll("stream");
-  const zone = zoneOf(streams, chosen);
-  const first = firstSpan(streams, chosen);
-  const span = spanOf(query, zone, first);
+  const { query, set, chosen, zone, first, span } = useChosen(streams);
   const below = BELOW_S.includes(query.get("below")) ? query.get("below") : "3";
   const filter = { stream: chosen, place: query.getAll("place"), class: query.getAll("class"), from_ms: span.from_ms, to_ms: span.to_ms, below_s: below };
   const conflicts = useLoad((signal) => get("/api/conflicts", filter, signal), [JSON.stringify(filter)], { every_s: span.span === "today" ? 15 : 0 });

@@ -2,8 +2,8 @@
 import { html, useMemo } from "../../vendor/preact.js";
 import { address, get } from "../api.js";
 import { Chart } from "../chart.js";
-import { Filters, firstSpan, spanOf, SPANS, useStreams, zoneOf } from "../filters.js";
-import { useLoad, useTitle } from "../hooks.js";
+import { Filters, firstSpan, spanOf, SPANS, zoneOf, streamsPage } from "../filters.js";
+import { useLoad } from "../hooks.js";
 import { Icon } from "../icons.js";
 import { Check, Empty, Field, Loaded, Notice, PageHead, Scroller, Segments, Select } from "../parts.js";
 import { useQuery } from "../router.js";
@@ -23,11 +23,7 @@ export function autoBin(from_ms, to_ms) {
   return BINS_S.find((one) => span_s / one <= 200) || 86_400;
 }
 
-export default function Counts() {
-  const streams = useStreams();
-  useTitle(t("nav.counts"));
-  return html`<${Loaded} of=${streams} page>${(found) => html`<${Body} streams=${found} />`}<//>`;
-}
+export default streamsPage("nav.counts", Body);
 
 function Body({ streams }) {
   const [query, set] = useQuery();

@@ -2,30 +2,23 @@
 import { html } from "../../vendor/preact.js";
 import { address, get } from "../api.js";
 import { Bars } from "../chart.js";
-import { Filters, firstSpan, spanOf, useStreams, zoneOf } from "../filters.js";
-import { useLoad, useTitle } from "../hooks.js";
+import { Filters, streamsPage, useChosen } from "../filters.js";
+import { useLoad } from "../hooks.js";
 import { Icon } from "../icons.js";
 import { Badge, Empty, Loaded, PageHead, Scroller } from "../parts.js";
-import { useQuery } from "../router.js";
 import { duration } from "../time.js";
 import { number, t } from "../texts.js";
 import { Figure } from "./counts.js";
 
-export default function Dwell() {
-  const streams = useStreams();
-  useTitle(t("nav.dwell"));
-  return html`<${Loaded} of=${streams} page>${(found) => html`<${Body} streams=${found} />`}<//>`;
-}
+export default streamsPage("nav.dwell", Body);
 
 function Body({ streams }) {
-  const [query] = useQuery();
-  const chosen = query.getAll("stream");
-  const span = spanOf(query, zoneOf(streams, chosen), firstSpan(streams, chosen));
+  const { query, chosen, first, span } = useChosen(streams);
   const filter = { stream: chosen, place: query.getAll("place"), class: query.getAll("class"), from_ms: span.from_ms, to_ms: span.to_ms };
   const stays = useLoad((signal) => get("/api/dwell", filter, signal), [JSON.stringify(filter)], { every_s: span.span === "today" ? 30 : 0 });
   const now = useLoad((signal) => get("/api/occupancy", { stream: chosen }, signal), [chosen.join()], { every_s: 5 });
   return html`<${PageHead} title=${t("nav.dwell")} sub=${t("dwell.sub")}><a class="button" href=${address("/api/export/stays.csv", filter)} download><${Icon} name="download" /><span>CSV</span></a><//>
-    <${Filters} streams=${streams} with=${["class"]} first=${firstSpan(streams, chosen)} />
+    <${Filters} streams=${streams} with=${["class"]} first=${first} />
     <${Loaded} of=${now}>${(data) => html`<${Present} data=${data} />`}<//>
     <${Loaded} of=${stays}>${(data) => (data.n ? html`<${Stays} data=${data} />` : html`<${Empty} icon="dwell" title=${t("dwell.empty")}>${t("dwell.empty_text")}<//>`)}<//>`;
 }

@@ -2,20 +2,15 @@
 import { html, useEffect, useState } from "../../vendor/preact.js";
 import { address, get } from "../api.js";
 import { EventRow, KINDS } from "../eventlist.js";
-import { Filters, spanOf, useStreams, zoneOf } from "../filters.js";
-import { useTitle } from "../hooks.js";
+import { Filters, spanOf, zoneOf, streamsPage } from "../filters.js";
 import { Icon } from "../icons.js";
-import { Button, Empty, Failure, Field, Loaded, Loading, PageHead, Several } from "../parts.js";
+import { Button, Empty, Failure, Field, Loading, PageHead, Several } from "../parts.js";
 import { useQuery } from "../router.js";
 import { t, word } from "../texts.js";
 
 const PAGE = 100;
 
-export default function Events() {
-  const streams = useStreams();
-  useTitle(t("nav.events"));
-  return html`<${Loaded} of=${streams} page>${(found) => html`<${Body} streams=${found} />`}<//>`;
-}
+export default streamsPage("nav.events", Body);
 
 function Body({ streams }) {
   const [query, set] = useQuery();

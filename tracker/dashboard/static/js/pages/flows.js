@@ -1,30 +1,24 @@
 // Flows: from where to where, as a matrix and as arrows over the picture.
 import { html } from "../../vendor/preact.js";
 import { get, streamPath } from "../api.js";
-import { Filters, firstSpan, spanOf, useStreams, zoneOf } from "../filters.js";
-import { useLoad, useTitle } from "../hooks.js";
+import { Filters, streamsPage, useChosen } from "../filters.js";
+import { useLoad } from "../hooks.js";
 import { Empty, Loaded, PageHead, Scroller, Swatch } from "../parts.js";
 import { centreOf, middleOf, Places, ringsOf } from "../places.js";
-import { Link, streamUrl, useQuery } from "../router.js";
+import { Link, streamUrl } from "../router.js";
 import { Stage } from "../stage.js";
 import { number, t } from "../texts.js";
 
 const STILL = { masks: false, trails: false, labels: false, contacts: false, places: false };
 const MOST_ARROWS = 12;
 
-export default function Flows() {
-  const streams = useStreams();
-  useTitle(t("nav.flows"));
-  return html`<${Loaded} of=${streams} page>${(found) => html`<${Body} streams=${found} />`}<//>`;
-}
+export default streamsPage("nav.flows", Body);
 
 function Body({ streams }) {
-  const [query] = useQuery();
-  const chosen = query.getAll("stream");
-  const span = spanOf(query, zoneOf(streams, chosen), firstSpan(streams, chosen));
+  const { query, chosen, first, span } = useChosen(streams);
   const filter = { stream: chosen, from_ms: span.from_ms, to_ms: span.to_ms };
   const flows = useLoad((signal) => get("/api/flows", filter, signal), [JSON.stringify(filter)], { every_s: span.span === "today" ? 30 : 0 });
-  return html`<${PageHead} title=${t("nav.flows")} sub=${t("flows.sub")} /><${Filters} streams=${streams} first=${firstSpan(streams, chosen)} />
+  return html`<${PageHead} title=${t("nav.flows")} sub=${t("flows.sub")} /><${Filters} streams=${streams} first=${first} />
     <${Loaded} of=${flows}>${(data) => {
       if (!data.flows.length) return html`<${Empty} icon="flows" title=${t("flows.empty")}>${t("flows.empty_text")}<//>`;
       const ids = [...new Set(data.flows.map((one) => one.stream))];

@@ -2,10 +2,9 @@
 import { html } from "../../vendor/preact.js";
 import { get } from "../api.js";
 import { Chart } from "../chart.js";
-import { Filters, firstSpan, spanOf, useStreams, zoneOf } from "../filters.js";
-import { useLoad, useTitle } from "../hooks.js";
+import { Filters, streamsPage, useChosen } from "../filters.js";
+import { useLoad } from "../hooks.js";
 import { Empty, Loaded, Notice, PageHead, Scroller } from "../parts.js";
-import { useQuery } from "../router.js";
 import { duration } from "../time.js";
 import { decimal, number, plural, t } from "../texts.js";
 import { Figure } from "./counts.js";
@@ -13,23 +12,16 @@ import { BinSelect, fineBin, outSpans } from "./queues.js";
 
 const COUNTS = ["visitors", "entries", "staff", "re_entries", "groups", "grouped", "parties", "passers_by"];
 
-export default function Footfall() {
-  const streams = useStreams();
-  useTitle(t("nav.footfall"));
-  return html`<${Loaded} of=${streams} page>${(found) => html`<${Body} streams=${found} />`}<//>`;
-}
+export default streamsPage("nav.footfall", Body);
 
 function Body({ streams }) {
-  const [query, set] = useQuery();
-  const chosen = query.getAll("stream");
-  const first = firstSpan(streams, chosen);
-  const span = spanOf(query, zoneOf(streams, chosen), first);
+  const { query, set, chosen, zone, first, span } = useChosen(streams);
   const bin_s = Number(query.get("bin")) || Math.max(900, fineBin(span.from_ms, span.to_ms));
   const filter = { stream: chosen, from_ms: span.from_ms, to_ms: span.to_ms, bin_s };
   const footfall = useLoad((signal) => get("/api/footfall", filter, signal), [JSON.stringify(filter)], { every_s: span.span === "today" ? 15 : 0 });
   return html`<${PageHead} title=${t("nav.footfall")} sub=${t("footfall.sub")} />
     <${Filters} streams=${streams} first=${first}><${BinSelect} bin_s=${bin_s} onChange=${(value) => set({ bin: value })} /><//>
-    <${Loaded} of=${footfall}>${(data) => html`<${Found} data=${data} zone=${zoneOf(streams, chosen)} />`}<//>`;
+    <${Loaded} of=${footfall}>${(data) => html`<${Found} data=${data} zone=${zone} />`}<//>`;
 }
 
 const share = (value) => (value === null ? "–" : `${decimal(100 * value, 1)} %`);

@@ -1,27 +1,19 @@
 // Heatmaps: where identities spend their time, over the masked picture of the camera or on the ground from above.
 import { html, useEffect, useState } from "../../vendor/preact.js";
 import { address, get, streamPath } from "../api.js";
-import { Filters, firstSpan, spanOf, useStreams, zoneOf } from "../filters.js";
-import { useLoad, useTitle } from "../hooks.js";
+import { Filters, streamsPage, useChosen } from "../filters.js";
+import { useLoad } from "../hooks.js";
 import { Icon } from "../icons.js";
 import { Check, Empty, Failure, Field, Loaded, Loading, PageHead, Select } from "../parts.js";
-import { Link, streamUrl, useQuery } from "../router.js";
+import { Link, streamUrl } from "../router.js";
 import { duration, moment } from "../time.js";
 import { number, t } from "../texts.js";
 import { Figure } from "./counts.js";
 
-export default function Heatmap() {
-  const streams = useStreams();
-  useTitle(t("nav.heatmap"));
-  return html`<${Loaded} of=${streams} page>${(found) => html`<${Body} streams=${found} />`}<//>`;
-}
+export default streamsPage("nav.heatmap", Body);
 
 function Body({ streams }) {
-  const [query, set] = useQuery();
-  const chosen = query.getAll("stream");
-  const zone = zoneOf(streams, chosen);
-  const first = firstSpan(streams, chosen);
-  const span = spanOf(query, zone, first);
+  const { query, set, chosen, zone, first, span } = useChosen(streams);
   const measure = query.get("measure") === "visits" ? "visits" : "seconds";
   const moving = query.get("moving") === "1";
   const ground = query.get("ground") === "1";

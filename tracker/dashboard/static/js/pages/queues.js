@@ -2,10 +2,9 @@
 import { html } from "../../vendor/preact.js";
 import { get } from "../api.js";
 import { Chart } from "../chart.js";
-import { Filters, firstSpan, spanOf, useStreams, zoneOf } from "../filters.js";
-import { useLoad, useTitle } from "../hooks.js";
+import { Filters, streamsPage, useChosen } from "../filters.js";
+import { useLoad } from "../hooks.js";
 import { Empty, Field, Loaded, Notice, PageHead, Scroller, Segments, Select } from "../parts.js";
-import { useQuery } from "../router.js";
 import { duration } from "../time.js";
 import { decimal, number, plural, t } from "../texts.js";
 import { Figure } from "./counts.js";
@@ -22,17 +21,10 @@ export const outSpans = (data) => data.starts_ms.filter((at) => data.outages.som
 
 export const BinSelect = ({ bin_s, onChange }) => html`<${Select} label=${t("counts.bin")} value=${String(bin_s)} options=${[...new Set([...FINE_BINS_S, bin_s])].sort((a, b) => a - b).map((one) => [String(one), duration(one).replace(".0", "")])} onChange=${onChange} />`;
 
-export default function Queues() {
-  const streams = useStreams();
-  useTitle(t("nav.queues"));
-  return html`<${Loaded} of=${streams} page>${(found) => html`<${Body} streams=${found} />`}<//>`;
-}
+export default streamsPage("nav.queues", Body);
 
 function Body({ streams }) {
-  const [query, set] = useQuery();
-  const chosen = query.getAll("stream");
-  const first = firstSpan(streams, chosen);
-  const span = spanOf(query, zoneOf(streams, chosen), first);
+  const { query, set, chosen, zone, first, span } = useChosen(streams);
   const bin_s = Number(query.get("bin")) || fineBin(span.from_ms, span.to_ms);
   const asked = query.get("above");
   const above = asked === null || !/^\d{1,3}$/.test(asked) ? ABOVE : Number(asked);
@@ -41,7 +33,7 @@ function Body({ streams }) {
   return html`<${PageHead} title=${t("nav.queues")} sub=${t("queues.sub")} />
     <${Filters} streams=${streams} first=${first}><${BinSelect} bin_s=${bin_s} onChange=${(value) => set({ bin: value })} />
       <${Field} label=${t("queues.limit")}><input type="number" min="0" max="999" value=${above} onChange=${(event) => set({ above: event.currentTarget.value === String(ABOVE) ? null : event.currentTarget.value })} /><//><//>
-    <${Loaded} of=${queues}>${(data) => html`<${Found} data=${data} zone=${zoneOf(streams, chosen)} shown=${query.get("show") || "mean"} onShow=${(value) => set({ show: value === "mean" ? null : value })} />`}<//>`;
+    <${Loaded} of=${queues}>${(data) => html`<${Found} data=${data} zone=${zone} shown=${query.get("show") || "mean"} onShow=${(value) => set({ show: value === "mean" ? null : value })} />`}<//>`;
 }
 
 function Found({ data, zone, shown, onShow }) {

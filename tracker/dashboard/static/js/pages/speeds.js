@@ -2,27 +2,19 @@
 import { html } from "../../vendor/preact.js";
 import { get } from "../api.js";
 import { Bars } from "../chart.js";
-import { Filters, firstSpan, spanOf, useStreams, zoneOf } from "../filters.js";
-import { useLoad, useTitle } from "../hooks.js";
+import { Filters, streamsPage, useChosen } from "../filters.js";
+import { useLoad } from "../hooks.js";
 import { Check, Empty, Field, Loaded, Notice, PageHead, Scroller, Select } from "../parts.js";
-import { useQuery } from "../router.js";
 import { decimal, number, t } from "../texts.js";
 import { Figure } from "./counts.js";
 
 const UNITS = ["km/h", "mph", "m/s"];
 const FIGURES = ["v15", "v50", "v85", "time_mean", "space_mean"];
 
-export default function Speeds() {
-  const streams = useStreams();
-  useTitle(t("nav.speeds"));
-  return html`<${Loaded} of=${streams} page>${(found) => html`<${Body} streams=${found} />`}<//>`;
-}
+export default streamsPage("nav.speeds", Body);
 
 function Body({ streams }) {
-  const [query, set] = useQuery();
-  const chosen = query.getAll("stream");
-  const first = firstSpan(streams, chosen);
-  const span = spanOf(query, zoneOf(streams, chosen), first);
+  const { query, set, chosen, first, span } = useChosen(streams);
   const unit = UNITS.includes(query.get("unit")) ? query.get("unit") : UNITS[0];
   const free = query.get("free") === "1";
   const filter = { stream: chosen, place: query.getAll("place"), direction: query.getAll("direction"), class: query.getAll("class"), from_ms: span.from_ms, to_ms: span.to_ms, unit, free_flow: free || null };
