@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["CELLS", "MEASURES", "TILE_MS", "HeatSteps", "HeatSum", "HeatTile", "grid_shape"]
+__all__ = ["CELLS", "MEASURES", "TILE_MS", "HeatSteps", "HeatSum", "HeatTile", "Presence", "grid_shape"]
 
 CELLS = 64
 """Cells along the longer side of the picture: 64 x 36 of a wide one, 30 x 30 pixels each at 1080p."""
@@ -182,6 +182,22 @@ class HeatSum:
             into = self.by_class.setdefault(name, np.zeros((shape[0] * shape[1], len(MEASURES))))
             rows = [row for row, other in enumerate(names) if other == name]
             np.add.at(into, cells[rows], values[rows])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Presence:
+    """Presence of one stream in a time.
+
+    Attributes:
+        stream: The camera or recording.
+        total: Presence by class and cell.
+        from_ms, to_ms: What the sum covers: whole hours of tiles, or the first and last frame of records.
+    """
+
+    stream: str
+    total: HeatSum
+    from_ms: int
+    to_ms: int
 
 
 def grid_shape(size: tuple[int, int]) -> tuple[int, int]:

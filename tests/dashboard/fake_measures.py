@@ -13,9 +13,9 @@ from starlette.responses import JSONResponse, Response
 
 from tests.dashboard.fake_answers import refusal
 from tests.dashboard.fake_questions import FakeQuestions
-from tracker.dashboard.heat import HeatLook, Presence, heat_facts, heat_picture
+from tracker.dashboard.heat import HeatLook, heat_facts, heat_picture
 from tracker.dashboard.speeds import UNITS
-from tracker.heat import TILE_MS, HeatSteps, HeatSum, grid_shape
+from tracker.heat import TILE_MS, HeatSteps, HeatSum, Presence, grid_shape
 
 if TYPE_CHECKING:
     from starlette.requests import Request

@@ -10,7 +10,7 @@ import numpy as np
 
 from tracker.dashboard.problems import ApiError
 from tracker.errors import ConfigError
-from tracker.formats.heat_tiles import heat_sum
+from tracker.formats.heat_tiles import presence_of_tiles
 from tracker.heat import MEASURES, TILE_MS, grid_shape
 
 if TYPE_CHECKING:
@@ -20,31 +20,15 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from tracker.dashboard.ledgers import Ledgers
-    from tracker.heat import HeatSum
+    from tracker.heat import HeatSum, Presence
     from tracker.site import Site
 
-__all__ = ["PERCENTILE", "WIDTH_PX", "HeatLook", "Presence", "heat_facts", "heat_picture", "presence_of"]
+__all__ = ["PERCENTILE", "WIDTH_PX", "HeatLook", "heat_facts", "heat_picture", "presence_of"]
 
 PERCENTILE = 98.0
 WIDTH_PX = 1280
 PLAIN = 96
 """Grey of the ground where there is no still."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Presence:
-    """What a store has of one stream in a time.
-
-    Attributes:
-        stream: The camera or recording.
-        total: Presence by class and cell.
-        from_ms, to_ms: The whole hours that it covers.
-    """
-
-    stream: str
-    total: HeatSum
-    from_ms: int
-    to_ms: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,12 +60,7 @@ def presence_of(ledgers: Ledgers, stream: str, from_ms: int | None, to_ms: int |
         TrackerError: A tile is damaged, or the picture's shape has changed within the time.
     """
     tiles = ledgers.heat_tiles(stream, from_ms, to_ms)
-    if any(tile.utc for tile in tiles):
-        tiles = [tile for tile in tiles if tile.utc]  # media time of another run says nothing of when
-    if not tiles:
-        return None
-    first_ms, last_ms = min(tile.tile_ms for tile in tiles), max(tile.tile_ms for tile in tiles)
-    return Presence(stream=stream, total=heat_sum(tiles), from_ms=first_ms, to_ms=last_ms + TILE_MS)
+    return presence_of_tiles(stream, tiles) if tiles else None
 
 
 def heat_facts(found: Presence | None, look: HeatLook, site: Site | None) -> dict[str, Any]:
@@ -124,11 +103,9 @@ def heat_picture(found: Presence, look: HeatLook, *, still: bytes | None, site: 
     """
     import cv2
 
-    from tracker.render.heat_scale import legend, scale_of, square
-    from tracker.render.heatmap import Plan, draw_heatmap, draw_plan
+    from tracker.render.heatmap import Plan, heat_sheet
 
     grid = look.grid(found.total)
-    what, unit = ("Visits", "visits") if look.visits else ("Seconds", "s")
     lines = [_when(found, zone)]
     if look.ground:
         if site is None or site.ground is None:
@@ -137,14 +114,12 @@ def heat_picture(found: Presence, look: HeatLook, *, still: bytes | None, site: 
             plan = Plan(grid, site.ground)
         except ConfigError:
             raise ApiError(422, "ground", "time in cells near enough", "none", "leave ground out") from None
-        scale = scale_of(plan.density, unit=f"{unit}/{square()}", percentile=PERCENTILE)
-        drawn, title = draw_plan(plan, scale), f"{what} per square metre"
         lines.append(f"{100 * plan.shown:.0f} % of it lies near enough to say where")
+        sheet = heat_sheet(plan, stream=found.stream, visits=look.visits, percentile=PERCENTILE, lines=lines)
     else:
-        scale = scale_of(grid, unit=unit, percentile=PERCENTILE, whole=look.visits)
-        drawn, title = draw_heatmap(_below(still, grid.shape, site), grid, scale), f"{what} per cell"
-    strip = legend(scale, drawn.shape[1], title=f"{title}: {found.stream}", lines=lines)
-    return bytes(cv2.imencode(".png", np.concatenate([drawn, strip]))[1].tobytes())
+        below = _below(still, grid.shape, site)
+        sheet = heat_sheet((grid, below), stream=found.stream, visits=look.visits, percentile=PERCENTILE, lines=lines)
+    return bytes(cv2.imencode(".png", sheet)[1].tobytes())
 
 
 def _when(found: Presence, zone: ZoneInfo) -> str:

@@ -10,10 +10,9 @@ from tracker.engine.heatmap import HeatmapStage
 from tracker.engine.recorded import Reading, open_input
 from tracker.errors import ConfigError, SourceError
 from tracker.formats.event_store import SUFFIXES, open_store
-from tracker.formats.heat_tiles import heat_streams, heat_sum, read_tiles
-from tracker.heat import TILE_MS, HeatSum, grid_shape
-from tracker.render.heat_scale import legend, scale_of, square
-from tracker.render.heatmap import Plan, draw_heatmap, draw_plan
+from tracker.formats.heat_tiles import heat_streams, presence_of_tiles, read_tiles
+from tracker.heat import HeatSum, Presence, grid_shape
+from tracker.render.heatmap import Plan, heat_sheet
 from tracker.render.privacy_paint import without_zones
 from tracker.settings.stream import StreamSettings
 from tracker.site import Site
@@ -27,8 +26,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from tracker.engine.recorded import RecordedInput
+    from tracker.render.heatmap import Layer
 
-__all__ = ["Look", "Presence", "picture", "presence"]
+__all__ = ["Look", "picture", "presence"]
 
 PLAIN_WIDTH_PX = 1280
 LEAST_WIDTH_PX = 960
@@ -36,22 +36,6 @@ LEAST_WIDTH_PX = 960
 PLAIN = (52, 46, 43)
 ALL = 0.995
 """A share that is shown as 100 %."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Presence:
-    """What was found.
-
-    Attributes:
-        stream: The camera or recording.
-        total: Presence by class and cell.
-        from_ms, to_ms: What the sum covers: whole hours of a store, or the first and last frame of records.
-    """
-
-    stream: str
-    total: HeatSum
-    from_ms: int
-    to_ms: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,11 +130,7 @@ def _of_store(paths: Sequence[Path], stream: str, start_ms: int | None, end_ms: 
             tiles = read_tiles(connection, chosen, start_ms=start_ms, end_ms=end_ms)
         except sqlite3.Error as failure:
             raise SourceError(paths[0], f"expected a SQLite ledger, found: {failure}", "check the file") from failure
-    if len({tile.utc for tile in tiles}) > 1:
-        tiles = [tile for tile in tiles if tile.utc]  # media time of another run says nothing of when
-    first_ms = min((tile.tile_ms for tile in tiles), default=0)
-    last_ms = max((tile.tile_ms for tile in tiles), default=0) + TILE_MS
-    return Presence(stream=chosen, total=heat_sum(tiles), from_ms=first_ms, to_ms=last_ms)
+    return presence_of_tiles(chosen, tiles)
 
 
 def _of_records(
@@ -182,26 +162,19 @@ def picture(found: Presence, look: Look, *, site: Site | None = None, still: Pat
         ConfigError: There is no ground, or a value is out of range.
         SourceError: The still cannot be read, or has another shape.
     """
-    import numpy as np
-
     grid = look.grid(found.total)
-    what = "Visits" if look.visits else "Seconds"
-    unit = "visits" if look.visits else "s"
     lines = list(look.lines)
     if look.on_ground:
         if site is None or site.ground is None:
             problem = f"expected a site with its ground in metres, found {'no site' if site is None else 'none in it'}"
             raise ConfigError("--ground", problem, "name a calibrated site with --site, or leave --ground out")
         plan = Plan(grid, site.ground)
-        scale = scale_of(plan.density, unit=f"{unit}/{square()}", percentile=look.percentile)
-        drawn, title = draw_plan(plan, scale), f"{what} per square metre"
         if plan.shown < ALL:
             lines.append(f"{100 * plan.shown:.0f} % of it; the rest is too far away to say where")
+        layer: Layer = plan
     else:
-        scale = scale_of(grid, unit=unit, percentile=look.percentile, whole=look.visits)
-        drawn, title = draw_heatmap(_still(still, grid.shape, site), grid, scale), f"{what} per cell"
-    strip = legend(scale, drawn.shape[1], title=f"{title}: {found.stream}", lines=lines)
-    return np.concatenate([drawn, strip])
+        layer = grid, _still(still, grid.shape, site)
+    return heat_sheet(layer, stream=found.stream, visits=look.visits, percentile=look.percentile, lines=lines)
 
 
 def _still(path: Path | None, shape: tuple[int, ...], site: Site | None) -> NDArray[np.uint8]:

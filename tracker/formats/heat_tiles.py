@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from tracker.errors import SourceError
-from tracker.heat import MEASURES, TILE_MS, HeatSum, HeatTile
+from tracker.heat import MEASURES, TILE_MS, HeatSum, HeatTile, Presence
 
 if TYPE_CHECKING:
     import sqlite3
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["has_tiles", "heat_streams", "heat_sum", "merged", "read_tiles", "write_tiles"]
+__all__ = ["has_tiles", "heat_streams", "heat_sum", "merged", "presence_of_tiles", "read_tiles", "write_tiles"]
 
 _TABLE = """CREATE TABLE IF NOT EXISTS heat_tiles (stream TEXT NOT NULL, utc INTEGER NOT NULL, tile_ms INTEGER NOT NULL,
   from_ms INTEGER NOT NULL, to_ms INTEGER NOT NULL, grid_rows INTEGER NOT NULL, grid_columns INTEGER NOT NULL,
@@ -120,6 +120,18 @@ def heat_sum(tiles: Iterable[HeatTile]) -> HeatSum:
     for tile in tiles:
         total.add_tile(tile)
     return total
+
+
+def presence_of_tiles(stream: str, tiles: Sequence[HeatTile]) -> Presence:
+    """Presence in the hours of tiles, those of UTC where there are some: media time of another run says not when.
+
+    Raises:
+        ConfigError: They have different grids.
+    """
+    tiles = [tile for tile in tiles if tile.utc] or tiles
+    first_ms = min((tile.tile_ms for tile in tiles), default=0)
+    last_ms = max((tile.tile_ms for tile in tiles), default=0) + TILE_MS
+    return Presence(stream=stream, total=heat_sum(tiles), from_ms=first_ms, to_ms=last_ms)
 
 
 def merged(tiles: Sequence[HeatTile]) -> list[HeatTile]:

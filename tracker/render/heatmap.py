@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tracker.errors import ConfigError
-from tracker.render.heat_scale import GROUND
+from tracker.render.heat_scale import GROUND, legend, scale_of, square
 from tracker.render.label import plain_sprite, stamp
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tracker.ground import Ground
     from tracker.render.heat_scale import HeatScale
 
-__all__ = ["MOST_CELL_M2", "Plan", "draw_heatmap", "draw_plan"]
+__all__ = ["MOST_CELL_M2", "Layer", "Plan", "draw_heatmap", "draw_plan", "heat_sheet"]
 
 DIM = 0.62
 """Brightness of the still under the colours, without its own."""
@@ -85,6 +85,10 @@ class Plan:
         return np.where(seen, found.astype(np.float64), 0.0), seen
 
 
+Layer = Plan | tuple["NDArray[np.float64]", "NDArray[np.uint8]"]
+"""A plan of the ground, or values by cell and the still below them."""
+
+
 def draw_heatmap(image: NDArray[np.uint8], grid: NDArray[np.float64], scale: HeatScale) -> NDArray[np.uint8]:
     """A still without its colours, under the values of the cells.
 
@@ -117,6 +121,29 @@ def draw_plan(plan: Plan, scale: HeatScale) -> NDArray[np.uint8]:
                 floor[at : at + 1] = RULE
     drawn = scale.over(floor.astype(np.float32), values)
     return _framed(drawn, plan, pixels_per_m, step_m)
+
+
+def heat_sheet(
+    layer: Layer, *, stream: str, visits: bool, percentile: float, lines: Sequence[str]
+) -> NDArray[np.uint8]:
+    """A heatmap with its legend below, ``(H, W, 3)`` uint8 BGR.
+
+    Args:
+        layer: A plan of the ground; or values by cell ``(rows, columns)`` and the still below them.
+        stream: Whose it is.
+        visits: Values are visits, else seconds.
+        percentile: Of the cells with a value, which has the last colour.
+        lines: Of text, below the scale.
+    """
+    what, unit = ("Visits", "visits") if visits else ("Seconds", "s")
+    if isinstance(layer, Plan):
+        scale = scale_of(layer.density, unit=f"{unit}/{square()}", percentile=percentile)
+        drawn, title = draw_plan(layer, scale), f"{what} per square metre"
+    else:
+        grid, still = layer
+        scale = scale_of(grid, unit=unit, percentile=percentile, whole=visits)
+        drawn, title = draw_heatmap(still, grid, scale), f"{what} per cell"
+    return np.concatenate([drawn, legend(scale, drawn.shape[1], title=f"{title}: {stream}", lines=lines)])
 
 
 def _framed(drawn: NDArray[np.uint8], plan: Plan, pixels_per_m: float, step_m: float) -> NDArray[np.uint8]:

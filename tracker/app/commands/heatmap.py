@@ -15,7 +15,8 @@ from tracker.errors import ConfigError
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
-    from tracker.engine.presence import Look, Presence
+    from tracker.engine.presence import Look
+    from tracker.heat import Presence
     from tracker.site import Site
 
 __all__ = ["heatmap"]
