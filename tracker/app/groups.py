@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,11 +10,9 @@ import typer
 from tracker.errors import ConfigError
 
 if TYPE_CHECKING:
-    from zoneinfo import ZoneInfo
-
     from tracker.groups import SiteGroup
 
-__all__ = ["GroupName", "GroupsFile", "chosen_group", "local_time", "with_doors"]
+__all__ = ["GroupName", "GroupsFile", "chosen_group", "with_doors"]
 
 PLACES = (Path("groups.yaml"), Path("sites") / "groups.yaml")
 
@@ -52,8 +49,3 @@ def with_doors(group: SiteGroup) -> SiteGroup:
         problem = "expected its doors, over which entries are counted, found none"
         raise ConfigError(f"group {group.name!r}", problem, "list them under doors:")
     return group
-
-
-def local_time(at_ms: int, zone: ZoneInfo) -> str:
-    """UTC in milliseconds as local time with its offset."""
-    return datetime.fromtimestamp(at_ms / 1000, UTC).astimezone(zone).isoformat(timespec="seconds")

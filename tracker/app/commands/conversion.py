@@ -9,9 +9,9 @@ import typer
 
 from tracker.app.commands.counts import group_rows
 from tracker.app.console import console_for
-from tracker.app.groups import GroupName, GroupsFile, chosen_group, local_time, with_doors
+from tracker.app.groups import GroupName, GroupsFile, chosen_group, with_doors
 from tracker.app.ledgers import LedgerWords, check_out, ledgers_of
-from tracker.app.times import bin_seconds, limits_of
+from tracker.app.times import bin_label, bin_seconds, limits_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -76,7 +76,11 @@ def _table(rows: Sequence[ConversionBin], place: SiteGroup) -> Table:
             entries = "-" if row.entries is None else str(row.entries)
             note = "a camera out for a part" if row.outage else ""
             table.add_row(
-                local_time(row.start_ms, place.zone), entries, str(row.transactions), _percent(row.conversion), note
+                bin_label(row.start_ms, place.zone, utc=True),
+                entries,
+                str(row.transactions),
+                _percent(row.conversion),
+                note,
             )
     entries_all, sold, ratio = conversion_of(rows)
     table.add_section()
@@ -95,7 +99,7 @@ def _csv(rows: Sequence[ConversionBin], place: SiteGroup) -> str:
     def cells(row: ConversionBin) -> list[Any]:
         entries = "" if row.entries is None else row.entries
         ratio = "" if row.conversion is None else round(row.conversion, 4)
-        start = [local_time(row.start_ms, place.zone), row.start_ms]
+        start = [bin_label(row.start_ms, place.zone, utc=True), row.start_ms]
         return [*start, place.name, entries, row.transactions, ratio, row.outage]
 
     columns = ("from", "from_utc_ms", "group", "entries", "transactions", "conversion", "outage")

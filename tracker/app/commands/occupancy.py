@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tracker.app.console import console_for
-from tracker.app.groups import GroupName, GroupsFile, chosen_group, local_time, with_doors
+from tracker.app.groups import GroupName, GroupsFile, chosen_group, with_doors
 from tracker.app.ledgers import LedgerWords, check_out, ledgers_of, shown_ledger
-from tracker.app.times import bin_seconds, limits_of
+from tracker.app.times import bin_label, bin_seconds, limits_of
 from tracker.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ def _table(rows: Sequence[OccupancyBin], outages: Sequence[Outage], place: SiteG
         notes = ["a camera out for a part"] if out else []
         notes += [] if _is_open(row, place, bin_s) else ["closed"]
         figures = (row.entries, row.exits, row.balance, row.peak)
-        table.add_row(local_time(row.start_ms, place.zone), *map(str, figures), corrected, ", ".join(notes))
+        table.add_row(bin_label(row.start_ms, place.zone, utc=True), *map(str, figures), corrected, ", ".join(notes))
     return table
 
 
@@ -133,7 +133,7 @@ def _periods(spans: Sequence[Period], place: SiteGroup) -> Table:
         note = "lasts" if span.to_ms is None else f"spread over {span.spread}" if span.spread else ""
         if _share(span) > MOST_DRIFT:
             note += f"{', ' * bool(note)}more than {MOST_DRIFT:.0%}: check the doors"
-        table.add_row(local_time(span.from_ms, place.zone), str(span.entries), str(span.exits), drift, note)
+        table.add_row(bin_label(span.from_ms, place.zone, utc=True), str(span.entries), str(span.exits), drift, note)
     return table
 
 
@@ -154,7 +154,7 @@ def _csv(rows: Sequence[OccupancyBin], outages: Sequence[Outage], place: SiteGro
     def cells(row: OccupancyBin) -> list[Any]:
         corrected = "" if row.corrected is None else round(row.corrected, 2)
         values = [place.name, row.entries, row.exits, row.balance, row.peak, row.lost, corrected]
-        start = [local_time(row.start_ms, place.zone), row.start_ms]
+        start = [bin_label(row.start_ms, place.zone, utc=True), row.start_ms]
         return [*start, *values, _out(row, outages, bin_s)]
 
     return csv_text(columns, map(cells, rows))

@@ -9,9 +9,8 @@ import typer
 
 from tracker.app.commands.counts import sums_of_ledgers
 from tracker.app.console import console_for, foreign
-from tracker.app.groups import local_time
 from tracker.app.ledgers import LedgerWords, check_out, ledgers_of, shown_ledger
-from tracker.app.times import limits_of, zone_of
+from tracker.app.times import bin_label, limits_of, zone_of
 from tracker.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -153,7 +152,7 @@ def _peaks(rows: Sequence[TurnBin], legs: Sequence[Leg], zone: ZoneInfo) -> list
     if peak is None:
         return ["no peak hour: less than four quarters of an hour"]
     utc = all(row.utc for row in rows)
-    when = local_time(peak.start_ms, zone) if utc else f"{peak.start_ms // 60_000} min"
+    when = bin_label(peak.start_ms, zone, utc=True) if utc else f"{peak.start_ms // 60_000} min"
     note = "; the camera was out for a part of it" if peak.outage else ""
     lines = [f"peak hour from {when}: {peak.volume} vehicles, PHF {_factor(peak.factor)}{note}"]
     for leg in legs:
@@ -178,7 +177,7 @@ def _csv(rows: Sequence[TurnBin], legs: Sequence[Leg], zone: ZoneInfo) -> str:
     headings = {leg.name: leg.heading for leg in legs}
 
     def cells(row: TurnBin) -> list[Any]:
-        start = [local_time(row.start_ms, zone), row.start_ms] if row.utc else [row.start_ms / 1000, ""]
+        start = [bin_label(row.start_ms, zone, utc=True), row.start_ms] if row.utc else [row.start_ms / 1000, ""]
         return [*start, row.leg, headings[row.leg], *_figures(row), row.outage]
 
     return csv_text(["from", "from_utc_ms", "approach", "heading", *FIGURES, "outage"], map(cells, rows))
