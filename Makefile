@@ -46,11 +46,14 @@ demo: $(VENV)/.runtime
 	@$(BIN)/masktrail demo --out $(OUT) $(if $(VIDEO),"$(VIDEO)",)
 
 test: $(VENV)/.dev
-	@$(BIN)/python -m pytest -m "not export and not wheel and not browser and not ray and not slow" -n auto --dist loadfile $(ARGS)
+	@$(BIN)/python -m pytest -m "not export and not wheel and not browser and not ray and not slow" --ignore tests/export -n auto \
+	  --dist loadfile $(ARGS)
 
-# What takes long: worlds of several minutes, rendered in full.
+# What takes long: worlds of several minutes, rendered in full and once per file; properties with all their examples, the same
+# each time. MASKTRAIL_EXAMPLES=random looks for new ones.
 test-slow: $(VENV)/.dev
-	@$(BIN)/python -m pytest -m slow tests -n auto $(ARGS)
+	@MASKTRAIL_EXAMPLES=$${MASKTRAIL_EXAMPLES:-full} $(BIN)/python -m pytest -m "slow or examples" tests -n auto \
+	  --dist loadfile $(ARGS)
 
 # The PyTorch side, for `python -m export` and its tests: `make torch`. On Linux PyPI's torch brings CUDA along; for the small build:
 #   make torch TORCH_INDEX=https://download.pytorch.org/whl/cpu
@@ -116,7 +119,7 @@ wheel-cpu: $(VENV)/.dev
 
 # What images install, every package with its version and hashes, for Python 3.11 on Linux; no index is written into the file.
 LOCK := examples/requirements.lock
-EXTRAS ?= live dashboard
+EXTRAS ?= live dashboard mqtt
 lock:
 	@command -v uv >/dev/null || { echo "make lock needs uv: pip install uv"; exit 1; }
 	@uv pip compile --quiet --universal --python-version 3.11 $(addprefix --extra ,$(EXTRAS)) --generate-hashes --no-emit-index-url --no-emit-find-links \

@@ -51,11 +51,13 @@ def main(arguments: list[str] | None = None) -> int:
 
 def add_nano(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """`nano`: a checkpoint -> end-to-end ONNX files with their manifest."""
-    parser = commands.add_parser("nano", help="export a trained yolact-nano, with parity and accuracy in its manifest")
+    parser = commands.add_parser(
+        "nano", help="export a trained yolact-nano or yolact-nanodet, with parity and accuracy in its manifest"
+    )
     parser.add_argument(
         "--weights", type=Path, required=True, help="checkpoint of `train` (its averaged weights are taken)"
     )
-    parser.add_argument("--out", type=Path, default=Path("models/yolact-nano"))
+    parser.add_argument("--out", type=Path, help="folder; default: models/ and the network's name")
     parser.add_argument(
         "--sizes",
         nargs="+",
@@ -63,7 +65,7 @@ def add_nano(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         metavar="HxW",
         help="the first is the default; default: as trained, for 384x640 also 416x416",
     )
-    parser.add_argument("--name", help="default: yolact-nano for its six classes, else the name of --out")
+    parser.add_argument("--name", help="default: the network's for its six classes, else the name of --out")
     parser.add_argument("--licence", default="Apache-2.0", help="of the weights, in the metadata")
     parser.add_argument(
         "--nms-groups",
@@ -98,8 +100,9 @@ def nano(options: argparse.Namespace) -> None:
 
     network = load_blended(options.weights, options.blend, options.average)
     training = training_facts(options.weights)
-    options.out.mkdir(parents=True, exist_ok=True)
-    name = options.name or ("yolact-nano" if network.classes == CLASSES else options.out.resolve().name)
+    out = options.out or Path("models") / network.name
+    out.mkdir(parents=True, exist_ok=True)
+    name = options.name or (network.name if network.classes == CLASSES else out.resolve().name)
     trained = tuple(training.get("size", (384, 640)))
     sizes = options.sizes or ([trained, (416, 416)] if trained == (384, 640) else [trained])
     judges = [] if options.no_accuracy or not set(network.classes) & set(CLASSES) else val_sets()
@@ -112,7 +115,7 @@ def nano(options: argparse.Namespace) -> None:
             nms_groups=options.nms_groups or NMS_GROUPS,
             before_nms=options.before_nms,
         )
-        path = options.out / f"{name}-{height}x{width}.onnx"
+        path = out / f"{name}-{height}x{width}.onnx"
         metadata = export_onnx(module, path, name=name, version=options.version, licence=options.licence)
         figures = {kind: compare(module, path, kind) for kind in ("random", "real") if kind == "random" or val_sets()}
         accuracy = {folder.name: evaluate(path, folder) for folder in judges}
@@ -120,7 +123,7 @@ def nano(options: argparse.Namespace) -> None:
         print("\n".join(lines + [table(accuracy)] * bool(accuracy)), flush=True)
         files.append({"path": path, "height": height, "width": width, "parity": figures, "accuracy": accuracy})
     described = {"metadata": metadata, "score_threshold": options.score_threshold, "training": training}
-    write_manifest(options.out / "manifest.toml", files=files, **described)
+    write_manifest(out / "manifest.toml", files=files, **described)
     for item in files if options.half else ():
         half = {**item, **add_half(item["path"], (item["height"], item["width"]), judges)}
         write_manifest(half["path"].with_suffix(".toml"), files=[half], **described)

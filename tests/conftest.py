@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import gc
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import settings
 
+from tests import thorough
 from tests.command import Run, runner
 
 if TYPE_CHECKING:
@@ -20,12 +24,29 @@ collect_ignore = ["engine/rtsp_server.py", "export/record_originals.py"]
 # A trial of every small model in a process of its own costs a second each; tests/inference/test_trial.py is about it.
 os.environ.setdefault("MASKTRAIL_TRIAL", "off")
 
+# A shell starts what runs in the background with Ctrl-C ignored, and every process of a test would inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+settings.load_profile(thorough.EXAMPLES)
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
 def pytest_xdist_auto_num_workers() -> int:
     """Three workers for two cores: many tests wait for cameras, servers and processes."""
     return max(1, (os.cpu_count() or 1) * 3 // 2)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Before tests are chosen by their marks."""
+    thorough.mark(items, whole=not any("::" in argument for argument in config.args))
+
+
+def pytest_collection_finish() -> None:
+    """Thousands of tests and what they import stay to the end: garbage is not looked for among them."""
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

@@ -212,3 +212,26 @@ def test_shapes_are_checked() -> None:
         BoxMasks(probabilities=grids, boxes=np.zeros((3, 4), np.float32), image_size=SIZE)
     with pytest.raises(ValueError, match=r"BoxMasks.probabilities: expected shape"):
         BoxMasks(probabilities=grids[0], boxes=np.zeros((2, 4), np.float32), image_size=SIZE)
+
+
+def test_between_two_grids_of_other_shapes_and_places_lies_the_silhouette_between():
+    """A disc 12 px across that moves by 8 px, on grids that begin at other places about it."""
+
+    def disc(x: float, y: float, span: tuple[int, int, int, int]) -> BoxMasks:
+        left, top, right, bottom = span
+        across, down = np.arange(left, right) + 0.5 - x, np.arange(top, bottom) + 0.5 - y
+        inside = np.hypot(across[None], down[:, None]) <= 6
+        probabilities = (inside * 255).astype(np.uint8)[None]
+        return BoxMasks(probabilities=probabilities, boxes=np.array([span], np.float32), image_size=SIZE)
+
+    def box(x: float, y: float) -> np.ndarray:
+        return np.array([[x - 6, y - 6, x + 6, y + 6]], np.float32)
+
+    one, two = disc(14, 14, (3, 5, 31, 27)), disc(22, 14, (14, 6, 34, 26))
+    middle = one.between(box(14, 14), two, box(22, 14), box(18, 14), 0.5)
+    found, expected = middle.full(0, middle.extent(0)), disc(18, 14, (4, 4, 32, 32)).full(0, WHOLE)
+    assert (found & expected).sum() / (found | expected).sum() > 0.93
+    for share, whole, own in ((0.0, one, box(14, 14)), (1.0, two, box(22, 14))):
+        end = one.between(box(14, 14), two, box(22, 14), own, share)
+        overlap, truth = end.full(0, end.extent(0)), whole.full(0, WHOLE)
+        assert (overlap & truth).sum() / (overlap | truth).sum() > 0.93

@@ -50,11 +50,14 @@ def tracked(
     return rows, [truth for _, truth in rendered]
 
 
+@pytest.mark.quick("yolact-nano-8.0-road-classes0")
 @pytest.mark.parametrize(("build", "classes"), [(road, {"car", "bus", "truck"}), (shop, {"person"})])
+@pytest.mark.parametrize(("model", "duration_s"), [("yolact-nano", DURATION_S), ("solov2-nano", 3.0)])
 def test_plainly_visible_objects_are_followed_under_one_number(
-    build: object, classes: set[str], segmenter: OnnxSegmenter, tmp_path: Path
+    build: object, classes: set[str], model: str, duration_s: float, tmp_path: Path
 ) -> None:
-    rows, truths = tracked(build(seed=1), segmenter, tmp_path / "t.jsonl")  # type: ignore[operator]
+    segmenter = OnnxSegmenter(model, threads=2)
+    rows, truths = tracked(build(seed=1), segmenter, tmp_path / "t.jsonl", duration_s)  # type: ignore[operator]
     by_frame = {frame: list(group) for frame, group in itertools.groupby(rows, key=lambda row: row["frame"])}
     followed: dict[int, list[int | None]] = {}
     for index, truth in enumerate(truths):
@@ -82,6 +85,7 @@ def test_an_empty_road_has_no_identity(segmenter: OnnxSegmenter, tmp_path: Path)
     assert rows == []
 
 
+@pytest.mark.slow
 def test_the_same_video_gives_the_same_bytes(segmenter: OnnxSegmenter, tmp_path: Path) -> None:
     for name in ("a.jsonl", "b.jsonl"):
         tracked(shop(seed=2), segmenter, tmp_path / name, 2.0)

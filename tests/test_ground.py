@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from demos.scenes.road import road
+from tests.thorough import examples
 from tracker.errors import ConfigError
 from tracker.ground import Ground, GroundPoint, Rectangle
 from tracker.settings.site_file import parse_site
@@ -21,7 +22,8 @@ ON_ROAD = np.array([[28.0, 9.0], [32.0, 0.0], [70.0, 14.0], [75.0, 0.0], [50.0, 
 
 
 def road_shares(metres: np.ndarray) -> np.ndarray:
-    return road(size=SIZE, duration_s=1.0).on_picture(metres) / SIZE
+    size = (64, 36)  # shares are those of any size, and a small picture is soon painted
+    return road(size=size, duration_s=1.0).on_picture(metres) / size
 
 
 def known(count: int, *, noise_px: float = 0.0, seed: int = 0) -> tuple[GroundPoint, ...]:
@@ -118,7 +120,7 @@ def test_it_can_be_pickled_and_compared() -> None:
     assert hash(ground) == hash(Ground(points=known(4)))
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(60))
 @given(st.lists(st.floats(0.05, 0.95), min_size=8, max_size=8), st.integers(0, 2**31))
 def test_any_points_give_a_ground_that_goes_back_and_forth_or_one_line(values: list[float], seed: int) -> None:
     metres = np.random.default_rng(seed).uniform(-50, 50, (4, 2)).tolist()

@@ -6,6 +6,7 @@ import ast
 import re
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -28,19 +29,27 @@ CENTRAL = {
     "tracker.recount",
     "tracker.site",
     "tracker.site_checks",
+    "tracker.track_block",
     "tracker.traffic",
     "tracker.version",
 }
 
 
-def modules(folder: str) -> list[Path]:
-    return sorted((ROOT / folder).rglob("*.py"))
+@cache
+def modules(folder: str) -> tuple[Path, ...]:
+    return tuple(sorted((ROOT / folder).rglob("*.py")))
 
 
-def imported(path: Path) -> set[str]:
+@cache
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+@cache
+def imported(path: Path) -> frozenset[str]:
     """Every module that a file names in an import, at any depth of nesting."""
     names: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(parsed(path)):
         if isinstance(node, ast.Import):
             names.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -48,7 +57,7 @@ def imported(path: Path) -> set[str]:
             assert node.module is not None
             names.add(node.module)
             names.update(f"{node.module}.{alias.name}" for alias in node.names)
-    return names
+    return frozenset(names)
 
 
 def imports_of(path: Path, package: str) -> set[str]:
@@ -157,7 +166,7 @@ def test_run_time_never_imports_torch_or_export() -> None:
 def test_inner_packages_re_export_nothing() -> None:
     for path in modules("tracker"):
         if path.name == "__init__.py" and path.parent.name != "tracker":
-            body = ast.parse(path.read_text(encoding="utf-8")).body
+            body = parsed(path).body
             assert len(body) == 1, f"{path.relative_to(ROOT)}: a docstring and nothing else"
             assert isinstance(body[0], ast.Expr)
 
@@ -165,7 +174,7 @@ def test_inner_packages_re_export_nothing() -> None:
 def test_module_docstrings_name_what_the_module_is() -> None:
     """In the field's words, never as "X enters; Y leaves"."""
     for path in (*modules("tracker"), *modules("export"), *modules("demos")):
-        docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
+        docstring = ast.get_docstring(parsed(path))
         assert docstring, f"{path}: no module docstring"
         found = re.search(r"\b(enters?|leaves?|comes? in)\b", docstring.split("\n")[0])
         assert found is None, f"{path.relative_to(ROOT)}: {docstring.splitlines()[0]!r}"
@@ -180,7 +189,7 @@ def test_bare_import_loads_nothing_heavy() -> None:
 def module_imports(path: Path) -> set[str]:
     """Modules of tracker that a file imports at its top level, for types only as well."""
     found: set[str] = set()
-    waiting: list[ast.stmt] = list(ast.parse(path.read_text(encoding="utf-8")).body)
+    waiting: list[ast.stmt] = list(parsed(path).body)
     while waiting:
         node = waiting.pop()
         if isinstance(node, ast.If | ast.Try | ast.With):

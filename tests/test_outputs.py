@@ -298,6 +298,7 @@ def test_of_two_processes_on_one_name_the_later_is_refused(run: Run, folder: Pat
     assert not list(folder.glob(".*"))
 
 
+@pytest.mark.slow
 def test_of_two_processes_started_together_no_file_is_mixed(folder: Path) -> None:
     write_video(folder / "short.mp4", count=60, size=(160, 96))
     write_video(folder / "long.mp4", count=90, size=(320, 192))
@@ -318,6 +319,7 @@ def test_of_two_processes_started_together_no_file_is_mixed(folder: Path) -> Non
     assert not list(folder.glob(".*"))
 
 
+@pytest.mark.slow
 def test_a_killed_process_does_not_block_the_next(run: Run, folder: Path) -> None:
     write_video(folder / "long.mp4", count=400, size=(320, 192))
     with process("track", "long.mp4", *MODEL, "--quiet", "--records", "c.jsonl", "--save", "c.mp4") as first:
@@ -341,7 +343,7 @@ def test_live_holds_its_outputs_parts_and_states(folder: Path) -> None:
     try:
         for path in held:
             with python(CHECK, path) as other:
-                assert "another process does" in other.communicate(timeout=30)[0], path
+                assert "another process does" in other.communicate(timeout=60)[0], path
         with process("live", "l.yaml") as second:
             said = second.communicate(timeout=60)[0]
         assert second.returncode == 2, said
@@ -372,13 +374,13 @@ def test_live_parts_never_take_a_name_that_is_in_use(folder: Path) -> None:
         )
         rotating.write(TrackedFrame(frame=frame(0), instances=box(), tracks=None, class_names=("person",)))
         rotating.close()
-        other.communicate("", timeout=10)
+        other.communicate("", timeout=60)
     assert [path.name for path in folder.glob("x-*")] == ["x-20261122T140000Z-2.jsonl"]
 
 
 def test_the_names_are_held_until_the_second_pass_is_done(folder: Path) -> None:
     with reserved(folder / "t.jsonl"), python(OPEN, "t.jsonl") as other:
-        said = other.communicate("", timeout=30)[0]
+        said = other.communicate("", timeout=60)[0]
     assert other.returncode == 1
     assert SinkError.__name__ in said
     assert "t.jsonl: expected to be the only one that writes it, found that another process does" in said

@@ -306,6 +306,7 @@ def little_disk(size: int) -> Iterator[Path | None]:
                 subprocess.run(["umount", name], check=True)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_every_published_file_is_whole_and_of_one_run(tmp_path: Path) -> None:
     until_s = time.monotonic() + BUDGET_S

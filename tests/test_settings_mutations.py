@@ -16,12 +16,13 @@ import numpy as np
 import pytest
 
 from tests.sources.mutations import mutated as bytes_mutated
+from tests.thorough import examples
 from tracker.engine.claims import check_cameras
 from tracker.engine.plan import plan_camera
 from tracker.errors import TrackerError, mask
 from tracker.settings.yaml_file import load_service_settings
 
-COUNT = 400
+COUNT = examples(400)
 HANG_S = 30.0
 """A file takes some milliseconds; so much passes for a machine under load."""
 
@@ -131,6 +132,7 @@ def test_the_file_that_is_mutated_is_good(tmp_path: Path) -> None:
     assert verdict(path) == "read"
 
 
+@pytest.mark.examples
 @pytest.mark.timeout(180)
 def test_mutated_files_are_read_or_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)

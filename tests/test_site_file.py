@@ -13,9 +13,10 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 
 from tests.sites import sites
+from tests.thorough import examples
 from tracker.errors import ConfigError, SinkError
 from tracker.settings.site import SiteSettings
 from tracker.settings.site_file import (
@@ -24,6 +25,7 @@ from tracker.settings.site_file import (
     history_of,
     parse_site,
     read_site,
+    retire_site,
     site_text,
     write_site,
 )
@@ -123,7 +125,7 @@ def test_a_file_of_one_key_is_a_site() -> None:
     assert parse_site("revision: 0\n") == Site()
 
 
-@settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, max_examples=examples(60))
 @given(site=sites())
 def test_what_is_written_is_read(site: Site) -> None:
     text = site_text(site)
@@ -222,9 +224,10 @@ flows:
         ("to_left: in", "to_left: in\n  - &b {name: b, points: [[0, 0], [1, 1]]}\n  - *b", 5, "an alias repeats"),
         ("[[0.1, 0.5], [0.9, 0.5]]", "&a [*a]", 3, "an alias repeats"),
         ("zones:", "<<: {version: 1}\nzones:", 5, "unknown key '<<'"),
-        ("name: hall", 'name: ""', 6, "expected text, found an empty text"),
-        ("name: hall", "name:", 6, "expected text, found an empty text"),
+        ("name: hall", 'name: ""', 6, "expected a name of 1 to 200 letters, found an empty text"),
+        ("name: hall", "name:", 6, "expected a name of 1 to 200 letters, found an empty text"),
         ("name: hall", 'name: "\\ud800"', 6, "a name of printable characters"),
+        ("name: f,", f"name: {'f' * 201},", 11, "expected a name of 1 to 200 letters"),
     ],
 )
 def test_mistakes_are_told_with_their_line(old: str, new: str, line: int, said: str) -> None:
@@ -421,6 +424,7 @@ def test_a_crash_in_the_middle_leaves_the_file_as_it_was(tmp_path: Path) -> None
     assert listed(tmp_path) == [".history", "gate.yaml"]
 
 
+@pytest.mark.slow
 def test_two_writers_at_once_lose_nothing(tmp_path: Path) -> None:
     path = tmp_path / "gate.yaml"
     write_site(path, SITE)
@@ -503,3 +507,13 @@ def test_a_wrong_privacy_zone_is_one_clear_line(zones: str, said: str) -> None:
     with pytest.raises(ConfigError, match=r"site\.yaml:2") as caught:
         parse_site(f"version: 2\nprivacy: {zones}\n")
     assert said in str(caught.value)
+
+
+def test_a_file_that_is_taken_away_is_in_the_history_and_its_numbers_go_on(tmp_path: Path) -> None:
+    path = tmp_path / "gate.yaml"
+    write_site(path, Site())
+    retire_site(path)
+    assert not path.exists()
+    assert [entry.name for entry in history_of(path)] == ["1.yaml"]
+    assert write_site(path, Site()).revision == 2
+    assert write_site(path, Site(revision=2), above=7).revision == 8

@@ -69,6 +69,7 @@ def test_readme_and_docstring_show_the_same_snippets() -> None:
     assert SNIPPETS["README.md:2"] == SNIPPETS["tracker:2"]
 
 
+@pytest.mark.quick("README.md:1")
 @pytest.mark.parametrize("name", SNIPPETS)
 def test_a_snippet_runs(name: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     names: dict[str, Any] = {}
@@ -87,6 +88,7 @@ def test_a_snippet_runs(name: str, folder: Path, capsys: pytest.CaptureFixture[s
         assert "missing.mp4" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("demo", "expected"),
     [("one_file.py", r"car \d+ +from +0\.00 s to "), ("one_camera.py", r"0\.0 s +\d+ in view: .*\bcar \d+")],

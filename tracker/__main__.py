@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import signal
 import sys
 import time
@@ -22,17 +23,34 @@ def main() -> None:
             stream.reconfigure(errors="replace" if stream is sys.stdout else "backslashreplace")
     try:
         from tracker.app.cli import app
-        from tracker.app.console import tell_waits
+        from tracker.app.console import LastingOutput, tell_waits
 
         tell_waits()
         with system_refusals(TrackerError):
             app()
+    except SystemExit as end:
+        if not end.code and _output_was_refused():
+            sys.exit(1)
+        raise
+    except OSError as failure:
+        if failure.filename is not None or failure.errno not in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
+            raise
+        LastingOutput(sys.stdout).give_up(failure)  # help, or a text that is no table
+        sys.exit(1)
     except TrackerError as error:
         print(f"masktrail: {error}", file=sys.stderr)  # noqa: T201 - the one place where an error is printed
         sys.exit(2)
     except KeyboardInterrupt:
         hand_back({signal.SIGINT: signal.getsignal(signal.SIGINT)}, time.monotonic())
         sys.exit(130)
+
+
+def _output_was_refused() -> bool:
+    from tracker.app.console import LastingOutput
+
+    if sys.stdout is not None:
+        LastingOutput(sys.stdout).flush()
+    return LastingOutput.refused
 
 
 if __name__ == "__main__":

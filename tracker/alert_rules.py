@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from zoneinfo import ZoneInfo
 
-__all__ = ["INSTANTS", "WATCHED", "AlertRule", "QuietTime", "Watch", "check_alerts", "quiet_until"]
+__all__ = ["INSTANTS", "WATCHED", "AlertRule", "QuietTime", "Watch", "check_alerts", "places_of", "quiet_until"]
 
 Watch = Literal[
     "queue",
@@ -180,6 +180,20 @@ class AlertRule:
         return self.over if self.until is None else self.until
 
 
+def places_of(watch: Watch, known: Mapping[str, Sequence[str]]) -> tuple[list[str], bool]:
+    """Places that may be watched, and whether a rule must name one.
+
+    Args:
+        watch: What is watched.
+        known: Names of a site's ``queues``, ``doors``, ``zones`` and ``lines``.
+
+    >>> places_of("wrong_way", {"lines": ["door"], "zones": ["hall"]}), places_of("gap", {"lines": ["door"]})
+    ((['door', 'hall'], False), ([], False))
+    """
+    what, is_needed = _PLACES.get(watch, ("", False))
+    return [name for kind in what.split(" and ") for name in known.get(kind, ())], is_needed
+
+
 def check_alerts(rules: Sequence[AlertRule], known: Mapping[str, Sequence[str]]) -> None:
     """Refuse names that stand there twice, places that the site does not have, and too many rules.
 
@@ -192,7 +206,7 @@ def check_alerts(rules: Sequence[AlertRule], known: Mapping[str, Sequence[str]])
         raise ConfigError("alerts", f"expected at most {MOST_RULES} rules, found {len(rules)}", "remove some")
     for rule in rules:
         what = _PLACES.get(rule.watch, ("", False))[0]
-        names = [name for kind in what.split(" and ") for name in known.get(kind, ())]
+        names, _ = places_of(rule.watch, known)
         if rule.place and rule.place not in names:
             problem = f"expected one of the site's {what} ({', '.join(names) or 'none'}), found {rule.place!r}"
             raise ConfigError(f"alert {rule.name!r}", problem, "name one of them as place")

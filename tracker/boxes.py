@@ -17,6 +17,7 @@ Boxes = NDArray[np.floating[Any]]
 __all__ = [
     "Letterbox",
     "areas",
+    "at_height",
     "clip",
     "cxcywh",
     "expand",
@@ -27,6 +28,17 @@ __all__ = [
     "xyxy_from_cxcywh",
     "xyxy_from_xywh",
 ]
+
+
+def at_height(size: tuple[int, int], height: int) -> tuple[int, int]:
+    """``(width, height)`` of a picture made smaller to ``height`` lines, its width even; never larger than it is.
+
+    >>> at_height((1920, 1080), 720), at_height((640, 360), 720)
+    ((1280, 720), (640, 360))
+    """
+    if height >= size[1]:
+        return size
+    return max(2 * round(size[0] * height / size[1] / 2), 2), height
 
 
 def areas(boxes: Boxes) -> Boxes:

@@ -46,10 +46,10 @@ class Contacts:
         """
         unseen = detection_rows < 0
         if len(self.points):
-            points, states = self.points[detection_rows], self.states[detection_rows]
+            points, states = self.points.take(detection_rows, 0), self.states.take(detection_rows)
         else:
             points, states = np.zeros((len(detection_rows), 2)), np.zeros(len(detection_rows), np.int8)
-        if unseen.any():
+        if np.count_nonzero(unseen):
             points[unseen] = box_contacts(boxes[unseen].astype(np.float64))
             states[unseen] = ContactState.PREDICTED
         return Contacts(points=points, states=states)

@@ -175,6 +175,8 @@ def mask(text: str) -> str:
     Values of eight and more characters are masked anywhere, of four and more where they stand as a word, shorter ones
     between the marks of an address; also where they are percent-encoded.
     """
+    if not _secrets:
+        return text
     from urllib.parse import quote, unquote
 
     for secret in sorted(_secrets, key=len, reverse=True):

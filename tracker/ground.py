@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from tracker.errors import ConfigError
-from tracker.polygons import first_crossing
+from tracker.polygons import convex_hull, first_crossing, is_in_convex
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -160,6 +160,10 @@ class Ground:
         axis = np.linalg.svd(beside, full_matrices=False)[2][0]
         return float(np.ptp(beside @ axis))
 
+    def is_between(self, x_m: float, y_m: float) -> bool:
+        """Whether a place lies in the convex hull of the known points: beyond it metres are extrapolated."""
+        return is_in_convex(_hull(self._pairs), (x_m, y_m))
+
     @property
     def residuals_m(self) -> Floats:
         """How far each point ``(P,)`` lies off on the ground; zeros of four points, which always fit."""
@@ -229,6 +233,11 @@ def _fitted(pairs: tuple[tuple[Point, Point], ...]) -> _Fit:
     for part in fit:
         part.setflags(write=False)
     return fit
+
+
+@lru_cache(maxsize=256)
+def _hull(pairs: tuple[tuple[Point, Point], ...]) -> tuple[Point, ...]:
+    return tuple(convex_hull([metres for _, metres in pairs]))
 
 
 def _normalisation(points: Floats) -> Floats:

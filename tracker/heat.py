@@ -99,8 +99,7 @@ class HeatSum:
         Raises:
             ConfigError: Its grid is another one.
         """
-        names = [class_names[number] for number in steps.keys[:, 0].tolist()]
-        self._add(steps.shape, (steps.time_ms, steps.time_ms), names, steps.keys[:, 1], steps.values)
+        self._add(steps.shape, (steps.time_ms, steps.time_ms), class_names, steps.keys, steps.values)
         self.unplaced_s += steps.unplaced_s
         self.utc = steps.utc
 
@@ -110,8 +109,7 @@ class HeatSum:
         Raises:
             ConfigError: Its grid is another one.
         """
-        names = [tile.class_names[number] for number in tile.keys[:, 0].tolist()]
-        self._add(tile.shape, (tile.from_ms, tile.to_ms), names, tile.keys[:, 1], tile.values)
+        self._add(tile.shape, (tile.from_ms, tile.to_ms), tile.class_names, tile.keys, tile.values)
         self.unplaced_s += tile.unplaced_s
         self.utc = tile.utc
 
@@ -167,8 +165,8 @@ class HeatSum:
         self,
         shape: tuple[int, int],
         span_ms: tuple[int, int],
-        names: Sequence[str],
-        cells: NDArray[np.int64],
+        class_names: Sequence[str],
+        keys: NDArray[np.int64],
         values: NDArray[np.float64],
     ) -> None:
         if self.shape is not None and self.shape != shape:
@@ -178,10 +176,11 @@ class HeatSum:
         self.shape = shape
         self.from_ms = span_ms[0] if self.from_ms is None else min(self.from_ms, span_ms[0])
         self.to_ms = span_ms[1] if self.to_ms is None else max(self.to_ms, span_ms[1])
-        for name in dict.fromkeys(names):
+        numbers, first = np.unique(keys[:, 0], return_index=True)
+        for number in numbers[np.argsort(first)].tolist():
+            name, mine = class_names[number], keys[:, 0] == number
             into = self.by_class.setdefault(name, np.zeros((shape[0] * shape[1], len(MEASURES))))
-            rows = [row for row, other in enumerate(names) if other == name]
-            np.add.at(into, cells[rows], values[rows])
+            np.add.at(into, keys[mine, 1], values[mine])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -212,6 +212,7 @@ STAGES = ExtensionPoint(
         "reid": "tracker.engine.stage:embeddings",
         "associate": "tracker.engine.steady:associate",
         "predicted_masks": "tracker.engine.predicted_masks:predicted_masks",
+        "outline": "tracker.engine.outline:outline",
         "contact": "tracker.engine.counting:contact",
         "analytics": "tracker.engine.counting:analytics",
         "heatmap": "tracker.engine.heatmap:heatmap",

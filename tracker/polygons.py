@@ -47,6 +47,29 @@ def first_crossing(corners: Sequence[Point], *, closed: bool) -> tuple[int, int]
     return None
 
 
+def convex_hull(points: Sequence[Point]) -> list[Point]:
+    """Corners of the smallest convex polygon that holds all points, counter-clockwise as ``y`` goes up (Andrew 1979).
+
+    >>> convex_hull([(0, 0), (2, 0), (1, 1), (2, 2), (0, 2)])
+    [(0, 0), (2, 0), (2, 2), (0, 2)]
+    """
+    ordered = sorted(set(points))
+    halves: list[list[Point]] = []
+    for half in (ordered, ordered[::-1]):
+        corners: list[Point] = []
+        for point in half:
+            while len(corners) > 1 and _turn(corners[-2], corners[-1], point) <= 0:
+                corners.pop()
+            corners.append(point)
+        halves.append(corners[:-1])
+    return halves[0] + halves[1]
+
+
+def is_in_convex(corners: Sequence[Point], point: Point) -> bool:
+    """Whether a point lies in a polygon of :func:`convex_hull`, its edges included."""
+    return all(_turn(a, b, point) >= 0 for a, b in zip(corners, (*corners[1:], corners[0]), strict=True))
+
+
 def _pairs(count: int) -> Iterator[tuple[int, int]]:
     return ((first, second) for first in range(count) for second in range(first + 1, count))
 

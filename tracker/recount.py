@@ -6,13 +6,15 @@ import hashlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
+from tracker.events import OUTAGE_KINDS
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from tracker.events import EventKind
+    from tracker.events import Event, EventKind
     from tracker.site import Occluder
 
-__all__ = ["CameraNote", "FrameNotes", "Quiet", "Sight", "occluder_mark"]
+__all__ = ["CameraNote", "FrameNotes", "Quiet", "Sight", "notes_of_camera", "occluder_mark"]
 
 
 class Sight(NamedTuple):
@@ -56,6 +58,20 @@ class CameraNote(NamedTuple):
     utc_ms: int | None
 
 
+def notes_of_camera(events: Iterable[Event], frame_s: float) -> tuple[CameraNote, ...]:
+    """What events say of the camera itself, but for gaps, which the times of the frames tell.
+
+    Args:
+        events: Of any kind.
+        frame_s: Media time of the frame that brought them.
+    """
+    return tuple(
+        CameraNote(frame_s, event.kind, event.time_s, event.since_s, event.utc_ms)
+        for event in events
+        if event.kind in OUTAGE_KINDS and event.kind != "gap"
+    )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FrameNotes:
     """Of one frame with rows, and of the frames without any before it.
@@ -68,6 +84,8 @@ class FrameNotes:
         quiet: Frames without rows since then.
         camera: States of the camera since then.
         occluders: :func:`occluder_mark` of those with which hidden contacts were told; empty = none.
+        skipped: Frames, of those without rows, that were not segmented because nothing moved and no track lived.
+        interpolated: The frame itself was not segmented; its rows lie between those of the frames before and after.
     """
 
     stream: str
@@ -77,6 +95,8 @@ class FrameNotes:
     quiet: tuple[Quiet, ...] = ()
     camera: tuple[CameraNote, ...] = ()
     occluders: str = ""
+    skipped: int = 0
+    interpolated: bool = False
 
 
 def occluder_mark(occluders: Iterable[Occluder]) -> str:

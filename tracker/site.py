@@ -28,7 +28,7 @@ from tracker.site_checks import (
 from tracker.traffic import SECTION_MEASURES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from tracker.alert_rules import AlertRule
     from tracker.ground import Ground
@@ -294,7 +294,7 @@ class Site:
         check_premises(
             self.queues, self.footfall, self.bays, lines=lines, zones=zones, doors={part.name for part in self.doors}
         )
-        self._check_alerts()
+        check_alerts(self.alerts, self.alert_places)
         try:
             ZoneInfo(self.timezone)
         except (ZoneInfoNotFoundError, ValueError, OSError):
@@ -306,14 +306,16 @@ class Site:
         """Outlines of the privacy zones."""
         return tuple(zone.polygon for zone in self.privacy)
 
-    def _check_alerts(self) -> None:
-        known = {
-            "queues": [part.name for part in self.queues],
-            "doors": [part.name for part in self.doors],
-            "zones": [part.name for part in self.zones],
-            "lines": [part.name for part in self.lines],
+    @property
+    def alert_places(self) -> dict[str, list[str]]:
+        """Names that an alert rule's place may be, by kind."""
+        parts: dict[str, Iterable[Queue | Doors | Zone | Line]] = {
+            "queues": self.queues,
+            "doors": self.doors,
+            "zones": self.zones,
+            "lines": self.lines,
         }
-        check_alerts(self.alerts, known)
+        return {kind: [part.name for part in held] for kind, held in parts.items()}
 
     def _check_needs_no_ground(self) -> None:
         """Refuse what is in metres where nothing says what a metre is."""

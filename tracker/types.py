@@ -71,6 +71,7 @@ class Frame:
         source: The stream's name as the user gave it; for image folders the image's own path.
         size: ``(width, height)`` of the picture in pixels, after rotation.
         image: ``(H, W, 3)`` uint8 BGR, or ``None`` where the source was opened without images.
+        small_image: ``(h, w, 3)`` uint8 BGR, the whole picture at fewer lines, to be drawn on; or ``None``.
         network_image: ``(h, w, 3)`` uint8 BGR, already resized and padded for the segmenter, or ``None``.
         letterbox: How ``network_image`` was made; ``None`` exactly where ``network_image`` is.
         time_from: Where ``time_s`` comes from: the stream's ``stamps``, its ``arrival`` here where the stream has no
@@ -84,6 +85,7 @@ class Frame:
     source: str
     size: tuple[int, int]
     image: NDArray[np.uint8] | None = None
+    small_image: NDArray[np.uint8] | None = None
     network_image: NDArray[np.uint8] | None = None
     letterbox: Letterbox | None = None
     time_from: TimeFrom = "stamps"
@@ -93,12 +95,22 @@ class Frame:
     def __post_init__(self) -> None:
         if self.image is not None:
             expect_array("Frame.image", self.image, (self.size[1], self.size[0], 3), "u")
+        if self.small_image is not None:
+            expect_array("Frame.small_image", self.small_image, (None, None, 3), "u")
         if (self.network_image is None) != (self.letterbox is None):
             message = "Frame: network_image and letterbox belong together, found one without the other"
             raise ValueError(message)
         if self.network_image is not None and self.letterbox is not None:
             width, height = self.letterbox.network_size
             expect_array("Frame.network_image", self.network_image, (height, width, 3), "u")
+
+    @property
+    def shown(self) -> NDArray[np.uint8] | None:
+        """The whole picture ``(h, w, 3)`` at the size at hand: the network's without its padding, else its own."""
+        if self.network_image is None or self.letterbox is None:
+            return self.image
+        width, height = self.letterbox.content_size
+        return self.network_image[:height, :width]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -390,6 +402,12 @@ class TrackedFrame:
         segmented: The instances with their masks as they were segmented, where those of ``instances`` were divided
             among tracks; else ``None``.
         heat: What the frame adds to a map of presence; ``None`` where nothing asked for one.
+        detected: The detector ran; else ``instances`` are those that were outlined where tracks are predicted, or none,
+            or interpolated ones.
+        skipped: The detector did not run, because nothing moved since it last did and no track lives.
+        interpolated: It did not run either; instances and tracks lie between those of the frames before and after.
+        outlined: ``(N,)`` bool, the instances whose masks are outlines of a promptable segmenter; ``None`` where there
+            are none.
     """
 
     frame: Frame
@@ -404,6 +422,10 @@ class TrackedFrame:
     predicted_masks: PredictedMasks | None = None
     segmented: Instances | None = None
     heat: HeatSteps | None = None
+    detected: bool = True
+    outlined: NDArray[np.bool_] | None = None
+    skipped: bool = False
+    interpolated: bool = False
 
     def without_prototypes(self) -> TrackedFrame:
         """The frame without coefficients and prototypes, to be kept for long."""
@@ -420,7 +442,7 @@ class TrackedFrame:
         masks = divide(self.instances.masks, self.instances.boxes, self.instances.class_ids, rows)
         if masks is None:
             return self
-        return replace(self, instances=replace(self.instances, masks=masks), segmented=self.instances)
+        return replace(self, instances=replace(self.instances, masks=masks), segmented=self.segmented or self.instances)
 
 
 class NetworkInput(Protocol):

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import cv2
 import numpy as np
 
+from demos.scenes.collisions import approaches
 from demos.scenes.drawing import Drawing, Light
 from demos.scenes.encroachments import encroachments
 from demos.scenes.layers import Backdrop, Placed, measure, paint, painters_order
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from demos.scenes.camera import Camera, Rig
+    from demos.scenes.collisions import Approach
     from demos.scenes.encroachments import Encroachment
     from demos.scenes.motion import Pose, Trajectory
     from demos.scenes.plan import Polygon, Polyline
@@ -245,6 +247,12 @@ class Scene:
     ) -> list[Encroachment]:
         """Post-encroachment times of all pairs whose ways cross in an area; see :mod:`demos.scenes.encroachments`."""
         return encroachments(self._presences, area_m, most_s=most_s, until_s=self.duration_s)
+
+    def approaches(
+        self, area_m: tuple[tuple[float, float], tuple[float, float]], *, most_s: float = 4.0
+    ) -> list[Approach]:
+        """Least times to collision of all pairs in an area; see :mod:`demos.scenes.collisions`."""
+        return approaches(self._presences, area_m, most_s=most_s, until_s=self.duration_s)
 
     def on_picture(self, points_m: ArrayLike, time_s: float = 0.0) -> NDArray[np.float64]:
         """Pixels ``(N, 2)`` of ground points ``(N, 2)`` at a time; ``nan`` behind the camera."""

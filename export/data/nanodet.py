@@ -17,6 +17,7 @@ from onnx import TensorProto, helper
 from torch import Tensor
 
 from export.networks.weights import COCO_ROWS, load_onnx
+from export.networks.yolact_nanodet import BINS, DEVIATION, MEAN, STRIDES
 from export.onnx.ncnn_to_onnx import OPSET, GraphBuilder, build
 from export.onnx.sessions import cpu_session
 from tracker.errors import ModelError
@@ -27,10 +28,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 DECODER = "nanodet-plus"  # the value of `masktrail.detector` in a file
-STRIDES = (8, 16, 32, 64)
-BINS = 8  # distances of each side, 0 to 7 strides
-MEAN = (103.53, 116.28, 123.675)  # of BGR
-DEVIATION = (57.375, 57.12, 58.395)
 INPUT, OUTPUT = "data", "output"  # as NanoDet's own ncnn export names them
 START_WITH = "give the ncnn files of NanoDet-Plus with 80 classes, for example nanodet-plus-m_416"
 

@@ -64,13 +64,21 @@ class FrozenTeacher:
         classes: the names that are trained.
         device: where the training runs.
         maps: answer with the maps to match, too.
+        module: in place of `Detections`, with other maps.
     """
 
     def __init__(
-        self, network: YolactNano, classes: Sequence[str], device: torch.device, *, maps: bool = False
+        self,
+        network: YolactNano,
+        classes: Sequence[str],
+        device: torch.device,
+        *,
+        maps: bool = False,
+        module: nn.Module | None = None,
     ) -> None:
         self.activation = network.activation
-        self.module = Detections(network, maps=maps).eval().requires_grad_(requires_grad=False)
+        module = Detections(network, maps=maps) if module is None else module
+        self.module = module.eval().requires_grad_(requires_grad=False)
         self.device = device
         self.columns = [
             (new, network.classes.index(name)) for new, name in enumerate(classes) if name in network.classes

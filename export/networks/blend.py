@@ -5,14 +5,17 @@ from __future__ import annotations
 import argparse
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from tracker.errors import ConfigError, ModelError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from export.networks.solov2_nano import SoloNano
     from export.networks.yolact_nano import YolactNano
+
+    Network = TypeVar("Network", YolactNano, SoloNano)
 
 OWN_HEADS = ("mask_head", "embedding_head")  # stay as trained: the initial detector has none
 
@@ -27,13 +30,19 @@ def add_blend(parser: argparse.ArgumentParser) -> None:
         metavar="FILE=SHARE",
         help="mix other weights into the detector, .onnx or .pt, each by its share; the rest is --weights'",
     )
+    add_average(parser)
+
+
+def add_average(parser: argparse.ArgumentParser) -> None:
+    """`--average`, for the commands that take finished weights."""
     parser.add_argument(
         "--average",
         nargs="+",
         type=Path,
         default=[],
         metavar="FILE",
-        help="other runs that began with the same weights as --weights': the mean of all is taken, before --blend",
+        help="other runs that began with the same weights as --weights', or these: the mean of all is taken, before "
+        "anything else is mixed in",
     )
 
 
@@ -75,7 +84,7 @@ def load_blended(path: Path, parts: Sequence[tuple[Path, float]] = (), runs: Seq
     return blend(network, [(with_classes(other, network.classes), share) for other, share in others])
 
 
-def average(network: YolactNano, others: Sequence[tuple[Path, YolactNano]]) -> YolactNano:
+def average(network: Network, others: Sequence[tuple[Path, Network]]) -> Network:
     """The mean of all weights of several runs (uniform soup, Wortsman et al. 2022, "Model soups", section 2).
 
     Runs with the same beginning end in one valley of the loss: their mean is better than each, at the price of one.

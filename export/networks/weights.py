@@ -6,6 +6,7 @@ import copy
 import json
 import math
 import pickle
+import re
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,8 +16,10 @@ from google.protobuf.message import DecodeError
 from onnx import numpy_helper
 from torch import Tensor, nn
 
+from export.networks import nanodet_weights
 from export.networks.activation import SILU
 from export.networks.compact import FORM, expand
+from export.networks.solov2_nano import SoloNano
 from export.networks.yolact_nano import CLASSES, FOCUS_ORDER, YolactNano
 from tracker.errors import ModelError
 from tracker.segment.contracts.decoder import COCO_CLASSES
@@ -25,7 +28,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from export.networks.yolact_nanodet import YolactNanoDet
+
 START_WITH = "start from a file of models/yolact-nano, a checkpoint of `train`, or YOLOX-nano's published ONNX file"
+SOLO_KEY = "mask_head.features_out.bias"
 EMBEDDING_BIAS = "embedding_head.out.bias"
 COCO_ROWS = (0, 1, 2, 3, 5, 7)  # person, bicycle, car, motorcycle, bus, truck among COCO's 80
 
@@ -78,18 +84,10 @@ def load_exported(path: Path) -> YolactNano:
     Raises:
         ModelError: when the file holds another network.
     """
-    prefix = "network."
     model = load_onnx(path)
-    tensors = {
-        item.name.removeprefix(prefix): torch.from_numpy(np.array(numpy_helper.to_array(item)))
-        for item in model.graph.initializer
-        if item.name.startswith(prefix)
-    }
-    stem = "backbone.stem.conv.weight"
-    if tensors.get(stem, torch.zeros(0)).shape[-2:] != (6, 6):
-        raise ModelError(path, "no folded first convolution, expected a file of `python -m export nano`", START_WITH)
-    pixels = tensors[stem]
-    tensors[stem] = torch.cat([pixels[:, :, dy::2, dx::2] for dy, dx in FOCUS_ORDER], dim=1)
+    tensors = exported_tensors(path, model)
+    if SOLO_KEY in tensors:
+        raise ModelError(path, "expected weights of yolact-nano, found those of solov2-nano", START_WITH)
     classes, prototypes = (len(tensors[key]) for key in ("heads.0.class_out.bias", "mask_head.prototypes_out.bias"))
     written = [item.value for item in model.metadata_props if item.key == "masktrail.classes"]
     names = json.loads(written[0]) if written else CLASSES
@@ -103,6 +101,36 @@ def load_exported(path: Path) -> YolactNano:
         activation=said.get("masktrail.activation", SILU),
     )
     network.mask_growth = float(said.get("masktrail.mask_growth", 0.0))
+    load_all(network, tensors, path)
+    return network
+
+
+def exported_tensors(path: Path, model: onnx.ModelProto) -> dict[str, Tensor]:
+    """Parameters of an exported file by name, its first convolution over the blocks of `focus` again.
+
+    Raises:
+        ModelError: when the file holds another network.
+    """
+    prefix = "network."
+    tensors = {
+        item.name.removeprefix(prefix): torch.from_numpy(np.array(numpy_helper.to_array(item)))
+        for item in model.graph.initializer
+        if item.name.startswith(prefix)
+    }
+    stem = "backbone.stem.conv.weight"
+    if tensors.get(stem, torch.zeros(0)).shape[-2:] != (6, 6):
+        raise ModelError(path, "no folded first convolution, expected a file of `python -m export nano`", START_WITH)
+    pixels = tensors[stem]
+    tensors[stem] = torch.cat([pixels[:, :, dy::2, dx::2] for dy, dx in FOCUS_ORDER], dim=1)
+    return tensors
+
+
+def load_all(network: nn.Module, tensors: dict[str, Tensor], path: Path) -> None:
+    """Load every parameter.
+
+    Raises:
+        ModelError: some are missing, unknown or of another shape.
+    """
     expected = network.state_dict()
     wrong = [key for key in expected if key not in tensors or tensors[key].shape != expected[key].shape]
     wrong += [key for key in tensors if key not in expected]
@@ -110,7 +138,6 @@ def load_exported(path: Path) -> YolactNano:
         found = f"{len(wrong)} parameters missing, unknown or of another shape, the first {wrong[0]}"
         raise ModelError(path, found, START_WITH)
     network.load_state_dict(tensors)
-    return network
 
 
 def load_onnx(path: Path) -> onnx.ModelProto:
@@ -138,25 +165,61 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     return {"classes": list(CLASSES), "activation": SILU, "mask_growth": 0.0, **state}
 
 
-def load_network(path: Path) -> YolactNano:
-    """The network of any file to start from: an export, a checkpoint (its averaged weights), or YOLOX-nano.
+def load_network(path: Path) -> YolactNano | YolactNanoDet:
+    """The network of any file to start from: an export, a checkpoint (its averages), YOLOX-nano or NanoDet-Plus-m.
 
     Raises:
         ModelError: none of these.
     """
     if not path.is_file():
         raise ModelError(path, "no such file", START_WITH)
+    if path.suffix == ".param":
+        return nanodet_weights.load_ncnn(path, COCO_ROWS)
     if path.suffix == ".onnx":
-        ours = any(item.key == "masktrail.contract" for item in load_onnx(path).metadata_props)
+        model = load_onnx(path)
+        if any(item.name == f"network.{nanodet_weights.KEY}" for item in model.graph.initializer):
+            return nanodet_weights.from_exported(path, model)
+        ours = any(item.key == "masktrail.contract" for item in model.metadata_props)
         return load_exported(path) if ours else load_yolox(path)
     state = load_checkpoint(path)
     average = state["average"]
+    if nanodet_weights.KEY in average:
+        return nanodet_weights.from_state(average, state["classes"], mask_growth=state["mask_growth"])
+    if SOLO_KEY in average:
+        raise ModelError(path, "expected weights of yolact-nano, found those of solov2-nano", START_WITH)
     prototypes, embedding = (len(average.get(key, ())) for key in ("mask_head.prototypes_out.bias", EMBEDDING_BIAS))
     network = YolactNano(
         classes=state["classes"], prototypes=prototypes, embedding=embedding, activation=state["activation"]
     )
     network.mask_growth = state["mask_growth"]
     network.load_state_dict(average)
+    return network
+
+
+def load_solov2_nano(path: Path) -> SoloNano:
+    """The network of a checkpoint of `train --model solov2-nano` (its averaged weights), or of its exported file.
+
+    Raises:
+        ModelError: another file.
+    """
+    if path.suffix == ".onnx":
+        model = load_onnx(path)
+        said = {item.key: item.value for item in model.metadata_props}
+        tensors = exported_tensors(path, model)
+        classes = json.loads(said.get("masktrail.classes", "[]"))
+        activation = said.get("masktrail.activation", SILU)
+    else:
+        state = load_checkpoint(path)
+        tensors, classes, activation = state["average"], state["classes"], state["activation"]
+    if SOLO_KEY not in tensors:
+        remedy = "take a checkpoint of `python -m export train --model solov2-nano`"
+        raise ModelError(path, "expected weights of solov2-nano, found others", remedy)
+    network = SoloNano(classes, len(tensors[SOLO_KEY]), activation=activation)
+    for key in network.state_dict():  # the exporter stores equal tensors once: biases that are still zero at all levels
+        first = re.sub(r"(category_out)\.\d\.bias", r"\1.0.bias", key)
+        if key not in tensors and first in tensors:
+            tensors[key] = tensors[first]
+    load_all(network, tensors, path)
     return network
 
 
@@ -172,7 +235,7 @@ def training_facts(path: Path) -> dict[str, Any]:
 def masks_are_trained(path: Path) -> bool:
     """Has a file to start from a trained mask head? YOLOX-nano's has none."""
     if path.suffix != ".onnx":
-        return True
+        return path.suffix != ".param"
     return any(item.key == "masktrail.contract" for item in load_onnx(path).metadata_props)
 
 

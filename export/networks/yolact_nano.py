@@ -21,7 +21,7 @@ from export.networks.activation import SILU, Activation
 from export.networks.embedding import EmbeddingHead
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
 CLASSES = ("person", "bicycle", "car", "motorcycle", "bus", "truck")
 STRIDES = (8, 16, 32)
@@ -189,19 +189,33 @@ class LevelHead(nn.Module):
         return x, box, self.class_out(self.class_convs(x))
 
 
-class MaskHead(nn.Module):
-    """The YOLACT part: prototypes at stride 4, and coefficients for every location."""
+class Protonet(nn.Module):
+    """YOLACT's protonet at stride 4, without its last layer."""
 
-    def __init__(self, prototypes: int = PROTOTYPES) -> None:
+    def __init__(self) -> None:
         super().__init__()
         self.activation = Activation()
-        self.prototypes = prototypes
         self.coarse = nn.Sequential(separable(64, 64, 5), Conv(64, 32))
         self.skip = nn.Conv2d(32, 32, 1)
         self.fine = nn.Sequential(separable(32, 32, 5), separable(32, 32, 3))
+
+    def features(self, c2: Tensor, p3: Tensor) -> Tensor:
+        """Stride-4 backbone map and stride-8 neck map -> (B, 32, h, w)."""
+        x = functional.interpolate(self.coarse(p3), scale_factor=2.0, mode="bilinear", align_corners=False)
+        return self.fine(self.activation(x + self.skip(c2)))
+
+
+class MaskBranches(nn.Module):
+    """Prototypes from 32 feature maps, which a subclass has as `features`, and coefficients for every location."""
+
+    def add_branches(self, prototypes: int, coefficient_convs: Iterable[nn.Module]) -> None:
+        """The layers behind the features; those of coefficients level by level, 64 channels each."""
+        self.prototypes = prototypes
         self.prototypes_out = nn.Conv2d(32, prototypes, 1)
-        self.coefficient_convs = nn.ModuleList(separable(64, 64) for _ in STRIDES)
-        self.coefficients_out = nn.ModuleList(nn.Conv2d(64, prototypes + SHAPE_TERMS, 1) for _ in STRIDES)
+        self.coefficient_convs = nn.ModuleList(coefficient_convs)
+        self.coefficients_out = nn.ModuleList(
+            nn.Conv2d(64, prototypes + SHAPE_TERMS, 1) for _ in self.coefficient_convs
+        )
         for out in self.coefficients_out:
             # Start from a soft ellipse in the box: 1.5 in its middle, falling to 0 at the edges' middles.
             nn.init.zeros_(out.weight[prototypes:])
@@ -215,8 +229,7 @@ class MaskHead(nn.Module):
 
     def raw(self, c2: Tensor, p3: Tensor, stems: list[Tensor]) -> tuple[Tensor, Tensor]:
         """`forward` with coefficients that are not `bounded` yet."""
-        x = functional.interpolate(self.coarse(p3), scale_factor=2.0, mode="bilinear", align_corners=False)
-        prototypes = self.prototypes_out(self.fine(self.activation(x + self.skip(c2))))  # (B, P, h, w)
+        prototypes = self.prototypes_out(self.features(c2, p3))  # (B, P, h, w)
         raw = flatten(
             [
                 out(convs(stem))
@@ -228,6 +241,14 @@ class MaskHead(nn.Module):
     def bounded(self, raw: Tensor) -> Tensor:
         """Coefficients (B, N, P + 5) with those of the prototypes in -1..1."""
         return torch.cat((torch.tanh(raw[..., : self.prototypes]), raw[..., self.prototypes :]), dim=2)
+
+
+class MaskHead(MaskBranches, Protonet):
+    """The YOLACT part: prototypes at stride 4, and coefficients for every location."""
+
+    def __init__(self, prototypes: int = PROTOTYPES) -> None:
+        super().__init__()
+        self.add_branches(prototypes, (separable(64, 64) for _ in STRIDES))
 
 
 class YolactNano(nn.Module):
@@ -242,6 +263,9 @@ class YolactNano(nn.Module):
     Attributes:
         mask_growth: share of a box's sides by which its mask may reach past it, as it was trained.
     """
+
+    name = "yolact-nano"
+    strides = STRIDES
 
     def __init__(
         self,
@@ -261,6 +285,21 @@ class YolactNano(nn.Module):
         self.set_activation(activation)
         self.mask_growth = 0.0
 
+    @staticmethod
+    def scores(raw: Tensor, best: Tensor) -> Tensor:
+        """Box code and objectness (B, A, 5), the best class's logits (B, A) -> scores (B, A)."""
+        return best.sigmoid() * raw[..., 4].sigmoid()
+
+    @staticmethod
+    def decode(raw: Tensor, corners: Tensor, strides: Tensor) -> Tensor:
+        """Box code (B, N, 4 or more) -> boxes xyxy in input pixels, see `decode`."""
+        return decode(raw[..., :4], corners, strides)
+
+    @staticmethod
+    def locations(height: int, width: int, *, like: Tensor) -> tuple[Tensor, Tensor]:
+        """Corners (A, 2) and strides (A, 1), see `locations`."""
+        return locations(height, width, like=like)
+
     def set_activation(self, name: str) -> None:
         """Give all layers another activation; weights stay as they are."""
         activation = Activation(name)
@@ -277,7 +316,7 @@ class YolactNano(nn.Module):
         """`detect` from the (B, 12, H / 2, W / 2) blocks that `focus` gives."""
         raw, classes, features = self.raw_heads(x)
         height, width = (side * STRIDES[0] for side in features[1].shape[2:])
-        boxes = decode(raw[..., :4], *locations(height, width, like=raw))
+        boxes = self.decode(raw, *self.locations(height, width, like=raw))
         return boxes, raw[..., 4], classes, features
 
     def raw_heads(self, x: Tensor) -> tuple[Tensor, Tensor, tuple[Tensor, Tensor, list[Tensor]]]:
@@ -300,11 +339,11 @@ def flatten(levels: list[Tensor]) -> Tensor:
     return torch.cat([level.flatten(2) for level in levels], dim=2).transpose(1, 2)
 
 
-def locations(height: int, width: int, *, like: Tensor) -> tuple[Tensor, Tensor]:
+def locations(height: int, width: int, *, like: Tensor, levels: Sequence[int] = STRIDES) -> tuple[Tensor, Tensor]:
     """Grid corners (A, 2) in input pixels and strides (A, 1) of every location, for a network input of that size."""
     corners, strides = [], []
-    for stride in STRIDES:
-        ys, xs = (torch.arange(side // stride, device=like.device) for side in (height, width))
+    for stride in levels:
+        ys, xs = (torch.arange((side + stride - 1) // stride, device=like.device) for side in (height, width))
         ys, xs = torch.meshgrid(ys, xs, indexing="ij")
         corners.append(torch.stack((xs, ys), dim=-1).reshape(-1, 2) * stride)
         strides.append(torch.full((corners[-1].shape[0], 1), stride, device=like.device))

@@ -6,7 +6,6 @@ import hashlib
 import json
 import re
 import time
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +17,7 @@ from torch import Tensor, nn
 
 from export.onnx.manifest import quote, toml
 from export.onnx.sessions import cpu_session
-from export.onnx.to_onnx import FORBIDDEN, drop_unused, fold_constants
+from export.onnx.to_onnx import check_operators, drop_unused, fold_constants, trace
 from tracker.errors import ModelError
 from tracker.inference.tensors import TensorInfo
 from tracker.segment.contracts.decoder import COCO_CLASSES, ModelInfo
@@ -88,19 +87,7 @@ def write_graph(
         ValueError: The graph holds an operator whose sizes depend on values, or another input.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with torch.no_grad(), warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # the older exporter announces its age
-        warnings.simplefilter("ignore", torch.jit.TracerWarning)  # sizes are fixed, and meant to be
-        warnings.filterwarnings("ignore", "Constant folding")
-        torch.onnx.export(
-            module.eval(),
-            (example,),
-            str(path),
-            input_names=["frames"],
-            output_names=list(outputs),
-            opset_version=opset,
-            dynamo=False,
-        )
+    trace(module, (example,), path, inputs=["frames"], outputs=outputs, opset=opset)
     model = fold_constants(path)
     drop_unused(model.graph)
     finish_graph(model, path, tuple(example.shape), metadata)
@@ -112,10 +99,7 @@ def finish_graph(model: onnx.ModelProto, path: Path, shape: tuple[int, ...], met
     if found != shape or len(model.graph.input) != 1:
         message = f"input {model.graph.input[0].name} is {found}, expected {shape}"
         raise ValueError(message)
-    used = {node.op_type for node in model.graph.node} & FORBIDDEN
-    if used:
-        message = f"the graph uses {sorted(used)}; these keep it from CUDA graphs and TensorRT"
-        raise ValueError(message)
+    check_operators(model)
     helper.set_model_props(model, dict(metadata))
     onnx.checker.check_model(model, full_check=True)
     onnx.save(model, str(path))
@@ -263,9 +247,28 @@ def export_family(
 
 
 def write_family_manifest(
-    path: Path, metadata: Mapping[str, str], *, command: str, facts: Mapping[str, Any], figures: Mapping[str, Any]
+    path: Path,
+    metadata: Mapping[str, str],
+    *,
+    command: str,
+    facts: Mapping[str, Any],
+    figures: Mapping[str, Any],
+    target: Path | None = None,
+    settings: Mapping[str, Any] | None = None,
+    more: Sequence[str] = (),
 ) -> Path:
-    """Write `NAME.toml` beside `NAME.onnx`; returns where."""
+    """Write `NAME.toml` beside `NAME.onnx`, or `target`; returns where.
+
+    Args:
+        path: of the file.
+        metadata: of `described`.
+        command: of `python -m export`.
+        facts: of the table `[export]`.
+        figures: of parity, by kind of picture.
+        target: the manifest.
+        settings: further keys that readers take, as `score_threshold`.
+        more: lines at the end.
+    """
     layout = json.loads(metadata["masktrail.input"])
     lines = [f"# What the file takes and gives, and what was measured on it. Written by `python -m export {command}`."]
     keys = ("name", "version", "licence", "contract", "family")
@@ -273,6 +276,7 @@ def write_family_manifest(
     lines += [f"classes = [{', '.join(quote(name) for name in json.loads(metadata['masktrail.classes']))}]"]
     lines += [
         f"files = [{quote(path.name)}]",
+        *(f"{key} = {toml(value)}" for key, value in (settings or {}).items()),
         "",
         "[input]",
         *(f"{key} = {toml(value)}" for key, value in layout.items()),
@@ -282,8 +286,8 @@ def write_family_manifest(
     for kind, values in figures.items():
         lines += ["", f"[parity.{kind}]  # ONNX Runtime against PyTorch, both on the CPU"]
         lines += [f"{key} = {toml(value)}" for key, value in values.items()]
-    target = path.with_suffix(".toml")
-    target.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    target = target or path.with_suffix(".toml")
+    target.write_text("\n".join([*lines, *more]) + "\n", encoding="utf-8")
     return target
 
 

@@ -1,10 +1,13 @@
-"""Commands `maskrcnn`, `solov2` and `mask2former`: checkpoints of other people's code as ONNX files with manifests."""
+"""Commands `maskrcnn`, `solov2`, `mask2former`, `solov2-nano` and `sam`: checkpoints as ONNX files with manifests."""
 
 from __future__ import annotations
 
 import importlib
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from export.networks.blend import add_average
+from export.training.train_command import network_size
 
 if TYPE_CHECKING:
     import argparse
@@ -17,6 +20,8 @@ def add_families(commands: Commands) -> None:
     add_maskrcnn(commands)
     add_solov2(commands)
     add_mask2former(commands)
+    add_solov2_nano(commands)
+    add_sam(commands)
 
 
 def add_maskrcnn(commands: Commands) -> None:
@@ -43,6 +48,39 @@ def add_mask2former(commands: Commands) -> None:
     parser = commands.add_parser("mask2former", help="export Mask2Former with a Swin backbone; needs transformers")
     add_common(parser, "swin-tiny", "swin-tiny, swin-small, swin-base, swin-large", "384x640")
     parser.set_defaults(run=lambda options: run("mask2former_export", options))
+
+
+def add_solov2_nano(commands: Commands) -> None:
+    """`solov2-nano`: a checkpoint of `train --model solov2-nano` -> a zoo model."""
+    parser = commands.add_parser("solov2-nano", help="export a trained solov2-nano, with parity and accuracy")
+    parser.add_argument(
+        "--weights", type=Path, required=True, help="checkpoint of `train --model solov2-nano`, or an exported file"
+    )
+    add_average(parser)
+    parser.add_argument("--out", type=Path, default=Path("models/solov2-nano"), help="folder; default: %(default)s")
+    parser.add_argument("--size", type=network_size, default=(384, 640), metavar="HxW", help="default: 384x640")
+    parser.add_argument("--name", help="default: solov2-nano")
+    parser.add_argument("--licence", default="Apache-2.0", help="of the weights, in the metadata")
+    parser.add_argument("--version", default="0.2.0")
+    parser.add_argument("--score-threshold", type=float, default=0.1, help="default of the manifest; 0.1")
+    parser.add_argument("--confirmation-score", type=float, default=0.5, help="by which a track is confirmed; 0.5")
+    parser.add_argument("--no-accuracy", action="store_true", help="leave validation out")
+    parser.set_defaults(run=lambda options: run("solov2_nano_export", options))
+
+
+def add_sam(commands: Commands) -> None:
+    """`sam`: a checkpoint of Segment Anything -> a folder with encoder, decoder and manifest."""
+    parser = commands.add_parser("sam", help="export Segment Anything as a folder for `masktrail track --outline`")
+    names = (
+        "vit_b, vit_l, vit_h, vit_t (MobileSAM), sam2.1_hiera_tiny, _small, _base_plus, _large, sam2_hiera_tiny, ..."
+    )
+    parser.add_argument("--config", default="vit_b", help=f"{names}; default: vit_b")
+    parser.add_argument("--weights", required=True, help="file of the publisher, or random:SEED for a trial")
+    parser.add_argument("--out", type=Path, required=True, help="folder; encoder.onnx, decoder.onnx, manifest.toml")
+    parser.add_argument("--boxes", type=int, default=1, help="boxes of one run of the decoder, for GPUs; default: 1")
+    parser.add_argument("--name", help="in the manifest; default: sam and the configuration")
+    parser.add_argument("--licence", default="", help="of the weights, in the manifest")
+    parser.set_defaults(run=lambda options: run("sam_export", options))
 
 
 def add_common(parser: argparse.ArgumentParser, configuration: str, configurations: str, size: str) -> None:

@@ -58,14 +58,21 @@ def write_manifest(
         for kind, figures in item["parity"].items():
             lines += ["", f"[parity.{variant(item)}.{kind}]  # ONNX Runtime against PyTorch"]
             lines += [f"{key} = {toml(value)}" for key, value in figures.items()]
-        for name, figures in item["accuracy"].items():
-            lines += ["", f"[metrics.{variant(item)}.{name}]  # masks, pycocotools"]
-            lines += [f"{key} = {toml(value)}" for key, value in figures.items() if key != "classes"]
-            for label, values in figures.get("classes", {}).items():
-                lines.append(f"{label} = {{ AP = {toml(values['AP'])}, AP50 = {toml(values['AP50'])} }}")
+        lines += accuracy_lines(item)
     if training:
         lines += ["", "[training]", *(f"{key} = {toml(value)}" for key, value in training.items())]
     path.write_text("\n".join(lines) + "\n")
+
+
+def accuracy_lines(item: dict[str, Any]) -> list[str]:
+    """Tables of a file's `accuracy` by set."""
+    lines = []
+    for name, figures in item["accuracy"].items():
+        lines += ["", f"[metrics.{variant(item)}.{name}]  # masks, pycocotools"]
+        lines += [f"{key} = {toml(value)}" for key, value in figures.items() if key != "classes"]
+        for label, values in figures.get("classes", {}).items():
+            lines.append(f"{label} = {{ AP = {toml(values['AP'])}, AP50 = {toml(values['AP50'])} }}")
+    return lines
 
 
 def variant(item: dict[str, Any]) -> str:

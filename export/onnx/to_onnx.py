@@ -1,4 +1,4 @@
-"""End-to-end ONNX export of `YolactNano`: uint8 frames to instances, one file per input size.
+"""End-to-end ONNX export of `YolactNano` and `YolactNanoDet`: uint8 frames to instances, one file per input size.
 
 Normalisation, top-k, decoding, NMS and embeddings are inside the graph, with plain matrix operations only, so that CUDA
 graphs and TensorRT take all of it. Masks leave as coefficients and prototypes: the reader makes those that it keeps.
@@ -11,7 +11,7 @@ import json
 import tempfile
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import onnx
 import onnxruntime
@@ -20,12 +20,17 @@ from onnx import helper, numpy_helper
 from torch import Tensor, nn
 
 from export.data.archive import PAD_VALUE
+from export.networks.aligned import aligned
 from export.networks.embedding import COLUMNS, ROWS, GatherRows, flat_places, points
-from export.networks.yolact_nano import FOCUS_ORDER, MASK_STRIDE, YolactNano, decode, locations
+from export.networks.yolact_nano import FOCUS_ORDER, MASK_STRIDE, YolactNano
+from export.networks.yolact_nanodet import YolactNanoDet
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from export.networks.solov2_nano import SoloNano
+
+Network = TypeVar("Network", "YolactNano", "SoloNano")
 OPSET = 17
 CONTRACT = "end2end-2"
 FORBIDDEN = frozenset({"NonMaxSuppression", "NonZero", "If", "Loop", "Scan", "SequenceAt"})
@@ -50,7 +55,7 @@ class EndToEnd(nn.Module):
 
     def __init__(
         self,
-        network: YolactNano,
+        network: YolactNano | YolactNanoDet,
         *,
         height: int,
         width: int,
@@ -62,12 +67,12 @@ class EndToEnd(nn.Module):
         before_nms: bool = False,
     ) -> None:
         super().__init__()
-        self.network = fold_focus(network).eval()
+        self.network = exported_form(network).eval()
         self.height, self.width = height, width
         self.candidates, self.instances = candidates, candidates if before_nms else instances
         self.iou_threshold, self.nms_rounds = iou_threshold, nms_rounds
         self.before_nms = before_nms
-        corners, strides = locations(height, width, like=torch.zeros(0))
+        corners, strides = network.locations(height, width, like=torch.zeros(0))
         self.register_buffer("corners", corners)
         self.register_buffer("strides", strides)
         self.register_buffer("groups", torch.tensor(group_numbers(network.classes, nms_groups), dtype=torch.float32))
@@ -76,13 +81,13 @@ class EndToEnd(nn.Module):
     def forward(self, frames: Tensor) -> tuple[Tensor, ...]:
         """See the class."""
         images = frames.permute(0, 3, 1, 2).float()  # (B, 3, H, W)
-        raw, classes, features = self.network.raw_heads(images)  # (B, A, 5), (B, A, C)
+        raw, classes, features = self.network.raw_heads(images)  # (B, A, 5 or 32), (B, A, C)
         coefficients, prototypes = self.network.mask_head.raw(*features)
         best, class_ids = classes.max(dim=2)  # (B, A), logits
-        scores, rows = (best.sigmoid() * raw[..., 4].sigmoid()).topk(self.candidates, dim=1)  # (B, N)
+        scores, rows = self.network.scores(raw, best).topk(self.candidates, dim=1)  # (B, N)
         # Only candidates are decoded: 0.3 of 14 ms less than all 5,040 locations.
-        code = raw.gather(1, rows[..., None].expand(-1, -1, 5))[..., :4]
-        boxes = decode(code, self.corners[rows], self.strides[rows])  # (B, N, 4)
+        code = raw.gather(1, rows[..., None].expand(-1, -1, raw.shape[2]))
+        boxes = self.network.decode(code, self.corners[rows], self.strides[rows])  # (B, N, 4)
         class_ids = class_ids.gather(1, rows)
         kept = self.keep(boxes, class_ids)  # (B, N)
         if not self.before_nms:
@@ -204,7 +209,12 @@ def small_object_bias(cells: Tensor) -> Tensor:
     return (2.5 / side).clamp(max=1.0)[:, None]
 
 
-def fold_focus(network: YolactNano) -> YolactNano:
+def exported_form(network: YolactNano | YolactNanoDet) -> YolactNano | YolactNanoDet:
+    """A copy with the same results and the layers that runtimes compute fastest."""
+    return aligned(network) if isinstance(network, YolactNanoDet) else fold_focus(network)
+
+
+def fold_focus(network: Network) -> Network:
     """A copy whose first convolution reads pixels: 3 x 3 over `focus` blocks is 6 x 6 with stride 2 over the image."""
     copied = copy.deepcopy(network).to(memory_format=torch.contiguous_format)
     first = copied.backbone.stem.conv
@@ -269,13 +279,45 @@ def export_onnx(
     return metadata
 
 
-def fold_constants(path: Path) -> onnx.ModelProto:
-    """The file's graph with what does not depend on the input computed once, by ONNX Runtime; operators stay ONNX's."""
+def trace(
+    module: nn.Module,
+    examples: tuple[Tensor, ...],
+    path: Path,
+    *,
+    inputs: Sequence[str],
+    outputs: Sequence[str],
+    opset: int,
+) -> None:
+    """Write the graph of a module at the fixed sizes of its example inputs."""
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # the older exporter announces its age
+        warnings.simplefilter("ignore", torch.jit.TracerWarning)  # sizes are fixed, and meant to be
+        warnings.filterwarnings("ignore", "Constant folding")
+        torch.onnx.export(
+            module.eval(),
+            examples,
+            str(path),
+            input_names=list(inputs),
+            output_names=list(outputs),
+            opset_version=opset,
+            dynamo=False,
+        )
+
+
+def fold_constants(path: Path, *, large: bool = False) -> onnx.ModelProto:
+    """The file's graph with what does not depend on the input computed once, by ONNX Runtime; operators stay ONNX's.
+
+    Args:
+        path: the file.
+        large: its weights do not fit into one file of 2 GB.
+    """
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
     options.log_severity_level = 3
     with tempfile.TemporaryDirectory() as folder:
         options.optimized_model_filepath = str(Path(folder) / "folded.onnx")
+        if large:
+            options.add_session_config_entry("session.optimized_model_external_initializers_file_name", "folded.data")
         onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         model = onnx.load(options.optimized_model_filepath)
     foreign = {node.domain for node in model.graph.node} - {""}
@@ -328,6 +370,15 @@ def check_graph(model: onnx.ModelProto, height: int, width: int) -> None:
     if found != ("batch", height, width, 3):
         message = f"input frames is {found}, expected ('batch', {height}, {width}, 3)"
         raise ValueError(message)
+    check_operators(model)
+
+
+def check_operators(model: onnx.ModelProto) -> None:
+    """Hold that no operator's shapes depend on values.
+
+    Raises:
+        ValueError: One does.
+    """
     used = {node.op_type for node in model.graph.node} & FORBIDDEN
     if used:
         message = f"the graph uses {sorted(used)}; these keep it from CUDA graphs and TensorRT"

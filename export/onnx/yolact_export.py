@@ -28,11 +28,11 @@ from export.onnx.manifest import quote, toml
 from export.onnx.parity import overlap, parity, with_masks
 from export.onnx.to_onnx import (
     CONTRACT,
-    FORBIDDEN,
     OPSET,
     OUTSIDE,
     EndToEnd,
     check_graph,
+    check_operators,
     drop_unused,
     fold_constants,
     open_batch,
@@ -275,10 +275,7 @@ def check_raw_graph(model: onnx.ModelProto, size_px: int) -> None:
     if found != (1, 3, size_px, size_px):
         message = f"input images is {found}, expected (1, 3, {size_px}, {size_px})"
         raise ValueError(message)
-    used = {node.op_type for node in model.graph.node} & FORBIDDEN
-    if used:
-        message = f"the graph uses {sorted(used)}; these keep it from CUDA graphs and TensorRT"
-        raise ValueError(message)
+    check_operators(model)
 
 
 def compare_raw(

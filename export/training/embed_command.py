@@ -44,6 +44,9 @@ def embed(options: argparse.Namespace) -> None:
     if not options.archive and not options.videos:
         raise ConfigError("embed", "nothing to learn from", "give --archive, --videos or both")
     network = load_blended(options.weights, options.blend, options.average).eval()
+    if network.name != "yolact-nano":
+        problem = f"expected weights of yolact-nano, found those of {network.name}"
+        raise ConfigError(f"--weights {options.weights}", problem, "embeddings are of yolact-nano alone so far")
     network.embedding_head = None
     parts = [sightings(options.videos, network)] if options.videos else []
     if options.archive:

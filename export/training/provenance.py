@@ -30,7 +30,14 @@ PACKAGES = ("torch", "numpy", "opencv-python", "onnx", "onnxruntime", "onnxrunti
 OPTIONS = ("mask_rate", "detector_rate", "seed", "model", "activation", "match_maps")
 OPTIONS += ("mask_growth", "mask_outside", "crossover")
 # What runs of before had, which do not say so.
-SINCE = {"activation": None, "match_maps": 0.0, "mask_growth": 0.0, "mask_outside": 1.0, "crossover": 0.0}
+SINCE = {
+    "mask_teacher": None,
+    "activation": None,
+    "match_maps": 0.0,
+    "mask_growth": 0.0,
+    "mask_outside": 1.0,
+    "crossover": 0.0,
+}
 
 
 def record(
@@ -56,10 +63,14 @@ def record(
         "classes": list(archive.classes),
         "archive_sha256": archive_hash(archive.path),
         "init_sha256": digest(options.init),
+        **({} if options.heads is None else {"heads_sha256": digest(options.heads)}),
         "teacher": None
         if teacher is None
         else (options.teacher if options.teacher == "init" else digest(Path(options.teacher))),
         "recipe": json.loads(json.dumps(asdict(recipe))),
+        "mask_teacher": None
+        if options.model != "yolact-nanodet" or options.mask_teacher == "none"
+        else digest(Path(options.mask_teacher)),
         "mask_steps": plan["mask_steps"],
         "all_steps": plan["all_steps"],
         **{key: getattr(options, key) for key in OPTIONS},

@@ -19,9 +19,10 @@ from torch import Tensor
 
 from export.data.teacher import FrozenTeacher, matched_maps
 from export.networks.activation import MAP_SCALES
-from export.networks.yolact_nano import Outputs, YolactNano, locations
+from export.networks.yolact_nano import Outputs, YolactNano
 from export.training.losses import (
     YOLACT_TERMS,
+    Assignment,
     MaskTerms,
     Target,
     Teacher,
@@ -33,13 +34,22 @@ from export.training.losses import (
 from tracker.errors import ConfigError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from export.data.archive import Sample
 
 EMA_DECAY = 0.998
 BOX_GAIN, MASK_GAIN = 5.0, 4.0
+SEEN_IOU = 0.35  # of a frozen detector's box and the object whose mask it learns
 # Gradient norms are clipped by part: the first convolution sees 0..255, and its gradient alone is in the thousands.
 MASK_CLIP, DETECTOR_CLIP = 5.0, 5000.0
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+def logged(terms: dict[str, Tensor]) -> dict[str, float]:
+    """Values of terms, with one wait for the device."""
+    values = torch.stack([term.detach() for term in terms.values()]).tolist()
+    return dict(zip(terms, values, strict=True))
 
 
 class Trainer:
@@ -89,7 +99,7 @@ class Trainer:
         self.step = 0
         self.optimiser = torch.optim.AdamW(
             [
-                {"params": list(network.mask_head.parameters()), "lr": mask_rate, "scale": 1.0},
+                {"params": mask_parameters(network), "lr": mask_rate, "scale": 1.0},
                 *detector_groups(network),
             ],
             weight_decay=1e-3,
@@ -177,37 +187,59 @@ class Trainer:
         train_all: bool,
     ) -> tuple[Tensor, dict[str, float]]:
         """The batch's loss, normalised by its objects, and its terms for the log."""
-        corners, strides = locations(images.shape[2], images.shape[3], like=outputs.boxes[0])
-        sums = {key: images.new_zeros(()) for key in ("box", "objectness", "classes", "count")} if train_all else {}
-        masks, stats = images.new_zeros(()), images.new_zeros(2)
+        places = self.network.locations(images.shape[2], images.shape[3], like=outputs.boxes[0])
         taught = self.teacher(images) if train_all and self.teacher else None
-        for index, target in enumerate(targets):
-            pairs = assign(
-                outputs.boxes[index], outputs.objectness[index], outputs.classes[index], target, corners, strides
-            )
-            if not train_all:  # the frozen detector must see the object, or its mask will never be asked for
-                seen = pairs.iou > 0.35
-                pairs = type(pairs)(*(values[seen] for values in pairs))
-            value, counted = mask_loss(outputs, index, target, pairs, generator, self.terms)
-            masks, stats = masks + value, stats + counted
-            if train_all:
-                teacher = Teacher(*(part[index] for part in taught[:3]), self.teacher.known) if taught else None
-                terms = detection_loss(outputs, index, target, pairs, teacher, corners, strides)
-                sums = {key: total + terms[key] for key, total in sums.items()}
-        mask = masks / stats[0].clamp(min=1.0)
-        terms = {"mask": mask, "mask_iou": stats[1] / stats[0].clamp(min=1e-6)}
-        total = mask
+
+        def detection(index: int, target: Target, pairs: Assignment) -> dict[str, Tensor]:
+            teacher = Teacher(*(part[index] for part in taught[:3]), self.teacher.known) if taught else None
+            return detection_loss(outputs, index, target, pairs, teacher, *places)
+
+        keys = ("box", "objectness", "classes")
+        terms = self.batch_terms(outputs, targets, places, generator, detection if train_all else None, keys)
+        total = terms["mask"]
         if train_all:
-            count = sums.pop("count").clamp(min=1.0).detach()
-            terms |= {key: term / count for key, term in sums.items()}
-            total = MASK_GAIN * mask + BOX_GAIN * terms["box"] + terms["objectness"] + terms["classes"]
+            total = MASK_GAIN * terms["mask"] + BOX_GAIN * terms["box"] + terms["objectness"] + terms["classes"]
             if taught and taught.maps:
                 scale = MAP_SCALES[self.network.activation] / MAP_SCALES[self.teacher.activation]
                 terms["match"] = match_loss(maps, taught.maps, scale=scale)
                 total = total + self.match * terms["match"]
-        terms["loss"] = total
-        values = torch.stack([term.detach() for term in terms.values()]).tolist()  # one wait for the device
-        return total, dict(zip(terms, values, strict=True))
+        return total, logged(terms | {"loss": total})
+
+    def batch_terms(  # noqa: PLR0917 - tensors of one batch
+        self,
+        outputs: Outputs,
+        targets: list[Target],
+        places: tuple[Tensor, Tensor],
+        generator: torch.Generator,
+        detection: Callable[[int, Target, Assignment], dict[str, Tensor]] | None,
+        keys: Sequence[str],
+    ) -> dict[str, Tensor]:
+        """`mask`, `mask_iou` and the detector's terms of a batch, each normalised by its objects.
+
+        Args:
+            outputs: of the batch.
+            targets: by image.
+            places: corners and strides of the locations.
+            generator: of the mask's samples.
+            detection: sums of an image's terms, and `count`; None = the detector is frozen.
+            keys: of these terms.
+        """
+        zero = outputs.boxes[0].new_zeros(())
+        sums, masks, stats = dict.fromkeys((*keys, "count"), zero), zero, zero.repeat(2)
+        for index, target in enumerate(targets):
+            pairs = assign(outputs.boxes[index], outputs.objectness[index], outputs.classes[index], target, *places)
+            if detection is None:  # the frozen detector must see the object, or its mask will never be asked for
+                pairs = Assignment(*(values[pairs.iou > SEEN_IOU] for values in pairs))
+            value, counted = mask_loss(outputs, index, target, pairs, generator, self.terms)
+            masks, stats = masks + value, stats + counted
+            if detection is not None:
+                terms = detection(index, target, pairs)
+                sums = {key: total + terms[key] for key, total in sums.items()}
+        found = {"mask": masks / stats[0].clamp(min=1.0), "mask_iou": stats[1] / stats[0].clamp(min=1e-6)}
+        if detection is None:
+            return found
+        count = sums.pop("count").clamp(min=1.0).detach()
+        return found | {key: term / count for key, term in sums.items()}
 
     def state(self) -> dict[str, Any]:
         """The state from which a run is resumed."""
@@ -255,6 +287,20 @@ def choose_precision(name: str, device: torch.device) -> str:
     return "bfloat16" if torch.cuda.is_bf16_supported() else "float16"
 
 
+def of_masks(key: str) -> bool:
+    """Does a parameter learn masks? Categories of solov2-nano begin with what a detector knows, and are of the rest.
+
+    >>> of_masks("mask_head.kernel_out.0.bias"), of_masks("mask_head.category_out.0.bias"), of_masks("neck.down3")
+    (True, False, False)
+    """
+    return key.startswith("mask_head.") and not key.startswith("mask_head.category_")
+
+
+def mask_parameters(network: YolactNano) -> list[torch.nn.Parameter]:
+    """Those that learn masks, in the order of the module."""
+    return [value for key, value in network.named_parameters() if of_masks(key)]
+
+
 def detector_groups(network: YolactNano) -> list[dict[str, Any]]:
     """One parameter group a tensor, with the root mean square of its values as `scale` of its rate.
 
@@ -264,7 +310,7 @@ def detector_groups(network: YolactNano) -> list[dict[str, Any]]:
     """
     groups = []
     for key, value in network.named_parameters():
-        if not key.startswith(("mask_head", "embedding_head")):  # embeddings have a training of their own
+        if not of_masks(key) and not key.startswith("embedding_head"):  # embeddings have a training of their own
             scale = float(value.detach().square().mean().sqrt().clamp(1e-3, 1.0))
             groups.append({"params": [value], "lr": 0.0, "scale": scale})
     return groups

@@ -16,9 +16,14 @@ from tracker.errors import ConfigError
 if TYPE_CHECKING:
     from export.data.archive import Archive
     from export.data.batches import Recipe
+    from export.networks.solov2_nano import SoloNano
     from export.networks.yolact_nano import YolactNano
+    from export.networks.yolact_nanodet import YolactNanoDet
     from export.training.losses import MaskTerms
+    from export.training.train import Trainer
 
+MODELS = YOLACT, SOLO, NANODET = "yolact-nano", "solov2-nano", "yolact-nanodet"
+REFUSED = {SOLO: ("match_maps", "mask_growth", "crossover"), NANODET: ("match_maps", "activation")}
 ACTIVATIONS = ("silu", "hardswish")
 MOST_GROWTH = 0.5
 CALIBRATED_ON = 48  # pictures
@@ -28,7 +33,7 @@ INITIAL = ROOT / "models" / "yolact-nano" / "yolact-nano-384x640.onnx"
 def add_train(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """`train`: labelled pictures -> a run folder."""
     parser = commands.add_parser("train", help="train or fine-tune; a run that was stopped goes on where it stood")
-    parser.add_argument("--model", choices=["yolact-nano"], default="yolact-nano")
+    parser.add_argument("--model", choices=MODELS, default=MODELS[0])
     data = parser.add_argument_group("data", "COCO files, or an archive made by `prepare`")
     data.add_argument("--data", nargs="+", type=Path, default=[], metavar="FILE", help="COCO instances files")
     data.add_argument(
@@ -42,6 +47,12 @@ def add_train(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         "--init", type=Path, default=INITIAL, help="weights to start from: .onnx or .pt; default: %(default)s"
     )
     parser.add_argument(
+        "--heads",
+        type=Path,
+        metavar="FILE",
+        help="solov2-nano: a trained one to go on from, with every layer; --init stays its teacher",
+    )
+    parser.add_argument(
         "--activation", choices=ACTIVATIONS, help="of all layers; default: that of --init. hardswish is faster to run"
     )
     parser.add_argument(
@@ -50,6 +61,12 @@ def add_train(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         default=0.0,
         metavar="WEIGHT",
         help="follow the teacher's feature maps as well, by that weight in the loss: for another --activation",
+    )
+    parser.add_argument(
+        "--mask-teacher",
+        default=str(INITIAL),
+        metavar="FILE",
+        help="a yolact-nano whose masks new ones of yolact-nanodet follow at first, or none; default: the shipped one",
     )
     parser.add_argument("--teacher", default="init", help="answers where labels are silent: init, none, or a file")
     parser.add_argument("--out", type=Path, required=True, help="run folder")
@@ -86,7 +103,9 @@ def add_schedule(parser: argparse.ArgumentParser) -> None:
         "--epochs", type=float, default=40.0, help="how often every picture is seen; default: %(default)s"
     )
     parser.add_argument(
-        "--mask-steps", type=int, help="steps with the detector frozen; default: 0, or a quarter for new masks"
+        "--mask-steps",
+        type=int,
+        help="steps with the detector frozen; default: 0, or a quarter for new masks; half for solov2-nano",
     )
     parser.add_argument("--all-steps", type=int, help="steps with every layer, in place of --epochs")
     parser.add_argument(
@@ -125,10 +144,10 @@ def train(options: argparse.Namespace) -> None:
 
     from export.data.archive import VAL, Archive
     from export.data.batches import Sampler
-    from export.networks.weights import load_network, with_classes
+    from export.networks.weights import load_network
     from export.training.progress import TrainProgress
     from export.training.run import Run
-    from export.training.train import Trainer, choose_device, choose_precision
+    from export.training.train import choose_device
 
     device = choose_device(options.device)
     initial = load_network(options.init)
@@ -140,24 +159,13 @@ def train(options: argparse.Namespace) -> None:
     torch.manual_seed(options.seed)
     cv2.setNumThreads(1)
     recipe = make_recipe(options)
+    check_model(options, initial)
     teacher = choose_teacher(options.teacher, initial, archive.classes)
     if options.match_maps and teacher is None:
         raise ConfigError(f"--match-maps {options.match_maps}", "expected a teacher, found none", "--teacher init")
     plan = schedule(options, recipe, len(archive))
     record(options, archive=archive, recipe=recipe, plan=plan, teacher=teacher, device=device)
-    trainer = Trainer(
-        network=with_classes(start_of(initial, archive, options), archive.classes),
-        teacher=teacher,
-        seed=options.seed,
-        mask_steps=plan["mask_steps"],
-        all_steps=plan["all_steps"],
-        mask_rate=options.mask_rate,
-        detector_rate=options.detector_rate,
-        device=device,
-        precision=choose_precision(options.precision, device),
-        match=options.match_maps,
-        terms=make_terms(options),
-    )
+    trainer = make_trainer(initial, teacher, archive, options, plan)
     if forgotten := [name for name in initial.classes if name not in archive.classes]:
         kept = ", ".join(archive.classes)
         print(f"the tuned model will no longer know {', '.join(forgotten)}: the data has {kept}")
@@ -185,7 +193,129 @@ def train(options: argparse.Namespace) -> None:
     if run.best and run.before:
         best += f"before training {run.before['AP']:.3f} ({run.best['AP'] - run.before['AP']:+.3f}), "
     print(f"{options.out}: {best}export it with")
-    print(f"  python -m export nano --weights {options.out / 'best.pt'} --out my-model/")
+    command = SOLO if options.model == SOLO else "nano"
+    print(f"  python -m export {command} --weights {options.out / 'best.pt'} --out my-model/")
+
+
+def check_model(options: argparse.Namespace, initial: YolactNano | YolactNanoDet) -> None:
+    """Refuse what the other models than yolact-nano cannot be trained with.
+
+    Raises:
+        ConfigError: initial weights of another network, an option of yolact-nano alone, another teacher.
+    """
+    given, own = f"--model {options.model}", NANODET if options.model == NANODET else YOLACT
+    if initial.name != own:
+        problem = f"expected initial weights of {own}, found those of {initial.name}"
+        remedy = f"--init nanodet-plus-m_416.param, or a file of {NANODET}" if own == NANODET else "another --init"
+        raise ConfigError(f"{given} --init {options.init}", problem, remedy)
+    if options.heads is not None and options.model != SOLO:
+        raise ConfigError(f"{given} --heads", f"--heads is of {SOLO} alone", "leave it out; --init names weights")
+    if options.model == YOLACT:
+        return
+    for key in REFUSED[options.model]:
+        if getattr(options, key):
+            flag = f"--{key.replace('_', '-')}"
+            raise ConfigError(f"{given} {flag}", f"{flag} is of {YOLACT} alone", "leave it out")
+    if options.teacher not in {"init", "none"}:
+        raise ConfigError(f"{given} --teacher {options.teacher}", "expected init or none", "leave --teacher out")
+    if options.model == SOLO:
+        check_solo(options, initial)
+
+
+def check_solo(options: argparse.Namespace, initial: YolactNano | YolactNanoDet) -> None:
+    """Refuse what solov2-nano alone cannot be trained with.
+
+    Raises:
+        ConfigError: initial weights without trained masks, another activation, grids that are not square.
+    """
+    from export.networks.solov2_nano import solo_metadata
+    from export.networks.weights import masks_are_trained
+
+    given = f"--model {options.model}"
+    if options.heads is not None and options.mask_steps:
+        remedy = "leave --mask-steps out, or --heads"
+        raise ConfigError(f"{given} --heads --mask-steps", "the trunk of trained heads is not --init's", remedy)
+    if not masks_are_trained(options.init):
+        raise ConfigError(f"{given} --init {options.init}", f"expected a trained {YOLACT}", f"train a {YOLACT} first")
+    if options.activation not in {None, initial.activation}:
+        remedy = f"train a {YOLACT} with --activation {options.activation} first, and --init it"
+        raise ConfigError(f"{given} --activation", "expected that of --init", remedy)
+    solo_metadata(*options.size)
+
+
+def make_trainer(
+    initial: YolactNano | YolactNanoDet,
+    teacher: YolactNano | YolactNanoDet | None,
+    archive: Archive,
+    options: argparse.Namespace,
+    plan: dict[str, int],
+) -> Trainer:
+    """The trainer of the chosen model, at its first step."""
+    from export.networks.solov2_nano import from_yolact
+    from export.networks.weights import with_classes
+    from export.training.nanodet import NanoDetTrainer
+    from export.training.solo import SoloTrainer
+    from export.training.train import Trainer, choose_device, choose_precision
+
+    device = choose_device(options.device)
+    schedule = {
+        "seed": options.seed,
+        "mask_steps": plan["mask_steps"],
+        "all_steps": plan["all_steps"],
+        "mask_rate": options.mask_rate,
+        "detector_rate": options.detector_rate,
+        "device": device,
+        "precision": choose_precision(options.precision, device),
+    }
+    network = with_classes(start_of(initial, archive, options), archive.classes)
+    if options.model == SOLO:
+        solo = from_yolact(network) if options.heads is None else trained_heads(options.heads, archive.classes)
+        return SoloTrainer(network=solo, trunk=initial, taught=teacher is not None, **schedule)
+    if options.model == NANODET:
+        shown = options.mask_teacher if plan["mask_steps"] else "none"
+        terms = make_terms(options)
+        return NanoDetTrainer(
+            network=network,
+            trunk=copy.deepcopy(initial),
+            taught=teacher is not None,
+            shown=mask_teacher(shown),
+            terms=terms,
+            **schedule,
+        )
+    return Trainer(network=network, teacher=teacher, match=options.match_maps, terms=make_terms(options), **schedule)
+
+
+def trained_heads(path: Path, classes: tuple[str, ...]) -> SoloNano:
+    """A solov2-nano to go on from.
+
+    Raises:
+        ConfigError: It has other classes than the data.
+    """
+    from export.networks.weights import load_solov2_nano
+
+    network = load_solov2_nano(path)
+    if network.classes != classes:
+        problem = f"expected the classes of the data, {', '.join(classes)}, found {', '.join(network.classes)}"
+        raise ConfigError(f"--heads {path}", problem, "name the data's in that order with --classes and --map")
+    return network
+
+
+def mask_teacher(name: str) -> YolactNano | None:
+    """The yolact-nano whose masks are followed at first.
+
+    Raises:
+        ConfigError: a file of another network, or of other prototypes.
+    """
+    from export.networks.weights import load_network
+    from export.networks.yolact_nano import PROTOTYPES
+
+    if name == "none":
+        return None
+    network = load_network(Path(name))
+    if network.name != YOLACT or network.mask_head.prototypes != PROTOTYPES:
+        problem = f"expected a {YOLACT} of {PROTOTYPES} prototypes, found {network.name}"
+        raise ConfigError(f"--mask-teacher {name}", problem, "name another file, or none")
+    return network
 
 
 def start_of(initial: YolactNano, archive: Archive, options: argparse.Namespace) -> YolactNano:
@@ -258,6 +388,8 @@ def schedule(options: argparse.Namespace, recipe: Recipe, pictures: int) -> dict
     masks = options.mask_steps
     if masks is None:
         masks = 0 if masks_are_trained(options.init) else total // 4
+        if options.model == SOLO:
+            masks = total // 2 if options.heads is None else 0
     if options.hours is not None and (options.hours <= 0 or options.all_steps is not None):
         raise ConfigError(
             f"--hours {options.hours}", "expected more than zero, and no --all-steps beside it", "--hours 2"
@@ -270,13 +402,18 @@ def schedule(options: argparse.Namespace, recipe: Recipe, pictures: int) -> dict
     return {"mask_steps": masks, "all_steps": everything, "epoch_steps": epoch, "val_every": max(1, every)}
 
 
-def choose_teacher(name: str, initial: YolactNano, classes: tuple[str, ...]) -> YolactNano | None:
+def choose_teacher(
+    name: str, initial: YolactNano | YolactNanoDet, classes: tuple[str, ...]
+) -> YolactNano | YolactNanoDet | None:
     """A frozen network for the classes it knows; None where it would know none."""
     from export.networks.weights import load_network
 
     if name == "none":
         return None
     teacher = copy.deepcopy(initial) if name == "init" else load_network(Path(name))
+    if teacher.strides != initial.strides:
+        problem = f"expected locations of strides {initial.strides}, found {teacher.strides} of {teacher.name}"
+        raise ConfigError(f"--teacher {name}", problem, "name a file of the network that is trained")
     if not set(teacher.classes) & set(classes):
         print(f"no teacher: it knows {', '.join(teacher.classes)}, and none of {', '.join(classes)}")
         return None

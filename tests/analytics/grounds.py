@@ -44,16 +44,21 @@ def site_over(
     return Site(lines=lines, ground=ground_of(scene), **parts)
 
 
-def measured(site: Site, frames: Iterator[TrackedFrame]) -> list[Event]:
-    """Every event of lines, zones and traffic."""
+def measured(site: Site, frames: Iterator[TrackedFrame], notes: list[str] | None = None) -> list[Event]:
+    """Every event of lines, zones and traffic; what traffic says was left out is added to ``notes``."""
     lines, traffic = SiteMeasures(site, stream="cam"), TrafficMeasures(site, stream="cam")
     found: list[Event] = []
     for frame in frames:
         counted = replace(frame, events=(*frame.events, *lines.process(frame)))
         found += [*counted.events, *traffic.process(counted)]
-    return [*found, *lines.close(), *traffic.close()]
+    found += [*lines.close(), *traffic.close()]
+    if notes is not None:
+        notes += traffic.notes()
+    return found
 
 
-def over(scene: Scene, site: Site, *, fps: float, duration_s: float | None = None) -> list[Event]:
+def over(
+    scene: Scene, site: Site, *, fps: float, duration_s: float | None = None, notes: list[str] | None = None
+) -> list[Event]:
     """The same over a scene's true masks."""
-    return measured(site, tracked_truth(scene, fps=fps, duration_s=duration_s))
+    return measured(site, tracked_truth(scene, fps=fps, duration_s=duration_s), notes)

@@ -285,6 +285,16 @@ def test_an_alert_of_a_rule_that_was_changed_or_removed_is_over(later):
     assert [one.place for one in found[1:]] == (["other"] if later and later[0].name == "other" else [])
 
 
+def test_an_alert_whose_identities_are_not_continued_is_over_with_the_next_frame():
+    site = replace(SITE, alerts=(RULE,))
+    first, second = Alerts(site, stream="gate"), Alerts(site, stream="gate")
+    rows(analytic=first, steps=[(0.0, joins(3, 0.0)), (12.0, [])])
+    second.abandon(first.state(), elapsed_s=100.0)
+    [off] = rows(analytic=second, steps=[(0.0, []), (60.0, [])])
+    assert (off.place, off.time_s, off.since_s, off.value) == ("long queue", 0.0, -102.0, 3.0)
+    Alerts(site, stream="gate").abandon({"version": -1}, elapsed_s=1.0)
+
+
 def test_the_same_alert_has_the_same_key():
     first, second = (rows(RULE, steps=STEPS, start="2026-03-28T23:00:00+01:00") for _ in range(2))
     assert [one.key for one in first] == [one.key for one in second]

@@ -128,6 +128,7 @@ def test_a_state_in_the_middle_changes_nothing() -> None:
     assert found + drive(second, *ways, first=40) == whole
 
 
+@pytest.mark.slow
 def test_memory_dies_with_time() -> None:
     conflicts = Conflicts(BOTH)
     for number in range(4000):

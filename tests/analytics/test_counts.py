@@ -7,11 +7,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.analytics.walks import frames, of, through
 from tests.sinks.ledgers import START_MS, SUFFIXES, crossing, write_ledger
+from tests.thorough import examples
 from tracker.analytics.corrections import Corrections
 from tracker.analytics.counts import BY, BinCount, Sums, balances, count_bins, counts, filled, od_matrix, sums_of
 from tracker.analytics.measures import SiteMeasures
@@ -79,13 +80,13 @@ def ledgers(draw: st.DrawFn) -> list[Event]:
 
 def in_store(path: Path, kind: str, by=BY, bin_s: int = 900, **limits: int) -> list[BinCount]:
     """The same counts by SQL."""
-    from tracker.app.commands.counts import sums_of_ledgers
+    from tracker.app.sums import sums_of_ledgers
 
     sums = sums_of_ledgers([path], [kind], by, bin_s, (limits.get("start_ms"), limits.get("end_ms")))
     return list(filled(sums, by=by, bin_s=bin_s, **limits))
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(60), deadline=None)
 @given(events=ledgers(), kind=st.sampled_from(["crossing", "flow", "enter", "leave", "loitering"]))
 def test_sums_of_bins_are_totals_and_the_store_counts_the_same(tmp_path_factory, events, kind):
     path = write_ledger(tmp_path_factory.mktemp("x") / "x.sqlite", events)
@@ -104,7 +105,7 @@ def test_sums_of_bins_are_totals_and_the_store_counts_the_same(tmp_path_factory,
     assert +by_class == final
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(60), deadline=None)
 @given(events=ledgers())
 def test_the_store_knows_the_same_stays(tmp_path_factory, events):
     path = write_ledger(tmp_path_factory.mktemp("x") / "x.sqlite", events)
@@ -122,7 +123,7 @@ def test_the_store_knows_the_same_stays(tmp_path_factory, events):
     assert [tuple(row) for row in gate] == sorted(ours, key=str)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(events=ledgers(), start=TIMES, length=TIMES)
 def test_halves_of_a_time_add_up(events, start, length):
     start_ms, end_ms = START_MS + start, START_MS + start + length
@@ -155,8 +156,12 @@ def test_a_state_that_is_not_over_lasts_until_the_last_row():
     dark = Event(kind="dark", stream="gate", time_s=1000.0, utc_ms=START_MS + 1_000_000)
     other = crossing(4000, stream="yard")
     bins = count_bins([crossing(10), dark, crossing(2000), other], by=["stream"])
-    assert [one.outage for one in bins if one.group == ("gate",)] == [False, True, True, False, False]
-    assert not any(one.outage for one in bins if one.group == ("yard",))
+    assert [one.outage for one in bins if one.group == ("gate",)] == [False, True, True, True, True]
+    assert [one.count for one in bins if one.group == ("gate",)] == [1, None, 1, None, None]
+    # Of each stream its own events say when it was looking; together they are looking as long as one of them is.
+    assert [one.count for one in bins if one.group == ("yard",)] == [None, None, None, None, 1]
+    together = count_bins([crossing(10), dark, crossing(2000), other], by=["place"])
+    assert [one.count for one in together] == [1, None, 1, 0, 1]
     assert any(one.outage for one in count_bins([crossing(10), dark], by=["class"]))
 
 
@@ -227,6 +232,7 @@ SITE = Site(
 )
 
 
+@pytest.mark.quick(".events.jsonl")
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_the_ledger_gives_what_the_process_had(tmp_path, suffix):
     start_ms = round(datetime(2026, 10, 25, 0, 50, tzinfo=UTC).timestamp() * 1000)

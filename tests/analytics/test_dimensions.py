@@ -13,6 +13,7 @@ from tracker.traffic import ROAD_USERS, Traffic
 SIZE = (1280, 720)
 
 
+@pytest.mark.slow
 def test_the_camera_comes_out_of_the_ground() -> None:
     scene = road(size=SIZE, duration_s=1.0)
     upright = Upright(ground_of(scene), aspect=SIZE[0] / SIZE[1])

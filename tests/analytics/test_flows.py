@@ -56,6 +56,7 @@ def test_the_longest_flow_wins_and_each_identity_counts_once() -> None:
     }
 
 
+@pytest.mark.slow
 def test_bins_have_rows_of_zero_and_their_sum_is_the_total() -> None:
     start = datetime(2026, 3, 29, 0, 50, tzinfo=UTC)  # the night of the change to summer time
     start_ms = round(start.timestamp() * 1000)
@@ -133,6 +134,7 @@ def test_wall_clock_of_a_camera() -> None:
     assert crossing.key == f"cam|crossing|west|in|1|u{crossing.utc_ms}"
 
 
+@pytest.mark.slow
 def test_state_dies_with_its_track() -> None:
     measures = SiteMeasures(SITE, stream="cam")
     for identity in range(1, 3001):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -13,8 +14,8 @@ from tests.analytics.test_group_occupancy import GROUP, HOUR_MS, NINE, crossing
 from tracker.analytics.class_schemes import SCHEMES, scheme_class
 from tracker.analytics.conversion import conversion_bins, conversion_of
 from tracker.analytics.corrections import Corrections
-from tracker.analytics.counts import BinCount, filled, sums_of
-from tracker.analytics.group_counts import COLUMNS, group_sums, in_hours, open_sums, regrouped
+from tracker.analytics.counts import BinCount, count_bins, filled, sums_of
+from tracker.analytics.group_counts import COLUMNS, group_sums, hours_s, in_hours, open_sums, regrouped
 from tracker.events import Event
 from tracker.groups import Opening, SiteGroup, Transaction
 
@@ -72,18 +73,27 @@ def test_opening_hours_hold_to_the_minute_in_bins_of_an_hour():
     moments = [NINE + minute * 60_000 for minute in range(60)]
     events = [crossing("north", "door", "in", at_ms) for at_ms in moments]
     sums = group_sums(sums_of(events, corrections=Corrections.of(events), by=COLUMNS, bin_s=60), SHOP)
-    [(slot, count)] = [(slot, count) for (_, slot, _), count in open_sums(sums, SHOP, bin_s=3600).counts.items()]
-    assert (slot * HOUR_MS, count) == (NINE, 30)
-    bins = [BinCount(start_ms=NINE + hour * HOUR_MS, utc=True, group=(), count=0, outage=False) for hour in (-1, 0, 11)]
-    assert [in_hours(row, SHOP, bin_s=3600) for row in bins] == [False, True, False]
+    assert [row.count for row in filled(open_sums(sums, SHOP), by=COLUMNS, bin_s=3600)] == [30]
+    assert (hours_s(SHOP), hours_s(replace(SHOP, opening=(Opening(days=(0,), from_min=9, to_min=600),)))) == (900, 60)
+    assert [in_hours(hour(number, 0), SHOP) for number in (-1, 0, 11)] == [False, True, False]
 
 
 @given(moments=st.lists(st.integers(0, 7 * 24 * 60 - 1), max_size=50), bin_s=st.sampled_from([60, 900, 3600, 86_400]))
 def test_sums_of_open_bins_are_what_happened_in_open_minutes(moments, bin_s):
     events = [crossing("north", "door", "in", NINE + minute * 60_000) for minute in moments]
     sums = group_sums(sums_of(events, corrections=Corrections.of(events), by=COLUMNS, bin_s=60), SHOP)
-    found = open_sums(sums, SHOP, bin_s=bin_s)
-    assert found.counts.total() == sum(SHOP.is_open(NINE + minute * 60_000) for minute in moments)
+    rows = filled(open_sums(sums, SHOP), by=COLUMNS, bin_s=bin_s, zone=SHOP.zone)
+    assert sum(row.count or 0 for row in rows) == sum(SHOP.is_open(NINE + minute * 60_000) for minute in moments)
+
+
+@pytest.mark.parametrize(("day", "hours"), [("2026-03-29", 23), ("2026-10-25", 25), ("2026-11-30", 24)])
+def test_days_are_local_ones(day, hours):
+    begin = round(datetime.fromisoformat(day).replace(tzinfo=SHOP.zone).timestamp() * 1000)
+    moments = [begin - 1, begin, begin + hours * HOUR_MS - 1, begin + hours * HOUR_MS]
+    events = [crossing("north", "door", "in", at_ms) for at_ms in moments]
+    rows = count_bins(events, by=[], bin_s=86_400, zone=SHOP.zone)
+    assert [row.count for row in rows] == [1, 2, 1]
+    assert (rows[1].start_ms, rows[1].end_ms) == (begin, begin + hours * HOUR_MS)
 
 
 def test_no_scheme_is_finer_than_what_was_seen():
@@ -107,10 +117,13 @@ def test_a_scheme_keeps_the_sum(scheme):
 
 
 def bins(*counts: int | None) -> list[BinCount]:
-    return [
-        BinCount(start_ms=NINE + hour * HOUR_MS, utc=True, group=("entry",), count=count, outage=count is None)
-        for hour, count in enumerate(counts)
-    ]
+    return [hour(number, count) for number, count in enumerate(counts)]
+
+
+def hour(number: int, count: int | None) -> BinCount:
+    begin = NINE + number * HOUR_MS
+    times = {"start_ms": begin, "end_ms": begin + HOUR_MS, "utc": True}
+    return BinCount(**times, group=("entry",), count=count, outage=count is None)
 
 
 def test_conversion_is_transactions_for_each_entry_in_opening_hours():
@@ -121,7 +134,7 @@ def test_conversion_is_transactions_for_each_entry_in_opening_hours():
         Transaction(NINE + 3 * HOUR_MS, 7),
         Transaction(NINE - 24 * HOUR_MS, 100),
     ]
-    rows = conversion_bins(bins(8, 10, 0, None), till, SHOP, bin_s=3600)
+    rows = conversion_bins(bins(8, 10, 0, None), till, SHOP)
     assert [(row.entries, row.transactions, row.conversion) for row in rows] == [
         (8, 2, 0.25),
         (10, 5, 0.5),

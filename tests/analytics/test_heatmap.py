@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from demos.scenes.catalogue import open_recording
 from tests.analytics.walks import CLASS_NAMES, SIZE, frames, through, tracked
+from tests.thorough import examples
 from tracker.analytics.contact import ContactFinder
 from tracker.analytics.heatmap import BRIDGE_S, STILL_S, Heatmap
 from tracker.contacts import ContactState
@@ -141,7 +142,7 @@ def test_memory_follows_what_is_in_view():
     assert len(heatmap.state()["paths"]) == 1
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=examples(20), deadline=None)
 @given(cut=st.integers(1, 79), fps=st.sampled_from([4.0, 10.0]))
 def test_a_recording_that_is_continued_gives_the_same(cut, fps):
     ways = {1: through((0, 0.1, 0.5), (8, 0.9, 0.5)), 2: through((2, 0.5, 0.9), (6, 0.5, 0.4))}
@@ -167,6 +168,7 @@ def test_a_camera_that_is_back_does_not_count_its_absence_nor_a_visit_twice():
     assert again.grid("visits").sum() == 0
 
 
+@pytest.mark.quick("crossing-12.5", "group_walk-4.2", "u_turn-4.2", "stop_and_go-4.2", "exit_and_reentry-4.2")
 @pytest.mark.parametrize("fps", [25.0, 12.5, 4.2])
 @pytest.mark.parametrize("name", ["crossing", "group_walk", "u_turn", "exit_and_reentry", "stop_and_go"])
 def test_seconds_are_the_presence_of_rendered_truth(name, fps):

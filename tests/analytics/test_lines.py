@@ -114,7 +114,7 @@ def test_line_three_pixels_from_the_edge(fps: float) -> None:
 
 
 @pytest.mark.parametrize("turn", range(0, 360, 15))
-@pytest.mark.parametrize("fps", [25.0, 5.0])
+@pytest.mark.parametrize("fps", [pytest.param(25.0, marks=pytest.mark.slow), 5.0])
 def test_all_orientations_and_both_directions(turn: int, fps: float) -> None:
     """Aspect included: angles are those of the screen."""
 

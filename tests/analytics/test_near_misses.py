@@ -213,7 +213,7 @@ EDGES = {
 }
 
 
-@pytest.mark.parametrize("fps", [25.0, 5.0])
+@pytest.mark.parametrize("fps", [pytest.param(25.0, marks=pytest.mark.slow), 5.0])
 @pytest.mark.parametrize("name", EDGES)
 def test_edge_scripts(name: str, fps: float) -> None:
     recording = edge(name)
@@ -238,6 +238,7 @@ def test_an_identity_cut_at_the_line_counts_and_its_old_number_is_a_near_miss() 
     assert first.to_s == pytest.approx(first.time_s)  # lost there
 
 
+@pytest.mark.slow
 def test_an_hour_beside_the_line_is_one_near_miss_of_little_memory() -> None:
     def stream():
         for index in range(2000):

@@ -49,6 +49,7 @@ def foot_leaves_s(seen: Measured, identity: int, centre_s: float) -> float:
 # ---- queue -----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @GROUND
 @CASES
 def test_who_waits_how_long_and_how_it_ends(seed: int, fps: float, ground: bool) -> None:
@@ -145,6 +146,7 @@ def groups(seen: Measured) -> list[set[int]]:
     return sorted(found.values(), key=min)
 
 
+@pytest.mark.slow
 @GROUND
 @CASES
 def test_groups_staff_returns_and_passers_by_are_exact(seed: int, fps: float, ground: bool) -> None:
@@ -197,6 +199,7 @@ def test_the_table_of_the_door_and_both_ratios() -> None:
 # ---- bays ------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @CASES
 def test_bays_are_taken_and_free_when_they_are(seed: int, fps: float) -> None:
     seen = measured("bays", seed=seed, fps=fps)

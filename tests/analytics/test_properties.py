@@ -11,6 +11,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from tests.analytics.walks import Path, counts, frames, of, run, through
+from tests.thorough import examples
 from tracker.analytics.measures import SiteMeasures
 from tracker.events import Event
 from tracker.polygons import first_crossing
@@ -59,7 +60,7 @@ def swapped(found: list[tuple[int, str, float]]) -> list[tuple[int, str, float]]
     return sorted((identity, {"in": "out", "out": "in"}[way], time_s) for identity, way, time_s in found)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(paths(), lines())
 def test_mirroring_swaps_in_and_out(walkers: dict[int, Path], line: Line) -> None:
     found = crossings(run(Site(lines=(line,)), iter(stream(walkers))))
@@ -68,7 +69,7 @@ def test_mirroring_swaps_in_and_out(walkers: dict[int, Path], line: Line) -> Non
     assert crossings(run(Site(lines=(other,)), iter(mirror))) == swapped(found)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(paths(), lines())
 def test_reversing_a_line_swaps_directions(walkers: dict[int, Path], line: Line) -> None:
     seen = stream(walkers)
@@ -77,7 +78,7 @@ def test_reversing_a_line_swaps_directions(walkers: dict[int, Path], line: Line)
     assert crossings(run(Site(lines=(back,)), iter(seen))) == swapped(found)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(paths(), lines(), st.floats(0.1, 0.9))
 def test_splitting_a_line_keeps_the_sum(walkers: dict[int, Path], line: Line, at: float) -> None:
     seen = stream(walkers)
@@ -93,7 +94,7 @@ def test_splitting_a_line_keeps_the_sum(walkers: dict[int, Path], line: Line, at
     assert tuple(np.add(counts(events, "first"), counts(events, "second")).tolist()) == whole
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(paths(), share, share)
 def test_a_partition_of_the_picture_has_everybody_in_exactly_one_zone(
     walkers: dict[int, Path], top: float, bottom: float
@@ -108,7 +109,7 @@ def test_a_partition_of_the_picture_has_everybody_in_exactly_one_zone(
         assert present["left"].get("person", 0) + present["right"].get("person", 0) == seen
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(paths(), st.lists(place, min_size=3, max_size=3, unique=True))
 def test_entries_less_exits_are_those_present(walkers: dict[int, Path], corners: list[tuple[float, float]]) -> None:
     (ax, ay), (bx, by), (cx, cy) = corners
@@ -130,7 +131,7 @@ SITE = Site(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(paths(), st.integers(0, 100))
 def test_state_and_restore_equal_an_uninterrupted_run(walkers: dict[int, Path], cut: int) -> None:
     seen = stream(walkers)
@@ -148,7 +149,7 @@ def test_state_and_restore_equal_an_uninterrupted_run(walkers: dict[int, Path], 
     assert len({event.key for event in events}) == len(events)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(place, place, lines(corners=3))
 def test_30_15_and_5_frames_a_second_count_the_same(
     start: tuple[float, float], end: tuple[float, float], line: Line

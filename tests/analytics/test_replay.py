@@ -49,6 +49,7 @@ def counting(path: str, seed: int) -> None:
         sink.write(replace(frame, events=measures.close()))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 def test_a_replay_after_kills_has_the_live_totals(tmp_path: Path, seed: int) -> None:
     live = Tally.of(SITE)

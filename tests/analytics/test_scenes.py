@@ -33,6 +33,7 @@ def compare(scene: Scene, line_m, fps: float, site_parts=None) -> None:
     assert np.abs(late).max(initial=0) <= 1 / fps, late
 
 
+@pytest.mark.quick("crossing-25.0", "overtaking-12.5", "group_walk-12.5", "u_turn-12.5", "stop_and_go-4.2")
 @pytest.mark.parametrize("fps", RATES)
 @pytest.mark.parametrize("name", SCENES)
 def test_counts_equal_the_truth(name: str, fps: float) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from dataclasses import replace
 from functools import cache
 from typing import Any
@@ -23,6 +24,8 @@ from tests.analytics.worlds import tracked_truth
 from tracker.analytics.measures import SiteMeasures
 from tracker.analytics.traffic_measures import TrafficMeasures
 from tracker.events import Event
+from tracker.ground import Ground, GroundPoint
+from tracker.site import Site, Zone
 from tracker.traffic import Traffic
 
 SIZE = (1280, 720)
@@ -41,6 +44,7 @@ def vehicle(scene: Scene, identity: int) -> Any:
     return next(actor for actor in scene.actors if actor.identity == identity)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fps", [12.5])
 def test_speeds_are_within_one_percent_below_80_m(fps: float) -> None:
     scene, events = on_road(fps)
@@ -58,6 +62,7 @@ def test_speeds_are_within_one_percent_below_80_m(fps: float) -> None:
     assert len(errors) >= 0.9 * len(of(events, "crossing"))
 
 
+@pytest.mark.slow
 def test_speeds_stand_at_the_crossing_under_its_names() -> None:
     _, events = on_road(12.5)
     crossings = {(e.place, e.identity, e.direction): e for e in of(events, "crossing")}
@@ -84,6 +89,7 @@ def passages_of(scene: Scene, line: str) -> dict[int, tuple[float, float, float]
     return found
 
 
+@pytest.mark.slow
 def test_headways_and_gaps_are_those_of_bumpers() -> None:
     scene, events = on_road(12.5)
     off = []
@@ -121,6 +127,18 @@ def test_sizes_are_those_of_the_bodies() -> None:
 
 def crossroads(late_s: float, kinds: tuple[str, str] = ("hatchback", "sedan")) -> Scene:
     """One car from the left, another one towards the camera; each in view for seconds before and after."""
+    return driven(
+        [(0, -20, 0, 9, 0), (4.5, 20.5, 0, 9, 0)],
+        [(late_s, 1, 24, 0, -8), (late_s + 5.0, 1, -16, 0, -8)],
+        kinds=kinds,
+    )
+
+
+Knots = list[tuple[float, float, float, float, float]]
+
+
+def driven(*ways: Knots, kinds: tuple[str, str] = ("hatchback", "sedan")) -> Scene:
+    """Cars on ways through knots of time, place and velocity, seen from 11 m above the ground."""
     camera = Camera(
         position_m=(0.0, -26.0, 11.0),
         yaw_rad=math.pi / 2,
@@ -128,12 +146,8 @@ def crossroads(late_s: float, kinds: tuple[str, str] = ("hatchback", "sedan")) -
         focal_px=0.9 * SIZE[0],
         size=SIZE,
     )
-    ways = (
-        spline([(0, -20, 0, 9, 0), (4.5, 20.5, 0, 9, 0)]),
-        spline([(late_s, 1, 24, 0, -8), (late_s + 5.0, 1, -16, 0, -8)]),
-    )
     actors = [
-        Vehicle(identity=number, kind=kind, colour=(200, 200, 200), trajectories=(way,))
+        Vehicle(identity=number, kind=kind, colour=(200, 200, 200), trajectories=(spline(way),))
         for number, (kind, way) in enumerate(zip(kinds, ways, strict=True), start=1)
     ]
     plain = np.zeros((SIZE[1], SIZE[0], 3), np.uint8)
@@ -147,6 +161,7 @@ def crossroads(late_s: float, kinds: tuple[str, str] = ("hatchback", "sedan")) -
     )
 
 
+@pytest.mark.quick("3.0-12.5")
 @pytest.mark.parametrize("fps", [12.5, 25.0])
 @pytest.mark.parametrize("late_s", [1.0, 3.0])
 def test_post_encroachment_times_are_within_a_tenth_of_a_second(late_s: float, fps: float) -> None:
@@ -161,6 +176,26 @@ def test_post_encroachment_times_are_within_a_tenth_of_a_second(late_s: float, f
     assert (found.after.x, found.after.y) == pytest.approx(tuple(place), abs=0.05)
 
 
+@pytest.mark.slow
+def test_conflicts_beyond_the_calibrated_points_are_left_out_and_told() -> None:
+    scene = crossroads(1.0)
+    corners = [(-11.0, -4.0), (-6.0, -4.0), (-6.0, 5.0), (-11.0, 5.0)]  # beside the place where the ways cross
+    at = (scene.on_picture(corners) / SIZE).tolist()
+    ground = Ground(points=tuple(GroundPoint(at=tuple(a), metres=b) for a, b in zip(at, corners, strict=True)))
+    traffic = Traffic(post_encroachment_s=6.5, time_to_collision_s=4.0)
+    site = Site(ground=ground, traffic=traffic)
+    notes: list[str] = []
+    assert of(over(scene, site, fps=12.5, notes=notes), "post_encroachment") == []
+    assert len(notes) == 1
+    assert re.match(r"1 post-encroachment times( and \d+ times to collision)? left out: they lie beyond", notes[0])
+    box = [(-4.0, -5.0), (6.0, -5.0), (6.0, 5.0), (-4.0, 5.0)]
+    polygon = tuple(map(tuple, (scene.on_picture(box) / SIZE).tolist()))
+    declared = replace(site, zones=(Zone(name="box", polygons=(polygon,), conflict_area=True),))
+    [found] = of(over(scene, declared, fps=12.5), "post_encroachment")
+    assert (found.place, found.identity, found.other_identity) == ("box", 2, 1)
+
+
+@pytest.mark.slow
 def test_states_in_the_middle_change_nothing() -> None:
     scene = crossroads(1.0)
     limits = Traffic(time_to_collision_s=4.0, post_encroachment_s=6.5)
@@ -184,3 +219,52 @@ def test_a_near_collision_has_a_time_to_it() -> None:
     [found] = of(over(scene, site, fps=12.5), "time_to_collision")
     assert {found.identity, found.other_identity} == {1, 2}
     assert 0 < found.value < 3.0
+
+
+BRAKING: dict[str, tuple[Knots, Knots]] = {
+    "behind another": (
+        [(0, -14, 0, 9, 0), (3, 6, 0, 4.5, 0), (6, 18, 0, 4, 0)],
+        [(0, 2, 0, 4, 0), (6, 26, 0, 4, 0)],
+    ),
+    "behind another, harder": (
+        [(0, -14, 0, 8, 0), (2.5, 2, 0, 4.5, 0), (6, 16, 0, 3.5, 0)],
+        [(0, -1, 0, 4, 0), (6, 23, 0, 4, 0)],
+    ),
+    "face to face": (
+        [(0, -14, 0, 6, 0), (2, -4, 0, 4, 0), (3.5, -1, 0, 0.2, 0), (6, -0.8, 0, 0, 0)],
+        [(0, 16, 0.3, -6, 0), (2, 6, 0.3, -4, 0), (3.5, 4.4, 0.3, -0.1, 0), (6, 4.3, 0.3, 0, 0)],
+    ),
+    "for one that crosses": (
+        [(0, -14, 0, 9, 0), (1, -5.5, 0, 8, 0), (2.5, -3.2, 0, 0.1, 0), (6, -3.1, 0, 0, 0)],
+        [(-1, 1, 24, 0, -8), (4, 1, -16, 0, -8)],
+    ),
+    "for one that crosses, early": (
+        [(0, -14, 0, 7, 0), (1.5, -5.5, 0, 5, 0), (3, -3.4, 0, 0.1, 0), (6, -3.3, 0, 0, 0)],
+        [(0, 1, 24, 0, -8), (5, 1, -16, 0, -8)],
+    ),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("fps", [12.5, 25.0])
+def test_times_to_collision_are_within_a_tenth_of_a_second(fps: float) -> None:
+    off = []
+    for ways in BRAKING.values():
+        scene = driven(*ways)
+        [truth] = scene.approaches(((-20.0, -20.0), (20.0, 20.0)))
+        site = site_over(scene, {}, traffic=Traffic(time_to_collision_s=4.0))
+        [found] = of(over(scene, site, fps=fps), "time_to_collision")
+        assert {found.identity, found.other_identity} == {truth.one, truth.other}
+        assert found.time_s == pytest.approx(truth.time_s, abs=0.6)  # the least is flat
+        assert truth.seconds > 0.4
+        off.append(abs(found.value - truth.seconds))
+    assert float(np.median(off)) < 0.1
+    assert max(off) < 0.15
+
+
+@pytest.mark.slow
+def test_cars_that_do_not_close_in_have_no_time_to_collision() -> None:
+    apart = driven([(0, -14, 0, 5, 0), (6, 16, 0, 5, 0)], [(0, -6, 0, 6, 0), (6, 30, 0, 6, 0)])
+    assert apart.approaches(((-40.0, -20.0), (40.0, 20.0))) == []
+    site = site_over(apart, {}, traffic=Traffic(time_to_collision_s=4.0))
+    assert of(over(apart, site, fps=12.5), "time_to_collision") == []

@@ -31,6 +31,7 @@ LATE_S = {("bays", "aisle", 11): 0.3}
 """A car that turns beside the line: its lowest band goes from one wheel to the other."""
 LEAVE_S = {"zone_hole": 0.8}
 """Its hole takes exactly the default second, on which nothing can be said."""
+LONG = {"loiter_on_line", "dst_night"}
 UNSEEN = {"outage": 1}
 """Persons whom no frame shows: one walks from edge to edge while the camera is out."""
 
@@ -62,9 +63,13 @@ def passage_s(seen: Watched, fps: float, line: Line, truth: Crossing) -> float |
 
 
 def each_world(names: Iterable[str]) -> list[Any]:
-    """Parameters; worlds that take 10 to 20 s to render are left to `make test-slow`."""
-    quick = {"door"}
-    return [pytest.param(name, marks=() if name in quick else pytest.mark.slow) for name in names]
+    """Parameters; worlds take 10 to 40 s to render and are left to `make test-slow`."""
+    return [pytest.param(name, marks=pytest.mark.slow) for name in names]
+
+
+def each_edge(names: Iterable[str]) -> list[Any]:
+    """Parameters; the scripts of a minute are left to `make test-slow`."""
+    return [pytest.param(name, marks=pytest.mark.slow if name in LONG else ()) for name in sorted(names)]
 
 
 @pytest.mark.parametrize("name", [*each_world(WORLDS), *SCRIPTS])
@@ -145,6 +150,7 @@ def edge_moments(path: np.ndarray, zone: Zone) -> np.ndarray:
     return np.array(found)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fps", RATES)
 def test_staff_behind_a_crowd_is_at_the_desk_nine_tenths_of_its_time(fps: float) -> None:
     """What shows of it between others ends at its waist for a frame or two, which is taken for its foot."""
@@ -183,7 +189,7 @@ def test_who_goes_from_where_to_where(name: str, fps: float) -> None:
 # ---- edge scripts: what each is about --------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", sorted(EDGES))
+@pytest.mark.parametrize("name", each_edge(EDGES))
 @pytest.mark.parametrize("fps", RATES)
 def test_edge_scripts_are_counted_as_an_honest_counter_would(name: str, fps: float) -> None:
     seen = watched(name)
@@ -208,7 +214,7 @@ def test_the_halves_of_a_line_count_what_the_whole_does(fps: float) -> None:
 @pytest.mark.parametrize(
     "name",
     # Numbers that change, and a line along the edge where half of the person is cut off, have no exact moment.
-    sorted(set(EDGES) - {"id_swap", "id_switch", "near_edge", "sway_on_line", "parked_renamed"}),
+    each_edge(set(EDGES) - {"id_swap", "id_switch", "near_edge", "sway_on_line", "parked_renamed"}),
 )
 @pytest.mark.parametrize("fps", RATES)
 def test_edge_scripts_are_counted_at_the_moment(name: str, fps: float) -> None:

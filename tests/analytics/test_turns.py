@@ -93,6 +93,7 @@ def test_a_crossing_seen_from_any_side_has_the_same_movements(turn, squash):
         assert [found[f"{name} > {to}"][1] for to in (left, ahead, right, name)] == list(MOVEMENTS)
 
 
+@pytest.mark.slow
 def test_the_rendered_junction_turns_as_its_drivers_do():
     from demos.scenes.catalogue import open_recording
 

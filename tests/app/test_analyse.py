@@ -11,6 +11,7 @@ import pytest
 from demos.scenes import script
 from tests.command import Run
 from tests.engine.recorded import Chain
+from tests.sinks.full_disk import small_files
 from tracker.formats.ledger import read_editions, read_events
 from tracker.settings.site_file import read_site
 
@@ -43,6 +44,20 @@ def folder(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             (tmp_path / path.name).write_bytes(path.read_bytes())
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+def test_without_a_name_the_site_beside_the_records_is_counted(run: Run, folder: Path) -> None:
+    named = run("analyse", "gate.parquet", "--site", "site.yaml")
+    assert run("analyse", "gate.parquet").out == named.out, "site.yaml is that of the folder"
+    (folder / "new.yaml").rename("gate.site.yaml")
+    own = run("analyse", "gate.parquet")
+    assert own.status == 0, own.err
+    assert own.out != named.out
+    for path in ("gate.site.yaml", "site.yaml"):
+        (folder / path).unlink()
+    refused = run("analyse", "gate.parquet")
+    assert refused.status != 0
+    assert "found neither gate.site.yaml nor site.yaml beside it" in " ".join(refused.err.split())
 
 
 def test_counts_are_shown_and_written(run: Run, folder: Path) -> None:
@@ -112,3 +127,19 @@ def test_refusals_are_one_error_with_a_remedy(run: Run, folder: Path, options: t
     assert expected in " ".join(result.text.split())
     assert result.text.count("masktrail:") == 1
     assert "Traceback" not in result.text
+
+
+@pytest.mark.parametrize("name", ["full.events.jsonl", "full.events.parquet", "full.sqlite"])
+@pytest.mark.parametrize("size", [0, 20_000])
+def test_a_full_disk_is_told_by_the_name_of_the_users_file(run: Run, folder: Path, name: str, size: int) -> None:
+    before = {path.name for path in folder.iterdir()}
+    with small_files(size):
+        result = run("analyse", "gate.jsonl", "--site", "site.yaml", "--out", name)
+    if result.status == 0:  # the few rows fitted
+        assert read_events(name)
+        return
+    assert "Traceback" not in result.text
+    assert result.err.startswith(f"masktrail: {name}: expected"), result.err
+    left = {path.name for path in folder.iterdir()} - before
+    assert left <= {name}
+    assert not left or list(read_events(name)) is not None  # nothing, or what is whole

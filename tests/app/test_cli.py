@@ -115,6 +115,7 @@ def test_classes_and_limit_and_stride(run: Run, video: Path, tmp_path: Path) -> 
     assert json.loads((tmp_path / "s.json").read_text())[0]["frames"] == 4
 
 
+@pytest.mark.slow
 def test_a_second_pass_rewrites_recordings_and_refuses_cameras(run: Run, video: Path, tmp_path: Path) -> None:
     records, summary = tmp_path / "t.jsonl", tmp_path / "s.json"
     outputs = ("--records", records, "--save", tmp_path / "o.mp4", "--json", summary)
@@ -132,6 +133,7 @@ def test_a_second_pass_rewrites_recordings_and_refuses_cameras(run: Run, video: 
     refused(run("track", video, "--refine", "--records", "/dev/null", "--limit", 2), "/dev/null")
 
 
+@pytest.mark.slow
 def test_ctrl_c_keeps_what_is_done(tmp_path: Path) -> None:
     path = tmp_path / "long.mp4"
     write_video(road(seed=3), path, fps=FPS, duration_s=30)
@@ -162,9 +164,13 @@ def test_ctrl_c_keeps_what_is_done(tmp_path: Path) -> None:
 # ---- models, doctor, help -------------------------------------------------------------------------------------------
 
 
-def test_models_are_listed_shown_and_checked(run: Run) -> None:
+def test_models_are_listed_and_shown(run: Run) -> None:
     assert "yolact-nano" in run("models", "list").out
     assert "YOLOX" in run("models", "show", "yolact-nano").out
+
+
+@pytest.mark.slow
+def test_models_are_checked(run: Run) -> None:
     report = run("models", "check", "yolact-nano")
     assert report.status == 0
     assert "end2end-2" in report.out
@@ -258,6 +264,7 @@ def test_output_folder_missing_or_not_writable(run: Run, video: Path, tmp_path: 
         refused(run("track", video, "--records", "/proc/t.jsonl"), "/proc")
 
 
+@pytest.mark.slow
 def test_disk_full_keeps_what_is_written(video: Path, tmp_path: Path) -> None:
     """A file size limit stands in for a full disk: the system refuses the next byte in the same way."""
     command = [sys.executable, "-m", "tracker", "track", str(video), "--records", "t.jsonl", "--records", "t.txt"]

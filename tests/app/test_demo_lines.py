@@ -41,6 +41,7 @@ def test_the_demo_prints_at_most_fifteen_lines(run: Run, tmp_path: Path, monkeyp
     assert f"Look at {tmp_path}/out/contact-sheet.png first" in result.out
 
 
+@pytest.mark.slow
 def test_a_site_is_counted_on_the_contact_sheet(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One row of names and counts higher than without a site."""
     settings = demo.RunSettings

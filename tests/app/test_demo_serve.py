@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import statistics
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -29,8 +30,8 @@ def test_a_looped_clip_never_ends_and_its_clock_goes_on(tmp_path: Path) -> None:
     times = [frame.time_s for frame in frames]
     assert times == sorted(times)
     steps = [after - before for before, after in itertools.pairwise(times)]
-    assert max(steps) < 0.5
-    assert sum(steps) == pytest.approx(80 / 25, rel=0.5)
+    assert statistics.median(steps) == pytest.approx(1 / 25, abs=0.01)
+    assert sum(steps) > 0.9 * 79 / 25  # more where the machine is busy
     assert frames[0].size == (160, 96)
     assert (counters.broken, counters.reconnects, counters.clock_takeovers) == (0, 0, 0)
 
@@ -40,8 +41,8 @@ def test_only_the_clips_are_served() -> None:
         address = cameras.urls["road"].rpartition("/")[0]
         for path in ("/", "/../../etc/passwd", "/shop.ts"):
             with pytest.raises(urllib.error.HTTPError, match="404"):
-                urllib.request.urlopen(address + path, timeout=5)
-        with urllib.request.urlopen(cameras.urls["road"], timeout=5) as answer:
+                urllib.request.urlopen(address + path, timeout=30)
+        with urllib.request.urlopen(cameras.urls["road"], timeout=30) as answer:
             assert answer.headers["content-type"] == "video/mp2t"
             assert answer.read(188)[0] == 0x47  # a transport stream's sync byte
 

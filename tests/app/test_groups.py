@@ -221,8 +221,12 @@ def test_an_approach_without_flows_has_dashes_and_eighty_columns_suffice(run: Ru
     result = run("turns", "junction.events.jsonl", "--site", "three.yaml")
     assert result.status == 0, result.err
     assert re.search(r"approach +left +through +right +u-turn +vehicles +bicycles ", result.out)
-    assert re.search(r"west \(EB\)( +-){6} +0 +0", result.out)
-    assert re.search(r"north \(SB\)( +0){8}", result.out)
+    assert re.search(r"west \(EB\)( +-){8}", result.out)
+    assert re.search(r"north \(SB\)( +0){5}( +-){3}", result.out)  # its lines take vehicles, and there is no zebra
+    assert run("turns", "junction.events.jsonl", "--site", "three.yaml", "--out", "three.csv").status == 0
+    west, north = (next(row for row in rows("three.csv") if row["approach"] == leg) for leg in ("west", "north"))
+    assert [west[name] for name in ("left", "vehicles", "pedestrians_across")] == ["", "", ""]
+    assert [north[name] for name in ("left", "vehicles", "pedestrians_across")] == ["0", "0", ""]
 
 
 def test_turns_of_a_junction(run: Run, folder: Path) -> None:
@@ -234,7 +238,7 @@ def test_turns_of_a_junction(run: Run, folder: Path) -> None:
     words = ("turns", "junction.events.jsonl", "--site", JUNCTION, "--timezone", "Europe/Berlin")
     result = run(*words)
     assert result.status == 0, result.err
-    assert re.search(r"south \(NB\) +15 +60 +0 +0 +75 +0 +0 +0", result.out)
+    assert re.search(r"south \(NB\) +15 +60 +0 +0 +75 +- +- +-", result.out)
     assert re.search(r"north \(SB\) +0 +0 +0 +1 +1 ", result.out)
     assert re.search(r"east \(WB\) +0 +0 +1 +0 +1 +1 ", result.out)
     assert re.search(r"all +15 +60 +1 +1 +77 +1 ", result.out)
@@ -252,3 +256,17 @@ def test_turns_of_a_junction(run: Run, folder: Path) -> None:
         (["--stream", "other"], "expected one stream with the site's flows, found junction"),
     ):
         assert problem in run(*words, *more).text
+
+
+def test_times_that_the_camera_did_not_see_are_no_zeros(run: Run, folder: Path) -> None:
+    events = [flow(minute, "south ahead", identity=minute) for minute in range(0, 120, 5)]
+    gap = Event(kind="gap", stream="junction", time_s=2640.0, utc_ms=NINE + 44 * MINUTE_MS, since_s=1800.0)
+    events = [event for event in events if not 30 <= event.time_s / 60 < 45]
+    write_ledger(Path("junction.events.jsonl"), sorted([*events, gap], key=lambda event: event.time_s))
+    words = ("turns", "junction.events.jsonl", "--site", JUNCTION, "--from", "2026-11-30T07:30+00:00")
+    assert run(*words, "--to", "2026-11-30T10:30+00:00", "--out", "turns.csv").status == 0
+    south = [row for row in rows("turns.csv") if row["approach"] == "south"]
+    # Nobody knows before 08:00 and after 10:00 UTC, nor while the camera was out; true zeros in between.
+    assert [row["through"] for row in south] == ["", "", "3", "3", "", "3", "3", "3", "3", "3", "", ""]
+    assert [row["left"] for row in south] == ["", "", "0", "0", "", "0", "0", "0", "0", "0", "", ""]
+    assert "peak hour from 2026-11-30T08:45" in run(*words).out  # the first four quarters in a row that are known

@@ -86,6 +86,7 @@ def test_what_stands_still_can_be_left_out_and_visits_counted(run: Run, folder: 
     assert re.search(r"gate: 5\d visits to cells in 64 x 36 cells", visits.out)
 
 
+@pytest.mark.slow
 def test_records_give_the_same_with_and_without_masks(run: Run, folder: Path) -> None:
     found = [
         seconds(run("heatmap", name, "--out", "a.png", "--site", "site.yaml").out)
@@ -145,6 +146,7 @@ def total_of(path: str, stream: str) -> float:
         return float(heat_sum(read_tiles(connection, stream)).grid().sum())
 
 
+@pytest.mark.slow
 def test_analyse_fills_a_store_and_twice_is_once(run: Run, folder: Path) -> None:
     direct = seconds(run("heatmap", "gate.jsonl", "--out", "a.png", "--site", "site.yaml").out)
     for records in ("gate.jsonl", "gate.jsonl", "gate.instances"):
@@ -156,6 +158,7 @@ def test_analyse_fills_a_store_and_twice_is_once(run: Run, folder: Path) -> None
     assert "expected a store to keep it in" in refused.text
 
 
+@pytest.mark.slow
 def test_track_fills_a_store_with_and_without_a_site(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     end2end_model(tmp_path / "constant.onnx")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -11,17 +12,26 @@ import pytest
 from tests.command import Run
 from tests.segment.models import end2end_model
 from tests.sources.videos import write_video
+from tracker.engine.run import run as run_streams
 
 SUFFIXES = (".jsonl", ".csv", ".parquet")
 
 
-@pytest.fixture
-def records(run: Run, tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def tracked(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Records of two identities in all formats, beside the video."""
-    video = write_video(tmp_path / "x.mp4", count=40)
-    model = end2end_model(tmp_path / "model.onnx")
-    outputs = [word for suffix in SUFFIXES for word in ("--records", tmp_path / f"x{suffix}")]
-    assert run("track", video, "--model", model, *outputs).status == 0
+    made = tmp_path_factory.mktemp("tracked")
+    video = write_video(made / "x.mp4", count=40)
+    records = tuple(str(made / f"x{suffix}") for suffix in SUFFIXES)
+    [outcome] = run_streams(video, model=str(end2end_model(made / "model.onnx")), device="cpu", records=records)
+    assert not outcome.failures
+    return made
+
+
+@pytest.fixture
+def records(tracked: Path, tmp_path: Path) -> Path:
+    """A copy of them."""
+    shutil.copytree(tracked, tmp_path, dirs_exist_ok=True)
     return tmp_path
 
 
@@ -125,3 +135,18 @@ def test_a_store_is_told_which_number_an_identity_has_now(run: Run, tmp_path: Pa
     assert [(event.identity, event.was_identity) for event in told] == [(2, 7)]
     corrections = Corrections.of(events)
     assert {corrections.apply(event).identity for event in events if event.kind == "crossing"} == {2}
+
+
+def test_corrections_are_told_of_one_stream_and_none_takes_the_place_of_another() -> None:
+    from tests.sinks.ledgers import crossing
+    from tracker.engine.identities import correction_events
+
+    events = [crossing(1, identity=identity) for identity in (7, 9)]
+    events += [crossing(1, identity=2), crossing(5, identity=7, stream="yard")]
+    told = correction_events(events, {7: 2, 9: 2}, stream="gate", named={2: "car"}, reclassified={2: ("car", "bus")})
+    assert [(one.kind, one.stream, one.identity, one.was_identity, one.class_name) for one in told] == [
+        ("rekeyed", "gate", 2, 7, "car"), ("rekeyed", "gate", 2, 9, "car"), ("reclassified", "gate", 2, 0, "bus"),
+    ]  # fmt: skip
+    assert len({one.key for one in told}) == 3
+    again = correction_events([*events, *told], {}, stream="gate", reclassified={2: ("bus", "van")})
+    assert again[0].key not in {one.key for one in told}

@@ -17,9 +17,8 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from demos.scenes.road import road
-from demos.scenes.writers import write_video
 from tests.segment.models import END2END_INPUT, constant_model, end2end_outputs
+from tests.sources.videos import write_video
 from tracker.app.console import foreign
 from tracker.app.progress import summary_line, summary_table
 from tracker.engine.meter import StreamFigures
@@ -35,9 +34,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("clip") / "road.mp4"
-    write_video(road(seed=3), path, fps=10, duration_s=0.5)
-    return path
+    return write_video(tmp_path_factory.mktemp("clip") / "road.mp4", count=5, size=(160, 96))
 
 
 def named_model(path: Path, names: list[str]) -> Path:
@@ -250,6 +247,7 @@ def test_forgotten_suffixes_are_found(run: Run, clip: Path, tmp_path: Path) -> N
     assert f"did you mean {clip}?" in run("track", clip.with_suffix("")).err
 
 
+@pytest.mark.quick("command2")
 @pytest.mark.parametrize("command", [["models", "show", "yolact-nano"], ["doctor"], ["track", "--help"]])
 def test_a_terminal_without_utf_8_is_no_reason_to_fail(command: list[str]) -> None:
     environment = {**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONPATH": str(ROOT)}

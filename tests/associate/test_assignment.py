@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linear_sum_assignment
 
+from tests.thorough import examples
 from tracker.associate.assignment import assign
 
 
@@ -18,7 +19,7 @@ def total(rows: np.ndarray, columns: np.ndarray, gains: np.ndarray) -> float:
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 5), st.integers(1, 5), st.floats(0.1, 1))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 def test_no_matching_is_worth_more(seed: int, rows: int, columns: int, density: float) -> None:
     generator = np.random.default_rng(seed)
     gains = generator.uniform(-0.5, 1, (rows, columns))

@@ -133,6 +133,7 @@ def shaken(build: object, fps: float, seconds: float, **rig: float) -> list[tupl
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("build", "rig"), [(road, {"shake_px": 4.0}), (shop, {"pan_deg": 20.0})])
 def test_a_shaken_and_a_panning_camera_in_rendered_traffic(build: object, rig: dict[str, float]) -> None:
     estimator, generator = CameraMotion(), np.random.default_rng(0)

@@ -80,6 +80,7 @@ def test_a_part_that_comes_back_keeps_the_velocity() -> None:
     np.testing.assert_allclose(back.velocities[0], (SPEED_PX_S, 0), atol=0.2 * SPEED_PX_S)
 
 
+@pytest.mark.slow
 def test_nearly_every_passage_at_ten_frames_a_second_keeps_the_identity() -> None:
     for passage in passages(10):
         story = passage.play()

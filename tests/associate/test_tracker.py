@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.associate.worlds import check, line, play, random_instances
+from tests.thorough import examples
 from tracker.associate.parameters import TrackerSettings
 from tracker.associate.tracker import Tracker
 from tracker.errors import TrackerError
@@ -38,7 +39,7 @@ def run(seed: int, *, masks: bool = False) -> list[Tracks]:
 
 
 @given(st.integers(0, 2**32 - 1), st.booleans())
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 def test_whatever_comes_rows_are_valid_and_ids_gapless(seed: int, masks: bool) -> None:
     story = run(seed, masks=masks)
     seen: set[int] = set()
@@ -61,7 +62,7 @@ def test_same_input_same_bytes(masks: bool) -> None:
 
 
 @given(st.integers(0, 2**32 - 1), st.booleans())
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=examples(15), deadline=None)
 def test_the_order_of_instances_decides_nothing_but_numbers(seed: int, masks: bool) -> None:
     generator = np.random.default_rng(seed)
     straight, shuffled = Tracker(), Tracker()
@@ -216,6 +217,7 @@ def test_masks_tell_two_objects_with_the_same_box_apart() -> None:
     assert all(owner == owners[-1] for owner in owners[2:])
 
 
+@pytest.mark.slow
 def test_soak_of_many_identities_with_flat_memory() -> None:
     tracker, generator = Tracker(), np.random.default_rng(0)
     soak(tracker, generator, start=0, batches=12)

@@ -54,12 +54,12 @@ class Cluster:
         self._start(0, *head)
         self._start(1, f"--address={HEAD}:6379", f"--node-ip-address={OTHER}")
 
-    def batch(self, *words: object) -> subprocess.Popen[str]:
-        """Start a batch beside the head."""
+    def batch(self, *words: object, folder: Path = ROOT) -> subprocess.Popen[str]:
+        """Start a batch beside the head, in a folder."""
         command = [sys.executable, "-m", "tracker", "batch", *map(str, words), "--engine", "ray"]
         return subprocess.Popen(
             self._inside(0, *command, "--address", f"{HEAD}:6379"),
-            cwd=ROOT,
+            cwd=folder,
             env=self._env,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -138,7 +138,7 @@ class Cluster:
         return processes
 
 
-def wait_for(what, timeout_s: float = 90.0) -> None:
+def wait_for(what, timeout_s: float = 240.0) -> None:
     """Wait until it is true."""
     end_s = time.monotonic() + timeout_s
     while not what():

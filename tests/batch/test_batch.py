@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,6 +18,9 @@ from tests.command import Run
 from tests.nameless import nameless_table
 from tests.segment.models import end2end_model
 from tests.sources.videos import write_video
+from tracker.batch.run import plan_batch
+from tracker.batch.task import Done, Worker
+from tracker.settings.stream import RunSettings
 
 pytest.importorskip("pyarrow")
 from pyarrow import parquet
@@ -63,6 +68,7 @@ def test_rows_are_those_of_track(run: Run, tmp_path: Path, model: Path, videos: 
     assert (told["done"], told["frames"], told["failed"]) == (3, 90, {})
 
 
+@pytest.mark.slow
 def test_what_is_done_is_left_out_and_nothing_is_added_by_accident(
     run: Run, tmp_path: Path, model: Path, videos: Path
 ) -> None:
@@ -81,6 +87,7 @@ def test_what_is_done_is_left_out_and_nothing_is_added_by_accident(
     assert len(manifests(out)) == 6  # other settings are other results
 
 
+@pytest.mark.slow
 def test_a_recording_that_cannot_be_read_says_why_and_costs_no_other(
     run: Run, tmp_path: Path, model: Path, videos: Path
 ) -> None:
@@ -98,6 +105,42 @@ def test_a_recording_that_cannot_be_read_says_why_and_costs_no_other(
     broken.write_bytes((videos / "0.mp4").read_bytes())
     assert run("batch", broken, videos / "1.mp4", *words, "--resume").status == 0
     assert set(checked(out)) == {"broken.mp4", "1.mp4"}
+    assert not list((out / "failed").glob("*"))  # the file has changed, and its key with it
+
+
+def test_what_changed_replaces_its_results_and_what_was_chosen_otherwise_stays(
+    tmp_path: Path, model: Path, videos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, video = tmp_path / "out", tmp_path / "a" / "0.mp4"
+    video.parent.mkdir()
+    video.write_bytes((videos / "0.mp4").read_bytes())
+    settings = RunSettings(sources=(str(video),), model=str(model))
+    worker = Worker(settings)
+
+    def attempts(*, sources: tuple[str, ...] = (str(video),), instances: bool = False, stride: int = 1) -> list[str]:
+        chosen = settings.replace(sources=sources, stride=stride)
+        [task] = plan_batch(chosen, str(out), resume=True, instances=instances).tasks
+        result = worker.run(task)
+        assert isinstance(result, Done)
+        found = [str(one["attempt"]) for one in manifests(out)]
+        assert result.manifest.attempt in found
+        return found
+
+    [first] = attempts()
+    os.utime(video, (1, 1))
+    [second] = attempts()
+    assert second != first
+    assert list((out / "records").glob(f"*/{first}.parquet"))  # a reader may be at it
+    monkeypatch.setattr("tracker.batch.run.__version__", "99")
+    [third] = attempts()
+    assert third != second
+    assert len(attempts(stride=2)) == 2
+    assert len(attempts(instances=True)) == 2
+    assert len(attempts()) == 3  # it lacks a table
+    other = tmp_path / "b" / "0.mp4"
+    other.parent.mkdir()
+    other.write_bytes((videos / "1.mp4").read_bytes())
+    assert len(attempts(sources=(str(other),))) == 4
 
 
 def test_a_plan_does_nothing(run: Run, tmp_path: Path, model: Path, videos: Path) -> None:
@@ -108,6 +151,23 @@ def test_a_plan_does_nothing(run: Run, tmp_path: Path, model: Path, videos: Path
     assert "4 s of video, 90 frames" in result.text
     assert "at 2 an hour" in result.text
     assert not out.exists()
+
+
+@pytest.mark.parametrize("suffix", [".mkv", ".ts"])
+def test_a_plan_knows_lengths_that_are_told_in_seconds_only(run: Run, tmp_path: Path, model: Path, suffix: str) -> None:
+    video = write_video(tmp_path / f"a{suffix}", count=50)
+    result = run("batch", video, "--out", tmp_path / "out", "--model", model, "--plan")
+    assert result.status == 0, result.err
+    assert re.search(r"2 s of video, (49|50|51) frames", result.text), result.text
+    result = run("batch", video, "--out", tmp_path / "out", "--model", model, "--plan", "--limit", 5)
+    assert ", 5 frames" in result.text
+
+
+def test_a_plan_says_that_no_length_is_known(run: Run, tmp_path: Path, model: Path) -> None:
+    (tmp_path / "a.mp4").write_bytes(b"no video")
+    result = run("batch", tmp_path / "a.mp4", "--out", tmp_path / "out", "--model", model, "--plan")
+    assert result.status == 0, result.err
+    assert "not known as none of those that were looked at tells it" in result.text
 
 
 @pytest.mark.parametrize("words", [("--save", "x.mp4"), ("--records", "x.csv")])
@@ -125,7 +185,7 @@ def test_a_place_that_cannot_be_written_is_told_before_any_work(run: Run, tmp_pa
     assert (tmp_path / "out").read_text() == "a file"
 
 
-def start(*words: object) -> subprocess.Popen[str]:
+def start(*words: object, **options: Any) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-m", "tracker", "batch", *map(str, words)],
         cwd=ROOT,
@@ -133,6 +193,7 @@ def start(*words: object) -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        **options,
     )
 
 
@@ -159,6 +220,7 @@ def long_videos(tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_a_killed_worker_costs_nothing(tmp_path: Path, model: Path, long_videos: Path) -> None:
     out = tmp_path / "out"
     process = start(long_videos, "--out", out, "--model", model, "--processes", 2)
@@ -172,6 +234,7 @@ def test_a_killed_worker_costs_nothing(tmp_path: Path, model: Path, long_videos:
     assert len(manifests(out)) == 4
 
 
+@pytest.mark.slow
 def test_a_killed_driver_leaves_what_can_be_resumed(tmp_path: Path, model: Path, long_videos: Path) -> None:
     out = tmp_path / "out"
     words = (long_videos, "--out", out, "--model", model, "--processes", 2)
@@ -190,6 +253,23 @@ def test_a_killed_driver_leaves_what_can_be_resumed(tmp_path: Path, model: Path,
     assert all(found[name] == rows for name, rows in before.items())
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="a terminal interrupts a group of processes")
+def test_an_interruption_while_workers_start_is_no_fault_of_theirs(
+    tmp_path: Path, model: Path, long_videos: Path
+) -> None:
+    out = tmp_path / "out"
+    process = start(long_videos, "--out", out, "--model", model, "--processes", 2, start_new_session=True)
+    wait_for(lambda: workers_of(process.pid))
+    os.killpg(process.pid, signal.SIGINT)
+    text, _ = process.communicate(timeout=60)
+    assert process.returncode == 130, text
+    assert "Traceback" not in text
+    assert "processes lost" not in text
+    assert not list(out.rglob("*.json"))
+
+
+@pytest.mark.slow
 def test_an_interruption_keeps_what_is_done(tmp_path: Path, model: Path, long_videos: Path) -> None:
     out = tmp_path / "out"
     process = start(long_videos, "--out", out, "--model", model, "--processes", 1)

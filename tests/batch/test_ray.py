@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import signal
 import subprocess
 import tempfile
@@ -89,6 +90,19 @@ def test_a_worker_is_killed(cluster: Cluster, recordings: Path, tmp_path: Path, 
     victims = cluster.workers(1) or cluster.workers(0)
     victims[0].send_signal(signal.SIGKILL)
     check(out, process, plain, redone=1)
+
+
+def test_paths_are_those_of_the_folder_of_the_batch_and_chunks_give_the_rows_of_the_whole(
+    cluster: Cluster, recordings: Path, tmp_path: Path, plain: Table
+) -> None:
+    out, name = tmp_path / "out", recordings.name
+    words = (f"{name}/0.mp4", "--model", f"{name}/model.onnx", "--out", os.path.relpath(out, recordings.parent))
+    process = cluster.batch(*words, "--split", "--scratch", tmp_path, folder=recordings.parent)
+    text, _ = process.communicate(timeout=200)
+    assert process.returncode == 0, text
+    [one] = manifests(out)
+    assert nameless_table(parquet.read_table(out / one["files"]["records"])).equals(plain)
+    assert one["notes"] == []
 
 
 def test_the_driver_is_killed_and_resumed(cluster: Cluster, recordings: Path, tmp_path: Path, plain: Table) -> None:

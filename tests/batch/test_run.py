@@ -10,6 +10,8 @@ from tests.batch.fakes import Answer, FakePool, manifest, plan
 from tracker.batch.pool import Lost
 from tracker.batch.run import Batch
 from tracker.batch.task import Done, Failed
+from tracker.inference.survey import DeviceSurvey
+from tracker.settings.stream import RunSettings
 
 
 def done(key: str, _count: int) -> Answer:
@@ -101,6 +103,26 @@ def test_time_left_follows_bytes(tmp_path: Path) -> None:
     Batch(plan(tmp_path, *"abcd"), FakePool(done, workers=1), on_progress=lambda one: seen.append(one.left_s)).run()
     assert all(left_s is not None and left_s >= 0 for left_s in seen)
     assert seen[-1] == 0
+
+
+@pytest.mark.parametrize(
+    ("device", "visible", "expected"),
+    [("auto", None, ["0", "1"]), ("cuda", "3, 1", ["3", "1"]), ("cpu", None, [])],
+)
+def test_processes_share_the_cards(
+    monkeypatch: pytest.MonkeyPatch, device: str, visible: str | None, expected: list[str]
+) -> None:
+    from tracker.app import batch
+
+    two = DeviceSurvey(version="1", listed=(), cards=("A", "B"))
+    monkeypatch.setattr(batch, "survey", lambda: two)
+    monkeypatch.setattr(batch, "available_cores", lambda: 8)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if visible is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    settings = RunSettings(sources=("x",), device=device)
+    assert batch._cards(settings) == expected
+    assert batch._processes(settings, None) == (8 if device == "cpu" else 4)
 
 
 def test_notes_are_told(tmp_path: Path) -> None:

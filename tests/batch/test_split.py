@@ -14,10 +14,16 @@ import pytest
 from demos.scenes.catalogue import open_recording
 from demos.scenes.writers import write_video as write_scene
 from tests.command import Run
+from tests.segment.models import end2end_model
 from tests.sources.videos import write_video
 from tracker.batch.chunks import Chunk, cut
+from tracker.batch.pool import Advanced, Ended, LocalPool, Lost
+from tracker.batch.run import plan_batch
+from tracker.batch.split import SplitWorker
 from tracker.batch.spool import Spool, picture_digest, read_spool, write_spooled
+from tracker.batch.task import Done
 from tracker.errors import SourceError
+from tracker.settings.stream import RunSettings
 from tracker.sources.open import open_source
 from tracker.types import Frame, Instances, Letterbox
 
@@ -29,7 +35,7 @@ def network_inputs(path: Path) -> list[bytes]:
         return [picture_digest(frame.network_image) for frame in source]
 
 
-@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".ts"])
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".ts", ".avi"])
 def test_chunks_give_the_pictures_of_the_whole(tmp_path: Path, suffix: str) -> None:
     video = write_video(tmp_path / f"in{suffix}", count=60, gop=10)
     chunks = list(cut(str(video), tmp_path, chunk_s=0.5))
@@ -125,7 +131,8 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("name", ["plain", "open", "single"])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [pytest.param("plain", marks=pytest.mark.slow), "open", "single"])
 def test_rows_are_those_of_an_unsplit_run(
     run: Run, tmp_path: Path, clips: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -140,6 +147,31 @@ def test_rows_are_those_of_an_unsplit_run(
     assert manifest["frames"] == (30 if words else 60)
     notes = " ".join(manifest["notes"])
     assert ("frames were segmented in the pass" in notes) == (name == "open")
+
+
+class LatePool(LocalPool):
+    """Workers that are free once they were waited for, as actors are that start."""
+
+    waited = False
+
+    @property
+    def free(self) -> int:
+        return super().free if self.waited else 0
+
+    def wait(self, timeout_s: float) -> list[Advanced | Ended | Lost]:
+        self.waited = True
+        return super().wait(timeout_s)
+
+
+def test_workers_that_start_late_get_chunks(tmp_path: Path) -> None:
+    video = write_video(tmp_path / "a.mp4", count=30, gop=10)
+    settings = RunSettings(sources=(str(video),), model=str(end2end_model(tmp_path / "model.onnx")), workers=1)
+    [task] = plan_batch(settings, str(tmp_path / "out")).tasks
+    worker = SplitWorker(settings, open_pool=lambda one: LatePool(one, processes=1), workers=1, chunk_s=0.1)
+    result = worker.run(task, progress=lambda _: None)
+    worker.close()
+    assert isinstance(result, Done)
+    assert (result.manifest.frames, result.manifest.notes) == (30, [])
 
 
 def test_a_recording_that_cannot_be_read_fails_as_ever(run: Run, tmp_path: Path) -> None:

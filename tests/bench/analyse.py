@@ -50,7 +50,7 @@ def count(path: Path, site: Site) -> int:
     """Events of a site from a file."""
     boxes = Reading(fps=25.0, size=(1280, 720), by_boxes=path.suffix == ".txt")
     with open_input([path], site, StreamSettings(), boxes) as source:
-        return sum(len(tracked.events) for tracked in source.counted()) + len(source.closing())
+        return sum(len(tracked.events) for tracked in source.counted(bare=True)) + len(source.closing())
 
 
 def kept(path: Path) -> Recent:

@@ -15,6 +15,7 @@ import numpy as np
 
 from demos.scenes import script
 from tests.analytics.worlds import tracked_truth
+from tracker.analytics.analytic import AnalyticContext
 from tracker.analytics.measures import SiteMeasures
 from tracker.engine.camera_state import CameraStateStage
 from tracker.engine.counting import AnalyticsStage, ContactStage
@@ -65,7 +66,8 @@ def stages(stream: list[TrackedFrame], image: np.ndarray) -> tuple[dict[str, np.
     """Milliseconds per frame ``(F,)`` of every stage, the fastest of all runs, and the events of a run."""
     runs, events = [], 0
     for _ in range(RUNS):
-        chain = [ContactStage(busy_site()), CameraStateStage(stream="bench"), AnalyticsStage(busy_site(), stream="b")]
+        counting = AnalyticsStage(SiteMeasures, AnalyticContext(stream="bench", site=busy_site()))
+        chain = [ContactStage(busy_site()), CameraStateStage(stream="bench"), counting]
         times_ms, events = [], 0
         for tracked in stream:
             frame = replace(tracked, frame=replace(tracked.frame, image=image))

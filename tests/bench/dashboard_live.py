@@ -172,7 +172,8 @@ class _Plan:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.settings = type("Settings", (), {"site": None})
+        self.settings = type("Settings", (), {"site": None, "privacy": "none"})
+        self.site = None
         self.address = type("Address", (), {"kind": "camera"})
 
     def kind_of(self, _output: str) -> None:

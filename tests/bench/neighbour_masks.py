@@ -1,9 +1,10 @@
 """Masks of coasting tracks and of overlapping ones, against the exact silhouettes of rendered shops.
 
-``python -m tests.bench.neighbour_masks [--model FILE] [--seeds 0 1 2] [--seconds 10] [--fps 10] [--hide]`` prints the
-figures of predicted masks, from coefficients on the new prototypes and from the last mask moved into the predicted box;
-of masks of tracks that overlap, as they were segmented and divided; and by how much pairs of such masks overlap. With
-``--hide`` every object is hidden from the tracker for 0.2 to 0.8 s every few seconds, as a detector would miss it.
+``python -m tests.bench.neighbour_masks [--model FILE] [--outline FOLDER] [--seeds 0 1 2] [--seconds 10] [--fps 10]
+[--hide]`` prints the figures of predicted masks, from coefficients on the new prototypes and from the last mask moved
+into the predicted box; of masks of tracks that overlap, as they were segmented and divided; and by how much pairs of
+such masks overlap. With ``--hide`` every object is hidden from the tracker for 0.2 to 0.8 s every few seconds, as a
+detector would miss it.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import numpy as np
 
 from demos.scenes.checkout import checkout
 from demos.scenes.shop import shop
+from tests.bench.outlined import add_outline, outline_stage
 from tracker.associate.predicted_masks import LEAST_SHARE, MaskPredictor
 from tracker.associate.tracker import Tracker
 from tracker.masks.instance_masks import PROBABILITY_THRESHOLD
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 
     from demos.scenes.truth import SceneTruth
     from demos.scenes.world import Scene
+    from tracker.engine.outline import OutlineStage
     from tracker.types import Instances
 
 SIZE, PEOPLE = (640, 360), 14
@@ -111,10 +114,12 @@ def measure(
     scene: Scene, segmenter: OnnxSegmenter, options: Any, found: dict[str, Figures], shares: list[float]
 ) -> None:
     """Add one scene's masks, and the overlaps of pairs of them."""
+    stage = outline_stage(options.outline)
     predictor, votes, last = MaskPredictor(), defaultdict(Counter), {}
     for frame, truth, instances, tracks in frames(scene, segmenter, options.seconds, options.fps, options.hide):
         plain = TrackedFrame(frame=frame, instances=instances, tracks=tracks, class_names=segmenter.class_names)
         divided = plain.divided().instances
+        add_outlined(stage, plain.divided(), truth, found)
         predicted = predictor.update(instances, tracks)
         kept = {} if predicted is None else {int(row): place for place, row in enumerate(predicted.rows)}
         seen = tracks.detection_rows[tracks.detection_rows >= 0]
@@ -141,6 +146,21 @@ def measure(
                 if place in kept:
                     shown = predicted.masks.full(kept[place], tracks.boxes[place])
                     found["coasting, coefficients"].add(shown, wanted)
+
+
+def add_outlined(
+    stage: OutlineStage | None, tracked: TrackedFrame, truth: SceneTruth, found: dict[str, Figures]
+) -> None:
+    """Add the masks that are outlined, and the same ones before."""
+    if stage is None:
+        return
+    outlined, before = stage.process(tracked), tracked.instances
+    rows = np.zeros(0) if outlined.outlined is None else np.flatnonzero(outlined.outlined)
+    for row in rows.tolist():
+        one = owner(before.masks.full(row, before.boxes[row]), truth)
+        if one is not None:
+            for name, chosen in {"outlined": outlined.instances, "outlined, before": before}.items():
+                found[name].add(chosen.masks.full(row, chosen.boxes[row]), true_mask(truth, one))
 
 
 def overlaps(instances: Instances, row: int, seen: Any) -> bool:
@@ -176,6 +196,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=10.0)
     parser.add_argument("--fps", type=float, default=10.0)
     parser.add_argument("--hide", action="store_true")
+    add_outline(parser)
     options = parser.parse_args()
     segmenter = OnnxSegmenter(options.model, device="cpu", threads=1, source_size=SIZE)
     found: dict[str, Figures] = defaultdict(Figures)

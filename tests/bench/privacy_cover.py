@@ -1,9 +1,9 @@
 """Share of true silhouettes of persons that covered pictures leave bare, on rendered scenes.
 
-``python -m tests.bench.privacy_cover [--seconds 20] [--scenes all]``. Detections are true masks, the same going missing
-in bursts (6 % of the frames begin one of 3 frames), or the default model's on the rendered pictures. Frames come at
-12.5 fps. ``now`` fills what is detected in the frame itself, ``held`` is ``--privacy fill``, ``page`` the dashboard's
-5 fps, ``second`` the second pass.
+``python -m tests.bench.privacy_cover [--seconds 20] [--scenes all] [--outline FOLDER]``. Detections are true masks, the
+same going missing in bursts (6 % of the frames begin one of 3 frames), or the default model's on the rendered pictures,
+outlined with ``--outline``. Frames come at 12.5 fps. ``now`` fills what is detected in the frame itself, ``held`` is
+``--privacy fill``, ``page`` the dashboard's 5 fps, ``second`` the second pass.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ import numpy as np
 from demos.scenes.catalogue import names, open_recording
 from demos.scenes.detector import detect
 from demos.scenes.truth import CLASS_NAMES
+from tests.bench.outlined import add_outline, outline_stage
 from tracker.associate.tracker import Tracker
 from tracker.engine.covered import CoveredSink, Covering
 from tracker.engine.second_pass import SecondPass
@@ -69,7 +70,9 @@ class Bursts:
         return detect(truth.take(np.array(kept, np.int64)), rng=self._random, min_visibility=0.0, min_area_px=1)
 
 
-def frames(scene: Scene, seconds: float, kind: str) -> Iterator[tuple[TrackedFrame, SceneTruth]]:
+def frames(
+    scene: Scene, seconds: float, kind: str, folder: str | None = None
+) -> Iterator[tuple[TrackedFrame, SceneTruth]]:
     """Tracked frames with their truth; ``kind``: ``true``, ``bursts`` or ``model``."""
     tracker: Any
     if kind == "model":
@@ -77,7 +80,7 @@ def frames(scene: Scene, seconds: float, kind: str) -> Iterator[tuple[TrackedFra
         from tracker.sources.convert import PADDING
         from tracker.types import Letterbox
 
-        segmenter = OnnxSegmenter(threads=1)
+        segmenter, outline = OnnxSegmenter(threads=1), outline_stage(folder)
         tracker = Tracker.for_model(segmenter)
     else:
         tracker, found = Tracker(), Bursts(BURST_START if kind == "bursts" else 0.0)
@@ -91,13 +94,14 @@ def frames(scene: Scene, seconds: float, kind: str) -> Iterator[tuple[TrackedFra
             rows, columns = rendered.image.shape[:2]
             padded[:rows, :columns] = rendered.image
             letterbox = Letterbox.fit(truth.size, segmenter.network_size, keep_aspect=segmenter.keep_aspect)
-            frame = shown(truth, number, network_image=padded, letterbox=letterbox)
+            frame = shown(truth, number, network_image=padded, letterbox=letterbox, image=rendered.image)
             instances = segmenter.segment([frame])[0]
         else:
             truth = scene.truth(at_s)
             frame, instances = shown(truth, number), found(truth)
         tracks = tracker.update(instances, at_s)
-        yield TrackedFrame(frame=frame, instances=instances, tracks=tracks, class_names=scene.class_names), truth
+        found_now = TrackedFrame(frame=frame, instances=instances, tracks=tracks, class_names=scene.class_names)
+        yield (found_now if kind != "model" or outline is None else outline.process(found_now.divided())), truth
 
 
 def shown(truth: SceneTruth, index: int, **images: Any) -> Frame:
@@ -166,6 +170,7 @@ def measure(
     *,
     second: bool = False,
     class_ids: Iterable[int] = (PERSON,),
+    outline: str | None = None,
 ) -> dict[str, Any]:
     """Coverage of one scene: of the frame alone, live, on the dashboard, and after the second pass."""
     truths: list[SceneTruth] = []
@@ -174,7 +179,7 @@ def measure(
     checks = {name: Check(truths, covering.class_ids) for name in ("now", "held", "page")}
     sinks = {name: CoveredSink(checks[name], covering) for name in ("held", "page")}
     with contextlib.closing(Spool()) as spool, tempfile.TemporaryDirectory() as folder:
-        for tracked, truth in frames(scene, seconds, kind):
+        for tracked, truth in frames(scene, seconds, kind, outline):
             truths.append(truth)
             pictured = replace(tracked, frame=with_picture(tracked.frame, truth))
             spool.sink.write(tracked)
@@ -209,13 +214,15 @@ def main() -> None:
     parser.add_argument("--shown-fps", type=float, default=SHOWN_FPS)
     parser.add_argument("--scenes", nargs="*", default=["shop", "checkout", "door"], help="names, or all")
     parser.add_argument("--everything", action="store_true", help="cover all classes, not persons alone")
+    add_outline(parser)
     arguments = parser.parse_args()
     class_ids = range(len(CLASS_NAMES)) if arguments.everything else (PERSON,)
     for name in names() if arguments.scenes == ["all"] else arguments.scenes:
         for kind in arguments.kinds:
             scene = open_recording(name, size=(640, 360), seed=1).scene
             seconds = min(arguments.seconds, scene.duration_s)
-            result = measure(scene, seconds, kind, arguments.shown_fps, second=True, class_ids=class_ids)
+            options = {"second": True, "class_ids": class_ids, "outline": arguments.outline}
+            result = measure(scene, seconds, kind, arguments.shown_fps, **options)
             sys.stdout.write(json.dumps(result) + "\n")
             sys.stdout.flush()
 

@@ -1,7 +1,8 @@
 """Measures of traffic against rendered truth, true masks and identities: errors by distance, and what they cost.
 
 ``python -m tests.bench.traffic [--seeds N] [--width PX] [--fps F]`` prints speeds on the scene ``road``,
-post-encroachment times on ``junction``, and the thread's CPU time of ``TrafficMeasures`` per frame.
+post-encroachment times and times to collision on ``junction``, and the thread's CPU time of ``TrafficMeasures`` per
+frame.
 """
 
 from __future__ import annotations
@@ -89,6 +90,7 @@ def sizes(events: list[Event], kinds: dict[int, str]) -> Iterator[str]:
 
 def conflicts(seeds: int, size: tuple[int, int], fps: float, duration_s: float) -> Iterator[str]:
     off, missed, besides, spent = [], 0, 0, []
+    toward: list[tuple[float, float]] = []
     for seed in range(seeds):
         scene = junction(seed=seed, size=size, duration_s=duration_s)
         truth = {(one.first, one.second): one.seconds for one in scene.encroachments(AREA_M, most_s=5.0)}
@@ -96,6 +98,10 @@ def conflicts(seeds: int, size: tuple[int, int], fps: float, duration_s: float) 
         events, seconds = measured(scene, site, fps, duration_s)
         spent += seconds
         found = {(e.other_identity, e.identity): e.value for e in events if e.kind == "post_encroachment"}
+        closest = {(a.one, a.other): a.seconds for a in scene.approaches(AREA_M, most_s=3.0)}
+        told = [event for event in events if event.kind == "time_to_collision"]
+        pairs = {tuple(sorted((event.identity, event.other_identity))): event.value for event in told}
+        toward += [(value, closest[pair]) for pair, value in pairs.items() if pair in closest]
         off += [found[pair] - true for pair, true in truth.items() if pair in found]
         missed += sum(pair not in found for pair in truth)
         besides += sum(pair not in truth for pair in found)
@@ -104,6 +110,11 @@ def conflicts(seeds: int, size: tuple[int, int], fps: float, duration_s: float) 
         f"post-encroachment times up to 5 s: {len(off)} pairs, {missed} missed, {besides} besides; |error| median "
         f"{np.median(errors):.3f} s, 90 % {np.percentile(errors, 90):.3f} s, "
         f"within 0.1 s {np.mean(errors <= 0.1):.0%}, mean error {np.mean(off):+.3f} s"
+    )
+    late = np.abs(np.subtract(*np.transpose(toward)))
+    yield (
+        f"times to collision up to 3 s: {len(toward)} pairs, |error| median {np.median(late):.3f} s, "
+        f"90 % {np.percentile(late, 90):.3f} s"
     )
     yield f"  cost: median {np.median(spent) * 1000:.2f} ms a frame, 95 % {np.percentile(spent, 95) * 1000:.2f} ms"
 

@@ -90,6 +90,17 @@ def chromium() -> Iterator[Any]:
         browser.close()
 
 
+@contextlib.contextmanager
+def closed_and_checked() -> Iterator[list[Tab]]:
+    """A list for tabs, which are closed when the block is done; none of them may have complained."""
+    opened: list[Tab] = []
+    yield opened
+    for one in opened:
+        one.page.context.close()
+    for one in opened:
+        one.check()
+
+
 def open_tab(browser: Any, address: str, **context: Any) -> Tab:
     """A tab in a context of its own: cookies and storage are not shared."""
     settings = {"viewport": {"width": 1280, "height": 800}, "timezone_id": "Europe/Berlin", "locale": "en-GB"}

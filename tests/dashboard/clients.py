@@ -76,6 +76,7 @@ class Desk:
         engine: A played one.
         recordings: Folder of results.
         ledgers: Stores and event files.
+        allow_runs: Recordings may be run.
         settings: Further ones.
     """
 
@@ -86,10 +87,12 @@ class Desk:
         engine: EngineView | None = None,
         recordings: Path | None = None,
         ledgers: Iterable[Path] = (),
+        allow_runs: bool = False,
         **settings: Any,
     ) -> None:
         chosen = DashboardSettings(folder=str(folder), **settings)
-        self.context = Context(chosen, engine=engine, recordings=recordings, ledgers=ledgers)
+        more = {"ledgers": ledgers, "allow_runs": allow_runs}
+        self.context = Context(chosen, engine=engine, recordings=recordings, **more)
         self.app = make_app(self.context)
         self.context.ledgers.read()
 

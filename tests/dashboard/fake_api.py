@@ -21,7 +21,9 @@ from tests.dashboard.fake_accounts import FakeAccounts
 from tests.dashboard.fake_answers import COOKIE, refusal
 from tests.dashboard.fake_live import FakeLive
 from tests.dashboard.fake_measures import FakeMeasures
+from tests.dashboard.fake_runs import FakeRuns
 from tests.dashboard.fake_sites import FakeSites
+from tests.dashboard.fake_validation import FakeValidation
 from tests.dashboard.fake_world import Camera
 from tracker.dashboard.guard import csp
 
@@ -35,7 +37,7 @@ PASSWORD = "correct horse battery"
 TOKEN = "one-time-token-of-the-fake"
 
 
-class Fake(FakeMeasures, FakeSites, FakeAccounts, FakeLive):
+class Fake(FakeMeasures, FakeSites, FakeValidation, FakeAccounts, FakeLive, FakeRuns):
     """The whole state of a fake server.
 
     Args:
@@ -45,6 +47,8 @@ class Fake(FakeMeasures, FakeSites, FakeAccounts, FakeLive):
     """
 
     def __init__(self, *, setup_needed: bool = False, video: Path | None = None, empty: bool = False) -> None:
+        FakeRuns.__init__(self)
+        self.empty = empty
         self.users: dict[str, dict[str, Any]] = {}
         if not setup_needed:
             self.users["ada"] = {"name": "ada", "role": "admin", "streams": "*", "see_people": True}
@@ -253,6 +257,7 @@ def application(fake: Fake) -> Any:
         Route("/api/session/password", g(fake.password), methods=["POST"]),
         Route("/api/streams", g(fake.streams)),
         Route("/api/alerts", g(fake.alerts)),
+        Route("/api/alerts/rules", g(fake.rules)),
         Route("/api/alerts/acknowledge", g(fake.acknowledge, "operator"), methods=["POST"]),
         Route(s, g(fake.stream)),
         Route(s + "/picture", g(fake.picture)),
@@ -260,7 +265,9 @@ def application(fake: Fake) -> Any:
         Route(s + "/identities/{number:int}", g(fake.identity)),
         Route(s + "/site", g(fake.site), methods=["GET"]),
         Route(s + "/site", g(fake.site, "operator"), methods=["PUT"]),
+        Route(s + "/site/alerts", g(fake.save_rules, "operator"), methods=["PUT"]),
         Route(s + "/site/check", g(fake.check, "operator"), methods=["POST"]),
+        Route(s + "/site/ground", g(fake.ground, "operator"), methods=["POST"]),
         Route(s + "/site/dry-run", g(fake.dry_run, "operator"), methods=["POST"]),
         Route(s + "/site/import", g(fake.take, "operator"), methods=["POST"]),
         Route(s + "/site/export", g(fake.give)),
@@ -280,7 +287,19 @@ def application(fake: Fake) -> Any:
         Route("/api/occupancy", g(fake.occupancy)),
         Route("/api/export/{name}", g(fake.export)),
         Route("/api/recordings", g(fake.recordings)),
+        Route("/api/recordings/{stream}/frame", g(fake.still)),
+        Route("/api/recordings/{stream}/trails", g(fake.trails)),
+        Route("/api/runs", g(fake.all_runs)),
+        Route("/api/runs/{name}", g(fake.one_run, "operator"), methods=["POST", "DELETE"]),
         Route("/api/audit", g(fake.audit, "operator")),
+        Route("/api/validation/sheets", g(fake.sheets, "operator"), methods=["GET", "POST"]),
+        Route("/api/validation/sheets/{number:int}", g(fake.sheet, "operator"), methods=["GET", "DELETE"]),
+        Route("/api/validation/sheets/{number:int}/report", g(fake.report, "operator")),
+        Route(
+            "/api/validation/sheets/{number:int}/intervals/{interval:int}",
+            g(fake.count_interval, "operator"),
+            methods=["PUT"],
+        ),
         Route("/api/validation", g(fake.validation, "operator"), methods=["GET", "POST"]),
         Route("/api/health", g(fake.health)),
         Route("/api/users", g(fake.accounts, "admin"), methods=["GET", "POST"]),

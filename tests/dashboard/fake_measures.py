@@ -148,13 +148,18 @@ class FakeMeasures(FakeQuestions):
         answer = {"bin_s": bins["bin_s"], "configured": known, "groups": [group] if known else []}
         return JSONResponse(answer)
 
+    def walk(self) -> None:
+        """Render all moments of the loops now, which takes some seconds for each."""
+        for one in self.cameras.values():
+            _walked(one)
+
     async def heat(self, request: Request) -> Response:
         one, look = self.cameras[request.path_params["stream"]], _look(request)
-        return JSONResponse(heat_facts(_walked(one), look, None))
+        return JSONResponse(heat_facts(await asyncio.to_thread(_walked, one), look, None))
 
     async def heat_picture(self, request: Request) -> Response:
         one = self.cameras[request.path_params["stream"]]
-        found = _walked(one)
+        found = await asyncio.to_thread(_walked, one)
         if found is None:
             return refusal(404, "heatmap", "one of this stream and time", "none", "ask another time")
         still = one.frame(one.now()[0])[0]

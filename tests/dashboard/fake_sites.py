@@ -10,8 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.responses import JSONResponse, Response
 
-from tests.dashboard.fake_answers import FakeState, refusal
+from tests.dashboard.fake_answers import refusal
+from tests.dashboard.fake_recorded import FakeRecorded
 from tests.dashboard.fake_world import passes
+from tracker.dashboard.ground_view import ground_view
+from tracker.dashboard.problems import ApiError
+from tracker.dashboard.rule_list import site_rules
+from tracker.dashboard.sites import site_of_json
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -19,15 +24,14 @@ if TYPE_CHECKING:
     from tests.dashboard.fake_world import Camera
 
 
-class FakeSites(FakeState):
+class FakeSites(FakeRecorded):
     """Routes under ``/api/streams/ID/site``."""
 
     async def site(self, request: Request) -> Response:
         one = self.cameras[request.path_params["stream"]]
         if request.method == "GET":
-            return JSONResponse(
-                {"revision": one.site["revision"], "site": one.site, "size": [640, 360], "history": one.history}
-            )
+            facts = {"revision": one.site["revision"], "site": one.site, "size": [640, 360], "history": one.history}
+            return JSONResponse(facts | {"recording": self.recorded(request, one)})
         body = await request.json()
         if body["revision"] != one.site["revision"]:
             error = (
@@ -62,7 +66,7 @@ class FakeSites(FakeState):
             for line in site["lines"]
             if len(line["points"]) < 2
         ]
-        return found
+        return found + (ground_view(site["ground"], None)["problems"] if site.get("ground") else [])
 
     async def old_site(self, request: Request) -> Response:
         one, revision = self.cameras[request.path_params["stream"]], int(request.path_params["revision"])
@@ -74,6 +78,31 @@ class FakeSites(FakeState):
 
     async def check(self, request: Request) -> Response:
         return JSONResponse({"problems": self.problems((await request.json())["site"]), "warnings": []})
+
+    async def rules(self, request: Request) -> Response:
+        wanted = request.query_params.getlist("stream")
+        found = [one for one in self.allowed(self.user(request) or {}) if not wanted or one.id in wanted]
+        return JSONResponse({"sites": [self._rules_of(one) for one in found if one.kind == "camera"]})
+
+    async def save_rules(self, request: Request) -> Response:
+        one, body = self.cameras[request.path_params["stream"]], await request.json()
+        site = one.site | {"alerts": body["rules"]}
+        try:
+            site_of_json(site)
+        except ApiError as failure:
+            return failure.response()
+        if body["revision"] != one.site["revision"]:
+            known = self._rules_of(one)
+            return refusal(409, "site", revision=known["revision"], site={"alerts": known["rules"]}, diff=[])
+        self.save(one, site, (self.user(request) or {})["name"])
+        return JSONResponse(self._rules_of(one))
+
+    @staticmethod
+    def _rules_of(one: Camera) -> dict[str, Any]:
+        return site_rules(one.id, site_of_json(one.site))
+
+    async def ground(self, request: Request) -> Response:
+        return JSONResponse(ground_view((await request.json())["ground"], (640, 360)))
 
     async def dry_run(self, request: Request) -> Response:
         one, site = self.cameras[request.path_params["stream"]], (await request.json())["site"]

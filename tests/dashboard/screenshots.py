@@ -41,9 +41,12 @@ PAGES: dict[str, str] = {
     "heatmap": "/heatmap?span=all",
     "events": "/events",
     "alerts": "/alerts",
+    "rules": "/alerts?tab=rules",
     "audit": "/audit",
+    "validation": "/validation",
     "recordings": "/recordings",
     "recording": "/streams/morning?identity=3",
+    "recording-site": "/streams/morning/site",
     "health": "/health",
     "users": "/users",
     "tokens": "/users?tab=tokens",
@@ -56,6 +59,34 @@ def _editor(tab: Tab) -> None:
     tab.go("/streams/entrance/site")
     tab.page.locator(".place-list button").first.click()
     tab.page.locator(".dry").wait_for(timeout=30_000)
+
+
+def _ground(tab: Tab) -> None:
+    tab.go("/streams/entrance/site")
+    tab.page.get_by_role("button", name="Ground", exact=True).focus()
+    tab.page.keyboard.press("Enter")
+    tab.page.get_by_label("Width, m").fill("4")
+    tab.page.get_by_label("Length, m").fill("9")
+    tab.page.locator(".edit-ground .grid line").first.wait_for(state="attached")
+
+
+def _sheet(tab: Tab) -> None:
+    tab.go("/validation?stream=morning")
+    tab.page.get_by_role("button", name="Draw intervals").click()
+    dialog = tab.page.get_by_role("dialog")
+    dialog.get_by_label("Intervals").fill("6")
+    dialog.get_by_label("Length of each, s").fill("3")
+    dialog.get_by_role("button", name="Draw intervals").click()
+    for _ in range(5):
+        tab.page.get_by_role("button", name="Save, next interval").wait_for()
+        tab.page.keyboard.press("1")
+        tab.page.get_by_role("button", name="Save, next interval").click()
+
+
+def _report(tab: Tab) -> None:
+    _sheet(tab)
+    tab.page.get_by_role("button", name="Report").click()
+    tab.page.locator("table").wait_for()
 
 
 def _conflict(tab: Tab) -> None:
@@ -82,7 +113,14 @@ def _menu(tab: Tab) -> None:
         button.click()
 
 
-SCENES: dict[str, Callable[[Tab], None]] = {"editor": _editor, "conflict": _conflict, "menu": _menu}
+SCENES: dict[str, Callable[[Tab], None]] = {
+    "editor": _editor,
+    "ground": _ground,
+    "sheet": _sheet,
+    "report": _report,
+    "conflict": _conflict,
+    "menu": _menu,
+}
 
 
 def shoot(folder: Path, only: list[str], widths: list[int], themes: list[str]) -> list[Path]:
@@ -93,6 +131,7 @@ def shoot(folder: Path, only: list[str], widths: list[int], themes: list[str]) -
         video = Path(temporary) / "morning.mp4"
         write_video(open_recording("shop").scene, video, 10.0, 20.0)
         fake = Fake(video=video)
+        fake.walk()
         day = (dt.datetime.now(dt.UTC) - dt.timedelta(days=1)).date().isoformat()
         with Server(fake) as address, Server(Fake(setup_needed=True, empty=True)) as fresh:
             for theme in themes:

@@ -33,7 +33,7 @@ class Served:
 
     def __enter__(self) -> Self:
         self._thread.start()
-        assert self._told.wait(20), "it does not serve"
+        assert self._told.wait(60), "it does not serve"
         return self
 
     def __exit__(self, *_: object) -> None:

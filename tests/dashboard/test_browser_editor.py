@@ -95,6 +95,20 @@ def test_a_zone_is_closed_by_its_first_corner_and_edited(tab: Callable[..., Tab]
     assert near(found, [(0.1, 0.1), (0.2, 0.1), (0.3, 0.1), (0.35, 0.45), (0.1, 0.4)], 0.005)
 
 
+def test_on_a_phone_only_the_chosen_place_has_tags(tab: Callable[..., Tab]) -> None:
+    wide, small = tab(), tab(viewport={"width": 360, "height": 780})
+    editor(wide, "entrance")
+    assert wide.page.locator(".editor-svg .tag").count() == 7, "two of each line, one of each zone"
+    editor(small, "entrance")
+    tags = small.page.locator(".editor-svg .tag")
+    assert tags.count() == 0
+    small.page.locator(".place-list button").first.click()
+    small.page.wait_for_function("document.querySelectorAll('.editor-svg .tag').length === 2")
+    small.go("/streams/entrance")
+    small.page.locator(".places .place-line").first.wait_for(state="attached")
+    assert small.page.locator(".places .tag").count() == 0
+
+
 def test_undo_and_redo_reach_every_step(tab: Callable[..., Tab]) -> None:
     one = tab()
     canvas = editor(one)

@@ -35,7 +35,9 @@ VIEWS = (
     "/heatmap",
     "/events",
     "/alerts",
+    "/alerts?tab=rules",
     "/audit",
+    "/validation",
     "/recordings",
     "/streams/morning",
     "/health",
@@ -274,8 +276,7 @@ def test_users_and_tokens_are_made_changed_and_removed(tab: Callable[..., Tab], 
 
 def test_a_count_by_hand_stands_beside_the_programs(tab: Callable[..., Tab], fake: Fake) -> None:
     one = tab()
-    one.go("/audit?stream=entrance")
-    one.page.get_by_role("tab", name="Validation").click()
+    one.go("/validation?stream=entrance")
     one.page.get_by_text("No hand counts yet").wait_for()
     one.page.get_by_role("button", name="Add a count by hand").click()
     dialog = one.page.get_by_role("dialog")
@@ -300,6 +301,16 @@ def test_an_alert_waits_until_it_is_acknowledged(tab: Callable[..., Tab], fake: 
     assert list(fake.alerts_seen) == ["a"]
     assert one.page.get_by_role("row", name="under way").get_by_role("cell", name="oli").is_visible()
     assert one.page.get_by_role("row", name="10 min").is_visible()
+
+
+def test_buttons_of_rows_are_on_the_screen_of_a_phone(tab: Callable[..., Tab]) -> None:
+    one = tab(viewport={"width": 360, "height": 780})
+    for view, name in (("/alerts", "Acknowledge"), ("/users", "Remove")):
+        one.go(view)
+        boxes = [button.bounding_box() for button in one.page.get_by_role("button", name=name).all()]
+        assert boxes
+        assert all(box["x"] >= 0 and box["x"] + box["width"] <= 360 for box in boxes), (view, boxes)
+        assert axe(one.page) == []
 
 
 def test_a_viewer_sees_alerts_and_no_button(tab: Callable[..., Tab]) -> None:

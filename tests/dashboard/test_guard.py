@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import errno
 import json
 import logging
+import sqlite3
 import time
 from urllib.parse import unquote
 
@@ -338,13 +341,13 @@ def test_one_session_has_few_requests_at_the_same_time(desk, monkeypatch):
 
     def slow() -> list[str]:
         begun.append(1)
-        assert over.wait(20)
+        assert over.wait(60)
         return []
 
     with desk.logged_in("ann") as client, desk.logged_in("bob") as other, ThreadPoolExecutor(3) as pool:
         monkeypatch.setattr(desk.context, "stream_ids", slow)
         held = [pool.submit(client.get, "/api/streams") for _ in range(3)]
-        deadline_s = time.monotonic() + 20
+        deadline_s = time.monotonic() + 60
         while len(begun) < 3:
             assert time.monotonic() < deadline_s
             time.sleep(0.01)
@@ -420,6 +423,22 @@ def test_a_spreadsheet_runs_nothing(desk):
         assert ",\"'=HYPERLINK" in counts
     for line in (text + counts).splitlines():
         assert not any(cell.lstrip('"').startswith(("=", "@", "+")) for cell in line.split(","))
+
+
+@pytest.mark.parametrize("kind", ["database", "file"])
+def test_a_full_disk_is_said(kind, desk, monkeypatch, tmp_path):
+    def full(*_: object, **__: object) -> None:
+        if kind == "file":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        with contextlib.closing(sqlite3.connect(tmp_path / "small.sqlite")) as small:
+            small.execute("PRAGMA max_page_count = 1")
+            small.execute("CREATE TABLE rows (text)")
+
+    monkeypatch.setattr(desk.context.ledgers.history, "streams", full)
+    with desk.logged_in() as client:
+        answer = client.get("/api/streams")
+        assert answer.status_code == 507
+        assert answer.json()["error"]["what"] == "disk"
 
 
 def test_a_fault_says_nothing_of_itself(desk, monkeypatch, caplog):

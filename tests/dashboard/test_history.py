@@ -7,17 +7,16 @@ import sqlite3
 from dataclasses import replace
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.analytics.test_counts import ledgers
 from tests.sinks.ledgers import START_MS, crossing, write_ledger
+from tests.thorough import examples
 from tracker.dashboard.history import ENDS, KINDS
 from tracker.dashboard.ledgers import Ledgers
 from tracker.events import Event, Stay
 from tracker.formats.event_store import open_store, outages
-
-FUNCTION = [HealthCheck.function_scoped_fixture]
 
 
 def read(*paths) -> Ledgers:
@@ -74,7 +73,7 @@ def in_views(path) -> tuple[list[tuple], list[tuple], list[tuple]]:
     return sorted((*row[:7], bool(row[7]), bool(row[8])) for row in counted), sorted(stays, key=str), out
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=FUNCTION)
+@settings(max_examples=examples(150), deadline=None)
 @given(events=ledgers())
 def test_the_history_says_what_the_views_say(tmp_path_factory, events):
     path = write_ledger(tmp_path_factory.mktemp("x") / "x.sqlite", events)
@@ -87,7 +86,7 @@ def test_the_history_says_what_the_views_say(tmp_path_factory, events):
     assert sorted((texts[stream], *rest) for stream, *rest in ours) == out
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=FUNCTION)
+@settings(max_examples=examples(80), deadline=None)
 @given(events=ledgers(), cuts=st.lists(st.integers(0, 25), max_size=4))
 def test_row_by_row_is_the_same_as_all_at_once(tmp_path_factory, events, cuts):
     folder = tmp_path_factory.mktemp("x")

@@ -273,6 +273,36 @@ def test_counts_come_when_a_camera_is_watched_and_after_an_event(monkeypatch: py
     play(act, counts=lambda _name: [dict(one) for one in counted])
 
 
+def test_nothing_runs_any_more_when_the_last_viewer_has_gone() -> None:
+    """Its loop is closed next: what is left would be destroyed while it waits."""
+
+    def running() -> set[str]:
+        return {name for task in asyncio.all_tasks() if (name := task.get_coro().__qualname__).startswith("Hub.")}
+
+    async def counted(page: Browser) -> None:
+        for _ in range(1000):
+            if page.of("counts"):
+                return
+            await asyncio.sleep(0.01)
+
+    async def act(wall: Wall) -> None:
+        pages = [Browser(wall.hub) for _ in range(2)]
+        for page in pages:
+            page.watch("gate")
+            await counted(page)
+        wall.hub._deliver({"kind": "event", "stream": "gate"}, b"{}")
+        await pages[0].leave()
+        assert {"Hub._look", "Hub._tell_counts"} <= running()  # for the other one
+        await pages[1].leave()
+        assert running() == set()
+        again = Browser(wall.hub)
+        again.watch("gate")
+        await counted(again)
+        await again.leave()
+
+    play(act, counts=lambda _name: [])
+
+
 def test_counts_that_cannot_be_read_are_said_in_the_log(caplog) -> None:
     def broken(_name: str) -> list[dict[str, Any]]:
         message = "disk"

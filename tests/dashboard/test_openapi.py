@@ -79,6 +79,7 @@ def test_every_route_of_the_api_is_described(desk):
     assert ours == {(method, path) for path, methods in described.items() for method in methods}
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.filterwarnings("ignore")
 def test_no_request_is_answered_with_a_fault(desk):
@@ -132,14 +133,14 @@ def test_answers_have_the_shapes_that_are_described(desk):
     """Every GET of the API, strictly: no key is missing and none is there that the description has not."""
     from pydantic import TypeAdapter
 
-    from tracker.dashboard import measure_shapes, shapes
+    from tracker.dashboard import measure_shapes, shapes, site_shapes, validation_shapes
 
     addresses = {
         "/api/session": shapes.Session,
         "/api/streams": shapes.Streams,
         "/api/streams/gate": shapes.OneStream,
-        "/api/streams/gate/site": shapes.Site,
-        "/api/streams/gate/site/0": shapes.SiteRevision,
+        "/api/streams/gate/site": site_shapes.Site,
+        "/api/streams/gate/site/0": site_shapes.SiteRevision,
         "/api/streams/gate/identities/1": shapes.Identity,
         "/api/events": shapes.Events,
         "/api/places": shapes.Places,
@@ -155,19 +156,30 @@ def test_answers_have_the_shapes_that_are_described(desk):
         "/api/occupancy": shapes.Occupancy,
         "/api/recordings": shapes.Recordings,
         "/api/recordings/road.mp4": shapes.RecordingShape,
+        "/api/recordings/road.mp4/trails": shapes.Problem,
+        "/api/streams/road.mp4/site": site_shapes.Site,
+        "/api/runs": shapes.Runs,
         "/api/health": shapes.Health,
         "/api/users": shapes.Users,
         "/api/tokens": shapes.Tokens,
         "/api/log": shapes.Log,
         "/api/audit": shapes.Audits,
         "/api/validation": shapes.Validations,
+        "/api/validation/sheets": validation_shapes.CountSheetsShape,
+        "/api/validation/sheets/1": validation_shapes.CountSheetShape,
+        "/api/validation/sheets/1/report": validation_shapes.ReportShape,
         "/api/alerts": shapes.Alerts,
+        "/api/alerts/rules": site_shapes.AlertRules,
         "/api/streams/none": shapes.Problem,
     }
     desk.user("second", "viewer", ["gate"])
     with desk.logged_in("root", "admin", see_people=True) as client:
         client.post("/api/tokens", json={"label": "x"})
         client.post("/api/validation", json={"stream": "gate", "place": "door", "from_ms": 0, "to_ms": 9, "truth": 1})
+        client.post("/api/validation/sheets", json={"stream": "gate", "intervals": 3, "length_s": 1})
+        asked = client.get("/api/validation/sheets/1").json()["asked"]
+        body = {"revision": 0, "counts": [1] * len(asked)}
+        assert client.put("/api/validation/sheets/1/intervals/1", json=body).status_code == 200
         described = client.get("/api/openapi.json").json()
         for address, shape in addresses.items():
             TypeAdapter(shape).validate_json(client.get(address).content, strict=True)

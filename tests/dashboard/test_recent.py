@@ -14,7 +14,7 @@ from tests.analytics.walks import CLASS_NAMES, SIZE, counts, frames, run, throug
 from tests.analytics.worlds import on_screen, tracked_truth
 from tracker.analytics.contact import ContactFinder
 from tracker.dashboard.contact_log import note_of, pack, unpack
-from tracker.dashboard.recent import KEPT_S, RecentContacts, _thinned
+from tracker.dashboard.recent import AWAY_S, KEPT_S, RecentContacts, _thinned
 from tracker.errors import ConfigError
 from tracker.events import Event
 from tracker.site import Line, Site, Zone
@@ -206,7 +206,7 @@ def test_the_path_of_an_identity_has_its_sights_only() -> None:
     assert len(kept(seen(coasting)).path("cam", 1)) == 1
 
 
-def test_ten_minutes_are_kept_and_cameras_that_are_gone_are_dropped() -> None:
+def test_ten_minutes_are_kept() -> None:
     recent = RecentContacts()
     finder = ContactFinder([])
     for second in range(0, 900, 2):
@@ -216,18 +216,47 @@ def test_ten_minutes_are_kept_and_cameras_that_are_gone_are_dropped() -> None:
     times = [one.frame.time_s for one in recent.frames("cam")]
     assert times[-1] - times[0] == KEPT_S
     assert len(recent._batches["cam"]) == 301
-    recent.keep(["other"])
+
+
+def test_cameras_that_are_gone_are_dropped_and_those_that_restart_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    recent = kept(seen(frames(WALKS, fps=12.5, duration_s=4)))
+    count = len(list(recent.frames("cam")))
+    for scenes in ({"cam": 1}, {"other": 0}, {"cam": 1, "other": 0}, {"other": 0}):
+        recent.keep(scenes)
+        assert len(list(recent.frames("cam"))) == count
+    now_s = time.monotonic()
+    monkeypatch.setattr("tracker.dashboard.recent.time.monotonic", lambda: now_s + AWAY_S + 1)
+    recent.keep({"other": 0})
     assert list(recent.frames("cam")) == []
 
 
-@pytest.mark.parametrize("change", ["clock", "classes"])
-def test_another_clock_or_other_classes_begin_anew(change: str) -> None:
+def test_another_scene_or_other_classes_begin_anew() -> None:
     recent = kept(seen(frames(WALKS, fps=12.5, duration_s=4)))
-    first_s = 1.0 if change == "clock" else 9.0
-    notes = [note_of(one) for one in seen(frames({}, fps=12.5, duration_s=1, first_s=first_s))]
-    header, body = pack(notes)
-    recent.add("cam", header, body, class_names=CLASS_NAMES if change == "clock" else ("person",))
-    assert min(one.frame.time_s for one in recent.frames("cam")) == first_s
+    recent.keep({"cam": 1})
+    recent.keep({"cam": 2})
+    assert list(recent.frames("cam")) == []
+    recent = kept(seen(frames(WALKS, fps=12.5, duration_s=4)))
+    header, body = pack([note_of(one) for one in seen(frames({}, fps=12.5, duration_s=1, first_s=9.0))])
+    recent.add("cam", header, body, class_names=("person",))
+    assert min(one.frame.time_s for one in recent.frames("cam")) == 9.0
+
+
+@pytest.mark.parametrize("utc", [False, True])
+def test_a_restart_is_a_pause_and_what_was_before_it_still_counts(utc: bool) -> None:
+    stream = list(seen(frames(WALKS, fps=12.5, duration_s=12), utc=utc))
+    whole = kept(stream).dry_run("cam", replace(LINE, zones=(HALL,)))
+    cut = next(number for number, one in enumerate(stream) if one.frame.time_s > 9.0)
+    again = [
+        replace(one, frame=replace(one.frame, time_s=one.frame.time_s - stream[cut].frame.time_s))
+        for one in stream[cut:]
+    ]
+    recent = kept([*stream[:cut]])
+    header, body = pack([note_of(one) for one in again])
+    recent.add("cam", header, body, class_names=CLASS_NAMES)
+    found = recent.dry_run("cam", replace(LINE, zones=(HALL,)))
+    assert found["places"] == whole["places"]
+    assert found["seconds"] == pytest.approx(whole["seconds"], abs=0.05)
+    assert recent.path("cam", 1)[-1][0] == pytest.approx(kept(stream).path("cam", 1)[-1][0], abs=50)
 
 
 def test_ten_minutes_are_tried_in_seconds() -> None:

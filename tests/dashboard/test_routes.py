@@ -147,10 +147,16 @@ def test_a_dry_run_is_asked_of_the_engine(desk):
         assert client.post("/api/streams/gate/site/dry-run", json={"site": {}, "seconds": 9000}).status_code == 422
 
 
-def test_a_recording_has_no_site_to_edit(desk):
+def test_a_stream_without_files_has_no_site_to_edit(desk, tmp_path):
+    store = write_ledger(tmp_path / "runs" / "all.sqlite", [crossing(1, stream="lone.mp4", utc=False)])
+    assert store.exists()
+    desk.context.recordings.look()
+    desk.context.tick()
+    desk.context.ledgers.read()
     with desk.logged_in() as client:
-        assert client.get("/api/streams/road.mp4/site").status_code == 404
-        assert client.put("/api/streams/road.mp4/site", json={"revision": 0, "site": {}}).status_code == 404
+        assert client.get("/api/streams/lone.mp4").json()["editable"] is False
+        assert client.get("/api/streams/lone.mp4/site").status_code == 404
+        assert client.put("/api/streams/lone.mp4/site", json={"revision": 0, "site": {}}).status_code == 404
 
 
 # ---- recordings -----------------------------------------------------------------------------------------------------

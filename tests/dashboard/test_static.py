@@ -231,11 +231,14 @@ def test_times_of_a_place_survive_the_change_of_the_clock(browser: Any, served: 
             plain: m.toUtc('2026-07-01T12:00', zone), long_day: length(night),
             short_day: length(Date.UTC(2026, 2, 29, 12)),
             back: m.toLocal(m.toUtc('2026-10-25T23:15', zone), zone), half: m.offsetText(night, 'Asia/Kathmandu'),
-            bad: m.toUtc('x', zone),
+            bad: m.toUtc('x', zone), short: m.axisLabels([night, night + 5000], zone, 5),
+            second: m.binClock(night, zone, 1), minute: m.binClock(night, zone, 60),
             durations: [0.44, 9.96, 59.6, 200, 3600, 7500, 93600].map((one) => m.duration(one)),
         };
     }"""
     found = page.evaluate(script)
+    assert found["short"] == ["02:00:00\n25 Oct", "02:00:05"]
+    assert (found["second"], found["minute"]) == ("02:00:00", "02:00")
     assert found["axis"] == ["02:00\n25 Oct", "02:00\nUTC+01:00", "03:00"], (
         "the hour that exists twice says which one it is"
     )
@@ -246,4 +249,20 @@ def test_times_of_a_place_survive_the_change_of_the_clock(browser: Any, served: 
     assert found["back"] == "2026-10-25T23:15"
     assert found["half"] == "+05:45"
     assert found["bad"] is None
+    page.close()
+
+
+@pytest.mark.browser
+def test_values_between_two_gaps_are_dots_of_long_charts(browser: Any, served: str) -> None:
+    page = browser.new_page()
+    page.goto(served + "/login")
+    script = "async (values) => (await import('/static/js/chart.js')).alone(values)"
+    for values, dots in (
+        ([None, 13, None, 4, 5, None], [1]),
+        ([7, None, 0], [0, 2]),
+        ([1, 2, 3], []),
+        ([None, None], []),
+        ([9], [0]),
+    ):
+        assert page.evaluate(script, values) == dots
     page.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -34,9 +35,16 @@ class Chain:
     created: datetime | None = None
     noise: dict[str, float] | None = None
     camera: tuple[Event, ...] = ()
+    last: tuple[Event, ...] = ()
+    """What lasts of the camera's states ends with the stream."""
     shift_s: float = 0.0
     flip: tuple[float, int] | None = None
     """From when on everything is taken for another class."""
+
+    @cached_property
+    def frames(self) -> list[TrackedFrame]:
+        """The segmented frames, rendered once for all recordings of this chain."""
+        return list(self.segmented())
 
     def segmented(self) -> Iterator[TrackedFrame]:
         rng = np.random.default_rng(5)
@@ -74,21 +82,27 @@ class Chain:
 
     def record(self, site: Site, *paths: Path, settings: StreamSettings | None = None) -> list[Event]:
         """Write the outputs; returns the events of tracking."""
-        stages = self.stages(site, settings or StreamSettings())
+        settings = settings or StreamSettings()
+        stages = self.stages(site, settings)
         sinks = [
             open_sink(
-                path, class_names=self.scene.class_names, frame_rate=self.fps, masks="none", confirmation_score=0.5
+                path,
+                class_names=self.scene.class_names,
+                frame_rate=self.fps,
+                masks="none",
+                confirmation_score=0.5,
+                start_ms=settings.start_ms,
             )
             for path in paths
         ]
         events: list[Event] = []
-        for tracked in self.segmented():
+        for tracked in self.frames:
             for stage in stages:
                 tracked = stage.process(tracked)  # noqa: PLW2901 - a frame on its way
             events += tracked.events
             for sink in sinks:
                 sink.write(tracked)
-        last = [event for stage in stages for event in stage.close()]
+        last = [*self.last, *(event for stage in stages for event in stage.close())]
         for sink in sinks:
             sink.write_events(last)
             sink.close()

@@ -120,7 +120,7 @@ class RtspServer:
         if process is not None:
             process.send_signal(signal.SIGCONT)
             process.kill()
-            process.wait(10)
+            process.wait(60)
             assert process.stdout is not None
             process.stdout.close()
 

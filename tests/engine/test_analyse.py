@@ -7,7 +7,9 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import cache, lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,6 +21,7 @@ from demos.scenes.script import cast, stage
 from demos.scenes.world import Scene
 from tests.analytics.worlds import on_screen
 from tests.engine.recorded import STREAM, Chain
+from tests.sinks.full_disk import small_files
 from tracker.engine.analyse import analyse, dry_run
 from tracker.engine.recorded import Reading, open_input
 from tracker.engine.saved import associate_saved
@@ -28,6 +31,7 @@ from tracker.errors import ConfigError, DetectionsError, SinkError, SourceError,
 from tracker.events import Event
 from tracker.formats.ledger import read_editions, read_events
 from tracker.ground import Ground, Rectangle
+from tracker.plugins import open_sink
 from tracker.recount import FrameNotes
 from tracker.settings.site_text import site_text
 from tracker.settings.stream import StreamSettings
@@ -64,6 +68,7 @@ BEGUN = datetime(2026, 3, 29, 0, 59, 58, 123456, tzinfo=UTC)
 ROUGH = {"miss_rate": 0.15, "jitter": 0.02, "score_noise": 0.1, "false_positives": 0.3}
 
 
+@cache
 def crowd() -> Chain:
     """Unconfirmed beginnings, ghosts and missed detections."""
     scene = script.dense(15, rng=np.random.default_rng(3), size=(640, 360), duration_s=8)
@@ -90,6 +95,12 @@ CASES = {
 }
 
 
+@lru_cache(maxsize=1)
+def chain_of(name: str) -> Chain:
+    """A case, whose frames the sites share."""
+    return CASES[name]()
+
+
 def recount(paths: Sequence[Path], site: Site = SITE, settings: StreamSettings | None = None, **reading) -> list[Event]:
     with open_input(paths, site, settings or StreamSettings(), Reading(**reading)) as source:
         found = [event for tracked in source.counted() for event in tracked.events]
@@ -107,11 +118,27 @@ def by_key(events: Sequence[Event]) -> list[Event]:
     return sorted(map(settled, events), key=lambda event: event.key)
 
 
-@pytest.mark.parametrize("site", [SITE, HIDDEN, GROUNDED], ids=["open", "occluder", "ground"])
-@pytest.mark.parametrize("name", CASES)
+LONG = {"crowd", "classes", "flip"}
+"""Cases that take seconds: quick without an occluder and without a ground plane, else left to `make test-slow`."""
+
+
+def each_site() -> list[Any]:
+    """Parameters: every case at every site."""
+    sites = {"open": SITE, "occluder": HIDDEN, "ground": GROUNDED}
+    return [
+        pytest.param(case, site, id=f"{case}-{name}", marks=pytest.mark.slow if case in LONG and name != "open" else ())
+        for case in CASES
+        for name, site in sites.items()
+    ]
+
+
+@pytest.mark.quick(
+    "slow-open", "slow-occluder", "slow-ground", "outage-ground", "late-open", "occluded-occluder", "exit-open"
+)
+@pytest.mark.parametrize(("name", "site"), each_site())
 def test_records_give_the_events_of_tracking(tmp_path: Path, name: str, site: Site) -> None:
     files = [tmp_path / f"gate.{suffix}" for suffix in SUFFIXES]
-    live = CASES[name]().record(site, *files)
+    live = chain_of(name).record(site, *files)
     assert Counter(event.kind for event in live)["identity_start"] >= 1
     for path in files:
         found = recount([path], site)
@@ -119,18 +146,19 @@ def test_records_give_the_events_of_tracking(tmp_path: Path, name: str, site: Si
         assert {event.stream for event in found} == {STREAM}
 
 
+@pytest.mark.slow
 def test_the_cases_hold_what_they_are_for(tmp_path: Path) -> None:
     def kinds(name: str) -> Counter[str]:
-        return Counter(event.kind for event in CASES[name]().record(SITE, tmp_path / f"{name}.jsonl"))
+        return Counter(event.kind for event in chain_of(name).record(SITE, tmp_path / f"{name}.jsonl"))
 
     crowded = kinds("crowd")
     assert min(crowded[kind] for kind in ("crossing", "enter", "leave", "loitering", "flow")) > 0
     assert kinds("outage")["gap"] == kinds("empty_outage")["gap"] == 1
     assert kinds("flip")["reclassified"] > 0
-    grounded = Counter(event.kind for event in CASES["classes"]().record(GROUNDED, tmp_path / "grounded.jsonl"))
+    grounded = Counter(event.kind for event in chain_of("classes").record(GROUNDED, tmp_path / "grounded.jsonl"))
     measured = ("speed", "headway", "time_gap", "size", "time_to_collision", "post_encroachment", "wrong_way")
     assert min(grounded[kind] for kind in measured) > 0
-    assert CASES["exit"]().record(GROUNDED, tmp_path / "standing.jsonl")
+    assert chain_of("exit").record(GROUNDED, tmp_path / "standing.jsonl")
     crowded_rows, empty_rows = (
         [json.loads(line).get("notes") or {} for line in (tmp_path / f"{name}.jsonl").read_text().splitlines()]
         for name in ("crowd", "empty_outage")
@@ -140,19 +168,55 @@ def test_the_cases_hold_what_they_are_for(tmp_path: Path) -> None:
     assert max(len(one.get("quiet", ())) for one in empty_rows) == 2  # before the outage, and behind it
 
 
+@pytest.mark.slow
 def test_states_of_the_camera_come_back_with_their_times(tmp_path: Path) -> None:
     def state(kind, time_s: float, since_s: float | None = None) -> Event:
         return Event(kind=kind, stream=STREAM, time_s=time_s, since_s=since_s, revision=3)
 
     scene = script.exit_and_reentry(away_s=6.0)
+    files = [tmp_path / f"gate.{suffix}" for suffix in ("jsonl", "parquet", "instances")]
     told = (state("dark", 1.0), state("dark", 2.0, 1.0), state("covered", 5.5), state("covered", 7.0, 5.5))
     for states in (told, told[:2]):
-        live = Chain(scene, camera=states).record(SITE, tmp_path / "gate.jsonl", tmp_path / "gate.parquet")
+        live = Chain(scene, camera=states).record(SITE, *files)
         assert sum(event.identity == 0 for event in live) == len(states)
-        for name in ("gate.jsonl", "gate.parquet"):
-            assert by_key(recount([tmp_path / name])) == by_key(live)
+        for path in files:
+            assert by_key(recount([path])) == by_key(live)
 
 
+def test_a_state_of_the_camera_to_the_end_is_in_saved_instances(tmp_path: Path) -> None:
+    """Of frames without instances too, and of those that were not segmented."""
+    scene = script.crossing()
+    dark = Event(kind="dark", stream=STREAM, time_s=scene.duration_s - 1.5, revision=3)
+    over = replace(dark, time_s=scene.duration_s, since_s=dark.time_s)
+    path = tmp_path / "gate.instances"
+    live = Chain(scene, fps=12.5, camera=(dark,), last=(over,)).record(SITE, path)
+    assert [event for event in live if event.kind == "dark"] == [dark, over]
+    assert by_key(recount([path])) == by_key(live)
+    (tmp_path / "site.yaml").write_text(site_text(SITE))
+    counting = StreamSettings(site=str(tmp_path / "site.yaml"), events=(str(tmp_path / "again.events.jsonl"),))
+    associate_saved(path, tmp_path / "again.jsonl", counting=counting)
+    assert by_key(list(read_events(tmp_path / "again.events.jsonl"))) == by_key(live)
+
+
+def test_full_disk_at_the_end_leaves_the_last_frame(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    dark = Event(kind="dark", stream=STREAM, time_s=1.0)
+    chain = Chain(script.crossing(), fps=4.2)
+    path = tmp_path / "gate.instances"
+    sink = open_sink(path, class_names=chain.scene.class_names)
+    for tracked in chain.frames:
+        sink.write(tracked)
+    monkeypatch.setattr("tracker.sinks.instances.with_camera", lambda block, _camera: block + bytes(1 << 20))
+    whole = sink.part_bytes()
+    with small_files(whole + 1000), pytest.raises(SinkError, match=r"gate\.instances"):
+        sink.write_events([dark])
+    with pytest.raises(SinkError, match=r"gate\.instances"):
+        sink.write(chain.frames[0])
+    sink.close()
+    assert path.stat().st_size == whole
+    assert len(recount([path])) > 0
+
+
+@pytest.mark.slow
 def test_another_site_gives_what_tracking_with_it_would_have_given(tmp_path: Path) -> None:
     """The records were written with one site, and counted with another and with none of its own."""
     other = Site(lines=(Line(name="new", points=((0.2, 0.42), (0.8, 0.47))),), zones=SITE.zones[:1], revision=4)
@@ -163,6 +227,7 @@ def test_another_site_gives_what_tracking_with_it_would_have_given(tmp_path: Pat
         assert by_key(recount([tmp_path / name], other)) == by_key(live)
 
 
+@pytest.mark.slow
 def test_parts_of_a_cameras_records_are_one_recording(tmp_path: Path) -> None:
     live = crowd().record(SITE, tmp_path / "whole.jsonl")
     lines = (tmp_path / "whole.jsonl").read_text().splitlines(keepends=True)
@@ -175,15 +240,16 @@ def test_parts_of_a_cameras_records_are_one_recording(tmp_path: Path) -> None:
         recount(parts[::-1])
 
 
+@pytest.mark.slow
 def test_a_declared_start_goes_along_and_may_be_declared_anew(tmp_path: Path) -> None:
     start = StreamSettings(start_at="2026-03-29T01:30+01:00")
-    live = crowd().record(SITE, tmp_path / "a.csv", settings=start)
+    files = [tmp_path / "a.csv", tmp_path / "a.instances"]
+    live = crowd().record(SITE, *files, settings=start)
     assert all(event.utc_ms is not None for event in live)
-    assert by_key(recount([tmp_path / "a.csv"])) == by_key(live)
-    later = recount([tmp_path / "a.csv"], settings=StreamSettings(start_at="2026-03-29T02:30+01:00"))
-    assert {one.utc_ms - other.utc_ms for one, other in zip(later, recount([tmp_path / "a.csv"]), strict=True)} == {
-        3_600_000
-    }
+    for path in files:
+        assert by_key(recount([path])) == by_key(live)
+        later = recount([path], settings=StreamSettings(start_at="2026-03-29T02:30+01:00"))
+        assert {one.utc_ms - other.utc_ms for one, other in zip(later, recount([path]), strict=True)} == {3_600_000}
 
 
 # ---- without contacts ----------------------------------------------------------------------------------------------
@@ -197,6 +263,7 @@ BOXED = {
 }
 
 
+@pytest.mark.quick("crossing-txt", "crossing-jsonl", "u_turn-csv", "overtaking-parquet", "overtaking-foreign")
 @pytest.mark.parametrize("form", ["txt", "csv", "jsonl", "parquet", "foreign"])
 @pytest.mark.parametrize("name", BOXED)
 def test_boxes_give_the_same_passages_within_a_frame(tmp_path: Path, name: str, form: str) -> None:
@@ -218,6 +285,19 @@ def test_boxes_give_the_same_passages_within_a_frame(tmp_path: Path, name: str, 
     ]
     late_s = [one.time_s - other.time_s for one, other in zip(found, live, strict=True)]
     assert np.abs(late_s).max() <= 1 / 25 + 1e-6
+
+
+def test_boxes_of_blocks_give_what_those_of_frames_give(tmp_path: Path) -> None:
+    path = tmp_path / "gate.txt"
+    crowd().record(SITE, path)
+    found = []
+    for bare in (True, False):
+        with open_input([path], SITE, StreamSettings(), Reading(fps=25.0, size=crowd().scene.size)) as source:
+            assert source.blocks is not None
+            found.append([event for tracked in source.counted(bare=bare) for event in tracked.events])
+            found[-1] += source.closing()
+    assert found[0] == found[1]
+    assert {"crossing", "enter", "leave"} <= {event.kind for event in found[0]}
 
 
 # ---- what is written -----------------------------------------------------------------------------------------------
@@ -271,6 +351,7 @@ def test_a_store_that_counted_it_gains_nothing_and_another_site_is_an_edition(fo
     assert list(read_events(store, edition=1)) == live
 
 
+@pytest.mark.slow
 def test_refined_records_give_the_refined_events(folder: Path, tmp_path: Path) -> None:
     events = tmp_path / "refined.events.jsonl"
     counting = StreamSettings(site=str(folder / "site.yaml"), events=str(events))
@@ -281,6 +362,7 @@ def test_refined_records_give_the_refined_events(folder: Path, tmp_path: Path) -
     assert by_key(recount([tmp_path / "refined.jsonl"])) == by_key(refined)
 
 
+@pytest.mark.quick("101")
 @pytest.mark.parametrize("cut", [0, 1, 30, 101, 222])
 def test_notes_go_on_where_a_process_was_killed(cut: int) -> None:
     chain = Chain(comes_back(), fps=12.5, outages_s=((8.0, 11.0),))
@@ -366,6 +448,11 @@ def noted(row: dict, **values: object) -> dict:
         (lambda row: noted(row, stream="b.mp4" if row["frame"] > 3 else "a.mp4"), "expected rows of one stream, a.mp4"),
         (lambda row: noted(row, occluders="12345678"), "this site's occluders, found others"),
         (lambda row: row | {"time_s": -row["time_s"]}, "expected rows in order of time"),
+        (
+            lambda row: row | {"box": [9, 9, 5, 12]},
+            "upper, right and lower edge, found 9, 9, 5, 12 in frame",
+        ),
+        (lambda row: row | {"box": [9, float("nan"), 15, 12]}, "lower edge, found 9, nan, 15, 12 in frame"),
         (lambda row: row | {"id": 1}, "expected each identity once in frame"),
     ],
 )

@@ -40,6 +40,7 @@ def alerts_of(site: Site) -> list[AlertRule]:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("build", "seconds", "kinds"),
     [

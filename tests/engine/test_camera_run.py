@@ -53,6 +53,7 @@ def states(events: list) -> list[tuple[str, float, float | None]]:
 SITE = Site(lines=(Line(name="line", points=((0.5, 0.1), (0.5, 0.9))),), revision=1)
 
 
+@pytest.mark.slow
 def test_the_dark_stands_in_the_ledger_once_also_after_a_second_pass(recording: Path, tmp_path: Path) -> None:
     expected = [("dark", 4.0, None), ("dark", 8.0, 4.0)]
     online = counted(recording, tmp_path, SITE)
@@ -62,6 +63,7 @@ def test_the_dark_stands_in_the_ledger_once_also_after_a_second_pass(recording: 
     assert states(refined) == expected
 
 
+@pytest.mark.slow
 def test_a_reference_picture_beside_the_site(recording: Path, tmp_path: Path) -> None:
     moved = np.roll(picture("shop", 0), 26, axis=1)
     cv2.imwrite(str(tmp_path / "gate.png"), moved)

@@ -31,7 +31,17 @@ RATES = (30.0, 15.0, 5.0)
 NOTHING = HARMLESS["nothing"]
 
 
-@pytest.mark.parametrize("fps", RATES)
+@pytest.mark.quick(
+    "lights out-5.0",
+    "turn 20 %-5.0",
+    "turn 1.5 degrees-5.0",
+    "other view-5.0",
+    "shift 2 %-5.0",
+    "shift 10 px-5.0",
+    "freeze-5.0",
+    "black-5.0",
+)
+@pytest.mark.parametrize("fps", [pytest.param(fps, marks=pytest.mark.slow if fps > 5 else ()) for fps in RATES])
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_fault_is_told_with_its_times(fault: str, fps: float) -> None:
     kinds, change = FAULTS[fault]
@@ -46,6 +56,7 @@ def test_a_fault_is_told_with_its_times(fault: str, fps: float) -> None:
         assert (began.identity, began.stream, began.place) == (0, "cam", "")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", ["shift 2 %", "spray", "freeze", "lights out"])
 def test_the_same_on_a_road(fault: str) -> None:
     kind, change = FAULTS[fault]
@@ -53,13 +64,14 @@ def test_the_same_on_a_road(fault: str) -> None:
     assert [(event.kind, event.since_s is None) for event in events] == [(kind, True), (kind, False)]
 
 
+@pytest.mark.quick("nothing-5.0", "wind-5.0", "dusk-5.0", "infrared-5.0", "other lights-5.0")
 @pytest.mark.parametrize("fps", RATES)
 @pytest.mark.parametrize("change", HARMLESS)
 def test_light_wind_and_noise_are_no_fault(change: str, fps: float) -> None:
     assert watch("shop", fps, HARMLESS[change]) == []
 
 
-@pytest.mark.parametrize("fps", RATES)
+@pytest.mark.parametrize("fps", [pytest.param(fps, marks=pytest.mark.slow if fps > 5 else ()) for fps in RATES])
 def test_an_outage_is_no_state_of_the_camera(fps: float) -> None:
     assert watch("shop", fps, NOTHING, outage=(10.0, 13.0)) == []
 
@@ -205,6 +217,7 @@ def on_clip(path, every: int = 1) -> list[tuple[str, float]]:
     return [(event.kind, event.time_s) for event in found]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("clip", ["traffic.mp4", "retail.mp4", "street.mp4", "crowd.mp4", "corridor.mp4"])
 def test_no_state_on_clips_of_fixed_cameras(data_root, clip: str) -> None:
     assert on_clip(data_root / "clips" / clip) == []

@@ -38,6 +38,7 @@ def add(engine: Engine, segmenter, name: str, url: str, **settings):
     return stream
 
 
+@pytest.mark.slow
 def test_eight_cameras_one_model_and_one_that_comes_and_goes(engine, segmenter, tmp_path) -> None:
     cameras = [MjpegCamera(size=(160, 96), rate=25) for _ in range(8)]
     streams = [

@@ -31,6 +31,7 @@ from tracker.settings.site_file import read_site, write_site
 from tracker.settings.stream import RunSettings, StreamSettings
 from tracker.site import Line, Site
 
+pytestmark = pytest.mark.slow  # test_same_bytes.py and app/test_cli.py have what is quick of it
 DURATION_S = 9.0
 START = "2026-03-29T01:30+01:00"
 

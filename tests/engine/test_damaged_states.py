@@ -13,22 +13,29 @@ import sys
 import tempfile
 import time
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from tests.analytics.walks import tracked
 from tests.engine.test_snapshot import crowd
 from tests.segment.models import end2end_model
+from tracker.alert_rules import AlertRule
 from tracker.associate.tracker import Tracker
 from tracker.engine import snapshot
 from tracker.engine.resume import Resumption
-from tracker.engine.snapshot import Snapshots, next_number
+from tracker.engine.snapshot import Kept, Snapshots, next_number
+from tracker.engine.stage import Stage
 from tracker.engine.steady import SteadyTracker
+from tracker.events import Event, Stay
+from tracker.plugins import STAGES, StageContext
 from tracker.segment.zoo import find_model
 from tracker.service.cameras import result_settings
 from tracker.settings.stream import CameraSettings
 from tracker.sinks.base import Checkpoint
+from tracker.site import Site, Zone
 
 
 def stream_state() -> dict:
@@ -100,6 +107,30 @@ def test_a_clock_set_back_and_an_old_state_leave_the_numbers(saved, monkeypatch,
     whole = saved.load("gate", any_age=True)
     assert whole is not None
     assert not whole.numbers_only
+
+
+def test_alerts_of_a_state_that_is_not_continued_are_ended(tmp_path: Path, monkeypatch) -> None:
+    rule = AlertRule(name="busy", watch="presence", place="hall", over=0)
+    hall = Zone(name="hall", polygons=(((0, 0), (1, 0), (1, 1), (0, 1)),))
+    site = Site(zones=(hall,), alerts=(rule,))
+
+    def stage() -> Stage:
+        return STAGES.load("analytics")(StageContext(stream="gate", settings={"kind": "alerts", "site": site}))
+
+    stay = Stay(entered_s=0.0)
+    enter = Event(kind="enter", stream="gate", time_s=0.0, place="hall", identity=1, stay=stay)
+    before = stage()
+    [on] = before.process(replace(tracked(0, 0.0, {}), events=(enter,))).events[1:]
+    assert (on.kind, on.since_s) == ("alert", None)
+    snapshots, now_s = Snapshots(tmp_path, max_age_s=60.0), snapshot.time.time()
+    snapshots.save("gate", {"stages": {"associate": {"tracker": {"next_id": 6}}, before.name: before.state()}})
+    monkeypatch.setattr(snapshot.time, "time", lambda: now_s + 100.0)
+    loaded = snapshots.load("gate")
+    assert (loaded.numbers_only, next_number(loaded.state), round(loaded.elapsed_s)) == (True, 6, 100)
+    after = stage()
+    after.restore(Kept(state=loaded.state["stages"][after.name], elapsed_s=loaded.elapsed_s, numbers_only=True))
+    [off] = after.process(tracked(0, 0.0, {})).events
+    assert (off.kind, off.place, off.time_s, round(off.since_s)) == ("alert", "busy", 0.0, -100)
 
 
 def test_the_higher_number_of_state_and_line_counts(saved: Snapshots, tmp_path: Path, caplog) -> None:

@@ -256,7 +256,7 @@ def test_a_pipe_without_a_reader_holds_up_no_end(tmp_path, monkeypatch, caplog, 
     assert feeder.is_alive(), "while the camera goes on, its reader is waited for"
     started_s = time.monotonic()
     scene.engine.close()
-    assert time.monotonic() - started_s < 5
+    assert time.monotonic() - started_s < 30
     if end is not None:
         os.close(end)
     feeder.join(20)

@@ -39,6 +39,7 @@ BY_HAND: dict[str, tuple[Site, dict[tuple[str, str], list[int]]]] = {
 """Frames at which a vehicle or person passes, by clip, line and direction; whatever is not named has none."""
 
 
+@pytest.mark.slow
 @pytest.mark.data
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("clip", BY_HAND)

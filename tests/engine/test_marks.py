@@ -6,6 +6,7 @@ import dataclasses
 
 import cv2
 import numpy as np
+import pytest
 
 from demos.scenes.catalogue import open_recording
 from tests.analytics.worlds import on_screen
@@ -52,6 +53,7 @@ def test_parts_say_what_is_drawn():
     assert (alone.lines, alone.zones, len(alone.occluders)) == ((), (), 1)
 
 
+@pytest.mark.slow
 def test_counts_drawn_equal_the_events_of_a_scene():
     recording = open_recording("door", seed=1, duration_s=8.0)
     scene = recording.scene

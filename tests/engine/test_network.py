@@ -102,7 +102,7 @@ def test_a_server_that_thaws_is_met_however_long_the_next_attempt_is_away() -> N
         proxy.frozen.clear()
         thawed_s = time.monotonic()
         reader.after(thawed_s)
-        assert time.monotonic() - thawed_s < 5
+        assert time.monotonic() - thawed_s < 30
         assert len(camera.requests) > asked
 
 
@@ -110,7 +110,7 @@ def test_a_server_that_answers_and_has_no_stream_is_asked_again_in_due_time_only
     with MjpegCamera() as camera:
         camera.frozen.set()
         with Reader(camera.url(), stall_s=0.2, timeout_s=0.2, retry_s=(1.5, 60.0)) as reader:
-            assert wait_until(lambda: len(reader.links) == 3, 30)
+            assert wait_until(lambda: len(reader.links) == 3)
         delays_s = [link.retry_s for link in reader.links]
         assert delays_s[1] > 1.8
         assert len(camera.requests) == 3
@@ -437,7 +437,7 @@ def test_every_frame_of_a_recording_on_the_network_is_tracked(tmp_path) -> None:
         config = CameraSettings(name="tape", url=camera.url("all"))
         stream = open_stream(plan_camera(config), segmenter=SlowSegmenter(), tracker=lambda: tracker)
         engine.add(stream)
-        assert engine.wait(30)
+        assert engine.wait(60)
         engine.close()
     assert stream.state == "ended"
     assert tracker.times_s == pytest.approx([index / 25 for index in range(48)], abs=0.001)

@@ -50,7 +50,7 @@ class Track:
 
     def wait_for(self, condition: Callable[[], object]) -> None:
         """Until it is so; a program that ended in the meantime says why."""
-        assert wait_until(lambda: condition() or self.process.poll() is not None, 40)
+        assert wait_until(lambda: condition() or self.process.poll() is not None)
         assert condition(), self.log.read_text()
 
     def said(self, text: str) -> int:
@@ -62,7 +62,7 @@ class Track:
     def __exit__(self, *_: object) -> None:
         if self.process.poll() is None:
             self.process.kill()
-            self.process.wait(10)
+            self.process.wait(60)
         self._file.close()
 
 
@@ -93,6 +93,7 @@ def outputs(folder: Path) -> list[object]:
     return ["--save", folder / "o.mp4", "--records", folder / "t.jsonl", "--json", folder / "s.json"]
 
 
+@pytest.mark.slow
 def test_a_camera_dies_returns_with_another_size_and_dies_again(tmp_path, model) -> None:
     """And everything that was written, printed or shown by ``ps`` holds no password, though the camera got it."""
     with MjpegCamera(size=(160, 96), rate=25) as camera:
@@ -112,7 +113,7 @@ def test_a_camera_dies_returns_with_another_size_and_dies_again(tmp_path, model)
             camera.kill()
             run.wait_for(lambda: run.said("connection lost") == 2)
             run.process.send_signal(signal.SIGINT)  # while nothing comes, and nothing will
-            assert run.process.wait(20) == 130
+            assert run.process.wait(60) == 130
         assert f"token={CANARY}" in camera.requests[0]
     summary = check_outputs(tmp_path, {(96, 160), (192, 320)})
     assert summary["interrupted"]
@@ -128,7 +129,7 @@ def test_an_abort_tells_no_password(tmp_path, model) -> None:
         run.wait_for(lambda: camera.sent > 5)
         run.process.send_signal(signal.SIGABRT)
         # Python writes its threads' tracebacks while they run on, and may come to grief over it.
-        assert run.process.wait(40) in {-signal.SIGABRT, -signal.SIGSEGV}
+        assert run.process.wait(60) in {-signal.SIGABRT, -signal.SIGSEGV}
         assert run.said("Fatal Python error: Aborted") == 1
     assert CANARY.encode() not in told(tmp_path)
 
@@ -144,7 +145,7 @@ def test_a_password_that_was_typed_is_not_shown_by_ps(tmp_path, model) -> None:
             if ps := shutil.which("ps"):
                 shown += subprocess.run([ps, "axww"], capture_output=True, check=True).stdout
             run.process.send_signal(signal.SIGINT)
-            assert run.process.wait(20) == 130
+            assert run.process.wait(60) == 130
         assert f"token={CANARY}" in camera.requests[0]
     assert b"viewer:***@127.0.0.1" in shown
     assert b"--model" in shown
@@ -159,7 +160,7 @@ def test_interrupted_while_a_server_says_nothing(tmp_path, model) -> None:
             connection, _ = silent.accept()
             with connection:
                 run.process.send_signal(signal.SIGINT)
-                assert run.process.wait(20) == 130
+                assert run.process.wait(60) == 130
     assert CANARY.encode() not in told(tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {"printed.txt"}
 
@@ -241,6 +242,6 @@ def test_a_real_rtsp_server_is_killed_and_started_again(tmp_path, model) -> None
             before = unfinished(tmp_path)
             run.wait_for(lambda: unfinished(tmp_path) > before)
             run.process.send_signal(signal.SIGTERM)
-            assert run.process.wait(20) == 130
+            assert run.process.wait(60) == 130
     assert check_outputs(tmp_path, {(96, 160)})["frames"] > 0
     assert CANARY.encode() not in told(tmp_path)

@@ -20,6 +20,7 @@ def events(postgres, monkeypatch: pytest.MonkeyPatch, folder: Path) -> str:  # n
     return address
 
 
+@pytest.mark.slow
 def test_a_recording_and_its_second_analysis(run: Run, folder: Path, events: str) -> None:  # noqa: F811
     words = ("track", "a.mp4", "b.mp4", *MODEL, "--site", "site.yaml", "--records", "{name}.jsonl")
     for _ in range(2):

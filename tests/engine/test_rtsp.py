@@ -90,7 +90,7 @@ def test_frozen_and_thawed() -> None:
             index = next(live).index
             while next(live).arrived_s < thawed_s:
                 pass
-            assert time.monotonic() - thawed_s < 5
+            assert time.monotonic() - thawed_s < 30
             assert next(live).index > index
         assert live.counters.stalls >= 1
         assert live.counters.reconnects == 1

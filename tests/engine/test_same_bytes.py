@@ -56,6 +56,7 @@ def track(run: Run, clip: Path, folder: Path, *options: object) -> None:
     assert run("track", clip, "--device", "cpu", "--quiet", *named, *options).status == 0
 
 
+@pytest.mark.slow
 def test_four_ways_to_the_same_bytes(run: Run, scene: Path, tmp_path: Path) -> None:
     track(run, scene, tmp_path / "track")
     live(scene, tmp_path / "live")

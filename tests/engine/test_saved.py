@@ -42,6 +42,7 @@ def identities(path: Path) -> list[list[str]]:
     return [line.split(",")[:6] for line in path.read_text().splitlines()]
 
 
+@pytest.mark.slow
 def test_saved_instances_give_the_bytes_of_track(run: Run, scene: Path, saved: Path, tmp_path: Path) -> None:
     (tmp_path / "track").mkdir()
     named = [word for name in (*FILES, "own.instances") for word in ("--records", tmp_path / "track" / name)]
@@ -55,6 +56,7 @@ def test_saved_instances_give_the_bytes_of_track(run: Run, scene: Path, saved: P
     assert b'"id":3' in (tmp_path / "a.jsonl").read_bytes()
 
 
+@pytest.mark.slow
 def test_predicted_masks_change_nothing_but_the_rows_that_coast(scene: Path, tmp_path: Path) -> None:
     """With numbers given at once, weak detections make tracks that coast."""
     found = {}
@@ -77,6 +79,7 @@ def test_outputs_get_frames_without_prototypes(scene: Path) -> None:
     assert frame.instances.coefficients is None
 
 
+@pytest.mark.slow
 def test_the_second_pass_is_the_same_too(run: Run, scene: Path, saved: Path, tmp_path: Path) -> None:
     track_path, saved_path = tmp_path / "track.jsonl", tmp_path / "saved.jsonl"
     done = run("track", scene, "--device", "cpu", "--quiet", "--refine", "--records", track_path, "--masks", "rle")
@@ -153,6 +156,7 @@ def test_what_does_not_fit_is_refused(run: Run, saved: Path, tmp_path: Path) -> 
     assert associate_saved(tmp_path / "empty.instances", tmp_path / "empty.csv").frames == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("clip", ["traffic.mp4", "moving_pedestrians.avi"])
 def test_real_clips_have_the_same_identities_everywhere(run: Run, data_root: Path, tmp_path: Path, clip: str) -> None:
     """One camera that stands and one that moves; every 12th frame, to be quick."""

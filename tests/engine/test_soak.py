@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.bench.soak_live import soak
 
 
+@pytest.mark.slow
 def test_nothing_grows_with_frames_and_identities(monkeypatch) -> None:
     monkeypatch.setattr("tracker.engine.meter.AGES", 200)  # what is kept of the last frames is full at once
     first, last = soak(2400, kinds=(".jsonl", ".csv"), part_bytes=100_000, marks=(800, 2400))

@@ -67,6 +67,7 @@ def model(tmp_path: Path) -> tuple[str, Path]:
     return "--model", end2end_model(tmp_path / "model.onnx")
 
 
+@pytest.mark.quick("out.mov-in.mp4", "out.mp4-in.ts", "out.ts-in.mkv", "out.mkv-in.mov", "out.avi-in.avi")
 @pytest.mark.parametrize("source", ["in.mp4", "in.mkv", "in.ts", "in.mov", "in.avi"])
 @pytest.mark.parametrize("output", ["out.mp4", "out.mkv", "out.ts", "out.mov", "out.avi"])
 def test_packets_are_copied_in_time_with_the_pictures(
@@ -90,6 +91,7 @@ def test_packets_are_copied_in_time_with_the_pictures(
         assert float(container.duration / 1e6) < 4.2
 
 
+@pytest.mark.quick("options0", "options1")
 @pytest.mark.parametrize("options", [("--limit", "25"), ("--stride", "3"), ("--refine",)])
 def test_it_ends_with_the_last_picture(
     run: Run, tmp_path: Path, model: tuple[str, Path], options: tuple[str, ...]

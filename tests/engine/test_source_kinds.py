@@ -61,6 +61,7 @@ def test_a_video_into_a_folder_stays_a_video(tmp_path) -> None:
     assert plan.outputs == (f"{tmp_path}/a.mp4",)
 
 
+@pytest.mark.slow
 def test_a_pipe_gives_the_records_of_its_file(tmp_path) -> None:
     video = write_video(tmp_path / "a.ts", count=12, size=SIZE)
     run(settings(video, records=[str(tmp_path / "file.jsonl")]))

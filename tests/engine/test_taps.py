@@ -13,7 +13,7 @@ def test_a_tap_sees_every_frame_once_in_order_with_its_tracks() -> None:
     engine = Engine(segmenter=SlowSegmenter())
     engine.add(one)
     source.fill(30)
-    assert engine.wait(20)
+    assert engine.wait(60)
     engine.close()
     assert [tracked.frame.index for tracked in seen] == list(range(30))
     assert all(len(tracked.tracks) == 1 for tracked in seen)
@@ -32,7 +32,7 @@ def test_a_tap_that_raises_is_dropped_and_the_stream_and_its_outputs_go_on(caplo
     engine = Engine(segmenter=SlowSegmenter())
     engine.add(one)
     source.fill(10)
-    assert engine.wait(20)
+    assert engine.wait(60)
     engine.close()
     assert (one.state, one.failures, len(sink.frames), len(seen)) == ("ended", [], 10, 1)
     assert [record.getMessage() for record in caplog.records if "tap" in record.getMessage()] == ["tap dropped"]
@@ -48,7 +48,7 @@ def test_a_tap_that_was_removed_sees_nothing_more() -> None:
     engine = Engine(segmenter=SlowSegmenter())
     engine.add(one)
     source.fill(5)
-    assert engine.wait(20)
+    assert engine.wait(60)
     engine.close()
     assert not seen
 
@@ -64,5 +64,5 @@ def test_pictures_are_asked_of_the_source_only_while_it_is_open() -> None:
     one.show_images(wanted=False)
     assert not source.shows_images
     source.fill(1)
-    assert engine.wait(20)
+    assert engine.wait(60)
     engine.close()

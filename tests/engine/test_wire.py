@@ -82,7 +82,7 @@ def test_a_line_that_is_dead_for_a_while_is_met_again_at_once(wire) -> None:
         take(live, frames, 1)
         while frames[-1].arrived_s < back_s:
             take(live, frames, 1)
-        assert time.monotonic() - back_s < 5
+        assert time.monotonic() - back_s < 30
 
     with wire.far.inside(lambda: FarCamera(rate=25)) as camera:
         reading(wire, camera.url(), watch, stall_s=1.0, timeout_s=2.0, retry_s=(2.0, 60.0))

@@ -9,7 +9,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="the PyTorch side needs torch: pip install torch")
 
-from export.data.promptable import DECODER_INPUTS, DECODER_OUTPUTS  # noqa: E402
+from tracker.segment.promptable.forms import DECODER_INPUTS  # noqa: E402
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -56,7 +56,7 @@ def write_segmenter(folder: Path) -> tuple[Path, Path]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of tracing
         torch.onnx.export(Encoder(), (torch.zeros(1, 3, SIDE, SIDE),), str(encoder), dynamo=False)
-        names = {"input_names": list(DECODER_INPUTS), "output_names": list(DECODER_OUTPUTS)}
+        names = {"input_names": list(DECODER_INPUTS), "output_names": ["masks", "iou_predictions", "low_res_masks"]}
         axes = {"masks": {2: "h", 3: "w"}}
         torch.onnx.export(Decoder(), prompts, str(decoder), **names, dynamic_axes=axes, dynamo=False)
     return encoder, decoder

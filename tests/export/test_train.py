@@ -391,9 +391,12 @@ def test_perfect_predictions_validate_as_perfect(tmp_path):
     results = []
     for row in range(len(archive)):
         items = archive.picture(row).items
-        found = validate.Found.__new__(validate.Found)
-        found.boxes, found.scores = np.array([item.box for item in items]), np.full(len(items), 0.9)
-        found.class_ids, found.masks = np.array([item.class_id for item in items]), []
+        found = validate.Found(
+            boxes=np.array([item.box for item in items]),
+            scores=np.full(len(items), 0.9),
+            class_ids=np.array([item.class_id for item in items]),
+            masks=[],
+        )
         for item in items:
             mask = np.zeros(archive.image(row).shape[:2], bool)
             x0, y0, x1, y1 = item.box.astype(int)

@@ -7,7 +7,6 @@ import itertools
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.ports import free_port
 from tests.sinks.outside import certificate
 from tracker.formats.postgres import PostgresAddress, connect
 
@@ -33,11 +33,6 @@ def programs() -> Path | None:
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
     other = shutil.which("initdb")
     return found[-1].parent if found else Path(other).resolve().parent if other else None
-
-
-def free_port() -> int:
-    with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as place:
-        return place.getsockname()[1]
 
 
 def served() -> Iterator[PostgresServer]:

@@ -21,6 +21,15 @@ def test_several_ledgers_are_read_as_one(tmp_path):
     assert list(read_events(first, second, third)) == [crossing(number) for number in (1, 2, 3, 4)]
 
 
+def test_parts_that_were_put_together_hold_each_event_once(tmp_path):
+    """After a kill the next part begins with what the last one ended with."""
+    parts = [[crossing(1), crossing(2)], [crossing(2), crossing(3)]]
+    files = [write_ledger(tmp_path / f"{number}.events.jsonl", part) for number, part in enumerate(parts)]
+    day = tmp_path / "day.events.jsonl"
+    day.write_bytes(b"".join(path.read_bytes() for path in files))
+    assert list(read_events(day)) == [crossing(number) for number in (1, 2, 3)]
+
+
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_a_missing_ledger(tmp_path, suffix):
     with pytest.raises(SourceError, match=f"none{suffix}"):

@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.analytics.test_counts import ledgers
-from tests.formats.postgres_server import PASSWORD, free_port
+from tests.formats.postgres_server import PASSWORD
+from tests.ports import free_port
 from tests.sinks.ledgers import EVENTS, crossing, write_ledger
+from tests.thorough import examples
 from tracker.errors import ConfigError, SourceError
 from tracker.events import Event
 from tracker.formats import event_store, postgres_ledger
@@ -46,7 +48,7 @@ def test_views_have_the_columns_of_the_store(postgres, tmp_path, view):
     assert [name for (name,) in postgres.ask(address, query)] == names
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(30), deadline=None)
 @given(events=ledgers())
 def test_views_say_what_those_of_the_store_say(postgres, tmp_path_factory, events):
     address = postgres.emptied()
@@ -70,7 +72,7 @@ def test_views_say_what_those_of_the_store_say(postgres, tmp_path_factory, event
         assert sorted(postgres_ledger.outages(database)) == sorted(event_store.outages(store))
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(30), deadline=None)
 @given(events=st.lists(EVENTS, max_size=8, unique_by=lambda event: event.key))
 def test_events_come_back_as_they_were(postgres, events):
     address = postgres.emptied()

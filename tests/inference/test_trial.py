@@ -63,6 +63,7 @@ def endless(path: Path) -> Path:
     )
 
 
+@pytest.mark.slow
 def test_a_loop_without_end_is_refused_in_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trial, "CPU_S", 2)
     path, started_s = endless(tmp_path / "loop.onnx"), time.monotonic()

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 
 import numpy as np
+import pytest
 
 from tracker.measure.bench_associate import bench_associate, crowd
 from tracker.measure.tables import association_table
 
 
+@pytest.mark.slow
 def test_every_setting_has_its_row_and_the_table_and_json_show_them() -> None:
     bench = bench_associate((5, 12), frames=6, rounds=2, peers=False)
     assert [(cost.objects, cost.tracker) for cost in bench.costs] == [

@@ -273,6 +273,7 @@ def results(folder: Path, suffix: str) -> Path:
     return place
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_persons_tracked_as_masks_are_scored_as_persons(shop_floor: Path) -> None:
     trackeval = pytest.importorskip("trackeval", reason="trackeval is not installed")
@@ -299,6 +300,7 @@ def test_persons_tracked_as_masks_are_scored_as_persons(shop_floor: Path) -> Non
 
 
 @pytest.mark.filterwarnings("ignore")
+@pytest.mark.slow
 def test_persons_tracked_as_boxes_are_scored_as_persons(shop_floor: Path) -> None:
     trackeval = pytest.importorskip("trackeval", reason="trackeval is not installed")
     place = results(shop_floor, ".txt")
@@ -319,6 +321,7 @@ def test_persons_tracked_as_boxes_are_scored_as_persons(shop_floor: Path) -> Non
     same(evaluation.combined["pedestrian"], reference(dataset, "scene", "pedestrian"))
 
 
+@pytest.mark.slow
 def test_vehicles_are_scored_by_their_own_classes(tmp_path: Path) -> None:
     tracked(road(seed=4), tmp_path)
     boxes_of = evaluate(tmp_path / "gt", results(tmp_path, ".txt"))

@@ -213,6 +213,7 @@ def close(got: Any, expected: Any) -> bool:
     return bool(got == expected)
 
 
+@pytest.mark.slow
 @pytest.mark.data
 @pytest.mark.parametrize(("refine", "names"), [(False, "00*"), (True, "001[0-6]")])
 def test_the_benchmark_scores_the_same_in_either_coding(
@@ -242,6 +243,7 @@ def test_the_benchmark_scores_the_same_in_either_coding(
     assert close(native_result.sequences, expected.sequences)
 
 
+@pytest.mark.slow
 @pytest.mark.data
 @pytest.mark.filterwarnings("ignore")
 def test_the_reference_reads_the_files_and_finds_the_same(data_root: Path, tmp_path: Path) -> None:

@@ -13,15 +13,18 @@ import pytest
 
 from tests.report.weeks import ZONE, at_ms, made, write_weeks
 from tests.sinks.ledgers import write_ledger
+from tracker.errors import ConfigError
 from tracker.events import Event, Stay
 from tracker.report.build import Asked, build
 from tracker.report.document import Box, Drawing, Matrix, Report, Section, Stroke, Words
+from tracker.report.markup import element
 from tracker.report.page import render_page
 from tracker.report.paint import SCALE, Paper
 from tracker.report.picture import render_picture
 from tracker.report.store import Ledger
 from tracker.report.svg import svg_of
 from tracker.report.tones import DARK, LIGHT, bgr
+from tracker.settings.site_file import parse_site
 
 ROOT = Path(__file__).resolve().parents[2]
 EVIL = "</title></svg><script>alert(1)</script><img src=x onerror='alert(2)'>\"&\x1b[2J"
@@ -152,6 +155,7 @@ def test_the_picture_has_the_report(report):
         assert near.any() or tone == "hatch"
 
 
+@pytest.mark.slow
 def test_a_picture_that_would_be_too_tall_ends_with_a_word(report):
     many = replace(report, sections=[*report.sections] * 8)
     image = cv2.imdecode(np.frombuffer(render_picture(many), np.uint8), cv2.IMREAD_COLOR)
@@ -162,3 +166,12 @@ def test_a_matrix_is_as_dark_as_its_counts(report):
     matrix = Matrix(rows=["a"], columns=["b", "c", "d"], values=[[10, None, 1]], caption="x")
     page = render_page(replace(report, sections=[Section(key="m", title="M", lead="", parts=[matrix])]))
     assert '<td style="--share:1.000">10</td><td class="none">–</td><td style="--share:0.100">1</td>' in page
+
+
+def test_a_name_of_any_length_is_cut_and_whole_in_its_title():
+    cell = element("td", "n" * 3000)
+    assert cell == f'<td><span title="{"n" * 3000}">{"n" * 119}…</span></td>'
+    assert element("p", "n" * 3000) == f"<p>{'n' * 3000}</p>"  # prose is not
+    problem = f"site.yaml:3: expected a name of 1 to 200 letters, found '{'n' * 40}"
+    with pytest.raises(ConfigError, match=problem):
+        parse_site(f"version: 1\nlines:\n  - {{name: {'n' * 3000}, points: [[0.1, 0.5], [0.9, 0.5]]}}\n")

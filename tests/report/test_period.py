@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -10,6 +11,9 @@ import pytest
 
 from tracker.errors import ConfigError
 from tracker.report.axes import moment_text, period_text, time_ticks
+from tracker.report.count_charts import NARROW, WIDE, time_axis
+from tracker.report.document import Words
+from tracker.report.paint import text_width
 from tracker.report.period import Period, period_of
 
 BERLIN = ZoneInfo("Europe/Berlin")
@@ -67,3 +71,19 @@ def test_media_time_counts_from_the_start():
 def test_what_is_no_period_is_refused(span, bin_s, message):
     with pytest.raises(ConfigError, match=message):
         period_of(span, limited=True, utc=True, zone=BERLIN, bin_s=bin_s)
+
+
+@pytest.mark.parametrize("layout", [WIDE, NARROW])
+@pytest.mark.parametrize("seconds", [40, 45, 60, 2700, 86_400])
+def test_labels_of_an_axis_do_not_touch(layout, seconds):
+    first = ms(2026, 11, 29, 8)
+    period = period_of((first, first + seconds * 1000), limited=True, utc=True, zone=BERLIN)
+    marks = time_axis(period, time_ticks(period, layout.ticks), layout, 0.0)
+    words = [mark for mark in marks if isinstance(mark, Words) and mark.y == 16]
+    spans = []
+    for word in words:
+        wide = text_width(word.text, word.size)
+        left = word.x - wide * {"start": 0.0, "middle": 0.5, "end": 1.0}[word.anchor]
+        spans.append((left, left + wide))
+    assert len(spans) >= 3
+    assert all(before[1] + 2 <= after[0] for before, after in itertools.pairwise(spans)), spans

@@ -30,6 +30,7 @@ def video(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("where", ["cpu", "card"])
 def test_the_pipelines_own_cost_is_told_from_decoding(
     tmp_path: Path, video: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest, where: str

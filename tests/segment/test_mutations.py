@@ -9,15 +9,17 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.segment.mutations import Worker, judged, mutations
+from tests.thorough import examples
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-COUNT = 300
+COUNT = examples(300)
 BUDGET_S = 60.0
 """300 take 10 s on an idle machine; a loaded one tries fewer."""
 
 
+@pytest.mark.examples
 @pytest.mark.timeout(300)
 def test_mutated_models_are_used_or_refused(tmp_path: Path) -> None:
     until_s = time.monotonic() + BUDGET_S

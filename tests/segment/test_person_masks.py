@@ -60,7 +60,7 @@ def test_neighbours_overlap_by_a_share_of_the_smaller_mask():
     left, right, far = (20, 20, 60, 120), (58, 20, 98, 120), (150, 20, 180, 120)
     figures = figures_of([left, right, far], [(20, 20, 60, 120), (50, 20, 98, 120), far])
     assert figures.overlaps == [pytest.approx(10 * 100 / (40 * 100))]
-    assert "neighbours: 1 pairs, overlap 0.250; 1 pairs overlap at all, by 0.250" in figures.lines()[-1]
+    assert "neighbours: 1 pairs, overlap 0.250; 1 pairs overlap at all, by 0.250" in figures.lines()[-2]
 
 
 def test_an_instance_is_of_one_person_the_best_first():

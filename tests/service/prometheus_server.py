@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.formats.postgres_server import free_port
+from tests.ports import free_port
 from tests.sources.cameras import wait_until
 
 
@@ -43,11 +43,11 @@ class PrometheusServer:
             "--log.level=error",
         ]
         self._process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        assert wait_until(lambda: self._answers("/-/ready"), 30)
+        assert wait_until(lambda: self._answers("/-/ready"))
 
     def kill(self) -> None:
         self._process.kill()
-        self._process.wait(10)
+        self._process.wait(60)
 
     def ask(self, expr: str) -> dict[tuple[str, ...], float]:
         """Values of a query by the values of their labels, sorted by name.
@@ -66,14 +66,14 @@ class PrometheusServer:
 
     def _answers(self, path: str) -> bool:
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self._port}{path}", timeout=1) as answer:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self._port}{path}", timeout=30) as answer:
                 return answer.status == 200
         except OSError:
             return False
 
     def _get(self, path: str) -> Any:
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self._port}{path}", timeout=5) as answer:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self._port}{path}", timeout=30) as answer:
                 return json.load(answer)
         except urllib.error.HTTPError as failure:
             with failure:

@@ -106,6 +106,7 @@ def test_every_expression_is_answered(prometheus):
     assert prometheus.ask("masktrail_sink_spool_rows") == {("gate", "postgresql://me@db/shop"): 7.0}
 
 
+@pytest.mark.slow
 def test_a_prometheus_that_is_killed_loses_and_doubles_no_count(prometheus, engine):
     count = "sum(masktrail_line_crossings_total)"
     assert wait_until(lambda: prometheus.ask(count) == {(): 1.0})
@@ -118,7 +119,7 @@ def test_a_prometheus_that_is_killed_loses_and_doubles_no_count(prometheus, engi
 
 @pytest.mark.skipif(shutil.which("promtool") is None, reason="no promtool here (apt-get install prometheus)")
 def test_promtool_takes_the_metrics_and_the_examples(status):
-    with urllib.request.urlopen(f"http://{status.address}/metrics", timeout=5) as answer:
+    with urllib.request.urlopen(f"http://{status.address}/metrics", timeout=30) as answer:
         text = answer.read()
     found = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True, check=False)
     told = [line for line in found.stderr.decode().splitlines() if "masktrail_frame_age_seconds" not in line]

@@ -21,6 +21,7 @@ import pytest
 
 from tests.segment.models import end2end_model
 from tests.sources.cameras import MjpegCamera, wait_until
+from tests.sources.videos import write_video
 
 pytest.importorskip("fastapi")
 pytestmark = [
@@ -91,7 +92,7 @@ class Service:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
         try:
-            return self.process.wait(30)
+            return self.process.wait(60)
         except subprocess.TimeoutExpired:
             self.process.kill()
             raise
@@ -113,6 +114,7 @@ def launch(tmp_path):
         service.close()
 
 
+@pytest.mark.slow
 def test_a_killed_page_comes_back_with_its_sessions_and_the_cameras_never_know(launch, tmp_path) -> None:
     with MjpegCamera(size=(160, 96), rate=20) as gate:
         service = launch(
@@ -120,7 +122,7 @@ def test_a_killed_page_comes_back_with_its_sessions_and_the_cameras_never_know(l
         )
         address = service.address
         service.set_up()
-        assert wait_until(lambda: service.camera("gate")["frames"] > 20, 40)
+        assert wait_until(lambda: service.camera("gate")["frames"] > 20)
         before = service.camera("gate")
         killed = service.dashboard_pid()
         os.kill(killed, signal.SIGKILL)
@@ -130,7 +132,7 @@ def test_a_killed_page_comes_back_with_its_sessions_and_the_cameras_never_know(l
         assert service.dashboard_pid() != killed
         assert service.address == address
         assert service.ask("/api/session")["user"]["name"] == "ann"
-        assert wait_until(lambda: service.camera("gate")["frames"] - before["frames"] > 20, 20)
+        assert wait_until(lambda: service.camera("gate")["frames"] - before["frames"] > 20)
         after = service.camera("gate")
         assert after["reconnects"] == before["reconnects"] == 0
         assert after["identities"] >= before["identities"]
@@ -143,13 +145,14 @@ def test_a_killed_page_comes_back_with_its_sessions_and_the_cameras_never_know(l
         assert PASSWORD not in service.log_path.read_text()
 
 
+@pytest.mark.slow
 def test_a_site_that_is_drawn_counts_at_once_and_a_wrong_one_changes_nothing(launch, tmp_path) -> None:
     with MjpegCamera(size=(160, 96), rate=20) as gate, MjpegCamera(size=(160, 96), rate=20) as yard:
         service = launch(
             "state: state\ndashboard: {address: '127.0.0.1:0', login: false}\ncameras:\n"
             f"  - {{name: gate, url: '{gate.url()}'}}\n  - {{name: yard, url: '{yard.url()}'}}\n"
         )
-        assert wait_until(lambda: service.camera("yard")["frames"] > 20, 40)
+        assert wait_until(lambda: service.camera("yard")["frames"] > 20)
         service._csrf = service.ask("/api/session")["csrf"]
         found = service.ask("/api/streams/gate/site")
         zone = {"name": "hall", "polygon": [[0, 0], [1, 0], [1, 1], [0, 1]]}
@@ -157,28 +160,48 @@ def test_a_site_that_is_drawn_counts_at_once_and_a_wrong_one_changes_nothing(lau
         saved = service.ask("/api/streams/gate/site", {"revision": found["revision"], "site": drawn}, method="PUT")
         assert saved["revision"] == 1
         assert (tmp_path / "state/dashboard/sites/gate.yaml").is_file()
-        assert wait_until(lambda: service.camera("gate").get("present", {}).get("hall"), 20), (
-            service.log_path.read_text()
-        )
+        assert wait_until(lambda: service.camera("gate").get("present", {}).get("hall")), service.log_path.read_text()
         [reloaded] = service.lines("reloaded")
         assert (reloaded["started"], reloaded["stopped"], reloaded["unchanged"]) == (["gate"], [], 1)
         assert yard.connections == 1
         store = tmp_path / "state/dashboard/events.sqlite"
-        assert wait_until(store.is_file, 10)
+        assert wait_until(store.is_file)
 
         def entered() -> int:
             with sqlite3.connect(store) as connection:
                 return connection.execute("SELECT count(*) FROM events WHERE kind = 'enter'").fetchone()[0]
 
-        assert wait_until(lambda: entered() > 0, 20)
+        assert wait_until(lambda: entered() > 0)
         # Somebody else's editor breaks the file: the camera goes on as it is.
         frames = service.camera("gate")["frames"]
         (tmp_path / "state/dashboard/sites/gate.yaml").write_text("version: 1\nlines: [\n")
         service.process.send_signal(signal.SIGHUP)
-        assert wait_until(lambda: service.lines("not reloaded"), 20)
-        assert wait_until(lambda: service.camera("gate")["frames"] > frames, 20)
+        assert wait_until(lambda: service.lines("not reloaded"))
+        assert wait_until(lambda: service.camera("gate")["frames"] > frames)
         assert service.camera("gate")["present"]["hall"]
         assert service.close() == 0
+
+
+@pytest.mark.slow
+def test_the_page_stays_when_recordings_are_done_until_a_signal(launch, tmp_path) -> None:
+    write_video(tmp_path / "yard.mp4", count=10)
+    service = launch(
+        "state: state\ndashboard: {address: '127.0.0.1:0', login: false}\ncameras:\n"
+        "  - {name: yard, url: yard.mp4, records: yard.jsonl}\n"
+    )
+    assert wait_until(lambda: service.lines("recordings done"), 60), service.log_path.read_text()
+    assert (tmp_path / "yard.jsonl").stat().st_size > 0, "its results are whole"
+    assert wait_until(lambda: [one["id"] for one in service.ask("/api/streams")["streams"]] == ["yard"])
+    assert wait_until(lambda: service.camera("yard")["frames"] == 10)
+    assert service.process.poll() is None
+    assert len(service.lines("recordings done")) == 1
+    assert service.close() == 0
+
+
+def test_without_a_page_recordings_end_the_service(launch, tmp_path) -> None:
+    write_video(tmp_path / "yard.mp4", count=10)
+    service = launch("cameras: [{name: yard, url: yard.mp4, records: yard.jsonl}]\n")
+    assert service.process.wait(60) == 0
 
 
 def test_an_address_that_is_not_free_is_refused_at_once(launch) -> None:

@@ -18,6 +18,8 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
+from tests.ports import free_port
+
 MOSQUITTO = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin")
 needs_broker = pytest.mark.skipif(MOSQUITTO is None, reason="needs mosquitto (apt-get install mosquitto)")
 
@@ -42,11 +44,6 @@ topic readwrite homeassistant/#
 user watcher
 topic readwrite #
 """
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return listener.getsockname()[1]
 
 
 class Broker:
@@ -75,7 +72,7 @@ class Broker:
     def start(self) -> None:
         command = [str(MOSQUITTO), "-c", str(self.folder / "config")]
         self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        for _ in range(500):
+        for _ in range(3000):
             try:
                 socket.create_connection(("127.0.0.1", self.port), 1).close()
             except OSError:
@@ -88,7 +85,7 @@ class Broker:
     def stop(self, how: int = signal.SIGKILL) -> None:
         if self._process is not None:
             self._process.send_signal(how)
-            self._process.wait(10)
+            self._process.wait(60)
             self._process = None
 
     def signal(self, number: int) -> None:
@@ -124,7 +121,7 @@ class Watcher:
         lasting.SessionExpiryInterval = 3600
         self.client.connect("127.0.0.1", broker.port, clean_start=False, properties=lasting)
         self.client.loop_start()
-        assert self.subscribed.wait(5)
+        assert self.subscribed.wait(60)
 
     def _note(self, _client: Any, _data: Any, message: Any) -> None:
         self.messages.append((message.topic, message.payload, message.retain))

@@ -212,6 +212,7 @@ def test_what_is_written_stays_readable_on_a_full_disk(tmp_path, name, monkeypat
     assert 0 < count_rows(path) < 150
 
 
+@pytest.mark.quick("out.mp4", "out.jsonl", "out.csv", "out.txt", "out.coco.json", "out.mots.txt")
 @pytest.mark.parametrize("name", [*NAMES, "out.avi", "out.gif"])
 def test_whatever_room_there_is_a_file_is_whole_or_the_old_one(tmp_path, name, monkeypatch):
     from tracker.sinks import parquet, text

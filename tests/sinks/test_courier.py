@@ -153,7 +153,7 @@ def test_the_end_does_not_wait_for_a_receiver_that_is_away_or_hangs(spool, monke
     assert wait_until(lambda: len(shop.lasts) == 1)
     began_s = time.monotonic()
     courier.close()
-    assert time.monotonic() - began_s < 2
+    assert time.monotonic() - began_s < 8
     with Spool(spool.path) as later:  # it was given up for another owner
         assert [message.key for message in later.peek()] == ["a"]
 
@@ -216,7 +216,7 @@ def test_a_damaged_spool_ends_the_output_and_the_stream_hears_of_it(spool, monke
     shop = Shop()
     monkeypatch.setattr(spool, "peek", damaged)
     courier = Courier(spool, shop, stream="gate")
-    assert shop.closed.wait(5)
+    assert shop.closed.wait(60)
     assert said(caplog) == ["output failed"]
     assert "malformed" in courier.figures.problem
     with monkeypatch.context() as patched:

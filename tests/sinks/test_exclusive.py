@@ -46,7 +46,7 @@ class Other:
 
     def kill(self) -> None:
         self.process.send_signal(signal.SIGKILL)
-        self.process.communicate(timeout=10)
+        self.process.communicate(timeout=60)
 
     def __enter__(self) -> Self:
         return self
@@ -87,7 +87,7 @@ def test_links_and_pipes_at_temporary_names_harm_nothing(tmp_path, monkeypatch):
     started_s = time.monotonic()
     with open_sink(out / "o.jsonl", class_names=CLASS_NAMES) as sink:
         sink.write(tracked_frame(boxes=[(4, 4, 60, 60)]))
-    assert time.monotonic() - started_s < 5
+    assert time.monotonic() - started_s < 30
     assert not (out / "o.jsonl").is_symlink()
     assert len((out / "o.jsonl").read_text().splitlines()) == 1
     assert victim.read_text() == "precious"

@@ -169,6 +169,7 @@ def test_the_table_says_when_and_how_often(tmp_path) -> None:
     assert list(rows[0]) == [field.name for field in IDENTITY_FIELDS]
 
 
+@pytest.mark.slow
 def test_a_rendered_scene_is_counted_alike_everywhere(tmp_path, monkeypatch) -> None:
     """Everything looks like a bus at first; the votes change when it no longer does."""
     video = tmp_path / "road.mp4"

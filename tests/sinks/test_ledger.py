@@ -13,12 +13,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.sinks.full_disk import small_files
 from tests.sinks.ledgers import EVENTS, START_MS, SUFFIXES, crossing, frame_with, frames_with, write_ledger
 from tests.sinks.streams import CLASS_NAMES, stream
+from tests.thorough import examples
 from tracker.errors import SinkError
 from tracker.events import Event, Stay
 from tracker.formats.event_rows import EVENT_FIELDS, row_of
@@ -38,7 +39,7 @@ def rows_of(path: Path) -> list[Event]:
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(25), deadline=None)
 @given(events=st.lists(EVENTS, max_size=12, unique_by=lambda event: event.key))
 def test_reading_is_writing(tmp_path_factory, suffix, events):
     path = tmp_path_factory.mktemp("ledger") / f"x{suffix}"
@@ -225,11 +226,21 @@ def test_a_store_that_cannot_be_written_is_refused(tmp_path, monkeypatch):
         open_sink(path)
 
 
+def test_a_store_that_sqlite_cannot_open_is_refused(tmp_path, monkeypatch):
+    def refuse(*_args, **_options):
+        raise sqlite3.OperationalError("unable to open database file")
+
+    monkeypatch.setattr("tracker.sinks.store.sqlite3.connect", refuse)
+    with pytest.raises(SinkError, match=r"x\.sqlite: expected to open it for writing, found: unable to open"):
+        open_sink(tmp_path / "x.sqlite")
+
+
 def test_a_folder_that_is_missing_is_named(tmp_path):
     with pytest.raises(SinkError, match="expected the folder"):
         open_sink(tmp_path / "none" / "x.sqlite")
 
 
+@pytest.mark.quick(".events.jsonl")
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_a_full_disk_loses_nothing_that_was_written(tmp_path, suffix):
     path = tmp_path / f"x{suffix}"
@@ -303,6 +314,7 @@ for number in range(100_000):
 """
 
 
+@pytest.mark.slow
 def test_after_a_kill_the_store_has_all_but_the_last_second_and_a_second_run_adds_the_rest(tmp_path):
     path = tmp_path / "x.sqlite"
     code = [sys.executable, "-c", WRITER, str(path)]
@@ -399,7 +411,7 @@ def test_a_recording_that_gives_fewer_events_adds_nothing(tmp_path):
     assert rows_of(path) == events
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(30), deadline=None)
 @given(kept=st.integers(0, 30), utc=st.booleans())
 def test_a_recording_that_was_cut_off_is_completed(tmp_path_factory, kept, utc):
     path = tmp_path_factory.mktemp("x") / "x.sqlite"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import email
 import email.policy
+import json
 import logging
 import ssl
 import time
@@ -13,7 +14,7 @@ import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult
 
-from tests.sinks.broker import free_port
+from tests.ports import free_port
 from tests.sinks.outside import certificate, context, crossing, frame, stay
 from tests.sources.cameras import wait_until
 from tracker.errors import ConfigError
@@ -21,6 +22,7 @@ from tracker.events import Event
 from tracker.plugins import open_sink
 from tracker.sinks import courier as courier_module
 from tracker.sinks import mail as mail_module
+from tracker.sinks.digest_desk import DigestDesk
 from tracker.site import Site
 
 pytestmark = pytest.mark.filterwarnings("ignore:Requiring AUTH while not requiring TLS:UserWarning")  # smtps is TLS
@@ -108,7 +110,7 @@ def office(tmp_path):
 
 
 def problem(sink) -> str:
-    return sink.queues[0].problem
+    return " ".join(queue.problem for queue in sink.queues)
 
 
 def text_of(mail) -> str:
@@ -173,6 +175,80 @@ def test_many_alerts_after_an_outage_are_one_mail(tmp_path, office):
     assert [mail["Subject"] for mail in office.mails] == ["gate: 30 events, 30 alerts"]
 
 
+def test_all_streams_of_a_service_have_one_digest_a_period(tmp_path, office):
+    yard = context(tmp_path, stream="yard", site=Site(timezone="Asia/Tokyo"))
+    with (
+        open_sink(office.url("&every=1"), context(tmp_path)) as gate,
+        open_sink(office.url("&every=1"), yard) as second,
+        open_sink(office.url("&every=1&alerts=digest"), context(tmp_path, stream="roof")) as apart,
+    ):
+        while time.time() % 1 > 0.5:  # at the beginning of a period
+            time.sleep(0.05)
+        gate.write(frame(crossing(1), alert(7)))
+        second.write(frame(crossing(2, stream="yard"), crossing(3, stream="yard")))
+        apart.write(frame(crossing(4, stream="roof")))
+        assert (len(gate.queues), len(second.queues), len(apart.queues)) == (2, 1, 2)  # each queue is counted once
+        assert wait_until(lambda: len(office.mails) == 3)
+        assert wait_until(lambda: gate.queues[0].rows == apart.queues[0].rows == 0)
+    assert sorted(mail["Subject"] for mail in office.mails) == [
+        "2 streams: 3 events", "gate: alert: queue over 7", "roof: 1 event",
+    ]  # fmt: skip
+    [mail] = [mail for mail in office.mails if mail["Subject"].startswith("2 streams")]
+    text = text_of(mail)
+    assert "gate  crossing  door  in  person  1\nyard  crossing  door  in  person  2\n" in text
+    assert "2026-11-28 18:20:01+00:00  gate, crossing, door, in, person, number 1\n" in text
+    assert "2026-11-29 03:20:02+09:00  yard, crossing, door, in, person, number 2\n" in text
+    assert len(rows(mail)) == 3
+
+
+def test_rows_of_a_digest_go_where_a_changed_option_leads(tmp_path, office):
+    before, after = office.url("&every=3600"), office.url("&every=1")
+
+    def facts(name: str, *outputs: str):
+        return context(tmp_path, stream=name, outputs=outputs)
+
+    with open_sink(before, facts("gate", before)) as gate, open_sink(before, facts("yard", before)) as yard:
+        gate.write(frame(crossing(1), crossing(2)))
+        yard.write(frame(crossing(3, stream="yard")))
+        assert gate.queues[0].rows == 3
+    assert office.mails == []
+    with (
+        open_sink(before, facts("gate", before, after)) as first,  # a second output takes nothing from the first
+        open_sink(after, facts("gate", before, after)) as second,
+    ):
+        assert (first.queues[0].rows, second.queues[0].rows) == (3, 0)
+    with open_sink(after, facts("gate", after)), open_sink(before, facts("yard", before)) as yard:
+        assert wait_until(lambda: len(office.mails) == 1)
+        assert yard.queues[0].rows == 1
+    assert [json.loads(row)["key"] for row in rows(office.mails[0])] == [crossing(1).key, crossing(2).key]
+
+
+def test_a_stream_that_ends_leaves_its_rows_to_the_digest_of_the_others(tmp_path, office):
+    first = open_sink(office.url("&every=1"), context(tmp_path))
+    with open_sink(office.url("&every=1"), context(tmp_path, stream="yard")) as second:
+        while time.time() % 1 > 0.5:
+            time.sleep(0.05)
+        first.write(frame(crossing(1)))
+        first.close()
+        first.close()
+        assert len(second.queues) == 2
+        second.write(frame(crossing(2, stream="yard")))
+        assert wait_until(lambda: len(office.mails) == 1)
+    assert office.mails[0]["Subject"] == "2 streams: 2 events"
+
+
+def test_a_stream_has_digests_of_its_own_where_another_process_has_the_shared_one(tmp_path, office, monkeypatch):
+    monkeypatch.setattr("tracker.sinks.digest_desk.PATIENCE_S", 0.0)
+    with open_sink(office.url("&every=1"), context(tmp_path)):
+        monkeypatch.setattr(DigestDesk, "_open", {})  # as another process sees it
+        with open_sink(office.url("&every=1"), context(tmp_path, stream="yard")) as second:
+            assert len(second.queues) == 1
+            second.write(frame(crossing(2, stream="yard")))
+            assert wait_until(lambda: len(office.mails) == 1)
+        monkeypatch.undo()
+    assert office.mails[0]["Subject"] == "yard: 1 event"
+
+
 def test_another_word_for_alerts_is_refused(tmp_path, office):
     with pytest.raises(ConfigError, match="expected alerts=digest or nothing, found alerts=never"):
         open_sink(office.url("&alerts=never"), context(tmp_path))
@@ -222,7 +298,7 @@ def test_a_server_that_is_away_gets_the_mails_later_and_none_twice(tmp_path, off
 
 def test_a_mail_that_is_sent_again_after_a_kill_is_the_same_mail(tmp_path, office, monkeypatch):
     sink = open_sink(office.url("&every=1"), context(tmp_path))
-    monkeypatch.setattr(sink._spool, "done", lambda _messages: 1 / 0)  # the process ends between both
+    monkeypatch.setattr(sink._desk.spool, "done", lambda _messages: 1 / 0)  # the process ends between both
     sink.write(frame(crossing(1), crossing(2)))
     assert wait_until(lambda: len(office.mails) >= 1)
     sink.close()

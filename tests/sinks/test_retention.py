@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from tests.sinks.ledgers import START_MS, crossing, frames_with
+from tracker.analytics.turnover import parkings
 from tracker.dashboard.filters import Filter
 from tracker.dashboard.ledgers import Ledgers
 from tracker.dashboard.queries import flows, spans, today
@@ -263,3 +264,51 @@ def test_counts_of_a_pruned_store_beside_another_ledger_are_refused(store: Path,
     result = run("counts", store, tmp_path / "other.sqlite")
     assert result.status == 2
     assert "expected a store with all of its events beside other ledgers" in result.text
+
+
+def of_bay(kind: str, at_s: float, bay: str, **facts: object) -> Event:
+    place = {"stream": "lot", "time_s": at_s, "utc_ms": START_MS + round(1000 * at_s), "place": bay}
+    return Event(kind=kind, **place, **facts)
+
+
+def test_what_lasts_keeps_its_beginning_until_it_is_over(tmp_path: Path) -> None:
+    path = tmp_path / "events.sqlite"
+    events = [
+        of_bay("bay_taken", 10.0, "B1", identity=1, class_name="car"),
+        of_bay("bay_taken", 20.0, "B2", identity=2, class_name="car"),
+        of_bay("bay_taken", 30.0, "B3", identity=3, class_name="car"),
+        of_bay("alert", 40.0, "full", value=3.0),
+        of_bay("alert", 50.0, "jam", value=8.0),
+        of_bay("alert", 60.0, "jam", value=2.0, since_s=50.0),
+        of_bay("bay_free", 900.0, "B1", identity=1, class_name="car", value=890.0, since_s=10.0),
+        of_bay("bay_free", 5000.0, "B3", identity=3, class_name="car", value=4970.0, since_s=30.0),
+        of_bay("bay_taken", 5100.0, "B1", identity=4, class_name="car"),
+    ]
+    write(path, events)
+    kept = [event for event in events if event.place in {"B2", "full"} or event.time_s > 3600]
+    told = prune(path, events_before_ms=START_MS + 3_600_000, dry_run=True)
+    done = prune(path, events_before_ms=START_MS + 3_600_000)
+    assert told.events == done.events == len(events) - len(kept)
+    assert sorted(read_events(path), key=lambda one: one.time_s) == kept
+    now = {one.place: one.free_ms for one in parkings(list(read_events(path)))}
+    assert now == {"B1": None, "B2": None, "B3": START_MS + 5_000_000}
+    write(path, [of_bay("bay_free", 9000.0, "B2", identity=2, class_name="car", value=8980.0, since_s=20.0)])
+    prune(path, events_before_ms=START_MS + 7_200_000)
+    assert [event.kind for event in read_events(path)] == ["alert", "bay_taken", "bay_free"]
+
+
+def test_who_left_under_another_number_is_forgotten(tmp_path: Path) -> None:
+    path = tmp_path / "events.sqlite"
+    renamed = Event(
+        kind="rekeyed",
+        stream="gate",
+        time_s=20.0,
+        utc_ms=START_MS + 20_000,
+        identity=7,
+        was_identity=5,
+        class_name="car",
+    )
+    left = stay("leave", 30.0, 7, entered_s=10.0, left_s=30.0, end="left")
+    write(path, [stay("enter", 10.0, 5), stay("enter", 15.0, 6), renamed, left])
+    prune(path, events_before_ms=START_MS + 2 * DAY_MS)
+    assert [(event.kind, event.identity) for event in read_events(path)] == [("enter", 6)]

@@ -198,7 +198,7 @@ def test_a_killed_process_loses_nothing_that_it_was_told_is_there(tmp_path):
             told += 1
         process.send_signal(signal.SIGKILL)
         rest = process.stdout.read()
-        process.communicate(timeout=10)
+        process.communicate(timeout=60)
         told += len(rest.split())
         with Spool(path) as spool:
             found = spool.peek(100_000)

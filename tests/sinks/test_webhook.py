@@ -115,7 +115,7 @@ def test_a_killed_process_loses_nothing_and_repeats_under_the_same_keys(tmp_path
             process.stdout.readline()
         process.send_signal(signal.SIGKILL)
         rest = process.stdout.read()
-        process.communicate(timeout=10)
+        process.communicate(timeout=60)
         told += 60 + len(rest.split())
     with open_sink(url(hook), context(tmp_path)) as sink:
         assert wait_until(lambda: sink.queues[0].rows == 0)
@@ -172,7 +172,25 @@ def test_a_server_that_refuses_every_row_is_at_fault_itself(tmp_path, hook):
         assert (sink.queues[0].rows, sink.queues[0].refused) == (30, 0)
         hook.refuse = lambda _: None
         assert wait_until(lambda: sink.queues[0].rows == 0)
-    assert hook.keys == [crossing(number).key for number in range(30)]
+        assert sink.queues[0].refused == 0
+    assert sorted(hook.keys) == sorted(crossing(number).key for number in range(30))
+
+
+def test_a_server_that_recovers_between_two_rows_loses_none(tmp_path, hook):
+    hook.answers = [(503, {})] * 3  # until all rows are there
+    seen = []
+
+    def refuse(body):
+        seen.append(len(body["rows"]))
+        return 400 if len(seen) <= 4 else None  # all of them, then three alone
+
+    hook.refuse = refuse
+    with open_sink(url(hook), context(tmp_path)) as sink:
+        sink.write(frame(*(crossing(number) for number in range(8))))
+        assert wait_until(lambda: sink.queues[0].rows == 0)
+        assert sink.queues[0].refused == 0
+    assert hook.keys == [crossing(number).key for number in (3, 0, 1, 2, 4, 5, 6, 7)]
+    assert seen == [8, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1]
 
 
 def test_private_addresses_are_refused_unless_the_file_allows_them(tmp_path, hook):
@@ -246,7 +264,7 @@ def test_an_endless_answer_is_cut_off(tmp_path, monkeypatch):
                 client.sendall(b"HTTP/1.1 200 OK\r\nX: ")
                 began_s = time.monotonic()
                 assert wait_until(lambda: problem(sink) != "")
-                assert time.monotonic() - began_s < 3
+                assert time.monotonic() - began_s < 8
                 assert sink.queues[0].rows == 1
             listener.close()
 

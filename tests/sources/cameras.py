@@ -196,8 +196,8 @@ class HlsCamera:
         return head + "".join(f"#EXTINF:{self.SEGMENT_S},\nall{n}.ts\n" for n in range(first, first + 3))
 
 
-def wait_until(condition: Callable[[], object], timeout_s: float = 20.0) -> bool:
-    """Whether the condition came true in time."""
+def wait_until(condition: Callable[[], object], timeout_s: float = 60.0) -> bool:
+    """Whether the condition came true in time: generous, since a test that passes does not wait."""
     until_s = time.monotonic() + timeout_s
     while time.monotonic() < until_s:
         if condition():

@@ -173,3 +173,25 @@ def test_exif_orientation_of_photos_equals_opencv(tmp_path, value: int) -> None:
 
 def test_frames_without_a_matrix_are_upright() -> None:
     assert orientation(av.VideoFrame(16, 16, "yuv420p")) == (False, False, False)
+
+
+def test_small_picture_beside_or_in_the_place_of_the_large_one():
+    frame = av.VideoFrame.from_ndarray(picture(0, (64, 48)), "bgr24")
+    alone = converted(frame, want_image=False, small_height=24)
+    assert alone.image is None
+    assert alone.small_image.shape == (24, 32, 3)
+    assert alone.size == (64, 48)
+    both = converted(frame, small_height=24)
+    assert np.array_equal(both.small_image, alone.small_image)
+    same = converted(frame, small_height=100)
+    assert same.small_image is same.image
+
+
+def test_small_picture_is_upright(tmp_path):
+    path = write_video(tmp_path / "turned.mp4", count=2, size=(64, 48), rotation=90)
+    with open_source(path, small_height=32) as source:
+        frame = next(source)
+    assert frame.size == (48, 64)
+    assert frame.small_image.shape == (32, 24, 3)
+    expected = cv2.resize(frame.image, (24, 32), interpolation=cv2.INTER_AREA).astype(float)
+    assert np.abs(frame.small_image - expected).mean() < 8

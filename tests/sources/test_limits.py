@@ -36,7 +36,7 @@ def test_a_small_file_that_announces_a_huge_picture_is_refused_before_it_is_deco
     started_s = time.monotonic()
     with pytest.raises(SourceError, match=r"at most 100 megapixels, found 16000 x 16000 \(256 megapixels\)") as caught:
         open_source(path)
-    assert time.monotonic() - started_s < 2
+    assert time.monotonic() - started_s < 10
     assert "scale it down" in caught.value.remedy
 
 

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from tests.sources.mutations import mutated, mutations, seeds, verdict
+from tests.thorough import examples
 
-COUNT = 400
+COUNT = examples(400)
 BUDGET_S = 60.0
 """400 take 2 s on an idle machine; a loaded one tries fewer."""
 
@@ -18,6 +19,7 @@ def test_good_files_are_read_without_a_note(tmp_path) -> None:
     assert {path.name for path in seeds(tmp_path) if verdict(path) != "read"} == set()
 
 
+@pytest.mark.examples
 @pytest.mark.timeout(180)
 def test_mutated_files_are_read_noted_or_refused(tmp_path) -> None:
     until_s = time.monotonic() + BUDGET_S

@@ -169,7 +169,7 @@ def test_closing_while_the_network_is_silent_does_not_hang(server: str) -> None:
     next(source)
     started_s = time.monotonic()
     source.close()
-    assert time.monotonic() - started_s < 3
+    assert time.monotonic() - started_s < 10
     gc.collect()
     assert reader_threads() == []
 

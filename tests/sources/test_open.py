@@ -213,7 +213,7 @@ def test_all_waits_for_a_slow_consumer(tmp_path) -> None:
 
 
 def wait_for(condition) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.005)

@@ -233,7 +233,7 @@ def test_segments_may_be_redirected_parts_gone_or_encrypted(tmp_path, servers) -
 
 def test_parts_of_files_are_asked_for_by_their_range(monkeypatch) -> None:
     asked = []
-    monkeypatch.setattr(guarded_files, "open_request", lambda *given: asked.append(given))
+    monkeypatch.setattr(guarded_files, "open_request", lambda *given: asked.append(given) or io.BytesIO())
     guarded_files.GuardedFiles("x", 5.0)("http://192.0.2.7/a.ts", 1, {"offset": "376", "end_offset": "752"})
     assert asked == [("http://192.0.2.7/a.ts", 5.0, {"Range": "bytes=376-751"})]
     for url in ("file:///etc/passwd", "ftp://192.0.2.7/x"):

@@ -93,7 +93,7 @@ def test_a_pipe_into_which_nobody_writes_is_given_up(tmp_path) -> None:
     started_s = time.monotonic()
     with pytest.raises(SourceError, match=r"found nothing for 0\.2 s") as caught:
         pipes.open_pipe(address, timeout_s=0.2)
-    assert time.monotonic() - started_s < 5
+    assert time.monotonic() - started_s < 30
     assert "writes into it" in caught.value.remedy
 
 
@@ -104,7 +104,7 @@ def test_a_pipe_that_falls_silent_is_given_up(tmp_path, monkeypatch) -> None:
     started_s = time.monotonic()
     with open_source(path) as source, pytest.raises(SourceError, match=r"silence for 0\.5 s") as caught:
         list(source)
-    assert time.monotonic() - started_s < 7
+    assert time.monotonic() - started_s < 30
     assert "pipe" in caught.value.remedy
 
 
@@ -146,6 +146,7 @@ def command(folder: Path, *words: object) -> subprocess.Popen[str]:
     return subprocess.Popen(arguments, cwd=folder, env=environment, text=True, stderr=subprocess.PIPE)
 
 
+@pytest.mark.quick("reader")
 @pytest.mark.parametrize("end", ["reader", "writer"])
 def test_a_missing_partner_is_waited_for_in_words_and_ctrl_c_ends_it(tmp_path, end: str) -> None:
     os.mkfifo(tmp_path / "pipe.ts")

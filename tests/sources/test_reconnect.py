@@ -321,7 +321,7 @@ def test_open_live_returns_at_once_where_nobody_listens_and_names_no_password() 
 def test_poll_takes_the_newest_and_drops_what_is_too_old() -> None:
     ready = threading.Event()
     with MjpegCamera() as camera, open_live(camera.url(), timeout_s=5, on_ready=ready.set) as live:
-        assert ready.wait(10)
+        assert ready.wait(60)
         first = live.poll()
         assert first is not None
         assert wait_until(lambda: live.counters.dropped > 5)

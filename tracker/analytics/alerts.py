@@ -201,6 +201,12 @@ class Alerts(Analytic):
         for name, (_, values) in kept.items():
             self._end(name, values, shift_s)
 
+    def abandon(self, state: Mapping[str, Any], *, elapsed_s: float) -> None:
+        """Alerts that lasted are over with the next frame: what they counted is not known any more."""
+        if state["version"] == STATE_VERSION:
+            for rule, values in state["rules"]:
+                self._end(str(rule[0]), values, -elapsed_s - state["time_s"])
+
     def _end(self, name: str, values: list[Any], shift_s: float) -> None:
         """The alert of a rule that is not there any more."""
         _, peak, on_s, *_ = values

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from tracker.events import Event
     from tracker.site import Site
+    from tracker.track_block import TrackBlock
     from tracker.types import TrackedFrame
 
 __all__ = ["Analytic", "AnalyticContext"]
@@ -51,8 +52,30 @@ class Analytic(ABC):
     def process(self, tracked: TrackedFrame) -> tuple[Event, ...]:
         """Take the next frame; the events that are certain now, with the time at which each happened."""
 
+    @property
+    def takes_blocks(self) -> bool:
+        """Whether :meth:`take` can stand for :meth:`process`."""
+        return False
+
+    def take(self, block: TrackBlock) -> list[tuple[Event, ...]]:
+        """What :meth:`process` finds with each of several frames, where columns are quicker; by default not asked."""
+        message = f"{type(self).__name__} takes frames one by one, found a block of {len(block)}"
+        raise NotImplementedError(message)
+
     def close(self) -> tuple[Event, ...]:
         """The stream is over: what was still open, as events; nothing here."""
+        return ()
+
+    def abandon(self, state: Mapping[str, Any], *, elapsed_s: float) -> None:  # noqa: B027 - optional
+        """Nothing continues an earlier :meth:`state`: end what lasted in it with the next frame; nothing here.
+
+        Args:
+            state: What it returned.
+            elapsed_s: Seconds since.
+        """
+
+    def notes(self) -> tuple[str, ...]:
+        """What the user should know of the measure, in words, once the stream is over; nothing here."""
         return ()
 
     def present(self) -> dict[str, dict[str, int]]:

@@ -13,11 +13,11 @@ from tracker.events import Event, Sighting, Stay
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from tracker.analytics.changes import Change
     from tracker.analytics.flows import Way
     from tracker.analytics.geometry import Flags
     from tracker.analytics.lines import Crossing, Trace
     from tracker.analytics.paths import Paths
-    from tracker.analytics.zones import Change
     from tracker.events import EventKind
     from tracker.site import Site
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from tracker.analytics.counts import counts
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from tracker.events import Event
     from tracker.site import Site
 
-__all__ = ["Compared", "compare", "places_of"]
+__all__ = ["KINDS", "Compared", "compare", "places_of"]
 
 Kind = Literal["crossing", "enter", "loitering", "flow"]
 KINDS: tuple[Kind, ...] = ("crossing", "enter", "loitering", "flow")
@@ -43,6 +43,16 @@ class Compared:
     after: int | None
     gone: int
     new: int
+
+    def plus(self, other: Compared) -> Compared:
+        """The sum of the same place in two recordings."""
+        return replace(
+            self,
+            before=_sum(self.before, other.before),
+            after=_sum(self.after, other.after),
+            gone=self.gone + other.gone,
+            new=self.new + other.new,
+        )
 
 
 def places_of(site: Site) -> set[Place]:
@@ -95,3 +105,8 @@ def _by_place(events: Iterable[Event]) -> dict[Place, Counter[int]]:
         if event.kind in KINDS and counts(event):
             found.setdefault((event.kind, event.place, event.direction), Counter())[event.identity] += 1
     return found
+
+
+def _sum(one: int | None, other: int | None) -> int | None:
+    """What is known of both."""
+    return other if one is None else one + (other or 0)

@@ -41,6 +41,8 @@ HIDDEN_SHARE_BOXES = 0.5
 STRIP_SHARE = 0.03
 """Height of the strip under the lowest band, as a share of the object's height; at least one cell of the mask."""
 STRIP_CELLS = 8
+OUTWARDS = np.array((1.0, 1.0, -1.0, -1.0))
+"""Signs of a box's sides, under which rounding down widens it."""
 EDGE_SHARE = 0.005
 """Of the picture's height, at its lower edge; a contact in it is cut off."""
 
@@ -108,10 +110,10 @@ def _lowest_bands(masks: InstanceMasks, boxes: Floats, points: Floats, strips: F
     """
     step_x, step_y = masks.grid_step_px
     grid_rows, grid_columns = masks.grid_shape
-    cells = boxes / (step_x, step_y, step_x, step_y)
-    np.floor(cells[:, :2], out=cells[:, :2])
-    np.ceil(cells[:, 2:], out=cells[:, 2:])
-    spans = np.minimum(np.maximum(cells, 0), (grid_columns, grid_rows, grid_columns, grid_rows)).astype(np.int64)
+    cells = np.floor(boxes / np.array((step_x, step_y, -step_x, -step_y)))
+    cells *= OUTWARDS
+    limits = np.array((grid_columns, grid_rows, grid_columns, grid_rows), np.float64)
+    spans = np.minimum(np.maximum(cells, 0.0, out=cells), limits, out=cells).astype(np.int64)
     window = spans.copy()
     high = spans[:, 3] - spans[:, 1]
     window[:, 1] = spans[:, 3] - np.minimum((WINDOW_SHARE * high).astype(np.int64) + 3, high)
@@ -158,35 +160,45 @@ def _read_bands(
     """
     if not len(rows):
         return rows
-    spans, own = spans[rows], boxes[rows]
-    tall, wide = int((spans[:, 3] - spans[:, 1]).max()), int((spans[:, 2] - spans[:, 0]).max())
-    # All windows end in the same row, with a row of zeros below.
-    cells = np.zeros((len(rows), tall + 1, wide), np.uint8)
-    for target, row, (x0, y0, x1, y1) in zip(cells, rows.tolist(), spans.tolist(), strict=True):
-        target[tall - y1 + y0 : tall, : x1 - x0] = masks.grid(row)[y0:y1, x0:x1]
-    inside = cells >= PROBABILITY_THRESHOLD
-    last = (inside * np.arange(1, tall + 2, dtype=np.int16)[:, None]).max(axis=1).astype(np.int64) - 1  # (R, wide)
-    flat = cells.reshape(-1)
-    place = (np.arange(len(rows)) * ((tall + 1) * wide))[:, None] + np.arange(wide) + np.maximum(last, 0) * wide
-    here = flat.take(place).astype(np.float64)
-    under = flat.take(place + wide)  # never past the end: the lowest row is empty
+    spans, own = spans.take(rows, 0), boxes.take(rows, 0)
+    windows = spans.tolist()
+    tall, wide = max([y1 - y0 for _, y0, _, y1 in windows]), max([x1 - x0 for x0, _, x1, _ in windows])
+    # All windows end in the same row, with a row of zeros below; (tall + 1, R, wide), as the columns are gone through.
+    cells = np.zeros((tall + 1, len(rows), wide), np.uint8)
+    for place, (row, (x0, y0, x1, y1)) in enumerate(zip(rows.tolist(), windows, strict=True)):
+        cells[tall - y1 + y0 : tall, place, : x1 - x0] = masks.grid(row)[y0:y1, x0:x1]
+    number = np.arange(1, tall + 2, dtype=np.uint8 if tall < 255 else np.uint16)
+    inside = (cells >= PROBABILITY_THRESHOLD).view(np.uint8) * number[:, None, None]
+    last = np.maximum.reduce(inside, axis=0).astype(np.int64)  # (R, wide)
+    last -= 1
+    flat, step = cells.reshape(-1), len(rows) * wide
+    at = np.maximum(last, 0) * step + np.arange(step).reshape(len(rows), wide)
+    here = flat.take(at).astype(np.float64)
+    under = flat.take(at + step)  # never past the end: the lowest row is empty
     step_x, step_y = masks.grid_step_px
-    edge = last + 0.5 + (here - (PROBABILITY_THRESHOLD - 0.5)) / np.maximum(here - under, 1.0)
-    y = np.minimum((edge + (spans[:, 3:] - tall)) * step_y, own[:, 3:])
-    y[last < 0] = -1e9
+    fall = here - under
+    here -= PROBABILITY_THRESHOLD - 0.5
+    y = last + 0.5
+    y += np.divide(here, np.maximum(fall, 1.0, out=fall), out=here)
+    y += (spans[:, 3:] - tall).astype(np.float64)
+    y *= step_y
+    np.minimum(y, own[:, 3:], out=y)
+    np.putmask(y, last < 0, -1e9)
     lowest = y.max(axis=1)
     height = lowest - own[:, 1]
     band = np.maximum(BAND_SHARE * height, 1.0)
-    edges = (spans[:, :1] + np.arange(wide + 1)) * step_x
-    edges = np.minimum(np.maximum(edges, own[:, :1]), own[:, 2:3])
+    edges = (spans[:, :1].astype(np.float64) + np.arange(wide + 1.0)) * step_x
+    np.minimum(np.maximum(edges, own[:, :1], out=edges), own[:, 2:3], out=edges)
     left, right = edges[:, :-1], edges[:, 1:]
-    weights = np.maximum(y - (lowest - band)[:, None], 0.0) * (right - left)
+    y -= (lowest - band)[:, None]
+    weights = np.maximum(y, 0.0, out=y) * (right - left)
     total = weights.sum(axis=1)
     x = (weights * (left + right)).sum(axis=1) / np.maximum(2 * total, 1e-9)
     stands = weights > 0
-    first, past = np.where(stands, left, np.inf).min(axis=1), np.where(stands, right, -np.inf).max(axis=1)
+    each = np.arange(len(rows))
+    first, past = left[each, stands.argmax(axis=1)], right[each, wide - 1 - stands[:, ::-1].argmax(axis=1)]
     found = (height > 0) & (total > 0)
-    if found.all():
+    if np.count_nonzero(found) == len(rows):
         chosen, missed = rows, rows[:0]
     else:
         chosen, missed = rows[found], rows[~found]
@@ -198,9 +210,13 @@ def _read_bands(
 
 def _meeting(strips: Floats, boxes: Floats) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Pairs of a strip and the box of another object that reaches into it and further down, ordered by strip."""
-    meets = (strips[:, None, 0] < boxes[:, 2]) & (strips[:, None, 2] > boxes[:, 0])
-    meets &= (strips[:, None, 1] < boxes[:, 3]) & (strips[:, None, 3] > boxes[:, 1])
-    np.fill_diagonal(meets, val=False)
+    count = len(boxes)
+    low, high = np.empty((4, count)), np.empty((4, count))  # with signs, so that each begins before the other ends
+    low[:2], high[:2] = strips[:, :2].T, boxes[:, 2:].T
+    np.negative(strips[:, 2:].T, out=low[2:])
+    np.negative(boxes[:, :2].T, out=high[2:])
+    meets = np.logical_and.reduce(low[:, :, None] < high[:, None], axis=0)
+    meets.reshape(-1)[:: count + 1] = False
     rows, others = meets.nonzero()
     return rows, others
 
@@ -210,7 +226,7 @@ def _covered_by_masks(strips: Floats, boxes: Floats, masks: InstanceMasks) -> Fl
     shares = np.zeros(len(strips))
     rows, others = _meeting(strips, boxes)
     if len(rows):
-        inside = masks.sample(strips[rows].T, others, STRIP_CELLS) >= PROBABILITY_THRESHOLD
+        inside = masks.sample(strips.take(rows, 0).T, others, STRIP_CELLS) >= PROBABILITY_THRESHOLD
         _write_unions(shares, rows, inside)
     return shares
 
@@ -229,6 +245,9 @@ def _covered_by_boxes(strips: Floats, boxes: Floats) -> Floats:
 
 def _write_unions(shares: Floats, rows: Rows, inside: NDArray[np.bool_]) -> None:
     """Share of the samples ``(M, S)`` that are in any of the entries of a row; ``rows (M,)`` are in order."""
-    first = np.concatenate([[0], (rows[1:] != rows[:-1]).nonzero()[0] + 1])
-    covered = np.logical_or.reduceat(inside, first, axis=0)
+    begins = np.ones(len(rows), np.bool_)
+    np.not_equal(rows[1:], rows[:-1], out=begins[1:])
+    first = begins.nonzero()[0]
+    eight = inside.view(np.uint64)  # samples at a time
+    covered = np.bitwise_or.reduceat(eight, first, axis=0).view(np.bool_)
     shares[rows[first]] = covered.sum(axis=1) / covered.shape[1]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -20,7 +22,7 @@ class ConversionBin:
 
     Attributes:
         start_ms: Begin of the bin, UTC in milliseconds.
-        entries: Over all doors; ``None`` where a camera was out and nothing was counted.
+        entries: Over all doors; ``None`` where a camera was out, or nothing is known, and nothing was counted.
         transactions: Of the till.
         outage: A camera was out for a part of it: there were more entries, and conversion is lower than it seems.
     """
@@ -36,27 +38,21 @@ class ConversionBin:
         return None if not self.entries or self.outage else self.transactions / self.entries
 
 
-def conversion_bins(
-    entries: Iterable[BinCount], till: Sequence[Transaction], group: SiteGroup, *, bin_s: int
-) -> list[ConversionBin]:
+def conversion_bins(entries: Iterable[BinCount], till: Sequence[Transaction], group: SiteGroup) -> list[ConversionBin]:
     """Entries beside transactions, in the bins of the entries.
 
     Args:
         entries: Rows of entries, one for a bin.
         till: In any order; those at other times, and outside opening hours, are left out.
         group: With opening hours.
-        bin_s: Seconds per bin.
     """
-    sold: dict[int, int] = {}
-    for one in till:
-        if group.is_open(one.at_ms):
-            slot = one.at_ms // (bin_s * 1000)
-            sold[slot] = sold.get(slot, 0) + one.receipts
+    open_till = sorted(one for one in till if group.is_open(one.at_ms))
+    times, sums = [one.at_ms for one in open_till], [0, *accumulate(one.receipts for one in open_till)]
     return [
         ConversionBin(
             start_ms=row.start_ms,
             entries=row.count,
-            transactions=sold.get(row.start_ms // (bin_s * 1000), 0),
+            transactions=sums[bisect_left(times, row.end_ms)] - sums[bisect_left(times, row.start_ms)],
             outage=row.outage,
         )
         for row in entries

@@ -1,4 +1,4 @@
-"""Dry runs: what other lines and zones would have counted, from the tracks of the last minutes kept in memory."""
+"""Dry runs: what other lines and zones would have counted, from tracks kept in memory."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tracker.analytics.measures import SiteMeasures
+from tracker.errors import ConfigError
 from tracker.events import OUTAGE_KINDS
+from tracker.track_block import TrackBlock, blocks_of
 from tracker.types import Instances
 
 if TYPE_CHECKING:
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
     from tracker.site import Site
     from tracker.types import TrackedFrame
 
-__all__ = ["Recent", "slim", "what_if"]
+__all__ = ["Recent", "slim", "what_if", "what_if_of_blocks"]
 
 
 def slim(tracked: TrackedFrame) -> TrackedFrame:
@@ -28,7 +30,7 @@ def slim(tracked: TrackedFrame) -> TrackedFrame:
     """
     frame, instances = tracked.frame, tracked.instances
     bare = Instances(boxes=instances.boxes, scores=instances.scores, class_ids=instances.class_ids)
-    light = replace(frame, image=None, network_image=None, letterbox=None)
+    light = replace(frame, image=None, small_image=None, network_image=None, letterbox=None)
     camera = tuple(event for event in tracked.events if event.kind in OUTAGE_KINDS and event.kind != "gap")
     return replace(tracked, frame=light, instances=bare, stage_times_s={}, warp=None, events=camera, notes=None)
 
@@ -76,5 +78,42 @@ def what_if(
         gap_s: The same.
     """
     measures = SiteMeasures(site, stream=stream, start_utc_ms=start_utc_ms, gap_s=gap_s)
-    events = [event for tracked in frames for event in measures.process(tracked)]
-    return [*events, *measures.close()]
+    if measures.takes_blocks:
+        return list(_events(measures, blocks_of(_blocks(frames))))
+    return [*(event for tracked in frames for event in measures.process(tracked)), *measures.close()]
+
+
+def what_if_of_blocks(
+    blocks: Iterable[TrackBlock], site: Site, *, stream: str = "", start_utc_ms: int | None = None, gap_s: float = 2.0
+) -> Iterator[Event]:
+    """The same of tracks as columns, without queues, footfall and bays, which are asked frame by frame.
+
+    Args:
+        blocks: In order of time.
+        site: What is counted.
+        stream: As for :func:`what_if`, like the others.
+        start_utc_ms: The same.
+        gap_s: The same.
+    """
+    asked = replace(site, queues=(), footfall=(), bays=())
+    return _events(SiteMeasures(asked, stream=stream, start_utc_ms=start_utc_ms, gap_s=gap_s), blocks)
+
+
+def _events(measures: SiteMeasures, blocks: Iterable[TrackBlock]) -> Iterator[Event]:
+    for block in blocks:
+        for found in measures.take(block):
+            yield from found
+    yield from measures.close()
+
+
+def _blocks(frames: Iterable[TrackedFrame]) -> Iterator[TrackBlock]:
+    """A block of each frame.
+
+    Raises:
+        ConfigError: A frame has no tracks or no contacts.
+    """
+    for tracked in frames:
+        if tracked.tracks is None or tracked.contacts is None:
+            problem = "expected tracked frames with contacts, found others"
+            raise ConfigError("dry run", problem, "track, and find the contacts")
+        yield TrackBlock.of(tracked, tracked.tracks, tracked.contacts)

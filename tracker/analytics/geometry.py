@@ -43,17 +43,6 @@ class Hits:
     shares: Floats
     signs: Rows
 
-    def chosen(self, wanted: Flags, *, offset: int = 0) -> Hits:
-        """Some of them ``(H,)``, with edges counted from ``offset``."""
-        if not len(self.rows):
-            return self
-        return Hits(
-            rows=self.rows[wanted],
-            edges=self.edges[wanted] - offset,
-            shares=self.shares[wanted],
-            signs=self.signs[wanted],
-        )
-
 
 NO_HITS = Hits(rows=np.zeros(0, np.int64), edges=np.zeros(0, np.int64), shares=np.zeros(0), signs=np.zeros(0, np.int64))
 
@@ -70,8 +59,10 @@ class Edges:
         self.start, self.end = start.reshape(-1, 2), end.reshape(-1, 2)
         self.along = self.end - self.start
         self.lengths = np.hypot(self.along[:, 0], self.along[:, 1])
-        self._offset = self.along[:, 1] * self.start[:, 0] - self.along[:, 0] * self.start[:, 1]
-        self._low, self._high = self.start[:, 1], self.end[:, 1]
+        self._along_x, self._along_y = self.along.T.copy()
+        self._offset = self._along_y * self.start[:, 0] - self._along_x * self.start[:, 1]
+        self._low, self._high = self.start[:, 1].copy(), self.end[:, 1].copy()
+        self._ends = np.stack([self.start, self.end])  # (2, E, 2)
 
     def __len__(self) -> int:
         return len(self.start)
@@ -82,7 +73,10 @@ class Edges:
         >>> Edges(np.array([[0.0, 0.0]]), np.array([[1.0, 0.0]])).sides(np.array([[0.5, -1.0], [0.5, 2.0]])).tolist()
         [[1.0], [-2.0]]
         """
-        return np.asarray(points[:, :1] * self.along[:, 1] - points[:, 1:] * self.along[:, 0] - self._offset)
+        found: Floats = points[:, :1] * self._along_y
+        found -= points[:, 1:] * self._along_x
+        found -= self._offset
+        return found
 
     def hits(self, before: Floats, after: Floats, sides_before: Floats, sides_after: Floats) -> Hits:
         """Where the steps ``before -> after`` cross edges.
@@ -101,13 +95,14 @@ class Edges:
         rows, edges = (left_before != left_after).nonzero()
         if not len(rows):
             return NO_HITS
-        x, y = before[rows].T
-        step_x, step_y = (after[rows] - before[rows]).T
-        start, end = self.start[edges], self.end[edges]
-        starts_left = step_y * (start[:, 0] - x) - step_x * (start[:, 1] - y) >= 0
-        ends_left = step_y * (end[:, 0] - x) - step_x * (end[:, 1] - y) >= 0
-        met = starts_left != ends_left
-        rows, edges = rows[met], edges[met]
+        begun = before.take(rows, 0)
+        step_x, step_y = (after.take(rows, 0) - begun).T
+        ends = self._ends.take(edges, 1) - begun
+        starts_left, ends_left = step_y * ends[:, :, 0] - step_x * ends[:, :, 1] >= 0
+        met = (starts_left != ends_left).nonzero()[0]
+        if not len(met):
+            return NO_HITS
+        rows, edges = rows.take(met), edges.take(met)
         first, second = sides_before[rows, edges], sides_after[rows, edges]
         return Hits(
             rows=rows, edges=edges, shares=first / (first - second), signs=np.where(second >= 0, 1, -1).astype(np.int64)
@@ -120,7 +115,9 @@ class Edges:
         point on it.
         """
         y = points[:, 1:]
-        return np.asarray(((self._low > y) != (self._high > y)) & (sides < 0))
+        met: Flags = (self._low > y) != (self._high > y)
+        met &= sides < 0
+        return met
 
 
 def polygon_edges(corners: Sequence[Point] | Floats) -> tuple[Floats, Floats]:
@@ -151,40 +148,17 @@ class Polylines:
         self.owners: Rows = np.repeat(np.arange(len(pieces)), counts)
         """``(E,)`` which polyline each edge belongs to."""
         last = np.cumsum(counts, dtype=np.int64)
-        self._firsts = first = last - np.array(counts, np.int64)
+        first = last - np.array(counts, np.int64)
         self._lowest, self._highest = np.zeros(len(self.edges)), np.ones(len(self.edges))
         self._lowest[first], self._highest[last - 1] = -np.inf, np.inf
-        self._straight = all(count == 1 for count in counts)
+        self._alike = len(set(counts)) == 1
+        """All have the same number of pieces."""
         # Short polylines repeat their last piece.
         self._pieces = np.minimum(first[:, None] + np.arange(max(counts, default=1)), (last - 1)[:, None])
         along, lengths = self.edges.along, self.edges.lengths
-        self._unit = along / (lengths**2)[:, None]
-        self._offset = (self._unit * self.edges.start).sum(axis=1)
-
-    def beyond(self, points: Floats, sides: Floats, bands: Floats) -> NDArray[np.int8]:
-        """On which side of each polyline the points are, beyond its band: 1 left, -1 right, 0 within; ``(N, L)``.
-
-        A point that is beyond the band of all pieces, on one side of them, is so of the polyline; only for others are
-        distances taken.
-
-        Args:
-            points: ``(N, 2)``.
-            sides: ``(N, E)`` of the pieces, as :meth:`Edges.sides` gives them.
-            bands: ``(L,)`` half widths.
-        """
-        if not len(self.edges):
-            return np.zeros((len(points), 0), np.int8)
-        limits = bands[self.owners] * self.edges.lengths
-        left = np.logical_and.reduceat(sides >= limits, self._firsts, axis=1)
-        right = np.logical_and.reduceat(sides <= -limits, self._firsts, axis=1)
-        found = left.view(np.int8) - right.view(np.int8)
-        if self._straight:
-            return np.asarray(found)
-        rows = np.unique((found == 0).nonzero()[0])
-        if len(rows):
-            near = self.distances(points[rows], sides[rows])
-            found[rows] = (near >= bands).view(np.int8) - (near <= -bands).view(np.int8)
-        return np.asarray(found)
+        unit = along / (lengths**2)[:, None]
+        self._unit_x, self._unit_y = unit.T.copy()
+        self._offset = (unit * self.edges.start).sum(axis=1)
 
     def distances(self, points: Floats, sides: Floats) -> Floats:
         """Signed distances ``(N, L)``, positive on the left.
@@ -194,12 +168,23 @@ class Polylines:
             sides: ``(N, E)`` of the pieces, as :meth:`Edges.sides` gives them.
         """
         across = sides / self.edges.lengths
-        if self._straight:
+        lines, most = self._pieces.shape
+        if most == 1:
             return np.asarray(across)
-        share = points[:, :1] * self._unit[:, 0] + points[:, 1:] * self._unit[:, 1] - self._offset
-        past = (share - np.clip(share, self._lowest, self._highest)) * self.edges.lengths
-        squared = across**2 + past**2
-        score = (squared - TIE * across**2)[:, self._pieces]  # (N, L, K)
-        nearest = self._pieces[np.arange(len(self._pieces)), score.argmin(axis=2)]  # (N, L)
-        row = np.arange(len(points))[:, None]
-        return np.asarray(np.copysign(np.sqrt(squared[row, nearest]), across[row, nearest]))
+        share = points[:, :1] * self._unit_x
+        share += points[:, 1:] * self._unit_y
+        share -= self._offset
+        share -= np.minimum(np.maximum(share, self._lowest), self._highest)
+        share *= self.edges.lengths  # past the ends
+        across_squared = across * across
+        squared = across_squared + share * share
+        score = squared - TIE * across_squared
+        shape = len(points), lines, most  # (N, L, K)
+        # The pieces of a polyline follow each other, and so do the polylines.
+        if self._alike:
+            nearest = score.reshape(shape).argmin(axis=2)  # (N, L)
+            nearest += np.arange(0, score.size, most).reshape(shape[:2])
+        else:
+            nearest = score[:, self._pieces].argmin(axis=2) + self._pieces[:, 0]
+            nearest += np.arange(0, score.size, len(self.edges))[:, None]
+        return np.asarray(np.copysign(np.sqrt(squared.take(nearest)), across.take(nearest)))

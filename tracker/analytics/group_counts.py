@@ -6,21 +6,20 @@ from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from tracker.analytics.counts import Sums
+from tracker.analytics.counts import BIN_S
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from tracker.analytics.counts import BinCount
+    from tracker.analytics.counts import BinCount, Sums
     from tracker.groups import SiteGroup
 
-__all__ = ["COLUMNS", "DOORS", "MINUTE_S", "group_sums", "in_hours", "open_sums", "regrouped"]
+__all__ = ["COLUMNS", "DOORS", "group_sums", "hours_s", "in_hours", "open_sums", "regrouped"]
 
 COLUMNS = ("stream", "kind", "place", "direction", "class")
 """By which sums must be apart to be put together anew."""
 DOORS, ENTRY, EXIT = "doors", "entry", "exit"
 MINUTE_S = 60
-"""Bins into which opening hours fit."""
 
 Values = dict[str, str]
 
@@ -48,6 +47,10 @@ def group_sums(sums: Sums, group: SiteGroup) -> Sums:
 
     found = regrouped(sums, COLUMNS, under)
     found.outages = [replace(out, stream=group.name) for out in sums.outages if out.stream in group.cameras]
+    found.streams = {}
+    for (stream, utc), span in sums.streams.items():
+        if stream in group.cameras:
+            found.extend(group.name, *span, utc=utc)
     return found
 
 
@@ -70,26 +73,33 @@ def regrouped(
             known[group] = None if values is None else tuple(values[name] for name in kept)
         if (other := known[group]) is not None:
             found[utc, slot, other] += count
-    return Sums(counts=found, outages=list(sums.outages), spans=dict(sums.spans), semantics=set(sums.semantics))
+    return replace(sums, counts=found, outages=list(sums.outages), streams=dict(sums.streams))
 
 
-def open_sums(sums: Sums, group: SiteGroup, *, bin_s: int) -> Sums:
-    """Sums of bins of a minute, in the minutes in which the place is open, as sums of longer bins.
+def hours_s(group: SiteGroup) -> int:
+    """Seconds of bins into which the opening hours of a group fit: a quarter of an hour, or else a minute.
+
+    Counts of deleted events are known by quarters of an hour only.
+    """
+    ends = (end for one in group.opening for end in (one.from_min, one.to_min))
+    return MINUTE_S if any(end * MINUTE_S % BIN_S for end in ends) else BIN_S
+
+
+def open_sums(sums: Sums, group: SiteGroup) -> Sums:
+    """What was counted while the place was open.
 
     Args:
-        sums: Of bins of :data:`MINUTE_S`; media time, which has no hours, is left out.
+        sums: Of bins of :func:`hours_s`, or that divide it; media time, which has no hours, is left out.
         group: With opening hours.
-        bin_s: Seconds of the bins that are asked for, whole minutes.
     """
-    many, found = bin_s // MINUTE_S, Counter[tuple[bool, int, tuple[str, ...]]]()
     hours: dict[int, bool] = {}
+    found = Counter[tuple[bool, int, tuple[str, ...]]]()
     for (utc, slot, key), count in sums.counts.items():
-        if utc and hours.setdefault(slot, group.is_open(slot * MINUTE_S * 1000)):
-            found[utc, slot // many, key] += count
-    return Sums(counts=found, outages=list(sums.outages), spans=dict(sums.spans), semantics=set(sums.semantics))
+        if utc and hours.setdefault(slot, group.is_open(slot * sums.bin_s * 1000)):
+            found[utc, slot, key] += count
+    return replace(sums, counts=found)
 
 
-def in_hours(row: BinCount, group: SiteGroup, *, bin_s: int) -> bool:
+def in_hours(row: BinCount, group: SiteGroup) -> bool:
     """Whether a bin has a minute in which the place is open."""
-    starts_ms = range(row.start_ms, row.start_ms + bin_s * 1000, MINUTE_S * 1000)
-    return row.utc and any(group.is_open(start_ms) for start_ms in starts_ms)
+    return row.utc and any(group.is_open(at_ms) for at_ms in range(row.start_ms, row.end_ms, MINUTE_S * 1000))

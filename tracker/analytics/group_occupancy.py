@@ -7,21 +7,34 @@ corrected occupancy gives each of these crossings the same part of it. A period 
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
-from itertools import groupby
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from tracker.analytics.occupancy import last_reset
+import numpy as np
+
+from tracker.analytics.bins import bin_edges
+from tracker.analytics.counts import BIN_S
+from tracker.analytics.occupancy import last_reset, running_balance
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from numpy.typing import NDArray
 
     from tracker.analytics.corrections import Corrections
     from tracker.events import Event
     from tracker.groups import SiteGroup
 
-__all__ = ["OccupancyBin", "Passage", "Period", "occupancy_bins", "passages", "periods"]
+__all__ = [
+    "OccupancyBin",
+    "Passage",
+    "PassageColumns",
+    "Period",
+    "kept_passages",
+    "occupancy_bins",
+    "passages",
+    "periods",
+]
 
 
 class Passage(NamedTuple):
@@ -34,6 +47,20 @@ class Passage(NamedTuple):
 
     at_ms: int
     entry: bool
+
+
+class PassageColumns(NamedTuple):
+    """Many crossings in order of time as columns, see :class:`Passage`."""
+
+    at_ms: NDArray[np.int64]
+    entry: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, found: Sequence[Passage] | PassageColumns) -> PassageColumns:
+        """Passages as columns."""
+        if isinstance(found, PassageColumns):
+            return found
+        return cls(np.array([one.at_ms for one in found], np.int64), np.array([one.entry for one in found], np.bool_))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,21 +98,24 @@ class OccupancyBin:
     """Occupancy at the end of a bin.
 
     Attributes:
-        start_ms: Begin of the bin, UTC in milliseconds.
+        start_ms, end_ms: The bin, UTC in milliseconds.
         entries, exits: In it.
         balance: Entries less exits since the quiet hour, never below 0, as a display at the door would have shown.
         lost: Exits since the quiet hour that found the balance at 0.
         corrected: The same with the period's correction; ``None`` while the period lasts.
         peak: Highest ``balance`` in the bin.
+        since_ms: The quiet hour before its end, 0 without one.
     """
 
     start_ms: int
+    end_ms: int
     entries: int
     exits: int
     balance: int
     lost: int
     corrected: float | None
     peak: int
+    since_ms: int
 
 
 def passages(events: Iterable[Event], group: SiteGroup, corrections: Corrections) -> list[Passage]:
@@ -103,7 +133,27 @@ def passages(events: Iterable[Event], group: SiteGroup, corrections: Corrections
     return sorted(found)
 
 
-def periods(found: Sequence[Passage], group: SiteGroup, *, now_ms: int) -> list[Period]:
+def kept_passages(counts: Iterable[tuple[str, str, str, str, int, int]], group: SiteGroup) -> list[Passage]:
+    """Crossings of a group's doors that were deleted, from their counts in quarters of an hour.
+
+    Entries are at the begin of the quarter and exits at its end, so that everybody comes in before going out.
+
+    Args:
+        counts: Stream, line, direction, class, begin of the quarter in milliseconds of UTC, count.
+        group: With doors.
+    """
+    found = []
+    for stream, line, direction, class_name, begin_ms, count in counts:
+        door = group.door(stream, line)
+        if door is None or direction not in {door.entry, door.exit}:
+            continue
+        if not group.classes or class_name in group.classes:
+            entry = direction == door.entry
+            found += [Passage(begin_ms + (0 if entry else BIN_S * 1000 - 1), entry)] * count
+    return found
+
+
+def periods(found: Sequence[Passage] | PassageColumns, group: SiteGroup, *, now_ms: int) -> list[Period]:
     """Periods between quiet hours that have passages.
 
     Args:
@@ -111,96 +161,98 @@ def periods(found: Sequence[Passage], group: SiteGroup, *, now_ms: int) -> list[
         group: With its quiet hour.
         now_ms: As of when, UTC in milliseconds: a period whose quiet hour is later lasts.
     """
-    made = []
-    for from_ms, inside in groupby(found, key=lambda one: _begin(one.at_ms, group)):
-        ways = [one.entry for one in inside]
-        entries, exits = sum(ways), len(ways) - sum(ways)
-        over = bool(group.reset_at) and _begin(now_ms, group) > from_ms
+    return [period for _, _, period in _periods(PassageColumns.of(found), group, now_ms)]
+
+
+def occupancy_bins(
+    found: Sequence[Passage] | PassageColumns, group: SiteGroup, *, bin_s: int, start_ms: int, end_ms: int, now_ms: int
+) -> list[OccupancyBin]:
+    """Occupancy of every bin from ``start_ms`` on and before ``end_ms``, days of the group's time zone among them.
+
+    Args:
+        found: Passages in order of time, those from the last quiet hour before ``start_ms`` on among them.
+        group: With its quiet hour.
+        bin_s: Seconds per bin; see :func:`tracker.analytics.bins.bin_edges`.
+        start_ms: From when; the bin that holds it is the first.
+        end_ms: Until when, exclusive.
+        now_ms: As for :func:`periods`.
+    """
+    edges, passed = bin_edges(start_ms, end_ms, bin_s, group.zone), PassageColumns.of(found)
+    if len(edges) < 2:
+        return []
+    count, high = len(edges) - 1, edges[1:]
+    begins = _begins(group, int(edges[0]), int(edges[-1]) - 1)
+    of_slot = begins[np.searchsorted(begins, high - 1, side="right") - 1]
+    over = (_begin(now_ms, group) > of_slot) & bool(group.reset_at)
+    entries, exits, balance, lost, peak = (np.zeros(count, np.int64) for _ in range(5))
+    corrected = np.zeros(count)
+    ends = np.searchsorted(passed.at_ms, high, side="left")
+    for begin_ms, rows, period in _periods(passed, group, now_ms):
+        entry = passed.entry[rows]
+        here, missed = running_balance(entry)
+        weights = np.cumsum(np.where(entry, period.weights[0], -period.weights[1]))
+        slot = np.searchsorted(edges, passed.at_ms[rows], side="right") - 1
+        inside = (slot >= 0) & (slot < count)
+        entries += np.bincount(slot[inside & entry], minlength=count)
+        exits += np.bincount(slot[inside & ~entry], minlength=count)
+        np.maximum.at(peak, slot[inside], here[inside])
+        mine = (of_slot == begin_ms) & (ends > rows.start)
+        last = np.minimum(ends[mine], rows.stop) - 1 - rows.start
+        balance[mine], lost[mine] = here[last], missed[last]
+        corrected[mine] = np.maximum(np.where(np.abs(weights[last]) < NOTHING, 0.0, weights[last]), 0.0)
+    columns = (edges[:-1], high, entries, exits, balance, lost, corrected, over, np.maximum(peak, balance), of_slot)
+    return [
+        OccupancyBin(
+            start_ms=low_ms,
+            end_ms=high_ms,
+            entries=came,
+            exits=went,
+            balance=there,
+            lost=gone,
+            corrected=fitted if known else None,
+            peak=most,
+            since_ms=since_ms,
+        )
+        for low_ms, high_ms, came, went, there, gone, fitted, known, most, since_ms in zip(
+            *(values.tolist() for values in columns), strict=True
+        )
+    ]
+
+
+NOTHING = 1e-9
+"""Persons; sums of corrections that are smaller are rounding."""
+
+
+def _periods(passed: PassageColumns, group: SiteGroup, now_ms: int) -> Iterator[tuple[int, slice, Period]]:
+    """Begin, passages and figures of every period that has passages."""
+    if not len(passed.at_ms):
+        return
+    first_ms, last_ms = int(passed.at_ms[0]), int(passed.at_ms[-1])
+    begins, now_begin_ms = _begins(group, first_ms, last_ms), _begin(now_ms, group)
+    cuts = [*np.searchsorted(passed.at_ms, begins[1:]).tolist(), len(passed.at_ms)]
+    low = 0
+    for begin_ms, high in zip(begins.tolist(), cuts, strict=True):
+        rows, low = slice(low, high), high
+        if rows.start == rows.stop:
+            continue
+        entries = int(np.count_nonzero(passed.entry[rows]))
+        exits = rows.stop - rows.start - entries
+        over = bool(group.reset_at) and now_begin_ms > begin_ms
         drift = entries - exits if over else 0
         short: Literal["", "entries", "exits"] = ""
         if drift > 0 and exits:
             short = "exits"
         elif drift < 0 and entries:
             short = "entries"
-        made.append(
-            Period(
-                from_ms=from_ms if group.reset_at else found[0].at_ms,
-                to_ms=_next(from_ms, group) if over else None,
-                entries=entries,
-                exits=exits,
-                drift=drift,
-                spread=short,
-            )
+        period = Period(
+            from_ms=begin_ms if group.reset_at else first_ms,
+            to_ms=_next(begin_ms, group) if over else None,
+            entries=entries,
+            exits=exits,
+            drift=drift,
+            spread=short,
         )
-    return made
-
-
-def occupancy_bins(
-    found: Sequence[Passage], group: SiteGroup, *, bin_s: int, start_ms: int, end_ms: int, now_ms: int
-) -> list[OccupancyBin]:
-    """Occupancy of every bin from ``start_ms`` on and before ``end_ms``; bins begin at multiples of their length.
-
-    Args:
-        found: Passages in order of time, those from the last quiet hour before ``start_ms`` on among them.
-        group: With its quiet hour.
-        bin_s: Seconds per bin.
-        start_ms: From when; the bin that holds it is the first.
-        end_ms: Until when, exclusive.
-        now_ms: As for :func:`periods`.
-    """
-    width_ms = bin_s * 1000
-    spans = {_begin(one.from_ms, group): one for one in periods(found, group, now_ms=now_ms)}
-    rows, waiting = [], list(reversed(found))
-    period, state = 0, _State()
-    for slot in range(start_ms // width_ms, -(-end_ms // width_ms)):
-        low_ms, high_ms = slot * width_ms, (slot + 1) * width_ms
-        entries = exits = peak = 0
-        while waiting and waiting[-1].at_ms < high_ms:
-            passage = waiting.pop()
-            if (begin := _begin(passage.at_ms, group)) != period:
-                period, state = begin, _State()
-            weights = spans[period].weights
-            state.take(weights, entry=passage.entry)
-            if passage.at_ms >= low_ms:
-                entries, exits = entries + passage.entry, exits + (not passage.entry)
-                peak = max(peak, state.balance)
-        if (begin := _begin(high_ms - 1, group)) != period:
-            period, state = begin, _State()
-        span = spans.get(period)
-        known = (span.to_ms is not None) if span is not None else _next_is_past(period, group, now_ms)
-        rows.append(
-            OccupancyBin(
-                start_ms=low_ms,
-                entries=entries,
-                exits=exits,
-                balance=state.balance,
-                lost=state.lost,
-                corrected=max(state.corrected, 0.0) if known else None,
-                peak=max(peak, state.balance),
-            )
-        )
-    return rows
-
-
-@dataclass(slots=True)
-class _State:
-    """Since the last quiet hour."""
-
-    balance: int = 0
-    lost: int = 0
-    corrected: float = 0.0
-
-    def take(self, weights: tuple[float, float], *, entry: bool) -> None:
-        """A passage, and what an entry and an exit stand for."""
-        if entry:
-            self.balance += 1
-            self.corrected += weights[0]
-        else:
-            self.lost += self.balance == 0
-            self.balance = max(self.balance - 1, 0)
-            self.corrected -= weights[1]
-            if math.isclose(self.corrected, 0.0, abs_tol=1e-9):
-                self.corrected = 0.0
+        yield begin_ms, rows, period
 
 
 def _begin(at_ms: int, group: SiteGroup) -> int:
@@ -208,12 +260,15 @@ def _begin(at_ms: int, group: SiteGroup) -> int:
     return last_reset(group.reset_at, group.zone, at_ms) if group.reset_at else 0
 
 
+def _begins(group: SiteGroup, first_ms: int, last_ms: int) -> NDArray[np.int64]:
+    """The quiet hour before a time, and all until another one."""
+    found = [_begin(first_ms, group)]
+    while group.reset_at and (after_ms := _next(found[-1], group)) <= last_ms:
+        found.append(after_ms)
+    return np.array(found, np.int64)
+
+
 def _next(from_ms: int, group: SiteGroup) -> int:
     """The quiet hour after one, 23 to 25 hours later."""
     day_ms = 86_400_000
     return _begin(from_ms + day_ms + day_ms // 12, group)
-
-
-def _next_is_past(from_ms: int, group: SiteGroup, now_ms: int) -> bool:
-    """Whether a period without passages is over."""
-    return bool(group.reset_at) and _begin(now_ms, group) > from_ms

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from tracker.analytics.geometry import Flags, Floats
-    from tracker.analytics.paths import Paths, Steps
+    from tracker.analytics.geometry import Flags
+    from tracker.analytics.paths import Paths
+    from tracker.analytics.steps import Steps
 
 __all__ = ["find_switches"]
 
@@ -24,29 +25,28 @@ REACH = 0.5
 at 25."""
 
 
-def find_switches(paths: Paths, steps: Steps, heights: Floats, detected: Flags) -> list[tuple[int, int]]:
+def find_switches(paths: Paths, steps: Steps, detected: Flags) -> list[tuple[int, int]]:
     """First sights that continue an identity: ``(row of the step, slot of the old identity)``, each slot once.
 
     Args:
         paths: Of all identities.
         steps: Those of one frame.
-        heights: ``(N,)`` of the objects, in picture heights.
         detected: ``(S,)`` slots that are detected in the newest frame, which have not ended.
     """
     found: list[tuple[int, int]] = []
-    rows = steps.first.nonzero()[0]
-    if not len(rows):
+    if steps.first is None:
         return found
     gone = (paths.ids > 0) & ~detected & ~np.isnan(paths.seen_s)
     gone[steps.slots] = False
-    for row in rows.tolist():
-        now_s, slot = float(steps.times_s[row]), int(steps.slots[row])
+    now_s, points = steps.time_s, steps.marks.points
+    for row in steps.first.nonzero()[0].tolist():
+        slot = int(steps.slots[row])
         candidates = gone & (paths.detected_s < now_s) & (now_s - paths.seen_s <= WITHIN_S)
         slots = (candidates & (paths.class_ids == paths.class_ids[slot])).nonzero()[0]
         if not len(slots):
             continue
-        distances = np.hypot(*(paths.points[slots] - steps.after[row]).T)
-        if distances.min() <= REACH * heights[row]:
+        distances = np.hypot(*(paths.points[slots] - points[row]).T)
+        if distances.min() <= REACH * steps.marks.heights[row]:
             old = int(slots[distances.argmin()])
             gone[old] = False
             found.append((row, old))

@@ -14,7 +14,7 @@ sight, so one that vanishes right behind the line has crossed it.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -26,12 +26,14 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from tracker.analytics.geometry import Flags, Floats, Hits, Rows
-    from tracker.analytics.paths import Steps
+    from tracker.analytics.geometry import Flags, Floats
+    from tracker.analytics.steps import Marks, Steps
     from tracker.site import Line
 
-__all__ = ["Crossing", "Lines", "Trace"]
+__all__ = ["UNKNOWN", "Crossing", "Lines", "Trace"]
 
+UNKNOWN = 2
+"""Instead of the side at which a sight tells nothing new: every sight does."""
 SMALLEST_BAND = 1e-6
 """In picture heights, for a line on the picture's very edge."""
 EPSILON_S = 1e-6
@@ -63,7 +65,7 @@ class Crossing:
     bridged: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class _Passage:
     """An identity between two settled sides of a line.
 
@@ -108,6 +110,7 @@ class Lines:
 
     def __init__(self, lines: Sequence[Line], *, aspect: float) -> None:
         self._lines = tuple(lines)
+        self.count = len(self._lines)
         self._shape = Polylines([np.array(line.points) * (aspect, 1.0) for line in lines])
         self._bands = np.array([line.dead_band for line in lines])
         self._shares = np.array([line.sway_share for line in lines])
@@ -120,10 +123,10 @@ class Lines:
         self._crossed_s = np.zeros((0, len(lines)))
         self._passages: dict[tuple[int, int], _Passage] = {}
         self._expected = np.zeros((0, len(lines)), np.int8)
-        """The settled side, or that of the passage: a sight there tells nothing new."""
+        """The settled side, or that of the passage: a sight there tells nothing new. ``UNKNOWN`` without a side."""
         self._due_s = np.zeros((0, len(lines)))
         """When the side of the passage becomes the settled one; infinite where there is none."""
-        self._soonest_s = math.inf
+        self.soonest_s = math.inf
         """No passage is due before."""
 
     @property
@@ -131,63 +134,73 @@ class Lines:
         """The lines' pieces."""
         return self._shape
 
-    def reserve(self, slots: int) -> None:
-        """Make room for identities."""
-        missing = slots - len(self._sides)
+    def reserve(self, expected: NDArray[np.int8]) -> None:
+        """Make room for identities, one a row ``(S, L)``, new ones ``UNKNOWN``: what is expected is kept there."""
+        missing = len(expected) - len(self._sides)
         count = len(self._lines)
         self._sides = np.concatenate([self._sides, np.zeros((missing, count), np.int8)])
         self._crossed_s = np.concatenate([self._crossed_s, np.full((missing, count), -np.inf)])
-        self._expected = np.concatenate([self._expected, np.zeros((missing, count), np.int8)])
+        self._expected = expected
         self._due_s = np.concatenate([self._due_s, np.full((missing, count), np.inf)])
 
-    def step(self, steps: Steps, sides: Floats, hits: Hits, heights: Floats, middles: Floats) -> list[Crossing]:
-        """Take sights of identities.
+    def beyond(self, distances: Floats, heights: Floats) -> NDArray[np.int8]:
+        """On which side of each line points are, beyond its band: 1 left, -1 right, 0 within; ``(N, L)``.
 
         Args:
-            steps: From each identity's last sight to this one.
-            sides: ``(N, E)`` of the new places against the lines' pieces.
-            hits: Where the steps crossed pieces.
-            heights: ``(N,)`` of the objects, in picture heights.
-            middles: ``(N,)`` twice the middles of their widths, the same; NaN where that is not known.
-
-        Returns:
-            The crossings that became certain.
+            distances: ``(N, L)`` signed.
+            heights: ``(N,)`` of the objects, in picture heights; 0 asks for the narrowest band.
         """
-        slots = steps.slots
-        distances = self._shape.distances(steps.after, sides)
-        # The first side needs the narrow band only: an identity that begins near a line is on the side where it is.
-        swayed = np.where(self._sides[slots] == 0, 0.0, self._shares * heights[:, None])
-        bands = np.minimum(np.maximum(self._bands, swayed), np.where(distances >= 0, self._most_left, self._most_right))
-        beyond = np.where(np.abs(distances) >= bands, np.sign(distances), 0.0).astype(np.int8)  # (N, L)
-        busy = beyond != self._expected[slots]
-        if len(slots) and steps.times_s[-1] >= self._soonest_s:
-            busy |= steps.times_s[:, None] >= self._due_s[slots] - 2 * EPSILON_S
-        net: dict[tuple[int, int], tuple[int, float]] = {}
-        if len(hits.rows):
-            lines = self._shape.owners[hits.edges]
-            busy[hits.rows, lines] = True
-            net = _sums(hits, lines)
-        self._doubt(beyond, busy, steps, middles, bands)
+        outside = np.abs(distances) >= self._widths(distances, heights)
+        return np.sign(distances).astype(np.int8) * outside.view(np.int8)
+
+    def _widths(self, distances: Floats, heights: Floats) -> Floats:
+        """Half widths ``(N, L)`` of the bands for objects on these sides."""
+        swayed = np.maximum(self._bands, self._shares * heights[:, None])
+        return np.asarray(np.minimum(swayed, np.where(distances >= 0, self._most_left, self._most_right)))
+
+    def step(self, steps: Steps) -> list[Crossing]:
+        """Take sights of identities; returns the crossings that became certain."""
+        slots, marks = steps.slots, steps.marks
+        busy = marks.beyond != self._expected.take(slots, 0)
+        if steps.time_s >= self.soonest_s:
+            busy |= steps.time_s >= self._due_s.take(slots, 0) - 2 * EPSILON_S
+        for key in steps.passed.lines:
+            busy[key] = True
+        if not np.count_nonzero(busy):
+            return []
         found = []
         for row, line in zip(*(part.tolist() for part in busy.nonzero()), strict=True):
-            side = 1 if distances[row, line] >= 0 else -1
-            found += self._advance(steps, row, line, _Sight(side, int(beyond[row, line]), net.get((row, line))))
+            outside, settled = int(marks.beyond[row, line]), int(self._sides[slots[row], line])
+            if settled == 0:
+                # The first side needs the narrow band only: one that begins near a line is on the side where it is.
+                outside = self._near(marks, row, line)
+            elif outside * settled < 0 and self._on_both(marks, row, line):
+                outside = 0
+            sight = _Sight(1 if marks.distances[row, line] >= 0 else -1, outside, steps.passed.lines.get((row, line)))
+            found += self._advance(steps, row, line, sight)
         return found
 
-    def _doubt(self, beyond: NDArray[np.int8], busy: Flags, steps: Steps, middles: Floats, bands: Floats) -> None:
-        """Take back new sides ``(N, L)`` of objects that stand on both: a wheel on either side of the line.
+    def on_both(self, marks: Marks) -> Flags:
+        """Objects that stand on both sides of a line, ``(N, L)``: a wheel on either side of it.
 
         The lowest part of a wide object may be at its other end in the next frame, as far from the middle as now.
         """
-        if not busy.any():
-            return
-        new = busy & (beyond * self._sides[steps.slots] < 0)
-        rows = np.flatnonzero(new.any(axis=1))
-        if len(rows):
-            others = steps.after[rows].copy()
-            others[:, 0] = middles[rows] - others[:, 0]
-            distances = self._shape.distances(others, self._shape.edges.sides(others))
-            beyond[rows] = np.where(new[rows] & (distances * beyond[rows] < bands[rows]), 0, beyond[rows])
+        others = marks.points.copy()
+        others[:, 0] = marks.middles - others[:, 0]
+        distances = self._shape.distances(others, self._shape.edges.sides(others))
+        return np.asarray(distances * marks.beyond < self._widths(marks.distances, marks.heights))
+
+    def _near(self, marks: Marks, row: int, line: int) -> int:
+        """On which side of a line one is, beyond the narrowest band."""
+        if marks.near is None:
+            marks.near = self.beyond(marks.distances, np.zeros(len(marks.points)))
+        return int(marks.near[row, line])
+
+    def _on_both(self, marks: Marks, row: int, line: int) -> bool:
+        """Whether one does."""
+        if marks.on_both is None:
+            marks.on_both = self.on_both(marks)
+        return bool(marks.on_both[row, line])
 
     def transfer(self, slot: int, new: int) -> None:
         """After an identity switch: the new identity has the old one's sides, the old one has none."""
@@ -217,7 +230,7 @@ class Lines:
 
     def forget(self) -> None:
         """The camera did not see the scene: no identity has a side, so none changes it until it is seen on one."""
-        self._sides[:], self._expected[:], self._due_s[:] = 0, 0, np.inf
+        self._sides[:], self._expected[:], self._due_s[:] = 0, UNKNOWN, np.inf
         self._passages.clear()
 
     def end(self, slot: int) -> list[Crossing]:
@@ -230,40 +243,35 @@ class Lines:
         ]
         for line in range(len(self._lines)):
             self._drop((slot, line))
-        self._sides[slot], self._expected[slot], self._crossed_s[slot] = 0, 0, -np.inf
+        self._sides[slot], self._expected[slot], self._crossed_s[slot] = 0, UNKNOWN, -np.inf
         return found
 
     def _advance(self, steps: Steps, row: int, line: int, sight: _Sight) -> list[Crossing]:
         """One identity's new sight at one line."""
         side, beyond, hit = sight
         slot = int(steps.slots[row])
-        here: Trace = (float(steps.times_s[row]), *steps.after[row].tolist())
-        found = []
-        if hit is not None and (slot, line) in self._passages:  # until the path met the line it was where it was seen
-            span_s = steps.times_s[row] - steps.times_before_s[row]
-            found += self._settle(slot, line, float(steps.times_before_s[row] + hit[1] * span_s))
+        here: Trace = (steps.time_s, *steps.marks.points[row].tolist())
+        found, crossed_s = [], math.nan
+        if hit is not None:
+            crossed_s = float(steps.times_before_s[row] + hit[1] * (steps.time_s - steps.times_before_s[row]))
+            if (slot, line) in self._passages:  # until the path met the line it was where it was seen
+                found += self._settle(slot, line, crossed_s)
         settled = int(self._sides[slot, line])
         if settled == 0:  # born in the band, or just born
-            self._sides[slot, line] = self._expected[slot, line] = beyond
+            self._sides[slot, line], self._expected[slot, line] = beyond, beyond or UNKNOWN
             return found
         passage = self._passages.get((slot, line))
         if passage is None:
             passage = _Passage(before=(float(steps.times_before_s[row]), *steps.before[row].tolist()))
         if hit is not None:
-            span_s = steps.times_s[row] - steps.times_before_s[row]
-            passage = replace(
-                passage,
-                net=passage.net + hit[0],
-                crossed_s=float(steps.times_before_s[row] + hit[1] * span_s),
-                bridged=bool(steps.bridged[row]),
-            )
+            passage.net, passage.crossed_s, passage.bridged = passage.net + hit[0], crossed_s, bool(steps.bridged[row])
         if beyond == settled:
             self._drop((slot, line))
             return found
         if beyond == 0 and side != passage.side:
-            passage = replace(passage, side=0)
+            passage.side = 0
         elif beyond and passage.side != beyond:
-            passage = replace(passage, side=beyond, since=here)
+            passage.side, passage.since = beyond, here
         self._keep((slot, line), passage)
         return found + self._settle(slot, line, here[0])
 
@@ -294,13 +302,16 @@ class Lines:
         due_s = max(passage.since[0] + rule.settle_s, float(self._crossed_s[key]) + rule.min_rearm_s)
         self._passages[key], self._expected[key] = passage, passage.side
         self._due_s[key] = due_s if passage.side else np.inf
-        self._soonest_s = min(self._soonest_s, float(self._due_s[key]) - 2 * EPSILON_S)
+        self.soonest_s = min(self.soonest_s, float(self._due_s[key]) - 2 * EPSILON_S)
 
     def _drop(self, key: tuple[int, int]) -> None:
         """There is no passage of this slot over this line any more."""
-        self._passages.pop(key, None)
-        self._expected[key], self._due_s[key] = self._sides[key], np.inf
-        self._soonest_s = float(self._due_s.min(initial=np.inf)) - 2 * EPSILON_S
+        self._expected[key] = self._sides[key] or UNKNOWN
+        if self._passages.pop(key, None) is not None:
+            due_s = float(self._due_s[key]) - 2 * EPSILON_S
+            self._due_s[key] = np.inf
+            if due_s <= self.soonest_s:
+                self.soonest_s = float(self._due_s.min(initial=np.inf)) - 2 * EPSILON_S
 
     def state(self, slots: dict[int, int]) -> list[dict[str, Any]]:
         """Plain values to continue from; ``slots`` gives each identity's slot."""
@@ -341,7 +352,8 @@ class Lines:
                 continue
             for identity, side, crossed_s in entry["sides"]:
                 if identity in slots:
-                    self._sides[slots[identity], number] = self._expected[slots[identity], number] = side
+                    self._sides[slots[identity], number] = side
+                    self._expected[slots[identity], number] = side or UNKNOWN
                     self._crossed_s[slots[identity], number] = _shifted(crossed_s, shift_s, -math.inf)
             for identity, before, net, crossed_s, bridged, side, since in entry["passages"]:
                 if identity in slots:
@@ -354,16 +366,6 @@ class Lines:
                         since=(_shifted(since[0], shift_s, math.nan), _real(since[1]), _real(since[2])),
                     )
                     self._keep((slots[identity], number), passage)
-
-
-def _sums(hits: Hits, lines: Rows) -> dict[tuple[int, int], tuple[int, float]]:
-    """Net crossings and the share of the last one by step and line."""
-    sums: dict[tuple[int, int], tuple[int, float]] = {}
-    entries = zip(hits.rows.tolist(), lines.tolist(), hits.signs.tolist(), hits.shares.tolist(), strict=True)
-    for row, line, sign, share in entries:
-        net, last = sums.get((row, line), (0, 0.0))
-        sums[row, line] = net + sign, max(last, share)
-    return sums
 
 
 def _plain(line: Line) -> dict[str, Any]:

@@ -10,34 +10,39 @@ import numpy as np
 
 from tracker.analytics.analytic import Analytic
 from tracker.analytics.bookings import Bookings
-from tracker.analytics.contact import ContactFinder, side_reach
+from tracker.analytics.contact import ContactFinder
+from tracker.analytics.course import AGE_DIGITS, Course, Outages
 from tracker.analytics.findings import Moment
 from tracker.analytics.flows import FlowFinder
-from tracker.analytics.geometry import Edges
 from tracker.analytics.identity_switches import find_switches
+from tracker.analytics.layout import Layout
 from tracker.analytics.lines import Lines
 from tracker.analytics.occlusion_order import occlusion_order
 from tracker.analytics.occupancy import Balances, Coverage, Occupancy
 from tracker.analytics.outages import Pause
 from tracker.analytics.paths import Paths
 from tracker.analytics.places import Places
+from tracker.analytics.steps import NOTHING
 from tracker.analytics.zones import Zones
-from tracker.contacts import ContactState
+from tracker.contacts import Contacts, ContactState
 from tracker.errors import ConfigError
+from tracker.track_block import TrackBlock
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from datetime import datetime
+
+    from numpy.typing import NDArray
 
     from tracker.analytics.analytic import AnalyticContext
+    from tracker.analytics.changes import Change
     from tracker.analytics.geometry import Flags, Floats, Rows
     from tracker.analytics.lines import Crossing
     from tracker.analytics.occlusion_order import OcclusionOrder
-    from tracker.analytics.paths import Steps
-    from tracker.analytics.zones import Change
-    from tracker.contacts import Contacts
+    from tracker.analytics.steps import Marks, Steps
     from tracker.events import Event
     from tracker.site import Site
-    from tracker.types import Frame, TrackedFrame, Tracks
+    from tracker.types import TrackedFrame, Tracks
 
 __all__ = ["SiteMeasures"]
 
@@ -45,8 +50,9 @@ EARLIER_FRAMES = 16
 """Frames whose contacts are kept for identities that are confirmed later."""
 STATE_VERSION = 1
 SEEN, PREDICTED = int(ContactState.SEEN), int(ContactState.PREDICTED)
-TIME_DIGITS, AGE_DIGITS, BOX_DIGITS = 6, 3, 2
-"""Of times and ages, as records write them: rows that are counted again give the same events."""
+NOTHING_EARLIER = np.zeros((0, 3), np.int64)
+TIME_DIGITS = 6
+"""Of times, as records write them: rows that are counted again give the same events."""
 
 
 class SiteMeasures(Analytic):
@@ -78,8 +84,8 @@ class SiteMeasures(Analytic):
         self._size: tuple[int, int] | None = None
         self._time_s: float | None = None
         self._last: tuple[TrackedFrame, Tracks, Contacts] | None = None
-        self._sizes: Floats = np.zeros((0, 2))
-        self._detected: Flags = np.zeros(0, np.bool_)
+        self._newest: tuple[Rows, NDArray[np.int8]] = (np.zeros(0, np.int64), np.zeros(0, np.int8))
+        """Slots and states of the newest frame's identities, where some may be seen for the first time."""
 
     @classmethod
     def open(cls, context: AnalyticContext) -> Self:
@@ -101,46 +107,37 @@ class SiteMeasures(Analytic):
         Raises:
             ConfigError: There are no tracks, or the picture has another shape than the site's.
         """
-        frame, tracks, time_s = tracked.frame, tracked.tracks, round(tracked.frame.time_s, TIME_DIGITS)
+        tracks, contacts = tracked.tracks, tracked.contacts
         if tracks is None:
             raise ConfigError("site", "expected tracked frames, found segmented ones", "track, or leave the site out")
-        if frame.size != self._size:
-            self._fit(frame.size, tracked.class_names)
-        self._set_clock(frame, time_s)
-        self._balances.tick(self._utc_ms(time_s))
-        found: list[Event] = []
-        if self._time_s is not None and time_s - self._time_s >= self._gap_s:
-            found.append(self._bookings.camera("gap", time_s, since_s=self._time_s))
-            self._paths.interrupt()
-        if self._pause.note(tracked.events):
-            self._lines.forget()
-        self._time_s = time_s
-        contacts = tracked.contacts
         if contacts is None:
-            contacts = self._contacts.find(tracked.instances, frame.size)
+            contacts = self._contacts.find(tracked.instances, tracked.frame.size)
+        block = TrackBlock.of(tracked, tracks, contacts)
+        course = self._course(block)
+        found = self._frame(block, course, 0)
         self._last = tracked, tracks, contacts
-        scale = np.array([self._aspect / frame.size[0], 1.0 / frame.size[1]])
-        own = contacts.of_tracks(tracks.detection_rows, tracks.boxes)
-        states, seen = own.states, contacts.states == SEEN
-        if self._pause.kinds:
-            states, seen = np.full_like(states, PREDICTED), np.zeros_like(seen)
-        sizes = _sizes(tracks, frame.size)
-        found += self._update(tracks, own.points * scale, states, sizes, time_s)
-        self._earlier.append((time_s, contacts.points * scale, seen))
-        for identity in tracks.ended_ids.tolist():
-            found += self._end(identity)
         if self._places.asked:
             moment = Moment.of(
                 tracks,
-                replace(own, states=states),
-                frame.size,
-                time_s=time_s,
+                Contacts(points=course.points, states=course.states),
+                block.size,
+                time_s=course.times_s[0],
                 blind=bool(self._pause.kinds),
                 class_of=self._bookings.class_of,
                 events=tuple(found),
             )
             found += map(self._bookings.found, self._places.process(moment))
         return tuple(found)
+
+    @property
+    def takes_blocks(self) -> bool:
+        """Whether :meth:`take` finds everything: queues, footfall and bays are asked frame by frame."""
+        return not (self.site.queues or self.site.footfall or self.site.bays)
+
+    def take(self, block: TrackBlock) -> list[tuple[Event, ...]]:
+        """What :meth:`process` would find with each frame of a block."""
+        course = self._course(block)
+        return [tuple(self._frame(block, course, number)) for number in range(len(block))]
 
     def close(self) -> tuple[Event, ...]:
         """The stream is over: what nothing can contradict any more is counted, stays that last are given as open."""
@@ -250,58 +247,103 @@ class SiteMeasures(Analytic):
         )
         self._bookings.utc_ms = self._utc_ms
         self._places = Places(self.site, aspect=self._aspect, gap_s=self._gap_s)
-        pieces, edges = self._lines.edges.edges, self._zones.edges
-        self._pieces = len(pieces)
-        self._edges = Edges(np.concatenate([pieces.start, edges.start]), np.concatenate([pieces.end, edges.end]))
-        self._sides: Floats = np.zeros((0, len(self._edges)))
+        self._layout = Layout(self._lines, self._zones)
 
     def _reserve(self) -> None:
-        slots = len(self._paths)
-        self._sides = np.concatenate([self._sides, self._edges.sides(self._paths.points[len(self._sides) :])])
-        self._lines.reserve(slots)
-        self._zones.reserve(slots)
-        self._sizes, self._detected = np.zeros((slots, 2)), np.zeros(slots, np.bool_)
+        self._layout.reserve(len(self._paths))
 
-    def _set_clock(self, frame: Frame, time_s: float) -> None:
+    def _set_clock(self, captured_at: datetime | None, time_s: float) -> None:
         """Where media time 0 lies in UTC; cameras' clocks are followed from frame to frame."""
-        if not self._declared and frame.captured_at is not None:
-            self._utc_from_ms = frame.captured_at.timestamp() * 1000 - time_s * 1000
+        if not self._declared and captured_at is not None:
+            self._utc_from_ms = captured_at.timestamp() * 1000 - time_s * 1000
 
     def _utc_ms(self, time_s: float) -> int | None:
         return None if self._utc_from_ms is None else round(self._utc_from_ms + time_s * 1000)
 
-    def _update(self, tracks: Tracks, points: Floats, states: Any, sizes: Floats, time_s: float) -> list[Event]:
-        """One frame: contacts ``(N, 2)``, states, heights and middles ``(N, 2)`` (`_sizes`)."""
-        room = len(self._paths)
-        slots, new = self._paths.find(tracks.ids, time_s)
-        if len(self._paths) > room:
-            self._reserve()
-        seen, detected = states == SEEN, states != PREDICTED
-        self._sizes[slots] = sizes
-        self._detected[:] = False
-        self._detected[slots[detected]] = True
-        found: list[Event] = []
-        if new:
-            self._paths.class_ids[slots[new]] = tracks.class_ids[new]
-            self._paths.first_s[slots[new]] = time_s - tracks.ages_s[new].astype(np.float64).round(AGE_DIGITS)
-            found += [self._bookings.start(slot) for slot in slots[new].tolist()]
-            found += self._catch_up(tracks.earlier_rows)
-        self._paths.note(slots, tracks.class_ids, seen=seen, detected=detected, time_s=time_s)
-        (rows,) = seen.nonzero()
-        if len(rows):
-            found += self._step(slots[rows], points[rows], np.full(len(rows), time_s))
-        if len(self._paths.slots) > len(rows):  # some are absent, hidden or presumed
-            absent = (self._paths.ids > 0) & (self._paths.present_s < time_s)
-            unseen = absent.copy()
-            unseen[slots[~detected]] = True
-            if np.count_nonzero(unseen):
-                found += self._booked(self._lines.wait(unseen, time_s), self._zones.wait(unseen, absent, time_s))
-        if self._zones.may_loiter(time_s):
-            found += self._booked([], self._zones.loitering(slots[detected], time_s))
+    def _course(self, block: TrackBlock) -> Course:
+        """Lay the site over the block's pictures, and find where its identities are."""
+        if block.size != self._size:
+            self._fit(block.size, block.class_names)
+        times_s = [round(time_s, TIME_DIGITS) for time_s in block.times_s]
+        outages = Outages.of(block, times_s, last_s=self._time_s, gap_s=self._gap_s, pause=self._pause)
+        return Course(block, self._layout, self._paths, aspect=self._aspect, times_s=times_s, outages=outages)
+
+    def _frame(self, block: TrackBlock, course: Course, number: int) -> list[Event]:
+        """One frame of a block, by its number there."""
+        time_s, found = course.times_s[number], []
+        self._set_clock(block.captured_at[number], time_s)
+        self._balances.tick(self._utc_ms(time_s))
+        if number in course.outages.gaps:
+            found.append(self._bookings.camera("gap", time_s, since_s=self._time_s))
+            self._paths.interrupt()
+        if number in course.outages.begun:
+            self._lines.forget()
+        self._time_s = time_s
+        found += self._update(block, course, number)
+        rows = slice(block.contact_cuts[number], block.contact_cuts[number + 1])
+        self._earlier.append((time_s, course.contact_points[rows], course.contact_seen[rows]))
+        if number in block.ended:
+            for identity in block.ended[number].tolist():
+                found += self._end(identity)
         return found
 
-    def _catch_up(self, earlier: Rows) -> list[Event]:
-        """What new identities did before they were confirmed."""
+    def _update(self, block: TrackBlock, course: Course, number: int) -> list[Event]:
+        """Where identities are now, and what lines and zones make of it."""
+        low, high = block.cuts[number], block.cuts[number + 1]
+        time_s, paths = course.times_s[number], self._paths
+        plain, whole = course.is_plain(number), course.cuts[number + 1] - course.cuts[number] == high - low
+        slots, found = (course.slots[low:high], []) if plain else self._begin(block, course, number)
+        seen_slots = slots if whole else course.note_unseen(number, slots)
+        absent = len(paths.slots) > high - low
+        course.note(number, slots, seen_slots, absent=absent)
+        due = self._is_due(time_s)
+        if not plain:
+            found += self._passed(self._steps(seen_slots, *course.sighted(number), time_s))
+        elif due or self._zones.has_loose or course.tells(number, seen_slots):
+            found += self._passed(course.steps(number, seen_slots))
+        if due and (absent or not whole) and self._is_due(time_s):  # not only for those that were seen
+            found += self._wait(slots[course.states[low:high] == PREDICTED], time_s)
+        if absent:
+            found += self._booked([], self._zones.give_up(time_s))
+        if self._zones.may_loiter(time_s):
+            found += self._booked([], self._zones.loitering(slots[course.states[low:high] != PREDICTED], time_s))
+        return found
+
+    def _is_due(self, time_s: float) -> bool:
+        """Whether a pending passage may be certain by now."""
+        return self._lines.soonest_s <= time_s or self._zones.soonest_s <= time_s
+
+    def _wait(self, presumed: Rows, time_s: float) -> list[Event]:
+        """Time passes for identities that are absent, or presumed."""
+        unseen = (self._paths.ids > 0) & (self._paths.present_s < time_s)
+        unseen[presumed] = True
+        return self._booked(self._lines.wait(unseen, time_s), self._zones.wait(unseen, time_s))
+
+    def _begin(self, block: TrackBlock, course: Course, number: int) -> tuple[Rows, list[Event]]:
+        """Slots of a frame's identities, of which some are new; what these did before they were confirmed."""
+        rows, time_s, paths = slice(block.cuts[number], block.cuts[number + 1]), course.times_s[number], self._paths
+        room = len(paths)
+        slots, new = paths.find(block.ids[rows], time_s)
+        if len(paths) > room:
+            self._reserve()
+        self._newest = slots, course.states[rows]
+        if not new:
+            return slots, []
+        course.begin(number, slots, new)
+        paths.class_ids[slots[new]] = block.class_ids[rows][new]
+        paths.first_s[slots[new]] = time_s - block.ages_s[rows][new].astype(np.float64).round(AGE_DIGITS)
+        found = [self._bookings.start(slot) for slot in slots[new].tolist()]
+        sizes = np.zeros((len(paths), 2))
+        sizes[slots] = course.sizes[rows]
+        return slots, found + self._catch_up(block.earlier.get(number, NOTHING_EARLIER), sizes)
+
+    def _catch_up(self, earlier: Rows, sizes: Floats) -> list[Event]:
+        """What new identities did before they were confirmed.
+
+        Args:
+            earlier: ``(E, 3)`` as in :class:`tracker.types.Tracks`.
+            sizes: ``(S, 2)`` as in :class:`Course`, by slot.
+        """
         found: list[Event] = []
         for ago in sorted(set(earlier[:, 1].tolist()), reverse=True):
             if not 1 <= ago <= len(self._earlier):
@@ -311,43 +353,39 @@ class SiteMeasures(Analytic):
             now = now[seen[now[:, 2]]]
             if len(now):
                 slots = np.array([self._paths.slots[identity] for identity in now[:, 0].tolist()], np.int64)
-                found += self._step(slots, points[now[:, 2]], np.full(len(now), time_s))
+                marks, sides = self._layout.marks(points[now[:, 2]], *sizes[slots].T)
+                found += self._passed(self._steps(slots, marks, sides, time_s))
         return found
 
-    def _step(self, slots: Rows, points: Floats, times_s: Floats) -> list[Event]:
-        """Sights of identities against all lines and zones at once."""
-        steps = self._paths.step(slots, points, times_s)
-        heights, middles = self._sizes[slots].T
-        self._places.sights(self._paths.ids[slots], times_s, points, heights)
-        if self.site.lines and np.count_nonzero(steps.first):
-            steps = self._continued(steps, heights)
-        sides = self._edges.sides(steps.after)
-        before = self._sides[slots]
-        if np.count_nonzero(steps.first):
-            before[steps.first] = self._edges.sides(steps.before[steps.first])
-        self._sides[slots] = sides
-        hits, cut = self._edges.hits(steps.before, steps.after, before, sides), self._pieces
-        crossings: Sequence[Crossing] = ()
-        if self.site.lines:
-            crossings = self._lines.step(steps, sides[:, :cut], hits.chosen(hits.edges < cut), heights, middles)
-        changes: Sequence[Change] = ()
-        if self.site.zones:
-            # Stays are not continued over an identity switch: a first sight is where one begins.
-            of_zones = (hits.edges >= cut) & ~steps.first[hits.rows]
-            changes = self._zones.step(steps, sides[:, cut:], hits.chosen(of_zones, offset=cut))
-        return self._booked(crossings, changes) if crossings or changes else []
+    def _steps(self, slots: Rows, marks: Marks, sides: Floats, time_s: float) -> Steps:
+        """Ways of identities from their last sights to these; after an identity switch from the old identity's."""
+        paths, steps = self._paths, self._paths.follow(slots, marks, time_s)
+        for row, slot in (
+            find_switches(paths, steps, self._detected()) if self.site.lines and steps.first is not None else ()
+        ):
+            self._lines.transfer(slot, int(slots[row]))
+            steps.before[row], steps.times_before_s[row] = paths.points[slot], paths.seen_s[slot]
+            steps.bridged[row] = True
+        hits = self._layout.hits(steps.before, marks.points, sides)
+        steps.passed = self._layout.passed(hits, (0, len(slots)), first=steps.first).get(0, NOTHING)
+        return steps
 
-    def _continued(self, steps: Steps, heights: Floats) -> Steps:
-        """The steps; after an identity switch the first one starts at the old identity's last sight."""
-        switches = find_switches(self._paths, steps, heights, self._detected)
-        if not switches:
-            return steps
-        before, times_before_s, bridged = steps.before.copy(), steps.times_before_s.copy(), steps.bridged.copy()
-        for row, slot in switches:
-            self._lines.transfer(slot, int(steps.slots[row]))
-            before[row], times_before_s[row] = self._paths.points[slot], self._paths.seen_s[slot]
-            bridged[row] = True
-        return replace(steps, before=before, times_before_s=times_before_s, bridged=bridged)
+    def _detected(self) -> Flags:
+        """Which slots are detected in the newest frame: ``(S,)``."""
+        slots, states = self._newest
+        found = np.zeros(len(self._paths), np.bool_)
+        found[slots[states != PREDICTED]] = True
+        return found
+
+    def _passed(self, steps: Steps) -> list[Event]:
+        """Sights of identities against all lines and zones at once."""
+        if not len(steps.slots):
+            return []
+        if self._places.asked:
+            self._places.sights(self._paths.ids[steps.slots], steps.time_s, steps.marks.points, steps.marks.heights)
+        crossings = self._lines.step(steps) if self.site.lines else []
+        changes = self._zones.step(steps) if self.site.zones else []
+        return self._booked(crossings, changes) if crossings or changes else []
 
     def _booked(self, crossings: Sequence[Crossing], changes: Sequence[Change]) -> list[Event]:
         found = [event for crossing in crossings for event in self._bookings.crossing(crossing)]
@@ -372,19 +410,3 @@ class SiteMeasures(Analytic):
         found += self._bookings.end(slot)
         self._paths.drop(identity)
         return found
-
-
-def _sizes(tracks: Tracks, size: tuple[int, int]) -> Floats:
-    """``(N, 2)`` heights of objects, and twice the middles of their widths, NaN for those that a side cuts.
-
-    In picture heights. Boxes are taken to the hundredth of a pixel as records have them, so that counting again finds
-    the same.
-    """
-    boxes = tracks.boxes.astype(np.float64).round(BOX_DIGITS)
-    sizes = np.empty((len(boxes), 2))
-    np.subtract(boxes[:, 3], boxes[:, 1], out=sizes[:, 0])
-    np.add(boxes[:, 0], boxes[:, 2], out=sizes[:, 1])
-    reach = side_reach(size)
-    sizes[(boxes[:, 0] <= reach) | (boxes[:, 2] >= size[0] - reach), 1] = np.nan
-    sizes /= size[1]
-    return sizes

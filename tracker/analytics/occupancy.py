@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from tracker.site import Doors, Zone
     from tracker.types import InstanceMasks
 
-__all__ = ["Balance", "Balances", "Coverage", "Occupancy", "last_reset"]
+__all__ = ["Balance", "Balances", "Coverage", "Occupancy", "last_reset", "running_balance"]
 
 BOX_CELLS = 160
 """Cells along the longer side of the picture on which areas are added up where there are no masks."""
@@ -182,6 +182,20 @@ class Coverage:
             zone.name: 100.0 * np.count_nonzero(covered & own) / max(int(np.count_nonzero(own)), 1)
             for zone, own in zip(self._zones, self._cells, strict=True)
         }
+
+
+def running_balance(entry: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Balance after each of many crossings, and exits of nobody until then, as :class:`Balances` has them one by one.
+
+    Args:
+        entry: ``(N,)`` whether each is an entry, else it is an exit.
+
+    >>> running_balance(np.array([False, True, True, False]))
+    (array([0, 1, 2, 1]), array([1, 1, 1, 1]))
+    """
+    counted = np.cumsum(np.where(entry, 1, -1))
+    drift = -np.minimum(np.minimum.accumulate(counted), 0)
+    return counted + drift, drift
 
 
 def last_reset(reset_at: str, zone: ZoneInfo, utc_ms: int) -> int:

@@ -2,38 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tracker.analytics.steps import Steps
+
 if TYPE_CHECKING:
     from tracker.analytics.geometry import Flags, Floats, Rows
+    from tracker.analytics.steps import Marks
 
-__all__ = ["Paths", "Steps"]
+__all__ = ["Paths"]
 
 FIRST_SLOTS = 32
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Steps:
-    """Identities' ways from their last sight to the next one; a first sight is a step from itself.
-
-    Attributes:
-        slots: ``(N,)`` of the identities.
-        before, after: ``(N, 2)`` in picture heights.
-        times_before_s, times_s: ``(N,)`` media time of both.
-        first: ``(N,)`` whether it is the first sight.
-        bridged: ``(N,)`` whether there were frames without a sight in between.
-    """
-
-    slots: Rows
-    before: Floats
-    after: Floats
-    times_before_s: Floats
-    times_s: Floats
-    first: Flags
-    bridged: Flags
+KEPT_ORDER = (0, 4, 2, 1, 3, 5, 6)
+"""Columns in the order of :meth:`Paths.state`."""
 
 
 class Paths:
@@ -49,6 +32,7 @@ class Paths:
         present_s: ``(S,)`` last time it was among the tracks, seen or presumed.
         points: ``(S, 2)`` the last contact that was seen, in picture heights; NaN = none.
         unseen_s: ``(S,)`` seconds between sights in which the contact was not seen, added up until the last sight.
+        missed: ``(S,)`` whether there was a frame without a sight since the last one.
     """
 
     def __init__(self) -> None:
@@ -56,7 +40,7 @@ class Paths:
         self.ids: Rows = np.zeros(0, np.int64)
         self.class_ids: Rows = np.zeros(0, np.int64)
         self._floats: Floats = np.zeros((0, 7))
-        self._missed: Flags = np.zeros(0, np.bool_)
+        self.missed: Flags = np.zeros(0, np.bool_)
         self._free: list[int] = []
         self._bind()
 
@@ -74,34 +58,58 @@ class Paths:
             slots.append(slot)
         return np.array(slots, np.int64), new
 
-    def note(self, slots: Rows, class_ids: Rows, *, seen: Flags, detected: Flags, time_s: float) -> None:
-        """Write which identities are there in this frame, seen, hidden or presumed."""
-        self.class_ids[slots] = class_ids
-        self.present_s[slots] = time_s
-        self.detected_s[slots[detected]] = time_s
-        self._missed[self.present_s < time_s] = True
-        self._missed[slots[~seen]] = True
+    def note(self, slots: Rows, class_ids: Rows, detected: Rows, time_s: float) -> None:
+        """Identities are there, some of them detected."""
+        self.class_ids[slots], self.present_s[slots], self.detected_s[detected] = class_ids, time_s, time_s
 
-    def step(self, slots: Rows, points: Floats, times_s: Floats) -> Steps:
-        """Take sights ``(N, 2)`` of identities, each with its own time ``(N,)``."""
-        before, times_before_s = self.points[slots], self.seen_s[slots]
-        first = np.isnan(times_before_s)
-        if np.count_nonzero(first):
-            before[first], times_before_s[first] = points[first], times_s[first]
-        bridged = self._missed[slots] & ~first
+    def follow(self, slots: Rows, marks: Marks, time_s: float) -> Steps:
+        """Take sights of identities ``(N,)``: their steps from the last ones, without what these passed."""
+        last, bridged = self._floats.take(slots, 0), self.missed.take(slots)
+        before, times_before_s = last[:, 5:], last[:, 4]
+        first: Flags = np.isnan(times_before_s)
+        fresh = bool(np.count_nonzero(first))
+        if fresh:
+            before[first], times_before_s[first], bridged[first] = marks.points[first], time_s, False
         if np.count_nonzero(bridged):
-            self.unseen_s[slots] += np.where(bridged, times_s - times_before_s, 0.0)
-        self._missed[slots] = False
-        self.points[slots], self.seen_s[slots] = points, times_s
+            self.bridge(slots, np.where(bridged, time_s - times_before_s, 0.0))
+        self.missed[slots] = False
+        self.points[slots], self.seen_s[slots] = marks.points, time_s
         return Steps(
+            time_s=time_s,
             slots=slots,
+            marks=marks,
             before=before,
-            after=points,
             times_before_s=times_before_s,
-            times_s=times_s,
-            first=first,
+            first=first if fresh else None,
             bridged=bridged,
         )
+
+    def go_on(self, slots: Rows, class_ids: Rows, seen_slots: Rows, sights: Floats) -> None:
+        """Both at once, for identities that were seen before.
+
+        Args:
+            slots: ``(N,)`` of identities that are there.
+            class_ids: ``(N,)`` of these.
+            seen_slots: ``(M,)`` of those that are seen.
+            sights: ``(M, 5)`` the time as present, detected and seen, and the place.
+        """
+        self.class_ids[slots] = class_ids
+        self._sights[seen_slots] = sights
+
+    def note_unseen(self, unseen: Rows, hidden: Rows, time_s: float) -> None:
+        """Identities are there and not seen, some of them hidden, the others presumed."""
+        self.present_s[unseen] = time_s
+        self.detected_s[hidden] = time_s
+        self.missed[unseen] = True
+
+    def note_absent(self, time_s: float) -> None:
+        """All that were not there are absent."""
+        self.missed[self.present_s < time_s] = True
+
+    def bridge(self, slots: Rows, spans_s: Floats) -> None:
+        """Add up the times without a sight that end with steps of these identities."""
+        self.unseen_s[slots] += spans_s
+        self.missed[slots] = False
 
     def last(self, slot: int) -> tuple[float, float, float]:
         """Time and place of the last sight; NaN where there was none."""
@@ -110,7 +118,7 @@ class Paths:
 
     def interrupt(self) -> None:
         """The camera was out: the next step of every identity spans a time without a sight."""
-        self._missed[:] = True
+        self.missed[:] = True
 
     def drop(self, identity: int) -> None:
         """Free an identity's slot."""
@@ -125,19 +133,19 @@ class Paths:
             self.ids = np.concatenate([self.ids, np.zeros(added, np.int64)])
             self.class_ids = np.concatenate([self.class_ids, np.zeros(added, np.int64)])
             self._floats = np.concatenate([self._floats, np.zeros((added, 7))])
-            self._missed = np.concatenate([self._missed, np.zeros(added, np.bool_)])
+            self.missed = np.concatenate([self.missed, np.zeros(added, np.bool_)])
             self._free = list(range(old + added - 1, old - 1, -1))
             self._bind()
         slot = self._free.pop()
         self.slots[identity] = slot
         self.ids[slot] = identity
-        self._floats[slot] = time_s, np.nan, time_s, 0.0, time_s, np.nan, np.nan
-        self._missed[slot] = False
+        self._floats[slot] = time_s, 0.0, time_s, time_s, np.nan, np.nan, np.nan
+        self.missed[slot] = False
         return slot
 
     def _bind(self) -> None:
-        self.first_s, self.seen_s, self.present_s, self.unseen_s, self.detected_s = self._floats.T[:5]
-        self.points = self._floats[:, 5:]
+        self.first_s, self.unseen_s, self.present_s, self.detected_s, self.seen_s = self._floats.T[:5]
+        self.points, self._sights = self._floats[:, 5:], self._floats[:, 2:]
 
     def state(self) -> list[list[Any]]:
         """Plain values to continue from, one row per identity."""
@@ -145,8 +153,8 @@ class Paths:
             [
                 identity,
                 int(self.class_ids[slot]),
-                bool(self._missed[slot]),
-                *(None if np.isnan(value) else value for value in self._floats[slot].tolist()),
+                bool(self.missed[slot]),
+                *(None if np.isnan(value) else value for value in self._floats[slot, KEPT_ORDER].tolist()),
             ]
             for identity, slot in self.slots.items()
         ]
@@ -155,6 +163,6 @@ class Paths:
         """Continue from :meth:`state` with ``shift_s`` added to all times."""
         for identity, class_id, missed, *values in rows:
             slot = self._take(identity, 0.0)
-            self.class_ids[slot], self._missed[slot] = class_id, missed
-            self._floats[slot] = [np.nan if value is None else value for value in values]
-            self._floats[slot, [0, 1, 2, 4]] += shift_s
+            self.class_ids[slot], self.missed[slot] = class_id, missed
+            self._floats[slot, KEPT_ORDER] = [np.nan if value is None else value for value in values]
+            self._floats[slot, [0, 2, 3, 4]] += shift_s

@@ -40,10 +40,10 @@ class Places:
         self.asked = bool(self._walks or site.bays)
         """Whether there is anything to measure."""
 
-    def sights(self, identities: Rows, times_s: Floats, points: Floats, heights: Floats) -> None:
+    def sights(self, identities: Rows, time_s: float, points: Floats, heights: Floats) -> None:
         """Take sights ``(N,)`` of identities: contacts ``(N, 2)`` and heights of the objects, in picture heights."""
         if self._walks:
-            self._trails.note(identities, times_s, points, heights)
+            self._trails.note(identities, time_s, points, heights)
 
     def process(self, moment: Moment) -> Iterator[Finding]:
         """Take the next frame, whose sights are known; what became certain with it."""

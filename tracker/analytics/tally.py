@@ -78,7 +78,7 @@ class Tally:
             elif event.kind == "flow":
                 self._book(event, self.flows.setdefault(event.place, Counter()))
             elif event.kind in {"enter", "leave"} and event.stay is not None:
-                zone = self.zones.setdefault(event.place, ZoneTally())
+                zone = self.zone(event.place)
                 if event.kind == "enter":
                     self._book(event, zone.entries if event.stay.began == "entered" else zone.found_inside)
                 elif event.stay.began == "entered" and event.stay.end == "left":
@@ -92,6 +92,10 @@ class Tally:
                 self._reclassify(event)
             elif event.kind == "identity_end":
                 self._open.pop((event.stream, event.identity), None)
+
+    def zone(self, name: str) -> ZoneTally:
+        """Sums of a zone, which begin at nothing."""
+        return self.zones.setdefault(name, ZoneTally())
 
     def _book(self, event: Event, counts: Counter[str]) -> None:
         counts[event.class_name] += 1
@@ -116,7 +120,7 @@ class Tally:
         for name, counts in other.flows.items():
             self.flows.setdefault(name, Counter()).update(counts)
         for name, more in other.zones.items():
-            zone = self.zones.setdefault(name, ZoneTally())
+            zone = self.zone(name)
             zone.entries.update(more.entries)
             zone.found_inside.update(more.found_inside)
             zone.closed += more.closed

@@ -13,15 +13,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 import numpy as np
 
 from tracker.analytics.analytic import Analytic
+from tracker.analytics.conflict_area import ConflictArea
 from tracker.analytics.conflicts import STEP_S, Conflicts, Placed
 from tracker.analytics.contact import ContactFinder
+from tracker.analytics.course import BOX_DIGITS
 from tracker.analytics.dimensions import EDGE_SHARE, Dimensions, Lengths, Upright, seen_length_m, sizes
 from tracker.analytics.footprints import footprint
 from tracker.analytics.ground_paths import WINDOW_S, GroundPaths
-from tracker.analytics.measures import BOX_DIGITS, TIME_DIGITS
+from tracker.analytics.measures import TIME_DIGITS
 from tracker.analytics.outages import Pause
 from tracker.analytics.sections import Crossed, Sections
-from tracker.analytics.standing import Areas, Standing, WrongWay
+from tracker.analytics.standing import Standing, WrongWay
 from tracker.contacts import ContactState
 from tracker.errors import ConfigError
 from tracker.events import Event, Sighting
@@ -39,7 +41,7 @@ if TYPE_CHECKING:
     from tracker.site import Site
     from tracker.types import TrackedFrame, Tracks
 
-__all__ = ["TrafficMeasures", "asks_for_traffic"]
+__all__ = ["TrafficMeasures"]
 
 LAG_S = WINDOW_S / 2
 """Motions are looked at so long ago, in the middle of their window."""
@@ -51,13 +53,6 @@ LONGEST_STEPS = 200
 """Steps that are made up for after frames that did not come; conflicts look back no further."""
 STATE_VERSION = 1
 SEEN = int(ContactState.SEEN)
-
-
-def asks_for_traffic(site: Site) -> bool:
-    """Whether anything in a site is measured here."""
-    lines = any(line.measures or line.wrong_way for line in site.lines)
-    zones = any(zone.stopped_s is not None or zone.towards for zone in site.zones)
-    return lines or zones or (site.traffic is not None and site.traffic != Traffic(sizes=site.traffic.sizes))
 
 
 class _Known(NamedTuple):
@@ -101,14 +96,8 @@ class TrafficMeasures(Analytic):
         self._pairs = self._traffic.time_to_collision_s is not None or self._traffic.post_encroachment_s is not None
         headways = any("headway" in line.measures for line in site.lines)
         self._moves = self._pairs or headways or any(zone.towards for zone in site.zones)
-        areas = Areas([zone for zone in site.zones if zone.conflict_area])
-
-        def area_of(x_m: float, y_m: float) -> str | None:
-            at = ground.to_picture(np.array([[x_m, y_m]]))[0].tolist()
-            return next((zone.name for zone in areas.at(*at)), None)
-
-        limited = any(zone.conflict_area for zone in site.zones)
-        self._conflicts = Conflicts(self._traffic, area_of if limited else None)
+        self._area = ConflictArea(site, ground)
+        self._conflicts = Conflicts(self._traffic, self._area.name_at)
 
     @classmethod
     def open(cls, context: AnalyticContext) -> Self:
@@ -153,8 +142,12 @@ class TrafficMeasures(Analytic):
         found = self._passages(math.inf)
         for identity in sorted(self._known):
             found += self._end(identity)
-        found += [self._conflict(one) for one in self._conflicts.over(math.inf)]
+        found += self._told(self._conflicts.over(math.inf))
         return tuple(found)
+
+    def notes(self) -> tuple[str, ...]:
+        """Conflicts that were left out; see :meth:`tracker.analytics.analytic.Analytic.notes`."""
+        return () if self._ground is None else self._area.notes()
 
     def state(self) -> dict[str, Any] | None:
         """Everything needed to continue later as plain values."""
@@ -171,6 +164,7 @@ class TrafficMeasures(Analytic):
             "dimensions": self._dimensions.state(),
             "lengths": self._lengths.state(),
             "conflicts": self._conflicts.state(),
+            "left_out": self._area.state(),
             "standing": self._standing.state(),
             "wrong": self._wrong.state(),
             "outages": sorted(self._pause.kinds),
@@ -198,6 +192,7 @@ class TrafficMeasures(Analytic):
         self._dimensions.restore(state["dimensions"], shift_s)
         self._lengths.restore(state["lengths"])
         self._conflicts.restore(state["conflicts"], shift_s)
+        self._area.restore(state.get("left_out", {}))
         self._standing.restore(state["standing"], shift_s)
         self._wrong.restore(state["wrong"], shift_s)
         self._pause = Pause(state["outages"])
@@ -332,7 +327,7 @@ class TrafficMeasures(Analytic):
                 velocity = (motion.x_m_s, motion.y_m_s) if moving else (0.0, 0.0)
                 placed.append(Placed(identity, stands, *velocity, known.class_name))
         if self._pairs:
-            found += [self._conflict(one) for one in self._conflicts.step(moment, placed)]
+            found += self._told(self._conflicts.step(moment, placed))
         return found
 
     # ---- rows ----
@@ -377,6 +372,9 @@ class TrafficMeasures(Analytic):
             since_s=spell.since_s,
             revision=self._site.revision,
         )
+
+    def _told(self, found: Iterable[Conflict]) -> list[Event]:
+        return [self._conflict(one) for one in found if self._area.takes(one)]
 
     def _conflict(self, found: Conflict) -> Event:
         at = None

@@ -63,11 +63,9 @@ class Trails:
         self._continues: dict[int, int] = {}
         """New identities that begin where another one was seen a moment before, and which."""
 
-    def note(self, identities: Rows, times_s: Floats, points: Floats, heights: Floats) -> None:
+    def note(self, identities: Rows, time_s: float, points: Floats, heights: Floats) -> None:
         """Take sights ``(N,)`` of identities, each identity's in order of time."""
-        for identity, time_s, (x, y), height in zip(
-            identities.tolist(), times_s.tolist(), points.tolist(), heights.tolist(), strict=True
-        ):
+        for identity, (x, y), height in zip(identities.tolist(), points.tolist(), heights.tolist(), strict=True):
             marks = self._marks.get(identity)
             if marks is None:
                 self._find_old(identity, Mark(time_s, x, y, height))

@@ -51,10 +51,10 @@ class BayFigures:
 
     Attributes:
         stream, place: Which.
-        arrivals, departures: Those that were seen.
-        taken: It is so at the end of the ledger.
-        mean_s, longest_s: Of those whose arrival and departure were seen.
-        occupied_share: Of the time of which the ledger knows.
+        arrivals, departures: Those that were seen in the time.
+        taken: It is so at its end.
+        mean_s, longest_s: Of those whose arrival was in the time, and whose departure was seen.
+        occupied_share: Of the time, as far as the ledger knows of it.
         arrivals_per_h: Over that time.
     """
 
@@ -96,11 +96,11 @@ def parkings(events: Sequence[Event]) -> list[Parking]:
 def bay_figures(
     found: Iterable[Parking], spans: Mapping[Clock, Span], *, bays: Iterable[tuple[str, str]] = ()
 ) -> list[BayFigures]:
-    """What they say of each bay, in the order of names.
+    """What they say of each bay in a time, in the order of names; streams of which nothing is known have none.
 
     Args:
         found: See :func:`parkings`.
-        spans: Of the ledger, see :func:`tracker.analytics.spans.spans_of`.
+        spans: Of the ledger in that time, see :func:`tracker.analytics.spans.spans_of`.
         bays: Streams and names of bays that have rows though none was ever taken.
     """
     by_bay: dict[tuple[str, str], list[Parking]] = defaultdict(list)
@@ -110,7 +110,8 @@ def bay_figures(
     for key in sorted({*by_bay, *bays}):
         own = by_bay.get(key, [])
         utc = own[0].utc if own else (key[0], True) in spans
-        rows.append(_figures(key, own, spans.get((key[0], utc), (0, 0))))
+        if (span := spans.get((key[0], utc))) is not None:
+            rows.append(_figures(key, own, span))
     return rows
 
 
@@ -133,15 +134,17 @@ def _parking(event: Event, taken_ms: int, free_ms: int | None) -> Parking:
 def _figures(key: tuple[str, str], own: Sequence[Parking], span: Span) -> BayFigures:
     first_ms, last_ms = span
     whole_ms = max(last_ms - first_ms, 1)
-    closed = [one.parked_s for one in own if one.seen and one.parked_s is not None]
-    taken_ms = sum((last_ms if one.free_ms is None else one.free_ms) - one.taken_ms for one in own)
-    arrivals = sum(one.seen for one in own)
+    arrived = [one for one in own if one.seen and first_ms <= one.taken_ms <= last_ms]
+    closed = [one.parked_s for one in arrived if one.parked_s is not None]
+    ends = [(one.taken_ms, last_ms + 1 if one.free_ms is None else one.free_ms) for one in own]
+    taken_ms = sum(max(min(free, last_ms) - max(taken, first_ms), 0) for taken, free in ends)
+    arrivals = len(arrived)
     return BayFigures(
         stream=key[0],
         place=key[1],
         arrivals=arrivals,
-        departures=sum(one.free_ms is not None for one in own),
-        taken=any(one.free_ms is None for one in own),
+        departures=sum(one.free_ms is not None and first_ms <= one.free_ms <= last_ms for one in own),
+        taken=any(taken <= last_ms < free for taken, free in ends),
         mean_s=sum(closed) / len(closed) if closed else None,
         longest_s=max(closed, default=None),
         occupied_share=min(max(taken_ms / whole_ms, 0.0), 1.0),

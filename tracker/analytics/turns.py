@@ -30,12 +30,13 @@ __all__ = [
     "legs_of",
     "movements_of",
     "peak_of",
+    "sum_known",
     "turn_bins",
 ]
 
 Movement = Literal["left", "through", "right", "u_turn"]
 MOVEMENTS: tuple[Movement, ...] = ("left", "through", "right", "u_turn")
-BESIDE = ("bicycles", "pedestrians_across", "bicycles_across")
+ACROSS = ("pedestrians_across", "bicycles_across")
 COLUMNS = ("stream", "kind", "place", "direction", "class")
 """By which sums must be apart."""
 
@@ -76,22 +77,25 @@ class TurnBin:
         turns: Motor vehicles by movement, in the order of :data:`MOVEMENTS`.
         bicycles: On the road, all movements.
         pedestrians_across, bicycles_across: Over the crossing of this leg.
-        outage: The camera was out for a part of it.
+        outage: The camera was out, or nothing is known, for a part of it.
+
+    A count is ``None`` where nothing was observed: no flow of the site is that movement, no line crosses that leg, or
+    the camera was out.
     """
 
     start_ms: int
     utc: bool
     leg: str
-    turns: tuple[int, int, int, int]
-    bicycles: int
-    pedestrians_across: int
-    bicycles_across: int
+    turns: tuple[int | None, int | None, int | None, int | None]
+    bicycles: int | None
+    pedestrians_across: int | None
+    bicycles_across: int | None
     outage: bool
 
     @property
-    def volume(self) -> int:
-        """Motor vehicles of all movements."""
-        return sum(self.turns)
+    def volume(self) -> int | None:
+        """Motor vehicles of all movements that were observed."""
+        return sum_known(self.turns)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,6 +118,16 @@ class Peak:
     def factor(self) -> float | None:
         """PHF, from 0.25 (all in one quarter) to 1 (even); ``None`` of an empty hour."""
         return self.volume / (QUARTERS * self.busiest) if self.busiest else None
+
+
+def sum_known(counts: Iterable[int | None]) -> int | None:
+    """Sum of what was observed; ``None`` = nothing was.
+
+    >>> sum_known([2, None, 0]), sum_known([None])
+    (2, None)
+    """
+    known = [count for count in counts if count is not None]
+    return sum(known) if known else None
 
 
 def bearing_of(word: str) -> float | None:
@@ -204,10 +218,10 @@ def movements_of(site: Site, legs: Sequence[Leg]) -> dict[str, tuple[str, Moveme
 def turn_bins(
     sums: Sums, site: Site, legs: Sequence[Leg], *, start_ms: int | None = None, end_ms: int | None = None
 ) -> list[TurnBin]:
-    """Every approach in every quarter of an hour, zeros included.
+    """Every approach in every quarter of an hour, zeros included where the camera was watching.
 
     Args:
-        sums: Of flows and crossings of one stream by :data:`COLUMNS`, in quarters of an hour.
+        sums: Of flows and crossings of one stream, and of no other, by :data:`COLUMNS`, in quarters of an hour.
         site: With the flows.
         legs: From :func:`legs_of`.
         start_ms: From when, in UTC.
@@ -231,13 +245,15 @@ def turn_bins(
         return None
 
     by = ("leg", "column")
-    groups = [(leg.name, name) for leg in legs for name in (*MOVEMENTS, *BESIDE)]
-    found: dict[tuple[bool, int, str], dict[str, int]] = {}
+    groups = _observed(site, ways, legs)
+    found: dict[tuple[bool, int, str], dict[str, int | None]] = {}
     outages: set[tuple[bool, int]] = set()
     rows = regrouped(sums, COLUMNS, column, into=by)
     for row in filled(rows, by=by, bin_s=BIN_S, start_ms=start_ms, end_ms=end_ms, groups=groups):
         leg, name = row.group
-        found.setdefault((row.utc, row.start_ms, leg), {})[name] = row.count or 0
+        for one in legs:
+            found.setdefault((row.utc, row.start_ms, one.name), {})
+        found[row.utc, row.start_ms, leg][name] = row.count
         if row.outage:
             outages.add((row.utc, row.start_ms))
     return [
@@ -245,18 +261,37 @@ def turn_bins(
             start_ms=start,
             utc=utc,
             leg=leg,
-            turns=(values["left"], values["through"], values["right"], values["u_turn"]),
-            bicycles=values["bicycles"],
-            pedestrians_across=values["pedestrians_across"],
-            bicycles_across=values["bicycles_across"],
+            turns=(values.get("left"), values.get("through"), values.get("right"), values.get("u_turn")),
+            bicycles=values.get("bicycles"),
+            pedestrians_across=values.get("pedestrians_across"),
+            bicycles_across=values.get("bicycles_across"),
             outage=(utc, start) in outages,
         )
         for (utc, start, leg), values in found.items()
     ]
 
 
+def _observed(site: Site, ways: Mapping[str, tuple[str, Movement]], legs: Sequence[Leg]) -> list[tuple[str, str]]:
+    """Legs and columns that flows and lines of the site count, with the classes that their ends take."""
+    takes = {line.name: line.classes for line in site.lines} | {zone.name: zone.classes for zone in site.zones}
+
+    def counted(class_name: str, *places: str) -> bool:
+        return all(not takes[name] or class_name in takes[name] for name in places)
+
+    found: list[tuple[str, str]] = list(dict.fromkeys(ways.values()))
+    found += [(flow.start, "bicycles") for flow in site.flows if counted(BICYCLE, flow.start, flow.end)]
+    across = zip(ACROSS, (PERSON, BICYCLE), strict=True)
+    found += [
+        (leg.name, column)
+        for column, class_name in across
+        for leg in legs
+        if any(counted(class_name, line) for line in leg.crossings)
+    ]
+    return list(dict.fromkeys(found))
+
+
 def peak_of(rows: Iterable[TurnBin], *, start_ms: int | None = None) -> Peak | None:
-    """The peak hour of an approach or of a whole junction; ``None`` of less than an hour.
+    """The peak hour of an approach or of a whole junction; ``None`` where no four quarters in a row were observed.
 
     Args:
         rows: Of one approach, or of all.
@@ -266,10 +301,12 @@ def peak_of(rows: Iterable[TurnBin], *, start_ms: int | None = None) -> Peak | N
     out: set[int] = set()
     for row in rows:
         slot = row.start_ms // (BIN_S * 1000)
-        volumes[slot] = volumes.get(slot, 0) + row.volume
+        if row.volume is not None:
+            volumes[slot] = volumes.get(slot, 0) + row.volume
         if row.outage:
             out.add(slot)
-    hours = [range(slot, slot + QUARTERS) for slot in sorted(volumes) if slot + QUARTERS - 1 in volumes]
+    hours = [range(slot, slot + QUARTERS) for slot in sorted(volumes)]
+    hours = [hour for hour in hours if all(slot in volumes for slot in hour)]
     if start_ms is not None:
         hours = [hour for hour in hours if hour.start * BIN_S * 1000 == start_ms]
     if not hours:

@@ -10,57 +10,26 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tracker.analytics.changes import Change
 from tracker.analytics.geometry import Edges, polygon_edges
 from tracker.analytics.lines import EPSILON_S
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tracker.analytics.geometry import Flags, Floats, Hits, Rows
+    from numpy.typing import NDArray
+
+    from tracker.analytics.geometry import Flags, Floats, Rows
     from tracker.analytics.lines import Trace
-    from tracker.analytics.paths import Paths, Steps
+    from tracker.analytics.paths import Paths
+    from tracker.analytics.steps import Steps
     from tracker.site import Zone
 
-__all__ = ["Change", "Zones"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
-    """An identity entered a zone, left it, or became one that loiters there.
-
-    Attributes:
-        kind: What happened.
-        slot: Of the identity.
-        zone: Number of the zone.
-        time_s: When.
-        entered_s: When the stay began.
-        hidden_s: Seconds of the stay, up to now, in which the contact was not seen.
-        already_inside: The entry was not seen.
-        lost: The stay ended without an exit in view.
-        open: The stream ended first.
-        loiter_s: Since when the identity loitered; NaN = it did not.
-        before: The last sight before it.
-        after: The first sight after it; ``None`` = it was never seen again.
-        bridged: It lies in a step that spans a time without a sight.
-    """
-
-    kind: Literal["enter", "leave", "loitering"]
-    slot: int
-    zone: int
-    time_s: float
-    entered_s: float
-    hidden_s: float = 0.0
-    already_inside: bool = False
-    lost: bool = False
-    open: bool = False
-    loiter_s: float = math.nan
-    before: Trace | None = None
-    after: Trace | None = None
-    bridged: bool = False
+__all__ = ["Zones"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +56,7 @@ class Zones:
 
     def __init__(self, zones: Sequence[Zone], *, aspect: float, paths: Paths, class_names: Sequence[str]) -> None:
         self._zones, self._paths, self._class_names = tuple(zones), paths, class_names
+        self.count = len(self._zones)
         polygons = [
             (number, polygon_edges(np.array(polygon) * (aspect, 1.0)))
             for number, zone in enumerate(zones)
@@ -106,8 +76,10 @@ class Zones:
         self._shortest_s = np.array(limits)
         self._loiter = any(math.isfinite(limit) for limit in limits)
         count = len(zones)
+        self._least_leave_s = min((zone.leave_s for zone in zones), default=math.inf) - 2 * EPSILON_S
         self._inside: Flags = np.zeros((0, count), np.bool_)
-        self._raw: Flags = np.zeros((0, count), np.bool_)
+        self._raw: NDArray[np.int8] = np.zeros((0, count), np.int8)
+        """Whether the last sight was inside."""
         self._already: Flags = np.zeros((0, count), np.bool_)
         self._loiter_s: Floats = np.zeros((0, count))
         self._entered_s: Floats = np.zeros((0, count))
@@ -115,10 +87,12 @@ class Zones:
         self._pending: dict[tuple[int, int], _Pending] = {}
         self._due_s: Floats = np.zeros((0, count))
         """When pending passages become certain; infinite where there is none."""
-        self._soonest_s = math.inf
+        self.soonest_s = math.inf
         """No pending passage is due before."""
         self._loose: Flags = np.zeros(0, np.bool_)
         """Slots that may be inside without a passage that said so: just seen, or just given up as lost."""
+        self.has_loose = True
+        """Identities that were seen may be among these."""
         self._loitering_s = math.inf
         """Nobody loiters before."""
 
@@ -127,11 +101,11 @@ class Zones:
         """``(S, Z)`` who is in which zone now, by slot."""
         return self._inside
 
-    def reserve(self, slots: int) -> None:
-        """Make room for identities."""
-        more, count = slots - len(self._inside), len(self._zones)
+    def reserve(self, raw: NDArray[np.int8]) -> None:
+        """Make room for identities, one a row ``(S, Z)``; whether their last sights were inside is kept there."""
+        more, count = len(raw) - len(self._inside), len(self._zones)
         flags, floats = np.zeros((more, count), np.bool_), np.zeros((more, count))
-        self._inside, self._raw = np.concatenate([self._inside, flags]), np.concatenate([self._raw, flags])
+        self._inside, self._raw = np.concatenate([self._inside, flags]), raw
         self._already = np.concatenate([self._already, flags])
         self._loiter_s = np.concatenate([self._loiter_s, np.full((more, count), np.nan)])
         self._entered_s = np.concatenate([self._entered_s, floats])
@@ -148,50 +122,41 @@ class Zones:
         """
         if not self._zones:
             return np.zeros((len(points), 0), np.bool_)
-        met = self.edges.below(points, sides)
-        return np.asarray(np.add.reduceat(met, self._firsts, axis=1, dtype=np.int64) % 2 == 1)
+        return np.asarray(np.logical_xor.reduceat(self.edges.below(points, sides), self._firsts, axis=1))
 
-    def step(self, steps: Steps, sides: Floats, hits: Hits) -> list[Change]:
-        """Take sights of identities.
-
-        Args:
-            steps: From each identity's last sight to this one.
-            sides: ``(N, E)`` of the new places against the zones' edges.
-            hits: Where the steps crossed edges.
-
-        Returns:
-            What became certain.
-        """
-        slots = steps.slots
-        now = self.holds(steps.after, sides)
-        raw = self._raw[slots]
-        raw[steps.first] = now[steps.first]
+    def step(self, steps: Steps) -> list[Change]:
+        """Take sights of identities; returns what became certain."""
+        slots, now = steps.slots, steps.marks.inside
+        raw = self._raw.take(slots, 0)
+        if steps.first is not None:
+            raw[steps.first] = now[steps.first]
         busy = raw != now
-        if len(slots) and steps.times_s[-1] >= self._soonest_s:
-            busy |= steps.times_s[:, None] >= self._due_s[slots] - 2 * EPSILON_S
-        if np.count_nonzero(loose := self._loose[slots]):
+        if steps.time_s >= self.soonest_s:
+            busy |= steps.time_s >= self._due_s.take(slots, 0) - 2 * EPSILON_S
+        if (steps.first is not None or self.has_loose) and np.count_nonzero(loose := self._loose.take(slots)):
             busy[loose] |= now[loose] != self._inside[slots[loose]]
             self._loose[slots] = False
-        passed: dict[tuple[int, int], list[float]] = {}
-        for row, edge, share in zip(hits.rows.tolist(), hits.edges.tolist(), hits.shares.tolist(), strict=True):
-            zone = int(self.owners[edge])
-            passed.setdefault((row, zone), []).append(share)
-            busy[row, zone] = True
+            self.has_loose = bool(np.count_nonzero(self._loose & (self._paths.ids > 0)))
+        for key in steps.passed.zones:
+            busy[key] = True
         found: list[Change] = []
-        for row, zone in zip(*(part.tolist() for part in busy.nonzero()), strict=True):
-            shares = sorted(passed.get((row, zone), []))
-            if (len(shares) % 2 == 1) != bool(raw[row, zone] != now[row, zone]):
-                shares.append(1.0)  # the step ends on the boundary
-            found += self._advance(steps, row, zone, bool(raw[row, zone]), shares)
-        self._raw[slots] = now
+        if np.count_nonzero(busy):
+            for row, zone in zip(*(part.tolist() for part in busy.nonzero()), strict=True):
+                shares = sorted(steps.passed.zones.get((row, zone), ()))
+                if (len(shares) % 2 == 1) != bool(raw[row, zone] != now[row, zone]):
+                    shares.append(1.0)  # the step ends on the boundary
+                found += self._advance(steps, row, zone, bool(raw[row, zone]), shares)
+            self._raw[slots] = now
+        elif steps.first is not None:
+            self._raw[slots] = now
         return found
 
     def _advance(self, steps: Steps, row: int, zone: int, raw: bool, shares: list[float]) -> list[Change]:  # noqa: FBT001
         """One identity's step, which passes one zone's boundary at ``shares`` of its length."""
         slot = int(steps.slots[row])
-        started_s, now_s = float(steps.times_before_s[row]), float(steps.times_s[row])
+        started_s, now_s = float(steps.times_before_s[row]), steps.time_s
         before: Trace = (started_s, *steps.before[row].tolist())
-        after: Trace = (now_s, *steps.after[row].tolist())
+        after: Trace = (now_s, *steps.marks.points[row].tolist())
         bridged, unseen_s = bool(steps.bridged[row]), float(self._paths.unseen_s[slot])
         found = []
         key = slot, zone
@@ -204,6 +169,8 @@ class Zones:
             raw = not raw
             if raw == self._inside[key]:
                 self._forget(key)
+                if raw:  # one that nearly left may loiter
+                    self._may_loiter_from(key)
             else:
                 passed = _Pending(
                     time_s=time_s, before=before, after=after, bridged=bridged, born=False, unseen_s=unseen_s
@@ -216,16 +183,22 @@ class Zones:
         rule = self._zones[key[1]]
         self._pending[key] = pending
         due_s = pending.time_s + (rule.leave_s if self._inside[key] else rule.enter_s)
-        self._due_s[key], self._soonest_s = due_s, min(self._soonest_s, due_s - 2 * EPSILON_S)
+        self._due_s[key], self.soonest_s = due_s, min(self.soonest_s, due_s - 2 * EPSILON_S)
 
     def _forget(self, key: tuple[int, int]) -> _Pending | None:
         """The passage that was pending, if there was one; now there is none."""
         pending = self._pending.pop(key, None)
         if pending is not None:
+            due_s = float(self._due_s[key]) - 2 * EPSILON_S
             self._due_s[key] = np.inf
-            self._soonest_s = float(self._due_s.min()) - 2 * EPSILON_S
-            self._loitering_s = -math.inf  # who nearly left may loiter
+            if due_s <= self.soonest_s:
+                self.soonest_s = float(self._due_s.min()) - 2 * EPSILON_S
         return pending
+
+    def _may_loiter_from(self, key: tuple[int, int]) -> None:
+        """A stay of one slot in one zone may become too long."""
+        from_s = float(self._entered_s[key] + self._shortest_s[key[1]]) - 2 * EPSILON_S
+        self._loitering_s = min(self._loitering_s, from_s)
 
     def _settle(self, slot: int, zone: int, time_s: float) -> list[Change]:
         """Make the pending passage certain if it has lasted long enough."""
@@ -241,7 +214,7 @@ class Zones:
         self._inside[key] = True
         self._entered_s[key], self._unseen_s[key] = pending.time_s, pending.unseen_s
         self._already[key], self._loiter_s[key] = pending.born, np.nan
-        self._loitering_s = min(self._loitering_s, pending.time_s + float(self._shortest_s[zone]) - 2 * EPSILON_S)
+        self._may_loiter_from(key)
         change = Change(
             kind="enter",
             slot=slot,
@@ -324,23 +297,32 @@ class Zones:
                 found += self._loitering(int(slots[row]), zone, time_s)
         return found
 
-    def wait(self, unseen: Flags, absent: Flags, time_s: float) -> list[Change]:
+    def wait(self, unseen: Flags, time_s: float) -> list[Change]:
         """Let time pass for identities that are out of sight.
 
         Args:
             unseen: ``(S,)`` slots that are presumed present, or absent.
-            absent: ``(S,)`` slots that are not among the tracks at all.
             time_s: Now.
         """
         found: list[Change] = []
         for slot, zone in list(self._pending):
             if unseen[slot] and self._inside[slot, zone]:
                 found += self._settle(slot, zone, time_s)
-        gone_s = time_s - self._paths.present_s
-        for slot, zone in zip(*(part.tolist() for part in (self._inside & absent[:, None]).nonzero()), strict=True):
-            if (slot, zone) not in self._pending and gone_s[slot] >= self._zones[zone].leave_s - EPSILON_S:
-                found += self._leave(slot, zone, float(self._paths.seen_s[slot]), None)
-                self._loose[slot] = True
+        return found
+
+    def give_up(self, time_s: float) -> list[Change]:
+        """Let stays end whose identities are not among the tracks any more."""
+        paths = self._paths
+        (late,) = ((paths.present_s <= time_s - self._least_leave_s) & (paths.ids > 0)).nonzero()
+        if not len(late) or not np.count_nonzero(inside := self._inside[late]):
+            return []
+        found: list[Change] = []
+        for row, zone in zip(*(part.tolist() for part in inside.nonzero()), strict=True):
+            slot = int(late[row])
+            gone_s = time_s - paths.present_s[slot]
+            if (slot, zone) not in self._pending and 0 < gone_s >= self._zones[zone].leave_s - EPSILON_S:
+                found += self._leave(slot, zone, float(paths.seen_s[slot]), None)
+                self._loose[slot] = self.has_loose = True
         return found
 
     def end(self, slot: int) -> list[Change]:
@@ -351,7 +333,7 @@ class Zones:
             if self._inside[slot, zone]:
                 time_s = float(self._paths.seen_s[slot]) if pending is None else pending.time_s
                 found += self._leave(slot, zone, time_s, pending)
-        self._inside[slot] = self._raw[slot] = self._already[slot] = False
+        self._inside[slot], self._raw[slot], self._already[slot] = False, 0, False
         self._loose[slot] = True
         return found
 

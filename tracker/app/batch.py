@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from rich.progress import BarColumn, Progress, TextColumn
@@ -12,9 +14,10 @@ from rich.table import Table
 
 from tracker.app.console import error_console, foreign
 from tracker.app.interrupt import interruptible
+from tracker.batch import split
 from tracker.batch.pool import LocalPool
 from tracker.batch.run import Batch
-from tracker.batch.split import SplitPool
+from tracker.batch.task import scratch_folder
 from tracker.errors import TrackerError
 from tracker.inference.survey import available_cores, survey
 from tracker.sinks.summary import open_summary
@@ -39,6 +42,7 @@ TRIAL_FRAMES = 100
 MOST_PROBED = 200
 """Recordings that a plan opens for their length; of the others it follows from their size."""
 GPU_PROCESSES = 2
+"""Per card: one decodes and associates while the other one's batch is on the card."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,11 +89,11 @@ def run_batch(
 
     if plan.tasks:
         plan.results.check_writable()
-    with open_summary(summary) as write_summary:
-        pool = _pool(plan, settings, workers)
+    with open_summary(summary) as write_summary, _scratch(plan, workers) as (ready, scratch):
+        pool = _pool(ready, settings, workers, scratch)
         try:
-            with _shown(console, plan) as show:
-                batch = Batch(plan, pool, on_progress=show, on_note=note)
+            with _shown(console, ready) as show:
+                batch = Batch(ready, pool, on_progress=show, on_note=note)
                 with interruptible(batch.stop) as interrupted:
                     figures = batch.run()
         finally:
@@ -105,23 +109,44 @@ def run_batch(
     return 1 if figures.failed or figures.done < len(plan.tasks) else 0
 
 
-def _pool(plan: BatchPlan, settings: RunSettings, workers: Workers) -> Pool:
+def _pool(plan: BatchPlan, settings: RunSettings, workers: Workers, scratch: str | None) -> Pool:
     """The workers of a batch; none where there is nothing to do."""
-    pool: Pool
+    opened: Callable[[RunSettings], Pool]
     if workers.engine == "ray" and plan.tasks:
         from tracker.batch.ray_pool import RayPool
 
-        shared = settings if settings.workers is not None else settings.replace(workers=1)
-        pool = RayPool(shared, processes=workers.processes, gpus=workers.gpus, address=workers.address)
         count = workers.processes or GPU_PROCESSES
+        shared = settings if settings.workers is not None else settings.replace(workers=1)
+        opened = partial(RayPool, processes=workers.processes, gpus=workers.gpus, address=workers.address)
     else:
         count = _processes(settings, workers.processes)
         count = count if workers.split else min(count, max(len(plan.tasks), 1))
         shared = _shared(settings, count)
-        pool = LocalPool(shared, processes=count if plan.tasks else 0)
-    if not workers.split:
-        return pool
-    return SplitPool(pool, shared, workers=count, scratch=plan.tasks[0].scratch if plan.tasks else None)
+        opened = partial(LocalPool, processes=count if plan.tasks else 0, cards=_cards(settings))
+    if not workers.split or not plan.tasks:
+        return opened(shared)
+    worker = partial(split.SplitWorker, open_pool=opened, workers=count, chunk_s=split.CHUNK_S, scratch=scratch)
+    return LocalPool(shared, processes=1, open_worker=worker)
+
+
+@contextlib.contextmanager
+def _scratch(plan: BatchPlan, workers: Workers) -> Iterator[tuple[BatchPlan, str | None]]:
+    """The plan with a folder for all copies: what a process that is killed leaves there goes with the batch.
+
+    With Ray the nodes have their own; only chunks of one recording lie in one folder for all.
+
+    Raises:
+        SinkError: It cannot be made.
+    """
+    scratch = plan.tasks[0].scratch if plan.tasks else None
+    copies = any(task.recording.is_remote for task in plan.tasks) or not plan.results.place.is_local
+    local = workers.engine == "local"
+    if not plan.tasks or not (workers.split or (copies and local)):
+        yield plan, scratch
+        return
+    with scratch_folder(scratch) as folder:
+        tasks = tuple(replace(task, scratch=str(folder)) for task in plan.tasks) if local else plan.tasks
+        yield replace(plan, tasks=tasks), str(folder)
 
 
 def show_plan(
@@ -139,11 +164,14 @@ def show_plan(
     lengths = {one.name: found for one in recordings[:MOST_PROBED] if (found := _length(one)) is not None}
     probed = [one for one in recordings if one.name in lengths]
     if not probed:
-        console.print("their length is not known before they are copied", highlight=False)
+        copied = all(one.is_remote for one in recordings)
+        why = "before they are copied" if copied else "as none of those that were looked at tells it"
+        console.print(f"their length is not known {why}", highlight=False)
         return
     scale = sum(one.size for one in recordings) / max(sum(one.size for one in probed), 1)
     media_s = sum(seconds for seconds, _ in lengths.values()) * scale
     frames = sum(count for _, count in lengths.values()) * scale / settings.stride
+    frames = frames if settings.limit is None else min(frames, settings.limit * len(recordings))
     about = "" if len(probed) == len(recordings) else "about "
     console.print(f"{about}{_hours(media_s)} of video, {frames:,.0f} frames", highlight=False)
     count = _processes(settings, processes)
@@ -180,17 +208,26 @@ def _length(recording: Recording) -> tuple[float, int] | None:
             info = source.info
     except TrackerError:
         return None
-    if not info.frame_count or not info.fps:
+    if not info.fps or not (info.frame_count or info.duration_s):
         return None
-    return info.frame_count / info.fps, info.frame_count
+    seconds = info.frame_count / info.fps if info.frame_count else info.duration_s or 0.0
+    return seconds, info.frame_count or round(seconds * info.fps)
 
 
 def _processes(settings: RunSettings, chosen: int | None) -> int:
-    """Recordings at a time: one per core on the CPU."""
+    """Recordings at a time: one per core on the CPU, some per card."""
     if chosen is not None:
         return chosen
-    on_gpu = settings.device not in {"auto", "cpu"} or (settings.device == "auto" and bool(survey().cards))
-    return GPU_PROCESSES if on_gpu else available_cores()
+    if settings.device == "cpu" or (settings.device == "auto" and not survey().cards):
+        return available_cores()
+    return GPU_PROCESSES * max(len(survey().cards), 1)
+
+
+def _cards(settings: RunSettings) -> list[str]:
+    """The cards to share the processes out to; none where there is nothing to choose."""
+    count = 0 if settings.device == "cpu" else len(survey().cards)
+    visible = [name.strip() for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name.strip()]
+    return (visible or [str(number) for number in range(count)])[:count] if count > 1 else []
 
 
 def _shared(settings: RunSettings, processes: int) -> RunSettings:

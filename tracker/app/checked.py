@@ -82,7 +82,8 @@ def _expected(option: Any, problem: str) -> str:
     """What an option takes, from its range; else what the parser said."""
     kind, low, high = _number(option)
     if kind is None:
-        return f"another value ({problem})"
+        _, is_choice, choices = problem.partition(" is not one of ")
+        return f"one of {choices.rstrip('.').replace(chr(39), '')}" if is_choice else f"another value ({problem})"
     limits = ("" if low is None else f" from {low:.12g}") + ("" if high is None else f" to {high:.12g}")
     return ("a whole number" if kind is int else "a number") + limits
 

@@ -22,17 +22,20 @@ __all__ = ["flag_names", "flags", "option", "settings_from", "takes"]
 _Settings = TypeVar("_Settings", bound=Settings)
 
 
-def takes(settings: type[_Settings], command: str | None = None, **fixed: Any) -> Callable[[Callable[..., None]], Any]:
+def takes(
+    settings: type[_Settings], command: str | None = None, *, sources: str | None = None, **fixed: Any
+) -> Callable[[Callable[..., None]], Any]:
     """Decorator of a command: its first parameter is settings, and its options are their fields.
 
     Args:
         settings: What the command takes.
         command: Its name, for fields that only one command has.
+        sources: Help of the sources, where the command takes others than most do.
         fixed: Fields that the command decides itself.
     """
 
     def decorate(function: Callable[..., None]) -> Callable[..., None]:
-        offered = flags(settings, command)
+        offered = flags(settings, command, sources=sources)
 
         @functools.wraps(function)
         def run(**given: Any) -> None:
@@ -48,7 +51,9 @@ def takes(settings: type[_Settings], command: str | None = None, **fixed: Any) -
     return decorate
 
 
-def flags(settings: type[Settings], command: str | None = None) -> dict[str, inspect.Parameter]:
+def flags(
+    settings: type[Settings], command: str | None = None, *, sources: str | None = None
+) -> dict[str, inspect.Parameter]:
     """One parameter per field that is an option of a command, as a function of Typer's has them."""
     offered = {}
     for name, field in settings.model_fields.items():
@@ -59,18 +64,20 @@ def flags(settings: type[Settings], command: str | None = None) -> dict[str, ins
                 name,
                 inspect.Parameter.KEYWORD_ONLY,
                 default=default,
-                annotation=Annotated[_kind(field), option(settings, name)],
+                annotation=Annotated[
+                    _kind(field), option(settings, name, description=sources if name == "sources" else None)
+                ],
             )
     arguments = [name for name in offered if _flag(settings.model_fields[name]).argument]
     return {name: offered[name] for name in (*arguments, *(name for name in offered if name not in arguments))}
 
 
-def option(settings: type[Settings], name: str) -> Any:
+def option(settings: type[Settings], name: str, *, description: str | None = None) -> Any:
     """What Typer wants to know of one option; for ``Annotated`` in commands that take few of the settings."""
     field = settings.model_fields[name]
     told = _flag(field)
     if told.argument:
-        return typer.Argument(metavar=told.metavar, help=field.description)
+        return typer.Argument(metavar=told.metavar, help=description or field.description)
     low, high = bounds(field)
     return typer.Option(
         *flag_names(name, field),

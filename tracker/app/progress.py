@@ -135,6 +135,10 @@ def summary_table(outcome: Outcome) -> Table:
         per_frame = figures.instances / figures.frames if figures.frames else 0.0
         table.add_row("instances", f"{figures.instances}  ({per_frame:.1f} a frame)")
     table.add_row("frames", f"{figures.frames}  ({figures.media_s:.1f} s of media in {figures.wall_s:.1f} s)")
+    if figures.skipped or figures.interpolated:
+        table.add_row(
+            "not segmented", f"{figures.skipped} frames in which nothing moved, {figures.interpolated} interpolated"
+        )
     real_time = f", {figures.media_s / figures.wall_s:.2f} x real time" if figures.wall_s > 0 else ""
     table.add_row("speed", f"{figures.frames_per_s:.1f} fps{real_time}")
     for title_of_row, value in _stage_rows(outcome.stage_ms):

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tracker.app.batches import copied, is_batch, local_file, recordings_of
 from tracker.errors import SourceError
 from tracker.formats.event_store import SUFFIXES, store_kind
 from tracker.report.store import Ledger
@@ -15,7 +15,7 @@ from tracker.report.store import Ledger
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from tracker.batch.results import Manifest, Results
+    from tracker.batch.results import Manifest
 
 __all__ = ["EVENT_FILES", "Found", "find"]
 
@@ -59,7 +59,7 @@ def find(sources: Sequence[str]) -> Iterator[Found]:
     with contextlib.ExitStack() as copies:
         found = Found()
         for source in sources:
-            if _is_batch(source):
+            if is_batch(source):
                 _add_batch(source, found, copies)
             elif "://" in source:
                 found.ledgers.append(Ledger(path=source))
@@ -68,12 +68,6 @@ def find(sources: Sequence[str]) -> Iterator[Found]:
             else:
                 found.ledgers.append(Ledger(path=Path(source)))
         yield found
-
-
-def _is_batch(source: str) -> bool:
-    from tracker.batch.storage import is_remote
-
-    return is_remote(source) or (Path(source) / "manifest").is_dir()
 
 
 def _add_folder(folder: Path, found: Found) -> None:
@@ -93,38 +87,17 @@ def _add_folder(folder: Path, found: Found) -> None:
 
 def _add_batch(source: str, found: Found, copies: contextlib.ExitStack) -> None:
     """Events of all recordings of a batch that are done, by the manifests, under the recordings' names."""
-    from tracker.batch.compact import check_names
     from tracker.batch.results import Results
 
     results = Results.at(source)
-    manifests = sorted(results.manifests(), key=lambda one: (one.recording, one.key))
-    done = [one for one in manifests if "events" in one.files]
-    if not done:
-        problem = f"expected events of a batch, found {len(manifests):,} recordings without any"
-        raise SourceError(results.place.shown, problem, "run the batch with --site")
-    check_names(results, done)
-    folder = _scratch(results, copies)
-    found.ledgers += [
-        Ledger(path=_local(results, one.files["events"], folder, f"{number}.parquet"), stream=one.recording)
-        for number, one in enumerate(done)
-    ]
+    done, total = recordings_of(results, "events", remedy="run the batch with --site")
+    folder = copies.enter_context(copied(results))
+    for one in done:
+        kept = one.files.get("heatmap", one.files["events"])  # a store has the same events, and tiles
+        found.ledgers.append(Ledger(path=local_file(results, kept, folder), stream=one.recording))
     if len(done) == 1 and "records" in done[0].files:
-        found.records.append(_local(results, done[0].files["records"], folder, "records.parquet"))
-    found.made_by += _made_by(done, len(manifests))
-
-
-def _scratch(results: Results, copies: contextlib.ExitStack) -> Path | None:
-    if results.place.is_local:
-        return None
-    return Path(copies.enter_context(tempfile.TemporaryDirectory(prefix="masktrail-report-")))
-
-
-def _local(results: Results, name: str, folder: Path | None, copy: str) -> Path:
-    """A file of the results on this machine."""
-    if folder is None:
-        return Path(results.place.at(name))
-    results.place.download(results.place.at(name), folder / copy)
-    return folder / copy
+        found.records.append(local_file(results, done[0].files["records"], folder))
+    found.made_by += _made_by(done, total)
 
 
 def _made_by(done: Sequence[Manifest], total: int) -> list[tuple[str, str]]:

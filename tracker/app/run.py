@@ -24,10 +24,11 @@ if TYPE_CHECKING:
     from tracker.engine.run import Outcome
     from tracker.errors import SinkError
     from tracker.settings.stream import RunSettings
+    from tracker.sinks.base import QueueFigures
     from tracker.sources.decoded import SourceInfo
     from tracker.sources.reconnect import Link
 
-__all__ = ["run_on_terminal"]
+__all__ = ["delivery_line", "run_on_terminal"]
 
 
 def run_on_terminal(
@@ -55,6 +56,16 @@ def run_on_terminal(
         outcomes = run.run()
         write_summary([outcome.as_json() for outcome in outcomes])
     return outcomes
+
+
+def delivery_line(one: QueueFigures) -> str:
+    """What a receiver confirmed, what it did not, and where that waits."""
+    parts = [f"{one.confirmed:,} messages confirmed"]
+    if one.rows:
+        parts.append(f"{one.rows:,} wait in {one.kept_in} for the next run")
+    for count, what in ((one.refused, "refused for good"), (one.dropped, "given up for want of room")):
+        parts += [f"{count:,} {what}"] if count else []
+    return f"{one.sink}: {', '.join(parts)}"
 
 
 class _Terminal(Listener):
@@ -126,11 +137,21 @@ class _Terminal(Listener):
             self._console.print(summary_table(outcome))
             if outcome.tally is not None:
                 self._console.print(counts_table(outcome.tally))
-        for path in () if self._brief else outcome.outputs:
-            self._console.print(f"  wrote {foreign(path)}", highlight=False, soft_wrap=True)
+        self._tell_outputs(outcome)
         for note in outcome.notes:
             self._console.print(f"  [yellow]note[/yellow]: {foreign(note)}", highlight=False)
         for failure in outcome.failures:
             if self._console.quiet and str(failure) in self._told:
                 continue
             self._errors.print(f"  [red]failed[/red]: {foreign(failure)}", highlight=False, soft_wrap=True)
+
+    def _tell_outputs(self, outcome: Outcome) -> None:
+        """Files that were written, and what receivers confirmed; where it is brief, only what waits."""
+        for path in () if self._brief else outcome.outputs:
+            if not any(one.sink.startswith(path) for one in outcome.deliveries):
+                self._console.print(f"  wrote {foreign(path)}", highlight=False, soft_wrap=True)
+        for one in outcome.deliveries:
+            if not self._brief:
+                self._console.print(f"  {foreign(delivery_line(one))}", highlight=False, soft_wrap=True)
+            elif one.rows:
+                self._errors.print(foreign(delivery_line(one)), highlight=False, soft_wrap=True)

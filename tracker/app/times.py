@@ -4,14 +4,31 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
+from typing import Annotated
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import typer
 
 from tracker.errors import ConfigError
 
-__all__ = ["Limits", "bin_label", "bin_seconds", "duration", "limits_of", "moment", "moment_of", "zone_of"]
+__all__ = [
+    "Limits",
+    "Since",
+    "Until",
+    "bin_label",
+    "bin_seconds",
+    "duration",
+    "limits_of",
+    "moment",
+    "moment_of",
+    "zone_of",
+]
 
 Limits = tuple[int | None, int | None]
 """Both ends of a time in UTC milliseconds, the second one exclusive; ``None`` = open."""
+
+Since = Annotated[str | None, typer.Option("--from", metavar="TIME", help="From when: 2026-03-29T07:00.")]
+Until = Annotated[str | None, typer.Option("--to", metavar="TIME", help="Until when, exclusive.")]
 
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 

@@ -159,14 +159,10 @@ class CameraMotion:
 
 def _small_picture(frame: Frame) -> Picture | None:
     """The frame in grey, about :data:`LONGER_SIDE_PX` long, without the letterbox's padding."""
-    if frame.network_image is not None and frame.letterbox is not None:
-        width, height = frame.letterbox.content_size
-        picture = frame.network_image[:height, :width]
-    elif frame.image is not None:
-        picture = frame.image
-        height, width = picture.shape[:2]
-    else:
+    picture = frame.shown
+    if picture is None:
         return None
+    height, width = picture.shape[:2]
     factor = max(round(max(width, height) / LONGER_SIDE_PX), 1)
     size = (max(width // factor, 1), max(height // factor, 1))
     small = picture if factor == 1 else cv2.resize(picture, size, interpolation=cv2.INTER_AREA)

@@ -95,6 +95,12 @@ class TrackTable:
         if missing > 0:
             self.votes = np.concatenate([self.votes, np.zeros((missing, self.count))])
 
+    def copy(self) -> TrackTable:
+        """A table with states and numbers of its own; histories, votes and crops are shared."""
+        other = TrackTable.__new__(TrackTable)
+        other.__setstate__(self.__dict__ | {"_floats": self._floats.copy(), "_integers": self._integers.copy()})
+        return other
+
     def append(self, count: int) -> slice:
         """Add ``count`` zeroed tracks; returns their columns."""
         start = self.count

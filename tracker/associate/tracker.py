@@ -145,6 +145,37 @@ class Tracker:
         ended = self._retire(numbers, time_s, dt_s)
         return self._report(numbers, time_s, ended, earlier)
 
+    def predicted(self, time_s: float, *, warp: Floats | None = None) -> Tracks:
+        """The identities at a time without a look at instances: all coast, and nothing is taken for missed.
+
+        Args:
+            time_s: Media time in seconds, not before the last update's.
+            warp: ``(2, 3)`` camera motion since the last update, as for :meth:`update`.
+
+        Raises:
+            TrackerError: As :meth:`update` does.
+        """
+        if warp is not None:
+            check_warp(warp)
+        dt_s, kept = elapsed(self._time_s, time_s), self._table
+        self._table = table = kept.copy()
+        try:
+            if table.count:
+                if warp is not None:
+                    self._motion.warp(table, warp)
+                self._motion.predict(table, min(dt_s, self.settings.lost_s))
+            seen = (table.ids > 0) & (table.detection_rows >= 0)
+            rows = np.concatenate([seen.nonzero()[0], self._coasting(seen, time_s)])
+            table.detection_rows.fill(-1)
+            return self._report(NO_ROWS, time_s, NO_ROWS, NONE_BEFORE, shown=rows)
+        finally:
+            self._table = kept
+
+    @property
+    def living(self) -> int:
+        """Tracks that have not ended, tentative and lost ones included."""
+        return int(self._table.count)
+
     def state(self) -> dict[str, Any]:
         """Everything needed to continue later, as plain arrays and numbers."""
         return {
@@ -303,12 +334,14 @@ class Tracker:
         if np.count_nonzero(born):
             self._calibration.learn_births(table.classes[born], table.detection_rows[born] >= 0)
 
-    def _report(self, numbers: Rows, time_s: float, ended: Rows, earlier: Rows) -> Tracks:
-        """The identities that are matched in this frame and those that coast."""
+    def _report(self, numbers: Rows, time_s: float, ended: Rows, earlier: Rows, shown: Rows | None = None) -> Tracks:
+        """The identities that are matched in this frame and those that coast, or else those ``shown``."""
         table = self._table
         seen = (table.ids > 0) & (table.detection_rows >= 0)
         rows, coasting = seen.nonzero()[0], 0
-        if len(rows) < table.count:
+        if shown is not None:
+            rows, coasting = shown, len(shown)
+        elif len(rows) < table.count:
             coasting_rows = self._coasting(seen, time_s)
             rows, coasting = np.concatenate([rows, coasting_rows]), len(coasting_rows)
         ids = table.ids.take(rows)

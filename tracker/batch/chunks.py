@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Chunk", "cut"]
 
-KEEPS_ITS_FORMAT = frozenset({".mp4", ".m4v", ".mov", ".mkv", ".webm", ".ts", ".avi"})
-"""Containers that a chunk is written in as well; others become Matroska."""
+KEEPS_ITS_FORMAT = frozenset({".mp4", ".m4v", ".mov", ".mkv", ".webm", ".ts"})
+"""Containers that a chunk is written in as well; others become Matroska: AVI refuses parts of H.264 with reordering."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -65,12 +65,11 @@ def _write(results: Results, named: list[tuple[str, str]], path: Path) -> int:
             for recording, name in named:
                 source = results.place.system.open_input_file(results.place.at(name))
                 with source, parquet.ParquetFile(source) as table:
+                    if writer is None:  # of a table without rows too: the file has its columns then
+                        schema = _named(table.schema_arrow.empty_table(), recording).schema
+                        writer = closing.enter_context(parquet.ParquetWriter(file, schema, compression="zstd"))
                     for group in range(table.num_row_groups):
                         found = _named(table.read_row_group(group), recording)
-                        if writer is None:
-                            writer = closing.enter_context(
-                                parquet.ParquetWriter(file, found.schema, compression="zstd")
-                            )
                         writer.write_table(found)
                         count += found.num_rows
         except (ArrowException, OSError, ValueError) as failure:
@@ -88,7 +87,7 @@ def _named(table: Any, recording: str) -> Any:
 
 
 def check_names(results: Results, manifests: list[Manifest]) -> None:
-    """Refuse a recording that is there under two settings: it would be counted twice.
+    """Refuse a recording that is there under two settings, which would be counted twice, and two with one name.
 
     Raises:
         SourceError: There is one.
@@ -96,8 +95,9 @@ def check_names(results: Results, manifests: list[Manifest]) -> None:
     seen: set[str] = set()
     for one in manifests:
         if one.recording in seen:
-            problem = f"expected one result per recording, found several of {one.recording}, with other settings"
-            raise SourceError(results.place.shown, problem, "keep runs with other settings in places of their own")
+            problem = f"expected one result per recording, found several of {one.recording}"
+            remedy = "keep runs with other settings, and folders with equal names in them, in places of their own"
+            raise SourceError(results.place.shown, problem, remedy)
         seen.add(one.recording)
 
 

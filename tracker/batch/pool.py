@@ -8,14 +8,14 @@ import os
 import signal
 import threading
 from dataclasses import dataclass
-from multiprocessing import connection
+from multiprocessing import connection, resource_tracker
 from typing import TYPE_CHECKING, Any, Protocol
 
 from tracker.batch.task import Done, Failed, Segmented, Worker
 from tracker.errors import ConfigError, TrackerError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from multiprocessing.connection import Connection
 
     from tracker.batch.task import ChunkTask, Task
@@ -27,6 +27,8 @@ __all__ = ["Advanced", "Ended", "LocalPool", "Lost", "Pool"]
 TELL_S = 0.5
 STARTS = 3
 """Deaths of workers that never were ready, after which the batch cannot run here."""
+INTERRUPTIONS = (signal.SIGINT, signal.SIGTERM)
+"""What ends a batch in order; a terminal sends the first one to its workers as well."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,14 +110,50 @@ class Pool(Protocol):
         ...
 
 
+@contextlib.contextmanager
+def _held_back() -> Iterator[None]:
+    """Block signals of an interruption: a process that is started meanwhile does not see them while it imports."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    resource_tracker.ensure_running()  # the first start of a process would start it, and let the signals through
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, INTERRUPTIONS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+class _Works(Protocol):
+    """What does one task after another: :class:`tracker.batch.task.Worker`, or what has workers itself."""
+
+    def run(
+        self, task: Task | ChunkTask, *, progress: Callable[[StreamFigures], None]
+    ) -> Done | Segmented | Failed | None:
+        """Do a task; ``None`` where it was stopped."""
+        ...
+
+    def stop(self) -> None:
+        """End the task under way without a result; callable from any thread."""
+        ...
+
+    def close(self) -> None:
+        """Before its process ends; callable from any thread."""
+        ...
+
+
 class _Process:
     """One worker process and the task that it has."""
 
-    def __init__(self, settings: RunSettings) -> None:
+    def __init__(self, settings: RunSettings, card: str | None, open_worker: Callable[[RunSettings], _Works]) -> None:
         spawn = multiprocessing.get_context("spawn")
         self.pipe, theirs = spawn.Pipe()
-        self.process = spawn.Process(target=_work, args=(theirs, settings), name="batch worker", daemon=True)
-        self.process.start()
+        self.card = card
+        has_none = open_worker is Worker  # processes of its own, which a daemon may not have
+        arguments = (theirs, settings, card, open_worker)
+        self.process = spawn.Process(target=_work, args=arguments, name="batch worker", daemon=has_none)
+        with _held_back():
+            self.process.start()
         theirs.close()
         self.ready = False
         self.key: str | None = None
@@ -131,11 +169,23 @@ class LocalPool:
     Args:
         settings: Of the batch.
         processes: How many.
+        cards: Where there are several, as ``CUDA_VISIBLE_DEVICES`` names them: each process sees one of them.
+        open_worker: Makes what works in a process; can be pickled.
     """
 
-    def __init__(self, settings: RunSettings, *, processes: int) -> None:
-        self._settings = settings
-        self._workers = [_Process(settings) for _ in range(processes)]
+    def __init__(
+        self,
+        settings: RunSettings,
+        *,
+        processes: int,
+        cards: Sequence[str] = (),
+        open_worker: Callable[[RunSettings], _Works] = Worker,
+    ) -> None:
+        self._settings, self._open_worker = settings, open_worker
+        self._workers = [
+            _Process(settings, cards[number % len(cards)] if cards else None, open_worker)
+            for number in range(processes)
+        ]
         self._false_starts = 0
 
     @property
@@ -206,24 +256,28 @@ class LocalPool:
                 problem = f"expected worker processes that start, found {STARTS} that ended before ({how})"
                 raise ConfigError("--processes", problem, "run masktrail doctor; try fewer processes")
         worker.pipe.close()
-        self._workers[self._workers.index(worker)] = _Process(self._settings)
+        self._workers[self._workers.index(worker)] = _Process(self._settings, worker.card, self._open_worker)
         if worker.key is not None:
             yield Lost(key=worker.key, node="this machine", how=how)
 
 
-def _work(pipe: Connection, settings: RunSettings) -> None:
+def _work(
+    pipe: Connection, settings: RunSettings, card: str | None, open_worker: Callable[[RunSettings], _Works]
+) -> None:
     """Body of a worker process: tasks in, what becomes of them out; it ends with the other end of its pipe."""
-    for number in (signal.SIGINT, signal.SIGTERM):
+    if card is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = card  # before anything looks for cards
+    for number in INTERRUPTIONS:
         signal.signal(number, signal.SIG_IGN)  # the parent decides, and its end is noticed
-    worker = Worker(settings)
     tasks: list[Task | ChunkTask] = []
-    arrived = threading.Condition()
+    arrived, lock = threading.Condition(), threading.Lock()
 
     def receive() -> None:
         while True:
             try:
                 message = pipe.recv()
             except (EOFError, OSError):
+                worker.close()
                 os._exit(0)  # nobody waits for a result any more; attempts that are not committed do not count
             if message is None:
                 worker.stop()
@@ -232,19 +286,21 @@ def _work(pipe: Connection, settings: RunSettings) -> None:
                 tasks.append(message)
                 arrived.notify()
 
-    threading.Thread(target=receive, name="tasks", daemon=True).start()
-    lock = threading.Lock()
-
     def tell(message: object) -> None:
-        with lock:
+        with lock, contextlib.suppress(OSError):  # nobody listens any more, which ``receive`` notices
             pipe.send(message)
 
-    tell("ready")
-    while True:
-        with arrived:
-            arrived.wait_for(lambda: bool(tasks))
-            task = tasks.pop(0)
-        tell(Ended(key=task.key, result=worker.run(task, progress=_Teller(task.key, tell))))
+    try:
+        worker = open_worker(settings)
+        threading.Thread(target=receive, name="tasks", daemon=True).start()
+        tell("ready")
+        while True:
+            with arrived:
+                arrived.wait_for(lambda: bool(tasks))
+                task = tasks.pop(0)
+            tell(Ended(key=task.key, result=worker.run(task, progress=_Teller(task.key, tell))))
+    except TrackerError as failure:
+        tell(failure)
 
 
 class _Teller:

@@ -7,9 +7,11 @@ actors that answered get tasks, so that the actors of a node that is gone swallo
 from __future__ import annotations
 
 import contextlib
+import os
 import threading
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tracker.batch.pool import Advanced, Ended, Lost
@@ -31,9 +33,11 @@ STARTS = 5
 
 
 class _Actor:
-    """What runs on a node. Two calls at a time: the task, and questions about it."""
+    """What runs on a node, in the folder that the batch was started in; takes questions about its task meanwhile."""
 
-    def __init__(self, settings: RunSettings) -> None:
+    def __init__(self, settings: RunSettings, folder: str) -> None:
+        with contextlib.suppress(OSError):  # not on this node: what was named by relative paths is told to be missing
+            os.chdir(folder)
         self._worker = Worker(settings)
         self._lock = threading.Lock()
         self._at: tuple[int, float] = (0, 0.0)
@@ -176,7 +180,7 @@ class RayPool:
                 wanted = min(wanted, int(total.get("GPU", 0) / self._gpus + 1e-6))
             wanted = max(wanted, 1)
         while len(self._slots) < wanted:
-            actor = self._remote.remote(self._settings)
+            actor = self._remote.remote(self._settings, str(Path.cwd()))
             self._slots.append(_Slot(actor=actor, asked=actor.node.remote()))
 
     def _answer(self, slot: _Slot, reference: Any) -> list[Advanced | Ended | Lost]:
@@ -243,8 +247,8 @@ def _connected(address: str | None) -> Any:
                 ray.init(address="auto", **options)
             except ConnectionError:
                 ray.init(include_dashboard=False, **options)
-    except (ConnectionError, RuntimeError, ValueError, OSError) as failure:
-        problem = f"expected a cluster that can be reached, found: {str(failure).splitlines()[0]}"
+    except Exception as failure:  # a cluster that does not come up in time is a bare one
+        problem = f"expected a cluster that can be reached, found: {(str(failure) or repr(failure)).splitlines()[0]}"
         raise ConfigError(f"--engine ray at {address or 'auto'}", problem, "start it with `ray start`") from failure
     return ray
 

@@ -6,6 +6,7 @@
     OUT/identities/recording=KEY/ATTEMPT.identities.parquet
     OUT/events/recording=KEY/ATTEMPT.parquet       with a site
     OUT/instances/recording=KEY/ATTEMPT.instances  on demand
+    OUT/heatmap/recording=KEY/ATTEMPT.sqlite       on demand: tiles of presence, and the events
     OUT/manifest/KEY.json                          names the attempt that counts; written last
     OUT/failed/KEY.json                            why a recording has no manifest
 
@@ -15,6 +16,7 @@ cannot do. Readers go by the manifests: what no manifest names is of an attempt 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import uuid
 from dataclasses import asdict, dataclass
@@ -24,7 +26,7 @@ from tracker.batch.storage import Place
 from tracker.errors import ConfigError, SinkError, SourceError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 __all__ = ["TABLES", "Manifest", "Results"]
 
@@ -34,6 +36,7 @@ TABLES = {
     "identities": ".identities.parquet",
     "events": ".parquet",
     "instances": ".instances",
+    "heatmap": ".sqlite",
 }
 """Kinds of files of a recording, with their suffixes."""
 
@@ -45,7 +48,7 @@ class Manifest:
     Attributes:
         key: Of the recording and its settings, see :func:`tracker.batch.recordings.key_of`.
         recording: Its name.
-        address: Where it lay, free of credentials.
+        address: Where it lay: an absolute path, or a URI free of credentials.
         size: Bytes.
         attempt: Name of the attempt that counts.
         files: Paths below the output by kind.
@@ -114,8 +117,15 @@ class Results:
         Raises:
             SourceError: It cannot be listed.
         """
-        names = (entry.path.rpartition("/")[2] for entry in self.place.files("manifest"))
-        return {name.removesuffix(".json") for name in names if name.endswith(".json") and not name.startswith(".")}
+        return self._keys("manifest")
+
+    def failed(self) -> set[str]:
+        """Keys of what failed and was not done since.
+
+        Raises:
+            SourceError: It cannot be listed.
+        """
+        return self._keys("failed")
 
     def manifests(self) -> Iterator[Manifest]:
         """All manifests, by key.
@@ -144,23 +154,43 @@ class Results:
             remedy = "delete it, and run the batch again with --resume"
         raise SourceError(f"{self.place.shown}/{name}", problem, remedy)
 
-    def commit(self, manifest: Manifest) -> None:
+    def commit(self, manifest: Manifest, *, older: Iterable[str] = ()) -> None:
         """Declare an attempt to be the one that counts.
+
+        Args:
+            manifest: Of the attempt.
+            older: Keys that may be of the same recording before it changed, or by another version of masktrail; what
+                the new manifest replaces of them counts no more.
 
         Raises:
             SinkError: It cannot be written.
         """
-        text = json.dumps(asdict(manifest), indent=1, ensure_ascii=False) + "\n"
-        self.place.write(f"manifest/{manifest.key}.json", text.encode())
+        self.place.write(f"manifest/{manifest.key}.json", _text(asdict(manifest)))
         self.place.remove(f"failed/{manifest.key}.json")
+        for key in older:
+            self._withdraw(key, manifest)
 
-    def note_failure(self, key: str, *, recording: str, problem: str) -> None:
+    def note_failure(self, key: str, *, recording: str, address: str, problem: str) -> None:
         """Keep why a recording failed; what cannot be written is only on the screen then."""
-        text = json.dumps({"recording": recording, "problem": problem}, indent=1, ensure_ascii=False) + "\n"
-        try:
-            self.place.write(f"failed/{key}.json", text.encode())
-        except SinkError:
-            return
+        with contextlib.suppress(SinkError):
+            note = {"recording": recording, "address": address, "problem": problem}
+            self.place.write(f"failed/{key}.json", _text(note))
+
+    def _withdraw(self, key: str, newer: Manifest) -> None:
+        """Remove the note of the same recording, and its manifest if settings are the same and no table is lost."""
+        with contextlib.suppress(SourceError, ValueError, TypeError, KeyError):
+            note = json.loads(self.place.read(f"failed/{key}.json"))
+            if (note["recording"], note["address"]) == (newer.recording, newer.address):
+                self.place.remove(f"failed/{key}.json")
+        with contextlib.suppress(SourceError):
+            before = self.manifest(key)
+            same = (before.recording, before.address) == (newer.recording, newer.address)
+            if same and _chosen(before) == _chosen(newer) and before.files.keys() <= newer.files.keys():
+                self.place.remove(f"manifest/{key}.json")
+
+    def _keys(self, below: str) -> set[str]:
+        names = (entry.path.rpartition("/")[2] for entry in self.place.files(below))
+        return {name.removesuffix(".json") for name in names if name.endswith(".json") and not name.startswith(".")}
 
     def check_fresh(self, *, resume: bool) -> None:
         """Refuse to add to results by accident.
@@ -171,3 +201,13 @@ class Results:
         if not resume and (count := len(self.done())):
             problem = f"expected a place without results, found {count} recordings that are done"
             raise ConfigError(f"--out {self.place.shown}", problem, "add --resume to go on, or name another place")
+
+
+def _text(values: dict[str, Any]) -> bytes:
+    return (json.dumps(values, indent=1, ensure_ascii=False) + "\n").encode("utf-8", "backslashreplace")
+
+
+def _chosen(manifest: Manifest) -> Any:
+    """What people chose for a recording, as JSON has it: the settings without the version of masktrail."""
+    chosen = {name: value for name, value in manifest.settings.items() if name != "masktrail"}
+    return json.loads(json.dumps(chosen))

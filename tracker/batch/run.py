@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from tracker.batch.pool import Advanced, Ended, Lost
-from tracker.batch.recordings import find_recordings, key_of
+from tracker.batch.recordings import find_recordings, key_of, name_in
 from tracker.batch.results import Results
 from tracker.batch.task import Done, Failed, Task
 from tracker.errors import ConfigError
 from tracker.version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from tracker.batch.pool import Pool
     from tracker.settings.stream import RunSettings
@@ -26,7 +26,9 @@ ALONE = 3
 """Times that a recording may end its worker while no other one runs, on different nodes where there are several."""
 PROGRESS_S = 0.2
 
-PLACES = frozenset({"sources", "save", "records", "events", "model", "reid", "site", "decode", "workers", "batch"})
+PLACES = frozenset(
+    {"sources", "save", "records", "events", "model", "reid", "outline", "site", "decode", "workers", "batch"}
+)
 """Settings that change no row, or whose content counts and not their name."""
 
 
@@ -115,25 +117,26 @@ def plan_batch(
     results.check_fresh(resume=resume)
     done = results.done()
     facts = _facts(settings)
-    kinds = ("records", "identities", *(["events"] if settings.site else []), *(["instances"] if instances else []))
-    tasks: list[Task] = []
-    before: list[str] = []
-    for recording in recordings:
-        key = key_of(recording, facts | {"tables": list(kinds)})
-        if key in done:
-            before.append(recording.name)
-            continue
-        task = Task(
+    asked = {"events": settings.site is not None, "instances": instances, "heatmap": settings.heatmap}
+    kinds = ("records", "identities", *(kind for kind, wanted in asked.items() if wanted))
+    keyed = {key_of(recording, facts | {"tables": list(kinds)}): recording for recording in recordings}
+    older = _by_name((done | results.failed()) - keyed.keys())
+    tasks = [
+        Task(
             key=key,
             recording=recording,
             settings=settings,
             kinds=kinds,
-            out=out,
+            out=results.place.path if results.place.is_local else out,  # nodes of a cluster have folders of their own
             scratch=scratch,
             facts=facts,
+            older=tuple(older.get(name_in(key), ())),
         )
-        tasks.append(task)
-    return BatchPlan(tasks=tuple(tasks), done=tuple(before), results=results)
+        for key, recording in keyed.items()
+        if key not in done
+    ]
+    before = tuple(recording.name for key, recording in keyed.items() if key in done)
+    return BatchPlan(tasks=tuple(tasks), done=before, results=results)
 
 
 class Batch:
@@ -258,7 +261,10 @@ class Batch:
     def _fail(self, task: Task, problem: str) -> None:
         self.figures.failed[task.recording.name] = problem
         self.figures.size_failed += task.recording.size
-        self._plan.results.note_failure(task.key, recording=task.recording.name, problem=problem)
+        recording = task.recording
+        self._plan.results.note_failure(
+            task.key, recording=recording.name, address=recording.shown_address, problem=problem
+        )
 
     def _sum(self, elapsed_s: float) -> None:
         figures = self.figures
@@ -270,18 +276,29 @@ class Batch:
         figures.media_s = self._past_media_s + sum(one.media_s for one in self._running.values())
 
 
+def _by_name(keys: Iterable[str]) -> dict[str, list[str]]:
+    """Keys by what they have of the recording's name, in order."""
+    found: dict[str, list[str]] = {}
+    for key in sorted(keys):
+        found.setdefault(name_in(key), []).append(key)
+    return found
+
+
 def _facts(settings: RunSettings) -> dict[str, Any]:
     """What rows depend on beside the recording: settings, the content of models and of the site, the version."""
     from tracker.engine.counting import site_of
+    from tracker.segment.promptable.folder import find_folder
     from tracker.segment.zoo import find_model
 
     chosen = {name: value for name, value in settings.chosen().items() if name not in PLACES}
     reid = None if settings.reid is None else find_model(settings.reid).digest()
+    outline = None if settings.outline is None else find_folder(settings.outline).digest()
     site = site_of(settings)
     return {
         "settings": chosen,
         "model": find_model(settings.model).digest(),
         "reid": reid,
+        "outline": outline,
         "site": None if site is None else repr(site),
         "masktrail": __version__,
     }

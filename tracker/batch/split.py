@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import queue
-import tempfile
 import threading
 from collections import deque
 from pathlib import Path
@@ -13,9 +12,9 @@ from typing import TYPE_CHECKING
 from tracker.batch.chunks import cut
 from tracker.batch.pool import Advanced, Ended, Lost
 from tracker.batch.spool import Spool, SpooledModels, read_spool
-from tracker.batch.task import ChunkTask, Failed, Segmented, Worker
+from tracker.batch.task import ChunkTask, Failed, Segmented, Worker, scratch_folder
 from tracker.engine.run import FULL_BATCH_S
-from tracker.errors import TrackerError
+from tracker.errors import SinkError, TrackerError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
     from tracker.engine.meter import StreamFigures
     from tracker.settings.stream import RunSettings
 
-__all__ = ["CHUNK_S", "SplitPool"]
+__all__ = ["CHUNK_S", "SplitWorker"]
 
 CHUNK_S = 10.0
 """Shortest length of a chunk; cameras send a key frame every 0.5 to 10 s."""
@@ -35,90 +34,104 @@ AHEAD = 4
 TRIES = 3
 """Workers that a chunk may cost; then the pass segments it."""
 POLL_S = 0.1
+CLOSE_S = 10.0
+"""Longest wait for the end of a recording that was stopped."""
 
 
-class SplitPool:
-    """Takes one recording at a time and gives its chunks to the workers of another pool.
+class SplitWorker:
+    """Does one recording at a time, its chunks segmented by the workers of a pool.
+
+    It runs in a process of its own (:class:`tracker.batch.pool.LocalPool`): the pass decodes, and a recording that ends
+    its process must not end the batch.
 
     Args:
-        pool: Of workers.
         settings: Of the batch.
+        open_pool: Gives the pool of workers.
         workers: How many there are, for how far they may be ahead.
-        chunk_s: Shortest length of a chunk; ``None`` = :data:`CHUNK_S`.
+        chunk_s: Shortest length of a chunk.
         scratch: Folder for chunks; ``None`` = the system's.
     """
 
     def __init__(
         self,
-        pool: Pool,
         settings: RunSettings,
         *,
+        open_pool: Callable[[RunSettings], Pool],
         workers: int,
-        chunk_s: float | None = None,
+        chunk_s: float = CHUNK_S,
         scratch: str | None = None,
     ) -> None:
-        self._pool, self._settings = pool, settings
-        self._ahead = AHEAD * workers
-        self._chunk_s, self._scratch = CHUNK_S if chunk_s is None else chunk_s, scratch
+        self._settings, self._ahead = settings, AHEAD * workers
+        self._chunk_s, self._scratch = chunk_s, scratch
+        self._pool = open_pool(settings)
         self._whole: _Whole | None = None
+        self._stopped = False
+        self._at_work = threading.Lock()
 
-    @property
-    def free(self) -> int:
-        """One recording, if none is under way."""
-        return int(self._whole is None)
-
-    @property
-    def busy(self) -> int:
-        """Whether a recording is under way."""
-        return 1 - self.free
-
-    def start(self, task: Task | ChunkTask) -> None:
-        """Begin a recording.
+    def run(
+        self, task: Task | ChunkTask, *, progress: Callable[[StreamFigures], None]
+    ) -> Done | Segmented | Failed | None:
+        """Do one recording; ``None`` where it was stopped.
 
         Raises:
-            TypeError: It is a chunk of one.
+            TrackerError: No worker of the pool can run.
+            TypeError: It is a chunk of a recording.
         """
         if isinstance(task, ChunkTask):
             message = "expected a recording, found a chunk"
             raise TypeError(message)
-        self._whole = _Whole(task, self._settings, self._pool, ahead=self._ahead, chunk_s=self._chunk_s)
-        self._whole.begin(self._scratch)
-
-    def wait(self, timeout_s: float) -> list[Advanced | Ended | Lost]:
-        """See :class:`tracker.batch.pool.Pool`."""
-        if self._whole is None:
-            return []
-        found = self._whole.step(timeout_s)
-        if any(isinstance(event, Ended) for event in found):
-            self._whole.end()
-            self._whole = None
-        return found
+        with self._at_work:
+            whole = _Whole(
+                task, self._settings, self._pool, ahead=self._ahead, chunk_s=self._chunk_s, progress=progress
+            )
+            self._whole = whole
+            if self._stopped:
+                return None
+            try:
+                whole.begin(self._scratch)
+                while (ended := whole.step()) is None:
+                    pass
+            except SinkError as failure:
+                return Failed(problem=str(failure), everywhere=True)
+            finally:
+                whole.end()
+            return ended.result
 
     def stop(self) -> None:
-        """See :class:`tracker.batch.pool.Pool`."""
+        """End the task under way without a result; callable from any thread."""
+        self._stopped = True
         if self._whole is not None:
             self._whole.stop()
         self._pool.stop()
 
     def close(self) -> None:
-        """See :class:`tracker.batch.pool.Pool`."""
-        if self._whole is not None:
-            self._whole.stop()
-            self._whole.end()
-        self._pool.close()
+        """End the workers of the pool; callable from any thread."""
+        self.stop()
+        if self._at_work.acquire(timeout=CLOSE_S):
+            self._pool.close()
 
 
 class _Whole:
     """One recording: the cutter and the pass in threads, its chunks under way."""
 
-    def __init__(self, task: Task, settings: RunSettings, pool: Pool, *, ahead: int, chunk_s: float) -> None:
+    def __init__(
+        self,
+        task: Task,
+        settings: RunSettings,
+        pool: Pool,
+        *,
+        ahead: int,
+        chunk_s: float,
+        progress: Callable[[StreamFigures], None],
+    ) -> None:
         self._task, self._pool, self._ahead, self._chunk_s = task, pool, ahead, chunk_s
+        self._progress = progress
         self._spool = Spool()
         self._cut: queue.SimpleQueue[Chunk] = queue.SimpleQueue()
         self._next: deque[Chunk] = deque()
         self._tries: dict[str, int] = {}
         self._running: dict[str, Chunk] = {}
-        self._events: queue.SimpleQueue[Advanced | Ended] = queue.SimpleQueue()
+        self._ended: queue.SimpleQueue[Ended] = queue.SimpleQueue()
         self._stack = contextlib.ExitStack()
         self._stopped = threading.Event()
         models = SpooledModels(settings.replace(workers=1), batch_wait_s=FULL_BATCH_S, spool=self._spool)
@@ -126,24 +139,21 @@ class _Whole:
         self._threads: list[threading.Thread] = []
 
     def begin(self, scratch: str | None) -> None:
-        folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="masktrail-", dir=scratch)))
+        folder = self._stack.enter_context(scratch_folder(scratch))
         self._start_thread("pass", lambda: self._pass(folder))
 
-    def step(self, timeout_s: float) -> list[Advanced | Ended | Lost]:
-        """Give chunks to free workers, take what they give back, and tell how far the pass is."""
+    def step(self) -> Ended | None:
+        """Give chunks to free workers, and take what they give back; the end of the pass, once it is there."""
         while not self._cut.empty():
             self._next.append(self._cut.get())
         while self._next and self._pool.free and self._next[0].number <= self._spool.at + self._ahead:
             self._start(self._next.popleft())
-        busy = bool(self._running)
-        for event in self._pool.wait(min(timeout_s, POLL_S)) if busy else ():
+        attends = bool(self._running or self._next)  # also to those that start: only in a wait they become free
+        for event in self._pool.wait(POLL_S) if attends else ():
             self._take(event)
-        found: list[Advanced | Ended | Lost] = []
         with contextlib.suppress(queue.Empty):
-            found.append(self._events.get(timeout=0.0 if busy else min(timeout_s, POLL_S)))
-            while True:
-                found.append(self._events.get_nowait())
-        return found
+            return self._ended.get(timeout=0.0 if attends else POLL_S)
+        return None
 
     def stop(self) -> None:
         self._stopped.set()
@@ -181,10 +191,12 @@ class _Whole:
         try:
             address = self._worker.fetch(self._task.recording, folder)
             self._start_thread("cut", lambda: self._cut_all(address, folder))
-            result = self._worker.run(self._task, progress=self._tell)
+            result = self._worker.run(self._task, address=address, progress=self._progress)
         except TrackerError as failure:
             result = Failed(problem=str(failure))
-        self._events.put(Ended(key=self._task.key, result=result))
+        except Exception as fault:  # noqa: BLE001 - whatever it is, the pass is over
+            result = Failed(problem=f"{self._task.key}: {type(fault).__name__}: {fault}")
+        self._ended.put(Ended(key=self._task.key, result=result))
 
     def _notes(self) -> list[str]:
         """What a person should know of the chunks."""
@@ -195,14 +207,11 @@ class _Whole:
         total = self._spool.found + self._spool.missed
         return [f"{self._spool.missed} of {total} frames were segmented in the pass: no chunk gave the same pictures"]
 
-    def _tell(self, figures: StreamFigures) -> None:
-        self._events.put(Advanced(key=self._task.key, frames=figures.frames, media_s=figures.media_s))
-
     def _start(self, chunk: Chunk) -> None:
         key = f"{self._task.key}/{chunk.number}"
         self._running[key] = chunk
         out, settings = str(chunk.path.with_suffix(".spool")), self._task.settings
-        images = settings.reid is not None  # the one thing of a batch that looks at whole pictures
+        images = (settings.reid or settings.outline) is not None  # what of a batch looks at whole pictures
         self._pool.start(ChunkTask(key=key, chunk=chunk, settings=settings, images=images, out=out))
 
     def _take(self, event: Advanced | Ended | Lost) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import re
 import shutil
 import uuid
@@ -11,15 +12,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tracker.errors import ConfigError, SinkError, SourceError, install_command, mask
+from tracker.sources.stored import STORAGE, file_system
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Entry", "Place", "is_remote", "split_query"]
+__all__ = ["Entry", "NoRoomError", "Place", "is_remote"]
 
-SCHEMES = frozenset({"s3", "gs", "gcs", "abfs", "abfss", "az"})
 BUFFER = 8 * 2**20
 """Bytes per read of a copy: objects are read once, in large pieces."""
+
+
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+LARGER = "name a larger disk with --scratch"
+
+
+class NoRoomError(SourceError):
+    """There is no room for a copy."""
 
 
 def is_remote(address: str) -> bool:
@@ -29,17 +38,7 @@ def is_remote(address: str) -> bool:
     (True, False, False)
     """
     scheme, colon, _ = address.partition("://")
-    return bool(colon) and scheme.lower() in SCHEMES
-
-
-def split_query(uri: str) -> tuple[str, str]:
-    """An address of object storage and the options after it; a ``?`` of a pattern is none.
-
-    >>> split_query("s3://videos/a?.mp4?endpoint_override=localhost%3A9000&scheme=http")
-    ('s3://videos/a?.mp4', '?endpoint_override=localhost%3A9000&scheme=http')
-    """
-    options = re.search(r"\?[a-z_]+=.*$", uri)
-    return (uri, "") if options is None else (uri[: options.start()], options[0])
+    return bool(colon) and scheme.lower() in STORAGE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,13 +86,13 @@ class Place:
             path = Path(uri.removeprefix("file://")).expanduser().absolute()
             return cls(fs.LocalFileSystem(), path.as_posix(), scheme="file", shown=str(path))
         try:
-            system, path = fs.FileSystem.from_uri(uri)
+            system, within = file_system(uri)
         except Exception as failure:  # pyarrow raises what the store's own library does
             problem = f"expected an address of object storage, found: {mask(str(failure))}"
             raise ConfigError(shown, problem, "write s3://bucket/prefix, and check the credentials") from failure
-        if not path.strip("/"):
+        if not within.strip("/"):
             raise ConfigError(shown, "expected a bucket, found none", "write s3://bucket/prefix")
-        return cls(system, path, scheme=uri.partition("://")[0].lower(), shown=shown)
+        return cls(system, within, scheme=uri.partition("://")[0].lower(), shown=shown)
 
     @property
     def is_local(self) -> bool:
@@ -173,7 +172,8 @@ class Place:
         """Copy a file of this file system to a local one, reading each byte once.
 
         Raises:
-            SourceError: It cannot be read, or there is no room for it.
+            NoRoomError: There is no room for it; nothing is left of the copy.
+            SourceError: It cannot be read.
         """
         try:
             [facts] = self.system.get_file_info([path])
@@ -184,6 +184,10 @@ class Place:
         except SourceError:
             raise
         except Exception as failure:
+            file.unlink(missing_ok=True)
+            if isinstance(failure, OSError) and failure.errno in FULL:
+                problem = f"expected space for a copy, found: {failure.strerror}"
+                raise NoRoomError(f"{self.scheme}://{path}", problem, LARGER) from failure
             problem = f"expected a recording that can be copied, found: {mask(str(failure))}"
             raise SourceError(f"{self.scheme}://{path}", problem, "check that it is there and may be read") from failure
 
@@ -206,4 +210,4 @@ def _check_room(shown: str, size: int, folder: Path) -> None:
     free = shutil.disk_usage(folder).free
     if size > free:
         problem = f"expected {size / 1e9:.1f} GB of free space for a copy, found {free / 1e9:.1f} GB"
-        raise SourceError(shown, problem, "name a larger disk with --scratch")
+        raise NoRoomError(shown, problem, LARGER)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from tracker.batch.results import TABLES, Manifest, Results
 from tracker.batch.spool import write_spooled
-from tracker.batch.storage import Place
+from tracker.batch.storage import NoRoomError, Place
 from tracker.engine.models import Models
 from tracker.engine.plan import plan_run
 from tracker.engine.run import FULL_BATCH_S, Listener, Run
@@ -36,9 +36,11 @@ if TYPE_CHECKING:
     from tracker.segment.session import OnnxSegmenter
     from tracker.settings.stream import RunSettings
 
-__all__ = ["ChunkTask", "Done", "Failed", "Segmented", "Task", "Worker"]
+__all__ = ["ChunkTask", "Done", "Failed", "Segmented", "Task", "Worker", "scratch_folder"]
 
 
+EVENTS = ("events", "heatmap")
+"""Tables that are outputs of events to a run."""
 SHARE = 0.5
 """Of the free space that a copy may take: several workers share a disk."""
 
@@ -55,6 +57,7 @@ class Task:
         out: Path or URI of the results.
         scratch: Folder for copies of what lies in object storage; ``None`` = the system's.
         facts: Settings for the manifest.
+        older: Keys of results that may be of this recording too, see :meth:`tracker.batch.results.Results.commit`.
     """
 
     key: str
@@ -64,6 +67,7 @@ class Task:
     out: str
     scratch: str | None
     facts: dict[str, Any]
+    older: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,7 +143,6 @@ class Worker:
         self._notes = notes
         self._models = models or Models(settings, batch_wait_s=FULL_BATCH_S)
         self._alone: OnnxSegmenter | None = None
-        self._fetched: dict[str, str] = {}
         self._stop: Callable[[], None] = lambda: None
         self._stopped = False
 
@@ -148,12 +151,27 @@ class Worker:
         self._stopped = True
         self._stop()
 
+    def close(self) -> None:
+        """Nothing: what is under way ends with the process."""
+
     def run(
-        self, task: Task | ChunkTask, *, progress: Callable[[StreamFigures], None] = lambda _: None
+        self,
+        task: Task | ChunkTask,
+        *,
+        address: str = "",
+        progress: Callable[[StreamFigures], None] = lambda _: None,
     ) -> Done | Segmented | Failed | None:
-        """Do one recording, or segment one chunk; ``None`` where it was stopped."""
+        """Do one recording, or segment one chunk; ``None`` where it was stopped.
+
+        Args:
+            task: Which.
+            address: Where the recording was copied to; empty = nowhere yet.
+            progress: Called with the figures of the recording.
+        """
+        if self._stopped:
+            return None
         try:
-            return self._segment(task) if isinstance(task, ChunkTask) else self._run(task, progress)
+            return self._segment(task) if isinstance(task, ChunkTask) else self._run(task, address, progress)
         except SinkError as failure:
             return Failed(problem=str(failure), everywhere=True)
         except TrackerError as failure:
@@ -188,12 +206,12 @@ class Worker:
                     waiting.clear()
         return Segmented(path=task.out)
 
-    def _run(self, task: Task, progress: Callable[[StreamFigures], None]) -> Done | Failed | None:
+    def _run(self, task: Task, address: str, progress: Callable[[StreamFigures], None]) -> Done | Failed | None:
         results, attempt = Results.at(task.out), uuid.uuid4().hex[:12]
         names = {kind: f"{kind}/recording={task.key}/{attempt}{TABLES[kind]}" for kind in task.kinds}
         local = results.place.is_local
         with _scratch(task, needed=task.recording.is_remote or not local) as scratch, ExitStack() as undo:
-            address = self._fetched.get(task.recording.address) or self.fetch(task.recording, scratch)
+            address = address or self.fetch(task.recording, scratch)
             root = Path(results.place.path) if local else scratch
             files = {kind: root / name for kind, name in names.items()}
             undo.callback(_remove, files)
@@ -210,7 +228,7 @@ class Worker:
                 results.place.upload(file, names[kind])
             manifest = _manifest(task, attempt, names, sums, outcome)
             manifest = replace(manifest, notes=[*manifest.notes, *self._notes()])
-            results.commit(manifest)
+            results.commit(manifest, older=task.older)
             undo.pop_all()  # from here on the attempt counts
             return Done(manifest=manifest)
 
@@ -226,15 +244,17 @@ class Worker:
             return recording.address  # read from where it lies
         place = Place.of(recording.address)
         file = folder / Path(recording.name).name
-        place.download(place.path, file)
-        self._fetched[recording.address] = str(file)
+        try:
+            place.download(place.path, file)
+        except NoRoomError:  # others filled the disk in the meantime
+            return recording.address
         return str(file)
 
     def _track(
         self, task: Task, address: str, files: dict[str, Path], progress: Callable[[StreamFigures], None]
     ) -> Outcome:
-        records = [str(file) for kind, file in files.items() if kind != "events"]
-        events = [str(files["events"])] if "events" in files else []
+        records = [str(file) for kind, file in files.items() if kind not in EVENTS]
+        events = [str(file) for kind, file in files.items() if kind in EVENTS]
         settings = task.settings.replace(sources=(address,), records=tuple(records), events=tuple(events))
         run = Run(settings, listener=_Progress(progress), models=self._models)
         if task.recording.is_remote:  # a copy has the name of what it is a copy of
@@ -263,7 +283,7 @@ def _manifest(task: Task, attempt: str, names: dict[str, str], sums: dict[str, s
     return Manifest(
         key=task.key,
         recording=task.recording.name,
-        address=redact(task.recording.address),
+        address=task.recording.shown_address,
         size=task.recording.size,
         attempt=attempt,
         files=names,
@@ -286,11 +306,24 @@ def _scratch(task: Task, *, needed: bool) -> Iterator[Path]:
     if not needed:
         yield Path()
         return
+    with scratch_folder(task.scratch) as folder:
+        yield folder
+
+
+@contextlib.contextmanager
+def scratch_folder(scratch: str | None) -> Iterator[Path]:
+    """A new folder below that for copies, removed when the block ends.
+
+    Raises:
+        SinkError: It cannot be made.
+    """
     try:
-        folder = tempfile.TemporaryDirectory(prefix="masktrail-", dir=task.scratch)
+        folder = tempfile.TemporaryDirectory(
+            prefix="masktrail-", dir=None if scratch is None else Path(scratch).absolute()
+        )
     except OSError as failure:
         problem = f"expected a folder for copies, found: {failure.strerror}"
-        raise SinkError(task.scratch or tempfile.gettempdir(), problem, "name another one with --scratch") from failure
+        raise SinkError(scratch or tempfile.gettempdir(), problem, "name another one with --scratch") from failure
     with folder as name:
         yield Path(name)
 

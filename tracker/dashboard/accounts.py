@@ -53,6 +53,14 @@ CREATE TABLE validations (id INTEGER PRIMARY KEY AUTOINCREMENT, stream TEXT NOT 
 
 _ADDED = """
 CREATE TABLE IF NOT EXISTS seen_alerts (key TEXT PRIMARY KEY, name TEXT NOT NULL, at_ms INTEGER NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS count_sheets (id INTEGER PRIMARY KEY AUTOINCREMENT, stream TEXT NOT NULL,
+  clock TEXT NOT NULL, utc_from_ms INTEGER, asked TEXT NOT NULL, seed INTEGER NOT NULL, name TEXT NOT NULL,
+  at_ms INTEGER NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS count_intervals (sheet INTEGER NOT NULL REFERENCES count_sheets(id) ON DELETE CASCADE,
+  number INTEGER NOT NULL, from_ms INTEGER NOT NULL, to_ms INTEGER NOT NULL, stratum TEXT NOT NULL, counts TEXT,
+  revision INTEGER NOT NULL, name TEXT NOT NULL, at_ms INTEGER, PRIMARY KEY (sheet, number)) STRICT;
+CREATE TABLE IF NOT EXISTS runs (folder TEXT NOT NULL, recording TEXT NOT NULL, kind TEXT NOT NULL, file TEXT NOT NULL,
+  name TEXT NOT NULL, at_ms INTEGER NOT NULL, begun INTEGER NOT NULL, PRIMARY KEY (folder, recording)) STRICT;
 """
 """Tables that came later; versions that do not know them leave them alone."""
 

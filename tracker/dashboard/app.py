@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from tracker.dashboard.guard import Guard
-from tracker.dashboard.problems import ApiError, of_tracker_error
+from tracker.dashboard.problems import ApiError, is_full, of_tracker_error
 from tracker.dashboard.routes import (
     account,
     alerts,
@@ -20,14 +20,18 @@ from tracker.dashboard.routes import (
     groups,
     heat,
     live,
+    measure_exports,
     measures,
     pages,
     people,
     questions,
+    recorded_sites,
     recordings,
+    runs,
     sites,
     state,
     streams,
+    validation,
 )
 from tracker.errors import TrackerError
 from tracker.version import __version__
@@ -51,9 +55,13 @@ ROUTERS = (
     heat.router,
     groups.router,
     exports.router,
+    measure_exports.router,
     audits.router,
+    validation.router,
     alerts.router,
     recordings.router,
+    recorded_sites.router,
+    runs.router,
     people.router,
     state.router,
     live.router,
@@ -108,7 +116,11 @@ def _told(_: Request, error: Exception) -> Response:
 
 
 def _fault(request: Request, error: Exception) -> Response:
-    """A fault of ours: said in the log, without what was sent, and nothing of it in the answer."""
+    """A full disk, or a fault of ours: said in the log, without what was sent, and nothing of it in the answer."""
     problem = f"{type(error).__name__}: {error}"
     logger.error("request failed", extra={"path": request.scope.get("path", ""), "problem": problem})
+    if is_full(error):
+        return ApiError(
+            507, "disk", "room for what is kept", "none", "free some space there, then try again"
+        ).response()
     return ApiError(500, "dashboard", "an answer", "a fault, which its log has", "try again").response()

@@ -5,13 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from tracker.dashboard.bins import edges_of
-from tracker.dashboard.findings import known_spans
+from tracker.dashboard.known import known_spans
 from tracker.dashboard.queries import outages_in
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Any
+
+    from numpy.typing import NDArray
 
     from tracker.analytics.spans import Clock, Span
     from tracker.dashboard.filters import Filter
@@ -45,18 +49,23 @@ class BinSeries:
             stream: Whose.
             values: By the begins of bins.
         """
-        span, width_ms = self.spans.get((stream, self.utc)), self.bin_s * 1000
-        found: list[float | None] = []
-        for start in self.starts_ms:
-            value = values.get(start, 0)
-            if span is None or start > span[1] or start + width_ms <= span[0]:
-                found.append(None)
-            else:
-                found.append(None if not value and self._out(stream, start, start + width_ms) else value)
-        return found
+        known = [values.get(start, 0) for start in self.starts_ms]
+        unknown = self._unknown(stream, np.array(known) == 0)
+        return [None if gone else value for value, gone in zip(known, unknown.tolist(), strict=True)]
 
-    def _out(self, stream: str, low: int, high: int) -> bool:
-        return any(name == stream and begin < high and end >= low for name, _, begin, end in self.outages)
+    def _unknown(self, stream: str, zero: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Bins without a value: outside of what is known, or 0 while an outage lasted."""
+        span, starts = self.spans.get((stream, self.utc)), np.array(self.starts_ms, np.int64)
+        if span is None:
+            return np.ones(len(starts), np.bool_)
+        ends = starts + self.bin_s * 1000
+        out = np.zeros(len(starts), np.bool_)
+        for name, _, begin_ms, end_ms in self.outages:
+            if name == stream:
+                out[np.searchsorted(ends, begin_ms, side="right") : np.searchsorted(starts, end_ms, side="right")] = (
+                    True
+                )
+        return np.asarray((starts > span[1]) | (ends <= span[0]) | (out & zero))
 
     def as_json(self, timezone: str) -> dict[str, Any]:
         """What every answer in bins says of them."""

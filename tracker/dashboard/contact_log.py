@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["ContactNote", "note_of", "pack", "unpack"]
+__all__ = ["ContactNote", "ends_s", "note_of", "pack", "unpack", "utc_ends_ms"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,30 +71,48 @@ def pack(notes: Sequence[ContactNote]) -> tuple[dict[str, Any], bytes]:
     """A batch of frames of one picture size, as header and bytes."""
     tracks = [note.tracks for note in notes]
     share = 1 / np.array(notes[0].size, np.float64)
-    parts: dict[str, list[Any]] = {
+    boxes = np.concatenate([one.boxes for one in tracks]).astype(np.float64)
+    arrays: dict[str, Any] = {
         "counts": [[len(n.contacts.states), len(n.tracks), len(n.tracks.ended_ids), len(n.tracks.earlier_rows)]
                    for n in notes],
-        "time_s": [[note.time_s] for note in notes],
-        "utc_ms": [[_utc_ms(note.captured_at)] for note in notes],
-        "points": [note.contacts.points * share for note in notes],
-        "states": [note.contacts.states for note in notes],
-        "ids": [one.ids for one in tracks],
-        "rows": [one.detection_rows for one in tracks],
-        "classes": [one.class_ids for one in tracks],
-        "ages_s": [one.ages_s for one in tracks],
-        "feet": [box_contacts(one.boxes.astype(np.float64)) * share for one in tracks],
-        "ended": [one.ended_ids for one in tracks],
-        "earlier": [one.earlier_rows for one in tracks],
+        "time_s": [note.time_s for note in notes],
+        "utc_ms": [_utc_ms(note.captured_at) for note in notes],
+        "points": np.concatenate([note.contacts.points for note in notes]) * share,
+        "states": np.concatenate([note.contacts.states for note in notes]),
+        "ids": np.concatenate([one.ids for one in tracks]),
+        "rows": np.concatenate([one.detection_rows for one in tracks]),
+        "classes": np.concatenate([one.class_ids for one in tracks]),
+        "ages_s": np.concatenate([one.ages_s for one in tracks]),
+        "feet": box_contacts(boxes) * share,
+        "ended": np.concatenate([one.ended_ids for one in tracks]),
+        "earlier": np.concatenate([one.earlier_rows for one in tracks]),
     }  # fmt: skip
-    body = b"".join(
-        np.concatenate([np.asarray(part).reshape(-1, columns) for part in parts[name]]).astype(kind).tobytes()
-        for name, kind, columns in _COLUMNS
-    )
+    body = b"".join(np.asarray(arrays[name]).astype(kind).tobytes() for name, kind, _ in _COLUMNS)
     outages = [
         [number, event.kind, event.time_s, event.since_s] for number, note in enumerate(notes) for event in note.outages
     ]
     header = {"frames": len(notes), "size": list(notes[0].size), "outages": outages}
     return header, body
+
+
+def ends_s(header: Mapping[str, Any], body: bytes) -> tuple[float, float] | None:
+    """Media times of the first and the last frame of a batch; ``None`` where it has none.
+
+    Raises:
+        ValueError: The bytes are not those of the header's batch.
+    """
+    times_s = _arrays(body, int(header["frames"]))["time_s"]
+    return (float(times_s[0, 0]), float(times_s[-1, 0])) if len(times_s) else None
+
+
+def utc_ends_ms(header: Mapping[str, Any], body: bytes) -> tuple[int, int] | None:
+    """Wall clock of the first and the last frame of a batch that has some; ``None`` where it is not known.
+
+    Raises:
+        ValueError: The bytes are not those of the header's batch.
+    """
+    first, last = _arrays(body, int(header["frames"]))["utc_ms"][[0, -1], 0].tolist()
+    return None if min(first, last) < 0 else (first, last)
 
 
 def unpack(

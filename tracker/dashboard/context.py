@@ -10,21 +10,29 @@ from typing import TYPE_CHECKING, Any
 
 from tracker.dashboard.accounts import AccountStore
 from tracker.dashboard.bins import zone_of
+from tracker.dashboard.counting import count_plan
 from tracker.dashboard.engine_view import EngineView
 from tracker.dashboard.groups import Groups
 from tracker.dashboard.hub import Hub
 from tracker.dashboard.ledgers import Ledgers
 from tracker.dashboard.limits import LOGIN, RateLimit
+from tracker.dashboard.problems import no_such
 from tracker.dashboard.proxies import Proxies
 from tracker.dashboard.queries import today
+from tracker.dashboard.recorded_rows import RowsOfRecordings
 from tracker.dashboard.recordings import Recordings
+from tracker.dashboard.run_book import RunBook
+from tracker.dashboard.runs import Runs
 from tracker.dashboard.sessions import Sessions
-from tracker.dashboard.sites import Sites
+from tracker.dashboard.sites import Place, Sites
 from tracker.dashboard.tokens import Tokens
+from tracker.settings.recording_site import recording_site
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from tracker.dashboard.counting import CountPlan
+    from tracker.dashboard.recordings import Recording
     from tracker.settings.dashboard import DashboardSettings
 
 __all__ = ["Context", "SetUp"]
@@ -61,6 +69,7 @@ class Context:
         engine: The link to a running engine, where there is one.
         recordings: Folder of results that is shown.
         ledgers: Further stores and event files.
+        allow_runs: Recordings of the folder may be run from the page.
     """
 
     def __init__(
@@ -70,6 +79,7 @@ class Context:
         engine: EngineView | None = None,
         recordings: Path | None = None,
         ledgers: Iterable[Path] = (),
+        allow_runs: bool = False,
     ) -> None:
         self.settings = settings
         self.folder = Path(settings.folder or "dashboard")
@@ -89,9 +99,13 @@ class Context:
         self.logins = RateLimit(LOGIN)
         self.set_up = SetUp()
         self.local_secret = secrets.token_urlsafe(32)
-        self.recordings = Recordings(recordings)
+        self.recordings = Recordings(recordings, sources=allow_runs)
+        shown = self.recordings.folder
+        book = None if shown is None else RunBook(self.accounts, shown)
+        self.runs = Runs(self.recordings, allowed=allow_runs, changed=self._results_came, book=book)
         self.ledgers = Ledgers()
-        self.sites = Sites(self.accounts)
+        self.sites = Sites(self.accounts, self._recorded_places)
+        self.rows = RowsOfRecordings()
         self.groups = Groups(settings.groups)
         self._more_ledgers = list(ledgers)
         self.engine.on_change = self.look
@@ -104,11 +118,43 @@ class Context:
         self.ledgers.want([*self._more_ledgers, *stores, *self.recordings.ledgers()])
         self.sites.know({name: facts.site for name, facts in cameras.items() if facts.site is not None})
 
+    def recording(self, name: str) -> Recording | None:
+        """The files of a recording; ``None`` of cameras and of streams without files."""
+        return None if name in self.engine.cameras() else self.recordings.of(name)
+
+    def _recorded_places(self, name: str) -> list[Place]:
+        found, folder = self.recording(name), self.recordings.folder
+        if found is None or folder is None:
+            return []
+        files = recording_site(folder, found.home, found.base)
+        own, shared = (f"./{path.relative_to(folder)}" for path in (files.own, files.shared))
+        return [Place("recording", files.own, own), Place("folder", files.shared, shared)]
+
+    def count_plan(self, name: str) -> CountPlan:
+        """How a recording is counted.
+
+        Raises:
+            ApiError: It is none, or cannot be counted.
+        """
+        found, folder = self.recording(name), self.recordings.folder
+        if found is None or folder is None:
+            raise no_such("recording", name)
+        site, drawn = self.sites.place(name).path, self.sites.of(name)
+        return count_plan(folder, found, self.ledgers, stream=name, site=site, drawn=drawn)
+
     def today(self, names: Sequence[str]) -> dict[str, list[dict[str, Any]]]:
         """Counts by place and direction: of cameras since midnight in their sites' time zone, of recordings all."""
         cameras = self.engine.cameras()
         since = {name: self._midnight_ms(name) if name in cameras else None for name in names}
         return today(self.ledgers.history, since)
+
+    def looking(self) -> dict[str, int]:
+        """Cameras that see now, and the time now: UTC in milliseconds. What they have not told did not happen."""
+        cameras, health = self.engine.cameras(), self.engine.health().get("cameras", {})
+        live = [name for name, one in health.items() if one.get("state") == "live" and name in cameras]
+        history, now_ms = self.ledgers.history, time.time_ns() // 1_000_000
+        seeing = [name for name in live if cameras[name].live and history.state_now(history.names.number(name)) is None]
+        return dict.fromkeys(seeing, now_ms)
 
     def _midnight_ms(self, name: str) -> int:
         site = self.sites.of(name)
@@ -128,8 +174,14 @@ class Context:
         self.sessions.sweep()
         self.tokens.sweep()
 
+    def _results_came(self) -> None:
+        self.recordings.look()
+        self.look()
+        self.ledgers.read()
+
     def close(self) -> None:
-        """Close all files."""
+        """End runs and close all files."""
+        self.runs.close()
         self.engine.close()
         self.ledgers.close()
         self.accounts.close()

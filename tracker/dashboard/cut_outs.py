@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import threading
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+from tracker.dashboard.stills import picture_at
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,8 +23,6 @@ HEIGHT, WIDTH = 0.42, 0.24
 BELOW = 0.04
 LATE_MS = 500
 """How much later than its path a masked picture is."""
-MOST_FRAMES = 900
-"""Decoded from one key picture on."""
 LARGEST_PX = 360
 
 _two = threading.Semaphore(2)
@@ -66,21 +65,9 @@ def cut_out(path: Path, wanted: CutOut, zones: Sequence[Sequence[Point]] = ()) -
         wanted: When and where.
         zones: The site's privacy zones, which are filled.
     """
-    import av
-
-    with _two, contextlib.suppress(av.FFmpegError, OSError), av.open(str(path)) as container:
-        video = container.streams.video[0]
-        if video.time_base is None:
-            return None
-        video.thread_type = "AUTO"
-        start = video.start_time or 0
-        container.seek(start + int(wanted.media_s / video.time_base), stream=video)
-        for number, frame in enumerate(container.decode(video)):
-            if number >= MOST_FRAMES or frame.pts is None:
-                return None
-            if float((frame.pts - start) * video.time_base) >= wanted.media_s - 1e-3:
-                return _cropped(frame.to_ndarray(format="bgr24"), wanted, zones)
-    return None
+    with _two:
+        image = picture_at(path, wanted.media_s, or_last=False)
+        return None if image is None else _cropped(image, wanted, zones)
 
 
 def live_cut_out(jpeg: bytes, path: Sequence[tuple[int, float, float]]) -> bytes | None:

@@ -36,6 +36,7 @@ class CameraFacts:
         site: File of its lines and zones; ``None`` = it cannot be edited.
         ledgers: Stores (SQLite) that its events go to.
         live: A camera, not a recording.
+        scene: Number that changes when the camera shows another scene, or by another model.
     """
 
     name: str
@@ -44,6 +45,7 @@ class CameraFacts:
     site: Path | None = None
     ledgers: tuple[Path, ...] = ()
     live: bool = True
+    scene: int = 0
 
 
 @dataclass(slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from tracker.dashboard.history import History
 
-__all__ = ["Filter", "chosen", "stream_numbers", "texts_in"]
+__all__ = ["Filter", "chosen", "member", "stream_numbers", "texts_in"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,24 +58,19 @@ def chosen(
         rolled: Bins of deleted events too, each as often as its weight says.
     """
     events = history.events
-    rows: NDArray[np.int64] | None = None
+    rows = _in_time(history, asked, column)
 
-    def narrow(name: str, wanted: Sequence[int] | NDArray[np.int32]) -> None:
+    def narrow(name: str, wanted: Sequence[int]) -> None:
         nonlocal rows
         values = events[name] if rows is None else events[name][rows]
-        fits = _member(values, wanted)
+        fits = member(values, wanted)
         rows = np.flatnonzero(fits) if rows is None else rows[fits]
 
-    if asked.from_ms is not None or asked.to_ms is not None:
-        fits = np.ones(len(events), np.bool_)
-        if asked.from_ms is not None:
-            fits &= events[column] >= asked.from_ms
-        if asked.to_ms is not None:
-            fits &= events[column] < asked.to_ms
-        rows = np.flatnonzero(fits)
-    narrow("stream", stream_numbers(history, asked.streams))
+    first = {"stream": stream_numbers(history, asked.streams).tolist()}
     if asked.kinds:
-        narrow("kind", [kind_number(kind) for kind in asked.kinds])
+        first["kind"] = [kind_number(kind) for kind in asked.kinds]
+    for name in sorted(first, key=lambda one: (len(first[one]) != 1, one)):  # what is quick and leaves few rows
+        narrow(name, first[name])
     for name, texts in (("place", asked.places), ("direction", asked.directions), ("class", asked.classes)):
         if texts:
             narrow(name, history.names.numbers(texts))
@@ -87,13 +82,29 @@ def chosen(
     return rows if rolled else rows[events["row"][rows] != ROLLED]
 
 
-def _member(values: NDArray[np.int64], wanted: Sequence[int] | NDArray[np.int32]) -> NDArray[np.bool_]:
+def _in_time(history: History, asked: Filter, column: str) -> NDArray[np.int64] | None:
+    """Rows of the time that is asked for; ``None`` = all."""
+    if asked.from_ms is None and asked.to_ms is None:
+        return None
+    times = history.events[column]
+    fits = np.ones(len(times), np.bool_)
+    if asked.from_ms is not None:
+        fits &= times >= asked.from_ms
+    if asked.to_ms is not None:
+        fits &= times < asked.to_ms
+    return np.flatnonzero(fits)
+
+
+def member(values: NDArray[Any], wanted: Sequence[int]) -> NDArray[np.bool_]:
     """Whether each value is among a few; a table is faster than sorting where numbers are small."""
     if len(wanted) == 1:
         return np.asarray(values == wanted[0])
-    if not len(wanted):
-        return np.zeros(len(values), np.bool_)
-    return np.isin(values, np.asarray(wanted), kind="table" if values.dtype.itemsize <= 4 else None)
+    numbers = np.asarray(wanted, np.int64)
+    if not len(numbers) or values.dtype.itemsize > 4:
+        return np.isin(values, numbers)
+    table = np.zeros(int(max(values.max(initial=0), numbers.max())) + 1, np.bool_)
+    table[numbers] = True
+    return np.asarray(table[values])
 
 
 def texts_in(history: History, name: str, rows: NDArray[np.int64]) -> list[str]:

@@ -6,11 +6,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tracker.analytics.corrections import Corrections
-from tracker.analytics.group_occupancy import occupancy_bins, passages, periods
+import numpy as np
+
+from tracker.analytics.group_occupancy import PassageColumns, occupancy_bins, periods
 from tracker.dashboard.bins import edges_of
-from tracker.dashboard.filters import Filter
-from tracker.dashboard.findings import findings, known_spans
+from tracker.dashboard.filters import Filter, chosen
+from tracker.dashboard.known import known_spans
 from tracker.dashboard.problems import of_tracker_error
 from tracker.dashboard.queries import outages_in
 from tracker.errors import ConfigError
@@ -74,7 +75,7 @@ def group_of(
         bin_s: Length of a bin.
 
     Raises:
-        ApiError: There would be too many bins or passages.
+        ApiError: There would be too many bins.
     """
     asked = Filter(streams=group.cameras, kinds=("crossing",), places=tuple({door.line for door in group.doors}))
     spans = [span for (_, utc), span in known_spans(history, asked).items() if utc]
@@ -86,9 +87,9 @@ def group_of(
     high = max(low, min(last + 1, to_ms) if to_ms is not None else last + 1)
     edges_of(low, high, bin_s, None)
     begun = low - DAY_MS if group.reset_at else None
-    found = passages(findings(history, replace(asked, from_ms=begun, to_ms=high)), group, Corrections.of([]))
-    rows = occupancy_bins(found, group, bin_s=bin_s, start_ms=low, end_ms=high, now_ms=last) if found else []
-    shown = [one for one in periods(found, group, now_ms=last) if one.to_ms is None or one.to_ms > low] if found else []
+    found = _passages(history, replace(asked, from_ms=begun, to_ms=high), group)
+    rows = occupancy_bins(found, group, bin_s=bin_s, start_ms=low, end_ms=high, now_ms=last) if len(found.at_ms) else []
+    shown = [one for one in periods(found, group, now_ms=last) if one.to_ms is None or one.to_ms > low]
     with history.lock:
         out = [one for one in outages_in(history, group.cameras, utc=True) if one[2] < high and one[3] >= low]
     return {
@@ -99,6 +100,22 @@ def group_of(
         "periods": [_period(one) for one in shown],
         "outages": [{"stream": s, "kind": kind, "from_ms": begin, "to_ms": end} for s, kind, begin, end in out],
     }
+
+
+def _passages(history: History, asked: Filter, group: SiteGroup) -> PassageColumns:
+    """Crossings of a group's doors, as :func:`tracker.analytics.group_occupancy.passages` finds them in events."""
+    with history.lock:
+        events, number = history.events, history.names.number
+        rows = chosen(history, replace(asked, classes=group.classes), utc=True)
+        stream, place, direction = (events[name][rows] for name in ("stream", "place", "direction"))
+        entry, passed = np.zeros(len(rows), np.bool_), np.zeros(len(rows), np.bool_)
+        for door in group.doors:
+            of_door = (stream == number(door.camera)) & (place == number(door.line))
+            entry |= of_door & (direction == number(door.entry))
+            passed |= of_door & np.isin(direction, (number(door.entry), number(door.exit)))
+        at, entry = events["at"][rows[passed]], entry[passed]
+    order = np.lexsort((entry, at))
+    return PassageColumns(at[order], entry[order])
 
 
 def _bins(rows: Sequence[OccupancyBin], is_open: Sequence[bool]) -> dict[str, Any]:

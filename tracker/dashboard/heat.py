@@ -10,7 +10,6 @@ import numpy as np
 
 from tracker.dashboard.problems import ApiError
 from tracker.errors import ConfigError
-from tracker.formats.heat_tiles import presence_of_tiles
 from tracker.heat import MEASURES, TILE_MS, grid_shape
 
 if TYPE_CHECKING:
@@ -19,11 +18,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from tracker.dashboard.ledgers import Ledgers
     from tracker.heat import HeatSum, Presence
     from tracker.site import Site
 
-__all__ = ["PERCENTILE", "WIDTH_PX", "HeatLook", "heat_facts", "heat_picture", "presence_of"]
+__all__ = ["PERCENTILE", "WIDTH_PX", "HeatLook", "heat_facts", "heat_picture"]
 
 PERCENTILE = 98.0
 WIDTH_PX = 1280
@@ -51,16 +49,6 @@ class HeatLook:
         """``(rows, columns)`` of what is shown."""
         measure = "visits" if self.visits else "seconds"
         return total.grid(measure, classes=self.classes or None, moving=self.moving)
-
-
-def presence_of(ledgers: Ledgers, stream: str, from_ms: int | None, to_ms: int | None) -> Presence | None:
-    """Presence in the hours that touch a time; ``None`` where no store has any.
-
-    Raises:
-        TrackerError: A tile is damaged, or the picture's shape has changed within the time.
-    """
-    tiles = ledgers.heat_tiles(stream, from_ms, to_ms)
-    return presence_of_tiles(stream, tiles) if tiles else None
 
 
 def heat_facts(found: Presence | None, look: HeatLook, site: Site | None) -> dict[str, Any]:

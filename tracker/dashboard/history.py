@@ -110,6 +110,7 @@ class History:
         self._states: dict[int, list[tuple[str, int, int | None, bool]]] = defaultdict(list)
         self._last: dict[tuple[int, bool], int] = {}
         self._spans: dict[tuple[int, bool], tuple[int, int]] = {}
+        self.deleted_ms: dict[str, int] = {}
 
     def present(self, stream: str, identity: int) -> int:
         """The number under which an identity of a stream goes now."""
@@ -117,6 +118,16 @@ class History:
             return 0
         with self.lock:
             return self._numbers.get(self.names.number(stream), {}).get(identity, identity)
+
+    def present_all(self, streams: NDArray[np.int32], identities: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Numbers under which identities go now, by the numbers of their streams."""
+        found = identities.copy()
+        with self.lock:
+            for stream in np.unique(streams).tolist():
+                numbers, mine = self._numbers.get(stream), streams == stream
+                if numbers:
+                    found[mine] = [numbers.get(one, one) for one in found[mine].tolist()]
+        return found
 
     # ---- adding ---------------------------------------------------------------------------------------------------
 

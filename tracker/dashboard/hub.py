@@ -104,17 +104,28 @@ class Hub:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
             self._viewers.pop(viewer, None)
+            tasks |= self._ended()
             self._refresh()  # before the next wait, which may be cut short when the server stops
             for task in tasks:
                 task.cancel()
             # Not by gather: cancelled, it would raise an error of its own, which the server does not know for its own.
             await asyncio.wait(tasks)
-        failures = [task.exception() for task in tasks if not task.cancelled()]
+        failures = [task.exception() for task in (sending, listening) if not task.cancelled()]
         for failure in failures:
             if isinstance(failure, WatchError):
                 raise failure
             if isinstance(failure, FAULTS):
                 logger.error("live viewer ended", exc_info=failure)
+
+    def _ended(self) -> set[asyncio.Task[None]]:
+        """What runs for viewers and has nobody left to run for; a viewer that comes meanwhile starts its own."""
+        if self._viewers:
+            return set()
+        ended = {*self._tasks, *([] if self._looking is None else [self._looking])}
+        self._tasks.clear()
+        self._recount.clear()
+        self._looking = None
+        return ended
 
     async def _listen(self, viewer: Viewer, receive: Callable[[], Awaitable[str | None]]) -> None:
         while (text := await receive()) is not None:
@@ -244,7 +255,7 @@ class Hub:
     # ---- counts ----------------------------------------------------------------------------------------------------
 
     def _count_soon(self, wait_s: float) -> None:
-        if self._counts is None or self._tasks or not self._recount:
+        if self._counts is None or self._tasks or not self._recount or not self._viewers:
             return
         task = asyncio.create_task(self._tell_counts(wait_s))
         self._tasks.add(task)

@@ -8,24 +8,25 @@ import sqlite3
 import tempfile
 import threading
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tracker.dashboard.heat_days import HeatDays
 from tracker.dashboard.history import ROW, History
 from tracker.errors import TrackerError
+from tracker.formats.deleted import deleted_in
 from tracker.formats.event_rows import row_of
 from tracker.formats.event_store import COLUMNS, SUFFIXES, create, insertion, open_store, store_kind
-from tracker.formats.heat_tiles import read_tiles
 from tracker.formats.ledger import read_events
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Iterable, Iterator, Sequence
 
-    from tracker.heat import HeatTile
+    from tracker.heat import Presence
 
 __all__ = ["EVENT_FILES", "Ledgers"]
 
@@ -119,6 +120,7 @@ class Ledgers:
         self._reading = threading.Lock()
         self._thread: threading.Thread | None = None
         self._looks = 0
+        self._heat = HeatDays()
 
     # ---- what is read ---------------------------------------------------------------------------------------------
 
@@ -157,6 +159,14 @@ class Ledgers:
         with history.lock:
             return [history.names.texts[number] for number in history.streams()]
 
+    def holding(self, stream: str) -> list[tuple[Path, str, bool]]:
+        """Ledgers that have events of a stream: their files, its name in them, and whether they have it alone."""
+        found = []
+        for ledger in self._ledgers:
+            known = ledger.streams or {}
+            found += [(ledger.path, raw, len(known) == 1) for raw in known if self._names.get(raw) == stream]
+        return found
+
     def problems(self) -> list[dict[str, str]]:
         """Ledgers that cannot be read, by their names without folders."""
         return [{"ledger": one.path.name, "problem": one.problem} for one in self._ledgers if one.problem]
@@ -192,8 +202,8 @@ class Ledgers:
             values["key"] = shown + values["key"].removeprefix(raw)
         return [found[row] for row in rows if row in found]
 
-    def heat_tiles(self, stream: str, start_ms: int | None, end_ms: int | None) -> list[HeatTile]:
-        """Tiles of presence of a stream, of the first store that has any of that time.
+    def presence(self, stream: str, start_ms: int | None, end_ms: int | None) -> Presence | None:
+        """Presence of a stream by the first store that has any of that time; ``None`` where none has.
 
         Args:
             stream: Under its name in the API.
@@ -202,6 +212,7 @@ class Ledgers:
 
         Raises:
             SourceError: A tile is damaged.
+            ConfigError: The picture's shape has changed within the time.
         """
         names = [raw for raw, shown in self._names.items() if shown == stream]
         for ledger in self._ledgers:
@@ -209,9 +220,9 @@ class Ledgers:
                 continue
             with open_store(ledger.store) as connection:
                 for raw in names:
-                    if found := read_tiles(connection, raw, start_ms=start_ms, end_ms=end_ms):
-                        return found
-        return []
+                    if found := self._heat.presence(connection, ledger.store, raw, start_ms, end_ms):
+                        return replace(found, stream=stream)
+        return None
 
     def began_ms(self, stream: str) -> int | None:
         """When a recording began, UTC: where its media time is 0; ``None`` without a wall clock."""
@@ -351,6 +362,9 @@ class Ledgers:
         fresh = {row[0] for row in found} - self._binned
         self._binned |= fresh
         self.history.add_bins(number, [(self._shown(row[0]), *row[1:]) for row in found if row[0] in fresh])
+        for one in deleted_in(connection):
+            shown, deleted_ms = self._shown(one.stream), self.history.deleted_ms
+            deleted_ms[shown] = max(one.before_ms, deleted_ms.get(shown, one.before_ms))
 
     def _fresh(self, number: int, ledger: _Ledger, page: list[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
         """Rows without those whose events another ledger has."""

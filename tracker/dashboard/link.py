@@ -225,7 +225,7 @@ class Link(EngineView):
             self._present = {name: values.get("present", {}) for name, values in zones.items()}
         elif kind == "hello":
             self._cameras = {one["name"]: _facts(one) for one in header["cameras"]}
-            self._recent.keep(self._cameras)
+            self._recent.keep({name: one.scene for name, one in self._cameras.items()})
             self.on_change()
         for listener in self._listeners:
             listener.heard(header, body)
@@ -268,6 +268,7 @@ def _facts(one: Mapping[str, Any]) -> CameraFacts:
         site=None if one["site"] is None else Path(one["site"]),
         ledgers=tuple(Path(path) for path in one["ledgers"]),
         live=bool(one["live"]),
+        scene=int(one["scene"]),
     )
 
 

@@ -2,35 +2,36 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tracker.analytics.visitors import Visitors, visitors
-from tracker.analytics.waits import QueueFigures, length_bins, queue_figures, waits
+from tracker.analytics.asked import Asked
+from tracker.analytics.bins import bin_edges
+from tracker.analytics.visitors import COUNTS, PassageColumns, Visitors, counted
+from tracker.analytics.waits import QueueFigures, lengths_in_bins, queue_figures
 from tracker.dashboard.bin_series import bin_series
-from tracker.dashboard.filters import Filter, chosen
-from tracker.dashboard.findings import events_of
+from tracker.dashboard.filters import Filter, chosen, member
+from tracker.dashboard.history import kind_number
+from tracker.dashboard.wait_columns import waits_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
-    from tracker.analytics.waits import Wait
+    from numpy.typing import NDArray
+
+    from tracker.analytics.waits import WaitColumns
     from tracker.dashboard.bin_series import BinSeries
     from tracker.dashboard.history import History
-    from tracker.events import Event
     from tracker.premises import Footfall
-    from tracker.site import Site
+    from tracker.site import Doors, Site
 
 __all__ = ["footfall_of", "queues_of"]
 
-LONGEST_MS = 12 * 3_600_000
-"""Waits that began so long before a time do not last in it."""
-_WAITING = ("queue_join", "queue_leave")
 _PASSING = ("crossing", "group", "group_member", "passing")
 _KNOWN = ("staff", "re_entry")
-_LENGTHS = ("mean_length", "longest", "share_above")
 
 
 def queues_of(
@@ -47,57 +48,34 @@ def queues_of(
         queues: Streams and queues of the sites, of which there is an answer though nothing stood in them.
     """
     bins = bin_series(history, asked, bin_s)
-    found = [one for one in _waits(history, asked) if one.utc == bins.utc]
-    known = {(one.stream, one.place) for one in found}
+    found = waits_of(history, asked)
+    found = found.where(found.utc == bins.utc)
+    known = {key for key, _ in found.by_queue()}
     known |= {key for key in queues if not asked.places or key[1] in asked.places}
-    low = asked.from_ms if asked.from_ms is not None else -(2**62)
-    high = asked.to_ms if asked.to_ms is not None else 2**62
-    there = [one for one in found if one.joined_ms < high and one.left_ms >= low]
-    begun = {(one.stream, one.place): one for one in queue_figures(_joined(there, low), bins.spans, above=above)}
-    lengths = {(one.stream, one.place): one for one in queue_figures(there, bins.spans, above=above)}
-    means: dict[tuple[str, str], dict[int, float]] = {key: {} for key in known}
-    longest: dict[tuple[str, str], dict[int, float]] = {key: {} for key in known}
-    for row in length_bins(there, bins.spans, bin_s=bin_s, above=above):
-        means[row.stream, row.place][row.start_ms] = round(row.mean, 3)
-        longest[row.stream, row.place][row.start_ms] = row.longest
-    rows = []
+    limits = Asked(from_ms=asked.from_ms, to_ms=asked.to_ms, utc=bins.utc, deleted_ms=history.deleted_ms)
+    told = {(one.stream, one.place): one for one in queue_figures(found, bins.spans, above=above, asked=limits)}
+    columns, rows = dict(found.by_queue()), []
     for key in sorted(known):
-        figures = begun.get(key, _none_waited(key, above))
-        if key in lengths:
-            figures = replace(figures, **{name: getattr(lengths[key], name) for name in _LENGTHS})
+        means, most = _length_bins(columns.get(key), bins, key[0], above)
         rows.append(
-            _rounded(asdict(figures))
-            | {"mean": bins.fill(key[0], means[key]), "most": bins.fill(key[0], longest[key])}
+            _rounded(asdict(told.get(key, _none_waited(key, above))))
+            | {"mean": bins.fill(key[0], means), "most": bins.fill(key[0], most)}
             | {"known": (key[0], bins.utc) in bins.spans}
         )
     return {"above": above, **bins.as_json(timezone), "queues": rows}
 
 
-def _waits(history: History, asked: Filter) -> list[Wait]:
-    """Waits that touch a time, and others; the ends of identities say how long those without an end lasted."""
-    with history.lock:
-        events = history.events
-        rows = chosen(history, Filter(streams=asked.streams, kinds=_WAITING, places=asked.places))
-        streams = np.unique(events["stream"][rows])
-        ends = chosen(history, Filter(streams=asked.streams, kinds=("identity_end",)))
-        if asked.from_ms is not None:
-            rows = rows[events["at"][rows] >= asked.from_ms - LONGEST_MS]
-            ends = ends[events["at"][ends] >= asked.from_ms - LONGEST_MS]
-        if asked.to_ms is not None:
-            joined = events["at"][rows] - np.nan_to_num(events["lasted_s"][rows]) * 1000
-            rows = rows[joined < asked.to_ms]
-        waited = np.isin(events["identity"][ends], events["identity"][rows]) & np.isin(events["stream"][ends], streams)
-        spans = {
-            (history.names.texts[stream], utc): span
-            for stream in streams.tolist()
-            for utc in (True, False)
-            if (span := history.span(stream, utc=utc)) is not None
-        }
-        return waits(events_of(history, np.concatenate([rows, ends[waited]])), spans)
-
-
-def _joined(found: Sequence[Wait], low_ms: int) -> list[Wait]:
-    return [one for one in found if one.joined_ms >= low_ms]
+def _length_bins(
+    own: WaitColumns | None, bins: BinSeries, stream: str, above: int
+) -> tuple[dict[int, float], dict[int, int]]:
+    """Mean and greatest length of a queue by the begins of bins."""
+    span = bins.spans.get((stream, bins.utc))
+    if own is None or span is None:
+        return {}, {}
+    edges = bin_edges(span[0], span[1] + 1, bins.bin_s, None)
+    found, slots = lengths_in_bins(own, span, edges, above=above), edges[:-1].tolist()
+    means = dict(zip(slots, found.mean.round(3).tolist(), strict=True))
+    return means, dict(zip(slots, found.longest.tolist(), strict=True))
 
 
 def _none_waited(key: tuple[str, str], above: int) -> QueueFigures:
@@ -127,7 +105,13 @@ def _rounded(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def footfall_of(
-    history: History, asked: Filter, *, bin_s: int, timezone: str, sites: Mapping[str, Site]
+    history: History,
+    asked: Filter,
+    *,
+    bin_s: int,
+    timezone: str,
+    sites: Mapping[str, Site],
+    every_count: bool = False,
 ) -> dict[str, Any]:
     """Visitors, staff, groups and passers-by in a time, and in bins of it.
 
@@ -137,52 +121,86 @@ def footfall_of(
         bin_s: Length of a bin.
         timezone: That the page shows.
         sites: By stream: which lines are doors, and before which people pass.
+        every_count: All counts in bins, not only visitors and passers-by.
     """
     bins, rows = bin_series(history, asked, bin_s), []
     for stream, site in sites.items():
         rules = [rule for rule in site.footfall if not asked.places or rule.name in asked.places]
-        if not rules:
-            continue
-        wanted = replace(site, footfall=tuple(rules))
-        spans = {clock: span for clock, span in bins.spans.items() if clock == (stream, bins.utc)}
-        events = _passages(history, replace(asked, streams=(stream,)), wanted, utc=bins.utc) if spans else []
-        whole = {one.place: one for one in visitors(events, wanted, spans=spans)}
-        slots = visitors(events, wanted, bin_s=bin_s, spans=spans)
-        rows += [_visitors_row(stream, rule, whole.get(rule.name), slots, bins) for rule in rules]
+        doors, known = {one.name: one for one in site.doors}, (stream, bins.utc) in bins.spans
+        with history.lock:
+            found = (
+                _passages(history, replace(asked, streams=(stream,)), site, utc=bins.utc) if rules and known else None
+            )
+            for rule in rules:
+                of = None if found is None else _columns(history, found, rule, doors[rule.doors])
+                rows.append(_visitors_row(stream, rule, of, bins, every_count=every_count))
     return {**bins.as_json(timezone), "footfall": rows}
 
 
-def _passages(history: History, asked: Filter, site: Site, *, utc: bool) -> list[Event]:
-    """Passages of the time; staff and re-entries are known by rows of any time."""
+def _passages(history: History, asked: Filter, site: Site, *, utc: bool) -> NDArray[np.int64]:
+    """Rows of the time by time; staff and re-entries are known by rows of any time."""
     doors = {one.name: one for one in site.doors}
     lines = {line for rule in site.footfall for line in (*doors[rule.doors].lines, *rule.passing)}
-    with history.lock:
-        passed = chosen(history, replace(asked, kinds=_PASSING, places=tuple(lines)), utc=utc)
-        known = chosen(history, Filter(streams=asked.streams, kinds=_KNOWN), utc=utc)
-        return events_of(history, np.concatenate([passed, known]))
+    passed = chosen(history, replace(asked, kinds=_PASSING, places=tuple(lines)), utc=utc)
+    known = chosen(history, Filter(streams=asked.streams, kinds=_KNOWN), utc=utc)
+    rows = np.concatenate([passed, known])
+    return np.asarray(rows[np.argsort(history.events["at"][rows], kind="stable")])
+
+
+def _columns(history: History, rows: NDArray[np.int64], rule: Footfall, doors: Doors) -> PassageColumns:
+    events, numbers = history.events, history.names.numbers
+    kind, place, identity = (events[name][rows] for name in ("kind", "place", "identity"))
+
+    def flags(kinds: Sequence[str], among: Sequence[str]) -> NDArray[np.bool_]:
+        return member(kind, [kind_number(one) for one in kinds]) & member(place, numbers(among))
+
+    first, other = identity.astype(np.int64), events["other"][rows]
+    members = kind == kind_number("group_member")
+    first[members] = history.present_all(events["stream"][rows[members]], other[members])
+    return PassageColumns(
+        at_ms=events["at"][rows],
+        identity=identity,
+        first=first,
+        place=place.astype(np.int64),
+        passing=flags(("passing",), rule.passing),
+        crossing=flags(("crossing",), doors.lines),
+        staff=flags(("staff",), rule.staff_zones),
+        re_entry=flags(("re_entry",), (doors.name,)),
+        group=flags(("group", "group_member"), doors.lines),
+        inwards=events["direction"][rows] == history.names.number(doors.entry),
+    )
 
 
 def _visitors_row(
-    stream: str, rule: Footfall, one: Visitors | None, slots: Sequence[Visitors], bins: BinSeries
+    stream: str, rule: Footfall, of: PassageColumns | None, bins: BinSeries, *, every_count: bool
 ) -> dict[str, Any]:
-    mine = [slot for slot in slots if slot.place == rule.name]
-    counted = {
-        name: bins.fill(stream, {slot.start_ms or 0: getattr(slot, name) for slot in mine})
-        for name in ("visitors", "passers_by")
-    }
-    figures = _figures(one or _no_visitors(stream, rule.name, utc=bins.utc), passing=bool(rule.passing))
-    series = {"visitors": counted["visitors"], "passers_by": counted["passers_by"] if rule.passing else None}
-    return {"stream": stream, "place": rule.name, "known": one is not None, **figures, "bins": series}
+    rows = {} if of is None else counted(of)
+    low_ms, high_ms = bins.spans.get((stream, bins.utc), (0, -1))
+    if of is not None:
+        rows = {name: own[(of.at_ms[own] >= low_ms) & (of.at_ms[own] <= high_ms)] for name, own in rows.items()}
+    whole: dict[str, int | None] = {name: len(rows.get(name, ())) for name in COUNTS}
+    whole |= {} if rule.passing else {"passers_by": None}
+    one = Visitors(stream=stream, place=rule.name, start_ms=None, utc=bins.utc, **whole)  # type: ignore[arg-type]
+    slots = {name: {} if of is None else _by_bin(of.at_ms[rows[name]], bins.bin_s) for name in rows}
+    came = Counter(slots.get("entries", {}))
+    for name in ("staff", "re_entries"):
+        came.subtract(slots.get(name, {}))
+    passed = bins.fill(stream, slots.get("passers_by", {})) if rule.passing else None
+    series: dict[str, Any] = {name: bins.fill(stream, slots.get(name, {})) for name in (COUNTS if every_count else ())}
+    series |= {"visitors": bins.fill(stream, came), "passers_by": passed}
+    return {"stream": stream, "place": rule.name, "known": of is not None, **_figures(one), "bins": series}
 
 
-def _no_visitors(stream: str, place: str, *, utc: bool) -> Visitors:
-    nothing = dict.fromkeys(("entries", "exits", "staff", "re_entries", "groups", "grouped", "passers_by"), 0)
-    return Visitors(stream=stream, place=place, start_ms=None, utc=utc, **nothing)
+def _by_bin(at_ms: NDArray[np.int64], bin_s: int) -> dict[int, int]:
+    """How many by the begins of bins."""
+    slots = at_ms // (bin_s * 1000)
+    first = int(slots.min()) if len(slots) else 0
+    counts = np.bincount(slots - first)
+    there = np.flatnonzero(counts)
+    return dict(zip(((there + first) * bin_s * 1000).tolist(), counts[there].tolist(), strict=True))
 
 
-def _figures(one: Visitors, *, passing: bool) -> dict[str, Any]:
-    """All counts; what needs a line before the doors is ``None`` where there is none."""
-    counts = ("visitors", "entries", "exits", "staff", "re_entries", "groups", "grouped", "parties")
-    rates = ("capture_of_passing", "capture_of_all")
-    found = {name: getattr(one, name) for name in counts}
-    return found | _rounded({name: getattr(one, name) if passing else None for name in ("passers_by", *rates)})
+def _figures(one: Visitors) -> dict[str, Any]:
+    """All counts and both rates."""
+    counts = ("visitors", "entries", "exits", "staff", "re_entries", "groups", "grouped", "parties", "passers_by")
+    return _rounded({name: getattr(one, name) for name in (*counts, "capture_of_passing", "capture_of_all")})

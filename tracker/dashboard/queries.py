@@ -2,33 +2,35 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
 
 import numpy as np
 
 from tracker.analytics.bins import shifted
+from tracker.analytics.occupancy import Balance, last_reset, running_balance
 from tracker.dashboard.bins import edges_of
 from tracker.dashboard.filters import chosen, stream_numbers, texts_in
 from tracker.dashboard.history import KINDS
 from tracker.dashboard.problems import ApiError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-    from zoneinfo import ZoneInfo
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from tracker.dashboard.filters import Filter
     from tracker.dashboard.history import History
+    from tracker.site import Site
 
 __all__ = [
     "BY",
     "COUNTED",
     "MOST_CELLS",
     "CountQuery",
+    "balances",
     "counts",
-    "crossings_of",
     "flows",
     "grouped",
     "outage_now",
@@ -56,6 +58,7 @@ class CountQuery:
         zone: Time zone of days.
         utc: Which clock; ``None`` = UTC where any event has it.
         compare_s: Also the same bins so much earlier.
+        looking: Cameras that see now, and UTC in milliseconds until when what they have not told did not happen.
     """
 
     asked: Filter
@@ -64,10 +67,15 @@ class CountQuery:
     zone: ZoneInfo
     utc: bool | None = None
     compare_s: int | None = None
+    looking: Mapping[str, int] = field(default_factory=dict)
 
 
 def counts(history: History, query: CountQuery) -> dict[str, Any]:
-    """Counts in bins; a bin in which the camera was out and nothing was counted is ``None``, never 0.
+    """Counts in bins; without a count a bin is 0 where the camera was looking, else ``None``.
+
+    It was not while it was out, and of the time before the first and after the last event of the ledger nothing is
+    known: of a stream's own events where streams are counted apart, else of all of them. So counts the command. Of a
+    camera that sees now it is known until now.
 
     Raises:
         ApiError: There would be too many cells, or events follow rules of two versions.
@@ -134,15 +142,22 @@ def _series(
     slots = np.searchsorted(edges, events["booked"][rows], side="right") - 1
     cells = counted_by(history, rows, codes * bins + slots, len(groups) * bins).reshape(len(groups), bins)
     out = _slots_out(history, edges, streams, utc=utc)
-    anywhere = np.any(list(out.values()), axis=0) if out else np.zeros(bins, np.bool_)
+    nowhere = np.zeros(bins, np.bool_)
+    anywhere = np.any(list(out.values()), axis=0) if out else nowhere
+    beyond: dict[str | None, NDArray[np.bool_]] = {}
     series: list[dict[str, Any]] = []
     for group, counted in zip(groups, cells, strict=True):
         named = {
             name: (KINDS[number] if name == "kind" else texts[number])
             for name, number in zip(query.by, group, strict=True)
         }
-        mine = out.get(named["stream"], np.zeros(bins, np.bool_)) if "stream" in named else anywhere
-        unknown = mine & (counted == 0)
+        stream = named.get("stream")
+        if stream not in beyond:
+            beyond[stream] = _slots_beyond(
+                history, edges, streams if stream is None else [stream], query.looking if utc else {}, utc=utc
+            )
+        mine = anywhere if stream is None else out.get(stream, nowhere)
+        unknown = (mine | beyond[stream]) & (counted == 0)
         values: list[int | None] = counted.tolist()
         for slot in np.flatnonzero(unknown).tolist():
             values[slot] = None
@@ -193,6 +208,18 @@ def _slots_out(
         first = max(int(np.searchsorted(edges, from_ms, side="right")) - 1, 0)
         beyond = int(np.searchsorted(edges, to_ms, side="right"))
         touched[first:beyond] |= to_ms >= edges[0]
+    return found
+
+
+def _slots_beyond(
+    history: History, edges: NDArray[np.int64], streams: Sequence[str], looking: Mapping[str, int], *, utc: bool
+) -> NDArray[np.bool_]:
+    """Bins of which nothing is known: before the first event of some streams, and after the last or what is seen."""
+    found = np.ones(len(edges) - 1, np.bool_)
+    if (span := spans(history, streams).get(utc)) is not None:
+        ends = [span[1], *(looking[stream] for stream in streams if stream in looking)]
+        first, last = (np.searchsorted(edges, (span[0], max(ends)), side="right") - 1).tolist()
+        found[max(first, 0) : max(last + 1, 0)] = False
     return found
 
 
@@ -283,15 +310,26 @@ def outage_now(history: History, stream: str) -> str | None:
     return None if number < 0 else history.state_now(number)
 
 
-def crossings_of(
-    history: History, stream: str, lines: Iterable[str], *, most: int = 200_000
-) -> list[tuple[int, bool, str, str]]:
-    """Crossings of some lines by time, the last ones of many: when, whether in UTC, place and direction."""
+def balances(history: History, stream: str, site: Site) -> dict[str, Balance]:
+    """Entries less exits of each set of doors, as :class:`tracker.analytics.occupancy.Balances` counts them now."""
     from tracker.dashboard.filters import Filter
 
+    found = {}
     with history.lock:
-        events, texts = history.events, history.names.texts
-        rows = chosen(history, Filter(streams=[stream], kinds=("crossing",), places=list(lines)))
-        rows = rows[np.argsort(events["at"][rows], kind="stable")][-most:]
-        columns = (events[name][rows].tolist() for name in ("at", "utc", "place", "direction"))
-        return [(at, utc, texts[place], texts[direction]) for at, utc, place, direction in zip(*columns, strict=True)]
+        events, names = history.events, history.names
+        lines = [line for doors in site.doors for line in doors.lines]
+        rows = chosen(history, Filter(streams=[stream], kinds=("crossing",), places=lines))
+        rows = rows[np.argsort(events["at"][rows], kind="stable")]
+        at = events["at"][rows[events["utc"][rows]]]
+        for doors in site.doors:
+            kept = rows
+            if doors.reset_at and len(at):
+                first, last = (last_reset(doors.reset_at, ZoneInfo(site.timezone), int(one)) for one in at[[0, -1]])
+                kept = rows[events["utc"][rows] & (events["at"][rows] >= last)] if first < last else rows
+            kept = kept[np.isin(events["place"][kept], names.numbers(doors.lines))]
+            entry = events["direction"][kept] == names.number(doors.entry)
+            balance, drift = running_balance(entry)
+            entries = int(np.count_nonzero(entry))
+            ends = {"balance": int(balance[-1]), "drift": int(drift[-1])} if len(kept) else {}
+            found[doors.name] = Balance(entries=entries, exits=len(kept) - entries, **ends)
+    return found

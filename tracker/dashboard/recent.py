@@ -16,11 +16,12 @@ import numpy as np
 from tracker.analytics.dry_run import what_if
 from tracker.analytics.tally import Tally
 from tracker.contacts import ContactState
-from tracker.dashboard.contact_log import unpack
+from tracker.dashboard.contact_log import ends_s, unpack, utc_ends_ms
+from tracker.dashboard.dry_places import dry_places
 from tracker.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from tracker.events import Event
     from tracker.site import Site
@@ -35,21 +36,25 @@ STEP_S = 0.075
 """Dry runs leave out frames that come closer than this: ten minutes at 25 fps are a second of work then."""
 LONGEST_BACK = 64
 """Frames before a confirmation in which its identity may have been seen."""
+AWAY_S = 60.0
+"""Contacts of a camera outlive its restart by as much."""
 SAME_WINDOW_S = 30.0
 """Dry runs of one camera within this time are over the same frames, so that they can be compared with each other."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Batch:
-    """A second of frames as it came, compressed."""
+    """A second of frames as it came, compressed; ``shift_s`` later than the stream's own clock says."""
 
     header: Mapping[str, Any]
     body: bytes
     end_s: float
+    shift_s: float
     class_names: tuple[str, ...]
 
     def frames(self, stream: str) -> Iterator[TrackedFrame]:
-        return unpack(self.header, zlib.decompress(self.body), stream=stream, class_names=self.class_names)
+        found = unpack(self.header, zlib.decompress(self.body), stream=stream, class_names=self.class_names)
+        return found if self.shift_s == 0 else (_shifted(one, self.shift_s) for one in found)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -71,38 +76,55 @@ class RecentContacts:
         self._batches: dict[str, deque[_Batch]] = {}
         self._bytes: dict[str, int] = {}
         self._windows: dict[str, _Window] = {}
+        self._scenes: dict[str, int] = {}
+        self._away_s: dict[str, float] = {}
 
     def add(self, stream: str, header: Mapping[str, Any], body: bytes, *, class_names: Sequence[str]) -> None:
-        """Take a batch of frames; what is older than ten minutes goes. A clock that jumps back begins anew.
+        """Take a batch of frames; what is older than ten minutes goes.
+
+        A stream that was restarted counts its seconds from 0 again: its frames follow those before it.
 
         Raises:
             ValueError: The body does not fit its header.
         """
-        frames = list(unpack(header, body, stream=stream, class_names=class_names))
-        if not frames:
+        if (ends := ends_s(header, body)) is None:
             return
         kept = {name: header[name] for name in ("frames", "size", "outages")}
-        end_s = frames[-1].frame.time_s
-        batch = _Batch(header=kept, body=zlib.compress(body, 1), end_s=end_s, class_names=tuple(class_names))
+        packed, names = zlib.compress(body, 1), tuple(class_names)
         with self._lock:
             batches = self._batches.setdefault(stream, deque())
-            if batches and (
-                frames[0].frame.time_s <= batches[-1].end_s or batches[-1].class_names != batch.class_names
-            ):
-                batches.clear()
-                self._bytes[stream] = 0
-                self._windows.pop(stream, None)
-            batches.append(batch)
-            self._bytes[stream] = self._bytes.get(stream, 0) + len(batch.body)
+            if batches and (batches[-1].class_names, batches[-1].header["size"]) != (names, kept["size"]):
+                self._drop(stream)
+                batches = self._batches.setdefault(stream, deque())
+            shift_s = _shift_s(batches[-1], header, body, ends[0]) if batches else 0.0
+            end_s = ends[1] + shift_s
+            batches.append(_Batch(header=kept, body=packed, end_s=end_s, shift_s=shift_s, class_names=names))
+            self._bytes[stream] = self._bytes.get(stream, 0) + len(packed)
             while batches[0].end_s < end_s - KEPT_S or self._bytes[stream] > MOST_BYTES:
                 self._bytes[stream] -= len(batches.popleft().body)
 
-    def keep(self, streams: Container[str]) -> None:
-        """Drop the cameras that are no more."""
+    def keep(self, scenes: Mapping[str, int]) -> None:
+        """Drop the cameras that are no more, and those that show another scene.
+
+        Args:
+            scenes: Of the cameras that are there, a number that changes with the scene.
+        """
         with self._lock:
-            for name in [name for name in self._batches if name not in streams]:
-                del self._batches[name]
-                self._windows.pop(name, None)
+            for name in list(self._batches):
+                if name not in scenes:
+                    self._away_s.setdefault(name, time.monotonic())
+                elif scenes[name] != self._scenes.get(name, scenes[name]):
+                    self._drop(name)
+            for name, since_s in list(self._away_s.items()):
+                if name in scenes:
+                    del self._away_s[name]
+                elif time.monotonic() - since_s > AWAY_S:
+                    self._drop(name)
+            self._scenes.update(scenes)
+
+    def _drop(self, stream: str) -> None:
+        for kept in (self._batches, self._bytes, self._windows, self._away_s):
+            kept.pop(stream, None)
 
     def frames(self, stream: str, *, seconds: float = KEPT_S, end_s: float = math.inf) -> Iterator[TrackedFrame]:
         """The frames of the last seconds, in order; none where there are none.
@@ -173,7 +195,7 @@ class RecentContacts:
             "from_ms": _at_ms(frames[0]),
             "to_ms": _at_ms(frames[-1]),
             "seconds": round(to_s - from_s, 1),
-            "places": [*_lines(site, would, was), *_zones(site, would, was)],
+            "places": dry_places(site, would, was),
         }
 
     def _window(self, stream: str, seconds: float) -> _Window:
@@ -187,6 +209,23 @@ class RecentContacts:
             made = _Window(until_s=now_s + SAME_WINDOW_S, seconds=seconds, end_s=end_s)
             self._windows[stream] = made
             return made
+
+
+def _shift_s(last: _Batch, header: Mapping[str, Any], body: bytes, begin_s: float) -> float:
+    """By how much a batch's clock lies behind that of the batches before it."""
+    if begin_s + last.shift_s > last.end_s:
+        return last.shift_s
+    before, after = utc_ends_ms(last.header, zlib.decompress(last.body)), utc_ends_ms(header, body)
+    pause_s = 0.0 if before is None or after is None else (after[0] - before[1]) / 1000
+    return last.end_s + max(pause_s, STEP_S) - begin_s
+
+
+def _shifted(tracked: TrackedFrame, by_s: float) -> TrackedFrame:
+    events = tuple(
+        replace(event, time_s=event.time_s + by_s, since_s=None if event.since_s is None else event.since_s + by_s)
+        for event in tracked.events
+    )
+    return replace(tracked, frame=replace(tracked.frame, time_s=tracked.frame.time_s + by_s), events=events)
 
 
 def _thinned(frames: Iterable[TrackedFrame]) -> Iterator[TrackedFrame]:
@@ -228,40 +267,3 @@ def _counted(frames: Sequence[TrackedFrame], site: Site, stream: str) -> Tally:
     tally = Tally.of(site)
     tally.add(what_if(frames, site, stream=stream))
     return tally
-
-
-def _lines(site: Site, would: Tally, was: Tally | None) -> Iterator[dict[str, Any]]:
-    for line in site.lines:
-        rows = []
-        for direction in line.directions:
-            key = line.name, direction
-            before = None if was is None else was.crossings.get(key)
-            rows += _rows(direction, would.crossings[key], before)
-        yield {"place": line.name, "kind": "line", "rows": rows}
-
-
-def _zones(site: Site, would: Tally, was: Tally | None) -> Iterator[dict[str, Any]]:
-    for zone in site.zones:
-        now = would.zones[zone.name]
-        before = None if was is None else was.zones.get(zone.name)
-        rows = _rows("entered", now.entries, None if before is None else before.entries)
-        rows += _rows("already inside", now.found_inside, None if before is None else before.found_inside)
-        dwells = [
-            None if one is None or one.mean_dwell_s is None else round(one.mean_dwell_s, 1) for one in (before, now)
-        ]
-        rows.append({"what": "mean dwell, s", "class": "", "was": dwells[0], "would": dwells[1]})
-        yield {"place": zone.name, "kind": "zone", "rows": rows}
-
-
-def _rows(what: str, would: Mapping[str, int], was: Mapping[str, int] | None) -> list[dict[str, Any]]:
-    """The sum, and where there are several classes each of them."""
-    rows = [
-        {"what": what, "class": "", "was": None if was is None else sum(was.values()), "would": sum(would.values())}
-    ]
-    names = sorted({*would, *(was or {})})
-    if len(names) > 1:
-        rows += [
-            {"what": what, "class": name, "was": None if was is None else was.get(name, 0), "would": would.get(name, 0)}
-            for name in names
-        ]
-    return rows

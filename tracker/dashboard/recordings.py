@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import threading
 import time
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from tracker.dashboard.ledgers import EVENT_FILES
 from tracker.formats.event_store import SUFFIXES, store_kind
+from tracker.settings.recording_site import recording_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -24,18 +26,13 @@ SCAN_S = 5.0
 _DATABASE = b"SQLite format 3\0"
 
 VIDEOS = {".mp4": "video/mp4", ".m4v": "video/mp4", ".mov": "video/quicktime", ".webm": "video/webm"}
+UNPLAYED = (".mkv", ".avi", ".ts", ".m2ts", ".mts", ".mpg", ".mpeg", ".wmv", ".flv")
+"""Recordings that browsers do not play: listed where they can be run."""
 PICTURES = {".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".png": "image/png"}
-_KNOWN = (
-    ".tracked",
-    ".events",
-    ".tracks",
-    ".mot",
-    ".mots",
-    ".identities",
-    ".coco",
-    ".instances",
-    ".audit",
-)
+DATA = {".jsonl", ".ndjson", ".csv", ".parquet", ".txt", ".json", ".html", ".instances"}
+_TABLES = (".tracks.parquet", ".parquet", ".tracks.jsonl", ".jsonl", ".tracks.ndjson", ".ndjson", ".tracks.csv", ".csv")
+_ROWS = tuple(f"{{name}}{suffix}" for suffix in (*_TABLES, ".instances"))
+"""Records by their names, with ``{name}`` of the recording, those that are read quickest first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +42,7 @@ class ResultFile:
     Attributes:
         name: Without its folder.
         path: Where it is; never leaves the process.
-        kind: ``video``, ``picture``, ``events`` or ``data``.
+        kind: ``video``, ``source`` (a recording that browsers do not play), ``picture``, ``events`` or ``data``.
         size: In bytes.
     """
 
@@ -73,19 +70,46 @@ class Recording:
         videos = [file for file in self.files if file.kind == "video"]
         return next((file for file in videos if ".tracked." in file.name), videos[0] if videos else None)
 
+    @property
+    def untracked(self) -> ResultFile | None:
+        """The recording itself, where it has no results of a run yet."""
+        if any(".tracked." in file.name or ".tracks." in file.name or file.kind == "events" for file in self.files):
+            return None
+        return self.picture_source
+
+    @property
+    def picture_source(self) -> ResultFile | None:
+        """The video without anything drawn on it, where there is one, else the annotated one."""
+        videos = [file for file in self.files if file.kind in {"video", "source"}]
+        return next((file for file in videos if ".tracked." not in file.name), videos[0] if videos else None)
+
+    @property
+    def rows(self) -> list[ResultFile]:
+        """Records of tracks, those that are read quickest first, and saved instances at the end."""
+        order = {name.replace("{name}", self.base): place for place, name in enumerate(_ROWS)}
+        return sorted((file for file in self.files if file.name in order), key=lambda file: order[file.name])
+
+    @property
+    def home(self) -> Path:
+        """The folder of its records, else of its video, else of any of its files."""
+        chosen = [*self.rows, *(file for file in (self.picture_source,) if file is not None), *self.files]
+        return chosen[0].path.parent
+
 
 class Recordings:
     """What a folder has, looked at again every few seconds.
 
     Args:
         folder: Of results; ``None`` = there is none.
+        sources: Also list recordings that browsers do not play.
     """
 
-    def __init__(self, folder: Path | None) -> None:
+    def __init__(self, folder: Path | None, *, sources: bool = False) -> None:
         self.folder = None if folder is None else folder.resolve()
+        self._sources = sources
         self._found: dict[str, Recording] = {}
         self._stores: list[Path] = []
-        self._scanned_s = -SCAN_S
+        self._scanned_s = -math.inf
         self._facts: dict[Path, tuple[tuple[int, int], dict[str, Any]]] = {}
         self._lock = threading.Lock()
 
@@ -106,9 +130,13 @@ class Recordings:
         return found.get(stream) or found.get(PurePath(stream).stem)
 
     def without_events(self, streams: Iterable[str]) -> list[str]:
-        """Recordings with a video of which there are no events, by their bases."""
+        """Recordings of which there are no events, by their bases."""
         known = {name for stream in streams for name in (stream, PurePath(stream).stem)}
-        return [base for base, one in self.all().items() if base not in known and one.video is not None]
+        return [base for base, one in self.all().items() if base not in known and (one.video or one.untracked)]
+
+    def look(self) -> None:
+        """Look at the folder again at the next question."""
+        self._scanned_s = -math.inf
 
     def video_facts(self, file: ResultFile) -> dict[str, Any]:
         """Size and length of a video: ``size``, ``duration_s``; empty where it cannot be read."""
@@ -138,8 +166,8 @@ class Recordings:
                         if _is_ledger(path):
                             stores.append(path)
                         continue
-                    base = _base(path.name)
-                    kind = _kind(path)
+                    base = recording_name(path.name)
+                    kind = "source" if self._sources and suffix in UNPLAYED else _kind(path)
                     if kind:
                         held = found.setdefault(base, Recording(base))
                         held.files.append(ResultFile(path.name, path, kind, path.stat().st_size))
@@ -170,16 +198,6 @@ def _is_ledger(path: Path) -> bool:
         return path.suffix.lower() != ".db" and file.read(len(_DATABASE)) != _DATABASE
 
 
-def _base(name: str) -> str:
-    """A file's name without its suffixes.
-
-    >>> _base("road.tracked.mp4"), _base("cam.1.events.jsonl"), _base("contact-sheet.png")
-    ('road', 'cam.1', 'contact-sheet')
-    """
-    stem = PurePath(name).stem
-    return next((stem.removesuffix(suffix) for suffix in _KNOWN if stem.endswith(suffix)), stem)
-
-
 def _kind(path: Path) -> str:
     suffix = path.suffix.lower()
     if path.name.lower().endswith(EVENT_FILES):
@@ -188,7 +206,7 @@ def _kind(path: Path) -> str:
         return "video"
     if suffix in PICTURES:
         return "picture"
-    return "data" if suffix in {".jsonl", ".csv", ".parquet", ".txt", ".json", ".html"} else ""
+    return "data" if suffix in DATA else ""
 
 
 def _video_facts(path: Path) -> dict[str, Any]:

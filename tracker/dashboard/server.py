@@ -52,6 +52,7 @@ def run(
     engine: EngineView | None = None,
     *,
     recordings: Path | None = None,
+    allow_runs: bool = False,
     announce: Callable[[str], None] | None = None,
     stopped: asyncio.Event | None = None,
     bound: socket.socket | None = None,
@@ -62,6 +63,7 @@ def run(
         settings: Checked; with ``folder``.
         engine: The link to a running engine: :mod:`tracker.dashboard.link`. It is closed at the end.
         recordings: Folder of results to show.
+        allow_runs: Its recordings may be run from the page.
         announce: Told the page's address, with the one-time secret while there is no account; it is logged by default.
         stopped: Ends the server when it is set; for callers in the same loop.
         bound: A listening socket to serve on, whose address the settings have; ``None`` = one is made.
@@ -72,7 +74,7 @@ def run(
     check_packages()
     from tracker.dashboard.context import Context
 
-    context = Context(settings, engine=engine, recordings=recordings)
+    context = Context(settings, engine=engine, recordings=recordings, allow_runs=allow_runs)
     try:
         with contextlib.suppress(KeyboardInterrupt):
             asyncio.run(serve(context, announce=announce, stopped=stopped, bound=bound))

@@ -166,42 +166,6 @@ class Identity(Shape):
     live_cut_out: str | None = Field(description="Where it is now, from the masked picture; null where it is not.")
 
 
-class Site(Shape):
-    """A site with its revisions."""
-
-    revision: int
-    site: dict[str, Any]
-    size: list[int] | None
-    history: list[dict[str, Any]]
-
-
-class SiteSaved(Shape):
-    """A site as it stands in its file now."""
-
-    revision: int
-    site: dict[str, Any]
-
-
-class SiteRevision(SiteSaved):
-    """An earlier revision."""
-
-    diff: list[dict[str, Any]]
-
-
-class SiteCheck(Shape):
-    """What is wrong with a site, and what may not be meant."""
-
-    problems: list[dict[str, str]]
-    warnings: list[str]
-
-
-class SiteImport(Shape):
-    """Another tool's site."""
-
-    site: dict[str, Any]
-    warnings: list[str]
-
-
 class Places(Shape):
     """What filters can be set to."""
 
@@ -306,7 +270,7 @@ class ResultFile(Shape):
 
     number: int
     name: str
-    kind: Literal["video", "picture", "events", "data"]
+    kind: Literal["video", "source", "picture", "events", "data"]
     bytes: int
 
 
@@ -320,6 +284,32 @@ class Recordings(Shape):
     """Every recording that may be seen."""
 
     recordings: list[RecordingShape]
+
+
+class RunShape(Shape):
+    """A run of a recording."""
+
+    recording: str = Field(description="Its name without results.")
+    stream: str | None = Field(description="The name under which it stands now.")
+    kind: Literal["track", "count"] = Field(description="Whether it is tracked, or counted from its records.")
+    state: Literal["queued", "running", "done", "failed", "interrupted"] = Field(
+        description="Interrupted: the dashboard ended before it was over; it can be started again."
+    )
+    by: str
+    asked_ms: int
+    frames: int
+    total: int | None = Field(description="Frames that the recording announces.")
+    left_s: float | None
+    refined: float | None = Field(description="Share of the second pass that is done; null before it.")
+    problem: ProblemParts | None = Field(description="Why there are no results, or no whole ones.")
+
+
+class Runs(Shape):
+    """Runs since the dashboard was started, and those that were not over when it ended before."""
+
+    allowed: bool
+    runs: list[RunShape] = Field(description="In the order in which they were asked for.")
+    runnable: list[str] = Field(description="Recordings without results.")
 
 
 class Health(Shape):

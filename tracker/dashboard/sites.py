@@ -1,4 +1,4 @@
-"""Site files of cameras: read, check, save with a revision, history, differences, formats of other tools."""
+"""Site files of cameras and recordings: read, check, save with a revision, history, differences."""
 
 from __future__ import annotations
 
@@ -6,119 +6,194 @@ import dataclasses
 import json
 import threading
 from collections.abc import Mapping
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal
 
 from tracker.dashboard.accounts import now_ms
 from tracker.dashboard.problems import ApiError, no_such, of_tracker_error
-from tracker.errors import ConfigError
+from tracker.errors import ConfigError, SinkError
 from tracker.settings.site import PLAIN_VERSION, VERSION
-from tracker.settings.site_file import SiteConflictError, history_of, parse_site, read_site, write_site
+from tracker.settings.site_file import SiteConflictError, history_of, parse_site, read_site, retire_site, write_site
 from tracker.site import Site
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from tracker.dashboard.accounts import AccountStore
 
-__all__ = ["Sites", "difference", "site_json", "site_of_json"]
+__all__ = ["Place", "Scope", "Sites", "difference", "problem_of", "site_json", "site_of_json"]
 
+Scope = Literal["camera", "recording", "folder"]
 LISTS = ("lines", "zones", "occluders", "doors", "flows", "privacy", "queues", "footfall", "bays", "alerts")
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A file that the site of a stream lies in.
+
+    Attributes:
+        scope: Of a camera, of one recording, or of all recordings of a folder that have none of their own.
+        path: Where it is; never leaves the process.
+        key: Under which its revisions are remembered: the camera's name, or the file's path in the folder of results.
+    """
+
+    scope: Scope
+    path: Path
+    key: str
+
+
 class Sites:
-    """Sites of streams by their files, which only the settings of the service name.
+    """Sites of streams by their files, which only the settings of the service and the folder of results name.
 
     Args:
         store: Remembers who saved which revision.
+        recorded: Both files of a recording, its own one first; empty of what is none.
     """
 
-    def __init__(self, store: AccountStore) -> None:
+    def __init__(self, store: AccountStore, recorded: Callable[[str], Sequence[Place]] = lambda _: ()) -> None:
         self._store = store
+        self._recorded = recorded
         self._paths: dict[str, Path] = {}
-        self._read: dict[str, tuple[tuple[int, int], Site]] = {}
+        self._read: dict[Path, tuple[tuple[int, int], Site]] = {}
         self._lock = threading.Lock()
 
     def know(self, paths: Mapping[str, Path]) -> None:
-        """Files by stream from now on."""
+        """Files of cameras from now on."""
         self._paths = dict(paths)
+
+    def of_camera(self, stream: str) -> bool:
+        """Whether a stream is a camera that has a file."""
+        return stream in self._paths
 
     def editable(self, stream: str) -> bool:
         """Whether a stream has a file that may be written."""
-        return stream in self._paths
+        return bool(self.places(stream))
 
     def of(self, stream: str) -> Site | None:
         """The site of a stream; ``None`` where it has none or its file cannot be read."""
-        path = self._paths.get(stream)
-        if path is None:
+        places = self.places(stream)
+        if not places:
             return None
+        path = _holding(places).path
         try:
             facts = path.stat()
         except OSError:
             return None
         key = facts.st_mtime_ns, facts.st_size
         with self._lock:
-            held = self._read.get(stream)
+            held = self._read.get(path)
         if held is None or held[0] != key:
             try:
                 held = key, read_site(path)
             except ConfigError:
                 return None
             with self._lock:
-                self._read[stream] = held
+                self._read[path] = held
         return held[1]
 
-    def load(self, stream: str) -> Site:
+    def places(self, stream: str) -> Sequence[Place]:
+        """Files that may hold the site of a stream, the one that comes first before the other; empty without any."""
+        path = self._paths.get(stream)
+        return self._recorded(stream) if path is None else [Place("camera", path, stream)]
+
+    def place(self, stream: str, scope: Scope | None = None) -> Place:
+        """The file that holds the site of a stream, or that of a scope.
+
+        Raises:
+            ApiError: It cannot be edited, or there is no such scope.
+        """
+        places = self.places(stream)
+        if not places:
+            remedy = "add `site:` to the camera's settings, or put the recording's files into the folder of results"
+            raise ApiError(404, "site", "a camera with a site file, or a recording with files", "none", remedy)
+        if scope is None:
+            return _holding(places)
+        found = next((place for place in places if place.scope == scope), None)
+        if found is None:
+            known = " or ".join(place.scope for place in places)
+            raise ApiError(422, "scope", known, scope, "leave it out")
+        return found
+
+    def load(self, stream: str, scope: Scope | None = None) -> Site:
         """The site of a stream, an empty one where there is no file yet.
+
+        Args:
+            stream: Its name.
+            scope: Of the file; ``None`` = that which holds.
 
         Raises:
             ApiError: It cannot be edited, or its file cannot be read.
         """
-        path = self._path(stream)
-        if not path.exists():
-            return Site()
-        try:
-            return read_site(path)
-        except ConfigError as failure:
-            raise of_tracker_error(failure, 409) from None
+        return _loaded(self.place(stream, scope))
 
-    def save(self, stream: str, revision: int, site: Site, *, by: str) -> Site:
+    def save(
+        self,
+        stream: str,
+        revision: int,
+        site: Site,
+        *,
+        by: str,
+        scope: Scope | None = None,
+        of: Scope | None = None,
+    ) -> Site:
         """Write a site over the revision that was read.
+
+        A recording's own file that the one of its folder follows goes into the history.
+
+        Args:
+            stream: Its name.
+            revision: That was read.
+            site: What is written.
+            by: Who saves.
+            scope: For what; ``None`` = for what the present one is.
+            of: Scope of the revision that was read; ``None`` = as the present one.
 
         Raises:
             ApiError: 409 with what stands there and how it differs, where another revision does.
         """
-        path = self._path(stream)
-        present = self.load(stream)
-        if path.exists() and present.revision != revision:
-            raise _conflict(present, site)
+        holds = self.place(stream)
+        target = self.place(stream, scope)
+        read = target if target.path.exists() else holds
+        present = _loaded(read)
+        if read.path.exists() and (present.revision != revision or (of or holds.scope) != read.scope):
+            raise _conflict(present, site, read.scope)
+        is_new = not target.path.exists()
+        above = _loaded(holds).revision if holds != target else 0
         # A path, though only a name: the web sets none.
         wanted = replace(site, revision=revision, reference_picture=present.reference_picture)
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            written = write_site(path, wanted, before=present if path.exists() else None)
+            target.path.parent.mkdir(parents=True, exist_ok=True)
+            written = write_site(target.path, wanted, before=None if is_new else present, above=above)
+            if holds.scope == "recording" and target.scope == "folder" and holds.path.exists():
+                retire_site(holds.path)
         except SiteConflictError:
-            raise _conflict(self.load(stream), site) from None
+            raise _conflict(_loaded(target), site, target.scope) from None
         except ConfigError as failure:
             raise of_tracker_error(failure, 422) from None
+        except SinkError as failure:
+            raise of_tracker_error(failure, 409) from None
         except OSError as failure:
             raise ApiError(409, "site", "a folder that can be written", str(failure.strerror), "check it") from None
         with self._store.transaction() as connection:
-            connection.execute(
-                "INSERT OR REPLACE INTO site_saves VALUES (?, ?, ?, ?)", (stream, written.revision, now_ms(), by)
-            )
+            values = target.key, written.revision, now_ms(), by
+            connection.execute("INSERT OR REPLACE INTO site_saves VALUES (?, ?, ?, ?)", values)
         return written
 
     def history(self, stream: str) -> list[dict[str, Any]]:
-        """Earlier revisions, the newest first, with when and by whom they were saved where that is known."""
+        """Earlier revisions of the file that holds, the newest first, with when and by whom they were saved.
+
+        Of revisions that were written by hand neither is known.
+        """
+        place = self.place(stream)
         saves = {
             revision: (at_ms, by)
             for revision, at_ms, by in self._store.rows(
-                "SELECT revision, at_ms, name FROM site_saves WHERE stream = ?", (stream,)
+                "SELECT revision, at_ms, name FROM site_saves WHERE stream = ?", (place.key,)
             )
         }
         found = []
-        for entry in reversed(history_of(self._path(stream))):
+        for entry in reversed(history_of(place.path)):
             revision = int(entry.stem.partition("-")[0])
             at_ms, by = saves.get(revision, (None, ""))
             found.append({"revision": revision, "saved_ms": at_ms, "by": by})
@@ -133,7 +208,7 @@ class Sites:
         present = self.load(stream)
         if present.revision == revision:
             return present
-        for entry in reversed(history_of(self._path(stream))):
+        for entry in reversed(history_of(self.place(stream).path)):
             if int(entry.stem.partition("-")[0]) == revision:
                 try:
                     return read_site(entry)
@@ -141,11 +216,19 @@ class Sites:
                     raise of_tracker_error(failure, 409) from None
         raise no_such("revision", revision)
 
-    def _path(self, stream: str) -> Path:
-        path = self._paths.get(stream)
-        if path is None:
-            raise ApiError(404, "site", "a camera with a site file", "none", "add `site:` to the camera's settings")
-        return path
+
+def _holding(places: Sequence[Place]) -> Place:
+    """The first file that is there; where none is, the first one."""
+    return next((place for place in places if place.path.exists()), places[0])
+
+
+def _loaded(place: Place) -> Site:
+    if not place.path.exists():
+        return Site()
+    try:
+        return read_site(place.path)
+    except ConfigError as failure:
+        raise of_tracker_error(failure, 409) from None
 
 
 def site_json(site: Site) -> dict[str, Any]:
@@ -208,6 +291,13 @@ def _plain(value: Any) -> Any:
     return value if value != "" else None
 
 
+def problem_of(refusal: ApiError) -> dict[str, str]:
+    """What is wrong, in one sentence, and where."""
+    error = refusal.error
+    remedy = f": {error['remedy']}" if error["remedy"] else ""
+    return {"at": error["what"], "message": f"expected {error['expected']}, found {error['found']}{remedy}"}
+
+
 def difference(before: Site, after: Site) -> list[dict[str, Any]]:
     """How one site differs from another: place, ``added``, ``removed`` or ``changed``, and both values."""
     old, new = site_json(before), site_json(after)
@@ -228,12 +318,17 @@ def difference(before: Site, after: Site) -> list[dict[str, Any]]:
     return found
 
 
-def _conflict(present: Site, site: Site) -> ApiError:
+def _conflict(present: Site, site: Site, scope: Scope) -> ApiError:
     return ApiError(
         409,
         "site",
         "the revision that was read",
         f"revision {present.revision}, saved meanwhile",
         "look at the differences, and save again",
-        more={"revision": present.revision, "site": site_json(present), "diff": difference(present, site)},
+        more={
+            "revision": present.revision,
+            "scope": scope,
+            "site": site_json(present),
+            "diff": difference(present, site),
+        },
     )

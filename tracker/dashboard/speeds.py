@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from tracker.analytics.speeds import BY, FREE_FLOW_S, LEAST_N, figures
+from tracker.dashboard.columns import as_one
 from tracker.dashboard.filters import Filter, chosen
-from tracker.dashboard.findings import places_of
 from tracker.dashboard.history import kind_number
+from tracker.dashboard.known import places_of
 from tracker.dashboard.queries import grouped
 
 if TYPE_CHECKING:
@@ -54,12 +55,14 @@ def speeds_of(
     wanted = {(stream, place) for stream, place in measuring if not asked.places or place in asked.places}
     found = _passed(history, asked, wanted, free_flow=free_flow)
     factor = UNITS[unit]
-    known = (found.speed_m_s[~np.isnan(found.speed_m_s)] * factor).tolist()
+    known = found.speed_m_s[~np.isnan(found.speed_m_s)] * factor
     with history.lock:
         keys, codes = grouped(history, found.rows, BY)
         texts = history.names.texts
+        cuts = np.cumsum(np.bincount(codes, minlength=len(keys)))[:-1]
+        parts = np.split(found.speed_m_s[np.argsort(codes, kind="stable")], cuts)
         groups = [
-            _speeds(tuple(texts[part] for part in key), found.speed_m_s[codes == code]) for code, key in enumerate(keys)
+            _speeds(tuple(texts[part] for part in key), own) for key, own in zip(keys, parts[: len(keys)], strict=True)
         ]
     return {
         "unit": unit,
@@ -82,14 +85,14 @@ def _passed(history: History, asked: Filter, lines: Collection[tuple[str, str]],
     with history.lock:
         events = history.events
         rows = chosen(history, replace(asked, kinds=_KINDS, places=named))
-        pairs = {(history.names.number(stream), history.names.number(place)) for stream, place in lines}
-        fits = np.zeros(len(rows), np.bool_)
-        for stream, place in pairs:
-            fits |= (events["stream"][rows] == stream) & (events["place"][rows] == place)
+        fits = _among(history, lines, named)[events["stream"][rows], _ranks(history, named)[events["place"][rows]]]
         rows = rows[fits]
-        keys, codes = grouped(history, rows, ("stream", "place", "direction", "identity", "booked"))
+        key = as_one(*(events[name][rows] for name in ("booked", "stream", "place", "direction", "identity")))
+        order = np.argsort(key, kind="stable")  # by time first, which is nearly the order that they have
+        rows, key = rows[order], key[order]
         kind, value = events["kind"][rows], events["value"][rows]
-    count = len(keys)
+    codes = np.cumsum(np.append(np.True_, key[1:] != key[:-1])) - 1 if len(rows) else np.empty(0, np.int64)
+    count = int(codes[-1]) + 1 if len(rows) else 0
     speed, headway, at = np.full(count, np.nan), np.full(count, np.nan), np.full(count, -1, np.int64)
     for name, into in (("crossing", None), ("headway", headway), ("speed", speed)):
         mine = kind == kind_number(name)
@@ -103,6 +106,24 @@ def _passed(history: History, asked: Filter, lines: Collection[tuple[str, str]],
     return _Passed(at[kept], speed[kept])
 
 
+def _ranks(history: History, places: Sequence[str]) -> NDArray[np.int64]:
+    """Rank from 1 among some places, by the number of a text; 0 of other texts."""
+    found = np.zeros(len(history.names.texts), np.int64)
+    for rank, place in enumerate(places, start=1):
+        if (number := history.names.number(place)) >= 0:
+            found[number] = rank
+    return found
+
+
+def _among(history: History, lines: Collection[tuple[str, str]], places: Sequence[str]) -> NDArray[np.bool_]:
+    """Whether a line is one of some, by the number of its stream and the rank of its place."""
+    found = np.zeros((len(history.names.texts), len(places) + 1), np.bool_)
+    for stream, place in lines:
+        if (number := history.names.number(stream)) >= 0:
+            found[number, places.index(place) + 1] = True
+    return found
+
+
 def _speeds(group: tuple[str, ...], speed_m_s: NDArray[np.float64]) -> Speeds:
     unknown = np.isnan(speed_m_s)
     return figures(group, speed_m_s[~unknown], unknown=int(np.count_nonzero(unknown)))
@@ -114,13 +135,13 @@ def _row(one: Speeds, factor: float) -> dict[str, Any]:
     return {"n": one.n, "unknown": one.unknown, **rounded}
 
 
-def _histogram(values: Sequence[float], steps: Sequence[float]) -> list[dict[str, Any]]:
+def _histogram(values: NDArray[np.float64], steps: Sequence[float]) -> list[dict[str, Any]]:
     """Columns of one width from the slowest to the fastest, empty ones between them included."""
-    if not values:
+    if not len(values):
         return []
-    low, high = min(values), max(values)
+    low, high = float(values.min()), float(values.max())
     step = next((one for one in steps if high // one - low // one < BUCKETS), (high - low) / (BUCKETS - 1))
-    slots = np.floor(np.array(values) / step).astype(np.int64)
+    slots = np.floor(values / step).astype(np.int64)
     first = int(slots.min())
     return [
         {"from": (first + number) * step, "to": (first + number + 1) * step, "count": count}

@@ -4,33 +4,36 @@ from __future__ import annotations
 
 import contextlib
 import os
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tracker.analytics.comparison import Compared, compare
+from tracker.analytics.comparison import KINDS, Compared, compare
 from tracker.analytics.tally import Tally
 from tracker.engine.recorded import Reading, open_input
-from tracker.errors import ConfigError
+from tracker.errors import ConfigError, SinkError
 from tracker.formats.event_store import SUFFIXES
 from tracker.formats.ledger import read_events
 from tracker.formats.postgres import is_postgres
 from tracker.plugins import open_sink
 from tracker.settings.stream import StreamSettings, event_kind
-from tracker.sinks.base import SinkContext
+from tracker.sinks.base import Sink, SinkContext
 from tracker.sinks.claims import Claim, check_claims
 from tracker.sinks.exclusive import reserved, staged_name
 from tracker.sinks.part_file import refusal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from tracker.engine.recorded import RecordedInput
     from tracker.events import Event
+    from tracker.sinks.base import Edition
     from tracker.site import Site
     from tracker.types import TrackedFrame
 
-__all__ = ["Analysed", "analyse", "dry_run", "events_of"]
+__all__ = ["LEDGERS", "Analysed", "analyse", "analyse_each", "dry_run", "events_of", "total"]
 
 LEDGERS = (".jsonl", ".ndjson", ".parquet", *SUFFIXES)
 
@@ -75,7 +78,7 @@ class Recount:
 
     def counted(self) -> Iterator[TrackedFrame]:
         """The frames with their events."""
-        for tracked in self._source.counted():
+        for tracked in self._source.counted(bare=True):
             time_s = tracked.frame.time_s
             self.first_s = self.first_s if self.frames else time_s
             self.last_s = time_s
@@ -106,7 +109,7 @@ class Recount:
             events=self.events,
             tally=self.tally,
             compared=compared or [],
-            notes=list(self._source.notes),
+            notes=[*self._source.notes, *(note for stage in self._source.stages for note in stage.notes())],
         )
 
 
@@ -141,30 +144,118 @@ def analyse(
         ConfigError: The site does not fit, or something is not known.
     """
     files, settings, site = _checked(paths, site_path, settings)
+    with (
+        _ledger(out, files, site_path, revise=revise) as sink_of,
+        open_input(files, site, settings, reading or Reading()) as source,
+    ):
+        return _counted(source, site, sink_of, progress)
+
+
+def analyse_each(
+    recordings: Iterable[tuple[str, Path]],
+    site_path: str | os.PathLike[str],
+    out: str | os.PathLike[str] | None = None,
+    *,
+    inputs: Sequence[Path] = (),
+    revise: bool = False,
+    settings: StreamSettings | None = None,
+    reading: Reading | None = None,
+) -> Iterator[Analysed]:
+    """Count many recordings into one ledger, each as the stream of its name.
+
+    A store has each recording when it was counted; a file is replaced when all of them were.
+
+    Args:
+        recordings: Name and file of each; a file need only be there until the next one is asked for.
+        site_path: As for :func:`analyse`, like the others.
+        out: The same.
+        inputs: Files that are not to be written over.
+        revise: As for :func:`analyse`.
+        settings: The same.
+        reading: The same; its stream is not used.
+
+    Yields:
+        What came of each.
+
+    Raises:
+        TrackerError: As for :func:`analyse`, for the first recording that it concerns.
+    """
+    _, settings, site = _checked((), site_path, settings)
+    with _ledger(out, inputs, site_path, revise=revise) as sink_of:
+        for name, path in recordings:
+            with open_input([path], site, settings, replace(reading or Reading(), stream=name)) as source:
+                found = _counted(source, site, sink_of, _nothing)
+            yield found
+
+
+def total(name: str, found: Iterable[Analysed]) -> Analysed:
+    """The sum over recordings; notes come once, with the number of recordings that they are of.
+
+    Args:
+        name: For all of them.
+        found: Of each recording.
+    """
+    tally, notes = Tally(), Counter[str]()
+    frames = events = 0
+    seconds = 0.0
+    rows: dict[tuple[str, str, str], Compared] = {}
+    for one in found:
+        tally.merge(one.tally)
+        notes.update(one.notes)
+        frames, seconds, events = frames + one.frames, seconds + one.seconds, events + one.events
+        for row in one.compared:
+            place = row.kind, row.place, row.direction
+            rows[place] = row if place not in rows else rows[place].plus(row)
+    return Analysed(
+        stream=name,
+        frames=frames,
+        seconds=seconds,
+        events=events,
+        tally=tally,
+        compared=[rows[place] for place in sorted(rows, key=lambda place: (KINDS.index(rows[place].kind), *place[1:]))],
+        notes=[f"{count} recordings: {note}" for note, count in notes.most_common()],
+    )
+
+
+SinkOf = Callable[[str], contextlib.AbstractContextManager[Sink | None]]
+"""Opens the output of a stream; ``None`` where nothing is written."""
+
+
+@contextlib.contextmanager
+def _ledger(
+    out: str | os.PathLike[str] | None, inputs: Sequence[Path], site_path: str | os.PathLike[str], *, revise: bool
+) -> Iterator[SinkOf]:
+    """The ledger of any number of streams: a store is opened for each, a file once for all."""
     if out is None:
-        with open_input(files, site, settings, reading or Reading()) as source:
-            found = Recount(source, site, progress)
-            found.all()
-        return found.outcome()
+        yield lambda _stream: contextlib.nullcontext()
+        return
     database = is_postgres(out)
     kind = None if database else _kind_of(out)
     shared = database or kind == ".sqlite"
     if not database:
-        read = [*(Claim(path=path) for path in files), Claim(path=Path(site_path), named_by="--site")]
+        read = [*(Claim(path=path) for path in inputs), Claim(path=Path(site_path), named_by="--site")]
         check_claims([Claim(path=Path(out), named_by="--out", shared=shared)], read)
     if revise and not shared:
         problem = "expected a store, which keeps editions, found a file that is replaced as a whole"
         raise ConfigError(f"--revise with {out}", problem, "leave --revise out")
-    with contextlib.ExitStack() as stack:
-        target = out if shared else stack.enter_context(_replaced(Path(out)))
-        source = stack.enter_context(open_input(files, site, settings, reading or Reading()))
-        context = SinkContext(stream=source.stream, edition="revise" if revise else "append")
-        sink = stack.enter_context(open_sink(target, context, kind=kind))
-        found = Recount(source, site, progress)
+    if shared:
+        edition: Edition = "revise" if revise else "append"
+        yield lambda stream: open_sink(out, SinkContext(stream=stream, edition=edition), kind=kind)
+        return
+    with _replaced(Path(out)) as staged, open_sink(staged, SinkContext(), kind=kind) as sink:
+        yield lambda _stream: contextlib.nullcontext(sink)
+
+
+def _counted(source: RecordedInput, site: Site, sink_of: SinkOf, progress: Callable[[int, float], None]) -> Analysed:
+    """Count one recording into its sink."""
+    found = Recount(source, site, progress)
+    with sink_of(source.stream) as sink:
         for tracked in found.counted():
-            if tracked.events or tracked.heat is not None:
+            if sink is not None and (tracked.events or tracked.heat is not None):
                 sink.write(tracked)
-        sink.write_events(found.closing())
+        closing = found.closing()
+        if sink is not None:
+            sink.write_events(closing)
     return found.outcome()
 
 
@@ -178,6 +269,9 @@ def _replaced(path: Path) -> Iterator[Path]:
             staged.replace(os.path.realpath(path))
         except OSError as failure:
             raise refusal(path, failure, "put the ledger in its place") from failure
+        except SinkError as failure:  # of the file that the user named, whose other name is no one's business
+            words = (one.replace(str(staged), str(path)) for one in (failure.offender, failure.problem, failure.remedy))
+            raise SinkError(*words) from failure
         finally:
             staged.unlink(missing_ok=True)
 
@@ -185,7 +279,7 @@ def _replaced(path: Path) -> Iterator[Path]:
 def dry_run(
     paths: Sequence[str | os.PathLike[str]],
     site_path: str | os.PathLike[str],
-    against: str | os.PathLike[str] | None = None,
+    against: str | os.PathLike[str] | Sequence[Event] | None = None,
     *,
     settings: StreamSettings | None = None,
     reading: Reading | None = None,
@@ -196,7 +290,7 @@ def dry_run(
     Args:
         paths: As for :func:`analyse`.
         site_path: The site in question.
-        against: A ledger, or the site as it was; ``None`` = nothing to compare with.
+        against: A ledger, its events of this recording, or the site as it was; ``None`` = nothing to compare with.
         settings: As for :func:`analyse`, like the others.
         reading: The same.
         progress: The same; called for the site in question.
@@ -208,8 +302,8 @@ def dry_run(
     with open_input(files, site, settings, reading or Reading()) as source:
         found = Recount(source, site, progress)
         now = found.all()
-    if against is None:
-        return found.outcome(compare((), now, now=site))
+    if against is None or not isinstance(against, str | os.PathLike):
+        return found.outcome(compare(against or (), now, now=site))
     suffix = Path(against).suffix.lower()
     if suffix in LEDGERS:
         before = _of_stream(against, found)

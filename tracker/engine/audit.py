@@ -184,9 +184,8 @@ def _evidence(
 ) -> tuple[AuditTrail, int, Frame]:
     """What was counted and what was not, the number of frames, and the first of them."""
     settings = source.settings
-    start_utc_ms = None if settings.start_at is None else round(settings.start_at.timestamp() * 1000)
     stream = Path(source.stream).name or source.stream
-    trail = AuditTrail(source.site, stream=stream, near=near, start_utc_ms=start_utc_ms, gap_s=settings.gap_s)
+    trail = AuditTrail(source.site, stream=stream, near=near, start_utc_ms=settings.start_ms, gap_s=settings.gap_s)
     first, done = None, 0
     for done, tracked in enumerate(source.counted(), 1):
         first = first or tracked.frame

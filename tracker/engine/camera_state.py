@@ -160,14 +160,10 @@ def _small_shape(size: tuple[int, int]) -> tuple[int, int]:
 
 def _pictures(frame: Frame, shape: tuple[int, int]) -> tuple[Picture, Picture] | None:
     """The small picture of a frame, averaged, and single pixels of it; of the network's input where there is one."""
-    if frame.network_image is not None and frame.letterbox is not None:
-        width, height = frame.letterbox.content_size
-        picture = frame.network_image[:height, :width]
-    elif frame.image is not None:
-        picture = frame.image
-        height, width = picture.shape[:2]
-    else:
+    picture = frame.shown
+    if picture is None:
         return None
+    height, width = picture.shape[:2]
     step, thin = (max(max(width, height) // wanted, 1) for wanted in (LONGER_SIDE_PX, THINNED_PX))
     grey = cv2.cvtColor(picture[::thin, ::thin], cv2.COLOR_BGR2GRAY)
     small = cv2.resize(grey, shape[::-1], interpolation=cv2.INTER_AREA)

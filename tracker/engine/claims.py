@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tracker.errors import SinkError
 from tracker.segment.zoo import model_files
 from tracker.settings.stream import CameraSettings, RunSettings
 from tracker.sinks.base import file_of
@@ -82,8 +84,16 @@ def held_names(config: ServiceSettings, plan: StreamPlan) -> Iterator[None]:
 
 
 def _written(plan: StreamPlan, inputs: Sequence[Claim]) -> Iterator[Claim]:
-    """The files of a stream's outputs; of those that ``{frame}`` numbers, the ones that would replace an input."""
+    """The files of a stream's outputs; of those that ``{frame}`` numbers, the ones that would replace an input.
+
+    Raises:
+        SinkError: A receiver is named twice.
+    """
     settings = plan.settings
+    for output, count in Counter(plan.outputs).items():
+        if file_of(output) is None and count > 1:
+            problem = f"expected each receiver of {plan.name} once, found it {count} times"
+            raise SinkError(plan.shown(output), problem, "leave the others out")
     options = ["--save"] * (settings.save is not None) + ["--records"] * len(settings.records)
     options += ["--events"] * len(plan.events)
     for output, option, sink in zip(plan.outputs, options, plan.sink_classes, strict=True):
@@ -101,10 +111,9 @@ def _read(plan: StreamPlan) -> Iterator[Claim]:
         yield Claim(path=file, named_by=_owner(plan, ""))
     if settings.site is not None:
         yield Claim(path=Path(settings.site), named_by=_owner(plan, "--site"))
-    for file in model_files(settings.model):
-        yield Claim(path=file, named_by=_owner(plan, "--model"))
-    for file in model_files(settings.reid) if settings.reid is not None else ():
-        yield Claim(path=file, named_by=_owner(plan, "--reid"))
+    for option, model in (("--model", settings.model), ("--reid", settings.reid), ("--outline", settings.outline)):
+        for file in model_files(model) if model is not None else ():
+            yield Claim(path=file, named_by=_owner(plan, option))
 
 
 def _owner(plan: StreamPlan, option: str) -> str:
@@ -112,6 +121,6 @@ def _owner(plan: StreamPlan, option: str) -> str:
     settings = plan.settings
     if isinstance(settings, CameraSettings):
         return f"{settings.place}, {settings.name}" if settings.place else settings.name
-    if option in {"", "--model", "--reid", "--site"}:
+    if option in {"", "--model", "--outline", "--reid", "--site"}:
         return option or "source"
     return f"{option}, {plan.name}"

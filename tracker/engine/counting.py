@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from tracker.analytics.analytic import AnalyticContext
 from tracker.analytics.contact import ContactFinder
-from tracker.analytics.traffic_measures import asks_for_traffic
 from tracker.engine.stage import Stage
 from tracker.errors import ConfigError
 from tracker.plugins import ANALYTICS, STAGES, StageContext
+from tracker.traffic import Traffic
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from tracker.events import Event
     from tracker.settings.stream import StreamSettings
     from tracker.site import Site
+    from tracker.track_block import TrackBlock
     from tracker.types import TrackedFrame
 
 __all__ = [
@@ -78,6 +79,18 @@ class AnalyticsStage(Stage):
         """The frame with its ``events``, after those that it came with."""
         return replace(tracked, events=(*tracked.events, *self._analytic.process(tracked)))
 
+    @property
+    def takes_blocks(self) -> bool:
+        """See :attr:`tracker.analytics.analytic.Analytic.takes_blocks`."""
+        return self._analytic.takes_blocks
+
+    def take(self, block: TrackBlock) -> list[tuple[Event, ...]]:
+        """Events by frame, after those that the frames came with."""
+        found = self._analytic.take(block)
+        for number, events in block.events.items():
+            found[number] = (*events, *found[number])
+        return found
+
     def state(self) -> dict[str, Any] | None:
         """See :meth:`tracker.analytics.analytic.Analytic.state`."""
         return self._analytic.state()
@@ -85,6 +98,12 @@ class AnalyticsStage(Stage):
     def restore(self, kept: Kept) -> None:
         """Continue where the identities do; counts of a camera that cannot be continued cost none of its identities."""
         if kept.numbers_only:
+            try:
+                self._analytic.abandon(kept.state, elapsed_s=kept.elapsed_s or 0.0)
+            except Exception as failure:  # noqa: BLE001 - whatever a state of another version makes of it
+                problem = f"expected counts of this version, found {type(failure).__name__}: {failure}"
+                extra = {"camera": self._context.stream, "problem": problem}
+                logger.warning("alerts of before are not ended", extra=extra)
             return
         try:
             self._analytic.restore(kept.state, elapsed_s=kept.elapsed_s)
@@ -98,6 +117,10 @@ class AnalyticsStage(Stage):
     def close(self) -> tuple[Event, ...]:
         """What nothing can contradict any more, and the stays that last."""
         return self._analytic.close()
+
+    def notes(self) -> tuple[str, ...]:
+        """See :meth:`tracker.analytics.analytic.Analytic.notes`."""
+        return self._analytic.notes()
 
     def present(self) -> dict[str, dict[str, int]]:
         """Identities by zone and class."""
@@ -153,10 +176,17 @@ def kinds_of(site: Site | None, more: Sequence[str] = ()) -> list[str]:
         more: Names of further ones.
     """
     asked = [] if site is None else ["site"]
-    if site is not None and asks_for_traffic(site):
+    if site is not None and _asks_for_traffic(site):
         asked.append("traffic")
     alerts = ["alerts"] if site is not None and site.alerts else []  # the last: they see what the others found
     return [*(kind for kind in dict.fromkeys([*asked, *more]) if kind not in alerts), *alerts]
+
+
+def _asks_for_traffic(site: Site) -> bool:
+    """Whether anything in a site is measured by the analytic ``traffic``."""
+    lines = any(line.measures or line.wrong_way for line in site.lines)
+    zones = any(zone.stopped_s is not None or zone.towards for zone in site.zones)
+    return lines or zones or (site.traffic is not None and site.traffic != Traffic(sizes=site.traffic.sizes))
 
 
 def site_of(settings: StreamSettings) -> Site | None:

@@ -106,7 +106,7 @@ class CoveredSink(Sink):
     """An output that gets covered pictures only.
 
     Frames come to it late by :attr:`Covering.delay_s` of media time, all of them and in order; at the end of the stream
-    the last ones are covered with what is known. Their network input is taken away: it is a picture too.
+    the last ones are covered with what is known. Their network input and small picture are taken away: pictures too.
 
     Args:
         sink: The output.
@@ -175,7 +175,7 @@ class CoveredSink(Sink):
     def _give(self) -> None:
         started_s = time.thread_time()
         tracked = self._waiting.popleft()
-        frame = replace(tracked.frame, network_image=None, letterbox=None)
+        frame = replace(tracked.frame, small_image=None, network_image=None, letterbox=None)
         if frame.image is not None:
             picture = frame.image.copy()  # other outputs hold the same one
             shapes = self._cover.shapes(frame.time_s) if self._covering.mode != "none" else []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from bisect import bisect_left
 from collections import Counter, defaultdict, deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -39,6 +40,8 @@ class StreamFigures:
     Attributes:
         frames: Frames that went through since the start.
         instances: Instances in them.
+        skipped: Frames, of these, that were not segmented because nothing moved and no track lived.
+        interpolated: Frames, of these, that were not segmented and lie between two that were.
         fps: Frames per second over the last ten seconds.
         age_p50_s: Median seconds from a frame's arrival to its tracks; NaN before the first frame.
         age_p99_s: The 99th percentile of that.
@@ -57,6 +60,8 @@ class StreamFigures:
 
     frames: int = 0
     instances: int = 0
+    skipped: int = 0
+    interpolated: int = 0
     fps: float = 0.0
     age_p50_s: float = float("nan")
     age_p99_s: float = float("nan")
@@ -155,7 +160,7 @@ class StreamMeter:
         self._done_s: deque[float] = deque(maxlen=AGES)
         self._ages_s: deque[float] = deque(maxlen=AGES)
         self._stage_s: defaultdict[str, float] = defaultdict(float)
-        self._frames = self._instances = self._living = 0
+        self._frames = self._instances = self._living = self._skipped = self._interpolated = 0
         self._media_s = 0.0
         self._output_failures, self._output_problem = 0, ""
 
@@ -175,6 +180,8 @@ class StreamMeter:
         with self._lock:
             self._frames += 1
             self._instances += len(tracked.instances)
+            self._skipped += tracked.skipped
+            self._interpolated += tracked.interpolated
             self._media_s = tracked.frame.time_s
             self._done_s.append(now_s)
             self._ages_s.append(now_s - tracked.frame.arrived_s)
@@ -215,6 +222,8 @@ class StreamMeter:
             return StreamFigures(
                 frames=self._frames,
                 instances=self._instances,
+                skipped=self._skipped,
+                interpolated=self._interpolated,
                 fps=self._rate(now_s),
                 age_p50_s=p50_s,
                 age_p99_s=p99_s,
@@ -233,7 +242,7 @@ class StreamMeter:
 
     def _rate(self, now_s: float) -> float:
         window_s = min(WINDOW_S, max(now_s - self._window_from_s, 1e-3))
-        return sum(done_s >= now_s - window_s for done_s in self._done_s) / window_s
+        return (len(self._done_s) - bisect_left(self._done_s, now_s - window_s)) / window_s
 
     def census_state(self) -> dict[str, Any]:
         """The state of :attr:`census` between two frames."""

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from tracker.engine.plan import StreamPlan
     from tracker.engine.scheduler import Engine
+    from tracker.segment.promptable.outliner import Outliner
     from tracker.segment.reid import OnnxEmbedder
     from tracker.segment.session import OnnxSegmenter
     from tracker.settings.stream import DeviceSettings
@@ -77,6 +78,7 @@ class Models:
         self._batch_wait_s = batch_wait_s
         self._served: dict[ModelKey, _Served] = {}
         self._embedders: dict[str, OnnxEmbedder] = {}
+        self._outliners: dict[str, Outliner] = {}
         self._sizes: dict[Address, tuple[int, int] | None] = {}
 
     def change(self, plans: Sequence[StreamPlan]) -> Change:
@@ -102,6 +104,10 @@ class Models:
             if reid is not None and reid not in self._embedders:
                 self._embedders[reid] = self._open_embedder(reid)
                 opened.append(("re-identification", self._embedders[reid].describe()))
+            folder = plan.settings.outline
+            if folder is not None and folder not in self._outliners:
+                self._outliners[folder] = self._open_outliner(folder)
+                opened.append(("outlines", self._outliners[folder].describe()))
         return Change(sessions, opened)
 
     def open_alone(self, plan: StreamPlan) -> OnnxSegmenter:
@@ -116,6 +122,10 @@ class Models:
         """What gives a stream's instances embeddings; streams that name the same network share its session."""
         reid = _reid(plan)
         return None if reid is None else self._embedders[reid]
+
+    def outliner(self, plan: StreamPlan) -> Outliner | None:
+        """What outlines a stream's tracks; streams that name the same folder share its sessions."""
+        return None if plan.settings.outline is None else self._outliners[plan.settings.outline]
 
     def segmenter(self, plan: StreamPlan, change: Change | None = None) -> OnnxSegmenter:
         """The session of a stream, now or once a change is carried out."""
@@ -154,7 +164,7 @@ class Models:
         return self._served[self._key(plan)].batcher
 
     def let_go(self, running: Sequence[StreamPlan]) -> list[Batcher]:
-        """Release every session and every network for appearance that no running stream uses.
+        """Release every session and every network for appearance and outlines that no running stream uses.
 
         Args:
             running: The streams that run or are about to.
@@ -164,6 +174,8 @@ class Models:
         """
         named = {_reid(plan) for plan in running}
         self._embedders = {name: embedder for name, embedder in self._embedders.items() if name in named}
+        folders = {plan.settings.outline for plan in running}
+        self._outliners = {name: outliner for name, outliner in self._outliners.items() if name in folders}
         used = {self._key(plan) for plan in running}
         return [self._served.pop(key).batcher for key in list(self._served) if key not in used]
 
@@ -187,6 +199,11 @@ class Models:
 
         threads = None if self._device.workers == 1 else 1
         return OnnxEmbedder(model, device=self._device.device, threads=threads)
+
+    def _open_outliner(self, folder: str) -> Outliner:
+        from tracker.segment.promptable.outliner import Outliner
+
+        return Outliner(folder, device=self._device.device)
 
     def _open(self, plan: StreamPlan, key: ModelKey, lowest: float) -> OnnxSegmenter:
         from tracker.segment.session import OnnxSegmenter

@@ -11,8 +11,7 @@ import numpy as np
 from tracker.analytics.measures import EARLIER_FRAMES, TIME_DIGITS
 from tracker.contacts import ContactState
 from tracker.engine.stage import Stage
-from tracker.events import OUTAGE_KINDS
-from tracker.recount import CameraNote, FrameNotes, Quiet, Sight, occluder_mark
+from tracker.recount import CameraNote, FrameNotes, Quiet, Sight, notes_of_camera, occluder_mark
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -49,6 +48,7 @@ class NotesStage(Stage):
         self._occluders = "" if site is None else occluder_mark(site.occluders)
         self._past: deque[tuple[float, NDArray[np.float64]]] = deque(maxlen=EARLIER_FRAMES)
         self._quiet: list[Quiet] = []
+        self._skipped = 0
         self._ended: list[int] = []
         self._camera: list[CameraNote] = []
 
@@ -60,12 +60,9 @@ class NotesStage(Stage):
         earlier = self._sights(tracks.earlier_rows)
         self._past.append((time_s, _seen(contacts)))
         self._ended += tracks.ended_ids.tolist()
-        self._camera += [
-            CameraNote(time_s, event.kind, event.time_s, event.since_s, event.utc_ms)
-            for event in tracked.events
-            if event.kind in OUTAGE_KINDS and event.kind != "gap"  # which the times of the frames tell
-        ]
+        self._camera += notes_of_camera(tracked.events, time_s)
         if not len(tracks):
+            self._skipped += tracked.skipped
             self._pass(time_s)
             return tracked
         noted = FrameNotes(
@@ -76,8 +73,10 @@ class NotesStage(Stage):
             quiet=tuple(self._quiet),
             camera=tuple(self._camera),
             occluders=self._occluders,
+            skipped=self._skipped,
+            interpolated=tracked.interpolated,
         )
-        self._ended, self._quiet, self._camera = [], [], []
+        self._ended, self._quiet, self._camera, self._skipped = [], [], [], 0
         return replace(tracked, notes=noted)
 
     def state(self) -> dict[str, Any] | None:
@@ -87,6 +86,7 @@ class NotesStage(Stage):
             "quiet": [list(one) for one in self._quiet],
             "ended": list(self._ended),
             "camera": [list(one) for one in self._camera],
+            "skipped": self._skipped,
         }
 
     def restore(self, kept: Kept) -> None:
@@ -99,6 +99,7 @@ class NotesStage(Stage):
         self._quiet = [Quiet(float(first_s), float(last_s), int(count)) for first_s, last_s, count in state["quiet"]]
         self._ended = [int(identity) for identity in state["ended"]]
         self._camera = [CameraNote(*values) for values in state["camera"]]
+        self._skipped = int(state.get("skipped", 0))
 
     def _sights(self, earlier_rows: NDArray[np.int64]) -> dict[int, tuple[Sight, ...]]:
         """Contacts of new identities in the frames before, the oldest first."""

@@ -5,23 +5,27 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from tracker.engine.counting import counting_stages
 from tracker.engine.covered import covering_of
+from tracker.engine.economy import Economy
 from tracker.engine.journal import Delivery
 from tracker.engine.meter import StreamMeter
 from tracker.engine.outputs import Outputs
 from tracker.engine.plan import chosen_classes
 from tracker.engine.resume import CHECKPOINT_FRAMES, ChunkedSink, restore
 from tracker.engine.snapshot import Kept, next_number, numbered
+from tracker.engine.steady import SteadyTracker
 from tracker.engine.stream import Stream
 from tracker.plugins import STAGES, StageContext
+from tracker.sinks.base import file_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from tracker.engine.journal import Journal
+    from tracker.engine.outline import Outlines
     from tracker.engine.plan import StreamPlan
     from tracker.engine.resume import Resumption
     from tracker.engine.stage import Embedder, Stage
@@ -71,6 +75,7 @@ def open_stream(
     *,
     segmenter: Segmenter,
     embedder: Embedder | None = None,
+    outliner: Outlines | None = None,
     lowest_score: float | None = None,
     tracker: Callable[[], Associator] | None = None,
     patient: bool = True,
@@ -87,6 +92,7 @@ def open_stream(
         plan: What it is to do.
         segmenter: The shared model: names, input size and shape.
         embedder: Gives instances embeddings from the picture, where the settings name a network for that.
+        outliner: Gives tracks outlines, where the settings name a promptable segmenter.
         lowest_score: Of the instances to use, since a shared model may let through more; ``None`` = all.
         tracker: Makes a tracker; ``None`` = the one that the settings describe.
         patient: A camera that is not there is waited for, and an output that cannot be opened is left out and reported;
@@ -108,7 +114,9 @@ def open_stream(
         kept = Kept(state=checkpoint.state or {}, elapsed_s=None)
 
     def make() -> list[Stage]:
-        return stages_of(plan, segmenter, embedder=embedder, lowest_score=lowest_score, tracker=tracker)
+        return stages_of(
+            plan, segmenter, embedder=embedder, outliner=outliner, lowest_score=lowest_score, tracker=tracker
+        )
 
     continued, stages, meter = _continued(plan.name, make, kept)
     if not continued:
@@ -125,10 +133,18 @@ def open_stream(
         outputs = Outputs(plan, source.info, segmenter, on_lost=lost, view=stream)
         if chunked is None:
             return outputs.open(strict=not patient, beside=beside)
-        open_chunk = outputs.opener(final_classes=False)
-        kinds = [plan.kind_of(output) for output in plan.outputs]
-        paths = [Path(output) for output in plan.outputs]
-        return ChunkedSink(paths, open_chunk, chunked, chunks=chunks, kinds=kinds)
+        open_chunk = outputs.opener(final_classes=False, resumable=True)
+        classes = zip(plan.outputs, plan.sink_classes, strict=True)
+        in_chunks = {output: sink.resumes == "chunks" for output, sink in classes}
+        files = [output for output, chunk in in_chunks.items() if chunk]
+        return ChunkedSink(
+            [Path(output) for output in files],
+            open_chunk,
+            chunked,
+            chunks=chunks,
+            kinds=[plan.kind_of(output) for output in files],
+            direct=[output for output, chunk in in_chunks.items() if not chunk],
+        )
 
     stream = Stream(
         name=plan.name,
@@ -138,6 +154,8 @@ def open_stream(
         meter=meter,
         max_in_flight=flow.max_in_flight,
         limit=plan.limit,
+        detect_every=plan.settings.detect_every * plan.settings.stride,
+        economy=_economy(plan, stages) if plan.settings.economy == "auto" else None,
         checkpoint_frames=None if chunked is None else CHECKPOINT_FRAMES,
         on_link=watch.on_link,
         delivery=Delivery(int(kept.state.get("events", 0)) if kept is not None and continued else None, journal),
@@ -147,23 +165,37 @@ def open_stream(
     return stream
 
 
+def _economy(plan: StreamPlan, stages: Sequence[Stage]) -> Economy:
+    """What decides which frames are segmented.
+
+    Raises:
+        TrackerError: The tracker does not tell whether a track lives.
+    """
+    number = next(number for number, stage in enumerate(stages) if isinstance(stage, SteadyTracker))
+    tracker = cast("SteadyTracker", stages[number])
+    tracker.living  # noqa: B018 - refused before anything is opened
+    return Economy(stages[: number + 1], tracker, fills=plan.address.kind not in {"camera", "network"})
+
+
 def stages_of(
     plan: StreamPlan,
     segmenter: Segmenter,
     *,
     embedder: Embedder | None = None,
+    outliner: Outlines | None = None,
     lowest_score: float | None = None,
     tracker: Callable[[], Associator] | None = None,
 ) -> list[Stage]:
     """The stages of a stream in their order.
 
-    Camera motion, filter, embeddings, associate, predicted masks, those of the settings, and last contact, camera
-    state, analytics, so that what is counted is what is written.
+    Camera motion, filter, embeddings, associate, predicted masks, outlines, those of the settings, and last contact,
+    camera state, analytics, so that what is counted is what is written.
 
     Args:
         plan: What the stream is to do.
         segmenter: Of the stream: its classes, and the score that confirms a track.
         embedder: As for :func:`open_stream`, like the others.
+        outliner: The same.
         lowest_score: The same.
         tracker: The same.
 
@@ -187,6 +219,8 @@ def stages_of(
         steps.append(("associate", {"tracker": make}))
         if settings.predicted_masks:
             steps.append(("predicted_masks", {}))
+    if outliner is not None:
+        steps.append(("outline", {"outliner": outliner, "every": settings.outline_every}))
     steps += [(name, {}) for name in settings.stages]
     return [
         *(
@@ -219,7 +253,7 @@ def _continued(name: str, make: Callable[[], list[Stage]], kept: Kept | None) ->
         logger.warning("state not used", extra={"camera": name, "problem": problem})
         stages, meter = make(), StreamMeter()
         if number is not None:
-            restore(stages, meter, replace(kept, state=numbered(number), numbers_only=True))
+            restore(stages, meter, replace(kept, state=numbered(number, kept.state), numbers_only=True))
         return False, stages, meter
     if kept.elapsed_s is not None and not kept.numbers_only:
         logger.info("state restored", extra={"camera": name, "age_s": round(kept.elapsed_s, 1)})
@@ -229,15 +263,18 @@ def _continued(name: str, make: Callable[[], list[Stage]], kept: Kept | None) ->
 def _is_chunked(plan: StreamPlan) -> bool:
     """Whether all outputs of a recording can be written in chunks; the log says why not."""
     for output, kind in zip(plan.outputs, plan.sink_classes, strict=True):
+        if kind.resumes != "chunks":
+            continue
         why = kind.why_not_joined(plan.shown(output))
         if not why and plan.settings.privacy != "none" and kind.needs_images:
             why = "its pictures are covered with what is seen in the frames after them"
         if not why and "{time}" in Path(output).name:
             why = "it comes in parts by time"
         if why:
-            name = Path(plan.shown(output)).name
+            name = plan.shown(output) if file_of(output) is None else Path(output).name
             problem = f"{name} cannot be resumed, and this recording restarts from its beginning after a kill: {why}"
-            logger.warning("not resumable", extra={"camera": plan.name, "problem": problem})
+            asked_for = logging.getLogger("tracker.live.resume")
+            asked_for.warning("not resumable", extra={"camera": plan.name, "problem": problem})
             return False
     return bool(plan.outputs)
 
@@ -262,6 +299,7 @@ def _open_source(
             network_size=segmenter.network_size,
             keep_aspect=segmenter.keep_aspect,
             want_image=plan.wants_images,
+            small_height=plan.small_height,
             stride=settings.stride,
             fps=settings.fps,
             policy=settings.policy,
@@ -278,6 +316,7 @@ def _open_source(
         network_size=segmenter.network_size,
         keep_aspect=segmenter.keep_aspect,
         want_image=plan.wants_images,
+        small_height=plan.small_height,
         stride=settings.stride,
         fps=settings.fps,
         policy=settings.policy,

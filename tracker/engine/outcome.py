@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from tracker.engine.meter import StreamFigures
     from tracker.engine.plan import StreamPlan
     from tracker.engine.stream import Stream
+    from tracker.sinks.base import QueueFigures
 
 __all__ = ["Outcome", "outcome_of", "tally_of"]
 
@@ -35,6 +36,7 @@ class Outcome:
         failures: Errors that ended an output or the source early; empty when all went well.
         interrupted: Whether it was stopped before its end.
         notes: What the source had to skip or repair, in words.
+        deliveries: Of the outputs whose receiver is another program: how much it confirmed, and what waits where.
     """
 
     name: str
@@ -45,6 +47,7 @@ class Outcome:
     failures: list[TrackerError]
     interrupted: bool = False
     notes: list[str] = field(default_factory=list)
+    deliveries: list[QueueFigures] = field(default_factory=list)
     tally: Tally | None = None
 
     def as_json(self) -> dict[str, Any]:
@@ -54,12 +57,15 @@ class Outcome:
             "source": mask(self.name),
             "frames": figures.frames,
             "instances": figures.instances,
+            **({"skipped": figures.skipped} if figures.skipped else {}),
+            **({"interpolated": figures.interpolated} if figures.interpolated else {}),
             "identities": dict(self.identities),
             "media_s": round(figures.media_s, 3),
             "wall_s": round(figures.wall_s, 3),
             "fps": round(figures.frames_per_s, 2),
             "stage_ms": {name: round(ms, 3) for name, ms in self.stage_ms.items()},
             "outputs": self.outputs,
+            **({"deliveries": [_delivery(one) for one in self.deliveries]} if self.deliveries else {}),
             "failures": [str(failure) for failure in self.failures],
             "interrupted": self.interrupted,
             "notes": mask_values(self.notes),
@@ -82,7 +88,8 @@ def outcome_of(plan: StreamPlan, stream: Stream, failures: list[TrackerError], *
         outputs=[plan.shown(output) for output in plan.outputs if _is_there(output)],
         failures=failures,
         interrupted=interrupted,
-        notes=[*notes(source.info, source.counters), *sound_notes(plan), *privacy_notes(plan)],
+        notes=[*notes(source.info, source.counters), *sound_notes(plan), *privacy_notes(plan), *stream.notes],
+        deliveries=list(stream.queues),
         tally=tally_of(plan, figures.tally),
     )
 
@@ -94,6 +101,12 @@ def tally_of(plan: StreamPlan, counted: Tally) -> Tally | None:
     tally = Tally.of(plan.site)
     tally.merge(counted)
     return tally
+
+
+def _delivery(one: QueueFigures) -> dict[str, Any]:
+    """What became of the messages for a receiver, as plain values."""
+    waiting = {"waiting": one.rows, "kept_in": one.kept_in} if one.rows else {"waiting": 0}
+    return {"output": one.sink, "confirmed": one.confirmed, "refused": one.refused, "dropped": one.dropped, **waiting}
 
 
 def _is_there(output: str) -> bool:

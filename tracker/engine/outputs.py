@@ -70,6 +70,7 @@ class Outputs:
         final_classes: bool = True,
         edition: Edition | None = None,
         covered: bool = True,
+        resumable: bool = False,
     ) -> Opener:
         """What opens one output, part after part: drawn trails continue from one to the next.
 
@@ -78,11 +79,14 @@ class Outputs:
             final_classes: Of what is not the whole stream (parts, chunks) the classes are not final yet.
             edition: Of events in stores; ``None`` = as the plan says.
             covered: Its pictures are covered as the settings say; parts of one output are covered together.
+            resumable: A recording that is cut off goes on from a checkpoint.
         """
         from tracker.engine.marks import marks_to_draw
         from tracker.render.annotate import DRAWN, TRAIL_S, Annotator
+        from tracker.render.small import drawn_small
 
         settings = self._plan.settings
+        height = settings.save_height
         keeps_instances = any(sink.keeps_instances for sink in self._plan.sink_classes)
         parts = DRAWN if settings.draw is None else settings.draw
         annotator = Annotator(
@@ -99,7 +103,7 @@ class Outputs:
         context = SinkContext(
             class_names=self._model.class_names,
             frame_rate=self._frame_rate,
-            draw=annotator.draw,
+            draw=annotator.draw if height is None else partial(drawn_small, annotator.draw, height),
             masks=settings.masks,
             image_names=self._plan.address.kind == "images",
             coasting=coasting,
@@ -108,6 +112,7 @@ class Outputs:
             final_classes=final_classes,
             confirmation_score=self._confirmation_score,
             stream=self._plan.name,
+            start_ms=settings.start_ms,
             live=self._plan.address.kind in {"camera", "network"},
             model_digest=self._model.digest if keeps_instances else "",
             edition=edition or self._plan.edition,
@@ -115,6 +120,8 @@ class Outputs:
             view=self._view,
             spool=settings.spool,
             spool_bytes=int(settings.spool_mb * 1e6),
+            outputs=self._plan.outputs,
+            resumable=resumable,
         )
 
         def open_one(output: str | os.PathLike[str], *, kind: str | None = None) -> Sink:

@@ -103,7 +103,20 @@ class StreamPlan:
     def wants_images(self) -> bool:
         """Whether an output or a network of its own needs the full-size pictures."""
         embeds = self.looks_for_tracks and self.settings.reid is not None
-        return self.shows_images or embeds or any(sink.needs_images for sink in self.sink_classes)
+        looks = embeds or self.settings.outline is not None
+        small = self.small_height is not None
+        read = any(sink.needs_images and not (small and sink.draws_only) for sink in self.sink_classes)
+        return self.shows_images or looks or read
+
+    @property
+    def small_height(self) -> int | None:
+        """Lines of the pictures that are decoded for drawing; ``None`` where nothing is drawn, or at full size.
+
+        What is covered is covered at full size, and made smaller after that.
+        """
+        covers = self.settings.privacy != "none" or (self.site is not None and bool(self.site.never_shown))
+        draws = any(sink.needs_images and sink.draws_only for sink in self.sink_classes)
+        return self.settings.save_height if draws and not covers else None
 
 
 @system_refusals(SinkError)

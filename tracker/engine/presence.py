@@ -137,8 +137,7 @@ def _of_records(
     source: RecordedInput, limits: tuple[int | None, int | None], progress: Callable[[int], None]
 ) -> Presence:
     total, (start_ms, end_ms), settings = HeatSum(), limits, source.settings
-    start_utc_ms = None if settings.start_at is None else round(settings.start_at.timestamp() * 1000)
-    stage = HeatmapStage(source.stream, start_utc_ms=start_utc_ms, gap_s=settings.gap_s)
+    stage = HeatmapStage(source.stream, start_utc_ms=settings.start_ms, gap_s=settings.gap_s)
     for number, tracked in enumerate(source.counted(), 1):
         steps = stage.process(tracked).heat
         progress(number)

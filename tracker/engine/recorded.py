@@ -7,13 +7,16 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from tracker.engine.counting import check_site, counting_stages, kinds_of
-from tracker.engine.saved import stream_of, tracked_frames
+from tracker.analytics.contact import ContactFinder
+from tracker.engine.counting import AnalyticsStage, check_site, kinds_of
+from tracker.engine.saved import saved_stages, started, stream_of, tracked_frames
 from tracker.errors import ConfigError
 from tracker.formats.instances import is_saved_instances, open_saved
 from tracker.formats.recorded import open_recorded
 from tracker.plugins import STAGES, StageContext
 from tracker.recount import occluder_mark
+from tracker.track_block import TrackBlock, blocks_of
+from tracker.types import Frame, Instances, TrackedFrame
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -24,7 +27,6 @@ if TYPE_CHECKING:
     from tracker.formats.recorded import Recorded
     from tracker.settings.stream import StreamSettings
     from tracker.site import Site
-    from tracker.types import TrackedFrame
 
 __all__ = ["Reading", "RecordedInput", "open_input"]
 
@@ -56,6 +58,7 @@ class RecordedInput:
         stream: Its name.
         site: What is counted.
         frames: In order of time.
+        blocks: The same as columns, where that is known; of both only one can be read.
         stages: That find the events.
         settings: With the start that was declared then, or now.
         class_names: That the model has; ``None`` where only the rows tell.
@@ -65,17 +68,44 @@ class RecordedInput:
     stream: str
     site: Site
     frames: Iterator[TrackedFrame]
+    blocks: Iterator[TrackBlock] | None = None
     stages: list[Stage]
     settings: StreamSettings
     class_names: Sequence[str] | None = None
     notes: list[str] = field(default_factory=list)
 
-    def counted(self) -> Iterator[TrackedFrame]:
-        """The frames with their events."""
+    def counted(self, *, bare: bool = False) -> Iterator[TrackedFrame]:
+        """The frames with their events.
+
+        Args:
+            bare: Nothing is asked of a frame but its times, events and heat; where all stages can, they take blocks.
+        """
+        if bare and self.blocks is not None and len(self.stages) == 1:
+            [stage] = self.stages
+            if isinstance(stage, AnalyticsStage) and stage.takes_blocks:
+                yield from self._counted_blocks(self.blocks, stage)
+                return
         for tracked in self.frames:
             for stage in self.stages:
                 tracked = stage.process(tracked)  # noqa: PLW2901 - a frame on its way
             yield tracked
+
+    def _counted_blocks(self, blocks: Iterator[TrackBlock], stage: AnalyticsStage) -> Iterator[TrackedFrame]:
+        nothing = Instances.empty()
+        for block in blocks:
+            for number, events in enumerate(stage.take(block)):
+                time_s = block.times_s[number]
+                frame = Frame(
+                    index=block.indices[number],
+                    time_s=time_s,
+                    arrived_s=time_s,
+                    source=self.stream,
+                    size=block.size,
+                    captured_at=block.captured_at[number],
+                )
+                yield TrackedFrame(
+                    frame=frame, instances=nothing, tracks=None, class_names=block.class_names, events=events
+                )
 
     def closing(self) -> tuple[Event, ...]:
         """What is open at the end."""
@@ -125,6 +155,7 @@ def open_input(
         stream=stream,
         site=site,
         frames=_with_camera(recorded, stream, site, settings),
+        blocks=_blocks_with_camera(recorded, stream, site, settings),
         stages=stages,
         settings=settings,
         class_names=None,
@@ -144,7 +175,8 @@ def _instances(
         check_site(site, model.class_names, settings.site or "site")
         stream, frames = stream_of(model, tracked_frames(model, saved))
         stream = reading.stream or stream
-        stages = counting_stages(stream, model.class_names, contacts=False, site=site, settings=settings)
+        settings = started(settings, model)
+        stages = saved_stages(stream, model.class_names, contacts=False, site=site, settings=settings)
         yield RecordedInput(
             stream=stream,
             site=site,
@@ -157,21 +189,38 @@ def _instances(
 
 def _with_camera(recorded: Recorded, stream: str, site: Site, settings: StreamSettings) -> Iterator[TrackedFrame]:
     """Frames whose events of the camera are of this stream, site and clock; what lasts ends with the records."""
-    start_ms = None if settings.start_at is None else round(settings.start_at.timestamp() * 1000)
     for tracked in recorded.frames():
-        if not tracked.events:
-            yield tracked
-            continue
-        events = tuple(
-            replace(
-                event,
-                stream=stream,
-                revision=site.revision,
-                utc_ms=event.utc_ms if start_ms is None else round(start_ms + event.time_s * 1000),
-            )
-            for event in tracked.events
+        events = _of_stream(tracked.events, stream, site, settings)
+        yield replace(tracked, events=events) if events else tracked
+
+
+def _blocks_with_camera(recorded: Recorded, stream: str, site: Site, settings: StreamSettings) -> Iterator[TrackBlock]:
+    """The same as columns."""
+    for block in blocks_of(_of_boxes(recorded, site)) if recorded.by_boxes else recorded.blocks():
+        events = {number: _of_stream(own, stream, site, settings) for number, own in block.events.items()}
+        yield replace(block, events=events)
+
+
+def _of_boxes(recorded: Recorded, site: Site) -> Iterator[TrackBlock]:
+    """Blocks of one frame whose contacts are found from the boxes of the rows."""
+    finder = ContactFinder([occluder.polygon for occluder in site.occluders])
+    for tracked in recorded.frames():
+        if tracked.tracks is not None:
+            yield TrackBlock.of(tracked, tracked.tracks, finder.find(tracked.instances, tracked.frame.size))
+
+
+def _of_stream(events: Sequence[Event], stream: str, site: Site, settings: StreamSettings) -> tuple[Event, ...]:
+    """Events of the camera under this stream, site and clock."""
+    start_ms = settings.start_ms
+    return tuple(
+        replace(
+            event,
+            stream=stream,
+            revision=site.revision,
+            utc_ms=event.utc_ms if start_ms is None else round(start_ms + event.time_s * 1000),
         )
-        yield replace(tracked, events=events)
+        for event in events
+    )
 
 
 def _remarks(recorded: Recorded) -> list[str]:

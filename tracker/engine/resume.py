@@ -3,6 +3,7 @@
 However a process ends, the next one restores the stages' exact state at the last checkpoint, skips the frames
 before it, throws away what was written after it, and so writes the same records as a run without interruption, byte by
 byte. A video has the same frames at the same times; what was drawn from memory (trails) starts empty at the seam.
+Outputs to other programs are not in chunks, see :mod:`tracker.engine.direct`.
 """
 
 from __future__ import annotations
@@ -15,8 +16,10 @@ import shutil
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from tracker.engine.direct import DirectOutputs
 from tracker.engine.snapshot import Snapshots
 from tracker.errors import ConfigError
+from tracker.formats.ledger import read_events
 from tracker.plugins import sink_class
 from tracker.sinks.base import Checkpoint, Sink
 from tracker.sinks.part_file import refusal, write_whole
@@ -30,14 +33,17 @@ if TYPE_CHECKING:
     from tracker.engine.snapshot import Kept
     from tracker.engine.stage import Stage
     from tracker.events import Event
+    from tracker.sinks.base import QueueFigures
     from tracker.types import TrackedFrame
 
 __all__ = ["CHECKPOINT_FRAMES", "ChunkedSink", "Resumption", "restore"]
 
-logger = logging.getLogger("tracker.live")
+logger = logging.getLogger("tracker.live.resume")
 
 CHECKPOINT_FRAMES = 100
 """A kill costs so many frames of work at most; a checkpoint costs about 10 ms in the writer's thread."""
+EVENTS = "given.events.jsonl"
+"""Chunks of the events that outputs of other programs were given, kept while the recording runs."""
 
 
 def restore(stages: Sequence[Stage], meter: StreamMeter, kept: Kept) -> None:
@@ -151,6 +157,7 @@ class ChunkedSink(Sink):
         resumption: Where chunks and checkpoints are.
         chunks: How many chunks of an earlier run are kept.
         kinds: Of the outputs, as for :func:`tracker.plugins.sink_class`; by default as their suffixes say.
+        direct: Addresses of outputs that are not written in chunks.
     """
 
     def __init__(
@@ -161,11 +168,17 @@ class ChunkedSink(Sink):
         *,
         chunks: int = 0,
         kinds: Sequence[str | None] = (),
+        direct: Sequence[str] = (),
     ) -> None:
         self._paths, self._open_part, self._resumption = list(paths), open_part, resumption
         self._kinds = list(kinds) or [None] * len(self._paths)
+        self._direct = DirectOutputs(direct, open_part, self._earlier_events)
+        self._files = len(self._paths)
+        if self._direct.compare:
+            self._paths.append(resumption.chunks / EVENTS)
+            self._kinds.append(None)
         self._last_s = 0.0
-        self._chunks = chunks
+        self._chunks = self._resumed_from = chunks
         self._sinks: list[Sink] = []
         self._complete = False
         self._failed = False
@@ -180,10 +193,11 @@ class ChunkedSink(Sink):
         """Add one frame to the current chunk."""
         self._last_s = tracked_frame.frame.time_s
         with self._failing():
-            if not self._sinks:
+            if self._paths and not self._sinks:
                 self._begin_chunk(range(len(self._paths)))
             for sink in self._sinks:
                 sink.write(tracked_frame)
+            self._direct.write(tracked_frame)
 
     def write_events(self, events: Sequence[Event]) -> None:
         """Add them to the current chunk, or to one of their own where the last frame completed it."""
@@ -194,11 +208,13 @@ class ChunkedSink(Sink):
                     self._begin_chunk(takers)
             for sink in self._sinks:
                 sink.write_events(events)
+            self._direct.write_events(events)
 
     def checkpoint(self, checkpoint: Checkpoint) -> None:
         """Complete the chunk, so that a later process can resume from here."""
         with self._failing():
             self._end_chunk()
+            self._direct.checkpoint(checkpoint)
             self._complete = checkpoint.complete
             if checkpoint.state is not None and not checkpoint.complete:
                 self._resumption.save(checkpoint, self._chunks)
@@ -206,7 +222,8 @@ class ChunkedSink(Sink):
     def close(self) -> None:
         """Put the chunks together into the final files; safe to call twice.
 
-        After a failure a file of which nothing was kept is not made, and what stands there stays.
+        After a failure a file of which nothing was kept is not made, and what stands there stays. While something waits
+        for a receiver, the recording is not done: resumed, it takes the last chunk again and sends what waits.
 
         Raises:
             SinkError: Chunks cannot be completed or put together, all the same those of the other outputs were.
@@ -215,12 +232,18 @@ class ChunkedSink(Sink):
             return
         self._closed = True
         with contextlib.ExitStack() as finishing:  # one after another, each also where one before it fails
-            for number in reversed(range(len(self._paths))):
+            for number in reversed(range(self._files)):
                 finishing.callback(self._finish, number)
+            finishing.callback(self._direct.close)
             with self._failing():
                 self._end_chunk()
-        if self._complete:
+        if self._complete and not any(queue.rows for queue in self.queues):
             self._resumption.finish()
+
+    @property
+    def queues(self) -> tuple[QueueFigures, ...]:
+        """What waits for the receivers of outputs that are not written in chunks."""
+        return self._direct.queues
 
     def _finish(self, number: int) -> None:
         """Make the final file of one output."""
@@ -252,6 +275,12 @@ class ChunkedSink(Sink):
         for sink in sinks:
             with contextlib.suppress(Exception):
                 sink.close()
+        self._direct.abort()
+
+    def _earlier_events(self) -> Iterator[Event]:
+        """What was found before the checkpoint, in its order."""
+        kept = (self._chunk(chunk, self._files) for chunk in range(self._resumed_from))
+        return read_events(*(path for path in kept if path.exists()))
 
     def _begin_chunk(self, numbers: Iterable[int]) -> None:
         """Open the next chunk of these outputs."""

@@ -52,7 +52,7 @@ class Listener:
     """Callbacks of a run, all of which do nothing; derive from it and override."""
 
     def model_opened(self, role: str, description: str) -> None:
-        """A network is ready: ``model`` or ``re-identification``, and one line for a person."""
+        """A network is ready: ``model``, ``re-identification`` or ``outlines``, and one line for a person."""
 
     def started(self, name: str, info: SourceInfo, frame_count: int | None) -> None:
         """A stream is open, and :meth:`Run.stop` ends it; ``frame_count`` is what its container announces."""
@@ -233,7 +233,7 @@ class Run:
             return
         if plan.address.kind == "camera":
             raise _needs_an_end(plan)
-        if plan.address.once and plan.wants_images:
+        if plan.address.once and (plan.wants_images or plan.small_height is not None):
             problem = "expected a recording that can be read twice, found a pipe: a second pass reads it again"
             raise ConfigError(f"--refine with {plan.name}", problem, "save the recording first, or leave --refine out")
         from tracker.engine.second_pass import check_replaceable
@@ -268,6 +268,7 @@ class Run:
             plan,
             segmenter=models.segmenter(plan),
             embedder=models.embedder(plan),
+            outliner=models.outliner(plan),
             patient=False,
             flow=Flow(
                 queue_frames=max(4, 2 * batcher.batch_size),
@@ -385,6 +386,12 @@ def _pictures(plan: StreamPlan) -> Iterator[Iterator[Frame]]:
 
     chosen = plan.settings
     with open_source(
-        plan.address, stride=chosen.stride, fps=chosen.fps, decode=chosen.decode, max_pixels=chosen.max_pixels
+        plan.address,
+        want_image=plan.wants_images,
+        small_height=plan.small_height,
+        stride=chosen.stride,
+        fps=chosen.fps,
+        decode=chosen.decode,
+        max_pixels=chosen.max_pixels,
     ) as source:
         yield itertools.islice(source, plan.limit)

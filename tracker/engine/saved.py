@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import math
 import os
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,9 +20,12 @@ from tracker.associate.tracker import Tracker
 from tracker.engine.counting import check_site, counting_stages, site_of
 from tracker.engine.meter import Census
 from tracker.engine.second_pass import SecondPass, check_replaceable, settle_stores
+from tracker.engine.stage import Stage
 from tracker.errors import ConfigError
+from tracker.events import Event
 from tracker.formats.instances import open_saved
 from tracker.plugins import STAGES, StageContext, open_sink, sink_class
+from tracker.recount import FrameNotes
 from tracker.settings.stream import EVENT_SUFFIXES, StreamSettings, event_kind
 from tracker.sinks.base import SinkContext, file_of
 from tracker.sinks.claims import Claim, check_claims
@@ -29,16 +34,18 @@ from tracker.types import TrackedFrame
 
 if TYPE_CHECKING:
     from collections import Counter
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from tracker.engine.stage import Stage
     from tracker.formats.instances import SavedFrame, SavedModel
+    from tracker.recount import CameraNote
     from tracker.refine.spool import Spool
     from tracker.sinks.base import Edition, Sink
     from tracker.site import Site
     from tracker.types import Frame
 
-__all__ = ["SavedOutcome", "associate_saved", "stream_of", "tracked_frames"]
+__all__ = ["SavedOutcome", "associate_saved", "saved_stages", "started", "stream_of", "tracked_frames"]
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +80,7 @@ class _Job:
     @classmethod
     def of(cls, model: SavedModel, out: str, counting: StreamSettings) -> _Job:
         kinds: dict[Path, str | None] = {Path(path): event_kind(path) for path in counting.events}
+        counting = started(counting, model)
         job = cls(model=model, outputs=[out, *counting.events], kinds=kinds, counting=counting, site=site_of(counting))
         if job.site is not None:
             check_site(job.site, model.class_names, counting.site or "site")
@@ -84,7 +92,7 @@ class _Job:
     def stages(self, stream: str) -> list[Stage]:
         """Contact and analytics, where something asks for them."""
         sinks = [sink_class(output, self.kind_of(output)) for output in self.outputs]
-        return counting_stages(
+        return saved_stages(
             stream,
             self.model.class_names,
             contacts=any(sink.needs_contacts for sink in sinks),
@@ -101,12 +109,73 @@ class _Job:
             image_names=self.model.image_names,
             confirmation_score=self.model.confirmation_score,
             model_digest=self.model.digest,
+            start_ms=self.counting.start_ms,
             site=self.site,
         )
 
 
+def started(settings: StreamSettings, model: SavedModel) -> StreamSettings:
+    """Settings with the start that was declared when the instances were saved, unless they declare one."""
+    if settings.start_at is not None or model.start_ms is None:
+        return settings
+    return settings.replace(start_at=EPOCH + timedelta(milliseconds=model.start_ms))
+
+
+class SavedCameraStage(Stage):
+    """Events of the camera's own state, as its pictures showed it when the instances were saved.
+
+    Args:
+        stream: Name of the recording.
+        revision: Of the site.
+        start_ms: UTC in milliseconds at media time 0; ``None`` = as it was then.
+    """
+
+    name = "camera_state"
+
+    def __init__(self, stream: str, *, revision: int, start_ms: int | None) -> None:
+        self._stream, self._revision, self._start_ms = stream, revision, start_ms
+        self._last: tuple[Event, ...] = ()
+
+    def process(self, tracked: TrackedFrame) -> TrackedFrame:
+        """The frame with the events that its notes hold."""
+        if tracked.notes is None:
+            return tracked
+        camera = tracked.notes.camera
+        self._last = self._events(note for note in camera if math.isinf(note.frame_s))
+        now = self._events(note for note in camera if not math.isinf(note.frame_s))
+        return replace(tracked, notes=None, events=(*tracked.events, *now))
+
+    def close(self) -> tuple[Event, ...]:
+        """What lasted to the end of the stream."""
+        return self._last
+
+    def _events(self, notes: Iterable[CameraNote]) -> tuple[Event, ...]:
+        start_ms = self._start_ms
+        return tuple(
+            Event(
+                kind=note.kind,
+                stream=self._stream,
+                time_s=note.time_s,
+                since_s=note.since_s,
+                utc_ms=note.utc_ms if start_ms is None else round(start_ms + note.time_s * 1000),
+                revision=self._revision,
+            )
+            for note in notes
+        )
+
+
+def saved_stages(
+    stream: str, class_names: Sequence[str], *, contacts: bool, site: Site | None, settings: StreamSettings
+) -> list[Stage]:
+    """Stages of counting saved instances; see :func:`tracker.engine.counting.counting_stages`."""
+    stages = counting_stages(stream, class_names, contacts=contacts, site=site, settings=settings)
+    if site is None:
+        return stages
+    return [SavedCameraStage(stream, revision=site.revision, start_ms=settings.start_ms), *stages]
+
+
 def tracked_frames(model: SavedModel, frames: Iterator[SavedFrame]) -> Iterator[TrackedFrame]:
-    """Every frame with its tracks, in order; with ``TrackedFrame.warp`` as it was found."""
+    """Every frame with its tracks, in order; with its ``warp`` as it was found, and notes of the camera's state."""
 
     def make() -> Tracker:
         return Tracker(class_count=len(model.class_names), confirmation_score=model.confirmation_score)
@@ -121,6 +190,7 @@ def tracked_frames(model: SavedModel, frames: Iterator[SavedFrame]) -> Iterator[
                 tracks=None,
                 class_names=model.class_names,
                 warp=saved.warp,
+                notes=FrameNotes(stream=saved.frame.source, camera=saved.camera) if saved.camera else None,
             )
         )
 

@@ -10,16 +10,20 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 from tracker.engine.batcher import Batcher, Turns
 from tracker.engine.stream import CLOSE_S
 from tracker.engine.writer import unforeseen
 from tracker.errors import TrackerError
+from tracker.types import Instances
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from tracker.engine.stream import Stream, Ticket
-    from tracker.types import Segmenter
+    from tracker.types import Frame, Segmenter
 
 __all__ = ["Engine"]
 
@@ -93,6 +97,11 @@ class Engine:
         now_s = time.monotonic()
         with self._changed:
             return max((now_s - one.progress_s for one in self._batchers if one.in_flight), default=0.0)
+
+    @property
+    def failed(self) -> bool:
+        """Whether a model or the engine itself failed, which :meth:`close` raises."""
+        return self._failure is not None
 
     @property
     def served(self) -> dict[Stream, Batcher]:
@@ -270,17 +279,39 @@ class Engine:
         if segmenter is None:
             return 0.0  # closed: the streams are over
         started_s = time.perf_counter()
-        segmented = segmenter.segment([ticket.frame for ticket in tickets])
+        segmented = _segmented(segmenter, tickets)
         seconds = time.perf_counter() - started_s
         with self._changed:
             batcher.batches += 1
             batcher.batched_frames += len(tickets)
             batcher.busy_s += seconds
+        segment = partial(self._segment, batcher)
         for ticket, instances in zip(tickets, segmented, strict=True):
             try:
-                ticket.stream.complete(ticket, instances, seconds / len(tickets), segmenter.class_names)
+                ticket.stream.complete(ticket, instances, seconds / len(tickets), segmenter.class_names, segment)
             except TrackerError as failure:
                 ticket.stream.fail(failure)
             except Exception as failure:  # noqa: BLE001 - one stream's fault is no other's
                 ticket.stream.fail(unforeseen(ticket.stream.name, "track a frame", failure))
         return seconds
+
+    def _segment(self, batcher: Batcher, frame: Frame) -> Instances:
+        """Segment one frame that was to be left out."""
+        segmenter = batcher.segmenter
+        if segmenter is None:
+            return Instances.empty()  # closed: the streams are over
+        started_s = time.perf_counter()
+        [instances] = segmenter.segment([frame])
+        seconds = time.perf_counter() - started_s
+        with self._changed:
+            batcher.batches += 1
+            batcher.batched_frames += 1
+            batcher.busy_s += seconds
+        return instances
+
+
+def _segmented(segmenter: Segmenter, tickets: Sequence[Ticket]) -> list[Instances]:
+    """The instances of each frame; none of those that the detector does not see."""
+    wanted = [ticket.frame for ticket in tickets if ticket.detects]
+    found = iter(segmenter.segment(wanted) if wanted else ())
+    return [next(found) if ticket.detects else Instances.empty() for ticket in tickets]

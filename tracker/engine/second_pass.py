@@ -218,14 +218,14 @@ class SecondPass:
         if pictures is not None:
             frame = _pictured(frame, pictures)
         tracks = _tracks(refined, number, int(recording.starts[number]))
-        plain = self._tracked(frame, instances, tracks).divided()
+        plain = self._tracked(number, frame, instances, tracks).divided()
         if self._stages:
             plain = replace(plain, events=self._spool.states(number))
             plain = self._counted(plain, self._endings.get(number))
         shaped = plain
         if any(wants_shapes for _, wants_shapes in sinks):
             filled = with_filled(plain.instances, tracks, refined, number, self._at(recording))
-            shaped = replace(self._tracked(frame, *filled), events=plain.events)
+            shaped = replace(self._tracked(number, frame, *filled), events=plain.events)
             shaped = replace(shaped, segmented=plain.segmented or plain.instances)
         for sink, wants_shapes in sinks:
             sink.write(shaped if wants_shapes else plain)
@@ -245,8 +245,17 @@ class SecondPass:
         for stage in self._stages:
             yield from stage.close()
 
-    def _tracked(self, frame: Frame, instances: Instances, tracks: Tracks) -> TrackedFrame:
-        return TrackedFrame(frame=frame, instances=instances, tracks=tracks, class_names=self._class_names)
+    def _tracked(self, number: int, frame: Frame, instances: Instances, tracks: Tracks) -> TrackedFrame:
+        skipped, interpolated = self._spool.left_out(number)
+        return TrackedFrame(
+            frame=frame,
+            instances=instances,
+            tracks=tracks,
+            class_names=self._class_names,
+            detected=not (skipped or interpolated),
+            skipped=skipped,
+            interpolated=interpolated,
+        )
 
     def _at(self, recording: Recording) -> Callable[[int], tuple[Instances, int]]:
         """The frame's instances and the row in it of a flat row."""
@@ -276,7 +285,7 @@ def _pictured(frame: Frame, pictures: Iterator[Frame]) -> Frame:
     if found is None or found.index != frame.index or found.size != frame.size:
         problem = f"expected frame {frame.index} again, found {'the end' if found is None else f'frame {found.index}'}"
         raise TrackerError(frame.source, problem, "leave the recording alone while it is processed")
-    return replace(frame, image=found.image, pixel_aspect=found.pixel_aspect)
+    return replace(frame, image=found.image, small_image=found.small_image, pixel_aspect=found.pixel_aspect)
 
 
 def _endings(refined: Refined, times_s: NDArray[np.float64]) -> dict[int, NDArray[np.int64]]:

@@ -45,6 +45,9 @@ MOST_BYTES = 1 << 28
 MOST_IDS = 1 << 53
 """Numbers beyond this are damage: no camera gives so many, and JSON's readers lose them."""
 
+ALERTS = "analytics alerts"
+"""The stage whose rows of before are ended where nothing is continued."""
+
 logger = logging.getLogger("tracker.live")
 
 
@@ -56,7 +59,7 @@ class Loaded:
         state: As it was saved.
         elapsed_s: Seconds since.
         facts: What was noted beside it.
-        numbers_only: The identities are not to be gone on with; ``state`` holds the next number and no more.
+        numbers_only: The identities are not to be gone on with; ``state`` holds the next number, and alerts to end.
     """
 
     state: dict[str, Any] = field(repr=False)
@@ -143,6 +146,7 @@ class Snapshots:
         """
         path = self._path(name)
         values: dict[str, Any] = {}
+        elapsed_s = 0.0
         try:
             if not path.exists() and not self._numbers(name).exists():
                 return None
@@ -163,7 +167,8 @@ class Snapshots:
         logger.warning("state not used", extra={"camera": name, "problem": f"{path.name}: {problem}; {then}"})
         if not number:
             return None
-        return Loaded(state=numbered(number), elapsed_s=0.0, facts={}, numbers_only=True)
+        state = numbered(number, values.get("state"))
+        return Loaded(state=state, elapsed_s=max(elapsed_s, 0.0), facts={}, numbers_only=True)
 
     def _advanced(self, name: str, state: dict[str, Any]) -> dict[str, Any]:
         """A camera's state with the next number of the line beside it, where that is higher.
@@ -210,9 +215,18 @@ def next_number(state: Any) -> int | None:
     return state if isinstance(state, int) and 1 <= state <= MOST_IDS else None
 
 
-def numbered(number: int) -> dict[str, Any]:
-    """A state that holds the next number and no identity."""
-    return {"stages": {"associate": {"tracker": {"next_id": number}}}}
+def numbered(number: int, before: Any = None) -> dict[str, Any]:
+    """A state that holds the next number and no identity.
+
+    Args:
+        number: The next one.
+        before: The state that is not continued: the alerts that lasted in it are to be ended.
+    """
+    stages: dict[str, Any] = {"associate": {"tracker": {"next_id": number}}}
+    earlier = before.get("stages") if isinstance(before, dict) else None
+    if isinstance(earlier, dict) and isinstance(earlier.get(ALERTS), dict):
+        stages[ALERTS] = earlier[ALERTS]
+    return {"stages": stages}
 
 
 def _read(path: Path) -> tuple[dict[str, Any], str]:

@@ -6,6 +6,7 @@ same for a recording and for a camera. The frame that one stage returns is what 
 
 from __future__ import annotations
 
+import time
 from abc import ABC, abstractmethod
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from numpy.typing import NDArray
 
@@ -30,6 +31,7 @@ __all__ = [
     "camera_motion",
     "embeddings",
     "instance_filter",
+    "through",
 ]
 
 
@@ -70,6 +72,10 @@ class Stage(ABC):
 
         Called at most once, after the last frame. Not called where a later stream continues from :meth:`state`.
         """
+        return ()
+
+    def notes(self) -> tuple[str, ...]:
+        """What the user should know of the stage's work, in words, once the stream is over; nothing here."""
         return ()
 
     def present(self) -> dict[str, dict[str, int]]:
@@ -169,6 +175,18 @@ class EmbeddingStage(Stage):
     def process(self, tracked: TrackedFrame) -> TrackedFrame:
         """The frame whose instances have embeddings."""
         return replace(tracked, instances=self._embedder.embed(tracked.frame, tracked.instances))
+
+
+def through(stages: Iterable[Stage], tracked: TrackedFrame) -> TrackedFrame:
+    """A frame after stages, with the seconds that each took."""
+    times_s = dict(tracked.stage_times_s)
+    started_s = time.perf_counter()
+    for stage in stages:
+        tracked = stage.process(tracked)
+        done_s = time.perf_counter()
+        times_s[stage.name] = done_s - started_s
+        started_s = done_s
+    return replace(tracked, stage_times_s=times_s)
 
 
 def camera_motion(context: StageContext) -> CameraMotionStage:

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from tracker.associate.calibration import HISTORY
 from tracker.engine.stage import Stage
+from tracker.errors import TrackerError
 from tracker.types import Instances, Tracks
 
 if TYPE_CHECKING:
@@ -62,12 +64,52 @@ class SteadyTracker(Stage):
         self._offset_s = 0.0
         self._restored_s: float | None = None
         self._intervals_s: deque[float] = deque(maxlen=5)
+        self._between = 0  # frames since the last update that the detector did not see
+        self._warp: NDArray[np.float64] | None = None  # the camera's motion in them
+        self._gaps: deque[int] = deque(maxlen=HISTORY)  # frames from each update back to the one before, newest first
 
     def process(self, tracked: TrackedFrame) -> TrackedFrame:
         """The frame with its tracks, and with masks of which each cell belongs to one of them."""
         frame = tracked.frame
-        tracks = self.update(tracked.instances, frame.time_s, frame.size, warp=tracked.warp)
+        if not tracked.detected and not tracked.skipped:  # no instance was missed in one that was skipped
+            return replace(tracked, tracks=self.predict(frame.time_s, frame.size, warp=tracked.warp))
+        tracks = self.update(tracked.instances, frame.time_s, frame.size, warp=self._moved(tracked.warp))
+        tracks = replace(tracks, earlier_rows=self._in_frames(tracks.earlier_rows))
+        self._between, self._warp = 0, None
         return replace(tracked, tracks=tracks).divided()
+
+    @property
+    def living(self) -> int:
+        """Tracks that have not ended, tentative and lost ones included.
+
+        Raises:
+            TrackerError: The tracker does not tell.
+        """
+        tracker: Any = self._tracker
+        if not hasattr(tracker, "living"):
+            problem = f"expected a tracker with `living`, found {type(tracker).__name__}"
+            raise TrackerError("economy", problem, "let the detector see every frame")
+        return int(tracker.living)
+
+    def predict(self, time_s: float, size: tuple[int, int], *, warp: NDArray[np.float64] | None = None) -> Tracks:
+        """The tracks of a frame that the detector did not see; arguments as those of :meth:`update`.
+
+        Raises:
+            TrackerError: The tracker cannot predict.
+        """
+        tracker: Any = self._tracker
+        if not hasattr(tracker, "predicted"):
+            problem = f"expected a tracker with `predicted`, found {type(tracker).__name__}"
+            raise TrackerError("detect_every", problem, "let the detector see every frame")
+        self._between += 1
+        self._warp = self._moved(warp)
+        warp, scale = self._warp, np.ones(2, np.float32)
+        if self._size is not None and size != self._size:
+            scale = np.array([self._size[0] / size[0], self._size[1] / size[1]], np.float32)
+            warp = None if warp is None else warp * scale[:, None] / np.append(scale, np.float32(1))
+        tracks: Tracks = tracker.predicted(time_s + self._offset_s, warp=warp)
+        back = np.float32(1) / scale
+        return replace(tracks, boxes=tracks.boxes * np.tile(back, 2), velocities=tracks.velocities * back)
 
     def update(
         self,
@@ -107,6 +149,22 @@ class SteadyTracker(Stage):
             tracks = replace(tracks, ended_ids=np.union1d(given_up, tracks.ended_ids))
         return tracks
 
+    def _moved(self, warp: NDArray[np.float64] | None) -> NDArray[np.float64] | None:
+        """How the camera moved since the last update, with ``warp (2, 3)`` of the last frame."""
+        if warp is None or self._warp is None:
+            return self._warp if warp is None else warp
+        return np.asarray(warp @ np.vstack([self._warp, [0.0, 0.0, 1.0]]))
+
+    def _in_frames(self, earlier_rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Detections of before with the number of frames since, in place of that of updates."""
+        self._gaps.appendleft(self._between + 1)
+        if max(self._gaps) == 1 or not len(earlier_rows):
+            return earlier_rows
+        frames = np.cumsum([0, *self._gaps])
+        known = earlier_rows[earlier_rows[:, 1] < len(frames)].copy()
+        known[:, 1] = frames[known[:, 1]]
+        return known
+
     def state(self) -> dict[str, Any] | None:
         """The tracker's own state and the clock; ``None`` before the first frame, or where the tracker keeps none."""
         tracker: Any = self._tracker
@@ -117,6 +175,9 @@ class SteadyTracker(Stage):
             "size": np.array(self._size),
             "last_s": self._last_s,
             "intervals_s": np.array(self._intervals_s),
+            "between": self._between,
+            "gaps": np.array(self._gaps, np.int64),
+            "warp": np.zeros((0, 3)) if self._warp is None else self._warp,
         }
 
     def restore(self, kept: Kept) -> None:
@@ -136,6 +197,10 @@ class SteadyTracker(Stage):
         if kept.elapsed_s is not None:
             self._restored_s = self._last_s + max(kept.elapsed_s, RESTART_STEP_S)
         self._intervals_s.extend(np.asarray(kept.state["intervals_s"]).tolist())
+        self._between = int(kept.state.get("between", 0))
+        self._gaps.extend(np.asarray(kept.state.get("gaps", ()), np.int64).tolist())
+        warp = np.asarray(kept.state.get("warp", ()), np.float64)
+        self._warp = warp if warp.size else None
         self._try()
 
     def _try(self) -> None:

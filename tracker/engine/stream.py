@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
+from tracker.engine.economy import Found
 from tracker.engine.journal import Delivery
 from tracker.engine.meter import StreamMeter
+from tracker.engine.stage import through
+from tracker.engine.stillness import grey_of
 from tracker.engine.taps import Taps
 from tracker.engine.writer import LastEvents, Writer, unforeseen
 from tracker.errors import SinkError, TrackerError
@@ -19,8 +21,10 @@ from tracker.types import Frame, Instances, TrackedFrame
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from tracker.engine.economy import Economy
     from tracker.engine.meter import StreamFigures
     from tracker.engine.stage import Stage
+    from tracker.engine.stillness import Grey
     from tracker.events import Event
     from tracker.sinks.base import QueueFigures, Sink
     from tracker.sources.frames import FrameFeed
@@ -41,11 +45,21 @@ logger = logging.getLogger("tracker.live")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ticket:
-    """A frame that was taken from a stream and its number in the order of taking."""
+    """A frame that was taken from a stream.
+
+    Attributes:
+        stream: From which.
+        frame: The frame.
+        number: In the order of taking.
+        detects: Whether the detector is to run.
+        grey: Its small grey picture, where the stream has an economy that compares pictures.
+    """
 
     stream: Stream
     frame: Frame
     number: int
+    detects: bool = True
+    grey: Grey | None = None
 
 
 class Stream:
@@ -59,6 +73,8 @@ class Stream:
         meter: Counts; one that continues an earlier stream's count, or ``None`` for a new one.
         max_in_flight: Most of its frames in the segmenter or waiting for one that is.
         limit: Most frames to take; the stream ends after them.
+        detect_every: Frames of the source from one that the detector sees to the next; tracks are predicted between.
+        economy: Decides which frames the detector sees, in the place of ``detect_every``; has the first ``stages``.
         checkpoint_frames: Give the outputs a :class:`tracker.sinks.base.Checkpoint` after so many frames.
         on_link: Called when the connection changes, in the source's thread.
         delivery: Of the events, where an earlier stream is continued or its journal is kept.
@@ -79,6 +95,8 @@ class Stream:
         meter: StreamMeter | None = None,
         max_in_flight: int = 2,
         limit: int | None = None,
+        detect_every: int = 1,
+        economy: Economy | None = None,
         checkpoint_frames: int | None = None,
         on_link: Callable[[Link], None] | None = None,
         delivery: Delivery | None = None,
@@ -97,6 +115,9 @@ class Stream:
         self._stages = list(stages)
         self._max_in_flight = max_in_flight
         self._limit = limit
+        self._detect_every, self._detect_turn = detect_every, -1
+        self._economy = economy
+        self._segment: Callable[[Frame], Instances] = _no_segmenter
         self._checkpoint_frames = checkpoint_frames
         self._tell_link = on_link
         self._on_change: Callable[[], None] = lambda: None
@@ -109,7 +130,7 @@ class Stream:
         self._taken = 0
         self._cut_off = False
         self._sorting = threading.Lock()  # of the frames whose turn has not come
-        self._found: dict[int, tuple[Frame, Instances, float, Sequence[str]]] = {}
+        self._found: dict[int, tuple[Ticket, Instances, float, Sequence[str]]] = {}
         self._next = 0
         self._processing = False
         self._stepping = threading.Lock()  # of the stages, held for a frame at a time
@@ -220,17 +241,42 @@ class Stream:
             with self._deciding:
                 if self.state == "connecting":
                     self.state = "live"
-            ticket = Ticket(stream=self, frame=frame, number=self._taken)
+            ticket = self._ticket(frame)
             self._taken += 1
             return ticket
 
-    def complete(self, ticket: Ticket, instances: Instances, segment_s: float, class_names: Sequence[str]) -> None:
+    def _ticket(self, frame: Frame) -> Ticket:
+        """A frame that is taken now."""
+        if self._economy is not None:
+            grey = grey_of(frame)
+            detects = self._economy.expects(frame, grey)
+            return Ticket(stream=self, frame=frame, number=self._taken, detects=detects, grey=grey)
+        before, self._detect_turn = self._detect_turn, frame.index // self._detect_every
+        return Ticket(stream=self, frame=frame, number=self._taken, detects=self._detect_turn != before)
+
+    def complete(
+        self,
+        ticket: Ticket,
+        instances: Instances,
+        segment_s: float,
+        class_names: Sequence[str],
+        segment: Callable[[Frame], Instances] | None = None,
+    ) -> None:
         """Give a frame's instances back; the frames whose turn it is go through the stages and to the outputs.
 
         Never waits for another worker: one that is processing frames takes this one along.
+
+        Args:
+            ticket: The frame.
+            instances: Of it; none where the detector did not run.
+            segment_s: Seconds of the detector.
+            class_names: Names in ``class_ids`` order.
+            segment: Segments a frame that has to be after all; streams with an economy need it.
         """
+        if segment is not None:
+            self._segment = segment
         with self._sorting:
-            self._found[ticket.number] = (ticket.frame, instances, segment_s, class_names)
+            self._found[ticket.number] = (ticket, instances, segment_s, class_names)
             if self._processing:
                 return
             self._processing = True
@@ -318,6 +364,7 @@ class Stream:
     def resume(self, next_index: int) -> None:
         """Leave out the frames before an index, which another process has done; before the stream is started."""
         self._skip_before = self._next_index = next_index
+        self._detect_turn = (next_index - 1) // self._detect_every
         logger.info("resumed", extra={"camera": self.name, "frame": next_index})
 
     def close(self) -> None:
@@ -346,33 +393,59 @@ class Stream:
         logger.error("output not completed in time", extra={"camera": self.name, "problem": problem})
         self.failures.append(SinkError(self.name, problem, remedy))
 
-    def _process(self, frame: Frame, instances: Instances, segment_s: float, class_names: Sequence[str]) -> None:
+    def _process(self, ticket: Ticket, instances: Instances, segment_s: float, class_names: Sequence[str]) -> None:
         """Take one frame through the stages."""
         if self.state == "failed" or self._closed:
             return
-        times_s = {"segment": segment_s}
-        tracked = TrackedFrame(
-            frame=frame, instances=instances, tracks=None, class_names=class_names, stage_times_s=times_s
-        )
-        started_s = time.perf_counter()
-        for stage in self._stages:
-            tracked = stage.process(tracked)
-            done_s = time.perf_counter()
-            times_s[stage.name] = done_s - started_s
-            started_s = done_s
+        if self._economy is None:
+            tracked = TrackedFrame(
+                frame=ticket.frame,
+                instances=instances,
+                tracks=None,
+                class_names=class_names,
+                stage_times_s={"segment": segment_s},
+                detected=ticket.detects,
+            )
+            self._advance(through(self._stages, tracked))
+        else:
+            found = Found(
+                frame=ticket.frame,
+                grey=ticket.grey,
+                instances=instances if ticket.detects else None,
+                segment_s=segment_s,
+                class_names=class_names,
+            )
+            for tracked in self._economy.take(found, self._segment):
+                self._advance(through(self._economy.later(self._stages), tracked))
+        every = self._checkpoint_frames
+        if self._writer is not None and every is not None and self._next % every == 0:
+            self._let_go()  # after a checkpoint a later process segments the first frame, and so does this one
+            self._writer.put(Checkpoint(next_index=self._next_index, state=self._state(self._stages)))
+
+    def _let_go(self) -> None:
+        """Finish what the economy holds back, and have it begin anew."""
+        if self._economy is not None:
+            for tracked in self._economy.flush(self._segment):
+                self._advance(through(self._economy.later(self._stages), tracked))
+
+    def _advance(self, tracked: TrackedFrame) -> None:
+        """Count a frame that went through the stages, and give it to the outputs."""
         tracked = tracked.without_prototypes()  # outputs may be many frames behind, at 1.4 MB each
         if tracked.events:
             tracked = replace(tracked, events=self._delivery.take(tracked.events))
         self.meter.add(tracked)
         if again := self._delivery.again():
             tracked = replace(tracked, events=(*again, *tracked.events))
-        self._next_index = frame.index + 1
+        self._next_index = tracked.frame.index + 1
         self.taps.give(tracked)
         if self._writer is not None:
             self._writer.put(tracked)
-            every = self._checkpoint_frames
-            if every is not None and self._next % every == 0:
-                self._writer.put(Checkpoint(next_index=self._next_index, state=self._state(self._stages)))
+
+    @property
+    def notes(self) -> list[str]:
+        """What its stages left out or could not do, in words."""
+        with self._stepping:
+            return [note for stage in self._stages for note in stage.notes()]
 
     def _close_stages(self) -> None:
         """Have the stages end what is open in them, and give what they found to the outputs."""
@@ -382,6 +455,8 @@ class Stream:
             self._closed = True
             events: list[Event] = []
             try:
+                if self.state != "failed":
+                    self._let_go()
                 for stage in self._stages:
                     events += stage.close()
             except Exception as failure:  # noqa: BLE001 - the stream is over, its outputs are to be completed
@@ -436,3 +511,13 @@ class Stream:
             # Not once per attempt while it is away
             extra = {"camera": self.name, "problem": link.problem, "retry_s": round(link.retry_s or 0.0, 1)}
             logger.warning("camera lost", extra=extra)
+
+
+def _no_segmenter(frame: Frame) -> Instances:
+    """In the place of a segmenter, before the first frame came with one.
+
+    Raises:
+        RuntimeError: Always.
+    """
+    message = f"frame {frame.index}: expected a segmenter for the stream's economy, found none"
+    raise RuntimeError(message)

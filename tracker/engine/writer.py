@@ -63,6 +63,7 @@ class Writer:
         self._open_sink = open_sink
         self._on_failure = on_failure
         self._sink: Sink | None = None
+        self._last_queues: tuple[QueueFigures, ...] = ()
         self._broken = False
         self._end = threading.Event()
         self._items: queue.SimpleQueue[TrackedFrame | Checkpoint | LastEvents | None] = queue.SimpleQueue()
@@ -75,9 +76,9 @@ class Writer:
 
     @property
     def queues(self) -> tuple[QueueFigures, ...]:
-        """What waits for the receivers of the outputs."""
+        """What waits for the receivers of the outputs, and what did when they were closed."""
         sink = self._sink
-        return () if sink is None else sink.queues
+        return self._last_queues if sink is None else sink.queues
 
     def open(self) -> None:
         """Open the outputs now, before :meth:`start`; what is wrong with them is raised here."""
@@ -137,6 +138,7 @@ class Writer:
             sink.close()
         except Exception as failure:  # noqa: BLE001 - no caller above could handle it
             self._on_failure(self._named(failure), False)
+        self._last_queues = sink.queues
         self.busy_s += time.perf_counter() - started_s
 
     def _named(self, failure: Exception) -> TrackerError:

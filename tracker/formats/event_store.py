@@ -328,31 +328,33 @@ def grouped(
         start_ms: From when, in UTC; media time is left out then.
         end_ms: Until when, exclusive.
 
-    Events that were deleted count in whole bins of :data:`BIN_MS`, at their begin.
+    Events that were deleted count in bins of multiples of :data:`BIN_MS`, as far as theirs lie within the limits.
     """
     columns = "".join(f', "{name}"' for name in by if name in COLUMNS)
     marks = ", ".join("?" * len(kinds))
     given = [limit for limit in (start_ms, end_ms) if limit is not None]
-    limits = (
-        " AND utc" * bool(given) + " AND at_ms >= ?" * (start_ms is not None) + " AND at_ms < ?" * (end_ms is not None)
-    )
+    from_start, to_end = " AND at_ms >= ?" * (start_ms is not None), " AND at_ms < ?" * (end_ms is not None)
+    limits = " AND utc" * bool(given) + from_start + to_end
+    within = from_start.replace("at_ms", "bin_ms") + to_end.replace("at_ms", f"bin_ms + {BIN_MS - 1}")
+    within += " AND 0" * bool(bin_ms % BIN_MS)
     query = f"""SELECT utc, at_ms / ?, semantics{columns}, sum(count) FROM (
           SELECT utc, at_ms, semantics, stream, kind, place, direction, class, 1 AS count FROM counted
           WHERE kind IN ({marks}) AND counts{limits}
           UNION ALL
           SELECT 1 AS utc, bin_ms AS at_ms, semantics, stream, kind, place, direction, class, count FROM bins
-          WHERE kind IN ({marks}){limits.replace("at_ms", "bin_ms").replace(" AND utc", "")})
+          WHERE kind IN ({marks}){within})
         GROUP BY {", ".join(str(number + 1) for number in range(3 + len(by)))}"""  # noqa: S608 - own names
     found = connection.execute(query, (bin_ms, *(*kinds, *given) * 2)).fetchall()
     return [(bool(row[0]), row[1], row[2], tuple(row[3:-1]), row[-1]) for row in found]
 
 
-def spans(connection: sqlite3.Connection) -> dict[bool, tuple[int, int]]:
-    """First and last millisecond of UTC (true) and of media time (false) of which a ledger knows, flows by start."""
-    query = f"""SELECT utc, min(first), max(last) FROM (
-        SELECT utc_ms IS NOT NULL AS utc, min({_AT_MS}) AS first, max({_AT_MS}) AS last FROM events GROUP BY 1
-        UNION ALL SELECT 1, min(bin_ms), max(bin_ms) FROM bins HAVING count(*) > 0) GROUP BY 1"""  # noqa: S608 - own names
-    return {bool(utc): (first, last) for utc, first, last in connection.execute(query)}
+def spans(connection: sqlite3.Connection) -> dict[tuple[str, bool], tuple[int, int]]:
+    """First and last millisecond of which a ledger knows, by stream and clock (UTC is true), flows by start."""
+    query = f"""SELECT stream, utc, min(first), max(last) FROM (
+        SELECT stream, utc_ms IS NOT NULL AS utc, min({_AT_MS}) AS first, max({_AT_MS}) AS last
+        FROM events GROUP BY 1, 2
+        UNION ALL SELECT stream, 1, min(bin_ms), max(bin_ms) FROM bins GROUP BY 1) GROUP BY 1, 2"""  # noqa: S608
+    return {(stream, bool(utc)): (first, last) for stream, utc, first, last in connection.execute(query)}
 
 
 def outages(connection: sqlite3.Connection) -> list[tuple[str, EventKind, int, int, bool]]:

@@ -22,7 +22,18 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["has_tiles", "heat_streams", "heat_sum", "merged", "presence_of_tiles", "read_tiles", "write_tiles"]
+__all__ = [
+    "TilePart",
+    "has_tiles",
+    "heat_streams",
+    "heat_sum",
+    "merged",
+    "presence_of_tiles",
+    "read_tile",
+    "read_tiles",
+    "tile_parts",
+    "write_tiles",
+]
 
 _TABLE = """CREATE TABLE IF NOT EXISTS heat_tiles (stream TEXT NOT NULL, utc INTEGER NOT NULL, tile_ms INTEGER NOT NULL,
   from_ms INTEGER NOT NULL, to_ms INTEGER NOT NULL, grid_rows INTEGER NOT NULL, grid_columns INTEGER NOT NULL,
@@ -43,14 +54,23 @@ MOST_CELLS = 1 << 20
 """Of a grid; a damaged row must not ask for memory."""
 
 
-class _Part(NamedTuple):
-    """A row without its cells."""
+class TilePart(NamedTuple):
+    """A row without its cells; another one wherever they may be others.
+
+    Attributes:
+        stream, utc, tile_ms, from_ms, to_ms, unplaced_s: As in :class:`tracker.heat.HeatTile`.
+        row: Number of the row.
+        size: Bytes of its cells.
+    """
 
     stream: str
+    utc: bool
     tile_ms: int
     from_ms: int
     to_ms: int
     row: int
+    unplaced_s: float
+    size: int
 
 
 def write_tiles(connection: sqlite3.Connection, tiles: Iterable[HeatTile]) -> None:
@@ -95,6 +115,13 @@ def read_tiles(
     Raises:
         SourceError: A row is damaged.
     """
+    return [read_tile(connection, part) for part in tile_parts(connection, stream, start_ms=start_ms, end_ms=end_ms)]
+
+
+def tile_parts(
+    connection: sqlite3.Connection, stream: str, *, start_ms: int | None = None, end_ms: int | None = None
+) -> list[TilePart]:
+    """Which tiles :func:`read_tiles` would read, with the same arguments."""
     if not has_tiles(connection):
         return []
     limits, given = "", []
@@ -102,12 +129,50 @@ def read_tiles(
         if limit is not None:
             limits += text
             given.append(limit if text.endswith("< ?") else limit - TILE_MS)
-    query = f"SELECT utc, tile_ms, from_ms, to_ms, rowid FROM heat_tiles WHERE stream = ?{limits}"  # noqa: S608
-    found = connection.execute(f"{query} ORDER BY utc, tile_ms, from_ms", (stream, *given)).fetchall()
-    wanted: list[_Part] = []
-    for (_, _), rows in groupby(found, key=lambda row: row[:2]):
-        wanted += _apart([_Part(stream, *row[1:]) for row in rows])
-    return [_tile_of(connection, part.row) for part in wanted]
+    columns = "utc, tile_ms, from_ms, to_ms, rowid, unplaced_s, length(cells)"
+    query = f"SELECT {columns} FROM heat_tiles WHERE stream = ?{limits} ORDER BY utc, tile_ms, from_ms"  # noqa: S608
+    wanted: list[TilePart] = []
+    found = [TilePart(stream, bool(row[0]), *row[1:]) for row in connection.execute(query, (stream, *given))]
+    for _, parts in groupby(found, key=lambda part: (part.utc, part.tile_ms)):
+        wanted += _apart(list(parts))
+    return wanted
+
+
+def read_tile(connection: sqlite3.Connection, part: TilePart) -> HeatTile:
+    """One tile, of the same transaction as its part.
+
+    Raises:
+        SourceError: It is damaged.
+    """
+    values: tuple[Any, ...] = connection.execute(
+        f"SELECT {_COLUMNS} FROM heat_tiles WHERE rowid = ?",  # noqa: S608 - own names
+        (part.row,),
+    ).fetchone()
+    stream, utc, tile_ms, from_ms, to_ms, rows, columns, classes, unplaced_s, cells = values
+    try:
+        if not 0 < rows * columns <= MOST_CELLS:
+            message = f"{columns} x {rows} cells"
+            raise ValueError(message)  # noqa: TRY301 - one way out for all damage
+        class_names = tuple(str(name) for name in json.loads(classes))
+        keys, found = _unpacked(cells, most=rows * columns * max(len(class_names), 1))
+        if len(keys) and (keys.max(axis=0) >= (len(class_names), rows * columns)).any():
+            message = f"a class or a cell beyond {len(class_names)} and {rows * columns}"
+            raise ValueError(message)  # noqa: TRY301
+    except (ValueError, TypeError, zlib.error) as failure:
+        problem = f"expected a whole tile of {stream}, found a damaged one: {failure}"
+        raise SourceError("heatmap of the store", problem, "keep the store for `sqlite3 FILE .recover`") from failure
+    return HeatTile(
+        stream=stream,
+        utc=bool(utc),
+        tile_ms=tile_ms,
+        from_ms=from_ms,
+        to_ms=to_ms,
+        shape=(rows, columns),
+        class_names=class_names,
+        keys=keys,
+        values=found,
+        unplaced_s=unplaced_s,
+    )
 
 
 def heat_sum(tiles: Iterable[HeatTile]) -> HeatSum:
@@ -143,50 +208,13 @@ def merged(tiles: Sequence[HeatTile]) -> list[HeatTile]:
     return found
 
 
-def _apart(parts: list[_Part]) -> list[_Part]:
+def _apart(parts: list[TilePart]) -> list[TilePart]:
     """Of parts that overlap the longest, in order of time."""
-    chosen: list[_Part] = []
+    chosen: list[TilePart] = []
     for part in sorted(parts, key=lambda part: (part.from_ms - part.to_ms, part.from_ms)):
         if all(part.to_ms < other.from_ms or part.from_ms > other.to_ms for other in chosen):
             chosen.append(part)
     return sorted(chosen, key=lambda part: part.from_ms)
-
-
-def _tile_of(connection: sqlite3.Connection, row: int) -> HeatTile:
-    """A row as a value.
-
-    Raises:
-        SourceError: It is damaged.
-    """
-    values: tuple[Any, ...] = connection.execute(
-        f"SELECT {_COLUMNS} FROM heat_tiles WHERE rowid = ?",  # noqa: S608 - own names
-        (row,),
-    ).fetchone()
-    stream, utc, tile_ms, from_ms, to_ms, rows, columns, classes, unplaced_s, cells = values
-    try:
-        if not 0 < rows * columns <= MOST_CELLS:
-            message = f"{columns} x {rows} cells"
-            raise ValueError(message)  # noqa: TRY301 - one way out for all damage
-        class_names = tuple(str(name) for name in json.loads(classes))
-        keys, found = _unpacked(cells, most=rows * columns * max(len(class_names), 1))
-        if len(keys) and (keys.max(axis=0) >= (len(class_names), rows * columns)).any():
-            message = f"a class or a cell beyond {len(class_names)} and {rows * columns}"
-            raise ValueError(message)  # noqa: TRY301
-    except (ValueError, TypeError, zlib.error) as failure:
-        problem = f"expected a whole tile of {stream}, found a damaged one: {failure}"
-        raise SourceError("heatmap of the store", problem, "keep the store for `sqlite3 FILE .recover`") from failure
-    return HeatTile(
-        stream=stream,
-        utc=bool(utc),
-        tile_ms=tile_ms,
-        from_ms=from_ms,
-        to_ms=to_ms,
-        shape=(rows, columns),
-        class_names=class_names,
-        keys=keys,
-        values=found,
-        unplaced_s=unplaced_s,
-    )
 
 
 def _packed(keys: NDArray[np.int64], values: NDArray[np.float64]) -> bytes:

@@ -12,26 +12,28 @@ import io
 import json
 import struct
 import zlib
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
 from tracker.errors import DetectionsError
+from tracker.formats.notes import camera_notes
 from tracker.masks.packing import unpack_masks
 from tracker.types import Frame, Instances, TimeFrom
 from tracker.version import __version__
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
+    from tracker.recount import CameraNote
     from tracker.types import TrackedFrame
 
-__all__ = ["SavedFrame", "SavedModel", "is_saved_instances", "open_saved", "pack_frame", "unpack_frame"]
+__all__ = ["SavedFrame", "SavedModel", "is_saved_instances", "open_saved", "pack_frame", "unpack_frame", "with_camera"]
 
 FORMAT, VERSION = "masktrail instances", 1
 MOST_HEAD_BYTES = 1 << 20
@@ -54,6 +56,7 @@ class SavedModel:
         digest: SHA-256 of the model; empty where it is not known.
         frame_rate: Nominal frames per second; ``None`` where it is not known.
         image_names: The source is a folder of images.
+        start_ms: UTC in milliseconds at media time 0, where that was declared.
     """
 
     class_names: tuple[str, ...]
@@ -61,6 +64,7 @@ class SavedModel:
     digest: str = ""
     frame_rate: float | None = None
     image_names: bool = False
+    start_ms: int | None = None
 
     def head(self) -> bytes:
         """The first line of a file."""
@@ -77,6 +81,7 @@ class SavedFrame:
         instances: What was segmented.
         warp: ``(2, 3)`` how the camera moved, or ``None``.
         ids, rows: ``(N,)`` identities and the instances that they took, where the frame was tracked.
+        camera: States of the camera since the frame before; with an infinite ``frame_s``, of the end of the stream.
     """
 
     frame: Frame
@@ -84,16 +89,23 @@ class SavedFrame:
     warp: NDArray[np.float64] | None
     ids: NDArray[np.int64]
     rows: NDArray[np.int64]
+    camera: tuple[CameraNote, ...] = ()
 
 
-def pack_frame(tracked: TrackedFrame, *, embeddings: bool = True) -> bytes:
+def pack_frame(
+    tracked: TrackedFrame, *, embeddings: bool = True, outlines: bool = False, camera: Sequence[CameraNote] = ()
+) -> bytes:
     """One block.
 
     Args:
         tracked: The frame; its picture is not kept.
         embeddings: Keep those of the instances.
+        outlines: Keep the masks of a promptable segmenter, where there are some, and not those as segmented.
+        camera: States of the camera since the frame before.
     """
     frame, instances, tracks = tracked.frame, tracked.segmented or tracked.instances, tracked.tracks
+    if outlines and tracked.outlined is not None:
+        instances = tracked.instances
     nothing = [np.zeros((0, 4), np.int64), np.zeros(0, np.uint8), np.zeros(0)]
     numbers = [frame.index, *frame.size, _microseconds(frame.captured_at), TIMES_FROM.index(frame.time_from)]
     kept = instances.embeddings if embeddings else None
@@ -110,11 +122,20 @@ def pack_frame(tracked: TrackedFrame, *, embeddings: bool = True) -> bytes:
         np.zeros(0) if tracked.warp is None else np.asarray(tracked.warp, np.float64),
         ids,
     ]
-    data = io.BytesIO()
-    for array in arrays:
-        np.save(data, array, allow_pickle=False)
-    packed = zlib.compress(data.getvalue(), 1)
-    return HEAD.pack(len(packed), zlib.crc32(packed)) + packed
+    if camera:  # a further array, which earlier versions do not read
+        arrays.append(_packed_camera(camera))
+    return _block(_saved(*arrays))
+
+
+def with_camera(block: bytes, camera: Sequence[CameraNote]) -> bytes:
+    """A block with further states of the camera."""
+    data = zlib.decompress(block[HEAD.size :])
+    arrays = io.BytesIO(data)
+    for _ in range(ARRAYS):
+        np.load(arrays, allow_pickle=False)
+    end = arrays.tell()
+    before = () if end == len(data) else _camera(np.load(arrays, allow_pickle=False))
+    return _block(data[:end] + _saved(_packed_camera([*before, *camera])))
 
 
 def unpack_frame(file: BinaryIO) -> SavedFrame | None:
@@ -140,7 +161,10 @@ def unpack_frame(file: BinaryIO) -> SavedFrame | None:
         message = f"expected at most {MOST_BLOCK_BYTES} bytes, found more"
         raise ValueError(message)
     arrays = io.BytesIO(data)
-    return _frame([np.load(arrays, allow_pickle=False) for _ in range(ARRAYS)])
+    found = _frame([np.load(arrays, allow_pickle=False) for _ in range(ARRAYS)])
+    if arrays.tell() == len(data):
+        return found
+    return replace(found, camera=_camera(np.load(arrays, allow_pickle=False)))
 
 
 def is_saved_instances(path: str | os.PathLike[str]) -> bool:
@@ -175,6 +199,7 @@ def open_saved(path: str | os.PathLike[str], file: BinaryIO) -> tuple[SavedModel
             digest=str(values["digest"]),
             frame_rate=None if rate is None else float(rate),
             image_names=bool(values["image_names"]),
+            start_ms=None if (start_ms := values.get("start_ms")) is None else int(start_ms),
         )
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         problem = f"expected a line about the model first, found {type(error).__name__}: {error}"
@@ -222,6 +247,26 @@ def _frame(arrays: list[NDArray[Any]]) -> SavedFrame:
     )
     found_warp = warp.reshape(2, 3) if warp.size else None
     return SavedFrame(frame=frame, instances=instances, warp=found_warp, ids=ids[0], rows=ids[1])
+
+
+def _saved(*arrays: NDArray[Any]) -> bytes:
+    data = io.BytesIO()
+    for array in arrays:
+        np.save(data, array, allow_pickle=False)
+    return data.getvalue()
+
+
+def _block(data: bytes) -> bytes:
+    packed = zlib.compress(data, 1)
+    return HEAD.pack(len(packed), zlib.crc32(packed)) + packed
+
+
+def _packed_camera(camera: Sequence[CameraNote]) -> NDArray[np.uint8]:
+    return np.frombuffer(json.dumps([list(note) for note in camera]).encode(), np.uint8)
+
+
+def _camera(packed: NDArray[np.uint8]) -> tuple[CameraNote, ...]:
+    return camera_notes(json.loads(packed.tobytes()))
 
 
 def _microseconds(moment: datetime | None) -> int:

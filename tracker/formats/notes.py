@@ -10,11 +10,11 @@ from tracker.formats.event_rows import plain_text
 from tracker.recount import CameraNote, FrameNotes, Quiet, Sight
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from tracker.types import Frame
 
-__all__ = ["CONTACT_STATES", "NOTES_VERSION", "captured_at", "packed", "unpacked"]
+__all__ = ["CONTACT_STATES", "NOTES_VERSION", "camera_notes", "captured_at", "packed", "unpacked"]
 
 CONTACT_STATES = ("seen", "hidden", "predicted")
 """By :class:`tracker.contacts.ContactState`."""
@@ -36,16 +36,16 @@ def packed(notes: FrameNotes, frame: Frame, *, coasting: bool = True) -> dict[in
         head["captured_us"] = (frame.captured_at - EPOCH) // timedelta(microseconds=1)
     if notes.start_ms is not None:
         head["start_ms"] = notes.start_ms
-    if notes.ended:
-        head["ended"] = list(notes.ended)
-    if notes.quiet:
-        head["quiet"] = [list(one) for one in notes.quiet]
-    if notes.camera:
-        head["camera"] = [list(one) for one in notes.camera]
-    if notes.occluders:
-        head["occluders"] = notes.occluders
-    if not coasting:
-        head["seen_only"] = True
+    told = {
+        "ended": list(notes.ended),
+        "quiet": [list(one) for one in notes.quiet],
+        "camera": [list(one) for one in notes.camera],
+        "occluders": notes.occluders,
+        "skipped": notes.skipped,
+        "interpolated": notes.interpolated,
+        "seen_only": not coasting,
+    }
+    head |= {name: value for name, value in told.items() if value}
     found: dict[int | None, dict[str, Any]] = {None: head}
     for identity, sights in notes.earlier.items():
         found[identity] = {"earlier": [list(sight) for sight in sights]}
@@ -68,13 +68,7 @@ def unpacked(head: Mapping[str, Any], earlier: Mapping[int, Any]) -> FrameNotes:
     if version > NOTES_VERSION:
         raise ValueError(f"expected notes up to version {NOTES_VERSION}, found {version}: a newer masktrail")
     try:
-        camera = tuple(
-            CameraNote(float(frame_s), kind, float(time_s), _maybe(float, since_s), _maybe(int, utc_ms))
-            for frame_s, kind, time_s, since_s, utc_ms in head.get("camera", ())
-        )
-        unknown = {note.kind for note in camera} - KINDS
-        if unknown:
-            raise ValueError(f"a state of the camera {sorted(unknown)}")  # noqa: TRY301 - one message for all
+        camera = camera_notes(head.get("camera", ()))
         return FrameNotes(
             stream=str(head["stream"]),
             start_ms=_maybe(int, head.get("start_ms")),
@@ -86,9 +80,26 @@ def unpacked(head: Mapping[str, Any], earlier: Mapping[int, Any]) -> FrameNotes:
             quiet=tuple(Quiet(float(first), float(last), int(count)) for first, last, count in head.get("quiet", ())),
             camera=camera,
             occluders=str(head.get("occluders", "")),
+            skipped=int(head.get("skipped", 0)),
+            interpolated=bool(head.get("interpolated", False)),
         )
     except (KeyError, TypeError, ValueError) as failure:
         raise ValueError(f"expected notes as masktrail writes them, found {failure}") from failure
+
+
+def camera_notes(values: Iterable[Sequence[Any]]) -> tuple[CameraNote, ...]:
+    """States of the camera from plain values.
+
+    Raises:
+        ValueError: A value is missing or of the wrong kind; so does TypeError.
+    """
+    camera = tuple(
+        CameraNote(float(frame_s), kind, float(time_s), _maybe(float, since_s), _maybe(int, utc_ms))
+        for frame_s, kind, time_s, since_s, utc_ms in values
+    )
+    if unknown := {note.kind for note in camera} - KINDS:
+        raise ValueError(f"a state of the camera {sorted(unknown)}")
+    return camera
 
 
 def captured_at(head: Mapping[str, Any]) -> datetime | None:

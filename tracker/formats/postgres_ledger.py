@@ -100,10 +100,10 @@ def grouped(
     return [(bool(row[0]), row[1], row[2], tuple(row[3:-1]), row[-1]) for row in found]
 
 
-def spans(connection: Connection) -> dict[bool, tuple[int, int]]:
-    """First and last millisecond of UTC (true) and of media time (false) of which a ledger knows, flows by start."""
-    query = f"SELECT utc_ms IS NOT NULL, min({AT_MS}), max({AT_MS}) FROM events GROUP BY 1"  # noqa: S608 - own names
-    return {bool(utc): (first, last) for utc, first, last in connection.run(query)}
+def spans(connection: Connection) -> dict[tuple[str, bool], tuple[int, int]]:
+    """First and last millisecond of which a ledger knows, by stream and clock (UTC is true), flows by start."""
+    query = f"SELECT stream, utc_ms IS NOT NULL, min({AT_MS}), max({AT_MS}) FROM events GROUP BY 1, 2"  # noqa: S608
+    return {(stream, bool(utc)): (first, last) for stream, utc, first, last in connection.run(query)}
 
 
 def outages(connection: Connection) -> list[tuple[str, EventKind, int, int, bool]]:

@@ -8,29 +8,30 @@ frame numbers that are missing were frames without rows, and an identity that ha
 from __future__ import annotations
 
 import itertools
+import math
 from collections import deque
-from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tracker.contacts import Contacts, ContactState
+from tracker.contacts import Contacts
 from tracker.errors import ConfigError, DetectionsError
 from tracker.events import Event
+from tracker.formats.made_frames import NO_ROWS, Made, by_boxes, by_contacts, nothing_in, with_sights
 from tracker.formats.notes import captured_at, unpacked
 from tracker.formats.row_files import read_rows
 from tracker.recount import FrameNotes, Quiet
-from tracker.types import Frame, Instances, TrackedFrame, Tracks
+from tracker.track_block import NOTHING, TrackBlock, blocks_of
+from tracker.types import Frame, TrackedFrame
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from datetime import datetime
     from pathlib import Path
 
     from numpy.typing import NDArray
 
-    from tracker.formats.row_files import FrameRows
+    from tracker.formats.frame_rows import FrameRows
 
 __all__ = ["Recorded", "open_recorded"]
 
@@ -40,33 +41,6 @@ ENDED_S = 2.0
 """Without a row for so long an identity has ended, where nothing says when it did."""
 STEP_S = 0.5
 """Between frames without rows that are made again: nothing happens in them but that time passes."""
-
-
-@dataclass(slots=True, kw_only=True)
-class _Made:
-    """A frame that is being put together.
-
-    Attributes:
-        time_s: Media time.
-        rows: Of identities; ``None`` for none.
-        notes: Of the frame.
-        size: Of the picture.
-        captured_at: When, where it is known.
-        sights: Contacts of identities that are confirmed later.
-        ended: Identities that end.
-        earlier: ``(identity, frames ago, instance)`` of identities that are confirmed here.
-        events: Of the camera.
-    """
-
-    time_s: float
-    rows: FrameRows | None = None
-    notes: FrameNotes | None = None
-    size: tuple[int, int] = (0, 0)
-    captured_at: datetime | None = None
-    sights: list[tuple[float, float]] = field(default_factory=list)
-    ended: list[int] = field(default_factory=list)
-    earlier: list[tuple[int, int, int]] = field(default_factory=list)
-    events: list[Event] = field(default_factory=list)
 
 
 class Recorded:
@@ -112,7 +86,8 @@ class Recorded:
         self._rows, self._fps, self._size, self._gap_s = rows, fps, size, gap_s
         self._last: tuple[int, float] | None = None
         self._present: dict[int, float] = {}
-        self._revision = 0
+        self._lasting: dict[str, Any] = {}
+        self._notes: FrameNotes | None = None
 
     def frames(self) -> Iterator[TrackedFrame]:
         """All frames in order of time.
@@ -120,23 +95,33 @@ class Recorded:
         Raises:
             DetectionsError: Rows are out of order, of another stream, or damaged; or contacts are missing.
         """
-        held: deque[_Made] = deque()
+        return map(self._frame, self._put_together())
+
+    def blocks(self) -> Iterator[TrackBlock]:
+        """The same as columns; not by boxes, whose contacts are not known yet.
+
+        Raises:
+            DetectionsError: As for :meth:`frames`.
+        """
+        return blocks_of(map(self._block, self._put_together()))
+
+    def _put_together(self) -> Iterator[Made]:
+        held: deque[Made] = deque()
         for rows in self._rows:
             made = self._made(rows)
             held += made
             if not self.by_boxes:
                 _look_back(held)
             while len(held) > HELD_FRAMES:
-                yield self._frame(held.popleft())
-        for one in held:
-            yield self._frame(one)
+                yield held.popleft()
+        yield from held
 
-    def _made(self, rows: FrameRows) -> list[_Made]:
+    def _made(self, rows: FrameRows) -> list[Made]:
         """The frame of some rows behind those without rows before it."""
-        notes = None if rows.head is None else _unpacked(rows)
+        notes = self._notes_of(rows)
         time_s = self._time_s(rows)
         self._check(rows, notes, time_s)
-        made = _Made(time_s=time_s, rows=rows, notes=notes, size=self._size_of(rows))
+        made = Made(time_s=time_s, rows=rows, notes=notes, size=self._size_of(rows))
         made.captured_at = None if rows.head is None else captured_at(rows.head)
         quiet = notes.quiet if notes is not None else self._missing(rows.index, time_s)
         if notes is not None:
@@ -149,8 +134,19 @@ class Recorded:
         self._last = rows.index, time_s
         return [*self._quiet_frames(quiet, made), made]
 
+    def _notes_of(self, rows: FrameRows) -> FrameNotes | None:
+        """Notes of a frame; of most frames they are those of the frame before."""
+        if rows.head is None:
+            return None
+        lasting = rows.head if "captured_us" not in rows.head else rows.head | {"captured_us": 0}
+        if rows.earlier:
+            return _unpacked(rows)
+        if lasting != self._lasting or self._notes is None:
+            self._lasting, self._notes = lasting, _unpacked(rows)
+        return self._notes
+
     def _time_s(self, rows: FrameRows) -> float:
-        if rows.time_s is not None and np.isfinite(rows.time_s):
+        if rows.time_s is not None and math.isfinite(rows.time_s):
             return rows.time_s
         if self._fps is None:
             problem = "expected times, found frame numbers only"
@@ -181,6 +177,11 @@ class Recorded:
             problem = "expected ground contacts, found rows without contact"
             remedy = "count by the boxes' lower edges with --boxes, or track again with this version"
             raise DetectionsError(rows.place, problem, remedy)
+        fine = np.isfinite(rows.boxes).all(1) & (rows.boxes[:, 2:] >= rows.boxes[:, :2]).all(1)  # (N,)
+        if not fine.all():
+            found = ", ".join(f"{value:g}" for value in rows.boxes[int(np.argmin(fine))].tolist())
+            problem = f"expected boxes of left, upper, right and lower edge, found {found} in frame {rows.index}"
+            raise DetectionsError(rows.place, problem, "check the columns: x1, y1, x2, y2, or x, y, w, h")
         if len(set(rows.ids.tolist())) < len(rows.ids):
             problem = f"expected each identity once in frame {rows.index}, found one twice"
             raise DetectionsError(rows.place, problem, "check the file")
@@ -193,9 +194,11 @@ class Recorded:
         step_s = (time_s - self._last[1]) / (count + 1)
         return (Quiet(self._last[1] + step_s, time_s - step_s, count),)
 
-    def _quiet_frames(self, quiet: Sequence[Quiet], behind: _Made) -> list[_Made]:
+    def _quiet_frames(self, quiet: Sequence[Quiet], behind: Made) -> list[Made]:
         """Frames without rows: so many that no outage is seen between them, and those that notes tell about."""
         notes = behind.notes
+        if not quiet and (notes is None or not notes.camera):
+            return []
         told: set[float] = set()
         if notes is not None:
             told.update(note.frame_s for note in notes.camera)
@@ -205,7 +208,7 @@ class Recorded:
             steps = min(int((last_s - first_s) / min(STEP_S, self._gap_s / 2)) + 2, max(count, 1))
             times.update(np.linspace(first_s, last_s, steps).tolist())
             times.update(one for one in told if first_s <= one <= last_s)
-        made = [_Made(time_s=one, size=behind.size) for one in sorted(times)]
+        made = [Made(time_s=one, size=behind.size) for one in sorted(times)]
         if behind.captured_at is not None:
             for one in made:
                 one.captured_at = behind.captured_at - timedelta(seconds=behind.time_s - one.time_s)
@@ -221,7 +224,7 @@ class Recorded:
             target.events.append(event)
         return made
 
-    def _frame(self, made: _Made) -> TrackedFrame:
+    def _frame(self, made: Made) -> TrackedFrame:
         """The frame as it was written, with sights of identities that come later as further instances."""
         rows = made.rows
         index = 0 if rows is None else rows.index
@@ -231,11 +234,11 @@ class Recorded:
         )  # fmt: skip
         contacts: Contacts | None
         if rows is None:
-            instances, tracks, contacts = _nothing(made)
+            instances, tracks, contacts = nothing_in(made)
         elif self.by_boxes:
-            instances, tracks, contacts = _by_boxes(rows, self._numbers(rows), made)
+            instances, tracks, contacts = by_boxes(rows, self._numbers(rows), made)
         else:
-            instances, tracks, contacts = _by_contacts(rows, self._numbers(rows), made)
+            instances, tracks, contacts = by_contacts(rows, self._numbers(rows), made)
         return TrackedFrame(
             frame=frame,
             instances=instances,
@@ -244,6 +247,32 @@ class Recorded:
             contacts=contacts,
             events=tuple(made.events),
             notes=made.notes,
+        )
+
+    def _block(self, made: Made) -> TrackBlock:
+        """The same as columns."""
+        rows = made.rows or NO_ROWS
+        assert rows.points is not None  # noqa: S101 - checked when it was read
+        assert rows.states is not None  # noqa: S101 - likewise
+        points, states = with_sights(rows.points, rows.states, made)
+        count = len(rows.ids)
+        return TrackBlock(
+            size=made.size,
+            class_names=self.class_names,
+            indices=(rows.index,),
+            times_s=(made.time_s,),
+            captured_at=(made.captured_at,),
+            cuts=(0, count),
+            ids=rows.ids,
+            class_ids=self._numbers(rows),
+            detection_rows=np.where(rows.coasting, -1, np.arange(count)),
+            boxes=rows.boxes,
+            ages_s=rows.ages_s,
+            contacts=Contacts(points=points, states=states),
+            contact_cuts=(0, len(points)),
+            ended={0: np.array(made.ended, np.int64)} if made.ended else NOTHING,
+            earlier={0: np.array(made.earlier, np.int64)} if made.earlier else NOTHING,
+            events={0: tuple(made.events)} if made.events else NOTHING,
         )
 
     def _numbers(self, rows: FrameRows) -> NDArray[np.int64]:
@@ -293,7 +322,7 @@ def _unpacked(rows: FrameRows) -> FrameNotes:
         raise DetectionsError(rows.place, str(failure), remedy) from failure
 
 
-def _look_back(held: deque[_Made]) -> None:
+def _look_back(held: deque[Made]) -> None:
     """Put the contacts that the last frame's new identities had before into the frames of those times."""
     last = held[-1]
     if last.notes is None or not last.notes.earlier:
@@ -308,61 +337,3 @@ def _look_back(held: deque[_Made]) -> None:
             row = len(made.sights) + (0 if made.rows is None else len(made.rows.ids))
             made.sights.append((sight.x, sight.y))
             last.earlier.append((identity, ago, row))
-
-
-def _nothing(made: _Made) -> tuple[Instances, Tracks, Contacts]:
-    points, states = _with_sights(np.zeros((0, 2)), np.zeros(0, np.int8), made)
-    nobody = np.zeros(0, np.int64)
-    instances = _instances(np.zeros((0, 4)), nobody, points)
-    return instances, _tracks(None, nobody, nobody, made), Contacts(points=points, states=states)
-
-
-def _by_contacts(rows: FrameRows, class_ids: NDArray[np.int64], made: _Made) -> tuple[Instances, Tracks, Contacts]:
-    """Every row is an instance, those of predicted identities without being taken."""
-    assert rows.points is not None  # noqa: S101 - checked when it was read
-    assert rows.states is not None  # noqa: S101 - likewise
-    points, states = _with_sights(rows.points, rows.states, made)
-    taken = np.where(rows.coasting, -1, np.arange(len(rows.ids)))
-    tracks = _tracks(rows, taken, class_ids, made)
-    return _instances(rows.boxes, class_ids, points), tracks, Contacts(points=points, states=states)
-
-
-def _by_boxes(rows: FrameRows, class_ids: NDArray[np.int64], made: _Made) -> tuple[Instances, Tracks, Contacts | None]:
-    """Seen rows are instances without masks, whose contacts are found as those of any."""
-    seen = ~rows.coasting
-    taken = np.where(seen, np.cumsum(seen) - 1, -1)
-    tracks = _tracks(rows, taken, class_ids, made)
-    return _instances(rows.boxes[seen], class_ids[seen], np.zeros((int(seen.sum()), 2))), tracks, None
-
-
-def _with_sights(
-    points: NDArray[np.float64], states: NDArray[np.int8], made: _Made
-) -> tuple[NDArray[np.float64], NDArray[np.int8]]:
-    if not made.sights:
-        return points, states
-    seen = np.full(len(made.sights), ContactState.SEEN, np.int8)
-    return np.concatenate([points, np.array(made.sights, np.float64)]), np.concatenate([states, seen])
-
-
-def _instances(boxes: NDArray[np.float64], class_ids: NDArray[np.int64], points: NDArray[np.float64]) -> Instances:
-    """Instances of boxes, and of places beyond them."""
-    more = len(points) - len(boxes)
-    if more:
-        places = np.tile(points[len(boxes) :], 2)
-        boxes, class_ids = np.concatenate([boxes, places]), np.concatenate([class_ids, np.zeros(more, np.int64)])
-    return Instances(boxes=boxes.astype(np.float32), scores=np.zeros(len(boxes), np.float32), class_ids=class_ids)
-
-
-def _tracks(rows: FrameRows | None, taken: NDArray[np.int64], class_ids: NDArray[np.int64], made: _Made) -> Tracks:
-    count = len(taken)
-    return Tracks(
-        ids=taken if rows is None else rows.ids,
-        detection_rows=taken,
-        boxes=np.zeros((0, 4), np.float32) if rows is None else rows.boxes.astype(np.float32),
-        velocities=np.zeros((count, 2), np.float32),
-        class_ids=class_ids,
-        scores=np.zeros(count, np.float32),
-        ages_s=np.zeros(0, np.float32) if rows is None else rows.ages_s.astype(np.float32),
-        ended_ids=np.array(made.ended, np.int64),
-        earlier_rows=np.array(made.earlier, np.int64).reshape(-1, 3),
-    )

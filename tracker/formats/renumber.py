@@ -1,54 +1,109 @@
-"""Renumbering of records: identities joined and split, as a new file of the same format beside the old one."""
+"""Renumbering of records: rows under other numbers and classes, or left out, with the notes of their frames."""
 
 from __future__ import annotations
 
-import csv
-import io
-import json
+import math
+from bisect import bisect_right
+from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
-from tracker.errors import ConfigError, DetectionsError, install_command
-
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
     from pathlib import Path
 
-    Numbers = Mapping[int, Sequence[tuple[float, int]]]
-    """For each identity ``(from_s, number)`` in order of time."""
+    from tracker.formats.whole_rows import WholeRow
 
-__all__ = ["Renumbering", "next_revision", "renumber"]
+    Numbers = Mapping[int, Sequence[tuple[float, int | None]]]
+    """For each identity ``(from_s, number)`` in order of time; ``None`` = its rows are left out."""
+
+__all__ = ["Renumbering", "next_revision"]
+
+GAP_S = 2.0
+"""Seconds between two frames without rows from which the camera was out, as where notes are made."""
+HEAD = ("v", "stream", "size", "captured_us", "start_ms", "ended", "quiet", "camera", "occluders", "seen_only")
+ORDER = defaultdict(lambda: len(HEAD), {name: place for place, name in enumerate(HEAD)})
+TOLD_BEHIND = ("ended", "quiet", "camera")
+"""What notes tell of the time since the last frame with rows."""
 
 
 class Renumbering:
-    """New numbers and classes of rows.
+    """New numbers and classes of rows, frame by frame in order of time.
 
     Args:
-        numbers: For each identity ``(from_s, number)`` in order of time.
-        classes: Final class by new number, where it changes.
+        numbers: For each identity ``(from_s, number)`` in order of time; before the first the first holds. Negative
+            identities stand for rows that were added.
+        classes: Final class by new number, where it changes; the vote at a row's time stays beside it.
         last_s: Last time of each new number.
+        extended: New numbers of which rows that were added are the last.
     """
 
-    def __init__(self, numbers: Numbers, classes: Mapping[int, str], last_s: Mapping[int, float]) -> None:
+    def __init__(
+        self,
+        numbers: Numbers,
+        classes: Mapping[int, str],
+        last_s: Mapping[int, float],
+        extended: Collection[int] = (),
+    ) -> None:
         self._numbers, self._classes, self._last_s = numbers, classes, last_s
+        self._starts = {one: [from_s for from_s, _ in parts] for one, parts in numbers.items() if len(parts) > 1}
+        lasting = {parts[-1][1] for identity, parts in numbers.items() if identity > 0}
+        cut = {number for parts in numbers.values() for _, number in parts} - lasting | {*extended}
+        # Notes tell the end of an identity, and so that of its last number, but not of those before it.
+        self._untold = sorted((last_s.get(number, math.inf), number) for number in cut if number is not None)
+        self._left_out: dict[str, list[Any]] = {name: [] for name in TOLD_BEHIND}
 
-    def number(self, identity: int, time_s: float) -> int:
-        """The new number of an identity's row."""
-        parts = self._numbers.get(identity, ((0.0, identity),))
-        return [number for from_s, number in parts if time_s >= from_s][-1] if len(parts) > 1 else parts[0][1]
+    def number(self, identity: int, time_s: float) -> int | None:
+        """The new number of an identity's row; ``None`` = it is left out."""
+        parts = self._numbers.get(identity)
+        if parts is None:
+            return identity
+        if len(parts) == 1:
+            return parts[0][1]
+        return parts[max(bisect_right(self._starts[identity], time_s) - 1, 0)][1]
 
-    def classes_of(self, number: int, final: str, then: str | None) -> tuple[str, str | None]:
-        """Final class of a row, and the vote at its time where that is another."""
-        voted = then or final
-        chosen = self._classes.get(number, final)
-        return chosen, voted if voted != chosen else None
+    def edit(self, rows: list[WholeRow]) -> list[WholeRow]:
+        """The rows of a frame that stay, under their new numbers and classes."""
+        time_s = float(rows[0].get("time_s"))
+        head, sights = _parted(rows)
+        kept = []
+        for row, earlier in zip(rows, sights, strict=True):
+            number = self.number(row.get("id"), time_s)
+            if number is None:
+                continue
+            row.set("id", number)
+            self._name(row, number)
+            kept.append((row, {} if earlier is None else {"earlier": earlier}))
+        if head is not None:
+            told = self._told(head, time_s)
+            if kept:
+                kept[0] = (kept[0][0], told | kept[0][1])
+                self._left_out = {name: [] for name in TOLD_BEHIND}
+            else:
+                self._left_out = {name: told.get(name, []) for name in TOLD_BEHIND}
+                self._left_out["quiet"] = _added(self._left_out["quiet"], [[time_s, time_s, 1]])
+        for row, notes in kept:
+            row.set("notes", notes or None)
+        return [row for row, _ in kept]
 
-    def notes(self, notes: dict[str, Any] | None, time_s: float) -> dict[str, Any] | None:
-        """Notes of a frame: what goes on under its new number has not ended."""
-        if not notes or "ended" not in notes:
-            return notes
-        ended = [self.number(identity, time_s) for identity in notes["ended"]]
-        left = sorted({number for number in ended if self._last_s.get(number, time_s) <= time_s})
-        return {key: left if key == "ended" else value for key, value in notes.items() if key != "ended" or left}
+    def _name(self, row: WholeRow, number: int) -> None:
+        if number in self._classes:
+            final, voted = self._classes[number], row.get("class_then") or row.get("class")
+            row.set("class", final)
+            row.set("class_then", voted if voted != final else None)
+
+    def _told(self, head: dict[str, Any], time_s: float) -> dict[str, Any]:
+        """Notes of a frame: what goes on under its new number has not ended, what was left out is told later."""
+        ended = {self.number(identity, time_s) for identity in head.get("ended", [])} - {None}
+        left = {number for number in ended if number is not None and self._last_s.get(number, time_s) <= time_s}
+        while self._untold and self._untold[0][0] < time_s:
+            left.add(self._untold.pop(0)[1])
+        found = head | {
+            "ended": sorted({*self._left_out["ended"], *left}),
+            "quiet": _added(self._left_out["quiet"], head.get("quiet", [])),
+            "camera": self._left_out["camera"] + head.get("camera", []),
+        }
+        spoken = [name for name in found if found[name] or name not in TOLD_BEHIND]
+        return {name: found[name] for name in sorted(spoken, key=ORDER.__getitem__)}
 
 
 def next_revision(path: Path) -> Path:
@@ -64,109 +119,18 @@ def next_revision(path: Path) -> Path:
             return found
 
 
-def renumber(path: Path, renumbering: Renumbering) -> bytes:
-    """The file's content under the new numbers.
-
-    Raises:
-        ConfigError: Files of this suffix cannot be rewritten, or pyarrow is not installed.
-        DetectionsError: A row is damaged.
-    """
-    writers: dict[str, Callable[[Path, Renumbering], bytes]] = {
-        ".jsonl": _lines,
-        ".ndjson": _lines,
-        ".csv": _cells,
-        ".parquet": _table,
-    }
-    if path.suffix.lower() not in writers:
-        problem = f"expected records {' '.join(writers)}, found {path.suffix or 'no suffix'}"
-        raise ConfigError(path, problem, "join and split records of one of these formats")
-    try:
-        return writers[path.suffix.lower()](path, renumbering)
-    except (ValueError, KeyError, TypeError, IndexError) as failure:
-        problem = f"expected rows of identities, found {type(failure).__name__}: {failure}"
-        raise DetectionsError(path, problem, "name what masktrail track --records wrote") from failure
+def _parted(rows: Sequence[WholeRow]) -> tuple[dict[str, Any] | None, list[Any]]:
+    """Notes of the frame, ``None`` where there are none, and the earlier sights of each row."""
+    notes = [row.get("notes") for row in rows]
+    sights = [None if one is None else one.get("earlier") for one in notes]
+    if notes[0] is None or "v" not in notes[0]:
+        return None, sights
+    return {name: value for name, value in notes[0].items() if name != "earlier"}, sights
 
 
-def _lines(path: Path, renumbering: Renumbering) -> bytes:
-    out = io.StringIO()
-    with path.open(encoding="utf-8") as file:
-        for line in file:
-            if line.isspace():
-                continue
-            row = json.loads(line)
-            number = renumbering.number(row["id"], row["time_s"])
-            final, then = renumbering.classes_of(number, row["class"], row.get("class_then"))
-            changed: dict[str, Any] = {}
-            for key, value in row.items():
-                if key == "class_then":
-                    continue
-                changed[key] = {"id": number, "class": final}.get(key, value)
-                if key == "class" and then is not None:
-                    changed["class_then"] = then
-                if key == "notes" and not (notes := renumbering.notes(value, row["time_s"])):
-                    del changed[key]
-                elif key == "notes":
-                    changed[key] = notes
-            out.write(json.dumps(changed, separators=(",", ":"), ensure_ascii=False) + "\n")
-    return out.getvalue().encode()
-
-
-def _cells(path: Path, renumbering: Renumbering) -> bytes:
-    out = io.StringIO()
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        table = csv.DictReader(file)
-        names = list(table.fieldnames or ())
-        writer = csv.DictWriter(out, names, lineterminator="\n")
-        writer.writeheader()
-        for row in table:
-            time_s = float(row["time_s"])
-            number = renumbering.number(int(row["id"]), time_s)
-            final, then = renumbering.classes_of(number, row["class"], row.get("class_then") or None)
-            row["id"], row["class"] = str(number), final
-            if "class_then" in row:
-                row["class_then"] = then or ""
-            if row.get("notes"):
-                notes = renumbering.notes(json.loads(row["notes"]), time_s)
-                row["notes"] = json.dumps(notes, separators=(",", ":")) if notes else ""
-            writer.writerow(row)
-    return out.getvalue().encode()
-
-
-def _table(path: Path, renumbering: Renumbering) -> bytes:
-    try:
-        import pyarrow as pa
-        from pyarrow import parquet
-    except ImportError as missing:
-        problem = "expected the package pyarrow for Parquet, found none"
-        raise ConfigError(path, problem, install_command("parquet")) from missing
-    sink = pa.BufferOutputStream()
-    source = parquet.ParquetFile(path)
-    with parquet.ParquetWriter(sink, source.schema_arrow) as writer:
-        for group in range(source.num_row_groups):
-            table = source.read_row_group(group)
-            columns = {name: table[name].to_pylist() for name in table.column_names if name in CHANGED}
-            rows = range(table.num_rows)
-            times = columns["time_s"]
-            numbers = [renumbering.number(columns["id"][row], times[row]) for row in rows]
-            then = columns.get("class_then", [None] * table.num_rows)
-            named = [renumbering.classes_of(numbers[row], columns["class"][row], then[row]) for row in rows]
-            changed: dict[str, list[Any]] = {"id": numbers, "class": [one for one, _ in named]}
-            if "class_then" in columns:
-                changed["class_then"] = [one for _, one in named]
-            if "notes" in columns:
-                found = [
-                    renumbering.notes(json.loads(text), times[row]) if text else None
-                    for row, text in enumerate(columns["notes"])
-                ]
-                changed["notes"] = [json.dumps(one, separators=(",", ":")) if one else None for one in found]
-            for name, values in changed.items():
-                place = table.column_names.index(name)
-                field = table.schema.field(place)
-                plain = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
-                array = pa.array(values, plain)
-                table = table.set_column(place, field, array.cast(field.type) if plain is not field.type else array)
-            writer.write_table(table)
-    return bytes(sink.getvalue().to_pybytes())
-
-
-CHANGED = frozenset({"time_s", "id", "class", "class_then", "notes"})
+def _added(quiet: Sequence[Sequence[float]], more: Sequence[Sequence[float]]) -> list[list[float]]:
+    """Runs of frames without rows, and those behind them."""
+    if not quiet or not more or more[0][0] - quiet[-1][1] >= GAP_S:
+        return [list(run) for run in (*quiet, *more)]
+    between = [quiet[-1][0], more[0][1], quiet[-1][2] + more[0][2]]
+    return [list(run) for run in (*quiet[:-1], between, *more[1:])]

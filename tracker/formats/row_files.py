@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import csv
 import itertools
-import json
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tracker.errors import ConfigError, DetectionsError, SourceError, install_command
+from tracker.errors import ConfigError, DetectionsError, SourceError
+from tracker.formats.arrow import pyarrow_for
 from tracker.formats.columns import lines_of, read_text
-from tracker.formats.mot import mot_rows
-from tracker.formats.notes import CONTACT_STATES
+from tracker.formats.frame_rows import STATES, FrameRows, RowColumns, no_rows
+from tracker.formats.json_rows import read_json_rows
+from tracker.formats.mot import mot_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -21,49 +21,13 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["ROW_SUFFIXES", "FrameRows", "read_rows"]
+__all__ = ["ROW_SUFFIXES", "read_rows"]
 
 ROW_SUFFIXES = (".jsonl", ".ndjson", ".parquet", ".csv", ".txt")
 BATCH_ROWS = 65_536
 CSV_ROWS = 4096
-STATES = {name: number for number, name in enumerate(CONTACT_STATES)}
 MOT_CLASSES = {1: "person", 2: "bicycle", 3: "car", 4: "motorcycle", 5: "bus", 6: "truck"}
 """Class column of MOTChallenge text as this project writes it for the classes that ship."""
-MASK = b',"mask":'
-TRACK_AGAIN = "write the records again with masktrail track"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FrameRows:
-    """All rows of one frame.
-
-    Attributes:
-        place: Where they begin, for errors.
-        index: Of the frame, from 0.
-        time_s: Media time; ``None`` where the file has frame numbers only.
-        ids: ``(N,)`` identities.
-        classes: ``N`` names, by vote so far.
-        boxes: ``(N, 4)`` xyxy in image pixels.
-        ages_s: ``(N,)``; 0 where the file has none.
-        coasting: ``(N,)`` predicted and not seen.
-        points: ``(N, 2)`` ground contacts in image pixels; ``None`` where a row has none.
-        states: ``(N,)`` :class:`tracker.contacts.ContactState`.
-        head: Notes of the frame; ``None`` where there are none.
-        earlier: Contacts before the confirmation, by identity.
-    """
-
-    place: str
-    index: int
-    time_s: float | None
-    ids: NDArray[np.int64]
-    classes: Sequence[str]
-    boxes: NDArray[np.float64]
-    ages_s: NDArray[np.float64]
-    coasting: NDArray[np.bool_]
-    points: NDArray[np.float64] | None = None
-    states: NDArray[np.int8] | None = None
-    head: dict[str, Any] | None = None
-    earlier: dict[int, Any] = field(default_factory=dict)
 
 
 def read_rows(path: Path) -> Iterator[FrameRows]:
@@ -80,86 +44,14 @@ def read_rows(path: Path) -> Iterator[FrameRows]:
         problem = f"expected records (.instances {' '.join(ROW_SUFFIXES)}), found the suffix {suffix or 'none'}"
         raise ConfigError(path, problem, "name what masktrail track --records wrote")
     try:
-        yield from readers.get(suffix, _read_lines)(path)
+        yield from readers.get(suffix, read_json_rows)(path)
     except OSError as failure:
         problem = f"expected records, found: {failure.strerror or failure}"
         raise SourceError(path, problem, "check the path") from failure
 
 
-def _read_lines(path: Path) -> Iterator[FrameRows]:
-    rows: list[dict[str, Any]] = []
-    first = 1
-    with path.open("rb") as file:
-        for number, line in enumerate(file, 1):
-            if line.isspace():
-                continue
-            row = _parsed(path, number, line)
-            if rows and row.get("frame") != rows[0].get("frame"):
-                yield _frame_of_objects(path, first, rows)
-                rows, first = [], number
-            rows.append(row)
-    if rows:
-        yield _frame_of_objects(path, first, rows)
-
-
-def _parsed(path: Path, number: int, line: bytes) -> dict[str, Any]:
-    """A line without its mask, which is the longer part of it and the last."""
-    cut = line.find(MASK)
-    try:
-        row = json.loads(line if cut < 0 else line[:cut] + b"}")
-    except ValueError:
-        try:
-            row = json.loads(line)
-        except ValueError:
-            row = None
-    if not isinstance(row, dict):
-        text = line.decode("utf-8", "replace").strip()
-        problem = f"expected a JSON object, found {text[:60]!r}"
-        raise DetectionsError(f"{path}:{number}", problem, "check the file, or leave the row out")
-    return row
-
-
-def _frame_of_objects(path: Path, first: int, rows: list[dict[str, Any]]) -> FrameRows:
-    """The rows of one frame of JSON Lines."""
-    try:
-        known = all(row.get("contact") is not None for row in rows)
-        return FrameRows(
-            place=f"{path}:{first}",
-            index=int(rows[0]["frame"]),
-            time_s=float(rows[0]["time_s"]),
-            ids=np.array([row["id"] for row in rows], np.int64),
-            classes=[row.get("class_then") or row["class"] for row in rows],
-            boxes=np.array([row["box"] for row in rows], np.float64).reshape(-1, 4),
-            ages_s=np.array([row.get("age_s") or 0.0 for row in rows], np.float64),
-            coasting=np.array([row.get("coasting", False) for row in rows], np.bool_),
-            points=np.array([row["contact"] for row in rows], np.float64).reshape(-1, 2) if known else None,
-            states=np.array([STATES[row["contact_state"]] for row in rows], np.int8) if known else None,
-            head=rows[0].get("notes"),
-            earlier={row["id"]: row["notes"]["earlier"] for row in rows if "earlier" in (row.get("notes") or ())},
-        )
-    except (KeyError, TypeError, ValueError) as failure:
-        raise _no_rows(f"{path}:{first}", rows[0], failure) from failure
-
-
-def _no_rows(place: str, row: dict[str, Any], failure: Exception) -> DetectionsError:
-    """What is wrong with the rows of a frame."""
-    if "key" in row and "kind" in row:
-        return DetectionsError(place, "expected rows of tracks, found a ledger of events", "name the records")
-    if "frame" in row and row.get("id", 0) is None:
-        problem = "expected rows of identities, found rows without any (segmented, not tracked)"
-        return DetectionsError(place, problem, "masktrail track the recording, or name the .instances")
-    missing = f"no {failure}" if isinstance(failure, KeyError) else str(failure)
-    problem = f"expected rows with frame, time_s, id, class and box, found {missing}"
-    return DetectionsError(place, problem, "check the file, or leave the row out")
-
-
 def _read_table(path: Path) -> Iterator[FrameRows]:
-    try:
-        import pyarrow as pa
-        from pyarrow import parquet
-    except ImportError as missing:
-        problem = "expected the package pyarrow for Parquet, found none"
-        raise ConfigError(path, problem, install_command("parquet")) from missing
+    pa, parquet = pyarrow_for(path)
     try:
         with path.open("rb") as file:
             table = parquet.ParquetFile(file)
@@ -170,13 +62,13 @@ def _read_table(path: Path) -> Iterator[FrameRows]:
                 arrays = {name: _values(batch.column(name), name) for name in columns}
                 rest = {name: np.concatenate([rest[name], arrays[name]]) for name in columns} if rest else arrays
                 cuts = [0, *(np.flatnonzero(np.diff(rest["frame"])) + 1).tolist()]
-                rows = _Columns(rest)
+                rows = RowColumns(rest)
                 for low, high in itertools.pairwise(cuts):  # the last frame may go on
                     yield rows.frame(f"{path}:{done + low}", low, high)
                 done += cuts[-1]
                 rest = {name: values[cuts[-1] :] for name, values in rest.items()}
             if rest and len(rest["frame"]):
-                yield _Columns(rest).frame(f"{path}:{done}", 0, len(rest["frame"]))
+                yield RowColumns(rest).frame(f"{path}:{done}", 0, len(rest["frame"]))
     except pa.ArrowException as failure:
         raise DetectionsError(path, f"expected a Parquet file, found: {failure}", "check the file") from failure
 
@@ -197,69 +89,12 @@ def _table_columns(path: Path, names: Sequence[str]) -> list[str]:
 def _values(column: Any, name: str) -> NDArray[Any]:
     """A column as an array; places and ages that are null are NaN."""
     if name in {"class", "class_then", "contact_state", "notes"}:
-        return np.array(column.to_pylist(), object)
+        words = column.dictionary_encode()
+        known = np.array([*words.dictionary.to_pylist(), None], object)
+        if name == "contact_state":
+            known = np.array([STATES.get(word, 1) for word in known.tolist()], np.int8)
+        return np.asarray(known[words.indices.fill_null(len(known) - 1).to_numpy()])
     return np.asarray(column.to_numpy(zero_copy_only=False))
-
-
-class _Columns:
-    """Columns of many rows as arrays, of which frames are slices; absent ones are those of files of others.
-
-    Args:
-        columns: By name.
-    """
-
-    def __init__(self, columns: dict[str, Any]) -> None:
-        count = len(columns["frame"])
-        self.frames = columns["frame"]
-        self.times_s = columns.get("time_s")
-        ids = columns["id"]
-        self.nameless = np.isnan(ids) if ids.dtype.kind == "f" else np.zeros(count, np.bool_)
-        self.ids = np.where(self.nameless, 0, ids).astype(np.int64)
-        self.classes = columns["class"]
-        if "class_then" in columns:
-            then = columns["class_then"]
-            self.classes = np.where(then.astype(np.bool_), then, self.classes)
-        self.boxes = np.stack([columns[name] for name in ("x1", "y1", "x2", "y2")], axis=1).astype(np.float64)
-        self.ages_s = np.nan_to_num(columns["age_s"].astype(np.float64)) if "age_s" in columns else np.zeros(count)
-        self.coasting = columns["coasting"].astype(np.bool_) if "coasting" in columns else np.zeros(count, np.bool_)
-        self.points = np.full((count, 2), np.nan)
-        self.states = np.zeros(count, np.int8)
-        if "contact_x" in columns:
-            self.points = np.stack([columns["contact_x"], columns["contact_y"]], axis=1).astype(np.float64)
-            self.states = np.array([STATES.get(name, 1) for name in columns["contact_state"].tolist()], np.int8)
-        self.known = ~np.isnan(self.points).any(axis=1)
-        self.notes = columns.get("notes")
-
-    def frame(self, place: str, low: int, high: int) -> FrameRows:
-        """The rows of one frame.
-
-        Raises:
-            DetectionsError: A row has no identity, or its notes are damaged.
-        """
-        rows = slice(low, high)
-        if np.count_nonzero(self.nameless[rows]):
-            raise _no_rows(place, {"frame": 0, "id": None}, ValueError("no id"))
-        known = np.count_nonzero(self.known[rows]) == high - low
-        try:
-            texts = [] if self.notes is None else self.notes[rows].tolist()
-            notes = [json.loads(text) if text else None for text in texts]
-        except ValueError as failure:
-            raise DetectionsError(place, f"expected notes as JSON text, found {failure}", TRACK_AGAIN) from failure
-        ids = self.ids[rows]
-        return FrameRows(
-            place=place,
-            index=int(self.frames[low]),
-            time_s=None if self.times_s is None else float(self.times_s[low]),
-            ids=ids,
-            classes=self.classes[rows].tolist(),
-            boxes=self.boxes[rows],
-            ages_s=self.ages_s[rows],
-            coasting=self.coasting[rows],
-            points=self.points[rows] if known else None,
-            states=self.states[rows] if known else None,
-            head=notes[0] if notes else None,
-            earlier={int(ids[n]): own["earlier"] for n, own in enumerate(notes) if own and "earlier" in own},
-        )
 
 
 def _read_csv(path: Path) -> Iterator[FrameRows]:
@@ -312,7 +147,7 @@ def _frames_of_cells(
         columns |= {"x1": x, "y1": y, "x2": x + width, "y2": y + height}
     columns.setdefault("class", np.full(len(rows), "object", object))
     columns["class"] = np.array([name or "object" for name in columns["class"].tolist()], object)
-    known = _Columns(columns)
+    known = RowColumns(columns)
     for low, high in itertools.pairwise([0, *(np.flatnonzero(np.diff(known.frames)) + 1).tolist(), len(rows)]):
         yield known.frame(f"{path}:{first + low}", low, high)
 
@@ -324,30 +159,25 @@ def _plain_cell(text: str) -> str:
 
 def _read_mot(path: Path) -> Iterator[FrameRows]:
     lines = lines_of(read_text(path))
-    found = np.array(mot_rows(path, lines), np.float64).reshape(-1, 8)
+    found = mot_table(path, lines)
     if not len(found):
         return
     if (found[:, 1] < 0).all():
-        raise _no_rows(f"{path}:1", {"frame": 0, "id": None}, ValueError("no id"))
-    unseen = np.array([_visibility(line) == 0 for _, line in lines], np.bool_)
+        raise no_rows(f"{path}:1", {"frame": 0, "id": None}, ValueError("no id"))
     order = np.argsort(found[:, 0], kind="stable")
-    found, unseen = found[order], unseen[order]
+    found = found[order]
     cuts = [0, *(np.flatnonzero(np.diff(found[:, 0])) + 1).tolist(), len(found)]
+    ids, boxes, unseen = found[:, 1].astype(np.int64), found[:, 2:6].astype(np.float32), found[:, 8] == 0
+    classes = [MOT_CLASSES.get(int(number), "object") for number in found[:, 7].tolist()]
+    ages_s, numbers = np.zeros(len(found), np.float32), order.tolist()
     for low, high in itertools.pairwise(cuts):
-        rows = found[low:high]
         yield FrameRows(
-            place=f"{path}:{lines[int(order[low])][0]}",
-            index=int(rows[0, 0]) - 1,
+            place=f"{path}:{lines[numbers[low]][0]}",
+            index=int(found[low, 0]) - 1,
             time_s=None,
-            ids=rows[:, 1].astype(np.int64),
-            classes=[MOT_CLASSES.get(int(number), "object") for number in rows[:, 7]],
-            boxes=rows[:, 2:6],
-            ages_s=np.zeros(high - low),
+            ids=ids[low:high],
+            classes=classes[low:high],
+            boxes=boxes[low:high],
+            ages_s=ages_s[low:high],
             coasting=unseen[low:high],
         )
-
-
-def _visibility(line: str) -> float:
-    """Of a line with nine columns; 0 is predicted and not seen, as this project writes it."""
-    fields = line.split(",") if "," in line else line.split()
-    return float(fields[8]) if len(fields) == 9 and fields[8].strip() else -1.0

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "coco_code",
+    "decode_crop",
     "decode_rle",
     "disjoint_crops",
     "encode_crop",
@@ -18,7 +19,9 @@ __all__ = [
     "encode_rle",
     "encode_runs",
     "polygons",
+    "row_runs",
     "run_total",
+    "silhouette_of_runs",
 ]
 
 GREATEST_PIXELS = 2**28
@@ -107,6 +110,67 @@ def run_lengths(crop: NDArray[np.bool_], origin: tuple[int, int], image_size: tu
     return joined[1:] - joined[:-1]
 
 
+def decode_crop(code: dict[str, Any]) -> Crop:
+    """The part of a code's image that its ones fill, and where that lies; the inverse of :func:`encode_crop`.
+
+    The whole image is never made: only the columns between the first and the last one.
+
+    Raises:
+        ValueError: The code is none, or describes another number of pixels than its size.
+
+    >>> decode_crop({"size": [2, 2], "counts": "211"})
+    (array([[ True]]), (1, 0))
+    """
+    height, width = code["size"]
+    lengths = _lengths(code["counts"])
+    if lengths is None or int(lengths.sum()) != height * width:
+        message = f"expected a run-length code of {width} x {height} pixels, found another"
+        raise ValueError(message)
+    ends = np.cumsum(lengths)
+    begins, stops = ends[:-1:2], ends[1::2]  # of ones
+    filled = stops > begins
+    begins, stops = begins[: len(stops)][filled], stops[filled]
+    if not len(begins):
+        return np.zeros((0, 0), np.bool_), (0, 0)
+    left, right = int(begins[0]) // height, (int(stops[-1]) - 1) // height
+    steps = np.zeros((right - left + 1) * height + 1, np.int8)
+    steps[begins - left * height] += 1
+    steps[stops - left * height] -= 1
+    columns = np.cumsum(steps[:-1], dtype=np.int8).reshape(-1, height).view(np.bool_)
+    rows = np.flatnonzero(columns.any(axis=0))
+    top, bottom = int(rows[0]), int(rows[-1])
+    return np.ascontiguousarray(columns[:, top : bottom + 1].T), (left, top)
+
+
+def row_runs(crop: NDArray[np.bool_]) -> list[int]:
+    """Lengths of alternating runs of zeros and ones, row by row over a crop, zeros first: CVAT's masks.
+
+    >>> row_runs(np.array([[True, True, False], [False, True, True]]))
+    [0, 2, 2, 2]
+    """
+    flat = crop.ravel()
+    edges = np.flatnonzero(flat[1:] != flat[:-1]) + 1
+    first = [0] if flat.size and flat[0] else []
+    return [*first, *np.diff(np.concatenate([[0], edges, [flat.size]])).tolist()]
+
+
+def silhouette_of_runs(runs: list[int], shape: tuple[int, int]) -> NDArray[np.bool_]:
+    """The crop ``(h, w)`` of :func:`row_runs`.
+
+    Raises:
+        ValueError: The runs have another sum, or one is negative.
+
+    >>> silhouette_of_runs([0, 2, 2, 2], (2, 3)).astype(int).tolist()
+    [[1, 1, 0], [0, 1, 1]]
+    """
+    height, width = shape
+    if min(runs, default=-1) < 0 or sum(runs) != height * width:
+        message = f"expected runs of {width} x {height} pixels, found {sum(runs)}"
+        raise ValueError(message)
+    values = np.arange(len(runs)) % 2 == 1
+    return np.repeat(values, runs).reshape(height, width)
+
+
 def disjoint_crops(crops: list[Crop], order: NDArray[np.integer[Any]], image_size: tuple[int, int]) -> list[Crop]:
     """Silhouettes of one image without shared pixels, as MOTS asks: each pixel stays with the first of ``order``.
 
@@ -154,26 +218,32 @@ def run_total(code: str) -> int:
     >>> run_total("13"), run_total("13o"), run_total("b'13'")
     (4, -1, -1)
     """
+    lengths = _lengths(code)
+    return -1 if lengths is None else int(lengths.sum())
+
+
+def _lengths(code: str) -> NDArray[np.int64] | None:
+    """Lengths of the runs of a compressed code, zeros first; ``None`` for text that is no such code."""
     if not code or not code.isascii():
-        return -1
+        return None
     bits = np.frombuffer(code.encode("ascii"), np.uint8).astype(np.int64) - 48
     if bits.min() < 0 or bits.max() > 63:
-        return -1
+        return None
     last = (bits & 32) == 0
     if not last[-1]:
-        return -1
+        return None
     ends = np.flatnonzero(last)
     starts = np.concatenate([[0], ends[:-1] + 1])
     lengths = ends - starts + 1
     if lengths.max() > LONGEST_GROUPS:
-        return -1
+        return None
     shifts = GROUP_BITS * (np.arange(len(bits)) - np.repeat(starts, lengths))
     values = np.add.reduceat((bits & 31) << shifts, starts)
     values -= np.where(bits[ends] & 16, np.int64(1) << (GROUP_BITS * lengths), 0)
     # From the fourth run on, a number is the difference to the run before the last.
     values[1::2] = np.cumsum(values[1::2])
     values[2::2] = np.cumsum(values[2::2])
-    return int(values.sum()) if values.min() >= 0 else -1
+    return values if values.min() >= 0 else None
 
 
 def coco_code(code: str, size: tuple[int, int]) -> dict[str, Any]:

@@ -44,9 +44,9 @@ def movement_between(start: str, end: str) -> str | None:
 
 
 def volume_line(node: int, volumes: Mapping[str, int]) -> str:
-    """The line of an intersection; movements that are not given are 0.
+    """The line of an intersection; movements that are not given were not counted: ``-``, since columns have no names.
 
-    >>> volume_line(7, {"nbL": 12, "wbR": 3})
-    '7 12 0 0 0 0 0 0 0 0 0 0 3'
+    >>> volume_line(7, {"nbL": 12, "nbT": 0, "wbR": 3})
+    '7 12 0 - - - - - - - - - 3'
     """
-    return " ".join(map(str, (node, *(volumes.get(movement, 0) for movement in MOVEMENTS))))
+    return " ".join(map(str, (node, *(volumes.get(movement, "-") for movement in MOVEMENTS))))

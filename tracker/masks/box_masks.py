@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -50,10 +50,6 @@ class BoxMasks(InstanceMasks):
         """The masks of ``rows``."""
         return BoxMasks(probabilities=self.probabilities[rows], boxes=self.boxes[rows], image_size=self.image_size)
 
-    def possible(self, level: int) -> BoxMasks:
-        """Cell by cell; a cell at the edge reaches half a cell outside its box."""
-        return replace(self, probabilities=np.where(self.probabilities >= level, np.uint8(255), np.uint8(0)))
-
     def scaled(self, scale: tuple[float, float], image_size: tuple[int, int]) -> BoxMasks:
         """The same grids over scaled boxes."""
         boxes = (self.boxes * np.array([*scale, *scale])).astype(np.float32)
@@ -70,11 +66,15 @@ class BoxMasks(InstanceMasks):
         return values >= PROBABILITY_THRESHOLD, (left, top)
 
     def extent(self, row: int) -> NDArray[np.float64]:
-        """The box with the half cell around it into which the probability falls."""
-        rows, columns = self.probabilities.shape[1:]
+        """The cells that are not zero, with half a cell around them into which the probability falls."""
+        cells = self.probabilities[row]
+        lines, columns = np.flatnonzero(cells.any(axis=1)), np.flatnonzero(cells.any(axis=0))
+        if not len(lines):
+            return np.zeros(4)
         box = self.boxes[row].astype(np.float64)
-        margin = (box[2:] - box[:2]) / (2 * np.array([columns, rows]))
-        return np.concatenate([box[:2] - margin, box[2:] + margin])
+        sides = (box[2:] - box[:2]) / cells.shape[::-1]
+        low, high = np.array([columns[0], lines[0]]) - 0.5, np.array([columns[-1], lines[-1]]) + 1.5
+        return np.concatenate([box[:2] + low * sides, box[:2] + high * sides])
 
     def areas_px(self) -> NDArray[np.float32]:
         """Pixels of each lifted silhouette inside the image."""
@@ -109,9 +109,14 @@ class BoxMasks(InstanceMasks):
 
     def grid(self, row: int) -> NDArray[np.uint8]:
         """The probabilities at the cells' centres."""
-        (rows, columns), (step_x, step_y) = self.grid_shape, self.grid_step_px
-        values = self._values(row, (np.arange(columns) + 0.5) * step_x, (np.arange(rows) + 0.5) * step_y)
-        return np.rint(values).astype(np.uint8)
+        return self._cells(row, self.grid_step_px, self.grid_shape)
+
+    def on_cells(self, step_px: tuple[float, float], shape: tuple[int, int]) -> NDArray[np.uint8]:
+        """Bilinear between the cells of each box."""
+        found = np.zeros((len(self), *shape), np.uint8)
+        for row, target in enumerate(found):
+            target[:] = self._cells(row, step_px, shape)
+        return found
 
     def extended(self, grids: Sequence[NDArray[np.uint8]], boxes: NDArray[np.float32]) -> BoxMasks:
         """Each grid read at the centres of the cells of its box."""
@@ -129,19 +134,77 @@ class BoxMasks(InstanceMasks):
             image_size=self.image_size,
         )
 
+    def between(
+        self,
+        boxes: NDArray[np.float32],
+        others: BoxMasks,
+        other_boxes: NDArray[np.float32],
+        now: NDArray[np.float32],
+        share: float,
+    ) -> BoxMasks:
+        """The weighted mean of both, on boxes that lie to ``now`` as theirs lay to the instances' boxes."""
+        reach = (1 - share) * (self.boxes - boxes) + share * (others.boxes - other_boxes)
+        spans = (now + reach).astype(np.float32)
+        rows, columns = np.maximum(self.probabilities.shape[1:], others.probabilities.shape[1:]).tolist()
+        probabilities = np.zeros((len(self), rows, columns), np.uint8)
+        for row, (target, box, span) in enumerate(zip(probabilities, now, spans, strict=True)):
+            place = _shares(span, box, columns, rows)
+            mean = (1 - share) * self._values(row, *_points(place, boxes[row]))
+            mean += share * others._values(row, *_points(place, other_boxes[row]))
+            target[:] = np.rint(mean)
+        return BoxMasks(probabilities=probabilities, boxes=spans, image_size=self.image_size)
+
     def pack(self) -> list[NDArray[Any]]:
         """The boxes, the probabilities and the image's size."""
         return [self.boxes, self.probabilities, np.array(self.image_size, np.float64)]
 
-    def _values(self, row: int, x: NDArray[Any], y: NDArray[Any]) -> NDArray[np.float64]:
-        """Bilinear probabilities ``(len(y), len(x))`` at points of the image."""
+    def _cells(self, row: int, step_px: tuple[float, float], shape: tuple[int, int]) -> NDArray[np.uint8]:
+        (rows, columns), (step_x, step_y) = shape, step_px
+        values = self._values(row, (np.arange(columns) + 0.5) * step_x, (np.arange(rows) + 0.5) * step_y)
+        return np.rint(values).astype(np.uint8)
+
+    def _values(self, row: int, x: NDArray[Any], y: NDArray[Any]) -> NDArray[np.float32]:
+        """Bilinear probabilities ``(len(y), len(x))`` at points of the image, both in rising order."""
         rows, columns = self.probabilities.shape[1:]
         left, top, right, bottom = self.boxes[row].astype(np.float64)
-        if right <= left or bottom <= top:
-            return np.zeros((len(y), len(x)))
-        across = _hat_weights((x - left) * (columns / (right - left)) - 0.5, columns)
-        down = _hat_weights((y - top) * (rows / (bottom - top)) - 0.5, rows)
-        return np.asarray(down @ self.probabilities[row] @ across.T)
+        if right <= left or bottom <= top or not len(x) or not len(y):
+            return np.zeros((len(y), len(x)), np.float32)
+        # One row and column of zeros about the cells; places count from its centre.
+        across = np.clip((x - left) * (columns / (right - left)) + 0.5, 0, columns + 1)
+        down = np.clip((y - top) * (rows / (bottom - top)) + 0.5, 0, rows + 1)
+        first, last = int(across[0]), min(int(across[-1]) + 2, columns + 2)
+        cells = np.pad(self.probabilities[row], 1)[:, first:last].astype(np.float32)
+        return _linear(_linear(cells, down).T, across - first).T
+
+
+def _linear(rows: NDArray[np.float32], places: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Rows ``(n, m)`` linear at places of 0 to n - 1, ``(len(places), m)``."""
+    first = places.astype(np.intp)
+    share = (places - first).astype(np.float32)[:, None]
+    values = rows[np.minimum(first + 1, len(rows) - 1)]
+    near = rows[first]
+    values -= near
+    values *= share
+    values += near
+    return values
+
+
+def _shares(
+    span: NDArray[np.float32], box: NDArray[np.float32], columns: int, rows: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Middles ``(columns,)`` and ``(rows,)`` of the parts of a span, in sides of a box from its left and top edge."""
+    (left, top), sides = box[:2].tolist(), np.maximum(box[2:] - box[:2], 1e-6).tolist()
+    x = span[0] + (np.arange(columns) + 0.5) * float(span[2] - span[0]) / columns
+    y = span[1] + (np.arange(rows) + 0.5) * float(span[3] - span[1]) / rows
+    return (x - left) / sides[0], (y - top) / sides[1]
+
+
+def _points(
+    shares: tuple[NDArray[np.float64], NDArray[np.float64]], box: NDArray[np.float32]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Places in another box of what :func:`_shares` gave."""
+    left, top, right, bottom = box.astype(np.float64).tolist()
+    return left + shares[0] * (right - left), top + shares[1] * (bottom - top)
 
 
 def _hat_weights(places: NDArray[np.float64], count: int) -> NDArray[np.float64]:

@@ -44,10 +44,6 @@ class InstanceMasks(ABC):
         """The masks of ``rows`` (numbers or a boolean selection), in that order."""
 
     @abstractmethod
-    def possible(self, level: int) -> Self:
-        """Masks that are certain wherever these reach a probability of ``level`` of 255, and empty elsewhere."""
-
-    @abstractmethod
     def scaled(self, scale: tuple[float, float], image_size: tuple[int, int]) -> Self:
         """The masks on an image of ``image_size`` that is ``scale`` (x, y) times as large."""
 
@@ -97,8 +93,36 @@ class InstanceMasks(ABC):
         """One mask's probabilities ``(h, w)`` on a small grid over the image; read only."""
 
     @abstractmethod
+    def on_cells(self, step_px: tuple[float, float], shape: tuple[int, int]) -> NDArray[np.uint8]:
+        """Probabilities ``(N, *shape)`` at the centres of the cells of another grid over the image.
+
+        Args:
+            step_px: Image pixels per cell ``(x, y)``; the origin is the image's top left corner.
+            shape: Rows and columns.
+        """
+
+    @abstractmethod
     def extended(self, grids: Sequence[NDArray[np.uint8]], boxes: NDArray[np.float32]) -> Self:
         """These masks and further ones, given on the grid of :meth:`grid` and with their boxes ``(M, 4)``."""
+
+    @abstractmethod
+    def between(
+        self,
+        boxes: NDArray[np.float32],
+        others: Self,
+        other_boxes: NDArray[np.float32],
+        now: NDArray[np.float32],
+        share: float,
+    ) -> Self:
+        """Masks of the same objects at a time between two frames, row by row.
+
+        Args:
+            boxes: ``(N, 4)`` xyxy of these instances.
+            others: Their masks in a later frame, of the same form and grid.
+            other_boxes: ``(N, 4)`` their boxes there.
+            now: ``(N, 4)`` their boxes in between.
+            share: Of the time between both frames that has passed, 0..1.
+        """
 
     @abstractmethod
     def pack(self) -> list[NDArray[Any]]:

@@ -7,7 +7,6 @@ import hashlib
 import io
 import os
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
@@ -19,6 +18,7 @@ from tracker.engine.marks import site_marks
 from tracker.errors import ConfigError, SinkError
 from tracker.formats.ledger import read_events
 from tracker.measure.validation import draw_intervals, light_of, moment_ms, passage
+from tracker.measure.validation_plan import Timeline, asked_of, strata_of
 from tracker.measure.validation_sheet import COLUMNS, sheet_text
 from tracker.render.annotate import clock_text
 from tracker.render.count_page import CountPage, Span, render_count_page
@@ -64,38 +64,6 @@ class Drawn:
     sheet: Path
     page: Path
     clips: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Timeline:
-    """Between which times is drawn, by which clock, and how they are written."""
-
-    clock: Clock
-    from_ms: int
-    to_ms: int
-    utc_from_ms: int | None
-    zone: ZoneInfo
-
-    def hour(self, at_ms: int) -> str:
-        """The hour of a time: local where the wall clock is known, else of media time."""
-        moment = self._moment(at_ms)
-        return f"hour {at_ms // 3_600_000 + 1}" if moment is None else f"{moment:%H}:00"
-
-    def text(self, from_ms: int, to_ms: int) -> str:
-        """An interval for people."""
-        media = f"{clock_text(from_ms / 1000)} to {clock_text(to_ms / 1000)}" if self.clock == "media" else ""
-        moment = self._moment(from_ms)
-        local = "" if moment is None else moment.isoformat(sep=" ", timespec="seconds")
-        return ", ".join(part for part in (media, local) if part)
-
-    def _moment(self, at_ms: int) -> datetime | None:
-        if self.clock == "utc":
-            utc_ms = at_ms
-        elif self.utc_from_ms is None:
-            return None
-        else:
-            utc_ms = at_ms + self.utc_from_ms
-        return (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=utc_ms)).astimezone(self.zone)
 
 
 def events_of(ledger: str | os.PathLike[str], stream: str | None) -> tuple[str, list[Event]]:
@@ -151,7 +119,8 @@ def draw_validation(
         TrackerError: The ledger or video cannot be read, or the folder not written.
     """
     name, events = events_of(ledger, stream)
-    asked = _asked(events, site)
+    passed = {(event.place, event.direction or "entered") for event in events if passage(event)}
+    asked = asked_of(passed, (event.class_name for event in events if event.identity), site)
     length_ms = round(length_s * 1000)
     lights: dict[int, str] = {}
     last_ms = 0
@@ -159,17 +128,13 @@ def draw_validation(
         progress("brightness")
         lights, last_ms = _lights(video, length_ms)
     timeline = _timeline(events, zone, video_ms=last_ms if video is not None else None)
-    slots = (timeline.to_ms - timeline.from_ms) // length_ms
-    strata = []
-    for slot in range(slots):
-        hour = timeline.hour(timeline.from_ms + slot * length_ms)
-        strata.append(f"{hour}, {lights[slot]}" if slot in lights else hour)
+    strata = strata_of(timeline, length_ms, lights)
     intervals = draw_intervals(strata, from_ms=timeline.from_ms, length_ms=length_ms, count=count, rng=rng)
     sheet, page = folder / "count.csv", folder / "count.html"
     if sheet.exists():
         raise ConfigError(sheet, "expected a new folder, found a sheet, which may be filled in", "name another --out")
     _make_folder(folder / "clips" if video is not None else folder)
-    times = [timeline.text(one.from_ms, one.to_ms) for one in intervals]
+    times = [_time_text(timeline, one.from_ms, one.to_ms) for one in intervals]
     text = sheet_text(intervals, asked, stream=name, clock=timeline.clock, times=times)
     clips: dict[int, str] = {}
     if video is not None:
@@ -180,38 +145,23 @@ def draw_validation(
     return Drawn(intervals=intervals, asked=asked, sheet=sheet, page=page, clips=len(clips))
 
 
-def _asked(events: Sequence[Event], site: Site | None) -> list[tuple[str, str, str]]:
-    """What is counted: every place and direction for every class that occurs."""
-    ways: dict[tuple[str, str], None] = {}  # a set in order
-    classes = {event.class_name for event in events if event.identity}
-    only: dict[str, tuple[str, ...]] = {}
-    if site is not None:
-        ways |= dict.fromkeys((line.name, direction) for line in site.lines for direction in line.directions)
-        ways |= dict.fromkeys((zone.name, "entered") for zone in site.zones)
-        only = {line.name: line.classes for line in site.lines} | {zone.name: zone.classes for zone in site.zones}
-        classes |= {name for names in only.values() for name in names}
-    ways |= dict.fromkeys(sorted({(event.place, event.direction or "entered") for event in events if passage(event)}))
-    asked = [
-        (place, direction, name)
-        for place, direction in ways
-        for name in sorted(classes)
-        if not only.get(place) or name in only[place]
-    ]
-    if not asked:
-        problem = "expected crossings or entries, found none"
-        raise ConfigError("the ledger", problem, "name the site with --site if nothing passed")
-    return asked
+def _time_text(timeline: Timeline, from_ms: int, to_ms: int) -> str:
+    """An interval for people."""
+    media = f"{clock_text(from_ms / 1000)} to {clock_text(to_ms / 1000)}" if timeline.clock == "media" else ""
+    moment = timeline.moment(from_ms)
+    local = "" if moment is None else moment.isoformat(sep=" ", timespec="seconds")
+    return ", ".join(part for part in (media, local) if part)
 
 
-def _timeline(events: Sequence[Event], zone: ZoneInfo, *, video_ms: int | None) -> _Timeline:
+def _timeline(events: Sequence[Event], zone: ZoneInfo, *, video_ms: int | None) -> Timeline:
     """Of the video by media time; else between the ledger's first and last row, by its wall clock where it has one."""
     known = [event for event in events if event.utc_ms is not None]
     offset = None if not known else round((known[0].utc_ms or 0) - known[0].time_s * 1000)
     if video_ms is not None:
-        return _Timeline(clock="media", from_ms=0, to_ms=video_ms, utc_from_ms=offset, zone=zone)
+        return Timeline(clock="media", from_ms=0, to_ms=video_ms, utc_from_ms=offset, zone=zone)
     clock: Clock = "utc" if len(known) == len(events) else "media"
     times = [at_ms for event in events if (at_ms := moment_ms(event, clock)) is not None]
-    return _Timeline(clock=clock, from_ms=min(times), to_ms=max(times) + 1, utc_from_ms=offset, zone=zone)
+    return Timeline(clock=clock, from_ms=min(times), to_ms=max(times) + 1, utc_from_ms=offset, zone=zone)
 
 
 def _lights(video: Path, length_ms: int) -> tuple[dict[int, str], int]:

@@ -14,7 +14,7 @@ from tracker.measure.validation import Cell, Clock, ledger_counts
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from tracker.events import Event
     from tracker.measure.validation import Interval
@@ -65,19 +65,27 @@ class Sheet:
     clock: Clock
     rows: Sequence[SheetRow]
 
+    @property
+    def spans(self) -> list[tuple[int, int, int]]:
+        """Number, begin and end in milliseconds of each interval with a count."""
+        filled = {row.interval: (row.from_ms, row.to_ms) for row in self.rows if row.counted is not None}
+        return [(number, *span) for number, span in filled.items()]
+
     def cells(self, events: Iterable[Event]) -> list[Cell]:
         """What is filled in, beside what the ledger has there.
-
-        What the ledger has under a class that the sheet does not know is a cell of which a person counted none.
 
         Args:
             events: Of the ledger, under their final classes.
         """
+        return self.beside(ledger_counts(events, self.spans, clock=self.clock, stream=self.stream))
+
+    def beside(self, counts: Mapping[tuple[int, str, str, str], int]) -> list[Cell]:
+        """What is filled in, beside what the ledger counted by interval, place, direction and class.
+
+        What the ledger has under a class that the sheet does not know is a cell of which a person counted none.
+        """
         filled = [row for row in self.rows if row.counted is not None]
-        spans = {row.interval: (row.from_ms, row.to_ms) for row in filled}
-        counts = ledger_counts(
-            events, [(number, *span) for number, span in spans.items()], clock=self.clock, stream=self.stream
-        )
+        spans = {number: (from_ms, to_ms) for number, from_ms, to_ms in self.spans}
         known = {(row.interval, row.place, row.direction, row.class_name): row.counted or 0 for row in filled}
         empty = {(row.interval, row.place, row.direction, row.class_name) for row in self.rows if row.counted is None}
         judged = {(row.place, row.direction) for row in filled}
@@ -103,8 +111,9 @@ def sheet_text(
     stream: str,
     clock: Clock,
     times: Sequence[str],
+    counts: Mapping[int, Sequence[int]] | None = None,
 ) -> str:
-    """An empty sheet.
+    """A sheet to fill in, or one that is filled.
 
     Args:
         intervals: To count in.
@@ -112,14 +121,16 @@ def sheet_text(
         stream: Whose counts.
         clock: By which the intervals are.
         times: Of each interval, for people.
+        counts: One for each of ``asked`` by the number of the interval; those that are left out are empty.
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
     for interval, time in zip(intervals, times, strict=True):
         head = [interval.number, stream, clock, interval.from_ms, interval.to_ms, time, interval.stratum]
-        for names in asked:
-            writer.writerow([*map(cell, [*head, *names]), ""])
+        filled = (counts or {}).get(interval.number, [""] * len(asked))
+        for names, count in zip(asked, filled, strict=True):
+            writer.writerow([*map(cell, [*head, *names]), count])
     return text.getvalue()
 
 

@@ -47,6 +47,7 @@ class Spool:
         self._offsets: list[int] = []
         self._states: dict[int, tuple[Event, ...]] = {}
         self._last: tuple[Event, ...] = ()
+        self._unsegmented: dict[int, tuple[bool, bool]] = {}
         self._embeddings: dict[int, NDArray[np.float64]] = {}
         self._cached = lru_cache(CACHED_FRAMES)(self._read)
 
@@ -60,7 +61,7 @@ class Spool:
             SinkError: The system refuses.
         """
         instances, tracks = tracked_frame.instances, tracked_frame.tracks
-        block = pack_frame(tracked_frame, embeddings=False)
+        block = pack_frame(tracked_frame, embeddings=False, outlines=True)
         try:
             offset = self._file.seek(0, 2)
             self._file.write(block)
@@ -68,6 +69,8 @@ class Spool:
             raise _refused(failure) from failure
         if states := _of_camera(tracked_frame.events):
             self._states[len(self._offsets)] = states
+        if tracked_frame.skipped or tracked_frame.interpolated:
+            self._unsegmented[len(self._offsets)] = (tracked_frame.skipped, tracked_frame.interpolated)
         self._offsets.append(offset)
         if tracks is not None and instances.embeddings is not None:
             self._add_embeddings(instances, tracks.ids, tracks.detection_rows)
@@ -79,6 +82,10 @@ class Spool:
     def states(self, number: int | None) -> tuple[Event, ...]:
         """What the ``number``-th frame said of the camera itself, or, for ``None``, the end of the stream."""
         return self._last if number is None else self._states.get(number, ())
+
+    def left_out(self, number: int) -> tuple[bool, bool]:
+        """Whether the ``number``-th frame was skipped, and whether it was interpolated."""
+        return self._unsegmented.get(number, (False, False))
 
     @property
     def sink(self) -> SpoolSink:

@@ -31,6 +31,7 @@ svg{display:block;width:100%;border-radius:6px;background:var(--plain)}
 table{border-collapse:collapse;width:100%;background:var(--card);border-radius:6px;overflow:hidden;
 font-variant-numeric:tabular-nums}
 th,td{text-align:left;vertical-align:top;padding:8px 10px;border-bottom:1px solid var(--rule);overflow-wrap:anywhere}
+td{min-width:6em}
 thead th{color:var(--soft);font-size:12px;font-weight:500}
 tbody tr:last-child>*{border-bottom:0}
 tbody th{font-weight:600}

@@ -6,6 +6,7 @@ The eye checks a calibration by it: lines along kerbs and lane markings lie on t
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,13 +14,15 @@ import numpy as np
 from tracker.render.label import plain_sprite, stamp
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from tracker.ground import Ground
 
     Floats = NDArray[np.float64]
 
-__all__ = ["draw_grid", "grid_step_m"]
+__all__ = ["GridLine", "draw_grid", "grid_lines", "grid_step_m"]
 
 LINE, STRONG, DARK = (240, 232, 160), (255, 255, 255), (28, 24, 22)
 """BGR of a line, of every fifth one, and below both."""
@@ -44,6 +47,41 @@ def grid_step_m(extent_m: float) -> float:
     return next(power * factor for factor in (1, 2, 5, 10) if power * factor >= least - 1e-9)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GridLine:
+    """A line of the ground at a whole number of steps.
+
+    Attributes:
+        axis: Whose coordinate it holds: 0 = ``x``, 1 = ``y``.
+        metres: That coordinate.
+        is_strong: Every fifth one.
+        pieces: Its parts ``(n, 2)`` near the picture, in shares of it, in front of the camera.
+    """
+
+    axis: int
+    metres: float
+    is_strong: bool
+    pieces: tuple[Floats, ...]
+
+
+def grid_lines(ground: Ground) -> tuple[float, list[GridLine]]:
+    """Metres between two lines of the grid, and its lines over the known points and some of the ground about them."""
+    known = np.array([point.metres for point in ground.known])
+    middle, reach = (known.max(axis=0) + known.min(axis=0)) / 2, np.ptp(known, axis=0) * (0.5 + BEYOND)
+    step = grid_step_m(2 * float(reach.max()))
+    low = np.floor((middle - reach) / step) * step
+    high = np.ceil((middle + reach) / step) * step
+    found = []
+    for axis in (0, 1):
+        for number in range(round((high[axis] - low[axis]) / step) + 1):
+            value = float(low[axis] + number * step)
+            ends = np.array([low, high])
+            ends[:, axis] = value
+            pieces = tuple(_pieces(ground, ends))
+            found.append(GridLine(axis=axis, metres=value, is_strong=round(value / step) % 5 == 0, pieces=pieces))
+    return step, found
+
+
 def draw_grid(image: NDArray[np.uint8], ground: Ground) -> float:
     """Draw onto a picture ``(H, W, 3)``.
 
@@ -54,52 +92,42 @@ def draw_grid(image: NDArray[np.uint8], ground: Ground) -> float:
     Returns:
         Metres between two lines.
     """
-    known = np.array([point.metres for point in ground.known])
-    middle, reach = (known.max(axis=0) + known.min(axis=0)) / 2, np.ptp(known, axis=0) * (0.5 + BEYOND)
-    step = grid_step_m(2 * float(reach.max()))
-    low = np.floor((middle - reach) / step) * step
-    high = np.ceil((middle + reach) / step) * step
-    width_px = max(round(image.shape[0] / 700), 1)
-    for axis in (0, 1):
-        for number in range(round((high[axis] - low[axis]) / step) + 1):
-            value = low[axis] + number * step
-            ends = np.array([low, high])
-            ends[:, axis] = value
-            strong = round(value / step) % 5 == 0
-            _line(image, ground, ends, STRONG if strong else LINE, width_px)
-            if strong:
-                _tell(image, ground, ends, f"{value:g} m")
+    step, lines = grid_lines(ground)
+    size, width_px = image.shape[1::-1], max(round(image.shape[0] / 700), 1)
+    for line in lines:
+        paths = [piece * size for piece in line.pieces]
+        _line(image, paths, STRONG if line.is_strong else LINE, width_px)
+        if line.is_strong:
+            _tell(image, paths, f"{line.metres:g} m")
     _points(image, ground, width_px)
     return step
 
 
-def _line(image: NDArray[np.uint8], ground: Ground, ends: Floats, colour: tuple[int, int, int], width_px: int) -> None:
-    """A straight line of the ground, as far as it is in front of the camera."""
+def _line(image: NDArray[np.uint8], paths: Sequence[Floats], colour: tuple[int, int, int], width_px: int) -> None:
     import cv2
 
-    for path in _paths(image, ground, ends):
+    for path in paths:
         fixed = np.round(path * (1 << SHIFT)).astype(np.int32).reshape(-1, 1, 2)
         cv2.polylines(image, [fixed], False, DARK, width_px + 2, cv2.LINE_AA, SHIFT)
         cv2.polylines(image, [fixed], False, colour, width_px, cv2.LINE_AA, SHIFT)
 
 
-def _paths(image: NDArray[np.uint8], ground: Ground, ends: Floats) -> list[Floats]:
-    """Pieces ``(n, 2)`` in pixels that are near the picture."""
-    height, width = image.shape[:2]
+def _pieces(ground: Ground, ends: Floats) -> list[Floats]:
+    """Parts ``(n, 2)`` of a straight line of the ground that are near the picture, in shares of it."""
     shares = np.linspace(0, 1, SAMPLES)[:, None]
     at = ground.to_picture(ends[0] + shares * (ends[1] - ends[0]))
     with np.errstate(invalid="ignore"):
         near = np.asarray(np.isfinite(at).all(axis=1) & (np.abs(at - 0.5) < 1.5).all(axis=1))
-    pieces = np.split(np.arange(SAMPLES), np.flatnonzero(np.diff(near.astype(np.int8))) + 1)
-    return [at[rows] * (width, height) for rows in pieces if near[rows[0]] and len(rows) > 1]
+    parts = np.split(np.arange(SAMPLES), np.flatnonzero(np.diff(near.astype(np.int8))) + 1)
+    return [at[rows] for rows in parts if near[rows[0]] and len(rows) > 1]
 
 
-def _tell(image: NDArray[np.uint8], ground: Ground, ends: Floats, text: str) -> None:
+def _tell(image: NDArray[np.uint8], paths: Sequence[Floats], text: str) -> None:
     """Write a line's metres where it comes into the picture."""
     height, width = image.shape[:2]
     sprite = plain_sprite(text, max(height // 45, 10), weight=1, colour=STRONG, shade=0.6)
     room = np.array(sprite.size)
-    for path in _paths(image, ground, ends):
+    for path in paths:
         inside = ((path >= room) & (path <= np.array([width, height]) - room)).all(axis=1)
         if inside.any():
             x, y = path[int(inside.argmax())]

@@ -6,6 +6,7 @@ rendered clips 12 (cars) and 36 (people) points an instance hold the silhouette 
 
 from __future__ import annotations
 
+from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING, Any
 
 import cv2
@@ -55,22 +56,23 @@ def outlines_of(instances: Instances, rows: Iterable[int], *, traced_px: int = T
     gain = (size[0] / width, size[1] / height)
     small = masks.scaled(gain, size)
     boxes = instances.boxes * np.array([*gain, *gain], np.float32)
-    return [_traced(*small.lift(row, boxes[row]), gain) for row in wanted]
+    traced = [_traced(*small.lift(row, boxes[row])) for row in wanted]
+    flat = [part for parts in traced for part in parts]
+    if not flat:
+        return [[] for _ in wanted]
+    points = ((np.concatenate(flat)[:, 0] + 0.5) / np.array(gain)).astype(np.float32)  # at once: (all points, 2)
+    ends = list(accumulate(map(len, flat)))
+    polygons = iter([points[start:end] for start, end in pairwise([0, *ends])])
+    return [[next(polygons) for _ in parts] for parts in traced]
 
 
-def _traced(crop: NDArray[np.bool_], origin: tuple[int, int], gain: tuple[float, float]) -> list[Polygon]:
-    """Outlines of one lifted silhouette."""
+def _traced(crop: NDArray[np.bool_], origin: tuple[int, int]) -> list[NDArray[np.int32]]:
+    """Outlines ``(P, 1, 2)`` of one lifted silhouette, in pixels of the picture on which it is traced."""
     if not crop.size:
         return []
-    contours, _ = cv2.findContours(crop.view(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
-    if not contours:
-        return []
-    areas = [cv2.contourArea(contour) for contour in contours]
-    found: list[Polygon] = []
-    for place in np.argsort(areas)[: -MOST_PARTS - 1 : -1].tolist():
-        thinned = cv2.approxPolyDP(contours[place], SLACK_PX, closed=True).reshape(-1, 2)
-        found.append(((thinned + np.array(origin) + 0.5) / np.array(gain)).astype(np.float32))
-    return found
+    found, _ = cv2.findContours(crop.view(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE, offset=origin)
+    contours = sorted(found, key=cv2.contourArea, reverse=True)[:MOST_PARTS] if len(found) > 1 else found
+    return [np.asarray(cv2.approxPolyDP(one, SLACK_PX, closed=True), np.int32) for one in contours]
 
 
 def uncertain_rows(instances: Instances) -> NDArray[np.bool_]:

@@ -9,31 +9,37 @@ covered. What is found here is painted by :mod:`tracker.render.privacy_paint`.
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+import cv2
 import numpy as np
 
-from tracker.render.outlines import outlines_of, uncertain_rows
+from tracker.render.outlines import uncertain_rows
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
     from numpy.typing import NDArray
 
-    from tracker.types import TrackedFrame
+    from tracker.types import Instances, TrackedFrame
 
-    Polygon = NDArray[np.float32]
+    Silhouette = NDArray[np.uint8]
     Box = NDArray[np.float32]
 
-__all__ = ["HOLD_S", "POSSIBLE", "Cover", "Presence", "Shape", "presence_of"]
+__all__ = ["CELLS", "HOLD_S", "POSSIBLE", "Cover", "Presence", "Shape", "presence_of"]
 
 HOLD_S = 0.5
 """Seconds for which a silhouette is held after its last sight and before its first one."""
 POSSIBLE = 8
 """Probability, of 0 to 255, from which a cell of a mask may show a person: thin limbs take a small part of their cells.
 True masks of the rendered scenes leave 0.01 % of the silhouettes bare from one half on."""
+
+CELLS = 48
+"""Cells along each side of a silhouette over its box. A silhouette that moves and grows stays the same cells."""
+_THERE, _OUTSIDE = 1, 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,21 +49,25 @@ class Shape:
     Attributes:
         identity: Number of the identity; 0 = none yet.
         box: ``(4,)`` xyxy in image pixels.
-        polygons: Its outlines ``(P, 2)`` in image pixels; none = the box is filled.
+        silhouette: ``(CELLS, CELLS)`` uint8 over the box, 255 where it may be, else 0; ``None`` = the box is filled.
         seen: It was detected, else predicted.
     """
 
     identity: int
     box: Box
-    polygons: tuple[Polygon, ...] = ()
+    silhouette: Silhouette | None = None
     seen: bool = True
 
     def moved_to(self, box: Box) -> Shape:
         """The same silhouette, shifted and stretched from its box into another one."""
-        sides = np.maximum(self.box[2:] - self.box[:2], 1e-3)
-        scale = (box[2:] - box[:2]) / sides
-        polygons = tuple(((polygon - self.box[:2]) * scale + box[:2]).astype(np.float32) for polygon in self.polygons)
-        return Shape(identity=self.identity, box=box, polygons=polygons, seen=False)
+        return Shape(identity=self.identity, box=box, silhouette=self.silhouette, seen=False)
+
+    def joined(self, other: Shape) -> Shape:
+        """Both silhouettes in this one's box, or the box where one of them is not known."""
+        joined = None
+        if self.silhouette is not None and other.silhouette is not None:
+            joined = np.maximum(self.silhouette, other.silhouette)
+        return Shape(identity=self.identity, box=self.box, silhouette=joined, seen=self.seen)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +93,7 @@ def presence_of(tracked: TrackedFrame, *, class_ids: Collection[int] | None = No
     """What a frame shows of people: silhouettes of tracks, boxes of all other detections.
 
     Masks are taken as they were segmented, before they were divided among tracks: of a person before a car neither may
-    show.
+    show. Silhouettes of a promptable segmenter are covered beside them.
 
     Args:
         tracked: A finished frame.
@@ -103,34 +113,62 @@ def presence_of(tracked: TrackedFrame, *, class_ids: Collection[int] | None = No
         for identity, box in zip(tracks.ids[coasting].tolist(), tracks.boxes[coasting], strict=True):
             shapes.append(Shape(identity=identity, box=box, seen=False))
     predicted = len(shapes)
-    rows = np.flatnonzero(wanted & (identities > 0)).tolist()
-    traced = _traced(tracked, rows)
+    rows = np.flatnonzero(wanted & (identities > 0))
     uncertain = uncertain_rows(instances)
+    outlined: dict[int, Silhouette] = {}
+    if tracked.outlined is not None:
+        outlined = _silhouettes(instances, rows[tracked.outlined[rows]])
+        if tracked.segmented is not None:
+            uncertain[: len(tracked.segmented)] |= uncertain_rows(tracked.segmented)
     if tracked.segmented is not None:
         uncertain[len(tracked.segmented) :] = True  # filled in by a second pass, between two sights
+    found = _found(tracked, rows[~uncertain[rows]])
     for row in np.flatnonzero(wanted).tolist():
-        drawn = () if uncertain[row] else tuple(traced.get(row, ()))
-        shapes.append(Shape(identity=int(identities[row]), box=instances.boxes[row], polygons=drawn))
+        drawn = found.get(row)
+        shapes.append(Shape(identity=int(identities[row]), box=instances.boxes[row], silhouette=drawn))
+        if drawn is not None and row in outlined:
+            shapes.append(replace(shapes[-1], silhouette=outlined[row]))
     return Presence(
         time_s=tracked.frame.time_s,
         shapes=tuple(shapes),
-        uncertain=sum(1 for row in rows if uncertain[row] or not traced[row]),
+        uncertain=sum(1 for row in rows.tolist() if row not in found),
         unconfirmed=int(wanted.sum()) - len(rows),
         predicted=predicted,
     )
 
 
-def _traced(tracked: TrackedFrame, rows: Sequence[int]) -> dict[int, list[Polygon]]:
-    """Outlines of some instances, all that may be theirs, by row."""
-    found: dict[int, list[Polygon]] = {row: [] for row in rows}
-    for instances in (tracked.instances, tracked.segmented):
-        if instances is None or instances.masks is None:
-            continue
-        present = [row for row in rows if row < len(instances)]
-        possible = replace(instances, masks=instances.masks.possible(POSSIBLE))
-        traced = zip(present, outlines_of(possible, present), strict=True)
-        found |= {row: polygons for row, polygons in traced if polygons}
+def _found(tracked: TrackedFrame, rows: NDArray[np.int64]) -> dict[int, Silhouette]:
+    """Silhouettes of those rows ``(M,)`` that have one, as segmented where that is known."""
+    found: dict[int, Silhouette] = {}
+    for instances in (tracked.segmented, tracked.instances):
+        if instances is not None:
+            found |= _silhouettes(instances, rows[rows < len(instances)])
+            rows = np.array([row for row in rows.tolist() if row not in found], np.int64)
     return found
+
+
+def _silhouettes(instances: Instances, rows: NDArray[np.int64]) -> dict[int, Silhouette]:
+    """All that may belong to instances, without holes, by row ``(M,)``; of those of which anything may be there."""
+    masks = instances.masks
+    if masks is None or not len(rows):
+        return {}
+    boxes = instances.boxes[rows].T.astype(np.float64)  # (4, M)
+    across = ((boxes[2:] - boxes[:2]).max(axis=1) / masks.grid_step_px).max()  # cells of the masks in the largest box
+    finer = max(math.ceil(across / (CELLS - 1)), 1)
+    points = CELLS * finer
+    # The outermost points lie on the box's sides, or as good as: a mask may have part of a cell there.
+    margin = (boxes[2:] - boxes[:2]) * (0.5 / (points - 1) - 1e-6)
+    boxes = np.concatenate([boxes[:2] - margin, boxes[2:] + margin])
+    possible: NDArray[np.bool_] = masks.sample(boxes, rows, points).reshape(len(rows), points, points) >= POSSIBLE
+    if finer > 1:  # no cell of a mask lies between two points
+        possible = np.any(possible.reshape(len(rows), CELLS, finer, CELLS, finer), axis=(2, 4))
+    # One sheet with all of them, each in a frame of nothing that joins the others': filled at once, from a corner.
+    sheet = np.zeros((len(rows), CELLS + 2, CELLS + 2), np.uint8)
+    inside = sheet[:, 1:-1, 1:-1]
+    np.multiply(possible, np.uint8(_THERE), out=inside)
+    cv2.floodFill(sheet.reshape(-1, CELLS + 2), None, (0, 0), (_OUTSIDE,))
+    filled = np.negative((inside != _OUTSIDE).view(np.uint8))  # 255 or 0
+    return {row: silhouette for row, silhouette in zip(rows.tolist(), filled, strict=True) if silhouette.any()}
 
 
 def _among(class_ids: NDArray[np.int64], wanted: Collection[int] | None) -> NDArray[np.bool_]:
@@ -205,8 +243,7 @@ def _bridged(
     if last is not None and first is not None:
         (from_s, one), (to_s, other) = last, first
         share = (time_s - from_s) / (to_s - from_s)
-        box = (one.box + share * (other.box - one.box)).astype(np.float32)
-        yield from (one.moved_to(box), other.moved_to(box))
+        yield one.moved_to((one.box + share * (other.box - one.box)).astype(np.float32)).joined(other)
     elif last is not None:
         yield last[1]
         earlier = _by_identity(one for one in before if one.time_s < last[0]).get(last[1].identity)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from tracker.errors import ConfigError, SourceError
 from tracker.formats.event_store import open_store
-from tracker.report.axes import period_text
+from tracker.report.axes import moment_text, period_text
 from tracker.report.count_section import count_facts, flow_section, place_section
 from tracker.report.counted import counts_of
 from tracker.report.csv_files import csv_files
@@ -184,6 +184,7 @@ def _build(asked: Asked, store: Store, progress: Callable[[str, int, int], None]
         ("Sizes", size_section(values.get("size", {})), "no rows of kind size; they need calibrated ground"),
         ("Data quality", checked, ""),
     ]
+    warnings += _deleted(store, period)
     if others:
         warnings.append(
             f"{others:,} recordings without a wall clock are left out: track them with --start-at to have them here."
@@ -252,14 +253,28 @@ def _quality(
     )
 
 
+def _deleted(store: Store, period: Period) -> list[str]:
+    """What of the period was deleted by age: it is no zero."""
+    what = "dwell, speeds, queues and footfall are of the time since, counts are whole"
+    found = []
+    for counts, told in ((False, what), (True, "nothing is known of the time before")):
+        times = [before_ms for before_ms in store.deleted_ms(counts=counts).values() if before_ms > period.from_ms]
+        if period.utc and times:
+            until = moment_text(min(max(times), period.to_ms), period)
+            found.append(f"Events before {until} were deleted by their age: {told}.")
+    return found
+
+
 def _heat(asked: Asked, period: Period) -> Section | None:
     """Presence that was given, and that of the stores."""
     found = {heat.stream: heat for heat in asked.heats}
     for ledger in asked.ledgers:
         if ledger.is_store:
             with open_store(ledger.path) as connection:
-                for heat in heats_of_store(connection, period, asked.streams):
-                    found.setdefault(heat.stream, heat)
+                for heat in heats_of_store(connection, period, () if ledger.stream else asked.streams):
+                    name = ledger.stream or heat.stream
+                    if name in (asked.streams or (name,)):
+                        found.setdefault(name, replace(heat, stream=name))
     return heat_section(sorted(found.values(), key=lambda one: -float(one.seconds.sum())), asked.stills)
 
 

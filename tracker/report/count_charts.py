@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -46,6 +47,8 @@ NARROW = Layout(width=340.0, panel=92.0, ticks=4, left=34.0)
 HEAD = 26.0
 AXIS = 34.0
 GAP = 12.0
+DIGIT_PX = 6.5
+"""Width of a letter of an axis, rounded up."""
 
 
 def class_tones(classes: Sequence[str]) -> dict[str, str]:
@@ -184,10 +187,11 @@ def _before(values: NDArray[np.float64] | None, x: NDArray[np.float64], bottom: 
 
 
 def time_axis(period: Period, ticks: Sequence[Tick], layout: Layout, y: float) -> list[Mark]:
-    """Labels of an axis of time below ``y``."""
+    """Labels of an axis of time below ``y``; one that would touch the label before it is left out."""
     room = layout.width - layout.left - layout.right
     first, last = int(period.edges[0]), int(period.edges[-1])
     marks: list[Mark] = []
+    taken = -math.inf
     for at_ms, upper, lower in ticks:
         x = layout.left + room * (at_ms - first) / (last - first)
         marks.append(Stroke(points=((x, y), (x, y + 4)), tone="soft"))
@@ -196,7 +200,11 @@ def time_axis(period: Period, ticks: Sequence[Tick], layout: Layout, y: float) -
             anchor = "start"
         elif x > layout.width - 2 * layout.right:
             anchor = "end"
-        marks.append(Words(x=x, y=y + 16, text=upper, anchor=anchor))
+        wide = len(upper) * DIGIT_PX
+        left = x - wide * {"start": 0.0, "middle": 0.5, "end": 1.0}[anchor]
+        if left > taken:
+            marks.append(Words(x=x, y=y + 16, text=upper, anchor=anchor))
+            taken = left + wide + DIGIT_PX
         if lower:
             marks.append(Words(x=x, y=y + 30, text=lower, anchor=anchor))
     return marks

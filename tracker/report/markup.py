@@ -12,6 +12,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Html", "element", "joined", "text"]
 
+MOST_LETTERS = 120
+"""Of a name or a cell that is shown; a longer one is cut, and whole when it is pointed at."""
+NAMED = frozenset({"h1", "th", "td", "a", "b", "li", "dt"})
+"""Elements that hold names, which come from elsewhere and may have any length."""
 EMPTY = frozenset({"img", "circle", "path"})
 """Elements without an end; the slash ends those of SVG."""
 
@@ -51,7 +55,15 @@ def element(name: str, *children: str, **attributes: str | float | bool) -> Html
         elif value is not False:
             told.append(f' {word}="{text(number(value) if isinstance(value, float | int) else value)}"')
     head = f"<{name}{''.join(told)}"
-    return Html(f"{head}/>") if name in EMPTY else Html(f"{head}>{joined(children)}</{name}>")
+    shown = map(_cut, children) if name in NAMED else children
+    return Html(f"{head}/>") if name in EMPTY else Html(f"{head}>{joined(shown)}</{name}>")
+
+
+def _cut(child: str) -> str:
+    """A name as it is, or cut with the whole of it in the title."""
+    if isinstance(child, Html) or len(child) <= MOST_LETTERS:
+        return child
+    return element("span", f"{child[: MOST_LETTERS - 1]}…", title=child)
 
 
 def joined(children: Iterable[str]) -> Html:

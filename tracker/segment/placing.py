@@ -32,13 +32,18 @@ def place(decoded: Decoded, letterbox: Letterbox) -> Instances:
     """
     scale_x, scale_y = (1.0, 1.0) if decoded.in_picture else letterbox.scale
     width, height = letterbox.image_size
-    whole = decoded.boxes * np.array([1 / scale_x, 1 / scale_y, 1 / scale_x, 1 / scale_y], np.float32)
+    to_image = np.array([1 / scale_x, 1 / scale_y, 1 / scale_x, 1 / scale_y], np.float32)
+    whole = decoded.boxes * to_image
     boxes = np.clip(whole, 0, np.array([width, height, width, height], np.float32))
     instances = Instances(
         boxes=boxes,
         scores=np.clip(decoded.scores, 0, 1),
         class_ids=decoded.class_ids,
-        masks=BoxMasks(probabilities=decoded.masks, boxes=whole, image_size=letterbox.image_size)
+        masks=BoxMasks(
+            probabilities=decoded.masks,
+            boxes=whole if decoded.spans is None else decoded.spans * to_image,
+            image_size=letterbox.image_size,
+        )
         if decoded.per_box
         else _grid_masks(decoded, letterbox),
         embeddings=decoded.embeddings,

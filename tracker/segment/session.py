@@ -5,6 +5,7 @@ A network on its device, the decoder that its outputs call for, and the geometry
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -255,7 +256,8 @@ class OnnxSegmenter:
             feeds, letterboxes = self._pack(chunk)
             outputs = self._network.runner.run(feeds)
             for row, letterbox in enumerate(letterboxes):
-                decoded = self._decoder.decode(outputs, row, self._limits)
+                limits = replace(self._limits, content=letterbox.content_size)
+                decoded = self._decoder.decode(outputs, row, limits)
                 self._check_classes(decoded)
                 results.append(place(decoded, letterbox))
         return results

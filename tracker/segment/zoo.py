@@ -162,7 +162,11 @@ def find_model(
     if path.is_file():
         return ModelFile(label=str(model), path=path, variant=variant_of(path), manifest=_manifest_beside(path))
     if path.is_dir() and any(path.glob("*.onnx")):
-        return _choose(_entry(path), str(model), variant, source_size)
+        entry = _entry(path)
+        if entry.manifest is not None and entry.manifest.promptable is not None:
+            problem = "expected a model that finds objects, found a promptable segmenter, which outlines boxes"
+            raise ModelError(model, problem, f"--outline {model}, beside a model")
+        return _choose(entry, str(model), variant, source_size)
     entries = list_models(folders)
     for entry in entries:
         if str(model) == entry.name:

@@ -7,7 +7,7 @@ import time
 
 __all__ = ["SHARE", "Budget"]
 
-SHARE = 0.03
+SHARE = 0.012
 """Of all processors, while frames are dropped for want of them."""
 SAVED_S = 0.1
 """Of processor time that may be saved up."""

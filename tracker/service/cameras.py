@@ -19,6 +19,7 @@ from tracker.engine.scheduler import Engine
 from tracker.engine.snapshot import Kept, Snapshots
 from tracker.errors import SourceError, TrackerError
 from tracker.settings.stream import is_camera
+from tracker.sources.address import redact
 from tracker.version import __version__
 
 if TYPE_CHECKING:
@@ -38,7 +39,21 @@ CRASH_SKIP_IDS = 1000
 """Numbers left out after a crash, more than a camera gives between two saves: no number is given twice."""
 
 PLACES = frozenset(
-    {"name", "url", "place", "model", "reid", "site", "save", "records", "events", "decode", "timeout_s", "stall_s"}
+    {
+        "name",
+        "url",
+        "place",
+        "model",
+        "reid",
+        "outline",
+        "site",
+        "save",
+        "records",
+        "events",
+        "decode",
+        "timeout_s",
+        "stall_s",
+    }
 )
 """Settings of a recording that change none of its rows; of models, sites and outputs what counts is looked at."""
 
@@ -61,7 +76,7 @@ class Onlooker(Protocol):
         """A stream is about to start; an earlier one of its name is over."""
         ...
 
-    def closed(self, name: str) -> None:
+    def closed(self, name: str, *, continued: bool = False) -> None:
         """A stream was taken out of service."""
         ...
 
@@ -132,7 +147,7 @@ class LiveService:
             self.engine.remove(stream)
             self._let_go(name)
             if self._onlooker is not None:
-                self._onlooker.closed(name)
+                self._onlooker.closed(name, continued=goes_on and same)
             if name not in failed or name not in wanted:
                 self._failures += stream.failures
             if goes_on and (state := stream.snapshot()) is not None:
@@ -195,6 +210,13 @@ class LiveService:
                 },
             )
 
+    @property
+    def recordings_done(self) -> bool:
+        """Whether all streams are recordings, and are over and written."""
+        if self.engine.failed or any(is_camera(one.camera.url) for one in self._running.values()):
+            return False
+        return all(stream.over and stream.written for stream in self.engine.streams)
+
     def close(self) -> int:
         """Stop everything and complete all outputs.
 
@@ -244,6 +266,7 @@ class LiveService:
             plan,
             segmenter=segmenter,
             embedder=self._models.embedder(plan),
+            outliner=self._models.outliner(plan),
             lowest_score=lowest_score(plan),
             flow=Flow(
                 queue_frames=max(4, 2 * batcher.batch_size),
@@ -290,7 +313,7 @@ class LiveService:
             return None
         key = {
             "recording": _recording(camera.url),
-            "model": [segmenter.file.digest(), _digest(camera.reid)],
+            "model": [segmenter.file.digest(), _digest(camera.reid), _outline_digest(camera.outline)],
             "settings": result_settings(camera),
             "site": site_of(camera),
             "version of masktrail": __version__,
@@ -307,7 +330,8 @@ def result_settings(camera: CameraSettings) -> dict[str, Any]:
     """The settings that a recording's rows depend on: not where it lies, where it is written and what decodes it."""
     chosen = {name: value for name, value in camera.chosen().items() if name not in PLACES}
     outputs = [camera.save, *camera.records, *camera.events]
-    return chosen | {"outputs": [None if output is None else Path(output).name for output in outputs]}
+    names = [None if output is None else redact(output) if "://" in output else Path(output).name for output in outputs]
+    return chosen | {"outputs": names}
 
 
 def _recording(url: str) -> list[tuple[str, int, int]]:
@@ -334,3 +358,10 @@ def _digest(model: str | None) -> str | None:
     from tracker.segment.zoo import find_model
 
     return None if model is None else find_model(model).digest()
+
+
+def _outline_digest(folder: str | None) -> str | None:
+    """Of the networks for outlines."""
+    from tracker.segment.promptable.folder import find_folder
+
+    return None if folder is None else find_folder(folder).digest()

@@ -61,6 +61,8 @@ class CameraMetrics:
     state: Mapping[str, float] = _gauge("1 for the state it is in", "state")
     frames: int = _counter("Frames tracked")
     instances: int = _counter("Instances segmented")
+    skipped: int = _counter("Frames tracked that were not segmented: nothing moved, and no track lived")
+    interpolated: int = _counter("Frames tracked that were not segmented: they lie between two that were")
     identities: int = _counter("Identities confirmed")
     output_failures: int = _counter("Outputs, or parts of outputs, that could not be written")
     stage_seconds: Mapping[str, float] = _counter("Seconds per stage", "stage")
@@ -116,6 +118,8 @@ class CameraMetrics:
             state={name: float(stream.state == name) for name in STATES},
             frames=figures.frames,
             instances=figures.instances,
+            skipped=figures.skipped,
+            interpolated=figures.interpolated,
             identities=figures.identities,
             output_failures=figures.output_failures,
             stage_seconds=figures.stage_s,

@@ -141,11 +141,14 @@ class CameraPreview:
         return ready
 
     def _delay(self, picture: Picture, widths: Sequence[int], frame: Frame, t_ms: int, state: bytes) -> None:
-        """Have a picture wait for the frames after it; a copy, since it is filled later."""
+        """Have a picture wait for the frames after it; a copy where it is the frame's own, since it is filled later."""
         if not widths:
             return
         small = shrunk(picture, widths[0])
-        own = small.copy() if small is picture else small
+        shared = any(
+            image is not None and np.may_share_memory(small, image) for image in (frame.image, frame.network_image)
+        )
+        own = small.copy() if shared else small
         one = _Waiting(t_ms=t_ms, time_s=frame.time_s, image_size=frame.size, picture=own, state=state)
         self._waiting.append(one)
 
@@ -206,12 +209,17 @@ def _encoded(size: Size, picture: Picture, t_ms: int, state: bytes) -> Encoded:
     return Encoded(size=size, t_ms=t_ms, shown=shown, jpeg=data.tobytes(), state=state)
 
 
+def _traced_px(width: int) -> int:
+    """Width at which outlines of pictures up to a width are traced."""
+    return min(max(width, 160), TRACED_PX)
+
+
 def _outlines(tracked: TrackedFrame, *, widest: int) -> list[list[Polygon]]:
     """Outlines of the instances that are tracks, with nothing in the place of the others."""
     instances, tracks = tracked.instances, tracked.tracks
     rows = [] if tracks is None else tracks.detection_rows[tracks.detection_rows >= 0].tolist()
     found: list[list[Polygon]] = [[] for _ in range(len(instances))]
-    traced = outlines_of(instances, rows, traced_px=min(max(widest, 160), TRACED_PX))
+    traced = outlines_of(instances, rows, traced_px=_traced_px(widest))
     for row, polygons in zip(rows, traced, strict=True):
         found[row] = polygons
     return found
@@ -240,18 +248,34 @@ def state_of(tracked: TrackedFrame, outlines: Sequence[Sequence[Polygon]]) -> di
     points = (box_contacts(tracks.boxes.astype(np.float64)) if contacts is None else contacts.points) * share
     states = np.full(len(tracks), ContactState.PREDICTED) if contacts is None else contacts.states
     boxes = np.clip(tracks.boxes * np.concatenate([share, share]), 0, 1).round(4).tolist()
-    for place, row in enumerate(tracks.detection_rows.tolist()):
-        polygons = outlines[row] if row >= 0 else ()
-        x, y = points[place].round(4).tolist()
+    rows, ids, scores = tracks.detection_rows.tolist(), tracks.ids.tolist(), tracks.scores.tolist()
+    classes, shown = tracks.class_ids.tolist(), _in_shares([outlines[row] if row >= 0 else () for row in rows], share)
+    for place, (x, y), contact in zip(range(len(rows)), points.round(4).tolist(), states.tolist(), strict=True):
         state["tracks"].append(
             {
-                "id": int(tracks.ids[place]),
-                "class": tracked.class_names[int(tracks.class_ids[place])],
-                "score": round(float(tracks.scores[place]), 2),
+                "id": ids[place],
+                "class": tracked.class_names[classes[place]],
+                "score": round(scores[place], 2),
                 "box": boxes[place],
-                "outline": [np.clip(one * share, 0, 1).round(4).ravel().tolist() for one in polygons],
-                "contact": [x, y, _CONTACT_WORDS[ContactState(int(states[place]))]],
-                "seen": row >= 0,
+                "outline": shown[place],
+                "contact": [x, y, _CONTACT_WORDS[contact]],
+                "seen": rows[place] >= 0,
             }
         )
     return state
+
+
+def _in_shares(outlines: Sequence[Sequence[Polygon]], share: NDArray[np.float64]) -> list[list[list[float]]]:
+    """Polygons of tracks as flat lists ``x, y, x, y ...`` in shares of the picture; all points in one computation."""
+    flat = [polygon for polygons in outlines for polygon in polygons]
+    if not flat:
+        return [[] for _ in outlines]
+    numbers = np.clip(np.concatenate(flat) * share, 0, 1).round(4).ravel().tolist()
+    found: list[list[list[float]]] = []
+    start = 0
+    for polygons in outlines:
+        found.append([])
+        for polygon in polygons:
+            found[-1].append(numbers[start : start + polygon.size])
+            start += polygon.size
+    return found

@@ -1,5 +1,7 @@
 """The live service: signals, reload, health, logs and exit status.
 
+Recordings end it when they are done, unless there is a page, which stays until a signal.
+
 Exit status for supervisors: 0 stopped by a signal or all recordings done, 1 a stream or an output failed for good,
 2 refused to start (settings, model, outputs: starting again does not help), 3 the model failed while running.
 """
@@ -47,7 +49,7 @@ logger = logging.getLogger("tracker.live")
 
 
 def run_live(path: Path, *, log: str | None = None, resume: bool = False, dashboard: bool = False) -> int:
-    """Run the cameras of a file until a signal or until all of them are recordings that are done.
+    """Run the cameras of a file until a signal, or without a page until all of them are recordings that are done.
 
     Args:
         path: The YAML file; see :mod:`tracker.settings.yaml_file`.
@@ -88,7 +90,7 @@ def run_live(path: Path, *, log: str | None = None, resume: bool = False, dashbo
             reloads = Reloads(path, config, service, viewers)
             if config.report is not None:
                 stack.enter_context(Reports(config.report, lambda: reloads.config))
-            _loop(service, reloads, signals)
+            _loop(service, reloads, signals, has_page=viewers is not None)
         finally:
             notify("STOPPING=1")
             code = service.close()
@@ -111,25 +113,45 @@ def _dashboard(config: ServiceSettings, log: str, stack: contextlib.ExitStack) -
     return viewers
 
 
-def _loop(service: LiveService, reloads: Reloads, signals: queue.SimpleQueue[int]) -> None:
-    """Until a signal to stop, the end of all streams or a failure of the model."""
+def _loop(service: LiveService, reloads: Reloads, signals: queue.SimpleQueue[int], *, has_page: bool) -> None:
+    """Until a signal to stop, the end of all streams or a failure of the model.
+
+    With a page only a signal ends recordings that are done: their results are what is looked at.
+    """
     report_at_s = time.monotonic() + REPORT_S
     save_at_s = time.monotonic() + SAVE_S
-    while service.engine.streams and not service.engine.wait(POLL_S):
+    told = False
+    while True:
+        over = not service.engine.streams or service.engine.wait(POLL_S)
+        if over and not (has_page and service.recordings_done):
+            return
+        if over and not told:
+            logger.info("recordings done", extra={"dashboard": "stays until Ctrl-C or SIGTERM"})
+        if over:
+            time.sleep(POLL_S)
+        told = over
         service.release()
         reloads.of_sites()
         if service.engine.stuck_s < STUCK_S:
             notify("WATCHDOG=1")
         if time.monotonic() >= report_at_s:
-            service.report()
+            if not over:
+                service.report()
             give_back()
             report_at_s += REPORT_S
         if time.monotonic() >= save_at_s:
             service.save_states()
             save_at_s = time.monotonic() + SAVE_S
-        while not signals.empty():
-            number = signals.get()
-            if number != getattr(signal, "SIGHUP", None):
-                logger.info("stopping", extra={"signal": signal.Signals(number).name})
-                return
-            reloads.from_file()
+        if _stopped(reloads, signals):
+            return
+
+
+def _stopped(reloads: Reloads, signals: queue.SimpleQueue[int]) -> bool:
+    """Whether a signal to stop has come; another one reads the file again."""
+    while not signals.empty():
+        number = signals.get()
+        if number != getattr(signal, "SIGHUP", None):
+            logger.info("stopping", extra={"signal": signal.Signals(number).name})
+            return True
+        reloads.from_file()
+    return False

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from tracker.engine.batcher import Batcher
     from tracker.engine.scheduler import Engine
     from tracker.engine.stream import Stream
+    from tracker.sinks.base import QueueFigures
 
 __all__ = ["StatusServer", "health"]
 
@@ -49,6 +50,11 @@ def health(engine: Engine) -> dict[str, Any]:
     return {"status": status, "not_well": sick, "cameras": streams, "models": models}
 
 
+def _queue_health(queue: QueueFigures) -> dict[str, Any]:
+    """Without the place on the disk, which is not for the network."""
+    return {name: value for name, value in asdict(queue).items() if name != "kept_in"}
+
+
 def _stream_health(stream: Stream, model: str, share: float) -> dict[str, Any]:
     figures = stream.meter.figures()
     values: dict[str, Any] = {
@@ -56,8 +62,10 @@ def _stream_health(stream: Stream, model: str, share: float) -> dict[str, Any]:
         "problem": stream.problem,
         "output_failures": figures.output_failures,
         "output_problem": figures.output_problem,
-        "queues": [asdict(queue) for queue in stream.queues],
+        "queues": [_queue_health(queue) for queue in stream.queues],
         "frames": figures.frames,
+        "skipped": figures.skipped,
+        "interpolated": figures.interpolated,
         "fps": round(figures.fps, 2),
         "age_p50_s": _rounded(figures.age_p50_s),
         "age_p99_s": _rounded(figures.age_p99_s),

@@ -9,6 +9,7 @@ __all__ = [
     "ColourBy",
     "DecodeChoice",
     "DrawnPart",
+    "EconomyChoice",
     "LogForm",
     "MaskFormat",
     "Policy",
@@ -39,6 +40,9 @@ PrivacyMode = Literal["none", "fill", "pixelate"]
 
 ColourBy = Literal["identity", "class"]
 """What has a colour of its own in annotated pictures."""
+
+EconomyChoice = Literal["off", "auto"]
+"""Whether frames are left out of segmentation where they would hardly tell anything."""
 
 LogForm = Literal["text", "json"]
 """Lines for people, or one JSON object each."""

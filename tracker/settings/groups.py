@@ -10,7 +10,7 @@ from typing import Annotated
 from pydantic import Field
 
 from tracker.settings.model import Note, Settings, Wanted
-from tracker.settings.values import Text, Texts
+from tracker.settings.values import MOST_LETTERS, Text, Texts
 
 __all__ = ["VERSION", "DoorOfGroupSettings", "GroupSettings", "GroupsSettings", "OpeningSettings"]
 
@@ -45,7 +45,11 @@ class OpeningSettings(Settings):
 class GroupSettings(Settings):
     """One place that several cameras see."""
 
-    name: Annotated[Text, Field(description="Name of the place, different from those of the other groups.")]
+    name: Annotated[
+        Text,
+        Field(description="Name of the place, different from those of the other groups.", max_length=MOST_LETTERS),
+        Wanted(f"a name of 1 to {MOST_LETTERS} letters", "such as shop"),
+    ]
     cameras: Annotated[Texts, Field(min_length=1, description="Names of its cameras.")]
     timezone: Annotated[Text, Field(description="Time zone of the place, as the IANA names it.")] = "UTC"
     classes: Annotated[Texts, Field(description="Classes that count at the doors; all if left out.")] = ()

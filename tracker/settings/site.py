@@ -14,7 +14,7 @@ from pydantic import BeforeValidator, Field, WithJsonSchema
 from tracker.settings.model import Also, Note, Settings, Wanted
 from tracker.settings.site_alerts import AlertSettings
 from tracker.settings.site_premises import BaySettings, FootfallSettings, QueueSettings
-from tracker.settings.values import Text, Texts, as_pairs
+from tracker.settings.values import MOST_LETTERS, Text, Texts, as_pairs
 
 __all__ = [
     "PLAIN_VERSION",
@@ -79,7 +79,11 @@ Limits = Annotated[
     WithJsonSchema({"type": "object", "additionalProperties": {"type": "number", "minimum": 0.001, "maximum": DAY_S}}),
 ]
 
-LineName = Annotated[Text, Field(description="Name, different from those of the site's other lines and zones.")]
+LineName = Annotated[
+    Text,
+    Field(description="Name, different from those of the site's other lines and zones.", max_length=MOST_LETTERS),
+    Wanted(f"a name of 1 to {MOST_LETTERS} letters", "such as north gate"),
+]
 Classes = Annotated[Texts, Field(description="Classes that count; all if left out.")]
 
 
@@ -232,7 +236,11 @@ class DoorsSettings(Settings):
 class FlowSettings(Settings):
     """A way from one line or zone to another."""
 
-    name: Annotated[Text, Field(description="Name, different from those of the site's other flows.")]
+    name: Annotated[
+        Text,
+        Field(description="Name, different from those of the site's other flows.", max_length=MOST_LETTERS),
+        Wanted(f"a name of 1 to {MOST_LETTERS} letters", "such as north to east"),
+    ]
     start: Annotated[Text, Field(description="Name of a line or zone.")]
     end: Annotated[Text, Field(description="Name of a line or zone; the same one for a U-turn.")]
     start_direction: Annotated[Text | None, Field(description="Direction over the line `start`; both if left out.")] = (

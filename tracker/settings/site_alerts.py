@@ -8,7 +8,7 @@ from pydantic import Field
 
 from tracker.alert_rules import Watch
 from tracker.settings.model import Note, Settings, Wanted
-from tracker.settings.values import Text, Texts
+from tracker.settings.values import MOST_LETTERS, Text, Texts
 
 __all__ = ["AlertSettings"]
 
@@ -19,7 +19,11 @@ MOST = 1e9
 class AlertSettings(Settings):
     """A number that is watched: a row `alert` when it is above a limit for some time, another when that is over."""
 
-    name: Annotated[Text, Field(description="Name, different from those of the site's other alerts.")]
+    name: Annotated[
+        Text,
+        Field(description="Name, different from those of the site's other alerts.", max_length=MOST_LETTERS),
+        Wanted(f"a name of 1 to {MOST_LETTERS} letters", "such as long queue"),
+    ]
     watch: Annotated[
         Watch,
         Field(description="What is watched."),

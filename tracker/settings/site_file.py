@@ -57,7 +57,16 @@ if TYPE_CHECKING:
     from tracker.polygons import Point
     from tracker.settings.model import Settings
 
-__all__ = ["HISTORY", "SiteConflictError", "history_of", "parse_site", "read_site", "site_text", "write_site"]
+__all__ = [
+    "HISTORY",
+    "SiteConflictError",
+    "history_of",
+    "parse_site",
+    "read_site",
+    "retire_site",
+    "site_text",
+    "write_site",
+]
 
 HISTORY = 20
 """Revisions that are kept beside the file."""
@@ -98,7 +107,7 @@ def parse_site(text: str, *, name: str = "site.yaml") -> Site:
     return _Reader(name).site(compose(text, name, "lines and zones", extra="site"))
 
 
-def write_site(path: str | os.PathLike[str], site: Site, *, before: Site | None = None) -> Site:
+def write_site(path: str | os.PathLike[str], site: Site, *, before: Site | None = None, above: int = 0) -> Site:
     """Replace a file as a whole or not at all; what stood there goes to the history.
 
     Args:
@@ -106,6 +115,7 @@ def write_site(path: str | os.PathLike[str], site: Site, *, before: Site | None 
         site: What is written, with the revision that was read; of a new file any revision.
         before: The site that was read, where the caller still has it: then a change by hand that did not raise the
             revision is a conflict too.
+        above: The new revision is higher than this one too, which counted until now from another file.
 
     Returns:
         The site as it stands in the file: points rounded to 4 decimals, the revision raised by one.
@@ -124,7 +134,7 @@ def write_site(path: str | os.PathLike[str], site: Site, *, before: Site | None 
     with PartFile(path) as part:  # holds the name against other processes from here on
         replaced = _standing(path, site, before)
         revision = site.revision if replaced is not None else max(site.revision, _highest_in_history(path))
-        text = site_text(replace(site, revision=revision + 1))
+        text = site_text(replace(site, revision=max(revision, above) + 1))
         written = _reread(path, text)
         try:
             with part.open_text() as file:
@@ -134,6 +144,26 @@ def write_site(path: str | os.PathLike[str], site: Site, *, before: Site | None 
         if replaced is not None:
             _keep(path, replaced, site.revision)
     return written
+
+
+def retire_site(path: str | os.PathLike[str]) -> None:
+    """Take a file away; it is in the history.
+
+    Raises:
+        ConfigError: It cannot be read, or its history is a link.
+        SinkError: The system refuses, or another process writes the file.
+    """
+    from tracker.sinks.exclusive import reserved
+    from tracker.sinks.part_file import refusal
+
+    path = Path(path)
+    with reserved(path):
+        text = read_text(path, "lines and zones")
+        _keep(path, text.encode(), parse_site(text, name=os.fspath(path)).revision)
+        try:
+            path.unlink()
+        except OSError as failure:
+            raise refusal(path, failure, "take this file away") from failure
 
 
 def history_of(path: str | os.PathLike[str]) -> list[Path]:

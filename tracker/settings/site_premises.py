@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field, WithJsonSchema
 
 from tracker.settings.model import Note, Settings, Wanted
-from tracker.settings.values import Text, Texts
+from tracker.settings.values import MOST_LETTERS, Text, Texts
 
 __all__ = ["BaySettings", "FootfallSettings", "QueueSettings"]
 
@@ -19,7 +19,13 @@ Corners = Annotated[
     tuple[tuple[float, float], ...],
     WithJsonSchema({"type": "array", "minItems": 4, "maxItems": 4, "items": _POINT}),
 ]
-Name = Annotated[Text, Field(description="Name, different from those of the site's other queues, footfall and bays.")]
+Name = Annotated[
+    Text,
+    Field(
+        description="Name, different from those of the site's other queues, footfall and bays.", max_length=MOST_LETTERS
+    ),
+    Wanted(f"a name of 1 to {MOST_LETTERS} letters", "such as till 1"),
+]
 
 
 class QueueSettings(Settings):

@@ -61,7 +61,8 @@ def described(site: Site) -> Iterator[str]:
     if site.ground is not None:
         yield f"ground: {_ground(site.ground, site.reference_size or DEFAULT_SIZE)}"
     if site.traffic is not None:
-        yield f"traffic: {_traffic(site.traffic)}"
+        where = "" if site.ground is None else "; told between the points of ground, and in conflict areas"
+        yield f"traffic: {_traffic(site.traffic)}{where}"
     if not site.lines and not site.zones and not site.bays:
         yield "nothing is counted: there are no lines, zones or bays"
 

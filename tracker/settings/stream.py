@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import PurePath
-from typing import Annotated, Self
+from typing import Annotated, ClassVar, Self
 
 from pydantic import Field, model_validator
 
@@ -12,6 +12,7 @@ from tracker.settings.choices import (
     CameraMotionChoice,
     ColourBy,
     DecodeChoice,
+    EconomyChoice,
     MaskFormat,
     Policy,
     PrivacyMode,
@@ -24,6 +25,7 @@ __all__ = [
     "DEFAULT_MODEL",
     "DISPLAY_SCORE",
     "EVENT_SUFFIXES",
+    "BatchSettings",
     "CameraSettings",
     "DeviceSettings",
     "RunSettings",
@@ -61,7 +63,13 @@ DAY_S = 86_400
 
 
 class StreamSettings(Settings):
-    """One stream, for every command: ``track``, ``segment``, or ``live`` with a camera of its file."""
+    """One stream, for every command: ``track``, ``segment``, or ``live`` with a camera of its file.
+
+    Class attributes:
+        has_store: The command names a store for heatmaps itself.
+    """
+
+    has_store: ClassVar[bool] = False
 
     save: Annotated[
         Text | None,
@@ -122,6 +130,13 @@ class StreamSettings(Settings):
         Flag("PIXELS", panel=DRAWING),
     ] = None
 
+    save_height: Annotated[
+        int | None,
+        Field(ge=64, le=16_384, description="Lines of what --save writes, 720 say; by default as many as the source."),
+        Note("The width follows. Nothing is enlarged; records, events and the model's input stay as they are."),
+        Flag("LINES", panel=DRAWING),
+    ] = None
+
     privacy: Annotated[
         PrivacyMode,
         Field(description="Persons in pictures: fill covers them; pixelate is not private: they may be recognised."),
@@ -154,6 +169,22 @@ class StreamSettings(Settings):
         Note("In the video and in JSON Lines, there with `mask_from: predicted`; models with prototypes only."),
         Flag(panel=TRACKING, command="track"),
     ] = False
+    detect_every: Annotated[
+        int,
+        Field(ge=1, le=1000, description="Run the model on every n-th frame; outlines carry tracks between."),
+        Note("With `outline`. A track is seen in the frames between where its predicted box has an outline."),
+        Flag("N", panel=TRACKING, command="track"),
+    ] = 1
+    economy: Annotated[
+        EconomyChoice,
+        Field(description="auto: frames that hardly tell anything are not segmented; off: every frame is."),
+        Note(
+            "Fixed cameras: while nothing moves and no track lives, one frame a second. Recordings of 20 fps or more: "
+            "also every second frame where things move slowly, with boxes and masks between those of its neighbours. "
+            "Not with `privacy`, `outline` or `.instances`. [Guide](../guide/economy.md)."
+        ),
+        Flag("MODE", panel=TRACKING, command="track"),
+    ] = "off"
     reid: Annotated[
         Text | None,
         Field(description="Re-identification: an .onnx network that recognises objects by their appearance."),
@@ -289,6 +320,19 @@ class StreamSettings(Settings):
         Flag("SHARE", panel=SEGMENTATION),
     ] = None
 
+    outline: Annotated[
+        Text | None,
+        Field(description="Folder of a Segment Anything export: its outlines of boxes take the place of the masks."),
+        Note("In records, video, contacts and privacy; identities and boxes stay as they are. Cameras share it."),
+        Flag("FOLDER", panel=SEGMENTATION),
+    ] = None
+    outline_every: Annotated[
+        int | None,
+        Field(ge=1, le=1000, description="Encode every n-th frame for outlines; by default by its cost on the CPU."),
+        Note("Between, an outline moves along with its box for up to 0.15 s."),
+        Flag("N", panel=SEGMENTATION),
+    ] = None
+
     rotate_s: Annotated[
         float,
         Field(ge=1, le=31 * DAY_S, description="Length of the parts of outputs with {time} in their name."),
@@ -306,7 +350,7 @@ class StreamSettings(Settings):
                 expected = f"events as {' '.join(EVENT_KINDS)}"
                 found = f"{PurePath(path).suffix or 'no suffix'} in {path}"
                 raise SettingError(owner, (Refusal("events", expected, found, "change the suffix"),), found)
-        if self.heatmap and not any(event_kind(path) == ".sqlite" for path in self.events):
+        if self.heatmap and not self.has_store and not any(event_kind(path) == ".sqlite" for path in self.events):
             expected, found = "a store to keep it in", f"{', '.join(self.events) or 'none'}"
             refusal = Refusal("heatmap", expected, found, "name one for the events too: store.sqlite")
             raise SettingError(owner, (refusal,), found)
@@ -318,6 +362,47 @@ class StreamSettings(Settings):
                 expected, found = "a site, whose lines and zones make the events", f"none for {path}"
                 raise SettingError(owner, (Refusal("records", expected, found, "name the site's file too"),), found)
         return self
+
+    @model_validator(mode="after")
+    def _outlines_carry_tracks(self) -> Self:
+        chosen = {
+            "detect_every": self.detect_every if self.detect_every > 1 else None,
+            "outline_every": self.outline_every,
+        }
+        for name, value in chosen.items():
+            if value is not None and self.outline is None:
+                expected, found = "a folder of a promptable segmenter in `outline`", f"{value} without one"
+                refusal = Refusal(name, expected, found, "name the folder, or leave it out; `stride` drops frames")
+                raise SettingError(type(self).__name__, (refusal,), found)
+        if self.detect_every > 1 and self.privacy != "none":
+            expected, found = (
+                "1 with `privacy`, which covers what the model finds in every frame",
+                f"{self.detect_every}",
+            )
+            refusal = Refusal("detect_every", expected, found, "leave one of the two out")
+            raise SettingError(type(self).__name__, (refusal,), found)
+        return self
+
+    @model_validator(mode="after")
+    def _economy_leaves_frames_out(self) -> Self:
+        if self.economy == "off":
+            return self
+        saved = [path for path in self.records if path.endswith(".instances")]
+        needs = {
+            "`privacy`, which covers what the model finds in every frame": self.privacy != "none",
+            "`outline`, which has `detect_every` for that": self.outline is not None,
+            f"{saved[0] if saved else ''}, which keeps the instances of every frame": bool(saved),
+        }
+        for what, is_so in needs.items():
+            if is_so:
+                refusal = Refusal("economy", f"`off` with {what}", self.economy, "leave one of the two out")
+                raise SettingError(type(self).__name__, (refusal,), self.economy)
+        return self
+
+    @property
+    def start_ms(self) -> int | None:
+        """``start_at`` as UTC in milliseconds."""
+        return None if self.start_at is None else round(self.start_at.timestamp() * 1000)
 
     @property
     def rotate_bytes(self) -> int | None:
@@ -441,6 +526,10 @@ class RunSettings(DeviceSettings, StreamSettings):
         if self.site is not None and not self.associates:
             expected, found = "identities, which lines and zones count", "segmentation without them"
             raise SettingError(owner, (Refusal("site", expected, found, "track, or leave the site out"),), found)
+        if self.economy != "off" and not self.associates:
+            expected, found = "`off` without identities, which tell when nothing is there", self.economy
+            refusal = Refusal("economy", expected, found, "track, or leave it out")
+            raise SettingError(owner, (refusal,), found)
         if self.start_at is not None and len(self.sources) > 1:
             raise _no_start(owner, f"{len(self.sources)} sources")
         if self.start_at is not None and is_camera(self.sources[0]):
@@ -455,6 +544,17 @@ class RunSettings(DeviceSettings, StreamSettings):
             return self.score_threshold
         exports_coco = any(path.endswith(".coco.json") for path in self.records)
         return AVERAGE_PRECISION_SCORE if exports_coco else DISPLAY_SCORE
+
+
+class BatchSettings(RunSettings):
+    """A run of ``masktrail batch``, whose outputs lie in its place for results."""
+
+    has_store: ClassVar[bool] = True
+    heatmap: Annotated[
+        bool,
+        Field(description="Seconds and visits by cell of the picture, hour by hour, in a store for each recording."),
+        Flag(panel=COUNTING),
+    ] = False
 
 
 def _no_start(owner: str, found: str) -> SettingError:

@@ -11,7 +11,10 @@ from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from tracker.settings.choices import DrawnPart
 
-__all__ = ["DrawnParts", "Moment", "Pairs", "Text", "Texts", "as_pairs"]
+__all__ = ["MOST_LETTERS", "DrawnParts", "Moment", "Pairs", "Text", "Texts", "as_pairs"]
+
+MOST_LETTERS = 200
+"""Of a name that is shown in tables, pages and metrics."""
 
 
 def _text(value: Any) -> Any:

@@ -23,10 +23,22 @@ if TYPE_CHECKING:
     from tracker.site import Site
     from tracker.types import TrackedFrame
 
-__all__ = ["Checkpoint", "Edition", "QueueFigures", "Sink", "SinkContext", "StreamView", "file_of", "files_of"]
+__all__ = [
+    "Checkpoint",
+    "Edition",
+    "QueueFigures",
+    "Resumes",
+    "Sink",
+    "SinkContext",
+    "StreamView",
+    "file_of",
+    "files_of",
+]
 
 Edition = Literal["append", "revise", "hold"]
 """How the events of a stream come into a store."""
+Resumes = Literal["chunks", "rest", "whole"]
+"""How an output of a recording is resumed."""
 
 
 def file_of(address: str | os.PathLike[str]) -> Path | None:
@@ -68,6 +80,8 @@ class QueueFigures:
         oldest_ms: Since when the oldest one waits, UTC in milliseconds; ``None`` where none does.
         last_success_ms: When the receiver last confirmed something; ``None`` = not yet.
         problem: Why what waits is not taken; empty while all is well.
+        confirmed: How many messages the receiver has confirmed since the sink was opened.
+        kept_in: Where what waits is kept; empty = nowhere.
     """
 
     sink: str
@@ -77,6 +91,8 @@ class QueueFigures:
     oldest_ms: int | None = None
     last_success_ms: int | None = None
     problem: str = ""
+    confirmed: int = 0
+    kept_in: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +114,7 @@ class SinkContext:
         confirmation_score: Of the model: score that an instance must have to confirm a track.
         model_digest: SHA-256 of the model; empty where no output asked for it.
         stream: Name of the camera or recording, as in its events.
+        start_ms: UTC in milliseconds at media time 0, where that was declared.
         live: It is a camera: its frames say what time it is.
         edition: Stores: ``append`` to what they have of the stream; ``revise``: add its events as a new edition, which
             holds from its end on; ``hold``: the same, but only :meth:`Sink.settle` lets it hold.
@@ -105,6 +122,8 @@ class SinkContext:
         view: The running stream; ``None`` where the sink is used by itself.
         spool: Folder in which messages wait for receivers that are away; ``None`` = that of the user.
         spool_bytes: Most that wait there for one receiver.
+        outputs: Addresses of all outputs of the stream.
+        resumable: A recording that ends without a complete :class:`Checkpoint` is resumed by a later process.
     """
 
     class_names: Sequence[str] = ()
@@ -120,12 +139,15 @@ class SinkContext:
     confirmation_score: float = 0.0
     model_digest: str = ""
     stream: str = ""
+    start_ms: int | None = None
     live: bool = False
     edition: Edition = "append"
     site: Site | None = None
     view: StreamView | None = None
     spool: str | None = None
     spool_bytes: int = 256_000_000
+    outputs: tuple[str, ...] = ()
+    resumable: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,22 +177,29 @@ class Sink(ABC):
 
     Class attributes:
         needs_images: Frames must carry their full-size picture, and :attr:`SinkContext.draw` is given.
+        draws_only: Of those with ``needs_images``: it shows what :attr:`SinkContext.draw` makes and reads no picture
+            itself, so that frames may carry a small picture in the place of the full-size one.
         shows_silhouettes: It shows silhouettes and names no detection: a second pass gives it those of the rows that it
             filled in as well.
         keeps_instances: It keeps what tracking needs later: without tracking too, the camera's motion is looked for.
         shared: What is there is added to and never replaced, and any number of streams and processes may write there.
         has_editions: It takes the events of a stream as a new edition, as :attr:`SinkContext.edition` says.
         secret_path: The path and the query of its address are secrets.
+        resumes: How a recording with it is resumed: from ``chunks``, which :meth:`join` puts together; with the
+            ``rest`` of the frames, as it knows on the disk what it was given and passes over what comes again; or with
+            the ``whole``: before that, :meth:`write_events` gives it the events of all chunks.
         needs_contacts: Tracked frames must carry the ground contacts of their instances, ``TrackedFrame.contacts``.
     """
 
     needs_images: ClassVar[bool] = False
+    draws_only: ClassVar[bool] = False
     shows_silhouettes: ClassVar[bool] = False
     keeps_instances: ClassVar[bool] = False
     shared: ClassVar[bool] = False
     has_editions: ClassVar[bool] = False
     secret_path: ClassVar[bool] = False
     needs_contacts: ClassVar[bool] = False
+    resumes: ClassVar[Resumes] = "chunks"
 
     @classmethod
     def open(cls, address: str, context: SinkContext) -> Self:
@@ -245,7 +274,7 @@ class Sink(ABC):
 
     @property
     def queues(self) -> tuple[QueueFigures, ...]:
-        """What waits for its receivers; asked from any thread. Empty where it has none."""
+        """What waits for its receivers; asked from any thread, and once more when it is closed. Empty without any."""
         return ()
 
     def part_bytes(self) -> int:

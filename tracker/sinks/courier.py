@@ -135,7 +135,7 @@ class Courier:
         self._failures = 0
         self._not_before_s = 0.0
         self._finished: list[Message] = []
-        self._refused = 0
+        self._confirmed = self._refused = 0
         self._dropped_before = spool.figures.dropped
         self._dropped_told = 0
         self._last_success_ms: int | None = None
@@ -156,13 +156,23 @@ class Courier:
             self._news = True
             self._changed.notify_all()
 
+    def will_end(self) -> None:
+        """The stream does not go on in a later process after all."""
+        self._live = False
+
     @property
     def figures(self) -> QueueFigures:
         """What waits, and how delivery goes."""
         try:
             figures = self._spool.figures
         except SinkError as failure:
-            return QueueFigures(sink=self._receiver.shown, refused=self._refused, problem=failure.problem)
+            return QueueFigures(
+                sink=self._receiver.shown,
+                refused=self._refused,
+                problem=failure.problem,
+                confirmed=self._confirmed,
+                kept_in=str(self._spool.path),
+            )
         return QueueFigures(
             sink=self._receiver.shown,
             rows=figures.rows,
@@ -171,6 +181,8 @@ class Courier:
             oldest_ms=figures.oldest_ms,
             last_success_ms=self._last_success_ms,
             problem=figures.problem or self._problem,
+            confirmed=self._confirmed,
+            kept_in=str(self._spool.path),
         )
 
     def close(self) -> None:
@@ -244,6 +256,7 @@ class Courier:
 
     def _finish(self, receipt: Receipt) -> None:
         self._finished += [*receipt.confirmed, *receipt.refused]
+        self._confirmed += len(receipt.confirmed)
         if receipt.confirmed:
             self._last_success_ms = time.time_ns() // 1_000_000
         if receipt.refused:

@@ -7,13 +7,14 @@ from collections import Counter
 from datetime import UTC, datetime
 from email.message import EmailMessage
 from email.utils import formatdate
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from tracker.errors import one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import tzinfo
 
 __all__ = ["alert_mail", "digest_mail"]
@@ -22,22 +23,29 @@ LISTED = 50
 """Events that stand in the text one by one, the latest; all are in the attachment."""
 
 
-def digest_mail(stream: str, bodies: Sequence[bytes], timezone: str) -> EmailMessage:
+def digest_mail(
+    stream: str, bodies: Sequence[bytes], timezone: str, timezones: Mapping[str, str] = MappingProxyType({})
+) -> EmailMessage:
     """A mail without sender and recipients.
 
     Args:
-        stream: Name of the stream.
+        stream: Name of the stream; empty for rows of several, which the mail tells apart then.
         bodies: Rows of the ledger as JSON, at least one.
         timezone: Of the times, as the IANA names it.
+        timezones: By stream, where it is another.
     """
     rows = [json.loads(body) for body in bodies]
+    streams = {row["stream"] for row in rows}
+    title = stream or (next(iter(streams)) if len(streams) == 1 else f"{len(streams)} streams")
     alerts = sum(row["kind"] == "alert" and row["since_s"] is None for row in rows)
     mail = EmailMessage()
     counted = _number(len(rows), "event") + (f", {_number(alerts, 'alert')}" if alerts else "")
-    mail["Subject"] = f"{one_line(stream)}: {counted}"
+    mail["Subject"] = f"{one_line(title)}: {counted}"
     mail["Date"] = formatdate()
     mail["Auto-Submitted"] = "auto-generated"  # so that absence notes do not answer
-    mail.set_content("\n".join(_text(stream, rows, ZoneInfo(timezone))) + "\n")
+    zones = {name: ZoneInfo(timezones.get(name, timezone)) for name in streams}
+    several = not stream and len(streams) > 1
+    mail.set_content("\n".join(_text(title, rows, zones, several=several)) + "\n")
     lines = b"\n".join(bodies) + b"\n"
     mail.add_attachment(lines, maintype="application", subtype="x-ndjson", filename="events.jsonl")
     return mail
@@ -67,20 +75,20 @@ def alert_mail(stream: str, body: bytes, timezone: str) -> EmailMessage:
     return mail
 
 
-def _text(stream: str, rows: Sequence[dict[str, Any]], zone: tzinfo) -> list[str]:
-    first, last = _when(rows[0], zone), _when(rows[-1], zone)
-    text = [f"{one_line(stream)}: {_number(len(rows), 'event')}, from {first} to {last}", ""]
-    columns = ("kind", "place", "direction", "class")
+def _text(title: str, rows: Sequence[dict[str, Any]], zones: Mapping[str, tzinfo], *, several: bool) -> list[str]:
+    first, last = (_when(row, zones[row["stream"]]) for row in (rows[0], rows[-1]))
+    text = [f"{one_line(title)}: {_number(len(rows), 'event')}, from {first} to {last}", ""]
+    columns = (*(["stream"] if several else []), "kind", "place", "direction", "class")
     sums = Counter(tuple(str(row[name]) for name in columns) for row in rows)
     text += _table([(*key, str(count)) for key, count in sorted(sums.items())])
     shown = rows[-LISTED:]
     text += ["", "The latest:" if len(shown) < len(rows) else "One by one:", ""]
     for row in shown:
-        what = [row["kind"], row["place"], row["direction"], row["class"]]
+        what = [row[name] for name in columns]
         what += [f"number {row['identity']}"] if row["identity"] else []
         what += [f"value {row['value']:g}"] if row.get("value") is not None else []
         what += ["over"] if row["since_s"] is not None and not row["identity"] else []
-        text.append(f"{_when(row, zone)}  {', '.join(one_line(part) for part in what if part)}")
+        text.append(f"{_when(row, zones[row['stream']])}  {', '.join(one_line(part) for part in what if part)}")
     return text
 
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import io
+import math
 import shutil
 import time
 from typing import TYPE_CHECKING, ClassVar, Self
 
-from tracker.formats.instances import SavedModel, pack_frame
+from tracker.errors import SinkError
+from tracker.formats.instances import SavedModel, pack_frame, with_camera
+from tracker.recount import notes_of_camera
 from tracker.sinks.base import Sink
 from tracker.sinks.part_file import PartFile, refusal, without_rows
 
@@ -17,7 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from tracker.errors import SinkError
+    from tracker.events import Event
+    from tracker.recount import CameraNote
     from tracker.sinks.base import SinkContext
     from tracker.types import TrackedFrame
 
@@ -44,6 +48,8 @@ class InstancesSink(Sink):
         self.frames = 0
         self._head = model.head()
         self._size = 0
+        self._camera: list[CameraNote] = []
+        self._last_block = b""
         self._cpu_s = {"records": 0.0}
         self._failure: SinkError | None = None
         self._closed = False
@@ -57,6 +63,7 @@ class InstancesSink(Sink):
             digest=context.model_digest,
             frame_rate=context.frame_rate,
             image_names=context.image_names,
+            start_ms=context.start_ms,
         )
         return cls(address, model)
 
@@ -98,10 +105,34 @@ class InstancesSink(Sink):
         """
         if self._failure is not None:
             raise self._failure
+        if tracked_frame.events:
+            self._camera += notes_of_camera(tracked_frame.events, tracked_frame.frame.time_s)
+        if not tracked_frame.detected:
+            return  # nothing was segmented in it
         started_s = time.thread_time()
-        self._put((b"" if self._size else self._head) + pack_frame(tracked_frame))
+        self._last_block = pack_frame(tracked_frame, camera=self._camera)
+        self._put((b"" if self._size else self._head) + self._last_block)
         self.frames += 1
+        self._camera = []
         self._cpu_s["records"] += time.thread_time() - started_s
+
+    def write_events(self, events: Sequence[Event]) -> None:
+        """Add to the last frame how the states of the camera ended that lasted to the end of the stream.
+
+        Raises:
+            SinkError: The system refuses.
+        """
+        camera = [*self._camera, *notes_of_camera(events, math.inf)]
+        if self._failure is not None or not camera or not self._last_block:
+            return
+        block, self._camera = self._last_block, []
+        self._cut(self._size - len(block))
+        try:
+            self._put(with_camera(block, camera))
+        except SinkError:
+            with contextlib.suppress(SinkError):  # there was room for it before
+                self._put(block)
+            raise
 
     def close(self) -> None:
         """Publish the file; safe to call twice.
@@ -132,6 +163,11 @@ class InstancesSink(Sink):
             self._part.discard()
         super().abort()
 
+    def _cut(self, size: int) -> None:
+        self._file.truncate(size)
+        self._file.seek(size)
+        self._size = size
+
     def _put(self, data: bytes) -> None:
         view = memoryview(data)
         try:
@@ -139,7 +175,7 @@ class InstancesSink(Sink):
                 view = view[self._file.write(view) :]
         except OSError as failure:
             with contextlib.suppress(OSError):
-                self._file.truncate(self._size)
+                self._cut(self._size)
             self._failure = refusal(self.path, failure, f"write frame {self.frames}")
             if not self._size:
                 self._failure = without_rows(self._failure)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import json
 import re
 from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+import msgspec
 
 from tracker.formats.cells import cell
 from tracker.sinks.final_classes import write_final_classes
@@ -22,6 +25,11 @@ if TYPE_CHECKING:
     from tracker.types import TrackedFrame
 
 __all__ = ["CsvSink", "JsonLinesSink", "flat"]
+
+ENCODER = msgspec.json.Encoder()
+JSON = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+SMALLEST_PLAIN_S = 1e-4
+"""Smaller times have an exponent."""
 
 
 class JsonLinesSink(TextSink):
@@ -69,10 +77,7 @@ class JsonLinesSink(TextSink):
         )
 
     def _lines(self, tracked_frame: TrackedFrame) -> str:
-        return "".join(
-            json.dumps(self._object(row), ensure_ascii=False, separators=(",", ":")) + "\n"
-            for row in self._builder.rows(tracked_frame)
-        )
+        return "".join([_text(self._object(row)) + "\n" for row in self._builder.rows(tracked_frame)])
 
     def _object(self, row: Row) -> dict[str, Any]:
         values: dict[str, Any] = {"frame": row.frame, "time_s": row.time_s}
@@ -100,6 +105,18 @@ class JsonLinesSink(TextSink):
         if row.mask_from is not None:
             values["mask_from"] = row.mask_from
         return values
+
+
+def _text(values: dict[str, Any]) -> str:
+    """A row as JSON, as ``json`` writes it.
+
+    msgspec writes the same bytes in a seventh of the time, but for numbers with an exponent. Only times and notes have
+    so many digits: the other values are rounded to four or fewer.
+    """
+    if "notes" not in values and (values["time_s"] == 0 or values["time_s"] >= SMALLEST_PLAIN_S):
+        with contextlib.suppress(TypeError, ValueError):  # floats of another kind, texts that are no UTF-8
+            return ENCODER.encode(values).decode()
+    return JSON.encode(values)
 
 
 def flat(row: Row, *, image_names: bool) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""E-mail: alerts at once, other events of a stream as digests, one per period in which there were any; SMTP with TLS.
+"""E-mail: alerts at once, other events of a service as digests, one per period in which there were any; SMTP with TLS.
 
 ``smtp://user:password@host:587?from=cameras@example.org&to=me@example.org,you@example.org&every=900``. ``smtp`` wants
 STARTTLS, ``smtps`` is TLS from the beginning. What belongs to a mail depends only on when it was queued, and so does
@@ -15,6 +15,7 @@ import smtplib
 import socket
 import ssl
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, Self, get_args
 
 from tracker.errors import ConfigError, one_line
@@ -23,15 +24,17 @@ from tracker.formats.event_rows import plain_text
 from tracker.sinks.courier import DeliveryError, Receipt, Receiver
 from tracker.sinks.destination import Destination, seconds
 from tracker.sinks.digest import alert_mail, digest_mail
-from tracker.sinks.outside import KINDS_EXAMPLE, OutsideSink, kinds_of, spool_path
-from tracker.sinks.spool import Spool
+from tracker.sinks.digest_desk import DigestDesk
+from tracker.sinks.outside import KINDS_EXAMPLE, OutsideSink, kinds_of
+from tracker.sinks.spool_names import open_spool, spool_path
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from email.message import EmailMessage
+    from pathlib import Path
 
-    from tracker.sinks.base import SinkContext
-    from tracker.sinks.spool import Message
+    from tracker.sinks.base import QueueFigures, SinkContext
+    from tracker.sinks.spool import Message, Spool
 
 __all__ = ["MailSink"]
 
@@ -51,6 +54,7 @@ EVERY_S = 900.0
 TIMEOUT_S = 15.0
 MOST_ALERTS = 20
 """Alerts that wait and get a mail each; more of them, after an outage, are one digest."""
+MARK_DIGITS = 12
 MOST_ROWS = 2000
 """Rows of one mail; a period with more has several."""
 ALERT = b'"kind":"alert"'
@@ -63,24 +67,76 @@ _MAILBOX = re.compile(r"[^\s@<>,;:\"\\()\[\]]+@[^\s@<>,;:\"\\()\[\]]+")
 
 
 class MailSink(OutsideSink):
-    """Events of a stream as mails: one per alert, one per period for the others."""
+    """Events of a stream as mails: one per alert, one per period for the others of all streams of a service.
+
+    Args:
+        destination: Where it goes.
+        receiver: Of the stream's own mails.
+        context: Of the stream.
+        spool: Of the stream's own mails.
+        kinds: Of the rows that are mailed.
+        digests: Receiver of the digests that the streams share; ``None`` = the stream has its own.
+    """
+
+    def __init__(
+        self,
+        destination: Destination,
+        receiver: MailReceiver,
+        context: SinkContext,
+        spool: Spool,
+        *,
+        kinds: frozenset[str],
+        digests: MailReceiver | None = None,
+    ) -> None:
+        super().__init__(destination, receiver, context, spool, kinds=kinds)
+        self._at_once = receiver.alerts_at_once
+        self._desk: DigestDesk | None = None
+        if digests is not None:
+            path = _desk_path(destination, context, digests)
+            self._desk = DigestDesk.join(self, path, digests, digests.timezones, limit_bytes=context.spool_bytes)
+            if self._desk is not None and context.outputs:
+                self._desk.take_over(plain_text(context.stream), _left_desks(path, context))
+
+    @property
+    def queues(self) -> tuple[QueueFigures, ...]:
+        """What waits: for the digest of all streams, with the first of them, and for mails of this one."""
+        return (() if self._desk is None else self._desk.figures_for(self)) + super().queues
+
+    def close(self) -> None:
+        """Send what can be sent within seconds; what waits then stays in the spools. Safe to call twice."""
+        if self._desk is not None:
+            self._desk.leave(self)  # before the stream's own spool, for which the next process waits longer
+        super().close()
+
+    def _put(self, messages: Sequence[Message], notes: Mapping[str, bytes | None] | None = None) -> None:
+        if self._desk is None:
+            super()._put(messages, notes)
+            return
+        own: list[Message] = []
+        rest: list[Message] = []
+        for message in messages:
+            (own if self._at_once and ALERT in message.body else rest).append(message)
+        super()._put(own, notes)
+        if rest:
+            self._desk.put(rest)
 
     @classmethod
     def check(cls, address: str) -> None:
         """See :class:`tracker.sinks.base.Sink`."""
-        destination = Destination.parse(address, PORTS, OPTIONS)
+        destination = _destination(address)
         MailReceiver(destination, "", "UTC")
         kinds_of(destination)
 
     @classmethod
     def open(cls, address: str, context: SinkContext) -> Self:
         """Open it at a URL; see :class:`tracker.sinks.base.Sink`. The server may be away."""
-        destination = Destination.parse(address, PORTS, OPTIONS)
+        destination = _destination(address)
         timezone = "UTC" if context.site is None else context.site.timezone
         receiver = MailReceiver(destination, plain_text(context.stream), timezone)
+        digests = MailReceiver(destination, plain_text(context.stream), timezone, shared=True) if context.live else None
         kinds = kinds_of(destination) or frozenset(get_args(EventKind)) - QUIET
-        spool = Spool(spool_path(destination, context), limit_bytes=context.spool_bytes)
-        return cls(destination, receiver, context, spool, kinds=kinds)
+        spool = open_spool(destination, context, _destination)
+        return cls(destination, receiver, context, spool, kinds=kinds, digests=digests)
 
 
 class MailReceiver(Receiver):
@@ -90,6 +146,11 @@ class MailReceiver(Receiver):
         destination: Where, with the login.
         stream: Name of the stream.
         timezone: Of the times in mails, as the IANA names it.
+        shared: It has the digests of several streams, whose timezones are added.
+
+    Attributes:
+        timezones: By stream.
+        alerts_at_once: Each alert has a mail.
 
     Raises:
         ConfigError: A mailbox or an option is missing or wrong.
@@ -97,13 +158,14 @@ class MailReceiver(Receiver):
 
     batch: ClassVar[int] = MOST_ROWS
 
-    def __init__(self, destination: Destination, stream: str, timezone: str) -> None:
-        self._destination, self._stream, self._timezone = destination, stream, timezone
+    def __init__(self, destination: Destination, stream: str, timezone: str, *, shared: bool = False) -> None:
+        self._destination, self._stream, self._shared = destination, "" if shared else stream, shared
+        self._timezone, self.timezones = timezone, {stream: timezone}
         [self._sender] = _mailboxes(destination, "from", most=1)
         self._recipients = _mailboxes(destination, "to", most=50)
         expected = "seconds from 1 to 86400"
         self._every_ms = int(1000 * destination.chosen("every", EVERY_S, seconds(1, 86_400), expected))
-        self._alerts_at_once = "alerts" not in destination.options
+        self.alerts_at_once = "alerts" not in destination.options
         if destination.options.get("alerts", "digest") != "digest":
             problem = f"expected alerts=digest or nothing, found alerts={destination.options['alerts']}"
             raise ConfigError(destination.shown, problem, "leave it out: alerts are sent at once")
@@ -121,8 +183,14 @@ class MailReceiver(Receiver):
 
     @property
     def shown(self) -> str:
-        """Scheme and host."""
-        return self._destination.shown
+        """Scheme and host, and which of both queues."""
+        return f"{self._destination.shown} (digest)" if self._shared else self._destination.shown
+
+    @property
+    def mark(self) -> str:
+        """The same for outputs whose digests are one mail: the same mailboxes and period."""
+        told = "\0".join((self._sender, *self._recipients, str(self._every_ms), str(self.alerts_at_once)))
+        return hashlib.sha256(told.encode()).hexdigest()[:MARK_DIGITS]
 
     def deliver(self, messages: Sequence[Message], *, last: bool) -> Receipt:
         """Send one mail: of an alert that waits, else with the rows of the oldest period, if that is over.
@@ -130,9 +198,9 @@ class MailReceiver(Receiver):
         Raises:
             DeliveryError: The server does not take it now.
         """
-        alerts = [message for message in messages if self._alerts_at_once and ALERT in message.body]
+        alerts = [message for message in messages if self.alerts_at_once and not self._shared and ALERT in message.body]
         if len(alerts) > MOST_ALERTS:
-            self._post(digest_mail(self._stream, [one.body for one in alerts], self._timezone), "alerts", alerts[0].key)
+            self._post(self._digest(alerts), "alerts", alerts[0].key)
             return Receipt(confirmed=alerts)
         if alerts:
             self._post(alert_mail(self._stream, alerts[0].body, self._timezone), alerts[0].key)
@@ -143,9 +211,11 @@ class MailReceiver(Receiver):
         if left_s > 0 and not last:
             return Receipt(next_s=min(left_s + 0.01, self._every_ms / 1000))
         rows = [message for message in messages if message.put_ms // self._every_ms == period]
-        mail = digest_mail(self._stream, [message.body for message in rows], self._timezone)
-        self._post(mail, str(period), rows[0].key)
+        self._post(self._digest(rows), str(period), rows[0].key)
         return Receipt(confirmed=rows)
+
+    def _digest(self, messages: Sequence[Message]) -> EmailMessage:
+        return digest_mail(self._stream, [one.body for one in messages], self._timezone, self.timezones)
 
     def _post(self, mail: EmailMessage, *about: str) -> None:
         """Send a mail; what it is about makes its number, so that the same mail has the same one."""
@@ -207,6 +277,24 @@ class MailReceiver(Receiver):
                 client.close()
                 raise
         return client
+
+
+def _desk_path(destination: Destination, context: SinkContext, digests: MailReceiver) -> Path:
+    """The spool of a desk: the same for all streams that share it."""
+    return spool_path(destination, replace(context, stream=f"digest-{digests.mark}"))
+
+
+def _left_desks(path: Path, context: SinkContext) -> list[Path]:
+    """Spools of desks on the same server that no output of the stream has now: an option was changed."""
+    outputs = [_destination(output) for output in context.outputs if output.partition("://")[0].lower() in PORTS]
+    taken = {_desk_path(one, context, MailReceiver(one, "", "UTC", shared=True)) for one in outputs}
+    server = re.escape(path.name[len("digest-") + MARK_DIGITS : -len("123456.spool")])
+    desk = re.compile(rf"digest-[0-9a-f]{{{MARK_DIGITS}}}{server}[0-9a-f]{{6}}\.spool")
+    return [one for one in path.parent.iterdir() if desk.fullmatch(one.name) and one not in taken]
+
+
+def _destination(address: str) -> Destination:
+    return Destination.parse(address, PORTS, OPTIONS)
 
 
 def _mailboxes(destination: Destination, name: str, *, most: int) -> list[str]:

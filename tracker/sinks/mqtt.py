@@ -16,15 +16,17 @@ from tracker.formats.event_rows import plain_text
 from tracker.sinks.destination import Destination, flag
 from tracker.sinks.mqtt_receiver import MqttReceiver
 from tracker.sinks.object_events import ObjectEvent, ObjectEvents
-from tracker.sinks.outside import KINDS_EXAMPLE, OutsideSink, kinds_of, spool_path
-from tracker.sinks.spool import Message, Spool
+from tracker.sinks.outside import KINDS_EXAMPLE, OutsideSink, kinds_of
+from tracker.sinks.spool import Message
+from tracker.sinks.spool_names import open_spool
 from tracker.sinks.state_topics import StateTopics
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from tracker.events import Event
-    from tracker.sinks.base import SinkContext
+    from tracker.sinks.base import Checkpoint, SinkContext
+    from tracker.sinks.spool import Spool
     from tracker.types import TrackedFrame
 
 __all__ = ["MqttSink"]
@@ -43,6 +45,8 @@ DISCOVERY = "homeassistant"
 LONGEST_SETTLE_S = 2.0
 OPEN = "open/"
 """Beginning of the spool's notes about objects that have no ``end`` yet."""
+AT = "at/"
+"""Beginning of its notes about checkpoints of a recording: the index of the frame that comes next follows."""
 
 
 class MqttSink(OutsideSink):
@@ -60,6 +64,8 @@ class MqttSink(OutsideSink):
             self._objects = ObjectEvents(camera, settle_s=settle_s if zones else 0.0, earlier=earlier)
         self._events_topic = f"{prefix}/events"
         self._live = context.live
+        self._checkpoints = [] if context.live else [int(name.removeprefix(AT)) for name in spool.notes(AT)]
+        self._written = False
         receiver = MqttReceiver(
             destination,
             topics=self._topics,
@@ -74,7 +80,7 @@ class MqttSink(OutsideSink):
     @classmethod
     def check(cls, address: str) -> None:
         """See :class:`tracker.sinks.base.Sink`."""
-        destination = Destination.parse(address, PORTS, OPTIONS)
+        destination = _destination(address)
         try:
             import paho.mqtt.client  # noqa: F401 - asked for before anything is made
         except ImportError:
@@ -90,8 +96,8 @@ class MqttSink(OutsideSink):
     def open(cls, address: str, context: SinkContext) -> Self:
         """Open it at a URL; see :class:`tracker.sinks.base.Sink`. The broker may be away."""
         cls.check(address)
-        destination = Destination.parse(address, PORTS, OPTIONS)
-        spool = Spool(spool_path(destination, context), limit_bytes=context.spool_bytes)
+        destination = _destination(address)
+        spool = open_spool(destination, context, _destination)
         try:
             return cls(destination, context, spool)
         except BaseException:
@@ -104,6 +110,9 @@ class MqttSink(OutsideSink):
         Raises:
             SinkError: The spool is damaged. A broker that is away raises nothing.
         """
+        if not self._written:
+            self._written = True
+            self._resume(tracked_frame.frame.index)
         self._topics.take(tracked_frame)
         objects = [] if self._objects is None else self._objects.process(tracked_frame)
         self._put_all(objects, self.messages(tracked_frame.events))
@@ -117,11 +126,34 @@ class MqttSink(OutsideSink):
         self._topics.take_events(events)
         self._put_all([], self.messages(events))
 
+    def checkpoint(self, checkpoint: Checkpoint) -> None:
+        """Keep what is open and how the states are there, for a process that resumes from it."""
+        super().checkpoint(checkpoint)
+        forgotten = self._checkpoints if checkpoint.complete else self._checkpoints[:-1]
+        notes: dict[str, bytes | None] = {f"{AT}{index}": None for index in forgotten}
+        self._checkpoints = self._checkpoints[len(forgotten) :]
+        if not checkpoint.complete:  # the one before stays: a kill may come before the other outputs have this one
+            state = {"topics": self._topics.state(), "objects": self._objects and self._objects.state()}
+            notes[f"{AT}{checkpoint.next_index}"] = _json(state)
+            self._checkpoints.append(checkpoint.next_index)
+        self._put([], notes)
+
     def close(self) -> None:
-        """End what is open of a recording, send what can be sent within seconds, and say that it is off-line."""
-        if not self._closed and self._objects is not None and not self._live:
+        """End what is open of a recording that is over, send what can be sent in seconds, and say that it is off."""
+        if not self._closed and self._objects is not None and not self._live and not self._resumable:
             self._put_all(self._objects.close(), [])
         super().close()
+
+    def _resume(self, index: int) -> None:
+        """At the first frame: go on from the last checkpoint before it."""
+        self._checkpoints.sort()
+        before = [one for one in self._checkpoints if one <= index]
+        if not before or not self._resumable:
+            return
+        kept = json.loads(self._spool.notes(AT)[f"{AT}{before[-1]}"])
+        self._topics.restore(kept["topics"])
+        if self._objects is not None and kept["objects"] is not None:
+            self._objects.restore(kept["objects"])
 
     def _put_all(self, objects: Sequence[ObjectEvent], rows: Sequence[Message]) -> None:
         notes: dict[str, bytes | None] = {}
@@ -145,6 +177,10 @@ class _ClosingSocket(ssl.SSLSocket):
 
 def _json(values: Any) -> bytes:
     return json.dumps(values, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+
+
+def _destination(address: str) -> Destination:
+    return Destination.parse(address, PORTS, OPTIONS)
 
 
 def _prefix(destination: Destination) -> str:

@@ -33,6 +33,7 @@ class MultiSink(Sink):
 
     def __init__(self, sinks: Sequence[Sink], *, on_error: Callable[[SinkError], None] | None = None) -> None:
         self._living = list(sinks)
+        self._finished: list[Sink] = []
         self._all = list(sinks)
         self._on_error = on_error
         self._reported = False
@@ -78,8 +79,8 @@ class MultiSink(Sink):
 
     @property
     def queues(self) -> tuple[QueueFigures, ...]:
-        """What waits for receivers, of all working sinks."""
-        return tuple(queue for sink in tuple(self._living) for queue in sink.queues)
+        """What waits for receivers, of all sinks that work or were closed."""
+        return tuple(queue for sink in (*self._living, *self._finished) for queue in sink.queues)
 
     def part_bytes(self) -> int:
         """Bytes written so far, of all working sinks."""
@@ -95,6 +96,7 @@ class MultiSink(Sink):
             try:
                 sink.close()
                 self._living.remove(sink)
+                self._finished.append(sink)
             except Exception as failure:  # noqa: BLE001 - collected, passed to on_error and raised below
                 self._drop(sink, failure)
         if not self.errors or self._reported:

@@ -8,7 +8,7 @@ is still there goes on in the messages too, any other one gets its ``end``.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -79,6 +79,12 @@ class _Object:
     changes: int = 0
     speeds: list[float] = field(default_factory=list)
     told: dict[str, Any] | None = None
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> _Object:
+        """That of :func:`dataclasses.asdict`'s values, lists for tuples."""
+        tuples = {name: tuple(values[name]) for name in ("box", "velocity", "anchor") if values[name] is not None}
+        return cls(**{**values, **tuples})
 
     def see(self, box: Sequence[float], score: float, velocity: Sequence[float], time_s: float) -> None:
         """Take its box of a frame in which it was seen."""
@@ -175,6 +181,17 @@ class ObjectEvents:
             found += self._ended(one, *self._last_s)
         self._open = {}
         return found
+
+    def state(self) -> dict[str, Any]:
+        """Plain values from which a recording is continued exactly."""
+        return {"open": [asdict(one) for one in self._open.values()], "last_s": list(self._last_s)}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Continue from :meth:`state`; what was open in the process before is among it."""
+        self._earlier = []
+        self._open = {values["identity"]: _Object.of(values) for values in state["open"]}
+        time_s, wall_s = state["last_s"]
+        self._last_s = time_s, wall_s
 
     _last_s: tuple[float, float] = (0.0, 0.0)
 

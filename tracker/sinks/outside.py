@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import re
-from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, ClassVar, get_args
 
 from tracker.errors import ConfigError
 from tracker.events import EventKind
 from tracker.sinks.base import Sink
 from tracker.sinks.courier import Courier
-from tracker.sinks.destination import shown_address
 from tracker.sinks.events import event_object
 from tracker.sinks.spool import Message, Spool
 
@@ -20,18 +16,20 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from tracker.events import Event
-    from tracker.sinks.base import QueueFigures, SinkContext
+    from tracker.sinks.base import Checkpoint, QueueFigures, Resumes, SinkContext
     from tracker.sinks.courier import Receiver
     from tracker.sinks.destination import Destination
     from tracker.types import TrackedFrame
 
-__all__ = ["KINDS_EXAMPLE", "OutsideSink", "kinds_of", "row_body", "spool_path"]
+__all__ = ["KINDS_EXAMPLE", "OutsideSink", "kinds_of", "row_body"]
 
 KINDS_EXAMPLE = "crossing,leave,alert"
 
 
 class OutsideSink(Sink):
     """Rows of the ledger as messages. Subclasses open it with their receiver.
+
+    A recording that is resumed gives the rows since its checkpoint again; the spool knows their keys.
 
     Args:
         destination: Where it goes.
@@ -41,6 +39,8 @@ class OutsideSink(Sink):
         topic: Of the rows, where the receiver knows topics.
         kinds: Of the rows that are sent; empty = all.
     """
+
+    resumes: ClassVar[Resumes] = "rest"
 
     def __init__(
         self,
@@ -54,13 +54,9 @@ class OutsideSink(Sink):
     ) -> None:
         self._destination, self._topic, self._kinds = destination, topic, kinds
         self._spool = spool
-        self._courier = Courier(spool, receiver, stream=context.stream, live=context.live)
+        self._courier = Courier(spool, receiver, stream=context.stream, live=context.live or context.resumable)
+        self._resumable = context.resumable
         self._closed = False
-
-    @classmethod
-    def why_not_joined(cls, address: str) -> str:
-        """Why a recording with it is not resumed; rows that it sent already are not sent again."""
-        return f"{shown_address(address)} is no file"
 
     @property
     def address(self) -> str:
@@ -87,6 +83,12 @@ class OutsideSink(Sink):
             SinkError: As for :meth:`write`.
         """
         self._put(self.messages(events))
+
+    def checkpoint(self, checkpoint: Checkpoint) -> None:
+        """Of a recording that is complete nothing comes later."""
+        if checkpoint.complete and self._resumable:
+            self._resumable = False
+            self._courier.will_end()
 
     def close(self) -> None:
         """Send what can be sent within seconds; what waits then stays in the spool. Safe to call twice."""
@@ -126,14 +128,3 @@ def kinds_of(destination: Destination) -> frozenset[str]:
             problem = f"expected kinds of events ({', '.join(known)}), found {name!r}"
             raise ConfigError(destination.shown, problem, f"write kinds={KINDS_EXAMPLE}, say")
     return frozenset(named)
-
-
-def spool_path(destination: Destination, context: SinkContext) -> Path:
-    """The spool of a stream for a receiver: the same for every run, and no other pair's."""
-    import platformdirs
-
-    folder = Path(context.spool or Path(platformdirs.user_state_dir("masktrail", appauthor=False)) / "spool")
-    names = (context.stream, destination.scheme, destination.host)
-    name = "-".join(re.sub(r"[^A-Za-z0-9.-]+", "_", part)[:60] for part in names if part)
-    stream = hashlib.sha256(context.stream.encode("utf-8", "surrogateescape")).hexdigest()[:6]
-    return folder / f"{name}-{destination.digest}{stream}.spool"

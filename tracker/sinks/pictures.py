@@ -74,6 +74,7 @@ class PictureSink(Sink):
     """
 
     needs_images: ClassVar[bool] = True
+    draws_only: ClassVar[bool] = True
     shows_silhouettes: ClassVar[bool] = True
 
     def __init__(self, path: str | os.PathLike[str], *, draw: Callable[[TrackedFrame], NDArray[np.uint8]]) -> None:

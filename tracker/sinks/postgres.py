@@ -19,15 +19,16 @@ from tracker.errors import SinkError
 from tracker.formats.event_rows import plain_text, row_of
 from tracker.formats.postgres import PostgresAddress
 from tracker.sinks.destination import Destination
-from tracker.sinks.outside import OutsideSink, spool_path
+from tracker.sinks.outside import OutsideSink
 from tracker.sinks.postgres_receiver import PostgresReceiver, try_out
 from tracker.sinks.spool import Message, Spool
+from tracker.sinks.spool_names import spool_path
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from tracker.events import Event
-    from tracker.sinks.base import SinkContext
+    from tracker.sinks.base import Resumes, SinkContext
     from tracker.types import TrackedFrame
 
 __all__ = ["PostgresSink"]
@@ -45,6 +46,7 @@ class PostgresSink(OutsideSink):
     """
 
     has_editions: ClassVar[bool] = True
+    resumes: ClassVar[Resumes] = "whole"
 
     def __init__(self, address: PostgresAddress, context: SinkContext) -> None:
         self._live, self._begun = context.live, False

@@ -93,7 +93,7 @@ class _Run:
         known: Comparison with what the ledger has, by stream; ``None`` where it had nothing of that time.
         begun_now: Streams in ``known`` whose first event is not committed yet.
         ending: What the comparisons held back, once the run is over; kept until it is committed.
-        is_rest: Its beginning came with an earlier process, and an edition that broke off is never seen.
+        is_rest: Its beginning came with an earlier process.
     """
 
     token: str
@@ -212,13 +212,12 @@ class PostgresReceiver(Receiver):
         token, step = said["run"], said.get("step", "")
         if step == "begin" or self._run is None or self._run.token != token:
             self._run = _Run(token, said["mode"])
-            if step != "begin" and said["mode"] != "append":
-                self._run.is_rest = True
-            elif said["mode"] != "append":
+            self._run.is_rest = step != "begin"
+            if step == "begin" and said["mode"] != "append":
                 self._run.edition = book.next_edition(said["stream"], holds_at_once=said["mode"] == "revise")
         run = self._run
-        if run.is_rest:
-            return ""
+        if run.is_rest and run.mode != "append":
+            return ""  # an edition that broke off is never seen
         if token in self.failures:
             return "" if step else self.failures[token].problem
         try:
@@ -261,7 +260,8 @@ class PostgresReceiver(Receiver):
             run.known[stream] = Replay(book.keys(stream))
             return []
         run.known[stream] = None
-        return book.stays_to_end(stream, last_ms) if utc else []
+        # What is open at the ledger's last row was left by another run, unless this one began before.
+        return book.stays_to_end(stream, last_ms) if utc and not run.is_rest else []
 
     def _end_run(self, book: Book, run: _Run, stream: str, step: str) -> None:
         if run.ending is None:

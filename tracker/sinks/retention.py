@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from tracker.errors import SourceError
+from tracker.formats.deleted import BINS
 from tracker.formats.event_store import BIN_MS, OUTAGES, store_kind
 from tracker.sinks.store import open_for_writing, store_refusal, transaction
 
@@ -27,14 +28,23 @@ BATCH_ROWS = 2_000
 PAUSE_S = 0.02
 DAY_MS = 86_400_000
 CORRECTIONS = ("rekeyed", "reclassified")
-ENTRY = "enter"
 
 _KINDS = f"SELECT DISTINCT kind FROM ledger WHERE kind NOT IN ({', '.join('?' * len(OUTAGES))})"  # noqa: S608
 _OLD = "SELECT row FROM ledger WHERE kind = :kind AND utc_ms < :before AND row > :last {} ORDER BY row LIMIT :most"
-# An identity that is still there has an old entry and no exit yet: it is present, and stays so.
-_ENDED = """AND EXISTS (SELECT 1 FROM ledger AS later WHERE later.kind IN ('enter', 'leave')
-    AND later.stream = ledger.stream AND later.place = ledger.place AND later.identity = ledger.identity
-    AND later.row <> ledger.row AND later.utc_ms >= ledger.utc_ms)"""
+_LATER = """AND (EXISTS (SELECT 1 FROM ledger AS later WHERE later.kind IN ({})
+    AND later.stream = ledger.stream AND later.place = ledger.place {}
+    AND later.row <> ledger.row AND later.utc_ms >= ledger.utc_ms) OR {})"""
+# It may have left under the number that it got meanwhile.
+_RENAMED = """EXISTS (SELECT 1 FROM ledger AS renamed JOIN ledger AS later ON later.kind IN ('enter', 'leave')
+    AND later.stream = renamed.stream AND later.place = ledger.place AND later.identity = renamed.identity
+    AND later.utc_ms >= ledger.utc_ms
+    WHERE renamed.kind = 'rekeyed' AND renamed.stream = ledger.stream AND renamed.was_identity = ledger.identity)"""
+# What lasts has an old beginning and no end yet: an identity is present, a bay taken, an alert under way, and stays so.
+_OVER = {
+    "enter": _LATER.format("'enter', 'leave'", "AND later.identity = ledger.identity", _RENAMED),
+    "bay_taken": _LATER.format("'bay_free'", "", "FALSE"),
+    "alert": _LATER.format("'alert'", "", "since_s IS NOT NULL"),
+}
 # A correction goes when nothing is left that it corrects.
 _IDLE = """AND NOT EXISTS (SELECT 1 FROM temp.living WHERE living.stream = ledger.stream
     AND living.identity IN (ledger.identity, ledger.was_identity))"""
@@ -46,6 +56,14 @@ _ROLL = f"""INSERT INTO bins SELECT stream, kind, place, direction, class, seman
     ON CONFLICT DO UPDATE SET count = count + excluded.count"""  # noqa: S608 - own names
 _BURY = """INSERT INTO tombstones SELECT stream, kind, count(*), :before, :now FROM ledger
     WHERE row IN (SELECT row FROM temp.doomed) GROUP BY 1, 2
+    ON CONFLICT DO UPDATE SET rows = rows + excluded.rows, before_ms = max(before_ms, excluded.before_ms),
+        at_ms = excluded.at_ms"""
+
+# A stream's events may be younger than bins that are deleted: those that are there are counted.
+_BURY_BINS = """INSERT INTO tombstones
+    SELECT bins.stream, :kind, count(*), min(:before, known.before_ms), :now FROM bins
+    JOIN (SELECT stream, max(before_ms) AS before_ms FROM tombstones GROUP BY stream) AS known USING (stream)
+    WHERE bin_ms < :before GROUP BY bins.stream
     ON CONFLICT DO UPDATE SET rows = rows + excluded.rows, before_ms = max(before_ms, excluded.before_ms),
         at_ms = excluded.at_ms"""
 
@@ -84,7 +102,8 @@ def prune(
 ) -> Pruned:
     """Delete what is older; what counted is in bins of 15 minutes, in one transaction with the deletion.
 
-    Outages stay, which say when nothing could be counted, and so do entries of identities that have not left.
+    Outages stay, which say when nothing could be counted, and so does the beginning of what lasts: entries of
+    identities that have not left, bays that are taken, alerts under way.
 
     Args:
         path: The store, which others may read and write meanwhile.
@@ -140,9 +159,9 @@ class _Work:
     def run(self) -> Pruned:
         """Delete them all, corrections last: what they correct is counted as they have it."""
         kinds = [kind for (kind,) in self._connection.execute(_KINDS, OUTAGES)]
-        plain = sorted((kind for kind in kinds if kind not in CORRECTIONS), key=lambda kind: (kind != ENTRY, kind))
+        plain = sorted((kind for kind in kinds if kind not in CORRECTIONS), key=lambda kind: (kind not in _OVER, kind))
         for kind in plain:
-            self._delete(kind, self._before_ms, _ENDED if kind == ENTRY else "")
+            self._delete(kind, self._before_ms, _OVER.get(kind, ""))
         self._connection.execute(_LIVING, CORRECTIONS)
         for kind in (one for one in kinds if one in CORRECTIONS):
             self._delete(kind, self._before_ms - DAY_MS, _IDLE)
@@ -152,7 +171,7 @@ class _Work:
         """How many there are, about: corrections are left out."""
         kinds = [kind for (kind,) in self._connection.execute(_KINDS, OUTAGES) if kind not in CORRECTIONS]
         for kind in kinds:
-            condition = _ENDED if kind == ENTRY else ""
+            condition = _OVER.get(kind, "")
             query = f"SELECT count(*) FROM ledger WHERE kind = ? AND utc_ms < ? {condition}"  # noqa: S608 - own names
             (found,) = self._connection.execute(query, (kind, self._before_ms)).fetchone()
             query = "SELECT count(*) FROM counted WHERE kind = ? AND utc_ms < ? AND counts"
@@ -188,9 +207,10 @@ class _Work:
 
 
 def _prune_bins(connection: sqlite3.Connection, before_ms: int, *, dry_run: bool) -> int:
-    """Delete bins before a time; they are few."""
+    """Delete bins before a time; they are few. From then on nothing is known of that time."""
     if dry_run:
         (found,) = connection.execute("SELECT count(*) FROM bins WHERE bin_ms < ?", (before_ms,)).fetchone()
         return int(found)
     with transaction(connection):
+        connection.execute(_BURY_BINS, {"before": before_ms, "now": round(time.time() * 1000), "kind": BINS})
         return connection.execute("DELETE FROM bins WHERE bin_ms < ?", (before_ms,)).rowcount

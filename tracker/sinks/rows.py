@@ -68,7 +68,13 @@ ROW_FIELDS = (
     ),
     Field("age_s", "number", "s", "Since the identity was first detected, absences included; null without tracking."),
     Field("area_px", "whole", "px", "Pixels of the silhouette at the picture's resolution; null where there is none."),
-    Field("detection", "whole", "", "Row of the instance among those of the frame; null while coasting."),
+    Field(
+        "detection",
+        "whole",
+        "",
+        "Row of the instance among those of the frame; null while coasting, in frames that were interpolated "
+        "(`--economy auto`), and of boxes that were added by hand.",
+    ),
     Field(
         "coasting",
         "flag",
@@ -108,8 +114,10 @@ ROW_FIELDS = (
         "mask_from",
         "text",
         "",
-        "`predicted`: the row coasts, and its mask is what of the object shows where it is presumed to be.",
-        present="JSON Lines, in rows with such a mask (`--predicted-masks`)",
+        "`predicted`: the row coasts, and its mask is what of the object shows where it is presumed to be. `outline`: "
+        "by a promptable segmenter in place of the model's. `interpolated`: between those of the frames before and "
+        "after.",
+        present="JSON Lines, in rows with such a mask (`--predicted-masks`, `--outline`, `--economy auto`)",
     ),
 )
 """Columns of JSON Lines, CSV and Parquet in their order: a row per identity (or else instance) and frame."""
@@ -126,6 +134,9 @@ IDENTITY_FIELDS = (
     Field("ended", "flag", "", "Given up within the file: it does not return."),
 )
 """Columns of ``*.identities.jsonl``, ``.csv`` and ``.parquet``, a row per identity."""
+
+
+MaskFrom = Literal["predicted", "outline", "interpolated"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,14 +156,15 @@ class Row:
         age_s: Seconds since the identity was first detected, ``None`` without tracking.
         area_px: Pixels of the silhouette at image resolution, of which ``mask`` is the code; ``None`` where there is
             none, also while coasting.
-        detection: Row of the instance in this frame, ``None`` while coasting.
+        detection: Row of the instance in this frame, ``None`` while coasting and in a frame that was interpolated.
         coasting: The box is predicted, not seen.
         contact: Ground contact in image pixels, to a thousandth; ``None`` where it is not known.
         contact_state: ``seen``, ``hidden`` or ``predicted``.
         notes: What the rows of the frame do not say, as :func:`tracker.formats.notes.packed` has it; else ``None``.
         mask: COCO run-length code or polygons at image resolution; ``None`` where there is none or none is asked for.
         time_from: Where ``time_s`` comes from; see :class:`tracker.types.Frame`.
-        mask_from: ``predicted`` where the mask is that of a track that coasts; else ``None``.
+        mask_from: ``predicted`` where the mask is that of a track that coasts, ``outline`` where it is by a promptable
+            segmenter, ``interpolated`` where it lies between two others; else ``None``.
     """
 
     frame: int
@@ -173,7 +185,7 @@ class Row:
     notes: dict[str, Any] | None = None
     mask: Any = None
     time_from: TimeFrom = "stamps"
-    mask_from: Literal["predicted"] | None = None
+    mask_from: MaskFrom | None = None
 
 
 class RowBuilder:
@@ -223,6 +235,13 @@ class RowBuilder:
         shapes = self._shapes(instances, detections)
         points, states = _contacts(tracked_frame, count)
         predicted = self._predicted_shapes(tracked_frame)
+        made_by: dict[int, MaskFrom] = dict.fromkeys(predicted, "predicted")
+        if tracked_frame.outlined is not None and self._predicted:
+            outlined = tracked_frame.outlined
+            made_by |= {n: "outline" for n, row in enumerate(detections) if row >= 0 and outlined[row]}
+        if tracked_frame.interpolated and self._predicted:
+            made_by |= {n: "interpolated" for n, row in enumerate(detections) if row >= 0 and shapes[n][1] is not None}
+        own_rows = [] if tracked_frame.interpolated else detections
         image = PurePath(frame.source).name if self._image_names else None
         time_s = round(frame.time_s, 6)
         rows = [
@@ -238,13 +257,13 @@ class RowBuilder:
                 velocity_px_s=velocities[n],
                 age_s=ages[n],
                 area_px=shapes[n][0],
-                detection=detections[n] if detections[n] >= 0 else None,
+                detection=own_rows[n] if own_rows and own_rows[n] >= 0 else None,
                 coasting=detections[n] < 0,
                 contact=points[n],
                 contact_state=states[n],
                 mask=predicted.get(n, shapes[n][1]),
                 time_from=frame.time_from,
-                mask_from="predicted" if n in predicted else None,
+                mask_from=made_by.get(n),
             )
             for n in range(count)
             if self._coasting or detections[n] >= 0

@@ -33,7 +33,7 @@ from tracker.sinks.store import is_busy, store_refusal, transaction
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-__all__ = ["LIMIT_BYTES", "Message", "Spool", "SpoolFigures"]
+__all__ = ["LIMIT_BYTES", "Message", "Spool", "SpoolFigures", "rename_spool"]
 
 LIMIT_BYTES = 256 * 1024 * 1024
 """About 500 000 events: an hour of 100 a second and more."""
@@ -313,6 +313,34 @@ class Spool:
             yield
         except sqlite3.Error as failure:
             raise store_refusal(self.path, failure, doing) from failure
+
+
+def rename_spool(path: Path, new: Path, *, patience_s: float = OWNER_PATIENCE_S) -> bool:
+    """Give a spool another name, with what waits in it and the keys that it knows.
+
+    Args:
+        path: The spool.
+        new: The name.
+        patience_s: Seconds to wait for its owner to end.
+
+    Returns:
+        Whether it was done: not where another process owns it, it is damaged, or there is a spool of the new name.
+
+    Raises:
+        OSError: The system refuses.
+    """
+    try:
+        Spool(path, patience_s=patience_s).close()  # what its log holds is in the file then
+        owner = _own(path, 0.0)
+    except SinkError:
+        return False
+    try:
+        if new.exists() or path.with_name(f"{path.name}-wal").exists():
+            return False
+        path.rename(new)
+    finally:
+        os.close(owner)
+    return True
 
 
 def _bytes(text: str) -> bytes:

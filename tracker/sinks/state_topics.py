@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from tracker.formats.event_rows import plain_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from tracker.events import Event
     from tracker.sinks.base import StreamView
@@ -127,6 +127,27 @@ class StateTopics:
         with self._lock:
             for event in events:
                 self._note(event)
+
+    def state(self) -> dict[str, Any]:
+        """Plain values to continue from: counts of lines, contents of zones and queues, alerts and bays."""
+        with self._lock:
+            return {
+                "values": dict(self._values),
+                "crossings": dict(self._crossings),
+                "inside": [[*key, name] for key, name in self._inside.items()],
+                "waiting": sorted(self._waiting),
+                "names": [self.alerts, self.bays, self.classes],
+            }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Continue from :meth:`state`."""
+        with self._lock:
+            self._values |= state["values"]
+            self._crossings = Counter(state["crossings"])
+            self._inside = {(place, identity): name for place, identity, name in state["inside"]}
+            self._waiting = {(place, identity) for place, identity in state["waiting"]}
+            for known, names in zip((self.alerts, self.bays, self.classes), state["names"], strict=True):
+                known += [name for name in names if name not in known]
 
     def values(self) -> dict[str, str]:
         """Every topic and its value now."""

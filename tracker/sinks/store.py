@@ -45,22 +45,41 @@ def open_for_writing(path: Path) -> sqlite3.Connection:
         raise SinkError(path, problem, "name another file, and count the recordings into that")
     if path.exists() and not os.access(path, os.W_OK):
         raise SinkError(path, "expected a file that can be written, found a read-only one", "change its permissions")
-    connection = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
+    was_there = path.exists()
     try:
-        with transaction(connection):  # before the log is switched on, so that the file itself says what it is
-            if connection.execute("PRAGMA user_version").fetchone() == (0,):
-                create(connection)
-            migrated = migrate(connection)
-        if migrated:  # into the file itself, whose head says to programs of the version before what it is
-            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        _set_journal(connection, path)
+        connection = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
     except sqlite3.Error as failure:
-        connection.close()
         raise store_refusal(path, failure, "open it for writing") from failure
-    except BaseException:
+    try:
+        _prepare(connection, path)
+    except BaseException as failure:
         connection.close()
+        if not was_there:
+            _remove_empty(path)
+        if isinstance(failure, sqlite3.Error):
+            raise store_refusal(path, failure, "open it for writing") from failure
         raise
     return connection
+
+
+def _prepare(connection: sqlite3.Connection, path: Path) -> None:
+    """Make the tables where there are none, and bring older ones to this version."""
+    with transaction(connection):  # before the log is switched on, so that the file itself says what it is
+        if connection.execute("PRAGMA user_version").fetchone() == (0,):
+            create(connection)
+        migrated = migrate(connection)
+    if migrated:  # into the file itself, whose head says to programs of the version before what it is
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    _set_journal(connection, path)
+
+
+def _remove_empty(path: Path) -> None:
+    """Leave nothing where a store could not be made; one that another process has made meanwhile is not empty."""
+    with contextlib.suppress(OSError):
+        if path.stat().st_size == 0:
+            path.unlink()
+            for ending in ("-wal", "-shm", "-journal"):
+                path.with_name(path.name + ending).unlink(missing_ok=True)
 
 
 def _set_journal(connection: sqlite3.Connection, path: Path) -> None:

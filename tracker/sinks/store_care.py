@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tracker.errors import SinkError, SourceError
+from tracker.formats.deleted import BINS, deleted_in
 from tracker.formats.event_store import APPLICATION_ID
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def check(path: Path) -> StoreFacts:
                 )
                 rows = sum(streams.values())
                 if connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'tombstones'").fetchone():
-                    [deleted] = connection.execute("SELECT coalesce(sum(rows), 0) FROM tombstones").fetchone()
+                    deleted = sum(one.rows for one in deleted_in(connection) if one.kind != BINS)
             else:
                 [rows] = connection.execute("SELECT count(*) FROM users").fetchone()
         except sqlite3.Error as failure:

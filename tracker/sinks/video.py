@@ -61,6 +61,7 @@ class VideoSink(Sink):
     """
 
     needs_images: ClassVar[bool] = True
+    draws_only: ClassVar[bool] = True
     shows_silhouettes: ClassVar[bool] = True
 
     def __init__(

@@ -26,9 +26,9 @@ from tracker.errors import one_line, remember_secret
 from tracker.formats.event_rows import plain_text
 from tracker.sinks.courier import DeliveryError, Receipt, Receiver
 from tracker.sinks.destination import Destination, flag
-from tracker.sinks.outside import KINDS_EXAMPLE, OutsideSink, kinds_of, spool_path
+from tracker.sinks.outside import KINDS_EXAMPLE, OutsideSink, kinds_of
 from tracker.sinks.pinned import PinnedConnection, look_up
-from tracker.sinks.spool import Spool
+from tracker.sinks.spool_names import open_spool
 from tracker.version import __version__
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ class WebhookSink(OutsideSink):
     def open(cls, address: str, context: SinkContext) -> Self:
         """Open it at a URL; see :class:`tracker.sinks.base.Sink`. The server may be away."""
         destination, receiver, kinds = _made(address, context.stream)
-        spool = Spool(spool_path(destination, context), limit_bytes=context.spool_bytes)
+        spool = open_spool(destination, context, _destination)
         return cls(destination, receiver, context, spool, kinds=kinds)
 
 
@@ -120,7 +120,8 @@ class WebhookReceiver(Receiver):
     def deliver(self, messages: Sequence[Message], *, last: bool) -> Receipt:  # noqa: ARG002 - nothing is held back
         """Post the rows; one by one where the server refuses some of them.
 
-        A row is given up only where a later one is accepted: a server that refuses all of them is at fault itself.
+        A row is given up only where it is refused again after a later one was accepted: a server that refuses all of
+        them is at fault itself.
 
         Raises:
             DeliveryError: The server does not take them now.
@@ -136,19 +137,32 @@ class WebhookReceiver(Receiver):
         return Receipt(confirmed=messages)
 
     def _one_by_one(self, messages: Sequence[Message]) -> Receipt:
-        """Post until one row is accepted: those before it are at fault themselves, and given up."""
-        refused: list[Message] = []
-        said = ""
-        for message in messages:
+        """Post until one row is accepted: those before it that are refused again now are at fault themselves."""
+        for number, message in enumerate(messages):
             status, reason, retry_s = self._post([message])
             if 200 <= status < 300:
-                self._alone = max(self._alone - 1 - len(refused), 0)
-                return Receipt(confirmed=[message], refused=refused, reason=said)
+                return self._sorted_out(messages[:number], accepted=message)
             if status not in REFUSED:
                 break
-            refused.append(message)
-            said = f"expected a row to be accepted as others are, found {status} {reason}"
         raise self._refusal(status, reason, retry_s)
+
+    def _sorted_out(self, messages: Sequence[Message], *, accepted: Message) -> Receipt:
+        """Post refused rows once more: the server may have recovered between them and the accepted one."""
+        confirmed, refused, said = [accepted], [], ""
+        for message in messages:
+            try:
+                status, reason, _ = self._post([message])
+            except DeliveryError:
+                break
+            if 200 <= status < 300:
+                confirmed.append(message)
+            elif status in REFUSED:
+                refused.append(message)
+                said = f"expected a row to be accepted as others are, found {status} {reason}"
+            else:
+                break
+        self._alone = max(self._alone - len(confirmed) - len(refused), 0)
+        return Receipt(confirmed=confirmed, refused=refused, reason=said)
 
     def _refusal(self, status: int, reason: str, retry_s: float | None) -> DeliveryError:
         found = f"{status} {reason}"
@@ -219,10 +233,14 @@ def _made(address: str, stream: str) -> tuple[Destination, WebhookReceiver, froz
     Raises:
         ConfigError: A part of it is wrong.
     """
-    destination = Destination.parse(address, PORTS, OPTIONS, in_fragment=True)
+    destination = _destination(address)
     for secret in (destination.path, destination.query):
         remember_secret(secret if len(secret) >= 8 else "")
     return destination, WebhookReceiver(destination, stream), kinds_of(destination)
+
+
+def _destination(address: str) -> Destination:
+    return Destination.parse(address, PORTS, OPTIONS, in_fragment=True)
 
 
 def _retry_s(written: str | None) -> float | None:

@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 from av.video.reformatter import Interpolation, VideoReformatter
 
+from tracker.boxes import at_height
 from tracker.errors import SourceError
 from tracker.sources.problems import READ_ERRORS, out_of_means
 from tracker.types import Frame, Letterbox
@@ -50,20 +51,30 @@ class FrameConverter:
         network_size: ``(width, height)`` of the segmenter's input, or ``None`` for frames without ``network_image``.
         keep_aspect: Letterbox (top left, padded right and below) rather than stretch.
         want_image: Whether frames carry the full-size ``image``.
+        small_height: Lines of the ``small_image`` that frames carry; ``None`` for none. Pictures are not enlarged.
 
     Attributes:
         shows_image: They carry it for a while although it was not wanted from the beginning.
     """
 
-    def __init__(self, *, network_size: tuple[int, int] | None, keep_aspect: bool, want_image: bool) -> None:
+    def __init__(
+        self,
+        *,
+        network_size: tuple[int, int] | None,
+        keep_aspect: bool,
+        want_image: bool,
+        small_height: int | None = None,
+    ) -> None:
         _keep_freed_memory()
         self._network_size = network_size
         self._keep_aspect = keep_aspect
         self._want_image = want_image
+        self._small_height = small_height
         self.shows_image = False
         self._turn_key: tuple[int, int, int] | None = None
         self._turn = (False, False, False)
         self._image_scaler = VideoReformatter()
+        self._small_scaler = VideoReformatter()
         self._network_scaler = VideoReformatter()
 
     def convert(self, picture: Picture) -> Frame:
@@ -76,10 +87,17 @@ class FrameConverter:
         coded = (decoded.width, decoded.height)
         turn = self._orientation(decoded, coded)
         size = coded[::-1] if turn[0] else coded
-        letterbox, image, network_image = None, None, None
+        letterbox, image, small_image, network_image = None, None, None, None
         try:
             if self._want_image or self.shows_image:
                 image = np.ascontiguousarray(_upright(_bgr(self._image_scaler, decoded, coded), turn))
+            if self._small_height is not None:
+                small = at_height(size, self._small_height)
+                if image is not None and small == size:
+                    small_image = image
+                else:
+                    scaled = _bgr(self._small_scaler, decoded, small[::-1] if turn[0] else small)
+                    small_image = np.ascontiguousarray(_upright(scaled, turn))
             if self._network_size is not None:
                 letterbox = Letterbox.fit(size, self._network_size, keep_aspect=self._keep_aspect)
                 content = letterbox.content_size
@@ -102,6 +120,7 @@ class FrameConverter:
             source=picture.source,
             size=size,
             image=image,
+            small_image=small_image,
             network_image=network_image,
             letterbox=letterbox,
             time_from=picture.time_from,

@@ -109,6 +109,10 @@ class _Reader:
         """Close the connection."""
         self._answer.close()
 
+    def __del__(self) -> None:
+        """FFmpeg closes no file whose stream could not be opened."""
+        self._answer.close()
+
 
 def _decrypted(file: Any, options: Mapping[str, str], name: str) -> io.BytesIO:
     """A segment of HLS, AES-128 in cipher block chaining with PKCS #7 (RFC 8216, section 4.3.2.4), decrypted.

@@ -30,5 +30,5 @@ def codec_options(max_pixels: int) -> dict[str, str]:
 def bytes_of(item: Picture | Frame) -> int:
     """Memory that a waiting picture or frame holds, in bytes."""
     if isinstance(item, Frame):
-        return sum(image.nbytes for image in (item.image, item.network_image) if image is not None)
+        return sum(image.nbytes for image in (item.image, item.small_image, item.network_image) if image is not None)
     return sum(plane.buffer_size for plane in item.frame.planes)

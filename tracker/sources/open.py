@@ -30,6 +30,7 @@ def open_source(
     network_size: tuple[int, int] | None = None,
     keep_aspect: bool = True,
     want_image: bool = True,
+    small_height: int | None = None,
     stride: int = 1,
     fps: float | None = None,
     policy: Literal["auto", "all", "latest"] = "auto",
@@ -54,6 +55,7 @@ def open_source(
         network_size: ``(width, height)`` of the segmenter's input; frames then carry ``network_image`` at that size.
         keep_aspect: Letterbox into ``network_size`` rather than stretch.
         want_image: Whether frames carry the full-size image; without it, pixels are converted at network size only.
+        small_height: Frames also carry the picture at this many lines, ``Frame.small_image``; it is not enlarged.
         stride: Deliver every n-th frame; indexes and times stay those of the stream.
         fps: Frames per second of image sequences (default: what a ``seqinfo.ini`` beside or above them says, else 30),
             and of streams without time stamps.
@@ -93,6 +95,7 @@ def open_source(
         (max_pixels >= 1, "max_pixels", "1 or more", max_pixels),
         (decode_threads >= 0, "decode_threads", "0 or more", decode_threads),
         (rtsp_transport in {"tcp", "udp"}, "rtsp_transport", "tcp or udp", rtsp_transport),
+        (small_height is None or small_height >= 1, "small_height", "1 or more", small_height),
         (network_size is None or min(network_size) >= 1, "network_size", "(width, height) in pixels", network_size),
     ):
         if not fits:
@@ -123,7 +126,9 @@ def open_source(
     chosen: Literal["all", "latest"] = ("latest" if decoder.info.is_live else "all") if policy == "auto" else policy
     return Source(
         decoder=decoder,
-        converter=FrameConverter(network_size=network_size, keep_aspect=keep_aspect, want_image=want_image),
+        converter=FrameConverter(
+            network_size=network_size, keep_aspect=keep_aspect, want_image=want_image, small_height=small_height
+        ),
         policy=chosen,
         queue_size=queue_size or (4 if chosen == "all" else 2),
         stride=stride,

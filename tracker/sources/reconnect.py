@@ -279,6 +279,7 @@ def open_live(
     network_size: tuple[int, int] | None = None,
     keep_aspect: bool = True,
     want_image: bool = True,
+    small_height: int | None = None,
     stride: int = 1,
     fps: float | None = None,
     policy: Literal["auto", "all", "latest"] = "latest",
@@ -305,6 +306,7 @@ def open_live(
         network_size: As for :func:`tracker.sources.open.open_source`.
         keep_aspect: The same.
         want_image: The same.
+        small_height: The same.
         stride: The same.
         fps: The same.
         rtsp_transport: The same.
@@ -372,7 +374,9 @@ def open_live(
     )
     return Source(
         decoder=decoder,
-        converter=FrameConverter(network_size=network_size, keep_aspect=keep_aspect, want_image=want_image),
+        converter=FrameConverter(
+            network_size=network_size, keep_aspect=keep_aspect, want_image=want_image, small_height=small_height
+        ),
         policy=policy,
         queue_size=queue_size,
         stride=stride,

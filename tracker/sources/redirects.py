@@ -151,8 +151,9 @@ def _check_playlist(target: str, text: str, name: str, timeout_s: float) -> None
                 with _opener().open(_request(inner), timeout=timeout_s) as answer:
                     waiting.append((inner, answer.read(MAX_PLAYLIST_BYTES).decode("utf-8", "replace")))
             except urllib.error.HTTPError as error:
-                _refuse_inside(urljoin(inner, error.headers.get("Location") or ""), name, "a playlist that leads")
+                location = error.headers.get("Location") or ""
                 error.close()
+                _refuse_inside(urljoin(inner, location), name, "a playlist that leads")
             except _FAILURES:
                 continue
 

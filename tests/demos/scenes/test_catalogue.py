@@ -58,6 +58,7 @@ def test_frame_truth_has_one_object_per_row():
     assert (one["identity"], one["class_id"], one["contact"], one["position_m"]) == (1, 0, "hidden", [7.0, 0.0])
 
 
+@pytest.mark.slow
 def test_the_command_writes_a_video_and_its_truth(tmp_path, capsys):
     out = tmp_path / "bays.mp4"
     assert main(["bays", "--out", str(out), "--fps", "2", "--size", "160x90", "--seconds", "20", "--seed", "1"]) == 0

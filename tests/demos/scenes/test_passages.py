@@ -15,6 +15,7 @@ from demos.scenes.motion import Trajectory, spline, walk
 from demos.scenes.passages import inside_rings, line_contacts, point_rings, presence_in_zone, side_of
 from demos.scenes.script import CutOut
 from demos.scenes.world import Backdrop, Scene
+from tests.thorough import examples
 
 LINE = np.array([[0.0, 0.0], [4.0, 0.0]])
 SQUARE = [np.array([[0.0, 0.0], [2.0, 0.0], [2.0, 2.0], [0.0, 2.0]])]
@@ -114,7 +115,7 @@ def test_reversing_the_line_or_the_walk_swaps_directions(angle, offset, backward
     assert other == -direction
 
 
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=examples(25))
 @given(st.integers(0, 10_000))
 def test_a_random_walk_changes_the_side_of_an_endless_line_as_often_as_it_says(seed):
     rng = np.random.default_rng(seed)

@@ -31,6 +31,7 @@ def directions(scene, line) -> Counter[tuple[int, int]]:
     return Counter((one.identity, one.direction) for one in scene.crossings(line))
 
 
+@pytest.mark.quick("door")
 @pytest.mark.parametrize("build", [bays, checkout, door, junction])
 def test_the_same_seed_gives_the_same_pixels_and_another_one_others(build):
     first = build(seed=1, size=SIZE, duration_s=12.0).render(6.0)
@@ -82,6 +83,7 @@ def test_passers_by_and_the_hesitant_pass_the_arcade_and_not_the_door(seed):
     assert nearest == near(FRONT_M - 0.5, abs=1e-9)
 
 
+@pytest.mark.quick("0")
 def test_nobody_appears_or_vanishes_in_sight(seed):
     scene = door(seed=seed, size=(320, 180))
     ends = [
@@ -97,6 +99,7 @@ def test_nobody_appears_or_vanishes_in_sight(seed):
         assert not truth.areas_px[truth.ids == identity].any(), (identity, moment)
 
 
+@pytest.mark.slow
 def test_the_contact_is_hidden_where_the_front_hides_it():
     scene = door(seed=0, size=(320, 180))
     inside = [truth for truth in scene.truths(2) if (truth.positions_m[:, 0] > FRONT_M + 2).any()]
@@ -127,6 +130,7 @@ def test_service_is_one_after_another_and_one_customer_gives_up(seed):
     assert all(one.served_s > one.joined_s for one in served)
 
 
+@pytest.mark.quick("0")
 def test_stays_in_queue_and_service_frame_the_history(seed):
     scene = checkout(seed=seed, size=SIZE, duration_s=90.0)
     stays = {(stay.zone, stay.identity): stay for stay in scene.stays(scene.plan.zones_m)}
@@ -159,6 +163,7 @@ def test_customers_keep_their_distance(number):
 # ---- junction ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.quick("0")
 def test_every_turn_occurs_and_flows_equal_what_was_driven(seed):
     scene = junction(seed=seed, size=SIZE)
     arms, turns = list(ARMS), Counter()
@@ -173,6 +178,7 @@ def test_every_turn_occurs_and_flows_equal_what_was_driven(seed):
     assert turns.total() >= 15
 
 
+@pytest.mark.quick("0")
 def test_who_goes_in_comes_out_through_the_box(seed):
     scene = junction(seed=seed, size=SIZE, duration_s=60.0)
     vehicles = {actor.identity for actor in scene.actors if isinstance(actor, Vehicle)}
@@ -189,6 +195,7 @@ def test_who_goes_in_comes_out_through_the_box(seed):
     assert sorted(crossed) == sorted(walkers)
 
 
+@pytest.mark.quick("3-junction")
 @pytest.mark.parametrize("build", [bays, junction])
 def test_vehicles_never_touch(build, seed):
     vehicles = [actor for actor in build(seed=seed, size=SIZE).actors if isinstance(actor, Vehicle)]
@@ -205,6 +212,7 @@ def test_vehicles_never_touch(build, seed):
 # ---- car park ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_bays_fill_and_empty_as_cars_come_and_go(seed):
     scene = bays(seed=seed, size=SIZE)
     found = occupied_bays(scene)

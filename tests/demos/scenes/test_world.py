@@ -78,6 +78,7 @@ def test_pixels_outside_all_masks_and_shadows_show_the_scenery(scene):
 BUILDERS = [(road, "small_road"), (shop, "small_shop")]
 
 
+@pytest.mark.quick("shop-small_shop")
 @pytest.mark.parametrize(("build", "name"), BUILDERS)
 def test_the_same_seed_gives_the_same_pixels(build, name, request):
     first = request.getfixturevalue(name).render(2.0)
@@ -87,6 +88,7 @@ def test_the_same_seed_gives_the_same_pixels(build, name, request):
     np.testing.assert_array_equal(first.truth.labels, again.truth.labels)
 
 
+@pytest.mark.quick("road-small_road-options0")
 @pytest.mark.parametrize(
     ("build", "name", "options"), [(road, "small_road", {"shake_px": 1.5}), (shop, "small_shop", {"pan_deg": 6.0})]
 )
@@ -102,6 +104,7 @@ def test_a_moving_camera_keeps_truth_and_homography(build, name, options, reques
     np.testing.assert_array_equal(still.positions_m[both], rendered.truth.positions_m[rows])
 
 
+@pytest.mark.quick("shop-small_shop")
 @pytest.mark.parametrize(("build", "name"), BUILDERS)
 def test_a_varied_camera_and_another_seed_show_something_else(build, name, request):
     usual = request.getfixturevalue(name)

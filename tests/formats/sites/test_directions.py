@@ -14,6 +14,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from tests.analytics.walks import of, through, walk
+from tests.thorough import examples
 from tracker.formats.sites.known import import_site
 from tracker.site import Line
 
@@ -106,7 +107,7 @@ RULES = {
 
 
 @pytest.mark.parametrize("name", RULES)
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=examples(150))
 @given(ends=st.tuples(PIXELS, PIXELS), before=PIXELS, share=st.floats(0.1, 0.9), reach=st.floats(1.05, 2.5))
 def test_a_movement_has_the_tools_name(
     name: str, ends: tuple[Pixel, Pixel], before: Pixel, share: float, reach: float

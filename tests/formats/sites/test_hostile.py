@@ -6,10 +6,11 @@ import bz2
 import json
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.formats.sites.test_samples import PIPELINE_SERVER, SAMPLES
+from tests.thorough import examples
 from tracker.errors import ConfigError
 from tracker.formats.sites.known import FORMATS, import_site, recognised
 from tracker.formats.sites.plain import LARGEST_FILE, from_yaml, text_of_bytes
@@ -103,7 +104,7 @@ def test_merged_and_repeated_values_of_yaml() -> None:
     ]
 
 
-@settings(deadline=None, max_examples=200, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, max_examples=examples(200))
 @given(data=st.data())
 def test_damaged_samples_are_read_or_are_one_error(data: st.DataObject) -> None:
     name = data.draw(st.sampled_from([*SAMPLES, "pipeline-server"]))

@@ -7,10 +7,11 @@ import json
 
 import pytest
 import yaml
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from tests.sites import names, polygons, polylines, sites, sound
+from tests.thorough import examples
 from tracker.errors import ConfigError
 from tracker.formats.sites.dlstreamer import TO_LEFT, TO_RIGHT
 from tracker.formats.sites.known import FORMATS, export_site, import_site, recognised
@@ -20,9 +21,7 @@ from tracker.site import Doors, Flow, Line, Occluder, Site, Zone
 
 SIZE = (1920, 1080)
 WRITTEN = [name for name, known in FORMATS.items() if known.write]
-ANY_NUMBER = settings(
-    deadline=None, max_examples=30, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much]
-)
+ANY_NUMBER = settings(deadline=None, max_examples=examples(30))
 
 
 def near(first, second) -> bool:

@@ -43,7 +43,11 @@ def agreement(found: Instances, case: Case, number: int, scale: int) -> tuple[fl
     return min(ious), max(errors)
 
 
-@pytest.mark.parametrize("name", list(CASES))
+LARGE = {"rtmdet-ins", "sparseinst"}
+EACH = [pytest.param(name, marks=pytest.mark.slow if name in LARGE else ()) for name in CASES]
+
+
+@pytest.mark.parametrize("name", EACH)
 def test_outputs_for_the_truth_give_the_truth(tmp_path: Path, name: str) -> None:
     case, scale = CASES[name], 2
     segmenter = OnnxSegmenter(case.write(tmp_path / "m.onnx"), device="cpu")
@@ -73,7 +77,7 @@ def nearest(box: np.ndarray, boxes: np.ndarray) -> int:
     return int(np.abs(boxes - box).sum(axis=1).argmin())
 
 
-@pytest.mark.parametrize("name", list(CASES))
+@pytest.mark.parametrize("name", EACH)
 @pytest.mark.parametrize("change", ["channels", "mean", "order"])
 def test_a_wrong_input_is_noticed_and_the_order_of_outputs_is_not(tmp_path: Path, name: str, change: str) -> None:
     """The graph reads the frame's number where its family has red: the test of the tests above."""

@@ -237,6 +237,23 @@ def test_other_grids_of_solov2_are_asked_for(tmp_path: Path) -> None:
     assert OnnxSegmenter(told, device="cpu").contract == "solo"
 
 
+def test_grids_and_doubles_are_told_by_the_file_and_its_manifest(tmp_path: Path) -> None:
+    """Grids in the metadata go before a manifest's; its `iou_threshold` merges across classes, and is not the usual."""
+    outputs = first(CASES["solov2"].outputs(CLIP))
+    outputs = {**outputs, "cate": outputs["cate"][:, :1600], "kernels": outputs["kernels"][:, :1600]}
+    notes = {"masktrail.solo": '{"grids": [40], "strides": [8]}'}
+    shape = (1, 3, *CASES["solov2"].size[::-1])
+    path = constant_model(tmp_path / "m.onnx", outputs, input_shape=shape, metadata=notes)
+    assert OnnxSegmenter(path, device="cpu").decoder.iou_threshold is None
+    path.with_suffix(".toml").write_text("iou_threshold = 0.7\n[solo]\ngrids = [12]\nstrides = [32]\n")
+    assert OnnxSegmenter(path, device="cpu").decoder.iou_threshold == pytest.approx(0.7)
+    for text, problem in (("[", "not JSON"), ("[40]", r"a table \[masktrail.solo\]"), ('{"cells": 3}', "unknown key")):
+        notes = {"masktrail.solo": text}
+        path = constant_model(tmp_path / "wrong.onnx", outputs, input_shape=shape, metadata=notes)
+        with pytest.raises(ModelError, match=problem):
+            OnnxSegmenter(path, device="cpu")
+
+
 @pytest.mark.parametrize("name", ["torchvision", "mask2former", "solov2"])
 def test_weights_that_are_missing_beside_the_file_are_one_error(tmp_path: Path, name: str) -> None:
     model = onnx.load(CASES[name].write(tmp_path / "m.onnx"))

@@ -1,4 +1,4 @@
-"""Non-maximum suppression of random boxes equals its definition, one pair at a time."""
+"""Non-maximum suppression of random boxes and masks equals its definition, one pair at a time."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tracker.boxes import iou
-from tracker.segment.contracts.suppress import fast_nms, greedy_nms, top_rows
+from tracker.segment.contracts.box_maps import box_maps
+from tracker.segment.contracts.suppress import fast_nms, greedy_nms, mask_overlaps, top_rows
 
 
 @st.composite
@@ -53,3 +54,33 @@ def test_top_rows_are_the_best_in_order(values: list[int], count: int) -> None:
     rows = top_rows(scores, count)
     assert scores[rows].tolist() == sorted(values, reverse=True)[:count]
     assert len(set(rows.tolist())) == len(rows)
+
+
+@settings(deadline=None)
+@given(st.integers(0, 12), st.integers(1, 200), st.integers(0, 2**32 - 1))
+def test_overlaps_of_masks_are_shares_of_their_unions(count: int, cells: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    masks, class_ids = rng.random((count, cells)) < rng.random((count, 1)), rng.integers(0, 2, count)
+    for ids in (None, class_ids):
+        found = mask_overlaps(masks, ids)
+        for row in range(count):
+            for other in range(count):
+                counted = row < other and (ids is None or ids[row] == ids[other])
+                union = (masks[row] | masks[other]).sum()
+                expected = (masks[row] & masks[other]).sum() / max(union, 1) if counted else 0
+                assert found[row, other] == np.float32(expected)
+
+
+@settings(deadline=None)
+@given(st.integers(1, 40), st.integers(1, 40), st.integers(0, 2**32 - 1))
+def test_maps_of_boxes_are_bilinear_at_the_middles_of_their_parts(height: int, width: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    field = rng.random((height, width), np.float32)
+    (left, right), (top, bottom) = np.sort(rng.uniform(0, width, 2)), np.sort(rng.uniform(0, height, 2))
+    cells = 48
+    found = box_maps(field, np.array([left, top, right, bottom]), (cells, cells))
+    x = np.clip(left + (np.arange(cells) + 0.5) * (right - left) / cells - 0.5, 0, width - 1)
+    y = np.clip(top + (np.arange(cells) + 0.5) * (bottom - top) / cells - 0.5, 0, height - 1)
+    rows = np.array([np.interp(x, np.arange(width), row) for row in field])
+    expected = np.array([np.interp(y, np.arange(height), column) for column in rows.T]).T
+    np.testing.assert_allclose(found, expected, atol=1e-5)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tracker.app.console import Quiet, console_for, error_console, foreign, steps
+from tracker.app.console import Quiet, console_for, error_console, foreign, show_table, steps
 from tracker.app.flags import option, settings_from
 from tracker.app.ledgers import ledgers_of, shown_ledger
 from tracker.errors import ConfigError
@@ -28,15 +28,22 @@ TITLES = {"crossing": "line", "enter": "zone", "loitering": "zone", "flow": "flo
 
 
 def analyse(
-    records: Annotated[
-        list[Path],
+    words: Annotated[
+        list[str],
         typer.Argument(
             metavar="RECORDS...",
-            help="From track --records: .jsonl, .csv, .parquet or .txt, or .instances; parts of a camera's in order.",
+            help="From track --records: .jsonl, .csv, .parquet or .txt, or .instances; parts of a camera's in order; "
+            "or the output of one masktrail batch, all of its recordings.",
         ),
     ],
     *,
-    site: Annotated[Path, typer.Option(metavar="SITE.yaml", help="Lines and zones to count.")],
+    site: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="SITE.yaml",
+            help="Lines and zones to count; by default NAME.site.yaml beside the records, else site.yaml there.",
+        ),
+    ] = None,
     out: Annotated[
         str | None,
         typer.Option(
@@ -78,15 +85,26 @@ def analyse(
     quiet: Quiet = False,
 ) -> None:
     """Count lines and zones afterwards, from recorded tracks."""
+    from tracker.app.batches import is_batch
     from tracker.engine import analyse as engine
     from tracker.engine.recorded import Reading
 
+    site = site or _site_beside(words)
     _check_options(out, dry_run=dry_run, against=against, audit=audit, video=video, revise=revise)
     console = console_for(quiet=quiet)
     ledger = None if out is None else ledgers_of([out])[0]
     kept = {"heatmap": True, "events": () if ledger is None else (str(ledger),)} if heatmap else {}
     settings = settings_from(StreamSettings, {"start_at": start_at}, **kept)
     reading = Reading(fps=fps, size=_size(size), by_boxes=boxes, stream=stream or "")
+    if any(map(is_batch, words)):
+        from tracker.app.analyse_batch import Recounting, analyse_batch
+
+        _check_batch(words, stream=stream, audit=audit)
+        asked = Recounting(site=site, out=ledger, revise=revise, dry_run=dry_run, against=against)
+        found = analyse_batch(words[0], asked, settings, reading, console)
+        _tell(found, ledger, console, compared=dry_run, against=against is not None)
+        return
+    records = [Path(word) for word in words]
     with steps(console, "counting") as show:
 
         def progress(frames: int, _seconds: float) -> None:
@@ -105,6 +123,22 @@ def analyse(
 
 
 PROGRESS_FRAMES = 500
+
+
+def _site_beside(words: list[str]) -> Path:
+    """The site that was drawn on the recording.
+
+    Raises:
+        ConfigError: There is none.
+    """
+    from tracker.settings.recording_site import recording_name, site_beside
+
+    records = Path(words[0])
+    found = site_beside(records.parent, recording_name(records.name))
+    if found.present is None:
+        problem = f"expected lines and zones to count, found neither {found.own.name} nor {found.shared.name} beside it"
+        raise ConfigError(words[0], problem, "name them: --site SITE.yaml")
+    return found.present
 
 
 def _check_options(
@@ -129,6 +163,21 @@ def _check_options(
         raise ConfigError(f"--video {video}", "expected it with --audit, found it alone", "add --audit PAGE.html")
 
 
+def _check_batch(words: list[str], *, stream: str | None, audit: Path | None) -> None:
+    """Refuse what is of one recording.
+
+    Raises:
+        ConfigError: There is something.
+    """
+    if len(words) > 1:
+        problem = f"expected the output of one batch, found {len(words)} sources"
+        raise ConfigError(words[1], problem, "analyse each batch by itself; a store takes them all")
+    for name, given in (("--stream", stream), ("--audit", audit)):
+        if given is not None:
+            problem = "expected records of one recording, found the output of a batch"
+            raise ConfigError(f"{name} {given}", problem, "name the recording's file below records/")
+
+
 def _size(text: str | None) -> tuple[int, int] | None:
     if text is None:
         return None
@@ -148,14 +197,14 @@ def _tell(found: Analysed, out: str | Path | None, console: Console, *, compared
     console.print(text, highlight=False, soft_wrap=True)
     for note in found.notes:
         error_console().print(f"note: {foreign(note)}", highlight=False, soft_wrap=True)
-    console.print(comparison_table(found.compared, against=against) if compared else counts_table(found.tally))
+    show_table(console, comparison_table(found.compared, against=against) if compared else counts_table(found.tally))
 
 
 def comparison_table(rows: list[Compared], *, against: bool) -> Table:
     """Counts before and after, and how many of each the other does not have."""
     from rich.table import Table
 
-    table = Table(box=None, padding=(0, 2), header_style="cyan")
+    table = Table(box=None, padding=(0, 1), header_style="cyan")
     table.add_column("")
     table.add_column("")
     for name in ("was", "now", "new", "gone") if against else ("now",):

@@ -10,16 +10,19 @@ import typer
 from tracker.app.console import Json, Quiet, console_for
 from tracker.app.flags import takes
 from tracker.errors import ConfigError
-from tracker.settings.stream import RunSettings
+from tracker.settings.stream import BatchSettings
 
 __all__ = ["batch"]
 
 ENGINES = ("local", "ray")
+SOURCES = (
+    "Videos, folders with videos below them, patterns, lists (.txt), and s3://, gs://, abfs:// and az:// addresses."
+)
 
 
-@takes(RunSettings, "track")
+@takes(BatchSettings, "track", sources=SOURCES)
 def batch(
-    settings: RunSettings,
+    settings: BatchSettings,
     *,
     out: Annotated[str, typer.Option(metavar="PLACE", help="Folder, or s3://bucket/prefix, for tables and manifests.")],
     resume: Annotated[bool, typer.Option("--resume", help="Leave out recordings that are done.")] = False,
@@ -60,6 +63,10 @@ def batch(
         raise ConfigError(
             given, "expected it with --engine ray, found --engine local", "leave it out, or add the engine"
         )
+    if settings.economy != "off" and (split or keep_instances):
+        given, why = ("--split", "its chunks are") if split else ("--keep-instances", "every frame is")
+        problem = f"expected `--economy off`, because {why} segmented before anything is tracked, found auto"
+        raise ConfigError(given, problem, "leave one of the two out")
     folder = None if scratch is None else str(scratch)
     planned = plan_batch(settings, out, resume=resume or plan, instances=keep_instances, scratch=folder)
     console = console_for(quiet=quiet)

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tracker.app.commands.counts import group_rows
-from tracker.app.console import console_for
+from tracker.app.commands.counts import UNKNOWN, group_rows
+from tracker.app.console import console_for, show_table
 from tracker.app.groups import GroupName, GroupsFile, chosen_group, with_doors
 from tracker.app.ledgers import LedgerWords, check_out, ledgers_of
-from tracker.app.times import bin_label, bin_seconds, limits_of
+from tracker.app.times import Since, Until, bin_label, bin_seconds, limits_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,8 +31,8 @@ def conversion(
     till: Annotated[str, typer.Option(metavar="FILE|URL", help="Receipts with times: CSV or JSON, or https://...")],
     groups: GroupsFile = None,
     bins: Annotated[str, typer.Option(metavar="TIME", help="Length of the bins: 15m, 1h, 1d.")] = "1h",
-    since: Annotated[str | None, typer.Option("--from", metavar="TIME", help="From when: 2026-03-29T07:00.")] = None,
-    until: Annotated[str | None, typer.Option("--to", metavar="TIME", help="Until when, exclusive.")] = None,
+    since: Since = None,
+    until: Until = None,
     out: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a CSV file instead of a table.")] = None,
 ) -> None:
     """Divide transactions by entries, in the opening hours of a group.
@@ -52,9 +52,9 @@ def conversion(
         for row in group_rows(named, place, by=["direction"], bin_s=bin_s, limits=(start_ms, end_ms), open_only=True)
         if row.group == ("entry",)
     ]
-    rows = conversion_bins(entries, sold, place, bin_s=bin_s)
+    rows = conversion_bins(entries, sold, place)
     if out is None:
-        console_for().print(_table(rows, place))
+        show_table(console_for(), _table(rows, place))
         return
     from tracker.sinks.part_file import write_whole
 
@@ -66,7 +66,7 @@ def _table(rows: Sequence[ConversionBin], place: SiteGroup) -> Table:
 
     from tracker.analytics.conversion import conversion_of
 
-    table = Table(box=None, padding=(0, 2), header_style="cyan")
+    table = Table(box=None, padding=(0, 1), header_style="cyan")
     table.add_column("from", no_wrap=True)
     for name in ("entries", "transactions", "conversion"):
         table.add_column(name, justify="right")
@@ -74,7 +74,7 @@ def _table(rows: Sequence[ConversionBin], place: SiteGroup) -> Table:
     for row in rows:
         if row.entries or row.transactions or row.outage:
             entries = "-" if row.entries is None else str(row.entries)
-            note = "a camera out for a part" if row.outage else ""
+            note = UNKNOWN if row.outage else ""
             table.add_row(
                 bin_label(row.start_ms, place.zone, utc=True),
                 entries,
@@ -84,7 +84,7 @@ def _table(rows: Sequence[ConversionBin], place: SiteGroup) -> Table:
             )
     entries_all, sold, ratio = conversion_of(rows)
     table.add_section()
-    note = "without bins in which a camera was out" if any(row.outage for row in rows) else ""
+    note = "without bins of which a part is not known" if any(row.outage for row in rows) else ""
     table.add_row("total", str(entries_all), str(sold), _percent(ratio), note)
     return table
 

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import groupby
+from math import gcd
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from tracker.analytics.class_schemes import Scheme
-from tracker.app.console import console_for, foreign
+from tracker.app.console import console_for, foreign, show_table
 from tracker.app.groups import GroupsFile
 from tracker.app.ledgers import LedgerWords, check_out, columns_of, ledgers_of
-from tracker.app.times import Limits, bin_label, bin_seconds, limits_of, zone_of
+from tracker.app.sums import sums_of_ledgers
+from tracker.app.times import Limits, Since, Until, bin_label, bin_seconds, limits_of, zone_of
 from tracker.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -21,29 +24,29 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from tracker.analytics.counts import BinCount, Sums
-    from tracker.events import EventKind
     from tracker.groups import SiteGroup
 
-__all__ = ["counts", "group_rows", "sums_of_ledgers"]
+__all__ = ["counts", "group_rows"]
 
 COLUMNS = {"stream": "stream", "line": "place", "zone": "place", "place": "place"} | {
     name: name for name in ("direction", "class", "kind")
 }
 
 DOORS = "doors"
+UNKNOWN = "not known for a part: camera out, or deleted by age"
 Kind = Literal["crossing", "enter", "leave", "loitering", "flow"]
 
 
 def counts(
     ledgers: LedgerWords,
     *,
-    bins: Annotated[str, typer.Option(metavar="TIME", help="Length of the bins: 30s, 15m, 1h.")] = "15m",
+    bins: Annotated[str, typer.Option(metavar="TIME", help="Length of the bins: 30s, 15m, 1h, 1d.")] = "15m",
     by: Annotated[
         str, typer.Option(metavar="LIST", help="What is counted apart: stream, line, direction, class, kind.")
     ] = "stream,line,direction,class",
     kind: Annotated[Kind, typer.Option(help="What is counted.")] = "crossing",
-    since: Annotated[str | None, typer.Option("--from", metavar="TIME", help="From when: 2026-03-29T07:00.")] = None,
-    until: Annotated[str | None, typer.Option("--to", metavar="TIME", help="Until when, exclusive.")] = None,
+    since: Since = None,
+    until: Until = None,
     timezone: Annotated[
         str | None, typer.Option(metavar="NAME", help="Of the times shown: Europe/Berlin; else the group's, or UTC.")
     ] = None,
@@ -57,7 +60,10 @@ def counts(
     ] = None,
     out: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a CSV file instead of a table.")] = None,
 ) -> None:
-    """Count what a ledger of events holds, in bins of time; bins without an event are zeros, camera outages are not."""
+    """Count what a ledger of events holds, in bins of time; bins without an event are zeros, camera outages are not.
+
+    Days are those of the time zone, of 23 or 25 hours too.
+    """
     place = _place(group, groups, open_only=open_only)
     zone = zone_of(timezone or ("UTC" if place is None else place.timezone))
     bin_s, columns = bin_seconds(bins), columns_of(by, COLUMNS)
@@ -66,14 +72,22 @@ def counts(
     check_out(out, named)
     places = [COLUMNS[name] for name in columns]
     if place is None:
-        rows = _rows(named, kind, places, bin_s, limits, scheme)
+        rows = _rows(named, kind, places, bin_s, limits, scheme, zone)
     else:
         rows = group_rows(
-            named, place, by=places, bin_s=bin_s, limits=limits, kind=kind, open_only=open_only, scheme=scheme
+            named,
+            place,
+            by=places,
+            bin_s=bin_s,
+            limits=limits,
+            kind=kind,
+            open_only=open_only,
+            scheme=scheme,
+            zone=zone,
         )
     if out is None:
         console = console_for()
-        console.print(_table(rows, columns, zone))
+        show_table(console, _table(rows, columns, zone))
         return
     from tracker.sinks.part_file import write_whole
 
@@ -97,14 +111,20 @@ def _place(group: str | None, groups: Path | None, *, open_only: bool) -> SiteGr
 
 
 def _rows(
-    ledgers: Sequence[str | Path], kind: Kind, by: Sequence[str], bin_s: int, limits: Limits, scheme: Scheme | None
+    ledgers: Sequence[str | Path],
+    kind: Kind,
+    by: Sequence[str],
+    bin_s: int,
+    limits: Limits,
+    scheme: Scheme | None,
+    zone: ZoneInfo,
 ) -> Iterator[BinCount]:
-    from tracker.analytics.counts import filled
+    from tracker.analytics.counts import filled, sum_s
 
-    sums = sums_of_ledgers(ledgers, [kind], by, bin_s, limits)
+    sums = sums_of_ledgers(ledgers, [kind], by, sum_s(bin_s), limits)
     if scheme is not None:
         sums = _in_scheme(sums, by, scheme)
-    return filled(sums, by=by, bin_s=bin_s, start_ms=limits[0], end_ms=limits[1])
+    return filled(sums, by=by, bin_s=bin_s, start_ms=limits[0], end_ms=limits[1], zone=zone)
 
 
 def group_rows(
@@ -117,6 +137,7 @@ def group_rows(
     kind: Kind = "crossing",
     open_only: bool = False,
     scheme: Scheme | None = None,
+    zone: ZoneInfo | None = None,
 ) -> Iterator[BinCount]:
     """Counts of a group of cameras: of crossings its entries and exits.
 
@@ -129,26 +150,28 @@ def group_rows(
         kind: What is counted.
         open_only: In opening hours only.
         scheme: Of the classes.
+        zone: Of days; by default the group's.
 
     Raises:
         ConfigError: Bins are no whole minutes, in opening hours.
     """
-    from tracker.analytics.counts import filled
+    from tracker.analytics.counts import filled, sum_s
     from tracker.analytics.group_counts import COLUMNS as APART
-    from tracker.analytics.group_counts import MINUTE_S, group_sums, in_hours, open_sums, regrouped
+    from tracker.analytics.group_counts import group_sums, hours_s, in_hours, open_sums, regrouped
 
-    if open_only and bin_s % MINUTE_S:
+    if open_only and bin_s % 60:
         raise ConfigError("--bins", f"expected whole minutes with --open, found {bin_s} s", "such as 15m")
-    sums = sums_of_ledgers(ledgers, [kind], APART, MINUTE_S if open_only else bin_s, limits)
-    sums = group_sums(sums, place)
+    fine_s = gcd(sum_s(bin_s), hours_s(place)) if open_only else sum_s(bin_s)
+    sums = group_sums(sums_of_ledgers(ledgers, [kind], APART, fine_s, limits), place)
     if open_only:
-        sums = open_sums(sums, place, bin_s=bin_s)
+        sums = open_sums(sums, place)
     sums = regrouped(_in_scheme(sums, APART, scheme) if scheme is not None else sums, APART, dict, into=by)
     doors = [{"stream": place.name, "place": DOORS, "direction": way} for way in ("entry", "exit")]
     whole = place.doors and kind == "crossing" and "class" not in by and "kind" not in by
     groups = [tuple(values[name] for name in by) for values in doors] if whole else []
-    rows = filled(sums, by=by, bin_s=bin_s, start_ms=limits[0], end_ms=limits[1], groups=groups)
-    return (row for row in rows if not open_only or in_hours(row, place, bin_s=bin_s))
+    days = zone or place.zone
+    rows = filled(sums, by=by, bin_s=bin_s, start_ms=limits[0], end_ms=limits[1], groups=groups, zone=days)
+    return (row for row in rows if not open_only or in_hours(row, place))
 
 
 def _in_scheme(sums: Sums, by: Sequence[str], scheme: Scheme) -> Sums:
@@ -161,116 +184,40 @@ def _in_scheme(sums: Sums, by: Sequence[str], scheme: Scheme) -> Sums:
     return regrouped(sums, by, lambda values: values | {"class": scheme_class(scheme, values["class"])})
 
 
-def sums_of_ledgers(
-    ledgers: Sequence[str | Path], kinds: Sequence[EventKind], by: Sequence[str], bin_s: int, limits: Limits
-) -> Sums:
-    """Counts of ledgers: of one store or database by SQL, else event by event."""
-    from tracker.analytics.corrections import Corrections
-    from tracker.analytics.counts import sums_of
-    from tracker.formats.event_store import SUFFIXES
-    from tracker.formats.ledger import read_events
-    from tracker.formats.postgres import is_postgres
-
-    if len(ledgers) == 1 and is_postgres(ledgers[0]):
-        return _sums_of_database(str(ledgers[0]), kinds, by, bin_s, limits)
-    stores = [Path(one) for one in ledgers if not is_postgres(one) and Path(one).suffix.lower() in SUFFIXES]
-    if len(ledgers) == len(stores) == 1:
-        return _sums_of_store(stores[0], kinds, by, bin_s, limits)
-    for path in stores:
-        _check_whole(path)
-    return sums_of(
-        read_events(*ledgers),
-        corrections=Corrections.of(read_events(*ledgers)),
-        kinds=kinds,
-        by=by,
-        bin_s=bin_s,
-        start_ms=limits[0],
-        end_ms=limits[1],
-    )
-
-
-def _check_whole(path: Path) -> None:
-    """Refuse a store of which events were deleted: their bins are counted of one store only.
-
-    Raises:
-        ConfigError: It is one.
-    """
-    from tracker.formats.event_store import open_store
-
-    with open_store(path) as connection:
-        [found] = connection.execute("SELECT coalesce(sum(rows), 0) FROM tombstones").fetchone()
-    if found:
-        problem = f"expected a store with all of its events beside other ledgers, found {found:,} deleted by age"
-        raise ConfigError(path, problem, "count it alone")
-
-
-def _sums_of_store(path: Path, kinds: Sequence[EventKind], by: Sequence[str], bin_s: int, limits: Limits) -> Sums:
-    import sqlite3
-
-    from tracker.errors import SourceError
-    from tracker.formats.event_store import grouped, open_store, outages, spans
-
-    with open_store(path) as connection:
-        try:
-            found = grouped(connection, kinds=kinds, by=by, bin_ms=bin_s * 1000, start_ms=limits[0], end_ms=limits[1])
-            return _summed(found, spans(connection), outages(connection))
-        except sqlite3.Error as failure:
-            raise SourceError(path, f"expected a SQLite ledger, found: {failure}", "check the file") from failure
-
-
-def _sums_of_database(address: str, kinds: Sequence[EventKind], by: Sequence[str], bin_s: int, limits: Limits) -> Sums:
-    from tracker.formats.postgres_ledger import grouped, open_postgres, outages, spans
-
-    with open_postgres(address) as connection:
-        found = grouped(connection, kinds=kinds, by=by, bin_ms=bin_s * 1000, start_ms=limits[0], end_ms=limits[1])
-        return _summed(found, spans(connection), outages(connection))
-
-
-def _summed(
-    found: Sequence[tuple[bool, int, int, tuple[str, ...], int]],
-    spans: dict[bool, tuple[int, int]],
-    outages: Sequence[tuple[str, EventKind, int, int, bool]],
-) -> Sums:
-    from tracker.analytics.counts import Outage, Sums
-
-    sums = Sums(spans=spans)
-    sums.outages = [
-        Outage(stream=stream, kind=why, from_ms=from_ms, to_ms=to_ms, utc=utc)
-        for stream, why, from_ms, to_ms, utc in outages
-    ]
-    for utc, slot, semantics, group, count in found:
-        sums.counts[utc, slot, group] += count
-        sums.semantics.add(semantics)
-    return sums
-
-
 def _table(rows: Iterator[BinCount], columns: Sequence[str], zone: ZoneInfo) -> Table:
-    """Bins with a count or an outage, and the total."""
+    """Bins with a count, and those of which a part is not known; and the total."""
     from rich.table import Table
 
-    table = Table(box=None, padding=(0, 2), header_style="cyan")
+    table = Table(box=None, padding=(0, 1), header_style="cyan")
     table.add_column("from", no_wrap=True)  # a time cut short is another one
     for name in columns:
         table.add_column(name)
     table.add_column("count", justify="right")
     table.add_column("")
-    total, shown = 0, None
-    for row in rows:
-        total += row.count or 0
-        if not row.count and not row.outage:
+    total = 0
+    bins = (list(cells) for _, cells in groupby(rows, key=lambda row: (row.utc, row.start_ms)))
+    for (utc, nothing), run in groupby(bins, key=lambda cells: (cells[0].utc, all(one.count is None for one in cells))):
+        found = list(run)
+        if nothing:
+            until = bin_label(found[-1][0].end_ms, zone, utc=utc)
+            start = bin_label(found[0][0].start_ms, zone, utc=utc)
+            table.add_row(start, *("" for _ in columns), "-", f"not known until {until}")
             continue
-        start = bin_label(row.start_ms, zone, utc=row.utc)
-        note = "camera out for a part" if row.outage else ""
-        count = "-" if row.count is None else str(row.count)
-        table.add_row("" if start == shown else start, *map(foreign, row.group), count, note)
-        shown = start
+        for cells in found:
+            start = bin_label(cells[0].start_ms, zone, utc=utc)
+            for row in cells:
+                total += row.count or 0
+                if row.count or row.outage:
+                    count = "-" if row.count is None else str(row.count)
+                    table.add_row(start, *map(foreign, row.group), count, UNKNOWN if row.outage else "")
+                    start = ""
     table.add_section()
     table.add_row("total", *("" for _ in columns), str(total), "")
     return table
 
 
 def _csv(rows: Iterator[BinCount], columns: Sequence[str], zone: ZoneInfo) -> str:
-    """All bins and groups; the count is empty where the camera was out and nothing was counted."""
+    """All bins and groups; the count is empty where nothing is known and nothing was counted."""
     from tracker.formats.cells import csv_text
 
     return csv_text(

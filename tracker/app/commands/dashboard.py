@@ -32,10 +32,15 @@ def dashboard(
     no_login: Annotated[
         bool, typer.Option("--no-login", help="Everybody on this machine sees everything; on its own addresses only.")
     ] = False,
+    allow_runs: Annotated[
+        bool,
+        typer.Option("--allow-runs", help="Operators may run recordings of the folder from the page, one at a time."),
+    ] = False,
 ) -> None:
     """Show results in the browser: counts, events, stays, and videos beside them."""
     from tracker.dashboard.server import check_packages, run
     from tracker.errors import ConfigError
+    from tracker.service.logs import faults_logged, logging_to_stderr
 
     check_packages()
     if not runs.is_dir():
@@ -62,7 +67,8 @@ def dashboard(
         console.print(foreign(page), highlight=False, soft_wrap=True)
         console.print("Ctrl-C stops it.", highlight=False)
 
-    run(settings, recordings=runs, announce=announce)
+    with logging_to_stderr("text"), faults_logged():
+        run(settings, recordings=runs, allow_runs=allow_runs, announce=announce)
 
 
 def _check_networks(text: str) -> None:

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tracker.app.console import console_for, foreign
+from tracker.app.console import console_for, foreign, show_table
 from tracker.app.ledgers import LedgerWords, check_out, columns_of, ledgers_of
-from tracker.app.times import duration, moment, zone_of
+from tracker.app.periods import asked_of, tell_deleted
+from tracker.app.times import Since, Until, duration, moment, zone_of
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
@@ -32,13 +33,15 @@ def dwell(
     ledgers: LedgerWords,
     *,
     by: Annotated[str, typer.Option(metavar="LIST", help="What is taken apart: stream, zone, class.")] = "zone,class",
-    timezone: Annotated[str, typer.Option(metavar="NAME", help="Of times in the file: Europe/Berlin.")] = "UTC",
+    since: Since = None,
+    until: Until = None,
+    timezone: Annotated[str, typer.Option(metavar="NAME", help="Of the times: Europe/Berlin.")] = "UTC",
     out: Annotated[Path | None, typer.Option(metavar="FILE", help="Write every stay as a row of a CSV file.")] = None,
 ) -> None:
     """Say how long identities stayed in zones.
 
     The mean is of stays seen from entry to exit; median and 90 % take those whose exit was not seen for as long as
-    they were seen (Kaplan-Meier).
+    they were seen (Kaplan-Meier). With --from and --to: of stays that began in that time.
     """
     from tracker.analytics.counts import booked
     from tracker.analytics.dwell import dwell as dwell_of
@@ -55,10 +58,13 @@ def dwell(
         until_ms[event.stream, utc] = max(at_ms, until_ms.get((event.stream, utc), at_ms))
         if event.kind in KINDS:
             events.append(event)
-    found = stays(events)
+    asked = asked_of(since, until, zone, named, ("enter", "leave"))
+    found = [one for one in stays(events) if asked.holds(one.stream, one.entered_ms, utc=one.utc)]
+    tell_deleted(asked, zone)
     if out is None:
         console = console_for()
-        console.print(_table(dwell_of(found, by=[COLUMNS[name] for name in columns], until_ms=until_ms), columns))
+        rows = dwell_of(found, by=[COLUMNS[name] for name in columns], until_ms=until_ms)
+        show_table(console, _table(rows, columns))
         if not all(one.closed for one in found):
             console.print(APART, style="dim")
         return

@@ -9,20 +9,20 @@ import typer
 
 from tracker.app.console import console_for, error_console, foreign
 from tracker.app.ledgers import LedgerWords, check_out, ledgers_of
+from tracker.app.times import Since, Until, bin_label, bin_seconds, limits_of, zone_of
 from tracker.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from zoneinfo import ZoneInfo
 
-    from tracker.analytics.counts import BinCount
+    from tracker.app.times import Limits
     from tracker.events import Event
     from tracker.site import Site
 
 __all__ = ["export"]
 
 Target = Literal["otc", "otc-events", "opendatacam", "opendatacam-json", "traffix"]
-QUARTER_S = 900
 
 
 def export(
@@ -38,8 +38,8 @@ def export(
     out: Annotated[Path, typer.Option(metavar="FILE", help="File to write.")],
     stream: Annotated[str, typer.Option(metavar="NAME", help="Of which stream, where the ledger has several.")] = "",
     bins: Annotated[str, typer.Option(metavar="TIME", help="OTC: length of the intervals.")] = "15m",
-    since: Annotated[str | None, typer.Option("--from", metavar="TIME", help="From when: 2026-03-29T07:00.")] = None,
-    until: Annotated[str | None, typer.Option("--to", metavar="TIME", help="Until when, exclusive.")] = None,
+    since: Since = None,
+    until: Until = None,
     timezone: Annotated[str, typer.Option(metavar="NAME", help="Of the times: Europe/Berlin.")] = "UTC",
     size: Annotated[
         str | None, typer.Option(metavar="WxH", help="Picture in pixels; by default the site's reference_size.")
@@ -50,16 +50,19 @@ def export(
     node: Annotated[int, typer.Option(metavar="N", min=1, help="TRAFFIX: number of the intersection.")] = 1,
     movement: Annotated[
         list[str] | None,
-        typer.Option(metavar="FLOW=NAME", help="TRAFFIX: what a flow is, 'A to B=nbL'; repeatable."),
+        typer.Option(
+            metavar="FLOW=NAME",
+            help="TRAFFIX: what a flow is, 'A to B=nbL'; none=nbL for what the junction does not have; repeatable.",
+        ),
     ] = None,
     replace: Annotated[bool, typer.Option("--replace", help="Replace a file that is there.")] = False,
 ) -> None:
     """Write counts in the format of another program, with final classes and corrected numbers.
 
     TRAFFIX gets the hour with the most vehicles. Flows are movements by their name (nbL, NB left) or by the names of
-    their ends (south, west); --movement names others.
+    their ends (south, west); --movement names others. A movement that no flow counts is -, not 0.
     """
-    from tracker.app.times import bin_seconds, limits_of, zone_of
+    from tracker.app.flow_exports import movements_of_words, otc_counts, traffix
     from tracker.settings.site_file import read_site
     from tracker.sinks.part_file import write_whole
 
@@ -67,13 +70,15 @@ def export(
     check_out(out, [*named, site])
     if out.exists() and not replace:
         raise ConfigError(out, "expected nothing there, found a file", "name another one, or add --replace")
+    limits, (movements, absent) = limits_of(since, until, zone), movements_of_words(movement or ())
     events = _events(named, stream)
-    limits = limits_of(since, until, zone)
+    own = stream or events[0].stream
     if target == "traffix":
-        text = _traffix(events, held, node=node, movements=_movements(movement or ()), limits=limits, zone=zone)
+        text = traffix(named, own, held, node=node, movements=movements, absent=absent, limits=limits, zone=zone)
     elif target == "otc":
-        text = _otc_counts(events, held, bin_s=bin_seconds(bins), limits=limits, zone=zone)
+        text = otc_counts(named, own, held, bin_s=bin_seconds(bins), limits=limits, zone=zone)
     else:
+        _tell_deleted(named, own, limits, zone)
         text = _passages(target, _within(events, limits), held, _picture(size, held), zone=zone, fps=fps)
     write_whole(out, text.encode())
     console_for().print(f"{target} -> {foreign(out)}", highlight=False, soft_wrap=True)
@@ -100,7 +105,17 @@ def _events(ledgers: Sequence[str | Path], stream: str) -> list[Event]:
     return events
 
 
-def _within(events: Sequence[Event], limits: tuple[int | None, int | None]) -> list[Event]:
+def _tell_deleted(ledgers: Sequence[str | Path], stream: str, limits: Limits, zone: ZoneInfo) -> None:
+    """These formats list events, of which those that were deleted are not there."""
+    from tracker.formats.deleted import deleted_of
+
+    before_ms = max((one.before_ms for one in deleted_of(ledgers) if one.stream == stream), default=None)
+    if before_ms is not None and (limits[0] is None or limits[0] < before_ms):
+        text = f"events before {bin_label(before_ms, zone, utc=True)} are left out: they were deleted by age"
+        error_console().print(text, highlight=False, soft_wrap=True)
+
+
+def _within(events: Sequence[Event], limits: Limits) -> list[Event]:
     """Corrected events of a time."""
     from tracker.analytics.corrections import Corrections
 
@@ -134,106 +149,3 @@ def _passages(
     if target == "opendatacam":
         return history_csv(events, site, size)
     return recording_json(events, site, size, name=events[0].stream if events else "")
-
-
-def _flows(
-    events: Sequence[Event], site: Site, *, by: Sequence[str], bin_s: int, limits: tuple[int | None, int | None]
-) -> list[BinCount]:
-    """Counts of the site's flows, of each in every bin; without a flow there is nothing to write."""
-    from tracker.analytics.counts import count_bins
-
-    if not site.flows:
-        problem = "expected flows in the site, which are what this format counts, found none"
-        raise ConfigError("--site", problem, "add flows: with start and end to the site, and count again")
-    start_ms, end_ms = limits
-    groups = [(flow.name,) for flow in site.flows] if by == ["place"] else ()
-    return count_bins(events, kinds=["flow"], by=by, bin_s=bin_s, start_ms=start_ms, end_ms=end_ms, groups=groups)
-
-
-def _otc_counts(
-    events: Sequence[Event], site: Site, *, bin_s: int, limits: tuple[int | None, int | None], zone: ZoneInfo
-) -> str:
-    from tracker.formats.otc_counts import FlowCount, counts_csv
-
-    ends = {flow.name: (flow.start, flow.end) for flow in site.flows}
-    cells = _flows(events, site, by=["class", "place"], bin_s=bin_s, limits=limits)
-    _tell_outages(cells)
-    rows = (
-        FlowCount(one.start_ms, one.start_ms + bin_s * 1000, one.group[0], flow, *ends[flow], one.count)
-        for one in cells
-        if one.count is not None and (flow := one.group[1]) in ends
-    )
-    return counts_csv(rows, zone)
-
-
-def _tell_outages(cells: Sequence[BinCount]) -> None:
-    unknown = {one.start_ms for one in cells if one.count is None}
-    less = {one.start_ms for one in cells if one.outage} - unknown
-    for slots, said in ((unknown, "left out, since the camera was out"), (less, "lower limits: the camera was out")):
-        if slots:
-            error_console().print(f"{len(slots)} intervals are {said}", highlight=False, soft_wrap=True)
-
-
-def _movements(words: Sequence[str]) -> dict[str, str]:
-    """Movements by flow, as --movement names them."""
-    from tracker.formats.traffix import MOVEMENTS, movement_named
-
-    found: dict[str, str] = {}
-    for word in words:
-        flow, mark, name = word.rpartition("=")
-        movement = movement_named(name)
-        if not mark or movement is None:
-            problem = f"expected a flow and one of {', '.join(MOVEMENTS)}, found {word[:80]!r}"
-            raise ConfigError("--movement", problem, "write --movement 'south to west=nbL'")
-        found[flow] = movement
-    return found
-
-
-def _traffix(
-    events: Sequence[Event],
-    site: Site,
-    *,
-    node: int,
-    movements: dict[str, str],
-    limits: tuple[int | None, int | None],
-    zone: ZoneInfo,
-) -> str:
-    """The line of the peak hour; flows that are no movement are told and left out."""
-    from collections import Counter
-
-    from tracker.formats.traffix import movement_between, movement_named, volume_line
-
-    cells = _flows(events, site, by=["place"], bin_s=QUARTER_S, limits=limits)
-    known = {
-        flow.name: movements.get(flow.name) or movement_named(flow.name) or movement_between(flow.start, flow.end)
-        for flow in site.flows
-    }
-    if missing := [name for name, movement in known.items() if movement is None]:
-        text = f"left out, since they are no movement by their name: {', '.join(map(foreign, missing))}"
-        error_console().print(text, highlight=False, soft_wrap=True)
-    quarters: dict[int, Counter[str]] = {}
-    for one in cells:
-        if (movement := known.get(one.group[0])) is not None:
-            quarters.setdefault(one.start_ms, Counter())[movement] += one.count or 0
-    if not quarters:
-        raise ConfigError("--site", "expected flows that are movements, found none", "name them with --movement")
-    starts = sorted(quarters)
-    hours = {first: [quarters.get(first + QUARTER_S * 1000 * n, Counter()) for n in range(4)] for first in starts}
-    peak = max(starts, key=lambda first: sum(quarter.total() for quarter in hours[first]))
-    volumes = sum(hours[peak], Counter())
-    _tell_outages([one for one in cells if peak <= one.start_ms < peak + 4 * QUARTER_S * 1000])
-    known_quarters = sum(peak + QUARTER_S * 1000 * n in quarters for n in range(4))
-    _tell_peak(peak, [quarter.total() for quarter in hours[peak]], zone, whole=known_quarters == 4)
-    return volume_line(node, volumes) + "\n"
-
-
-def _tell_peak(peak_ms: int, quarters: Sequence[int], zone: ZoneInfo, *, whole: bool) -> None:
-    from datetime import UTC, datetime
-
-    total, most = sum(quarters), max(quarters)
-    factor = f"{total / (4 * most):.2f}" if most else "-"
-    begins = datetime.fromtimestamp(peak_ms / 1000, UTC).astimezone(zone).isoformat(timespec="minutes")
-    text = f"peak hour from {begins}: {total} vehicles, peak hour factor {factor}"
-    if not whole:
-        text += "; less than four quarters of an hour are known, so it is no peak hour"
-    console_for().print(text, highlight=False, soft_wrap=True)

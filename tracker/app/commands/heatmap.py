@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -9,10 +11,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tracker.app.console import Quiet, console_for, foreign, steps
-from tracker.app.times import limits_of, zone_of
+from tracker.app.times import Since, Until, limits_of, zone_of
 from tracker.errors import ConfigError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
     from zoneinfo import ZoneInfo
 
     from tracker.engine.presence import Look
@@ -27,18 +30,19 @@ PROGRESS_FRAMES = 500
 
 def heatmap(
     sources: Annotated[
-        list[Path],
+        list[str],
         typer.Argument(
-            metavar="STORE|RECORDS...",
-            help="A store that --heatmap filled (.sqlite), or records (.jsonl, .csv, .parquet, .instances).",
+            metavar="STORE|RECORDS|BATCH...",
+            help="A store that --heatmap filled (.sqlite), records (.jsonl, .csv, .parquet, .instances), or a batch's "
+            "output.",
         ),
     ],
     *,
     out: Annotated[Path, typer.Option(metavar="FILE", help="The picture: .png or .jpg.")],
     cells: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the cells too, as CSV.")] = None,
-    stream: Annotated[str | None, typer.Option(metavar="NAME", help="Of a store that has several.")] = None,
-    since: Annotated[str | None, typer.Option("--from", metavar="TIME", help="From when: 2026-03-29T07:00.")] = None,
-    until: Annotated[str | None, typer.Option("--to", metavar="TIME", help="Until when, exclusive.")] = None,
+    stream: Annotated[str | None, typer.Option(metavar="NAME", help="Of a store or batch that has several.")] = None,
+    since: Since = None,
+    until: Until = None,
     timezone: Annotated[str, typer.Option(metavar="NAME", help="Of the times: Europe/Berlin.")] = "UTC",
     visits: Annotated[bool, typer.Option("--visits", help="Identities that came by, not seconds.")] = False,
     moving: Annotated[bool, typer.Option("--moving", help="Leave out what stands still for a minute.")] = False,
@@ -67,20 +71,22 @@ def heatmap(
 
     zone = zone_of(timezone)
     start_ms, end_ms = limits_of(since, until, zone)
-    _check_files(out, cells, [*sources, *(path for path in (still, site) if path is not None)])
+    named_files = [Path(source) for source in sources if "://" not in source]
+    _check_files(out, cells, [*named_files, *(path for path in (still, site) if path is not None)])
     console = console_for(quiet=quiet)
     used: Site | None = None if site is None else read_site(site)
-    with steps(console, "adding up") as show:
+    with steps(console, "adding up") as show, _files(sources, stream) as (paths, recording):
         found = presence(
-            sources,
-            stream=stream or "",
+            paths,
+            stream="" if recording else stream or "",
             site=used,
             site_path=None if site is None else str(site),
             start_ms=start_ms,
             end_ms=end_ms,
             by_boxes=boxes,
-            progress=lambda done: show(sources[0].name, done, done) if done % PROGRESS_FRAMES == 0 else None,
+            progress=lambda done: show(paths[0].name, done, done) if done % PROGRESS_FRAMES == 0 else None,
         )
+    found = dataclasses.replace(found, stream=recording or found.stream)
     named = tuple(name.strip() for name in (classes or "").split(",") if name.strip())
     look = Look(visits=visits, moving=moving, classes=named, percentile=percentile, on_ground=ground)
     _write(out, picture_of(found, _told(look, found, zone), site=used, still=_still_of(still, site, used)))
@@ -89,6 +95,18 @@ def heatmap(
 
         write_whole(cells, _csv(found).encode())
     console.print(f"{foreign(_line(look, found))} -> {foreign(out)}", highlight=False, soft_wrap=True)
+
+
+@contextlib.contextmanager
+def _files(sources: Sequence[str], stream: str | None) -> Iterator[tuple[list[Path], str]]:
+    """The files to read and, of a batch, the name of the recording whose store that is."""
+    from tracker.app.batches import heat_store, is_batch
+
+    if len(sources) == 1 and is_batch(sources[0]):
+        with heat_store(sources[0], stream) as (path, recording):
+            yield [path], recording
+    else:
+        yield [Path(source) for source in sources], ""
 
 
 def _check_files(out: Path, cells: Path | None, read: list[Path]) -> None:
@@ -112,8 +130,6 @@ def _still_of(still: Path | None, site: Path | None, used: Site | None) -> Path 
 
 def _told(look: Look, found: Presence, zone: ZoneInfo) -> Look:
     """With the lines below the scale: when, how much, and what the last colour means."""
-    import dataclasses
-
     chosen = [", ".join(look.classes) or "all classes", *(["without what stands still"] if look.moving else [])]
     total = look.grid(found.total).sum()
     unit = "visits to cells" if look.visits else "s"

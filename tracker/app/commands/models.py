@@ -34,11 +34,18 @@ def models_list() -> None:
 
 
 @models_app.command(name="show", cls=CheckedCommand)
-def models_show(name: Annotated[str, typer.Argument(help="A name from `masktrail models list`.")]) -> None:
+def models_show(
+    name: Annotated[str, typer.Argument(help="A name from `masktrail models list`, or a folder for --outline.")],
+) -> None:
     """Print a model's card: data, figures, limits, licences; where it would run here, and what a frame costs there."""
     from rich.markdown import Markdown
     from rich.text import Text
 
+    from tracker.segment.promptable.folder import is_promptable
+
+    if is_promptable(name):
+        _print_folder(name, "auto")
+        return
     from tracker.segment.check import check_model
     from tracker.segment.session import OnnxSegmenter
     from tracker.segment.zoo import find_model
@@ -64,16 +71,29 @@ def models_show(name: Annotated[str, typer.Argument(help="A name from `masktrail
 
 @models_app.command(name="check", cls=CheckedCommand)
 def models_check(
-    model: Annotated[str, typer.Argument(help="An .onnx file or a model's name.")],
+    model: Annotated[str, typer.Argument(help="An .onnx file, a model's name, or a folder for --outline.")],
     *,
     device: Annotated[str, option(RunSettings, "device")] = "cpu",
 ) -> None:
-    """Say whether a file can be used and how it was understood, with a trial run."""
+    """Say whether a file, or a folder for --outline, can be used and how it was understood, with a trial run."""
     from tracker.segment.check import check_model
+    from tracker.segment.promptable.folder import is_promptable
 
+    if is_promptable(model):
+        _print_folder(model, device)
+        return
     report = check_model(model, device=device)
     console = console_for()
     for name, value in report.rows():
         console.print(f"[cyan]{name:>10}[/cyan]  {foreign(value)}", highlight=False)
     if not report.passed:
         raise typer.Exit(1)
+
+
+def _print_folder(path: str, device: str) -> None:
+    """The report on a promptable segmenter."""
+    from tracker.segment.promptable.report import check_folder
+
+    console = console_for()
+    for name, value in check_folder(path, device=device):
+        console.print(f"[cyan]{name:>10}[/cyan]  {foreign(value)}", highlight=False)

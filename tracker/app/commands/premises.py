@@ -7,15 +7,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tracker.app.console import console_for, foreign
+from tracker.app.console import console_for, foreign, show_table
 from tracker.app.ledgers import LedgerWords, check_out, ledgers_of
-from tracker.app.times import bin_label, bin_seconds, duration, moment, zone_of
+from tracker.app.periods import asked_of, gap_starts, tell_deleted
+from tracker.app.times import Since, Until, bin_label, bin_seconds, duration, moment, zone_of
 from tracker.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
     from zoneinfo import ZoneInfo
 
+    from tracker.analytics.asked import Asked
     from tracker.analytics.turnover import BayFigures, Parking
     from tracker.analytics.visitors import Visitors
     from tracker.analytics.waits import LengthBin, QueueFigures, Wait
@@ -42,8 +44,9 @@ _BAYS_SHOWN = ("bay", "arrivals", "departures", "mean", "longest", "occupied", "
 
 QUEUE_NOTE = "partly: joining or end not seen, which is in no mean. length, most: persons; see --help."
 FOOTFALL_NOTE = "visitors: without staff, and without those that came in again; see --help."
-NO_QUEUES = "no waits: the ledger must be counted with a site that has `queues`; deleted events have none either"
-NO_FOOTFALL = "no footfall: the ledger has no camera with the site's doors; deleted events have none either"
+NO_PASSING = "of passed, of all: cannot be said, since no line of the site counts passers-by"
+NO_QUEUES = "no waits: the ledger must be counted with a site that has `queues`, and hold the time that is asked for"
+NO_FOOTFALL = "no footfall: the ledger has no camera with the site's doors, or nothing of the time that is asked for"
 NO_BAYS = "no bays: the ledger must be counted with a site that has `bays`; with --site, free ones are shown too"
 
 
@@ -51,7 +54,11 @@ def queues(
     ledgers: LedgerWords,
     *,
     above: Annotated[int, typer.Option(metavar="N", min=0, help="Persons; a longer queue is too long.")] = 7,
-    bins: Annotated[str | None, typer.Option(metavar="TIME", help="Length over time, in bins of 30s, 15m, 1h.")] = None,
+    since: Since = None,
+    until: Until = None,
+    bins: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Length over time, in bins of 30s, 15m, 1h, 1d.")
+    ] = None,
     timezone: Zone = "UTC",
     out: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write every wait, or every bin, as a row of a CSV file.")
@@ -60,58 +67,73 @@ def queues(
     """Say how long queues were, and how long those in them waited.
 
     Mean and longest wait are of those served that were seen joining; median and 90 % take those that gave up or were
-    lost for as long as they waited (Kaplan-Meier).
+    lost for as long as they waited (Kaplan-Meier). With --from and --to: of waits that began in that time.
     """
     from tracker.analytics.spans import spans_of
     from tracker.analytics.waits import length_bins, queue_figures, waits
 
     zone, bin_s = zone_of(timezone), None if bins is None else bin_seconds(bins)
     events = _events(ledgers, out)
-    found, spans = waits(events), spans_of(events)
+    asked = asked_of(since, until, zone, ledgers_of(ledgers), ("queue_join", "queue_leave"))
+    found, spans = waits(events), asked.spans(spans_of(events))
     if bin_s is not None:
-        rows = length_bins(found, spans, bin_s=bin_s, above=above)
+        rows = length_bins(found, spans, bin_s=bin_s, above=above, zone=zone)
         if out is None:
             _show(
                 [*_BINS_SHOWN, f"above {above}", "served", "abandoned"],
                 [_bin_shown(row, _place(row, rows), zone) for row in rows],
             )
         else:
-            _write(out, _BIN_HEAD, [_bin_cells(row, zone) for row in rows])
+            gaps = _gaps(asked, {(one.stream, one.place) for one in found}, bin_s, zone, _BIN_HEAD)
+            _write(out, _BIN_HEAD, [*gaps, *(_bin_cells(row, zone) for row in rows)])
     elif out is not None:
-        _write(out, _WAIT_HEAD, [_wait_cells(one, zone) for one in found])
+        told = [one for one in found if asked.holds(one.stream, one.joined_ms, utc=one.utc)]
+        _write(out, _WAIT_HEAD, [_wait_cells(one, zone) for one in told])
     else:
-        queued = queue_figures(found, spans, above=above)
+        queued = queue_figures(found, spans, above=above, asked=asked)
         _show([*_QUEUES_SHOWN, f"above {above}"], [_queue_shown(row, _place(row, queued)) for row in queued])
         _note(QUEUE_NOTE if queued else NO_QUEUES)
+    tell_deleted(asked, zone)
 
 
 def footfall(
     ledgers: LedgerWords,
     *,
     site: Annotated[Path, typer.Option(metavar="FILE", help="Site file: which lines are doors, where people pass.")],
-    bins: Annotated[str | None, typer.Option(metavar="TIME", help="In bins of 30s, 15m, 1h.")] = None,
+    since: Since = None,
+    until: Until = None,
+    bins: Annotated[str | None, typer.Option(metavar="TIME", help="In bins of 30s, 15m, 1h, 1d.")] = None,
     timezone: Zone = "UTC",
     out: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a CSV file instead of a table.")] = None,
 ) -> None:
     """Say how many came in, of them staff, again and in groups, how many passed by, and both capture rates.
 
-    capture_of_passing is visitors over passers-by, capture_of_all visitors over visitors and passers-by together.
+    capture_of_passing is visitors over passers-by, capture_of_all visitors over visitors and passers-by together. Where
+    no line of the site counts passers-by, neither can be said.
     """
-    from tracker.analytics.visitors import visitors
+    from tracker.analytics.spans import spans_of
+    from tracker.analytics.visitors import KINDS, visitors
     from tracker.settings.site_file import read_site
 
     zone, bin_s, drawn = zone_of(timezone), None if bins is None else bin_seconds(bins), read_site(site)
     if not drawn.footfall:
         raise ConfigError(site, "expected footfall in the site, found none", "add it: docs/guide/count-shop.md")
-    rows = visitors(_events(ledgers, out), drawn, bin_s=bin_s)
+    events = _events(ledgers, out)
+    asked = asked_of(since, until, zone, ledgers_of(ledgers), KINDS)
+    known = spans_of(events)
+    rows = visitors(events, drawn, bin_s=bin_s, spans=asked.spans(known), zone=zone)
     if out is not None:
-        times = ("from", "from_utc_ms") if bin_s else ()
-        _write(out, [*_VISITOR_HEAD[:2], *times, *_VISITOR_HEAD[2:]], [_visitor_cells(row, zone) for row in rows])
-        return
-    _show(
-        [*(["from"] if bin_s else []), *_VISITORS_SHOWN], [_visitor_shown(row, _place(row, rows), zone) for row in rows]
-    )
-    _note(FOOTFALL_NOTE if rows else NO_FOOTFALL)
+        head = [*_VISITOR_HEAD[:2], *(("from", "from_utc_ms") if bin_s else ()), *_VISITOR_HEAD[2:]]
+        places = {(stream, rule.name) for stream, _ in known for rule in drawn.footfall}
+        gaps = _gaps(asked, places, bin_s, zone, head) if bin_s else []
+        _write(out, head, [*gaps, *(_visitor_cells(row, zone) for row in rows)])
+    else:
+        head = [*(["from"] if bin_s else []), *_VISITORS_SHOWN]
+        _show(head, [_visitor_shown(row, _place(row, rows), zone) for row in rows])
+        _note(FOOTFALL_NOTE if rows else NO_FOOTFALL)
+        if any(row.passers_by is None for row in rows):
+            _note(NO_PASSING)
+    tell_deleted(asked, zone)
 
 
 def bays(
@@ -120,21 +142,29 @@ def bays(
     site: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Site file: its bays have rows though none was taken.")
     ] = None,
+    since: Since = None,
+    until: Until = None,
     timezone: Zone = "UTC",
     out: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write every time a bay was taken as a row of a CSV file.")
     ] = None,
 ) -> None:
-    """Say how often parking bays were taken, for how long, and for which share of the time."""
+    """Say how often parking bays were taken, for how long, and for which share of the time.
+
+    With --from and --to: arrivals and departures of that time, and its share.
+    """
     from tracker.analytics.spans import spans_of
     from tracker.analytics.turnover import bay_figures, parkings
     from tracker.settings.site_file import read_site
 
     zone, drawn = zone_of(timezone), None if site is None else read_site(site)
     events = _events(ledgers, out)
-    found, spans = parkings(events), spans_of(events)
+    asked = asked_of(since, until, zone, ledgers_of(ledgers), ("bay_taken", "bay_free"))
+    found, spans = parkings(events), asked.spans(spans_of(events))
+    tell_deleted(asked, zone)
     if out is not None:
-        _write(out, _PARKING_HEAD, [_parking_cells(one, zone) for one in found])
+        told = [one for one in found if asked.holds(one.stream, one.taken_ms, utc=one.utc)]
+        _write(out, _PARKING_HEAD, [_parking_cells(one, zone) for one in told])
         return
     known = {(stream, bay.name) for stream, _ in spans for bay in (() if drawn is None else drawn.bays)}
     rows = bay_figures(found, spans, bays=known)
@@ -156,6 +186,17 @@ def _events(ledgers: Sequence[str], out: Path | None) -> list[Event]:
     return list(read_events(*named))
 
 
+def _gaps(
+    asked: Asked, places: Collection[tuple[str, str]], bin_s: int, zone: ZoneInfo, head: Sequence[str]
+) -> list[Cells]:
+    """Rows of the bins that were deleted: without numbers, which is not 0."""
+    return [
+        [stream, place, bin_label(start, zone, utc=True), start, *("" for _ in head[4:])]
+        for stream, place in sorted(places)
+        for start in gap_starts(asked, stream, bin_s, zone)
+    ]
+
+
 def _show(head: Sequence[str], rows: Iterable[Cells]) -> None:
     """A table; texts to the left, numbers to the right."""
     from rich.table import Table
@@ -166,7 +207,7 @@ def _show(head: Sequence[str], rows: Iterable[Cells]) -> None:
         table.add_column(name, justify="left" if words else "right", no_wrap=name == "from", overflow="fold")
     for row in rows:
         table.add_row(*map(str, row))
-    console_for().print(table)
+    show_table(console_for(), table)
 
 
 def _write(out: Path, head: Sequence[str], rows: Iterable[Cells]) -> None:
@@ -222,13 +263,15 @@ def _visitor_cells(row: Visitors, zone: ZoneInfo) -> Cells:
     )
     ratios = ["" if one is None else round(one, 4) for one in (row.capture_of_passing, row.capture_of_all)]
     counts = [row.visitors, row.entries, row.staff, row.re_entries, row.groups, row.grouped, row.parties]
-    return [row.stream, row.place, *times, *counts, row.exits, row.passers_by, *ratios]
+    passed = "" if row.passers_by is None else row.passers_by
+    return [row.stream, row.place, *times, *counts, row.exits, passed, *ratios]
 
 
 def _visitor_shown(row: Visitors, place: str, zone: ZoneInfo) -> Cells:
     times = [] if row.start_ms is None else [bin_label(row.start_ms, zone, utc=row.utc)]
     ratios = ["-" if one is None else f"{one:.0%}" for one in (row.capture_of_passing, row.capture_of_all)]
-    counts = [row.visitors, row.staff, row.re_entries, row.groups, row.grouped, row.passers_by]
+    passed = "-" if row.passers_by is None else row.passers_by
+    counts = [row.visitors, row.staff, row.re_entries, row.groups, row.grouped, passed]
     return [*times, place, *counts, *ratios]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,7 +10,7 @@ import typer
 
 from tracker.app.console import Quiet, console_for, foreign, steps
 from tracker.app.groups import GroupsFile, chosen_group
-from tracker.app.times import bin_seconds, moment_of, zone_of
+from tracker.app.times import Since, Until, bin_seconds, duration, moment_of, zone_of
 from tracker.errors import ConfigError, SourceError, TrackerError
 
 if TYPE_CHECKING:
@@ -38,8 +39,8 @@ def report(
     out: Annotated[Path, typer.Option(metavar="PAGE.html", help="The page: one file that needs nothing else.")],
     png: Annotated[Path | None, typer.Option(metavar="FILE.png", help="The same as a picture.")] = None,
     csv: Annotated[Path | None, typer.Option(metavar="FOLDER", help="The figures as CSV files.")] = None,
-    since: Annotated[str | None, typer.Option("--from", metavar="TIME", help="From when: 2026-03-23.")] = None,
-    until: Annotated[str | None, typer.Option("--to", metavar="TIME", help="Until when, exclusive.")] = None,
+    since: Since = None,
+    until: Until = None,
     bins: Annotated[str | None, typer.Option(metavar="TIME", help="15m, 1h, 1d; by default as it fits.")] = None,
     timezone: Annotated[
         str | None, typer.Option(metavar="NAME", help="Of days and times; by default the site's, else UTC.")
@@ -86,7 +87,7 @@ def report(
     place = None if group is None else chosen_group(group, groups)
     zone = zone_of(timezone or (_zone_of_sites(sites) if place is None else place.timezone))
     outputs = Outputs(page=out, png=png, csv=csv)
-    console = console_for(quiet=quiet)
+    console, began_s = console_for(quiet=quiet), time.perf_counter()
     with find(sources) as found, steps(console, "reporting") as show:
         named = [*(records or found.records), *(audit or found.audits), *sites, still, validation]
         _check(outputs, found, [path for path in named if path is not None])
@@ -108,7 +109,8 @@ def report(
         )
         built = write_report(asked, outputs, progress=show)
     made = ", ".join(foreign(path) for path in (out, png, csv) if path is not None)
-    console.print(f"{foreign(built.report.period)}: {built.events:,} events -> {made}", highlight=False, soft_wrap=True)
+    told = f"{built.events:,} events in {duration(time.perf_counter() - began_s)}"
+    console.print(f"{foreign(built.report.period)}: {told} -> {made}", highlight=False, soft_wrap=True)
 
 
 def _check(outputs: Outputs, found: Found, inputs: Sequence[Path]) -> None:

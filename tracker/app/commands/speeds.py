@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tracker.app.console import console_for, foreign
+from tracker.app.console import console_for, foreign, show_table
 from tracker.app.ledgers import LedgerWords, check_out, columns_of, ledgers_of
-from tracker.app.times import moment, zone_of
+from tracker.app.periods import asked_of, tell_deleted
+from tracker.app.times import Since, Until, moment, zone_of
 from tracker.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -39,8 +40,10 @@ def speeds(
     free_flow: Annotated[
         bool, typer.Option("--free-flow", help="Only passages more than 4 s behind the one before on their lane.")
     ] = False,
+    since: Since = None,
+    until: Until = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the table as JSON.")] = False,
-    timezone: Annotated[str, typer.Option(metavar="NAME", help="Of times in the file: Europe/Berlin.")] = "UTC",
+    timezone: Annotated[str, typer.Option(metavar="NAME", help="Of the times: Europe/Berlin.")] = "UTC",
     out: Annotated[Path | None, typer.Option(metavar="FILE", help="Write every passage as a row of a CSV.")] = None,
 ) -> None:
     """Say how fast identities passed lines that measure speeds.
@@ -55,7 +58,10 @@ def speeds(
     zone, columns, factor = zone_of(timezone), columns_of(by, COLUMNS), _factor(unit)
     named = ledgers_of(ledgers)
     check_out(out, named)
+    asked = asked_of(since, until, zone, named, ("speed", "crossing"))
     found = passages([event for event in read_events(*named) if event.kind in KINDS])
+    found = [one for one in found if asked.holds(one.stream, one.at_ms, utc=one.utc)]
+    tell_deleted(asked, zone)
     if free_flow:
         found = [one for one in found if one.is_free]
     if out is not None:
@@ -68,10 +74,10 @@ def speeds(
         typer.echo(json.dumps([_row(row, columns, factor, unit) for row in rows], indent=1, ensure_ascii=False))
         return
     console = console_for()
-    console.print(_table(rows, columns, factor, unit))
+    show_table(console, _table(rows, columns, factor, unit))
     if not rows:
         console.print(
-            "no speeds: a line measures them with `measures: [speed]` and a site with `ground`",
+            "no speeds in that time: a line measures them with `measures: [speed]` and a site with `ground`",
             style="dim",
             markup=False,
         )

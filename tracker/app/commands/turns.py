@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tracker.app.commands.counts import sums_of_ledgers
-from tracker.app.console import console_for, foreign
+from tracker.app.console import console_for, foreign, show_table
 from tracker.app.ledgers import LedgerWords, check_out, ledgers_of, shown_ledger
-from tracker.app.times import bin_label, limits_of, zone_of
+from tracker.app.sums import sums_of_ledgers
+from tracker.app.times import Since, Until, bin_label, limits_of, zone_of
 from tracker.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 __all__ = ["turns"]
 
 FIGURES = ("left", "through", "right", "u_turn", "vehicles", "bicycles", "pedestrians_across", "bicycles_across")
-VEHICLES = 6
-"""So many of them are of flows, the others of crossings."""
 
 
 def turns(
@@ -42,14 +40,17 @@ def turns(
     crossings: Annotated[
         str | None, typer.Option(metavar="LIST", help="Lines along which pedestrians cross a leg: zebra 1=north.")
     ] = None,
-    since: Annotated[str | None, typer.Option("--from", metavar="TIME", help="From when: 2026-03-29T07:00.")] = None,
-    until: Annotated[str | None, typer.Option("--to", metavar="TIME", help="Until when, exclusive.")] = None,
+    since: Since = None,
+    until: Until = None,
     timezone: Annotated[
         str | None, typer.Option(metavar="NAME", help="Of the times shown: Europe/Berlin; else the site's.")
     ] = None,
     out: Annotated[Path | None, typer.Option(metavar="FILE", help="Write every quarter of an hour as CSV.")] = None,
 ) -> None:
-    """Count left turns, through traffic, right turns and U-turns of each approach, with the peak hour."""
+    """Count left turns, through traffic, right turns and U-turns of each approach, with the peak hour.
+
+    What no flow or line of the site counts, and times at which the camera did not watch, have no number.
+    """
     from tracker.analytics.counts import BIN_S
     from tracker.analytics.turns import COLUMNS, legs_of, turn_bins
     from tracker.settings.site_file import read_site
@@ -64,7 +65,7 @@ def turns(
     rows = turn_bins(sums, junction, found, start_ms=limits[0], end_ms=limits[1])
     if out is None:
         console = console_for()
-        console.print(_table(rows, found, {flow.start for flow in junction.flows}))
+        show_table(console, _table(rows, found))
         for line in _peaks(rows, found, zone):
             console.print(line, highlight=False, soft_wrap=True)
         return
@@ -86,6 +87,8 @@ def _of_stream(sums: Sums, stream: str | None, junction: Site, ledgers: Sequence
 
     flows = {flow.name for flow in junction.flows}
     there = sorted({key[0] for _, _, key in sums.counts if key[1] == "flow" and key[2] in flows})
+    if not there and not any(key[1] == "flow" for _, _, key in sums.counts):
+        there = sorted({name for name, _ in sums.streams})  # nothing came, or it was deleted
     chosen = stream or (there[0] if len(there) == 1 else None)
     if chosen is None or (stream and stream not in there):
         found = ", ".join(there[:8]) or "none"
@@ -94,7 +97,8 @@ def _of_stream(sums: Sums, stream: str | None, junction: Site, ledgers: Sequence
             shown_ledger(ledgers[0]), problem, "name it with --stream" if there else "check the site and the times"
         )
     kept = regrouped(sums, COLUMNS, lambda values: values if values["stream"] == chosen else None)
-    return replace(kept, outages=[out for out in sums.outages if out.stream == chosen])
+    own = {key: span for key, span in sums.streams.items() if key[0] == chosen}
+    return replace(kept, outages=[out for out in sums.outages if out.stream == chosen], streams=own)
 
 
 def _bearings(text: str | None) -> dict[str, float]:
@@ -123,25 +127,28 @@ def _pairs(option: str, text: str | None) -> dict[str, str]:
     return found
 
 
-def _table(rows: Sequence[TurnBin], legs: Sequence[Leg], starts: set[str]) -> Table:
-    """Sums of the whole time, an approach a row; one at which no flow begins has dashes, since nothing counts there."""
+def _table(rows: Sequence[TurnBin], legs: Sequence[Leg]) -> Table:
+    """Sums of the whole time, an approach a row; what nothing counts has a dash."""
     from rich.table import Table
+
+    from tracker.analytics.turns import sum_known
 
     table = Table(box=None, padding=(0, 1), header_style="cyan")  # nine columns in the 80 of a terminal
     table.add_column("approach")
     for name in ("left", "through", "right", "u-turn", "vehicles", "bicycles", "peds\nacross", "bikes\nacross"):
         table.add_column(name, justify="right")
-    sums = {leg.name: [0] * len(FIGURES) for leg in legs}
-    for row in rows:
-        sums[row.leg] = [old + new for old, new in zip(sums[row.leg], _figures(row), strict=True)]
+    own = {leg.name: [_figures(row) for row in rows if row.leg == leg.name] for leg in legs}
     for leg in legs:
         title = f"{leg.name} ({leg.heading})" if leg.heading else leg.name
-        counted = leg.name in starts or any(sums[leg.name][:VEHICLES])
-        shown = [str(count) if counted or at >= VEHICLES else "-" for at, count in enumerate(sums[leg.name])]
-        table.add_row(foreign(title), *shown)
+        sums = map(sum_known, zip(*own[leg.name], strict=True)) if own[leg.name] else [None] * len(FIGURES)
+        table.add_row(foreign(title), *map(_shown, sums))
     table.add_section()
-    table.add_row("all", *(str(sum(column)) for column in zip(*sums.values(), strict=True)))
+    table.add_row("all", *(_shown(sum_known(column)) for column in zip(*map(_figures, rows), strict=True)))
     return table
+
+
+def _shown(count: int | None) -> str:
+    return "-" if count is None else str(count)
 
 
 def _peaks(rows: Sequence[TurnBin], legs: Sequence[Leg], zone: ZoneInfo) -> list[str]:
@@ -150,7 +157,7 @@ def _peaks(rows: Sequence[TurnBin], legs: Sequence[Leg], zone: ZoneInfo) -> list
 
     peak = peak_of(rows)
     if peak is None:
-        return ["no peak hour: less than four quarters of an hour"]
+        return ["no peak hour: less than four quarters of an hour in a row are known"]
     utc = all(row.utc for row in rows)
     when = bin_label(peak.start_ms, zone, utc=True) if utc else f"{peak.start_ms // 60_000} min"
     note = "; the camera was out for a part of it" if peak.outage else ""
@@ -166,18 +173,19 @@ def _factor(value: float | None) -> str:
     return "-" if value is None else f"{value:.2f}"
 
 
-def _figures(row: TurnBin) -> list[int]:
+def _figures(row: TurnBin) -> list[int | None]:
     return [*row.turns, row.volume, row.bicycles, row.pedestrians_across, row.bicycles_across]
 
 
 def _csv(rows: Sequence[TurnBin], legs: Sequence[Leg], zone: ZoneInfo) -> str:
-    """Every approach in every quarter of an hour."""
+    """Every approach in every quarter of an hour; cells are empty where nothing was observed."""
     from tracker.formats.cells import csv_text
 
     headings = {leg.name: leg.heading for leg in legs}
 
     def cells(row: TurnBin) -> list[Any]:
         start = [bin_label(row.start_ms, zone, utc=True), row.start_ms] if row.utc else [row.start_ms / 1000, ""]
-        return [*start, row.leg, headings[row.leg], *_figures(row), row.outage]
+        figures = ["" if count is None else count for count in _figures(row)]
+        return [*start, row.leg, headings[row.leg], *figures, row.outage]
 
     return csv_text(["from", "from_utc_ms", "approach", "heading", *FIGURES, "outage"], map(cells, rows))

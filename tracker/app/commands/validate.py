@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tracker.app.checked import CheckedCommand
-from tracker.app.console import console_for, foreign
+from tracker.app.console import console_for, foreign, show_table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -95,7 +95,7 @@ def report(
     _, events = events_of(ledger, sheet.stream)
     found = agreements(sheet.cells(events), rng=np.random.default_rng(seed))
     console = console_for()
-    console.print(_table(found))
+    show_table(console, _table(found))
     done = len({row.interval for row in sheet.rows if row.counted is not None})
     total = len({row.interval for row in sheet.rows})
     method = f"{done} of {total} intervals counted; 95 % intervals by bootstrap over intervals, seed {seed}; where all "
@@ -111,7 +111,7 @@ def report(
 def _table(found: Sequence[Agreement]) -> Table:
     from rich.table import Table
 
-    table = Table(box=None, padding=(0, 2), header_style="cyan")
+    table = Table(box=None, padding=(0, 1), header_style="cyan")
     for name in ("line", "direction", "class"):
         table.add_column(name, overflow="fold")
     for name in ("n", "ledger", "person", "ratio", "95 %", "GEH"):

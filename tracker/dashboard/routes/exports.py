@@ -24,7 +24,7 @@ from tracker.dashboard.rights import Right, needs
 from tracker.dashboard.routes.questions import CountQuestion, EventQuestion, StayQuestion, count_query, filter_of
 from tracker.dashboard.shapes import gives_file
 
-__all__ = ["router"]
+__all__ = ["FILE", "Form", "file_answer", "router"]
 
 router = APIRouter(prefix="/api/export", tags=["exports"])
 
@@ -37,7 +37,7 @@ FILE = gives_file("text/csv", "application/json", "application/vnd.apache.parque
 def events(request: Request, form: Form, asked: Annotated[EventQuestion, Query()]) -> StreamingResponse:
     """All events that fit, by time."""
     rows = map(flat_event, all_events(context_of(request).ledgers, filter_of(request, asked)))
-    return _file(request, f"events.{form}", form, written(rows, EVENT_COLUMNS, form))
+    return file_answer(request, f"events.{form}", form, written(rows, EVENT_COLUMNS, form))
 
 
 @router.get("/counts.{form}", response_class=Response, responses=FILE)
@@ -48,7 +48,7 @@ def counts_in_bins(request: Request, form: Form, asked: Annotated[CountQuestion,
     answer = counts(context_of(request).ledgers.history, query)
     first = {name: COUNT_COLUMNS[name] for name in ("from_ms", "from", "utc")}
     columns = first | dict.fromkeys(query.by, "text") | {"count": "whole", "outage": "flag"}
-    return _file(request, f"counts.{form}", form, written(count_rows(answer, query.by), columns, form))
+    return file_answer(request, f"counts.{form}", form, written(count_rows(answer, query.by), columns, form))
 
 
 @router.get("/stays.{form}", response_class=Response, responses=FILE)
@@ -56,10 +56,11 @@ def counts_in_bins(request: Request, form: Form, asked: Annotated[CountQuestion,
 def stays(request: Request, form: Form, asked: Annotated[StayQuestion, Query()]) -> StreamingResponse:
     """All stays that began in the time, censored ones marked by `closed`."""
     rows = all_stays(context_of(request).ledgers.history, filter_of(request, asked))
-    return _file(request, f"stays.{form}", form, written(rows, STAY_COLUMNS, form))
+    return file_answer(request, f"stays.{form}", form, written(rows, STAY_COLUMNS, form))
 
 
-def _file(request: Request, name: str, form: Form, pieces: object) -> StreamingResponse:
+def file_answer(request: Request, name: str, form: Form, pieces: object) -> StreamingResponse:
+    """Pieces of a file as a download, which is noted in the log."""
     note(request, "export", f"{name} {request.url.query}"[:300])
     headers = {"content-disposition": f'attachment; filename="{name}"'}
     return StreamingResponse(pieces, media_type=FORMATS[form][0], headers=headers)  # type: ignore[arg-type]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
 from pydantic import Field
@@ -15,7 +15,7 @@ from tracker.dashboard.rights import Right, needs
 from tracker.dashboard.routes.questions import Moment, Names, check_read
 from tracker.dashboard.shapes import gives
 
-__all__ = ["router"]
+__all__ = ["GroupQuestion", "groups_found", "router"]
 
 router = APIRouter(prefix="/api", tags=["measures"])
 
@@ -33,14 +33,18 @@ class GroupQuestion(Question):
 @needs(Right.VIEW)
 def groups(request: Request, asked: Annotated[GroupQuestion, Query()]) -> JSONResponse:
     """Entries, exits and how many are inside, of the groups all of whose cameras may be seen."""
+    configured = context_of(request).settings.groups is not None
+    return JSONResponse({"bin_s": asked.bin_s, "configured": configured, "groups": groups_found(request, asked)})
+
+
+def groups_found(request: Request, asked: GroupQuestion) -> list[dict[str, Any]]:
+    """The groups of the answer to a question for them."""
     check_read(request)
     context, principal = context_of(request), principal_of(request)
     seen = [one for one in context.groups.all() if all(principal.sees(camera) for camera in one.cameras)]
     history = context.ledgers.history
-    found = [
+    return [
         group_of(history, one, from_ms=asked.from_ms, to_ms=asked.to_ms, bin_s=asked.bin_s)
         for one in seen
         if not asked.group or one.name in asked.group
     ]
-    configured = context.settings.groups is not None
-    return JSONResponse({"bin_s": asked.bin_s, "configured": configured, "groups": found})

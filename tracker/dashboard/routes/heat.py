@@ -12,13 +12,13 @@ from starlette.responses import JSONResponse, Response
 from tracker.dashboard import measure_shapes as shapes
 from tracker.dashboard.answers import Question, context_of, stream_of
 from tracker.dashboard.bins import zone_of
-from tracker.dashboard.heat import WIDTH_PX, HeatLook, heat_facts, heat_picture, presence_of
+from tracker.dashboard.heat import WIDTH_PX, HeatLook, heat_facts, heat_picture
 from tracker.dashboard.problems import ApiError
 from tracker.dashboard.rights import Right, needs
 from tracker.dashboard.routes.questions import Moment, Names
 from tracker.dashboard.shapes import gives, gives_file
 
-__all__ = ["router"]
+__all__ = ["HeatQuestion", "router"]
 
 router = APIRouter(prefix="/api/streams/{stream}/heatmap", tags=["measures"])
 
@@ -39,7 +39,7 @@ class HeatQuestion(Question):
 def facts(request: Request, stream: str, asked: Annotated[HeatQuestion, Query()]) -> JSONResponse:
     """Figures of a heatmap: which hours, how long, by class; null where no store keeps one."""
     context, name = context_of(request), stream_of(request, stream)
-    found = presence_of(context.ledgers, name, asked.from_ms, asked.to_ms)
+    found = context.ledgers.presence(name, asked.from_ms, asked.to_ms)
     return JSONResponse(heat_facts(found, _look(asked), context.sites.of(name)))
 
 
@@ -48,7 +48,7 @@ def facts(request: Request, stream: str, asked: Annotated[HeatQuestion, Query()]
 async def picture(request: Request, stream: str, asked: Annotated[HeatQuestion, Query()]) -> Response:
     """The heatmap with its legend, over the newest masked picture of a camera, of recordings over a plain ground."""
     context, name = context_of(request), stream_of(request, stream)
-    found = await run_in_threadpool(presence_of, context.ledgers, name, asked.from_ms, asked.to_ms)
+    found = await run_in_threadpool(context.ledgers.presence, name, asked.from_ms, asked.to_ms)
     if found is None:
         raise ApiError(404, "heatmap", "one of this stream and time", "none", "track with heatmap, or ask another time")
     site, still = context.sites.of(name), None

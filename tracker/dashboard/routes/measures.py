@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request
 from pydantic import Field
@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse
 from tracker.analytics.waits import ABOVE
 from tracker.dashboard import measure_shapes as shapes
 from tracker.dashboard.answers import Question, allowed_of, context_of
-from tracker.dashboard.conflicts import conflicts_of
+from tracker.dashboard.conflicts import SHOWN, conflicts_of
 from tracker.dashboard.filters import Filter
 from tracker.dashboard.premises import footfall_of, queues_of
 from tracker.dashboard.rights import Right, needs
@@ -24,7 +24,17 @@ if TYPE_CHECKING:
 
     from tracker.site import Site
 
-__all__ = ["router"]
+__all__ = [
+    "BinQuestion",
+    "ConflictQuestion",
+    "QueueQuestion",
+    "SpeedQuestion",
+    "conflicts_found",
+    "footfall_found",
+    "queues_found",
+    "router",
+    "speeds_found",
+]
 
 router = APIRouter(prefix="/api", tags=["measures"])
 
@@ -63,6 +73,11 @@ class QueueQuestion(BinQuestion):
 @needs(Right.VIEW)
 def speeds(request: Request, asked: Annotated[SpeedQuestion, Query()]) -> JSONResponse:
     """Speeds over lines; percentiles of fewer than 30 passages are null."""
+    return JSONResponse(speeds_found(request, asked))
+
+
+def speeds_found(request: Request, asked: SpeedQuestion) -> dict[str, Any]:
+    """The answer to a question for speeds."""
     context, wanted = context_of(request), filter_of(request, asked)
     lines = {
         (stream, line.name)
@@ -71,17 +86,21 @@ def speeds(request: Request, asked: Annotated[SpeedQuestion, Query()]) -> JSONRe
         for line in site.lines
         if "speed" in line.measures
     }
-    found = speeds_of(context.ledgers.history, wanted, unit=asked.unit, free_flow=asked.free_flow, lines=lines)
-    return JSONResponse(found)
+    return speeds_of(context.ledgers.history, wanted, unit=asked.unit, free_flow=asked.free_flow, lines=lines)
 
 
 @router.get("/queues", responses=gives(shapes.QueuesShape))
 @needs(Right.VIEW)
 def queues(request: Request, asked: Annotated[QueueQuestion, Query()]) -> JSONResponse:
     """Length and waits of queues; waits count in the time in which they began."""
+    return JSONResponse(queues_found(request, asked))
+
+
+def queues_found(request: Request, asked: QueueQuestion) -> dict[str, Any]:
+    """The answer to a question for queues."""
     wanted, sites = _asked_of(request, asked)
     drawn = {(stream, queue.name) for stream, site in sites.items() for queue in site.queues}
-    found = queues_of(
+    return queues_of(
         context_of(request).ledgers.history,
         wanted,
         above=asked.above,
@@ -89,16 +108,20 @@ def queues(request: Request, asked: Annotated[QueueQuestion, Query()]) -> JSONRe
         timezone=_timezone(sites),
         queues=drawn,
     )
-    return JSONResponse(found)
 
 
 @router.get("/footfall", responses=gives(shapes.FootfallShape))
 @needs(Right.VIEW)
 def footfall(request: Request, asked: Annotated[BinQuestion, Query()]) -> JSONResponse:
     """Visitors, staff, groups and passers-by, with both capture rates; of streams whose sites have footfall."""
+    return JSONResponse(footfall_found(request, asked))
+
+
+def footfall_found(request: Request, asked: BinQuestion, *, every_count: bool = False) -> dict[str, Any]:
+    """The answer to a question for footfall; see :func:`tracker.dashboard.premises.footfall_of`."""
     wanted, sites = _asked_of(request, asked)
-    history = context_of(request).ledgers.history
-    return JSONResponse(footfall_of(history, wanted, bin_s=asked.bin_s, timezone=_timezone(sites), sites=sites))
+    history, zone = context_of(request).ledgers.history, _timezone(sites)
+    return footfall_of(history, wanted, bin_s=asked.bin_s, timezone=zone, sites=sites, every_count=every_count)
 
 
 def _asked_of(request: Request, asked: BinQuestion) -> tuple[Filter, dict[str, Site]]:
@@ -119,11 +142,16 @@ def _timezone(sites: Mapping[str, Site]) -> str:
 @needs(Right.VIEW)
 def conflicts(request: Request, asked: Annotated[ConflictQuestion, Query()]) -> JSONResponse:
     """Pairs that came close in time, the closest first; what stopped, and what went the wrong way."""
+    return JSONResponse(conflicts_found(request, asked, most=SHOWN))
+
+
+def conflicts_found(request: Request, asked: ConflictQuestion, *, most: int | None = None) -> dict[str, Any]:
+    """The answer to a question for conflicts, with so many of each list."""
     context, wanted = context_of(request), filter_of(request, asked)
     measured = [
         stream for stream in wanted.streams if (site := context.sites.of(stream)) is not None and _has_conflicts(site)
     ]
-    return JSONResponse(conflicts_of(context.ledgers.history, wanted, below_s=asked.below_s, measured=measured))
+    return conflicts_of(context.ledgers.history, wanted, below_s=asked.below_s, measured=measured, most=most)
 
 
 def _has_conflicts(site: Site) -> bool:

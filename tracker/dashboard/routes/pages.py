@@ -31,6 +31,8 @@ VIEWS = (
     "/events",
     "/alerts",
     "/audit",
+    "/validation",
+    "/validation/{name}",
     "/recordings",
     "/recordings/{name}",
     "/health",

@@ -9,7 +9,6 @@ from pydantic import Field
 from starlette.responses import JSONResponse
 
 from tracker.analytics.bins import DAY_S
-from tracker.analytics.occupancy import Balances
 from tracker.dashboard import shapes
 from tracker.dashboard.answers import Question, allowed_of, context_of
 from tracker.dashboard.bins import zone_of
@@ -18,10 +17,10 @@ from tracker.dashboard.dwell import dwell
 from tracker.dashboard.events_list import newest
 from tracker.dashboard.filters import Filter
 from tracker.dashboard.problems import ApiError
-from tracker.dashboard.queries import BY, CountQuery, counts, crossings_of, flows, places, present
+from tracker.dashboard.queries import BY, CountQuery, balances, counts, flows, places, present
 from tracker.dashboard.rights import Right, needs
 from tracker.dashboard.shapes import gives
-from tracker.events import Event, EventKind
+from tracker.events import EventKind
 
 __all__ = [
     "CountQuestion",
@@ -222,7 +221,13 @@ def count_query(request: Request, asked: CountQuestion) -> CountQuery:
     zones = {site.timezone for stream in wanted.streams if (site := context.sites.of(stream)) is not None}
     name = asked.timezone or (zones.pop() if len(zones) == 1 else "UTC")
     return CountQuery(
-        asked=wanted, by=by, bin_s=asked.bin_s, zone=zone_of(name), utc=asked.utc, compare_s=asked.compare_s
+        asked=wanted,
+        by=by,
+        bin_s=asked.bin_s,
+        zone=zone_of(name),
+        utc=asked.utc,
+        compare_s=asked.compare_s,
+        looking=context.looking(),
     )
 
 
@@ -236,16 +241,8 @@ def _balances(context: Context, stream: str) -> list[dict[str, Any]]:
     site = context.sites.of(stream)
     if site is None or not site.doors:
         return []
-    running = Balances(site.doors, timezone=site.timezone)
-    lines = {line for doors in site.doors for line in doors.lines}
-    for at_ms, utc, place, direction in crossings_of(context.ledgers.history, stream, lines):
-        moment = at_ms if utc else None
-        running.tick(moment)
-        running.note(
-            Event(kind="crossing", stream=stream, time_s=at_ms / 1000, utc_ms=moment, place=place, direction=direction)
-        )
     return [
         {"stream": stream, "name": name, "balance": one.balance, "drift": one.drift}
         | {"entries": one.entries, "exits": one.exits}
-        for name, one in running.now.items()
+        for name, one in balances(context.ledgers.history, stream, site).items()
     ]

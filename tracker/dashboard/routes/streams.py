@@ -23,7 +23,7 @@ from tracker.dashboard.recordings import VIDEOS, ResultFile
 from tracker.dashboard.rights import Right, needs
 from tracker.dashboard.shapes import gives, gives_file
 
-__all__ = ["router", "streams_json"]
+__all__ = ["router", "streams_json", "video_of"]
 
 router = APIRouter(prefix="/api/streams", tags=["streams"])
 
@@ -89,7 +89,7 @@ async def picture(
 def video(request: Request, stream: str) -> Response:
     """The video of a recording, in ranges as players ask for them."""
     context, name = context_of(request), stream_of(request, stream)
-    file = _video_of(context, name)
+    file = video_of(context, name)
     if file is None or not file.path.is_file():
         raise no_such("video", name)
     return FileResponse(
@@ -144,7 +144,7 @@ def one_cut_out(
     context, name = context_of(request), stream_of(request, stream)
     events, _ = newest(context.ledgers, Filter(streams=[name], identity=identity), limit=MOST_OF_IDENTITY)
     places = _cut_outs(context, name, events[::-1])
-    file = _video_of(context, name)
+    file = video_of(context, name)
     site = context.sites.of(name)
     zones = () if site is None else site.never_shown
     picture = cut_out(file.path, places[number], zones) if file is not None and number < len(places) else None
@@ -176,12 +176,12 @@ def _is_there(path: Sequence[tuple[int, float, float]]) -> bool:
 
 
 def _cut_outs(context: Context, name: str, events: Sequence[dict[str, Any]]) -> list[CutOut]:
-    if _video_of(context, name) is None:
+    if video_of(context, name) is None:
         return []
     return cut_outs_of(events, context.ledgers.began_ms(name))
 
 
-def _video_of(context: Context, name: str) -> ResultFile | None:
+def video_of(context: Context, name: str) -> ResultFile | None:
     """The video of a recording; cameras have none."""
     recording = None if name in context.engine.cameras() else context.recordings.of(name)
     return None if recording is None else recording.video

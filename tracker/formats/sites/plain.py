@@ -36,6 +36,7 @@ LARGEST_FILE = 1_000_000
 
 LONGEST_SHOWN = 60
 _UNPACKED = LARGEST_FILE + 1
+_TOO_DEEP = "expected JSON, found lists or mappings that are nested too deeply"
 
 
 def text_of_bytes(data: bytes) -> str:
@@ -74,7 +75,7 @@ def from_json(text: str) -> Any:
     except json.JSONDecodeError as error:
         problem, where = f"expected JSON, found: {error.msg}", f"line {error.lineno}"
     except RecursionError:
-        problem, where = "expected JSON, found lists or mappings that are nested too deeply", "the file"
+        problem, where = _TOO_DEEP, "the file"
     except ValueError as error:  # a number of thousands of digits, or NaN
         problem, where = f"expected JSON, found: {error}", "the file"
     raise ConfigError(where, problem[:300], "is it the right file?")
@@ -111,6 +112,8 @@ def from_json_or_yaml(text: str) -> Any:
             return from_json(text)
         except ConfigError as error:
             failure = error
+        if failure.problem == _TOO_DEEP:  # for YAML as well, which takes a second to say so
+            raise failure
         try:
             return from_yaml(text)  # flow style: {a: [1, 2]}
         except ConfigError:

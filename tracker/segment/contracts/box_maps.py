@@ -1,4 +1,4 @@
-"""Masks on a grid over the network's input, resampled to one small grid per box; outlines of masks; pure functions."""
+"""Masks on a grid over the network's input, cut to one small grid per box; outlines of masks; pure functions."""
 
 from __future__ import annotations
 
@@ -7,14 +7,23 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from numpy.typing import NDArray
 
-__all__ = ["as_bytes", "box_maps", "cells_for", "outline", "sigmoid"]
+__all__ = ["Window", "as_bytes", "box_maps", "crops", "outline", "sigmoid"]
 
-CELLS, CELL_PX = (56, 84, 112), 2.5
-"""Cells along a side, and how wide they may be in pixels of the network's input: less than the usual stride of 4."""
+CELLS = (28, 56, 84, 112, 168, 224, 352)
+"""Cells along a side of :func:`crops`."""
+FINER = ((4, 168), (2, 352))
+"""Into how many parts cells of logits are divided, if a side has no more parts then."""
+MARGIN_CELLS = 2
 STEEP = 80.0
 """Logits beyond are certain; float32's exp ends at 88."""
+
+
+Window = tuple[slice, slice]
+"""Rows and columns of a grid."""
 
 
 def sigmoid(logits: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -43,10 +52,57 @@ def as_bytes(probabilities: NDArray[Any]) -> NDArray[np.uint8]:
     return np.asarray(values.astype(np.uint8))
 
 
-def cells_for(boxes: NDArray[np.float32]) -> int:
-    """Cells along each side of the grids per box, for boxes ``(N, 4)`` in pixels of the network's input."""
-    longest_px = float((boxes[:, 2:] - boxes[:, :2]).max(initial=0))
-    return next((count for count in CELLS if longest_px <= CELL_PX * count), CELLS[-1])
+def crops(
+    fields: Sequence[NDArray[Any]],
+    boxes: NDArray[np.floating[Any]],
+    *,
+    step_px: float = 1.0,
+    margin: float = 0.0,
+    activate: Callable[[int, NDArray[np.float32], Window], NDArray[np.float32]] | None = None,
+) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    """Each field around its box, cell by cell; averages where a side is longer than 352 cells.
+
+    Probabilities keep their cells: bilinear between these, the lift gives what the published code gives that scales the
+    whole field. Logits change their sign elsewhere than their probabilities cross one half, so they are interpolated to
+    finer cells first.
+
+    Args:
+        fields: ``(h, w)`` each, values at cell centres; beyond the border they continue.
+        boxes: ``(N, 4)`` xyxy in cells of the fields; an empty one gets zeros.
+        step_px: Pixels of the network's input per cell.
+        margin: Share of a box's sides that is kept around it; two cells are always.
+        activate: Probabilities of a box's number, its logits, and which rows and columns of these lie in the field;
+            of fields that are probabilities ``None``.
+
+    Returns:
+        Probabilities ``(N, rows, columns)`` uint8, and what these grids span, ``(N, 4)`` float32 xyxy in cells of the
+        field.
+    """
+    around = MARGIN_CELLS + (boxes[:, 2:] - boxes[:, :2]) * margin
+    sides = np.array([field.shape[::-1] for field in fields], np.float64).reshape(-1, 2)  # (N, 2)
+    low = np.clip(np.floor(boxes[:, :2] - around), -1, sides)
+    own = np.clip(np.ceil(boxes[:, 2:] + around), -1, sides + 1) - low  # (N, 2), whole cells
+    own[(boxes[:, 2:] <= boxes[:, :2]).any(axis=1) | (own <= 0).any(axis=1)] = 0
+    parts = np.ones((len(boxes), 1))
+    if activate is not None:
+        longest = own.max(axis=1, initial=0)[:, None]
+        for finer, limit in reversed(FINER):
+            parts[(longest * finer <= limit) & (finer <= step_px)] = finer
+    most = (own * parts).max(axis=0, initial=1)
+    shape = np.array([next((count for count in CELLS if side <= count), CELLS[-1]) for side in most])  # columns, rows
+    sizes = np.maximum(1 / parts, own / shape)  # (N, 2), of a part in cells
+    maps = np.zeros((len(boxes), shape[1], shape[0]), np.uint8)
+    for number, (field, start, size, side) in enumerate(zip(fields, low, sizes, own, strict=True)):
+        columns, rows = np.rint(side / size).astype(int).tolist()
+        if not columns or not rows:
+            continue
+        values = box_maps(field, np.concatenate([start, start + side]), (rows, columns))
+        if activate is not None:
+            first = np.rint(np.maximum(-start, 0) / size).astype(int)
+            last = np.rint((np.minimum(start + side, field.shape[::-1]) - start) / size).astype(int)
+            values = activate(number, values, (slice(first[1], last[1]), slice(first[0], last[0])))
+        maps[number, :rows, :columns] = as_bytes(values)
+    return maps, np.concatenate([low, low + sizes * shape], axis=1).astype(np.float32)
 
 
 def outline(field: NDArray[Any], threshold: float) -> tuple[float, float, float, float] | None:
@@ -82,23 +138,47 @@ def _crossing(profile: NDArray[Any], cell: int, step: int, threshold: float) -> 
     return cell + 0.5 + step * (inside - threshold) / max(inside - outside, 1e-9)
 
 
-def box_maps(field: NDArray[Any], box: NDArray[np.floating[Any]], cells: int) -> NDArray[np.float32]:
+def box_maps(field: NDArray[Any], box: NDArray[np.floating[Any]], cells: tuple[int, int]) -> NDArray[np.float32]:
     """``field (h, w)`` bilinear at the centres of equal parts of a box; averages where the parts are large.
 
     Args:
         field: Values at cell centres, probabilities or logits; beyond the border they continue.
         box: ``(4,)`` xyxy in cells of the field.
-        cells: Parts along each side.
+        cells: Rows and columns of parts.
 
     Returns:
-        ``(cells, cells)`` float32.
+        ``(rows, columns)`` float32.
     """
     height, width = field.shape
-    left, across = _weights(float(box[0]), float(box[2]), width, cells)
-    top, down = _weights(float(box[1]), float(box[3]), height, cells)
-    crop = field[top : top + down.shape[1], left : left + across.shape[1]].astype(np.float32, copy=False)
+    rows, columns = cells
+    left, top, right, bottom = (float(edge) for edge in box)
     with np.errstate(over="ignore", invalid="ignore"):  # of values that are not finite
-        return np.asarray(down @ crop @ across.T)
+        if right - left <= columns and bottom - top <= rows:  # parts of a cell at most: between two neighbours
+            first, last = _reach(left, right, width)
+            lines = _between(field[:, first:last], top, bottom, rows)  # (rows, what is read)
+            return np.asarray(_between(lines.T, left - first, right - first, columns).T)
+        first_column, across = _weights(left, right, width, columns)
+        first_row, down = _weights(top, bottom, height, rows)
+        crop = field[first_row : first_row + down.shape[1], first_column : first_column + across.shape[1]]
+        return np.asarray(down @ crop.astype(np.float32, copy=False) @ across.T)
+
+
+def _reach(low: float, high: float, size: int) -> tuple[int, int]:
+    """Cells that values at low..high are interpolated from, at least one."""
+    first = min(max(int(np.floor(low)) - 1, 0), size - 1)
+    return first, min(max(int(np.ceil(high)) + 1, first + 1), size)
+
+
+def _between(rows: NDArray[Any], low: float, high: float, cells: int) -> NDArray[np.float32]:
+    """Rows ``(n, m)`` linear at ``cells`` equal parts of low..high, ``(cells, m)``."""
+    centres = np.arange(0.5, cells) * max((high - low) / cells, 1e-6) + (low - 0.5)
+    np.clip(centres, 0, len(rows) - 1, out=centres)
+    first = centres.astype(np.intp)
+    share = (centres - first).astype(np.float32)[:, None]
+    near = rows[first]
+    if not share.any():  # cell by cell
+        return np.asarray(near, np.float32)
+    return np.asarray(near + (rows[np.minimum(first + 1, len(rows) - 1)] - near) * share, np.float32)
 
 
 def _weights(low: float, high: float, size: int, cells: int) -> tuple[int, NDArray[np.float32]]:

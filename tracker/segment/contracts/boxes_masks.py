@@ -12,7 +12,8 @@ Contract ``boxes-masks``, in four forms, recognised by shape, whatever the outpu
   ``(n)``: PaddleDetection's SOLOv2.
 
 Masks span their own box (Mask R-CNN, He et al. 2017, section 3.1: 28 x 28) or the network's input; both are kept as one
-small grid per box, pasted continuously: the value at a pixel's centre is bilinear between cell centres.
+small grid each, pasted continuously: the value at a pixel's centre is bilinear between cell centres. Of masks over the
+input or the picture it is the part around the box, cell by cell up to 352 a side.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tracker.errors import ModelError
-from tracker.segment.contracts.box_maps import as_bytes, box_maps, cells_for, outline, sigmoid
+from tracker.segment.contracts.box_maps import as_bytes, crops, outline, sigmoid
 from tracker.segment.contracts.contract import Contract
 from tracker.segment.contracts.decoder import Decoded, Decoder
 from tracker.segment.contracts.families import IMAGENET, PLAIN, Family, Labels, chosen_family
@@ -46,6 +47,8 @@ GRID_STRIDES = (1, 2, 4, 8)
 """Input pixels per cell of a mask over the whole input."""
 RTMDET_SIZE = (640, 640)
 MASK_THRESHOLD = 0.5
+PASTE_MARGIN = 1 / 28
+"""Of a box: a mask that the network pasted reaches past it; torchvision widens it by two parts of 28."""
 
 RAW_BGR = InputSpec(channels="BGR").over(PLAIN)
 FAMILIES = {
@@ -137,18 +140,19 @@ class BoxesMasksDecoder(Decoder):
             rows = rows[limits.classes.take(class_ids[rows], mode="clip") & (class_ids[rows] >= 0)]
         rows = rows[plausible_rows(boxes[rows], class_ids[rows])]
         rows = rows[top_rows(scores[rows], limits.max_instances)]
-        boxes, maps = self._masks(boxes[rows], masks, rows)
+        boxes, maps, spans = self._masks(boxes[rows], masks, rows)
         kept = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
-        boxes, maps, rows = boxes[kept], maps[kept], rows[kept]
+        boxes, maps, spans, rows = boxes[kept], maps[kept], spans[kept], rows[kept]
         if limits.iou_threshold is not None:
             chosen = greedy_nms(boxes, class_ids[rows], limits.iou_threshold, limits.max_instances)
-            boxes, maps, rows = boxes[chosen], maps[chosen], rows[chosen]
+            boxes, maps, spans, rows = boxes[chosen], maps[chosen], spans[chosen], rows[chosen]
         return Decoded(
             boxes=boxes,
             scores=scores[rows].astype(np.float32, copy=False),
             class_ids=class_ids[rows],
             masks=maps,
             per_box=True,
+            spans=spans,
             in_picture=self._kind == "picture",
         )
 
@@ -190,11 +194,11 @@ class BoxesMasksDecoder(Decoder):
 
     def _masks(
         self, boxes: NDArray[np.float32], masks: NDArray[Any], rows: NDArray[np.int64]
-    ) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
-        """Boxes ``(N, 4)`` and their grids ``(N, cells, cells)``; boxes are outlines where the file has none."""
+    ) -> tuple[NDArray[np.float32], NDArray[np.uint8], NDArray[np.float32]]:
+        """Boxes ``(N, 4)``, outlines where the file has none; grids ``(N, h, w)`` and what they span ``(N, 4)``."""
         height, width = masks.shape[1:]
         if self._kind == "box":
-            return boxes, as_bytes(self._activated(masks[rows]))
+            return boxes, as_bytes(self._activated(masks[rows])), boxes
         scale = np.tile(np.array([width, height], np.float32) / np.array(self._size, np.float32), 2)
         if self._kind == "picture":
             scale = np.ones(4, np.float32)
@@ -203,12 +207,14 @@ class BoxesMasksDecoder(Decoder):
             level = 0.0 if self._logits else MASK_THRESHOLD
             found = np.array([outline(field, level) or (0,) * 4 for field in fields], np.float32)
             boxes = (found.reshape(-1, 4) / scale).astype(np.float32)
-        cells = cells_for(boxes)
-        maps = np.zeros((len(fields), cells, cells), np.float32)
-        for target, field, box in zip(maps, fields, boxes * scale, strict=True):
-            if box[2] > box[0] and box[3] > box[1]:
-                target[:] = box_maps(field, box, cells)
-        return boxes, as_bytes(sigmoid(maps) if self._logits else maps)
+        maps, spans = crops(
+            fields,
+            (boxes * scale).astype(np.float32),
+            step_px=float(1 / scale.min()),
+            margin=PASTE_MARGIN,
+            activate=(lambda _, values, __: sigmoid(values)) if self._logits else None,
+        )
+        return boxes, maps, (spans / scale).astype(np.float32)
 
     def _field(self, mask: NDArray[Any]) -> NDArray[np.float32]:
         """One mask as float32; decides whether masks are logits when the first is seen that is neither 0 nor 1."""

@@ -66,12 +66,15 @@ class Limits:
             only, where the graph has one.
         classes: ``(C,)`` bool, which classes are wanted, or ``None`` for all.
         max_instances: Most instances that are returned, best first.
+        content: ``(width, height)`` of the input's pixels, from its top left, that hold the picture; beyond is padding.
+            ``None`` = all of them hold it.
     """
 
     score_threshold: float
     iou_threshold: float | None
     classes: NDArray[np.bool_] | None
     max_instances: int
+    content: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +88,7 @@ class Decoded:
         masks: ``(N, h, w)`` uint8 probabilities.
         embeddings: ``(N, E)`` float32 or ``None``.
         per_box: Whether each mask's grid spans its box (Mask R-CNN); else all grids span the whole network input.
+        spans: With ``per_box``, ``(N, 4)`` float32 xyxy that the grids span instead, as pixels of ``boxes``.
         in_picture: Whether boxes are pixels of the picture as it was before it was scaled into the network's input.
         coefficients: ``(N, P)`` or ``(N, P + 5)`` float32 that made the masks, with ``prototypes``; else ``None``.
         prototypes: Of the image, in network pixels, on the grid of the masks.
@@ -96,6 +100,7 @@ class Decoded:
     masks: NDArray[np.uint8]
     embeddings: NDArray[np.float32] | None = None
     per_box: bool = False
+    spans: NDArray[np.float32] | None = None
     in_picture: bool = False
     coefficients: NDArray[np.float32] | None = None
     prototypes: Prototypes | None = None

@@ -23,7 +23,7 @@ import numpy as np
 
 from tracker.boxes import xyxy_from_cxcywh
 from tracker.errors import ModelError
-from tracker.segment.contracts.box_maps import as_bytes, box_maps, cells_for, outline, sigmoid
+from tracker.segment.contracts.box_maps import crops, outline, sigmoid
 from tracker.segment.contracts.contract import Contract
 from tracker.segment.contracts.decoder import Decoded, Decoder
 from tracker.segment.contracts.families import IMAGENET, PLAIN, STRETCHED, Family, Labels, chosen_family
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from tracker.inference.tensors import TensorInfo
+    from tracker.segment.contracts.box_maps import Window
     from tracker.segment.contracts.decoder import Limits, ModelInfo
 
 __all__ = ["CONTRACT", "QueriesDecoder"]
@@ -103,7 +104,8 @@ class QueriesDecoder(Decoder):
             _, firsts = np.unique(queries, return_index=True)  # candidates come best first
             best = np.sort(firsts)
             queries, class_ids, scores = queries[best], class_ids[best], scores[best]
-        boxes, maps, scores = self._masks(outputs, row, fields, queries, scores)
+        content = limits.content if self._form == "logits" else None
+        boxes, maps, spans, scores = self._masks(outputs, row, fields, queries, scores, content=content)
         kept = (scores >= limits.score_threshold) & (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
         order = kept.nonzero()[0]
         order = order[top_rows(scores[order], len(order))]
@@ -112,7 +114,12 @@ class QueriesDecoder(Decoder):
             order = order[mask_nms([fields[queries[one]] > level for one in order], limits.iou_threshold)]
         order = order[: limits.max_instances]
         return Decoded(
-            boxes=boxes[order], scores=scores[order], class_ids=class_ids[order], masks=maps[order], per_box=True
+            boxes=boxes[order],
+            scores=scores[order],
+            class_ids=class_ids[order],
+            masks=maps[order],
+            per_box=True,
+            spans=spans[order],
         )
 
     def problems(self, outputs: Mapping[str, NDArray[Any]]) -> list[str]:
@@ -160,8 +167,13 @@ class QueriesDecoder(Decoder):
         fields: NDArray[Any],
         queries: NDArray[np.int64],
         scores: NDArray[np.float32],
-    ) -> tuple[NDArray[np.float32], NDArray[np.uint8], NDArray[np.float32]]:
-        """Boxes ``(N, 4)``, grids per box and scores of candidates; each query's mask is looked at once."""
+        *,
+        content: tuple[float, float] | None,
+    ) -> tuple[NDArray[np.float32], NDArray[np.uint8], NDArray[np.float32], NDArray[np.float32]]:
+        """Boxes ``(N, 4)``, grids, what they span and scores of candidates; each query's mask is looked at once.
+
+        What lies in the padding is cut off before masks are scored, as Mask2Former's published inference does.
+        """
         used, places = np.unique(queries, return_inverse=True)
         height, width = fields.shape[1:]
         scale = np.tile(np.array([width, height], np.float32) / np.array(self._size, np.float32), 2)
@@ -170,25 +182,37 @@ class QueriesDecoder(Decoder):
             unit = outputs[self.output_names["boxes"]][row, used].astype(np.float32)
             boxes: NDArray[Any] = xyxy_from_cxcywh(unit) * np.tile(np.array(self._size, np.float32), 2)
         else:
-            found = [outline(fields[query], level) or (0,) * 4 for query in used]
+            columns, rows = (width, height) if content is None else np.ceil(scale[:2] * content).astype(int).tolist()
+            found = [outline(fields[query, :rows, :columns], level) or (0,) * 4 for query in used]
             boxes = np.array(found, np.float32).reshape(-1, 4) / scale
         boxes = np.where(np.isfinite(boxes), boxes, 0).astype(np.float32)
-        cells = cells_for(boxes)
-        maps, quality = np.zeros((len(used), cells, cells), np.float32), np.ones(len(used), np.float32)
-        for number, (query, box) in enumerate(zip(used, (boxes * scale).astype(np.float32), strict=True)):
-            if box[2] <= box[0] or box[3] <= box[1]:
-                continue
-            values = box_maps(fields[query], box, cells)
+        if content is not None:
+            boxes = np.minimum(boxes, np.tile(np.array(content, np.float32), 2))
+        quality = np.ones(len(used), np.float32)
+
+        def activate(number: int, values: NDArray[np.float32], window: Window) -> NDArray[np.float32]:
             inside = values > level
-            if self._probabilities:  # the lift's threshold is one half
-                quality[number] = values[inside].mean() if inside.any() else 0
-                values = np.where(inside, 0.5 + (values - level) * 0.5 / (1 - level), values * 0.5 / level)
-            else:
-                values = sigmoid(values)
-                quality[number] = values[inside].mean() if inside.any() else 0
-            maps[number] = values
+            if self._probabilities:
+                quality[number] = _mean_above(fields[used[number]], inner[number], level)
+                return np.where(inside, 0.5 + (values - level) * 0.5 / (1 - level), values * 0.5 / level)  # one half
+            probabilities = sigmoid(values)
+            seen = np.where(inside, probabilities, 0)[window]
+            quality[number] = seen.sum() / max(np.count_nonzero(inside[window]), 1)
+            return probabilities
+
+        inner = (boxes * scale).astype(np.float32)
+        maps, spans = crops([fields[query] for query in used], inner, step_px=float(1 / scale.min()), activate=activate)
         scores = scores * quality[places] if self._quality else scores
-        return boxes[places], as_bytes(maps)[places], scores.astype(np.float32)
+        spans = (spans / scale).astype(np.float32)
+        return boxes[places], maps[places], spans[places], scores.astype(np.float32)
+
+
+def _mean_above(field: NDArray[Any], box: NDArray[np.float32], level: float) -> float:
+    """Of the cells in a box, in cells, those above the level; 0 where there is none."""
+    left, top, right, bottom = (max(int(edge), 0) for edge in np.concatenate([box[:2], np.ceil(box[2:])]))
+    part = field[top:bottom, left:right].astype(np.float32, copy=False)
+    inside = part > level
+    return float(np.where(inside, part, 0).sum() / max(np.count_nonzero(inside), 1))
 
 
 def match(info: ModelInfo) -> dict[str, str] | None:

@@ -8,23 +8,26 @@ score = p * mean of it above one half, decayed by better masks of the class that
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tracker.errors import ModelError
-from tracker.segment.contracts.box_maps import as_bytes, box_maps, cells_for, outline, sigmoid
+from tracker.segment.contracts.box_maps import crops, outline, sigmoid
 from tracker.segment.contracts.contract import Contract
 from tracker.segment.contracts.decoder import Decoded, Decoder
 from tracker.segment.contracts.families import IMAGENET, Family, Labels, chosen_family
 from tracker.segment.contracts.suppress import mask_nms, matrix_nms, top_rows
+from tracker.segment.manifest import parse_solo
 from tracker.segment.output_settings import ScoreSettings, SoloSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
+    from tracker.segment.contracts.box_maps import Window
     from tracker.segment.contracts.decoder import Limits, ModelInfo
 
 __all__ = ["CONTRACT", "SoloDecoder", "point_nms"]
@@ -38,9 +41,9 @@ LEAST_SCORE = 0.05
 """``filter_thr`` there, after matrix NMS; a lower threshold lets weaker candidates through too."""
 FAMILY = Family(
     name="solov2",
-    title="SOLOv2, raw heads (`python -m export solov2`)",
+    title="SOLOv2, raw heads (`python -m export solov2` or `solov2-nano`)",
     input=IMAGENET,
-    tried="exported here, against mmdetection's code on random weights",
+    tried="exported here, against mmdetection's code on random weights; solov2-nano's real weights on real clips",
 )
 
 
@@ -61,7 +64,7 @@ class SoloDecoder(Decoder):
         self.output_names = dict(names)
         self._size = info.network_size
         shape = next(output.shape for output in info.outputs if output.name == names["cate"])
-        settings = info.manifest.solo if info.manifest else SoloSettings()
+        settings = _settings(info)
         cells = sum(side * side for side in settings.grids)
         if cells != shape[1] or len(settings.strides) != len(settings.grids):
             listed = ", ".join(map(str, settings.grids))
@@ -74,6 +77,7 @@ class SoloDecoder(Decoder):
         self._grids = settings.grids
         self._least_cells = np.repeat(settings.strides, [side * side for side in settings.grids])  # (S,)
         scores = info.manifest.scores if info.manifest else ScoreSettings()
+        self.iou_threshold = info.manifest.iou_threshold if info.manifest else None
         self._raw = scores.activation == "sigmoid"
         self._maskness = scores.quality != "none"
         self._labels = Labels(info, chosen_family(info, [FAMILY]), count=shape[2])
@@ -91,12 +95,15 @@ class SoloDecoder(Decoder):
         with np.errstate(over="ignore", invalid="ignore"):  # of values that are not finite
             logits = kernels @ features.reshape(depth, -1)  # (N, h w)
         inside = logits > 0
-        areas = inside.sum(axis=1)
+        areas = np.count_nonzero(inside, axis=1)
         kept = (areas > self._least_cells[cells]).nonzero()[0]
+        windows = bounds(inside[kept].reshape(-1, height, width))
         if self._maskness:
-            quality = [float(sigmoid(logits[one][inside[one]]).mean()) for one in kept]
+            fields = logits.reshape(-1, height, width)
+            quality = [maskness(fields[one][window], areas[one]) for one, window in zip(kept, windows, strict=True)]
             scores[kept] *= np.array(quality, np.float32)
-        kept = kept[top_rows(scores[kept], len(kept))]
+        best = top_rows(scores[kept], len(kept))
+        kept, windows = kept[best], [windows[one] for one in best]
         scores, class_ids = scores[kept], class_ids[kept]
         scores = matrix_nms(inside[kept], class_ids, scores)
         order = (scores >= limits.score_threshold).nonzero()[0]
@@ -104,9 +111,11 @@ class SoloDecoder(Decoder):
         if limits.iou_threshold is not None and limits.iou_threshold < 1:  # on request
             silhouettes = inside[kept[order]].reshape(-1, height, width)
             order = order[mask_nms(list(silhouettes), limits.iou_threshold)]
-        fields = logits[kept[order]].reshape(-1, height, width)
-        boxes, maps = self._masks(fields)
-        return Decoded(boxes=boxes, scores=scores[order], class_ids=class_ids[order], masks=maps, per_box=True)
+        shown = [(logits[kept[one]].reshape(height, width), windows[one]) for one in order]
+        boxes, maps, spans = self._masks(shown, (height, width))
+        return Decoded(
+            boxes=boxes, scores=scores[order], class_ids=class_ids[order], masks=maps, per_box=True, spans=spans
+        )
 
     def problems(self, outputs: Mapping[str, NDArray[Any]]) -> list[str]:
         """Class scores that are no probabilities."""
@@ -133,25 +142,56 @@ class SoloDecoder(Decoder):
         best = top_rows(scores, CANDIDATES)
         return cells[best], class_ids[best], scores[best]
 
-    def _masks(self, fields: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
-        """Outlines ``(N, 4)`` and grids per box; probabilities are interpolated, as the published code does."""
-        height, width = fields.shape[1:]
-        scale = np.tile(np.array([width, height], np.float32) / np.array(self._size, np.float32), 2)
-        crops, outlines = [], []
-        for field in fields:
-            rows, columns = (field.max(axis=axis) > 0 for axis in (1, 0))
-            top, left = max(int(rows.argmax()) - 1, 0), max(int(columns.argmax()) - 1, 0)
-            bottom, right = len(rows) - int(rows[::-1].argmax()) + 1, len(columns) - int(columns[::-1].argmax()) + 1
-            crop = sigmoid(field[top:bottom, left:right])
-            box = outline(crop, 0.5) or (0.0,) * 4
-            crops.append((crop, box))
-            outlines.append((box[0] + left, box[1] + top, box[2] + left, box[3] + top))
-        boxes = (np.array(outlines, np.float32).reshape(-1, 4) / scale).astype(np.float32)
-        cells = cells_for(boxes)
-        maps = np.zeros((len(fields), cells, cells), np.float32)
-        for target, (crop, box) in zip(maps, crops, strict=True):
-            target[:] = box_maps(crop, np.array(box), cells)
-        return boxes, as_bytes(maps)
+    def _masks(
+        self, shown: Sequence[tuple[NDArray[np.float32], Window]], shape: tuple[int, int]
+    ) -> tuple[NDArray[np.float32], NDArray[np.uint8], NDArray[np.float32]]:
+        """Outlines ``(N, 4)``, grids and what they span; probabilities are interpolated, as the published code does."""
+        scale = np.tile(np.array(shape[::-1], np.float32) / np.array(self._size, np.float32), 2)
+        fields, outlines, origins = [], [], []
+        for field, (rows, columns) in shown:
+            top, left = max(rows.start - 1, 0), max(columns.start - 1, 0)
+            fields.append(sigmoid(field[top : rows.stop + 1, left : columns.stop + 1]))
+            outlines.append(outline(fields[-1], 0.5) or (0.0,) * 4)
+            origins.append((left, top, left, top))
+        inner, origin = np.array(outlines, np.float32).reshape(-1, 4), np.array(origins, np.float32).reshape(-1, 4)
+        maps, spans = crops(fields, inner)
+        boxes = ((inner + origin) / scale).astype(np.float32)
+        return boxes, maps, ((spans + origin) / scale).astype(np.float32)
+
+
+def bounds(inside: NDArray[np.bool_]) -> list[Window]:
+    """Rows and columns that silhouettes ``(N, h, w)`` reach over; none is empty.
+
+    >>> bounds(np.array([[[0, 0, 0], [0, 1, 0]]], np.bool_))
+    [(slice(1, 2, None), slice(1, 2, None))]
+    """
+    ends = []
+    for axis in (2, 1):
+        seen = np.asarray(inside.any(axis=axis))  # (N, h) or (N, w)
+        ends.append((seen.argmax(axis=1).tolist(), (seen.shape[1] - seen[:, ::-1].argmax(axis=1)).tolist()))
+    (tops, bottoms), (lefts, rights) = ends
+    return [
+        (slice(top, bottom), slice(left, right))
+        for top, bottom, left, right in zip(tops, bottoms, lefts, rights, strict=True)
+    ]
+
+
+def maskness(field: NDArray[np.float32], area: int) -> float:
+    """Mean probability of the cells above one half, from logits of a window that holds them all, ``area`` cells."""
+    return float(sigmoid(np.where(field > 0, field, -np.inf)).sum() / area)
+
+
+def _settings(info: ModelInfo) -> SoloSettings:
+    """Grids from the file's metadata ``masktrail.solo``, else the manifest, else as published."""
+    text = info.metadata.get("masktrail.solo")
+    if text is None:
+        return info.manifest.solo if info.manifest else SoloSettings()
+    try:
+        table = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        problem = f"metadata masktrail.solo is not JSON ({error})"
+        raise ModelError(info.label, problem, "export the file again") from error
+    return parse_solo(info.label, "masktrail.solo", table)
 
 
 def point_nms(cate: NDArray[np.float32], grids: tuple[int, ...]) -> NDArray[np.float32]:

@@ -26,6 +26,7 @@ const VIEWS = {
   events: () => import("./pages/events.js"),
   alerts: () => import("./pages/alerts.js"),
   audit: () => import("./pages/audit.js"),
+  validation: () => import("./pages/validation.js"),
   recordings: () => import("./pages/recordings.js"),
   health: () => import("./pages/health.js"),
   users: () => import("./pages/users.js"),
@@ -48,6 +49,7 @@ const NAVIGATION = [
   ["/alerts", "alerts", "alerts", "viewer"],
   ["/recordings", "recordings", "recordings", "viewer"],
   ["/audit", "audit", "audit", "operator"],
+  ["/validation", "validation", "validation", "operator"],
   ["/health", "health", "health", "viewer"],
   ["/users", "users", "users", "admin"],
 ];

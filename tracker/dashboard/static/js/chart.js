@@ -4,11 +4,12 @@ import uPlot from "../vendor/uplot.js";
 import { useSize } from "./hooks.js";
 import { Swatch } from "./parts.js";
 import { token, useTheme } from "./prefs.js";
-import { axisLabels, mediaClock, minuteClock, offsetText, dayText } from "./time.js";
+import { axisLabels, binClock, mediaClock, minuteClock, offsetText, dayText } from "./time.js";
 import { decimal, number, t } from "./texts.js";
 
 const HOUR = 3600;
-const STEPS_S = [1, 2, 5, 10, 15, 30, 60, 120, 300, 900, 1800, HOUR, 2 * HOUR, 3 * HOUR, 6 * HOUR, 12 * HOUR, 24 * HOUR, 48 * HOUR, 168 * HOUR];
+const MOST_DOTS = 60; // of a series; more are a thick line
+const STEPS_S = [1, 2, 5, 10, 15, 30, 60, 120, 300, 900, 1800, HOUR, 2 * HOUR, 3 * HOUR, 6 * HOUR, 12 * HOUR, 24 * HOUR, 48 * HOUR, 72 * HOUR, 168 * HOUR];
 
 // Instants of an axis: round in local time of the place also where the clock is changed between them.
 export function splitsOf(from_ms, to_ms, most, zone, utc) {
@@ -102,7 +103,7 @@ export function Chart({ starts_ms, bin_s, lines, spans = [], zone, utc = true, s
         { ...axis, size: 52 * rem, values: (plot, values) => values.map((one) => number(one)), incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 50_000, 100_000] },
       ],
       series: [{}, ...drawn.map((line) => ({
-        label: line.name, show: !hidden.includes(line.name), spanGaps: false, points: { show: line.values.length < 60 && !(bars && !line.dashed), size: 5 },
+        label: line.name, show: !hidden.includes(line.name), spanGaps: false, points: pointsOf(line, bars && !line.dashed),
         stroke: token(`series-${(line.colour % 8) + 1}`), width: bars && !line.dashed ? 0 : 2, dash: line.dashed ? [6, 5] : undefined,
         fill: bars && !line.dashed ? token(`series-${(line.colour % 8) + 1}`) : undefined,
         paths: bars && !line.dashed ? uPlot.paths.bars({ size: [0.8, 60] }) : uPlot.paths.linear(),
@@ -114,11 +115,22 @@ export function Chart({ starts_ms, bin_s, lines, spans = [], zone, utc = true, s
     return () => plot.destroy();
   }, [size.width, JSON.stringify(starts_ms.slice(0, 2)), end_ms, JSON.stringify(lines), JSON.stringify(spans), zone, utc, shape, hidden.join(), dark, height]);
   const flip = (name) => setHidden(hidden.includes(name) ? hidden.filter((one) => one !== name) : [...hidden, name]);
-  const span = (at) => (utc ? `${dayText(at, zone)} ${minuteClock(at, zone)}–${minuteClock(at + bin_s * 1000, zone)} (UTC${offsetText(at, zone)})` : `${mediaClock(at / 1000)}–${mediaClock(at / 1000 + bin_s)}`);
+  const span = (at) => (utc ? `${dayText(at, zone)} ${binClock(at, zone, bin_s)}–${binClock(at + bin_s * 1000, zone, bin_s)} (UTC${offsetText(at, zone)})` : `${mediaClock(at / 1000)}–${mediaClock(at / 1000 + bin_s)}`);
   return html`<figure class="chart-box"><div class="chart" ref=${box}><div ref=${mount} role="img" aria-label=${label}></div></div>
     <p class="readout" aria-hidden="true">${cursor === null ? t("chart.hint") : html`${span(starts_ms[cursor])} · ${lines.filter((line) => !hidden.includes(line.name)).map((line, at) => html`${at ? " · " : ""}${line.name} ${line.values[cursor] === null ? t("chart.unknown") : line.digits ? decimal(line.values[cursor], line.digits) : number(line.values[cursor])}`)}`}</p>
     <div class="legend">${lines.map((line) => html`<button type="button" key=${line.name} aria-pressed=${!hidden.includes(line.name)} onClick=${() => flip(line.name)}>${line.dashed ? html`<span class=${`dashed s${(line.colour % 8) + 1}`} aria-hidden="true"></span>` : html`<${Swatch} index=${line.colour} />`}${line.name}</button>`)}
       ${spans.length > 0 && html`<span class="row soft"><span class="hatched" aria-hidden="true"></span><small>${t("chart.outage")}</small></span>`}</div></figure>`;
+}
+
+// Dots of a series: of short ones all, of long ones those between two gaps, which no line reaches.
+export function alone(values) {
+  const known = (at) => values[at] !== null && values[at] !== undefined;
+  return values.flatMap((value, at) => (known(at) && !known(at - 1) && !known(at + 1) ? [at] : []));
+}
+
+function pointsOf(line, bar) {
+  const shown = line.values.length < MOST_DOTS ? null : alone(line.values);
+  return { show: !bar && (shown === null || shown.length > 0), size: shown === null ? 5 : 8, filter: () => shown };
 }
 
 // Bars of several series stand on each other: sums from below, the tallest drawn first.

@@ -1,7 +1,8 @@
 // Filters of the pages of numbers, kept in the address: streams, places, classes, a span of time.
 import { html } from "../vendor/preact.js";
-import { get } from "./api.js";
+import { address, get } from "./api.js";
 import { useLoad, useTitle } from "./hooks.js";
+import { Icon } from "./icons.js";
 import { Button, Field, Loaded, Segments, Several } from "./parts.js";
 import { useQuery } from "./router.js";
 import { browserZone, startOfDay, toLocal, toUtc } from "./time.js";
@@ -39,11 +40,11 @@ export function zoneOf(streams, chosen) {
   return found ? found.timezone : browserZone();
 }
 
-// A page of numbers: `Body({ streams })` under a title, once the streams are known.
-export const streamsPage = (title, Body) => function Page() {
+// A page of numbers: `Body({ streams, id })` under a title, once the streams are known.
+export const streamsPage = (title, Body) => function Page({ id }) {
   const streams = useStreams();
   useTitle(t(title));
-  return html`<${Loaded} of=${streams} page>${(found) => html`<${Body} streams=${found} />`}<//>`;
+  return html`<${Loaded} of=${streams} page>${(found) => html`<${Body} streams=${found} id=${id} />`}<//>`;
 };
 
 // What the address chooses: `{query, set, chosen, zone, first, span}`.
@@ -88,6 +89,9 @@ export function Filters({ streams, with: parts = [], spans = SPANS, first = "tod
     ${children}
   </form>`;
 }
+
+// The numbers of a page as a file, with the filters of its address.
+export const Download = ({ what, filter }) => html`<a class="button" href=${address(`/api/export/${what}.csv`, filter)} download><${Icon} name="download" /><span>CSV</span></a>`;
 
 const lengthDays = (from_ms, to_ms) => Math.max(1, Math.round((to_ms - from_ms) / DAY_MS));
 const isDay = (from_ms, to_ms, zone, days) => from_ms === startOfDay(Date.now(), zone, days) && to_ms === startOfDay(Date.now(), zone, days + 1);

@@ -25,6 +25,19 @@ export function Field({ label, hint, error, children, wide }) {
   </label>`;
 }
 
+export function Text({ label, value, onChange, hint, ...rest }) {
+  return html`<${Field} label=${label} hint=${hint}><input value=${value ?? ""} onInput=${(event) => onChange(event.currentTarget.value)} ...${rest} /><//>`;
+}
+
+export function Num({ label, value, onChange, hint, optional, ...rest }) {
+  const take = (event) => {
+    const text = event.currentTarget.value;
+    if (text === "" && optional) onChange(null);
+    else if (text !== "" && Number.isFinite(Number(text))) onChange(Number(text));
+  };
+  return html`<${Field} label=${label} hint=${hint}><input type="number" inputmode="decimal" value=${value ?? ""} onInput=${take} ...${rest} /><//>`;
+}
+
 export function Select({ label, value, options, onChange, ...rest }) {
   return html`<${Field} label=${label}><select value=${value} onChange=${(event) => onChange(event.currentTarget.value)} ...${rest}>
     ${options.map(([key, text]) => html`<option value=${key} selected=${key === value}>${text}</option>`)}
@@ -69,9 +82,12 @@ export const Loading = ({ what }) => html`<div class="state loading" role="statu
 export const Empty = ({ title, children, icon = "events" }) => html`<div class="state empty"><${Icon} name=${icon} />
   <h2>${title}</h2>${children && html`<p>${children}</p>`}</div>`;
 
+const OWN_WORDS = [404, 507]; // what is expected there says no more
+
 // What went wrong in words: a text of ours for the status, the server's own for the rest.
 export function problemText(error) {
   const own = `error.${error.status ?? "other"}`;
+  if (OWN_WORDS.includes(error.status)) return { title: t(own), detail: "", remedy: error.remedy };
   const parts = [error.expected && t("error.expected", { text: error.expected }), error.found && t("error.found", { text: error.found })];
   return { title: hasText(own) && !error.expected ? t(own) : error.message, detail: parts.filter(Boolean).join(" "), remedy: error.remedy };
 }

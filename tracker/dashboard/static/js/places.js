@@ -5,6 +5,9 @@ import { number, t } from "./texts.js";
 
 const CROWDED_PX = 90;
 
+// Whether tags of all places would hide the picture; the numbers stand beside it too.
+export const crowded = (site, width) => width < CROWDED_PX * unit() * Math.max(2, site.lines.length + site.zones.length);
+
 // Points in shares as SVG points in pixels.
 export const svgPoints = (points, width, height) => points.map(([x, y]) => `${(x * width).toFixed(1)},${(y * height).toFixed(1)}`).join(" ");
 
@@ -79,8 +82,7 @@ function LinePlace({ line, site, width, height, counts, quiet }) {
 
 export function Places({ site, width, height, counts, present, quiet, bare }) {
   if (!site || !width) return null;
-  // On a small picture many tags would hide it; the numbers stand beside it too.
-  const silent = quiet || width < CROWDED_PX * Math.max(2, site.lines.length);
+  const silent = quiet || crowded(site, width);
   return html`<svg class=${bare ? "places bare" : "places"} viewBox=${`0 0 ${width} ${height}`} aria-hidden="true">
     ${site.zones.map((zone) => {
       const rings = ringsOf(zone);

@@ -1,5 +1,6 @@
 // Views by address: every view is a URL, filters are its query.
 import { html, useEffect, useMemo, useState } from "../vendor/preact.js";
+import { t } from "./texts.js";
 
 const ROUTES = [
   ["wall", /^\/$/],
@@ -17,6 +18,7 @@ const ROUTES = [
   ["events", /^\/events$/],
   ["alerts", /^\/alerts$/],
   ["audit", /^\/audit$/],
+  ["validation", /^\/validation(?:\/([0-9]{1,15}))?$/],
   ["recordings", /^\/recordings$/],
   ["health", /^\/health$/],
   ["users", /^\/users$/],
@@ -36,8 +38,22 @@ export function match(path) {
 }
 
 // A view with unsaved work sets a function that returns false to stay.
-export function setGuard(callback) {
+function setGuard(callback) {
   guard = callback;
+}
+
+// Asks before unsaved work is left.
+export function useLeaving(dirty) {
+  useEffect(() => {
+    if (!dirty) return undefined;
+    const stay = (event) => event.preventDefault();
+    addEventListener("beforeunload", stay);
+    setGuard(() => confirm(t("editor.leave")));
+    return () => {
+      removeEventListener("beforeunload", stay);
+      setGuard(null);
+    };
+  }, [dirty]);
 }
 
 export function navigate(target, { replace = false } = {}) {

@@ -67,6 +67,8 @@ export const startOfDay = (at_ms, zone, days = 0) => {
 
 export const clock = (at_ms, zone) => format(zone, { hour: "2-digit", minute: "2-digit", second: "2-digit" }).format(at_ms);
 export const minuteClock = (at_ms, zone) => format(zone, { hour: "2-digit", minute: "2-digit" }).format(at_ms);
+// Time of a bin or tick: with seconds where it is shorter than a minute.
+export const binClock = (at_ms, zone, step_s) => (step_s < 60 ? clock : minuteClock)(at_ms, zone);
 export const dayText = (at_ms, zone) => format(zone, { weekday: "short", day: "numeric", month: "short" }).format(at_ms);
 export const stamp = (at_ms, zone) => `${dayText(at_ms, zone)} ${clock(at_ms, zone)}`;
 
@@ -107,7 +109,7 @@ export function axisLabels(splits_ms, zone, step_s) {
   return splits_ms.map((at) => {
     const day = format(zone, { day: "numeric", month: "short" }).format(at);
     const offset = offsetMinutes(at, zone);
-    const time = step_s >= 86_400 ? "" : minuteClock(at, zone);
+    const time = step_s >= 86_400 ? "" : binClock(at, zone, step_s);
     const lines = [time, day !== lastDay ? day : "", offset !== lastOffset ? `UTC${offsetText(at, zone)}` : ""];
     lastDay = day;
     lastOffset = offset;

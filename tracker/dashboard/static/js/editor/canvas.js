@@ -1,10 +1,11 @@
 // Drawing surface of the editor: SVG over the live picture, pointer, touch and keyboard.
 import { html, useRef, useState } from "../../vendor/preact.js";
-import { Arrow, cornerOf, middleOf, svgPoints, Tag } from "../places.js";
+import { Arrow, cornerOf, crowded, middleOf, svgPoints, Tag } from "../places.js";
 import { unit } from "../prefs.js";
 import { number, t } from "../texts.js";
+import { GroundPlace } from "./ground.js";
 import { Loupe } from "./loupe.js";
-import { fewest, isMute, rings, snapped } from "./model.js";
+import { fewest, isMute, placesIn, rings, snapped } from "./model.js";
 
 const DRAG_PX = 5;
 const CLOSE_PX = 14;
@@ -14,8 +15,8 @@ const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], Arrow
 
 let gestures = 0;
 
-// Props: state, dispatch, width, height, dry (places by name), onMenu({x, y, target}), viewport (scrolling element), onZoom(factor, x, y), picture (canvas).
-export function Canvas({ state, dispatch, width, height, dry, onMenu, viewport, onZoom, picture }) {
+// Props: state, dispatch, width, height, dry (places by name), view (of the ground), onMenu({x, y, target}), viewport (scrolling element), onZoom(factor, x, y), picture (canvas).
+export function Canvas({ state, dispatch, width, height, dry, view, onMenu, viewport, onZoom, picture }) {
   const svg = useRef(null);
   const pointers = useRef(new Map());
   const drag = useRef(null);
@@ -23,11 +24,13 @@ export function Canvas({ state, dispatch, width, height, dry, onMenu, viewport, 
   const [hover, setHover] = useState(null);
   const [loupe, setLoupe] = useState(null);
   const drawing = state.tool !== "select";
+  const silent = crowded(state.site, width);
   const share = (event) => {
     const box = svg.current.getBoundingClientRect();
     return [(event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height];
   };
-  const snap = (point, event, except) => (event.altKey ? point : snapped(state.site, point, width, height, except));
+  // What was measured lies where it was measured.
+  const snap = (point, event, except) => (event.altKey || state.tool === "ground" || except?.kind === "ground" ? point : snapped(state.site, point, width, height, except));
   const stem = t(`editor.stem.${drawing ? state.tool : "lines"}`);
 
   const down = (event) => {
@@ -94,6 +97,7 @@ export function Canvas({ state, dispatch, width, height, dry, onMenu, viewport, 
       else if (!now.moved && now.target.part === "middle") dispatch({ type: "insert", ...now.target, point });
       return;
     }
+    if (state.tool === "ground" && state.site.ground) return dispatch({ type: "known", point, known: view?.points });
     if (now.moved && !state.draft.length) dispatch({ type: "point", point: snap(now.start, event), stem });
     const first = state.draft[0];
     const close = state.tool !== "lines" && state.draft.length >= fewest(state.tool) && first && Math.hypot((first[0] - point[0]) * width, (first[1] - point[1]) * height) <= CLOSE_PX;
@@ -121,7 +125,7 @@ export function Canvas({ state, dispatch, width, height, dry, onMenu, viewport, 
       const [dx, dy] = [(ARROWS[event.key][0] * step) / width, (ARROWS[event.key][1] * step) / height];
       const gesture = `key ${target.kind} ${target.index} ${target.ring} ${target.vertex}`;
       if (target.part === "vertex") {
-        const [x, y] = rings(target.kind, state.site[target.kind][target.index])[target.ring][target.vertex];
+        const [x, y] = rings(target.kind, placesIn(state.site, target.kind)[target.index])[target.ring][target.vertex];
         dispatch({ type: "vertex", ...target, point: [x + dx, y + dy], gesture });
       } else if (target.part === "place") dispatch({ type: "shift", ...target, dx, dy, gesture });
     } else if (event.key === "Delete" || event.key === "Backspace") {
@@ -136,7 +140,8 @@ export function Canvas({ state, dispatch, width, height, dry, onMenu, viewport, 
   return html`<svg ref=${svg} class=${`editor-svg ${drawing ? "drawing" : ""}`} viewBox=${`0 0 ${width} ${height}`} role="group" aria-label=${t("editor.canvas")}
     onPointerDown=${down} onPointerMove=${move} onPointerUp=${up} onPointerCancel=${up} onPointerLeave=${() => setHover(null)} onContextMenu=${menu} onWheel=${wheel} onKeyDown=${key}>
     <rect class="ground" width=${width} height=${height} />
-    ${["privacy", "zones", "occluders", "lines"].map((kind) => state.site[kind].map((place, index) => html`<${Place} key=${`${kind}${index}`} kind=${kind} place=${place} index=${index} state=${state} width=${width} height=${height} dry=${dry.get(place.name)} />`))}
+    <${GroundPlace} state=${state} view=${view} width=${width} height=${height} />
+    ${["privacy", "zones", "occluders", "lines"].map((kind) => state.site[kind].map((place, index) => html`<${Place} key=${`${kind}${index}`} kind=${kind} place=${place} index=${index} state=${state} width=${width} height=${height} dry=${dry.get(place.name)} silent=${silent} />`))}
     ${state.selected && !drawing && html`<${Handles} state=${state} width=${width} height=${height} />`}
     ${drawing && html`<${Draft} state=${state} hover=${hover} width=${width} height=${height} />`}</svg>
     ${loupe && html`<${Loupe} picture=${picture} point=${loupe.point} state=${state} />`}`;
@@ -161,8 +166,9 @@ function middlePoint(site, { kind, index, ring, vertex }) {
 
 const colourOf = (site, kind, index) => (isMute(kind) ? "" : `s${((kind === "lines" ? index : site.lines.length + index) % 8) + 1}`);
 
-function Place({ kind, place, index, state, width, height, dry }) {
+function Place({ kind, place, index, state, width, height, dry, silent }) {
   const chosen = state.selected && state.selected.kind === kind && state.selected.index === index;
+  const named = chosen || !silent;
   const cls = `edit-${kind} ${colourOf(state.site, kind, index)} ${chosen ? "chosen" : ""}`;
   const attributes = { "data-part": "place", "data-kind": kind, "data-index": index, tabindex: 0, role: "button", "aria-label": t(`editor.place.${kind}`, { name: place.name }), "aria-pressed": String(Boolean(chosen)) };
   if (kind === "lines") {
@@ -171,13 +177,13 @@ function Place({ kind, place, index, state, width, height, dry }) {
     const points = svgPoints(place.points, width, height);
     return html`<g class=${cls}><polyline class="halo" points=${points} /><polyline class="own" points=${points} /><polyline class="hit" points=${points} ...${attributes} />
       <${Arrow} from=${middle} dx=${middle.nx} dy=${middle.ny} /><${Arrow} from=${middle} dx=${-middle.nx} dy=${-middle.ny} cls="back" />
-      <${Tag} ...${at(1)} text=${counted(dry, place.to_left)} width=${width} height=${height} /><${Tag} ...${at(-1)} text=${counted(dry, place.to_right)} width=${width} height=${height} />
+      ${named && html`<${Tag} ...${at(1)} text=${counted(dry, place.to_left)} width=${width} height=${height} /><${Tag} ...${at(-1)} text=${counted(dry, place.to_right)} width=${width} height=${height} />`}
       ${chosen && html`<text class="end-letter" x=${place.points[0][0] * width + 12} y=${place.points[0][1] * height + 16}>A</text><text class="end-letter" x=${place.points[place.points.length - 1][0] * width + 12} y=${place.points[place.points.length - 1][1] * height + 16}>B</text>`}</g>`;
   }
   const all = rings(kind, place);
   const path = all.map((ring) => `M${svgPoints(ring, width, height).replaceAll(" ", "L")}Z`).join("");
   const middle = cornerOf(all[0], width, height);
-  return html`<g class=${cls}><path class="own" d=${path} ...${attributes} />${kind === "zones" && html`<${Tag} x=${middle.x} y=${middle.y} text=${zoneText(place, dry)} width=${width} height=${height} />`}</g>`;
+  return html`<g class=${cls}><path class="own" d=${path} ...${attributes} />${kind === "zones" && named && html`<${Tag} x=${middle.x} y=${middle.y} text=${zoneText(place, dry)} width=${width} height=${height} />`}</g>`;
 }
 
 // `in 14`, or `in 14 → 16` while a change would count otherwise; of all classes together.
@@ -194,19 +200,20 @@ function zoneText(zone, dry) {
 
 function Handles({ state, width, height }) {
   const { kind, index } = state.selected;
-  const place = state.site[kind][index];
+  const place = placesIn(state.site, kind)[index];
+  const name = kind === "ground" ? t("editor.one.ground") : place.name;
   const closed = kind !== "lines";
   return html`<g class="handles">${rings(kind, place).map((ring, at) => html`
     ${ring.map(([x, y], vertex) => {
       const next = ring[(vertex + 1) % ring.length];
-      if (!closed && vertex === ring.length - 1) return null;
+      if (kind === "ground" || (!closed && vertex === ring.length - 1)) return null;
       const data = { "data-part": "middle", "data-kind": kind, "data-index": index, "data-ring": at, "data-vertex": vertex + 1 };
       return html`<g class="middle"><circle class="dot" cx=${((x + next[0]) / 2) * width} cy=${((y + next[1]) / 2) * height} r=${4 * unit()} /><circle class="hit" cx=${((x + next[0]) / 2) * width} cy=${((y + next[1]) / 2) * height} r=${12 * unit()} tabindex="0" role="button" aria-label=${t("editor.insert", { number: vertex + 1 })} ...${data} /></g>`;
     })}
     ${ring.map(([x, y], vertex) => {
       const data = { "data-part": "vertex", "data-kind": kind, "data-index": index, "data-ring": at, "data-vertex": vertex };
       const chosen = state.selected.vertex === vertex && state.selected.ring === at;
-      return html`<g class=${chosen ? "vertex chosen" : "vertex"}><circle class="dot" cx=${x * width} cy=${y * height} r=${6.5 * unit()} /><circle class="hit" cx=${x * width} cy=${y * height} r=${14 * unit()} tabindex="0" role="button" aria-label=${t("editor.vertex", { number: vertex + 1, all: ring.length, name: place.name, x: Math.round(x * 100), y: Math.round(y * 100) })} ...${data} /></g>`;
+      return html`<g class=${chosen ? "vertex chosen" : "vertex"}><circle class="dot" cx=${x * width} cy=${y * height} r=${6.5 * unit()} /><circle class="hit" cx=${x * width} cy=${y * height} r=${14 * unit()} tabindex="0" role="button" aria-label=${t("editor.vertex", { number: vertex + 1, all: ring.length, name, x: Math.round(x * 100), y: Math.round(y * 100) })} ...${data} /></g>`;
     })}`)}</g>`;
 }
 

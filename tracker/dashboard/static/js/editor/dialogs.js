@@ -5,7 +5,7 @@ import { useLoad } from "../hooks.js";
 import { Icon } from "../icons.js";
 import { Badge, Button, Dialog, Empty, Field, Loaded, Notice, problemText, Scroller, Select } from "../parts.js";
 import { browserZone, stamp } from "../time.js";
-import { plural, t, word } from "../texts.js";
+import { decimal, plural, t, word } from "../texts.js";
 import { conflicts, differences, idOf, merged } from "./diff.js";
 
 const READ = ["frigate", "supervision", "ultralytics", "opendatacam", "nvdsanalytics", "dlstreamer", "viseron", "otflow"];
@@ -15,6 +15,8 @@ const LARGEST_FILE = 1_000_000;
 // A value of a site in short: lists of points by their number.
 function short(value) {
   if (value === null || value === undefined || value === "") return "–";
+  if (value.rectangle) return t("ground.short", { width: decimal(value.rectangle.width_m), length: decimal(value.rectangle.length_m) });
+  if (Array.isArray(value.points)) return plural("editor.points", value.points.length);
   if (!Array.isArray(value)) return typeof value === "object" ? JSON.stringify(value) : String(value);
   if (Array.isArray(value[0])) return plural("editor.points", value.flat(Array.isArray(value[0][0]) ? 1 : 0).length);
   return value.join(", ") || "–";
@@ -27,7 +29,7 @@ export function DiffList({ rows }) {
 }
 
 // Somebody else saved in between: for each place that differs, mine or theirs.
-export function Conflict({ base, mine, theirs, onTake, onClose }) {
+export function Conflict({ base, mine, theirs, title = t("conflict.title"), text = t("conflict.text", { revision: theirs.revision }), action = t("conflict.merge"), onTake, onClose }) {
   const rows = conflicts(base, mine, theirs);
   const [taken, setTaken] = useState(new Set(rows.filter((one) => one.side === "theirs" && !one.both).map(idOf)));
   const flip = (id, on) => {
@@ -36,13 +38,13 @@ export function Conflict({ base, mine, theirs, onTake, onClose }) {
     else next.delete(id);
     setTaken(next);
   };
-  return html`<${Dialog} wide title=${t("conflict.title")} onClose=${onClose}><p>${t("conflict.text", { revision: theirs.revision })}</p>
-    ${rows.length ? html`<${Scroller} label=${t("conflict.title")}><table class="conflict"><thead><tr><th scope="col">${t("conflict.place")}</th><th scope="col">${t("conflict.difference")}</th><th scope="col">${t("conflict.keep")}</th></tr></thead><tbody>${rows.map((one) => {
+  return html`<${Dialog} wide title=${title} onClose=${onClose}><p>${text}</p>
+    ${rows.length ? html`<${Scroller} label=${title}><table class="conflict cards"><thead><tr><th scope="col">${t("conflict.place")}</th><th scope="col">${t("conflict.difference")}</th><th scope="col">${t("conflict.keep")}</th></tr></thead><tbody>${rows.map((one) => {
       const id = idOf(one);
       return html`<tr><th scope="row">${word("group", one.group)} ${one.name}${one.both && html` <${Badge} kind="warn">${t("conflict.both")}<//>`}</th><td>${describe(one)}</td><td><fieldset class="either"><legend class="sr">${one.name}</legend>
         <label><input type="radio" name=${id} checked=${!taken.has(id)} onChange=${() => flip(id, false)} /> ${t("conflict.mine")}</label><label><input type="radio" name=${id} checked=${taken.has(id)} onChange=${() => flip(id, true)} /> ${t("conflict.theirs")}</label></fieldset></td></tr>`;
     })}</tbody></table><//>` : html`<p class="soft">${t("diff.none")}</p>`}
-    <footer><${Button} onClick=${onClose}>${t("action.cancel")}<//><${Button} onClick=${() => onTake(theirs, true)}>${t("conflict.discard")}<//><${Button} kind="primary" onClick=${() => onTake(merged(mine, theirs, taken), false)}>${t("conflict.merge")}<//></footer><//>`;
+    <footer><${Button} onClick=${onClose}>${t("action.cancel")}<//><${Button} onClick=${() => onTake(theirs, true)}>${t("conflict.discard")}<//><${Button} kind="primary" onClick=${() => onTake(merged(mine, theirs, taken), false)}>${action}<//></footer><//>`;
 }
 
 function describe(one) {

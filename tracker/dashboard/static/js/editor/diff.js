@@ -1,6 +1,6 @@
 // Differences between two sites, place by place: what a revision changed, and where two editors disagree.
 const GROUPS = ["lines", "zones", "occluders", "privacy", "doors", "flows", "queues", "footfall", "bays", "alerts"];
-const TOP = ["timezone", "reference_size"];
+const TOP = ["timezone", "reference_size", "ground", "traffic"];
 
 const same = (a, b) => JSON.stringify(a) === JSON.stringify(b);
 const byName = (list) => new Map((list || []).map((one) => [one.name, one]));

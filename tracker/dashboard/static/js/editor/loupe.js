@@ -1,6 +1,6 @@
 // Magnifier while a finger covers the point: a piece of the picture, four times as large, in the corner away from it.
 import { html, useEffect, useRef } from "../../vendor/preact.js";
-import { KINDS, rings } from "./model.js";
+import { placesIn, rings, SHAPES } from "./model.js";
 
 const SIZE = 120;
 const ZOOM = 4;
@@ -19,7 +19,7 @@ export function Loupe({ picture, point, state }) {
       context.drawImage(source, point[0] * source.width - (span * sx) / 2, point[1] * source.height - (span * sy) / 2, span * sx, span * sy, 0, 0, SIZE, SIZE);
       context.strokeStyle = "#ffb000";
       context.lineWidth = 2;
-      for (const kind of KINDS) for (const place of state.site[kind]) for (const ring of rings(kind, place)) {
+      for (const kind of SHAPES) for (const place of placesIn(state.site, kind)) for (const ring of rings(kind, place)) {
         context.beginPath();
         ring.forEach(([x, y], at) => context[at ? "lineTo" : "moveTo"](SIZE / 2 + (x - point[0]) * shown.width * ZOOM, SIZE / 2 + (y - point[1]) * shown.height * ZOOM));
         if (kind !== "lines") context.closePath();

@@ -1,10 +1,12 @@
 // State of the editor as one pure function: the site, what is selected, the draft, unlimited undo and redo.
 export const KINDS = ["lines", "zones", "occluders", "privacy"];
 // Places at which nothing is counted: no class, no dry run, and no doors or flows that name them.
-export const isMute = (kind) => kind === "occluders" || kind === "privacy";
+export const isMute = (kind) => kind === "occluders" || kind === "privacy" || kind === "ground";
 export const SNAP_PX = 10;
 const DIGITS = 4;
-const FEWEST = { lines: 2, zones: 3, occluders: 3, privacy: 3 };
+const FEWEST = { lines: 2, zones: 3, occluders: 3, privacy: 3, ground: 4 };
+// Lists of places by name, and the one ground beside them.
+export const SHAPES = [...KINDS, "ground"];
 
 export const fewest = (kind) => FEWEST[kind];
 const clamp = (value) => Math.min(1, Math.max(0, Number(value.toFixed(DIGITS))));
@@ -21,17 +23,25 @@ export function normalised(site) {
     privacy: site.privacy || [],
     doors: site.doors || [],
     flows: site.flows || [],
+    ground: site.ground || null,
   };
 }
 
-export const rings = (kind, place) => (kind === "lines" ? [place.points] : kind === "zones" ? place.polygons : [place.polygon]);
+// Shapes of one kind; of grounds there is one or none.
+export const placesIn = (site, kind) => (kind !== "ground" ? site[kind] : site.ground ? [site.ground] : []);
+
+export function rings(kind, place) {
+  if (kind === "ground") return [place.rectangle ? place.rectangle.corners : place.points.map((point) => point.at)];
+  return kind === "lines" ? [place.points] : kind === "zones" ? place.polygons : [place.polygon];
+}
 
 export function withRings(kind, place, next) {
+  if (kind === "ground") return place.rectangle ? { ...place, rectangle: { ...place.rectangle, corners: next[0] } } : { ...place, points: place.points.map((point, at) => ({ ...point, at: next[0][at] })) };
   if (kind === "lines") return { ...place, points: next[0] };
   return kind === "zones" ? { ...place, polygons: next } : { ...place, polygon: next[0] };
 }
 
-export const placeOf = (state) => (state.selected ? state.site[state.selected.kind][state.selected.index] : null);
+export const placeOf = (state) => (state.selected ? placesIn(state.site, state.selected.kind)[state.selected.index] : null);
 
 export function fresh(site) {
   return { site: normalised(site), saved: normalised(site), past: [], future: [], selected: null, tool: "select", draft: [], gesture: null };
@@ -46,7 +56,7 @@ function changed(state, site, gesture = null, rest = {}) {
 }
 
 function replace(site, kind, index, place) {
-  return { ...site, [kind]: site[kind].map((one, at) => (at === index ? place : one)) };
+  return { ...site, [kind]: kind === "ground" ? place : site[kind].map((one, at) => (at === index ? place : one)) };
 }
 
 const moved = (kind, place, dx, dy) => {
@@ -67,8 +77,18 @@ export function freeName(site, stem) {
 function newPlace(kind, points, name) {
   if (kind === "lines") return { name, points, to_left: "in", to_right: "out", classes: [], dead_band: 0.004, settle_s: 0.2, min_rearm_s: 1 };
   if (kind === "zones") return { name, polygons: [points], classes: [], enter_s: 0.3, leave_s: 1, loiter_s: null, loiter_s_by_class: {} };
+  if (kind === "ground") return { points: [], rectangle: { corners: points, width_m: null, length_m: null } };
   return { name, polygon: points };
 }
+
+// A ground as points; `known` has the metres of a rectangle's corners, as the server says them.
+export function asPoints(ground, known) {
+  if (!ground.rectangle) return ground.points;
+  return ground.rectangle.corners.map((at, number) => ({ at, metres: known ? known[number].metres : [null, null] }));
+}
+
+// Numbers of points without their metres, from 1, or whether a length of the rectangle is missing.
+export const unmeasured = ({ points, rectangle }) => (rectangle ? (rectangle.width_m === null || rectangle.length_m === null ? [0] : []) : points.map(({ metres }, at) => (metres.includes(null) ? at + 1 : 0)).filter(Boolean));
 
 // The site after a place has another name: doors, flows, queues, footfall and alerts follow.
 function renamed(site, old, name) {
@@ -95,6 +115,7 @@ function renamedDirection(site, line, old, name) {
 }
 
 function without(site, kind, index) {
+  if (kind === "ground") return { ...site, ground: null };
   const name = site[kind][index].name;
   const next = { ...site, [kind]: site[kind].filter((_, at) => at !== index) };
   if (isMute(kind)) return next;
@@ -116,31 +137,41 @@ const ACTIONS = {
   point: (state, { point, stem }) => {
     const draft = [...state.draft, clampPoint(point)];
     // Two points are a line; further corners are put in by its middle handles.
-    return state.tool === "lines" && draft.length === 2 ? ACTIONS.finish({ ...state, draft }, { stem }) : { ...state, draft };
+    return draft.length === { lines: 2, ground: 4 }[state.tool] ? ACTIONS.finish({ ...state, draft }, { stem }) : { ...state, draft };
   },
   finish: (state, { stem }) => {
     if (state.draft.length < FEWEST[state.tool]) return state;
     return ACTIONS.add({ ...state, draft: [] }, { kind: state.tool, points: state.draft, stem });
   },
   add: (state, { kind, points, stem }) => {
-    const site = { ...state.site, [kind]: [...state.site[kind], newPlace(kind, points.map(clampPoint), freeName(state.site, stem))] };
-    return changed(state, site, null, { tool: "select", selected: { kind, index: site[kind].length - 1, ring: 0, vertex: null } });
+    const place = newPlace(kind, points.map(clampPoint), freeName(state.site, stem));
+    const site = { ...state.site, [kind]: kind === "ground" ? place : [...state.site[kind], place] };
+    return changed(state, site, null, { tool: "select", selected: { kind, index: placesIn(site, kind).length - 1, ring: 0, vertex: null } });
   },
+  // One more known point of the ground; a rectangle becomes its corners.
+  known: (state, { point, known }) => {
+    const points = [...asPoints(state.site.ground, known), { at: clampPoint(point), metres: [null, null] }];
+    return changed(state, { ...state.site, ground: { points, rectangle: null } }, null, { tool: "select", selected: { kind: "ground", index: 0, ring: 0, vertex: points.length - 1 } });
+  },
+  ground: (state, { ground, gesture = null }) => changed(state, { ...state.site, ground }, gesture),
   cancel: (state) => (state.draft.length ? { ...state, draft: [] } : state.tool !== "select" ? { ...state, tool: "select" } : { ...state, selected: null }),
   vertex: (state, { kind, index, ring, vertex, point, gesture }) => {
-    const next = rings(kind, state.site[kind][index]).map((one, at) => (at === ring ? one.map((old, number) => (number === vertex ? clampPoint(point) : old)) : one));
-    return changed(state, replace(state.site, kind, index, withRings(kind, state.site[kind][index], next)), gesture, { selected: { kind, index, ring, vertex } });
+    const place = placesIn(state.site, kind)[index];
+    const next = rings(kind, place).map((one, at) => (at === ring ? one.map((old, number) => (number === vertex ? clampPoint(point) : old)) : one));
+    return changed(state, replace(state.site, kind, index, withRings(kind, place, next)), gesture, { selected: { kind, index, ring, vertex } });
   },
   insert: (state, { kind, index, ring, vertex, point, gesture }) => {
     const next = rings(kind, state.site[kind][index]).map((one, at) => (at === ring ? [...one.slice(0, vertex), clampPoint(point), ...one.slice(vertex)] : one));
     return changed(state, replace(state.site, kind, index, withRings(kind, state.site[kind][index], next)), gesture, { selected: { kind, index, ring, vertex } });
   },
-  shift: (state, { kind, index, dx, dy, gesture }) => changed(state, replace(state.site, kind, index, moved(kind, state.site[kind][index], dx, dy)), gesture),
+  shift: (state, { kind, index, dx, dy, gesture }) => changed(state, replace(state.site, kind, index, moved(kind, placesIn(state.site, kind)[index], dx, dy)), gesture),
   cut: (state, { kind, index, ring, vertex }) => {
-    const place = state.site[kind][index];
+    const place = placesIn(state.site, kind)[index];
     const next = rings(kind, place).map((one, at) => (at === ring ? one.filter((_, number) => number !== vertex) : one));
     if (next[ring].length < FEWEST[kind]) return state;
-    return changed(state, replace(state.site, kind, index, withRings(kind, place, next)), null, { selected: { kind, index, ring, vertex: null } });
+    const rest = { selected: { kind, index, ring, vertex: null } };
+    if (kind === "ground") return changed(state, { ...state.site, ground: { ...place, points: place.points.filter((_, number) => number !== vertex) } }, null, rest);
+    return changed(state, replace(state.site, kind, index, withRings(kind, place, next)), null, rest);
   },
   remove: (state, { kind, index }) => changed(state, without(state.site, kind, index), null, { selected: null }),
   reverse: (state, { index }) => {
@@ -175,7 +206,7 @@ const ACTIONS = {
   },
 };
 
-const still = (selected, site) => (selected && site[selected.kind][selected.index] ? { ...selected, vertex: null } : null);
+const still = (selected, site) => (selected && placesIn(site, selected.kind)[selected.index] ? { ...selected, vertex: null } : null);
 
 export const reduce = (state, action) => ACTIONS[action.type](state, action);
 

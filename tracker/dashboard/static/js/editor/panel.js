@@ -1,48 +1,37 @@
 // Side panel of the editor: list of places, properties of the selected one, doors, flows and the site's time zone.
 import { html } from "../../vendor/preact.js";
 import { Icon } from "../icons.js";
-import { Badge, Button, Field, Notice, Select, Several, Swatch } from "../parts.js";
+import { Badge, Button, Field, Notice, Num, Select, Several, Swatch, Text } from "../parts.js";
 import { number, t } from "../texts.js";
-import { isMute, KINDS, placeOf } from "./model.js";
+import { GroundCard } from "./ground.js";
+import { isMute, placeOf, placesIn, SHAPES } from "./model.js";
 
 const SWAY_SHARE = 0.05; // where a site does not say it
-const ICON = { lines: "line", zones: "zone", occluders: "occluder", privacy: "privacy" };
+const ICON = { lines: "line", zones: "zone", occluders: "occluder", privacy: "privacy", ground: "ground" };
 
-export function Panel({ state, dispatch, classes, dry, dryState, problems, warnings }) {
+export function Panel({ state, dispatch, classes, dry, dryState, problems, warnings, view, recorded, more }) {
   const place = placeOf(state);
   return html`<div class="stack editor-panel">
     ${problems.length > 0 && html`<${Notice} kind="problem"><ul>${problems.map((one) => html`<li>${one.at ? html`<b>${one.at}</b>: ` : ""}${one.message}</li>`)}</ul><//>`}
     ${warnings.length > 0 && html`<${Notice} kind="warn"><ul>${warnings.map((one) => html`<li>${typeof one === "string" ? one : `${one.at ? `${one.at}: ` : ""}${one.message}`}</li>`)}</ul><//>`}
-    ${place && html`<${Properties} key=${`${state.selected.kind}${state.selected.index}`} state=${state} dispatch=${dispatch} classes=${classes} dry=${dry.get(place.name)} dryState=${dryState} />`}
+    ${state.selected?.kind === "ground" && html`<${GroundCard} state=${state} dispatch=${dispatch} view=${view} />`}
+    ${place && state.selected.kind !== "ground" && html`<${Properties} key=${`${state.selected.kind}${state.selected.index}`} state=${state} dispatch=${dispatch} classes=${classes} dry=${dry.get(place.name)} dryState=${dryState} recorded=${recorded} />`}
     <section class="card"><header><h2>${t("editor.places")}</h2></header><${PlaceList} state=${state} dispatch=${dispatch} dry=${dry} /></section>
-    <${SiteCard} state=${state} dispatch=${dispatch} />
+    ${more}<${SiteCard} state=${state} dispatch=${dispatch} />
   </div>`;
 }
 
 function PlaceList({ state, dispatch, dry }) {
-  const rows = KINDS.flatMap((kind) => state.site[kind].map((place, index) => ({ kind, place, index })));
+  const rows = SHAPES.flatMap((kind) => placesIn(state.site, kind).map((place, index) => ({ kind, place, index })));
   if (!rows.length) return html`<p class="soft">${t("editor.no_places")}</p>`;
   const chosen = (row) => state.selected && state.selected.kind === row.kind && state.selected.index === row.index;
   return html`<ul class="place-list">${rows.map((row) => html`<li><button type="button" aria-pressed=${Boolean(chosen(row))} onClick=${() => dispatch({ type: "select", kind: row.kind, index: row.index })}>
-    <${Icon} name=${ICON[row.kind]} />${isMute(row.kind) ? "" : html`<${Swatch} index=${row.kind === "lines" ? row.index : state.site.lines.length + row.index} />`}<span>${row.place.name}</span><span class="soft num">${sumText(dry.get(row.place.name))}</span></button></li>`)}</ul>`;
+    <${Icon} name=${ICON[row.kind]} />${isMute(row.kind) ? "" : html`<${Swatch} index=${row.kind === "lines" ? row.index : state.site.lines.length + row.index} />`}<span>${row.kind === "ground" ? t("editor.one.ground") : row.place.name}</span><span class="soft num">${sumText(dry.get(row.place.name))}</span></button></li>`)}</ul>`;
 }
 
 const sumText = (dry) => (dry ? dry.rows.filter((row) => !row.class).map((row) => number(row.would)).join(" / ") : "");
 
-function Text({ label, value, onChange, hint, ...rest }) {
-  return html`<${Field} label=${label} hint=${hint}><input value=${value ?? ""} onInput=${(event) => onChange(event.currentTarget.value)} ...${rest} /><//>`;
-}
-
-function Num({ label, value, onChange, hint, optional, ...rest }) {
-  const take = (event) => {
-    const text = event.currentTarget.value;
-    if (text === "" && optional) onChange(null);
-    else if (text !== "" && Number.isFinite(Number(text))) onChange(Number(text));
-  };
-  return html`<${Field} label=${label} hint=${hint}><input type="number" inputmode="decimal" value=${value ?? ""} onInput=${take} ...${rest} /><//>`;
-}
-
-function Properties({ state, dispatch, classes, dry, dryState }) {
+function Properties({ state, dispatch, classes, dry, dryState, recorded }) {
   const { kind, index, vertex, ring } = state.selected;
   const place = placeOf(state);
   const patch = (changes) => dispatch({ type: "patch", kind, index, changes });
@@ -59,14 +48,15 @@ function Properties({ state, dispatch, classes, dry, dryState }) {
     ${kind === "lines" && html`<details><summary>${t("editor.finer")}</summary><div class="form-row"><${Num} label=${t("editor.dead_band")} hint=${t("editor.dead_band_hint")} value=${place.dead_band} min="0.000001" max="0.5" step="0.001" onChange=${(dead_band) => patch({ dead_band })} />
       <${Num} label=${t("editor.sway_share")} hint=${t("editor.sway_share_hint")} value=${place.sway_share ?? SWAY_SHARE} min="0" max="1" step="0.01" onChange=${(sway_share) => patch({ sway_share })} />
       <${Num} label=${t("editor.settle_s")} value=${place.settle_s} min="0" step="0.1" onChange=${(settle_s) => patch({ settle_s })} /><${Num} label=${t("editor.min_rearm_s")} value=${place.min_rearm_s} min="0" step="0.1" onChange=${(min_rearm_s) => patch({ min_rearm_s })} /></div></details>`}
-    ${isMute(kind) ? html`<p class="soft">${t(kind === "privacy" ? "editor.privacy_text" : "editor.occluder_text")}</p>` : html`<${Dry} dry=${dry} state=${dryState} />`}</div></section>`;
+    ${isMute(kind) ? html`<p class="soft">${t(kind !== "privacy" ? "editor.occluder_text" : recorded ? "recorded.privacy_text" : "editor.privacy_text")}</p>` : html`<${Dry} dry=${dry} state=${dryState} recorded=${recorded} />`}</div></section>`;
 }
 
-// "This line would have counted 14 in, 11 out in the last 10 minutes."
-function Dry({ dry, state }) {
-  if (state.error) return html`<p class="soft">${t("editor.dry_failed")}</p>`;
-  if (!dry || !dry.rows.length) return html`<p class="soft" role="status">${t("editor.dry_none")}</p>`;
-  return html`<div class="dry" role="status"><p>${t("editor.dry", { minutes: Math.max(1, Math.round((state.seconds || 600) / 60)) })}</p><table><thead><tr><th scope="col">${t("editor.dry_what")}</th><th class="num" scope="col">${t("editor.dry_was")}</th><th class="num" scope="col">${t("editor.dry_would")}</th></tr></thead><tbody>${dry.rows.map((row) => html`<tr class=${row.was === row.would ? "" : "other"}><th scope="row">${row.what}${row.class ? ` · ${row.class}` : ""}</th><td class="num">${row.was === null || row.was === undefined ? "–" : number(row.was)}</td><td class="num"><b>${number(row.would)}</b></td></tr>`)}</tbody></table></div>`;
+// "This line would have counted 14 in, 11 out in the last 10 minutes", or in the whole recording.
+function Dry({ dry, state, recorded }) {
+  if (state.error) return html`<p class="soft">${t(recorded ? "recorded.failed" : "editor.dry_failed")}</p>`;
+  if (!dry || !dry.rows.length) return html`<p class="soft" role="status">${t(!recorded ? "editor.dry_none" : recorded.has_rows ? "recorded.busy" : "recorded.no_rows")}</p>`;
+  const title = recorded ? t("recorded.whole") : t("editor.dry", { minutes: Math.max(1, Math.round((state.seconds || 600) / 60)) });
+  return html`<div class="dry" role="status"><p>${title}</p><table><thead><tr><th scope="col">${t("editor.dry_what")}</th><th class="num" scope="col">${t(recorded ? "recorded.was" : "editor.dry_was")}</th><th class="num" scope="col">${t("editor.dry_would")}</th></tr></thead><tbody>${dry.rows.map((row) => html`<tr class=${row.was === row.would ? "" : "other"}><th scope="row">${row.what}${row.class ? ` · ${row.class}` : ""}</th><td class="num">${row.was === null || row.was === undefined ? "–" : number(row.was)}</td><td class="num"><b>${number(row.would)}</b></td></tr>`)}</tbody></table></div>`;
 }
 
 function SiteCard({ state, dispatch }) {

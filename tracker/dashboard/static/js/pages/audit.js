@@ -1,5 +1,5 @@
-// Audit: what came close and was not counted, with reasons; and how well hand counts agree.
-import { html, useState } from "../../vendor/preact.js";
+// Audit: what came close and was not counted, with reasons.
+import { html } from "../../vendor/preact.js";
 import { get } from "../api.js";
 import { Identity } from "../eventlist.js";
 import { Filters, zoneOf, streamsPage } from "../filters.js";
@@ -8,20 +8,16 @@ import { Badge, Empty, Loaded, PageHead, Scroller } from "../parts.js";
 import { Link, streamUrl, useQuery } from "../router.js";
 import { moment, stamp } from "../time.js";
 import { hasText, number, t, word } from "../texts.js";
-import { Validation } from "./validation.js";
 
 export default streamsPage("nav.audit", Body);
 
 function Body({ streams }) {
   const [query] = useQuery();
-  const [tab, setTab] = useState("misses");
   const chosen = query.getAll("stream");
   const zone = zoneOf(streams, chosen);
   const audits = useLoad((signal) => get("/api/audit", { stream: chosen, place: query.getAll("place") }, signal), [chosen.join(), query.getAll("place").join()]);
   return html`<${PageHead} title=${t("nav.audit")} sub=${t("audit.sub")} /><${Filters} streams=${streams} spans=${[]} with=${["place"]} />
-    <div class="tabs" role="tablist" aria-label=${t("nav.audit")}>${["misses", "validation"].map((one) => html`<button role="tab" id=${`tab-${one}`} aria-selected=${tab === one} aria-controls="tab-panel" onClick=${() => setTab(one)}>${t(`audit.${one}`)}</button>`)}</div>
-    <div role="tabpanel" id="tab-panel" aria-labelledby=${`tab-${tab}`}>${tab === "validation" ? html`<${Validation} chosen=${chosen} streams=${streams} zone=${zone} />`
-      : html`<${Loaded} of=${audits}>${(data) => (data.audits.length ? data.audits.map((one) => html`<${OneAudit} key=${one.stream} audit=${one} zone=${zone} />`) : html`<${Empty} icon="audit" title=${t("audit.empty")}>${t("audit.empty_text")}<//>`)}<//>`}</div>`;
+    <${Loaded} of=${audits}>${(data) => (data.audits.length ? data.audits.map((one) => html`<${OneAudit} key=${one.stream} audit=${one} zone=${zone} />`) : html`<${Empty} icon="audit" title=${t("audit.empty")}>${t("audit.empty_text")}<//>`)}<//>`;
 }
 
 const titleOf = (audit, reason) => (audit.titles && audit.titles[reason]) || word("reason", reason);

@@ -2,7 +2,7 @@
 import { html } from "../../vendor/preact.js";
 import { get } from "../api.js";
 import { Bars } from "../chart.js";
-import { Filters, streamsPage, useChosen } from "../filters.js";
+import { Download, Filters, streamsPage, useChosen } from "../filters.js";
 import { useLoad } from "../hooks.js";
 import { Empty, Loaded, PageHead, Scroller, Select } from "../parts.js";
 import { Link, streamUrl } from "../router.js";
@@ -19,7 +19,7 @@ function Body({ streams }) {
   const below = BELOW_S.includes(query.get("below")) ? query.get("below") : "3";
   const filter = { stream: chosen, place: query.getAll("place"), class: query.getAll("class"), from_ms: span.from_ms, to_ms: span.to_ms, below_s: below };
   const conflicts = useLoad((signal) => get("/api/conflicts", filter, signal), [JSON.stringify(filter)], { every_s: span.span === "today" ? 15 : 0 });
-  return html`<${PageHead} title=${t("nav.conflicts")} sub=${t("conflicts.sub")} />
+  return html`<${PageHead} title=${t("nav.conflicts")} sub=${t("conflicts.sub")}><${Download} what="conflicts" filter=${filter} /><//>
     <${Filters} streams=${streams} with=${["place", "class"]} first=${first}><${Select} label=${t("conflicts.below")} value=${below} options=${BELOW_S.map((one) => [one, t("conflicts.seconds", { count: one })])} onChange=${(value) => set({ below: value === "3" ? null : value })} /><//>
     <${Loaded} of=${conflicts}>${(data) => html`<${Found} data=${data} zone=${zone} />`}<//>`;
 }

@@ -7,7 +7,7 @@ import { useLoad } from "../hooks.js";
 import { Icon } from "../icons.js";
 import { Check, Empty, Field, Loaded, Notice, PageHead, Scroller, Segments, Select } from "../parts.js";
 import { useQuery } from "../router.js";
-import { duration, minuteClock, dayText, offsetText, mediaClock } from "../time.js";
+import { binClock, duration, dayText, offsetText, mediaClock } from "../time.js";
 import { number, decimal, plural, t, word } from "../texts.js";
 
 const WEEK_S = 604_800;
@@ -105,12 +105,12 @@ function Peak({ data, zone }) {
   const at = sums.indexOf(Math.max(...sums));
   if (at < 0 || !sums[at]) return null;
   const start = data.starts_ms[at];
-  return html`<${Figure} name=${t("counts.peak")} value=${number(sums[at])} note=${data.utc ? `${dayText(start, zone)} ${minuteClock(start, zone)}` : mediaClock(start / 1000)} />`;
+  return html`<${Figure} name=${t("counts.peak")} value=${number(sums[at])} note=${data.utc ? `${dayText(start, zone)} ${binClock(start, zone, data.bin_s)}` : mediaClock(start / 1000)} />`;
 }
 
 function Table({ data, rows, by, zone }) {
   const starts = data.starts_ms.slice(0, MOST_BINS);
   return html`<${Scroller} label=${t("counts.table")}><table><thead><tr><th scope="col">${t("counts.start")}</th>${rows.map((one) => html`<th class="num" scope="col">${nameOf(one.group, by)}</th>`)}</tr></thead>
-    <tbody>${starts.map((at, row) => html`<tr><th scope="row">${data.utc ? `${dayText(at, zone)} ${minuteClock(at, zone)} ${offsetText(at, zone)}` : mediaClock(at / 1000)}</th>
+    <tbody>${starts.map((at, row) => html`<tr><th scope="row">${data.utc ? `${dayText(at, zone)} ${binClock(at, zone, data.bin_s)} ${offsetText(at, zone)}` : mediaClock(at / 1000)}</th>
       ${rows.map((one) => html`<td class="num">${one.counts[row] === null ? html`<span class="soft">${t("chart.unknown")}</span>` : number(one.counts[row])}${data.outage_bins[row] && one.counts[row] !== null ? html` <span class="soft" title=${t("chart.outage")}>*</span>` : ""}</td>`)}</tr>`)}</tbody></table><//>`;
 }

@@ -1,10 +1,9 @@
 // Dwell: how long identities stay in zones; stays that were not seen whole are kept apart.
 import { html } from "../../vendor/preact.js";
-import { address, get } from "../api.js";
+import { get } from "../api.js";
 import { Bars } from "../chart.js";
-import { Filters, streamsPage, useChosen } from "../filters.js";
+import { Download, Filters, streamsPage, useChosen } from "../filters.js";
 import { useLoad } from "../hooks.js";
-import { Icon } from "../icons.js";
 import { Badge, Empty, Loaded, PageHead, Scroller } from "../parts.js";
 import { duration } from "../time.js";
 import { number, t } from "../texts.js";
@@ -17,7 +16,7 @@ function Body({ streams }) {
   const filter = { stream: chosen, place: query.getAll("place"), class: query.getAll("class"), from_ms: span.from_ms, to_ms: span.to_ms };
   const stays = useLoad((signal) => get("/api/dwell", filter, signal), [JSON.stringify(filter)], { every_s: span.span === "today" ? 30 : 0 });
   const now = useLoad((signal) => get("/api/occupancy", { stream: chosen }, signal), [chosen.join()], { every_s: 5 });
-  return html`<${PageHead} title=${t("nav.dwell")} sub=${t("dwell.sub")}><a class="button" href=${address("/api/export/stays.csv", filter)} download><${Icon} name="download" /><span>CSV</span></a><//>
+  return html`<${PageHead} title=${t("nav.dwell")} sub=${t("dwell.sub")}><${Download} what="stays" filter=${filter} /><//>
     <${Filters} streams=${streams} with=${["class"]} first=${first} />
     <${Loaded} of=${now}>${(data) => html`<${Present} data=${data} />`}<//>
     <${Loaded} of=${stays}>${(data) => (data.n ? html`<${Stays} data=${data} />` : html`<${Empty} icon="dwell" title=${t("dwell.empty")}>${t("dwell.empty_text")}<//>`)}<//>`;

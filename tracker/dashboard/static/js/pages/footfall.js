@@ -2,7 +2,7 @@
 import { html } from "../../vendor/preact.js";
 import { get } from "../api.js";
 import { Chart } from "../chart.js";
-import { Filters, streamsPage, useChosen } from "../filters.js";
+import { Download, Filters, streamsPage, useChosen } from "../filters.js";
 import { useLoad } from "../hooks.js";
 import { Empty, Loaded, Notice, PageHead, Scroller } from "../parts.js";
 import { duration } from "../time.js";
@@ -19,7 +19,7 @@ function Body({ streams }) {
   const bin_s = Number(query.get("bin")) || Math.max(900, fineBin(span.from_ms, span.to_ms));
   const filter = { stream: chosen, from_ms: span.from_ms, to_ms: span.to_ms, bin_s };
   const footfall = useLoad((signal) => get("/api/footfall", filter, signal), [JSON.stringify(filter)], { every_s: span.span === "today" ? 15 : 0 });
-  return html`<${PageHead} title=${t("nav.footfall")} sub=${t("footfall.sub")} />
+  return html`<${PageHead} title=${t("nav.footfall")} sub=${t("footfall.sub")}><${Download} what="footfall" filter=${filter} /><//>
     <${Filters} streams=${streams} first=${first}><${BinSelect} bin_s=${bin_s} onChange=${(value) => set({ bin: value })} /><//>
     <${Loaded} of=${footfall}>${(data) => html`<${Found} data=${data} zone=${zone} />`}<//>`;
 }

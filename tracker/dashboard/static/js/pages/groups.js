@@ -2,7 +2,7 @@
 import { html } from "../../vendor/preact.js";
 import { get } from "../api.js";
 import { Chart } from "../chart.js";
-import { Filters, spanOf } from "../filters.js";
+import { Download, Filters, spanOf } from "../filters.js";
 import { useLoad, useTitle } from "../hooks.js";
 import { Badge, Empty, Loaded, Notice, PageHead, Scroller, Several } from "../parts.js";
 import { useQuery } from "../router.js";
@@ -24,7 +24,7 @@ export default function Groups() {
   const filter = { group: chosen, from_ms: span.from_ms, to_ms: span.to_ms, bin_s };
   const groups = useLoad((signal) => get("/api/groups", filter, signal), [JSON.stringify(filter)], { every_s: span.span === "today" ? 15 : 0 });
   const names = known.data ? known.data.groups.map((one) => [one.name, one.name]) : [];
-  return html`<${PageHead} title=${t("nav.groups")} sub=${t("groups.sub")} />
+  return html`<${PageHead} title=${t("nav.groups")} sub=${t("groups.sub")}><${Download} what="groups" filter=${filter} /><//>
     <${Filters} streams=${[{ id: "", timezone: zone }]} bare=${true}><${Several} label=${t("groups.which")} all=${t("groups.all")} options=${names} chosen=${chosen} onChange=${(value) => set({ group: value })} /><${BinSelect} bin_s=${bin_s} onChange=${(value) => set({ bin: value })} /><//>
     <${Loaded} of=${groups}>${(data) => {
       if (!data.groups.length) return html`<${Empty} icon="groups" title=${t("groups.none")}>${data.configured ? t("groups.none_seen") : t("groups.none_text")}<//>`;

@@ -48,7 +48,7 @@ function Cameras({ cameras }) {
     <tbody>${names.map((name) => {
       const one = cameras[name];
       return html`<tr><th scope="row"><${Link} href=${streamUrl(name)}>${name}<//></th><td><${Badge} kind=${kindOf(one.state)}>${word("state", one.state)}<//>${one.problem ? html`<br /><small>${one.problem}</small>` : ""}</td><td class="num">${decimal(one.fps, 1)}</td>
-        <td class="num">${one.age_p50_s === null || one.age_p50_s === undefined ? "–" : t("health.ages", { p50: decimal(one.age_p50_s, 2), p99: decimal(one.age_p99_s, 2) })}</td><td>${drops(one) || t("health.none")}</td><td>${one.output_failures ? html`<${Badge} kind="bad">${number(one.output_failures)}<//> <small>${one.output_problem}</small>` : t("health.none")}</td>
+        <td class="num">${one.age_p50_s === null || one.age_p50_s === undefined ? "–" : t("health.ages", { p50: decimal(one.age_p50_s, 2), p99: decimal(one.age_p99_s, 2) })}</td><td class="still-text">${drops(one) || t("health.none")}</td><td>${one.output_failures ? html`<${Badge} kind="bad">${number(one.output_failures)}<//> <small>${one.output_problem}</small>` : t("health.none")}</td>
         ${stages.map((stage) => html`<td class="num">${one.stage_ms?.[stage] === undefined ? "–" : decimal(one.stage_ms[stage], 1)}</td>`)}<td class="soft still-text">${[one.size && one.size.join(" × "), one.codec, one.decoder].filter(Boolean).join(" · ")}</td></tr>`;
     })}</tbody></table><//></section>`;
 }
@@ -57,5 +57,5 @@ function Models({ models }) {
   const names = Object.keys(models);
   if (!names.length) return null;
   return html`<section class="card flush after"><header><h2>${t("health.models")}</h2></header><${Scroller} label=${t("health.models")}><table><thead><tr><th scope="col">${t("health.model")}</th><th scope="col">${t("health.device")}</th><th class="num" scope="col">${t("health.gpu")}</th><th class="num" scope="col">${t("health.cameras")}</th><th class="num" scope="col">${t("health.batch")}</th><th class="num" scope="col">${t("health.batch_ms")}</th></tr></thead>
-    <tbody>${names.map((name) => html`<tr><th scope="row">${name}</th><td>${models[name].device}</td><td class="num">${models[name].gpu_share === null || models[name].gpu_share === undefined ? "–" : `${decimal(100 * models[name].gpu_share, 0)} %`}</td><td class="num">${models[name].cameras}</td><td class="num">${decimal(models[name].frames_per_batch, 1)}</td><td class="num">${decimal(models[name].batch_ms, 1)}</td></tr>`)}</tbody></table><//></section>`;
+    <tbody>${names.map((name) => html`<tr><th scope="row">${name}</th><td>${models[name].device}</td><td class="num">${models[name].device === "cpu" || models[name].gpu_share === null || models[name].gpu_share === undefined ? "–" : `${decimal(100 * models[name].gpu_share, 0)} %`}</td><td class="num">${models[name].cameras}</td><td class="num">${decimal(models[name].frames_per_batch, 1)}</td><td class="num">${decimal(models[name].batch_ms, 1)}</td></tr>`)}</tbody></table><//></section>`;
 }

@@ -1,7 +1,7 @@
 // Heatmaps: where identities spend their time, over the masked picture of the camera or on the ground from above.
 import { html, useEffect, useState } from "../../vendor/preact.js";
 import { address, get, streamPath } from "../api.js";
-import { Filters, streamsPage, useChosen } from "../filters.js";
+import { Download, Filters, streamsPage, useChosen } from "../filters.js";
 import { useLoad } from "../hooks.js";
 import { Icon } from "../icons.js";
 import { Check, Empty, Failure, Field, Loaded, Loading, PageHead, Select } from "../parts.js";
@@ -21,7 +21,7 @@ function Body({ streams }) {
   const wanted = streams.filter((one) => !chosen.length || chosen.includes(one.id));
   const load = (signal) => Promise.all(wanted.map((one) => get(streamPath(one.id, "/heatmap"), filter, signal).then((facts) => ({ id: one.id, facts }))));
   const found = useLoad(load, [JSON.stringify(filter), wanted.map((one) => one.id).join("\n")], { every_s: span.span === "today" ? 60 : 0 });
-  return html`<${PageHead} title=${t("nav.heatmap")} sub=${t("heatmap.sub")} />
+  return html`<${PageHead} title=${t("nav.heatmap")} sub=${t("heatmap.sub")}><${Download} what="heatmap" filter=${{ ...filter, stream: chosen }} /><//>
     <${Filters} streams=${streams} with=${["class"]} first=${first}>
       <${Select} label=${t("heatmap.measure")} value=${measure} options=${["seconds", "visits"].map((one) => [one, t(`heatmap.${one}`)])} onChange=${(value) => set({ measure: value === "seconds" ? null : value })} />
       <${Field} label=${t("heatmap.which")}><${Check} label=${t("heatmap.moving")} checked=${moving} onChange=${(on) => set({ moving: on })} /><//>

@@ -2,7 +2,7 @@
 import { html } from "../../vendor/preact.js";
 import { get } from "../api.js";
 import { Chart } from "../chart.js";
-import { Filters, streamsPage, useChosen } from "../filters.js";
+import { Download, Filters, streamsPage, useChosen } from "../filters.js";
 import { useLoad } from "../hooks.js";
 import { Empty, Field, Loaded, Notice, PageHead, Scroller, Segments, Select } from "../parts.js";
 import { duration } from "../time.js";
@@ -30,7 +30,7 @@ function Body({ streams }) {
   const above = asked === null || !/^\d{1,3}$/.test(asked) ? ABOVE : Number(asked);
   const filter = { stream: chosen, from_ms: span.from_ms, to_ms: span.to_ms, bin_s, above };
   const queues = useLoad((signal) => get("/api/queues", filter, signal), [JSON.stringify(filter)], { every_s: span.span === "today" ? 15 : 0 });
-  return html`<${PageHead} title=${t("nav.queues")} sub=${t("queues.sub")} />
+  return html`<${PageHead} title=${t("nav.queues")} sub=${t("queues.sub")}><${Download} what="queues" filter=${filter} /><//>
     <${Filters} streams=${streams} first=${first}><${BinSelect} bin_s=${bin_s} onChange=${(value) => set({ bin: value })} />
       <${Field} label=${t("queues.limit")}><input type="number" min="0" max="999" value=${above} onChange=${(event) => set({ above: event.currentTarget.value === String(ABOVE) ? null : event.currentTarget.value })} /><//><//>
     <${Loaded} of=${queues}>${(data) => html`<${Found} data=${data} zone=${zone} shown=${query.get("show") || "mean"} onShow=${(value) => set({ show: value === "mean" ? null : value })} />`}<//>`;

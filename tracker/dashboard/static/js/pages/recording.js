@@ -9,6 +9,7 @@ import { Check, Empty, Loaded, Notice, PageHead } from "../parts.js";
 import { Places } from "../places.js";
 import { usePref } from "../prefs.js";
 import { Link, streamUrl, useEntry, useQuery } from "../router.js";
+import { RunProblem, RunState, useRuns } from "../runs.js";
 import { browserZone, mediaClock, stamp } from "../time.js";
 import { plural, t } from "../texts.js";
 
@@ -18,6 +19,7 @@ const UNLISTED = ["identity_start", "identity_end"];
 
 export function RecordingView({ stream }) {
   const { user } = useSession();
+  const runs = useRuns();
   useEntry("recordings");
   const [query, setQuery] = useQuery();
   const video = useRef(null);
@@ -49,7 +51,8 @@ export function RecordingView({ stream }) {
   const facts = [stream.duration_s ? mediaClock(stream.duration_s) : null, stream.size && stream.size.join(" × "), stream.began_ms ? stamp(stream.began_ms, zone) : null].filter(Boolean);
   return html`<${PageHead} title=${stream.id} sub=${facts.join(" · ")} back=${html`<${Link} class="button quiet icon-only" href="/recordings" aria-label=${t("action.back_recordings")}><${Icon} name="back" /><//>`}>
       <${Link} class="button" href=${`/counts?stream=${encodeURIComponent(stream.id)}`}><${Icon} name="counts" /><span>${t("nav.counts")}</span><//>
-      ${hasSite && html`<${Link} class="button" href=${streamUrl(stream.id, "/site")}><${Icon} name="edit" /><span>${t("recording.site")}</span><//>`}<//>
+      ${(hasSite || stream.editable) && html`<${Link} class="button" href=${streamUrl(stream.id, "/site")}><${Icon} name="edit" /><span>${t(stream.editable ? "recording.draw" : "recording.site")}</span><//>`}<//>
+    <${RunProblem} runs=${runs} /><${RunState} runs=${runs} name=${stream.id} />
     <div class="columns camera"><div class="stack"><div class="card flush">
       ${playable ? html`<${Player} stream=${stream} video=${video} onTime=${setAt} onLength=${setLength}>${({ width, height }) => html`${places && html`<${Places} site=${site.data} width=${width} height=${height} quiet=${true} />`}${identity.data && html`<${PathOverlay} identity=${identity.data} width=${width} height=${height} />`}`}<//>`
         : html`<${Blank} stream=${stream}>${({ width, height }) => html`<${Places} site=${site.data} width=${width} height=${height} />${identity.data && html`<${PathOverlay} identity=${identity.data} width=${width} height=${height} />`}`}<//>
@@ -58,7 +61,7 @@ export function RecordingView({ stream }) {
       ${hasSite && html`<div class="stage-foot"><${Check} label=${t("toggle.places")} checked=${places} onChange=${setPlaces} /></div>`}</div>
       ${chosen && html`<${IdentityCard} load=${identity} chosen=${chosen} zone=${zone} utc=${Boolean(stream.began_ms)} onClose=${() => pick(null)} onPickEvent=${pick} />`}</div>
     <section class="card flush"><header><h2>${t("camera.events")}</h2>${events.data && html`<span class="soft">${plural("recording.events", events.data.length)}</span>`}</header>
-      <${Loaded} of=${events}>${(rows) => (rows.length ? html`<ol class="events" tabindex="0" aria-label=${t("camera.events")}>${rows.map((event) => html`<${EventRow} key=${event.key} event=${{ ...event, utc: false, at_ms: mediaOf(event) * 1000 }} short onPick=${(number) => pick(number, event)} current=${chosen !== null && event.identity === chosen} />`)}</ol>` : html`<${Empty} title=${t("camera.no_events")}>${t("recording.no_events_text")}<//>`)}<//></section></div>`;
+      <${Loaded} of=${events}>${(rows) => (rows.length ? html`<ol class="events" tabindex="0" aria-label=${t("camera.events")}>${rows.map((event) => html`<${EventRow} key=${event.key} event=${{ ...event, utc: false, at_ms: mediaOf(event) * 1000 }} short onPick=${(number) => pick(number, event)} current=${chosen !== null && event.identity === chosen} />`)}</ol>` : html`<${Empty} title=${t("camera.no_events")}>${t(hasSite || !stream.editable ? "recording.no_events_text" : "recording.no_site_text")}<//>`)}<//></section></div>`;
 }
 
 // Where the video may not be shown or is not there: lines, zones and paths on a plain ground of its shape.

@@ -2,7 +2,7 @@
 import { html } from "../../vendor/preact.js";
 import { get } from "../api.js";
 import { Bars } from "../chart.js";
-import { Filters, streamsPage, useChosen } from "../filters.js";
+import { Download, Filters, streamsPage, useChosen } from "../filters.js";
 import { useLoad } from "../hooks.js";
 import { Check, Empty, Field, Loaded, Notice, PageHead, Scroller, Select } from "../parts.js";
 import { decimal, number, t } from "../texts.js";
@@ -19,7 +19,7 @@ function Body({ streams }) {
   const free = query.get("free") === "1";
   const filter = { stream: chosen, place: query.getAll("place"), direction: query.getAll("direction"), class: query.getAll("class"), from_ms: span.from_ms, to_ms: span.to_ms, unit, free_flow: free || null };
   const speeds = useLoad((signal) => get("/api/speeds", filter, signal), [JSON.stringify(filter)], { every_s: span.span === "today" ? 30 : 0 });
-  return html`<${PageHead} title=${t("nav.speeds")} sub=${t("speeds.sub")} />
+  return html`<${PageHead} title=${t("nav.speeds")} sub=${t("speeds.sub")}><${Download} what="speeds" filter=${filter} /><//>
     <${Filters} streams=${streams} with=${["place", "direction", "class"]} first=${first}>
       <${Select} label=${t("speeds.unit")} value=${unit} options=${UNITS.map((one) => [one, one])} onChange=${(value) => set({ unit: value === UNITS[0] ? null : value })} />
       <${Field} label=${t("speeds.which")}><${Check} label=${t("speeds.free")} checked=${free} onChange=${(on) => set({ free: on })} /><//>

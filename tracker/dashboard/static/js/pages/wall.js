@@ -36,9 +36,9 @@ function summary(streams) {
 }
 
 // Counts of today by place, with the newest number from the socket.
-export function TodayCounts({ counts, most = 3 }) {
+export function TodayCounts({ counts, most = 3, none = t("wall.no_lines") }) {
   const places = [...new Set(counts.map((one) => one.place))];
-  if (!places.length) return html`<p class="soft tile-none">${t("wall.no_lines")}</p>`;
+  if (!places.length) return html`<p class="soft tile-none">${none}</p>`;
   const shown = places.slice(0, most);
   return html`<dl class="today">${shown.map((place) => html`<div><dt>${place}</dt><dd>${counts.filter((one) => one.place === place).map(
     (one) => html`<span class="count"><span class="soft">${one.direction}</span> <b class="num">${number(one.count)}</b></span>`,

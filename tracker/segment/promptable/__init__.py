@@ -1,0 +1,1 @@
+"""Promptable segmenters of the Segment Anything family: boxes of tracks in, outlines out."""
