@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import errno
 import json
+import os
 import socket
 import struct
 import subprocess
@@ -16,6 +18,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+import uvicorn
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.engine.fakes import FakeSource, ListSink, SlowSegmenter, frame, stream
@@ -379,3 +382,14 @@ def test_a_package_that_is_not_there_is_one_line(engine, monkeypatch, name: str)
 def test_a_taken_port_is_an_error_with_a_remedy(engine, server) -> None:
     with pytest.raises(ConfigError, match="choose another port"):
         StatusServer(engine, server.address)
+
+
+def test_a_server_that_gets_no_file_is_an_error_with_a_remedy(engine, monkeypatch) -> None:
+    """Its loop and its modules need files: without them its thread ended, and no client ever got an answer."""
+
+    async def starved(*_: object, **__: object) -> None:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    monkeypatch.setattr(uvicorn.Server, "serve", starved)
+    with pytest.raises(ConfigError, match=r"found: Too many open files\n.*free what it lacks"):
+        StatusServer(engine, "127.0.0.1:0")

@@ -120,6 +120,8 @@ class StatusServer:
         if absent:
             problem = f"expected {', '.join(NEEDED)}, found no {', '.join(absent)}"
             raise ConfigError("metrics", problem, f"{install_command('live')}, or write `metrics: off`")
+        import numpy.ma  # noqa: F401 - percentiles import it at their first call, when there may be no file for it
+
         from tracker.service.bounded import BACKLOG, bounded_server
 
         try:
@@ -137,8 +139,15 @@ class StatusServer:
         # A page whose name was made to point here (DNS rebinding) has its own name in Host.
         hosts = ["localhost", "127.0.0.1", "[::1]", host] if on_loopback else ["*"]
         self._server = bounded_server(_application(engine, hosts))
+        self._failure: OSError | None = None
         self._thread = threading.Thread(target=self._serve, name="status", daemon=True)
         self._thread.start()
+        # It opens files of its own and imports modules: later there may be no file left for them.
+        while not self._server.started and self._thread.is_alive():
+            self._thread.join(0.01)
+        if self._failure is not None:
+            problem = f"expected a server of health and metrics, found: {self._failure.strerror or self._failure}"
+            raise ConfigError(f"metrics {address}", problem, "free what it lacks, or write `metrics: off`")
 
     def close(self) -> None:
         """Stop serving."""
@@ -148,7 +157,11 @@ class StatusServer:
     def _serve(self) -> None:
         from tracker.service.bounded import serve
 
-        serve(self._server, self._socket)
+        try:
+            serve(self._server, self._socket)
+        except OSError as failure:
+            self._failure = failure
+            self._socket.close()
 
 
 def _application(engine: Engine, hosts: list[str]) -> ASGIApp:
