@@ -9,13 +9,20 @@ import time
 from io import TextIOWrapper
 
 from tracker.app.command_line import hide_passwords
+from tracker.app.ending import ending
 from tracker.errors import TrackerError, system_refusals
 from tracker.service.signals import hand_back
 
-__all__ = ["main"]
+__all__ = ["main", "run"]
 
 
 def main() -> None:
+    """The command ``masktrail``: :func:`run` in a process of its own."""
+    with ending():
+        run()
+
+
+def run() -> None:
     """Run the command line; every expected failure becomes one sentence on stderr and exit status 2."""
     hide_passwords()
     for stream in (sys.stdout, sys.stderr):

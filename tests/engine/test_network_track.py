@@ -113,7 +113,7 @@ def test_a_camera_dies_returns_with_another_size_and_dies_again(tmp_path, model)
             camera.kill()
             run.wait_for(lambda: run.said("connection lost") == 2)
             run.process.send_signal(signal.SIGINT)  # while nothing comes, and nothing will
-            assert run.process.wait(60) == 130
+            assert run.process.wait(60) == 130, run.log.read_text()
         assert f"token={CANARY}" in camera.requests[0]
     summary = check_outputs(tmp_path, {(96, 160), (192, 320)})
     assert summary["interrupted"]
@@ -145,7 +145,7 @@ def test_a_password_that_was_typed_is_not_shown_by_ps(tmp_path, model) -> None:
             if ps := shutil.which("ps"):
                 shown += subprocess.run([ps, "axww"], capture_output=True, check=True).stdout
             run.process.send_signal(signal.SIGINT)
-            assert run.process.wait(60) == 130
+            assert run.process.wait(60) == 130, run.log.read_text()
         assert f"token={CANARY}" in camera.requests[0]
     assert b"viewer:***@127.0.0.1" in shown
     assert b"--model" in shown
@@ -160,7 +160,7 @@ def test_interrupted_while_a_server_says_nothing(tmp_path, model) -> None:
             connection, _ = silent.accept()
             with connection:
                 run.process.send_signal(signal.SIGINT)
-                assert run.process.wait(60) == 130
+                assert run.process.wait(60) == 130, run.log.read_text()
     assert CANARY.encode() not in told(tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {"printed.txt"}
 
@@ -242,6 +242,6 @@ def test_a_real_rtsp_server_is_killed_and_started_again(tmp_path, model) -> None
             before = unfinished(tmp_path)
             run.wait_for(lambda: unfinished(tmp_path) > before)
             run.process.send_signal(signal.SIGTERM)
-            assert run.process.wait(60) == 130
+            assert run.process.wait(60) == 130, run.log.read_text()
     assert check_outputs(tmp_path, {(96, 160)})["frames"] > 0
     assert CANARY.encode() not in told(tmp_path)

@@ -50,7 +50,7 @@ def own_coco(folder, **options):
 @pytest.mark.timeout(400)  # training, export and tracking on a machine that others use too
 def test_own_classes_from_labels_to_tracks(tmp_path, monkeypatch, capsys):
     """Two commands, and the model that comes out names the classes, passes the check and tracks."""
-    from tracker.__main__ import main as masktrail
+    from tracker.__main__ import run as masktrail
 
     folder = own_coco(tmp_path, images=8)
     run, model = tmp_path / "run", tmp_path / "my-model"

@@ -139,14 +139,14 @@ class StatusServer:
         # A page whose name was made to point here (DNS rebinding) has its own name in Host.
         hosts = ["localhost", "127.0.0.1", "[::1]", host] if on_loopback else ["*"]
         self._server = bounded_server(_application(engine, hosts))
-        self._failure: OSError | None = None
-        self._thread = threading.Thread(target=self._serve, name="status", daemon=True)
+        failures: list[OSError] = []
+        self._thread = threading.Thread(target=self._serve, args=(failures,), name="status", daemon=True)
         self._thread.start()
         # It opens files of its own and imports modules: later there may be no file left for them.
         while not self._server.started and self._thread.is_alive():
             self._thread.join(0.01)
-        if self._failure is not None:
-            problem = f"expected a server of health and metrics, found: {self._failure.strerror or self._failure}"
+        for failure in failures:
+            problem = f"expected a server of health and metrics, found: {failure.strerror or failure}"
             raise ConfigError(f"metrics {address}", problem, "free what it lacks, or write `metrics: off`")
 
     def close(self) -> None:
@@ -154,13 +154,13 @@ class StatusServer:
         self._server.should_exit = True
         self._thread.join(5)
 
-    def _serve(self) -> None:
+    def _serve(self, failures: list[OSError]) -> None:
         from tracker.service.bounded import serve
 
         try:
             serve(self._server, self._socket)
         except OSError as failure:
-            self._failure = failure
+            failures.append(failure)
             self._socket.close()
 
 
