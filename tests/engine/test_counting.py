@@ -297,7 +297,7 @@ def test_a_kill_and_a_restart_neither_lose_nor_double_an_event(tmp_path: Path, k
         if past % 30 == 0:
             state = first.stream.snapshot()
             assert snapshots.save("gate", state)
-            first.stream._delivery._journal.forget(state["events"])
+            first.stream._ordered._delivery._journal.forget(state["events"])
             saved_s = past / 25
     before = first.sink.events
     loaded, begun_s = snapshots.load("gate"), killed_at / 25 + 0.5
@@ -323,7 +323,7 @@ def test_a_kill_and_a_restart_neither_lose_nor_double_an_alert(tmp_path: Path, k
         if past % 30 == 0:
             state = first.stream.snapshot()
             assert snapshots.save("gate", state)
-            first.stream._delivery._journal.forget(state["events"])
+            first.stream._ordered._delivery._journal.forget(state["events"])
             saved_s = past / 25
     begun_s = killed_at / 25 + 0.2
     kept = Kept(state=snapshots.load("gate").state, elapsed_s=begun_s - saved_s, skip_ids=1000)

@@ -93,7 +93,7 @@ def service(*names: str, sites=None, rate: float = 25.0):
     sources = {name: FakeSource(name, policy="latest") for name in names}
     for name, source in sources.items():
         one = stream(source)
-        one._stages += [ContactStage(), Pictured()]
+        one._ordered._stages += [ContactStage(), Pictured()]
         viewers.opened(plan(name), one, ("person", "car"))
         engine.add(one)
         source.feed(rate)

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import logging
 import threading
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from tracker.engine.economy import Found
 from tracker.engine.journal import Delivery
 from tracker.engine.meter import StreamMeter
-from tracker.engine.stage import through
+from tracker.engine.ordered import OrderedStages, Taken
 from tracker.engine.stillness import grey_of
 from tracker.engine.taps import Taps
-from tracker.engine.writer import LastEvents, Writer, unforeseen
+from tracker.engine.writer import Writer, unforeseen
 from tracker.errors import SinkError, TrackerError
 from tracker.sinks.base import Checkpoint
-from tracker.types import Frame, Instances, TrackedFrame
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -24,11 +22,10 @@ if TYPE_CHECKING:
     from tracker.engine.economy import Economy
     from tracker.engine.meter import StreamFigures
     from tracker.engine.stage import Stage
-    from tracker.engine.stillness import Grey
-    from tracker.events import Event
     from tracker.sinks.base import QueueFigures, Sink
     from tracker.sources.frames import FrameFeed
     from tracker.sources.reconnect import Link
+    from tracker.types import Frame, Instances
 
 __all__ = ["BACKLOG_FRAMES", "CLOSE_S", "Stream", "StreamState", "Ticket"]
 
@@ -44,22 +41,10 @@ logger = logging.getLogger("tracker.live")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ticket:
-    """A frame that was taken from a stream.
-
-    Attributes:
-        stream: From which.
-        frame: The frame.
-        number: In the order of taking.
-        detects: Whether the detector is to run.
-        grey: Its small grey picture, where the stream has an economy that compares pictures.
-    """
+class Ticket(Taken):
+    """A frame that was taken, and from which stream."""
 
     stream: Stream
-    frame: Frame
-    number: int
-    detects: bool = True
-    grey: Grey | None = None
 
 
 class Stream:
@@ -112,32 +97,34 @@ class Stream:
         self.reserved = 0
         self.served = 0
         self._open_source = open_source
-        self._stages = list(stages)
         self._max_in_flight = max_in_flight
         self._limit = limit
         self._detect_every, self._detect_turn = detect_every, -1
         self._economy = economy
-        self._segment: Callable[[Frame], Instances] = _no_segmenter
         self._checkpoint_frames = checkpoint_frames
         self._tell_link = on_link
         self._on_change: Callable[[], None] = lambda: None
         self._deciding = threading.Lock()  # of the state: the camera's, the workers' and the engine's threads change it
         self._skip_before = 0
-        self._next_index = 0
         self._source: FrameFeed | None = None
         self._broken_off: TrackerError | None = None
         self._taking = threading.Lock()
         self._taken = 0
         self._cut_off = False
-        self._sorting = threading.Lock()  # of the frames whose turn has not come
-        self._found: dict[int, tuple[Ticket, Instances, float, Sequence[str]]] = {}
-        self._next = 0
-        self._processing = False
-        self._stepping = threading.Lock()  # of the stages, held for a frame at a time
-        self._closed = False  # the stages, under that lock, as is the next
-        self._delivery = delivery or Delivery()
         self._writer = (
             Writer(name, lambda: open_sink(self.source), on_failure=self._on_write_failure) if open_sink else None
+        )
+        self._ordered = OrderedStages(
+            name,
+            stages,
+            economy=economy,
+            meter=self.meter,
+            delivery=delivery or Delivery(),
+            taps=self.taps,
+            writer=self._writer,
+            checkpoint_frames=checkpoint_frames,
+            failed=lambda: self.state == "failed",
+            failures=self.failures,
         )
 
     @property
@@ -168,7 +155,7 @@ class Stream:
         """Frames that can be taken now and will find room on their way."""
         if self.over or self._source is None or (self._writer is not None and self._writer.backlog >= BACKLOG_FRAMES):
             return 0
-        room = self._max_in_flight - self.in_flight - len(self._found)
+        room = self._max_in_flight - self.in_flight - self._ordered.waiting
         return max(min(room, self._source.waiting - self.reserved, self._left), 0)
 
     @property
@@ -262,37 +249,8 @@ class Stream:
         class_names: Sequence[str],
         segment: Callable[[Frame], Instances] | None = None,
     ) -> None:
-        """Give a frame's instances back; the frames whose turn it is go through the stages and to the outputs.
-
-        Never waits for another worker: one that is processing frames takes this one along.
-
-        Args:
-            ticket: The frame.
-            instances: Of it; none where the detector did not run.
-            segment_s: Seconds of the detector.
-            class_names: Names in ``class_ids`` order.
-            segment: Segments a frame that has to be after all; streams with an economy need it.
-        """
-        if segment is not None:
-            self._segment = segment
-        with self._sorting:
-            self._found[ticket.number] = (ticket, instances, segment_s, class_names)
-            if self._processing:
-                return
-            self._processing = True
-        while True:
-            with self._sorting:
-                found = self._found.pop(self._next, None)
-                if found is None:
-                    self._processing = False
-                    return
-                self._next += 1
-            try:
-                with self._stepping:
-                    self._process(*found)
-            except BaseException:
-                self._processing = False
-                raise
+        """Give a frame's instances back: see :meth:`tracker.engine.ordered.OrderedStages.take`."""
+        self._ordered.take(ticket, instances, segment_s, class_names, segment)
 
     def fail(self, failure: TrackerError) -> None:
         """End this stream because of an error; what was done is kept, and its connection is released."""
@@ -328,12 +286,12 @@ class Stream:
             self.problem = problem or self.problem
         resumable = self._checkpoint_frames is not None or (self.continued and state != "failed")
         if complete or not resumable:
-            self._close_stages()
+            self._ordered.close()
         if self._writer is None:
             self.meter.end()
             return True
         if complete and self._checkpoint_frames is not None:
-            self._writer.put(Checkpoint(next_index=self._next_index, state=None, complete=True))
+            self._writer.put(Checkpoint(next_index=self._ordered.next_index, state=None, complete=True))
         self._writer.put(None)
         return True
 
@@ -343,13 +301,16 @@ class Stream:
 
     def snapshot(self) -> dict[str, Any] | None:
         """What a later stream of this camera continues from, between two frames; ``None`` while there is nothing."""
-        with self._stepping:
-            return self._state([stage for stage in self._stages if stage.outlasts_restart])
+        return self._ordered.snapshot()
 
     def present(self) -> dict[str, dict[str, int]]:
         """Identities in a site's zones now, by zone and class."""
-        with self._stepping:
-            return {zone: counts for stage in self._stages for zone, counts in stage.present().items()}
+        return self._ordered.present()
+
+    @property
+    def notes(self) -> list[str]:
+        """What its stages left out or could not do, in words."""
+        return self._ordered.notes
 
     @property
     def queues(self) -> tuple[QueueFigures, ...]:
@@ -363,7 +324,7 @@ class Stream:
 
     def resume(self, next_index: int) -> None:
         """Leave out the frames before an index, which another process has done; before the stream is started."""
-        self._skip_before = self._next_index = next_index
+        self._skip_before = self._ordered.next_index = next_index
         self._detect_turn = (next_index - 1) // self._detect_every
         logger.info("resumed", extra={"camera": self.name, "frame": next_index})
 
@@ -392,87 +353,6 @@ class Stream:
         remedy = "look at the disk: what was written is in the hidden .part files beside them"
         logger.error("output not completed in time", extra={"camera": self.name, "problem": problem})
         self.failures.append(SinkError(self.name, problem, remedy))
-
-    def _process(self, ticket: Ticket, instances: Instances, segment_s: float, class_names: Sequence[str]) -> None:
-        """Take one frame through the stages."""
-        if self.state == "failed" or self._closed:
-            return
-        if self._economy is None:
-            tracked = TrackedFrame(
-                frame=ticket.frame,
-                instances=instances,
-                tracks=None,
-                class_names=class_names,
-                stage_times_s={"segment": segment_s},
-                detected=ticket.detects,
-            )
-            self._advance(through(self._stages, tracked))
-        else:
-            found = Found(
-                frame=ticket.frame,
-                grey=ticket.grey,
-                instances=instances if ticket.detects else None,
-                segment_s=segment_s,
-                class_names=class_names,
-            )
-            for tracked in self._economy.take(found, self._segment):
-                self._advance(through(self._economy.later(self._stages), tracked))
-        every = self._checkpoint_frames
-        if self._writer is not None and every is not None and self._next % every == 0:
-            self._let_go()  # after a checkpoint a later process segments the first frame, and so does this one
-            self._writer.put(Checkpoint(next_index=self._next_index, state=self._state(self._stages)))
-
-    def _let_go(self) -> None:
-        """Finish what the economy holds back, and have it begin anew."""
-        if self._economy is not None:
-            for tracked in self._economy.flush(self._segment):
-                self._advance(through(self._economy.later(self._stages), tracked))
-
-    def _advance(self, tracked: TrackedFrame) -> None:
-        """Count a frame that went through the stages, and give it to the outputs."""
-        tracked = tracked.without_prototypes()  # outputs may be many frames behind, at 1.4 MB each
-        if tracked.events:
-            tracked = replace(tracked, events=self._delivery.take(tracked.events))
-        self.meter.add(tracked)
-        if again := self._delivery.again():
-            tracked = replace(tracked, events=(*again, *tracked.events))
-        self._next_index = tracked.frame.index + 1
-        self.taps.give(tracked)
-        if self._writer is not None:
-            self._writer.put(tracked)
-
-    @property
-    def notes(self) -> list[str]:
-        """What its stages left out or could not do, in words."""
-        with self._stepping:
-            return [note for stage in self._stages for note in stage.notes()]
-
-    def _close_stages(self) -> None:
-        """Have the stages end what is open in them, and give what they found to the outputs."""
-        with self._stepping:
-            if self._closed:
-                return
-            self._closed = True
-            events: list[Event] = []
-            try:
-                if self.state != "failed":
-                    self._let_go()
-                for stage in self._stages:
-                    events += stage.close()
-            except Exception as failure:  # noqa: BLE001 - the stream is over, its outputs are to be completed
-                self.failures.append(unforeseen(self.name, "end its stages", failure))
-            new = self._delivery.take(events)
-        self.meter.add_events(new)
-        last = (*self._delivery.again(), *new)
-        if self._writer is not None and last:
-            self._writer.put(LastEvents(last))
-
-    def _state(self, stages: Sequence[Stage]) -> dict[str, Any] | None:
-        """What these stages keep, by name, and the count of identities."""
-        states = {stage.name: state for stage in stages if (state := stage.state()) is not None}
-        if not states:
-            return None
-        return {"stages": states, "census": self.meter.census_state(), "events": self._delivery.number}
 
     def _changed(self) -> None:
         self._on_change()
@@ -511,13 +391,3 @@ class Stream:
             # Not once per attempt while it is away
             extra = {"camera": self.name, "problem": link.problem, "retry_s": round(link.retry_s or 0.0, 1)}
             logger.warning("camera lost", extra=extra)
-
-
-def _no_segmenter(frame: Frame) -> Instances:
-    """In the place of a segmenter, before the first frame came with one.
-
-    Raises:
-        RuntimeError: Always.
-    """
-    message = f"frame {frame.index}: expected a segmenter for the stream's economy, found none"
-    raise RuntimeError(message)
