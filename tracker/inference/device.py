@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import os
 import re
 from collections import Counter
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from tracker.errors import ConfigError, ModelError, install_command
 from tracker.inference.openvino_session import OpenVinoSession, survey_openvino
 from tracker.inference.providers import cuda_options, engine_folder, tensorrt_options
-from tracker.inference.survey import PROVIDERS, available_cores, survey, tensorrt_version
+from tracker.inference.survey import PROVIDERS, TELEMETRY_OFF, available_cores, survey, tensorrt_version
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -259,6 +260,8 @@ def _gpu_options(request: _Request, device: str, card: int) -> dict[str, str]:
 def _create(request: _Request, device: str, options: dict[str, str] | None = None, *, optimised: bool = True) -> Any:
     import onnxruntime
 
+    if os.environ.get(TELEMETRY_OFF) == "1":  # not read on Windows, nor where it was imported before
+        onnxruntime.disable_telemetry_events()
     settings = onnxruntime.SessionOptions()
     settings.intra_op_num_threads = request.threads
     settings.inter_op_num_threads = 1

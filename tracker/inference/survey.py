@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = [
     "DRIVER",
     "PROVIDERS",
+    "TELEMETRY_OFF",
     "DeviceSurvey",
     "available_cores",
     "on_processor",
@@ -31,6 +32,13 @@ __all__ = [
     "survey",
     "tensorrt_version",
 ]
+
+TELEMETRY_OFF = "ORT_DISABLE_TELEMETRY"
+"""Environment variable that ONNX Runtime reads once, when it is imported."""
+
+# From 1.29 on ONNX Runtime's wheels for Linux and macOS report sessions to Microsoft and keep an identifier under
+# ~/.cache/Microsoft. Who has set the variable otherwise has it so.
+os.environ.setdefault(TELEMETRY_OFF, "1")
 
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider", "tensorrt": "TensorrtExecutionProvider"}
 DRIVER = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
