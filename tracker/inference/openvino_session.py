@@ -213,4 +213,4 @@ def _shapes(profile: Profile) -> dict[str, Any]:
 def _last_line(error: Exception) -> str:
     """OpenVINO's messages name source files in all lines but the last."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[-1] if lines else type(error).__name__
+    return lines[-1].removeprefix("-- ") if lines else type(error).__name__
