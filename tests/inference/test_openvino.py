@@ -21,18 +21,24 @@ from tests.segment.contracts.families import CASES
 from tests.segment.contracts.test_families import agreement
 from tests.segment.family_graphs import CLASSES, frames
 from tests.segment.models import brightness_model, constant_model, end2end_model, end2end_outputs
+from tests.segment.promptables import ellipse, write_folder
+from tests.segment.test_reid import mean_colour_model
 from tests.segment.test_session import picture
+from tests.sources.videos import write_video
 from tracker.app import batch, doctor
 from tracker.errors import ConfigError, ModelError
 from tracker.inference import device as device_module
 from tracker.inference import openvino_session
 from tracker.inference.device import auto_takes_openvino, open_session
 from tracker.inference.openvino_session import OpenVinoSurvey, survey_openvino
-from tracker.inference.survey import DeviceSurvey, available_cores, processor_flags
-from tracker.measure import bench_gpu
+from tracker.inference.survey import DeviceSurvey, available_cores, processor_flags, processor_name
+from tracker.measure import bench_gpu, bench_pipeline
+from tracker.segment.promptable.outliner import Outliner
+from tracker.segment.reid import OnnxEmbedder
 from tracker.segment.session import OnnxSegmenter
 from tracker.settings.stream import RunSettings
 from tracker.sources.open import open_source
+from tracker.types import Frame, Instances
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -269,6 +275,56 @@ def test_a_failing_run_is_one_error_and_the_next_one_runs(tmp_path: Path) -> Non
             segmenter.run({"frames": np.zeros((1, 9, 9, 3), np.uint8)})
         assert len(str(caught.value).splitlines()) == 2
     assert len(segmenter.segment([BRIGHT])[0]) > 0
+
+
+@installed
+def test_crops_have_the_embeddings_of_onnxruntime(tmp_path: Path) -> None:
+    """The network takes any number of crops: its batch stays open."""
+    path = mean_colour_model(tmp_path / "reid.onnx")
+    rng = np.random.default_rng(0)
+    frame = Frame(
+        index=0,
+        time_s=0.0,
+        arrived_s=0.0,
+        source="t",
+        size=(160, 96),
+        image=rng.integers(0, 256, (96, 160, 3), dtype=np.uint8),
+    )
+    corners = rng.uniform(0, 40, (20, 2)).astype(np.float32)
+    found = Instances(
+        boxes=np.hstack([corners, corners + 45]),
+        scores=np.ones(20, np.float32),
+        class_ids=np.zeros(20, np.int64),
+    )
+    one, other = (OnnxEmbedder(path, device=device).embed(frame, found) for device in ("cpu", "openvino"))
+    np.testing.assert_allclose(one.embeddings, other.embeddings, atol=0.01)
+
+
+@installed
+def test_a_box_is_outlined_where_it_lies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MASKTRAIL_TRIAL", "off")
+    outliner = Outliner(write_folder(tmp_path / "sam"), device="openvino", threads=1)
+    assert outliner.device == "openvino"
+    size = (128, 96)
+    boxes = np.array([[12, 20, 52, 84], [70, 10, 120, 50]], np.float32)
+    masks, _ = outliner.outlines(outliner.embed(np.zeros((96, 128, 3), np.uint8)), boxes)
+    for row in range(2):
+        found, expected = masks.full(row, np.array([0, 0, *size])), ellipse(boxes[row], size)
+        assert (found & expected).sum() > 0.95 * (found | expected).sum()
+
+
+@installed
+def test_the_pipeline_is_benchmarked_on_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bench_pipeline, "LEAST_ROUND_S", 0.01)
+    video = write_video(tmp_path / "x.mp4", count=12)
+    model = str(brightness_model(tmp_path / "m.onnx"))
+    found = bench_pipeline.bench_pipeline(
+        video, model=model, device="openvino", frames=8, rounds=1, workers=available_cores()
+    )
+    assert found.device == processor_name()
+    assert "on openvino" in found.model
+    assert found.workers == available_cores()
+    assert found.stages["segment"].cpu_ms > 0
 
 
 Tolerance = tuple[float, float, float]
