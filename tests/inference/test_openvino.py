@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import importlib.util
 import itertools
+import re
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -179,13 +180,13 @@ def test_what_it_cannot_compile_is_one_error_and_on_auto_a_note(
     tmp_path: Path, pretend: Callable[[OpenVinoSurvey], None]
 ) -> None:
     path = undoable(tmp_path / "m.onnx")
-    with pytest.raises(ModelError, match=r"cannot compile it: No conversion rule .*: Det-17\n.*--device cpu") as caught:
+    with pytest.raises(ModelError, match=r"cannot compile it: .*operations: Det.*\n.*--device cpu") as caught:
         OnnxSegmenter(path, device="openvino")
     assert len(str(caught.value).splitlines()) == 2
     pretend(BF16)
     segmenter = OnnxSegmenter(path)
     assert segmenter.device == "cpu"
-    assert "cannot compile it: No conversion rule found for operations: Det-17" in segmenter.device_reason
+    assert re.search("cannot compile it: .*operations: Det", segmenter.device_reason)
     assert "\n" not in segmenter.describe()
     assert len(segmenter.segment([BRIGHT])[0]) > 0
 
