@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tracker.inference.openvino_split import needs_split, split
 from tracker.inference.survey import available_cores, processor_flags
 
 if TYPE_CHECKING:
@@ -109,7 +110,8 @@ class OpenVinoSession:
         path: The ``.onnx`` file. ONNX Runtime has read it before, which refuses weights outside the model's folder.
         declared: ``onnxruntime.InferenceSession`` of the file, for inputs, outputs and metadata; it is not kept.
         threads: Threads inside an operator.
-        profile: Shapes where the file leaves dimensions open, so that memory is laid out once; ``None`` = as they are.
+        profile: Shapes where the file leaves dimensions open: smaller batches are filled up to the largest. ``None`` =
+            dimensions stay open.
 
     Raises:
         RuntimeError: OpenVINO cannot read or compile it; the message is one line.
@@ -123,29 +125,46 @@ class OpenVinoSession:
             SimpleNamespace(name=one.name, type=one.type, shape=one.shape) for one in declared.get_outputs()
         ]
         self._metadata = dict(declared.get_modelmeta().custom_metadata_map)
+        self._batch = None if profile is None else profile.largest_batch
         self.streams = max(available_cores() // threads, 1)
         try:
-            openvino = _load()
-            # Not Core.read_model(): of a file not named .onnx it asks the readers of all formats, some of which print.
-            reader = openvino.frontend.FrontEndManager().load_by_framework("onnx")
-            model = reader.convert(reader.load(str(path)))
-            if profile is not None:
-                model.reshape(_shapes(profile))
-            self._compiled = openvino.Core().compile_model(model, PLUGIN, self._properties(threads))
-            self._ports = {one.name: self._compiled.output(one.name) for one in self._outputs}
-            self._taken = {name for port in self._compiled.inputs for name in port.get_names()}
-            self._free: queue.SimpleQueue[Any] = queue.SimpleQueue()
+            model = _read(path, profile)
+            self._parts = self._compile(model, threads)
+            self._taken = {name for port in self._parts[0].compiled.inputs for name in port.get_names()}
+            self._free: queue.SimpleQueue[_Requests] = queue.SimpleQueue()
             for _ in range(self.streams):
-                self._free.put(self._compiled.create_infer_request())
+                self._free.put(_Requests(self._parts))
         except Exception as error:
             raise RuntimeError(_last_line(error)) from error
 
-    def _properties(self, threads: int) -> dict[str, Any]:
+    def _compile(self, model: Any, threads: int) -> list[_Part]:
+        """The model in one part, or in two where it has to be."""
+        openvino = _load()
+        core = openvino.Core()
+        names = [{one.name for one in self._outputs}]
+
+        def part(model: Any, precision: str, own: int) -> _Part:
+            compiled = core.compile_model(model, PLUGIN, self._properties(threads, precision))
+            ports = {name: port for port in compiled.outputs[:own] for name in port.get_names() & names[0]}
+            return _Part(compiled=compiled, ports=ports, own=own)
+
+        parts = None
+        if self.precision == "bf16":
+            if model.is_dynamic():
+                self.precision = "f32" if needs_split(model) else self.precision
+            else:
+                parts = split(openvino, model)
+        if parts is None:
+            return [part(model, self.precision, len(model.outputs))]
+        first, second, own = parts
+        return [part(first, self.precision, own), part(second, "f32", len(second.outputs))]
+
+    def _properties(self, threads: int, precision: str) -> dict[str, Any]:
         return {
             "PERFORMANCE_HINT": "LATENCY",
             "NUM_STREAMS": str(self.streams),
             "INFERENCE_NUM_THREADS": threads * self.streams,
-            "INFERENCE_PRECISION_HINT": self.precision,
+            "INFERENCE_PRECISION_HINT": precision,
             # Two processes that pin their threads pin them to the same cores.
             "ENABLE_CPU_PINNING": False,
             # As with ONNX Runtime the threads asked for are the threads that run, on virtual cores too.
@@ -158,17 +177,18 @@ class OpenVinoSession:
         Raises:
             RuntimeError: OpenVINO failed; the message is one line.
         """
-        given = {name: np.ascontiguousarray(value) for name, value in feeds.items() if name in self._taken}
-        request = self._free.get()
+        count = len(next(iter(feeds.values())))
+        missing = 0 if self._batch is None else max(self._batch - count, 0)
+        given = {name: _filled(value, missing) for name, value in feeds.items() if name in self._taken}
+        requests = self._free.get()
         try:
-            # Not infer(): it would run in the calling thread, which may share its stream with another one's.
-            request.start_async(given, share_inputs=True)
-            request.wait()
-            return [np.array(request.get_tensor(self._ports[name]).data) for name in output_names or self._ports]
+            found = requests.run(given)
+            names = [one.name for one in self._outputs] if output_names is None else output_names
+            return [np.array(found[name][:count] if missing else found[name]) for name in names]
         except Exception as error:
             raise RuntimeError(_last_line(error)) from error
         finally:
-            self._free.put(request)
+            self._free.put(requests)
 
     def get_inputs(self) -> list[Any]:
         """Name, type and shape of every input, as ONNX Runtime gives them."""
@@ -188,7 +208,8 @@ class OpenVinoSession:
         >>> session.placement()  # doctest: +SKIP
         'OpenVINO, 135 of 135 convolutions and products in bf16'
         """
-        nodes = [node.get_rt_info() for node in self._compiled.get_runtime_model().get_ordered_ops()]
+        graphs = [part.compiled.get_runtime_model() for part in self._parts]
+        nodes = [node.get_rt_info() for graph in graphs for node in graph.get_ordered_ops()]
         precisions = Counter(
             node["runtimePrecision"].astype(str)
             for node in nodes
@@ -202,12 +223,62 @@ PRODUCTS = frozenset({"Convolution", "Deconvolution", "FullyConnected", "MatMul"
 """Layers of a compiled graph that hold nearly all of its arithmetic."""
 
 
-def _shapes(profile: Profile) -> dict[str, Any]:
-    """Partial shapes by input name, with the batch from the smallest to the largest."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Part:
+    """A compiled part of a model.
+
+    Attributes:
+        compiled: ``openvino.CompiledModel``.
+        ports: The model's own outputs in it, by name.
+        own: How many those are; the outputs after them are the next part's inputs.
+    """
+
+    compiled: Any
+    ports: Mapping[str, Any]
+    own: int
+
+
+class _Requests:
+    """An infer request of every part, for one call at a time."""
+
+    def __init__(self, parts: Sequence[_Part]) -> None:
+        self._parts = [(part, part.compiled.create_infer_request()) for part in parts]
+
+    def run(self, given: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        """Views of all outputs by name, valid until the next call."""
+        found: dict[str, NDArray[Any]] = {}
+        handed_over: list[Any] = []
+        for part, request in self._parts:
+            for port, tensor in zip(part.compiled.inputs if handed_over else (), handed_over, strict=True):
+                request.set_tensor(port, tensor)
+            # Not infer(): it would run in the calling thread, which may share its stream with another one's.
+            request.start_async({} if handed_over else given, share_inputs=True)
+            request.wait()
+            found |= {name: request.get_tensor(port).data for name, port in part.ports.items()}
+            handed_over = [request.get_tensor(port) for port in part.compiled.outputs[part.own :]]
+        return found
+
+
+def _read(path: Path, profile: Profile | None) -> Any:
+    """``openvino.Model`` of a file, with constants folded and at the largest batch."""
     openvino = _load()
-    few, many = profile.smallest_batch, profile.largest_batch
-    batch = openvino.Dimension(few) if few == many else openvino.Dimension(few, many)
-    return {name: openvino.PartialShape([batch, *shape]) for name, shape in profile.shapes.items()}
+    # Not Core.read_model(): of a file not named .onnx it asks the readers of all formats, some of which print.
+    reader = openvino.frontend.FrontEndManager().load_by_framework("onnx")
+    model = reader.convert(reader.load(str(path)))
+    if profile is not None:
+        sizes = {name: [profile.largest_batch, *shape] for name, shape in profile.shapes.items()}
+        model.reshape({name: openvino.PartialShape(shape) for name, shape in sizes.items()})
+    manager = importlib.import_module("openvino.passes").Manager()
+    manager.register_pass(importlib.import_module("openvino.passes").ConstantFolding())
+    manager.run_passes(model)
+    return model
+
+
+def _filled(value: NDArray[Any], missing: int) -> NDArray[Any]:
+    """A batch with its last sample repeated as often as samples are missing, contiguous."""
+    if missing:
+        value = np.concatenate([value, np.repeat(value[-1:], missing, axis=0)])
+    return np.ascontiguousarray(value)
 
 
 def _last_line(error: Exception) -> str:
