@@ -236,6 +236,7 @@ def add_evaluate(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     """`evaluate`: mask AP of an exported file."""
     parser = commands.add_parser("evaluate", help="mask AP by class, set and size")
     parser.add_argument("--model", type=Path, required=True)
+    parser.add_argument("--device", default="cpu", help="cpu, cuda, tensorrt or openvino")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--json", type=Path, help="write the figures here too")
     parser.add_argument("folders", nargs="*", type=Path, help="COCO folders; default: the validation sets")
@@ -247,7 +248,7 @@ def run_evaluate(options: argparse.Namespace) -> None:
     from export.training.evaluate import evaluate, table
 
     figures = {
-        folder.name: evaluate(options.model, folder, threads=options.threads)
+        folder.name: evaluate(options.model, folder, device=options.device, threads=options.threads)
         for folder in options.folders or val_sets()
     }
     print(table(figures))

@@ -24,6 +24,9 @@ collect_ignore = ["engine/rtsp_server.py", "export/record_originals.py"]
 # A trial of every small model in a process of its own costs a second each; tests/inference/test_trial.py is about it.
 os.environ.setdefault("MASKTRAIL_TRIAL", "off")
 
+# Before a test imports ONNX Runtime by itself: tests report nothing to its makers, and their processes do not either.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
 # A shell starts what runs in the background with Ctrl-C ignored, and every process of a test would inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)

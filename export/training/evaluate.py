@@ -35,7 +35,7 @@ def letterbox(image: np.ndarray, size: tuple[int, int]) -> tuple[np.ndarray, flo
     return np.array(batch[0]), min(network_size[0] / laid.image_size[0], network_size[1] / laid.image_size[1])
 
 
-def evaluate(model: Path, folder: Path, *, threads: int = 1) -> dict[str, Any]:
+def evaluate(model: Path, folder: Path, *, device: str = "cpu", threads: int = 1) -> dict[str, Any]:
     """Mask AP over one COCO folder (`annotations.json` beside `images/`), with pycocotools.
 
     Pictures are opened, segmented and lifted as `masktrail segment` does it.
@@ -44,7 +44,7 @@ def evaluate(model: Path, folder: Path, *, threads: int = 1) -> dict[str, Any]:
         `AP`, `AP50`, `AP_small|medium|large`, `box_AP`, `box_AP50`, `classes` (name -> AP and AP50) and
         `mean_best_iou`.
     """
-    segmenter = OnnxSegmenter(model, device="cpu", score_threshold=SCORE_FLOOR, threads=threads)
+    segmenter = OnnxSegmenter(model, device=device, score_threshold=SCORE_FLOOR, threads=threads)
     with contextlib.redirect_stdout(io.StringIO()):
         truth = COCO(str(folder / "annotations.json"))
     names = {item["name"]: item["id"] for item in truth.loadCats(truth.getCatIds())}

@@ -36,5 +36,6 @@ def card(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         )
 
     monkeypatch.setattr(network, "open_session", open_card)
+    monkeypatch.setattr(network, "auto_takes_openvino", lambda: False)
     monkeypatch.setattr(network, "device_type", lambda _opened: "cpu")
     return stage

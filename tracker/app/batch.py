@@ -19,7 +19,7 @@ from tracker.batch.pool import LocalPool
 from tracker.batch.run import Batch
 from tracker.batch.task import scratch_folder
 from tracker.errors import TrackerError
-from tracker.inference.survey import available_cores, survey
+from tracker.inference.survey import available_cores, on_processor, survey
 from tracker.sinks.summary import open_summary
 
 if TYPE_CHECKING:
@@ -218,14 +218,14 @@ def _processes(settings: RunSettings, chosen: int | None) -> int:
     """Recordings at a time: one per core on the CPU, some per card."""
     if chosen is not None:
         return chosen
-    if settings.device == "cpu" or (settings.device == "auto" and not survey().cards):
+    if on_processor(settings.device) or (settings.device == "auto" and not survey().cards):
         return available_cores()
     return GPU_PROCESSES * max(len(survey().cards), 1)
 
 
 def _cards(settings: RunSettings) -> list[str]:
     """The cards to share the processes out to; none where there is nothing to choose."""
-    count = 0 if settings.device == "cpu" else len(survey().cards)
+    count = 0 if on_processor(settings.device) else len(survey().cards)
     visible = [name.strip() for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name.strip()]
     return (visible or [str(number) for number in range(count)])[:count] if count > 1 else []
 

@@ -17,6 +17,7 @@ from tracker.errors import DISTRIBUTIONS, TrackerError, install_command
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from tracker.inference.openvino_session import OpenVinoSurvey
     from tracker.inference.survey import DeviceSurvey
 
 __all__ = ["Finding", "examine"]
@@ -54,6 +55,7 @@ def examine() -> Iterator[Finding]:
     yield _hardware_decoding()
     yield from _onnxruntime()
     yield from _cuda_really_runs()
+    yield _openvino()
     yield from _default_model()
     yield from _extras()
 
@@ -279,6 +281,37 @@ def _tensorrt(found: DeviceSurvey) -> Finding:
     if obstacle := found.obstacle("tensorrt"):
         return Finding(name="tensorrt", state="note", found=obstacle[0], remedy=obstacle[1])
     return Finding(name="tensorrt", state="ok", found=f"TensorRT {tensorrt_version()}, for --device tensorrt")
+
+
+def _openvino() -> Finding:
+    """Where bf16 is there, open the default model in it and ask the compiled graph."""
+    from tracker.inference.openvino_session import survey_openvino
+
+    found = survey_openvino()
+    if found.version is None:
+        if not found.bf16:
+            text = "not installed; it is faster on processors with bf16 (AVX512_BF16, AMX), which this one has not"
+            return Finding(name="openvino", state="ok", found=text)
+        text = "not installed; this processor computes in bf16, with which OpenVINO takes less CPU time"
+        return Finding(name="openvino", state="note", found=text, remedy=install_command("openvino"))
+    if found.problem:
+        remedy = "pip install --force-reinstall openvino"
+        return Finding(name="openvino", state="problem", found=found.problem, remedy=remedy)
+    if not found.bf16:
+        text = f"openvino {found.version}; without bf16 in the processor --device auto takes ONNX Runtime"
+        return Finding(name="openvino", state="ok", found=text)
+    return _openvino_really_runs(found)
+
+
+def _openvino_really_runs(found: OpenVinoSurvey) -> Finding:
+    from tracker.segment.session import OnnxSegmenter
+
+    try:
+        segmenter = OnnxSegmenter("yolact-nano", device="openvino")
+    except TrackerError as error:
+        return Finding(name="openvino", state="problem", found=error.problem, remedy=error.remedy)
+    text = f"openvino {found.version}: the default model runs on it; {segmenter.placement.removeprefix('OpenVINO, ')}"
+    return Finding(name="openvino", state="ok", found=text)
 
 
 def _default_model() -> Iterator[Finding]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from tracker.engine.batcher import Batcher
 from tracker.errors import SourceError
 from tracker.inference.device import available_cores, provider_shares
+from tracker.inference.survey import on_processor
 from tracker.sources.stored import STORAGE
 
 if TYPE_CHECKING:
@@ -136,7 +137,7 @@ class Models:
 
     def workers(self, segmenters: Sequence[OnnxSegmenter]) -> int:
         """Batches to have under way at the same time: one per core on the CPU, what a GPU has a use for."""
-        if all(segmenter.device == "cpu" for segmenter in segmenters):
+        if all(on_processor(segmenter.device) for segmenter in segmenters):
             return self._device.workers or available_cores()
         return self._device.workers or max(segmenter.useful_workers for segmenter in segmenters)
 
@@ -251,7 +252,7 @@ def _probe_size(address: Address) -> tuple[int, int] | None:
 
 def _gpu_share(segmenter: OnnxSegmenter) -> float:
     """Share of the graph's operators that runs on the GPU: what a provider does not know runs on the CPU silently."""
-    if segmenter.device == "cpu":
+    if on_processor(segmenter.device):
         return 0.0
     shares = provider_shares(segmenter.session)
     return 1.0 - shares.get("CPUExecutionProvider", 0.0) if shares else float("nan")

@@ -14,6 +14,7 @@ import numpy as np
 
 from tracker.engine.stage import Stage
 from tracker.errors import ModelError
+from tracker.inference.survey import on_processor
 from tracker.masks.grid_masks import GridMasks, moved
 from tracker.masks.instance_masks import PROBABILITY_THRESHOLD
 from tracker.masks.packing import unpack_masks
@@ -220,7 +221,7 @@ class OutlineStage(Stage):
 def automatic_every(outliner: Outlines) -> int:
     """Encode every n-th frame, a power of two: each one on a GPU, as seldom as the CPU's cost asks for there."""
     every = 1
-    while outliner.device == "cpu" and every < MOST_EVERY and outliner.encode_s > BUDGET_S * every:
+    while on_processor(outliner.device) and every < MOST_EVERY and outliner.encode_s > BUDGET_S * every:
         every *= 2
     return every
 

@@ -1,4 +1,4 @@
-"""ONNX Runtime sessions with a verified device, and the reason for the choice.
+"""Sessions of ONNX Runtime or OpenVINO with a verified device, and the reason for the choice.
 
 A listed provider is not a used provider: ONNX Runtime falls back to the CPU in silence when a library or the driver is
 missing, so the driver and the libraries are checked first and ``session.get_providers()`` afterwards.
@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import os
 import re
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tracker.errors import ConfigError, ModelError
+from tracker.errors import ConfigError, ModelError, install_command
+from tracker.inference.openvino_session import OpenVinoSession, survey_openvino
 from tracker.inference.providers import cuda_options, engine_folder, tensorrt_options
-from tracker.inference.survey import PROVIDERS, available_cores, survey, tensorrt_version
+from tracker.inference.survey import PROVIDERS, TELEMETRY_OFF, available_cores, survey, tensorrt_version
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = [
     "DEVICES",
     "OpenedSession",
+    "auto_takes_openvino",
     "available_cores",
     "bare_session",
     "check_options",
@@ -35,7 +38,9 @@ __all__ = [
     "provider_shares",
 ]
 
-DEVICES = ("auto", "cpu", "cuda", "tensorrt")
+DEVICES = ("auto", "cpu", "cuda", "tensorrt", "openvino")
+OPENVINO = "OpenVINO"
+"""What stands in the place of a provider of ONNX Runtime."""
 MAX_DEFAULT_THREADS = 8
 BATCH_AXES = ("batch", "batch_size", "N")
 FATAL = 4
@@ -47,9 +52,9 @@ class OpenedSession:
     """A session and where it runs.
 
     Attributes:
-        session: ``onnxruntime.InferenceSession``.
-        device: ``cpu``, ``cuda`` or ``tensorrt``.
-        provider: The first of ``session.get_providers()``, asserted to be the device's.
+        session: ``onnxruntime.InferenceSession``, or :class:`OpenVinoSession` with those of its methods that are used.
+        device: ``cpu``, ``openvino``, ``cuda`` or ``tensorrt``.
+        provider: The first of ``session.get_providers()``, asserted to be the device's; ``OpenVINO``.
         reason: Why this device, one clause.
         threads: Threads inside an operator on the CPU.
         card: Number of the card on a GPU.
@@ -63,6 +68,11 @@ class OpenedSession:
     threads: int
     card: int = 0
     graphs: bool = False
+
+
+def auto_takes_openvino() -> bool:
+    """Whether ``auto`` takes OpenVINO for the network that segments: no card, the package, and bf16."""
+    return survey().obstacle("cuda") is not None and survey_openvino().pays
 
 
 def default_threads() -> int:
@@ -86,14 +96,14 @@ def open_session(
     Args:
         path: The ``.onnx`` file.
         label: How errors name it.
-        device: ``auto``, ``cpu``, ``cuda`` or ``tensorrt``; ``cuda:1`` picks the second card. ``auto`` takes CUDA where
-            it runs.
+        device: ``auto``, ``cpu``, ``cuda``, ``tensorrt`` or ``openvino``; ``cuda:1`` picks the second card. ``auto``
+            takes CUDA where it runs, else ONNX Runtime on the CPU.
         threads: Threads inside an operator on the CPU; ``None`` = :func:`default_threads`.
         fp16: Let TensorRT compute in half precision.
         single_on_cpu: On the CPU fix an open batch to 1, so that shape arithmetic folds away.
         graphs: On CUDA record graphs where the model can be recorded: every node on the card. Such a session is for
             :class:`tracker.inference.bound.BoundRunner` only; ``session.run`` would replay on freed buffers.
-        profile: Shapes for TensorRT where the file leaves the batch open.
+        profile: Shapes for TensorRT and OpenVINO where the file leaves the batch open.
 
     Raises:
         ConfigError: An unknown device name, or a number of threads below one.
@@ -112,6 +122,8 @@ def open_session(
     )
     if kind == "cpu":
         return _on_cpu(request, "asked for")
+    if kind == "openvino":
+        return _on_openvino(request)
     wanted = "cuda" if kind == "auto" else kind
     opened, problem, remedy = _on_gpu(request, wanted, int(card or 0))
     if opened is not None:
@@ -173,6 +185,28 @@ def _on_cpu(request: _Request, reason: str) -> OpenedSession:
     )
 
 
+def _on_openvino(request: _Request) -> OpenedSession:
+    """A compiled model; a broken file raises as on the CPU."""
+    found = survey_openvino()
+    if found.problem:
+        remedy = install_command("openvino") if found.version is None else "install it again, or use --device cpu"
+        raise ModelError("--device openvino", found.problem, remedy)
+    declared = _create(request, "cpu", optimised=False)
+    try:
+        session = OpenVinoSession(request.path, declared=declared, threads=request.threads, profile=request.profile)
+    except RuntimeError as error:
+        problem = f"openvino {found.version} cannot compile it: {error}"
+        raise ModelError(request.label, problem, "use --device cpu: ONNX Runtime runs it") from error
+    slower = "" if found.bf16 else ", since the processor has no bf16: --device cpu is faster"
+    return OpenedSession(
+        session=session,
+        device="openvino",
+        provider=OPENVINO,
+        reason=f"OpenVINO {found.version} in {found.precision}{slower}",
+        threads=request.threads,
+    )
+
+
 def _on_gpu(request: _Request, device: str, card: int) -> tuple[OpenedSession | None, str, str]:
     """A session that really runs on the card, else the problem and its remedy; a broken file raises as on the CPU."""
     here = survey()
@@ -226,6 +260,8 @@ def _gpu_options(request: _Request, device: str, card: int) -> dict[str, str]:
 def _create(request: _Request, device: str, options: dict[str, str] | None = None, *, optimised: bool = True) -> Any:
     import onnxruntime
 
+    if os.environ.get(TELEMETRY_OFF) == "1":  # not read on Windows, nor where it was imported before
+        onnxruntime.disable_telemetry_events()
     settings = onnxruntime.SessionOptions()
     settings.intra_op_num_threads = request.threads
     settings.inter_op_num_threads = 1
@@ -313,6 +349,8 @@ def provider_shares(session: Any) -> dict[str, float]:
 
 def placement(session: Any) -> str:
     """Where the graph's nodes run, as a text: ``CUDA 99.8 %, CPU 0.174 % of 576 nodes``."""
+    if isinstance(session, OpenVinoSession):
+        return session.placement()
     counts = _provider_counts(session)
     total = sum(counts.values())
     if not total:

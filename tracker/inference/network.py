@@ -9,10 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 from tracker.errors import ModelError
 from tracker.inference.bound import BoundRunner
-from tracker.inference.device import bare_session, check_options, open_session, provider_shares
+from tracker.inference.device import (
+    auto_takes_openvino,
+    bare_session,
+    check_options,
+    open_session,
+    provider_shares,
+)
 from tracker.inference.providers import Profile
 from tracker.inference.runner import PlainRunner
-from tracker.inference.survey import PROVIDERS
+from tracker.inference.survey import PROVIDERS, on_processor
 from tracker.inference.tensors import TensorInfo, declared
 from tracker.inference.trial import try_model
 
@@ -39,7 +45,8 @@ class NetworkRequest:
     Attributes:
         path: The ``.onnx`` file.
         label: How errors name it.
-        device: ``auto``, ``cpu``, ``cuda``, ``tensorrt``; ``cuda:1`` picks a card.
+        device: ``auto``, ``cpu``, ``cuda``, ``tensorrt``, ``openvino``; ``cuda:1`` picks a card. ``auto`` takes CUDA,
+            then OpenVINO where the processor computes in bf16, then ONNX Runtime on the CPU.
         threads: Threads inside an operator on the CPU; ``None`` = the cores there are, at most 8.
         fp16: Half precision in TensorRT.
         max_batch: Most samples of one run where the file takes any number; ``None`` = 8 on a GPU, 1 on the CPU.
@@ -80,7 +87,7 @@ class Network:
 
     @property
     def manner(self) -> str:
-        """How batches are run on a GPU, as a text; empty on the CPU."""
+        """How batches are run on a GPU, as a text; empty on the processor."""
         if not isinstance(self.runner, BoundRunner):
             return ""
         graph = "a CUDA graph" if self.opened.graphs else "no CUDA graph"
@@ -103,11 +110,17 @@ def open_network(request: NetworkRequest, describe: Callable[[FileInfo], Inputs]
     check_options(request.device, threads=request.threads, fp16=request.fp16)
     if not request.trusted:
         try_model(request.path, label=request.label, describe=describe)
+    if request.device == "auto" and auto_takes_openvino():
+        try:
+            on_openvino = dataclasses.replace(request, device="openvino")
+            return _ready(request, _open(on_openvino, describe, graphs=False), describe)
+        except ModelError as error:
+            return _on_cpu(request, describe, error.problem)
     opened = _open(request, describe, graphs=True)
     try:
         return _ready(request, opened, describe)
     except ModelError as error:
-        if opened.device == "cpu":
+        if on_processor(opened.device):
             raise
         failure = error
     if opened.graphs:
@@ -118,8 +131,13 @@ def open_network(request: NetworkRequest, describe: Callable[[FileInfo], Inputs]
             failure = error
     if request.device != "auto":
         raise failure
+    return _on_cpu(request, describe, failure.problem)
+
+
+def _on_cpu(request: NetworkRequest, describe: Callable[[FileInfo], Inputs], reason: str) -> Network:
+    """What ``auto`` takes in the end, and why."""
     opened = _open(dataclasses.replace(request, device="cpu"), describe, graphs=False)
-    return _ready(request, dataclasses.replace(opened, reason=failure.problem), describe)
+    return _ready(request, dataclasses.replace(opened, reason=reason), describe)
 
 
 def _open(request: NetworkRequest, describe: Callable[[FileInfo], Inputs], *, graphs: bool) -> OpenedSession:
@@ -131,17 +149,17 @@ def _open(request: NetworkRequest, describe: Callable[[FileInfo], Inputs], *, gr
         fp16=request.fp16,
         single_on_cpu=request.max_batch is None,
         graphs=graphs,
-        profile=_profile(request, describe) if request.device.startswith("tensorrt") else None,
+        profile=_profile(request, describe) if request.device.startswith(("tensorrt", "openvino")) else None,
     )
 
 
 def _ready(request: NetworkRequest, opened: OpenedSession, describe: Callable[[FileInfo], Inputs]) -> Network:
     file = declared(opened.session, label=request.label)
     inputs = describe(file)
-    batch = inputs.fixed_batch or max(request.max_batch or (1 if opened.device == "cpu" else GPU_MAX_BATCH), 1)
+    batch = inputs.fixed_batch or max(request.max_batch or _usual_batch(opened.device), 1)
     names: dict[str, Any] = {"label": request.label, "output_names": [output.name for output in file.outputs]}
     runner: Runner
-    if opened.device == "cpu":
+    if on_processor(opened.device):
         runner = PlainRunner(opened.session, **names)
     else:
         with _getting_ready:
@@ -160,13 +178,18 @@ def _ready(request: NetworkRequest, opened: OpenedSession, describe: Callable[[F
     return Network(opened=opened, runner=runner, file=file, inputs=inputs, batch=batch)
 
 
+def _usual_batch(device: str) -> int:
+    """Most samples of one run where nothing else is asked for."""
+    return 1 if on_processor(device) else GPU_MAX_BATCH
+
+
 def device_type(_opened: OpenedSession) -> str:
     """What ONNX Runtime calls the device whose memory a session on a card takes."""
     return "cuda"
 
 
 def _profile(request: NetworkRequest, describe: Callable[[FileInfo], Inputs]) -> Profile | None:
-    """The shapes TensorRT is to build for; ``None`` where the file leaves none open."""
+    """The shapes TensorRT and OpenVINO are to build for; ``None`` where the file leaves none open."""
     file = declared(bare_session(request.path, label=request.label), label=request.label)
     if all(None not in tensor.shape for tensor in file.inputs):
         return None
@@ -175,5 +198,5 @@ def _profile(request: NetworkRequest, describe: Callable[[FileInfo], Inputs]) ->
     return Profile(
         shapes={name: value.shape[1:] for name, value in inputs.sample.items()},
         smallest_batch=fixed or 1,
-        largest_batch=fixed or request.max_batch or GPU_MAX_BATCH,
+        largest_batch=fixed or request.max_batch or _usual_batch(request.device),
     )

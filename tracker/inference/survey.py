@@ -1,4 +1,4 @@
-"""Survey of this machine for ONNX Runtime: cores, driver, GPUs, and missing libraries."""
+"""Survey of this machine for ONNX Runtime: processor, driver, GPUs, and missing libraries."""
 
 from __future__ import annotations
 
@@ -20,7 +20,25 @@ from tracker.errors import install_command
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["DRIVER", "PROVIDERS", "DeviceSurvey", "available_cores", "processor_name", "survey", "tensorrt_version"]
+__all__ = [
+    "DRIVER",
+    "PROVIDERS",
+    "TELEMETRY_OFF",
+    "DeviceSurvey",
+    "available_cores",
+    "on_processor",
+    "processor_flags",
+    "processor_name",
+    "survey",
+    "tensorrt_version",
+]
+
+TELEMETRY_OFF = "ORT_DISABLE_TELEMETRY"
+"""Environment variable that ONNX Runtime reads once, when it is imported."""
+
+# From 1.29 on ONNX Runtime's wheels for Linux and macOS report sessions to Microsoft and keep an identifier under
+# ~/.cache/Microsoft. Who has set the variable otherwise has it so.
+os.environ.setdefault(TELEMETRY_OFF, "1")
 
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider", "tensorrt": "TensorrtExecutionProvider"}
 DRIVER = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
@@ -161,6 +179,15 @@ def tensorrt_version() -> str:
     return "unknown"
 
 
+def on_processor(device: str) -> bool:
+    """Whether a device of a session computes on the processor, not on a card.
+
+    >>> [on_processor(device) for device in ("cpu", "openvino", "cuda:1")]
+    [True, True, False]
+    """
+    return device in {"cpu", "openvino"}
+
+
 def available_cores() -> int:
     """Cores this process may use, which a container may limit below what the machine has."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -176,3 +203,13 @@ def processor_name() -> str:
                 break
     cores = available_cores()
     return f"{name}, {cores} core{'s' if cores > 1 else ''}"
+
+
+@functools.cache
+def processor_flags() -> frozenset[str]:
+    """Instruction sets of an x86 processor, by the names of Linux; empty on other systems and processors."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.startswith("flags"):
+                return frozenset(line.partition(":")[2].split())
+    return frozenset()

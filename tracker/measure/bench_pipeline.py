@@ -24,7 +24,7 @@ from tracker.engine.run import FULL_BATCH_S, serve
 from tracker.engine.scheduler import Engine
 from tracker.engine.steady import SteadyTracker
 from tracker.engine.stream import Stream
-from tracker.inference.survey import processor_name, survey
+from tracker.inference.survey import on_processor, processor_name, survey
 from tracker.plugins import open_sink
 from tracker.render.annotate import Annotator
 from tracker.segment.session import OnnxSegmenter
@@ -143,7 +143,7 @@ def bench_pipeline(
     segmenter = OnnxSegmenter(
         model, device=device, source_size=info.size, threads=1 if workers > 1 else None, max_batch=batch
     )
-    if segmenter.device != "cpu":
+    if not on_processor(segmenter.device):
         workers = segmenter.useful_workers
     kept = max(min(frames, MAX_KEPT_BYTES // (info.size[0] * info.size[1] * 3 + 750_000)), 16)
     result = PipelineBench(
@@ -175,7 +175,7 @@ def bench_pipeline(
 
 def _device_name(segmenter: OnnxSegmenter) -> str:
     """The card that the network runs on, else the processor."""
-    return processor_name() if segmenter.device == "cpu" else survey().cards[segmenter.card]
+    return processor_name() if on_processor(segmenter.device) else survey().cards[segmenter.card]
 
 
 class _Bench:

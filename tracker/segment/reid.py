@@ -50,7 +50,7 @@ class OnnxEmbedder:
 
     Args:
         model: The ``.onnx`` file.
-        device: ``auto``, ``cpu``, ``cuda``, ``tensorrt``; ``cuda:1`` picks a card.
+        device: ``auto``, ``cpu``, ``cuda``, ``tensorrt``, ``openvino``; ``cuda:1`` picks a card.
         threads: Threads inside an operator on the CPU; ``None`` = the cores there are, at most 8.
         masked: Mask out pixels outside the silhouette; ``None`` = as the file says, else no: most networks are trained
             on whole boxes.

@@ -13,6 +13,7 @@ import numpy as np
 from tracker.errors import ModelError
 from tracker.inference.device import available_cores, placement
 from tracker.inference.network import NetworkRequest, open_network
+from tracker.inference.survey import on_processor
 from tracker.segment.contracts import known
 from tracker.segment.inputs import plan_inputs
 from tracker.segment.limits import DEFAULT_SCORE_THRESHOLD, make_limits
@@ -53,7 +54,7 @@ class OnnxSegmenter:
 
     Args:
         model: A name of the zoo, an ``.onnx`` file, or what :func:`tracker.segment.zoo.find_model` gave.
-        device: ``auto``, ``cpu``, ``cuda``, ``tensorrt``; ``cuda:1`` picks a card.
+        device: ``auto``, ``cpu``, ``cuda``, ``tensorrt``, ``openvino``; ``cuda:1`` picks a card.
         score_threshold: Instances below are dropped; ``None`` = the manifest's, else 0.1.
         iou_threshold: Overlap at which suppression acts; ``None`` = the manifest's, else the contract's default.
         classes: Names of the classes to keep; ``None`` = all.
@@ -164,21 +165,21 @@ class OnnxSegmenter:
     @property
     def useful_workers(self) -> int:
         """Calls of ``segment`` that are worth having under way at once: one per core on the CPU, two on a GPU."""
-        return available_cores() if self.device == "cpu" else GPU_WORKERS
+        return available_cores() if on_processor(self.device) else GPU_WORKERS
 
     @property
     def placement(self) -> str:
-        """Share of the graph's nodes on each provider, as a text."""
+        """Share of the graph's nodes on each provider, with OpenVINO of those in each precision, as a text."""
         return placement(self.session)
 
     @property
     def device(self) -> str:
-        """``cpu``, ``cuda`` or ``tensorrt``: where the network really runs."""
+        """``cpu``, ``openvino``, ``cuda`` or ``tensorrt``: where the network really runs."""
         return self._network.opened.device
 
     @property
     def provider(self) -> str:
-        """ONNX Runtime's name for it."""
+        """ONNX Runtime's name for it; ``OpenVINO``."""
         return self._network.opened.provider
 
     @property
@@ -223,7 +224,7 @@ class OnnxSegmenter:
 
     @property
     def session(self) -> Any:
-        """The ``onnxruntime.InferenceSession``, for reports on its nodes."""
+        """The ``onnxruntime.InferenceSession``, or OpenVINO's, for reports on its nodes."""
         return self._network.opened.session
 
     def describe(self) -> str:
@@ -235,7 +236,7 @@ class OnnxSegmenter:
             if self._file.variant == f"{height}x{width}" and self._file.variant in self._file.label
             else f" {width} x {height}"
         )
-        cores = f", {threads} thread{'s' if threads > 1 else ''}" if self.device == "cpu" else ""
+        cores = f", {threads} thread{'s' if threads > 1 else ''}" if on_processor(self.device) else ""
         what = f"{self._file.label}{size}, {self.contract}, {len(self.class_names)} classes"
         manner = f"; {self.manner}" if self.manner else ""
         return f"{what}, on {self.device}{cores} ({self.device_reason}{manner})"

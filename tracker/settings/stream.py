@@ -456,7 +456,7 @@ class DeviceSettings(Settings):
 
     device: Annotated[
         Text,
-        Field(description="Where models run: auto, cpu, cuda or tensorrt."),
+        Field(description="Where models run: auto, cpu, cuda, tensorrt or openvino."),
         Note("`cuda:1` is the second card."),
         Flag("NAME"),
     ] = "auto"

@@ -11,6 +11,7 @@ import numpy as np
 
 from tracker.inference.device import bare_session, check_options, open_session
 from tracker.inference.runner import PlainRunner
+from tracker.inference.survey import on_processor
 from tracker.inference.tensors import declared
 from tracker.inference.trial import try_model
 from tracker.masks.grid_masks import GridMasks
@@ -43,7 +44,7 @@ class Outliner:
 
     Args:
         folder: With encoder, decoder and manifest.
-        device: ``auto``, ``cpu``, ``cuda``, ``tensorrt``; ``cuda:1`` picks a card.
+        device: ``auto``, ``cpu``, ``cuda``, ``tensorrt``, ``openvino``; ``cuda:1`` picks a card.
         threads: Threads inside an operator on the CPU; ``None`` = the cores there are, at most 8.
 
     Attributes:
@@ -83,7 +84,7 @@ class Outliner:
         shapes = {name: value.shape for name, value in embedded.features.items()}
         prompts = BoxInputs(info, self.form, settings=self.settings, features=shapes, label=file.label)
         try_model(file.path, label=file.label, describe=lambda _found: prompts.sample(embedded))
-        device = encoder.device if encoder.device == "cpu" else f"{encoder.device}:{encoder.card}"
+        device = encoder.device if on_processor(encoder.device) else f"{encoder.device}:{encoder.card}"
         opened = open_session(file.path, label=file.label, device=device, threads=threads)
         runner = PlainRunner(opened.session, label=file.label, output_names=[prompts.logits, SCORES])
         return Decoder(runner, prompts)
