@@ -433,7 +433,8 @@ class Stream:
         tracked = tracked.without_prototypes()  # outputs may be many frames behind, at 1.4 MB each
         if tracked.events:
             tracked = replace(tracked, events=self._delivery.take(tracked.events))
-        self.meter.add(tracked)
+        counters = self.source.counters
+        self.meter.add(tracked, lost=counters.dropped + counters.late)
         if again := self._delivery.again():
             tracked = replace(tracked, events=(*again, *tracked.events))
         self._next_index = tracked.frame.index + 1
