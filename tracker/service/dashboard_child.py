@@ -17,6 +17,7 @@ from typing import Any
 from tracker.dashboard.wire import MessageReader
 from tracker.errors import TrackerError
 from tracker.service.logs import faults_logged, logging_to_stderr
+from tracker.service.memory import give_back, limit_pools
 from tracker.settings.dashboard import DashboardSettings
 from tracker.version import __version__
 
@@ -43,6 +44,7 @@ def main(arguments: list[str]) -> int:
     channel, listener = (socket.socket(fileno=int(number)) for number in arguments)
     with contextlib.suppress(OSError):
         os.nice(NICENESS)
+    limit_pools()  # questions come in up to forty threads
     start = _start(channel)
     if start is None:
         return 0
@@ -81,7 +83,7 @@ def _serve(channel: socket.socket, listener: socket.socket, settings: DashboardS
         on_end=lambda: os.kill(os.getpid(), signal.SIGTERM),
     )
     link.start()
-    run(settings, link, bound=listener)
+    run(settings, link, bound=listener, tidy=give_back)
 
 
 if __name__ == "__main__":
