@@ -3,7 +3,7 @@
 ``python -m tests.bench.dashboard_live tiles|stalled [--cameras 25]``: cameras without a decoder or a model, whose
 pictures and detections were made before, in an engine with a real dashboard process and real sockets.
 ``... engine [--cameras 4]``: ``masktrail live`` on looped clips, whose frames per second are compared with and without
-viewers, in turns of one run.
+viewers, in turns of one run: four minutes, of each further round one more.
 """
 
 from __future__ import annotations
@@ -398,7 +398,7 @@ def main() -> None:
     parser.add_argument("address", nargs="?")
     parser.add_argument("--cameras", type=int, default=25)
     parser.add_argument("--seconds", type=float, default=20.0)
-    parser.add_argument("--rounds", type=int, default=6)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--variant", default="masked")
     parser.add_argument("--viewers", type=int, default=1)
     parser.add_argument("--names", nargs="*", default=[])

@@ -49,7 +49,9 @@ class PlayedEngine(EngineView):
 
     def health(self) -> dict[str, Any]:
         cameras = {name: {"state": "running", "fps": 12.5, "living": 3, "identities": 9} for name in self.facts}
-        return {"status": "ok", "cameras": cameras, "not_well": list(self.facts), "models": {}}
+        return {"status": "ok", "cameras": cameras, "not_well": list(self.facts), "losing_frames": list(self.facts)} | {
+            "models": {}
+        }
 
     async def picture(self, stream: str, *, variant: str, width: int) -> bytes | None:
         self.asked.append((stream, variant))

@@ -76,7 +76,7 @@ class Fake(FakeMeasures, FakeSites, FakeValidation, FakeAccounts, FakeLive, Fake
             else [
                 Camera("entrance", "door", loop_s=20.0),
                 Camera("junction", "junction", loop_s=16.0),
-                Camera("checkout", "checkout", loop_s=16.0),
+                Camera("checkout", "checkout", loop_s=16.0, lost_share=0.38),
                 Camera("car park", "bays", loop_s=8.0),
                 Camera("back yard", "road", loop_s=4.0, lost="no picture for 48 s"),
                 Camera("morning", "shop", loop_s=20.0, kind="recording", began_s=1795849200.0),
@@ -175,6 +175,7 @@ class Fake(FakeMeasures, FakeSites, FakeValidation, FakeAccounts, FakeLive, Fake
             "problem": one.lost or None,
             "fps": 0.0 if one.lost else 24.8,
             "age_s": 48.0 if one.lost else 0.21,
+            "lost_share": one.lost_share,
             "size": [640, 360],
             "living": len(one.frame(index)[2]),
             "identities": one.most_id,

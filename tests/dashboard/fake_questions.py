@@ -9,6 +9,7 @@ from starlette.responses import JSONResponse, Response
 
 from tests.dashboard import fake_numbers
 from tests.dashboard.fake_answers import FakeState
+from tracker.engine.losses import LOST_SHARE
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -195,7 +196,10 @@ class FakeQuestions(FakeState):
                 "codec": "h264",
                 "decoder": "cpu",
                 "reconnects": 7 if one.lost else 0,
-                "dropped": 12,
+                "dropped": 71_604 if one.lost_share else 12,
+                "late": 318 if one.lost_share else 0,
+                "lost_share": one.lost_share,
+                "lost_share_s": 300,
                 "broken": 0,
             }
             for one in self.chosen(request)
@@ -206,8 +210,9 @@ class FakeQuestions(FakeState):
                 "version": "0.0.0",
                 "engine": {
                     "attached": True,
-                    "status": "degraded",
+                    "status": "degraded" if any(one["problem"] for one in cameras.values()) else "ok",
                     "not_well": ["back yard"],
+                    "losing_frames": [name for name, values in cameras.items() if values["lost_share"] >= LOST_SHARE],
                     "cameras": cameras,
                     "models": {
                         "yolact-nano": {

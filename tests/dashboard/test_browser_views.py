@@ -320,6 +320,24 @@ def test_a_viewer_sees_alerts_and_no_button(tab: Callable[..., Tab]) -> None:
     assert one.page.get_by_role("button", name="Acknowledge").count() == 0
 
 
+def test_dropped_frames_are_told_in_words(tab: Callable[..., Tab], fake: Fake) -> None:
+    one = tab()
+    one.go("/health")
+    one.page.get_by_text("checkout lost 38 % of its frames in the last 5 min").wait_for()
+    row = one.page.get_by_role("row", name="checkout")
+    assert row.get_by_text("38 % in 5 min").is_visible()
+    assert row.get_by_text("71,604 dropped, 318 too late").is_visible()
+    one.go("/")
+    assert one.page.locator(".tile", has_text="checkout").get_by_text("38 % dropped").is_visible()
+    assert one.page.locator(".tile", has_text="entrance").get_by_text("dropped").count() == 0
+    fake.cameras["back yard"].lost = ""
+    one.go("/health")
+    one.page.get_by_text("Frames are dropped").wait_for()
+    fake.cameras["checkout"].lost_share = 0.05
+    one.page.get_by_text("All is well").wait_for()
+    assert one.page.get_by_text("lost 5").count() == 0
+
+
 def test_themes_follow_the_system_or_the_switch(tab: Callable[..., Tab]) -> None:
     one = tab(color_scheme="dark")
     ground = "getComputedStyle(document.body).backgroundColor"

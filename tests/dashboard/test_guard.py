@@ -87,6 +87,31 @@ def test_reading_from_another_site_is_refused(desk):
             assert client.get("/api/streams", headers={"sec-fetch-site": site}).status_code == status
 
 
+@pytest.mark.parametrize(
+    ("site", "status"), [("cross-site", 403), ("same-site", 403), ("same-origin", 201), ("none", 201)]
+)
+def test_a_change_marked_as_of_another_site_is_refused(desk, site, status):
+    """Although its Origin and its CSRF token fit: the browser's own mark counts as well."""
+    with desk.logged_in() as client:
+        answer = client.post("/api/tokens", json={"label": "x"}, headers={"sec-fetch-site": site})
+        assert answer.status_code == status
+        assert status != 403 or answer.json()["error"]["found"] == "one of another site"
+    assert len(desk.context.tokens.all()) == (status == 201)
+
+
+def test_a_link_of_another_site_opens_the_page(desk):
+    with desk.client() as client:
+        assert client.get("/streams/gate", headers={"sec-fetch-site": "cross-site"}).status_code == 200
+
+
+@pytest.mark.parametrize("site", ["cross-site", "same-site"])
+def test_a_socket_marked_as_of_another_site_is_refused(desk, site):
+    with desk.logged_in() as client:
+        headers = {"sec-fetch-site": site}
+        with pytest.raises(WebSocketDisconnect), client.websocket_connect(f"{WS}/api/live", headers=headers):
+            pass
+
+
 @pytest.mark.parametrize("origin", [None, "http://evil.example", "null"])
 def test_a_socket_needs_the_pages_own_origin(desk, origin):
     with desk.logged_in() as client:

@@ -192,4 +192,6 @@ def test_nonsense_ends_it_with_a_line_in_the_log(ends, caplog) -> None:
     _, engine, ended = ends
     engine.connection.sendall(b"\0\0\0\2\0\0\0\0{]")
     assert ended.wait(60)
-    assert "engine's message not understood" in caplog.text
+    [line] = [one for one in caplog.records if one.message == "engine's message not understood"]
+    assert line.exc_info is None
+    assert "restart the engine" in line.remedy

@@ -172,6 +172,20 @@ def answers_are_by_right(desk, method, route, who):
             assert answer.json()["error"]["what"] == unknown.json()["error"]["what"] == "stream"
 
 
+@pytest.mark.parametrize(("method", "route"), HTTP, ids=[f"{method} {route.path}" for method, route in HTTP])
+def test_route_from_another_site(desk, method, route):
+    """Refused before a route sees it, whatever else fits; what a browser opens as a page is not."""
+    if not route.path.startswith("/api"):
+        assert method in {"GET", "HEAD"}, "pages and their files change nothing"
+        return
+    for site in ("cross-site", "same-site"):
+        with desk.logged_in("root3", "admin", None, see_people=True) as client:
+            client.headers["sec-fetch-site"] = site
+            answer = ask(client, method, route, OWN)
+            assert answer.status_code == 403, answer.text
+            assert answer.json()["error"]["found"] == "one of another site"
+
+
 QUERIES = [
     route
     for method, route in HTTP

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tracker.app.console import error_console, foreign
@@ -11,16 +12,17 @@ from tracker.app.interrupt import interruptible
 from tracker.app.progress import StreamProgress, link_teller, short_title, summary_line, summary_table
 from tracker.engine.claims import check_run
 from tracker.engine.run import Listener, Run
+from tracker.errors import TrackerError
 from tracker.sinks.summary import open_summary
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from rich.console import Console
     from rich.progress import Progress, TaskID
 
     from tracker.engine.meter import StreamFigures
+    from tracker.engine.plan import StreamPlan
     from tracker.engine.run import Outcome
     from tracker.errors import SinkError
     from tracker.settings.stream import RunSettings
@@ -54,6 +56,8 @@ def run_on_terminal(
     check_run(settings, run.plans, summary=summary)
     with open_summary(summary) as write_summary:
         outcomes = run.run()
+        for plan, outcome in zip(run.plans, outcomes, strict=False):
+            terminal.keep_site(plan, outcome)
         write_summary([outcome.as_json() for outcome in outcomes])
     return outcomes
 
@@ -144,6 +148,29 @@ class _Terminal(Listener):
             if self._console.quiet and str(failure) in self._told:
                 continue
             self._errors.print(f"  [red]failed[/red]: {foreign(failure)}", highlight=False, soft_wrap=True)
+
+    def keep_site(self, plan: StreamPlan, outcome: Outcome) -> None:
+        """Put a copy of the site beside the results, so that a folder of results knows the lines of its counts."""
+        from tracker.settings.site_copy import keep_copy
+
+        given = plan.settings.site
+        if plan.site is None or given is None or not outcome.outputs or not plan.events:
+            return
+        # The dashboard looks for it beside records, else beside the video.
+        ordered = sorted(plan.outputs, key=lambda one: (one in plan.events, one == plan.settings.save))
+        files = [Path(one) for one in ordered if "://" not in one and Path(one).is_file()]
+        try:
+            copy = keep_copy(plan.site, Path(given), files, plan.name)
+        except TrackerError as failure:
+            self._errors.print(f"  [red]no copy of the site[/red]: {foreign(failure)}", highlight=False, soft_wrap=True)
+            return
+        if copy is not None and copy.written and not self._brief:
+            self._console.print(
+                f"  wrote {foreign(copy.path)}, a copy of {foreign(given)}", highlight=False, soft_wrap=True
+            )
+        elif copy is not None and not copy.written:
+            told = f"{foreign(copy.path)} is another site than {foreign(given)} and is kept: the dashboard shows it"
+            self._console.print(f"  [yellow]note[/yellow]: {told}", highlight=False, soft_wrap=True)
 
     def _tell_outputs(self, outcome: Outcome) -> None:
         """Files that were written, and what receivers confirmed; where it is brief, only what waits."""

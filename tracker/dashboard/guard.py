@@ -64,6 +64,10 @@ ANONYMOUS_CSRF = "anonymous"
 
 UNSAFE = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
+OTHER_SITES = frozenset({"cross-site", "same-site"})
+"""Values of ``Sec-Fetch-Site`` (W3C Fetch Metadata) that are refused. Without the header, as from programs and over
+plain http, ``Origin`` and the CSRF token decide."""
+
 POLICY_VIOLATION, TRY_LATER, TOO_LARGE, SESSION_OVER = 1008, 1013, 1009, 4401
 """Codes with which sockets are closed; the last one is ours: log in again."""
 
@@ -223,9 +227,10 @@ class Guard:
         socket = scope["type"] == "websocket"
         if principal is not None and principal.token:
             return  # no browser sends a token by itself
-        if not socket and scope["method"] not in UNSAFE:
-            if scope["path"].startswith("/api") and headers.get("sec-fetch-site") in {"cross-site", "same-site"}:
-                raise ApiError(403, "request", "one of this page", "one of another site", "open the page itself")
+        changes = socket or scope["method"] in UNSAFE
+        if (changes or scope["path"].startswith("/api")) and headers.get("sec-fetch-site") in OTHER_SITES:
+            raise ApiError(403, "request", "one of this page", "one of another site", "open the page itself")
+        if not changes:
             return
         if headers.get("origin", "").lower() != client.origin:
             found = headers.get("origin", "none")[:80]

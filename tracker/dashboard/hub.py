@@ -37,7 +37,10 @@ logger = logging.getLogger("tracker.dashboard")
 FAULTS = (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError)
 """Mistakes of ours; what else ends a viewer is its connection."""
 
-_HEALTH = ("state", "problem", "fps", "age_p50_s", "silence_s", "living", "identities", "dropped", "reconnects")
+_HEALTH = (
+    *("state", "problem", "fps", "age_p50_s", "silence_s", "living", "identities", "dropped", "reconnects"),
+    "lost_share",
+)
 """What viewers are told of a camera's health every second; the rest is asked for."""
 
 

@@ -206,8 +206,10 @@ class Link(EngineView):
                     self._take(header, body)
         except OSError:
             pass
-        except Exception as failure:
-            logger.exception("engine's message not understood", extra={"problem": str(failure)})
+        except Exception as failure:  # noqa: BLE001 - whatever it is, it is not of this version
+            problem = f"{type(failure).__name__}: {failure}"
+            extra = {"problem": problem, "remedy": "restart the engine where masktrail was updated since its start"}
+            logger.error("engine's message not understood", extra=extra)  # noqa: TRY400
         self._end()
 
     def _take(self, header: dict[str, Any], body: bytes) -> None:

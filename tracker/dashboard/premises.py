@@ -124,27 +124,39 @@ def footfall_of(
         every_count: All counts in bins, not only visitors and passers-by.
     """
     bins, rows = bin_series(history, asked, bin_s), []
-    for stream, site in sites.items():
-        rules = [rule for rule in site.footfall if not asked.places or rule.name in asked.places]
-        doors, known = {one.name: one for one in site.doors}, (stream, bins.utc) in bins.spans
-        with history.lock:
-            found = (
-                _passages(history, replace(asked, streams=(stream,)), site, utc=bins.utc) if rules and known else None
-            )
-            for rule in rules:
+    known = {stream: site for stream, site in sites.items() if site.footfall and (stream, bins.utc) in bins.spans}
+    with history.lock:
+        passages = _passages(history, asked, known, utc=bins.utc)
+        for stream, site in sites.items():
+            doors, found = {one.name: one for one in site.doors}, passages.get(stream)
+            for rule in (rule for rule in site.footfall if not asked.places or rule.name in asked.places):
                 of = None if found is None else _columns(history, found, rule, doors[rule.doors])
                 rows.append(_visitors_row(stream, rule, of, bins, every_count=every_count))
     return {**bins.as_json(timezone), "footfall": rows}
 
 
-def _passages(history: History, asked: Filter, site: Site, *, utc: bool) -> NDArray[np.int64]:
-    """Rows of the time by time; staff and re-entries are known by rows of any time."""
-    doors = {one.name: one for one in site.doors}
-    lines = {line for rule in site.footfall for line in (*doors[rule.doors].lines, *rule.passing)}
-    passed = chosen(history, replace(asked, kinds=_PASSING, places=tuple(lines)), utc=utc)
-    known = chosen(history, Filter(streams=asked.streams, kinds=_KNOWN), utc=utc)
+def _passages(history: History, asked: Filter, sites: Mapping[str, Site], *, utc: bool) -> dict[str, NDArray[np.int64]]:
+    """Rows of the time by stream and time, looked for once for all streams.
+
+    Staff and re-entries are known by rows of any time. A line of one site that has the name of another's may be among
+    the rows: what counts is told apart by the footfall's own lines.
+    """
+    if not sites:
+        return {}
+    lines: set[str] = set()
+    for site in sites.values():
+        doors = {one.name: one for one in site.doors}
+        lines |= {line for rule in site.footfall for line in (*doors[rule.doors].lines, *rule.passing)}
+    streams = tuple(sites)
+    passed = chosen(history, replace(asked, streams=streams, kinds=_PASSING, places=tuple(lines)), utc=utc)
+    known = chosen(history, Filter(streams=streams, kinds=_KNOWN), utc=utc)
     rows = np.concatenate([passed, known])
-    return np.asarray(rows[np.argsort(history.events["at"][rows], kind="stable")])
+    of = history.events["stream"][rows]
+    order = np.lexsort((history.events["at"][rows], of))
+    rows, of = rows[order], of[order]
+    numbers = [history.names.number(stream) for stream in streams]
+    begins, ends = np.searchsorted(of, numbers), np.searchsorted(of, numbers, side="right")
+    return {stream: rows[low:high] for stream, low, high in zip(streams, begins, ends, strict=True)}
 
 
 def _columns(history: History, rows: NDArray[np.int64], rule: Footfall, doors: Doors) -> PassageColumns:

@@ -7,6 +7,7 @@ import contextlib
 import importlib.util
 import logging
 import ssl
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +34,7 @@ NEEDED = {"fastapi": "fastapi", "uvicorn": "uvicorn", "websockets": "websockets"
 PING_S = 20.0
 GRACE_S = 3
 TICK_S = 5.0
+TIDY_S = 60.0
 
 
 def check_packages() -> None:
@@ -56,6 +58,7 @@ def run(
     announce: Callable[[str], None] | None = None,
     stopped: asyncio.Event | None = None,
     bound: socket.socket | None = None,
+    tidy: Callable[[], object] | None = None,
 ) -> None:
     """Serve the dashboard until SIGTERM or SIGINT, in this thread.
 
@@ -67,6 +70,7 @@ def run(
         announce: Told the page's address, with the one-time secret while there is no account; it is logged by default.
         stopped: Ends the server when it is set; for callers in the same loop.
         bound: A listening socket to serve on, whose address the settings have; ``None`` = one is made.
+        tidy: Called once a minute in a thread of its own, to give free memory back.
 
     Raises:
         ConfigError: A package is missing, or the address, the folder or a TLS file cannot be used.
@@ -77,7 +81,7 @@ def run(
     context = Context(settings, engine=engine, recordings=recordings, allow_runs=allow_runs)
     try:
         with contextlib.suppress(KeyboardInterrupt):
-            asyncio.run(serve(context, announce=announce, stopped=stopped, bound=bound))
+            asyncio.run(serve(context, announce=announce, stopped=stopped, bound=bound, tidy=tidy))
     finally:
         context.close()
 
@@ -88,6 +92,7 @@ async def serve(
     announce: Callable[[str], None] | None = None,
     stopped: asyncio.Event | None = None,
     bound: socket.socket | None = None,
+    tidy: Callable[[], object] | None = None,
 ) -> None:
     """Serve in a loop that is there; arguments and errors as for :func:`run`."""
     from tracker.dashboard.app import make_app
@@ -106,7 +111,7 @@ async def serve(
         address += f"/setup#token={context.set_up.secret}"  # a fragment: no server or proxy on the way logs it
     (announce or _log)(address)
     context.ledgers.start()
-    tasks = [asyncio.create_task(_tick(context))]
+    tasks = [asyncio.create_task(_tick(context, tidy))]
     if stopped is not None:
         tasks.append(asyncio.create_task(_until(stopped, server)))
     try:
@@ -164,11 +169,15 @@ def _log(address: str) -> None:
     logger.info("dashboard", extra={"open": address})
 
 
-async def _tick(context: Context) -> None:
+async def _tick(context: Context, tidy: Callable[[], object] | None) -> None:
+    tidied_s = time.monotonic()
     while True:
         await asyncio.sleep(TICK_S)
         try:
             await asyncio.to_thread(context.tick)
+            if tidy is not None and time.monotonic() - tidied_s >= TIDY_S:
+                tidied_s = time.monotonic()
+                await asyncio.to_thread(tidy)
         except Exception:
             logger.exception("dashboard not looked after")
 

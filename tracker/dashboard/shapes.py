@@ -77,6 +77,9 @@ class Stream(Shape):
     problem: str | None
     fps: Number | None
     age_s: Number | None
+    lost_share: Number | None = Field(
+        description="Of a camera's frames in the last five minutes, those dropped or too old; 0 to 1."
+    )
     size: list[int] | None
     living: int | None
     identities: int | None

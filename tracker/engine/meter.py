@@ -13,10 +13,12 @@ import numpy as np
 
 from tracker.analytics.monitor import Monitor
 from tracker.analytics.tally import Tally
+from tracker.engine.losses import Losses
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from tracker.engine.losses import RecentLosses
     from tracker.errors import TrackerError
     from tracker.events import Event
     from tracker.types import TrackedFrame, Tracks
@@ -52,6 +54,7 @@ class StreamFigures:
         wall_s: Seconds since the start, until the outputs were complete.
         silence_s: Seconds since the latest frame, or since the start.
         stage_s: Seconds of work by stage since the start; stages overlap.
+        losses: Frames lost in the last minutes; ``None`` where nothing came, or for too short a time.
         output_failures: Outputs, or parts of them, that could not be written since the start.
         output_problem: What the latest of them said; empty where there was none.
         tally: Of the site's events since the start.
@@ -72,6 +75,7 @@ class StreamFigures:
     wall_s: float = 0.0
     silence_s: float = 0.0
     stage_s: dict[str, float] = field(default_factory=dict)
+    losses: RecentLosses | None = None
     output_failures: int = 0
     output_problem: str = ""
     tally: Tally = field(default_factory=Tally)
@@ -154,6 +158,7 @@ class StreamMeter:
         self.census = Census()
         self._tally = Tally()
         self._monitor = Monitor()
+        self._losses = Losses()
         self._lock = threading.Lock()
         self._begun_s = self._window_from_s = time.monotonic()
         self._ended_s: float | None = None
@@ -174,8 +179,13 @@ class StreamMeter:
         with self._lock:
             self._ended_s = time.monotonic()
 
-    def add(self, tracked: TrackedFrame) -> None:
-        """Count a frame that went through all stages."""
+    def add(self, tracked: TrackedFrame, *, lost: int = 0) -> None:
+        """Count a frame that went through all stages.
+
+        Args:
+            tracked: The frame.
+            lost: Frames that its source has dropped so far, or found too old.
+        """
         now_s = time.monotonic()
         with self._lock:
             self._frames += 1
@@ -190,6 +200,7 @@ class StreamMeter:
             if tracked.tracks is not None:
                 self._living = len(tracked.tracks)
                 self.census.update(tracked.tracks, tracked.class_names)
+            self._losses.add(now_s, self._frames, lost)
             self._tally.add(tracked.events)
             self._monitor.add(tracked.events)
 
@@ -234,6 +245,7 @@ class StreamMeter:
                 wall_s=(now_s if self._ended_s is None else self._ended_s) - self._begun_s,
                 silence_s=now_s - (self._done_s[-1] if self._done_s else self._window_from_s),
                 stage_s=dict(self._stage_s) | ({} if write_s is None else {"write": write_s}),
+                losses=self._losses.recent(now_s),
                 output_failures=self._output_failures,
                 output_problem=self._output_problem,
                 tally=self._tally.copy(),

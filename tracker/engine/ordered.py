@@ -57,6 +57,7 @@ class OrderedStages:
         taps: See every frame that went through.
         writer: Of the outputs, where there are any.
         checkpoint_frames: Give the outputs a :class:`tracker.sinks.base.Checkpoint` after so many frames.
+        lost: Frames of the source that were left out because the machine was too slow for them.
         failed: Whether the stream has failed: what comes then is dropped.
         failures: Of the stream; a fault at the end of a stage is added.
 
@@ -75,6 +76,7 @@ class OrderedStages:
         taps: Taps,
         writer: Writer | None,
         checkpoint_frames: int | None,
+        lost: Callable[[], int],
         failed: Callable[[], bool],
         failures: list[TrackerError],
     ) -> None:
@@ -88,6 +90,7 @@ class OrderedStages:
         self._taps = taps
         self._writer = writer
         self._checkpoint_frames = checkpoint_frames
+        self._lost = lost
         self._failed = failed
         self._failures = failures
         self._sorting = threading.Lock()  # of the frames whose turn has not come
@@ -218,7 +221,7 @@ class OrderedStages:
         tracked = tracked.without_prototypes()  # outputs may be many frames behind, at 1.4 MB each
         if tracked.events:
             tracked = replace(tracked, events=self._delivery.take(tracked.events))
-        self._meter.add(tracked)
+        self._meter.add(tracked, lost=self._lost())
         if again := self._delivery.again():
             tracked = replace(tracked, events=(*again, *tracked.events))
         self.next_index = tracked.frame.index + 1

@@ -123,6 +123,7 @@ class Stream:
             taps=self.taps,
             writer=self._writer,
             checkpoint_frames=checkpoint_frames,
+            lost=self._lost,
             failed=lambda: self.state == "failed",
             failures=self.failures,
         )
@@ -353,6 +354,10 @@ class Stream:
         remedy = "look at the disk: what was written is in the hidden .part files beside them"
         logger.error("output not completed in time", extra={"camera": self.name, "problem": problem})
         self.failures.append(SinkError(self.name, problem, remedy))
+
+    def _lost(self) -> int:
+        counters = self.source.counters
+        return counters.dropped + counters.late
 
     def _changed(self) -> None:
         self._on_change()

@@ -17,9 +17,14 @@ from typing import Any
 from tracker.dashboard.wire import MessageReader
 from tracker.errors import TrackerError
 from tracker.service.logs import faults_logged, logging_to_stderr
+from tracker.service.memory import give_back, limit_pools
 from tracker.settings.dashboard import DashboardSettings
+from tracker.version import __version__
 
-__all__ = ["main"]
+__all__ = ["OTHER_VERSION", "main"]
+
+OTHER_VERSION = 3
+"""Exit status: masktrail was updated while the engine runs, and both would not understand each other."""
 
 NICENESS = 5
 """Frames come before pages where the processor is full."""
@@ -34,15 +39,22 @@ def main(arguments: list[str]) -> int:
         arguments: Numbers of the inherited sockets.
 
     Returns:
-        The exit status: 2 = it cannot be served.
+        The exit status: 2 = it cannot be served, :data:`OTHER_VERSION`.
     """
     channel, listener = (socket.socket(fileno=int(number)) for number in arguments)
     with contextlib.suppress(OSError):
         os.nice(NICENESS)
+    limit_pools()  # questions come in up to forty threads
     start = _start(channel)
     if start is None:
         return 0
-    with logging_to_stderr(start["log"]), faults_logged():
+    with logging_to_stderr(start.get("log", "text")), faults_logged():
+        if start.get("version") != __version__:
+            found = start.get("version") or "an earlier version"
+            problem = f"expected an engine of masktrail {__version__}, which is installed now, found {found} running"
+            extra = {"problem": problem, "remedy": "restart the engine; its cameras are tracked until then"}
+            logger.error("dashboard not started", extra=extra)
+            return OTHER_VERSION
         try:
             _serve(channel, listener, DashboardSettings(**start["settings"]))
         except TrackerError as failure:
@@ -71,7 +83,7 @@ def _serve(channel: socket.socket, listener: socket.socket, settings: DashboardS
         on_end=lambda: os.kill(os.getpid(), signal.SIGTERM),
     )
     link.start()
-    run(settings, link, bound=listener)
+    run(settings, link, bound=listener, tidy=give_back)
 
 
 if __name__ == "__main__":

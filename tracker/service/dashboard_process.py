@@ -21,7 +21,9 @@ from tracker.dashboard.server import check_packages
 from tracker.dashboard.wire import packed
 from tracker.errors import ConfigError
 from tracker.service.channel import Channel
+from tracker.service.dashboard_child import OTHER_VERSION
 from tracker.settings.dashboard import split_address
+from tracker.version import __version__
 
 if TYPE_CHECKING:
     from tracker.service.viewers import Viewers
@@ -32,6 +34,9 @@ __all__ = ["DashboardProcess"]
 RETRY_S = (1.0, 30.0)
 """Shortest and longest wait before it is started again; doubled each time that it lives for less than a minute."""
 WELL_S = 60.0
+UPDATED_S = 600.0
+"""Wait where another version was installed under the running engine: the process has said so, and only a restart of the
+engine, or the version that it is of, helps."""
 SILENT_S = 45.0
 """A process that says nothing for so long is ended: it says so every five seconds while it is well."""
 END_S = 5.0
@@ -94,6 +99,9 @@ class DashboardProcess:
                 problem = f"{type(failure).__name__}: {failure}"
             if self._closing.is_set():
                 return
+            if self._process is not None and self._process.returncode == OTHER_VERSION:
+                self._closing.wait(UPDATED_S)
+                continue
             wait_s = RETRY_S[0] if time.monotonic() - begun_s > WELL_S else wait_s
             logger.error("dashboard ended", extra={"problem": problem, "retry_s": wait_s})
             self._closing.wait(wait_s)
@@ -108,7 +116,7 @@ class DashboardProcess:
                 self._process = self._start(theirs)
             settings = self._settings.replace(address=self.address)
             facts = settings.model_dump(mode="json")
-            channel.put(packed("start", settings=facts, log=self._log))
+            channel.put(packed("start", settings=facts, log=self._log, version=__version__))
             channel.start()
             self._viewers.attach(channel)
             return self._watch(self._process)

@@ -11,6 +11,7 @@ import threading
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, cast
 
+from tracker.engine.losses import LOST_SHARE
 from tracker.errors import ConfigError, install_command, mask_values
 from tracker.service.metrics import Collector, shares
 
@@ -34,7 +35,10 @@ NEEDED = ("prometheus_client", "starlette", "uvicorn")
 
 
 def health(engine: Engine) -> dict[str, Any]:
-    """The state of everything as plain values: ``ok``, ``degraded`` (some stream is not well) or ``stuck``."""
+    """The state of everything as plain values: ``ok``, ``degraded`` (some stream is not well) or ``stuck``.
+
+    Streams that lose a larger share of their frames than :data:`tracker.engine.losses.LOST_SHARE` are named apart.
+    """
     served = engine.served
     shared = shares({stream: stream.meter.figures() for stream in served})
     streams = {stream.name: _stream_health(stream, batcher.name, shared[stream]) for stream, batcher in served.items()}
@@ -45,9 +49,10 @@ def health(engine: Engine) -> dict[str, Any]:
         or values["output_failures"]
         or any(queue["problem"] for queue in values["queues"])
     ]
+    losing = [name for name, values in streams.items() if (values["lost_share"] or 0.0) >= LOST_SHARE]
     status = "stuck" if engine.stuck_s > STUCK_S else "degraded" if sick else "ok"
     models = {batcher.name: _model_health(batcher) for batcher in engine.batchers}
-    return {"status": status, "not_well": sick, "cameras": streams, "models": models}
+    return {"status": status, "not_well": sick, "losing_frames": losing, "cameras": streams, "models": models}
 
 
 def _queue_health(queue: QueueFigures) -> dict[str, Any]:
@@ -69,6 +74,8 @@ def _stream_health(stream: Stream, model: str, share: float) -> dict[str, Any]:
         "fps": round(figures.fps, 2),
         "age_p50_s": _rounded(figures.age_p50_s),
         "age_p99_s": _rounded(figures.age_p99_s),
+        "lost_share": None if figures.losses is None else round(figures.losses.share, 4),
+        "lost_share_s": None if figures.losses is None else round(figures.losses.seconds),
         "silence_s": round(figures.silence_s, 2),
         "living": figures.living,
         "identities": figures.identities,

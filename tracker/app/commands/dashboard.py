@@ -41,8 +41,10 @@ def dashboard(
     from tracker.dashboard.server import check_packages, run
     from tracker.errors import ConfigError
     from tracker.service.logs import faults_logged, logging_to_stderr
+    from tracker.service.memory import give_back, limit_pools
 
     check_packages()
+    limit_pools()  # before the threads that answer
     if not runs.is_dir():
         found = "something else" if runs.exists() else "nothing"
         raise ConfigError(runs, f"expected a folder of results, found {found}", "name the folder that --save wrote to")
@@ -68,7 +70,7 @@ def dashboard(
         console.print("Ctrl-C stops it.", highlight=False)
 
     with logging_to_stderr("text"), faults_logged():
-        run(settings, recordings=runs, allow_runs=allow_runs, announce=announce)
+        run(settings, recordings=runs, allow_runs=allow_runs, announce=announce, tidy=give_back)
 
 
 def _check_networks(text: str) -> None:

@@ -27,7 +27,7 @@ def health(request: Request) -> JSONResponse:
     context, allowed = context_of(request), set(allowed_of(request))
     found: dict[str, Any] = mask_values(context.engine.health())
     cameras = {name: values for name, values in found.get("cameras", {}).items() if name in allowed}
-    not_well = [name for name in found.get("not_well", ()) if name in allowed]
+    named = {key: [name for name in found.get(key, ()) if name in allowed] for key in ("not_well", "losing_frames")}
     store = context.ledgers.facts()
     if not principal_of(request).may(Right.ADMIN):
         store = {key: value for key, value in store.items() if key != "problems"}
@@ -35,7 +35,7 @@ def health(request: Request) -> JSONResponse:
     return JSONResponse(
         {
             "version": __version__,
-            "engine": found | {"attached": context.engine.attached, "cameras": cameras, "not_well": not_well},
+            "engine": found | {"attached": context.engine.attached, "cameras": cameras} | named,
             "store": store,
             "disk": {"free_bytes": disk.free, "total_bytes": disk.total},
         }

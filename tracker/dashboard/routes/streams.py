@@ -211,6 +211,7 @@ def _stream(context: Context, name: str) -> dict[str, Any]:
         "problem": health.get("problem") or None,
         "fps": health.get("fps"),
         "age_s": health.get("age_p50_s"),
+        "lost_share": health.get("lost_share"),
         "size": None if size is None else list(size),
         "living": health.get("living"),
         "identities": health.get("identities"),

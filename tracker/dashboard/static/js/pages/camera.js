@@ -10,9 +10,9 @@ import { Badge, Check, Empty, PageHead, Segments } from "../parts.js";
 import { Places } from "../places.js";
 import { usePref } from "../prefs.js";
 import { Link, streamUrl, useQuery } from "../router.js";
-import { isDown, Stage, TOGGLES } from "../stage.js";
+import { isDown, losesFrames, Stage, TOGGLES } from "../stage.js";
 import { browserZone, duration } from "../time.js";
-import { decimal, number, t, word } from "../texts.js";
+import { decimal, number, percent, t, word } from "../texts.js";
 import { TodayCounts } from "./wall.js";
 
 const KEPT_EVENTS = 60;
@@ -65,7 +65,7 @@ export function CameraView({ stream }) {
 function figures(stream, now) {
   if (isDown(stream)) return `${word("state", stream.state)}${stream.problem ? ` · ${stream.problem}` : ""}`;
   const { fps, age_s } = now || stream;
-  return [word("state", stream.state), t("wall.fps", { fps: decimal(fps, 1) }), t("camera.age", { time: duration(age_s) }), stream.size && stream.size.join(" × ")].filter(Boolean).join(" · ");
+  return [word("state", stream.state), t("wall.fps", { fps: decimal(fps, 1) }), t("camera.age", { time: duration(age_s) }), losesFrames(stream) && t("camera.dropped", { share: percent(stream.lost_share) }), stream.size && stream.size.join(" × ")].filter(Boolean).join(" · ");
 }
 
 // The same as a click in the picture, by keyboard and for screen readers.

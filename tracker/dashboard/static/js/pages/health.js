@@ -4,7 +4,9 @@ import { get } from "../api.js";
 import { useLoad, useTitle } from "../hooks.js";
 import { Badge, Empty, Loaded, Notice, PageHead, Scroller } from "../parts.js";
 import { Link, streamUrl } from "../router.js";
-import { decimal, number, plural, t, word } from "../texts.js";
+import { LOST_SHARE } from "../stage.js";
+import { decimal, number, percent, plural, t, word } from "../texts.js";
+import { duration } from "../time.js";
 import { Figure } from "./counts.js";
 
 const GOOD = ["live", "ended", "ok"];
@@ -26,8 +28,21 @@ export function bytes(value) {
 export default function Health() {
   const health = useLoad((signal) => get("/api/health", {}, signal), [], { every_s: 2 });
   useTitle(t("nav.health"));
-  return html`<${PageHead} title=${t("nav.health")} sub=${t("health.sub")}>${health.data && health.data.engine.status && html`<${Badge} kind=${kindOf(health.data.engine.status)}>${word("health", health.data.engine.status)}<//>`}<//>
-    <${Loaded} of=${health}>${(data) => html`<${Store} data=${data} /><${Cameras} cameras=${data.engine.cameras || {}} /><${Models} models=${data.engine.models || {}} />`}<//>`;
+  return html`<${PageHead} title=${t("nav.health")} sub=${t("health.sub")}>${health.data && health.data.engine.status && html`<${State} engine=${health.data.engine} />`}<//>
+    <${Loaded} of=${health}>${(data) => html`<${Dropping} engine=${data.engine} /><${Store} data=${data} /><${Cameras} cameras=${data.engine.cameras || {}} /><${Models} models=${data.engine.models || {}} />`}<//>`;
+}
+
+function State({ engine }) {
+  const losing = engine.status === "ok" && engine.losing_frames.length > 0;
+  return html`<${Badge} kind=${losing ? "warn" : kindOf(engine.status)}>${losing ? t("health.losing") : word("health", engine.status)}<//>`;
+}
+
+// The cameras that come faster than they are worked on, the worst first.
+function Dropping({ engine }) {
+  const all = engine.losing_frames.map((name) => ({ name, ...engine.cameras[name] })).sort((a, b) => b.lost_share - a.lost_share);
+  if (!all.length) return null;
+  const [{ name, lost_share: share, lost_share_s: seconds }] = all;
+  return html`<${Notice} kind="warn">${t("health.losing_worst", { name, share: percent(share), time: duration(seconds) })} ${all.length > 1 ? plural("health.losing_others", all.length - 1) : ""} ${t("health.losing_remedy")}<//>`;
 }
 
 function Store({ data }) {
@@ -38,7 +53,7 @@ function Store({ data }) {
   </dl>`;
 }
 
-const drops = (one) => [["dropped", one.dropped], ["broken", one.broken], ["reconnects", one.reconnects]].filter(([, count]) => count).map(([key, count]) => plural(`health.${key}`, count)).join(", ");
+const drops = (one) => [["dropped", one.dropped], ["late", one.late], ["broken", one.broken], ["reconnects", one.reconnects]].filter(([, count]) => count).map(([key, count]) => plural(`health.${key}`, count)).join(", ");
 
 function Cameras({ cameras }) {
   const names = Object.keys(cameras).sort();
@@ -48,7 +63,7 @@ function Cameras({ cameras }) {
     <tbody>${names.map((name) => {
       const one = cameras[name];
       return html`<tr><th scope="row"><${Link} href=${streamUrl(name)}>${name}<//></th><td><${Badge} kind=${kindOf(one.state)}>${word("state", one.state)}<//>${one.problem ? html`<br /><small>${one.problem}</small>` : ""}</td><td class="num">${decimal(one.fps, 1)}</td>
-        <td class="num">${one.age_p50_s === null || one.age_p50_s === undefined ? "–" : t("health.ages", { p50: decimal(one.age_p50_s, 2), p99: decimal(one.age_p99_s, 2) })}</td><td class="still-text">${drops(one) || t("health.none")}</td><td>${one.output_failures ? html`<${Badge} kind="bad">${number(one.output_failures)}<//> <small>${one.output_problem}</small>` : t("health.none")}</td>
+        <td class="num">${one.age_p50_s === null || one.age_p50_s === undefined ? "–" : t("health.ages", { p50: decimal(one.age_p50_s, 2), p99: decimal(one.age_p99_s, 2) })}</td><td class="still-text">${one.lost_share >= LOST_SHARE && html`<${Badge} kind="warn">${t("health.losing_share", { share: percent(one.lost_share), time: duration(one.lost_share_s) })}<//> `}${drops(one) || t("health.none")}</td><td>${one.output_failures ? html`<${Badge} kind="bad">${number(one.output_failures)}<//> <small>${one.output_problem}</small>` : t("health.none")}</td>
         ${stages.map((stage) => html`<td class="num">${one.stage_ms?.[stage] === undefined ? "–" : decimal(one.stage_ms[stage], 1)}</td>`)}<td class="soft still-text">${[one.size && one.size.join(" × "), one.codec, one.decoder].filter(Boolean).join(" · ")}</td></tr>`;
     })}</tbody></table><//></section>`;
 }

@@ -7,9 +7,9 @@ import { Badge, Empty, Loaded, PageHead, Segments } from "../parts.js";
 import { Places } from "../places.js";
 import { usePref } from "../prefs.js";
 import { Link, streamUrl } from "../router.js";
-import { isDown, Stage } from "../stage.js";
+import { isDown, losesFrames, Stage } from "../stage.js";
 import { duration } from "../time.js";
-import { decimal, number, plural, t, word } from "../texts.js";
+import { decimal, number, percent, plural, t, word } from "../texts.js";
 
 const SLOW_AGE_S = 3;
 
@@ -64,7 +64,7 @@ function Tile({ stream }) {
         ${({ width, height }) => html`<${Places} site=${site.data} width=${width} height=${height} quiet=${true} />`}<//><//>
     <div class="tile-body"><header><h2><${Link} href=${streamUrl(stream.id)}>${stream.id}<//></h2>
       ${down ? html`<${Badge} kind="bad">${word("state", stream.state)}<//>` : slow ? html`<${Badge} kind="warn">${t("wall.late", { time: duration(now.age_s) })}<//>`
-        : html`<span class="tile-figures soft"><span>${t("wall.fps", { fps: decimal(now.fps, 0) })}</span><span title=${t("wall.age")}>${duration(now.age_s)}</span>
+        : html`<span class="tile-figures soft">${losesFrames(stream) && html`<span title=${t("wall.dropped")}><${Badge} kind="warn">${t("wall.dropped_share", { share: percent(stream.lost_share) })}<//></span>`}<span>${t("wall.fps", { fps: decimal(now.fps, 0) })}</span><span title=${t("wall.age")}>${duration(now.age_s)}</span>
           <span title=${t("wall.living")}><${Icon} name="identity" />${number(now.living)}</span></span>`}</header>
       <${TodayCounts} counts=${counts || stream.today} /></div></li>`;
 }
