@@ -351,6 +351,11 @@ class Stream:
         with self._stepping:
             return {zone: counts for stage in self._stages for zone, counts in stage.present().items()}
 
+    def waiting(self) -> dict[str, int]:
+        """Identities in a site's queues now."""
+        with self._stepping:
+            return {queue: length for stage in self._stages for queue, length in stage.waiting().items()}
+
     @property
     def queues(self) -> tuple[QueueFigures, ...]:
         """What waits for the receivers of its outputs: brokers, databases, servers."""
