@@ -170,6 +170,7 @@ def test_who_waits_on_under_a_new_number_is_in_the_length() -> None:
     first = through((1, 0.05, 0.5), (5, 0.35, 0.5), (8, 0.35, 0.5))
     second = through((9.5, 0.352, 0.5), (15, 0.35, 0.5))
     measures = SiteMeasures(SITE, stream="cam")
+    assert measures.waiting() == {}
     for frame in frames({1: first, 2: second}, fps=10, duration_s=14):
         measures.process(frame)
     assert measures.waiting() == {"till": 1}

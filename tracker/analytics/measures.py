@@ -154,7 +154,7 @@ class SiteMeasures(Analytic):
 
     def waiting(self) -> dict[str, int]:
         """Identities in each queue as of the last frame, those that wait under another number than before included."""
-        return self._places.queue_lengths()
+        return {} if self._size is None else self._places.queue_lengths()
 
     def occupancy(self) -> Occupancy:
         """What is in the zones and behind the doors as of the last frame."""
