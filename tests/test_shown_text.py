@@ -94,6 +94,6 @@ def test_a_file_of_cameras_gives_no_value_away() -> None:
     pytest.importorskip("yaml")
     camera = "{name: gate, url: 'rtsp://h/${TOKEN}', records: '${TOKEN}/{name}-{time}.jsonl', stride: '${TOKEN}'}"
     text = f"cameras:\n  - {camera}\n"
-    with pytest.raises(Exception, match=r"cameras\.yaml:2: expected a whole number") as failure:
+    with pytest.raises(Exception, match=r"cameras\.yaml:2: stride: expected a whole number") as failure:
         parse_service_settings(text, environment={"TOKEN": "t0ken"})
     assert "t0ken" not in str(failure.value)

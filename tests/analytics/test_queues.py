@@ -138,6 +138,7 @@ def test_a_restart_changes_nothing(cut_s: float) -> None:
     before = [frame for frame in stream if frame.frame.time_s < cut_s]
     events = [event for frame in before for event in first.process(frame)]
     second.restore(json.loads(json.dumps(first.state())))
+    assert second.waiting() == first.waiting()
     events += [event for frame in stream[len(before) :] for event in second.process(frame)] + list(second.close())
     assert events == whole
     assert {event.direction for event in of(whole, "queue_leave")} == {"served", "abandoned"}
@@ -161,4 +162,15 @@ def test_lengths_are_those_that_stand_there_now() -> None:
     for frame in frames({1: WAITS, 2: WAITS}, fps=10, duration_s=26):
         measures.process(frame)
         seen[round(frame.frame.time_s, 1)] = measures.occupancy().queues["till"]
+        assert measures.waiting() == measures.occupancy().queues
     assert (seen[4.0], seen[8.0], seen[11.0], seen[17.0]) == (0, 2, 2, 0)
+
+
+def test_who_waits_on_under_a_new_number_is_in_the_length() -> None:
+    first = through((1, 0.05, 0.5), (5, 0.35, 0.5), (8, 0.35, 0.5))
+    second = through((9.5, 0.352, 0.5), (15, 0.35, 0.5))
+    measures = SiteMeasures(SITE, stream="cam")
+    assert measures.waiting() == {}
+    for frame in frames({1: first, 2: second}, fps=10, duration_s=14):
+        measures.process(frame)
+    assert measures.waiting() == {"till": 1}

@@ -65,6 +65,10 @@ class PlayedCamera:
         """Identities by zone and class."""
         return next((stage.present() for stage in self._stages if hasattr(stage, "present")), {})
 
+    def waiting(self) -> dict[str, int]:
+        """Identities by queue."""
+        return next((stage.waiting() for stage in self._stages if stage.waiting()), {})
+
     def show_images(self, *, wanted: bool) -> None:
         """All frames have pictures."""
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import re
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -245,3 +247,31 @@ def test_counts_and_dwell_of_the_command(postgres, run, tmp_path, monkeypatch):
     run("counts", address, "--out", tmp_path / "a.csv")
     run("counts", store, "--out", tmp_path / "b.csv")
     assert (tmp_path / "a.csv").read_text() == (tmp_path / "b.csv").read_text()
+
+
+HYPERTABLE = """CREATE FUNCTION create_hypertable(relation regclass, time_column_name name,
+    chunk_time_interval bigint, migrate_data boolean) RETURNS bigint LANGUAGE sql AS $$
+    SELECT count(*) FROM pg_index WHERE indrelid = relation AND indisunique AND NOT EXISTS (
+        SELECT 1 FROM pg_attribute WHERE attrelid = relation AND attname = time_column_name AND attnum = ANY (indkey))
+    $$"""
+"""Stands for TimescaleDB's, which refuses a table with unique indexes without the column: how many there are."""
+
+
+def test_the_sql_of_the_guide_runs(postgres):
+    """TimescaleDB itself is not here: its call, and the rule on which it rests, are."""
+    address = postgres.fresh()
+    speed = Event(
+        kind="speed", stream="gate", time_s=9.0, utc_ms=1_795_890_009_000, place="door", identity=1, value=10.0
+    )
+    fill(address, [*(crossing(number) for number in range(9)), speed])
+    postgres.ask(address, HYPERTABLE)
+    guide = (Path(__file__).parents[2] / "docs" / "guide" / "postgres.md").read_text("utf-8")
+    asked = "".join(re.findall(r"^```sql\n(.*?)^```$", guide, re.MULTILINE | re.DOTALL))
+    asked += "".join(f"{one};" for one in re.findall(r"`(DELETE FROM [^`]+)`", guide))
+    statements = [one.strip() for one in asked.split(";") if one.strip()]
+    assert len(statements) == 6
+    with contextlib.closing(connect(PostgresAddress.parse(address))) as connection:
+        answers = [connection.run(statement) for statement in statements]
+    assert answers[2] == [["door", 36.0, 1]]
+    assert answers[4] == [[0]]
+    assert postgres.ask(address, "SELECT count(*) FROM masktrail.ledger") == [[10]]  # all of them are younger

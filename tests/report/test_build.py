@@ -21,7 +21,9 @@ from tracker.premises import Footfall
 from tracker.report.axes import duration_text
 from tracker.report.build import Asked, Built, build
 from tracker.report.document import Chart, Facts, Matrix, Section, Table
+from tracker.report.questions import Valued
 from tracker.report.store import Ledger
+from tracker.report.value_sections import speed_section, values_of
 from tracker.site import Doors, Flow, Line, Site, Zone
 
 WEEK = {"from_ms": at_ms(168), "to_ms": round(datetime(2026, 3, 30, tzinfo=ZONE).timestamp() * 1000)}
@@ -143,10 +145,19 @@ def test_speeds_have_percentiles_from_thirty_on(week):
     table = parts(week, "speeds", Table)[0]
     [row] = [row for row in table.rows if row[0] == "section · north · car"]
     assert row[1] == str(len(cars))
-    assert [float(cell) for cell in row[2:5]] == pytest.approx(np.percentile(cars, [15, 50, 85]), abs=0.06)
+    assert [float(cell) for cell in row[2:4]] == pytest.approx([cars.mean(), 1 / (1 / cars).mean()], abs=0.06)
+    assert [float(cell) for cell in row[4:7]] == pytest.approx(np.percentile(cars, [15, 50, 85]), abs=0.06)
     few = [row for row in table.rows if int(row[1]) < 30]
     assert few
-    assert all(row[2:5] == ["-", "-", "-"] for row in few)
+    assert all(row[4:7] == ["-", "-", "-"] for row in few)
+    assert all(float(row[3]) <= float(row[2]) for row in few)
+
+
+def test_a_few_values_have_means_and_no_chart_of_percentiles():
+    groups = values_of(Valued("road", "section", "north", "car", speed, 0.2) for speed in (10.0, 40.0))
+    section, facts = speed_section(groups)
+    [table] = section.parts
+    assert (table.rows, facts) == ([["section · north · car", "2", "90.0", "57.6", "-", "-", "-", "0.7"]], [])
 
 
 def test_flows_are_a_matrix_by_the_site(week):

@@ -42,7 +42,6 @@ EVENTS = [
     event("leave", 9, stay=Stay(entered_s=1.0, left_s=9.0, end="left")),
     event("flow", since_s=0.0),
     event("speed", value=13.9, direction="north"),
-    *(event("queue_join", number) for number in (1, 2, 3)),
     event("queue_leave", 40, value=35.0, direction="served"),
     event("bay_taken"),
     event("camera_moved"),
@@ -65,6 +64,7 @@ def engine(monkeypatch):
     assert wait_until(lambda: engine.streams[0].meter.figures().frames == 1)
     engine.streams[0].meter.add_events(EVENTS)
     monkeypatch.setattr(type(engine.streams[0]), "present", lambda _: {"hall": {"car": 2}})
+    monkeypatch.setattr(type(engine.streams[0]), "waiting", lambda _: {"place": 2})
     yield engine
     engine.close()
 
@@ -190,10 +190,9 @@ def test_the_compose_file_mounts_what_is_there():
 def test_states_begin_and_end():
     monitor = Monitor()
     assert set(monitor.outages.values()) == {0}
-    monitor.add([event("dark"), event("alert"), event("bay_taken"), event("queue_leave", direction="lost")])
+    monitor.add([event("dark"), event("alert"), event("bay_taken")])
     copied = monitor.copy()
     assert (monitor.outages["dark",], monitor.alerts, monitor.bays) == (1, {("place",): 1}, {("place",): 1})
-    assert monitor.queued == {("place",): 0}
     monitor.add([event("dark", since_s=0.0), event("alert", since_s=0.0), event("bay_free", value=3.0)])
     assert (monitor.outages["dark",], monitor.alerts, monitor.bays) == (0, {("place",): 0}, {("place",): 0})
     assert copied.alerts == {("place",): 1}

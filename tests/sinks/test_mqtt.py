@@ -23,6 +23,7 @@ from tests.sources.cameras import wait_until
 from tracker.errors import ConfigError
 from tracker.events import Event
 from tracker.plugins import open_sink
+from tracker.premises import Queue
 from tracker.sinks import courier as courier_module
 from tracker.sinks import mqtt_receiver as receiver_module
 from tracker.site import Line, Site, Zone
@@ -32,7 +33,11 @@ ROOT = Path(__file__).resolve().parents[2]
 SQUARE = ((0.1, 0.1), (0.9, 0.1), (0.9, 0.9))
 SITE = Site(
     lines=(Line(name="door", points=((0.0, 0.5), (1.0, 0.5))),),
-    zones=(Zone(name="hall", polygons=(SQUARE,), classes=("person",)),),
+    zones=(
+        Zone(name="hall", polygons=(SQUARE,), classes=("person",)),
+        Zone(name="till", polygons=(((0.0, 0.0), (0.05, 0.0), (0.05, 0.05)),)),
+    ),
+    queues=(Queue(name="main", zone="hall", served_at="till"),),
 )
 
 
@@ -63,9 +68,13 @@ class View:
     def __init__(self) -> None:
         self.state = "live"
         self.zones: dict[str, dict[str, int]] = {"hall": {}}
+        self.queues: dict[str, int] = {}
 
     def present(self):
         return self.zones
+
+    def waiting(self):
+        return self.queues
 
 
 def keys(watcher: Watcher) -> list[str]:
@@ -124,7 +133,7 @@ def test_states_are_retained_and_end_with_the_connection(tmp_path, broker, watch
     assert wait_until(lambda: watcher.last("masktrail/gate/available") == "online")
     assert wait_until(lambda: watcher.last("masktrail/gate/line/door/in/all") == "0")
     assert watcher.last("masktrail/gate/zone/hall/all") == "0"
-    view.zones = {"hall": {"person": 2}}
+    view.zones, view.queues = {"hall": {"person": 2}}, {"main": 4}  # of before a restart: it had no rows of them
     sink.write(tracked_frame(0, boxes=[(4, 4, 60, 60), (70, 4, 90, 60)], class_ids=[0, 2]))
     sink.write(frame(crossing(1), crossing(2)))
     alert = Event(kind="alert", stream="gate", time_s=5.0, place="queue over 7", value=8.0)
@@ -135,6 +144,7 @@ def test_states_are_retained_and_end_with_the_connection(tmp_path, broker, watch
         "line/door/in/person": "2",
         "line/door/out/all": "0",
         "zone/hall/person": "2",
+        "queue/main": "4",
         "objects/all": "1",
         "objects/person": "1",
         "objects/car": "0",
@@ -261,6 +271,9 @@ def test_home_assistant_discovers_the_camera_and_its_changes(tmp_path, broker, w
             "zone_hall",
             "zone_hall_class_person",
             "zone_hall_occupied",
+            "zone_till",
+            "zone_till_occupied",
+            "queue_main",
             "line_door_in",
             "line_door_out",
         }

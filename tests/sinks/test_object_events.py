@@ -149,7 +149,13 @@ def test_queues_and_bays_of_the_site_have_states_and_sensors():
     left = about("queue_leave", 1, place="main", direction="served", value=20.0)
     topics.take(seen(0.1, boxes=(BOX,) * 2, ids=(2, 9), events=[joined, left]))
     assert topics.values()["m/gate/queue/main"] == "2"
-    topics.take(seen(0.2, boxes=(), ids=(), ended=(2, 9)))
+    topics.take(seen(0.2, boxes=(BOX,), ids=(10,), ended=(2, 9)))  # 10 goes on with the wait of 2
+    assert topics.values()["m/gate/queue/main"] == "2"
+    lost = about("queue_leave", 9, place="main", direction="lost", value=1.0)
+    topics.take(seen(0.3, boxes=(BOX,), ids=(10,), events=[lost]))
+    assert topics.values()["m/gate/queue/main"] == "1"
+    served = about("queue_leave", 10, place="main", direction="served", value=30.0, other_identity=2)
+    topics.take(seen(0.4, boxes=(), ids=(), events=[served]))
     assert topics.values()["m/gate/queue/main"] == "0"
 
 

@@ -268,7 +268,7 @@ def test_counts_of_a_pruned_store_beside_another_ledger_are_refused(store: Path,
 
 def of_bay(kind: str, at_s: float, bay: str, **facts: object) -> Event:
     place = {"stream": "lot", "time_s": at_s, "utc_ms": START_MS + round(1000 * at_s), "place": bay}
-    return Event(kind=kind, **place, **facts)
+    return Event(kind=kind, **(place | facts))
 
 
 def test_what_lasts_keeps_its_beginning_until_it_is_over(tmp_path: Path) -> None:
@@ -295,6 +295,51 @@ def test_what_lasts_keeps_its_beginning_until_it_is_over(tmp_path: Path) -> None
     write(path, [of_bay("bay_free", 9000.0, "B2", identity=2, class_name="car", value=8980.0, since_s=20.0)])
     prune(path, events_before_ms=START_MS + 7_200_000)
     assert [event.kind for event in read_events(path)] == ["alert", "bay_taken", "bay_free"]
+
+
+def of_road_user(kind: str, at_s: float, identity: int, place: str = "bus lane", **facts: object) -> Event:
+    return of_bay(kind, at_s, place, identity=identity, class_name="car", **facts)
+
+
+SPELLS = {
+    "stopped": ("stopped", {"since_s": 10.0}),
+    "wrong_way": ("wrong_way", {"since_s": 10.0}),
+    "loitering": ("loitering", {"since_s": 10.0}),
+    "queue_join": ("queue_leave", {"since_s": 10.0, "value": 20.0, "direction": "served"}),
+}
+
+
+@pytest.mark.parametrize("kind", SPELLS)
+def test_what_an_identity_does_keeps_its_beginning_until_it_is_over(tmp_path: Path, kind: str) -> None:
+    """Identity 1 ends it, 2 is gone without a word, 3 died with the process, 4 goes on."""
+    path, (last, facts) = tmp_path / "events.sqlite", SPELLS[kind]
+    restart = {"place": "yard", "stay": Stay(entered_s=5.0, left_s=50.0, end="restart")}
+    begun = [of_road_user(kind, 10.0, identity) for identity in (1, 2, 3, 4)]
+    ended = of_road_user(last, 30.0, 1, **facts)
+    gone = of_road_user("identity_end", 40.0, 2, "", since_s=1.0)
+    write(path, [*begun, ended, gone, of_road_user("leave", 50.0, 3, **restart)])
+    told = prune(path, events_before_ms=START_MS + 3_600_000, dry_run=True)
+    done = prune(path, events_before_ms=START_MS + 3_600_000)
+    assert told.events == done.events == 6
+    assert list(read_events(path)) == [begun[3]]
+    late = of_road_user(last, 9000.0, 4, **facts)
+    write(path, [late])
+    prune(path, events_before_ms=START_MS + 7_200_000)
+    assert list(read_events(path)) == [late]
+
+
+def test_a_wait_that_ends_under_another_number_is_over(tmp_path: Path) -> None:
+    path = tmp_path / "events.sqlite"
+    leave = of_road_user("queue_leave", 30.0, 9, value=20.0, since_s=10.0, direction="served", other_identity=1)
+    write(path, [of_road_user("queue_join", 10.0, 1), of_road_user("queue_join", 12.0, 9), leave])
+    prune(path, events_before_ms=START_MS + 3_600_000)
+    assert [(event.kind, event.identity) for event in read_events(path)] == [("queue_join", 9)]
+
+
+def test_the_wrong_way_over_a_line_is_an_instant_and_goes_by_its_age(tmp_path: Path) -> None:
+    path = tmp_path / "events.sqlite"
+    write(path, [of_road_user("wrong_way", 10.0, 1, direction="out")])
+    assert prune(path, events_before_ms=START_MS + 3_600_000).events == 1
 
 
 def test_who_left_under_another_number_is_forgotten(tmp_path: Path) -> None:

@@ -82,6 +82,10 @@ class Analytic(ABC):
         """Identities in a site's zones as of the last frame, by zone and class; nothing here."""
         return {}
 
+    def waiting(self) -> dict[str, int]:
+        """Identities in each of a site's queues as of the last frame; nothing here."""
+        return {}
+
     def state(self) -> dict[str, Any] | None:
         """What :meth:`restore` needs, of arrays, numbers, texts, lists and dictionaries; ``None`` keeps nothing."""
         return None

@@ -152,6 +152,10 @@ class SiteMeasures(Analytic):
         """Identities in the zones as of the last frame, by zone and class; hidden ones included until they are lost."""
         return {} if self._size is None else self._bookings.present(self._zones.inside)
 
+    def waiting(self) -> dict[str, int]:
+        """Identities in each queue as of the last frame, those that wait under another number than before included."""
+        return {} if self._size is None else self._places.queue_lengths()
+
     def occupancy(self) -> Occupancy:
         """What is in the zones and behind the doors as of the last frame."""
         if self._last is None or self._time_s is None:

@@ -67,7 +67,6 @@ class Monitor:
         dwell: Seconds of stays that began and ended in view, by zone.
         speeds: In m/s, by line and direction.
         waits: Seconds in queues, by queue and how the wait ended.
-        queued: Identities that wait, by queue.
         bays: 1 for bays that are taken, else 0.
         outages: 1 for what the camera suffers now, else 0, by kind.
         alerts: 1 for rules that hold now, else 0.
@@ -78,7 +77,6 @@ class Monitor:
     dwell: dict[Key, Histogram] = field(default_factory=dict)
     speeds: dict[Key, Histogram] = field(default_factory=dict)
     waits: dict[Key, Histogram] = field(default_factory=dict)
-    queued: Counter[Key] = field(default_factory=Counter)
     bays: dict[Key, int] = field(default_factory=dict)
     outages: dict[Key, int] = field(default_factory=lambda: {(kind,): 0 for kind in OUTAGE_KINDS})
     alerts: dict[Key, int] = field(default_factory=dict)
@@ -95,10 +93,8 @@ class Monitor:
                 self.flows[_bounded(self.flows, event.place, event.class_name)] += 1
             elif event.kind == "speed" and event.value is not None:
                 _observe(self.speeds, SPEEDS, event.value, event.place, event.direction)
-            elif event.kind == "queue_join":
-                self.queued[_bounded(self.queued, event.place)] += 1
-            elif event.kind == "queue_leave":
-                self._queue_leave(event)
+            elif event.kind == "queue_leave" and event.value is not None:
+                _observe(self.waits, SECONDS, event.value, event.place, event.direction)
             elif event.kind in {"bay_taken", "bay_free"}:
                 self.bays[_bounded(self.bays, event.place)] = int(event.kind == "bay_taken")
             elif event.kind == "alert":
@@ -112,7 +108,6 @@ class Monitor:
             dwell=_copied(self.dwell),
             speeds=_copied(self.speeds),
             waits=_copied(self.waits),
-            queued=self.queued.copy(),
             bays=dict(self.bays),
             outages=dict(self.outages),
             alerts=dict(self.alerts),
@@ -126,12 +121,6 @@ class Monitor:
             self.entries[_bounded(self.entries, event.place, event.class_name)] += 1
         elif stay.end == "left" and stay.dwell_s is not None:
             _observe(self.dwell, SECONDS, stay.dwell_s, event.place)
-
-    def _queue_leave(self, event: Event) -> None:
-        key = _bounded(self.queued, event.place)
-        self.queued[key] = max(self.queued[key] - 1, 0)
-        if event.value is not None:
-            _observe(self.waits, SECONDS, event.value, event.place, event.direction)
 
 
 def _bounded(known: Collection[Key], *names: str) -> Key:

@@ -126,6 +126,10 @@ class AnalyticsStage(Stage):
         """Identities by zone and class."""
         return self._analytic.present()
 
+    def waiting(self) -> dict[str, int]:
+        """Identities by queue."""
+        return self._analytic.waiting()
+
 
 def counting_stages(
     stream: str,

@@ -82,6 +82,10 @@ class Stage(ABC):
         """Identities in a site's zones as of the last frame, by zone and class; nothing here."""
         return {}
 
+    def waiting(self) -> dict[str, int]:
+        """Identities in each of a site's queues as of the last frame; nothing here."""
+        return {}
+
 
 class WarpEstimator(Protocol):
     """Frames to the camera's motion. :class:`tracker.associate.camera.CameraMotion` is the one that ships."""

@@ -313,6 +313,11 @@ class Stream:
         """What its stages left out or could not do, in words."""
         return self._ordered.notes
 
+    def waiting(self) -> dict[str, int]:
+        """Identities in a site's queues now."""
+        with self._stepping:
+            return {queue: length for stage in self._stages for queue, length in stage.waiting().items()}
+
     @property
     def queues(self) -> tuple[QueueFigures, ...]:
         """What waits for the receivers of its outputs: brokers, databases, servers."""

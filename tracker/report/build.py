@@ -62,8 +62,9 @@ FOOTER = (
         "90 % of dwell are estimates of Kaplan and Meier, which count it for that time; means are of stays seen whole."
     ),
     (
-        "v15, v50 and v85 are percentiles of one value per vehicle and passage. The week before is compared over the "
-        "times that both weeks know."
+        "Means and percentiles (v15, v50, v85) of speeds are of one value per vehicle and passage; the space mean is "
+        "the harmonic one, that of the vehicles on the road at one time. The week before is compared over the times "
+        "that both weeks know."
     ),
 )
 

@@ -106,8 +106,8 @@ def _value_rows(values: Mapping[str, Mapping[tuple[str, str, str, str], Values]]
     for kind, groups in sorted(values.items()):
         for group, found in sorted(groups.items()):
             one = spread_of("", np.array(found.values), np.array(found.errors))
-            rows.append((kind, *group, one.n, *map(_rounded, (one.low, one.middle, one.high, one.error))))
-    columns = ("kind", "stream", "place", "direction", "class", "n", "p15", "p50", "p85", "median_error")
+            rows.append((kind, *group, one.n, *map(_rounded, (one.mean, one.low, one.middle, one.high, one.error))))
+    columns = ("kind", "stream", "place", "direction", "class", "n", "mean", "p15", "p50", "p85", "median_error")
     return columns, rows
 
 

@@ -27,6 +27,7 @@ MOST_PASSAGES = 200_000
 QUEUE = ("queue_join", "queue_leave")
 FOOTFALL = ("crossing", "staff", "re_entry", "group", "group_member", "passing")
 TOLD = {"passing": "Passers-by", "staff": "Staff", "re_entry": "Re-entries"}
+NOTES = {"staff": "identities, by staff zones"}
 
 
 def queue_section(store: Store, period: Period, kinds: Mapping[str, int]) -> Section | None:
@@ -85,7 +86,11 @@ def footfall_section(
     """
     if not any(kinds.get(kind) for kind in (*TOLD, "group")):
         return None
-    facts = [Fact(name=name, value=f"{kinds[kind]:,}") for kind, name in TOLD.items() if kinds.get(kind)]
+    facts = [
+        Fact(name=name, value=f"{kinds[kind]:,}", note=NOTES.get(kind, ""))
+        for kind, name in TOLD.items()
+        if kinds.get(kind)
+    ]
     sizes = [round(size) for values in groups.values() for size in values.values]
     if sizes:
         note = f"{sum(sizes):,} persons, {sum(sizes) / len(sizes):.1f} in a group"
@@ -114,7 +119,7 @@ def _visitors(store: Store, period: Period, rules: Sequence[tuple[str, Site]]) -
             shown = ["-" if value is None else f"{value:,}" for value in counts]
             shown += ["-" if share is None else _percent(share) for share in shares]
             rows.append([f"{one.place} · {one.stream}", *shown])
-    columns = ["footfall", "#entries", "#staff", "#re-entries", "#visitors", "#parties", "#passers-by"]
+    columns = ["footfall", "#entries", "#of staff", "#re-entries", "#visitors", "#parties", "#passers-by"]
     rates = ["#capture of passing", "#capture of all"]
     caption = "Visitors are entries without staff and re-entries; passers-by are those that the camera sees"
     return Table(columns=[*columns, *rates], rows=rows, caption=caption)

@@ -33,17 +33,21 @@ ROW = 26.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spread:
-    """Percentiles of some values; ``None`` of fewer than :data:`FEWEST`.
+    """Mean and percentiles of some values; percentiles are ``None`` of fewer than :data:`FEWEST`.
 
     Attributes:
         name: Of what, as shown.
         n: How many values.
+        mean: Arithmetic mean.
+        harmonic: Harmonic mean: of speeds at a section the space-mean; ``None`` where a value is 0 or less.
         low, middle, high: 15th, 50th and 85th percentile.
         error: Median standard error of one value; ``None`` where there is none.
     """
 
     name: str
     n: int
+    mean: float
+    harmonic: float | None
     low: float | None
     middle: float | None
     high: float | None
@@ -51,17 +55,26 @@ class Spread:
 
 
 def spread_of(name: str, values: NDArray[np.float64], errors: NDArray[np.float64] | None = None) -> Spread:
-    """Percentiles of values, one per vehicle or stay.
+    """Percentiles of values, at least one, one per vehicle or stay.
 
     >>> spread_of("in", np.arange(29.0)).middle is None, spread_of("in", np.arange(101.0)).high
     (True, 85.0)
+    >>> spread_of("in", np.array([10.0, 40.0])).mean, spread_of("in", np.array([10.0, 40.0])).harmonic
+    (25.0, 16.0)
     """
     known = None if errors is None else errors[~np.isnan(errors)]
     error = None if known is None or not len(known) else float(np.median(known))
-    if len(values) < FEWEST:
-        return Spread(name=name, n=len(values), low=None, middle=None, high=None, error=error)
-    low, middle, high = np.percentile(values, [15, 50, 85]).tolist()
-    return Spread(name=name, n=len(values), low=low, middle=middle, high=high, error=error)
+    low, middle, high = (None,) * 3 if len(values) < FEWEST else np.percentile(values, [15, 50, 85]).tolist()
+    return Spread(
+        name=name,
+        n=len(values),
+        mean=float(values.mean()),
+        harmonic=float(len(values) / (1 / values).sum()) if (values > 0).all() else None,
+        low=low,
+        middle=middle,
+        high=high,
+        error=error,
+    )
 
 
 def dwell_chart(title: str, length: NDArray[np.float64], closed: NDArray[np.bool_], median_s: float | None) -> Chart:

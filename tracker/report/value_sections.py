@@ -85,15 +85,18 @@ def speed_section(speeds: Mapping[Group, Values]) -> tuple[Section | None, list[
     named = _named(speeds, several=several)
     spreads = [_spread(name, values, KM_H) for name, values in named]
     rows = [
-        [one.name, f"{one.n:,}", *(_one(value) for value in (one.low, one.middle, one.high, one.error))]
+        [
+            one.name,
+            f"{one.n:,}",
+            *map(_one, (one.mean, one.harmonic, one.low, one.middle, one.high, one.error)),
+        ]
         for one in spreads[:MOST_ROWS_OF_TABLE]
     ]
-    columns = ["section", "#n", "#v15 km/h", "#v50 km/h", "#v85 km/h", "#error of one, km/h"]
-    caption = f"Of one value per vehicle and passage; no percentile below n = {FEWEST}"
-    parts: list[Part] = [
-        spread_chart("Speeds by section, direction and class", spreads[:MOST_ROWS], "km/h"),
-        Table(columns=columns, rows=rows, caption=caption),
-    ]
+    columns = ["section", "#n", "#mean", "#space mean", "#v15", "#v50", "#v85", "#error of one"]
+    caption = f"km/h, of one value per vehicle and passage; no percentile below n = {FEWEST}"
+    parts: list[Part] = [Table(columns=columns, rows=rows, caption=caption)]
+    if any(one.middle is not None for one in spreads[:MOST_ROWS]):
+        parts.insert(0, spread_chart("Speeds by section, direction and class", spreads[:MOST_ROWS], "km/h"))
     facts = []
     if spreads[0].high is not None:
         facts = [Fact(name="v85, busiest section", value=f"{spreads[0].high:.0f} km/h", note=named[0][0])]
@@ -118,11 +121,11 @@ def interval_section(found: Mapping[str, Mapping[Group, Values]]) -> Section | N
             one = _spread(name, values)
             limit = CRITICAL_S.get(kind)
             critical = "" if limit is None else f"{int((np.array(values.values) <= limit).sum()):,} ≤ {limit:g} s"
-            figures = (_one(value) for value in (one.low, one.middle, one.high))
+            figures = map(_one, (one.mean, one.low, one.middle, one.high))
             rows.append([title, name, f"{one.n:,}", *figures, critical])
     if not rows:
         return None
-    columns = ["measure", "place", "#n", "#15 % s", "#50 % s", "#85 % s", "#conflicts"]
+    columns = ["measure", "place", "#n", "#mean s", "#15 % s", "#50 % s", "#85 % s", "#conflicts"]
     caption = f"Seconds; no percentile below n = {FEWEST}"
     lead = (
         "Headways are from front to front, gaps from rear to front; times to collision are the least of a pair. "
@@ -144,9 +147,10 @@ def size_section(sizes: Mapping[Group, Values]) -> Section | None:
     for (class_name, direction), values in sorted(merged.items()):
         title, unit = SIZES.get(direction, (direction, ""))
         one = _spread(class_name, values)
-        figures = ("-" if value is None else f"{value:.2f}" for value in (one.low, one.middle, one.high, one.error))
+        known = (one.mean, one.low, one.middle, one.high, one.error)
+        figures = ("-" if value is None else f"{value:.2f}" for value in known)
         rows.append([class_name, f"{title}, {unit}", f"{one.n:,}", *figures])
-    columns = ["class", "size", "#n", "#15 %", "#50 %", "#85 %", "#error of one"]
+    columns = ["class", "size", "#n", "#mean", "#15 %", "#50 %", "#85 %", "#error of one"]
     table = Table(columns=columns, rows=rows, caption=f"By class; no percentile below n = {FEWEST}")
     lead = "Sizes on calibrated ground, from silhouettes."
     return Section(key="sizes", title="Sizes", lead=lead, parts=[table])

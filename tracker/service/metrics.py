@@ -130,7 +130,7 @@ class CameraMetrics:
             zone_dwell_seconds=figures.monitor.dwell,
             flows=figures.monitor.flows,
             speed_meters_per_second=figures.monitor.speeds,
-            queue_length=figures.monitor.queued,
+            queue_length={(queue,): length for queue, length in stream.waiting().items()},
             queue_wait_seconds=figures.monitor.waits,
             bay_taken=figures.monitor.bays,
             outage=_outages(stream, figures),

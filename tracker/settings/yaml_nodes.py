@@ -117,7 +117,7 @@ class NodeReader:
         return found
 
     def made(self, settings: type[_Settings], node: Any, nodes: Mapping[str, Any], **ready: Any) -> _Settings:
-        """Settings from the nodes of their fields; an error names the line of the first that is wrong.
+        """Settings from the nodes of their fields; an error names the line of the first that is wrong, and its field.
 
         Args:
             settings: What is made.
@@ -133,7 +133,10 @@ class NodeReader:
         first = min(refusals, key=lambda refusal: line_of(nodes.get(refusal.field, node)))
         at = nodes.get(first.field)
         found = first.found or (shown_node(at) if at is not None else "none")
-        raise self.wrong(node if at is None else at, f"expected {first.expected}, found {found}", first.remedy)
+        problem = f"expected {first.expected}, found {found}"
+        if at is not None and sum(line_of(one) == line_of(at) for one in nodes.values()) > 1:
+            problem = f"{first.field}: {problem}"  # the line alone does not say which
+        raise self.wrong(node if at is None else at, problem, first.remedy)
 
     def value(self, node: Any, *, nested: bool = False) -> Any:
         """A text, or a list or mapping of texts; nothing deeper, so that aliases cannot multiply or go in circles."""

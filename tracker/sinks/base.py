@@ -67,6 +67,10 @@ class StreamView(Protocol):
         """Identities in the site's zones now, by zone and class."""
         ...
 
+    def waiting(self) -> dict[str, int]:
+        """Identities in the site's queues now."""
+        ...
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueueFigures:

@@ -201,7 +201,8 @@ class Courier:
             self._abandoned = True
         left = self._spool.figures.rows
         if left:
-            note = f"{left} messages wait in {self._spool.path} for the next run of this stream"
+            wait = "1 message waits" if left == 1 else f"{left} messages wait"
+            note = f"{wait} in {self._spool.path} for the next run of this stream"
             logger.warning("output waits", extra={"camera": self._stream, "output": self._receiver.shown, "note": note})
         self._spool.close()
 

@@ -144,7 +144,7 @@ class PostgresReceiver(Receiver):
         except Exception as failure:  # noqa: BLE001 - the same
             self._disconnect()
             self._undo()
-            refusal = _refusal(DeliveryError, self._address, failure, f"add {len(messages)} messages")
+            refusal = _refusal(DeliveryError, self._address, failure, "add what waits")
             if idle and sql_state(failure)[:2] in BROKEN:
                 return self.deliver(messages, last=last)  # a connection that was left idle may have been ended
             if sql_state(failure)[:2] not in WRONG_DATA:

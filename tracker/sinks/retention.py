@@ -39,11 +39,27 @@ _RENAMED = """EXISTS (SELECT 1 FROM ledger AS renamed JOIN ledger AS later ON la
     AND later.stream = renamed.stream AND later.place = ledger.place AND later.identity = renamed.identity
     AND later.utc_ms >= ledger.utc_ms
     WHERE renamed.kind = 'rekeyed' AND renamed.stream = ledger.stream AND renamed.was_identity = ledger.identity)"""
-# What lasts has an old beginning and no end yet: an identity is present, a bay taken, an alert under way, and stays so.
+# What an identity does is over with it, and with the process that saw it, whether or not that told an end.
+_GONE = """EXISTS (SELECT 1 FROM ledger AS later WHERE later.stream = ledger.stream AND later.utc_ms >= ledger.utc_ms
+    AND (later.kind = 'identity_end' OR (later.kind = 'leave' AND later.stay_end IS 'restart'))
+    AND later.identity IN (SELECT ledger.identity UNION ALL SELECT renamed.identity FROM ledger AS renamed
+        WHERE renamed.kind = 'rekeyed' AND renamed.stream = ledger.stream
+        AND renamed.was_identity = ledger.identity))"""
+_SPELL = "AND later.identity = ledger.identity AND later.since_s IS NOT NULL"
+# What lasts has an old beginning and no end yet: an identity is present, waits, or stands where it should not, a bay is
+# taken, an alert under way, and stays so. Over a line the wrong way is an instant, which has a direction.
 _OVER = {
     "enter": _LATER.format("'enter', 'leave'", "AND later.identity = ledger.identity", _RENAMED),
     "bay_taken": _LATER.format("'bay_free'", "", "FALSE"),
     "alert": _LATER.format("'alert'", "", "since_s IS NOT NULL"),
+    "stopped": _LATER.format("'stopped'", _SPELL, f"since_s IS NOT NULL OR {_GONE}"),
+    "wrong_way": _LATER.format("'wrong_way'", _SPELL, f"since_s IS NOT NULL OR direction <> '' OR {_GONE}"),
+    "loitering": _LATER.format("'loitering'", _SPELL, f"since_s IS NOT NULL OR {_GONE}"),
+    "queue_join": _LATER.format(
+        "'queue_leave'",
+        "AND ledger.identity = CASE later.other_identity WHEN 0 THEN later.identity ELSE later.other_identity END",
+        _GONE,
+    ),
 }
 # A correction goes when nothing is left that it corrects.
 _IDLE = """AND NOT EXISTS (SELECT 1 FROM temp.living WHERE living.stream = ledger.stream
@@ -103,7 +119,8 @@ def prune(
     """Delete what is older; what counted is in bins of 15 minutes, in one transaction with the deletion.
 
     Outages stay, which say when nothing could be counted, and so does the beginning of what lasts: entries of
-    identities that have not left, bays that are taken, alerts under way.
+    identities that have not left, waits, stops and ways against the arrow that are not over, bays that are taken,
+    alerts under way.
 
     Args:
         path: The store, which others may read and write meanwhile.

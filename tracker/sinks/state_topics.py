@@ -67,7 +67,7 @@ class StateTopics:
         prefix: Of all topics.
         camera: Name of the stream.
         site: Its lines and zones have values from the beginning.
-        view: The running stream: counts of zones are its own, so that they are right after a restart too.
+        view: The running stream: counts of zones and queues are its own, so that they are right after a restart too.
 
     Attributes:
         base: ``prefix/camera``.
@@ -152,14 +152,14 @@ class StateTopics:
     def values(self) -> dict[str, str]:
         """Every topic and its value now."""
         state = "live" if self._view is None else self._view.state
-        present = None if self._view is None else self._view.present()
+        present, waiting = (None, {}) if self._view is None else (self._view.present(), self._view.waiting())
         with self._lock:
             for zone in self._zones:
                 inside = self._counted(zone) if present is None else Counter(present.get(zone, {}))
                 self._set_counts(f"{self.base}/zone/{topic_level(zone)}", inside)
             for queue in self.queues:
                 length = sum(place == queue for place, _ in self._waiting)
-                self._values[f"{self.base}/queue/{topic_level(queue)}"] = str(length)
+                self._values[f"{self.base}/queue/{topic_level(queue)}"] = str(waiting.get(queue, length))
             self._values[f"{self.base}/state"] = state
             self._values[self.status] = "online" if state == "live" else "offline"
             return dict(self._values)
@@ -190,7 +190,8 @@ class StateTopics:
         elif event.kind == "queue_join":
             self._waiting.add((event.place, event.identity))
         elif event.kind == "queue_leave":
-            self._waiting.discard((event.place, event.identity))
+            # A wait may go on under another number than that under which it began.
+            self._waiting.discard((event.place, event.other_identity or event.identity))
         elif event.kind == "alert":
             self._remember(self.alerts, event.place)
             self._values[f"{self.base}/alert/{place}"] = "ON" if event.since_s is None else "OFF"
@@ -201,7 +202,7 @@ class StateTopics:
     def _rekey(self, was: int, now: int) -> None:
         renamed = {place: name for (place, identity), name in self._inside.items() if identity == was}
         self._inside |= {(place, now): name for place, name in renamed.items()}
-        self._waiting |= {(place, now) for place, identity in self._waiting if identity == was}
+        self._waiting = {(place, now if identity == was else identity) for place, identity in self._waiting}
         self._leave([was])
 
     @staticmethod
@@ -213,8 +214,6 @@ class StateTopics:
         for identity in ended:
             for zone in self._zones:
                 self._inside.pop((zone, identity), None)
-            for queue in self.queues:
-                self._waiting.discard((queue, identity))
 
     def _counted(self, zone: str) -> Counter[str]:
         return Counter(name for (place, _), name in self._inside.items() if place == zone)
