@@ -258,8 +258,8 @@ def _connected(address: str | None) -> Any:
             try:
                 ray.init(address="auto", **options)
             except ConnectionError:
-                own = {"worker_niceness": 0}  # 15 by default: other work of this machine would come first
-                ray.init(include_dashboard=False, _system_config=own, **options)
+                os.environ.setdefault("RAY_worker_niceness", "0")  # Ray's 15 lets all other work of a machine go first
+                ray.init(include_dashboard=False, **options)
     except Exception as failure:  # a cluster that does not come up in time is a bare one
         problem = f"expected a cluster that can be reached, found: {(str(failure) or repr(failure)).splitlines()[0]}"
         raise ConfigError(f"--engine ray at {address or 'auto'}", problem, "start it with `ray start`") from failure
