@@ -20,6 +20,7 @@ from tests.segment.models import end2end_model
 from tests.sources.videos import write_video
 from tracker.batch.run import plan_batch
 from tracker.batch.task import Done, Worker
+from tracker.segment.session import OnnxSegmenter
 from tracker.settings.stream import RunSettings
 
 pytest.importorskip("pyarrow")
@@ -141,6 +142,25 @@ def test_what_changed_replaces_its_results_and_what_was_chosen_otherwise_stays(
     other.parent.mkdir()
     other.write_bytes((videos / "1.mp4").read_bytes())
     assert len(attempts(sources=(str(other),))) == 4
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_process_of_a_batch_uses_its_own_cores_only(
+    tmp_path: Path, model: Path, videos: Path, monkeypatch: pytest.MonkeyPatch, workers: int
+) -> None:
+    monkeypatch.setattr("tracker.engine.models.available_cores", lambda: 8)
+    opened: list[int] = []
+    open_session = OnnxSegmenter.__init__
+
+    def watched(self: OnnxSegmenter, *words: Any, **chosen: Any) -> None:
+        open_session(self, *words, **chosen)
+        opened.append(self.session.get_session_options().intra_op_num_threads)
+
+    monkeypatch.setattr(OnnxSegmenter, "__init__", watched)
+    settings = RunSettings(sources=(str(videos / "0.mp4"),), model=str(model), device="cpu", workers=workers)
+    [task] = plan_batch(settings, str(tmp_path / "out")).tasks
+    assert isinstance(Worker(settings).run(task), Done)
+    assert opened == [1]  # with as many batches at once as it has cores
 
 
 def test_a_plan_does_nothing(run: Run, tmp_path: Path, model: Path, videos: Path) -> None:

@@ -310,3 +310,23 @@ def test_a_running_service_takes_models_up_and_lets_them_go(tmp_path, model) -> 
             assert service.wait() == 0
         finally:
             service.close()
+
+
+def threads_of(segmenter) -> int:
+    return segmenter.session.get_session_options().intra_op_num_threads
+
+
+@pytest.mark.parametrize(("workers", "cores", "threads"), [(1, 1, 1), (1, 3, 3), (2, 4, 2), (3, 3, 1), (4, 2, 1)])
+def test_the_cores_of_a_process_are_divided_among_its_batches(tmp_path, model, workers, cores, threads) -> None:
+    models = Models(DeviceSettings(device="cpu", workers=workers), batch_wait_s=0.0, cores=cores)
+    plan = plan_camera(camera("a", model))
+    [(segmenter, _)] = models.change([plan]).sessions.values()
+    assert threads_of(segmenter) == threads
+    assert models.workers([segmenter]) == workers
+    assert threads_of(models.open_alone(plan)) == cores  # nothing runs beside it
+
+
+def test_a_process_that_shares_nothing_takes_all_cores(tmp_path, model) -> None:
+    models = Models(DeviceSettings(device="cpu"), batch_wait_s=0.0, cores=3)
+    [(segmenter, _)] = models.change([plan_camera(camera("a", model))]).sessions.values()
+    assert (models.workers([segmenter]), threads_of(segmenter)) == (3, 1)

@@ -117,7 +117,8 @@ def _pool(plan: BatchPlan, settings: RunSettings, workers: Workers, scratch: str
 
         count = workers.processes or GPU_PROCESSES
         shared = settings if settings.workers is not None else settings.replace(workers=1)
-        opened = partial(RayPool, processes=workers.processes, gpus=workers.gpus, address=workers.address)
+        most = None if workers.split else len(plan.tasks)  # of a recording the chunks are not known yet
+        opened = partial(RayPool, processes=workers.processes, most=most, gpus=workers.gpus, address=workers.address)
     else:
         count = _processes(settings, workers.processes)
         count = count if workers.split else min(count, max(len(plan.tasks), 1))

@@ -28,6 +28,9 @@ __all__ = ["RayPool"]
 TELL_S = 1.0
 LOOK_S = 3.0
 """How often the nodes are looked at, for actors to be added."""
+AHEAD = 8
+"""Actors that wait for a node while recordings do, at least: what an autoscaler sees of them. As many as there are
+cores, where those are more: it may double the cluster."""
 STARTS = 5
 """Actors in a row that cannot be started, after which the batch cannot run."""
 
@@ -94,8 +97,10 @@ class RayPool:
     """Actors on all nodes of a cluster.
 
     Args:
-        settings: Of the batch.
-        processes: Actors; ``None`` = as many as the cluster has room for, also when nodes come.
+        settings: Of the batch; ``workers`` are the cores of an actor, 1 by default.
+        processes: Actors; ``None`` = as many as the cluster has room for, also when nodes come, and some that wait for
+            nodes to come.
+        most: Tasks that there will be: more actors than that have nothing to do. ``None`` = not known, none waits.
         gpus: Share of a card per actor; 0 = none.
         address: Of the cluster; ``None`` = ``RAY_ADDRESS``, else the one that runs on this machine, else a new one.
 
@@ -104,10 +109,16 @@ class RayPool:
     """
 
     def __init__(
-        self, settings: RunSettings, *, processes: int | None = None, gpus: float = 0.0, address: str | None = None
+        self,
+        settings: RunSettings,
+        *,
+        processes: int | None = None,
+        most: int | None = None,
+        gpus: float = 0.0,
+        address: str | None = None,
     ) -> None:
         self._ray = _connected(address)
-        self._settings, self._wanted, self._gpus = settings, processes, gpus
+        self._settings, self._wanted, self._most, self._gpus = settings, processes, most, gpus
         self._cpus = settings.workers or 1
         self._remote = self._ray.remote(max_concurrency=2, max_restarts=0, num_cpus=self._cpus, num_gpus=gpus)(_Actor)
         self._slots: list[_Slot] = []
@@ -170,15 +181,16 @@ class RayPool:
         self._ray.shutdown()
 
     def _grow(self) -> None:
-        """Add actors up to what is wanted, or what the cluster has room for."""
+        """Add actors up to what is wanted, or what the cluster has room for and some more."""
         self._looked_s = time.monotonic()
         wanted = self._wanted
         if wanted is None:
             total = self._ray.cluster_resources()
-            wanted = int(total.get("CPU", 0) // self._cpus)
+            room = int(total.get("CPU", 0) // self._cpus)
             if self._gpus:
-                wanted = min(wanted, int(total.get("GPU", 0) / self._gpus + 1e-6))
-            wanted = max(wanted, 1)
+                room = min(room, int(total.get("GPU", 0) / self._gpus + 1e-6))
+            wanted = max(room, 1) if self._most is None else room + max(room, AHEAD)
+        wanted = wanted if self._most is None else min(wanted, self._most)
         while len(self._slots) < wanted:
             actor = self._remote.remote(self._settings, str(Path.cwd()))
             self._slots.append(_Slot(actor=actor, asked=actor.node.remote()))
@@ -246,6 +258,7 @@ def _connected(address: str | None) -> Any:
             try:
                 ray.init(address="auto", **options)
             except ConnectionError:
+                os.environ.setdefault("RAY_worker_niceness", "0")  # Ray's 15 lets all other work of a machine go first
                 ray.init(include_dashboard=False, **options)
     except Exception as failure:  # a cluster that does not come up in time is a bare one
         problem = f"expected a cluster that can be reached, found: {(str(failure) or repr(failure)).splitlines()[0]}"

@@ -178,5 +178,6 @@ class SpooledModels(Models):
         super().__init__(device, batch_wait_s=batch_wait_s)
         self._spool = spool
 
-    def _open(self, plan: StreamPlan, key: ModelKey, lowest: float) -> OnnxSegmenter:
-        return _SpooledSegmenter(super()._open(plan, key, lowest), self._spool)  # type: ignore[return-value]
+    def _open(self, plan: StreamPlan, key: ModelKey, lowest: float, *, workers: int | None = None) -> OnnxSegmenter:
+        opened = super()._open(plan, key, lowest, workers=workers)
+        return _SpooledSegmenter(opened, self._spool)  # type: ignore[return-value]

@@ -128,7 +128,8 @@ class Worker:
     """Does one task after another, with the model's session open in between.
 
     Args:
-        settings: Of the batch; device and model are the same for all tasks.
+        settings: Of the batch; device and model are the same for all tasks. Where they name ``workers``, the process
+            has that many cores: other processes of the batch have the rest.
         models: Sessions to use; by default it opens its own.
         notes: Gives further notes for the manifest of a recording that is done.
     """
@@ -141,7 +142,7 @@ class Worker:
         notes: Callable[[], list[str]] = list,
     ) -> None:
         self._notes = notes
-        self._models = models or Models(settings, batch_wait_s=FULL_BATCH_S)
+        self._models = models or Models(settings, batch_wait_s=FULL_BATCH_S, cores=settings.workers)
         self._alone: OnnxSegmenter | None = None
         self._stop: Callable[[], None] = lambda: None
         self._stopped = False

@@ -72,11 +72,14 @@ class Models:
     Args:
         device: Where models run, how many frames at once.
         batch_wait_s: Longest wait for a batch to fill.
+        cores: That this process is to use, where others share the machine; ``None`` = all that it may use.
     """
 
-    def __init__(self, device: DeviceSettings, *, batch_wait_s: float) -> None:
+    def __init__(self, device: DeviceSettings, *, batch_wait_s: float, cores: int | None = None) -> None:
         self._device = device
         self._batch_wait_s = batch_wait_s
+        self._share = cores
+        self._cores = cores or available_cores()
         self._served: dict[ModelKey, _Served] = {}
         self._embedders: dict[str, OnnxEmbedder] = {}
         self._outliners: dict[str, Outliner] = {}
@@ -112,12 +115,12 @@ class Models:
         return Change(sessions, opened)
 
     def open_alone(self, plan: StreamPlan) -> OnnxSegmenter:
-        """A session as a stream would have it, without an engine.
+        """A session as a stream would have it, without an engine: one batch at a time, with all cores of the process.
 
         Raises:
             TrackerError: The model cannot be used.
         """
-        return self._open(plan, self._key(plan), lowest_score(plan))
+        return self._open(plan, self._key(plan), lowest_score(plan), workers=1)
 
     def embedder(self, plan: StreamPlan) -> OnnxEmbedder | None:
         """What gives a stream's instances embeddings; streams that name the same network share its session."""
@@ -138,7 +141,7 @@ class Models:
     def workers(self, segmenters: Sequence[OnnxSegmenter]) -> int:
         """Batches to have under way at the same time: one per core on the CPU, what a GPU has a use for."""
         if all(on_processor(segmenter.device) for segmenter in segmenters):
-            return self._device.workers or available_cores()
+            return self._device.workers or self._cores
         return self._device.workers or max(segmenter.useful_workers for segmenter in segmenters)
 
     def carry_out(self, change: Change, engine: Engine) -> None:
@@ -198,25 +201,25 @@ class Models:
     def _open_embedder(self, model: str) -> OnnxEmbedder:
         from tracker.segment.reid import OnnxEmbedder
 
-        threads = None if self._device.workers == 1 else 1
+        threads = self._share if self._device.workers == 1 else 1
         return OnnxEmbedder(model, device=self._device.device, threads=threads)
 
     def _open_outliner(self, folder: str) -> Outliner:
         from tracker.segment.promptable.outliner import Outliner
 
-        return Outliner(folder, device=self._device.device)
+        return Outliner(folder, device=self._device.device, threads=self._share)
 
-    def _open(self, plan: StreamPlan, key: ModelKey, lowest: float) -> OnnxSegmenter:
+    def _open(self, plan: StreamPlan, key: ModelKey, lowest: float, *, workers: int | None = None) -> OnnxSegmenter:
         from tracker.segment.session import OnnxSegmenter
 
-        workers = self._device.workers or available_cores()
+        workers = workers or self._device.workers or self._cores
         return OnnxSegmenter(
             plan.settings.model,
             device=self._device.device,
             score_threshold=lowest,
             iou_threshold=key.iou_threshold,
             source_size=self._size(plan.address),
-            threads=max(available_cores() // workers, 1),
+            threads=max(self._cores // workers, 1),
             max_batch=self._device.batch,
             fp16=self._device.fp16,
         )
