@@ -155,6 +155,11 @@ class OrderedStages:
         with self._stepping:
             return {zone: counts for stage in self._stages for zone, counts in stage.present().items()}
 
+    def queues(self) -> dict[str, int]:
+        """Identities in a site's queues now."""
+        with self._stepping:
+            return {queue: length for stage in self._stages for queue, length in stage.waiting().items()}
+
     @property
     def notes(self) -> list[str]:
         """What its stages left out or could not do, in words."""

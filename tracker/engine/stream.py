@@ -315,8 +315,7 @@ class Stream:
 
     def waiting(self) -> dict[str, int]:
         """Identities in a site's queues now."""
-        with self._stepping:
-            return {queue: length for stage in self._stages for queue, length in stage.waiting().items()}
+        return self._ordered.queues()
 
     @property
     def queues(self) -> tuple[QueueFigures, ...]:
