@@ -241,7 +241,7 @@ def test_a_camera_that_failed_begins_anew_on_reload(model, monkeypatch) -> None:
         config = ServiceSettings(cameras=cameras, device="cpu")
         service = LiveService(config)
         before = {stream.name: stream for stream in service.engine.streams}
-        doomed = before["gate"]._stages[-1]._tracker
+        doomed = before["gate"]._ordered._stages[-1]._tracker
         assert wait_until(lambda: all(one.meter.figures().identities == 2 for one in before.values()))
         failing.set()
         assert wait_until(lambda: before["gate"].state == "failed")

@@ -262,6 +262,7 @@ def test_every_count_of_a_stream_has_a_metric() -> None:
         "age_p50_s": "frame_age_seconds",
         "age_p99_s": "frame_age_seconds",
         "identities_by_class": "identities",
+        "losses": "dropped",  # of the last minutes; the counts since the start are the source's
         "media_s": "media_seconds",
         "silence_s": "silence_seconds",
         "stage_s": "stage_seconds",
