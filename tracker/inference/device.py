@@ -196,7 +196,10 @@ def _on_openvino(request: _Request) -> OpenedSession:
         session = OpenVinoSession(request.path, declared=declared, threads=request.threads, profile=request.profile)
     except RuntimeError as error:
         problem = f"openvino {found.version} cannot compile it: {error}"
-        raise ModelError(request.label, problem, "use --device cpu: ONNX Runtime runs it") from error
+        remedy = "use --device cpu: ONNX Runtime runs it"
+        if "can't protect" in str(error):
+            remedy += ", or let the process make code while it runs (systemd: MemoryDenyWriteExecute=false)"
+        raise ModelError(request.label, problem, remedy) from error
     slower = "" if found.bf16 else ", since the processor has no bf16: --device cpu is faster"
     return OpenedSession(
         session=session,

@@ -457,7 +457,7 @@ class DeviceSettings(Settings):
     device: Annotated[
         Text,
         Field(description="Where models run: auto, cpu, cuda, tensorrt or openvino."),
-        Note("`cuda:1` is the second card."),
+        Note("`cuda:1` is the second card; `auto` takes CUDA, then OpenVINO where it is installed and bf16 is there."),
         Flag("NAME"),
     ] = "auto"
     workers: Annotated[
