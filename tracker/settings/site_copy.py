@@ -80,7 +80,7 @@ def _text_of(path: Path) -> str:
 
 
 def _is_untouched(path: Path) -> bool:
-    """Whether a file is a copy that nobody has changed since."""
+    """Whether a file is a copy without later changes."""
     try:
         first, _, body = path.read_text("utf-8").partition("\n")
     except (OSError, UnicodeDecodeError):

@@ -20,7 +20,7 @@ export function plural(key, count, values = {}) {
 }
 
 // A share of 1 in whole per cent.
-export const percent = (share) => t("percent", { value: number(100 * share) });
+export const percent = (share) => t("number.percent", { value: number(100 * share) });
 
 // Whether there is such a text: for names that come from the server, such as kinds of events.
 export const hasText = (key) => key in table;
