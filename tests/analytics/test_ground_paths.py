@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 
 import numpy as np
 import pytest
@@ -81,3 +82,16 @@ def test_memory_is_bounded_and_the_state_is_plain() -> None:
     assert shifted.speed_m_s == pytest.approx(motion.speed_m_s)
     found.forget(1)
     assert found.identities == []
+
+
+def test_a_place_on_a_curve_lies_on_it_and_a_straight_one_is_as_ever() -> None:
+    times = np.arange(0, 2.0, 0.08)
+    curve = np.array([30.0, 15.0]) + 8 * np.stack([np.cos(times * 5 / 8), np.sin(times * 5 / 8)], axis=1)
+    straight = np.stack([10 + 5 * times, 10 + 2 * times], axis=1)
+    paths = GroundPaths(FLAT)
+    for time_s, *places in zip(times.tolist(), curve, straight, strict=True):
+        paths.note([1, 2], time_s, FLAT.to_picture(np.array(places)))
+    turns, goes = (paths.motion(identity, 1.0, (1280, 720)) for identity in (1, 2))
+    assert math.hypot(turns.x_m - 30, turns.y_m - 15) == pytest.approx(8, abs=0.01)  # a line is 0.13 m inside
+    assert (goes.x_m, goes.y_m) == pytest.approx((15.0, 12.0), abs=1e-6)
+    assert (turns.speed_m_s, goes.speed_m_s) == pytest.approx((5.0, math.hypot(5, 2)), rel=0.02)

@@ -16,13 +16,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from tracker.analytics.footprints import Footprint, meet
+from tracker.analytics.footprints import Footprint, meet, settled
+from tracker.traffic import RoadUser
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from tracker.analytics.geometry import Flags, Floats
     from tracker.events import EventKind
+    from tracker.ground import Ground
     from tracker.traffic import Traffic
 
 __all__ = ["STEP_S", "Conflict", "Conflicts", "Placed"]
@@ -44,6 +46,8 @@ FAR_M = 80.0
 """Pairs farther apart are left out."""
 AROUND_M, NEAR_S = 1.5, 0.6
 """Half the side of the square in which the exact place is looked for, and how far the exact time may be off."""
+ABOUT_S = 3.0
+"""Of a path about the moment for which the exact time is looked for."""
 
 
 class Placed(NamedTuple):
@@ -54,6 +58,8 @@ class Placed(NamedTuple):
         stands: Where.
         x_m_s, y_m_s: Its velocity.
         class_name: So far; two persons have no conflict.
+        contact_m: Its ground contact, and
+        body: its size as far as it is known: with both its way is looked at again when the encounter is over.
     """
 
     identity: int
@@ -61,6 +67,8 @@ class Placed(NamedTuple):
     x_m_s: float
     y_m_s: float
     class_name: str
+    contact_m: tuple[float, float] | None = None
+    body: RoadUser | None = None
 
     @property
     def walks(self) -> bool:
@@ -104,6 +112,14 @@ class _Best(NamedTuple):
     class_name: str
 
 
+class _Stand(NamedTuple):
+    """Where one stood at a time, and its ground contact, if that is known."""
+
+    time_s: float
+    stands: Footprint
+    contact_m: tuple[float, float] | None
+
+
 class _Cover(NamedTuple):
     """An identity on a cell: from when to when."""
 
@@ -118,14 +134,22 @@ class Conflicts:
         traffic: Up to which times conflicts are told.
         area_of: Name of the conflict area in which a point in metres lies, ``None`` = in none; ``None`` for the whole
             argument: everywhere is one without a name.
+        ground: Of the site; without it footprints stay as they were found.
     """
 
-    def __init__(self, traffic: Traffic, area_of: Callable[[float, float], str | None] | None = None) -> None:
+    def __init__(
+        self,
+        traffic: Traffic,
+        area_of: Callable[[float, float], str | None] | None = None,
+        *,
+        ground: Ground | None = None,
+    ) -> None:
         self._collision_s, self._encroachment_s = traffic.time_to_collision_s, traffic.post_encroachment_s
-        self._area_of = area_of
+        self._area_of, self._ground = area_of, ground
         self._areas: dict[tuple[int, int], str | None] = {}
         self._cells: dict[tuple[int, int], dict[int, _Cover]] = {}
-        self._paths: dict[int, deque[tuple[float, Footprint]]] = {}
+        self._paths: dict[int, deque[_Stand]] = {}
+        self._bodies: dict[int, RoadUser] = {}
         self._closest: dict[tuple[int, int], _Best] = {}
         self._encroached: dict[tuple[int, int], _Best] = {}
         self._swept_s = -math.inf
@@ -160,7 +184,11 @@ class Conflicts:
     def state(self) -> dict[str, Any]:
         """Plain values to continue from."""
         return {
-            "paths": [[identity, [[t, *stands] for t, stands in path]] for identity, path in self._paths.items()],
+            "paths": [
+                [identity, [[one.time_s, list(one.stands), one.contact_m] for one in path]]
+                for identity, path in self._paths.items()
+            ],
+            "bodies": [[one, body.length_m, body.width_m, body.base_m] for one, body in self._bodies.items()],
             "cells": [
                 [*cell, [[identity, *cover] for identity, cover in covers.items()]]
                 for cell, covers in self._cells.items()
@@ -172,7 +200,12 @@ class Conflicts:
     def restore(self, kept: Mapping[str, Any], shift_s: float) -> None:
         """Continue from :meth:`state` with ``shift_s`` added to all times."""
         for identity, path in kept["paths"]:
-            self._paths[identity] = deque((t + shift_s, Footprint(*rest)) for t, *rest in path)
+            self._paths[identity] = deque(
+                _Stand(t + shift_s, Footprint(*stands), None if contact is None else (contact[0], contact[1]))
+                for t, stands, contact in path
+            )
+        for identity, length_m, width_m, base_m in kept["bodies"]:
+            self._bodies[identity] = RoadUser(length_m=length_m, width_m=width_m, base_m=base_m)
         for column, row, covers in kept["cells"]:
             self._cells[column, row] = {
                 identity: _Cover(first_s + shift_s, last_s + shift_s) for identity, first_s, last_s in covers
@@ -214,8 +247,10 @@ class Conflicts:
     def _cover(self, time_s: float, one: Placed, limit_s: float) -> None:
         """Note the cells under a footprint, and which of them another one has left."""
         path = self._paths.setdefault(one.identity, deque())
-        path.append((time_s, one.stands))
-        while path[0][0] < time_s - KEEP_S:
+        path.append(_Stand(time_s, one.stands, one.contact_m))
+        if one.body is not None:
+            self._bodies[one.identity] = one.body
+        while path[0].time_s < time_s - KEEP_S:
             path.popleft()
         for cell in _cells_of(one.stands):
             area = self._area(cell)
@@ -242,7 +277,7 @@ class Conflicts:
     def _is_small(self, identity: int) -> bool:
         """Whether it is no longer than a person."""
         path = self._paths.get(identity)
-        return bool(path) and path is not None and path[-1][1].length_m <= 0.8
+        return bool(path) and path is not None and path[-1].stands.length_m <= 0.8
 
     def _area(self, cell: tuple[int, int]) -> str | None:
         if self._area_of is None:
@@ -256,8 +291,9 @@ class Conflicts:
         self._swept_s = time_s
         if len(self._areas) > MOST_AREAS:
             self._areas.clear()
-        for identity in [one for one, path in self._paths.items() if path[-1][0] < time_s - KEEP_S]:
+        for identity in [one for one, path in self._paths.items() if path[-1].time_s < time_s - KEEP_S]:
             del self._paths[identity]
+            self._bodies.pop(identity, None)
         oldest = time_s - (self._encroachment_s or 0.0) - 1.0
         for cell in list(self._cells):
             kept = {one: cover for one, cover in self._cells[cell].items() if cover.last_s >= oldest}
@@ -268,7 +304,8 @@ class Conflicts:
 
     def _exact(self, pair: tuple[int, int], best: _Best) -> _Best | None:
         """The post-encroachment time around the place where ways met on the coarse grid."""
-        second, first = (self._paths.get(identity) for identity in pair)
+        second = self._way(pair[0], best.time_s)
+        first = self._way(pair[1], best.time_s - best.value_s)
         if not first or not second:
             return None
         offsets = np.arange(-AROUND_M, AROUND_M + 1e-9, FINE_CELL_M)
@@ -286,6 +323,16 @@ class Conflicts:
             return None
         x_m, y_m = points[row].tolist()
         return best._replace(value_s=float(gaps[row]), time_s=float(came_s[row]), x_m=x_m, y_m=y_m)
+
+    def _way(self, identity: int, about_s: float) -> list[_Stand]:
+        """An identity's path about a moment, with its footprints as they are known now."""
+        path = [one for one in self._paths.get(identity, ()) if abs(one.time_s - about_s) <= ABOUT_S]
+        body, contacts = self._bodies.get(identity), [one.contact_m for one in path if one.contact_m is not None]
+        if self._ground is None or body is None or not path or len(contacts) < len(path):
+            return path
+        headings = np.array([one.stands.heading_rad for one in path])
+        stands = settled(self._ground, [one.time_s for one in path], np.array(contacts), headings, body)
+        return [one._replace(stands=found) for one, found in zip(path, stands, strict=True)]
 
     @staticmethod
     def _ended(held: dict[tuple[int, int], _Best], time_s: float) -> Iterable[tuple[tuple[int, int], _Best]]:
@@ -333,17 +380,17 @@ def _cells_of(stands: Footprint) -> list[tuple[int, int]]:
     return [(column, row) for column, row in held.tolist()]
 
 
-def _spans(path: Sequence[tuple[float, Footprint]], points: Floats, about_s: float) -> tuple[Floats, Floats, Floats]:
-    """When a moving footprint first and last covered points ``(N, 2)``, within 3 s of a moment, and its way meanwhile.
+def _spans(path: Sequence[_Stand], points: Floats, about_s: float) -> tuple[Floats, Floats, Floats]:
+    """When a moving footprint first and last covered points ``(N, 2)``, about a moment, and its way meanwhile.
 
     NaN where it never did.
     """
-    times = np.array([t for t, _ in path])
-    values = np.array([stands[:3] for _, stands in path])
+    times = np.array([one.time_s for one in path])
+    values = np.array([one.stands[:3] for one in path])
     values[:, 2] = np.unwrap(values[:, 2])
-    fine = np.arange(max(times[0], about_s - 3.0), min(times[-1], about_s + 3.0) + 1e-9, FINE_STEP_S)
+    fine = np.arange(max(times[0], about_s - ABOUT_S), min(times[-1], about_s + ABOUT_S) + 1e-9, FINE_STEP_S)
     first, last, way = (np.full(len(points), np.nan) for _ in range(3))
-    known = path[-1][1]
+    known = path[-1].stands
     for moment in fine.tolist():
         x_m, y_m, heading = (float(np.interp(moment, times, column)) for column in values.T)
         held: Flags = known._replace(x_m=x_m, y_m=y_m, heading_rad=heading).holds(points)

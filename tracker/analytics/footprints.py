@@ -13,14 +13,20 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from tracker.analytics.geometry import Flags, Floats
     from tracker.ground import Ground
     from tracker.traffic import RoadUser
 
-__all__ = ["Footprint", "footprint", "meet", "reach"]
+__all__ = ["Footprint", "footprint", "meet", "reach", "settled"]
 
 NARROW_M = 1.2
 """A narrower body stands on its middle line: two wheels behind each other, two feet."""
+TURN_S, TURNS = 0.3, 2
+"""About a moment, the motion of the middle of a body by which it is turned; how often that is repeated."""
+LEAST_M_S = 1.0
+"""Slower, a body keeps its direction."""
 
 
 class Footprint(NamedTuple):
@@ -67,6 +73,37 @@ def footprint(ground: Ground, middle_m: tuple[float, float], heading_rad: float,
     away = float((wheels @ down).max()) / max(float(down @ sight), 0.2)
     x_m, y_m = (np.array(middle_m) - away * sight).tolist()
     return Footprint(x_m=x_m, y_m=y_m, heading_rad=heading_rad, length_m=size.length_m, width_m=size.width_m)
+
+
+def settled(
+    ground: Ground, times_s: Sequence[float], contacts_m: Floats, headings_rad: Floats, size: RoadUser
+) -> list[Footprint]:
+    """Footprints of a way, once it and the size of the body are known.
+
+    While a body turns, its contact moves from one wheel to another: the direction is that of its middle.
+
+    Args:
+        ground: Of the site.
+        times_s: Of ``N`` moments, rising.
+        contacts_m: ``(N, 2)``, see :func:`footprint`.
+        headings_rad: ``(N,)`` of the contact's motion.
+        size: Of the body.
+    """
+    times, headings = np.asarray(times_s, np.float64), headings_rad.copy()
+    places: list[tuple[float, float]] = [(x, y) for x, y in contacts_m.tolist()]
+    near = np.abs(times[:, None] - times) <= TURN_S + 1e-6  # (N, N)
+    counts = np.maximum(near.sum(axis=1), 1)
+    since = np.where(near, times - (near @ times / counts)[:, None], 0.0)
+    spread = np.square(since).sum(axis=1)
+    # At the ends of a way the moments about one lie to one side of it.
+    told = (counts > 2) & (np.abs(near @ times / counts - times) < TURN_S / 5)
+    for _ in range(TURNS):
+        found = [footprint(ground, at, heading, size) for at, heading in zip(places, headings.tolist(), strict=True)]
+        middles = np.array([(one.x_m, one.y_m) for one in found]).reshape(-1, 2)
+        speeds = since @ middles / np.maximum(spread, 1e-9)[:, None]
+        turned = told & (np.hypot(*speeds.T) >= LEAST_M_S)
+        headings[turned] = np.arctan2(speeds[turned, 1], speeds[turned, 0])
+    return [footprint(ground, at, heading, size) for at, heading in zip(places, headings.tolist(), strict=True)]
 
 
 def meet(one: Footprint, other: Footprint, shifts: Floats) -> Flags:

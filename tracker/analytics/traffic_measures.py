@@ -51,7 +51,7 @@ LEAST_M_S = 0.5
 """Slower ones stand; they keep the way that they had."""
 LONGEST_STEPS = 200
 """Steps that are made up for after frames that did not come; conflicts look back no further."""
-STATE_VERSION = 1
+STATE_VERSION = 2
 SEEN = int(ContactState.SEEN)
 
 
@@ -97,7 +97,7 @@ class TrafficMeasures(Analytic):
         headways = any("headway" in line.measures for line in site.lines)
         self._moves = self._pairs or headways or any(zone.towards for zone in site.zones)
         self._area = ConflictArea(site, ground)
-        self._conflicts = Conflicts(self._traffic, self._area.name_at)
+        self._conflicts = Conflicts(self._traffic, self._area.name_at, ground=self._ground)
 
     @classmethod
     def open(cls, context: AnalyticContext) -> Self:
@@ -325,7 +325,8 @@ class TrafficMeasures(Analytic):
             if self._pairs:
                 moving = motion.speed_m_s >= LEAST_M_S
                 velocity = (motion.x_m_s, motion.y_m_s) if moving else (0.0, 0.0)
-                placed.append(Placed(identity, stands, *velocity, known.class_name))
+                contact = motion.x_m, motion.y_m
+                placed.append(Placed(identity, stands, *velocity, known.class_name, contact, body))
         if self._pairs:
             found += self._told(self._conflicts.step(moment, placed))
         return found
