@@ -3,37 +3,61 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from tests.batch.fakes import plan
 from tracker.batch import ray_pool
+from tracker.batch.pool import Ended
 from tracker.batch.ray_pool import RayPool
+from tracker.batch.task import Failed
 from tracker.settings.stream import RunSettings
 
 
 class FakeRay:
-    """Counts the actors that were asked for; none of them answers."""
+    """A cluster without processes: actors are where and when a test says so, and end a task at once."""
 
-    def __init__(self, **resources: float) -> None:
+    def __init__(self, *, nodes: int = 1, **resources: float) -> None:
         self.resources: Mapping[str, float] = resources
-        self.actors, self.options = 0, dict[str, Any]()
+        self.actors, self.killed, self.options = 0, 0, dict[str, Any]()
+        self.answers: dict[object, object] = {}
+        self._nodes = nodes
 
     def remote(self, **options: Any) -> Any:
         self.options = options
 
         def made(*_: object) -> SimpleNamespace:
             self.actors += 1
-            return SimpleNamespace(node=SimpleNamespace(remote=object))
+            asked = f"node of {self.actors}"
+            return SimpleNamespace(node=SimpleNamespace(remote=lambda: asked), run=SimpleNamespace(remote=self._run))
 
         return lambda _kind: SimpleNamespace(remote=made)
 
     def cluster_resources(self) -> Mapping[str, float]:
         return self.resources
 
+    def nodes(self) -> list[dict[str, object]]:
+        return [{"Alive": True}] * self._nodes
+
+    def place(self, *actors: int) -> None:
+        """Have actors run, by their number from 1."""
+        self.answers |= {f"node of {number}": "a node" for number in actors}
+
     def wait(self, references: list[object], **_: object) -> tuple[list[object], list[object]]:
-        return [], references
+        return [one for one in references if one in self.answers], []
+
+    def get(self, reference: object) -> object:
+        return self.answers[reference]
+
+    def kill(self, _actor: object) -> None:
+        self.killed += 1
+
+    def _run(self, task: Any) -> object:
+        self.answers[f"result of {task.key}"] = Failed(problem="none")
+        return f"result of {task.key}"
 
 
 def opened(monkeypatch: pytest.MonkeyPatch, cluster: FakeRay, *, workers: int | None = None, **words: Any) -> RayPool:
@@ -78,3 +102,29 @@ def test_actors_come_with_nodes(monkeypatch: pytest.MonkeyPatch) -> None:
     cluster.resources = {"CPU": 30.0}
     pool.wait(0.0)
     assert (before, cluster.actors) == (2 + ray_pool.AHEAD, 60)
+
+
+def test_every_node_has_an_actor_for_a_recording_that_takes_processes_down(monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster = FakeRay(nodes=3, CPU=24.0)
+    opened(monkeypatch, cluster, most=1)
+    assert (cluster.actors, cluster.options["scheduling_strategy"]) == (3, "SPREAD")
+
+
+@pytest.mark.ray
+def test_no_actor_waits_for_a_node_without_a_recording_for_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    pytest.importorskip("ray")
+    cluster = FakeRay(CPU=2.0)
+    tasks = plan(tmp_path, *"abcde").tasks
+    pool = opened(monkeypatch, cluster, most=len(tasks))
+    assert cluster.actors == 5
+    cluster.place(1, 2)
+    assert pool.wait(0.0) == []
+    assert pool.free == 2
+    killed = []
+    for task in tasks:
+        pool.start(task)
+        [ended] = pool.wait(0.0)
+        assert isinstance(ended, Ended)
+        killed.append(cluster.killed)
+    assert killed == [1, 2, 3, 3, 3]
+    assert (cluster.actors, pool.free) == (5, 2)

@@ -100,7 +100,8 @@ class RayPool:
         settings: Of the batch; ``workers`` are the cores of an actor, 1 by default.
         processes: Actors; ``None`` = as many as the cluster has room for, also when nodes come, and some that wait for
             nodes to come.
-        most: Tasks that there will be: more actors than that have nothing to do. ``None`` = not known, none waits.
+        most: Tasks that there will be. There are no more actors than tasks that have not ended, but one for each node:
+            a task that took down its process is tried elsewhere. ``None`` = not known, and none waits for a node.
         gpus: Share of a card per actor; 0 = none.
         address: Of the cluster; ``None`` = ``RAY_ADDRESS``, else the one that runs on this machine, else a new one.
 
@@ -120,7 +121,9 @@ class RayPool:
         self._ray = _connected(address)
         self._settings, self._wanted, self._most, self._gpus = settings, processes, most, gpus
         self._cpus = settings.workers or 1
-        self._remote = self._ray.remote(max_concurrency=2, max_restarts=0, num_cpus=self._cpus, num_gpus=gpus)(_Actor)
+        self._remote = self._ray.remote(
+            max_concurrency=2, max_restarts=0, num_cpus=self._cpus, num_gpus=gpus, scheduling_strategy="SPREAD"
+        )(_Actor)
         self._slots: list[_Slot] = []
         self._avoid: dict[str, set[str]] = {}
         self._false_starts = 0
@@ -190,7 +193,8 @@ class RayPool:
             if self._gpus:
                 room = min(room, int(total.get("GPU", 0) / self._gpus + 1e-6))
             wanted = max(room, 1) if self._most is None else room + max(room, AHEAD)
-        wanted = wanted if self._most is None else min(wanted, self._most)
+        if self._most is not None:
+            wanted = min(wanted, max(self._most, self.nodes))
         while len(self._slots) < wanted:
             actor = self._remote.remote(self._settings, str(Path.cwd()))
             self._slots.append(_Slot(actor=actor, asked=actor.node.remote()))
@@ -214,7 +218,19 @@ class RayPool:
             slot.told = None
             return [Advanced(key=slot.key, frames=answer[0], media_s=answer[1])] if slot.key else []
         key, slot.key, slot.result = slot.key, None, None
+        if key is not None and self._most is not None:
+            self._most -= 1
+            self._shrink(self._most)
         return [Ended(key=key, result=answer)] if key else []
+
+    def _shrink(self, most: int) -> None:
+        """Take back actors that wait for a node and would have no task, so that no node is started for them."""
+        for slot in [slot for slot in self._slots if not slot.node]:
+            if len(self._slots) <= most:
+                return
+            self._slots.remove(slot)
+            with contextlib.suppress(Exception):
+                self._ray.kill(slot.actor)
 
     def _lose(self, slot: _Slot, reference: Any, how: str, *, node_lost: bool) -> list[Advanced | Ended | Lost]:
         """An actor is gone; another one takes its place where there is room."""
@@ -262,7 +278,8 @@ def _connected(address: str | None) -> Any:
                 ray.init(include_dashboard=False, **options)
     except Exception as failure:  # a cluster that does not come up in time is a bare one
         problem = f"expected a cluster that can be reached, found: {(str(failure) or repr(failure)).splitlines()[0]}"
-        raise ConfigError(f"--engine ray at {address or 'auto'}", problem, "start it with `ray start`") from failure
+        remedy = "start it with `ray start`; where it asks for a token, set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN here"
+        raise ConfigError(f"--engine ray at {address or 'auto'}", problem, remedy) from failure
     return ray
 
 
