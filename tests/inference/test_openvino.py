@@ -30,10 +30,13 @@ from tracker.app import batch, doctor
 from tracker.boxes import iou
 from tracker.errors import ConfigError, ModelError
 from tracker.inference import device as device_module
+from tracker.inference import network as network_module
 from tracker.inference import openvino_session
 from tracker.inference.device import auto_takes_openvino, open_session
+from tracker.inference.network import NetworkRequest, open_network
 from tracker.inference.openvino_session import OpenVinoSurvey, survey_openvino
 from tracker.inference.survey import DeviceSurvey, available_cores, processor_flags, processor_name
+from tracker.inference.tensors import Inputs
 from tracker.measure import bench_gpu, bench_pipeline
 from tracker.segment.promptable.outliner import Outliner
 from tracker.segment.reid import OnnxEmbedder
@@ -192,6 +195,26 @@ def test_what_it_cannot_compile_is_one_error_and_on_auto_a_note(
     assert re.search("cannot compile it: .*operations: Det", segmenter.device_reason)
     assert "\n" not in segmenter.describe()
     assert len(segmenter.segment([BRIGHT])[0]) > 0
+
+
+@installed
+def test_open_sizes_without_a_batch_are_left_to_onnxruntime_by_auto(
+    tmp_path: Path, pretend: Callable[[OpenVinoSurvey], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As torchvision exports them: the shapes that follow from open ones cannot be folded."""
+    path = reading_model(tmp_path / "m.onnx", sizes=("height", "width"))
+    session = open_session(path, label="m", device="openvino", threads=1).session
+    assert session.precision == "f32"
+    assert [value.item() for value in session.run(None, {"x": np.ones((1, 1, 1, 1), np.float32)})] == [1.0, 1.0]
+    pretend(BF16)
+    inputs = Inputs(sample={"x": np.ones((3, 1, 1, 1), np.float32)}, fixed_batch=1)
+    request = NetworkRequest(path=path, label="m", trusted=True)
+    assert network_module._profile(dataclasses.replace(request, device="openvino"), lambda _file: inputs) is None
+    monkeypatch.setattr(network_module, "_profile", lambda *_of: None)
+    batched = Inputs(sample={"x": np.ones((1, 1, 1, 1), np.float32)}, fixed_batch=1)
+    found = open_network(request, lambda _file: batched)
+    assert found.opened.device == "cpu"
+    assert "would compute it in float32" in found.opened.reason
 
 
 @installed
@@ -385,7 +408,7 @@ def test_embeddings_are_those_of_onnxruntime() -> None:
     assert min(cosines) > 0.85
 
 
-def reading_model(path: Path) -> Path:
+def reading_model(path: Path, sizes: tuple[int | str, int | str] = (1, 1)) -> Path:
     """A convolution, a place computed from it, the value of a ramp at that place, and a convolution of that value.
 
     With an input of ones the place is 1001, which is no number of bf16.
@@ -411,8 +434,8 @@ def reading_model(path: Path) -> Path:
     graph = helper.make_graph(
         nodes,
         "reading",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 1, 1, 1])],
-        [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 1, 1, 1]) for name in ("y", "one")],
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 1, *sizes])],
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in ("y", "one")],
         constants,
     )
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), path)

@@ -112,8 +112,7 @@ def open_network(request: NetworkRequest, describe: Callable[[FileInfo], Inputs]
         try_model(request.path, label=request.label, describe=describe)
     if request.device == "auto" and auto_takes_openvino():
         try:
-            on_openvino = dataclasses.replace(request, device="openvino")
-            return _ready(request, _open(on_openvino, describe, graphs=False), describe)
+            return _ready(request, _on_openvino(request, describe), describe)
         except ModelError as error:
             return _on_cpu(request, describe, error.problem)
     opened = _open(request, describe, graphs=True)
@@ -132,6 +131,19 @@ def open_network(request: NetworkRequest, describe: Callable[[FileInfo], Inputs]
     if request.device != "auto":
         raise failure
     return _on_cpu(request, describe, failure.problem)
+
+
+def _on_openvino(request: NetworkRequest, describe: Callable[[FileInfo], Inputs]) -> OpenedSession:
+    """What ``auto`` takes where bf16 is there.
+
+    Raises:
+        ModelError: It cannot be compiled, or is computed in float32, in which ONNX Runtime is faster.
+    """
+    opened = _open(dataclasses.replace(request, device="openvino"), describe, graphs=False)
+    if opened.session.precision != "bf16":
+        problem = "OpenVINO would compute it in float32, since the file leaves sizes open"
+        raise ModelError(request.label, problem, "use --device openvino to have it so")
+    return opened
 
 
 def _on_cpu(request: NetworkRequest, describe: Callable[[FileInfo], Inputs], reason: str) -> Network:
@@ -194,6 +206,8 @@ def _profile(request: NetworkRequest, describe: Callable[[FileInfo], Inputs]) ->
     if all(None not in tensor.shape for tensor in file.inputs):
         return None
     inputs = describe(file)
+    if any(len(value) != 1 for value in inputs.sample.values()):  # without an axis for the batch
+        return None
     fixed = inputs.fixed_batch
     return Profile(
         shapes={name: value.shape[1:] for name, value in inputs.sample.items()},

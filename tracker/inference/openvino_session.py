@@ -111,7 +111,11 @@ class OpenVinoSession:
         declared: ``onnxruntime.InferenceSession`` of the file, for inputs, outputs and metadata; it is not kept.
         threads: Threads inside an operator.
         profile: Shapes where the file leaves dimensions open: smaller batches are filled up to the largest. ``None`` =
-            dimensions stay open.
+            dimensions stay open, and a model that would have to be divided is computed in float32.
+
+    Attributes:
+        precision: ``bf16`` or ``f32``.
+        streams: Calls that run at the same time.
 
     Raises:
         RuntimeError: OpenVINO cannot read or compile it; the message is one line.
@@ -141,11 +145,11 @@ class OpenVinoSession:
         """The model in one part, or in two where it has to be."""
         openvino = _load()
         core = openvino.Core()
-        names = [{one.name for one in self._outputs}]
+        names = {one.name for one in self._outputs}
 
         def part(model: Any, precision: str, own: int) -> _Part:
             compiled = core.compile_model(model, PLUGIN, self._properties(threads, precision))
-            ports = {name: port for port in compiled.outputs[:own] for name in port.get_names() & names[0]}
+            ports = {name: port for port in compiled.outputs[:own] for name in port.get_names() & names}
             return _Part(compiled=compiled, ports=ports, own=own)
 
         parts = None
@@ -177,7 +181,7 @@ class OpenVinoSession:
         Raises:
             RuntimeError: OpenVINO failed; the message is one line.
         """
-        count = len(next(iter(feeds.values())))
+        count = 0 if self._batch is None else len(next(iter(feeds.values())))
         missing = 0 if self._batch is None else max(self._batch - count, 0)
         given = {name: _filled(value, missing) for name, value in feeds.items() if name in self._taken}
         requests = self._free.get()
@@ -206,7 +210,7 @@ class OpenVinoSession:
         """Convolutions and products in the precision, as a text.
 
         >>> session.placement()  # doctest: +SKIP
-        'OpenVINO, 135 of 135 convolutions and products in bf16'
+        'OpenVINO, 131 of 135 convolutions and products in bf16'
         """
         graphs = [part.compiled.get_runtime_model() for part in self._parts]
         nodes = [node.get_rt_info() for graph in graphs for node in graph.get_ordered_ops()]

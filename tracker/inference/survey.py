@@ -37,7 +37,7 @@ TELEMETRY_OFF = "ORT_DISABLE_TELEMETRY"
 """Environment variable that ONNX Runtime reads once, when it is imported."""
 
 # From 1.29 on ONNX Runtime's wheels for Linux and macOS report sessions to Microsoft and keep an identifier under
-# ~/.cache/Microsoft. Who has set the variable otherwise has it so.
+# ~/.cache/Microsoft. A value that is set already stays.
 os.environ.setdefault(TELEMETRY_OFF, "1")
 
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider", "tensorrt": "TensorrtExecutionProvider"}
