@@ -30,8 +30,8 @@ LEAST_POINTS, LEAST_SHARE = 4, 0.6
 """Contacts in a window, and the share of the window that they must span."""
 NOISE_PX = 0.5
 """Of a contact, standard deviation along either side of the picture."""
-LEAST_BEND_POINTS, BENDS = 6, 8.0
-"""Contacts from which a bend is believed, and its square over its variance, summed over both axes of the ground."""
+LEAST_BEND_POINTS, BENDS = 6, 6.0
+"""Contacts from which a bend is believed, and its square over its variance."""
 WANDER = 0.005
 """Standard error that no regression shows, as a share of the speed: the silhouette turns and is lit anew."""
 
@@ -151,7 +151,9 @@ class GroundPaths:
         speed = float(np.hypot(*slope))
         along = slope / speed if speed > 1e-9 else np.array([1.0, 0.0])
         variance = max(float(along @ scatter @ along), float(np.square(along @ jacobian).sum()))
-        x_m, y_m = (middle + (time_s - mean_s) * slope + self._bend(since, rest, time_s - mean_s)).tolist()
+        across = np.array([-along[1], along[0]])
+        bend = self._bend(since, rest @ across, time_s - mean_s)
+        x_m, y_m = (middle + (time_s - mean_s) * slope + bend * across).tolist()
         return Motion(
             time_s=time_s,
             x_m=x_m,
@@ -163,29 +165,26 @@ class GroundPaths:
         )
 
     @staticmethod
-    def _bend(since: Floats, rest: Floats, at: float) -> Floats:
-        """How far from the line through contacts a curve through them is at a time, ``(2,)``; 0 where none shows.
+    def _bend(since: Floats, rest: Floats, at: float) -> float:
+        """How far beside the line through contacts a curve through them is at a time; 0 where none shows.
 
         A line cuts corners: by 0.13 m at 5 m/s on a radius of 8 m.
 
         Args:
             since: ``(P,)`` seconds from the mean of their times.
-            rest: ``(P, 2)`` metres from the line.
+            rest: ``(P,)`` metres beside the line.
             at: Seconds from that mean.
         """
-        none: Floats = np.zeros(2)
         if len(since) < LEAST_BEND_POINTS or not since[0] - 0.05 <= at <= since[-1] + 0.05:
-            return none
+            return 0.0
         square = np.square(since)
         # What is left of the square beside a line: bends are fitted to it alone.
         level, tilt = square.mean(), float(since @ square) / float(since @ since)
         beside = square - level - tilt * since
         spread = float(beside @ beside)
-        bend = beside @ rest / spread
-        scatter = np.square(rest - beside[:, None] * bend).sum(axis=0) / (len(since) - 3)
-        if float((np.square(bend) * spread / np.maximum(scatter, 1e-12)).sum()) < BENDS:
-            return none
-        return np.asarray(bend * (at**2 - level - tilt * at))
+        bend = float(beside @ rest) / spread
+        scatter = float(np.square(rest - beside * bend).sum()) / (len(since) - 3)
+        return bend * (at**2 - level - tilt * at) if bend**2 * spread >= BENDS * max(scatter, 1e-12) else 0.0
 
     def state(self) -> list[list[Any]]:
         """Plain values to continue from."""
