@@ -48,7 +48,7 @@ def test_it_needs_a_store():
             StreamSettings(heatmap=True, events=events)
     camera = "cameras: [{name: gate, url: 'rtsp://h/1', heatmap: true, events: heat.sqlite}]"
     assert parse_service_settings(camera).cameras[0].heatmap
-    with pytest.raises(ConfigError, match=r"yaml:1: expected a store to keep it in, found none"):
+    with pytest.raises(ConfigError, match=r"yaml:1: heatmap: expected a store to keep it in, found none"):
         parse_service_settings("cameras: [{name: gate, url: 'rtsp://h/1', heatmap: true}]")
 
 
