@@ -47,7 +47,10 @@ def run() -> None:
     except TrackerError as error:
         print(f"masktrail: {error}", file=sys.stderr)  # noqa: T201 - the one place where an error is printed
         sys.exit(2)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, RuntimeError) as interrupt:
+        # Python 3.11 wraps what is raised while a class is made, and modules are imported here
+        if KeyboardInterrupt not in {type(interrupt), type(interrupt.__cause__)}:
+            raise
         hand_back({signal.SIGINT: signal.getsignal(signal.SIGINT)}, time.monotonic())
         sys.exit(130)
 

@@ -55,3 +55,23 @@ def test_threads_that_the_interpreter_waits_for_end_first() -> None:
 def test_what_cannot_be_printed_is_no_success() -> None:
     with Path("/dev/full").open("w") as full:
         assert ended("pass", stdout=full).returncode == 120
+
+
+INTERRUPTED = """
+import dataclasses
+before = dataclasses.Field.__set_name__
+def interrupted(self, owner, name):
+    if owner.__name__ == {owner!r}:
+        raise KeyboardInterrupt
+    before(self, owner, name)
+dataclasses.Field.__set_name__ = interrupted
+from tracker.__main__ import main
+main()
+"""
+
+
+def test_an_interrupt_while_a_class_is_made_is_one(tmp_path) -> None:
+    """Python 3.11 raises RuntimeError from it."""
+    command = [sys.executable, "-c", INTERRUPTED.format(owner="TrackedFrame"), "track", str(tmp_path / "absent.mp4")]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (result.returncode, result.stderr) == (130, "")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import sys
+import threading
 import time
 from pathlib import Path
 
@@ -328,3 +330,19 @@ def test_stage_times_and_samples(tmp_path) -> None:
 def test_arguments_out_of_range_are_named(tmp_path, wrong) -> None:
     with pytest.raises(ConfigError, match=next(iter(wrong))):
         open_source(tmp_path, **wrong)
+
+
+def test_an_interrupt_before_its_thread_runs_leaves_nothing_to_join(tmp_path, monkeypatch) -> None:
+    path = write_video(tmp_path / "v.mp4")
+
+    def interrupted(_: threading.Thread) -> None:
+        raise KeyboardInterrupt
+
+    unraisable: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", unraisable.append)
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            open_source(path)
+    gc.collect()
+    assert unraisable == []

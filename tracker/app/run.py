@@ -169,7 +169,7 @@ class _Terminal(Listener):
                 f"  wrote {foreign(copy.path)}, a copy of {foreign(given)}", highlight=False, soft_wrap=True
             )
         elif copy is not None and not copy.written:
-            told = f"{foreign(copy.path)} is another site than {foreign(given)} and is kept: the dashboard shows it"
+            told = f"{foreign(copy.path)} is kept, which is not {foreign(given)}: the dashboard goes by it"
             self._console.print(f"  [yellow]note[/yellow]: {told}", highlight=False, soft_wrap=True)
 
     def _tell_outputs(self, outcome: Outcome) -> None:

@@ -133,8 +133,8 @@ def dwell_section(stays: Mapping[Group, Stays]) -> tuple[Section | None, list[Fa
                 Fact(name=f"Median dwell, {place}", value=duration_text(figures.median_s), note=f"n {figures.n:,}")
             ]
     lead = (
-        "Stays that began in the period. Means are of stays seen from entry to exit; the median counts a censored stay "
-        "(found inside, lost or lasting) for as long as it was seen."
+        "Stays that began in the period. Means are of stays seen from entry to exit; the median takes those whose exit "
+        "was not seen (lost or lasting) for as long as they were seen. Those found inside are in no figure."
     )
     return Section(key="dwell", title="Dwell", lead=lead, parts=parts), facts
 

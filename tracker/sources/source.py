@@ -275,5 +275,6 @@ def _timed_convert(picture: Picture, converter: FrameConverter, meter: _Meter) -
 def _stop(decoder: Decoder, handoff: Handoff[Picture | Frame], thread: threading.Thread) -> None:
     handoff.close()
     decoder.interrupt()
-    if thread is not threading.current_thread():
+    started = thread.ident is not None  # an interrupt may have come before
+    if started and thread is not threading.current_thread():
         thread.join(JOIN_S)

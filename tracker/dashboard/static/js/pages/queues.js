@@ -10,11 +10,13 @@ import { decimal, number, plural, t } from "../texts.js";
 import { Figure } from "./counts.js";
 
 export const FINE_BINS_S = [60, 300, 900, 3600];
+const DAY_S = 86_400;
 const MOST_LINES = 8;
 const ABOVE = 7;
+const MOST_HOURS = 2000; // of more, each has less than a pixel of a chart
 
-// The finest of the bins of an hour at most that gives a few hundred of them.
-export const fineBin = (from_ms, to_ms) => (from_ms === null || to_ms === null ? 900 : FINE_BINS_S.find((one) => (to_ms - from_ms) / 1000 / one <= 200) || 3600);
+// The finest of the bins of an hour at most that gives a few hundred of them; days where even hours are too many.
+export const fineBin = (from_ms, to_ms) => (from_ms === null || to_ms === null ? 900 : FINE_BINS_S.find((one) => (to_ms - from_ms) / 1000 / one <= 200) || ((to_ms - from_ms) / 3_600_000 <= MOST_HOURS ? 3600 : DAY_S));
 
 // Spans to hatch: whole bins that an outage touches.
 export const outSpans = (data) => data.starts_ms.filter((at) => data.outages.some((one) => one.from_ms < at + data.bin_s * 1000 && one.to_ms >= at)).map((at) => [at, at + data.bin_s * 1000]);
