@@ -52,8 +52,8 @@ test: $(VENV)/.dev
 # What takes long: worlds of several minutes, rendered in full and once per file; properties with all their examples, the same
 # each time. MASKTRAIL_EXAMPLES=random looks for new ones.
 test-slow: $(VENV)/.dev
-	@MASKTRAIL_EXAMPLES=$${MASKTRAIL_EXAMPLES:-full} $(BIN)/python -m pytest -m "slow or examples" tests -n auto \
-	  --dist loadfile $(ARGS)
+	@MASKTRAIL_EXAMPLES=$${MASKTRAIL_EXAMPLES:-full} $(BIN)/python -m pytest -m "slow or examples" tests \
+	  --ignore tests/export -n auto --dist loadfile $(ARGS)
 
 # The PyTorch side, for `python -m export` and its tests: `make torch`. On Linux PyPI's torch brings CUDA along; for the small build:
 #   make torch TORCH_INDEX=https://download.pytorch.org/whl/cpu
