@@ -85,6 +85,9 @@ class FakePool:
         self.started.append(task.key)
         self.together.append(set(self._running))
 
+    def expect(self, tasks: int) -> None:
+        pass
+
     def wait(self, timeout_s: float) -> list[Advanced | Ended | Lost]:
         del timeout_s
         key = self._running.pop(0)

@@ -104,6 +104,20 @@ def test_actors_come_with_nodes(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (before, cluster.actors) == (2 + ray_pool.AHEAD, 60)
 
 
+def test_actors_wait_for_nodes_while_chunks_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ray_pool, "LOOK_S", -1.0)
+    cluster = FakeRay(CPU=2.0)
+    pool = opened(monkeypatch, cluster)
+    actors = []
+    for *expected, cores in ((3, 0, 2), (3, 2), (20, 5), (0, 5)):
+        for tasks in expected:
+            pool.expect(tasks)
+        cluster.resources = {"CPU": float(cores)}
+        pool.wait(0.0)
+        actors.append(cluster.actors - cluster.killed)
+    assert actors == [2 + 3, 2 + 3, 5 + ray_pool.AHEAD, 5]
+
+
 def test_every_node_has_an_actor_for_a_recording_that_takes_processes_down(monkeypatch: pytest.MonkeyPatch) -> None:
     cluster = FakeRay(nodes=3, CPU=24.0)
     opened(monkeypatch, cluster, most=1)

@@ -19,7 +19,7 @@ from tests.sources.videos import write_video
 from tracker.batch.chunks import Chunk, cut
 from tracker.batch.pool import Advanced, Ended, LocalPool, Lost
 from tracker.batch.run import plan_batch
-from tracker.batch.split import SplitWorker
+from tracker.batch.split import AHEAD, SplitWorker
 from tracker.batch.spool import Spool, picture_digest, read_spool, write_spooled
 from tracker.batch.task import Done
 from tracker.errors import SourceError
@@ -153,10 +153,14 @@ class LatePool(LocalPool):
     """Workers that are free once they were waited for, as actors are that start."""
 
     waited = False
+    expected = 0
 
     @property
     def free(self) -> int:
         return super().free if self.waited else 0
+
+    def expect(self, tasks: int) -> None:
+        self.expected = max(self.expected, tasks)
 
     def wait(self, timeout_s: float) -> list[Advanced | Ended | Lost]:
         self.waited = True
@@ -167,11 +171,13 @@ def test_workers_that_start_late_get_chunks(tmp_path: Path) -> None:
     video = write_video(tmp_path / "a.mp4", count=30, gop=10)
     settings = RunSettings(sources=(str(video),), model=str(end2end_model(tmp_path / "model.onnx")), workers=1)
     [task] = plan_batch(settings, str(tmp_path / "out")).tasks
-    worker = SplitWorker(settings, open_pool=lambda one: LatePool(one, processes=1), workers=1, chunk_s=0.1)
+    pool = LatePool(settings, processes=1)
+    worker = SplitWorker(settings, open_pool=lambda _: pool, chunk_s=0.1)
     result = worker.run(task, progress=lambda _: None)
     worker.close()
     assert isinstance(result, Done)
     assert (result.manifest.frames, result.manifest.notes) == (30, [])
+    assert 1 <= pool.expected <= AHEAD  # those that the pass would come to next
 
 
 def test_a_recording_that_cannot_be_read_fails_as_ever(run: Run, tmp_path: Path) -> None:

@@ -115,7 +115,6 @@ def _pool(plan: BatchPlan, settings: RunSettings, workers: Workers, scratch: str
     if workers.engine == "ray" and plan.tasks:
         from tracker.batch.ray_pool import RayPool
 
-        count = workers.processes or GPU_PROCESSES
         shared = settings if settings.workers is not None else settings.replace(workers=1)
         most = None if workers.split else len(plan.tasks)  # of a recording the chunks are not known yet
         opened = partial(RayPool, processes=workers.processes, most=most, gpus=workers.gpus, address=workers.address)
@@ -126,7 +125,7 @@ def _pool(plan: BatchPlan, settings: RunSettings, workers: Workers, scratch: str
         opened = partial(LocalPool, processes=count if plan.tasks else 0, cards=_cards(settings))
     if not workers.split or not plan.tasks:
         return opened(shared)
-    worker = partial(split.SplitWorker, open_pool=opened, workers=count, chunk_s=split.CHUNK_S, scratch=scratch)
+    worker = partial(split.SplitWorker, open_pool=opened, chunk_s=split.CHUNK_S, scratch=scratch)
     return LocalPool(shared, processes=1, open_worker=worker)
 
 

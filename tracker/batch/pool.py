@@ -93,6 +93,10 @@ class Pool(Protocol):
         """Give a task to a free worker."""
         ...
 
+    def expect(self, tasks: int) -> None:
+        """Say how many tasks would start now if there were more workers; of use where there can be more."""
+        ...
+
     def wait(self, timeout_s: float) -> list[Advanced | Ended | Lost]:
         """What happened until now, waiting for the first of it.
 
@@ -203,6 +207,9 @@ class LocalPool:
         worker = min((one for one in self._workers if one.key is None), key=lambda one: not one.ready)
         worker.key = task.key
         worker.send(task)
+
+    def expect(self, tasks: int) -> None:
+        """See :class:`Pool`: here there are never more."""
 
     def wait(self, timeout_s: float) -> list[Advanced | Ended | Lost]:
         """See :class:`Pool`."""

@@ -29,8 +29,8 @@ TELL_S = 1.0
 LOOK_S = 3.0
 """How often the nodes are looked at, for actors to be added."""
 AHEAD = 8
-"""Actors that wait for a node while recordings do, at least: what an autoscaler sees of them. As many as there are
-cores, where those are more: it may double the cluster."""
+"""Actors that wait for a node while tasks do, at least: what an autoscaler sees of them. As many as there are cores,
+where those are more: it may double the cluster."""
 STARTS = 5
 """Actors in a row that cannot be started, after which the batch cannot run."""
 
@@ -101,7 +101,8 @@ class RayPool:
         processes: Actors; ``None`` = as many as the cluster has room for, also when nodes come, and some that wait for
             nodes to come.
         most: Tasks that there will be. There are no more actors than tasks that have not ended, but one for each node:
-            a task that took down its process is tried elsewhere. ``None`` = not known, and none waits for a node.
+            a task that took down its process is tried elsewhere. ``None`` = not known; :meth:`expect` says how many
+            wait.
         gpus: Share of a card per actor; 0 = none.
         address: Of the cluster; ``None`` = ``RAY_ADDRESS``, else the one that runs on this machine, else a new one.
 
@@ -127,6 +128,7 @@ class RayPool:
         self._slots: list[_Slot] = []
         self._avoid: dict[str, set[str]] = {}
         self._false_starts = 0
+        self._expected = 0
         self._looked_s = 0.0
         self._grow()
 
@@ -150,6 +152,10 @@ class RayPool:
         free = [slot for slot in self._slots if slot.key is None and slot.node]
         slot = min(free, key=lambda one: one.node in self._avoid.get(task.key, set()))
         slot.key, slot.result = task.key, slot.actor.run.remote(task)
+
+    def expect(self, tasks: int) -> None:
+        """See :class:`tracker.batch.pool.Pool`; the most that was said since the nodes were looked at counts."""
+        self._expected = max(self._expected, tasks)
 
     def wait(self, timeout_s: float) -> list[Advanced | Ended | Lost]:
         """See :class:`tracker.batch.pool.Pool`."""
@@ -192,7 +198,11 @@ class RayPool:
             room = int(total.get("CPU", 0) // self._cpus)
             if self._gpus:
                 room = min(room, int(total.get("GPU", 0) / self._gpus + 1e-6))
-            wanted = max(room, 1) if self._most is None else room + max(room, AHEAD)
+            wanted = room + max(room, AHEAD)
+            if self._most is None:
+                wanted = max(min(wanted, room + self._expected), 1)
+                self._expected = 0
+                self._shrink(wanted)
         if self._most is not None:
             wanted = min(wanted, max(self._most, self.nodes))
         while len(self._slots) < wanted:
@@ -225,7 +235,7 @@ class RayPool:
 
     def _shrink(self, most: int) -> None:
         """Take back actors that wait for a node and would have no task, so that no node is started for them."""
-        for slot in [slot for slot in self._slots if not slot.node]:
+        for slot in [slot for slot in reversed(self._slots) if not slot.node]:  # those that had room came first
             if len(self._slots) <= most:
                 return
             self._slots.remove(slot)

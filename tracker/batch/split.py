@@ -47,7 +47,6 @@ class SplitWorker:
     Args:
         settings: Of the batch.
         open_pool: Gives the pool of workers.
-        workers: How many there are, for how far they may be ahead.
         chunk_s: Shortest length of a chunk.
         scratch: Folder for chunks; ``None`` = the system's.
     """
@@ -57,12 +56,10 @@ class SplitWorker:
         settings: RunSettings,
         *,
         open_pool: Callable[[RunSettings], Pool],
-        workers: int,
         chunk_s: float = CHUNK_S,
         scratch: str | None = None,
     ) -> None:
-        self._settings, self._ahead = settings, AHEAD * workers
-        self._chunk_s, self._scratch = chunk_s, scratch
+        self._settings, self._chunk_s, self._scratch = settings, chunk_s, scratch
         self._pool = open_pool(settings)
         self._whole: _Whole | None = None
         self._stopped = False
@@ -81,9 +78,7 @@ class SplitWorker:
             message = "expected a recording, found a chunk"
             raise TypeError(message)
         with self._at_work:
-            whole = _Whole(
-                task, self._settings, self._pool, ahead=self._ahead, chunk_s=self._chunk_s, progress=progress
-            )
+            whole = _Whole(task, self._settings, self._pool, chunk_s=self._chunk_s, progress=progress)
             self._whole = whole
             if self._stopped:
                 return None
@@ -120,12 +115,12 @@ class _Whole:
         settings: RunSettings,
         pool: Pool,
         *,
-        ahead: int,
         chunk_s: float,
         progress: Callable[[StreamFigures], None],
     ) -> None:
-        self._task, self._pool, self._ahead, self._chunk_s = task, pool, ahead, chunk_s
+        self._task, self._pool, self._chunk_s = task, pool, chunk_s
         self._progress = progress
+        self._ahead = AHEAD
         self._spool = Spool()
         self._cut: queue.SimpleQueue[Chunk] = queue.SimpleQueue()
         self._next: deque[Chunk] = deque()
@@ -144,10 +139,13 @@ class _Whole:
 
     def step(self) -> Ended | None:
         """Give chunks to free workers, and take what they give back; the end of the pass, once it is there."""
+        self._ahead = AHEAD * max(self._pool.free + self._pool.busy, 1)
         while not self._cut.empty():
             self._next.append(self._cut.get())
-        while self._next and self._pool.free and self._next[0].number <= self._spool.at + self._ahead:
+        last = self._spool.at + self._ahead
+        while self._next and self._pool.free and self._next[0].number <= last:
             self._start(self._next.popleft())
+        self._pool.expect(sum(chunk.number <= last for chunk in self._next))
         attends = bool(self._running or self._next)  # also to those that start: only in a wait they become free
         for event in self._pool.wait(POLL_S) if attends else ():
             self._take(event)
