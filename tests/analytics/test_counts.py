@@ -158,10 +158,10 @@ def test_a_state_that_is_not_over_lasts_until_the_last_row():
     bins = count_bins([crossing(10), dark, crossing(2000), other], by=["stream"])
     assert [one.outage for one in bins if one.group == ("gate",)] == [False, True, True, True, True]
     assert [one.count for one in bins if one.group == ("gate",)] == [1, None, 1, None, None]
-    # Of each stream its own events say when it was looking; together they are looking as long as one of them is.
+    # Of each stream its own events say when it was looking; together they are looking where one of them is.
     assert [one.count for one in bins if one.group == ("yard",)] == [None, None, None, None, 1]
     together = count_bins([crossing(10), dark, crossing(2000), other], by=["place"])
-    assert [one.count for one in together] == [1, None, 1, 0, 1]
+    assert [one.count for one in together] == [1, None, 1, None, 1]
     assert any(one.outage for one in count_bins([crossing(10), dark], by=["class"]))
 
 

@@ -85,6 +85,7 @@ class Fake(FakeMeasures, FakeSites, FakeValidation, FakeAccounts, FakeLive, Fake
         self.cameras = {one.id: one for one in cameras}
         self.hand_counts = []
         self.alerts_seen = {}
+        self.left_out: list[str] = []
         self.fail: set[str] = set()
         """Paths that answer 500, for error states."""
 
@@ -179,7 +180,7 @@ class Fake(FakeMeasures, FakeSites, FakeValidation, FakeAccounts, FakeLive, Fake
             "size": [640, 360],
             "living": len(one.frame(index)[2]),
             "identities": one.most_id,
-            "outage": "gap" if one.lost else None,
+            "outage": "gap" if one.lost else one.outage or None,
             "site_revision": one.site["revision"],
             "today": [
                 {"place": place, "direction": direction, "count": count} for (place, direction), count in today.items()

@@ -66,7 +66,7 @@ class FakeMeasures(FakeQuestions):
         middle = round((from_ms + to_ms) / 2)
         out = {"stream": "entrance", "kind": "gap", "from_ms": middle, "to_ms": middle + 3_600_000}
         known = {"bin_s": bin_s, "utc": True, "starts_ms": starts, "timezone": "Europe/Berlin"}
-        return known | {"outages": [out]}
+        return known | {"outages": [out], "left_out": []}
 
     async def queues(self, request: Request) -> Response:
         bins = self.bins(request)
@@ -176,7 +176,9 @@ def _half_seconds(shape: list[int]) -> list[dict[str, float]]:
 
 def _look(request: Request) -> HeatLook:
     query = request.query_params
-    return HeatLook(visits=query.get("measure") == "visits", classes=query.getlist("class"))
+    shown_px = int(query["shown_px"]) if "shown_px" in query else None
+    visits = query.get("measure") == "visits"
+    return HeatLook(visits=visits, classes=query.getlist("class"), shown_px=shown_px)
 
 
 def _walked(one: Camera) -> Presence | None:

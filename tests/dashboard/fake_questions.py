@@ -97,6 +97,7 @@ class FakeQuestions(FakeState):
                 "series": series,
                 "compared": compared,
                 "outages": out,
+                "left_out": self.left_out,
                 "outage_bins": dark,
                 "timezone": "Europe/Berlin",
             }

@@ -30,6 +30,7 @@ class Camera:
     timezone: str = "Europe/Berlin"
     kind: str = "camera"
     lost: str = ""
+    outage: str = ""
     lost_share: float = 0.0
     began_s: float = field(default_factory=lambda: time.time() - 30.0)
 

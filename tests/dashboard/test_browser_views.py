@@ -338,6 +338,45 @@ def test_dropped_frames_are_told_in_words(tab: Callable[..., Tab], fake: Fake) -
     assert one.page.get_by_text("lost 5").count() == 0
 
 
+def test_a_moved_camera_that_drops_frames_says_both(tab: Callable[..., Tab], fake: Fake) -> None:
+    fake.cameras["checkout"].outage = "camera_moved"
+    one = tab()
+    one.go("/")
+    head = one.page.locator(".tile", has_text="checkout").locator("header")
+    assert head.get_by_text("Camera was moved").is_visible()
+    assert head.get_by_text("38 % dropped").is_visible()
+    assert head.get_by_text("Live").count() == 0
+    one.go("/streams/checkout")
+    one.page.locator(".page-title").get_by_text("Camera was moved").wait_for()
+    assert one.page.locator(".page-title").get_by_text("38 %").is_visible()
+
+
+def test_a_wide_table_fades_where_there_is_more(tab: Callable[..., Tab]) -> None:
+    one = tab(viewport={"width": 500, "height": 780})
+    one.go("/health")
+    models = one.page.get_by_role("region", name="Models")
+    classes = "(element) => [...element.classList].filter((one) => one.startsWith('more')).join()"
+    one.page.locator(".scroller.more-after").last.wait_for()
+    assert models.evaluate(classes) == "more-after"
+    models.evaluate("(element) => element.scrollTo(element.scrollWidth, 0)")
+    one.page.locator(".scroller.more-before").wait_for()
+    assert models.evaluate(classes) == "more-before"
+    one.page.set_viewport_size({"width": 1600, "height": 800})
+    one.page.locator(".scroller.more-before").wait_for(state="detached")
+
+
+def test_recordings_without_a_time_of_day_are_told_and_one_click_away(tab: Callable[..., Tab], fake: Fake) -> None:
+    fake.left_out = ["morning"]
+    one = tab()
+    one.go("/counts?span=all")
+    one.page.get_by_text("A recording has no time of day and is left out").wait_for()
+    assert axe(one.page) == []
+    fake.left_out = []
+    one.page.locator(".notice").get_by_role("button", name="morning").click()
+    one.page.get_by_text("left out").wait_for(state="detached")
+    assert "stream=morning" in one.page.url
+
+
 def test_themes_follow_the_system_or_the_switch(tab: Callable[..., Tab]) -> None:
     one = tab(color_scheme="dark")
     ground = "getComputedStyle(document.body).backgroundColor"

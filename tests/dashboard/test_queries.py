@@ -19,6 +19,7 @@ from tracker.analytics.bins import shifted
 from tracker.analytics.counts import BY
 from tracker.analytics.dwell import quantiles
 from tracker.analytics.stays import stays
+from tracker.dashboard.bin_series import bin_series
 from tracker.dashboard.bins import edges_of
 from tracker.dashboard.dwell import dwell
 from tracker.dashboard.filters import Filter
@@ -181,6 +182,24 @@ def test_of_a_time_without_any_event_nothing_is_known(history):
     assert answer["outage_bins"] == [False] * 4  # nothing was out
     late = replace(asked, from_ms=START_MS + week_ms + hour_ms, to_ms=START_MS + week_ms + 5 * hour_ms)
     assert counts(history, replace(query, asked=late, compare_s=None))["series"][0]["counts"] == [None, 1, None, None]
+
+
+def test_between_two_recordings_nothing_is_known(tmp_path):
+    hour_s = 3600
+    first, later, bare = crossing(10), crossing(3 * hour_s + 10, stream="yard"), crossing(20, stream="old")
+    events = [first, later, replace(bare, utc_ms=None)]
+    history = read(write_ledger(tmp_path / "x.sqlite", events)).history
+    asked = Filter(streams=["gate", "yard", "old"], kinds=("crossing",))
+    query = CountQuery(asked=asked, by=("kind",), bin_s=hour_s, zone=ZoneInfo("UTC"))
+    answer = counts(history, query)
+    assert answer["series"][0]["counts"] == [1, None, None, 1]
+    assert answer["left_out"] == ["old"]
+    # With limits of the time who asks knows that media time is not in it; alone it is what is answered.
+    limited = replace(asked, from_ms=START_MS, to_ms=START_MS + hour_s * 1000)
+    assert counts(history, replace(query, asked=limited))["left_out"] == []
+    alone = counts(history, replace(query, asked=replace(asked, streams=["old"])))
+    assert (alone["utc"], alone["left_out"]) == (False, [])
+    assert bin_series(history, asked, hour_s).left_out == ["old"]
 
 
 def test_what_a_camera_that_sees_now_has_not_told_did_not_happen(history):

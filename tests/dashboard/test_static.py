@@ -225,13 +225,13 @@ def test_times_of_a_place_survive_the_change_of_the_clock(browser: Any, served: 
         const m = await import('/static/js/time.js'), zone = 'Europe/Berlin';
         const hour = 3600000, night = Date.UTC(2026, 9, 25, 0);
         const length = (at) => (m.startOfDay(at, zone, 1) - m.startOfDay(at, zone)) / hour;
-        const axis = m.axisLabels([night, night + hour, night + 2 * hour], zone, 3600);
+        const axis = m.axisLabels([night, night + hour, night + 2 * hour], zone, 3600, night);
         return {
             axis, first: m.toUtc('2026-10-25T02:30', zone), missing: m.toUtc('2026-03-29T02:30', zone),
             plain: m.toUtc('2026-07-01T12:00', zone), long_day: length(night),
             short_day: length(Date.UTC(2026, 2, 29, 12)),
             back: m.toLocal(m.toUtc('2026-10-25T23:15', zone), zone), half: m.offsetText(night, 'Asia/Kathmandu'),
-            bad: m.toUtc('x', zone), short: m.axisLabels([night, night + 5000], zone, 5),
+            bad: m.toUtc('x', zone), short: m.axisLabels([night, night + 5000], zone, 5, night),
             second: m.binClock(night, zone, 1), minute: m.binClock(night, zone, 60),
             durations: [0.44, 9.96, 59.6, 200, 3600, 7500, 93600].map((one) => m.duration(one)),
         };
@@ -249,6 +249,36 @@ def test_times_of_a_place_survive_the_change_of_the_clock(browser: Any, served: 
     assert found["back"] == "2026-10-25T23:15"
     assert found["half"] == "+05:45"
     assert found["bad"] is None
+    page.close()
+
+
+@pytest.mark.browser
+def test_an_axis_of_years_has_months_and_years(browser: Any, served: str) -> None:
+    page = browser.new_page()
+    page.goto(served + "/login")
+    script = """async ([from, to, most]) => {
+        const m = await import('/static/js/time.js'), c = await import('/static/js/chart.js'), zone = 'Europe/Berlin';
+        const { splits, step_s } = c.splitsOf(Date.parse(from), Date.parse(to), most, zone, true);
+        const now = Date.parse('2026-06-01');
+        const labels = m.axisLabels(splits, zone, step_s, now);
+        return [splits.map((at) => m.toLocal(at, zone)), labels, m.dayText(splits[0], zone, now)];
+    }"""
+
+    def axis(*asked: Any) -> Any:
+        return page.evaluate(script, asked)
+
+    years, labels, day = axis("2023-11-20T10:00Z", "2026-02-03T10:00Z", 6)
+    assert years == [f"{month}-01T00:00" for month in ("2024-01", "2024-07", "2025-01", "2025-07", "2026-01")]
+    assert labels == ["Jan\n2024", "Jul", "Jan\n2025", "Jul", "Jan\n2026"]
+    assert day == "Mon, 1 Jan 2024"
+    weeks, labels, day = axis("2026-03-16T00:00+01:00", "2026-04-20T00:00+02:00", 6)
+    assert weeks == [f"2026-{day}T00:00" for day in ("03-16", "03-23", "03-30", "04-06", "04-13", "04-20")]
+    assert labels[:2] == ["16 Mar", "23 Mar"]
+    assert day == "Mon 16 Mar"
+    hours, labels, _ = axis("2026-03-29T00:00+01:00", "2026-03-29T12:00+02:00", 12)
+    assert hours[:4] == [f"2026-03-29T{hour}:00" for hour in ("00", "01", "03", "04")]
+    assert labels[2] == "03:00\nUTC+02:00"
+    assert len(axis("1990-01-01T00:00Z", "2026-01-01T00:00Z", 5)[0]) == 3
     page.close()
 
 

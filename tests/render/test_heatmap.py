@@ -84,6 +84,15 @@ def test_the_legend_is_as_wide_as_the_picture_and_has_all_lines():
     assert short.max() > 200
 
 
+def test_text_of_the_legend_can_be_read_where_the_picture_is_shown_small():
+    scale = scale_of(np.array([3.0]), unit="s", percentile=98)
+    own, phone, wide = (
+        legend(scale, 1280, title="Seconds", lines=["a"], shown_px=shown).shape[0] for shown in (None, 320, 1280)
+    )
+    assert own == wide
+    assert phone == pytest.approx(own * 44 / 18, rel=0.05)
+
+
 @pytest.mark.parametrize("ground", [ABOVE, SLANTED])
 def test_values_per_square_metre_add_up_to_the_values(ground):
     rng = np.random.default_rng(1)

@@ -111,9 +111,9 @@ class Sums:
         first, last = self.streams.get((stream, utc), (first_ms, last_ms))
         self.streams[stream, utc] = min(first, first_ms), max(last, last_ms)
 
-    def span(self, stream: str | None = None, *, utc: bool) -> tuple[int, int] | None:
-        """What is known by a clock, of a stream or of any; ``None`` = nothing."""
-        found = [span for (name, clock), span in self.streams.items() if clock == utc and stream in {None, name}]
+    def span(self, *, utc: bool) -> tuple[int, int] | None:
+        """First and last millisecond of which the ledger knows by a clock; ``None`` = nothing."""
+        found = [span for (_, clock), span in self.streams.items() if clock == utc]
         return (min(first for first, _ in found), max(last for _, last in found)) if found else None
 
 
@@ -235,7 +235,7 @@ def filled(
     """Rows of all bins and groups, those without a count included; see :func:`count_bins`.
 
     ``sums`` are in bins of :func:`sum_s`. A bin without a count is 0 where the ledger knows of its time, and nothing
-    was out: of the stream's time where streams are counted apart, else of that of any.
+    was out: of the stream's time where streams are counted apart, else of the time of any; between two there is none.
 
     Raises:
         ConfigError: Events follow rules of two versions.
@@ -328,8 +328,9 @@ class _Unknown:
 
     def _of(self, stream: str | None) -> NDArray[np.bool_]:
         found = np.ones(self._bins, np.bool_)
-        if (span := self._sums.span(stream, utc=self._utc)) is not None:
-            found[self._bins_of(*span)] = False
+        for (name, utc), span in self._sums.streams.items():
+            if utc == self._utc and stream in {None, name}:
+                found[self._bins_of(*span)] = False
         for outage in self._sums.outages:
             if outage.utc == self._utc and stream in {None, outage.stream}:
                 found[self._bins_of(outage.from_ms, outage.to_ms)] = True

@@ -9,7 +9,7 @@ import numpy as np
 
 from tracker.dashboard.bins import edges_of
 from tracker.dashboard.known import known_spans
-from tracker.dashboard.queries import outages_in
+from tracker.dashboard.queries import other_clock, outages_in
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -34,6 +34,7 @@ class BinSeries:
         starts_ms: Their begins.
         spans: What is known of each stream in that time.
         outages: Stream, kind, from and to of the times in which a camera saw nothing that counts.
+        left_out: Streams that have times of the other clock alone; empty where limits of the time leave them out.
     """
 
     bin_s: int
@@ -41,6 +42,7 @@ class BinSeries:
     starts_ms: Sequence[int]
     spans: Mapping[Clock, Span]
     outages: Sequence[tuple[str, str, int, int]]
+    left_out: Sequence[str]
 
     def fill(self, stream: str, values: Mapping[int, float]) -> list[float | None]:
         """A value for each bin: 0 where none is given, ``None`` where nothing is known or an outage may be why.
@@ -76,6 +78,7 @@ class BinSeries:
             "starts_ms": list(self.starts_ms),
             "outages": out,
             "timezone": timezone,
+            "left_out": list(self.left_out),
         }
 
 
@@ -88,10 +91,12 @@ def bin_series(history: History, asked: Filter, bin_s: int) -> BinSeries:
     spans = known_spans(history, asked)
     utc = any(one for _, one in spans) or not spans
     known = [span for (_, clock), span in spans.items() if clock == utc]
+    limited = asked.from_ms is not None or asked.to_ms is not None
     low = asked.from_ms if asked.from_ms is not None else min((span[0] for span in known), default=0)
     high = asked.to_ms if asked.to_ms is not None else max((span[1] + 1 for span in known), default=low)
     starts = edges_of(low, max(low, high), bin_s, None)[:-1].tolist() if known else []
     with history.lock:
         out = outages_in(history, asked.streams, utc=utc)
+        other = [] if limited else other_clock(history, asked.streams, utc=utc)
     inside = [one for one in out if starts and one[3] >= starts[0] and one[2] < starts[-1] + bin_s * 1000]
-    return BinSeries(bin_s=bin_s, utc=utc, starts_ms=starts, spans=spans, outages=inside)
+    return BinSeries(bin_s=bin_s, utc=utc, starts_ms=starts, spans=spans, outages=inside, left_out=other)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from tracker.heat import HeatSum, Presence
+    from tracker.render.heatmap import Layer
     from tracker.site import Site
 
 __all__ = ["PERCENTILE", "WIDTH_PX", "HeatLook", "heat_facts", "heat_picture"]
@@ -38,12 +39,14 @@ class HeatLook:
         moving: Leave out the seconds of what stands still.
         classes: Only these; empty = all.
         ground: The ground from above, per square metre.
+        shown_px: Width at which the picture will be looked at; ``None`` = about its own.
     """
 
     visits: bool = False
     moving: bool = False
     classes: Sequence[str] = ()
     ground: bool = False
+    shown_px: int | None = None
 
     def grid(self, total: HeatSum) -> NDArray[np.float64]:
         """``(rows, columns)`` of what is shown."""
@@ -103,10 +106,17 @@ def heat_picture(found: Presence, look: HeatLook, *, still: bytes | None, site: 
         except ConfigError:
             raise ApiError(422, "ground", "time in cells near enough", "none", "leave ground out") from None
         lines.append(f"{100 * plan.shown:.0f} % of it lies near enough to say where")
-        sheet = heat_sheet(plan, stream=found.stream, visits=look.visits, percentile=PERCENTILE, lines=lines)
+        layer: Layer = plan
     else:
-        below = _below(still, grid.shape, site)
-        sheet = heat_sheet((grid, below), stream=found.stream, visits=look.visits, percentile=PERCENTILE, lines=lines)
+        layer = grid, _below(still, grid.shape, site)
+    sheet = heat_sheet(
+        layer,
+        stream=found.stream,
+        visits=look.visits,
+        percentile=PERCENTILE,
+        lines=lines,
+        shown_px=look.shown_px,
+    )
     return bytes(cv2.imencode(".png", sheet)[1].tobytes())
 
 

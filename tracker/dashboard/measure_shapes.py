@@ -64,6 +64,7 @@ class Binned(Shape):
     starts_ms: list[int]
     outages: list[Outage]
     timezone: str
+    left_out: list[str] = Field(description="Streams that have times of the other clock alone.")
 
 
 class QueueShape(Shape):

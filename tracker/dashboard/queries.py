@@ -33,6 +33,7 @@ __all__ = [
     "counts",
     "flows",
     "grouped",
+    "other_clock",
     "outage_now",
     "outages_in",
     "places",
@@ -73,9 +74,10 @@ class CountQuery:
 def counts(history: History, query: CountQuery) -> dict[str, Any]:
     """Counts in bins; without a count a bin is 0 where the camera was looking, else ``None``.
 
-    It was not while it was out, and of the time before the first and after the last event of the ledger nothing is
-    known: of a stream's own events where streams are counted apart, else of all of them. So counts the command. Of a
-    camera that sees now it is known until now.
+    It was not while it was out, and before the first and after the last event of a stream nothing is known of it. Where
+    streams are not counted apart a bin is 0 where any of them was looking. So counts the command. Of a camera that sees
+    now it is known until now. ``left_out`` names the streams that have times of the other clock alone, where no limits
+    of the time leave them out.
 
     Raises:
         ApiError: There would be too many cells, or events follow rules of two versions.
@@ -110,6 +112,7 @@ def counts(history: History, query: CountQuery) -> dict[str, Any]:
         "compared": earlier,
         "outages": [{"stream": s, "kind": kind, "from_ms": begun, "to_ms": end} for s, kind, begun, end in out],
         "timezone": query.zone.key,
+        "left_out": [] if limited else other_clock(history, asked.streams, utc=utc),
     }
 
 
@@ -214,12 +217,16 @@ def _slots_out(
 def _slots_beyond(
     history: History, edges: NDArray[np.int64], streams: Sequence[str], looking: Mapping[str, int], *, utc: bool
 ) -> NDArray[np.bool_]:
-    """Bins of which nothing is known: before the first event of some streams, and after the last or what is seen."""
+    """Bins of which nothing is known: outside of the times of all of the streams.
+
+    The time of a stream is from its first event until its last, or until what is seen of it.
+    """
     found = np.ones(len(edges) - 1, np.bool_)
-    if (span := spans(history, streams).get(utc)) is not None:
-        ends = [span[1], *(looking[stream] for stream in streams if stream in looking)]
-        first, last = (np.searchsorted(edges, (span[0], max(ends)), side="right") - 1).tolist()
-        found[max(first, 0) : max(last + 1, 0)] = False
+    for stream in streams:
+        if (span := spans(history, [stream]).get(utc)) is not None:
+            ends = span[0], max(span[1], looking.get(stream, span[1]))
+            first, last = (np.searchsorted(edges, ends, side="right") - 1).tolist()
+            found[max(first, 0) : max(last + 1, 0)] = False
     return found
 
 
@@ -233,6 +240,12 @@ def spans(history: History, streams: Sequence[str]) -> dict[bool, tuple[int, int
                     first, last = found.get(utc, span)
                     found[utc] = min(first, span[0]), max(last, span[1])
     return found
+
+
+def other_clock(history: History, streams: Sequence[str], *, utc: bool) -> list[str]:
+    """Streams that have events by the other clock alone: an answer has times of one of them."""
+    with history.lock:
+        return [stream for stream in streams if set(spans(history, [stream])) == {not utc}]
 
 
 def today(history: History, since_ms: Mapping[str, int | None]) -> dict[str, list[dict[str, Any]]]:

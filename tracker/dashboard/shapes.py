@@ -206,6 +206,7 @@ class Counts(Shape):
     compared: list[Series] | None
     outages: list[Outage]
     timezone: str
+    left_out: list[str] = Field(description="Streams that have times of the other clock alone.")
 
 
 class DwellFigures(Shape):

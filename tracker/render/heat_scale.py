@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["GROUND", "HeatScale", "legend", "scale_of", "shown_value", "square"]
+__all__ = ["GROUND", "HeatScale", "font_px", "legend", "scale_of", "shown_value", "square"]
 
 GROUND = (30, 25, 23)
 BRIGHT, MUTED = (255, 253, 250), (205, 198, 190)
@@ -27,6 +27,10 @@ FIRST = 0.14
 """Where in the colour map the scale begins: its black would darken the still where hardly anything was."""
 STRONGEST = 0.88
 """Opacity of the last colour; that of the first one is 0."""
+LEAST_PX = 11
+"""Height of text that can be read."""
+MOST_LINE = 28
+"""Heights of its text that a picture is wide at least: lines of the legend fit."""
 PAPER = 78.0
 """Grey under the colours of the legend: that of a dimmed still."""
 
@@ -115,7 +119,19 @@ def square() -> str:
     return "m\u00b2" if hasattr(cv2, "FontFace") else "m2"
 
 
-def legend(scale: HeatScale, width: int, *, title: str, lines: Sequence[str]) -> NDArray[np.uint8]:
+def font_px(width: int, shown_px: int | None = None) -> int:
+    """Height of the text of a picture of some width, larger where it is shown smaller.
+
+    >>> font_px(1280), font_px(1280, 1280), font_px(1280, 320)
+    (18, 18, 44)
+    """
+    least = 0 if shown_px is None else round(LEAST_PX * width / shown_px)
+    return max(min(max(round(width / 72), LEAST_PX), 34), min(least, width // MOST_LINE))
+
+
+def legend(
+    scale: HeatScale, width: int, *, title: str, lines: Sequence[str], shown_px: int | None = None
+) -> NDArray[np.uint8]:
     """A strip ``(h, width, 3)`` uint8 BGR to put under a picture.
 
     Args:
@@ -123,8 +139,9 @@ def legend(scale: HeatScale, width: int, *, title: str, lines: Sequence[str]) ->
         width: Of the picture in pixels.
         title: What is shown.
         lines: Of when and how much, below it.
+        shown_px: Width at which the picture will be looked at; ``None`` = about its own.
     """
-    font = min(max(round(width / 72), 11), 34)
+    font = font_px(width, shown_px)
     row, margin = round(font * 1.55), font
     strip = np.empty((round(row * (3.3 + len(lines))), width, 3), np.uint8)
     strip[...] = GROUND

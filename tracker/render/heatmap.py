@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tracker.errors import ConfigError
-from tracker.render.heat_scale import GROUND, legend, scale_of, square
+from tracker.render.heat_scale import GROUND, font_px, legend, scale_of, square
 from tracker.render.label import plain_sprite, stamp
 
 if TYPE_CHECKING:
@@ -105,8 +105,8 @@ def draw_heatmap(image: NDArray[np.uint8], grid: NDArray[np.float64], scale: Hea
     return scale.over(np.repeat(grey, 3, axis=2), values)
 
 
-def draw_plan(plan: Plan, scale: HeatScale) -> NDArray[np.uint8]:
-    """The ground from above with a grid in metres, ``(H, W, 3)`` uint8 BGR."""
+def draw_plan(plan: Plan, scale: HeatScale, shown_px: int | None = None) -> NDArray[np.uint8]:
+    """The ground from above with a grid in metres, ``(H, W, 3)`` uint8 BGR, for being shown ``shown_px`` wide."""
     side_m = plan.high_m - plan.low_m
     pixels_per_m = PLAN_PX / float(side_m.max())
     values, seen = plan.values(pixels_per_m)
@@ -120,11 +120,11 @@ def draw_plan(plan: Plan, scale: HeatScale) -> NDArray[np.uint8]:
             else:
                 floor[at : at + 1] = RULE
     drawn = scale.over(floor.astype(np.float32), values)
-    return _framed(drawn, plan, pixels_per_m, step_m)
+    return _framed(drawn, plan, pixels_per_m, step_m, font=max(17, font_px(PLAN_PX, shown_px)))
 
 
 def heat_sheet(
-    layer: Layer, *, stream: str, visits: bool, percentile: float, lines: Sequence[str]
+    layer: Layer, *, stream: str, visits: bool, percentile: float, lines: Sequence[str], shown_px: int | None = None
 ) -> NDArray[np.uint8]:
     """A heatmap with its legend below, ``(H, W, 3)`` uint8 BGR.
 
@@ -134,22 +134,25 @@ def heat_sheet(
         visits: Values are visits, else seconds.
         percentile: Of the cells with a value, which has the last colour.
         lines: Of text, below the scale.
+        shown_px: Width at which it will be looked at; ``None`` = about its own.
     """
     what, unit = ("Visits", "visits") if visits else ("Seconds", "s")
     if isinstance(layer, Plan):
         scale = scale_of(layer.density, unit=f"{unit}/{square()}", percentile=percentile)
-        drawn, title = draw_plan(layer, scale), f"{what} per square metre"
+        drawn, title = draw_plan(layer, scale, shown_px), f"{what} per square metre"
     else:
         grid, still = layer
         scale = scale_of(grid, unit=unit, percentile=percentile, whole=visits)
         drawn, title = draw_heatmap(still, grid, scale), f"{what} per cell"
-    return np.concatenate([drawn, legend(scale, drawn.shape[1], title=f"{title}: {stream}", lines=lines)])
+    below = legend(scale, drawn.shape[1], title=f"{title}: {stream}", lines=lines, shown_px=shown_px)
+    return np.concatenate([drawn, below])
 
 
-def _framed(drawn: NDArray[np.uint8], plan: Plan, pixels_per_m: float, step_m: float) -> NDArray[np.uint8]:
+def _framed(
+    drawn: NDArray[np.uint8], plan: Plan, pixels_per_m: float, step_m: float, *, font: int
+) -> NDArray[np.uint8]:
     """With metres beside the rules."""
     height, width = drawn.shape[:2]
-    font = 17
     left, below = 4 * font, 2 * font
     least = 26 * font - left  # the legend has room
     framed = np.empty((height + below + font, max(width, least) + left + font, 3), np.uint8)

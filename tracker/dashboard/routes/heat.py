@@ -32,6 +32,10 @@ class HeatQuestion(Question):
     measure: Literal["seconds", "visits"] = "seconds"
     moving: Annotated[bool, Field(description="Without seconds of what stands still for a minute.")] = False
     ground: Annotated[bool, Field(description="The ground from above, per square metre.")] = False
+    shown_px: Annotated[
+        int | None,
+        Field(ge=160, le=8192, description="Width at which the picture is shown: its text is that large."),
+    ] = None
 
 
 @router.get("", responses=gives(shapes.HeatShape))
@@ -60,4 +64,10 @@ async def picture(request: Request, stream: str, asked: Annotated[HeatQuestion, 
 
 
 def _look(asked: HeatQuestion) -> HeatLook:
-    return HeatLook(visits=asked.measure == "visits", moving=asked.moving, classes=asked.class_, ground=asked.ground)
+    return HeatLook(
+        visits=asked.measure == "visits",
+        moving=asked.moving,
+        classes=asked.class_,
+        ground=asked.ground,
+        shown_px=asked.shown_px,
+    )

@@ -4,39 +4,38 @@ import uPlot from "../vendor/uplot.js";
 import { useSize } from "./hooks.js";
 import { Swatch } from "./parts.js";
 import { token, useTheme } from "./prefs.js";
-import { axisLabels, binClock, mediaClock, minuteClock, offsetText, dayText } from "./time.js";
+import { axisLabels, binClock, localParts, mediaClock, minuteClock, MONTH_S, offsetText, dayText, startOfDay, startOfMonth } from "./time.js";
 import { decimal, number, t } from "./texts.js";
 
 const HOUR = 3600;
 const MOST_DOTS = 60; // of a series; more are a thick line
-const STEPS_S = [1, 2, 5, 10, 15, 30, 60, 120, 300, 900, 1800, HOUR, 2 * HOUR, 3 * HOUR, 6 * HOUR, 12 * HOUR, 24 * HOUR, 48 * HOUR, 72 * HOUR, 168 * HOUR];
+const DAY = 24 * HOUR;
+const MONTHS = [1, 2, 3, 6, 12, 24, 60, 120];
+const STEPS_S = [1, 2, 5, 10, 15, 30, 60, 120, 300, 900, 1800, ...[1, 2, 3, 6, 12].map((hours) => hours * HOUR), ...[1, 2, 3, 7, 14].map((days) => days * DAY), ...MONTHS.map((months) => months * MONTH_S)];
 
 // Instants of an axis: round in local time of the place also where the clock is changed between them.
 export function splitsOf(from_ms, to_ms, most, zone, utc) {
   const span_s = (to_ms - from_ms) / 1000;
   const step_s = STEPS_S.find((one) => span_s / one <= most) || STEPS_S[STEPS_S.length - 1];
+  return { splits: !utc || step_s < HOUR ? even(from_ms, to_ms, step_s * 1000) : local(from_ms, to_ms, step_s, zone), step_s };
+}
+
+function even(from_ms, to_ms, step) {
   const splits = [];
-  if (!utc || step_s < HOUR) {
-    const step = step_s * 1000;
-    for (let at = Math.ceil(from_ms / step) * step; at <= to_ms; at += step) splits.push(at);
-    return { splits, step_s };
+  for (let at = Math.ceil(from_ms / step) * step; at <= to_ms; at += step) splits.push(at);
+  return splits;
+}
+
+// Round hours, days from the first one on, or firsts of months.
+function local(from_ms, to_ms, step_s, zone) {
+  if (step_s < DAY) return even(from_ms, to_ms, HOUR * 1000 / 4).filter((at) => minuteClock(at, zone).endsWith(":00") && Number(minuteClock(at, zone).slice(0, 2)) % (step_s / HOUR) === 0);
+  const splits = [];
+  const first = localParts(from_ms, zone);
+  for (let number = 0; ; number += 1) {
+    const at = step_s < MONTH_S ? startOfDay(from_ms, zone, number * (step_s / DAY)) : startOfMonth(Number(first.year), number * (step_s / MONTH_S), zone);
+    if (at > to_ms) return splits;
+    if (at >= from_ms) splits.push(at);
   }
-  const hours = step_s / HOUR;
-  const first = new Date(from_ms);
-  first.setUTCMinutes(0, 0, 0);
-  let days = 0;
-  let lastDay = "";
-  for (let at = first.getTime(); at <= to_ms; at += HOUR * 1000) {
-    const [hour, minute] = minuteClock(at, zone).split(":").map(Number);
-    const day = dayText(at, zone);
-    if (day !== lastDay) {
-      days += 1;
-      lastDay = day;
-    }
-    if (at < from_ms || minute % 60 !== 0) continue;
-    if (hours < 24 ? hour % hours === 0 : hour === 0 && days % Math.max(1, hours / 24) === 0) splits.push(at);
-  }
-  return { splits, step_s };
 }
 
 function hatch(context, ratio, colour) {

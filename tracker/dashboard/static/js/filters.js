@@ -3,13 +3,14 @@ import { html } from "../vendor/preact.js";
 import { address, get } from "./api.js";
 import { useLoad, useTitle } from "./hooks.js";
 import { Icon } from "./icons.js";
-import { Button, Field, Loaded, Segments, Several } from "./parts.js";
+import { Button, Field, Loaded, Notice, Segments, Several } from "./parts.js";
 import { useQuery } from "./router.js";
 import { browserZone, startOfDay, toLocal, toUtc } from "./time.js";
-import { t } from "./texts.js";
+import { plural, t } from "./texts.js";
 
 export const SPANS = ["today", "yesterday", "7d", "28d", "all"];
 const DAY_MS = 86_400_000;
+const MOST_NAMED = 5;
 
 // Streams with their places and classes, once per page.
 export function useStreams() {
@@ -33,6 +34,20 @@ export function spanOf(query, zone, first = "today", now_ms = Date.now()) {
 export function firstSpan(streams, chosen) {
   const mine = (streams || []).filter((one) => !chosen.length || chosen.includes(one.id));
   return mine.length && mine.every((one) => one.kind === "recording") ? "all" : "today";
+}
+
+// From and to of recordings whose times are known; of cameras the ledgers know more than the page.
+export function recordedSpan(streams, chosen) {
+  const mine = (streams || []).filter((one) => !chosen.length || chosen.includes(one.id)).filter((one) => one.kind !== "recording" || one.began_ms);
+  if (!mine.length || mine.some((one) => one.kind !== "recording" || !one.duration_s)) return { from_ms: null, to_ms: null };
+  return { from_ms: Math.min(...mine.map((one) => one.began_ms)), to_ms: Math.max(...mine.map((one) => one.began_ms + 1000 * one.duration_s)) };
+}
+
+// Streams that an answer has no numbers of, since they have no time of day and the others do.
+export function LeftOut({ names }) {
+  const [, set] = useQuery();
+  if (!names.length) return null;
+  return html`<${Notice} kind="warn">${plural("left_out", names.length, { name: names[0] })} ${t("left_out.remedy")} ${names.slice(0, MOST_NAMED).map((name, at) => html`${at ? ", " : ""}<button type="button" class="as-link" onClick=${() => set({ stream: [name], place: null })}>${name}</button>`)}${names.length > MOST_NAMED ? " …" : ""}<//>`;
 }
 
 export function zoneOf(streams, chosen) {

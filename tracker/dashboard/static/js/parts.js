@@ -119,8 +119,27 @@ export function PageHead({ title, children, sub, back }) {
     <div class="page-actions">${children}</div></header>`;
 }
 
-// A region that scrolls sideways by keyboard too.
-export const Scroller = ({ label, children }) => html`<div class="scroller" tabindex="0" role="region" aria-label=${label}>${children}</div>`;
+// A region that scrolls sideways by keyboard too; an edge beyond which there is more fades out.
+export function Scroller({ label, children }) {
+  const ref = useRef(null);
+  const [more, setMore] = useState("");
+  useEffect(() => {
+    const element = ref.current;
+    const look = () => {
+      const rest = element.scrollWidth - element.clientWidth - element.scrollLeft;
+      setMore([element.scrollLeft > 1 && "more-before", rest > 1 && "more-after"].filter(Boolean).join(" "));
+    };
+    look();
+    const observer = new ResizeObserver(look);
+    [element, ...element.children].forEach((one) => observer.observe(one));
+    element.addEventListener("scroll", look, { passive: true });
+    return () => {
+      observer.disconnect();
+      element.removeEventListener("scroll", look);
+    };
+  }, []);
+  return html`<div ref=${ref} class=${`scroller ${more}`} tabindex="0" role="region" aria-label=${label}>${children}</div>`;
+}
 
 // A few choices out of many in a popover of checkboxes: `chosen` empty means all.
 export function Several({ label, all, options, chosen, onChange }) {

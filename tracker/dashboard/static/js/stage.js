@@ -19,7 +19,7 @@ export const isDown = (stream) => Boolean(stream.outage) || ["lost", "failed"].i
 
 // A tenth, as the engine names cameras that lose frames (tracker/engine/losses.py).
 export const LOST_SHARE = 0.1;
-export const losesFrames = (stream) => !isDown(stream) && stream.lost_share >= LOST_SHARE;
+export const losesFrames = (stream) => stream.lost_share >= LOST_SHARE;
 
 // Props: stream {id, size, kind, outage, state}, toggles, variant, fps, chosen, onPick(identity), onState(state), onMessage(message), children(size).
 export function Stage({ stream, toggles, variant = "masked", fps = 5, chosen = null, onPick, onState, onMessage, children, label }) {

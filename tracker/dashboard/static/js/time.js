@@ -59,17 +59,26 @@ export function toLocal(at_ms, zone) {
   return `${p.year}-${p.month}-${p.day}T${p.hour}:${p.minute}`;
 }
 
+export const MONTH_S = 30 * 86_400;
+
 export const startOfDay = (at_ms, zone, days = 0) => {
   const p = localParts(at_ms, zone);
   const day = new Date(Date.UTC(p.year, p.month - 1, Number(p.day) + days)).toISOString().slice(0, 10);
   return toUtc(`${day}T00:00`, zone);
 };
 
+// First instant of a month, counted from January of a year.
+export const startOfMonth = (year, months, zone) => toUtc(`${new Date(Date.UTC(year, months)).toISOString().slice(0, 7)}-01T00:00`, zone);
+
 export const clock = (at_ms, zone) => format(zone, { hour: "2-digit", minute: "2-digit", second: "2-digit" }).format(at_ms);
 export const minuteClock = (at_ms, zone) => format(zone, { hour: "2-digit", minute: "2-digit" }).format(at_ms);
 // Time of a bin or tick: with seconds where it is shorter than a minute.
 export const binClock = (at_ms, zone, step_s) => (step_s < 60 ? clock : minuteClock)(at_ms, zone);
-export const dayText = (at_ms, zone) => format(zone, { weekday: "short", day: "numeric", month: "short" }).format(at_ms);
+// A day, with its year where that is not the current one.
+export function dayText(at_ms, zone, now_ms = Date.now()) {
+  const year = localParts(at_ms, zone).year === localParts(now_ms, zone).year ? {} : { year: "numeric" };
+  return format(zone, { weekday: "short", day: "numeric", month: "short", ...year }).format(at_ms);
+}
 export const stamp = (at_ms, zone) => `${dayText(at_ms, zone)} ${clock(at_ms, zone)}`;
 
 // Seconds as people say them: 0.4 s, 12 s, 3 min 20 s, 2 h 5 min, 3 d 4 h.
@@ -102,16 +111,21 @@ export function mediaClock(seconds) {
 // An instant in words, of wall clock or of a recording.
 export const moment = (at_ms, utc, zone) => (utc ? stamp(at_ms, zone) : mediaClock(at_ms / 1000));
 
-// Labels of an axis of instants: day where it changes, offset where the clock was changed between two labels.
-export function axisLabels(splits_ms, zone, step_s) {
+// Labels of an axis of instants: day where it changes, year where that does or is not the current one, offset where the
+// clock was changed between two labels.
+export function axisLabels(splits_ms, zone, step_s, now_ms = Date.now()) {
   let lastDay = "";
+  let lastYear = localParts(now_ms, zone).year;
   let lastOffset = splits_ms.length ? offsetMinutes(splits_ms[0], zone) : 0;
   return splits_ms.map((at) => {
-    const day = format(zone, { day: "numeric", month: "short" }).format(at);
+    const day = format(zone, step_s < MONTH_S ? { day: "numeric", month: "short" } : { month: "short" }).format(at);
+    const year = localParts(at, zone).year;
     const offset = offsetMinutes(at, zone);
     const time = step_s >= 86_400 ? "" : binClock(at, zone, step_s);
-    const lines = [time, day !== lastDay ? day : "", offset !== lastOffset ? `UTC${offsetText(at, zone)}` : ""];
+    const lines = [time, day !== lastDay || year !== lastYear ? day : "", year !== lastYear ? year : ""];
+    if (step_s < 86_400 && offset !== lastOffset) lines.push(`UTC${offsetText(at, zone)}`);
     lastDay = day;
+    lastYear = year;
     lastOffset = offset;
     return lines.filter(Boolean).join("\n");
   });

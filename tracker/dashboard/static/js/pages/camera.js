@@ -63,9 +63,10 @@ export function CameraView({ stream }) {
 }
 
 function figures(stream, now) {
-  if (isDown(stream)) return `${word("state", stream.state)}${stream.problem ? ` · ${stream.problem}` : ""}`;
+  const lost = losesFrames(stream) && t("camera.dropped", { share: percent(stream.lost_share) });
+  if (isDown(stream)) return [stream.outage && stream.state === "live" ? word("outage", stream.outage) : word("state", stream.state), lost, stream.problem].filter(Boolean).join(" · ");
   const { fps, age_s } = now || stream;
-  return [word("state", stream.state), t("wall.fps", { fps: decimal(fps, 1) }), t("camera.age", { time: duration(age_s) }), losesFrames(stream) && t("camera.dropped", { share: percent(stream.lost_share) }), stream.size && stream.size.join(" × ")].filter(Boolean).join(" · ");
+  return [word("state", stream.state), t("wall.fps", { fps: decimal(fps, 1) }), t("camera.age", { time: duration(age_s) }), lost, stream.size && stream.size.join(" × ")].filter(Boolean).join(" · ");
 }
 
 // The same as a click in the picture, by keyboard and for screen readers.

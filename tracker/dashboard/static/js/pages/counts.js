@@ -2,7 +2,7 @@
 import { html, useMemo } from "../../vendor/preact.js";
 import { address, get } from "../api.js";
 import { Chart } from "../chart.js";
-import { Filters, firstSpan, spanOf, SPANS, zoneOf, streamsPage } from "../filters.js";
+import { Filters, firstSpan, LeftOut, recordedSpan, spanOf, SPANS, zoneOf, streamsPage } from "../filters.js";
 import { useLoad } from "../hooks.js";
 import { Icon } from "../icons.js";
 import { Check, Empty, Field, Loaded, Notice, PageHead, Scroller, Segments, Select } from "../parts.js";
@@ -31,8 +31,9 @@ function Body({ streams }) {
   const recording = (chosen.length === 1 && streams.find((one) => one.id === chosen[0] && one.kind === "recording")) || null;
   const zone = zoneOf(streams, chosen);
   const span = spanOf(query, zone, firstSpan(streams, chosen));
+  const whole = span.span === "all" ? recordedSpan(streams, chosen) : span;
   const media_s = recording ? recording.duration_s || 600 : null;
-  const bin_s = Number(query.get("bin")) || (media_s ? [1, 5, 10, 60, 300, 900].find((one) => media_s / one <= 60) || 3600 : autoBin(span.from_ms, span.to_ms));
+  const bin_s = Number(query.get("bin")) || (media_s ? [1, 5, 10, 60, 300, 900].find((one) => media_s / one <= 60) || 3600 : autoBin(whole.from_ms, whole.to_ms));
   const by = query.get("by") || "direction";
   const compare = query.get("compare") === "1" && !recording;
   const kind = query.get("kind") || "crossing";
@@ -48,7 +49,7 @@ function Body({ streams }) {
       <${Select} label=${t("counts.by")} value=${by} options=${BY.map((one) => [one, t(`by.${one}`)])} onChange=${(value) => set({ by: value === "direction" ? null : value })} />
       ${!recording && html`<${Field} label=${t("counts.compare")}><${Check} label=${t("counts.week_before")} checked=${compare} onChange=${(on) => set({ compare: on })} /><//>`}
     <//>
-    <${Loaded} of=${counts}>${(data) => html`<${Numbers} data=${data} by=${by} zone=${zone} shape=${query.get("shape") || "line"} onShape=${(value) => set({ shape: value === "line" ? null : value })} />`}<//>`;
+    <${Loaded} of=${counts}>${(data) => html`<${LeftOut} names=${data.left_out} /><${Numbers} data=${data} by=${by} zone=${zone} shape=${query.get("shape") || "line"} onShape=${(value) => set({ shape: value === "line" ? null : value })} />`}<//>`;
 }
 
 const nameOf = (group, by) => group[by] || t("counts.none");

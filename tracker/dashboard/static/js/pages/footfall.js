@@ -2,7 +2,7 @@
 import { html } from "../../vendor/preact.js";
 import { get } from "../api.js";
 import { Chart } from "../chart.js";
-import { Download, Filters, streamsPage, useChosen } from "../filters.js";
+import { Download, Filters, LeftOut, streamsPage, useChosen } from "../filters.js";
 import { useLoad } from "../hooks.js";
 import { Empty, Loaded, Notice, PageHead, Scroller } from "../parts.js";
 import { duration } from "../time.js";
@@ -21,7 +21,7 @@ function Body({ streams }) {
   const footfall = useLoad((signal) => get("/api/footfall", filter, signal), [JSON.stringify(filter)], { every_s: span.span === "today" ? 15 : 0 });
   return html`<${PageHead} title=${t("nav.footfall")} sub=${t("footfall.sub")}><${Download} what="footfall" filter=${filter} /><//>
     <${Filters} streams=${streams} first=${first}><${BinSelect} bin_s=${bin_s} onChange=${(value) => set({ bin: value })} /><//>
-    <${Loaded} of=${footfall}>${(data) => html`<${Found} data=${data} zone=${zone} />`}<//>`;
+    <${Loaded} of=${footfall}>${(data) => html`<${LeftOut} names=${data.left_out.filter((id) => data.footfall.some((one) => one.stream === id))} /><${Found} data=${data} zone=${zone} />`}<//>`;
 }
 
 const share = (value) => (value === null ? "–" : `${decimal(100 * value, 1)} %`);

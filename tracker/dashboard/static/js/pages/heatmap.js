@@ -2,7 +2,7 @@
 import { html, useEffect, useState } from "../../vendor/preact.js";
 import { address, get, streamPath } from "../api.js";
 import { Download, Filters, streamsPage, useChosen } from "../filters.js";
-import { useLoad } from "../hooks.js";
+import { useLoad, useSize } from "../hooks.js";
 import { Icon } from "../icons.js";
 import { Check, Empty, Failure, Field, Loaded, Loading, PageHead, Select } from "../parts.js";
 import { Link, streamUrl } from "../router.js";
@@ -35,10 +35,10 @@ function Body({ streams }) {
 
 function One({ id, facts, filter, ground, zone }) {
   const above = ground && facts.ground;
-  const source = address(streamPath(id, "/heatmap/picture"), { ...filter, ground: above || null });
+  const source = (shown_px) => address(streamPath(id, "/heatmap/picture"), { ...filter, ground: above || null, shown_px });
   const seconds = facts.classes.reduce((sum, one) => sum + one.seconds, 0);
   const sum = filter.measure === "visits" ? number(facts.sum) : duration(facts.sum);
-  return html`<section class="card flush"><header><h2><${Link} href=${streamUrl(id)}>${id}<//></h2><a class="button small" href=${source} download=${`heatmap-${id}.png`}><${Icon} name="download" /><span>PNG</span></a></header>
+  return html`<section class="card flush"><header><h2><${Link} href=${streamUrl(id)}>${id}<//></h2><a class="button small" href=${source(null)} download=${`heatmap-${id}.png`}><${Icon} name="download" /><span>PNG</span></a></header>
     ${facts.sum > 0 ? html`<${Picture} source=${source} label=${t("heatmap.alt", { name: id, sum })} />` : html`<p class="state">${t("heatmap.nothing")}</p>`}
     ${ground && !facts.ground && html`<p class="soft note">${t("heatmap.no_ground")}</p>`}
     <dl class="figures note"><${Figure} name=${t(`heatmap.${filter.measure}`)} value=${sum} note=${t("heatmap.span", { from: moment(facts.from_ms, facts.utc, zone), to: moment(facts.to_ms, facts.utc, zone) })} />
@@ -48,11 +48,13 @@ function One({ id, facts, filter, ground, zone }) {
 }
 
 // The old picture stays until the next one is there; one that cannot be drawn says why.
-function Picture({ source, label }) {
+function Picture({ source: sourceOf, label }) {
+  const [box, size] = useSize();
+  const source = size.width ? sourceOf(Math.max(160, 80 * Math.round(size.width / 80))) : null; // not another one for each pixel
   const [state, setState] = useState("loading");
   const [error, setError] = useState(null);
   useEffect(() => setState("loading"), [source]);
   const failed = () => get(source).then(() => setState("failed"), setError).finally(() => setState("failed"));
   if (state === "failed") return html`<${Failure} error=${error || { message: t("heatmap.failed") }} retry=${() => { setError(null); setState("loading"); }} />`;
-  return html`<div class="heat">${state === "loading" && html`<${Loading} what=${t("heatmap.drawing")} />`}<img src=${source} alt=${label} class=${state} onLoad=${() => setState("shown")} onError=${failed} /></div>`;
+  return html`<div class="heat" ref=${box}>${state === "loading" && html`<${Loading} what=${t("heatmap.drawing")} />`}${source && html`<img src=${source} alt=${label} class=${state} onLoad=${() => setState("shown")} onError=${failed} />`}</div>`;
 }

@@ -2,7 +2,7 @@
 import { html } from "../../vendor/preact.js";
 import { get } from "../api.js";
 import { Chart } from "../chart.js";
-import { Download, Filters, streamsPage, useChosen } from "../filters.js";
+import { Download, Filters, LeftOut, streamsPage, useChosen } from "../filters.js";
 import { useLoad } from "../hooks.js";
 import { Empty, Field, Loaded, Notice, PageHead, Scroller, Segments, Select } from "../parts.js";
 import { duration } from "../time.js";
@@ -35,7 +35,7 @@ function Body({ streams }) {
   return html`<${PageHead} title=${t("nav.queues")} sub=${t("queues.sub")}><${Download} what="queues" filter=${filter} /><//>
     <${Filters} streams=${streams} first=${first}><${BinSelect} bin_s=${bin_s} onChange=${(value) => set({ bin: value })} />
       <${Field} label=${t("queues.limit")}><input type="number" min="0" max="999" value=${above} onChange=${(event) => set({ above: event.currentTarget.value === String(ABOVE) ? null : event.currentTarget.value })} /><//><//>
-    <${Loaded} of=${queues}>${(data) => html`<${Found} data=${data} zone=${zone} shown=${query.get("show") || "mean"} onShow=${(value) => set({ show: value === "mean" ? null : value })} />`}<//>`;
+    <${Loaded} of=${queues}>${(data) => html`<${LeftOut} names=${data.left_out.filter((id) => data.queues.some((one) => one.stream === id))} /><${Found} data=${data} zone=${zone} shown=${query.get("show") || "mean"} onShow=${(value) => set({ show: value === "mean" ? null : value })} />`}<//>`;
 }
 
 function Found({ data, zone, shown, onShow }) {
