@@ -16,8 +16,8 @@ clip -> BGR size            FAST_BILINEAR  BILINEAR       AREA
 ==========================  =============  =============  ==============
 
 So AREA: the best picture at the price of the others. A smaller picture for saving is scaled as YUV 4:2:0 first and
-converted after that, which filters half as many samples: 1920x1080 -> 1280x720 takes 1.5 in the place of 2.2 ms (another
-machine, median of 8), at 45.3 instead of 46.5 dB. The network's picture is made in one pass.
+converted after that, which filters half as many samples: 1920x1080 -> 1280x720 takes 1.5 in the place of 2.2 ms
+(another machine, best of 8), at 45.3 instead of 46.5 dB. The network's picture is made in one pass.
 
 Colour follows the stream's tags; where it has none, swscale takes BT.601 at every size, as OpenCV does, and so as most
 training pictures were made.
