@@ -44,8 +44,11 @@ def planes(pixel_format: str, size: tuple[int, int], values: tuple[int, ...], *,
     ],
 )
 def test_colour_follows_the_tags(pixel_format: str, space: int, span: int, yuv, bgr) -> None:
-    frame = converted(planes(pixel_format, (64, 48), yuv, space=space, span=span), network_size=(32, 32))
+    frame = converted(
+        planes(pixel_format, (64, 48), yuv, space=space, span=span), network_size=(32, 32), small_height=24
+    )
     assert np.abs(frame.image.astype(int) - bgr).max() <= 3
+    assert np.abs(frame.small_image.astype(int) - bgr).max() <= 3
     assert np.abs(frame.network_image[:24].astype(int) - bgr).max() <= 3
 
 
@@ -185,6 +188,20 @@ def test_small_picture_beside_or_in_the_place_of_the_large_one():
     assert np.array_equal(both.small_image, alone.small_image)
     same = converted(frame, small_height=100)
     assert same.small_image is same.image
+
+
+@pytest.mark.parametrize("pixel_format", ["yuv420p", "yuvj420p", "nv12", "yuv444p"])
+@pytest.mark.parametrize("height", [60, 46, 45])
+def test_small_picture_is_an_average_of_areas(pixel_format: str, height: int):
+    noise = np.random.default_rng(5).integers(0, 256, (90, 160, 1), np.uint8).repeat(3, axis=2)  # grey
+    frame = av.VideoFrame.from_ndarray(noise, "bgr24").reformat(format=pixel_format)
+    both = converted(frame, small_height=height)
+    size = both.small_image.shape[1::-1]
+    expected = cv2.resize(both.image, size, interpolation=cv2.INTER_AREA).astype(float)
+    moved = cv2.resize(np.roll(both.image, 1, axis=1), size, interpolation=cv2.INTER_AREA)
+    error = np.abs(both.small_image - expected).mean()
+    assert error < 2
+    assert error < np.abs(moved - expected).mean() / 5
 
 
 def test_small_picture_is_upright(tmp_path):

@@ -151,11 +151,11 @@ class _Terminal(Listener):
 
     def keep_site(self, plan: StreamPlan, outcome: Outcome) -> None:
         """Put a copy of the site beside the results, so that a folder of results knows the lines of its counts."""
-        from tracker.settings.site_copy import keep_copy
-
         given = plan.settings.site
         if plan.site is None or given is None or not outcome.outputs or not plan.events:
             return
+        from tracker.settings.site_copy import keep_copy  # 0.06 s of imports
+
         # The dashboard looks for it beside records, else beside the video.
         ordered = sorted(plan.outputs, key=lambda one: (one in plan.events, one == plan.settings.save))
         files = [Path(one) for one in ordered if "://" not in one and Path(one).is_file()]

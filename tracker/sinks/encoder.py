@@ -294,7 +294,8 @@ class VideoEncoder:
         image = _fitted(image, self.size or (0, 0))
         if self._container.pixel_format != "yuv420p":
             return av.VideoFrame.from_ndarray(image, format="bgr24").reformat(format=self._container.pixel_format)
-        return av.VideoFrame.from_ndarray(cv2.cvtColor(image, cv2.COLOR_BGR2YUV_I420), format="yuv420p")
+        planes = np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2YUV_I420), np.uint8)
+        return av.VideoFrame.from_numpy_buffer(planes, format="yuv420p")  # the frame keeps the array: no copy
 
     def _put_index_in_front(self) -> None:
         """Rewrite the finished fragments as one plain file; where the disk has no room for that, the fragments stay."""

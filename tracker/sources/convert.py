@@ -15,8 +15,12 @@ clip -> BGR size            FAST_BILINEAR  BILINEAR       AREA
 1920x1080 -> 640x360        0.60  (20.8)   1.03  (34.5)   0.78  (42.2)
 ==========================  =============  =============  ==============
 
-So AREA: the best picture at the price of the others. Colour follows the stream's tags; where it has none, swscale takes
-BT.601 at every size, as OpenCV does, and so as most training pictures were made.
+So AREA: the best picture at the price of the others. A smaller picture for saving is scaled as YUV 4:2:0 first and
+converted after that, which filters half as many samples: 1920x1080 -> 1280x720 takes 1.5 in the place of 2.2 ms
+(another machine, best of 8), at 45.3 instead of 46.5 dB. The network's picture is made in one pass.
+
+Colour follows the stream's tags; where it has none, swscale takes BT.601 at every size, as OpenCV does, and so as most
+training pictures were made.
 """
 
 from __future__ import annotations
@@ -42,6 +46,9 @@ __all__ = ["PADDING", "FrameConverter", "orientation"]
 
 PADDING = 114
 """Grey level of the letterbox's padding, the YOLOX and Ultralytics convention."""
+
+HALF_CHROMA = frozenset({"yuv420p", "yuvj420p"})
+"""Pixel formats with 1.5 samples a pixel, where BGR has 3."""
 
 
 class FrameConverter:
@@ -75,6 +82,7 @@ class FrameConverter:
         self._turn = (False, False, False)
         self._image_scaler = VideoReformatter()
         self._small_scaler = VideoReformatter()
+        self._small_colours = VideoReformatter()
         self._network_scaler = VideoReformatter()
 
     def convert(self, picture: Picture) -> Frame:
@@ -96,7 +104,7 @@ class FrameConverter:
                 if image is not None and small == size:
                     small_image = image
                 else:
-                    scaled = _bgr(self._small_scaler, decoded, small[::-1] if turn[0] else small)
+                    scaled = self._small_bgr(decoded, small[::-1] if turn[0] else small)
                     small_image = np.ascontiguousarray(_upright(scaled, turn))
             if self._network_size is not None:
                 letterbox = Letterbox.fit(size, self._network_size, keep_aspect=self._keep_aspect)
@@ -127,6 +135,14 @@ class FrameConverter:
             pixel_aspect=picture.pixel_aspect,
             captured_at=picture.captured_at,
         )
+
+    def _small_bgr(self, decoded: av.VideoFrame, size: tuple[int, int]) -> NDArray[np.uint8]:
+        """``(h, w, 3)`` BGR at a ``size`` that is not larger; see the module's docstring."""
+        if decoded.format.name in HALF_CHROMA and size[0] % 2 == size[1] % 2 == 0:
+            decoded = self._small_scaler.reformat(
+                decoded, width=size[0], height=size[1], interpolation=Interpolation.AREA, threads=1
+            )
+        return _bgr(self._small_colours, decoded, size)
 
     def _orientation(self, frame: av.VideoFrame, coded: tuple[int, int]) -> tuple[bool, bool, bool]:
         """:func:`orientation`, asked again only when size or angle change.
