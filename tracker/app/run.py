@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
 from tracker.app.console import error_console, foreign
@@ -151,7 +151,7 @@ class _Terminal(Listener):
 
     def keep_site(self, plan: StreamPlan, outcome: Outcome) -> None:
         """Put a copy of the site beside the results, so that a folder of results knows the lines of its counts."""
-        from tracker.settings.site_copy import keep_copy
+        from tracker.settings.site_copy import keep_copy, named_after
 
         given = plan.settings.site
         if plan.site is None or given is None or not outcome.outputs or not plan.events:
@@ -170,6 +170,10 @@ class _Terminal(Listener):
             )
         elif copy is not None and not copy.written:
             told = f"{foreign(copy.path)} is kept, which is not {foreign(given)}: the dashboard goes by it"
+            self._console.print(f"  [yellow]note[/yellow]: {told}", highlight=False, soft_wrap=True)
+        elif files and not named_after(files, plan.name) and not self._brief:
+            stem = foreign(PurePath(plan.name).stem)
+            told = f"no copy of {foreign(given)} is written: the dashboard knows this recording by files named {stem}.*"
             self._console.print(f"  [yellow]note[/yellow]: {told}", highlight=False, soft_wrap=True)
 
     def _tell_outputs(self, outcome: Outcome) -> None:
