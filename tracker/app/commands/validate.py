@@ -99,8 +99,10 @@ def report(
     sheet = read_sheet(filled)
     _, events = events_of(ledger, sheet.stream)
     drawn = None if site is None else read_site(site)
-    places = () if drawn is None else (part.name for part in (*drawn.lines, *drawn.zones))
-    sheet.check_places([*(event.place for event in events if event.place), *places])
+    known = {event.place for event in events if event.place}
+    if drawn is not None:
+        known |= {line.name for line in drawn.lines} | {zone.name for zone in drawn.zones}
+    sheet.check_places(known)
     found = agreements(sheet.cells(events), rng=np.random.default_rng(seed))
     console = console_for()
     show_table(console, _table(found))
