@@ -454,7 +454,7 @@ def noted(row: dict, **values: object) -> dict:
         ),
         (lambda row: row | {"box": [9, float("nan"), 15, 12]}, "lower edge, found 9, nan, 15, 12 in frame"),
         (lambda row: row | {"id": 1}, "expected each identity once in frame"),
-        (lambda row: row | {"contact": [float("inf"), 9]}, "expected contacts as two numbers in pixels, found inf, 9 in"),
+        (lambda row: row | {"contact": [float("inf"), 9]}, "expected contacts as two numbers in pixels, found inf, 9"),
     ],
 )
 def test_rows_that_cannot_be_counted(folder: Path, tmp_path: Path, change, expected: str) -> None:

@@ -216,11 +216,12 @@ def _frame_of_objects(place: str, rows: Sequence[dict[str, Any]]) -> FrameRows:
     try:
         known = all(row.get("contact") is not None for row in rows)
         notes = [checked_note(row["notes"]) if row.get("notes") else None for row in rows]
+        ids = [int(row["id"]) for row in rows]
         return FrameRows(
             place=place,
             index=int(rows[0]["frame"]),
             time_s=float(rows[0]["time_s"]),
-            ids=np.array([row["id"] for row in rows], np.int64),
+            ids=np.array(ids, np.int64),
             classes=[row.get("class_then") or row["class"] for row in rows],
             boxes=np.array([row["box"] for row in rows], np.float32).reshape(-1, 4),
             ages_s=np.array([row.get("age_s") or 0.0 for row in rows], np.float32),
@@ -228,7 +229,7 @@ def _frame_of_objects(place: str, rows: Sequence[dict[str, Any]]) -> FrameRows:
             points=np.array([row["contact"] for row in rows], np.float64).reshape(-1, 2) if known else None,
             states=np.array([STATES[row["contact_state"]] for row in rows], np.int8) if known else None,
             head=notes[0],
-            earlier={row["id"]: own["earlier"] for row, own in zip(rows, notes, strict=True) if own and "earlier" in own},
+            earlier={ids[n]: own["earlier"] for n, own in enumerate(notes) if own and "earlier" in own},
         )
     except (KeyError, OverflowError, TypeError, ValueError) as failure:
         raise no_rows(place, rows[0], failure) from failure
