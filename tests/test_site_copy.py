@@ -101,3 +101,16 @@ def test_the_dashboard_draws_what_the_recording_was_counted_with(run: Run, tmp_p
     assert result.status == 0, result.err
     assert "is kept" in " ".join(result.text.split())
     assert "mine" in (results / "gate.site.yaml").read_text()
+
+
+def test_results_of_another_name_have_no_copy_and_it_is_said(run: Run, tmp_path: Path, results: Path) -> None:
+    video, site = tmp_path / "gate.mp4", tmp_path / "lines.yaml"
+    write_video(road(seed=3), video, fps=10, duration_s=1.0)
+    site.write_text(SITE.replace("reference_picture: gate.png\n", ""))
+    files = ("--records", results / "tracks.jsonl", "--events", results / "counts.sqlite")
+    result = run("track", video, "--site", site, *files)
+    assert result.status == 0, result.err
+    assert f"no copy of {site} is written: the dashboard knows this recording by files named gate.*" in result.text
+    assert not list(results.glob("*.yaml"))
+    result = run("track", video, "--site", site, *files, "--quiet")
+    assert (result.status, result.text) == (0, "")

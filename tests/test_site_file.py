@@ -414,7 +414,7 @@ def test_a_crash_in_the_middle_leaves_the_file_as_it_was(tmp_path: Path) -> None
         from tracker.settings.site_file import read_site, write_site
         from tracker.sinks.part_file import PartFile
 
-        PartFile.publish = lambda part: os.kill(os.getpid(), 9)
+        PartFile.publish = lambda part, **_: os.kill(os.getpid(), 9)
         write_site(sys.argv[1], read_site(sys.argv[1]))
     """)
     assert subprocess.run([sys.executable, "-c", script, path], cwd=ROOT, check=False).returncode == -9
@@ -495,10 +495,10 @@ def test_only_a_file_with_privacy_zones_is_of_the_version_that_older_programs_re
 @pytest.mark.parametrize(
     ("zones", "said"),
     [
-        ("[{name: a, polygon: [[0, 0], [1, 0]]}]", "privacy zone 'a': expected 3 points or more, found 2"),
+        ("[{name: a, polygon: [[0, 0], [1, 0]]}]", "privacy zone 'a': polygon: expected 3 points or more, found 2"),
         (
             "[{name: a, polygon: [[0, 0], [1, 1], [1, 0], [0, 1]]}]",
-            "privacy zone 'a': expected edges that do not cross",
+            "privacy zone 'a': polygon: expected edges that do not cross",
         ),
         ("[{polygon: [[0, 0], [1, 1], [1, 0]]}]", "expected `name`, found none"),
     ],
@@ -517,3 +517,20 @@ def test_a_file_that_is_taken_away_is_in_the_history_and_its_numbers_go_on(tmp_p
     assert [entry.name for entry in history_of(path)] == ["1.yaml"]
     assert write_site(path, Site()).revision == 2
     assert write_site(path, Site(revision=2), above=7).revision == 8
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("{lines: [{name: a, points: [[0,0]]}]}", "s.yaml:1: line 'a': points: expected 2 points or more, found 1"),
+        ("{lines: [{name: a, points: [[0,0],[0,x]]}]}", "s.yaml:1: points: expected a point as two numbers"),
+        ("{zones: [{name: a, polygon: 3}]}", "s.yaml:1: polygon: expected a list of points"),
+        ("{zones: [{name: a, polygons: [[[0,0],[1,1]]]}]}", "s.yaml:1: zone 'a': polygons: expected 3 points or more"),
+        ("{ground: {points: [{at: [0,x], metres: [0,0]}]}}", "s.yaml:1: at: expected a point as two numbers"),
+        ("lines:\n  - name: a\n    points: [[0,0]]", "s.yaml:3: line 'a': expected 2 points or more"),
+    ],
+)
+def test_an_error_of_points_names_the_key_where_its_line_has_several(text: str, told: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        parse_site(text, name="s.yaml")
+    assert str(error.value).startswith(told)

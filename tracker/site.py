@@ -335,11 +335,12 @@ class Site:
             problem = f"expected reference_picture as a file beside the site's, found {self.reference_picture!r}"
             raise ConfigError("site", problem, "put it there, and write its name without a folder")
 
-    def check_size(self, size: tuple[int, int]) -> None:
+    def check_size(self, size: tuple[int, int], offender: str = "site") -> None:
         """Refuse a picture of another shape than that on which the site was drawn.
 
         Args:
             size: ``(width, height)`` of the stream's picture in pixels.
+            offender: How the error names the site: its file.
 
         Raises:
             ConfigError: The site's lines would lie elsewhere on this picture.
@@ -350,7 +351,7 @@ class Site:
         stretch = (size[0] / size[1]) / (width / height)
         if not 1 - ASPECT_TOLERANCE <= stretch <= 1 + ASPECT_TOLERANCE:
             problem = f"expected a picture of the shape {width} x {height}, found {size[0]} x {size[1]}"
-            raise ConfigError("site", problem, "draw the site on a picture of this camera")
+            raise ConfigError(offender, problem, "draw the site on a picture of this camera")
 
 
 def _arrow(offender: str, points: Sequence[Point]) -> None:

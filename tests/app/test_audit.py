@@ -135,7 +135,12 @@ def test_draw_and_report(run, recording: Path) -> None:
     assert (out / "count.csv").read_text() == sheet
 
     (out / "filled.csv").write_text("\n".join(line + "0" * line.endswith(",") for line in sheet.splitlines()))
-    result = run("validate", "report", out / "filled.csv", ledger, "--out", out / "report.csv")
+    words = ("validate", "report", out / "filled.csv", ledger, "--out", out / "report.csv")
+    result = run(*words)
+    assert result.status == 2
+    assert "filled.csv:2: expected lines and zones of the ledger" in result.err
+    assert not (out / "report.csv").exists()
+    result = run(*words, "--site", recording / "site.yaml")
     assert result.status == 0, result.text
     assert "intervals counted" in result.out
     assert (out / "report.csv").read_text().startswith("line,direction,class,intervals,hours,ledger,person,ratio")

@@ -39,6 +39,33 @@ def test_a_period_as_page_picture_and_csv(run: Run, store: Path, tmp_path: Path)
     assert {path.name for path in folder.iterdir()} >= {"counts.csv", "values.csv", "quality.csv"}
 
 
+def test_the_time_zone_is_that_of_sites_beside_the_ledger_and_is_told(run: Run, tmp_path: Path) -> None:
+    ledger, out = write_ledger(tmp_path / "counts.sqlite", [crossing(n) for n in range(3)]), tmp_path / "r.html"
+    result = run("report", ledger, "--out", out)
+    assert result.status == 0, result.err
+    assert "(UTC)" in result.text
+    assert "times are UTC: no site lies beside the ledger; --timezone or --site gives a time zone" in result.text
+    (tmp_path / "site.yaml").write_text("version: 1\ntimezone: Europe/Berlin\n", "utf-8")
+    result = run("report", ledger, "--out", out)
+    assert "(Europe/Berlin)" in result.text
+    assert f"times are those of Europe/Berlin, from {tmp_path / 'site.yaml'}" in result.text
+    (tmp_path / "gate.site.yaml").write_text("version: 1\ntimezone: Asia/Tokyo\n", "utf-8")
+    (tmp_path / "odd.site.yaml").write_text("no: site\n", "utf-8")
+    result = run("report", tmp_path, "--out", out)
+    assert result.status == 0, result.err
+    assert "times are UTC: sites beside lie in Asia/Tokyo, Europe/Berlin" in result.text
+    result = run("report", ledger, "--out", out, "--timezone", "Asia/Tokyo")
+    assert "(Asia/Tokyo)" in result.text
+    assert "times are" not in result.text
+
+
+def test_no_time_zone_is_told_of_media_time(run: Run, tmp_path: Path) -> None:
+    ledger = write_ledger(tmp_path / "counts.sqlite", [crossing(n, utc=False) for n in range(3)])
+    result = run("report", ledger, "--out", tmp_path / "r.html")
+    assert result.status == 0, result.err
+    assert "times are" not in result.text
+
+
 def test_a_folder_with_everything_beside_each_other(run: Run, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     folder.mkdir()

@@ -125,7 +125,7 @@ def test_check_tells_mistakes_with_their_line(run, tmp_path: Path) -> None:
     (tmp_path / "gate.yaml").write_text("lines:\n  - {name: a, points: [[0, 0], [2, 0]]}\n")
     result = run("site", "check", tmp_path / "gate.yaml")
     assert result.status == 2
-    assert "gate.yaml:2: line 'a': expected x and y from 0 to 1, found (2, 0) as point 2" in result.text
+    assert "gate.yaml:2: line 'a': points: expected x and y from 0 to 1, found (2, 0) as point 2" in result.text
 
 
 def test_check_against_a_recording_and_a_drawing(run, tmp_path: Path) -> None:
@@ -145,7 +145,7 @@ def test_check_against_a_recording_and_a_drawing(run, tmp_path: Path) -> None:
     write_site(site, Site(reference_size=(100, 900), revision=1))
     result = run("site", "check", site, "--picture", video)
     assert result.status == 2
-    assert "expected a picture of the shape 100 x 900" in result.text
+    assert "gate.yaml: expected a picture of the shape 100 x 900" in result.text
 
 
 def test_a_huge_reference_size_is_drawn_small(run, tmp_path: Path) -> None:

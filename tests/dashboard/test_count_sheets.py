@@ -95,7 +95,8 @@ def test_the_report_is_that_of_the_command(desk: Desk, ledger: Path, tmp_path: P
         [listed] = client.get("/api/validation/sheets").json()["sheets"]
     assert (listed["intervals"], listed["counted"], report["counted"]) == (8, 8, 8)
     (tmp_path / "count.csv").write_text(text)
-    found = run("validate", "report", tmp_path / "count.csv", ledger, "--out", tmp_path / "report.csv")
+    words = ("--out", tmp_path / "report.csv", "--site", tmp_path / "gate.yaml")
+    found = run("validate", "report", tmp_path / "count.csv", ledger, *words)
     assert found.status == 0, found.err
     rows = list(csv.DictReader(io.StringIO((tmp_path / "report.csv").read_text())))
     assert len(rows) == len(report["rows"]) > 4

@@ -444,7 +444,7 @@ def noted(row: dict, **values: object) -> dict:
         (lambda row: without(row, "box"), "expected rows with frame, time_s, id, class and box, found no 'box'"),
         (lambda row: noted(row, v=2), "expected notes up to version 1, found 2: a newer masktrail"),
         (lambda row: noted(row, ended="soon"), "expected notes as masktrail writes them"),
-        (lambda row: noted(row, size=[640, 640]), "expected a picture of the shape 640 x 360, found 640 x 640"),
+        (lambda row: noted(row, size=[640, 640]), "site.yaml: expected a picture of the shape 640 x 360, found 640"),
         (lambda row: noted(row, stream="b.mp4" if row["frame"] > 3 else "a.mp4"), "expected rows of one stream, a.mp4"),
         (lambda row: noted(row, occluders="12345678"), "this site's occluders, found others"),
         (lambda row: row | {"time_s": -row["time_s"]}, "expected rows in order of time"),
@@ -454,6 +454,7 @@ def noted(row: dict, **values: object) -> dict:
         ),
         (lambda row: row | {"box": [9, float("nan"), 15, 12]}, "lower edge, found 9, nan, 15, 12 in frame"),
         (lambda row: row | {"id": 1}, "expected each identity once in frame"),
+        (lambda row: row | {"contact": [float("inf"), 9]}, "expected contacts as two numbers in pixels, found inf, 9"),
     ],
 )
 def test_rows_that_cannot_be_counted(folder: Path, tmp_path: Path, change, expected: str) -> None:

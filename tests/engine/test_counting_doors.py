@@ -214,7 +214,7 @@ def test_what_cannot_be_counted_is_refused_before_the_model_works(run: Command, 
     persons.write_text(site.read_text().replace("name: arcade,", "name: arcade, classes: [person],"))
     for words, said in (
         (["track", clip, "--site", tmp_path / "none.yaml"], "none.yaml"),
-        (["track", clip, "--site", other], "expected a picture of the shape 640 x 480, found 640 x 360"),
+        (["track", clip, "--site", other], f"{other}: expected a picture of the shape 640 x 480, found 640 x 360"),
         (["track", clip, "--site", lorry], "found 'lorry' in zone 'arcade'"),
         (["track", clip, "--site", lorry], "lorry.yaml of "),
         (["track", clip, "--classes", "car,bus", "--site", persons], "keeps car, bus"),

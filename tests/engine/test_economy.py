@@ -12,11 +12,12 @@ import pytest
 
 from tests.engine.fakes import CountingTracker, FakeSource, ListSink
 from tracker.associate.tracker import Tracker
-from tracker.engine.economy import Economy, explained
+from tracker.engine.economy import Economy, Found, explained
 from tracker.engine.resume import restore
 from tracker.engine.scheduler import Engine
 from tracker.engine.snapshot import Kept
 from tracker.engine.steady import SteadyTracker
+from tracker.engine.stillness import grey_of, is_still
 from tracker.engine.stream import Stream
 from tracker.errors import TrackerError
 from tracker.masks.grid_masks import GridMasks
@@ -194,6 +195,28 @@ def test_an_empty_stretch_is_looked_at_once_a_second():
     assert all(len(tracked.instances) == 0 and not tracked.detected for tracked in ran.frames if tracked.skipped)
     figures = ran.stream.figures()
     assert (figures.frames, figures.skipped, figures.interpolated) == (150, len(ran.skipped), 0)
+
+
+def test_pictures_of_an_empty_stretch_are_compared_once(monkeypatch):
+    compared = []
+
+    def counted(picture, earlier):
+        compared.append(1)
+        return is_still(picture, earlier)
+
+    monkeypatch.setattr("tracker.engine.economy.is_still", counted)
+    scene = Scene()
+    tracker = SteadyTracker(Tracker.for_model(Seer(scene, 0.0)))
+    economy = Economy([tracker], tracker, fills=False)
+    skipped = 0
+    for index in range(20):
+        frame = scene.frame(index)
+        grey = grey_of(frame)
+        economy.expects(frame, grey)
+        found = Found(frame=frame, grey=grey, instances=None, segment_s=0.0, class_names=("car",))
+        skipped += sum(tracked.skipped for tracked in economy.take(found, lambda one: scene.instances(one.index)))
+    assert (skipped, len(compared)) == (19, 19)
+    assert not economy._compared
 
 
 @pytest.mark.parametrize("speed_px", [0.3, 2.0, 8.0])

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import logging
+from types import SimpleNamespace
+
 import pytest
 
 from tests.engine.fakes import FakeSource, SlowSegmenter, frame, stream
 from tests.sources.cameras import wait_until
 from tracker.engine.losses import LEAST_S, WINDOW_S, Losses
+from tracker.engine.meter import StreamMeter
 from tracker.engine.scheduler import Engine
+from tracker.service.cameras import LiveService
 from tracker.service.status import health
+from tracker.types import Instances, TrackedFrame
 
 
 def fed(losses: Losses, seconds: range, *, taken: int, lost: int, counts: tuple[int, int] = (0, 0)) -> tuple[int, int]:
@@ -49,8 +55,9 @@ def test_nothing_is_said_of_the_start_of_silence_and_of_another_source() -> None
     assert losses.recent(99.0).share == pytest.approx(0.5)
 
 
-def test_a_camera_that_comes_too_fast_is_named_and_called_well(monkeypatch) -> None:
+def test_a_camera_that_comes_too_fast_is_named_and_called_well(monkeypatch, caplog) -> None:
     monkeypatch.setattr("tracker.engine.losses.LEAST_S", 0.0)
+    monkeypatch.setattr("tracker.engine.losses.STEP_S", 0.0)
     engine = Engine(segmenter=SlowSegmenter(0.0), workers=1)
     try:
         fast, calm = FakeSource("fast", policy="latest"), FakeSource("calm")
@@ -69,5 +76,22 @@ def test_a_camera_that_comes_too_fast_is_named_and_called_well(monkeypatch) -> N
         assert (found["status"], found["not_well"], found["losing_frames"]) == ("ok", [], ["fast"])
         assert found["cameras"]["fast"]["lost_share"] == 0.75
         assert found["cameras"]["calm"]["lost_share"] == 0.0
+        with caplog.at_level(logging.INFO, logger="tracker.live"):
+            LiveService.report(SimpleNamespace(engine=engine))
+        told = {record.camera: record.lost_share for record in caplog.records if record.getMessage() == "figures"}
+        assert told == {"fast": 0.75, "calm": 0.0}
     finally:
         engine.close()
+
+
+def test_the_source_is_asked_now_and_then_and_at_the_end(monkeypatch) -> None:
+    monkeypatch.setattr("tracker.engine.losses.LEAST_S", 0.0)
+    monkeypatch.setattr("tracker.engine.losses.STEP_S", 3600.0)
+    meter, asked = StreamMeter(), list[int]()
+    for index in range(20):
+        done = TrackedFrame(frame=frame(index), instances=Instances.empty(), tracks=None, class_names=())
+        meter.add(done, lost=lambda: asked.append(0) or 0)
+    assert len(asked) == 1
+    assert meter.figures().losses is None or meter.figures().losses.share == 0.0
+    meter.note_losses(19)
+    assert meter.figures().losses.share == pytest.approx(0.5), "19 of the 38 frames after the first"

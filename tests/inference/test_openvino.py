@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import importlib.util
 import itertools
+import os
 import re
 import subprocess
 import sys
@@ -115,6 +116,53 @@ def test_auto_takes_it_where_bf16_is_and_no_card(
     assert not auto_takes_openvino()
 
 
+def test_auto_tells_once_that_an_installed_package_is_broken(
+    pretend: Callable[[OpenVinoSurvey], None], caplog: pytest.LogCaptureFixture
+) -> None:
+    device_module._warn_once.cache_clear()
+    pretend(OpenVinoSurvey(version=None, bf16=True, problem="the package openvino is not installed"))
+    assert not auto_takes_openvino()
+    assert not caplog.records
+    pretend(OpenVinoSurvey(version="9", bf16=False, problem="openvino 9 does not load: no libopenvino.so"))
+    assert not auto_takes_openvino()
+    assert not auto_takes_openvino()
+    [told] = caplog.records
+    assert told.getMessage() == "device auto takes ONNX Runtime instead of OpenVINO"
+    assert told.problem == "openvino 9 does not load: no libopenvino.so; install it again, or remove it"
+
+
+BROKEN = "raise ImportError('libopenvino.so.2640: cannot open shared object file')\n"
+
+
+def test_a_broken_package_is_told_by_the_command_and_the_doctor_with_and_without_bf16(tmp_path: Path) -> None:
+    (tmp_path / "openvino-9.dist-info").mkdir()
+    (tmp_path / "openvino-9.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: openvino\nVersion: 9\n")
+    (tmp_path / "openvino").mkdir()
+    (tmp_path / "openvino" / "__init__.py").write_text(BROKEN)
+    code = (
+        "from tracker.app import doctor\n"
+        "from tracker.app.console import tell_waits\n"
+        "from tracker.inference import device, openvino_session\n"
+        "for flags in ({'avx512_bf16'}, set()):\n"
+        "    openvino_session.processor_flags = lambda: frozenset(flags)\n"
+        "    openvino_session.survey_openvino.cache_clear()\n"
+        "    found = doctor._openvino()\n"
+        "    print(found.state, found.found)\n"
+        "tell_waits()\n"
+        "openvino_session.processor_flags = lambda: frozenset({'avx512_bf16'})\n"
+        "openvino_session.survey_openvino.cache_clear()\n"
+        "device.survey = lambda: type('NoCard', (), {'obstacle': lambda self, kind: ('none', '')})()\n"
+        "device.auto_takes_openvino()\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": f"{tmp_path}:{ROOT}"}
+    result = subprocess.run(
+        [sys.executable, "-c", code], env=environment, cwd=tmp_path, check=True, capture_output=True, text=True
+    )
+    problem = "openvino 9 does not load: libopenvino.so.2640: cannot open shared object file"
+    assert result.stdout == f"problem {problem}\n" * 2
+    assert f"masktrail: device auto takes ONNX Runtime instead of OpenVINO: {problem}; install" in result.stderr
+
+
 @pytest.mark.parametrize("flags", [{"avx512f", "avx512_vnni"}, {"avx2"}, set()])
 def test_emulated_bf16_does_not_count(flags: set[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """OpenVINO lists BF16 wherever there is AVX-512."""
@@ -143,6 +191,7 @@ def test_the_doctor_says_what_there_is(
     found: OpenVinoSurvey, state: str, said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(openvino_session, "survey_openvino", lambda: found)
+    monkeypatch.setattr(openvino_session, "load_problem", lambda _version: "")
     finding = doctor._openvino()
     assert finding.state == state
     assert finding.found.startswith(said)

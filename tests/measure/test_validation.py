@@ -128,6 +128,19 @@ def test_cells_hold_what_the_ledger_has_in_the_counted_intervals(tmp_path) -> No
     assert found == {"car": (2, 3), "bus": (1, 0)}
 
 
+def test_counts_of_a_line_that_nobody_knows_are_named(tmp_path) -> None:
+    drawn = draw_intervals(["a"], from_ms=0, length_ms=10_000, count=1, rng=np.random.default_rng(0))
+    asked = [("north", "in", "car"), ("sooth", "in", "car"), ("attic", "in", "car")]
+    lines = sheet_text(drawn, asked, stream="gate", clock="media", times=[""]).splitlines()
+    path = tmp_path / "filled.csv"
+    path.write_text("\n".join([lines[0], lines[1] + "3", lines[2] + "1", lines[3]]))
+    sheet = read_sheet(path)
+    told = r"filled.csv:3: expected lines and zones of the ledger, north, south, found 'sooth'\n.*mean 'south'\? name"
+    with pytest.raises(SourceError, match=told):
+        sheet.check_places(["south", "north", "south"])
+    sheet.check_places(["north", "sooth"])  # nothing was counted in the attic
+
+
 @pytest.mark.parametrize("counted", ["-1", "2.5", "many", "1e3"])
 def test_counts_that_are_none_are_named_by_their_line(tmp_path, counted: str) -> None:
     drawn = draw_intervals(["a"], from_ms=0, length_ms=10_000, count=1, rng=np.random.default_rng(0))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import errno
 import json
 import os
 import stat
@@ -92,6 +93,21 @@ def test_closing_and_aborting_twice_is_safe(tmp_path, name):
     sink.close()
     sink.abort()
     assert (tmp_path / name).read_bytes() == before
+
+
+def test_a_small_file_that_cannot_be_renamed_leaves_nothing_beside_it(tmp_path, monkeypatch):
+    path = tmp_path / "gate.site.yaml"
+    path.write_text("yesterday")
+
+    def immutable(_source, _target):  # as of a file with `chattr +i`
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+    monkeypatch.setattr(os, "replace", immutable)
+    monkeypatch.setattr(Path, "replace", immutable)
+    with pytest.raises(SinkError, match="expected to replace this file, found: Operation not") as error:
+        write_whole(path, b"today")
+    assert ".part" not in str(error.value), "no file of that name is left to look for"
+    assert {entry.name: entry.read_text() for entry in tmp_path.iterdir()} == {"gate.site.yaml": "yesterday"}
 
 
 @pytest.mark.parametrize("name", NAMES)

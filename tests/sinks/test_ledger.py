@@ -23,7 +23,7 @@ from tests.thorough import examples
 from tracker.errors import SinkError
 from tracker.events import Event, Stay
 from tracker.formats.event_rows import EVENT_FIELDS, row_of
-from tracker.formats.event_store import insertion
+from tracker.formats.event_store import insertion, open_store
 from tracker.formats.ledger import read_events
 from tracker.plugins import SINKS, open_sink, sink_class
 from tracker.sinks.claims import Claim, check_claims
@@ -134,6 +134,28 @@ def test_the_store_is_one_file_with_a_write_ahead_log(tmp_path):
     assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     connection.close()
     assert [one.name for one in tmp_path.iterdir()] == ["x.sqlite3"]
+
+
+def test_reading_leaves_no_files_beside_the_store_unless_others_have_it_open(tmp_path):
+    path = write_ledger(tmp_path / "x.sqlite", [crossing(1)])
+    before = path.stat().st_mtime_ns
+    with open_store(path) as first, open_store(path) as second:
+        assert [len(one.execute("SELECT row FROM events").fetchall()) for one in (first, second)] == [1, 1]
+        assert len(list(tmp_path.iterdir())) == 3, "what readers and writers share"
+    assert [one.name for one in tmp_path.iterdir()] == ["x.sqlite"]
+    assert path.stat().st_mtime_ns == before
+
+    sink = open_sink(path)  # a writer that has written nothing yet: its log is empty too
+    try:
+        with open_store(path) as reader:
+            assert reader.execute("SELECT count(*) FROM events").fetchone() == (1,)
+        assert {one.name for one in tmp_path.iterdir()} >= {"x.sqlite-wal", "x.sqlite-shm"}
+        sink.write(frame_with([crossing(2)]))
+    finally:
+        sink.close()
+    with open_store(path) as reader:
+        assert reader.execute("SELECT count(*) FROM events").fetchone() == (2,)
+    assert [one.name for one in tmp_path.iterdir()] == ["x.sqlite"]
 
 
 def test_several_cameras_write_one_store_at_the_same_time(tmp_path):

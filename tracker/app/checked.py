@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, get_args
 
 import typer
@@ -33,7 +34,8 @@ class CheckedCommand(typer.core.TyperCommand):
         name = next((name for name in option.opts if name in given), option.opts[0])
         found = repr(given[name][-1]) if name in given else "something else"
         expected = _expected(option, problem)
-        remedy = f"write {name} {_example(option)}" if _example(option) else f"write {name} with another value"
+        example = _example(option, given[name][-1] if name in given else "")
+        remedy = f"write {name} {example}" if example else f"write {name} with another value"
         raise ConfigError(name, f"expected {expected}, found {found}", f"{remedy}, or leave it out")
 
     def _given(self, args: list[str]) -> dict[str, list[str]]:
@@ -65,17 +67,43 @@ class CheckedCommand(typer.core.TyperCommand):
         return given
 
 
-def _example(option: Any) -> str:
-    """A value that a number's option takes: its default, else a round one between its limits; empty for words."""
+EXAMPLES = {
+    "--fps": 25,
+    "--save-height": 720,
+    "--line-width": 2,
+    "--outline-every": 3,
+    "--limit": 100,
+    "--price": 1,
+    "--events-days": 90,
+    "--bins-days": 365,
+}
+"""Usual values of options without a default whose lowest value is seldom meant: 0 days would delete everything."""
+
+
+def _example(option: Any, found: str) -> str:
+    """A value that a number's option takes: its default or a usual one, else that next to what was given.
+
+    Empty for words.
+    """
     kind, low, high = _number(option)
     if kind is None:
         return ""
     default = getattr(option, "default", None)
     if isinstance(default, int | float) and not isinstance(default, bool):
         return f"{default:g}"
-    low, high = low or 0.0, 100.0 if high is None else high
-    example = min(max(25.0, low), high) if high > 1 else (low + high) / 2
-    return f"{example:g}"
+    usual = next((EXAMPLES[name] for name in option.opts if name in EXAMPLES), None)
+    if usual is not None:
+        return f"{usual:g}"
+    low = low or 0.0
+    if high is not None and high <= 1:
+        return f"{(low + high) / 2:g}"
+    try:
+        given = float(found)
+    except ValueError:
+        given = low
+    given = given if math.isfinite(given) else low
+    nearest = min(max(given, low), math.inf if high is None else high)
+    return f"{round(nearest) if kind is int else nearest:.12g}"
 
 
 def _expected(option: Any, problem: str) -> str:

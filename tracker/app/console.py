@@ -137,8 +137,11 @@ class _Waits(logging.Handler):
 
 
 def tell_waits() -> None:
-    """From now on it is told on stderr what is waited for, and why a recording is not resumed; safe to call twice."""
-    for name in ("tracker.live.pipes", "tracker.live.outside", "tracker.live.resume"):
+    """From now on it is told on stderr what is waited for, why a recording is not resumed, and what is broken.
+
+    Safe to call twice.
+    """
+    for name in ("tracker.live.pipes", "tracker.live.outside", "tracker.live.resume", "tracker.live.device"):
         logger = logging.getLogger(name)
         if not any(isinstance(handler, _Waits) for handler in logger.handlers):
             logger.addHandler(_Waits())

@@ -285,7 +285,7 @@ def _tensorrt(found: DeviceSurvey) -> Finding:
 
 def _openvino() -> Finding:
     """Where bf16 is there, open the default model in it and ask the compiled graph."""
-    from tracker.inference.openvino_session import survey_openvino
+    from tracker.inference.openvino_session import load_problem, survey_openvino
 
     found = survey_openvino()
     if found.version is None:
@@ -294,9 +294,10 @@ def _openvino() -> Finding:
             return Finding(name="openvino", state="ok", found=text)
         text = "not installed; this processor computes in bf16, with which OpenVINO takes less CPU time"
         return Finding(name="openvino", state="note", found=text, remedy=install_command("openvino"))
-    if found.problem:
-        remedy = "pip install --force-reinstall openvino"
-        return Finding(name="openvino", state="problem", found=found.problem, remedy=remedy)
+    problem = found.problem if found.bf16 or found.problem else load_problem(found.version)
+    if problem:
+        remedy = "pip install --force-reinstall openvino, or pip uninstall openvino"
+        return Finding(name="openvino", state="problem", found=problem, remedy=remedy)
     if not found.bf16:
         text = f"openvino {found.version}; without bf16 in the processor --device auto takes ONNX Runtime"
         return Finding(name="openvino", state="ok", found=text)

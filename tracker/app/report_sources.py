@@ -8,16 +8,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tracker.app.batches import copied, is_batch, local_file, recordings_of
-from tracker.errors import SourceError
+from tracker.errors import ConfigError, SourceError
 from tracker.formats.event_store import SUFFIXES, store_kind
 from tracker.report.store import Ledger
+from tracker.settings.recording_site import FOLDER_SITE, OWN_SITE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from tracker.batch.results import Manifest
 
-__all__ = ["EVENT_FILES", "Found", "find"]
+__all__ = ["EVENT_FILES", "Found", "find", "zone_beside"]
 
 EVENT_FILES = (".events.jsonl", ".events.ndjson", ".events.parquet")
 RECORD_FILES = (".tracks.jsonl", ".tracks.ndjson", ".tracks.csv", ".tracks.parquet")
@@ -68,6 +69,29 @@ def find(sources: Sequence[str]) -> Iterator[Found]:
             else:
                 found.ledgers.append(Ledger(path=Path(source)))
         yield found
+
+
+def zone_beside(ledgers: Sequence[Ledger]) -> tuple[str, str]:
+    """Time zone of the sites that lie beside local ledgers: ``NAME.site.yaml`` of any name, and ``site.yaml``.
+
+    Files that cannot be read as sites are left out.
+
+    Returns:
+        Its name, UTC where there is no site or they lie in several, and the words for why.
+    """
+    from tracker.settings.site_file import read_site
+
+    folders = dict.fromkeys(one.path.parent for one in ledgers if isinstance(one.path, Path) and not one.stream)
+    zones: dict[str, Path] = {}
+    for folder in folders:
+        for path in sorted([*folder.glob(FOLDER_SITE), *folder.glob(OWN_SITE.replace("{name}", "*"))]):
+            with contextlib.suppress(ConfigError):
+                zones.setdefault(read_site(path).timezone, path)
+    if len(zones) == 1:
+        ((zone, path),) = zones.items()
+        return zone, f"times are those of {zone}, from {path}; --timezone names another"
+    why = f"sites beside lie in {', '.join(sorted(zones))}" if zones else "no site lies beside the ledger"
+    return "UTC", f"times are UTC: {why}; --timezone or --site gives a time zone"
 
 
 def _add_folder(folder: Path, found: Found) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
 from tracker.app.console import error_console, foreign
@@ -154,7 +154,7 @@ class _Terminal(Listener):
         given = plan.settings.site
         if plan.site is None or given is None or not outcome.outputs or not plan.events:
             return
-        from tracker.settings.site_copy import keep_copy  # 0.06 s of imports
+        from tracker.settings.site_copy import keep_copy, named_after  # 0.06 s of imports
 
         # The dashboard looks for it beside records, else beside the video.
         ordered = sorted(plan.outputs, key=lambda one: (one in plan.events, one == plan.settings.save))
@@ -170,6 +170,10 @@ class _Terminal(Listener):
             )
         elif copy is not None and not copy.written:
             told = f"{foreign(copy.path)} is kept, which is not {foreign(given)}: the dashboard goes by it"
+            self._console.print(f"  [yellow]note[/yellow]: {told}", highlight=False, soft_wrap=True)
+        elif files and not named_after(files, plan.name) and not self._brief:
+            stem = foreign(PurePath(plan.name).stem)
+            told = f"no copy of {foreign(given)} is written: the dashboard knows this recording by files named {stem}.*"
             self._console.print(f"  [yellow]note[/yellow]: {told}", highlight=False, soft_wrap=True)
 
     def _tell_outputs(self, outcome: Outcome) -> None:

@@ -46,6 +46,7 @@ class CameraStateStage(Stage):
             first seconds of the stream.
         start_at: When a recording began, where that is declared; else a frame's ``captured_at`` counts.
         revision: Of the site. A new one without a reference picture makes the next pictures the reference.
+        picture: How errors name the reference: its file.
     """
 
     name = "camera_state"
@@ -57,8 +58,10 @@ class CameraStateStage(Stage):
         reference: Picture | None = None,
         start_at: datetime | None = None,
         revision: int = 0,
+        picture: str = "reference picture",
     ) -> None:
         self._stream, self._reference, self._revision = stream, reference, revision
+        self._picture = picture
         self._declared = start_at is not None
         self._utc_from_ms: float | None = None if start_at is None else start_at.timestamp() * 1000
         self._state: CameraState | None = None
@@ -109,7 +112,7 @@ class CameraStateStage(Stage):
         height, width = self._reference.shape
         if size is not None and not abs(size[0] / size[1] / (width / height) - 1) <= ASPECT_TOLERANCE:
             problem = f"expected a picture of the shape {size[0]} x {size[1]}, found {width} x {height}"
-            raise ConfigError("reference picture", problem, "take it anew from this camera")
+            raise ConfigError(self._picture, problem, "take it anew from this camera")
         return CameraState(shape, np.asarray(cv2.resize(self._reference, shape[::-1], interpolation=cv2.INTER_AREA)))
 
     def _events(self, changes: Sequence[CameraChange]) -> tuple[Event, ...]:
@@ -131,7 +134,8 @@ def camera_state(context: StageContext) -> CameraStateStage:
     settings = dict(context.settings)
     path = settings.pop("reference", None)
     reference = None if path is None else _read(Path(path))
-    return CameraStateStage(stream=context.stream, reference=reference, **settings)
+    picture = "reference picture" if path is None else str(path)
+    return CameraStateStage(stream=context.stream, reference=reference, picture=picture, **settings)
 
 
 def _read(path: Path) -> Picture:

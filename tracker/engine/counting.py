@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import logging
 from dataclasses import replace
@@ -16,7 +17,7 @@ from tracker.plugins import ANALYTICS, STAGES, StageContext
 from tracker.traffic import Traffic
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from datetime import datetime
 
     from tracker.analytics.analytic import Analytic
@@ -66,18 +67,22 @@ class AnalyticsStage(Stage):
         kind: The analytic.
         context: Of the stream.
         name: Of the stage, for its state and its seconds.
+        site_file: By which errors name the site.
     """
 
     name = "analytics"
 
-    def __init__(self, kind: type[Analytic], context: AnalyticContext, *, name: str = "analytics") -> None:
+    def __init__(
+        self, kind: type[Analytic], context: AnalyticContext, *, name: str = "analytics", site_file: str = "site"
+    ) -> None:
         self._kind, self._context = kind, context
-        self.name = name
+        self.name, self._site_file = name, site_file
         self._analytic = kind.open(context)
 
     def process(self, tracked: TrackedFrame) -> TrackedFrame:
         """The frame with its ``events``, after those that it came with."""
-        return replace(tracked, events=(*tracked.events, *self._analytic.process(tracked)))
+        with self._named():
+            return replace(tracked, events=(*tracked.events, *self._analytic.process(tracked)))
 
     @property
     def takes_blocks(self) -> bool:
@@ -86,10 +91,21 @@ class AnalyticsStage(Stage):
 
     def take(self, block: TrackBlock) -> list[tuple[Event, ...]]:
         """Events by frame, after those that the frames came with."""
-        found = self._analytic.take(block)
+        with self._named():
+            found = self._analytic.take(block)
         for number, events in block.events.items():
             found[number] = (*events, *found[number])
         return found
+
+    @contextlib.contextmanager
+    def _named(self) -> Iterator[None]:
+        """Errors of the site name its file, which analytics do not know."""
+        try:
+            yield
+        except ConfigError as error:
+            if error.offender != "site":
+                raise
+            raise ConfigError(self._site_file, error.problem, error.remedy) from None
 
     def state(self) -> dict[str, Any] | None:
         """See :meth:`tracker.analytics.analytic.Analytic.state`."""
@@ -161,7 +177,7 @@ def counting_stages(
         )
     facts = {"site": site, "start_at": settings.start_at, "gap_s": settings.gap_s}
     kinds = kinds_of(site, settings.analytics)
-    steps += [("analytics", {"kind": kind, **facts}) for kind in kinds]
+    steps += [("analytics", {"kind": kind, "site_file": settings.site, **facts}) for kind in kinds]
     if settings.heatmap:  # after the camera's state, which says when the camera saw something else
         steps.append(("heatmap", {"start_at": settings.start_at, "gap_s": settings.gap_s}))
     if contacts:
@@ -236,7 +252,7 @@ def contact(context: StageContext) -> ContactStage:
 
 
 def analytics(context: StageContext) -> AnalyticsStage:
-    """The stage of one analytic, by its ``kind``; the other settings are ``site``, ``start_at`` and ``gap_s``.
+    """The stage of one analytic, by its ``kind``; the others are ``site``, ``site_file``, ``start_at`` and ``gap_s``.
 
     Raises:
         ConfigError: There is no such analytic.
@@ -252,4 +268,4 @@ def analytics(context: StageContext) -> AnalyticsStage:
         gap_s=settings.get("gap_s", 2.0),
     )
     name = "analytics" if kind == "site" else f"analytics {kind}"
-    return AnalyticsStage(ANALYTICS.load(kind), facts, name=name)
+    return AnalyticsStage(ANALYTICS.load(kind), facts, name=name, site_file=settings.get("site_file") or "site")

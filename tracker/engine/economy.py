@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -51,6 +51,16 @@ LEAST_OVERLAP = 0.1
 """A smaller overlap is none."""
 BACK_OFF_S = 0.1
 """After a frame that had to be segmented after all, all of them are for so long."""
+
+
+MOST_GUESSED = 64
+"""Comparisons that are remembered from the guess about a frame to its decision: more than are in flight."""
+
+
+class _Compared(NamedTuple):
+    grey: Grey
+    last: Grey
+    still: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,10 +113,11 @@ class Economy:
         self._time_s: float | None = None
         self._hold_from_s = -np.inf
         self._ahead = False  # whether the last frame was expected to need the segmenter
+        self._compared: dict[int, _Compared] = {}  # by the small pictures of frames that are guessed and not decided
 
     def expects(self, frame: Frame, grey: Grey | None) -> bool:
         """Whether a frame that is taken now will probably need the segmenter."""
-        quiet = not self._tracker.living and self._still(frame.time_s, grey, 0.0)
+        quiet = not self._tracker.living and self._still(frame.time_s, grey, 0.0, guesses=True)
         between = self._fills and self._ahead and frame.time_s >= self._hold_from_s
         self._ahead = not quiet and not between
         return self._ahead
@@ -123,12 +134,13 @@ class Economy:
             segment: Segments a frame.
         """
         frame = found.frame
+        guessed = self._compared.pop(id(found.grey), None)
         step_s = np.inf if self._time_s is None else frame.time_s - self._time_s
         self._time_s = frame.time_s
         if (held := self._held) is not None:
             self._held = None
             yield from self._decide(held, found, segment, step_s)
-        elif not self._tracker.living and self._still(frame.time_s, found.grey, step_s):
+        elif not self._tracker.living and self._still(frame.time_s, found.grey, step_s, guessed=guessed):
             self._key = None
             yield self._through(found, skipped=True)
         elif self._may_hold(frame, step_s):
@@ -142,14 +154,31 @@ class Economy:
         if held is not None:
             yield self._segment(held, segment)
         self._grey = self._key = self._time_s = None
+        self._compared.clear()
         self._hold_from_s = -np.inf
 
-    def _still(self, time_s: float, grey: Grey | None, step_s: float) -> bool:
-        """Whether nothing moved since the last segmented frame, and the next frame is early enough to be another."""
+    def _still(
+        self,
+        time_s: float,
+        grey: Grey | None,
+        step_s: float,
+        *,
+        guessed: _Compared | None = None,
+        guesses: bool = False,
+    ) -> bool:
+        """Whether nothing moved since the last segmented frame, and the next frame is early enough to be another.
+
+        A comparison of a guess is remembered for the decision, which is about the same two pictures in most cases.
+        """
         last = self._grey  # which another thread may take away, while this one guesses
         if grey is None or last is None or time_s + step_s > self._segmented_s + SEGMENT_S + 1e-6:
             return False
-        return is_still(grey, last)
+        if guessed is not None and guessed.grey is grey and guessed.last is last:
+            return guessed.still
+        still = is_still(grey, last)
+        if guesses and len(self._compared) < MOST_GUESSED:
+            self._compared[id(grey)] = _Compared(grey, last, still)
+        return still
 
     def _may_hold(self, frame: Frame, step_s: float) -> bool:
         key = self._key

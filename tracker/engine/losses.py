@@ -43,6 +43,14 @@ class Losses:
         self._marks: deque[_Mark] = deque()
         self._last = _Mark(0.0, 0, 0)
 
+    def is_due(self, now_s: float) -> bool:
+        """Whether the counts are wanted now: every :data:`STEP_S`, for a source has to add them up.
+
+        Args:
+            now_s: Monotonic seconds.
+        """
+        return not self._marks or now_s - self._marks[-1].time_s >= STEP_S
+
     def add(self, now_s: float, taken: int, lost: int) -> None:
         """Take the counts so far; those that went back are of another source, and begin anew.
 
@@ -54,7 +62,7 @@ class Losses:
         if lost < self._last.lost or taken < self._last.taken:
             self._marks.clear()
         self._last = _Mark(now_s, taken, lost)
-        if not self._marks or now_s - self._marks[-1].time_s >= STEP_S:
+        if self.is_due(now_s):
             self._marks.append(self._last)
             while now_s - self._marks[0].time_s > WINDOW_S:
                 self._marks.popleft()

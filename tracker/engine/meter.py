@@ -16,7 +16,7 @@ from tracker.analytics.tally import Tally
 from tracker.engine.losses import Losses
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from tracker.engine.losses import RecentLosses
     from tracker.errors import TrackerError
@@ -179,14 +179,15 @@ class StreamMeter:
         with self._lock:
             self._ended_s = time.monotonic()
 
-    def add(self, tracked: TrackedFrame, *, lost: int = 0) -> None:
+    def add(self, tracked: TrackedFrame, *, lost: Callable[[], int] = lambda: 0) -> None:
         """Count a frame that went through all stages.
 
         Args:
             tracked: The frame.
-            lost: Frames that its source has dropped so far, or found too old.
+            lost: Frames that its source has dropped so far, or found too old; asked now and then.
         """
         now_s = time.monotonic()
+        lost_now = lost() if self._losses.is_due(now_s) else None  # only this thread adds to them
         with self._lock:
             self._frames += 1
             self._instances += len(tracked.instances)
@@ -200,9 +201,15 @@ class StreamMeter:
             if tracked.tracks is not None:
                 self._living = len(tracked.tracks)
                 self.census.update(tracked.tracks, tracked.class_names)
-            self._losses.add(now_s, self._frames, lost)
+            if lost_now is not None:
+                self._losses.add(now_s, self._frames, lost_now)
             self._tally.add(tracked.events)
             self._monitor.add(tracked.events)
+
+    def note_losses(self, lost: int) -> None:
+        """Take the frames that the source has lost at its end."""
+        with self._lock:
+            self._losses.add(time.monotonic(), self._frames, lost)
 
     def add_events(self, events: Iterable[Event]) -> None:
         """Count what was found after the last frame."""

@@ -226,7 +226,7 @@ class OrderedStages:
         tracked = tracked.without_prototypes()  # outputs may be many frames behind, at 1.4 MB each
         if tracked.events:
             tracked = replace(tracked, events=self._delivery.take(tracked.events))
-        self._meter.add(tracked, lost=self._lost())
+        self._meter.add(tracked, lost=self._lost)
         if again := self._delivery.again():
             tracked = replace(tracked, events=(*again, *tracked.events))
         self.next_index = tracked.frame.index + 1

@@ -287,7 +287,7 @@ class Run:
             raise _needs_an_end(plan)
         if plan.site is not None:
             try:
-                plan.site.check_size(stream.source.info.size)
+                plan.site.check_size(stream.source.info.size, plan.settings.site or "site")
             except ConfigError:
                 stream.abandon()
                 raise

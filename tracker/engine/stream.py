@@ -285,6 +285,8 @@ class Stream:
                 return False
             self.state = state
             self.problem = problem or self.problem
+        if self._source is not None:
+            self.meter.note_losses(self._lost())
         resumable = self._checkpoint_frames is not None or (self.continued and state != "failed")
         if complete or not resumable:
             self._ordered.close()

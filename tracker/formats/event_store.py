@@ -83,6 +83,8 @@ def store_kind(path: str | os.PathLike[str]) -> StoreKind:
 def open_store(path: str | os.PathLike[str]) -> Iterator[sqlite3.Connection]:
     """A ledger for reading, also while others write it; closed when the block ends.
 
+    SQLite's files for what readers and writers share (``-wal``, ``-shm``) go with the last reader.
+
     Raises:
         SourceError: It is missing, another program's, or of a newer version.
     """
@@ -120,6 +122,21 @@ def open_store(path: str | os.PathLike[str]) -> Iterator[sqlite3.Connection]:
         yield connection
     finally:
         connection.close()
+        _tidy(path)
+
+
+def _tidy(path: Path) -> None:
+    """Let SQLite remove the empty log that a reader made and cannot remove, unless others have the ledger open.
+
+    It needs a connection that may write: the last of these takes both files away, under SQLite's own locks. A log that
+    holds anything is a writer's, or a killed one's, and stays.
+    """
+    with contextlib.suppress(OSError, sqlite3.Error):
+        if path.with_name(path.name + "-wal").stat().st_size:
+            return
+        address = path.resolve().as_uri() + "?mode=rw"
+        with contextlib.closing(sqlite3.connect(address, uri=True, timeout=0.0, isolation_level=None)) as connection:
+            connection.execute("PRAGMA user_version").fetchone()
 
 
 def create(connection: sqlite3.Connection) -> None:

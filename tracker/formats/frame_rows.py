@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["STATES", "FrameRows", "RowColumns", "no_rows"]
+__all__ = ["STATES", "FrameRows", "RowColumns", "checked_note", "no_rows"]
 
 STATES = {name: number for number, name in enumerate(CONTACT_STATES)}
 TRACK_AGAIN = "write the records again with masktrail track"
@@ -103,7 +103,7 @@ class RowColumns:
         try:
             notes = [] if self.notes is None else [self._note(text) if text else None for text in self.notes[rows]]
         except ValueError as failure:
-            raise DetectionsError(place, f"expected notes as JSON text, found {failure}", TRACK_AGAIN) from failure
+            raise DetectionsError(place, f"expected notes as an object, found {failure}", TRACK_AGAIN) from failure
         ids = self.ids[rows]
         return FrameRows(
             place=place,
@@ -123,12 +123,29 @@ class RowColumns:
     def _note(self, text: str | dict[str, Any]) -> dict[str, Any]:
         """Notes of a row; as texts most are the same as those before."""
         if not isinstance(text, str):
-            return text
+            return checked_note(text)
         found = self._parsed.get(text)
         if found is None:
-            self._parsed = {text: json.loads(text)}
-            found = self._parsed[text]
+            found = checked_note(text)
+            self._parsed = {text: found}
         return found
+
+
+def checked_note(value: Any) -> dict[str, Any]:
+    """Notes of a row as they stand there: an object, or JSON text of one, whose size is that of a picture.
+
+    Raises:
+        ValueError: They are not.
+    """
+    note = json.loads(value) if isinstance(value, str) else value
+    if not isinstance(note, dict):
+        message = f"{json.dumps(note)[:40]}, which is none"
+        raise ValueError(message)  # noqa: TRY004 - like what json raises
+    size = note.get("size", [1, 1])
+    if not isinstance(size, list) or len(size) != 2 or not all(type(one) is int and one > 0 for one in size):
+        message = f"the size {json.dumps(size)[:40]}, which is no width and height in pixels"
+        raise ValueError(message)
+    return note
 
 
 def no_rows(place: str, row: dict[str, Any], failure: Exception) -> DetectionsError:

@@ -17,7 +17,8 @@ import msgspec
 import numpy as np
 
 from tracker.errors import DetectionsError
-from tracker.formats.frame_rows import STATES, FrameRows, RowColumns, no_rows
+from tracker.formats.frame_rows import STATES, FrameRows, RowColumns, checked_note, no_rows
+from tracker.formats.row_faults import fault_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -95,6 +96,9 @@ class _Chunk:
         for low, high in itertools.pairwise(cuts):
             place = f"{path}:{self.numbers[low]}"
             if self.columns is None:
+                for number, row in zip(self.numbers[low:high], self.objects[low:high], strict=True):
+                    if fault := fault_of(row):
+                        raise DetectionsError(f"{path}:{number}", fault, "check the file, or leave the row out")
                 yield _frame_of_objects(place, self.objects[low:high])
             else:
                 yield self.columns.frame(place, low, high)
@@ -142,7 +146,7 @@ def _untyped(path: Path, first: int, lines: list[bytes]) -> _Chunk:
     objects = [_parsed(path, number, line) for number, line in filled]
     try:
         values = list(zip(*(VALUES(DEFAULTS | row) for row in objects), strict=True))
-        columns = RowColumns(_columns(values)) if objects else None
+        columns = RowColumns(_columns(values)) if objects and not any(map(fault_of, objects)) else None
     except (KeyError, OverflowError, TypeError, ValueError):
         columns = None  # one of the frames says which row it is
     return _Chunk(
@@ -178,12 +182,14 @@ def _columns(values: Sequence[Sequence[Any]]) -> dict[str, Any]:
     """Columns of rows, from the ``values`` of :data:`NAMES`.
 
     Raises:
-        KeyError, OverflowError, TypeError, ValueError: A value is missing or of another kind.
+        KeyError, OverflowError, TypeError, ValueError: A value is missing, out of range or of another kind.
     """
     frames, times_s, ids, names, then, boxes, ages_s, coasting, contacts, states, notes = values
     count = len(frames)
     if None in times_s:
         raise TypeError("no time_s")
+    if "" in names or min(ids, default=0) < 0 or min(frames, default=0) < 0:
+        raise ValueError("out of range")
     unknown = [NO_CONTACT if contact is None else contact for contact in contacts] if None in contacts else contacts
     edges = np.array(boxes, np.float64).reshape(count, 4).T
     points = np.array(unknown, np.float64).reshape(count, 2).T
@@ -209,19 +215,21 @@ def _frame_of_objects(place: str, rows: Sequence[dict[str, Any]]) -> FrameRows:
     """The rows of one frame."""
     try:
         known = all(row.get("contact") is not None for row in rows)
+        notes = [checked_note(row["notes"]) if row.get("notes") else None for row in rows]
+        ids = [int(row["id"]) for row in rows]
         return FrameRows(
             place=place,
             index=int(rows[0]["frame"]),
             time_s=float(rows[0]["time_s"]),
-            ids=np.array([row["id"] for row in rows], np.int64),
+            ids=np.array(ids, np.int64),
             classes=[row.get("class_then") or row["class"] for row in rows],
             boxes=np.array([row["box"] for row in rows], np.float32).reshape(-1, 4),
             ages_s=np.array([row.get("age_s") or 0.0 for row in rows], np.float32),
             coasting=np.array([row.get("coasting", False) for row in rows], np.bool_),
             points=np.array([row["contact"] for row in rows], np.float64).reshape(-1, 2) if known else None,
             states=np.array([STATES[row["contact_state"]] for row in rows], np.int8) if known else None,
-            head=rows[0].get("notes"),
-            earlier={row["id"]: row["notes"]["earlier"] for row in rows if "earlier" in (row.get("notes") or ())},
+            head=notes[0],
+            earlier={ids[n]: own["earlier"] for n, own in enumerate(notes) if own and "earlier" in own},
         )
     except (KeyError, OverflowError, TypeError, ValueError) as failure:
         raise no_rows(place, rows[0], failure) from failure

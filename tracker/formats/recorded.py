@@ -177,6 +177,10 @@ class Recorded:
             problem = "expected ground contacts, found rows without contact"
             remedy = "count by the boxes' lower edges with --boxes, or track again with this version"
             raise DetectionsError(rows.place, problem, remedy)
+        if rows.points is not None and not np.isfinite(rows.points).all():
+            found = ", ".join(f"{value:g}" for value in rows.points[~np.isfinite(rows.points).all(1)][0].tolist())
+            problem = f"expected contacts as two numbers in pixels, found {found} in frame {rows.index}"
+            raise DetectionsError(rows.place, problem, "check the file, or leave the row out")
         fine = np.isfinite(rows.boxes).all(1) & (rows.boxes[:, 2:] >= rows.boxes[:, :2]).all(1)  # (N,)
         if not fine.all():
             found = ", ".join(f"{value:g}" for value in rows.boxes[int(np.argmin(fine))].tolist())

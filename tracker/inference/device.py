@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
+import logging
 import os
 import re
 from collections import Counter
@@ -37,6 +39,8 @@ __all__ = [
     "placement",
     "provider_shares",
 ]
+
+logger = logging.getLogger("tracker.live.device")
 
 DEVICES = ("auto", "cpu", "cuda", "tensorrt", "openvino")
 OPENVINO = "OpenVINO"
@@ -71,8 +75,22 @@ class OpenedSession:
 
 
 def auto_takes_openvino() -> bool:
-    """Whether ``auto`` takes OpenVINO for the network that segments: no card, the package, and bf16."""
-    return survey().obstacle("cuda") is not None and survey_openvino().pays
+    """Whether ``auto`` takes OpenVINO for the network that segments: no card, the package, and bf16.
+
+    A package that is installed and cannot be loaded is told in the log, once per process.
+    """
+    if survey().obstacle("cuda") is None:
+        return False
+    found = survey_openvino()
+    if found.version is not None and found.problem:
+        _warn_once(found.problem)
+    return found.pays
+
+
+@functools.cache
+def _warn_once(problem: str) -> None:
+    note = f"{problem}; install it again, or remove it"
+    logger.warning("device auto takes ONNX Runtime instead of OpenVINO", extra={"problem": note})
 
 
 def default_threads() -> int:

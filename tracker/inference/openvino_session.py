@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from tracker.inference.providers import Profile
 
-__all__ = ["OpenVinoSession", "OpenVinoSurvey", "survey_openvino"]
+__all__ = ["OpenVinoSession", "OpenVinoSurvey", "load_problem", "survey_openvino"]
 
 BF16_FLAGS = frozenset({"avx512_bf16", "amx_bf16"})
 """OpenVINO names BF16 on processors of AVX-512 that emulate it, too: one of these flags must be there as well."""
@@ -71,7 +71,10 @@ class OpenVinoSurvey:
 
 @functools.cache
 def survey_openvino() -> OpenVinoSurvey:
-    """Examine package and processor; once per process. OpenVINO is imported where it is installed and bf16 is there."""
+    """Examine package and processor; once per process. OpenVINO is imported where it is installed and bf16 is there.
+
+    Without bf16 nothing but ``--device openvino`` wants it: :func:`load_problem` says whether it could be imported.
+    """
     flags = bool(BF16_FLAGS & processor_flags())
     try:
         version = importlib.metadata.version("openvino")
@@ -80,9 +83,21 @@ def survey_openvino() -> OpenVinoSurvey:
     try:
         named = flags and "BF16" in _load().Core().get_property(PLUGIN, "OPTIMIZATION_CAPABILITIES")
     except Exception as error:  # noqa: BLE001 - a wheel for another system fails in the loader, a broken one anywhere
-        problem = f"openvino {version} does not load: {_last_line(error)}"
-        return OpenVinoSurvey(version=version, bf16=False, problem=problem)
+        return OpenVinoSurvey(version=version, bf16=False, problem=_does_not_load(version, error))
     return OpenVinoSurvey(version=version, bf16=named)
+
+
+def load_problem(version: str) -> str:
+    """Why an installed OpenVINO cannot be imported; empty where it can."""
+    try:
+        _load().Core()
+    except Exception as error:  # noqa: BLE001 - as above
+        return _does_not_load(version, error)
+    return ""
+
+
+def _does_not_load(version: str, error: Exception) -> str:
+    return f"openvino {version} does not load: {_last_line(error)}"
 
 
 def _load() -> ModuleType:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import difflib
 import io
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,13 +35,15 @@ COLUMNS = (
     "class",
     "counted",
 )
+MANY = 20
+"""Names that an error lists."""
 LARGEST = 100_000
 """Of a count in one interval; more is a slip of the pen."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SheetRow:
-    """One cell to fill in; ``counted`` is ``None`` where it is empty."""
+    """One cell to fill in; ``counted`` is ``None`` where it is empty, ``at`` is ``file:line`` where it was read."""
 
     interval: int
     from_ms: int
@@ -49,6 +52,7 @@ class SheetRow:
     direction: str
     class_name: str
     counted: int | None
+    at: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +74,24 @@ class Sheet:
         """Number, begin and end in milliseconds of each interval with a count."""
         filled = {row.interval: (row.from_ms, row.to_ms) for row in self.rows if row.counted is not None}
         return [(number, *span) for number, span in filled.items()]
+
+    def check_places(self, known: Iterable[str]) -> None:
+        """Refuse counts of lines and zones that are not known: the ledger would count none beside them.
+
+        Args:
+            known: Names of lines and zones.
+
+        Raises:
+            SourceError: There is such a count; it is named by its line.
+        """
+        names = sorted(set(known))
+        for row in self.rows:
+            if row.counted is not None and row.place not in names:
+                close = difflib.get_close_matches(row.place, names, 1)
+                listed = ", ".join(names[:MANY]) + (f", ... ({len(names)} in all)" * (len(names) > MANY))
+                problem = f"expected lines and zones of the ledger, {listed or 'which has none'}, found {row.place!r}"
+                remedy = f"did you mean {close[0]!r}? " if close else ""
+                raise SourceError(row.at, problem, f"{remedy}name the site if nothing crossed it: --site SITE.yaml")
 
     def cells(self, events: Iterable[Event]) -> list[Cell]:
         """What is filled in, beside what the ledger has there.
@@ -191,4 +213,5 @@ def _row(values: dict[str, str], place: str) -> SheetRow:
         direction=plain(values["direction"] or ""),
         class_name=plain(values["class"] or ""),
         counted=int(counted) if counted else None,
+        at=place,
     )

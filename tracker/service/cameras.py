@@ -205,6 +205,7 @@ class LiveService:
                     "state": stream.state,
                     "fps": round(figures.fps, 2),
                     "age_p99_ms": round(figures.age_p99_s * 1000, 1) if figures.frames else None,
+                    "lost_share": None if figures.losses is None else round(figures.losses.share, 4),
                     "living": figures.living,
                     "identities": figures.identities,
                 },

@@ -94,7 +94,7 @@ class Reloads:
         site = read_site(path)
         stream = next((one for one in self._service.engine.streams if one.name == name), None)
         if stream is not None and stream.opened and min(stream.source.info.size) > 0:
-            site.check_size(stream.source.info.size)
+            site.check_size(stream.source.info.size, str(path))
         return site.revision
 
     @staticmethod

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from tracker.site import Site
 
-__all__ = ["SiteCopy", "keep_copy"]
+__all__ = ["SiteCopy", "keep_copy", "named_after"]
 
 _FIRST = (
     "# Copy of the site that this recording was counted with; the next run replaces it unless it is changed: {mark}\n"
@@ -38,6 +38,20 @@ class SiteCopy(NamedTuple):
     written: bool
 
 
+def named_after(outputs: Sequence[Path], name: str) -> list[Path]:
+    """Results that the dashboard knows as those of a recording: their names without suffixes are its own.
+
+    Args:
+        outputs: Local files.
+        name: Of the recording.
+
+    >>> [path.name for path in named_after([Path("gate.tracks.jsonl"), Path("tracks.jsonl")], "gate.mp4")]
+    ['gate.tracks.jsonl']
+    """
+    stem = PurePath(name).stem
+    return [path for path in outputs if recording_name(path.name) == stem]
+
+
 def keep_copy(site: Site, given: Path, outputs: Sequence[Path], name: str) -> SiteCopy | None:
     """Write the copy beside the results of a recording, where nothing else says what it was counted with.
 
@@ -55,11 +69,10 @@ def keep_copy(site: Site, given: Path, outputs: Sequence[Path], name: str) -> Si
     """
     from tracker.sinks.part_file import write_whole
 
-    stem = PurePath(name).stem
-    named = [path for path in outputs if recording_name(path.name) == stem]
+    named = named_after(outputs, name)
     if not named:
         return None
-    beside = site_beside(named[0].parent, stem)
+    beside = site_beside(named[0].parent, PurePath(name).stem)
     body = site_text(replace(site, reference_picture=""))  # that picture does not lie there
     if named[0].with_name(RUNS_FILE).exists() or given.resolve() in {beside.own.resolve(), beside.shared.resolve()}:
         return None

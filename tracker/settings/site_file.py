@@ -54,6 +54,8 @@ from tracker.site import MOST_POINTS, Doors, Flow, Line, Occluder, PrivacyZone, 
 from tracker.traffic import Traffic
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tracker.polygons import Point
     from tracker.settings.model import Settings
 
@@ -315,9 +317,9 @@ class _Reader(NodeReader):
         article = "" if what in {"doors", "footfall"} else "an " if what in {"alert", "occluder"} else "a "
         nodes = self.nodes(node, names_of(settings), article + what)
         drawn = nodes.pop(geometry, None)
-        ready = {} if drawn is None else {geometry: self._drawn(drawn, several=key == "zones")}
+        ready = {} if drawn is None else {geometry: self._drawn(drawn, node, several=key == "zones")}
         if key == "zones" and "towards" in nodes:
-            ready["towards"] = self._drawn(nodes.pop("towards"), several=False)
+            ready["towards"] = self._drawn(nodes.pop("towards"), node, several=False)
         values = self.made(settings, node, nodes, **ready).chosen()
         self._places |= {f"{what} {values['name']!r}": node}
         for shared, keys in _SHARED.items():
@@ -333,9 +335,10 @@ class _Reader(NodeReader):
             failure = error
         words = set(re.findall(r"\w+", failure.problem))
         at = next((entry for name, entry in nodes.items() if name in words), node)
+        key = ""
         if drawn is not None and words & _GEOMETRY:
-            at = drawn
-        raise self.wrong(at, f"{failure.offender}: {failure.problem}", failure.remedy)
+            at, key = drawn, self.key_of(drawn, node)
+        raise self.wrong(at, f"{failure.offender}: {key}{failure.problem}", failure.remedy)
 
     def _traffic(self, node: Any) -> Traffic:
         nodes = self.nodes(node, names_of(TrafficSettings), "traffic")
@@ -377,27 +380,41 @@ class _Reader(NodeReader):
 
     def _ground_point(self, node: Any) -> GroundPoint:
         nodes = self.nodes(node, names_of(GroundPointSettings), "a point of the ground")
-        ready = {key: self._point(nodes.pop(key)) for key in ("at", "metres") if key in nodes}
+        ready = {key: self._keyed(self._point, nodes.pop(key), node) for key in ("at", "metres") if key in nodes}
         made = self.made(GroundPointSettings, node, nodes, **ready)
         return GroundPoint(at=made.at, metres=made.metres)
 
     def _rectangle(self, node: Any) -> Rectangle:
         nodes = self.nodes(node, names_of(RectangleSettings), "the rectangle")
-        ready = {"corners": self._drawn(nodes.pop("corners"), several=False)} if "corners" in nodes else {}
+        ready = {"corners": self._drawn(nodes.pop("corners"), node, several=False)} if "corners" in nodes else {}
         made = self.made(RectangleSettings, node, nodes, **ready)
         return Rectangle(corners=made.corners, width_m=made.width_m, length_m=made.length_m)
 
-    def _drawn(self, node: Any, *, several: bool) -> Any:
-        """Points of a line or polygon, or of several polygons."""
-        if several and is_kind(node, "sequence") and node.value and is_kind(node.value[0], "sequence"):
+    def _keyed(self, read: Callable[[Any], Any], node: Any, owner: Any) -> Any:
+        """What is read from the value of a key; an error names the key where its line has several."""
+        try:
+            return read(node)
+        except ConfigError as error:
+            failure = error
+        raise ConfigError(failure.offender, self.key_of(node, owner) + failure.problem, failure.remedy)
+
+    def _drawn(self, node: Any, owner: Any, *, several: bool) -> Any:
+        """Points of a line or polygon, or of several polygons, of a key of the owner."""
+        return self._keyed(self._polygons if several else self._polygon, node, owner)
+
+    def _polygons(self, node: Any) -> tuple[tuple[Point, ...], ...]:
+        """Several polygons, or the points of a single one."""
+        if is_kind(node, "sequence") and node.value and is_kind(node.value[0], "sequence"):
             inner = node.value[0].value
             if inner and is_kind(inner[0], "sequence"):
-                return tuple(self._drawn(polygon, several=False) for polygon in node.value)
+                return tuple(self._polygon(polygon) for polygon in node.value)
+        return (self._polygon(node),)
+
+    def _polygon(self, node: Any) -> tuple[Point, ...]:
         if not is_kind(node, "sequence"):
             problem = f"expected a list of points [x, y], found {shown_node(node)}"
             raise self.wrong(node, problem, "such as [[0.1, 0.5], [0.9, 0.5]]")
-        points = tuple(self._point(entry) for entry in node.value)
-        return (points,) if several else points
+        return tuple(self._point(entry) for entry in node.value)
 
     def _point(self, node: Any) -> Point:
         self._points += 1

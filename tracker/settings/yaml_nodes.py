@@ -152,6 +152,12 @@ class NodeReader:
         """What stands there; an empty text, which no field takes, for ``null``: ``save:`` is not the default."""
         return "" if node.tag.endswith(":null") else str(node.value)
 
+    def key_of(self, value: Any, owner: Any) -> str:
+        """``key: `` of a value in a mapping, for errors, where the line alone does not say which key it is."""
+        pairs = owner.value if is_kind(owner, "mapping") else ()
+        several = sum(line_of(one) == line_of(value) for _, one in pairs) > 1
+        return next((f"{key.value}: " for key, one in pairs if one is value and several), "")
+
     def wrong(self, node: Any, problem: str, remedy: str) -> ConfigError:
         """An error whose offender is ``file:line``."""
         return ConfigError(f"{self.name}:{line_of(node)}", problem, remedy)

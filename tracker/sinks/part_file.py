@@ -161,12 +161,15 @@ class PartFile:
             raise
         self.adopt(sibling)
 
-    def publish(self) -> None:
+    def publish(self, *, keeps_refused: bool = True) -> None:
         """Give the finished part file its final name, replacing what was there when it was opened.
+
+        Args:
+            keeps_refused: Keep the part file where the system refuses the rename; false = remove it.
 
         Raises:
             SinkError: The system refuses the rename, or another file has come to stand under one of the two names
-                meanwhile; the part file is kept.
+                meanwhile; of these two the latter always keeps the part file.
         """
         if self._file is None:
             self._release_pipe()
@@ -182,7 +185,12 @@ class PartFile:
                 raise SinkError(self.path, problem, "keep one of the two under another name")
             file.path.replace(self._target)
         except OSError as failure:
-            raise refusal(self.path, failure, f"rename {file.path.name} to its final name") from failure
+            doing = "replace this file"
+            if keeps_refused:
+                doing = f"rename {file.path.name} to its final name"
+            else:
+                file.remove()
+            raise refusal(self.path, failure, doing) from failure
         finally:
             file.release()
 
@@ -220,19 +228,24 @@ class PartFile:
 
 
 def write_whole(path: str | os.PathLike[str], data: bytes) -> None:
-    """Replace a file by ``data`` as a whole or not at all.
+    """Replace a file by ``data`` as a whole or not at all; nothing is left beside it where the system refuses.
 
     Raises:
         SinkError: The system refuses, or another process writes there.
     """
-    with PartFile(path) as part:
-        try:
-            with part.open() as file:
-                view = memoryview(data)
-                while view:
-                    view = view[file.write(view) :]
-        except OSError as failure:
-            raise refusal(part.path, failure, "write here") from failure
+    part = PartFile(path)
+    try:
+        with part.open() as file:
+            view = memoryview(data)
+            while view:
+                view = view[file.write(view) :]
+    except OSError as failure:
+        part.discard()
+        raise refusal(part.path, failure, "write here") from failure
+    except BaseException:
+        part.discard()
+        raise
+    part.publish(keeps_refused=False)
 
 
 def check_place(path: Path) -> None:

@@ -43,7 +43,7 @@ def report(
     until: Until = None,
     bins: Annotated[str | None, typer.Option(metavar="TIME", help="15m, 1h, 1d; by default as it fits.")] = None,
     timezone: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Of days and times; by default the site's, else UTC.")
+        str | None, typer.Option(metavar="NAME", help="Of days and times; by default the sites', else UTC.")
     ] = None,
     site: Annotated[
         list[Path] | None,
@@ -78,17 +78,19 @@ def report(
     quiet: Quiet = False,
 ) -> None:
     """Make a report of a period: counts, dwell, speeds, flows, heatmap, queues and how far they can be trusted."""
-    from tracker.app.report_sources import find
+    from tracker.app.report_sources import find, zone_beside
     from tracker.report.build import Asked
     from tracker.report.heat_section import stills_of
     from tracker.report.write import Outputs, write_report
 
     sites = _sites(site or ())
     place = None if group is None else chosen_group(group, groups)
-    zone = zone_of(timezone or (_zone_of_sites(sites) if place is None else place.timezone))
     outputs = Outputs(page=out, png=png, csv=csv)
     console, began_s = console_for(quiet=quiet), time.perf_counter()
     with find(sources) as found, steps(console, "reporting") as show:
+        chosen = timezone or (_zone_of_sites(sites) if place is None else place.timezone)
+        name, why = (chosen, "") if chosen else zone_beside(found.ledgers)
+        zone = zone_of(name)
         named = [*(records or found.records), *(audit or found.audits), *sites, still, validation]
         _check(outputs, found, [path for path in named if path is not None])
         asked = Asked(
@@ -111,6 +113,8 @@ def report(
     made = ", ".join(foreign(path) for path in (out, png, csv) if path is not None)
     told = f"{built.events:,} events in {duration(time.perf_counter() - began_s)}"
     console.print(f"{foreign(built.report.period)}: {told} -> {made}", highlight=False, soft_wrap=True)
+    if why and built.period.utc:
+        console.print(f"  [yellow]note[/yellow]: {foreign(why)}", highlight=False, soft_wrap=True)
 
 
 def _check(outputs: Outputs, found: Found, inputs: Sequence[Path]) -> None:
@@ -150,7 +154,7 @@ def _sites(paths: Sequence[Path]) -> dict[Path, Site]:
 
 
 def _zone_of_sites(sites: dict[Path, Site]) -> str:
-    """The time zone of all sites.
+    """The time zone of all sites; empty without any.
 
     Raises:
         ConfigError: They lie in several.
@@ -159,7 +163,7 @@ def _zone_of_sites(sites: dict[Path, Site]) -> str:
     if len(zones) > 1:
         problem = f"expected a time zone for sites in several, found {', '.join(zones)}"
         raise ConfigError("--timezone", problem, f"name one: --timezone {zones[0]}")
-    return zones[0] if zones else "UTC"
+    return zones[0] if zones else ""
 
 
 def _picture(path: Path, sites: Iterable[Site]) -> NDArray[np.uint8]:

@@ -131,7 +131,7 @@ def site_check(
     held = read_site(site)
     image = None if picture is None else _first_frame(picture)
     if image is not None:
-        held.check_size((image.shape[1], image.shape[0]))
+        held.check_size((image.shape[1], image.shape[0]), str(site))
     console = console_for()
     first, *rest = described(held)
     console.print(f"{foreign(site)}: {foreign(first)}", highlight=False, soft_wrap=True)

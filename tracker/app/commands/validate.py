@@ -78,6 +78,9 @@ def report(
     ledger: Ledger,
     *,
     out: Annotated[Path | None, typer.Option(metavar="FILE.csv", help="Write the table as CSV too.")] = None,
+    site: Annotated[
+        Path | None, typer.Option(metavar="SITE.yaml", help="Knows lines that the ledger has nothing of.")
+    ] = None,
     seed: Annotated[int, typer.Option(metavar="N", min=0, help="Of the bootstrap.")] = 0,
 ) -> None:
     """Bias, GEH and a 95 % interval of the counts per line, direction and class, and which classes are weak."""
@@ -86,13 +89,20 @@ def report(
     from tracker.measure.validation import agreements, weak_words
     from tracker.measure.validation_draw import events_of
     from tracker.measure.validation_sheet import read_sheet
+    from tracker.settings.site_file import read_site
 
     if out is not None:
         from tracker.sinks.claims import Claim, check_claims
 
-        check_claims([Claim(path=out, named_by="--out")], [Claim(path=filled), Claim(path=ledger)])
+        read = [Claim(path=path) for path in (filled, ledger, site) if path is not None]
+        check_claims([Claim(path=out, named_by="--out")], read)
     sheet = read_sheet(filled)
     _, events = events_of(ledger, sheet.stream)
+    drawn = None if site is None else read_site(site)
+    known = {event.place for event in events if event.place}
+    if drawn is not None:
+        known |= {line.name for line in drawn.lines} | {zone.name for zone in drawn.zones}
+    sheet.check_places(known)
     found = agreements(sheet.cells(events), rng=np.random.default_rng(seed))
     console = console_for()
     show_table(console, _table(found))
