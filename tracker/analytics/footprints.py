@@ -69,7 +69,7 @@ def footprint(ground: Ground, middle_m: tuple[float, float], heading_rad: float,
         heading_rad: Which way it travels.
         size: Of its class.
     """
-    x_m, y_m = _middles(ground, np.array([middle_m]), np.array([heading_rad]), size)[0].tolist()
+    x_m, y_m = _middles(ground, np.array([middle_m]), np.array([heading_rad]), size, refined=1)[0].tolist()
     return Footprint(x_m=x_m, y_m=y_m, heading_rad=heading_rad, length_m=size.length_m, width_m=size.width_m)
 
 
@@ -89,7 +89,9 @@ def across_picture(ground: Ground, stands: Footprint, raised: Floats | None = No
     return float(np.ptp(homogeneous[:, 0] / homogeneous[:, 2]))
 
 
-def _middles(ground: Ground, contacts_m: Floats, headings_rad: Floats, size: RoadUser) -> Floats:
+def _middles(
+    ground: Ground, contacts_m: Floats, headings_rad: Floats, size: RoadUser, *, refined: int = REFINED
+) -> Floats:
     """Middles ``(N, 2)`` of bodies, such that their corners and wheels are where the picture has them.
 
     The outermost corners are equally far to either side of the contact's column, and the nearest wheels are in its row.
@@ -99,6 +101,7 @@ def _middles(ground: Ground, contacts_m: Floats, headings_rad: Floats, size: Roa
         contacts_m: ``(N, 2)``, see :func:`footprint`.
         headings_rad: ``(N,)``.
         size: Of the body.
+        refined: How often they are corrected; once leaves centimetres.
     """
     matrix = ground.to_picture_matrix
     corners = _all_turned(headings_rad, size.length_m, size.width_m)  # (N, 4, 2)
@@ -109,7 +112,7 @@ def _middles(ground: Ground, contacts_m: Floats, headings_rad: Floats, size: Roa
     first = contacts_m - away[:, None] * sight
     seen, _ = _project(matrix, contacts_m)
     middles = first
-    for _ in range(REFINED):
+    for _ in range(refined):
         sides, depth = _project(matrix, middles[:, None] + corners)
         rows, _ = _project(matrix, middles[:, None] + wheels)
         columns = (sides[..., 0].min(axis=1) + sides[..., 0].max(axis=1)) / 2
