@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 
+from demos.scenes.junction import junction
 from demos.scenes.road import road
 from tests.analytics.grounds import FLAT, ground_of
-from tracker.analytics.dimensions import LEAST_SEEN, Dimensions, Lengths, Upright
-from tracker.traffic import ROAD_USERS, Traffic
+from tracker.analytics.dimensions import LEAST_SEEN, ROUND_M, Dimensions, Lengths, Upright, seen_length_m
+from tracker.analytics.footprints import Footprint, across_picture, footprint
+from tracker.traffic import ROAD_USERS, RoadUser, Traffic
 
 SIZE = (1280, 720)
 
@@ -51,3 +55,34 @@ def test_a_length_that_was_seen_often_enough_takes_the_place_of_the_class() -> N
     assert body.base_m / body.length_m == pytest.approx(6.5 / 9.5)
     lengths.forget(1)
     assert lengths.body(1, "truck") == ROAD_USERS["truck"]
+
+
+@pytest.mark.parametrize("heading_deg", [0.0, 60.0, 90.0, 200.0])
+@pytest.mark.parametrize("place", [(-6.0, -2.0), (3.0, 2.0), (2.0, -9.0)])
+def test_a_box_of_known_size_is_found_by_its_outermost_corners_and_nearest_wheels(
+    heading_deg: float, place: tuple[float, float]
+) -> None:
+    ground = ground_of(junction(size=SIZE, duration_s=1.0))
+    body = RoadUser(length_m=5.3, width_m=2.0, base_m=3.5)
+    true = Footprint(*place, math.radians(heading_deg), body.length_m, body.width_m)
+    corners = ground.to_picture(true.corners)
+    wheels = ground.to_picture(true._replace(length_m=body.base_m).corners)
+    seen = np.array([[(corners[:, 0].min() + corners[:, 0].max()) / 2, wheels[:, 1].max()]])
+    x_m, y_m = ground.to_metres(seen)[0].tolist()
+    found = footprint(ground, (x_m, y_m), true.heading_rad, body)
+    assert (found.x_m, found.y_m) == pytest.approx(place, abs=0.03)
+
+
+def test_the_length_of_a_car_that_is_seen_from_45_degrees_is_its_own() -> None:
+    ground = ground_of(junction(size=SIZE, duration_s=1.0))
+    usual = ROAD_USERS["car"]
+    true = Footprint(2.0, -2.0, 0.0, 5.3, usual.width_m * math.sqrt(5.3 / usual.length_m))
+    across = ground.jacobians(ground.to_picture(np.array([[true.x_m, true.y_m]])))[0][:, 0]
+    angle = math.atan2(across[1], across[0]) - true.heading_rad
+    assert 0.5 < abs(math.cos(angle)) < 0.8
+    wide = across_picture(ground, true) - ROUND_M * abs(math.sin(2 * angle)) / float(np.hypot(*across))
+    stands = true._replace(length_m=usual.length_m, width_m=usual.width_m)
+    assert seen_length_m(ground, wide=wide, stands=stands, body=usual) == pytest.approx(5.3, abs=0.03)
+    # From the front the length does not show.
+    ahead = true._replace(heading_rad=true.heading_rad + angle + math.pi / 2)
+    assert seen_length_m(ground, wide=wide, stands=ahead, body=usual) is None

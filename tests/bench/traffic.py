@@ -1,6 +1,6 @@
 """Measures of traffic against rendered truth, true masks and identities: errors by distance, and what they cost.
 
-``python -m tests.bench.traffic [--seeds N] [--width PX] [--fps F]`` prints speeds on the scene ``road``,
+``python -m tests.bench.traffic [--seeds N] [--first SEED] [--width PX] [--fps F]`` prints speeds on the scene ``road``,
 post-encroachment times and times to collision on ``junction``, and the thread's CPU time of ``TrafficMeasures`` per
 frame.
 """
@@ -88,10 +88,10 @@ def sizes(events: list[Event], kinds: dict[int, str]) -> Iterator[str]:
         yield f"size, {name}: n {len(off)}, median error {np.median(off):+.0%}, 90 % |error| {late:.0%}"
 
 
-def conflicts(seeds: int, size: tuple[int, int], fps: float, duration_s: float) -> Iterator[str]:
+def conflicts(seeds: int, size: tuple[int, int], fps: float, duration_s: float, *, first: int = 0) -> Iterator[str]:
     off, missed, besides, spent = [], 0, 0, []
     toward: list[tuple[float, float]] = []
-    for seed in range(seeds):
+    for seed in range(first, first + seeds):
         scene = junction(seed=seed, size=size, duration_s=duration_s)
         truth = {(one.first, one.second): one.seconds for one in scene.encroachments(AREA_M, most_s=5.0)}
         site = site_over(scene, {}, traffic=Traffic(time_to_collision_s=3.0, post_encroachment_s=5.0))
@@ -122,6 +122,7 @@ def conflicts(seeds: int, size: tuple[int, int], fps: float, duration_s: float) 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--first", type=int, default=0, help="first seed of junction")
     parser.add_argument("--width", type=int, default=1280)
     parser.add_argument("--fps", type=float, default=12.5)
     parser.add_argument("--seconds", type=float, default=20.0)
@@ -129,7 +130,7 @@ def main() -> None:
     size = asked.width, asked.width * 9 // 16
     for line in (
         *speeds(asked.seeds, size, asked.fps, asked.seconds),
-        *conflicts(asked.seeds, size, asked.fps, asked.seconds),
+        *conflicts(asked.seeds, size, asked.fps, asked.seconds, first=asked.first),
     ):
         print(line, flush=True)  # noqa: T201 - the figures
 

@@ -390,10 +390,24 @@ def _spans(path: Sequence[_Stand], points: Floats, about_s: float) -> tuple[Floa
     values[:, 2] = np.unwrap(values[:, 2])
     fine = np.arange(max(times[0], about_s - ABOUT_S), min(times[-1], about_s + ABOUT_S) + 1e-9, FINE_STEP_S)
     first, last, way = (np.full(len(points), np.nan) for _ in range(3))
-    known = path[-1].stands
-    for moment in fine.tolist():
-        x_m, y_m, heading = (float(np.interp(moment, times, column)) for column in values.T)
-        held: Flags = known._replace(x_m=x_m, y_m=y_m, heading_rad=heading).holds(points)
-        first[held & np.isnan(first)] = moment
-        last[held], way[held] = moment, heading
+    if not len(points):
+        return first, last, way
+    stands = path[-1].stands
+    x_m, y_m, headings = (np.interp(fine, times, column) for column in values.T)
+    # Moments at which it is near enough to cover any of the points.
+    middle = (points.min(axis=0) + points.max(axis=0)) / 2
+    wide_m, deep_m = np.ptp(points, axis=0).tolist()
+    span_m = (math.hypot(stands.length_m, stands.width_m) + math.hypot(wide_m, deep_m)) / 2
+    near = np.hypot(x_m - middle[0], y_m - middle[1]) <= span_m + 1e-6
+    fine, x_m, y_m, headings = fine[near], x_m[near], y_m[near], headings[near]
+    if not len(fine):
+        return first, last, way
+    cos, sin = np.cos(headings)[:, None], np.sin(headings)[:, None]
+    x, y = points[:, 0] - x_m[:, None], points[:, 1] - y_m[:, None]  # (T, N)
+    held: Flags = np.abs(x * cos + y * sin) <= stands.length_m / 2
+    held &= np.abs(y * cos - x * sin) <= stands.width_m / 2
+    covered = held.any(axis=0)
+    ends = len(fine) - 1 - held[::-1].argmax(axis=0)
+    first[covered] = fine[held.argmax(axis=0)[covered]]
+    last[covered], way[covered] = fine[ends[covered]], headings[ends[covered]]
     return first, last, way

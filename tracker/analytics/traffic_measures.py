@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from tracker.analytics.analytic import AnalyticContext
     from tracker.analytics.conflicts import Conflict
+    from tracker.analytics.footprints import Footprint
     from tracker.analytics.sections import Passage
     from tracker.analytics.standing import Spell
     from tracker.events import EventKind
@@ -51,6 +52,8 @@ LEAST_M_S = 0.5
 """Slower ones stand; they keep the way that they had."""
 LONGEST_STEPS = 200
 """Steps that are made up for after frames that did not come; conflicts look back no further."""
+LENGTH_STEPS = 2
+"""Lengths are taken from every second of these steps: one view of a body is much like the next one."""
 STATE_VERSION = 2
 SEEN = int(ContactState.SEEN)
 
@@ -278,11 +281,10 @@ class TrafficMeasures(Analytic):
         box = self._dimensions.box(passage.crossed.identity, passage.crossed.time_s)
         if box is None or self._ground is None or self._size is None:
             return []
-        if self._upright is None:
-            self._upright = Upright(self._ground, aspect=self._size[0] / self._size[1])
+        upright = self._camera(self._ground, self._size)
         body = self._lengths.body(passage.crossed.identity, passage.crossed.class_name)
         row = float(self._ground.to_picture(np.array([[passage.motion.x_m, passage.motion.y_m]]))[0, 1])
-        found = sizes(self._ground, self._upright, box=box, row=row, stands=passage.stands, body=body, size=self._size)
+        found = sizes(self._ground, upright, box=box, row=row, stands=passage.stands, body=body, size=self._size)
         return [self._of_passage("size", passage, one.value, error=one.error, direction=one.name) for one in found]
 
     # ---- motions ----
@@ -318,10 +320,8 @@ class TrafficMeasures(Analytic):
                 continue
             body = self._lengths.body(identity, known.class_name)
             stands = footprint(self._ground, (motion.x_m, motion.y_m), heading, body)
-            box = self._dimensions.box(identity, moment)
-            if box is not None:
-                usual = self._traffic.size_of(known.class_name)
-                self._lengths.note(identity, seen_length_m(self._ground, wide=float(box[0]), stands=stands, body=usual))
+            if number % LENGTH_STEPS == 0:
+                self._note_length(identity, moment, stands, share[1])
             if self._pairs:
                 moving = motion.speed_m_s >= LEAST_M_S
                 velocity = (motion.x_m_s, motion.y_m_s) if moving else (0.0, 0.0)
@@ -330,6 +330,22 @@ class TrafficMeasures(Analytic):
         if self._pairs:
             found += self._told(self._conflicts.step(moment, placed))
         return found
+
+    def _note_length(self, identity: int, moment: float, stands: Footprint, row: float) -> None:
+        """Take the length that a body shows; ``row`` of its contact is a share of the picture's height."""
+        box = self._dimensions.box(identity, moment)
+        if box is None or self._ground is None or self._size is None:
+            return
+        usual, upright = self._traffic.size_of(self._known[identity].class_name), self._camera(self._ground, self._size)
+        raised = upright.raised(stands, row - float(box[1]))
+        seen_m = seen_length_m(self._ground, wide=float(box[0]), stands=stands, body=usual, raised=raised)
+        self._lengths.note(identity, seen_m)
+
+    def _camera(self, ground: Ground, size: tuple[int, int]) -> Upright:
+        """Made with the first picture, whose shape it needs."""
+        if self._upright is None:
+            self._upright = Upright(ground, aspect=size[0] / size[1])
+        return self._upright
 
     # ---- rows ----
 
