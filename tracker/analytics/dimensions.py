@@ -45,7 +45,7 @@ rendered cars, the same for all of them."""
 BROAD_M = 2.3
 """Classes from this width on have one width."""
 BROADEST = 0.6
-"""Share of a body's height at which its silhouette is broadest: at the belt, under the windows."""
+"""Share of a body's height at which its silhouette is taken to be broadest, under the windows: an assumption."""
 LEAST_SEEN, MOST_SEEN, QUANTILE = 5, 40, 0.5
 """Lengths of an identity that tell its own, those that are kept, and which quantile of them it is."""
 SLANTED = 0.5
