@@ -150,11 +150,16 @@ def legend(
     ramp = scale.top * np.linspace(0, 1, right - left) ** (1 / STEEPNESS)
     paper = np.full((1, right - left, 3), PAPER, np.float32)
     strip[top : top + row - font // 3, left:right] = scale.over(paper, ramp[None])
-    for share, text in scale.ticks:
+    free = width
+    for share, text in reversed(scale.ticks):  # the last one says what is beyond it
         x = left + round(share * (right - left - 1))
         sprite = plain_sprite(text, round(font * 0.9), weight=500, colour=BRIGHT)
+        begin = round(x - share * sprite.size[0])
+        if begin + sprite.size[0] > free:
+            continue
+        free = begin - font // 2
         strip[top + row - font // 3 : top + row, x : x + 2] = BRIGHT
-        stamp(strip, sprite, round(x - share * sprite.size[0]), top + row + font // 4)
+        stamp(strip, sprite, begin, top + row + font // 4)
     for number, text in enumerate(lines):
         sprite = plain_sprite(text, round(font * 0.85), weight=400, colour=MUTED)
         stamp(strip, sprite, margin, top + round(row * (2.1 + number)))
