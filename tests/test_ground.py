@@ -178,7 +178,7 @@ CORNERS = "ground:\n  rectangle:\n    corners: [[0.1, 0.9], [0.9, 0.9], [%s]]\n 
             file_of("{at: [0.1, 0.9]}", *["{at: [0.5, 0.7], metres: [5, 0]}"] * 3),
             r"site.yaml:3: expected `metres`, found none",
         ),
-        (file_of("{at: [0.1], metres: [0, 0]}"), r"site.yaml:3: expected a point as two numbers"),
+        (file_of("{at: [0.1], metres: [0, 0]}"), r"site.yaml:3: at: expected a point as two numbers"),
         (file_of("{at: [0.1, 0.2], feet: [0, 0]}"), r"unknown key 'feet' in a point of the ground"),
         ("ground: {}\n", r"site.yaml:1: ground: expected points or a rectangle, found none of them"),
         ("ground: 7\n", r"expected `key: value` lines for ground"),

@@ -76,8 +76,8 @@ def main(folder: Path) -> None:
             break
     camera.closed.set()
     feeding.join()
-    state = health(engine)
     engine.close()
+    state = health(engine)  # a last frame may have been under way
     server.close()
     tell(log=said.lines, camera=state["cameras"]["a"])
 
