@@ -22,7 +22,7 @@ from tracker.traffic import RoadUser
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from tracker.analytics.geometry import Flags, Floats
+    from tracker.analytics.geometry import Floats
     from tracker.events import EventKind
     from tracker.ground import Ground
     from tracker.traffic import Traffic
@@ -393,21 +393,18 @@ def _spans(path: Sequence[_Stand], points: Floats, about_s: float) -> tuple[Floa
     if not len(points):
         return first, last, way
     stands = path[-1].stands
-    x_m, y_m, headings = (np.interp(fine, times, column) for column in values.T)
+    places = np.column_stack([np.interp(fine, times, column) for column in values.T])  # (T, 3)
     # Moments at which it is near enough to cover any of the points.
     middle = (points.min(axis=0) + points.max(axis=0)) / 2
     wide_m, deep_m = np.ptp(points, axis=0).tolist()
     span_m = (math.hypot(stands.length_m, stands.width_m) + math.hypot(wide_m, deep_m)) / 2
-    near = np.hypot(x_m - middle[0], y_m - middle[1]) <= span_m + 1e-6
-    fine, x_m, y_m, headings = fine[near], x_m[near], y_m[near], headings[near]
+    near = np.hypot(*(places[:, :2] - middle).T) <= span_m + 1e-6
+    fine, places = fine[near], places[near]
     if not len(fine):
         return first, last, way
-    cos, sin = np.cos(headings)[:, None], np.sin(headings)[:, None]
-    x, y = points[:, 0] - x_m[:, None], points[:, 1] - y_m[:, None]  # (T, N)
-    held: Flags = np.abs(x * cos + y * sin) <= stands.length_m / 2
-    held &= np.abs(y * cos - x * sin) <= stands.width_m / 2
+    held = stands.holds_along(points, places)
     covered = held.any(axis=0)
     ends = len(fine) - 1 - held[::-1].argmax(axis=0)
     first[covered] = fine[held.argmax(axis=0)[covered]]
-    last[covered], way[covered] = fine[ends[covered]], headings[ends[covered]]
+    last[covered], way[covered] = fine[ends[covered]], places[ends[covered], 2]
     return first, last, way

@@ -54,10 +54,15 @@ class Footprint(NamedTuple):
 
     def holds(self, points: Floats) -> Flags:
         """Which of points ``(N, 2)`` lie in it."""
-        cos, sin = math.cos(self.heading_rad), math.sin(self.heading_rad)
-        beside = points - (self.x_m, self.y_m)
-        along, across = beside @ (cos, sin), beside @ (-sin, cos)
-        return np.asarray((np.abs(along) <= self.length_m / 2) & (np.abs(across) <= self.width_m / 2))
+        return np.asarray(self.holds_along(points, np.array([[self.x_m, self.y_m, self.heading_rad]]))[0])
+
+    def holds_along(self, points: Floats, places: Floats) -> Flags:
+        """Which of points ``(N, 2)`` lie in it at other places ``(T, 3)``, ``x_m, y_m, heading_rad``: ``(T, N)``."""
+        x_m, y_m, headings = places.T[..., None]
+        cos, sin = np.cos(headings), np.sin(headings)
+        x, y = points[:, 0] - x_m, points[:, 1] - y_m
+        held: Flags = np.abs(x * cos + y * sin) <= self.length_m / 2
+        return np.asarray(held & (np.abs(y * cos - x * sin) <= self.width_m / 2))
 
 
 def footprint(ground: Ground, middle_m: tuple[float, float], heading_rad: float, size: RoadUser) -> Footprint:
@@ -104,8 +109,8 @@ def _middles(
         refined: How often they are corrected; once leaves centimetres.
     """
     matrix = ground.to_picture_matrix
-    corners = _all_turned(headings_rad, size.length_m, size.width_m)  # (N, 4, 2)
-    wheels = _all_turned(headings_rad, size.base_m, size.width_m if size.width_m > NARROW_M else 0.0)
+    corners = _turned(headings_rad, size.length_m, size.width_m)  # (N, 4, 2)
+    wheels = _turned(headings_rad, size.base_m, size.width_m if size.width_m > NARROW_M else 0.0)
     down, sight = _directions(matrix, contacts_m)
     # The nearest wheels are in the row of the contact; the middle of the body is behind it, in the box's middle column.
     away = np.einsum("nwd,nd->nw", wheels, down).max(axis=1) / np.maximum((down * sight).sum(axis=1), 0.2)
@@ -200,19 +205,11 @@ def reach(size: RoadUser) -> float:
     return math.hypot(size.length_m, size.width_m) / 2
 
 
-def _turned(heading_rad: float, length_m: float, width_m: float) -> Floats:
-    """Corners ``(4, 2)`` about the origin."""
-    cos, sin = math.cos(heading_rad), math.sin(heading_rad)
+def _turned(heading_rad: Floats | float, length_m: float, width_m: float) -> Floats:
+    """Corners ``(4, 2)`` about the origin; ``(N, 4, 2)`` for ``(N,)`` directions."""
+    cos, sin = np.cos(heading_rad), np.sin(heading_rad)
     corners = np.array([(1, 1), (-1, 1), (-1, -1), (1, -1)]) * (length_m / 2, width_m / 2)
-    return np.asarray(corners @ np.array([[cos, sin], [-sin, cos]]))
-
-
-def _all_turned(headings_rad: Floats, length_m: float, width_m: float) -> Floats:
-    """Corners ``(N, 4, 2)`` about the origin."""
-    cos, sin = np.cos(headings_rad), np.sin(headings_rad)
-    along, across = np.array([(1, 1), (-1, 1), (-1, -1), (1, -1)]).T * np.array([[length_m / 2], [width_m / 2]])
-    x, y = np.outer(cos, along) - np.outer(sin, across), np.outer(sin, along) + np.outer(cos, across)
-    return np.stack([x, y], axis=2)
+    return np.asarray(corners @ np.array([[cos, -sin], [sin, cos]]).T)
 
 
 def _directions(matrix: Floats, places_m: Floats) -> tuple[Floats, Floats]:
