@@ -91,12 +91,11 @@ def bin_series(history: History, asked: Filter, bin_s: int) -> BinSeries:
     spans = known_spans(history, asked)
     utc = any(one for _, one in spans) or not spans
     known = [span for (_, clock), span in spans.items() if clock == utc]
-    limited = asked.from_ms is not None or asked.to_ms is not None
     low = asked.from_ms if asked.from_ms is not None else min((span[0] for span in known), default=0)
     high = asked.to_ms if asked.to_ms is not None else max((span[1] + 1 for span in known), default=low)
     starts = edges_of(low, max(low, high), bin_s, None)[:-1].tolist() if known else []
     with history.lock:
         out = outages_in(history, asked.streams, utc=utc)
-        other = [] if limited else other_clock(history, asked.streams, utc=utc)
+        other = other_clock(history, asked, utc=utc)
     inside = [one for one in out if starts and one[3] >= starts[0] and one[2] < starts[-1] + bin_s * 1000]
     return BinSeries(bin_s=bin_s, utc=utc, starts_ms=starts, spans=spans, outages=inside, left_out=other)

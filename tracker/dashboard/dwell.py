@@ -36,7 +36,7 @@ def stay_rows(history: History, asked: Filter) -> NDArray[np.int64]:
     stays, events = history.stay_rows, history.events
     rows = history.stays
     entered = stays["entered_ms"][rows]
-    if asked.from_ms is not None or asked.to_ms is not None:
+    if asked.is_limited:
         low = asked.from_ms if asked.from_ms is not None else -(2**62)
         high = asked.to_ms if asked.to_ms is not None else 2**62
         rows = rows[(entered >= low) & (entered < high)]

@@ -39,6 +39,11 @@ class Filter:
     from_ms: int | None = None
     to_ms: int | None = None
 
+    @property
+    def is_limited(self) -> bool:
+        """Whether only a part of the time is asked for."""
+        return self.from_ms is not None or self.to_ms is not None
+
 
 def stream_numbers(history: History, streams: Sequence[str]) -> NDArray[np.int32]:
     """Numbers of those streams of which there are events."""
@@ -84,7 +89,7 @@ def chosen(
 
 def _in_time(history: History, asked: Filter, column: str) -> NDArray[np.int64] | None:
     """Rows of the time that is asked for; ``None`` = all."""
-    if asked.from_ms is None and asked.to_ms is None:
+    if not asked.is_limited:
         return None
     times = history.events[column]
     fits = np.ones(len(times), np.bool_)

@@ -91,15 +91,14 @@ def counts(history: History, query: CountQuery) -> dict[str, Any]:
         to_ms = last + 1 if asked.to_ms is None else asked.to_ms
         zone = query.zone if utc else None
         edges = edges_of(from_ms, max(to_ms, from_ms), query.bin_s, zone)
-        limited = asked.from_ms is not None or asked.to_ms is not None
         # As the command counts: with limits exactly those, else whole bins.
-        limits = (from_ms, to_ms) if limited else (int(edges[0]), int(edges[-1]))
+        limits = (from_ms, to_ms) if asked.is_limited else (int(edges[0]), int(edges[-1]))
         rows = _counted(history, asked, utc=utc, limits=limits)
         now = _series(history, rows, edges, query, asked.streams, utc=utc)
         earlier = None
         if query.compare_s:
             before = shifted(edges, query.compare_s, zone)
-            moved = shifted(np.array(limits, np.int64), query.compare_s, zone).tolist() if limited else None
+            moved = shifted(np.array(limits, np.int64), query.compare_s, zone).tolist() if asked.is_limited else None
             limits = (moved[0], moved[1]) if moved else (int(before[0]), int(before[-1]))
             old = _counted(history, asked, utc=utc, limits=limits)
             earlier = _series(history, old, before, query, asked.streams, utc=utc)["series"]
@@ -112,7 +111,7 @@ def counts(history: History, query: CountQuery) -> dict[str, Any]:
         "compared": earlier,
         "outages": [{"stream": s, "kind": kind, "from_ms": begun, "to_ms": end} for s, kind, begun, end in out],
         "timezone": query.zone.key,
-        "left_out": [] if limited else other_clock(history, asked.streams, utc=utc),
+        "left_out": other_clock(history, asked, utc=utc),
     }
 
 
@@ -242,10 +241,15 @@ def spans(history: History, streams: Sequence[str]) -> dict[bool, tuple[int, int
     return found
 
 
-def other_clock(history: History, streams: Sequence[str], *, utc: bool) -> list[str]:
-    """Streams that have events by the other clock alone: an answer has times of one of them."""
+def other_clock(history: History, asked: Filter, *, utc: bool) -> list[str]:
+    """Streams that an answer by one clock leaves out, since they have events by the other alone.
+
+    None where limits of the time leave them out.
+    """
+    if asked.is_limited:
+        return []
     with history.lock:
-        return [stream for stream in streams if set(spans(history, [stream])) == {not utc}]
+        return [stream for stream in asked.streams if set(spans(history, [stream])) == {not utc}]
 
 
 def today(history: History, since_ms: Mapping[str, int | None]) -> dict[str, list[dict[str, Any]]]:

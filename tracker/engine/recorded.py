@@ -142,10 +142,13 @@ def open_input(
         settings = settings.replace(start_at=EPOCH + timedelta(milliseconds=recorded.start_ms))
     stream = reading.stream or recorded.stream or paths[0].name
     facts = {"site": site, "start_at": settings.start_at, "gap_s": settings.gap_s}
-    named = facts | {"site_file": settings.site}
     stages: list[Stage] = [
         STAGES.load("analytics")(
-            StageContext(stream=stream, class_names=recorded.class_names, settings={"kind": kind, **named})
+            StageContext(
+                stream=stream,
+                class_names=recorded.class_names,
+                settings={"kind": kind, "site_file": settings.site, **facts},
+            )
         )
         for kind in kinds_of(site)
     ]

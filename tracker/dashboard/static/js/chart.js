@@ -28,7 +28,12 @@ function even(from_ms, to_ms, step) {
 
 // Round hours, days from the first one on, or firsts of months.
 function local(from_ms, to_ms, step_s, zone) {
-  if (step_s < DAY) return even(from_ms, to_ms, HOUR * 1000 / 4).filter((at) => minuteClock(at, zone).endsWith(":00") && Number(minuteClock(at, zone).slice(0, 2)) % (step_s / HOUR) === 0);
+  if (step_s < DAY) {
+    return even(from_ms, to_ms, HOUR * 250).filter((at) => { // quarters: zones are off by these
+      const [hour, minute] = minuteClock(at, zone).split(":").map(Number);
+      return minute === 0 && hour % (step_s / HOUR) === 0;
+    });
+  }
   const splits = [];
   const first = localParts(from_ms, zone);
   for (let number = 0; ; number += 1) {

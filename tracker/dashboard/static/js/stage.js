@@ -15,7 +15,11 @@ const STILL_S = 1;
 // The served width that covers `width` CSS pixels.
 export const servedWidth = (width) => WIDTHS.find((one) => one >= width * Math.min(window.devicePixelRatio || 1, 2)) || 960;
 
-export const isDown = (stream) => Boolean(stream.outage) || ["lost", "failed"].includes(stream.state);
+export const isCut = (stream) => ["lost", "failed"].includes(stream.state);
+export const isDown = (stream) => Boolean(stream.outage) || isCut(stream);
+
+// What a camera is like that is down: its picture, or else the state of the connection.
+export const downWord = (stream) => (stream.outage && stream.state === "live" ? word("outage", stream.outage) : word("state", stream.state));
 
 // A tenth, as the engine names cameras that lose frames (tracker/engine/losses.py).
 export const LOST_SHARE = 0.1;

@@ -10,7 +10,7 @@ import { Badge, Check, Empty, PageHead, Segments } from "../parts.js";
 import { Places } from "../places.js";
 import { usePref } from "../prefs.js";
 import { Link, streamUrl, useQuery } from "../router.js";
-import { isDown, losesFrames, Stage, TOGGLES } from "../stage.js";
+import { downWord, isDown, losesFrames, Stage, TOGGLES } from "../stage.js";
 import { browserZone, duration } from "../time.js";
 import { decimal, number, percent, t, word } from "../texts.js";
 import { TodayCounts } from "./wall.js";
@@ -64,7 +64,7 @@ export function CameraView({ stream }) {
 
 function figures(stream, now) {
   const lost = losesFrames(stream) && t("camera.dropped", { share: percent(stream.lost_share) });
-  if (isDown(stream)) return [stream.outage && stream.state === "live" ? word("outage", stream.outage) : word("state", stream.state), lost, stream.problem].filter(Boolean).join(" · ");
+  if (isDown(stream)) return [downWord(stream), lost, stream.problem].filter(Boolean).join(" · ");
   const { fps, age_s } = now || stream;
   return [word("state", stream.state), t("wall.fps", { fps: decimal(fps, 1) }), t("camera.age", { time: duration(age_s) }), lost, stream.size && stream.size.join(" × ")].filter(Boolean).join(" · ");
 }

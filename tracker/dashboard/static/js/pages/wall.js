@@ -7,9 +7,9 @@ import { Badge, Empty, Loaded, PageHead, Segments } from "../parts.js";
 import { Places } from "../places.js";
 import { usePref } from "../prefs.js";
 import { Link, streamUrl } from "../router.js";
-import { isDown, losesFrames, Stage } from "../stage.js";
+import { downWord, isCut, isDown, losesFrames, Stage } from "../stage.js";
 import { duration } from "../time.js";
-import { decimal, number, percent, plural, t, word } from "../texts.js";
+import { decimal, number, percent, plural, t } from "../texts.js";
 
 const SLOW_AGE_S = 3;
 
@@ -45,9 +45,6 @@ export function TodayCounts({ counts, most = 3, none = t("wall.no_lines") }) {
   )}</dd></div>`)}</dl>${places.length > most && html`<p class="soft tile-none">${t("wall.more", { count: places.length - most })}</p>`}`;
 }
 
-// Why a camera sees nothing that counts: what the picture is like, or else the state of the connection.
-export const Away = ({ stream }) => html`<${Badge} kind=${["lost", "failed"].includes(stream.state) ? "bad" : "warn"}>${stream.outage && stream.state === "live" ? word("outage", stream.outage) : word("state", stream.state)}<//>`;
-
 const Losses = ({ stream }) => losesFrames(stream) && html`<span title=${t("wall.dropped")}><${Badge} kind="warn">${t("wall.dropped_share", { share: percent(stream.lost_share) })}<//></span>`;
 
 const TILE = { masks: true, trails: false, labels: false, contacts: false, places: true };
@@ -68,7 +65,7 @@ function Tile({ stream }) {
       <${Stage} stream=${stream} toggles=${TILE} fps=${5} onMessage=${hear}>
         ${({ width, height }) => html`<${Places} site=${site.data} width=${width} height=${height} quiet=${true} />`}<//><//>
     <div class="tile-body"><header><h2><${Link} href=${streamUrl(stream.id)}>${stream.id}<//></h2>
-      ${down ? html`<span class="tile-figures"><${Losses} stream=${stream} /><${Away} stream=${stream} /></span>` : slow ? html`<${Badge} kind="warn">${t("wall.late", { time: duration(now.age_s) })}<//>`
+      ${down ? html`<span class="tile-figures"><${Losses} stream=${stream} /><${Badge} kind=${isCut(stream) ? "bad" : "warn"}>${downWord(stream)}<//></span>` : slow ? html`<${Badge} kind="warn">${t("wall.late", { time: duration(now.age_s) })}<//>`
         : html`<span class="tile-figures soft"><${Losses} stream=${stream} /><span>${t("wall.fps", { fps: decimal(now.fps, 0) })}</span><span title=${t("wall.age")}>${duration(now.age_s)}</span>
           <span title=${t("wall.living")}><${Icon} name="identity" />${number(now.living)}</span></span>`}</header>
       <${TodayCounts} counts=${counts || stream.today} /></div></li>`;
