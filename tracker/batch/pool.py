@@ -116,16 +116,29 @@ class Pool(Protocol):
 
 @contextlib.contextmanager
 def _held_back() -> Iterator[None]:
-    """Block signals of an interruption: a process that is started meanwhile does not see them while it imports."""
+    """Hold interruptions back while a process is started, and have it not see them while it imports.
+
+    Blocked signals are inherited by the process. Here another thread may take the signal, and Python would interrupt
+    this one before it has told the process what to do: so the handler only notes it, and it is raised again afterwards.
+    """
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
     resource_tracker.ensure_running()  # the first start of a process would start it, and let the signals through
+    noted: list[int] = []
+    handlers = {}
+    if threading.current_thread() is threading.main_thread():  # which alone handles signals
+        set_here = [one for one in INTERRUPTIONS if signal.getsignal(one) is not None]  # not by a library in C
+        handlers = {one: signal.signal(one, lambda number, _: noted.append(number)) for one in set_here}
     before = signal.pthread_sigmask(signal.SIG_BLOCK, INTERRUPTIONS)
     try:
         yield
     finally:
+        for one, handler in handlers.items():
+            signal.signal(one, handler)
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        for number in noted:
+            signal.raise_signal(number)
 
 
 class _Works(Protocol):
